@@ -1,0 +1,43 @@
+# The verbs of this project; people and .ci/run call the same ones. Each makes the environment it needs.
+
+PYTHON ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint typecheck bench format clean
+
+help: ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@PYTHON="$(PYTHON)" .ci/make-env .venv
+	@.ci/install-ffmpeg $(BIN)/python
+	@touch $@
+
+demo: env ## prepare a sample dataset, verify it, read one clip back
+	@$(BIN)/python -m tests.demo
+
+test: env ## run the tests
+	@$(BIN)/python -m pytest -n 2
+
+lint: env ## style, formatting and layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo
+
+typecheck: env ## mypy, strict
+	@$(BIN)/mypy
+
+bench: env ## print the benchmark ratios
+	@$(BIN)/python -m tests.bench
+
+format: env ## sort imports and format the sources
+	@$(BIN)/ruff check --select I --fix
+	@$(BIN)/ruff format
+
+clean: ## remove the environment, caches and outputs
+	@rm -rf .venv build dist demo-output bench-output .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find schemas src pipelines tests -name __pycache__ -type d -prune -exec rm -rf {} +
