@@ -1,0 +1,271 @@
+"""Pandera models of `meta/episodes` and of the four sidecars: every column's type, nulls and range, all problems at once.
+
+The only module that imports pandera. `check_table` never raises for what is in a table: it lists problems as plain
+values. Pandera says which check of which column failed; the rows are found here, since its failure cases for Arrow
+tables carry no row number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandera.pyarrow as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
+from pandera.errors import SchemaErrorReason, SchemaErrors
+
+from episeek_schemas import lerobot, sidecars
+
+TableName = Literal["meta/episodes", "files", "episodes", "keyframes", "samples"]
+
+MAX_ROWS_PER_PROBLEM: Final = 1000
+"""Rows listed for one failed check of one column; the last of them says how many more there are."""
+
+_INT64_MAX: Final = (1 << 63) - 1
+_MAX_SECONDS: Final = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnProblem:
+    """One value, or one column where `row` is None, that is not as it should be; `more` rows beyond the listed ones are alike."""
+
+    table: str
+    column: str
+    row: int | None
+    check: str
+    found: str
+    expected: str
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnModel:
+    """What a column holds: a type, and either a range of numbers or a pattern of text."""
+
+    dtype: pa.DataType
+    low: int | float | None = None
+    high: int | float | None = None
+    pattern: str | None = None
+
+    @property
+    def range_text(self) -> str:
+        if self.high in (_INT64_MAX, _MAX_SECONDS) or self.high is None:
+            return f"a number, {self.low} or more"
+        return f"a number from {self.low} to {self.high}"
+
+    def accepts(self, dtype: pa.DataType) -> bool:
+        """Foreign tables may use another width; sidecars may not (see `check_table`)."""
+        if pa.types.is_integer(self.dtype):
+            return bool(pa.types.is_integer(dtype))
+        if pa.types.is_floating(self.dtype):
+            return bool(pa.types.is_floating(dtype) or pa.types.is_integer(dtype))
+        return bool(dtype == self.dtype)
+
+    def pandera_column(self, dtype: pa.DataType) -> pandera.Column:
+        check = None
+        if self.pattern is not None:
+            check = pandera.Check.str_matches(self.pattern)
+        elif self.low is not None:
+            check = pandera.Check.in_range(self.low, self.high)
+        # pandera's Arrow engine has no binary type: `_type_problems` compares every type of a sidecar exactly anyway
+        return pandera.Column(None if pa.types.is_binary(dtype) else dtype, check, nullable=False)
+
+
+def check_table(
+    table: pa.Table, name: TableName, *, video_keys: Sequence[str] = (), path: str | None = None, first_row: int = 0
+) -> list[ColumnProblem]:
+    """Everything that is wrong with the columns of a table, or of a partition of it. Never raises for what the table holds.
+
+    Args:
+        table: The table, or some row groups of it.
+        name: Which model to check against.
+        video_keys: Cameras that `meta/episodes` must have columns for.
+        path: The file, to name it in the problems; the model's name without it.
+        first_row: Row number, in the file, of the table's first row.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> broken = pa.table({"byte_offset": pa.array([None], pa.uint32())})
+        >>> [(problem.column, problem.row, problem.check) for problem in check_table(broken, "samples")]
+        [('byte_offset', 0, 'not_nullable'), ('byte_size', None, 'column_in_dataframe'), ('pts', None, 'column_in_dataframe')]
+    """
+    models = _models(name, tuple(video_keys))
+    is_sidecar = name != "meta/episodes"
+    where = path or name
+    duplicates = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
+    problems = [
+        ColumnProblem(where, column, None, "unique_column_names", "the column twice", "once") for column in duplicates
+    ]
+    problems += _type_problems(table, models, where, exact=is_sidecar)
+    wrong = {problem.column for problem in problems}
+    checked = table.select(
+        [column for column in table.column_names if column not in wrong and (is_sidecar or column in models)]
+    )
+    schema = pandera.DataFrameSchema(
+        {
+            column: model.pandera_column(
+                checked.schema.field(column).type if column in checked.column_names else model.dtype
+            )
+            for column, model in models.items()
+            if column not in wrong
+        },
+        strict=is_sidecar,
+        ordered=is_sidecar,
+    )
+    try:
+        schema.validate(checked, lazy=True)
+    except SchemaErrors as errors:
+        for error in errors.schema_errors:
+            problems += _located(error, checked, models, where, first_row)
+    except Exception as error:  # a table that pandera itself cannot take is a problem of the table, not of the caller
+        problems.append(
+            ColumnProblem(
+                where, "(table)", None, "validate", f"{type(error).__name__}: {error}"[:200], "a checkable table"
+            )
+        )
+    return sorted(set(problems), key=lambda p: (p.column, -1 if p.row is None else p.row, p.check, p.found))
+
+
+def _type_problems(table: pa.Table, models: dict[str, _ColumnModel], where: str, *, exact: bool) -> list[ColumnProblem]:
+    problems = []
+    for field in table.schema:
+        model = models.get(field.name)
+        if model is not None and not (field.type == model.dtype if exact else model.accepts(field.type)):
+            problems.append(
+                ColumnProblem(where, field.name, None, "dtype", f"type {field.type}", f"type {model.dtype}")
+            )
+    return problems
+
+
+def _located(
+    error: Any, table: pa.Table, models: dict[str, _ColumnModel], where: str, first_row: int
+) -> list[ColumnProblem]:
+    """One pandera error as problems, by row where it is about values."""
+    reason = error.reason_code
+    check = getattr(error.check, "name", None) or str(error.check)
+    if reason is SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME:
+        return [
+            ColumnProblem(
+                where, str(error.failure_cases), None, check, "no such column", "the column, with a value in every row"
+            )
+        ]
+    if reason is SchemaErrorReason.COLUMN_NOT_IN_SCHEMA:
+        return [
+            ColumnProblem(where, str(error.failure_cases), None, check, "a column the format does not have", "none")
+        ]
+    if reason is SchemaErrorReason.COLUMN_NOT_ORDERED:
+        return [
+            ColumnProblem(
+                where, str(error.failure_cases), None, check, "a column out of place", "the format's column order"
+            )
+        ]
+    column = error.schema.name
+    if column not in models or column not in table.column_names:
+        return [
+            ColumnProblem(where, str(column or "(table)"), None, check, str(error)[:200], "a table as the model says")
+        ]
+    model, values = models[column], table[column]
+    if reason is SchemaErrorReason.SERIES_CONTAINS_NULLS:
+        return _rows(where, column, check, values, _is_missing(values), "a value", first_row)
+    if reason is SchemaErrorReason.DATAFRAME_CHECK and model.pattern is not None:
+        bad = pc.invert(pc.match_substring_regex(values, model.pattern))
+        return _rows(where, column, check, values, _mask(bad), f"text like {model.pattern}", first_row)
+    if reason is SchemaErrorReason.DATAFRAME_CHECK and model.low is not None:
+        bad = pc.or_(pc.less(values, model.low), pc.greater(values, model.high))
+        return _rows(where, column, check, values, _mask(bad), model.range_text, first_row)
+    return [ColumnProblem(where, column, None, check, str(error)[:200], "a column as the model says")]
+
+
+def _rows(
+    where: str,
+    column: str,
+    check: str,
+    values: pa.ChunkedArray,
+    bad: npt.NDArray[np.bool_],
+    expected: str,
+    first_row: int,
+) -> list[ColumnProblem]:
+    rows = np.flatnonzero(bad)
+    listed = rows[:MAX_ROWS_PER_PROBLEM].tolist()
+    more = len(rows) - len(listed)
+    return [
+        ColumnProblem(
+            where, column, first_row + row, check, _text(values[row]), expected, more if row == listed[-1] else 0
+        )
+        for row in listed
+    ]
+
+
+def _is_missing(values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    missing = _mask(pc.is_null(values))
+    return missing | _mask(pc.is_nan(values)) if pa.types.is_floating(values.type) else missing
+
+
+def _mask(values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(values, False).to_numpy(), dtype=np.bool_)
+
+
+def _text(value: pa.Scalar) -> str:
+    return "null" if not value.is_valid else ("NaN" if value.as_py() != value.as_py() else repr(value.as_py())[:80])
+
+
+@cache
+def _models(name: TableName, video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
+    if name == "meta/episodes":
+        return _episode_models(video_keys)
+    return {field.name: _sidecar_model(name, field) for field in _SIDECARS[name]}
+
+
+def _episode_models(video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
+    count = _ColumnModel(pa.int64(), 0, _INT64_MAX)
+    seconds = _ColumnModel(pa.float64(), 0, _MAX_SECONDS)
+    models = dict.fromkeys(lerobot.EPISODE_COLUMNS, count)
+    models[lerobot.LENGTH] = _ColumnModel(pa.int64(), 1, _INT64_MAX)
+    for key in video_keys:
+        for field in lerobot.VIDEO_FIELDS:
+            models[lerobot.video_column(key, field)] = seconds if field.endswith("_timestamp") else count
+    return models
+
+
+_SIDECARS: Final = {
+    "files": sidecars.FILES,
+    "episodes": sidecars.EPISODES,
+    "keyframes": sidecars.KEYFRAMES,
+    "samples": sidecars.SAMPLES,
+}
+
+_SIGNED: Final = frozenset(
+    {("episodes", "first_frame_tick"), ("keyframes", "pts"), ("keyframes", "frame_index"), ("samples", "pts")}
+)
+"""Columns where a negative number is no mistake: the lead-in lies before frame 0."""
+
+_AT_LEAST_ONE: Final = frozenset(
+    {
+        ("files", "file_size"), ("files", "moov_length"), ("files", "width"), ("files", "height"), ("files", "timescale"),
+        ("files", "sample_count"), ("episodes", "mdat_length"), ("episodes", "frame_count"), ("episodes", "sample_count"),
+        ("episodes", "keyframe_count"),
+    }
+)  # fmt: skip
+
+_PATTERNS: Final = {
+    ("files", "file_path"): r"^[^/].*\.mp4$",
+    ("files", "store_id"): r"^((sha256|xet|etag):.+)?$",
+    ("files", "moov_sha256"): r"^[0-9a-f]{64}$",
+    ("files", "codec"): r"^.{4}$",
+    ("episodes", "camera_key"): r"^.+$",
+}
+
+
+def _sidecar_model(name: str, field: pa.Field) -> _ColumnModel:
+    key = (name, field.name)
+    if key in _PATTERNS:
+        return _ColumnModel(field.type, pattern=_PATTERNS[key])
+    if pa.types.is_floating(field.type):
+        return _ColumnModel(field.type, 0, _MAX_SECONDS)
+    if not pa.types.is_integer(field.type) or key in _SIGNED:
+        return _ColumnModel(field.type)
+    largest = (1 << (field.type.bit_width - pa.types.is_signed_integer(field.type))) - 1
+    return _ColumnModel(field.type, 1 if key in _AT_LEAST_ONE else 0, largest)

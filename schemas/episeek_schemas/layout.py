@@ -1,0 +1,22 @@
+"""Where things are in a LeRobot v3.0 dataset, and where the sidecars are added. Paths are POSIX and relative to the
+root.
+"""
+
+from typing import Final
+
+INFO_PATH: Final = "meta/info.json"
+META_DIR: Final = "meta"
+DATA_DIR: Final = "data"
+VIDEOS_DIR: Final = "videos"
+EPISODES_DIR: Final = "meta/episodes"
+BYTE_INDEX_DIR: Final = "meta/byte_index"
+
+FILES_PATH: Final = f"{BYTE_INDEX_DIR}/files.parquet"
+EPISODES_PATH: Final = f"{BYTE_INDEX_DIR}/episodes.parquet"
+KEYFRAMES_PATH: Final = f"{BYTE_INDEX_DIR}/keyframes.parquet"
+SAMPLES_PATH: Final = f"{BYTE_INDEX_DIR}/samples.parquet"
+
+DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+DEFAULT_CHUNKS_SIZE: Final = 1000
+"""Files per chunk folder when `meta/info.json` does not say."""

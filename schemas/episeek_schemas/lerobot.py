@@ -1,0 +1,190 @@
+"""LeRobot v3.0 metadata: the shape of `meta/info.json` and the columns of `meta/episodes`.
+
+The trio for `info.json`: `validate_info` lists every problem and never raises, `is_info` answers yes or no,
+`parse_info` gives a `DatasetInfo` or raises `InfoProblemsError` with all of the problems. Unknown keys are ignored:
+LeRobot drops them at its next write.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, Final, TypeGuard
+
+from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH
+
+SUPPORTED_MAJOR: Final = 3
+
+# Columns of meta/episodes/chunk-*/file-*.parquet.
+EPISODE_INDEX: Final = "episode_index"
+LENGTH: Final = "length"
+DATA_CHUNK_INDEX: Final = "data/chunk_index"
+DATA_FILE_INDEX: Final = "data/file_index"
+DATASET_FROM_INDEX: Final = "dataset_from_index"
+DATASET_TO_INDEX: Final = "dataset_to_index"
+EPISODE_COLUMNS: Final = (
+    EPISODE_INDEX,
+    LENGTH,
+    DATA_CHUNK_INDEX,
+    DATA_FILE_INDEX,
+    DATASET_FROM_INDEX,
+    DATASET_TO_INDEX,
+)
+
+# Columns of the data files that LeRobot adds to every row (`episode_index` has the same name there).
+FRAME_INDEX: Final = "frame_index"
+INDEX: Final = "index"
+TIMESTAMP: Final = "timestamp"
+TASK_INDEX: Final = "task_index"
+
+VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
+
+
+def video_column(camera_key: str, field: str) -> str:
+    """Name of a camera's column in `meta/episodes`, for example `videos/observation.images.top/from_timestamp`."""
+    return f"videos/{camera_key}/{field}"
+
+
+def camera_of_column(column: str) -> str | None:
+    """The camera key of a `videos/...` column of `meta/episodes`, or None for any other column."""
+    prefix, _, rest = column.partition("/")
+    camera_key, _, field = rest.rpartition("/")
+    return camera_key if prefix == "videos" and camera_key and field in VIDEO_FIELDS else None
+
+
+@dataclass(frozen=True, slots=True)
+class InfoProblem:
+    """One thing that is wrong with `meta/info.json`: the key, what was found, what was expected."""
+
+    key: str
+    found: str
+    expected: str
+
+
+class InfoProblemsError(ValueError):
+    """`meta/info.json` is not usable; `problems` holds every reason."""
+
+    def __init__(self, problems: Sequence[InfoProblem]) -> None:
+        super().__init__(tuple(problems))
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{p.key}: found {p.found}, expected {p.expected}" for p in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """The part of `meta/info.json` that decides where things are and what they mean."""
+
+    codebase_version: str
+    fps: float
+    total_episodes: int
+    total_frames: int
+    chunks_size: int
+    data_path: str
+    video_path: str | None
+    video_keys: tuple[str, ...]
+    """Cameras stored as video, in the order of `features`: the position is the camera index."""
+
+    def data_file(self, chunk_index: int, file_index: int) -> str:
+        """Relative path of a data file."""
+        return self.data_path.format(chunk_index=chunk_index, file_index=file_index, episode_chunk=chunk_index)
+
+    def video_file(self, camera_key: str, chunk_index: int, file_index: int) -> str:
+        """Relative path of a camera's MP4."""
+        if self.video_path is None:
+            raise ValueError(f"{camera_key}: the dataset has no video_path")
+        return self.video_path.format(video_key=camera_key, chunk_index=chunk_index, file_index=file_index)
+
+
+def codebase_major(version: object) -> int | None:
+    """Major number of a `codebase_version` such as `v3.0`, or None when it does not parse."""
+    match = _VERSION.fullmatch(version) if isinstance(version, str) else None
+    return int(match[1]) if match else None
+
+
+def video_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys of the features that are stored as video, in the order of `features`."""
+    return tuple(key for key, spec in features.items() if isinstance(spec, Mapping) and spec.get("dtype") == "video")
+
+
+def validate_info(document: object) -> list[InfoProblem]:
+    """Every reason why a parsed `meta/info.json` cannot be used; empty when it can."""
+    if not isinstance(document, Mapping):
+        return [InfoProblem("(document)", type(document).__name__, "a JSON object")]
+    problems = []
+    if codebase_major(document.get("codebase_version")) != SUPPORTED_MAJOR:
+        problems.append(_problem(document, "codebase_version", f"version {SUPPORTED_MAJOR}.x"))
+    fps = document.get("fps")
+    if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 0 < fps < 1e6:
+        problems.append(_problem(document, "fps", "a positive number"))
+    for key in ("total_episodes", "total_frames"):
+        if not _is_count(document.get(key)):
+            problems.append(_problem(document, key, "a whole number, 0 or more"))
+    if "chunks_size" in document and not (_is_count(document["chunks_size"]) and document["chunks_size"] > 0):
+        problems.append(_problem(document, "chunks_size", "a whole number, 1 or more"))
+    features = document.get("features")
+    if not isinstance(features, Mapping):
+        problems.append(_problem(document, "features", "an object"))
+    has_video = isinstance(features, Mapping) and bool(video_keys(features))
+    for key, fields in (
+        ("data_path", {"chunk_index", "file_index"}),
+        ("video_path", {"video_key", "chunk_index", "file_index"}),
+    ):
+        template = document.get(key)
+        if template is None and (key not in document or (key == "video_path" and not has_video)):
+            continue
+        if not _is_template(template, fields):
+            problems.append(
+                _problem(document, key, "a relative path with " + ", ".join(f"{{{f}}}" for f in sorted(fields)))
+            )
+    return problems
+
+
+def is_info(document: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a parsed `meta/info.json` can be used."""
+    return not validate_info(document)
+
+
+def parse_info(document: object) -> DatasetInfo:
+    """Read a parsed `meta/info.json`.
+
+    Raises:
+        InfoProblemsError: with every problem found.
+    """
+    problems = validate_info(document)
+    if problems or not isinstance(document, Mapping):
+        raise InfoProblemsError(problems)
+    cameras = video_keys(document["features"])
+    video_path = document.get("video_path", DEFAULT_VIDEO_PATH if cameras else None)
+    return DatasetInfo(
+        codebase_version=document["codebase_version"],
+        fps=float(document["fps"]),
+        total_episodes=int(document["total_episodes"]),
+        total_frames=int(document["total_frames"]),
+        chunks_size=int(document.get("chunks_size", DEFAULT_CHUNKS_SIZE)),
+        data_path=document.get("data_path", DEFAULT_DATA_PATH),
+        video_path=video_path,
+        video_keys=cameras,
+    )
+
+
+def _problem(document: Mapping[str, Any], key: str, expected: str) -> InfoProblem:
+    return InfoProblem(key, repr(document[key])[:80] if key in document else "nothing", expected)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_template(template: object, fields: set[str]) -> bool:
+    if not isinstance(template, str):
+        return False
+    try:
+        named = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        rendered = template.format(**dict.fromkeys(fields - {"video_key"}, 0), video_key="key")
+    except (ValueError, KeyError, IndexError, AttributeError):
+        return False
+    return named == fields and not rendered.startswith("/") and ".." not in rendered.split("/")

@@ -1,0 +1,85 @@
+"""The byte-index sidecars, format version 1: four Parquet tables under `meta/byte_index/`.
+
+Every column is REQUIRED. The numeric columns of `episodes`, `keyframes` and `samples` are PLAIN, uncompressed and one
+data page per column chunk, so that the values of a column chunk are one little-endian array in the file. This module
+holds the columns, the footer keys and the limits; `episeek.mapped_table` maps the tables and
+`episeek_pipelines.sidecar_writer` writes them.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+FORMAT_VERSION: Final = 1
+
+FORMAT_VERSION_KEY: Final = "episeek:format_version"
+WRITER_KEY: Final = "episeek:writer"
+DATASET_KEY: Final = "episeek:dataset"
+"""JSON object: codebase_version, fps, total_episodes, total_frames, video_keys in camera_index order."""
+BUILD_ID_KEY: Final = "episeek:build_id"
+
+MAX_ROW_GROUP_ROWS: Final = 1 << 24
+
+
+def _required(*columns: tuple[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([pa.field(name, dtype, nullable=False) for name, dtype in columns])
+
+
+FILES: Final = _required(
+    ("file_id", pa.int32()),  # the row number
+    ("file_path", pa.string()),  # relative to the dataset root, POSIX
+    ("file_size", pa.int64()),  # bytes
+    ("store_id", pa.string()),  # "sha256:", "xet:" or "etag:" + value, or empty
+    ("moov_sha256", pa.string()),  # hex digest of the moov box
+    ("moov_offset", pa.int64()),  # bytes
+    ("moov_length", pa.int64()),  # bytes
+    ("header_length", pa.int64()),  # offset of the mdat box
+    ("faststart", pa.bool_()),  # moov before mdat
+    ("codec", pa.string()),  # sample entry fourcc
+    ("width", pa.int32()),  # coded picture size, pixels
+    ("height", pa.int32()),
+    ("timescale", pa.int32()),  # ticks per second
+    ("sample_count", pa.int64()),  # video samples in the file
+    ("avg_fps", pa.float64()),  # presented frames / presented duration
+    ("sample_description", pa.binary()),  # the stsd box, whole
+)
+"""One row per MP4, sorted by file_path."""
+
+EPISODES: Final = _required(
+    ("global_episode_id", pa.int64()),  # episode_index * number of cameras + camera_index; equals the row number
+    ("episode_index", pa.int64()),
+    ("camera_index", pa.int32()),  # position in video_keys
+    ("camera_key", pa.string()),  # for people: the runtime does not map it
+    ("file_id", pa.int32()),  # row of `files`
+    ("mdat_offset", pa.int64()),  # absolute first byte of the samples needed
+    ("mdat_length", pa.int64()),  # bytes, end exclusive, no padding
+    ("frame_count", pa.int32()),  # presented frames found in the file
+    ("first_pts", pa.float64()),  # seconds: from_timestamp as declared
+    ("last_pts", pa.float64()),  # seconds: to_timestamp as declared
+    ("first_frame_tick", pa.int64()),  # presentation time of frame 0
+    ("sample_start", pa.int64()),  # first row of `samples`
+    ("sample_count", pa.int32()),
+    ("keyframe_start", pa.int64()),  # first row of `keyframes`
+    ("keyframe_count", pa.int32()),
+    ("lead_in_count", pa.int32()),  # samples before frame 0 that decoding needs
+)
+"""One row per (episode, camera), sorted by global_episode_id."""
+
+KEYFRAMES: Final = _required(
+    ("global_episode_id", pa.int64()),
+    ("pts", pa.int64()),  # presentation time in the file, ticks
+    ("byte_offset", pa.int64()),  # absolute
+    ("sample_index", pa.int32()),  # decode position within the episode's samples
+    ("frame_index", pa.int32()),  # presentation position within the episode; negative in the lead-in
+)
+"""One row per sync sample in a span, sorted by (global_episode_id, pts)."""
+
+SAMPLES: Final = _required(
+    ("byte_offset", pa.uint32()),  # relative to the episode's mdat_offset
+    ("byte_size", pa.uint32()),
+    ("pts", pa.int32()),  # ticks, relative to first_frame_tick; negative in the lead-in
+)
+"""One row per encoded sample of a span, decode order, sorted by (global_episode_id, position)."""
+
+UNMAPPED_COLUMNS: Final = frozenset({"camera_key"})
+"""Columns of the mapped tables that are read the ordinary way, when at all."""
