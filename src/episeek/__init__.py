@@ -1,0 +1,29 @@
+"""episeek: any frame of any LeRobot episode in one range request, as a complete MP4, decoded exactly.
+
+Example:
+    >>> import episeek
+    >>> index = episeek.open("/data/pusht")
+    >>> clip = index.clip(7, "observation.images.top", start=10, stop=20)
+    >>> clip.decode().data.shape
+"""
+
+from episeek.byte_index import ByteIndex, EpisodeSpan, FileRecord, Keyframes
+from episeek.byte_index import open_index as open
+from episeek.clip import Clip
+from episeek.decode import DecodedFrames
+from episeek.errors import EpiseekError, SidecarLayoutWarning
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ByteIndex",
+    "Clip",
+    "DecodedFrames",
+    "EpiseekError",
+    "EpisodeSpan",
+    "FileRecord",
+    "Keyframes",
+    "SidecarLayoutWarning",
+    "__version__",
+    "open",
+]

@@ -1,0 +1,169 @@
+"""A clip: some frames of one episode and camera, as a complete MP4 made from one range of bytes.
+
+In the *hidden* form an edit list hides the lead-in (frames before `start` that decoding needs): for players, PyAV and
+files on disk. In the *shown* form every sample is presented: for TorchCodec, which ignores edit lists when it counts
+frames. Where nothing but the wanted frames lies in the range, both are the same bytes.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.clip_header import ClipSamples, TrackFacts, clip_header
+from episeek.decode import Backend, DecodedFrames, choose_backend, decode_with_pyav, decode_with_torchcodec
+from episeek.errors import ShortReadError
+from episeek.sources import ByteRange, ByteSource
+
+LeadIn = Literal["hidden", "shown"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames `[start, stop)` of one episode and camera. Made by `ByteIndex.clip`; nothing is fetched until `read` or
+    `decode`.
+    """
+
+    episode_index: int
+    camera_key: str
+    start: int
+    """First frame, episode-local."""
+    stop: int
+    """End of the frames, exclusive."""
+    file_path: str
+    byte_range: ByteRange
+    """What is fetched: absolute offsets in the file, end exclusive."""
+    samples: ClipSamples
+    """The samples in the range, decode order; presentation times count from the episode's frame 0."""
+    frame_ticks: npt.NDArray[np.int64]
+    """Presentation times of the wanted frames, ticks from the episode's frame 0, shape [frame_count]."""
+    end_tick: int
+    """Where the last wanted frame ends, ticks from the episode's frame 0."""
+    track: TrackFacts
+    source: ByteSource
+
+    @property
+    def frame_count(self) -> int:
+        """Wanted frames."""
+        return self.stop - self.start
+
+    @property
+    def timescale(self) -> int:
+        """Ticks per second."""
+        return self.track.timescale
+
+    @property
+    def _last_end(self) -> int:
+        """Where the last sample in presentation order ends: its successor, if it has one, is not in the clip."""
+        last = int(self.samples.pts.max())
+        return self.end_tick if last == self.frame_ticks[-1] else last + self.track.frame_duration
+
+    @cached_property
+    def pts_seconds(self) -> npt.NDArray[np.float64]:
+        """Presentation times of the wanted frames from 0, seconds, shape [frame_count]."""
+        seconds: npt.NDArray[np.float64] = (self.frame_ticks - self.frame_ticks[0]) / self.timescale
+        return seconds
+
+    def __repr__(self) -> str:
+        start, stop = self.byte_range
+        return (
+            f"Clip(episode {self.episode_index}, {self.camera_key!r}, frames [{self.start}, {self.stop}), "
+            f"{len(self.samples.size)} samples in {stop - start} bytes at {start} of {self.file_path!r})"
+        )
+
+    def fetch(self) -> bytes:
+        """The bytes of `byte_range`: one request."""
+        return self.source.get_ranges(self.file_path, [self.byte_range])[0]
+
+    def read(self, lead_in: LeadIn = "hidden") -> bytes:
+        """A standalone MP4 of these frames: one request, no re-encoding.
+
+        Args:
+            lead_in: "hidden" presents the wanted frames only, from time 0; "shown" presents every sample in the range,
+                from time 0.
+
+        Raises:
+            MissingFileError, ShortReadError, ReadError: The file is gone, shorter than when it was indexed, or cannot
+                be read.
+        """
+        return self.mux(self.fetch(), lead_in)
+
+    def mux(self, payload: bytes, lead_in: LeadIn = "hidden") -> bytes:
+        """The same from bytes already fetched.
+
+        Raises:
+            ShortReadError: `payload` has another length than `byte_range`.
+        """
+        wanted_bytes = self.byte_range[1] - self.byte_range[0]
+        if len(payload) != wanted_bytes:
+            raise ShortReadError(
+                self.file_path, f"{len(payload)} bytes", f"{wanted_bytes} bytes from offset {self.byte_range[0]}"
+            )
+        if lead_in not in ("hidden", "shown"):
+            raise ValueError(f"lead_in: found {lead_in!r}; expected 'hidden' or 'shown'")
+        pts = self.samples.pts
+        if lead_in == "hidden":
+            shown_from, shown_until = int(self.frame_ticks[0]), self.end_tick
+        else:
+            shown_from, shown_until = int(pts.min()), self._last_end
+        return (
+            clip_header(
+                self.samples,
+                self.track,
+                payload_bytes=wanted_bytes,
+                shown_from=shown_from,
+                shown_until=shown_until,
+                last_end=self._last_end,
+            )
+            + payload
+        )
+
+    def frame_mappings(self) -> bytes:
+        """TorchCodec's `custom_frame_mappings` for the shown form: JSON of every sample's pts, duration and key_frame.
+
+        In presentation order, in ticks of the clip's timescale, from 0. A mapping of only some of a clip's samples
+        makes TorchCodec return wrong frames without an error, so this one always covers all of them.
+        """
+        order = np.argsort(self.samples.pts, kind="stable")
+        pts = self.samples.pts[order]
+        duration = np.diff(pts, append=self._last_end)
+        frames = zip((pts - pts[0]).tolist(), duration.tolist(), self.samples.is_sync[order].tolist(), strict=True)
+        document = {
+            "frames": [{"pts": time, "duration": length, "key_frame": int(key)} for time, length, key in frames]
+        }
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    def decode(self, backend: Backend = "auto", *, device: str = "cpu") -> DecodedFrames:
+        """Fetch and decode.
+
+        Args:
+            backend: "torchcodec", "pyav", or "auto": TorchCodec where it can be imported, else PyAV.
+            device: Where TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
+
+        Returns:
+            `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV.
+            `.pts_seconds` float64 [frame_count], from 0.
+
+        Raises:
+            BackendUnavailableError: The decoder is not installed.
+            DecodeError: The decoder failed, or returned other frames than the sidecars promise.
+            MissingFileError, ShortReadError, ReadError: As for `read`.
+        """
+        chosen = choose_backend(backend, device)
+        mp4 = self.read("shown")
+        origin = int(self.samples.pts.min())
+        if chosen == "pyav":
+            return DecodedFrames(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)), self.pts_seconds)
+        data = decode_with_torchcodec(
+            mp4,
+            self.frame_mappings(),
+            first_frame=int((self.samples.pts < self.frame_ticks[0]).sum()),
+            expected_seconds=(self.frame_ticks - origin) / self.timescale,
+            time_base_seconds=1 / self.timescale,
+            device=device,
+            where=repr(self),
+        )
+        return DecodedFrames(data, self.pts_seconds)

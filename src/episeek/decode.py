@@ -1,0 +1,154 @@
+"""Decoding a standalone MP4 with TorchCodec or PyAV. The one module that imports a decoder, and only when it decodes.
+
+What a decoder returns is compared with the presentation times the sidecars promise: a frame that is missing or
+displaced is a `DecodeError`, never a wrong picture.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.errors import BackendUnavailableError, DecodeError
+
+Backend = Literal["auto", "torchcodec", "pyav"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrames:
+    """Pictures and their times."""
+
+    data: Any
+    """uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV."""
+    pts_seconds: npt.NDArray[np.float64]
+    """Presentation times from 0, shape [frame_count]."""
+
+    def __len__(self) -> int:
+        return len(self.pts_seconds)
+
+    def __repr__(self) -> str:
+        return f"DecodedFrames({type(self.data).__name__} {tuple(self.data.shape)})"
+
+
+def choose_backend(backend: Backend, device: str) -> Literal["torchcodec", "pyav"]:
+    """The decoder to use: for "auto", TorchCodec where it can be imported, else PyAV.
+
+    Raises:
+        BackendUnavailableError: A device that only TorchCodec can use was asked of PyAV.
+    """
+    if backend not in ("auto", "torchcodec", "pyav"):
+        raise ValueError(f"backend: found {backend!r}; expected 'auto', 'torchcodec' or 'pyav'")
+    if backend == "auto":
+        return "torchcodec" if device != "cpu" or _torchcodec_loads() else "pyav"
+    if backend == "pyav" and device != "cpu":
+        raise BackendUnavailableError("decode", f"device {device!r} with PyAV", "device='cpu', or backend='torchcodec'")
+    return backend
+
+
+def decode_with_torchcodec(
+    mp4: bytes,
+    frame_mappings: bytes,
+    *,
+    first_frame: int,
+    expected_seconds: npt.NDArray[np.float64],
+    time_base_seconds: float,
+    device: str,
+    where: str,
+) -> Any:
+    """Consecutive frames of an MP4 as a tensor uint8 [frame_count, 3, height, width] on `device`.
+
+    Args:
+        mp4: A complete file.
+        frame_mappings: `custom_frame_mappings` of all of its frames.
+        first_frame: Presentation position of the first frame wanted.
+        expected_seconds: Presentation times of the frames wanted, shape [frame_count].
+        time_base_seconds: Length of a tick.
+        device: Where the pictures go.
+        where: The clip, for messages.
+
+    Raises:
+        BackendUnavailableError: TorchCodec, or FFmpeg's libraries, or the device cannot be used.
+        DecodeError: Decoding failed, or gave frames of other times.
+    """
+    decoder_class = _import_torchcodec()
+    count = len(expected_seconds)
+    try:
+        decoder = decoder_class(mp4, custom_frame_mappings=frame_mappings, dimension_order="NCHW", device=device)
+        batch = decoder.get_frames_in_range(first_frame, first_frame + count)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise DecodeError(where, f"TorchCodec: {_first_line(error)}", f"{count} frames") from error
+    times = batch.pts_seconds.cpu().numpy()
+    if times.shape != expected_seconds.shape or np.abs(times - expected_seconds).max() > time_base_seconds / 4:
+        raise DecodeError(where, f"frames at {times[:3].tolist()} s", f"frames at {expected_seconds[:3].tolist()} s")
+    return batch.data
+
+
+def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where: str) -> npt.NDArray[np.uint8]:
+    """The frames of an MP4 with these presentation times, as uint8 [frame_count, 3, height, width].
+
+    Args:
+        mp4: A complete file.
+        expected_ticks: Presentation times of the frames wanted, ascending, shape [frame_count].
+        where: The clip, for messages.
+
+    Raises:
+        BackendUnavailableError: PyAV is not installed.
+        DecodeError: Decoding failed, or a frame is missing.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "PyAV", _first_line(error), "the package `av`: pip install 'episeek[prepare]'"
+        ) from error
+    waiting = {tick: rank for rank, tick in enumerate(expected_ticks.tolist())}
+    count = len(waiting)
+    pictures: npt.NDArray[np.uint8] | None = None
+    try:
+        with av.open(io.BytesIO(mp4), mode="r", format="mp4") as container:
+            for frame in container.decode(container.streams.video[0]):
+                rank = None if frame.pts is None else waiting.pop(frame.pts, None)
+                if rank is None:
+                    continue
+                picture = frame.to_ndarray(format="rgb24")
+                if pictures is None:
+                    pictures = np.empty((count, 3, *picture.shape[:2]), np.uint8)
+                pictures[rank] = picture.transpose(2, 0, 1)
+                if not waiting:
+                    break
+    except av.error.FFmpegError as error:
+        raise DecodeError(where, f"PyAV: {_first_line(error)}", f"{count} frames") from error
+    if pictures is None or waiting:
+        raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
+    return pictures
+
+
+@cache
+def _torchcodec_loads() -> bool:
+    try:
+        _import_torchcodec()
+    except BackendUnavailableError:
+        return False
+    return True
+
+
+def _import_torchcodec() -> Callable[..., Any]:
+    try:
+        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # the package exports it without saying so
+    except (ImportError, RuntimeError, OSError) as error:  # the last two: FFmpeg's shared libraries are missing
+        raise BackendUnavailableError(
+            "TorchCodec",
+            f"{type(error).__name__}: {_first_line(error)}",
+            "episeek[torch] and FFmpeg's shared libraries (4 to 8) on the system, or backend='pyav'",
+        ) from error
+    decoder_class: Callable[..., Any] = VideoDecoder
+    return decoder_class
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

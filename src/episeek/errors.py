@@ -1,0 +1,179 @@
+"""Every error this package raises on purpose.
+
+One base, `EpiseekError`, and leaves that are builtins too, so that `except FileNotFoundError` works as a caller
+expects. A message says where, what was found and what was expected. All of them survive pickling: workers of a process
+pool raise them as they are.
+"""
+
+
+class EpiseekError(Exception):
+    """Something named is wrong: `where` it is, what was `found`, what was `expected`.
+
+    Args:
+        where: The file, table, episode or argument concerned.
+        found: What is there.
+        expected: What should be there, or what to do.
+    """
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(where, found, expected)
+        self.where = where
+        self.found = found
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}; expected {self.expected}"
+
+    def __reduce__(self) -> tuple[type["EpiseekError"], tuple[str, str, str]]:
+        return type(self), (self.where, self.found, self.expected)
+
+
+# --- bytes and files -------------------------------------------------------------------------------------------------------------
+
+
+class MissingFileError(EpiseekError, FileNotFoundError):
+    """A file that the dataset or a sidecar names does not exist."""
+
+
+class ReadError(EpiseekError, OSError):
+    """A store could not deliver the bytes asked for."""
+
+
+class ShortReadError(ReadError):
+    """Fewer bytes came back than the file should have."""
+
+
+class WriteError(EpiseekError, OSError):
+    """A destination could not be written: no space, no permission, a broken store."""
+
+
+class DestinationError(EpiseekError, FileExistsError):
+    """A destination holds something already, or is not a place for a dataset."""
+
+
+# --- datasets --------------------------------------------------------------------------------------------------------------------
+
+
+class DatasetError(EpiseekError, ValueError):
+    """A directory is not a dataset this project reads."""
+
+
+class NotADatasetError(DatasetError):
+    """There is no usable `meta/info.json`."""
+
+
+class UnsupportedVersionError(DatasetError):
+    """The dataset's `codebase_version` is not 3.x."""
+
+
+class MetadataError(DatasetError):
+    """`meta/episodes` contradicts itself or lacks what is needed."""
+
+
+class ParquetError(DatasetError):
+    """A Parquet file has no footer, or cannot be read."""
+
+
+class RowOrderError(DatasetError):
+    """The rows of a data file are not whole episodes in contiguous runs."""
+
+
+# --- MP4 -------------------------------------------------------------------------------------------------------------------------
+
+
+class Mp4Error(EpiseekError, ValueError):
+    """An MP4 that cannot be indexed; each leaf says why."""
+
+
+class TruncatedMp4Error(Mp4Error):
+    """A box reaches past the end of the file, or there is no moov box."""
+
+
+class MalformedBoxError(Mp4Error):
+    """A box whose size or contents cannot be right."""
+
+
+class SampleTableError(Mp4Error):
+    """The sample tables disagree with each other or with the file's size."""
+
+
+class NoVideoTrackError(Mp4Error):
+    """The file has no video track."""
+
+
+class FragmentedMp4Error(Mp4Error):
+    """The samples are in movie fragments (moof), not in one moov."""
+
+
+class EncryptedMp4Error(Mp4Error):
+    """The samples are encrypted (sample entry encv)."""
+
+
+class SampleDescriptionError(Mp4Error):
+    """The track has no sample description, or several."""
+
+
+class EditListError(Mp4Error):
+    """The edit list does more than delay, trim or shift one run of the media."""
+
+
+# --- sidecars --------------------------------------------------------------------------------------------------------------------
+
+
+class SidecarError(EpiseekError, ValueError):
+    """A sidecar table is not what the format says."""
+
+
+class MissingSidecarError(SidecarError, FileNotFoundError):
+    """A sidecar table is not there."""
+
+
+class FormatVersionError(SidecarError):
+    """The sidecars have a format version this release does not know, or none."""
+
+
+class MixedBuildError(SidecarError):
+    """The sidecar tables come from different builds."""
+
+
+class SidecarLayoutError(SidecarError):
+    """A sidecar table has other columns or types, or values that cannot be found in the file."""
+
+
+class SpanTooLargeError(EpiseekError, OverflowError):
+    """An episode's bytes or ticks do not fit the sidecars' 32-bit columns."""
+
+
+class SidecarLayoutWarning(UserWarning):
+    """A sidecar table was rewritten by another tool: it is read into memory instead of being mapped."""
+
+
+# --- episodes, frames, decoding --------------------------------------------------------------------------------------------------
+
+
+class EpisodeNotFoundError(EpiseekError, IndexError):
+    """The dataset has no such episode."""
+
+
+class CameraNotFoundError(EpiseekError, LookupError):
+    """The dataset has no such camera."""
+
+
+class FrameRangeError(EpiseekError, IndexError):
+    """A window `[start, stop)` that is empty or reaches past the episode's frames."""
+
+
+class EpisodeOutsideFileError(EpiseekError, ValueError):
+    """An episode's declared seconds lie outside its MP4."""
+
+
+class EpisodeFramesError(EpiseekError, ValueError):
+    """An episode's frames cannot be told apart: two have the same presentation time."""
+
+
+class BackendUnavailableError(EpiseekError, ImportError):
+    """A decoder, or a package that a command needs, is not installed."""
+
+
+class DecodeError(EpiseekError, RuntimeError):
+    """A decoder failed, or returned other frames than were asked for."""

@@ -1,0 +1,245 @@
+"""A Parquet table as arrays on its bytes: nothing is decoded, nothing proportional to the rows is allocated.
+
+The sidecars' mapped columns are REQUIRED, PLAIN, uncompressed and one data page per column chunk, so that the values of
+a column chunk are one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
+PLAIN encoding). Each page header is checked before its chunk is trusted. A table that another tool rewrote (compressed,
+say) is read the ordinary way, with a warning.
+"""
+
+import mmap
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MissingSidecarError, SidecarLayoutError, SidecarLayoutWarning
+
+_PAGE_HEADER_BYTES = 256
+_DATA_PAGE, _DATA_PAGE_V2 = 0, 3
+
+Buffer = mmap.mmap | bytes
+
+
+class MappedColumn:
+    """One column of a table: a read-only array per row group, indexed by row number over all of them.
+
+    Values may be unaligned: index with whole numbers and slices; searching or arithmetic on everything would copy it
+    first.
+    """
+
+    __slots__ = ("_segments", "_starts", "dtype")
+
+    def __init__(self, segments: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> None:
+        self._segments = segments
+        self._starts = np.concatenate([[0], np.cumsum([len(segment) for segment in segments], dtype=np.int64)]).tolist()
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __repr__(self) -> str:
+        return f"MappedColumn({len(self)} x {self.dtype}, {len(self._segments)} row groups)"
+
+    def value(self, row: int) -> Any:
+        """The value of one row, as a numpy scalar. Raises IndexError."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        segment = self._segment_of(row)
+        return self._segments[segment][row - self._starts[segment]]
+
+    def slice(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Rows `[start, stop)`: a view, or a copy when they lie in several row groups. Raises IndexError."""
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"rows [{start}, {stop}) of {len(self)}")
+        if start == stop:
+            return np.empty(0, self.dtype)
+        first, last = self._segment_of(start), self._segment_of(stop - 1)
+        parts = [
+            self._segments[i][max(start - self._starts[i], 0) : stop - self._starts[i]] for i in range(first, last + 1)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _segment_of(self, row: int) -> int:
+        if len(self._segments) == 1:
+            return 0
+        return int(np.searchsorted(self._starts, row, side="right")) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MappedTable:
+    """The mapped columns of one sidecar table and its footer's key-value metadata."""
+
+    name: str
+    row_count: int
+    columns: Mapping[str, MappedColumn]
+    metadata: Mapping[str, str]
+    is_mapped: bool
+    """False when the table had to be read into memory."""
+
+
+def open_buffer(path: str) -> Buffer:
+    """Map a local file.
+
+    Raises:
+        MissingSidecarError: There is no such file.
+        SidecarLayoutError: It is empty or cannot be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise MissingSidecarError(
+            path, "no such file", "a sidecar table: run `episeek index` or `episeek prepare`"
+        ) from None
+    except OSError as error:
+        raise SidecarLayoutError(path, str(error), "a readable file") from error
+    try:
+        return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    except (ValueError, OSError) as error:
+        raise SidecarLayoutError(path, str(error), "a Parquet table") from error
+    finally:
+        os.close(handle)
+
+
+def read_footer(buffer: Buffer, *, where: str) -> pq.FileMetaData:
+    """The footer of a Parquet file in memory or mapped.
+
+    Raises:
+        SidecarLayoutError: There is none.
+    """
+    try:
+        return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer))).metadata
+    except (pa.ArrowException, OSError) as error:
+        raise SidecarLayoutError(where, str(error).splitlines()[0], "a Parquet table with its footer") from None
+
+
+def footer_metadata(footer: pq.FileMetaData) -> dict[str, str]:
+    """The footer's key-value metadata as text, without Arrow's own entry."""
+    pairs = footer.metadata or {}
+    return {key.decode(): value.decode("utf-8", "replace") for key, value in pairs.items() if key != b"ARROW:schema"}
+
+
+def open_table(
+    buffer: Buffer, schema: pa.Schema, *, name: str, where: str, unmapped: frozenset[str] = frozenset()
+) -> MappedTable:
+    """Open one table.
+
+    Args:
+        buffer: The file, mapped or in memory; the arrays keep it alive.
+        schema: The columns the format demands.
+        name: The table's name.
+        where: The file, for messages.
+        unmapped: Columns to leave alone.
+
+    Raises:
+        SidecarLayoutError: Columns or types differ, there are nulls, or the file is damaged.
+
+    Warns:
+        SidecarLayoutWarning: The table cannot be mapped and was read into memory instead.
+    """
+    footer = read_footer(buffer, where=where)
+    fields = [field for field in schema if field.name not in unmapped]
+    found = footer.schema.names
+    if found != schema.names:
+        raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
+    found_types = footer.schema.to_arrow_schema()
+    for field in fields:  # the physical type alone does not tell float from integer, nor signed from unsigned
+        if found_types.field(field.name).type != field.type:
+            found_type = f"column {field.name!r} of type {found_types.field(field.name).type}"
+            raise SidecarLayoutError(where, found_type, str(field.type))
+    reason = ""
+    columns = {}
+    for field in fields:
+        dtype = np.dtype(field.type.to_pandas_dtype())
+        position = found.index(field.name)
+        segments = []
+        for group in range(footer.num_row_groups):
+            chunk = footer.row_group(group).column(position)
+            offset, reason = _values_offset(
+                buffer, chunk, footer.schema.column(position), footer.row_group(group).num_rows, dtype
+            )
+            if reason:
+                break
+            segments.append(np.ndarray(chunk.num_values, dtype.newbyteorder("<"), buffer, offset))
+        if reason:
+            reason = f"column {field.name!r} {reason}"
+            break
+        for segment in segments:
+            segment.setflags(write=False)
+        columns[field.name] = MappedColumn(segments, dtype)
+    if reason:
+        warnings.warn(
+            f"{where}: {reason}: reading the table into memory instead of mapping it; `episeek index` writes it anew",
+            SidecarLayoutWarning,
+            stacklevel=3,
+        )
+        columns = _read_columns(buffer, fields, where)
+    return MappedTable(name, footer.num_rows, columns, footer_metadata(footer), not reason)
+
+
+def _values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any]) -> tuple[int, str]:
+    """Where the values of a column chunk start in the file, or why they cannot be found there."""
+    physical = {"INT32": 4, "INT64": 8, "DOUBLE": 8, "FLOAT": 4}.get(chunk.physical_type)
+    if physical != dtype.itemsize:
+        return 0, f"is stored as {chunk.physical_type}"
+    if column.max_definition_level or column.max_repetition_level:
+        return 0, "is not REQUIRED"
+    if chunk.compression != "UNCOMPRESSED":
+        return 0, f"is compressed with {chunk.compression}"
+    if chunk.has_dictionary_page or not set(chunk.encodings) <= {"PLAIN", "RLE"}:
+        return 0, f"is encoded with {', '.join(chunk.encodings)}"
+    values_bytes = chunk.num_values * dtype.itemsize
+    offset = chunk.data_page_offset + chunk.total_compressed_size - values_bytes
+    if chunk.num_values != row_count or not 0 < offset - chunk.data_page_offset <= _PAGE_HEADER_BYTES:
+        return 0, "has more than one data page"
+    if offset + values_bytes > len(buffer):
+        return 0, "reaches past the end of the file"
+    page_type, page_bytes = _page_header(bytes(buffer[chunk.data_page_offset : offset]))
+    if page_type not in (_DATA_PAGE, _DATA_PAGE_V2) or page_bytes != values_bytes:
+        return 0, "has more than one data page"
+    return offset, ""
+
+
+def _page_header(data: bytes) -> tuple[int, int]:
+    """Type and compressed size of a page: the first three fields of PageHeader, all i32, in Thrift's compact protocol.
+
+    Returns (-1, -1) for anything else.
+    """
+    position, values = 0, []
+    for _ in range(3):
+        if position >= len(data) or data[position] != 0x15:  # field id + 1, type i32
+            return -1, -1
+        position += 1
+        value = shift = 0
+        while position < len(data) and shift < 35:
+            byte = data[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        values.append((value >> 1) ^ -(value & 1))
+    return values[0], values[2]
+
+
+def _read_columns(buffer: Buffer, fields: list[pa.Field], where: str) -> dict[str, MappedColumn]:
+    columns = {}
+    try:
+        table = pq.read_table(pa.BufferReader(pa.py_buffer(buffer)), columns=[field.name for field in fields])
+    except (pa.ArrowException, OSError) as error:
+        raise SidecarLayoutError(where, str(error).splitlines()[0], "a readable Parquet table") from None
+    for field in fields:
+        column = table[field.name]
+        if column.null_count:
+            raise SidecarLayoutError(
+                where, f"{column.null_count} nulls in column {field.name!r}", "a value in every row"
+            )
+        array = column.to_numpy()
+        array.setflags(write=False)
+        columns[field.name] = MappedColumn([array] if len(array) else [], array.dtype)
+    return columns
