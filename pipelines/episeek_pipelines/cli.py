@@ -1,0 +1,345 @@
+"""The command line. The only module that prints: results to stdout, diagnostics to stderr.
+
+Exit codes: 0 done (for `verify`: no errors found), 1 verification found errors, 2 it could not be done, 130 interrupted.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from episeek import __version__
+from episeek.errors import EpiseekError, FrameRangeError
+
+if TYPE_CHECKING:
+    from episeek_pipelines.prepare import Execution
+
+OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
+
+_OFFLINE_PACKAGES = frozenset({"dask", "distributed", "pandera", "narwhals", "tqdm", "cloudpickle"})
+MAX_FAILURES_SHOWN = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except EpiseekError as error:
+        _complain(error)
+        return FAILED
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _OFFLINE_PACKAGES:
+            raise
+        _say(f"episeek: error: `episeek {options.command}` needs the package {package}: pip install 'episeek[prepare]'")
+        return FAILED
+    except KeyboardInterrupt:
+        _say("episeek: interrupted; finished work is kept, run the same command again to go on")
+        return INTERRUPTED
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `head` does
+            sys.stderr.close()
+            return OK
+        _say(f"episeek: error: {error}")
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="episeek",
+        description="Make LeRobot v3.0 datasets seekable: every frame, exact, in one range request, or a named refusal.",
+        epilog="SRC and DST are local paths or fsspec URLs. Exit codes: 0 done, 1 verification found errors, 2 could not be done.",
+    )
+    parser.add_argument("--version", action="version", version=f"episeek {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print the result as JSON")
+    common.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    graph = argparse.ArgumentParser(add_help=False, parents=[common])
+    graph.add_argument(
+        "--scheduler",
+        default="threads",
+        type=_scheduler,
+        help="threads (default), processes, sync, or tcp://HOST:PORT of a Dask scheduler",
+    )
+    graph.add_argument("--workers", type=_positive, help="threads or processes (default: one per core)")
+    splitting = argparse.ArgumentParser(add_help=False)
+    splitting.add_argument(
+        "--max-episodes-per-file",
+        type=_positive,
+        metavar="N",
+        help="split data files above this (default: from the footers' size)",
+    )
+
+    command = commands.add_parser("prepare", parents=[graph, splitting], help="rewrite, index and verify: the main job")
+    command.description = (
+        "Rewrite the data files to one row group per episode, index every MP4 from its header, verify the result. DST "
+        "appears when all of it is done; it holds data/ and meta/ and is opened with data_root=SRC, unless --videos adds "
+        "the rest."
+    )
+    command.add_argument("source", metavar="SRC")
+    command.add_argument("destination", metavar="DST", help="not there yet, or an empty directory")
+    command.add_argument(
+        "--videos",
+        choices=("none", "link", "copy"),
+        default="none",
+        help="also put videos and other files into DST (link: hard links)",
+    )
+    command.add_argument("--max-findings", type=_positive, default=20, metavar="N", help="findings shown (default: 20)")
+    command.set_defaults(run=_prepare)
+
+    command = commands.add_parser("rewrite", parents=[graph, splitting], help="data files to one row group per episode")
+    command.add_argument("source", metavar="SRC")
+    command.add_argument("destination", metavar="DST", help="not there yet, or an empty directory")
+    command.set_defaults(run=_rewrite)
+
+    command = commands.add_parser("index", parents=[graph], help="write the sidecars meta/byte_index/")
+    command.add_argument("source", metavar="SRC")
+    command.add_argument("--output", metavar="DIR", help="write DIR/meta/byte_index/ instead of SRC/meta/byte_index/")
+    command.set_defaults(run=_index)
+
+    command = commands.add_parser(
+        "verify", parents=[graph], help="check a dataset, its data files, videos and sidecars"
+    )
+    command.add_argument("source", metavar="SRC")
+    command.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
+    command.add_argument(
+        "--against",
+        metavar="DIR",
+        help="also prove that SRC has the values of this dataset, which it was rewritten from",
+    )
+    command.add_argument("--format", choices=("text", "json"), default="text", help="of the report (default: text)")
+    command.add_argument(
+        "--max-findings", type=_positive, default=20, metavar="N", help="findings shown as text (default: 20)"
+    )
+    command.set_defaults(run=_verify)
+
+    command = commands.add_parser("inspect", parents=[common], help="what is in a dataset")
+    command.add_argument("source", metavar="SRC")
+    command.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
+    command.set_defaults(run=_inspect)
+
+    command = commands.add_parser(
+        "extract", parents=[common], help="one episode's frames as an MP4, without re-encoding"
+    )
+    command.add_argument("source", metavar="SRC", help="a prepared or indexed dataset")
+    command.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
+    command.add_argument("--episode", type=int, required=True, metavar="N")
+    command.add_argument("--camera", metavar="KEY", help="may be left out when there is only one")
+    command.add_argument(
+        "--frames",
+        type=_frames,
+        default=(0, None),
+        metavar="A:B",
+        help="frames A up to, not including, B (default: all)",
+    )
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="the MP4 to write")
+    command.set_defaults(run=_extract)
+    return parser
+
+
+# --- commands --------------------------------------------------------------------------------------------------------------------
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from episeek_pipelines import prepare, summary
+    from episeek_pipelines.verify import format_text
+
+    result = prepare.prepare(
+        options.source,
+        options.destination,
+        max_episodes_per_file=options.max_episodes_per_file,
+        videos=options.videos,
+        execution=_execution(options),
+    )
+    report = result.verification
+    if options.json:
+        _print_json({**_summary_json(result), "verification": _report_json(report)})
+    elif not options.quiet:
+        _print(*summary.prepare_lines(result))
+        if report is not None:
+            _print(format_text(report, max_findings=options.max_findings))
+    return FINDINGS if report is not None and report.error_count else OK
+
+
+def _rewrite(options: argparse.Namespace) -> int:
+    from episeek_pipelines import prepare
+
+    result = prepare.rewrite(
+        options.source,
+        options.destination,
+        max_episodes_per_file=options.max_episodes_per_file,
+        execution=_execution(options),
+    )
+    return _print_result(result, options)
+
+
+def _index(options: argparse.Namespace) -> int:
+    from episeek_pipelines import prepare
+
+    return _print_result(prepare.index(options.source, output=options.output, execution=_execution(options)), options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from episeek_pipelines import prepare
+    from episeek_pipelines.verify import format_json, format_text
+
+    report = prepare.verify(
+        options.source, data_root=options.data_root, against=options.against, execution=_execution(options)
+    )
+    if options.json or options.format == "json":
+        _print(format_json(report))
+    elif not options.quiet:
+        _print(format_text(report, max_findings=options.max_findings))
+    return FINDINGS if report.error_count else OK
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from episeek_pipelines.inspection import inspect_dataset
+    from episeek_pipelines.summary import inspection_lines
+
+    inspection = inspect_dataset(options.source, data_root=options.data_root)
+    if options.json:
+        _print_json(asdict(inspection))
+    elif not options.quiet:
+        _print(*inspection_lines(inspection))
+    return OK
+
+
+def _extract(options: argparse.Namespace) -> int:
+    import episeek
+    from episeek_pipelines.storage import Root
+
+    started = time.perf_counter()
+    index = episeek.open(options.source, options.data_root)
+    camera = options.camera
+    if camera is None:
+        if len(index.cameras) != 1:
+            raise FrameRangeError(
+                "--camera", "nothing", f"one of {', '.join(index.cameras) or 'no cameras: there is no video'}"
+            )
+        camera = index.cameras[0]
+    start, stop = options.frames
+    clip = index.clip(options.episode, camera, start, stop)
+    data = clip.read()
+    target = Path(options.output)
+    Root(str(target.parent)).write_bytes(target.name, data)
+    facts = {
+        "output": str(target),
+        "output_bytes": len(data),
+        "episode_index": clip.episode_index,
+        "camera": clip.camera_key,
+        "frames": [clip.start, clip.stop],
+        "file_path": clip.file_path,
+        "byte_range": list(clip.byte_range),
+        "requests": 1,
+        "seconds": time.perf_counter() - started,
+    }
+    if options.json:
+        _print_json(facts)
+    elif not options.quiet:
+        first, last = clip.byte_range
+        _print(
+            f"{target}: frames {clip.start} to {clip.stop - 1} of episode {clip.episode_index}, {camera}: {len(data):,} bytes "
+            f"from one request of {last - first:,} bytes at {first:,} of {clip.file_path}"
+        )
+    return OK
+
+
+# --- output ----------------------------------------------------------------------------------------------------------------------
+
+
+def _print_result(result: Any, options: argparse.Namespace) -> int:
+    from episeek_pipelines import summary
+
+    if options.json:
+        _print_json(_summary_json(result))
+    elif not options.quiet:
+        _print(*summary.prepare_lines(result))
+    return OK
+
+
+def _summary_json(result: Any) -> dict[str, Any]:
+    parts = {name: getattr(result, name) for name in ("rewrite", "index")}
+    return {
+        "destination": result.destination,
+        "seconds": result.seconds,
+        "is_resumed": result.is_resumed,
+        "copied_files": result.copied_files,
+        **{name: asdict(part) for name, part in parts.items() if part is not None},
+    }
+
+
+def _report_json(report: Any) -> Any:
+    from episeek_pipelines.verify import format_json
+
+    return json.loads(format_json(report))
+
+
+def _execution(options: argparse.Namespace) -> "Execution":
+    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.progress import progress_bar
+
+    progress = None if options.quiet else (lambda total: progress_bar(options.command, total))
+    return Execution(options.scheduler, options.workers, progress)
+
+
+def _complain(error: EpiseekError) -> None:
+    failures = getattr(error, "failures", ())
+    if not failures:
+        _say(f"episeek: error: {error}")
+        return
+    lines = [failure.message for failure in failures[:MAX_FAILURES_SHOWN]]
+    if len(failures) > MAX_FAILURES_SHOWN:
+        lines.append(f"and {len(failures) - MAX_FAILURES_SHOWN} more")
+    lines[-1] += f" ({error.expected})"
+    for line in lines:
+        _say(f"episeek: error: {line}")
+
+
+def _print(*lines: str) -> None:
+    for line in lines:
+        print(line)
+    sys.stdout.flush()
+
+
+def _print_json(document: Any) -> None:
+    _print(json.dumps(document, indent=2))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------------------
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 1 or more")
+    return int(text)
+
+
+def _scheduler(text: str) -> str:
+    if text not in ("threads", "processes", "sync") and "://" not in text:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected threads, processes, sync or tcp://HOST:PORT")
+    return text
+
+
+def _frames(text: str) -> tuple[int, int | None]:
+    start, separator, stop = text.partition(":")
+    try:
+        return (int(start) if start else 0), (int(stop) if stop else None if separator else int(start) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected A:B, for example 10:20") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

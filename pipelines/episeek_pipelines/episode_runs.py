@@ -1,0 +1,202 @@
+"""Reading a data file episode by episode, however its row groups lie, in memory bounded by one episode and one batch.
+
+A collapsed file is one row group of everything, so row groups are no unit to read by. Batches are bounded by bytes, not rows:
+65,536 rows of images would be gigabytes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import EpiseekError, ParquetError, ReadError, RowOrderError
+from episeek_pipelines.storage import first_line
+from episeek_schemas import lerobot
+
+BATCH_BYTES: Final = 8 << 20
+MAX_BATCH_ROWS: Final = 1 << 16
+PROBE_ROWS: Final = 64
+SAMPLE_ROWS: Final = 4096
+SAMPLE_EPISODES: Final = 64
+
+READ_OPTIONS: Final[dict[str, Any]] = {"pre_buffer": True}
+"""For `ParquetFile`: pages are read as they are needed. Either default of pyarrow holds whole column chunks, which is the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRun:
+    """The rows of one episode of a file."""
+
+    episode_index: int
+    first_row: int
+    table: pa.Table
+
+
+def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = None) -> Iterator[EpisodeRun]:
+    """The episodes of a file, in the order of its rows.
+
+    Args:
+        file: Opened with `READ_OPTIONS`.
+        where: What errors call the file.
+        row_bytes: From `measure_row_bytes`; measured here when None.
+
+    Raises:
+        RowOrderError: No usable `episode_index` column, a null in it, or an episode in two places of the file.
+        ParquetError: Pages that cannot be read, or fewer rows than the footer says.
+    """
+    column = _episode_column(file.schema_arrow, where)
+    batch_rows = _batch_rows(measure_row_bytes(file, where) if row_bytes is None else row_bytes)
+    seen: set[int] = set()
+    pieces: list[pa.RecordBatch] = []
+    current = first_row = row = 0
+    for batch in _batches(file, where, batch_rows):
+        for episode, start, stop in _stretches(batch.column(column), where, row):
+            if pieces and episode != current:
+                yield EpisodeRun(current, first_row, _table(pieces))
+                pieces = []
+            if not pieces:
+                if episode in seen:
+                    raise RowOrderError(
+                        where,
+                        f"episode {episode} again at row {row + start}",
+                        "the rows of an episode next to each other",
+                    )
+                seen.add(episode)
+                current, first_row = episode, row + start
+            pieces.append(batch.slice(start, stop - start))
+        row += len(batch)
+    if row != file.metadata.num_rows:
+        raise ParquetError(where, f"{row} rows", f"{file.metadata.num_rows} rows, as its footer says")
+    if pieces:
+        yield EpisodeRun(current, first_row, _table(pieces))
+
+
+def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
+    """The first episodes of a file, one table each: 64 at most, and as many as 4,096 rows or 8 MiB hold; none of an empty file.
+
+    The last is left out when there are others, because it may be cut off; a single one may be as well.
+
+    Raises:
+        RowOrderError: As `episode_runs`.
+        ParquetError: As `episode_runs`.
+    """
+    column = _episode_column(file.schema_arrow, where)
+    wanted_rows = min(SAMPLE_ROWS, _batch_rows(measure_row_bytes(file, where)))
+    pieces: list[pa.RecordBatch] = []
+    for batch in _batches(file, where, wanted_rows):  # some types come in a batch for each row group
+        pieces.append(batch.slice(0, wanted_rows))
+        wanted_rows -= len(pieces[-1])
+        if not wanted_rows:
+            break
+    if not pieces:
+        return []
+    table = _table(pieces)
+    stretches = list(_stretches(table.column(column).combine_chunks(), where, 0))
+    whole = stretches[:-1] or stretches
+    return [table.slice(start, stop - start) for _, start, stop in whole[:SAMPLE_EPISODES]]
+
+
+def measure_row_bytes(file: pq.ParquetFile, where: str) -> float:
+    """Bytes of a row in memory, an estimate that rather says too much.
+
+    Encoded bytes plus the width of the fixed types, from the footer. Long values behind a dictionary are many times larger in
+    memory than in the file, so where there may be some a few rows are read.
+    """
+    metadata = file.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    encoded = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=0.0)
+    estimate = encoded + sum(_fixed_bytes(field.type) for field in file.schema_arrow)
+    if _may_hide_long_values(file.schema):
+        batch = next(_batches(file, where, min(PROBE_ROWS, _batch_rows(estimate))), None)
+        if batch is not None and len(batch):
+            estimate = max(estimate, pa.Table.from_batches([batch]).nbytes / len(batch))
+    return max(1.0, estimate)
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Give what pyarrow raises while it reads a file the file's name.
+
+    Raises:
+        ReadError: The system or the store failed.
+        ParquetError: The contents are not what Parquet allows.
+    """
+    try:
+        yield
+    except EpiseekError:
+        raise
+    except OSError as error:  # pyarrow raises OSError for corrupt pages as well, but without a number
+        if error.errno is not None:
+            raise ReadError(where, first_line(error), "a readable file") from error
+        raise ParquetError(where, first_line(error), "readable data pages") from None
+    except (pa.ArrowException, EOFError, ValueError) as error:
+        raise ParquetError(where, first_line(error), "readable data pages") from None
+
+
+def _batches(file: pq.ParquetFile, where: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    with reading(where):
+        batches = file.iter_batches(batch_size=batch_rows)
+    while True:
+        with reading(where):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _batch_rows(row_bytes: float) -> int:
+    return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / row_bytes)))
+
+
+def _table(pieces: list[pa.RecordBatch]) -> pa.Table:
+    table = pa.Table.from_batches(pieces)
+    # Batches of a categorical column may each bring their own dictionary; a row group has one.
+    return table.unify_dictionaries() if len(pieces) > 1 else table
+
+
+def _episode_column(schema: pa.Schema, where: str) -> int:
+    column: int = schema.get_field_index(lerobot.EPISODE_INDEX)
+    if column < 0:
+        count = schema.names.count(lerobot.EPISODE_INDEX)
+        raise RowOrderError(
+            where, f"{count or 'no'} columns {lerobot.EPISODE_INDEX!r}", "one that says which episode a row is of"
+        )
+    dtype = schema.field(column).type
+    if not pa.types.is_integer(dtype):
+        raise RowOrderError(where, f"column {lerobot.EPISODE_INDEX!r} of type {dtype}", "an integer type")
+    return column
+
+
+def _stretches(column: pa.Array, where: str, first_row: int) -> Iterator[tuple[int, int, int]]:
+    """Each (episode, start, stop) of a batch's `episode_index`; `first_row` is the batch's place in the file."""
+    if column.null_count:
+        row = first_row + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r} at row {row}", "the episode of every row")
+    indices = column.to_numpy(zero_copy_only=False)
+    if len(indices):
+        starts = (np.flatnonzero(indices[1:] != indices[:-1]) + 1).tolist()
+        for start, stop in pairwise([0, *starts, len(indices)]):
+            yield int(indices[start]), start, stop
+
+
+def _fixed_bytes(dtype: pa.DataType) -> int:
+    if isinstance(dtype, pa.BaseExtensionType):
+        return _fixed_bytes(dtype.storage_type)
+    if pa.types.is_fixed_size_list(dtype):
+        return int(dtype.list_size) * _fixed_bytes(dtype.value_type)
+    if pa.types.is_struct(dtype):
+        return sum(_fixed_bytes(field.type) for field in dtype)
+    try:
+        return (int(dtype.bit_width) + 7) // 8
+    except ValueError:
+        return 8  # offsets; the values are counted by their encoded size
+
+
+def _may_hide_long_values(schema: pq.ParquetSchema) -> bool:
+    # Whether a column chunk has a dictionary is not asked: pyarrow aborts the process on some damaged column entries of a footer.
+    return any("BYTE_ARRAY" in schema.column(number).physical_type for number in range(len(schema)))

@@ -1,0 +1,159 @@
+"""What is in a dataset, in numbers: from the metadata, the footers of the data files, and the sidecars where there are any."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from episeek import ByteIndex
+from episeek import open as open_index
+from episeek.errors import MissingSidecarError
+from episeek_pipelines.dataset import Dataset, open_dataset
+from episeek_schemas import layout
+
+MAX_SAMPLED_FRAMES = 200
+MAX_FOOTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """The data files, as far as their footers were read."""
+
+    files: int
+    file_bytes: int
+    footers_read: int
+    rows: int
+    row_groups: int
+    episodes: int
+    """Episodes that the metadata places in the files whose footers were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFacts:
+    """One camera, from the sidecars."""
+
+    camera_key: str
+    files: int
+    file_bytes: int
+    codecs: tuple[str, ...]
+    sizes: tuple[str, ...]
+    """Coded picture sizes, `width x height`."""
+    fps: tuple[float, ...]
+    frames: int
+    samples: int
+    keyframes: int
+    span_bytes: int
+    """Bytes of all episodes' samples."""
+    random_frame_bytes: float
+    """Mean bytes fetched for one frame, over a sample of frames."""
+    random_frame_samples: float
+    """Mean samples decoded for one frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A dataset in numbers."""
+
+    root: str
+    codebase_version: str
+    fps: float
+    episodes: int
+    frames: int
+    shortest_episode: int
+    median_episode: float
+    longest_episode: int
+    cameras: tuple[str, ...]
+    data: DataFacts
+    build_id: str | None
+    """None when there are no sidecars."""
+    sidecar_bytes: int
+    camera_facts: tuple[CameraFacts, ...]
+
+
+def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
+    """Look at a dataset; pictures are not read.
+
+    Raises:
+        EpiseekError: It is not a dataset, or its sidecars cannot be read.
+    """
+    dataset = open_dataset(source)
+    lengths = dataset.episodes.length
+    index: ByteIndex | None
+    try:
+        index = open_index(source, data_root)
+    except MissingSidecarError:
+        index = None
+    return Inspection(
+        root=dataset.root.url,
+        codebase_version=dataset.info.codebase_version,
+        fps=dataset.info.fps,
+        episodes=len(dataset.episodes),
+        frames=int(lengths.sum()),
+        shortest_episode=int(lengths.min(initial=0)) if not len(lengths) else int(lengths.min()),
+        median_episode=float(np.median(lengths)) if len(lengths) else 0.0,
+        longest_episode=int(lengths.max(initial=0)),
+        cameras=dataset.info.video_keys,
+        data=_data_facts(dataset),
+        build_id=index.build_id if index is not None else None,
+        sidecar_bytes=_sidecar_bytes(dataset) if index is not None else 0,
+        camera_facts=tuple(_camera_facts(index, key) for key in index.cameras) if index is not None else (),
+    )
+
+
+def _data_facts(dataset: Dataset) -> DataFacts:
+    paths = dataset.root.list(layout.DATA_DIR, suffix=".parquet")
+    chosen = set(paths[:MAX_FOOTERS])
+    rows = row_groups = 0
+    for path in sorted(chosen):
+        with dataset.root.open_parquet(path) as file:
+            rows += file.metadata.num_rows
+            row_groups += file.metadata.num_row_groups
+    episodes = sum(path in chosen for path in dataset.data_paths())
+    sizes = sum(dataset.root.size(path) for path in paths)
+    return DataFacts(len(paths), sizes, len(chosen), rows, row_groups, episodes)
+
+
+def _sidecar_bytes(dataset: Dataset) -> int:
+    return sum(dataset.root.size(path) for path in dataset.root.list(layout.BYTE_INDEX_DIR, suffix=".parquet"))
+
+
+def _camera_facts(index: ByteIndex, camera_key: str) -> CameraFacts:
+    camera = index.cameras.index(camera_key)
+    table = index.table("episodes")
+
+    def column(name: str) -> Any:
+        return table.columns[name].slice(0, table.row_count)[camera :: len(index.cameras)]
+
+    files = [index.file(int(file_id)) for file_id in np.unique(column("file_id"))]
+    frame_counts = column("frame_count").astype(np.int64)
+    bytes_read, samples_read = _random_frames(index, camera_key, frame_counts)
+    return CameraFacts(
+        camera_key=camera_key,
+        files=len(files),
+        file_bytes=sum(file.file_size for file in files),
+        codecs=tuple(sorted({file.codec for file in files})),
+        sizes=tuple(sorted({f"{file.width}x{file.height}" for file in files})),
+        fps=tuple(sorted({round(file.avg_fps, 3) for file in files})),
+        frames=int(frame_counts.sum()),
+        samples=int(column("sample_count").astype(np.int64).sum()),
+        keyframes=int(column("keyframe_count").astype(np.int64).sum()),
+        span_bytes=int(column("mdat_length").sum()),
+        random_frame_bytes=bytes_read,
+        random_frame_samples=samples_read,
+    )
+
+
+def _random_frames(index: ByteIndex, camera_key: str, frame_counts: Any) -> tuple[float, float]:
+    """Mean bytes and samples of a clip of one frame, over frames spread evenly over the dataset."""
+    total = int(frame_counts.sum())
+    if not total:
+        return 0.0, 0.0
+    ends = np.cumsum(frame_counts)
+    chosen = np.linspace(0, total - 1, min(MAX_SAMPLED_FRAMES, total)).astype(np.int64)
+    clips = []
+    for position in chosen:
+        episode = int(np.searchsorted(ends, position, side="right"))
+        frame = int(position - (ends[episode] - frame_counts[episode]))
+        clips.append(index.clip(episode, camera_key, frame, frame + 1))
+    fetched = [clip.byte_range[1] - clip.byte_range[0] for clip in clips]
+    return float(np.mean(fetched)), float(np.mean([len(clip.samples.size) for clip in clips]))

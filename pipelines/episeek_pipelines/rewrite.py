@@ -1,0 +1,216 @@
+"""The rewrite step: data files with one row group per episode, so that a reader finds an episode by its footer entry.
+
+`plan_rewrite` decides names and encodings from the metadata and a few files, `rewrite_file` does one file, `write_metadata` copies
+`meta/` and moves the episodes' addresses when files were split. Values, schema and row order stay as they are; nothing is judged
+beyond what is needed to place the rows (that is `verify`).
+"""
+
+import tempfile
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MetadataError, ParquetError, RowOrderError
+from episeek_pipelines.encodings import writer_options
+from episeek_pipelines.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
+from episeek_pipelines.rewrite_plan import Output, RewritePlan, RewriteUnit, plan_rewrite
+from episeek_pipelines.storage import Root
+from episeek_schemas import layout, lerobot
+
+__all__ = [
+    "Output",
+    "RewritePlan",
+    "RewriteResult",
+    "RewriteUnit",
+    "WrittenFile",
+    "plan_rewrite",
+    "rewrite_file",
+    "write_metadata",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A rewritten data file."""
+
+    path: str
+    size_bytes: int
+    rows: int
+    row_groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteResult:
+    """What became of one source data file."""
+
+    path: str
+    source_bytes: int
+    outputs: tuple[WrittenFile, ...]
+
+
+def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
+    """Write the outputs of one data file, one row group per episode, in the order of its rows.
+
+    Holds one episode, one batch of 8 MiB and one page of each column. A file behind a URL is first copied to a temporary file:
+    eight columns streamed side by side would be a request per 64 KiB.
+
+    Raises:
+        MissingFileError: There is no such file.
+        ParquetError: It has no footer, or its pages cannot be read.
+        RowOrderError: No usable `episode_index`, or an episode's rows are not next to each other, or, when the file is to be split,
+            the episodes that the metadata names do not come in their order.
+        WriteError: The destination failed.
+
+    After an error none of the outputs is left.
+    """
+    where = source.join(unit.path)
+    written: list[WrittenFile] = []
+    with (
+        _all_or_none(destination, written),
+        _nearby(source, unit.path) as root,
+        _opened(root, unit.path, where) as file,
+    ):
+        schema = file.schema_arrow
+        row_bytes = measure_row_bytes(file, where)
+        options = writer_options(schema, unit.encodings, row_bytes=row_bytes)
+        runs = _placed(episode_runs(file, where, row_bytes=row_bytes), unit.outputs, where)
+        place, run = next(runs, (-1, None))
+        for number, output in enumerate(unit.outputs):
+            rows = row_groups = 0
+            with destination.output(output.path) as stream:
+                with _parquet_writer(stream, schema, options) as writer:
+                    while run is not None and place == number:
+                        writer.write_table(run.table, row_group_size=run.table.num_rows)
+                        rows, row_groups = rows + run.table.num_rows, row_groups + 1
+                        run = None  # not two episodes at a time
+                        place, run = next(runs, (-1, None))
+                size_bytes = stream.tell()
+            written.append(WrittenFile(output.path, size_bytes, rows, row_groups))
+        source_bytes = root.size(unit.path)
+    return RewriteResult(unit.path, source_bytes, tuple(written))
+
+
+def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
+    """Write `meta/` to go with the rewritten data; returns the relative paths written.
+
+    Files are copied byte for byte, without `meta/byte_index`, which belongs to other data. When files were split, the tables of
+    `meta/episodes` get the new `data/chunk_index` and `data/file_index`; their other columns, schema and row groups stay.
+
+    Raises:
+        ParquetError: A table of `meta/episodes` cannot be read.
+        MetadataError: A table of `meta/episodes` has other rows than when the plan was made.
+        WriteError: The destination failed.
+    """
+    first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if plan.is_split else {}
+    paths = [path for path in source.list(layout.META_DIR) if not path.startswith(f"{layout.BYTE_INDEX_DIR}/")]
+    for path in paths:
+        if path in first_rows:
+            _write_episodes(source, destination, path, plan, first_rows[path])
+        else:
+            destination.copy_from(source, path)
+    return tuple(paths)
+
+
+def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -> Iterator[tuple[int, EpisodeRun]]:
+    """Each run with the number of the output that takes it, never going back: rows keep their order over all outputs."""
+    firsts = [output.first_episode for output in outputs]
+    current = 0
+    for run in runs:
+        place = bisect_right(firsts, run.episode_index) - 1
+        if len(outputs) > 1 and place >= 0 and run.episode_index < outputs[place].stop_episode:
+            if place < current:
+                raise RowOrderError(
+                    where,
+                    f"episode {run.episode_index} at row {run.first_row}, behind episodes of {outputs[current].path}",
+                    f"it before them, to be split off as {outputs[place].path}",
+                )
+            current = place
+        yield current, run
+
+
+@contextmanager
+def _all_or_none(destination: Root, written: list[WrittenFile]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for output in written:
+            with suppress(Exception):  # the error that led here is the one to report
+                destination.remove(output.path)
+        raise
+
+
+@contextmanager
+def _nearby(source: Root, path: str) -> Iterator[Root]:
+    """A root where the file can be read in small pieces: the source itself when it is local."""
+    if source.is_local:
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
+        local = Root(folder)
+        local.copy_from(source, path)
+        yield local
+
+
+@contextmanager
+def _opened(root: Root, path: str, where: str) -> Iterator[pq.ParquetFile]:
+    try:
+        file = root.open_parquet(path, **READ_OPTIONS)
+    except ParquetError as error:
+        raise ParquetError(where, error.found, error.expected) from None
+    with file:
+        yield file
+
+
+@contextmanager
+def _parquet_writer(stream: BinaryIO, schema: pa.Schema, options: dict[str, Any]) -> Iterator[pq.ParquetWriter]:
+    writer = pq.ParquetWriter(pa.PythonFile(stream, "w"), schema, **options)
+    try:
+        yield writer
+    except BaseException:
+        # Unclosed, it would write its footer when it is collected, into whatever the stream is by then.
+        with suppress(OSError, pa.ArrowException):
+            writer.close()
+        raise
+    writer.close()
+
+
+def _shard_starts(shards: Sequence[tuple[str, int]]) -> tuple[list[str], list[int]]:
+    ends = np.cumsum([0, *(rows for _, rows in shards)])
+    return [path for path, _ in shards], ends[:-1].tolist()
+
+
+def _write_episodes(source: Root, destination: Root, path: str, plan: RewritePlan, first_row: int) -> None:
+    where = source.join(path)
+    columns = {lerobot.DATA_CHUNK_INDEX: plan.data_chunk_index, lerobot.DATA_FILE_INDEX: plan.data_file_index}
+    with source.open_parquet(path) as file, destination.output(path) as stream:
+        if (rows := file.metadata.num_rows) != dict(plan.episode_shards)[path]:
+            raise MetadataError(where, f"{rows} rows", f"{dict(plan.episode_shards)[path]}, as when the plan was made")
+        codec = file.metadata.row_group(0).column(0).compression.lower() if file.metadata.num_row_groups else "snappy"
+        options = {"compression": codec.replace("uncompressed", "none"), "use_compliant_nested_type": False}
+        with _parquet_writer(stream, file.schema_arrow, options) as writer:
+            row = first_row
+            for number in range(file.metadata.num_row_groups):
+                with reading(where):
+                    table = file.read_row_group(number)
+                for name, values in columns.items():
+                    table = _replaced(table, name, values[row : row + table.num_rows], where)
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                row += table.num_rows
+
+
+def _replaced(table: pa.Table, name: str, values: npt.NDArray[np.int64], where: str) -> pa.Table:
+    column = table.schema.get_field_index(name)
+    field = table.schema.field(column)
+    try:
+        return table.set_column(column, field, pa.array(values).cast(field.type))
+    except pa.ArrowInvalid:
+        raise MetadataError(
+            where, f"column {name!r} of type {field.type}", f"a type that holds {values.max()}"
+        ) from None

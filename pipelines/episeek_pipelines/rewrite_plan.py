@@ -1,0 +1,166 @@
+"""Planning the rewrite: what every data file becomes, under which name, with which encodings.
+
+Reads the metadata, a listing and three data files at most, so that the plan of a dataset with a hundred thousand files is made in
+the time of the listing. Files that are missing or damaged stay in the plan: rewriting them names them, one by one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from episeek.errors import MissingFileError, ParquetError, RowOrderError
+from episeek_pipelines.dataset import Dataset
+from episeek_pipelines.encodings import ColumnEncodings, choose_encodings, footer_bytes_per_episode
+from episeek_pipelines.episode_runs import READ_OPTIONS, sample_episodes
+from episeek_pipelines.storage import Root
+from episeek_schemas import layout
+
+FOOTER_BYTES: Final = 1 << 19
+"""A footer of this size takes about as long to fetch as the request for it: 30 to 50 ms at 10 to 15 MB/s of one connection."""
+
+MIN_EPISODES_PER_FILE: Final = 100
+"""Whatever the footer costs: a repository of a million episodes may not become a million files."""
+
+MAX_FILES_PER_CHUNK: Final = 1000
+"""LeRobot loads data files in the order of their names, which is the order of their numbers only while these have three digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One file to write: the episodes `[first_episode, stop_episode)` of its source.
+
+    An episode of the file that lies in none of the outputs' ranges stays with the one before it, so that no row is lost.
+    """
+
+    path: str
+    first_episode: int
+    stop_episode: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteUnit:
+    """One source data file, and the files it becomes; a single output takes every row, whatever the metadata says."""
+
+    path: str
+    outputs: tuple[Output, ...]
+    encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RewritePlan:
+    """What becomes of every data file; arrays of shape [episode_count], by row of `meta/episodes`."""
+
+    units: tuple[RewriteUnit, ...]
+    """In the order of their paths."""
+    is_split: bool
+    """Whether any file becomes several: then all are numbered anew and `meta/episodes` changes with them."""
+    max_episodes_per_file: int
+    reason: str
+    """Where `max_episodes_per_file` comes from, with its numbers."""
+    data_chunk_index: npt.NDArray[np.int64]
+    data_file_index: npt.NDArray[np.int64]
+    episode_shards: tuple[tuple[str, int], ...]
+    """(relative path, rows) of each file of meta/episodes, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The size of one data file, and its first episodes."""
+
+    size_bytes: int
+    tables: list[pa.Table]
+
+
+def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) -> RewritePlan:
+    """Decide what every `data/**/*.parquet` becomes, files that no episode names included: LeRobot loads all of them.
+
+    Opens three data files at most (the first, the middle and the last) for the encodings and the default cap.
+
+    The default of `max_episodes_per_file`: an episode adds f bytes to the footer (measured on the sampled episodes; about 120 for
+    each leaf column), and readers such as `datasets` fetch the whole footer again for every row group, so a file of n episodes
+    costs n x n x f bytes of footers. With d bytes of source file per episode the cap is `max(100, 2**19 / f, d / f)`: a footer
+    stays below 512 KiB, which costs no more than the request for it, or below the episode it is read for, where that is larger.
+
+    Files are split evenly, never merged. When one is split, all are numbered anew in the order of their paths, honouring
+    `chunks_size`.
+
+    Args:
+        dataset: From `open_dataset`.
+        max_episodes_per_file: Upper bound for the episodes of an output; None for the default above.
+
+    Raises:
+        ReadError: The store failed. Files that are missing or damaged are left for `rewrite_file` to refuse, one by one.
+    """
+    if max_episodes_per_file is not None and max_episodes_per_file < 1:
+        raise ValueError(f"max_episodes_per_file: found {max_episodes_per_file}; expected 1 or more")
+    path_of_row = dataset.data_paths()
+    rows_of_path: dict[str, list[int]] = {path: [] for path in dataset.root.list(layout.DATA_DIR, suffix=".parquet")}
+    for row, path in enumerate(path_of_row):
+        rows_of_path.setdefault(path, []).append(row)
+    paths = sorted(rows_of_path)
+    named = [path for path in paths if rows_of_path[path]]
+    probes = {named[number]: None for number in (0, len(named) // 2, len(named) - 1)} if named else {}
+    facts = {path: found for path in probes if (found := _facts(dataset.root, path)) is not None}
+    encodings = choose_encodings(found.tables for found in facts.values())
+    cap, reason = max_episodes_per_file, "as asked for"
+    if cap is None:
+        episode_count = sum(len(rows_of_path[path]) for path in facts)
+        cap, reason = _default_cap(list(facts.values()), encodings, episode_count=episode_count)
+
+    firsts_of_path = {path: _first_episodes(dataset.episodes.episode_index[rows_of_path[path]], cap) for path in paths}
+    is_split = any(len(firsts) > 1 for firsts in firsts_of_path.values())
+    files_per_chunk = min(dataset.info.chunks_size, MAX_FILES_PER_CHUNK)
+    chunk_index, file_index = dataset.episodes.data_chunk_index.copy(), dataset.episodes.data_file_index.copy()
+    units, output_count = [], 0
+    for path in paths:
+        rows, firsts = np.array(rows_of_path[path], np.int64), firsts_of_path[path]
+        episodes = dataset.episodes.episode_index[rows]
+        names = [path]
+        if is_split:
+            chunks, files = np.divmod(np.arange(output_count, output_count + len(firsts)), files_per_chunk)
+            names = [dataset.info.data_file(*numbers) for numbers in zip(chunks.tolist(), files.tolist(), strict=True)]
+            places = np.searchsorted(firsts, episodes, side="right") - 1
+            chunk_index[rows], file_index[rows] = chunks[places], files[places]
+        stops = [*firsts[1:], int(episodes.max(initial=-1)) + 1]
+        outputs = tuple(Output(*fields) for fields in zip(names, firsts, stops, strict=True))
+        units.append(RewriteUnit(path, outputs, encodings))
+        output_count += len(outputs)
+    chunk_index.setflags(write=False)
+    file_index.setflags(write=False)
+    return RewritePlan(tuple(units), is_split, cap, reason, chunk_index, file_index, dataset.episodes.shards)
+
+
+def _first_episodes(episodes: npt.NDArray[np.int64], cap: int) -> list[int]:
+    """The first episode of each output of a file with these episodes."""
+    distinct = np.unique(episodes)
+    if not len(distinct):
+        return [0]  # a file of rows that no episode names: one output takes them all
+    pieces = np.array_split(distinct, math.ceil(len(distinct) / cap))
+    return [int(piece[0]) for piece in pieces]
+
+
+def _default_cap(facts: Sequence[_Facts], encodings: ColumnEncodings, *, episode_count: int) -> tuple[int, str]:
+    footer_bytes = max(
+        (footer_bytes_per_episode(found.tables, encodings) for found in facts if found.tables), default=0
+    )
+    if not footer_bytes:
+        return MIN_EPISODES_PER_FILE, "no data file with rows could be read to learn the size of its footer"
+    data_bytes = sum(found.size_bytes for found in facts) // max(1, episode_count)
+    cap = max(MIN_EPISODES_PER_FILE, FOOTER_BYTES // footer_bytes, data_bytes // footer_bytes)
+    return cap, (
+        f"{footer_bytes} footer bytes per episode beside {data_bytes} bytes of data: "
+        f"max({MIN_EPISODES_PER_FILE}, {FOOTER_BYTES} / {footer_bytes}, {data_bytes} / {footer_bytes})"
+    )
+
+
+def _facts(root: Root, path: str) -> _Facts | None:
+    try:
+        with root.open_parquet(path, **READ_OPTIONS) as file:
+            return _Facts(root.size(path), sample_episodes(file, root.join(path)))
+    except (MissingFileError, ParquetError, RowOrderError):
+        return None  # rewrite_file says so, and does not stop the other files

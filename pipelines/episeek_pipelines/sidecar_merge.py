@@ -1,0 +1,185 @@
+"""Merging the fragments of all MP4 files into the four sidecar tables, in episode order, with a few fragments in memory
+at a time.
+
+The result depends on the fragments' contents alone: not on the order they were made in, a clock, or a host.
+"""
+
+import hashlib
+import json
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MetadataError
+from episeek_pipelines.index import WRITER, Arrays, FragmentSummary, fragment_episodes, load_fragment
+from episeek_pipelines.sidecar_writer import MappableWriter
+from episeek_pipelines.storage import Root
+from episeek_schemas import layout, sidecars
+from episeek_schemas.lerobot import DatasetInfo
+
+_BLOCK_ROWS = 1 << 16
+_LOCAL = ("mdat_offset", "mdat_length", "frame_count", "first_pts", "last_pts", "first_frame_tick")
+_COUNTS = ("sample_count", "keyframe_count", "lead_in_count")
+
+
+def write_sidecars(
+    work: Root,
+    fragments: list[FragmentSummary],
+    destination: Root,
+    info: DatasetInfo,
+    *,
+    episode_count: int,
+    frame_count: int,
+    max_row_group_rows: int = sidecars.MAX_ROW_GROUP_ROWS,
+) -> str:
+    """Write `meta/byte_index/*.parquet` below `destination`; returns the build id.
+
+    Args:
+        work: Where the fragments are.
+        fragments: One for each MP4, in any order.
+        destination: A dataset root.
+        info: The dataset's facts.
+        episode_count: Episodes of the dataset.
+        frame_count: Rows of the dataset.
+        max_row_group_rows: For tests; the format allows 2^24.
+
+    Raises:
+        MetadataError: An episode of a camera is in no fragment, or in two.
+        WriteError: The destination cannot be written.
+    """
+    ordered = sorted(fragments, key=lambda fragment: fragment.facts.file_path)
+    dataset = {
+        "codebase_version": info.codebase_version,
+        "fps": int(info.fps) if info.fps.is_integer() else info.fps,
+        "total_episodes": episode_count,
+        "total_frames": frame_count,
+        "video_keys": list(info.video_keys),
+    }
+    description = json.dumps(dataset, separators=(",", ":"))
+    build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{WRITER}\n{description}\n".encode())
+    for fragment in ordered:
+        build.update(fragment.digest.encode())
+    build_id = build.hexdigest()[:32]
+    metadata = {
+        sidecars.FORMAT_VERSION_KEY: str(sidecars.FORMAT_VERSION),
+        sidecars.WRITER_KEY: WRITER,
+        sidecars.DATASET_KEY: description,
+        sidecars.BUILD_ID_KEY: build_id,
+    }
+    _write_files(destination, ordered, metadata)
+    with ExitStack() as stack:
+
+        def writer(path: str, schema: pa.Schema, *dictionary_columns: str) -> MappableWriter:
+            stream = stack.enter_context(destination.output(path))
+            return stack.enter_context(
+                MappableWriter(
+                    stream,
+                    schema,
+                    metadata,
+                    dictionary_columns=dictionary_columns,
+                    max_row_group_rows=max_row_group_rows,
+                )
+            )
+
+        _merge(
+            _Merger(work, ordered, info, episode_count),
+            episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, "camera_key"),
+            keyframes=writer(layout.KEYFRAMES_PATH, sidecars.KEYFRAMES),
+            samples=writer(layout.SAMPLES_PATH, sidecars.SAMPLES),
+        )
+    return build_id
+
+
+def _write_files(destination: Root, fragments: list[FragmentSummary], metadata: dict[str, str]) -> None:
+    rows = [
+        {"file_id": number, **{name: getattr(fragment.facts, name) for name in sidecars.FILES.names[1:]}}
+        for number, fragment in enumerate(fragments)
+    ]
+    table = pa.Table.from_pylist(rows, schema=sidecars.FILES.with_metadata(metadata))
+    with destination.output(layout.FILES_PATH) as stream:
+        pq.write_table(table, stream, compression="zstd", use_dictionary=False)
+
+
+class _Merger:
+    """Finds the rows of an episode and camera in the fragments, and keeps those fragments that are still needed."""
+
+    def __init__(self, work: Root, fragments: list[FragmentSummary], info: DatasetInfo, episode_count: int) -> None:
+        self._work = work
+        self._fragments = fragments
+        self.cameras = info.video_keys
+        self.episode_count = episode_count
+        self._loaded: dict[int, Arrays] = {}
+        self.file_of = np.full((episode_count, len(self.cameras)), -1, np.int32)
+        self._row_of = np.zeros((episode_count, len(self.cameras)), np.int32)
+        self._last_episode = np.zeros(len(fragments), np.int64)
+        for number, fragment in enumerate(fragments):
+            episodes = fragment_episodes(work, fragment.fragment)
+            taken = self.file_of[episodes, fragment.camera_index] >= 0
+            if taken.any():
+                where = f"episode {episodes[taken][0]} of {self.cameras[fragment.camera_index]!r}"
+                raise MetadataError(where, f"a second file {fragment.facts.file_path}", "one MP4")
+            self.file_of[episodes, fragment.camera_index] = number
+            self._row_of[episodes, fragment.camera_index] = np.arange(len(episodes))
+            self._last_episode[number] = episodes.max()
+        unindexed = np.argwhere(self.file_of < 0)
+        if len(unindexed):
+            episode, camera = unindexed[0]
+            raise MetadataError(
+                f"episode {episode} of {self.cameras[camera]!r}", "no indexed MP4", "one for every episode and camera"
+            )
+
+    def rows(self, episode: int, camera: int) -> tuple[Arrays, int]:
+        """The fragment of an episode, and its row there."""
+        number = int(self.file_of[episode, camera])
+        arrays = self._loaded.get(number)
+        if arrays is None:
+            self._loaded = {key: kept for key, kept in self._loaded.items() if self._last_episode[key] >= episode}
+            arrays = self._loaded[number] = load_fragment(self._work, self._fragments[number].fragment)
+        return arrays, int(self._row_of[episode, camera])
+
+
+def _merge(merger: _Merger, *, episodes: MappableWriter, keyframes: MappableWriter, samples: MappableWriter) -> None:
+    camera_count = len(merger.cameras)
+    total = merger.episode_count * camera_count
+    keys = np.array(merger.cameras, dtype=object)
+    sample_start = keyframe_start = 0
+    for block_start in range(0, total, _BLOCK_ROWS):
+        ids = np.arange(block_start, min(block_start + _BLOCK_ROWS, total), dtype=np.int64)
+        episode_index, camera_index = np.divmod(ids, camera_count)
+        block: dict[str, npt.NDArray[Any]] = {
+            name: np.empty(len(ids), sidecars.EPISODES.field(name).type.to_pandas_dtype())
+            for name in (*_LOCAL, *_COUNTS, "sample_start", "keyframe_start")
+        }
+        for position in range(len(ids)):
+            arrays, row = merger.rows(int(episode_index[position]), int(camera_index[position]))
+            for name in (*_LOCAL, *_COUNTS):
+                block[name][position] = arrays[f"episodes/{name}"][row]
+            block["sample_start"][position] = sample_start
+            block["keyframe_start"][position] = keyframe_start
+            sample_count, keyframe_count = int(block["sample_count"][position]), int(block["keyframe_count"][position])
+            local = int(arrays["episodes/sample_start"][row])
+            samples.append(
+                {name: arrays[f"samples/{name}"][local : local + sample_count] for name in sidecars.SAMPLES.names}
+            )
+            local = int(arrays["episodes/keyframe_start"][row])
+            columns = {
+                name: arrays[f"keyframes/{name}"][local : local + keyframe_count]
+                for name in sidecars.KEYFRAMES.names[1:]
+            }
+            keyframes.append({"global_episode_id": np.full(keyframe_count, ids[position]), **columns})
+            sample_start += sample_count
+            keyframe_start += keyframe_count
+        episodes.append(
+            {
+                **block,
+                "global_episode_id": ids,
+                "episode_index": episode_index,
+                "camera_index": camera_index.astype(np.int32),
+                "camera_key": keys[camera_index],
+                "file_id": merger.file_of[episode_index, camera_index],
+            }
+        )

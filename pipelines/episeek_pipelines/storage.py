@@ -1,0 +1,260 @@
+"""One root directory, local or behind fsspec: what is in it, how its files are read, how they are written whole or not
+at all.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+
+from episeek.errors import MissingFileError, ParquetError, ReadError, WriteError
+from episeek.sources import ByteSource, is_local, local_path, open_source
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A directory by its path or URL; paths below are relative to it, POSIX. Opens nothing until used, pickles as its
+    URL.
+    """
+
+    url: str
+
+    def __post_init__(self) -> None:
+        text = os.fspath(self.url)
+        object.__setattr__(self, "url", local_path(text) if is_local(text) else text.rstrip("/"))
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the root is a directory of this machine."""
+        return is_local(self.url)
+
+    @property
+    def local(self) -> Path:
+        """The root as a local path; only for local roots."""
+        if not self.is_local:
+            raise ValueError(f"{self.url} is not local")
+        return Path(self.url)
+
+    def join(self, path: str) -> str:
+        """The full path or URL of a file below the root."""
+        return f"{self.url}/{path}" if path else self.url
+
+    def source(self) -> ByteSource:
+        """Byte ranges of the files below the root."""
+        return open_source(self.url)
+
+    def is_dir(self) -> bool:
+        """Whether the root exists and is a directory (for object stores: has any object below it)."""
+        if self.is_local:
+            return self.local.is_dir()
+        fs, path = self._resolve("")
+        with self._reading(""):
+            return bool(fs.isdir(path))
+
+    def exists(self, path: str) -> bool:
+        """Whether a file exists."""
+        if self.is_local:
+            return (self.local / path).is_file()
+        fs, full_path = self._resolve(path)
+        with self._reading(path):
+            return bool(fs.isfile(full_path))
+
+    def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
+        """Relative paths of all files below `directory` that end with `suffix`, sorted; empty when there is no such
+        directory.
+        """
+        if self.is_local:
+            base = self.local / directory
+            found = (
+                Path(folder, name) for folder, _, names in os.walk(base) for name in names if name.endswith(suffix)
+            )
+            return sorted(file.relative_to(self.local).as_posix() for file in found)
+        fs, full_path = self._resolve(directory)
+        _, root = self._resolve("")
+        with self._reading(directory):
+            try:
+                found_paths = fs.find(full_path)
+            except FileNotFoundError:
+                return []
+        prefix = root.rstrip("/") + "/"
+        return sorted(path.removeprefix(prefix) for path in found_paths if path.endswith(suffix))
+
+    def size(self, path: str) -> int:
+        """Size of a file in bytes."""
+        return self.source().size(path)
+
+    def identity(self, path: str) -> str:
+        """What tells one version of a file from the next without reading it: size and time, or the store's own
+        identity.
+        """
+        if self.is_local:
+            try:
+                status = (self.local / path).stat()
+            except FileNotFoundError:
+                raise MissingFileError(self.join(path), "no such file", "a file that the dataset names") from None
+            return f"{status.st_size}:{status.st_mtime_ns}"
+        source = self.source()
+        return f"{source.size(path)}:{source.store_id(path)}"
+
+    def read_bytes(self, path: str) -> bytes:
+        """A whole small file."""
+        source = self.source()
+        return source.get_ranges(path, [(0, source.size(path))])[0]
+
+    def open_parquet(self, path: str, **options: Any) -> pq.ParquetFile:
+        """Open a Parquet file for reading; the caller closes it (`with`).
+
+        Raises:
+            MissingFileError: There is no such file.
+            ParquetError: It has no footer, or is not Parquet.
+        """
+        with self._reading(path):
+            if self.is_local:
+                stream: Any = pa.OSFile(self.join(path), "rb")
+            else:
+                fs, full_path = self._resolve(path)
+                stream = fs.open(full_path, "rb")
+            try:
+                return pq.ParquetFile(stream, **options)
+            except (pa.ArrowException, ValueError, EOFError, OSError) as error:
+                stream.close()
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the store's; what pyarrow raises for a damaged footer has no number
+                raise ParquetError(self.join(path), first_line(error), "a Parquet file with its footer") from None
+
+    @contextmanager
+    def output(self, path: str) -> Iterator[BinaryIO]:
+        """A binary file that appears under its name when the block ends well, and not at all otherwise.
+
+        Raises:
+            WriteError: No space, no permission, or any other failure of the store.
+        """
+        if self.is_local:
+            with _local_output(self.local / path) as stream:
+                yield stream
+            return
+        fs, full_path = self._resolve(path)
+        with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
+            staged = Path(folder, "staged")
+            with _local_output(staged) as stream:
+                yield stream
+            try:
+                fs.put_file(str(staged), full_path)
+            except Exception as error:  # each store has its own errors; none of them may reach a caller unnamed
+                raise WriteError(
+                    self.join(path), f"{type(error).__name__}: {error}", "a writable destination"
+                ) from error
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write a small file, whole or not at all."""
+        with self.output(path) as stream:
+            stream.write(data)
+
+    def copy_from(self, source: "Root", path: str, *, link: bool = False) -> None:
+        """Copy a file of another root under the same relative path; `link` makes a hard link where the file system
+        allows.
+        """
+        if link and self.is_local and source.is_local:
+            target = self.local / path
+            with _writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(OSError):  # another file system, or one without hard links: copy
+                    target.unlink(missing_ok=True)
+                    os.link((source.local / path).resolve(), target)
+                    return
+        with source._opened(path) as stream, self.output(path) as out:
+            shutil.copyfileobj(stream, out, 1 << 20)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a directory tree below the root; nothing happens when it is not there."""
+        if self.is_local:
+            target = self.local / path
+            if target.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+            else:
+                target.unlink(missing_ok=True)
+            return
+        fs, full_path = self._resolve(path)
+        with suppress(FileNotFoundError):
+            fs.rm(full_path, recursive=True)
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[BinaryIO]:
+        with self._reading(path):
+            if self.is_local:
+                stream = cast(BinaryIO, open(self.join(path), "rb"))  # noqa: SIM115 - closed below
+            else:
+                fs, full_path = self._resolve(path)
+                stream = cast(BinaryIO, fs.open(full_path, "rb"))
+        with stream:
+            yield stream
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if isinstance(error, MissingFileError):
+                raise
+            raise MissingFileError(self.join(path), "no such file", "a file that the dataset names") from None
+        except OSError as error:
+            if isinstance(error, ReadError):
+                raise
+            raise ReadError(self.join(path), first_line(error), "a readable file") from error
+
+    def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        fs, root = url_to_fs(self.url)
+        return fs, f"{root.rstrip('/')}/{path}".rstrip("/")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def _local_output(target: Path) -> Iterator[BinaryIO]:
+    with _writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with _writing(target):
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, WriteError | ReadError | MissingFileError):
+            raise
+        reason = "no space left on the device" if error.errno == errno.ENOSPC else os.strerror(error.errno).lower()
+        raise WriteError(str(target), reason, "a writable destination with room") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

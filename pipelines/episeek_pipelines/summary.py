@@ -1,0 +1,94 @@
+"""What the command line says of a result, as lines of text. Nothing here prints."""
+
+from collections.abc import Iterator
+
+from episeek_pipelines.inspection import CameraFacts, Inspection
+from episeek_pipelines.prepare import IndexSummary, PrepareResult, RewriteSummary
+
+
+def human_bytes(count: float) -> str:
+    """A size as people write it: `7.5 kB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 999.5:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def prepare_lines(result: PrepareResult) -> Iterator[str]:
+    """What a run did, a line for each part."""
+    if result.is_resumed:
+        yield "resume   an earlier run's finished work was used"
+    if result.rewrite is not None:
+        yield f"rewrite  {_rewrite_line(result.rewrite)}"
+    if result.index is not None:
+        yield f"index    {_index_line(result.index)}"
+    if result.copied_files:
+        yield f"videos   {counted(result.copied_files, 'file')} linked or copied"
+    yield f"done     {result.destination} in {result.seconds:.1f} s"
+
+
+def _rewrite_line(summary: RewriteSummary) -> str:
+    sizes = f"{human_bytes(summary.source_bytes)} -> {human_bytes(summary.written_bytes)}"
+    reused = f", {summary.reused_files} done before" if summary.reused_files else ""
+    row_groups = f"{counted(summary.row_groups, 'row group')}, one per episode"
+    return f"{counted(summary.source_files, 'data file')} -> {counted(summary.files, 'file')}, {row_groups}, {sizes}{reused}"
+
+
+def _index_line(summary: IndexSummary) -> str:
+    requests = counted(summary.request_count, "request")
+    read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read in {requests}"
+    reused = f", {summary.reused_files} done before" if summary.reused_files else ""
+    sidecars = f"sidecars {human_bytes(summary.sidecar_bytes)}"
+    return f"{counted(summary.files, 'MP4 file')}, {counted(summary.samples, 'sample')}, {read}, {sidecars}{reused}"
+
+
+def inspection_lines(inspection: Inspection) -> Iterator[str]:
+    """A dataset in a few lines and a table of its cameras."""
+    yield f"{inspection.root}  (LeRobot {inspection.codebase_version})"
+    seconds = inspection.frames / inspection.fps
+    yield (
+        f"  episodes  {inspection.episodes:,}: {inspection.frames:,} frames, {seconds:,.1f} s at {inspection.fps:g} fps; "
+        f"{inspection.shortest_episode} to {inspection.longest_episode} frames, median {inspection.median_episode:g}"
+    )
+    data = inspection.data
+    per_episode = "one per episode" if data.row_groups == data.episodes else f"for {counted(data.episodes, 'episode')}"
+    part = "" if data.footers_read == data.files else f" in the first {data.footers_read} files"
+    row_groups = f"{counted(data.row_groups, 'row group')}{part}, {per_episode}"
+    yield f"  data      {counted(data.files, 'file')}, {human_bytes(data.file_bytes)}; {row_groups}"
+    if inspection.build_id is None:
+        yield f"  cameras   {', '.join(inspection.cameras) or 'none'}"
+        yield "  sidecars  none: run `episeek index` or `episeek prepare`"
+        return
+    yield f"  sidecars  build {inspection.build_id[:12]}, {human_bytes(inspection.sidecar_bytes)}"
+    if inspection.camera_facts:
+        yield ""
+        yield from _table(
+            ["camera", "files", "size", "codec", "picture", "fps", "keyframe every", "bytes/frame", "one random frame"],
+            [_camera_row(facts) for facts in inspection.camera_facts],
+        )
+
+
+def _camera_row(facts: CameraFacts) -> list[str]:
+    return [
+        facts.camera_key,
+        str(facts.files),
+        human_bytes(facts.file_bytes),
+        " ".join(facts.codecs),
+        " ".join(facts.sizes),
+        " ".join(f"{fps:g}" for fps in facts.fps),
+        f"{facts.samples / facts.keyframes:.1f} frames" if facts.keyframes else "-",
+        f"{facts.span_bytes / facts.samples:,.0f}" if facts.samples else "-",
+        f"{human_bytes(facts.random_frame_bytes)}, {facts.random_frame_samples:.1f} decoded",
+    ]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

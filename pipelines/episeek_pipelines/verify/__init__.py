@@ -1,0 +1,32 @@
+"""The verify step: invariants of LeRobot datasets and sidecars, checked from metadata, Parquet footers, rows and MP4 headers.
+
+`plan_verification` reads the metadata and lays out checks, `run_check` does one of them anywhere, `conclude` turns
+the results into a report; `verify` does all three in a row. Nothing here knows Dask, and nothing prints. No picture
+is decoded.
+"""
+
+from episeek_pipelines.verify.findings import Finding, Location
+from episeek_pipelines.verify.plan import plan_verification
+from episeek_pipelines.verify.report import format_json, format_text
+from episeek_pipelines.verify.rules import RULES, Rule, Severity
+from episeek_pipelines.verify.run import conclude, run_check, verify
+from episeek_pipelines.verify.tasks import Check, CheckResult, VerificationContext, VerificationPlan, VerificationReport
+
+__all__ = [
+    "RULES",
+    "Check",
+    "CheckResult",
+    "Finding",
+    "Location",
+    "Rule",
+    "Severity",
+    "VerificationContext",
+    "VerificationPlan",
+    "VerificationReport",
+    "conclude",
+    "format_json",
+    "format_text",
+    "plan_verification",
+    "run_check",
+    "verify",
+]

@@ -1,0 +1,86 @@
+"""What verification found: a code, a place and a sentence. Plain values that pickle, compare and sort."""
+
+from dataclasses import dataclass, fields
+from functools import total_ordering
+from typing import Any
+
+from episeek_pipelines.verify.rules import RULES, Rule, Severity
+
+__all__ = ["Finding", "Location", "Severity", "finding"]
+
+_SEVERITY_ORDER = {"error": 0, "warning": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where something is, as exactly as it is known.
+
+    `row` counts from 0 within `file`; `column` is a column name, or a key of a JSON file.
+    """
+
+    file: str | None = None
+    episode: int | None = None
+    camera: str | None = None
+    row: int | None = None
+    column: str | None = None
+
+    def __str__(self) -> str:
+        parts = [self.file] if self.file else []
+        parts += [f"{f.name} {getattr(self, f.name)}" for f in fields(self)[1:] if getattr(self, f.name) is not None]
+        return ", ".join(parts) or "dataset"
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The parts that are known, for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+    @property
+    def sort_key(self) -> tuple[Any, ...]:
+        """Orders places by file, row and so on; a whole file comes before its parts."""
+        episode = -1 if self.episode is None else self.episode
+        row = -1 if self.row is None else self.row
+        return (self.file or "", episode, self.camera or "", row, self.column or "")
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One violation of a registered rule; `finding()` makes them.
+
+    Raises:
+        ValueError: The code is not registered, or not with this severity.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    location: Location
+    more: int = 0
+    """How many more like this one were found close by and are not listed."""
+
+    def __post_init__(self) -> None:
+        rule = RULES.get(self.code)
+        if rule is None or rule.severity != self.severity:
+            raise ValueError(f"{self.code} is not a registered {self.severity}")
+
+    def __lt__(self, other: "Finding") -> bool:
+        return self.sort_key < other.sort_key
+
+    @property
+    def sort_key(self) -> tuple[Any, ...]:
+        """Errors first, then by code, place and words: a total order."""
+        return (_SEVERITY_ORDER[self.severity], self.code, self.location.sort_key, self.message, self.more)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "location": self.location.as_dict(),
+            "more": self.more,
+        }
+
+
+def finding(rule: Rule, message: str, location: Location | None = None, *, more: int = 0) -> Finding:
+    """A violation of `rule`."""
+    return Finding(rule.code, rule.severity, message, location if location is not None else Location(), more)

@@ -1,0 +1,217 @@
+"""Rules that compare a rewritten dataset with its source: INF021, EPI021, ROW021. Streaming, an episode at a time."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MissingFileError, ParquetError
+from episeek_pipelines.storage import Root
+from episeek_pipelines.verify.exact_values import first_difference
+from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.guard import guarded
+from episeek_pipelines.verify.row_cursor import RowCursor
+from episeek_pipelines.verify.row_scan import READ_OPTIONS
+from episeek_pipelines.verify.rules import EPISODES_CHANGED, INFO_CHANGED, ROWS_CHANGED, UNREADABLE, Rule
+from episeek_pipelines.verify.tasks import CheckResult, Int64Array, SourceFile, VerificationContext
+from episeek_schemas import layout, lerobot
+
+_BLOCK_ROWS = 1 << 12
+_MAY_CHANGE = frozenset({lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX})
+
+
+def check_rewritten_file(context: VerificationContext, against: Root, file: SourceFile) -> CheckResult:
+    """ROW021: every episode of one source file has the same rows in the rewritten dataset."""
+    findings: list[Finding] = []
+    bytes_read = 0
+    with guarded(findings, "compare rows", Location(file=file.path)):
+        try:
+            source = against.open_parquet(file.path, **READ_OPTIONS)
+        except (MissingFileError, ParquetError) as error:
+            where = Location(file=against.join(file.path))
+            message = f"the source has {error.found}; expected the rows to compare with"
+            return CheckResult((finding(UNREADABLE, message, where),))
+        with source:
+            original = RowCursor(source)
+            rows = _episode_rows(source)
+            bytes_read += source.metadata.serialized_size
+            for number, path in enumerate(file.rewritten_paths):
+                episodes = file.episode_index[file.rewritten_file == number]
+                with guarded(findings, "compare rows", Location(file=path)):
+                    try:
+                        rewritten = context.root.open_parquet(path, **READ_OPTIONS)
+                    except (MissingFileError, ParquetError):  # INF004 or ROW005 of its own check
+                        continue
+                    with rewritten:
+                        differences = _schema_differences(
+                            rewritten.schema_arrow, source.schema_arrow, ROWS_CHANGED, path
+                        )
+                        findings += differences
+                        names = _shared_columns(source, rewritten)
+                        copy, copied_rows = RowCursor(rewritten), _episode_rows(rewritten)
+                        # in the order of the source's rows: both files are then read once, from front to back
+                        for episode in sorted(episodes.tolist(), key=lambda e: rows.get(e, (0, 0))):
+                            findings += _compare_episode(
+                                original, rows.get(episode), copy, copied_rows.get(episode), names, path, episode
+                            )
+                        bytes_read += copy.bytes_read + rewritten.metadata.serialized_size
+            bytes_read += original.bytes_read
+    return CheckResult(tuple(findings), bytes_read, 1 + len(file.rewritten_paths))
+
+
+def check_rewritten_episodes(context: VerificationContext, against: Root, path: str) -> list[Finding]:
+    """EPI021: one file of meta/episodes, but for the location of the data."""
+    findings: list[Finding] = []
+    with guarded(findings, "compare meta/episodes", Location(file=path)), context.root.open_parquet(path) as rewritten:
+        try:
+            source = against.open_parquet(path)
+        except MissingFileError:
+            return [
+                finding(
+                    EPISODES_CHANGED,
+                    "a file that the source does not have; expected the same files",
+                    Location(file=path),
+                )
+            ]
+        with source:
+            findings += _schema_differences(rewritten.schema_arrow, source.schema_arrow, EPISODES_CHANGED, path)
+            found, expected = rewritten.metadata.num_rows, source.metadata.num_rows
+            if found != expected:
+                message = f"{found} rows; expected {expected}, as in the source"
+                return [*findings, finding(EPISODES_CHANGED, message, Location(file=path))]
+            names = [name for name in _shared_columns(source, rewritten) if name not in _MAY_CHANGE]
+            old, new = RowCursor(source, columns=names), RowCursor(rewritten, columns=names)
+            for start in range(0, expected, _BLOCK_ROWS):
+                count = min(_BLOCK_ROWS, expected - start)
+                a, b = old.read(start, count), new.read(start, count)
+                for name in names:
+                    findings += _compare_column(
+                        EPISODES_CHANGED, a[name], b[name], Location(file=path, column=name), start
+                    )
+    return findings
+
+
+def check_other_metadata(context: VerificationContext, against: Root, paths: Sequence[str]) -> CheckResult:
+    """INF021: tasks, statistics and the like byte for byte; meta/info.json by its contents."""
+    findings: list[Finding] = []
+    bytes_read = 0
+    for path in paths:
+        with guarded(findings, "compare metadata", Location(file=path)):
+            expected = against.read_bytes(path)
+            try:
+                found = context.root.read_bytes(path)
+            except MissingFileError:
+                findings.append(
+                    finding(INFO_CHANGED, "no such file; expected it as in the source", Location(file=path))
+                )
+                continue
+            bytes_read += len(found) + len(expected)
+            if found == expected:
+                continue
+            if path != layout.INFO_PATH:
+                message = f"{len(found)} other bytes; expected the {len(expected)} of the source"
+                findings.append(finding(INFO_CHANGED, message, Location(file=path)))
+                continue
+            new, old = json.loads(found), json.loads(expected)
+            for key in sorted({*new, *old}):
+                if new.get(key) != old.get(key) or (key in new) != (key in old):
+                    message = f"{str(new.get(key, 'nothing'))[:60]}; expected {str(old.get(key, 'nothing'))[:60]}, as in the source"
+                    findings.append(finding(INFO_CHANGED, message, Location(file=path, column=key)))
+    return CheckResult(tuple(findings), bytes_read, len(paths))
+
+
+def _compare_episode(
+    original: RowCursor,
+    rows: tuple[int, int] | None,
+    copy: RowCursor,
+    copied_rows: tuple[int, int] | None,
+    names: list[str],
+    path: str,
+    episode: int,
+) -> Iterator[Finding]:
+    expected = rows[1] if rows else 0
+    found = copied_rows[1] if copied_rows else 0
+    if found != expected:
+        message = f"{found} rows; expected {expected}, as in the source"
+        yield finding(ROWS_CHANGED, message, Location(file=path, episode=episode))
+        return
+    if rows is None or copied_rows is None:
+        return
+    before, after = original.read(*rows), copy.read(*copied_rows)
+    for name in names:
+        where = Location(file=path, episode=episode, column=name)
+        yield from _compare_column(ROWS_CHANGED, before[name], after[name], where, copied_rows[0])
+
+
+def _compare_column(
+    rule: Rule, expected: pa.ChunkedArray, found: pa.ChunkedArray, where: Location, first_row: int
+) -> Iterator[Finding]:
+    if expected.type != found.type:  # said once, by the schema
+        return
+    row = first_difference(found, expected)
+    if row is not None:
+        at = Location(where.file, where.episode, where.camera, first_row + row, where.column)
+        message = f"{_text(found[row])}; expected {_text(expected[row])}, as in the source"
+        yield finding(rule, message, at)
+
+
+def _schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: str) -> list[Finding]:
+    if found.equals(expected, check_metadata=True):
+        return []
+    where = Location(file=path)
+    if found.names != expected.names:
+        message = f"columns {', '.join(found.names)}; expected {', '.join(expected.names)}, as in the source"
+        return [finding(rule, message, where)]
+    findings = []
+    for new, old in zip(found, expected, strict=True):
+        if not new.equals(old, check_metadata=True):
+            at = Location(file=path, column=new.name)
+            message = f"{_field_text(new)}; expected {_field_text(old)}, as in the source"
+            findings.append(finding(rule, message, at))
+    for key in sorted({*(found.metadata or {}), *(expected.metadata or {})}):
+        new_value, old_value = (found.metadata or {}).get(key), (expected.metadata or {}).get(key)
+        if new_value != old_value:
+            message = (
+                f"schema metadata {key.decode('utf-8', 'replace')!r} {_bytes_text(new_value)}; "
+                f"expected {_bytes_text(old_value)}, as in the source"
+            )
+            findings.append(finding(rule, message, where))
+    return findings
+
+
+def _shared_columns(source: pq.ParquetFile, rewritten: pq.ParquetFile) -> list[str]:
+    there = set(rewritten.schema_arrow.names)
+    return [name for name in source.schema_arrow.names if name in there]
+
+
+def _episode_rows(file: pq.ParquetFile) -> dict[int, tuple[int, int]]:
+    """(first row, rows) of each episode: all rows of it, when they lie together."""
+    if lerobot.EPISODE_INDEX not in file.schema_arrow.names:
+        return {}
+    parts = [
+        np.asarray(batch.column(0).to_numpy(zero_copy_only=False))
+        for batch in file.iter_batches(1 << 16, columns=[lerobot.EPISODE_INDEX], use_threads=False)
+    ]
+    index: Int64Array = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    starts = np.concatenate([[0], np.flatnonzero(index[1:] != index[:-1]) + 1]) if len(index) else np.zeros(0, np.int64)
+    lengths = np.diff(np.append(starts, len(index)))
+    rows: dict[int, tuple[int, int]] = {}
+    for episode, start, length in zip(index[starts].tolist(), starts.tolist(), lengths.tolist(), strict=True):
+        rows.setdefault(episode, (start, length))  # a second run is ROW015
+    return rows
+
+
+def _field_text(field: pa.Field) -> str:
+    nulls = "" if field.nullable else " not null"
+    return f"type {field.type}{nulls}" + (f" with metadata {field.metadata}" if field.metadata else "")
+
+
+def _bytes_text(value: bytes | None) -> str:
+    return "missing" if value is None else f"of {len(value)} bytes"
+
+
+def _text(value: pa.Scalar) -> str:
+    text = repr(value.as_py())
+    return text if len(text) <= 60 else f"{text[:57]}..."

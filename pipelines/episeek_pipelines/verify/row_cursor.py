@@ -1,0 +1,68 @@
+"""Rows of a Parquet file by number, in bounded memory: cheap from front to back, correct in any order."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_BATCH_BYTES = 8 << 20
+_MAX_BATCH_ROWS = 1 << 16
+
+
+class RowCursor:
+    """Reads runs of rows. Going forward continues where the last read ended; going back starts at a row group again."""
+
+    def __init__(self, file: pq.ParquetFile, *, columns: list[str] | None = None) -> None:
+        self._file = file
+        self._columns = columns
+        footer = file.metadata
+        self._starts = np.cumsum([0, *(footer.row_group(group).num_rows for group in range(footer.num_row_groups))])
+        total_bytes = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+        self._batch_rows = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * max(footer.num_rows, 1) // max(total_bytes, 1)))
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._batch: pa.RecordBatch | None = None
+        self._row = 0
+        """Row of the file that `_batch` starts with."""
+        self.bytes_read = 0
+
+    def read(self, start: int, count: int) -> pa.Table:
+        """Rows `[start, start + count)`.
+
+        Raises:
+            EOFError: The file has fewer rows than its footer says.
+        """
+        group = max(int(np.searchsorted(self._starts, start, side="right")) - 1, 0)
+        if self._batch is None or start < self._row or int(self._starts[group]) > self._row + len(self._batch):
+            self._restart(group)
+        parts: list[pa.RecordBatch] = []
+        wanted, stop = start, start + count
+        while wanted < stop:
+            batch = self._batch
+            if batch is None:
+                raise EOFError(f"no row {wanted}")
+            end = self._row + len(batch)
+            if wanted >= end:
+                self._row = end
+                self._batch = self._next()
+                continue
+            taken = min(stop, end) - wanted
+            parts.append(batch.slice(wanted - self._row, taken))
+            wanted += taken
+        names = self._columns if self._columns is not None else self._file.schema_arrow.names
+        schema = pa.schema([self._file.schema_arrow.field(name) for name in names])
+        return pa.Table.from_batches(parts, schema) if parts else schema.empty_table()
+
+    def _restart(self, group: int) -> None:
+        groups = list(range(group, self._file.num_row_groups))
+        self._batches = self._file.iter_batches(
+            self._batch_rows, row_groups=groups, columns=self._columns, use_threads=False
+        )
+        self._row = int(self._starts[group])
+        self._batch = self._next()
+
+    def _next(self) -> pa.RecordBatch | None:
+        batch = next(self._batches, None)
+        if batch is not None:
+            self.bytes_read += batch.nbytes
+        return batch

@@ -1,0 +1,205 @@
+"""Rules over the rows of data files: INF003, INF004, ROW005, ROW015 to ROW018, and what EPI012 needs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import EpiseekError, ParquetError
+from episeek_pipelines.storage import first_line
+from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.guard import guarded, run_rules
+from episeek_pipelines.verify.row_scan import READ_OPTIONS, SCANNED_COLUMNS, Oddity, RowScan, scan_rows
+from episeek_pipelines.verify.rules import (
+    COLUMNS,
+    DATA_FOOTER,
+    EPISODE_ROWS,
+    MISSING_FILE,
+    ROW_GROUPS,
+    ROW_GROUPS_OF_INDEXED,
+    ROW_NUMBERS,
+    TIMESTAMPS,
+)
+from episeek_pipelines.verify.tasks import (
+    TIMESTAMP_TOLERANCE_SECONDS,
+    CheckResult,
+    DataFile,
+    Facts,
+    ForeignRows,
+    Int64Array,
+    VerificationContext,
+)
+from episeek_schemas import layout, lerobot
+
+LEROBOT_COLUMNS = (*SCANNED_COLUMNS, lerobot.TASK_INDEX)
+
+
+def check_data_file(context: VerificationContext, file: DataFile) -> CheckResult:
+    """Everything about one data file; never raises for what is in it."""
+    where = Location(file=file.path)
+    findings: list[Finding] = []
+    scan: RowScan | None = None
+    with guarded(findings, "read rows", where):
+        if context.root.size(file.path) == 0:
+            findings.append(finding(MISSING_FILE, "an empty file; expected the rows of its episodes", where))
+            return CheckResult(tuple(findings), files_read=1)
+        try:
+            with context.root.open_parquet(file.path, **READ_OPTIONS) as parquet:
+                findings += run_rules((check_columns,), where, context, file, parquet)
+                if _has_scanned_columns(parquet):
+                    scan = scan_rows(parquet, fps=context.info.fps, first_index=_first_index(context, file))
+        except (ParquetError, pa.ArrowException, OSError) as error:
+            if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
+                raise
+            found = error.found if isinstance(error, ParquetError) else first_line(error)
+            findings.append(finding(DATA_FOOTER, f"{found}; expected a readable Parquet file", where))
+    if scan is None:
+        return CheckResult(tuple(findings), files_read=1)
+    findings += run_rules(ROW_RULES, where, context, file, scan)
+    return CheckResult(tuple(findings), scan.bytes_read, 1, _facts(file, scan))
+
+
+def check_columns(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> Iterator[Finding]:
+    """INF003: names as in `features`, and numbers in LeRobot's own columns."""
+    schema = parquet.schema_arrow
+    found, expected = set(schema.names), {*context.features, *LEROBOT_COLUMNS}
+    for column in sorted(expected - found):
+        origin = f"the feature of {layout.INFO_PATH}" if column in context.features else "LeRobot's own column"
+        yield finding(COLUMNS, f"no such column; expected {origin}", Location(file=file.path, column=column))
+    for column in sorted(found - expected):
+        message = f"a column that {layout.INFO_PATH} does not list; expected only its features"
+        yield finding(COLUMNS, message, Location(file=file.path, column=column))
+    for column in SCANNED_COLUMNS:
+        if column in found and not _is_numeric(schema.field(column)):
+            wanted = "floats" if column == lerobot.TIMESTAMP else "whole numbers"
+            message = f"type {schema.field(column).type}; expected {wanted}"
+            yield finding(COLUMNS, message, Location(file=file.path, column=column))
+
+
+def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
+    """ROW015, as far as one file tells: `length` rows in one run."""
+    order = np.argsort(scan.episode_index, kind="stable")
+    episodes, first, runs = np.unique(scan.episode_index[order], return_index=True, return_counts=True)
+    rows = np.add.reduceat(scan.row_count[order], first) if len(first) else first
+    position = np.minimum(np.searchsorted(file.episode_index, episodes), max(len(file.episode_index) - 1, 0))
+    is_expected = (
+        file.episode_index[position] == episodes if len(file.episode_index) else np.zeros(len(episodes), np.bool_)
+    )
+    length = file.length[position] if len(file.length) else np.zeros(len(episodes), np.int64)
+    wrong = is_expected & ((runs > 1) | ((rows != length) & (length >= 0)))
+    for number in np.flatnonzero(wrong).tolist():
+        members = order[first[number] : first[number] + runs[number]]
+        where = Location(file=file.path, episode=int(episodes[number]), row=int(scan.first_row[members[0]]))
+        if runs[number] > 1:
+            starts = ", ".join(str(scan.first_row[member]) for member in members[:4])
+            found = f"{rows[number]} rows in {runs[number]} runs, from rows {starts}"
+            expected = f"{length[number]} rows in one run" if length[number] >= 0 else "one run"
+            yield finding(EPISODE_ROWS, f"{found}; expected {expected}", where)
+        else:
+            message = f"{rows[number]} rows; expected {length[number]}, the episode's length"
+            yield finding(EPISODE_ROWS, message, where)
+
+
+def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
+    """ROW016, in episodes whose rows are together: otherwise positions mean nothing, and ROW015 says so."""
+    for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
+        for where, first in _of_whole_episodes(file, scan, odd, column):
+            found = "null" if first.found < 0 else f"{first.found:.0f}"
+            yield finding(ROW_NUMBERS, f"{column} {found}; expected {first.expected:.0f}", where, more=first.count - 1)
+
+
+def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
+    """ROW017, in episodes whose rows are together."""
+    for where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
+        is_number = np.isfinite(first.largest)
+        passes = f"a tolerance of {first.largest:.3g} s would pass" if is_number else "no tolerance would pass"
+        message = (
+            f"timestamp {first.found:.6f} s; expected {first.expected:.6f} s within {TIMESTAMP_TOLERANCE_SECONDS:g} s "
+            f"(in this episode {passes})"
+        )
+        yield finding(TIMESTAMPS, message, where, more=first.count - 1)
+
+
+def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
+    """ROW018, where it is promised, and its warning where only the index was built."""
+    if not (context.is_prepared or context.has_sidecars) or not len(scan.first_row):
+        return
+    groups, runs = scan.row_group_starts, scan.first_row
+    if len(groups) == len(runs) and np.array_equal(groups, runs) and bool(np.all(np.diff(scan.episode_index) > 0)):
+        return
+    stops = np.append(groups[1:], scan.first_row[-1] + scan.row_count[-1])
+    first_run = np.searchsorted(runs, groups, side="right") - 1
+    last_run = np.searchsorted(runs, stops, side="left") - 1
+    is_wrong = (first_run != last_run) | (runs[first_run] != groups) | (first_run != np.arange(len(groups)))
+    is_wrong[1:] |= scan.episode_index[first_run[1:]] <= scan.episode_index[first_run[:-1]]
+    wrong = np.flatnonzero(is_wrong)
+    if not len(wrong):  # a run that is split over row groups shows in the next one; this cannot happen
+        return
+    group = int(wrong[0])
+    episodes = np.unique(scan.episode_index[first_run[group] : last_run[group] + 1])
+    held = f"episode {episodes[0]}" if len(episodes) == 1 else f"episodes {episodes[0]} to {episodes[-1]}"
+    in_order = np.unique(scan.episode_index)
+    expected = f"episode {in_order[group]} and no other" if group < len(in_order) else "no such row group"
+    where = Location(file=file.path, row=int(groups[group]))
+    rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
+    yield finding(
+        rule, f"row group {group} of {len(groups)} holds {held}; expected {expected}", where, more=len(wrong) - 1
+    )
+
+
+ROW_RULES = (check_episode_rows, check_numbers, check_timestamps, check_row_groups)
+
+
+def _of_whole_episodes(
+    file: DataFile, scan: RowScan, odd: dict[int, Oddity], column: str
+) -> Iterator[tuple[Location, Oddity]]:
+    if not odd:
+        return
+    _, inverse, run_counts = np.unique(scan.episode_index, return_inverse=True, return_counts=True)
+    is_whole = run_counts[inverse] == 1
+    for run in sorted(odd):
+        if is_whole[run]:
+            episode = int(scan.episode_index[run])
+            yield Location(file=file.path, episode=episode, row=odd[run].row, column=column), odd[run]
+
+
+def _facts(file: DataFile, scan: RowScan) -> Facts:
+    expected = file.episode_index
+    absent = np.setdiff1d(expected, scan.episode_index)
+    found, first_run, inverse = np.unique(scan.episode_index, return_index=True, return_inverse=True)
+    row_count = np.bincount(inverse, weights=scan.row_count, minlength=len(found)).astype(np.int64)
+    rows = tuple(
+        ForeignRows(int(found[number]), file.path, int(scan.first_row[first_run[number]]), int(row_count[number]))
+        for number in np.flatnonzero(~np.isin(found, expected)).tolist()
+    )
+    return Facts(tuple((episode, file.path) for episode in absent.tolist()), rows, scan.timestamp_tolerance_seconds)
+
+
+def _first_index(context: VerificationContext, file: DataFile) -> "_FirstIndex | None":
+    return _FirstIndex(file.episode_index, file.dataset_from_index) if context.has_tiling else None
+
+
+class _FirstIndex:
+    """dataset_from_index of episodes of the file, -1 for others."""
+
+    def __init__(self, episode_index: Int64Array, first: Int64Array) -> None:
+        self._episode_index = episode_index
+        self._first = first
+
+    def __call__(self, episodes: Int64Array) -> Int64Array:
+        if not len(self._episode_index):
+            return np.full(len(episodes), -1, np.int64)
+        position = np.minimum(np.searchsorted(self._episode_index, episodes), len(self._episode_index) - 1)
+        return np.where(self._episode_index[position] == episodes, self._first[position], -1)
+
+
+def _has_scanned_columns(parquet: pq.ParquetFile) -> bool:
+    schema = parquet.schema_arrow
+    return all(name in schema.names and _is_numeric(schema.field(name)) for name in SCANNED_COLUMNS)
+
+
+def _is_numeric(field: pa.Field) -> bool:
+    if pa.types.is_integer(field.type):
+        return True
+    return field.name == lerobot.TIMESTAMP and bool(pa.types.is_floating(field.type))

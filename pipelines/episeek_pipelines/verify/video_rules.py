@@ -1,0 +1,205 @@
+"""Rules over the header of an MP4: INF002, INF004, VID022 to VID025. Nothing of the pictures is read."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from episeek.errors import Mp4Error
+from episeek.header import Mp4Header, read_header
+from episeek.isobmff import child_boxes, find_child, parse_box
+from episeek.sample_table import parse_sample_table
+from episeek.sources import ByteSource, CountingSource
+from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.guard import guarded, run_rules
+from episeek_pipelines.verify.rules import (
+    DRIFT,
+    FPS,
+    FRAME_GRID,
+    MISSING_FILE,
+    NOT_FASTSTART,
+    SYNC_START,
+    UNUSABLE_VIDEO,
+    VIDEO_LONG,
+    VIDEO_SHORT,
+)
+from episeek_pipelines.verify.span_rules import SPAN_RULES
+from episeek_pipelines.verify.tasks import CheckResult, Float64Array, VerificationContext, VideoFile
+from episeek_pipelines.verify.video_frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
+
+LOOKUP_TOLERANCE_SECONDS = 1e-4
+"""LeRobot's tolerance for a frame found by its seconds."""
+
+LARGEST_DRIFT_STEP_FRAMES = 1.5
+"""Summed seconds go wrong by fractions of a frame an episode, a frame at most; more is a gap."""
+
+_HANDLER_OFFSET = 8
+
+
+def check_video_file(context: VerificationContext, source: ByteSource, file: VideoFile) -> CheckResult:
+    """Everything about one MP4, from its header; never raises for what is in it."""
+    where = Location(file=file.path, camera=file.camera_key)
+    findings: list[Finding] = []
+    counting = CountingSource(source)
+    with guarded(findings, "read header", where):
+        if counting.size(file.path) == 0:
+            findings.append(finding(MISSING_FILE, "an empty file; expected the video of its episodes", where))
+            return CheckResult(tuple(findings), files_read=1)
+        try:
+            header = read_header(counting, file.path)
+            table = parse_sample_table(header.moov, file_size=header.file_size, where=file.path)
+        except Mp4Error as error:
+            findings.append(finding(UNUSABLE_VIDEO, f"{error.found}; expected {error.expected}", where))
+        else:
+            sidecars = CountingSource(context.root.source())
+            video = ParsedVideo(header, table, frame_view(table, file, fps=context.info.fps), sidecars)
+            findings += run_rules(VIDEO_RULES, where, context, file, video)
+            if context.sidecars is not None:
+                findings += run_rules(SPAN_RULES, where, context, file, video)
+            return CheckResult(tuple(findings), counting.byte_count + sidecars.byte_count, 1)
+    return CheckResult(tuple(findings), counting.byte_count, 1)
+
+
+def check_container(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """VID022: one video track; moov in front (the warning)."""
+    where = Location(file=file.path, camera=file.camera_key)
+    tracks = _video_track_count(video.header)
+    if tracks != 1:
+        yield finding(UNUSABLE_VIDEO, f"{tracks} video tracks; expected one: the first is taken", where)
+    if not video.header.is_faststart:
+        message = f"moov box at byte {video.header.moov_offset}, behind the media data; expected it in front"
+        yield finding(NOT_FASTSTART, message, where)
+
+
+def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """INF002, the part in the videos."""
+    fps = context.info.fps
+    if has_other_rate(video.view, fps=fps):
+        message = f"{video.view.frames_per_second:.6g} frames per second; expected {fps:g}, the fps of meta/info.json"
+        yield finding(FPS, message, Location(file=file.path, camera=file.camera_key))
+
+
+def check_frame_count(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """VID023: as many frames as the file's episodes are long."""
+    found, expected = video.view.frame_count, int(file.length.sum())
+    if found == expected or (found > expected and not context.is_complete):
+        return
+    where = Location(file=file.path, camera=file.camera_key)
+    message = f"{found} frames; expected {expected}, the lengths of its {len(file.length)} episodes"
+    yield finding(VIDEO_SHORT if found < expected else VIDEO_LONG, message, where)
+
+
+def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """VID024: each episode's seconds hold its frames, next to each other and on the grid; drift (the warning)."""
+    view, fps = video.view, context.info.fps
+    if has_other_rate(view, fps=fps) or not len(file.length):  # the seconds are of another clock; INF002 says so
+        return
+    start, stop, length = file.from_timestamp, file.to_timestamp, file.length
+    said = np.zeros(len(length), np.bool_)
+
+    declared = (stop - start) * fps
+    wrong = np.abs(declared - length) > HALF_FRAME
+    for row in np.flatnonzero(wrong).tolist():
+        found = f"seconds {start[row]:.6f} to {stop[row]:.6f}, {declared[row]:.2f} frames"
+        yield _grid_error(file, row, f"{found}; expected {length[row]}, the episode's length")
+    said |= wrong
+
+    step = np.zeros(len(length))
+    step[1:] = (start[1:] - stop[:-1]) * fps
+    overlaps = step < -HALF_FRAME
+    leaves_gap = (step > LARGEST_DRIFT_STEP_FRAMES) & view.is_counted
+    for row in np.flatnonzero((overlaps | leaves_gap) & ~said).tolist():
+        found = (
+            f"from_timestamp {start[row]:.6f} s, {abs(step[row]):.2f} frames {'into' if overlaps[row] else 'behind'}"
+        )
+        expected = f"{stop[row - 1]:.6f} s, the end of episode {file.episode_index[row - 1]}"
+        yield _grid_error(file, row, f"{found} the episode in front of it; expected {expected}")
+    said |= overlaps | leaves_gap
+
+    held = np.maximum(view.stop - view.first, 0)
+    miscounted = (held != length) & ~said
+    for row in np.flatnonzero(miscounted).tolist():
+        found = f"seconds {start[row]:.6f} to {stop[row]:.6f} hold {held[row]} of the file's {view.frame_count} frames"
+        yield _grid_error(file, row, f"{found}; expected {length[row]}, the episode's length")
+    said |= miscounted
+
+    sound = np.flatnonzero(~said & (length > 0) & (view.stop <= view.frame_count))
+    yield from _check_times(context, file, view, sound)
+
+
+def check_sync_start(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """VID025: decoding can start at each episode's first frame."""
+    view = video.view
+    if not view.is_counted and has_other_rate(view, fps=context.info.fps):  # nothing says where an episode starts
+        return
+    rows = np.flatnonzero((view.first < view.frame_count) & (view.stop > view.first))
+    position = view.decode_position[view.first[rows]]
+    wrong = rows[~video.table.is_sync[position]]
+    sync = np.flatnonzero(video.table.is_sync)
+    for row in wrong.tolist():
+        sample = int(view.decode_position[view.first[row]])
+        before = sync[: np.searchsorted(sync, sample)]
+        nearest = f"; the last sync sample is {sample - int(before[-1])} samples before" if len(before) else ""
+        where = Location(file.path, int(file.episode_index[row]), file.camera_key)
+        yield finding(
+            SYNC_START, f"sample {sample} is not a sync sample{nearest}; expected one at the episode's start", where
+        )
+
+
+VIDEO_RULES = (check_container, check_rate, check_frame_count, check_grid, check_sync_start)
+
+
+def _check_times(context: VerificationContext, file: VideoFile, view: FrameView, rows: np.ndarray) -> Iterator[Finding]:
+    """Within an episode, frame k is k/fps behind frame 0; frame 0 is at from_timestamp."""
+    if not len(rows):
+        return
+    fps = context.info.fps
+    first, length = view.first[rows], file.length[rows]
+    start = np.repeat(np.cumsum(length) - length, length)
+    position = np.arange(len(start)) - start
+    frame = np.repeat(first, length) + position
+    off = np.abs(view.seconds[frame] - np.repeat(view.seconds[first], length) - position / fps) * fps
+    worst: Float64Array = np.maximum.reduceat(off, np.cumsum(length) - length)
+    irregular = worst > HALF_FRAME
+    for number in np.flatnonzero(irregular).tolist():
+        found = f"a frame {worst[number]:.2f} frames away from its place at {fps:g} per second"
+        yield _grid_error(file, int(rows[number]), f"{found}; expected frame k at k/fps seconds")
+
+    drift_seconds = file.from_timestamp[rows] - view.seconds[first]
+    drift = np.abs(drift_seconds) * fps
+    if not view.is_counted:  # nothing but the seconds says where the episode is
+        off_grid = (drift > HALF_FRAME / 2) & ~irregular
+        for number in np.flatnonzero(off_grid).tolist():
+            row = int(rows[number])
+            found = f"from_timestamp {file.from_timestamp[row]:.6f} s, {drift[number]:.2f} frames off the nearest frame"
+            yield _grid_error(file, row, f"{found}; expected {view.seconds[first[number]]:.6f} s")
+        drift_seconds = np.where(off_grid, 0.0, drift_seconds)
+    drifting = np.flatnonzero((np.abs(drift_seconds) > LOOKUP_TOLERANCE_SECONDS) & ~irregular)
+    if len(drifting):
+        number = int(drifting[np.argmax(np.abs(drift_seconds[drifting]))])
+        row = int(rows[number])
+        message = (
+            f"from_timestamp {file.from_timestamp[row]:.6f} s is {drift[number]:.2f} frames off, the most in this file; "
+            f"expected {view.seconds[first[number]]:.6f} s, the time of the episode's first frame"
+        )
+        where = Location(file.path, int(file.episode_index[row]), file.camera_key, column="from_timestamp")
+        yield finding(DRIFT, message, where, more=len(drifting) - 1)
+
+
+def _grid_error(file: VideoFile, row: int, message: str) -> Finding:
+    return finding(FRAME_GRID, message, Location(file.path, int(file.episode_index[row]), file.camera_key))
+
+
+def _video_track_count(header: Mp4Header) -> int:
+    """Tracks of the moov box with handler `vide` (ISO/IEC 14496-12, 8.4.3)."""
+    moov, where = header.moov, header.file_path
+    count = 0
+    root = parse_box(moov, 0, len(moov), where=where)
+    for track in child_boxes(moov, root.payload, root.end, where=where):
+        if track.type != "trak":
+            continue
+        media = find_child(moov, track, "mdia", where=where)
+        handler = find_child(moov, media, "hdlr", where=where) if media is not None else None
+        if handler is not None:
+            start = handler.payload + _HANDLER_OFFSET
+            count += moov[start : start + 4] == b"vide"
+    return count
