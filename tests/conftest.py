@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+import episeek
+from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
+
+
+@pytest.fixture(scope="session")
+def sidecar_roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Directories with the sidecars of each sample dataset; the videos stay where they are."""
+    roots = {}
+    for name in VIDEO_DATASETS:
+        roots[name] = tmp_path_factory.mktemp(name)
+        build_index(DATA / name, tmp_path_factory.mktemp("work"), roots[name])
+    return roots
+
+
+@pytest.fixture(scope="session")
+def indexes(sidecar_roots: dict[str, Path]) -> dict[str, episeek.ByteIndex]:
+    return {name: episeek.open(root, data_root=DATA / name) for name, root in sidecar_roots.items()}

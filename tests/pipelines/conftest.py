@@ -1,0 +1,50 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+DATA = Path(__file__).parent.parent / "data"
+DATASETS = ("av1_multifile", "h264_bframes", "hevc", "images", "edited")
+
+
+def copy_dataset(name: str, target: Path) -> Path:
+    """A dataset that a test may change."""
+    shutil.copytree(DATA / name, target)
+    return target
+
+
+def digests(root: Path) -> dict[str, str]:
+    """SHA-256 of every file below a directory, hidden ones included."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def change_info(root: Path, **values: object) -> None:
+    path = root / "meta/info.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def change_episodes(root: Path, column: str, row: int, value: object) -> None:
+    """Overwrite one value of meta/episodes."""
+    path = root / "meta/episodes/chunk-000/file-000.parquet"
+    table = pq.read_table(path)
+    values = table[column].to_pylist()
+    values[row] = value
+    position = table.schema.get_field_index(column)
+    changed = table.set_column(
+        position, table.schema.field(position), pa.array(values, table.schema.field(position).type)
+    )
+    pq.write_table(changed, path)
+
+
+@pytest.fixture
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A writable copy of the dataset named by indirect parametrisation; av1_multifile otherwise."""
+    return copy_dataset(getattr(request, "param", "av1_multifile"), tmp_path / "source")

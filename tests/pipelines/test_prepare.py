@@ -1,0 +1,265 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+import episeek
+from episeek.errors import DestinationError
+from episeek_pipelines import prepare as job
+from episeek_pipelines.prepare import Execution, WorkFailedError, index, prepare, rewrite, verify
+from tests.pipelines.conftest import DATA, DATASETS, change_episodes, digests
+
+SIDECARS = [f"meta/byte_index/{name}.parquet" for name in ("episodes", "files", "keyframes", "samples")]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as running:
+        yield running.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """Digests of av1_multifile prepared by the serial scheduler."""
+    target = tmp_path_factory.mktemp("reference") / "out"
+    prepare(str(DATA / "av1_multifile"), str(target), execution=Execution("sync"))
+    return digests(target)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_result_is_complete_and_verified(name, tmp_path):
+    source, target = DATA / name, tmp_path / "out"
+    before = digests(source)
+    result = prepare(str(source), str(target))
+    assert result.verification is not None
+    assert result.verification.error_count == 0
+    assert digests(source) == before
+    assert sorted(tmp_path.iterdir()) == [target]  # nothing beside it, nothing hidden
+    found = digests(target)
+    assert [path for path in found if path.startswith("meta/byte_index/")] == SIDECARS
+    expected = [path for path in before if path.startswith(("data/", "meta/"))]
+    assert sorted(set(found) - set(SIDECARS)) == expected
+    for path in expected:
+        if path.startswith("data/"):
+            footer = pq.read_metadata(target / path)
+            episodes = pq.read_table(target / path, columns=["episode_index"])["episode_index"].unique()
+            assert footer.num_row_groups == len(episodes)
+        else:
+            assert found[path] == before[path]
+    opened = episeek.open(target, data_root=source)
+    assert opened.episode_count == pq.read_table(source / "meta/episodes/chunk-000/file-000.parquet").num_rows
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "processes", "sync", "tcp"])
+def test_the_same_bytes_on_every_scheduler(scheduler, tmp_path, request, reference):
+    address = request.getfixturevalue("cluster") if scheduler == "tcp" else scheduler
+    prepare(str(DATA / "av1_multifile"), str(tmp_path / "out"), execution=Execution(address, workers=2))
+    assert digests(tmp_path / "out") == reference
+
+
+@pytest.mark.parametrize("videos", ["link", "copy"])
+def test_a_full_dataset_needs_no_source(videos, dataset, tmp_path):
+    (dataset / "README.md").write_text("---\nlicense: mit\n---\n")
+    target = tmp_path / "out"
+    result = prepare(str(dataset), str(target), videos=videos)
+    video = "videos/observation.images.top/chunk-000/file-000.mp4"
+    assert (os.stat(dataset / video).st_ino == os.stat(target / video).st_ino) == (videos == "link")
+    assert set(digests(target)) == {*digests(dataset), *SIDECARS}
+    assert result.copied_files == 12 + 1 + 1  # videos, the card, golden_items.npz
+    shutil.rmtree(dataset)
+    opened = episeek.open(target)
+    assert opened.clip(3, opened.cameras[0]).decode().data.shape == (32, 3, 96, 128)
+    assert verify(str(target)).error_count == 0
+
+
+def test_splitting_moves_the_episodes_and_keeps_the_clips(tmp_path):
+    source, target = DATA / "h264_bframes", tmp_path / "out"
+    result = prepare(str(source), str(target), max_episodes_per_file=2)
+    assert result.rewrite is not None
+    assert result.rewrite.files == 3
+    assert result.verification is not None
+    assert result.verification.error_count == 0
+    rows = pq.read_table(
+        target / "meta/episodes/chunk-000/file-000.parquet", columns=["episode_index", "data/file_index"]
+    )
+    for episode, file in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+        held = pq.read_table(target / f"data/chunk-000/file-{file:03d}.parquet", columns=["episode_index"])
+        assert episode in held["episode_index"].to_pylist()
+
+
+def test_a_failed_file_names_itself_and_the_others_are_not_done_again(dataset, tmp_path, reference):
+    video = dataset / "videos/observation.images.top/chunk-000/file-002.mp4"
+    whole = video.read_bytes()
+    video.write_bytes(whole[:20000])
+    target = tmp_path / "out"
+    with pytest.raises(WorkFailedError) as caught:
+        prepare(str(dataset), str(target))
+    assert [failure.label for failure in caught.value.failures] == [
+        "videos/observation.images.top/chunk-000/file-002.mp4"
+    ]
+    assert not target.exists()
+    assert (tmp_path / "out.partial").is_dir()
+    assert "run the same command again" in str(caught.value)
+
+    video.write_bytes(whole)
+    result = prepare(str(dataset), str(target))
+    assert result.is_resumed
+    assert result.index is not None
+    assert result.rewrite is not None
+    assert (result.index.reused_files, result.rewrite.reused_files) == (11, 3)
+    assert digests(target) == reference
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_a_file_that_changed_since_is_done_again(dataset, tmp_path):
+    broken = dataset / "videos/observation.images.top/chunk-000/file-002.mp4"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"")
+    with pytest.raises(WorkFailedError):
+        index(str(dataset))
+    broken.write_bytes(whole)
+    os.utime(dataset / "videos/observation.images.top/chunk-000/file-001.mp4", (1, 1))
+    result = index(str(dataset))
+    assert result.index is not None
+    assert result.index.reused_files == 10
+
+
+def test_killed_and_started_again_gives_the_same_bytes(dataset, tmp_path, reference):
+    """The process is killed in the middle of its work; a receipt is there for what was finished, and only for that."""
+    target = tmp_path / "out"
+    script = (
+        "import sys, time, episeek_pipelines.prepare as job\n"
+        "original = job._index\n"
+        "def slow(*arguments):\n"
+        "    time.sleep(0.15)\n"
+        "    return original(*arguments)\n"
+        "job._index = slow\n"
+        "job.prepare(sys.argv[1], sys.argv[2], execution=job.Execution('sync'))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(dataset), str(target)])
+    receipts = tmp_path / "out.partial/.episeek-work/index"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(list(receipts.glob("*.npz"))) < 3:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not target.exists()
+    finished = len(list(receipts.glob("*.npz")))
+    assert 3 <= finished < 12
+
+    result = prepare(str(dataset), str(target))
+    assert result.is_resumed
+    assert result.index is not None
+    assert result.index.reused_files == finished
+    assert digests(target) == reference
+
+
+def test_an_unfinished_run_of_something_else_is_refused(dataset, tmp_path):
+    video = dataset / "videos/observation.images.top/chunk-000/file-002.mp4"
+    video.write_bytes(b"")
+    with pytest.raises(WorkFailedError):
+        prepare(str(dataset), str(tmp_path / "out"))
+    with pytest.raises(DestinationError, match="unfinished run"):
+        prepare(str(dataset), str(tmp_path / "out"), max_episodes_per_file=1)
+
+
+def test_an_unforeseen_error_names_the_file(tmp_path, monkeypatch):
+    def broken(item, *_):
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr(job, "_rewrite", broken)
+    with pytest.raises(WorkFailedError, match=r"data/chunk-000/file-000\.parquet: ZeroDivisionError: surprise"):
+        rewrite(str(DATA / "hevc"), str(tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []  # nothing was finished, nothing is kept
+
+
+def test_index_in_place_replaces_what_is_there(dataset):
+    first = index(str(dataset))
+    found = digests(dataset)
+    assert set(SIDECARS) <= set(found)
+    assert not [path for path in found if "partial" in path or "work" in path]
+    again = index(str(dataset))
+    assert digests(dataset) == found
+    assert first.index is not None
+    assert again.index is not None
+    assert first.index.build_id == again.index.build_id
+
+    change_episodes(dataset, "videos/observation.images.top/to_timestamp", 9, 2.3333)
+    assert index(str(dataset)).index.build_id != first.index.build_id
+    assert verify(str(dataset)).error_count == 0
+
+
+def test_a_failed_index_leaves_the_old_one(dataset):
+    index(str(dataset))
+    before = digests(dataset / "meta/byte_index")
+    (dataset / "videos/observation.images.top/chunk-000/file-002.mp4").write_bytes(b"")
+    with pytest.raises(WorkFailedError):
+        index(str(dataset))
+    assert digests(dataset / "meta/byte_index") == before
+
+
+def test_index_below_another_root(tmp_path):
+    source = DATA / "hevc"
+    index(str(source), output=str(tmp_path / "overlay"))
+    assert sorted(digests(tmp_path / "overlay")) == SIDECARS
+    opened = episeek.open(tmp_path / "overlay", data_root=source)
+    assert opened.clip(1, opened.cameras[1]).frame_count == 29
+
+
+def test_a_store_behind_fsspec(tmp_path):
+    """Source and destination in an object store: no rename there, and no work left behind."""
+    import fsspec
+
+    fs = fsspec.filesystem("memory")
+    fs.put(f"{DATA / 'hevc'}/", "/hevc-source/", recursive=True)
+    try:
+        result = prepare("memory://hevc-source", "memory://hevc-out", execution=Execution("threads"))
+        assert result.verification is not None
+        assert result.verification.error_count == 0
+        opened = episeek.open("memory://hevc-out", "memory://hevc-source")
+        assert opened.clip(1, opened.cameras[1]).decode().data.shape == (29, 3, 96, 128)
+        assert not [path for path in fs.find("/hevc-out") if ".episeek-work" in path]
+        fs.get("/hevc-out/", str(tmp_path / "remote/"), recursive=True)
+        prepare(str(DATA / "hevc"), str(tmp_path / "local"))
+        remote, local = digests(tmp_path / "remote"), digests(tmp_path / "local")
+        assert remote == local
+        with pytest.raises(DestinationError, match="objects"):
+            prepare("memory://hevc-source", "memory://hevc-out")
+    finally:
+        fs.rm("/hevc-source", recursive=True)
+        fs.rm("/hevc-out", recursive=True)
+
+
+@pytest.mark.parametrize("inside", ["", "inner", ".."])
+def test_source_and_destination_may_not_overlap(inside, dataset):
+    target = (dataset / inside).resolve()
+    with pytest.raises(DestinationError):
+        prepare(str(dataset), str(target))
+
+
+def test_results_pickle_with_their_failures():
+    import pickle
+
+    from episeek_pipelines.graph import Failure
+
+    error = WorkFailedError("out", "1 of 2", "again", (Failure("a", "b", "c"),))
+    copied = pickle.loads(pickle.dumps(error))
+    assert copied.failures == error.failures
+    assert str(copied) == str(error)
+
+
+def test_link_falls_back_to_copying(dataset, tmp_path, monkeypatch):
+    def refused(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    prepare(str(dataset), str(tmp_path / "out"), videos="link", execution=Execution("sync"))
+    video = "videos/observation.images.top/chunk-000/file-000.mp4"
+    assert (tmp_path / "out" / video).read_bytes() == (dataset / video).read_bytes()

@@ -1,0 +1,186 @@
+"""Small, named damage to copies of the sample datasets: a table edited, a file cut, a box patched."""
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek_schemas import sidecars
+from tests.support.build_index import DATA, build_index
+
+EPISODES = "meta/episodes/chunk-000/file-000.parquet"
+TOP = "observation.images.top"
+WRIST = "observation.images.wrist"
+
+
+def copy_of(name: str, folder: Path, *, indexed: bool = False) -> Path:
+    """A writable copy of a sample dataset, with sidecars on request."""
+    root = folder / name
+    shutil.copytree(DATA / name, root)
+    if indexed:
+        build_index(root, folder / "work", root)
+    return root
+
+
+def data(number: int) -> str:
+    return f"data/chunk-000/file-{number:03d}.parquet"
+
+
+def video(camera: str, number: int) -> str:
+    return f"videos/{camera}/chunk-000/file-{number:03d}.mp4"
+
+
+def edit_info(root: Path, **changes: Any) -> None:
+    path = root / "meta/info.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def edit_parquet(root: Path, path: str, change: Callable[[list[pa.Table]], list[pa.Table]]) -> None:
+    """Change the row groups of a file; each table that comes back is one."""
+    with pq.ParquetFile(root / path) as file:
+        groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
+    changed = change(groups)
+    with pq.ParquetWriter(root / path, changed[0].schema) as writer:
+        for table in changed:
+            writer.write_table(table, row_group_size=max(len(table), 1))
+
+
+def set_value(root: Path, path: str, column: str, row: int, value: Any) -> None:
+    """Overwrite one value; row groups, schema and the other values stay."""
+    set_values(root, path, {(column, row): value})
+
+
+def set_values(root: Path, path: str, values: dict[tuple[str, int], Any]) -> None:
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        changed, first = [], 0
+        for table in groups:
+            for (column, row), value in values.items():
+                if first <= row < first + len(table):
+                    table = with_value(table, column, row - first, value)
+            changed.append(table)
+            first += len(groups[len(changed) - 1])
+        return changed
+
+    edit_parquet(root, path, change)
+
+
+def with_value(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
+    position = table.schema.get_field_index(column)
+    kind = table.schema.field(position).type
+    new = [pa.array([value], kind) if not isinstance(value, pa.Array) else value]
+    parts = [table[column].slice(0, row), pa.chunked_array(new, kind), table[column].slice(row + 1)]
+    return table.set_column(position, table.schema.field(position), pa.chunked_array([c for p in parts for c in p.chunks], kind))
+
+
+def drop_rows(root: Path, path: str, *rows: int) -> None:
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        kept, first = [], 0
+        for table in groups:
+            kept.append(table.take([row for row in range(len(table)) if first + row not in rows]))
+            first += len(table)
+        return kept
+
+    edit_parquet(root, path, change)
+
+
+def collapse(root: Path, path: str) -> None:
+    edit_parquet(root, path, lambda groups: [pa.concat_tables(groups).combine_chunks()])
+
+
+def edit_sidecar(
+    root: Path, table: str, change: Callable[[pa.Table], pa.Table], *, metadata: dict[str, str] | None = None, **options: Any
+) -> None:
+    """Rewrite a sidecar in the layout the format demands, unless `options` say otherwise."""
+    path = root / f"meta/byte_index/{table}.parquet"
+    old = pq.read_table(path)
+    pairs = {key.decode(): value.decode() for key, value in old.schema.metadata.items()} | (metadata or {})
+    new = change(old).replace_schema_metadata(pairs)
+    mappable = {"compression": "none", "use_dictionary": False, "column_encoding": "PLAIN", "data_page_size": 1 << 30}
+    with pq.ParquetWriter(path, new.schema, **{**mappable, "max_rows_per_page": (1 << 31) - 1, **options}) as writer:
+        writer.write_table(new)
+
+
+def same(table: pa.Table) -> pa.Table:
+    return table
+
+
+def sidecar_value(table: str, column: str, row: int, value: Any) -> Callable[[Path], None]:
+    """Overwrite one value of a sidecar; a function of the old value, or the value itself."""
+
+    def apply(root: Path) -> None:
+        def change(old: pa.Table) -> pa.Table:
+            new = value(old[column][row].as_py()) if callable(value) else value
+            return with_value(old, column, row, new)
+
+        edit_sidecar(root, table, change)
+
+    return apply
+
+
+def swap_rows(table: pa.Table, row: int) -> pa.Table:
+    order = list(range(len(table)))
+    order[row], order[row + 1] = order[row + 1], order[row]
+    return table.take(order)
+
+
+def optional_columns(table: pa.Table) -> pa.Table:
+    return table.cast(pa.schema([pa.field(field.name, field.type) for field in table.schema]))
+
+
+def other_version() -> dict[str, str]:
+    return {sidecars.FORMAT_VERSION_KEY: "2"}
+
+
+def other_build() -> dict[str, str]:
+    return {sidecars.BUILD_ID_KEY: "0" * 32}
+
+
+def patch(root: Path, path: str, change: Callable[[bytearray], None]) -> None:
+    file = root / path
+    contents = bytearray(file.read_bytes())
+    change(contents)
+    file.unlink()  # it may be a link
+    file.write_bytes(contents)
+
+
+def box(contents: bytes, kind: bytes) -> int:
+    """Where the payload of the only box of a kind starts."""
+    place = contents.rindex(kind)
+    assert contents.count(kind) == 1, f"{kind!r} is not unique"
+    return place + 4
+
+
+def set_timescale(contents: bytearray, ticks: int) -> None:
+    struct.pack_into(">I", contents, box(contents, b"mdhd") + 12, ticks)
+
+
+def set_sync_sample(contents: bytearray, entry: int, number: int) -> None:
+    struct.pack_into(">I", contents, box(contents, b"stss") + 8 + 4 * entry, number)
+
+
+def set_modification_time(contents: bytearray) -> None:
+    struct.pack_into(">I", contents, box(contents, b"mvhd") + 8, 12345)
+
+
+def delay_sample_run(contents: bytearray, run: int, ticks: int) -> None:
+    place = box(contents, b"ctts") + 8 + 8 * run + 4
+    (offset,) = struct.unpack_from(">i", contents, place)
+    struct.pack_into(">i", contents, place, offset + ticks)
+
+
+def second_video_track(contents: bytearray) -> None:
+    """A copy of the track, in a file whose moov comes last: no chunk moves."""
+    moov, track = contents.rindex(b"moov") - 4, contents.rindex(b"trak") - 4
+    (moov_size,), (track_size,) = struct.unpack_from(">I", contents, moov), struct.unpack_from(">I", contents, track)
+    assert moov + moov_size == len(contents), "moov does not come last"
+    contents += contents[track : track + track_size]
+    struct.pack_into(">I", contents, moov, moov_size + track_size)
+
+
+def append_free_box(contents: bytearray) -> None:
+    contents += struct.pack(">I4s8x", 16, b"free")
