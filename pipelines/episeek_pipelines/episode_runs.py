@@ -24,7 +24,7 @@ PROBE_ROWS: Final = 64
 SAMPLE_ROWS: Final = 4096
 SAMPLE_EPISODES: Final = 64
 
-READ_OPTIONS: Final[dict[str, Any]] = {"pre_buffer": True}
+READ_OPTIONS: Final[dict[str, Any]] = {"pre_buffer": False, "buffer_size": 1 << 16}
 """For `ParquetFile`: pages are read as they are needed. Either default of pyarrow holds whole column chunks, which is the file."""
 
 

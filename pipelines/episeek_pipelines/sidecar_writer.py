@@ -3,7 +3,7 @@ row group.
 """
 
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,11 @@ from episeek_schemas.sidecars import MAX_ROW_GROUP_ROWS
 
 _ONE_PAGE_BYTES = 1 << 30
 _ONE_PAGE_ROWS = (1 << 31) - 1
+_FIRST_ROOM_ROWS = 1 << 16
 
 
 class MappableWriter:
-    """Collects arrays and writes a row group whenever `max_row_group_rows` rows are there; use it in a `with` block.
+    """Collects rows and writes a row group whenever `max_row_group_rows` rows are there; use it in a `with` block.
 
     Args:
         stream: A binary file; it stays open.
@@ -38,8 +39,11 @@ class MappableWriter:
     ) -> None:
         self._schema = schema.with_metadata(metadata)
         self._limit = max_row_group_rows
-        self._waiting: list[dict[str, npt.NDArray[np.generic]]] = []
-        self._waiting_rows = 0
+        self._filled = 0
+        self._room = min(_FIRST_ROOM_ROWS, max_row_group_rows)
+        self._columns: dict[str, npt.NDArray[np.generic]] = {
+            field.name: np.empty(self._room, field.type.to_pandas_dtype()) for field in schema
+        }
         plain = {name: "PLAIN" for name in schema.names if name not in dictionary_columns}
         self._writer = pq.ParquetWriter(
             stream,
@@ -58,26 +62,35 @@ class MappableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._waiting_rows:
+        if kind is None and self._filled:
             self._flush()
         self._writer.close()
 
-    def append(self, columns: dict[str, npt.NDArray[np.generic]]) -> None:
+    def append(self, columns: dict[str, npt.NDArray[Any]]) -> None:
         """Add rows: one array per column, all of the same length."""
         rows = len(columns[self._schema.names[0]])
         position = 0
         while position < rows:
-            take = min(rows - position, self._limit - self._waiting_rows)
-            self._waiting.append({name: values[position : position + take] for name, values in columns.items()})
-            self._waiting_rows += take
+            take = min(rows - position, self._limit - self._filled)
+            self._make_room(self._filled + take)
+            for name, values in columns.items():
+                self._columns[name][self._filled : self._filled + take] = values[position : position + take]
+            self._filled += take
             position += take
-            if self._waiting_rows == self._limit:
+            if self._filled == self._limit:
                 self._flush()
 
+    def _make_room(self, rows: int) -> None:
+        if rows <= self._room:
+            return
+        while self._room < rows:
+            self._room = min(2 * self._room, self._limit)
+        for name, column in self._columns.items():
+            larger = np.empty(self._room, column.dtype)
+            larger[: self._filled] = column[: self._filled]
+            self._columns[name] = larger
+
     def _flush(self) -> None:
-        arrays = [
-            pa.array(np.concatenate([part[field.name] for part in self._waiting]), type=field.type)
-            for field in self._schema
-        ]
-        self._waiting, self._waiting_rows = [], 0
+        arrays = [pa.array(self._columns[field.name][: self._filled], type=field.type) for field in self._schema]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=self._limit)
+        self._filled = 0

@@ -103,7 +103,9 @@ def truncate(root: Path, path: str, size: int) -> None:
 
 
 def add_video_columns(root: Path) -> None:
-    edit_parquet(root, EPISODES, lambda groups: [groups[0].append_column("videos/ghost/chunk_index", pa.array([0] * 10))])
+    edit_parquet(
+        root, EPISODES, lambda groups: [groups[0].append_column("videos/ghost/chunk_index", pa.array([0] * 10))]
+    )
 
 
 def two_shards(root: Path) -> Path:
@@ -230,8 +232,8 @@ VIDEO_CASES = [
     Case("no MP4", AV1, "VID022", lambda r: (r / video(TOP, 1)).write_bytes(b"not an MP4, only some text" * 9)),
     Case("two video tracks", AV1, "VID022", lambda r: patch(r, video(TOP, 3), second_video_track)),
     Case("moov behind mdat", H264, "VID022W", lambda r: replace_file(r, video(TOP, 0), f"{video(TOP, 0)}.late")),
-    Case("another frame rate", H264, "INF002", lambda r: patch(r, video(TOP, 0), lambda c: set_timescale(c, 12800))),
-    Case("files swapped", AV1, "VID023 VID023W VID024", lambda r: swap_files(r, video(TOP, 1), video(TOP, 2))),
+    Case("another frame rate", H264, "INF002", lambda r: patch(r, video(TOP, 0), lambda c: set_timescale(c, 18432))),
+    Case("files swapped", AV1, "VID023 VID023W VID024 VID025", lambda r: swap_files(r, video(TOP, 1), video(TOP, 2))),
     Case("too long", AV1, "VID023W", lambda r: replace_file(r, video(TOP, 3), video(TOP, 4))),
     Case("too short", AV1, "VID023 VID024", lambda r: replace_file(r, video(TOP, 4), video(TOP, 3))),
     Case("seconds for another length", H264, "VID024", lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.9)),

@@ -22,6 +22,7 @@ from episeek.errors import (
     MissingSidecarError,
     ShortReadError,
 )
+from episeek.sources import CountingSource
 from tests.support import bar_code
 from tests.support.build_index import CAMERAS, DATA, build_index, copy_dataset
 from tests.support.whole_file import decode_with_plain_pyav
@@ -168,6 +169,7 @@ def test_sidecars_within_the_dataset(tmp_path, index):
 @pytest.fixture
 def memory_url():
     fs = fsspec.filesystem("memory")
+    fs.pipe_file("/test_byte_index/other", b"")
     yield "memory://test_byte_index"
     fs.rm("/test_byte_index", recursive=True)
 
@@ -231,8 +233,6 @@ def test_a_file_that_was_truncated_or_removed(tmp_path, memory_url, sidecar_root
 
 
 def test_one_request_of_exactly_the_bytes(indexes):
-    from episeek.sources import CountingSource
-
     index = indexes["av1_multifile"]
     clip = index.clip(2, CAMERAS[0], 7, 12)
     counting = CountingSource(clip.source)

@@ -74,14 +74,17 @@ def with_value(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
     kind = table.schema.field(position).type
     new = [pa.array([value], kind) if not isinstance(value, pa.Array) else value]
     parts = [table[column].slice(0, row), pa.chunked_array(new, kind), table[column].slice(row + 1)]
-    return table.set_column(position, table.schema.field(position), pa.chunked_array([c for p in parts for c in p.chunks], kind))
+    return table.set_column(
+        position, table.schema.field(position), pa.chunked_array([c for p in parts for c in p.chunks], kind)
+    )
 
 
 def drop_rows(root: Path, path: str, *rows: int) -> None:
     def change(groups: list[pa.Table]) -> list[pa.Table]:
         kept, first = [], 0
         for table in groups:
-            kept.append(table.take([row for row in range(len(table)) if first + row not in rows]))
+            remaining = [row for row in range(len(table)) if first + row not in rows]
+            kept.append(table.take(pa.array(remaining, pa.int64())))
             first += len(table)
         return kept
 
@@ -93,7 +96,12 @@ def collapse(root: Path, path: str) -> None:
 
 
 def edit_sidecar(
-    root: Path, table: str, change: Callable[[pa.Table], pa.Table], *, metadata: dict[str, str] | None = None, **options: Any
+    root: Path,
+    table: str,
+    change: Callable[[pa.Table], pa.Table],
+    *,
+    metadata: dict[str, str] | None = None,
+    **options: Any,
 ) -> None:
     """Rewrite a sidecar in the layout the format demands, unless `options` say otherwise."""
     path = root / f"meta/byte_index/{table}.parquet"

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from episeek_pipelines.verify.findings import Finding
 from episeek_pipelines.verify.rules import RULES
-from episeek_pipelines.verify.tasks import VerificationReport
+from episeek_pipelines.verify.tasks import TIMESTAMP_TOLERANCE_SECONDS, VerificationReport
 
 
 def format_text(report: VerificationReport, *, max_findings: int = 20) -> str:
@@ -67,7 +67,11 @@ def _summary_line(report: VerificationReport) -> str:
     errors, warnings = _plural(report.error_count, "error"), _plural(report.warning_count, "warning")
     parts = [_plural(report.episode_count, "episode"), _plural(report.data_file_count, "data file")]
     parts.append(_plural(report.video_file_count, "video"))
-    return f"{report.root}: {errors}, {warnings} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
+    summary = f"{report.root}: {errors}, {warnings} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
+    tolerance = report.timestamp_tolerance_seconds
+    if TIMESTAMP_TOLERANCE_SECONDS < tolerance < math.inf:
+        summary += f"; every timestamp passes with a tolerance of {tolerance:.3g} s"
+    return summary
 
 
 def _and_more(count: int) -> str:

@@ -162,8 +162,14 @@ def _schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path:
         return []
     where = Location(file=path)
     if found.names != expected.names:
-        message = f"columns {', '.join(found.names)}; expected {', '.join(expected.names)}, as in the source"
-        return [finding(rule, message, where)]
+        lost = [name for name in expected.names if name not in found.names]
+        new = [name for name in found.names if name not in expected.names]
+        told = (
+            f"without {', '.join(lost)}" * bool(lost)
+            + " and " * bool(lost and new)
+            + f"with {', '.join(new)}" * bool(new)
+        )
+        return [finding(rule, f"columns {told or 'in another order'}; expected those of the source", where)]
     findings = []
     for new, old in zip(found, expected, strict=True):
         if not new.equals(old, check_metadata=True):

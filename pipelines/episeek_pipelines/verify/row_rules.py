@@ -10,7 +10,7 @@ from episeek.errors import EpiseekError, ParquetError
 from episeek_pipelines.storage import first_line
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
-from episeek_pipelines.verify.row_scan import READ_OPTIONS, SCANNED_COLUMNS, Oddity, RowScan, scan_rows
+from episeek_pipelines.verify.row_scan import NULL_NUMBER, READ_OPTIONS, SCANNED_COLUMNS, Oddity, RowScan, scan_rows
 from episeek_pipelines.verify.rules import (
     COLUMNS,
     DATA_FOOTER,
@@ -114,8 +114,9 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
     for where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
         is_number = np.isfinite(first.largest)
         passes = f"a tolerance of {first.largest:.3g} s would pass" if is_number else "no tolerance would pass"
+        found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
         message = (
-            f"timestamp {first.found:.6f} s; expected {first.expected:.6f} s within {TIMESTAMP_TOLERANCE_SECONDS:g} s "
+            f"timestamp {found}; expected {first.expected:.6f} s within {TIMESTAMP_TOLERANCE_SECONDS:g} s "
             f"(in this episode {passes})"
         )
         yield finding(TIMESTAMPS, message, where, more=first.count - 1)
@@ -159,7 +160,7 @@ def _of_whole_episodes(
     _, inverse, run_counts = np.unique(scan.episode_index, return_inverse=True, return_counts=True)
     is_whole = run_counts[inverse] == 1
     for run in sorted(odd):
-        if is_whole[run]:
+        if is_whole[run] and scan.episode_index[run] != NULL_NUMBER:
             episode = int(scan.episode_index[run])
             yield Location(file=file.path, episode=episode, row=odd[run].row, column=column), odd[run]
 

@@ -13,6 +13,7 @@ from episeek_pipelines.verify.metadata_rules import check_values
 from episeek_pipelines.verify.plan import plan_verification
 from episeek_pipelines.verify.rewrite_rules import check_other_metadata, check_rewritten_episodes, check_rewritten_file
 from episeek_pipelines.verify.row_rules import check_data_file
+from episeek_pipelines.verify.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.rules import DATA_POINTER, EPISODE_ROWS
 from episeek_pipelines.verify.sidecar_rules import check_sidecar
 from episeek_pipelines.verify.tasks import (
@@ -148,8 +149,10 @@ def _misplaced_rows(plan: VerificationPlan, facts: list[Facts], findings: list[F
             found.append(finding(EPISODE_ROWS, message, where))
     for path, all_rows in unlisted.items():
         first = all_rows[0]
-        where = Location(path, first.episode_index, row=first.first_row)
-        message = f"{first.row_count} rows of an episode that meta/episodes does not list; expected only listed ones"
+        is_null = first.episode_index == NULL_NUMBER
+        where = Location(path, None if is_null else first.episode_index, row=first.first_row)
+        owner = "episode null" if is_null else "an episode that meta/episodes does not list"
+        message = f"{first.row_count} rows of {owner}; expected only listed episodes"
         found.append(finding(EPISODE_ROWS, message, where, more=len(all_rows) - 1))
     for episode, path in sorted(absent.items()):
         if episode not in placed:

@@ -84,7 +84,7 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
     if found == expected or (found > expected and not context.is_complete):
         return
     where = Location(file=file.path, camera=file.camera_key)
-    message = f"{found} frames; expected {expected}, the lengths of its {len(file.length)} episodes"
+    message = f"{found} frames; expected {expected}, the sum of its episodes' lengths"
     yield finding(VIDEO_SHORT if found < expected else VIDEO_LONG, message, where)
 
 
@@ -138,7 +138,7 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
     for row in wrong.tolist():
         sample = int(view.decode_position[view.first[row]])
         before = sync[: np.searchsorted(sync, sample)]
-        nearest = f"; the last sync sample is {sample - int(before[-1])} samples before" if len(before) else ""
+        nearest = f"; the last one before it is sample {before[-1]}" if len(before) else ""
         where = Location(file.path, int(file.episode_index[row]), file.camera_key)
         yield finding(
             SYNC_START, f"sample {sample} is not a sync sample{nearest}; expected one at the episode's start", where

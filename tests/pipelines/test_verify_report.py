@@ -1,0 +1,114 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from episeek_pipelines.storage import Root
+from episeek_pipelines.verify import RULES, Finding, Location, VerificationReport, format_json, format_text, verify
+from episeek_pipelines.verify.findings import finding
+from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS
+from tests.support.broken_datasets import TOP, copy_of, data, set_value, video
+from tests.support.build_index import DATA
+
+
+def report_of(*findings: Finding) -> VerificationReport:
+    return VerificationReport("/somewhere", tuple(sorted(findings)), 2, 3, 4, 7, 1_500_000, 0.0)
+
+
+def test_codes_are_a_family_and_the_number_of_one_invariant():
+    names = {}
+    for code, rule in RULES.items():
+        assert rule.code == code
+        assert re.fullmatch(r"(INF|EPI|ROW|VID|IDX|VER)\d{3}W?", code)
+        assert code.endswith("W") <= (rule.severity == "warning")
+        assert not code.endswith("W") or RULES[code[:-1]].severity == "error"
+        assert all(text and "\n" not in text for text in (rule.name, rule.protects, rule.remedy))
+        names.setdefault(rule.name, code)
+    assert len(names) == len(RULES)
+
+
+def test_a_finding_is_made_through_a_registered_rule():
+    with pytest.raises(ValueError, match="ABC001"):
+        Finding("ABC001", "error", "x", Location())
+    with pytest.raises(ValueError, match="INF004"):
+        Finding("INF004", "warning", "x", Location())
+    assert finding(MISSING_FILE, "x") == Finding("INF004", "error", "x", Location())
+
+
+def test_findings_sort_by_severity_code_and_place():
+    first = finding(MISSING_FILE, "x", Location("a"))
+    rows = [finding(ROW_NUMBERS, "x", Location("b", 1, row=row)) for row in (None, 0, 2, 10)]
+    cameras = [finding(ROW_NUMBERS, "x", Location("c", 1, camera)) for camera in (None, "left", "right")]
+    warning = finding(NOT_FASTSTART, "x", Location("a"))
+    expected = [first, *rows, *cameras, warning]
+    assert sorted(reversed(expected)) == expected
+    assert str(rows[1].location) == "b, episode 1, row 0"
+
+
+def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path)
+    set_value(root, data(1), "index", 40, 4)
+    (root / video(TOP, 1)).unlink()
+    document = json.loads(format_json(verify(Root(str(root)))))
+    assert set(document) == {"findings", "summary"}
+    assert document["findings"][:2] == [
+        {
+            "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata names",
+            "location": {"file": video(TOP, 1), "camera": TOP}, "more": 0,
+        },
+        {
+            "code": "ROW016", "severity": "error", "message": "index 4; expected 173",
+            "location": {"file": data(1), "episode": 4, "row": 40, "column": "index"}, "more": 0,
+        },
+    ]  # fmt: skip
+    assert [entry["code"] for entry in document["findings"][2:]] == ["VID022W"] * 4
+    summary = document["summary"]
+    assert summary["by_code"] == {"INF004": 1, "ROW016": 1, "VID022W": 4}
+    assert (summary["errors"], summary["warnings"], summary["episodes"]) == (2, 4, 10)
+    assert (summary["data_files"], summary["video_files"]) == (3, 12)
+    assert summary["files_read"] > 12
+    assert summary["bytes_read"] > 0
+
+
+def test_json_is_strict_when_no_tolerance_passes(tmp_path: Path):
+    root = copy_of("images", tmp_path)
+    set_value(root, data(0), "timestamp", 3, float("nan"))
+    text = format_json(verify(Root(str(root))))
+    assert json.loads(text, parse_constant=pytest.fail)["summary"]["timestamp_tolerance_seconds"] is None
+
+
+def test_text_has_one_line_for_a_kind_of_warning():
+    warnings = [finding(NOT_FASTSTART, "moov at the end", Location(f"v{number}.mp4")) for number in range(30)]
+    assert format_text(report_of(*warnings)).splitlines() == [
+        "warning VID022W: the moov box comes before the media data",
+        "  v0.mp4: moov at the end",
+        "  ... and 29 more",
+        f"  remedy: {NOT_FASTSTART.remedy}",
+        "/somewhere: 0 errors, 30 warnings (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+    ]
+
+
+def test_text_caps_findings_but_shows_every_rule():
+    missing = [finding(MISSING_FILE, "gone", Location(f"v{number:02d}.mp4")) for number in range(9)]
+    odd = [finding(ROW_NUMBERS, "index 4; expected 5", Location("d", number), more=2) for number in range(5)]
+    text = format_text(report_of(*missing, *odd), max_findings=4)
+    assert text.splitlines() == [
+        "error INF004: every file that the metadata names exists and is not empty",
+        "  v00.mp4: gone",
+        "  v01.mp4: gone",
+        "  v02.mp4: gone",
+        "  ... and 6 more",
+        f"  remedy: {MISSING_FILE.remedy}",
+        "error ROW016: index and frame_index run without a gap",
+        "  d, episode 0: index 4; expected 5 (and 2 more)",
+        "  ... and 12 more",
+        f"  remedy: {ROW_NUMBERS.remedy}",
+        "/somewhere: 24 errors, 0 warnings (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+    ]
+
+
+def test_text_of_a_clean_dataset_is_its_summary():
+    report = verify(Root(str(DATA / "hevc")))
+    [line] = format_text(report).splitlines()
+    assert re.search(r"hevc: 0 errors, 0 warnings \(4 episodes, 1 data file, 2 videos; 0\.\d+ MB read\)$", line)
