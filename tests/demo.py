@@ -33,7 +33,7 @@ def main() -> None:
     started = time.perf_counter()
     result = prepare.prepare(str(SOURCE), str(target))
     assert result.verification is not None
-    for line in list(summary.prepare_lines(result))[:-1]:
+    for line in summary.prepare_lines(result):
         print(line)
     say(
         "prepared",

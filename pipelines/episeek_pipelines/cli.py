@@ -165,7 +165,8 @@ def _prepare(options: argparse.Namespace) -> int:
     elif not options.quiet:
         _print(*summary.prepare_lines(result))
         if report is not None:
-            _print(format_text(report, max_findings=options.max_findings))
+            _print(f"verify   {format_text(report, max_findings=options.max_findings)}")
+        _print(summary.done_line(result))
     return FINDINGS if report is not None and report.error_count else OK
 
 
@@ -262,7 +263,7 @@ def _print_result(result: Any, options: argparse.Namespace) -> int:
     if options.json:
         _print_json(_summary_json(result))
     elif not options.quiet:
-        _print(*summary.prepare_lines(result))
+        _print(*summary.prepare_lines(result), summary.done_line(result))
     return OK
 
 

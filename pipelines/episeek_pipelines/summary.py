@@ -29,8 +29,12 @@ def prepare_lines(result: PrepareResult) -> Iterator[str]:
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
     if result.copied_files:
-        yield f"videos   {counted(result.copied_files, 'file')} linked or copied"
-    yield f"done     {result.destination} in {result.seconds:.1f} s"
+        yield f"videos   {counted(result.copied_files, 'file')} linked or copied, videos and others"
+
+
+def done_line(result: PrepareResult) -> str:
+    """Where the result is, and how long it took."""
+    return f"done     {result.destination} in {result.seconds:.1f} s"
 
 
 def _rewrite_line(summary: RewriteSummary) -> str:

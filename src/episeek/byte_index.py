@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from episeek.clip import Clip
 from episeek.clip_header import ClipSamples, TrackFacts
@@ -28,7 +27,7 @@ from episeek.errors import (
     MixedBuildError,
     SidecarLayoutError,
 )
-from episeek.mapped_table import Buffer, MappedTable, footer_metadata, open_buffer, open_table, read_footer
+from episeek.mapped_table import Buffer, MappedTable, footer_metadata, open_buffer, open_table, read_footer, read_whole
 from episeek.sources import ByteSource, LocalSource, open_source
 from episeek.window import needed_samples
 from episeek_schemas import layout, sidecars
@@ -332,7 +331,7 @@ def _dataset_facts(metadata: dict[str, str], where: str) -> dict[str, Any]:
 
 def _read_files(buffer: Buffer, where: str) -> pa.Table:
     try:
-        table = pq.read_table(pa.BufferReader(pa.py_buffer(buffer)))
+        table = read_whole(buffer)
     except (pa.ArrowException, OSError) as error:
         raise SidecarLayoutError(where, str(error).splitlines()[0], "a readable Parquet table") from None
     if table.schema.names != sidecars.FILES.names or table.schema.types != sidecars.FILES.types:

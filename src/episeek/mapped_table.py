@@ -118,6 +118,15 @@ def read_footer(buffer: Buffer, *, where: str) -> pq.FileMetaData:
         raise SidecarLayoutError(where, str(error).splitlines()[0], "a Parquet table with its footer") from None
 
 
+def read_whole(buffer: Buffer, columns: list[str] | None = None) -> pa.Table:
+    """Columns of a Parquet file in memory or mapped, decoded. Raises what pyarrow raises.
+
+    On this thread alone: a process that ends soon after Arrow's threads have read a table may abort (apache/arrow#34314).
+    """
+    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
+    return file.read(columns=columns, use_threads=False)
+
+
 def footer_metadata(footer: pq.FileMetaData) -> dict[str, str]:
     """The footer's key-value metadata as text, without Arrow's own entry."""
     pairs = footer.metadata or {}
@@ -230,7 +239,7 @@ def _page_header(data: bytes) -> tuple[int, int]:
 def _read_columns(buffer: Buffer, fields: list[pa.Field], where: str) -> dict[str, MappedColumn]:
     columns = {}
     try:
-        table = pq.read_table(pa.BufferReader(pa.py_buffer(buffer)), columns=[field.name for field in fields])
+        table = read_whole(buffer, [field.name for field in fields])
     except (pa.ArrowException, OSError) as error:
         raise SidecarLayoutError(where, str(error).splitlines()[0], "a readable Parquet table") from None
     for field in fields:

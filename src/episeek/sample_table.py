@@ -28,6 +28,9 @@ MAX_SAMPLES = 1 << 26
 """Two million seconds at 30 frames a second. Some tables are run-length coded: without a limit, a few bytes could ask
 for any memory."""
 
+MAX_EDIT_TICKS = 1 << 60
+"""Presentation times stay within 64 bits."""
+
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -370,7 +373,11 @@ def _one_edit(moov: bytes, track: Box, timescale: int, movie_timescale: int, whe
         raise EditListError(where, found, "at most one edit of rate 1 behind empty ones")
     duration, media_time, _ = edits[0]
     length = _rescale(duration, timescale, movie_timescale) if duration else None
-    return _rescale(delay, timescale, movie_timescale), media_time, length
+    delay_ticks = _rescale(delay, timescale, movie_timescale)
+    if max(delay_ticks, media_time) > MAX_EDIT_TICKS:
+        found = f"a delay of {delay_ticks} and a media time of {media_time} ticks"
+        raise EditListError(where, found, f"at most {MAX_EDIT_TICKS} ticks")
+    return delay_ticks, media_time, length
 
 
 def _rescale(value: int, to: int, by: int) -> int:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +43,16 @@ def change_episodes(root: Path, column: str, row: int, value: object) -> None:
         position, table.schema.field(position), pa.array(values, table.schema.field(position).type)
     )
     pq.write_table(changed, path)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The address of a distributed scheduler with two worker processes."""
+    from distributed import LocalCluster
+
+    # port 0: test workers side by side would fight over a fixed one
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as running:
+        yield running.scheduler_address
 
 
 @pytest.fixture

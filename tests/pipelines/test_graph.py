@@ -22,14 +22,6 @@ def label(number):
     return f"file {number}"
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as running:
-        yield running.scheduler_address
-
-
 @pytest.fixture(params=[*SCHEDULERS, "tcp"])
 def scheduler(request):
     return request.getfixturevalue("cluster") if request.param == "tcp" else request.param

@@ -18,14 +18,6 @@ SIDECARS = [f"meta/byte_index/{name}.parquet" for name in ("episodes", "files", 
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as running:
-        yield running.scheduler_address
-
-
-@pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """Digests of av1_multifile prepared by the serial scheduler."""
     target = tmp_path_factory.mktemp("reference") / "out"

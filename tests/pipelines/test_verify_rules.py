@@ -1,5 +1,6 @@
 """One defect per case; exactly the codes that it should give appear, beside the warnings the sample has anyway."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -259,7 +260,8 @@ SIDECAR_CASES = [
     Case("an episode is missing", AV1, "IDX032", lambda r: edit_sidecar(r, "episodes", lambda t: t.slice(0, 19))),
     Case("keyframes are missing", AV1, "IDX032 IDX033", lambda r: edit_sidecar(r, "keyframes", lambda t: t.slice(0, 300))),
     Case("built for another dataset", AV1, "IDX032", lambda r: edit_sidecar(r, "samples", same, metadata={
-        sidecars.DATASET_KEY: '{"fps":30,"total_episodes":9,"total_frames":376,"video_keys":["%s","%s"]}' % (TOP, WRIST)})),
+        sidecars.DATASET_KEY: json.dumps(
+            {"fps": 30, "total_episodes": 9, "total_frames": 376, "video_keys": [TOP, WRIST]})})),
     Case("a sample moved", H264, "IDX033", sidecar_value("samples", "byte_offset", 77, lambda old: old + 1)),
     Case("a sample of another size", H264, "IDX033", sidecar_value("samples", "byte_size", 77, lambda old: old + 1)),
     Case("a sample at another time", H264, "IDX033", sidecar_value("samples", "pts", 77, lambda old: old + 1)),

@@ -4,10 +4,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek_schemas import lerobot, sidecars
-from episeek_schemas.checks import MAX_ROWS_PER_PROBLEM, check_table
+from episeek_schemas.checks import MAX_ROWS_PER_PROBLEM, TableName, check_table
 from tests.support.build_index import CAMERAS, DATA
 
-SIDECARS = {
+SIDECARS: dict[TableName, pa.Schema] = {
     "files": sidecars.FILES,
     "episodes": sidecars.EPISODES,
     "keyframes": sidecars.KEYFRAMES,

@@ -156,7 +156,7 @@ def patch(root: Path, path: str, change: Callable[[bytearray], None]) -> None:
     file.write_bytes(contents)
 
 
-def box(contents: bytes, kind: bytes) -> int:
+def box(contents: bytearray, kind: bytes) -> int:
     """Where the payload of the only box of a kind starts."""
     place = contents.rindex(kind)
     assert contents.count(kind) == 1, f"{kind!r} is not unique"

@@ -131,6 +131,7 @@ class BytesSource:
 
     files: dict[str, bytes]
     root: str = "memory"
+    probe_bytes: int = 1 << 15
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
     def size(self, path: str) -> int:

@@ -101,11 +101,10 @@ def read_runs(
                     (offset + (begin - first_row) * dtype.itemsize, offset + (end - first_row) * dtype.itemsize)
                 )
                 part_group.append(number)
-    data = source.get_ranges(TABLES[table][0], parts)
-    values = [
-        np.frombuffer(b"".join(part for part, owner in zip(data, part_group, strict=True) if owner == number), dtype)
-        for number in range(len(groups))
-    ]
+    pieces: list[list[bytes]] = [[] for _ in groups]
+    for number, part in zip(part_group, source.get_ranges(TABLES[table][0], parts), strict=True):
+        pieces[number].append(part)
+    values = [np.frombuffer(b"".join(part), dtype) for part in pieces]
     return [
         values[group_of[number]][start - groups[group_of[number]][0] : stop - groups[group_of[number]][0]]
         for number, (start, stop) in enumerate(runs)

@@ -96,9 +96,9 @@ def expected_span(file: VideoFile, video: ParsedVideo, position: int) -> Expecte
     table, view = video.table, video.view
     frames = view.decode_position[view.first[position] : view.stop[position]]
     tick = int(table.pts[frames[0]])
-    sync = np.flatnonzero(table.is_sync)
-    sync = sync[(sync <= frames.min()) & (table.pts[sync] <= tick)]
-    start = int(sync[-1]) if len(sync) else int(frames.min())
+    start = int(frames.min())
+    while start > 0 and not (table.is_sync[start] and table.pts[start] <= tick):  # a group of pictures at most, or two
+        start -= 1
     stop = int(frames.max()) + 1
     offset, size, pts = table.offset[start:stop], table.size[start:stop], table.pts[start:stop]
     first_byte = int(offset.min())
