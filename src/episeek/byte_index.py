@@ -238,7 +238,11 @@ class ByteIndex:
         is_sync = np.zeros(len(pts), np.bool_)
         is_sync[sync] = True
         track = _track_facts(file)
-        end_tick = pts[frames[end]] if end < span.frame_count else pts[wanted[-1]] + track.frame_duration
+        if end < span.frame_count:
+            end_tick = pts[frames[end]]
+        else:  # pictures of the next episode that lie within the span are not to be shown, whatever the average rate says
+            after = pts[pts > pts[wanted[-1]]]
+            end_tick = min(pts[wanted[-1]] + track.frame_duration, after.min(initial=np.iinfo(np.int64).max))
         return Clip(
             episode_index=episode_index,
             camera_key=camera_key,

@@ -169,7 +169,7 @@ def open_table(
         segments = []
         for group in range(footer.num_row_groups):
             chunk = footer.row_group(group).column(position)
-            offset, reason = _values_offset(
+            offset, reason = values_offset(
                 buffer, chunk, footer.schema.column(position), footer.row_group(group).num_rows, dtype
             )
             if reason:
@@ -191,7 +191,7 @@ def open_table(
     return MappedTable(name, footer.num_rows, columns, footer_metadata(footer), not reason)
 
 
-def _values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any]) -> tuple[int, str]:
+def values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any]) -> tuple[int, str]:
     """Where the values of a column chunk start in the file, or why they cannot be found there."""
     physical = {"INT32": 4, "INT64": 8, "DOUBLE": 8, "FLOAT": 4}.get(chunk.physical_type)
     if physical != dtype.itemsize:

@@ -25,7 +25,7 @@ def format_text(report: VerificationReport, *, max_findings: int = 20) -> str:
         if rule.severity == "error":
             shown += min(room, len(members) - 1)
             room -= shown - 1
-        lines.append(f"{rule.severity} {code}: expected: {rule.name}")
+        lines.append(f"{rule.severity} {code}, expected: {rule.name}")
         lines += [f"  {found.location}: {found.message}{_and_more(found.more)}" for found in members[:shown]]
         hidden = sum(1 + found.more for found in members[shown:])
         if hidden:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, MissingFileError
-from episeek.mapped_table import Buffer, _values_offset, footer_metadata
+from episeek.mapped_table import Buffer, values_offset, footer_metadata
 from episeek.sources import ByteSource
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
@@ -172,7 +172,7 @@ def _find_columns(
         for group in range(footer.num_row_groups):
             rows = footer.row_group(group).num_rows
             chunk = footer.row_group(group).column(position)
-            offset, reason = _values_offset(buffer, chunk, footer.schema.column(position), rows, dtype)
+            offset, reason = values_offset(buffer, chunk, footer.schema.column(position), rows, dtype)
             if reason:
                 message = f"a column that {reason}; expected plain values that can be mapped"
                 findings.append(_broken(message, Location(file=path, column=field.name)))
