@@ -26,7 +26,7 @@ from episeek_pipelines.rewrite import (
     write_metadata,
 )
 from episeek_pipelines.sidecar_merge import write_sidecars
-from episeek_pipelines.staging import ReplacingStaging, Staging, open_staging
+from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging, prune
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import (
     CheckResult,
@@ -231,8 +231,8 @@ def index(
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     target = dataset.root if output is None else Root(output)
-    staging = ReplacingStaging(target)
-    is_resumed = bool(staging.work.list())
+    staging = open_replacing_staging(target)
+    is_resumed = bool(staging.work.list("index"))
     graph = Graph()
     nodes = _index_nodes(graph, dataset, staging.work, units)
     sidecars = _sidecar_node(graph, dataset, staging.work, staging.root, nodes)
@@ -343,8 +343,19 @@ def _finished_rewrite(destination: Root, work: Root, receipt: str, identity: str
     return RewriteResult(stored["path"], stored["source_bytes"], outputs)
 
 
-def _write_metadata(_: list[Any], source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
-    return write_metadata(source, destination, plan)
+def _write_metadata(values: list[Any], source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
+    """`meta/`, and an end to what an earlier run wrote from a source that has changed since."""
+    written = write_metadata(source, destination, plan)
+    expected = set(written)
+    for value in values:
+        if isinstance(value, RewriteReceipt):
+            expected.update(output.path for output in value.result.outputs)
+        elif isinstance(value, CopiedFile):
+            expected.add(value.path)
+        elif isinstance(value, Sidecars):
+            expected.update(SIDECAR_PATHS)
+    prune(destination, expected)
+    return written
 
 
 def _copy_nodes(graph: Graph, dataset: Dataset, staging: Staging, videos: Videos) -> list[Node]:

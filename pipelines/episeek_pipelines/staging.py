@@ -6,18 +6,20 @@ is a dataset without it. In both, `.episeek-work/` holds the receipts of finishe
 is gone when the work is done.
 """
 
+import fcntl
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from episeek.errors import DestinationError, WriteError
-from episeek_pipelines.storage import Root, first_line
+from episeek_pipelines.storage import Root, first_line, writing
 from episeek_schemas import layout
 
 WORK_DIR = ".episeek-work"
 _PLAN = f"{WORK_DIR}/plan.json"
+_LOCK = f"{WORK_DIR}/lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Staging:
     final: Root
     root: Root
     is_resumed: bool
+    lock: int | None = field(default=None, repr=False)
+    """An open file, locked while this run goes on; an object store has none."""
 
     @property
     def work(self) -> Root:
@@ -42,17 +46,20 @@ class Staging:
         if not self.root.is_local:
             self.root.remove(WORK_DIR)
             return
-        receipts = self.final.local.with_name(f".{self.final.local.name}.episeek-work")
+        receipts = _receipts_aside(self.final)
         try:
             os.rename(self.work.local, receipts)  # so that DST never shows them, not even for a moment
             os.rename(self.root.local, self.final.local)  # replaces an empty directory
+            Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
             raise WriteError(str(self.final), first_line(error), f"to rename {self.root} to it") from error
-        Root(str(receipts.parent)).remove(receipts.name)
+        finally:
+            _unlock(self.lock)
 
     def abandon_if_empty(self) -> None:
-        """Remove what was staged when no work was finished: nothing is left to go on from."""
-        _remove_if_empty(self.root, but_for=(_PLAN,))
+        """Stop; when no work was finished, remove what was staged: there is nothing to go on from."""
+        _remove_if_empty(self.root)
+        _unlock(self.lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class ReplacingStaging:
     """
 
     final: Root
+    lock: int | None = field(default=None, repr=False)
 
     @property
     def root(self) -> Root:
@@ -81,20 +89,34 @@ class ReplacingStaging:
         Raises:
             WriteError: A rename failed.
         """
-        if self.final.is_local:
-            target = self.final.local / layout.BYTE_INDEX_DIR
-            try:
-                if target.exists():
-                    os.rename(target, self.root.local / "replaced")
-                os.rename(self.root.local / layout.BYTE_INDEX_DIR, target)
-            except OSError as error:
-                raise WriteError(str(target), first_line(error), "to rename the new sidecars to it") from error
-        self.final.remove(f"{layout.BYTE_INDEX_DIR}.partial")
+        target = self.final.join(layout.BYTE_INDEX_DIR)
+        try:
+            if self.final.is_local:
+                if os.path.exists(target):
+                    os.rename(target, self.root.join("replaced"))
+                os.rename(self.root.join(layout.BYTE_INDEX_DIR), target)
+            self.final.remove(f"{layout.BYTE_INDEX_DIR}.partial")
+        except OSError as error:
+            raise WriteError(target, first_line(error), "to rename the new sidecars to it") from error
+        finally:
+            _unlock(self.lock)
 
     def abandon_if_empty(self) -> None:
-        """Remove what was staged when no work was finished."""
+        """Stop; when no work was finished, remove what was staged."""
         if self.root.is_local:
             _remove_if_empty(self.root)
+        _unlock(self.lock)
+
+
+def open_replacing_staging(target: Root) -> ReplacingStaging:
+    """Prepare to write new sidecars below a root.
+
+    Raises:
+        DestinationError: Another run is writing them.
+        WriteError: It cannot be written.
+    """
+    staging = ReplacingStaging(target)
+    return ReplacingStaging(target, _lock(staging.root))
 
 
 def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
@@ -111,12 +133,16 @@ def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
         WriteError: It cannot be written.
     """
     _require_apart(source, final)
+    if final.is_local and final.local.is_symlink() and final.local.is_dir():
+        final = Root(str(final.local.resolve()))  # a link cannot be replaced by a rename
     root = Root(f"{final.url}.partial") if final.is_local else final
     document = json.dumps(plan, sort_keys=True, separators=(",", ":"))
-    is_resumed = root.exists(_PLAN)
     if final.is_local:
         _require_empty(final)
-        if not is_resumed and root.list():
+        _recover_receipts(final, root)
+    is_resumed = root.exists(_PLAN)
+    if final.is_local:
+        if not is_resumed and any(path != _LOCK for path in root.list()):
             raise DestinationError(
                 str(root), "a directory that is not an unfinished run", "nothing there: it is needed while writing"
             )
@@ -128,13 +154,58 @@ def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
             "an unfinished run with another source, other options or another version",
             "the same command as then, or remove it to start afresh",
         )
+    lock = _lock(root)
     if not is_resumed:
         try:
             root.write_bytes(_PLAN, document.encode())
         except WriteError:
             _remove_if_empty(root)
+            _unlock(lock)
             raise
-    return Staging(final, root, is_resumed)
+    return Staging(final, root, is_resumed, lock)
+
+
+def prune(root: Root, paths: set[str]) -> None:
+    """Remove the files below a root that are neither receipts nor among `paths`."""
+    for path in root.list():
+        if path not in paths and not path.startswith(f"{WORK_DIR}/"):
+            root.remove(path)
+
+
+def _receipts_aside(final: Root) -> Path:
+    """Where receipts are while the result gets its name."""
+    return final.local.with_name(f".{final.local.name}.episeek-work")
+
+
+def _recover_receipts(final: Root, root: Root) -> None:
+    """Undo a commit that was killed between its two renames, or clean up after one that was killed behind them."""
+    receipts = _receipts_aside(final)
+    if not receipts.is_dir():
+        return
+    if root.is_dir() and not (root.local / WORK_DIR).exists():
+        os.rename(receipts, root.local / WORK_DIR)
+    else:
+        Root(str(receipts.parent)).remove(receipts.name)
+
+
+def _lock(root: Root) -> int | None:
+    """Keep other runs out while this one goes on; the system lets go of the lock when the process ends, however it ends."""
+    if not root.is_local:
+        return None
+    with writing(root.local):
+        (root.local / WORK_DIR).mkdir(parents=True, exist_ok=True)
+        handle = os.open(root.local / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise DestinationError(str(root), "another run that is writing it", "one run at a time") from None
+    return handle
+
+
+def _unlock(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
 
 
 def _require_apart(source: Root, final: Root) -> None:
@@ -160,8 +231,8 @@ def _require_empty(final: Root) -> None:
         raise DestinationError(str(final), "a file", "an empty directory, or nothing")
 
 
-def _remove_if_empty(root: Root, *, but_for: tuple[str, ...] = ()) -> None:
-    if any(path not in but_for for path in root.list()):
+def _remove_if_empty(root: Root) -> None:
+    if any(path not in (_PLAN, _LOCK) for path in root.list()):
         return
     root.remove(WORK_DIR)
     if root.is_local and root.local.is_dir():

@@ -169,7 +169,7 @@ class Root:
         """
         if link and self.is_local and source.is_local:
             target = self.local / path
-            with _writing(target):
+            with writing(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with suppress(OSError):  # another file system, or one without hard links: copy
                     target.unlink(missing_ok=True)
@@ -233,11 +233,11 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def _local_output(target: Path) -> Iterator[BinaryIO]:
-    with _writing(target):
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
-        with _writing(target):
+        with writing(target):
             with os.fdopen(handle, "wb") as stream:
                 yield stream
             os.chmod(name, 0o666 & ~_umask())
@@ -249,7 +249,8 @@ def _local_output(target: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[None]:
+def writing(target: Path) -> Iterator[None]:
+    """Name the file, and say in words what is wrong, when the system refuses to write it."""
     try:
         yield
     except OSError as error:

@@ -12,7 +12,9 @@ import episeek
 from episeek.errors import DestinationError
 from episeek_pipelines import prepare as job
 from episeek_pipelines.prepare import Execution, WorkFailedError, index, prepare, rewrite, verify
-from tests.pipelines.conftest import DATA, DATASETS, change_episodes, digests
+from episeek_pipelines.staging import open_staging
+from episeek_pipelines.storage import Root
+from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
 
 SIDECARS = [f"meta/byte_index/{name}.parquet" for name in ("episodes", "files", "keyframes", "samples")]
 
@@ -255,3 +257,66 @@ def test_link_falls_back_to_copying(dataset, tmp_path, monkeypatch):
     prepare(str(dataset), str(tmp_path / "out"), videos="link", execution=Execution("sync"))
     video = "videos/observation.images.top/chunk-000/file-000.mp4"
     assert (tmp_path / "out" / video).read_bytes() == (dataset / video).read_bytes()
+
+
+def test_files_of_a_source_that_changed_since_do_not_stay(dataset, tmp_path):
+    """A run fails after rewriting; then the source loses its last data file and the episodes in it."""
+    source = copy_dataset("av1_multifile", tmp_path / "other")
+    broken = source / "videos/observation.images.top/chunk-000/file-002.mp4"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"")
+    with pytest.raises(WorkFailedError):
+        prepare(str(source), str(tmp_path / "out"))
+    assert (tmp_path / "out.partial/data/chunk-000/file-002.parquet").is_file()
+    broken.write_bytes(whole)
+    shutil.rmtree(source / "data")
+    shutil.rmtree(source / "meta")
+    shutil.copytree(dataset / "meta", source / "meta")
+    shutil.copytree(dataset / "data", source / "data")
+    (source / "data/chunk-000/file-002.parquet").unlink()
+    path = source / "meta/episodes/chunk-000/file-000.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 7), path)
+    result = prepare(str(source), str(tmp_path / "out"))
+    assert result.is_resumed
+    assert sorted(path for path in digests(tmp_path / "out") if path.startswith("data/")) == [
+        "data/chunk-000/file-000.parquet",
+        "data/chunk-000/file-001.parquet",
+    ]
+
+
+def test_two_runs_do_not_write_the_same_destination(dataset, tmp_path):
+    staging = open_staging(Root(str(dataset)), Root(str(tmp_path / "out")), {})
+    with pytest.raises(DestinationError, match="another run"):
+        open_staging(Root(str(dataset)), Root(str(tmp_path / "out")), {})
+    staging.abandon_if_empty()
+    assert not (tmp_path / "out.partial").exists()
+    prepare(str(dataset), str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_killed_while_the_result_gets_its_name(after, dataset, tmp_path, monkeypatch, reference):
+    """Killed after one or both of the renames that make the result visible."""
+    rename, done = os.rename, []
+
+    def killed(source, target):
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(source)
+        rename(source, target)
+
+    target = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killed)
+        if after == 2:
+            patch.setattr(Root, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(str(dataset), str(target))
+    assert target.exists() == (after == 2)
+    if after == 1:
+        prepare(str(dataset), str(target))
+    else:
+        with pytest.raises(DestinationError, match="empty directory"):
+            prepare(str(dataset), str(target))
+    assert digests(target) == reference
+    if after == 1:
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, MissingFileError
-from episeek.mapped_table import Buffer, values_offset, footer_metadata
+from episeek.mapped_table import Buffer, footer_metadata, values_offset
 from episeek.sources import ByteSource
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
