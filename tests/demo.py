@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import episeek
+from episeek.decode import choose_backend
 from episeek.sources import CountingSource
 from episeek_pipelines import prepare, summary
 from episeek_pipelines.verify import format_text
@@ -36,7 +37,7 @@ def main() -> None:
     for line in summary.prepare_lines(result):
         print(line)
     say(
-        "prepared",
+        "written",
         f"{target.relative_to(OUTPUT.parent)}/ holds data/ and meta/; the videos stay where they are",
         started,
     )
@@ -64,13 +65,16 @@ def main() -> None:
     say("clip", f"{path.relative_to(OUTPUT.parent)}: {clip.frame_count} frames, {read}", started)
 
     started = time.perf_counter()
+    say("decoder", f"{choose_backend('auto', 'cpu')} loaded", started)
+    started = time.perf_counter()
     frames = index.clip(EPISODE, CAMERA, start=10, stop=14).decode()
     numbers = [burned_in_number(picture) for picture in np.asarray(frames.data)]
     say(
         "decoded", f"frames 10 to 13 as {tuple(frames.data.shape)}; the numbers burned into them are {numbers}", started
     )
     print(
-        f"\nWatch it: any player opens {path.relative_to(OUTPUT.parent)}. Look around: .venv/bin/episeek inspect {target}"
+        f"\nWatch it: any player opens {path.relative_to(OUTPUT.parent)}."
+        f" Look around: .venv/bin/episeek inspect {target.relative_to(OUTPUT.parent)} --data-root tests/data/{SOURCE.name}"
     )
 
 

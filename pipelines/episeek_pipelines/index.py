@@ -183,7 +183,8 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, whe
         first_tick = int(table.pts[wanted[0]])
         first_byte, last_byte = int(offset.min()), int((offset + size).max())
         relative_pts = pts - first_tick
-        _check_span(name, last_byte - first_byte, relative_pts, table.pts[wanted])
+        neighbours = order[max(frames.first[row] - 1, 0) : frames.first[row] + frames.count[row] + 1]
+        _check_span(name, last_byte - first_byte, relative_pts, table.pts[neighbours])
 
         by_time = np.argsort(pts, kind="stable")
         lead_in_count = int((relative_pts < 0).sum())
@@ -223,6 +224,7 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, whe
 
 
 def _check_span(name: str, length: int, relative_pts: npt.NDArray[np.int64], frame_pts: npt.NDArray[np.int64]) -> None:
+    """`frame_pts`: of the episode's frames and of the one before and behind them, which must be told apart as well."""
     if length >= 1 << 32:
         raise SpanTooLargeError(name, f"a span of {length} bytes", "less than 4 GiB")
     if int(relative_pts.min()) < -(1 << 31) or int(relative_pts.max()) >= 1 << 31:
@@ -231,7 +233,7 @@ def _check_span(name: str, length: int, relative_pts: npt.NDArray[np.int64], fra
         )
     same = np.flatnonzero(np.diff(frame_pts) == 0)
     if len(same):
-        found = f"frames {same[0]} and {same[0] + 1} at the same tick {frame_pts[same[0]]}"
+        found = f"two frames at the same tick {frame_pts[same[0]]}"
         raise EpisodeFramesError(name, found, "a presentation time of its own for every frame")
 
 

@@ -78,9 +78,7 @@ class Root:
         """
         if self.is_local:
             base = self.local / directory
-            found = (
-                Path(folder, name) for folder, _, names in os.walk(base) for name in names if name.endswith(suffix)
-            )
+            found = (Path(folder, name) for folder, names in _walk(base) for name in names if name.endswith(suffix))
             return sorted(file.relative_to(self.local).as_posix() for file in found)
         fs, full_path = self._resolve(directory)
         _, root = self._resolve("")
@@ -223,6 +221,18 @@ class Root:
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, root = url_to_fs(self.url)
         return fs, f"{root.rstrip('/')}/{path}".rstrip("/")
+
+
+def _walk(base: Path) -> Iterator[tuple[str, list[str]]]:
+    """Directories and their files; links to directories are followed, though not in circles."""
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(base, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield folder, names
 
 
 def first_line(error: BaseException) -> str:

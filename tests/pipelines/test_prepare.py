@@ -320,3 +320,14 @@ def test_killed_while_the_result_gets_its_name(after, dataset, tmp_path, monkeyp
     assert digests(target) == reference
     if after == 1:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+
+
+def test_linked_directories_are_part_of_a_dataset(dataset, tmp_path, reference):
+    """Videos on another disk, as people link them; a link that leads back to its own directory ends the walk."""
+    camera = dataset / "videos/observation.images.top"
+    moved = tmp_path / "other-disk"
+    shutil.move(camera, moved)
+    camera.symlink_to(moved)
+    (moved / "loop").symlink_to(moved)
+    prepare(str(dataset), str(tmp_path / "out"))
+    assert digests(tmp_path / "out") == reference
