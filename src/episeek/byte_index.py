@@ -343,7 +343,9 @@ def _read_files(buffer: Buffer, where: str) -> pa.Table:
         raise SidecarLayoutError(where, f"columns {found}", f"columns {sidecars.FILES.names} of the format's types")
     for name in table.schema.names:
         if table[name].null_count:
-            raise SidecarLayoutError(where, f"{table[name].null_count} nulls in column {name!r}", "a value in every row")
+            raise SidecarLayoutError(
+                where, f"{table[name].null_count} nulls in column {name!r}", "a value in every row"
+            )
     return table
 
 

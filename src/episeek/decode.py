@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from episeek.errors import BackendUnavailableError, DecodeError
+from episeek.errors import BackendUnavailableError, DecodeError, first_line
 
 Backend = Literal["auto", "torchcodec", "pyav"]
 
@@ -80,7 +80,7 @@ def decode_with_torchcodec(
         decoder = decoder_class(mp4, custom_frame_mappings=frame_mappings, dimension_order="NCHW", device=device)
         batch = decoder.get_frames_in_range(first_frame, first_frame + count)
     except (RuntimeError, ValueError, IndexError) as error:
-        raise DecodeError(where, f"TorchCodec: {_first_line(error)}", f"{count} frames") from error
+        raise DecodeError(where, f"TorchCodec: {first_line(error)}", f"{count} frames") from error
     times = batch.pts_seconds.cpu().numpy()
     if times.shape != expected_seconds.shape or np.abs(times - expected_seconds).max() > time_base_seconds / 4:
         raise DecodeError(where, f"frames at {times[:3].tolist()} s", f"frames at {expected_seconds[:3].tolist()} s")
@@ -103,7 +103,7 @@ def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where
         import av
     except ImportError as error:
         raise BackendUnavailableError(
-            "PyAV", _first_line(error), "the package `av`: pip install 'episeek[prepare]'"
+            "PyAV", first_line(error), "the package `av`: pip install 'episeek[prepare]'"
         ) from error
     waiting = {tick: rank for rank, tick in enumerate(expected_ticks.tolist())}
     count = len(waiting)
@@ -121,7 +121,7 @@ def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where
                 if not waiting:
                     break
     except av.error.FFmpegError as error:
-        raise DecodeError(where, f"PyAV: {_first_line(error)}", f"{count} frames") from error
+        raise DecodeError(where, f"PyAV: {first_line(error)}", f"{count} frames") from error
     if pictures is None or waiting:
         raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
     return pictures
@@ -142,13 +142,8 @@ def _import_torchcodec() -> Callable[..., Any]:
     except (ImportError, RuntimeError, OSError) as error:  # the last two: FFmpeg's shared libraries are missing
         raise BackendUnavailableError(
             "TorchCodec",
-            f"{type(error).__name__}: {_first_line(error)}",
+            f"{type(error).__name__}: {first_line(error)}",
             "episeek[torch] and FFmpeg's shared libraries (4 to 8) on the system, or backend='pyav'",
         ) from error
     decoder_class: Callable[..., Any] = VideoDecoder
     return decoder_class
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -28,6 +28,12 @@ class EpiseekError(Exception):
         return type(self), (self.where, self.found, self.expected)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 # --- bytes and files -------------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +171,14 @@ class FrameRangeError(EpiseekError, IndexError):
 
 class EpisodeOutsideFileError(EpiseekError, ValueError):
     """An episode's declared seconds lie outside its MP4."""
+
+
+class RotatedVideoError(Mp4Error):
+    """The track is to be shown rotated or scaled: a clip has no place to keep that."""
+
+
+class FileNotIndexedError(EpiseekError, IndexError):
+    """The `files` table has no such row."""
 
 
 class EpisodeFramesError(EpiseekError, ValueError):

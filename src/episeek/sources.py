@@ -5,7 +5,8 @@ until it is used and carries no open file through pickling.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -13,7 +14,14 @@ from typing import Any, Protocol, cast
 import fsspec
 from fsspec.core import url_to_fs
 
-from episeek.errors import MissingFileError, ReadError, ShortReadError
+from episeek.errors import (
+    BackendUnavailableError,
+    EpiseekError,
+    MissingFileError,
+    ReadError,
+    ShortReadError,
+    first_line,
+)
 
 ByteRange = tuple[int, int]
 """`(start, stop)` in bytes, end exclusive."""
@@ -114,35 +122,32 @@ class FsspecSource:
         return int(size)
 
     def store_id(self, path: str) -> str:
-        """The ETag, where the store gives one."""
+        """The Hub's LFS or Xet hash, or the ETag, where the store gives one."""
         info = self._info(path)
+        lfs = info.get("lfs")
+        if lfs and lfs.get("sha256"):
+            return f"sha256:{lfs['sha256']}"
+        if info.get("xet_hash"):
+            return f"xet:{info['xet_hash']}"
         etag = next((info[key] for key in ("ETag", "etag") if info.get(key)), None)
         return f"etag:{str(etag).strip(chr(34))}" if etag else ""
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """The bytes of each range, in order."""
-        fs, full_path = self._resolve(path)
-        try:
-            parts = fs.cat_ranges(
-                [full_path] * len(ranges),
-                [start for start, _ in ranges],
-                [stop for _, stop in ranges],
-                on_error="raise",
-            )
-        except FileNotFoundError:
-            raise _missing(self._url(path)) from None
-        except Exception as error:  # each store has its own errors; none of them may reach a caller unnamed
-            raise ReadError(self._url(path), f"{type(error).__name__}: {error}", "a readable file") from error
-        return [_checked(self._url(path), byte_range, part) for byte_range, part in zip(ranges, parts, strict=True)]
+        url = self._url(path)
+        with store_errors(url):
+            fs, full_path = self._resolve(path)
+            starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+            parts = fs.cat_ranges([full_path] * len(ranges), starts, stops, on_error="raise")
+            for part in parts:
+                if isinstance(part, BaseException):  # older releases return errors, whatever is asked for
+                    raise part
+        return [_checked(url, byte_range, part) for byte_range, part in zip(ranges, parts, strict=True)]
 
     def _info(self, path: str) -> dict[str, Any]:
-        fs, full_path = self._resolve(path)
-        try:
+        with store_errors(self._url(path)):
+            fs, full_path = self._resolve(path)
             return cast(dict[str, Any], fs.info(full_path))
-        except FileNotFoundError:
-            raise _missing(self._url(path)) from None
-        except Exception as error:  # as above
-            raise ReadError(self._url(path), f"{type(error).__name__}: {error}", "a readable file") from error
 
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, root = url_to_fs(self.root, **self.storage_options)
@@ -211,6 +216,21 @@ def local_path(url: str) -> str:
     return str(Path(path if separator else url).expanduser())
 
 
+@contextmanager
+def store_errors(where: str) -> Iterator[None]:
+    """Give the errors of any store a name: each has its own, and none may reach a caller as it is."""
+    try:
+        yield
+    except EpiseekError:
+        raise
+    except FileNotFoundError:
+        raise _missing(where) from None
+    except ImportError as error:
+        raise BackendUnavailableError(where, first_line(error), "the package for this kind of store") from error
+    except Exception as error:  # botocore's, aiohttp's, an unknown protocol's ValueError: there is no common base
+        raise ReadError(where, f"{type(error).__name__}: {first_line(error)}", "a readable file or directory") from error
+
+
 def _pread(handle: int, start: int, stop: int) -> bytes:
     data = os.pread(handle, stop - start, start)
     if len(data) == stop - start or not data:
@@ -227,7 +247,9 @@ def _checked(where: str, byte_range: ByteRange, data: bytes) -> bytes:
     start, stop = byte_range
     if len(data) != stop - start:
         raise ShortReadError(
-            where, f"{len(data)} bytes at offset {start}", f"{stop - start} bytes: the file is shorter than it was"
+            where,
+            f"{len(data)} bytes at offset {start}",
+            f"{stop - start} bytes: the file is not what it was, or its store ignores ranges",
         )
     return data
 

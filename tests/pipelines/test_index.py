@@ -248,7 +248,9 @@ def test_a_missing_mp4_is_named_before_anything_is_read(tmp_path):
     gone = [f"videos/{CAMERAS[1]}/chunk-000/file-{number:03d}.mp4" for number in (2, 3)]
     for path in gone:
         (copy / path).unlink()
-    with pytest.raises(MissingFileError, match="file-002.mp4: found no such file and 1 more; expected the MP4 of episode 2"):
+    with pytest.raises(
+        MissingFileError, match=r"file-002\.mp4: found no such file and 1 more; expected the MP4 of episode 2"
+    ):
         make_fragments(copy, tmp_path / "work")
     assert not (tmp_path / "work").exists()
 

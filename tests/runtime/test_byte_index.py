@@ -25,7 +25,7 @@ from episeek.errors import (
 from episeek.sources import CountingSource
 from tests.support import bar_code
 from tests.support.build_index import CAMERAS, DATA, build_index, copy_dataset
-from tests.support.whole_file import decode_with_plain_pyav
+from tests.support.whole_file import decode_with_plain_pyav, usable_backends
 
 HUGE = 1 << 80
 
@@ -61,10 +61,11 @@ def test_no_such_camera(index, camera):
 
 
 @pytest.mark.parametrize(
-    ("start", "stop"), [(0, 0), (3, 3), (5, 2), (-1, 5), (0, -1), (0, 50), (49, None), (49, 50), (HUGE, None), (0, HUGE)]
+    ("start", "stop"),
+    [(0, 0), (3, 3), (5, 2), (-1, 5), (0, -1), (0, 50), (49, None), (49, 50), (HUGE, None), (0, HUGE)],
 )
 def test_no_such_window(index, start, stop):
-    with pytest.raises(FrameRangeError, match="episode 0 of 'observation.images.top': found frames .* its 49 frames"):
+    with pytest.raises(FrameRangeError, match=r"episode 0 of .*: found frames .* its 49 frames"):
         index.clip(0, CAMERAS[0], start, stop)
 
 
@@ -113,7 +114,7 @@ def test_damaged_pictures_are_a_named_error(index):
             return [noise]
 
     object.__setattr__(clip, "source", Noise())
-    for backend in ("pyav", "torchcodec"):
+    for backend in usable_backends():
         with pytest.raises(DecodeError, match="episode 0"):
             clip.decode(backend)
 
@@ -136,9 +137,7 @@ def test_a_pickled_index_holds_no_table(index):
     assert pickle.loads(pickle.dumps(index)).lookup(5, CAMERAS[1]) == index.lookup(5, CAMERAS[1])
 
 
-ERRORS = [
-    value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, EpiseekError)
-]
+ERRORS = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, EpiseekError)]
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -198,7 +197,7 @@ def test_sidecars_and_videos_behind_a_url(memory_url, sidecar_roots, index):
 
 def test_nothing_behind_a_url(memory_url, sidecar_roots):
     put(sidecar_roots["h264_bframes"], memory_url)
-    with pytest.raises(MissingFileError, match="file-000.mp4"):
+    with pytest.raises(MissingFileError, match=r"file-000\.mp4"):
         episeek.open(memory_url).clip(0, CAMERAS[0]).read()
     fsspec.filesystem("memory").rm("/test_byte_index/meta/byte_index/samples.parquet")
     with pytest.raises(MissingSidecarError, match=r"memory://.*samples\.parquet"):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.support import bar_code
 from tests.support.build_index import CAMERAS, DATA, VIDEO_DATASETS, episode_frames_in_file
-from tests.support.whole_file import BACKENDS, decode_whole_file, decode_with_plain_pyav
+from tests.support.whole_file import decode_whole_file, decode_with_plain_pyav, usable_backends
 
 EPISODES = [
     (name, episode, camera)
@@ -31,7 +31,7 @@ def check_clip(index, name, episode, camera, start, stop):
     path, first, _ = episode_frames_in_file(DATA / name, camera)[episode]
     frames = slice(first + start, first + stop)
     clip = index.clip(episode, camera, start, stop)
-    for backend in BACKENDS:
+    for backend in usable_backends():
         whole = decode_whole_file(DATA / name / path, backend)
         decoded = clip.decode(backend)
         pictures = np.asarray(decoded.data)
@@ -55,7 +55,7 @@ def test_sample_datasets_are_there():
 
 @pytest.mark.parametrize(("name", "episode", "camera"), EPISODES)
 def test_whole_episode_is_right_and_needs_no_lead_in(indexes, name, episode, camera):
-    path, first, length = episode_frames_in_file(DATA / name, camera)[episode]
+    path, _, length = episode_frames_in_file(DATA / name, camera)[episode]
     clip = check_clip(indexes[name], name, episode, camera, 0, length)
     assert clip.frame_count == length
     assert clip.read("hidden") == clip.read("shown")
@@ -69,9 +69,11 @@ def test_any_window_is_right(indexes, window):
     check_clip(indexes[name], name, *rest)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["torchcodec", "pyav"])
 @pytest.mark.parametrize("name", ["av1_multifile", "h264_bframes"])
 def test_decode_returns_what_lerobot_returned(indexes, name, backend):
+    if backend not in usable_backends():
+        pytest.skip("TorchCodec needs FFmpeg's libraries on the system: clips were checked with PyAV alone")
     index = indexes[name]
     with np.load(DATA / name / "golden_items.npz") as golden:
         items = sorted({int(key.split("/")[0]) for key in golden.files})

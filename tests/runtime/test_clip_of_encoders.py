@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import episeek
+from episeek.errors import DecodeError
 from episeek_pipelines.episode_frames import DeclaredEpisodes
 from episeek_pipelines.index import IndexUnit, index_to_fragment
 from episeek_pipelines.sidecar_merge import write_sidecars
@@ -17,7 +18,7 @@ from episeek_pipelines.storage import Root
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code
 from tests.support.encode import FRAME_TICKS, TIME_BASE, Encoding, encode_episodes, frame_ticks
-from tests.support.whole_file import BACKENDS, WholeFile, decode_whole_file, decode_with_plain_pyav
+from tests.support.whole_file import Backend, WholeFile, decode_whole_file, decode_with_plain_pyav, usable_backends
 
 LENGTHS = (37, 1, 23, 50, 2, 31)
 X264 = {"preset": "fast", "x264-params": "keyint=25:min-keyint=25:scenecut=0:open-gop=0"}
@@ -45,12 +46,15 @@ ENCODINGS = {
     "mpeg4": Encoding("mpeg4", {"g": "12"}, b_frame_count=0),
     "mpeg4, reordering": Encoding("mpeg4", {"g": "12"}, b_frame_count=2),
 }
+# FFmpeg 5's H.264 decoder, which TorchCodec may be using, drops the last pictures of a stream of a few samples that starts on a
+# recovery point instead of an IDR picture. That has to end in an error by name, never in another picture.
+MAY_BE_REFUSED = ("h264, open GOP",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
     index: episeek.ByteIndex
-    whole: dict[str, WholeFile]
+    whole: dict[Backend, WholeFile]
     first_frame: list[int]
 
 
@@ -63,7 +67,10 @@ def make(name: str, folder: Path) -> Made:
     stop = np.cumsum(LENGTHS)
     seconds = np.append(frame_ticks(int(stop[-1]), encoding), 1 << 30) * float(TIME_BASE)
     declared = DeclaredEpisodes(
-        np.arange(len(LENGTHS)), np.array(LENGTHS), seconds[stop - LENGTHS], np.minimum(seconds[stop], seconds[-2] + 0.03)
+        np.arange(len(LENGTHS)),
+        np.array(LENGTHS),
+        seconds[stop - LENGTHS],
+        np.minimum(seconds[stop], seconds[-2] + 0.03),
     )
     fragment = index_to_fragment(
         Root(str(folder)), Root(str(folder)), "fragment.npz", IndexUnit("videos/all.mp4", 0, declared), fps=30
@@ -72,7 +79,7 @@ def make(name: str, folder: Path) -> Made:
     write_sidecars(
         Root(str(folder)), [fragment], Root(str(folder)), info, episode_count=len(LENGTHS), frame_count=sum(LENGTHS)
     )
-    whole = {backend: decode_whole_file(folder / "videos/all.mp4", backend) for backend in BACKENDS}
+    whole = {backend: decode_whole_file(folder / "videos/all.mp4", backend) for backend in usable_backends()}
     return Made(episeek.open(folder), whole, (stop - LENGTHS).tolist())
 
 
@@ -81,16 +88,21 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("encoders")
 
 
-def check(made: Made, episode: int, start: int, stop: int) -> None:
+def check(made: Made, episode: int, start: int, stop: int, *, may_be_refused: bool) -> None:
     clip = made.index.clip(episode, "camera", start, stop)
     frames = slice(made.first_frame[episode] + start, made.first_frame[episode] + stop)
-    for backend in BACKENDS:
+    for backend in usable_backends():
         whole = made.whole[backend]
-        decoded = clip.decode(backend)
+        ticks = whole.ticks[frames] - whole.ticks[frames.start]
+        try:
+            decoded = clip.decode(backend)
+        except DecodeError as error:
+            if backend == "torchcodec" and may_be_refused and "no more frames left" in str(error):
+                continue
+            raise
         pictures = np.asarray(decoded.data)
         assert bar_code.read(pictures) == list(range(start, stop)), backend
         assert np.array_equal(pictures, whole.pictures[frames]), backend
-        ticks = whole.ticks[frames] - whole.ticks[frames.start]
         assert (clip.frame_ticks - clip.frame_ticks[0]).tolist() == ticks.tolist()
         assert decoded.pts_seconds.tolist() == (ticks / whole.ticks_per_second).tolist()
     hidden_ticks, hidden_pictures, _ = decode_with_plain_pyav(clip.read())
@@ -128,7 +140,7 @@ def test_fixture_is_what_it_is_meant_to_be(folder, name):
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_whole_episodes_are_right(folder, name):
     for episode, length in enumerate(LENGTHS):
-        check(make(name, folder), episode, 0, length)
+        check(make(name, folder), episode, 0, length, may_be_refused=name in MAY_BE_REFUSED)
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
@@ -137,4 +149,5 @@ def test_whole_episodes_are_right(folder, name):
 def test_any_window_is_right(folder, name, data):
     episode = data.draw(st.integers(0, len(LENGTHS) - 1))
     start = data.draw(st.integers(0, LENGTHS[episode] - 1))
-    check(make(name, folder), episode, start, data.draw(st.integers(start + 1, LENGTHS[episode])))
+    stop = data.draw(st.integers(start + 1, LENGTHS[episode]))
+    check(make(name, folder), episode, start, stop, may_be_refused=name in MAY_BE_REFUSED)

@@ -63,7 +63,10 @@ def test_moov_is_found_in_few_requests(layout, probe_bytes):
     assert header.is_faststart == (header.moov_offset < header.mdat_offset)
     assert header.file_size == len(raw)
     assert len(source.ranges) <= (2 if header.is_faststart else 4 if layout == "several mdat" else 3)
-    assert sum(stop - start for start, stop in source.ranges) <= len(expected) + BUDGET_BYTES + (layout == "several mdat") * 32768
+    assert (
+        sum(stop - start for start, stop in source.ranges)
+        <= len(expected) + BUDGET_BYTES + (layout == "several mdat") * 32768
+    )
 
 
 @pytest.mark.parametrize("probe_bytes", [1 << 15, 1 << 12])
@@ -94,10 +97,12 @@ def test_every_truncation_is_a_named_error(path):
     whole = read_header(BytesSource({"file": raw}), "file")
     assert whole.is_faststart == (path == FASTSTART)
     moov_end = whole.moov_offset + len(whole.moov)
-    near = {length for edge in (0, whole.mdat_offset, whole.moov_offset, moov_end) for length in range(edge - 40, edge + 40)}
+    near = {
+        length for edge in (0, whole.mdat_offset, whole.moov_offset, moov_end) for length in range(edge - 40, edge + 40)
+    }
     lengths = {*range(0, len(raw), 7), *range(whole.moov_offset, moov_end), *near, len(raw) - 1}
     for length in sorted(length for length in lengths if 0 <= length < len(raw)):
-        with pytest.raises(TruncatedMp4Error, match="^file: found"):
+        with pytest.raises(TruncatedMp4Error, match=r"^file: found"):
             read_header(BytesSource({"file": raw[:length]}), "file")
 
 

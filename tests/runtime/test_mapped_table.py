@@ -84,9 +84,12 @@ print(anonymous_kb() - before)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_opening_ten_million_keyframes_allocates_nothing_proportional_to_rows(sidecar_roots, tmp_path):
     large = shutil.copytree(sidecar_roots[NAME], tmp_path / "large")
-    metadata = {key.decode(): value.decode() for key, value in pq.read_schema(large / PATHS["samples"]).metadata.items()}
+    metadata = {
+        key.decode(): value.decode() for key, value in pq.read_schema(large / PATHS["samples"]).metadata.items()
+    }
     write_keyframes(large / PATHS["keyframes"], ROW_COUNT, metadata)
     try:
         episeek.open(sidecar_roots[NAME])
@@ -109,6 +112,25 @@ def test_opening_ten_million_keyframes_allocates_nothing_proportional_to_rows(si
         assert int(measured.stdout) < 4096
     finally:
         shutil.rmtree(large)
+
+
+COUNT_THREADS = """
+import os, sys, warnings, episeek
+warnings.simplefilter("ignore")
+before = len(os.listdir("/proc/self/task"))
+index = episeek.open(sys.argv[1])
+print(index.table("samples").is_mapped, len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_opening_starts_no_thread(root):
+    """Arrow's threads abort a process that ends while they do (apache/arrow#34314)."""
+    for is_mapped in ("True", "False"):
+        arguments = [sys.executable, "-c", COUNT_THREADS, root]
+        found = subprocess.run(arguments, check=True, capture_output=True, text=True)
+        assert found.stdout.split() == [is_mapped, "0"]
+        rewrite(root / PATHS["samples"], compression="snappy")
 
 
 # --- arrays ---------------------------------------------------------------------------------------------------------------
@@ -160,7 +182,9 @@ def test_slices_over_row_groups(tmp_path_factory, row_count, max_row_group_rows,
 
 
 @pytest.mark.parametrize("table", PATHS)
-@pytest.mark.parametrize(("version", "found"), [("2", "format version '2'"), ("1.0", "'1.0'"), (None, "no format version")])
+@pytest.mark.parametrize(
+    ("version", "found"), [("2", "format version '2'"), ("1.0", "'1.0'"), (None, "no format version")]
+)
 def test_other_format_versions_are_refused(root, table, version, found):
     rewrite(root / PATHS[table], with_metadata(format_version=version))
     with pytest.raises(FormatVersionError, match=found) as caught:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -46,11 +47,13 @@ def encode_episodes(path: Path, encoding: Encoding, lengths: Sequence[int]) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = {"movflags": "faststart"} if encoding.is_faststart else {}
     with av.open(path.as_posix(), "w", options=flags) as container:
-        stream = container.add_stream(encoding.codec, rate=30, options=encoding.options)
+        stream = cast(av.VideoStream, container.add_stream(encoding.codec, rate=30, options=encoding.options))
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
         stream.time_base = stream.codec_context.time_base = TIME_BASE
         stream.codec_context.max_b_frames = encoding.b_frame_count
-        sound = container.add_stream("aac", rate=AUDIO_RATE, layout="mono") if encoding.has_sound else None
+        sound = None
+        if encoding.has_sound:
+            sound = container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
         sound_position = 0
         for place, (number, tick) in enumerate(zip(numbers, ticks.tolist(), strict=True)):
             picture = texture[:, 2 * place % (3 * WIDTH) :][:, :WIDTH].copy()

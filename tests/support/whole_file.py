@@ -4,12 +4,23 @@ import io
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
 import numpy.typing as npt
 
-BACKENDS = ("torchcodec", "pyav")
+Backend = Literal["torchcodec", "pyav"]
+
+
+@cache
+def usable_backends() -> tuple[Backend, ...]:
+    """The decoders to test with: PyAV always, TorchCodec where FFmpeg's libraries are on the system."""
+    try:
+        import torchcodec.decoders  # noqa: F401
+    except (ImportError, RuntimeError, OSError):
+        return ("pyav",)
+    return ("torchcodec", "pyav")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,11 +33,11 @@ class WholeFile:
 
 
 @cache
-def decode_whole_file(path: Path, backend: str) -> WholeFile:
+def decode_whole_file(path: Path, backend: Backend) -> WholeFile:
     """Sequentially, from the first frame to the last, with the plain library."""
     ticks, pictures, ticks_per_second = decode_with_plain_pyav(path.read_bytes())
     if backend == "torchcodec":
-        from torchcodec.decoders import VideoDecoder
+        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # exported without saying so
 
         decoder = VideoDecoder(path.as_posix(), dimension_order="NCHW")
         batch = decoder.get_frames_in_range(0, len(decoder))
@@ -36,11 +47,11 @@ def decode_whole_file(path: Path, backend: str) -> WholeFile:
 
 
 def decode_with_plain_pyav(mp4: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], int]:
-    """Presentation times, pictures [frames, 3, height, width] and ticks per second of every frame that FFmpeg presents."""
-    with av.open(io.BytesIO(mp4)) as container:
+    """Presentation times, RGB pictures [frames, 3, height, width] and ticks per second of every frame that FFmpeg presents."""
+    with av.open(io.BytesIO(mp4), mode="r") as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
         assert stream.time_base.numerator == 1
         frames = list(container.decode(stream))
-        pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in frames]).transpose(0, 3, 1, 2)
-        return np.array([frame.pts for frame in frames]), pictures, stream.time_base.denominator
+        pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in frames]).astype(np.uint8, copy=False)
+        return np.array([frame.pts for frame in frames]), pictures.transpose(0, 3, 1, 2), stream.time_base.denominator

@@ -1,0 +1,19 @@
+"""`python -m tests.bench`: every benchmark, as ratios measured in one run."""
+
+import tempfile
+from pathlib import Path
+
+
+def main() -> None:
+    from tests.bench.header import bench_header
+    from tests.bench.open import bench_open
+    from tests.bench.rewrite import bench_rewrite
+
+    for bench in (bench_open, bench_header, bench_rewrite):
+        with tempfile.TemporaryDirectory(prefix="episeek-bench-") as folder:
+            for line in bench(Path(folder)):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":  # benchmarks may start processes of their own
+    main()
