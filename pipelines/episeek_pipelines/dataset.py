@@ -20,8 +20,9 @@ from episeek.errors import (
     NotADatasetError,
     ParquetError,
     UnsupportedVersionError,
+    first_line,
 )
-from episeek_pipelines.storage import Root, first_line
+from episeek_pipelines.storage import Root
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
 

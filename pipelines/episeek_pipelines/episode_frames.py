@@ -52,29 +52,42 @@ class EpisodeFrames:
     """False when the seconds decided."""
 
 
-def assign_frames(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str) -> EpisodeFrames:
-    """Find the frames of each episode of one file.
+def locate_frames(seconds: Float64Array, episodes: DeclaredEpisodes, *, fps: float) -> EpisodeFrames:
+    """Find the frames of each episode of one file; an episode that lies outside has a count of 0 or less.
 
     Args:
-        table: The file's samples.
+        seconds: Presentation times of the file's presented frames, ascending, shape [frames].
         episodes: What the metadata declares.
         fps: The dataset's frame rate; half a frame is the tolerance of a lookup by seconds.
-        where: The file, for messages.
-
-    Raises:
-        EpisodeOutsideFileError: No frame of the file lies within an episode's seconds.
     """
-    seconds = table.pts[table.presentation_order()] / table.timescale
     stop = np.cumsum(episodes.length)
     first = stop - episodes.length
-    if len(seconds) == stop[-1] and episodes.length.min() > 0:
+    if len(stop) and len(seconds) == stop[-1] and episodes.length.min() > 0:
         middle = seconds[first + episodes.length // 2]
         if np.all((episodes.from_timestamp <= middle) & (middle < episodes.to_timestamp)):
             return EpisodeFrames(first, episodes.length, True)
     half_frame = 0.5 / fps
     first = np.searchsorted(seconds, episodes.from_timestamp - half_frame).astype(np.int64)
     count = np.searchsorted(seconds, episodes.to_timestamp - half_frame).astype(np.int64) - first
-    outside = np.flatnonzero((count <= 0) | np.isnan(episodes.to_timestamp))
+    count[np.isnan(episodes.to_timestamp)] = 0  # it sorts behind everything
+    return EpisodeFrames(first, count, False)
+
+
+def assign_frames(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str) -> EpisodeFrames:
+    """`locate_frames` of a file's samples, with an episode outside the file refused.
+
+    Args:
+        table: The file's samples.
+        episodes: What the metadata declares.
+        fps: The dataset's frame rate.
+        where: The file, for messages.
+
+    Raises:
+        EpisodeOutsideFileError: No frame of the file lies within an episode's seconds.
+    """
+    seconds = table.pts[table.presentation_order()] / table.timescale
+    frames = locate_frames(seconds, episodes, fps=fps)
+    outside = np.flatnonzero(frames.count <= 0)
     if len(outside):
         row = int(outside[0])
         last = float(seconds[-1]) if len(seconds) else 0.0
@@ -83,4 +96,4 @@ def assign_frames(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float,
             f"declared seconds {episodes.from_timestamp[row]:g} to {episodes.to_timestamp[row]:g}",
             f"seconds within the file's {len(seconds)} frames, 0 to {last:g}",
         )
-    return EpisodeFrames(first, count, False)
+    return frames

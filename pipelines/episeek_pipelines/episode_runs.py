@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek.errors import EpiseekError, ParquetError, ReadError, RowOrderError
-from episeek_pipelines.storage import first_line
+from episeek.errors import EpiseekError, ParquetError, ReadError, RowOrderError, first_line
 from episeek_schemas import lerobot
 
 BATCH_BYTES: Final = 8 << 20

@@ -109,7 +109,9 @@ def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[
         WriteError: The destination failed.
     """
     first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if plan.is_split else {}
-    paths = [path for path in source.list(layout.META_DIR) if not path.startswith(f"{layout.BYTE_INDEX_DIR}/")]
+    own = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
+    paths = [path for path in source.list(layout.META_DIR) if not path.startswith(own)]
+    paths.sort(key=lambda path: path == layout.INFO_PATH)  # last: without it, nothing is a dataset
     for path in paths:
         if path in first_rows:
             _write_episodes(source, destination, path, plan, first_rows[path])

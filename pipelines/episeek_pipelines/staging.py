@@ -9,28 +9,78 @@ is gone when the work is done.
 import fcntl
 import json
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-from episeek.errors import DestinationError, WriteError
-from episeek_pipelines.storage import Root, first_line, writing
+from episeek.errors import DestinationError, WriteError, first_line
+from episeek_pipelines.storage import Root, writing
 from episeek_schemas import layout
 
 WORK_DIR = ".episeek-work"
 _PLAN = f"{WORK_DIR}/plan.json"
 _LOCK = f"{WORK_DIR}/lock"
+_REPLACED = "replaced"
 
 
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """Where a run writes: `root` until `commit`, then `final`."""
+class _LockedRoot:
+    """A root that one run at a time writes to; use it in a `with` block.
 
-    final: Root
-    root: Root
-    is_resumed: bool
-    lock: int | None = field(default=None, repr=False)
-    """An open file, locked while this run goes on; an object store has none."""
+    At the end of the block the lock is released. What was staged is removed when no work was finished: then there is
+    nothing to go on from.
+    """
+
+    def __init__(self, final: Root, root: Root) -> None:
+        self.final = final
+        """Where the result appears."""
+        self.root = root
+        """Where it is written until then."""
+        self._handle = _lock(root)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is not None and not self.holds_work():
+                self._remove_staged()
+        finally:
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None
+
+    def holds_work(self) -> bool:
+        """Whether there is finished work to go on from."""
+        return any(path.startswith(f"{WORK_DIR}/") and path not in (_PLAN, _LOCK) for path in self._staged())
+
+    def _staged(self) -> list[str]:
+        return self.root.list()
+
+    def _remove_staged(self) -> None:
+        self.root.remove(WORK_DIR)
+        if self.root.is_local:
+            self.root.remove("")
+
+
+class Staging(_LockedRoot):
+    """Where a new dataset is written: `root` until `commit`, then `final`."""
+
+    def __init__(self, final: Root, root: Root, plan: str, *, is_resumed: bool) -> None:
+        self.is_resumed = is_resumed
+        """Whether an earlier run was stopped here."""
+        self._document = plan
+        super().__init__(final, root)
+
+    def __enter__(self) -> Self:
+        if not self.is_resumed:
+            try:
+                self.root.write_bytes(_PLAN, self._document.encode())
+            except BaseException as error:
+                self.__exit__(type(error), error, error.__traceback__)
+                raise
+        return self
 
     @property
     def work(self) -> Root:
@@ -53,35 +103,25 @@ class Staging:
             Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
             raise WriteError(str(self.final), first_line(error), f"to rename {self.root} to it") from error
-        finally:
-            _unlock(self.lock)
-
-    def abandon_if_empty(self) -> None:
-        """Stop; when no work was finished, remove what was staged: there is nothing to go on from."""
-        _remove_if_empty(self.root)
-        _unlock(self.lock)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplacingStaging:
+class ReplacingStaging(_LockedRoot):
     """Where new sidecars of `final` are written, to replace those that are there all at once.
 
     Locally that is a directory beside them and two renames. In an object store the four tables are put one after the
     other; a reader that sees some of each build refuses them by their build ids.
     """
 
-    final: Root
-    lock: int | None = field(default=None, repr=False)
-
-    @property
-    def root(self) -> Root:
-        """The root below which `meta/byte_index` is written."""
-        return Root(f"{self.final.join(layout.BYTE_INDEX_DIR)}.partial") if self.final.is_local else self.final
+    def __init__(self, final: Root) -> None:
+        super().__init__(final, Root(final.join(layout.BYTE_INDEX_PARTIAL_DIR)) if final.is_local else final)
+        if self.root.is_local:  # what a run that was killed while it wrote or renamed the tables left
+            self.root.remove(layout.BYTE_INDEX_DIR)
+            self.root.remove(_REPLACED)
 
     @property
     def work(self) -> Root:
         """Receipts and intermediate files."""
-        return Root(f"{self.final.join(layout.BYTE_INDEX_DIR)}.partial/{WORK_DIR}")
+        return Root(f"{self.final.join(layout.BYTE_INDEX_PARTIAL_DIR)}/{WORK_DIR}")
 
     def commit(self) -> None:
         """Put the new tables in place of the old ones.
@@ -93,30 +133,17 @@ class ReplacingStaging:
         try:
             if self.final.is_local:
                 if os.path.exists(target):
-                    os.rename(target, self.root.join("replaced"))
+                    os.rename(target, self.root.join(_REPLACED))
                 os.rename(self.root.join(layout.BYTE_INDEX_DIR), target)
-            self.final.remove(f"{layout.BYTE_INDEX_DIR}.partial")
+            self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)
         except OSError as error:
             raise WriteError(target, first_line(error), "to rename the new sidecars to it") from error
-        finally:
-            _unlock(self.lock)
 
-    def abandon_if_empty(self) -> None:
-        """Stop; when no work was finished, remove what was staged."""
-        if self.root.is_local:
-            _remove_if_empty(self.root)
-        _unlock(self.lock)
+    def _staged(self) -> list[str]:
+        return self.root.list() if self.root.is_local else []
 
-
-def open_replacing_staging(target: Root) -> ReplacingStaging:
-    """Prepare to write new sidecars below a root.
-
-    Raises:
-        DestinationError: Another run is writing them.
-        WriteError: It cannot be written.
-    """
-    staging = ReplacingStaging(target)
-    return ReplacingStaging(target, _lock(staging.root))
+    def _remove_staged(self) -> None:
+        self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)
 
 
 def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
@@ -129,7 +156,7 @@ def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
 
     Raises:
         DestinationError: The destination holds something, overlaps the source, or holds an unfinished run of another
-            plan.
+            plan, or another run is writing it.
         WriteError: It cannot be written.
     """
     _require_apart(source, final)
@@ -142,7 +169,7 @@ def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
         _recover_receipts(final, root)
     is_resumed = root.exists(_PLAN)
     if final.is_local:
-        if not is_resumed and any(path != _LOCK for path in root.list()):
+        if not is_resumed and any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
             raise DestinationError(
                 str(root), "a directory that is not an unfinished run", "nothing there: it is needed while writing"
             )
@@ -154,22 +181,50 @@ def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
             "an unfinished run with another source, other options or another version",
             "the same command as then, or remove it to start afresh",
         )
-    lock = _lock(root)
-    if not is_resumed:
-        try:
-            root.write_bytes(_PLAN, document.encode())
-        except WriteError:
-            _remove_if_empty(root)
-            _unlock(lock)
-            raise
-    return Staging(final, root, is_resumed, lock)
+    return Staging(final, root, document, is_resumed=is_resumed)
+
+
+def open_replacing_staging(target: Root) -> ReplacingStaging:
+    """Prepare to write new sidecars below a root.
+
+    Raises:
+        DestinationError: Another run is writing them.
+        WriteError: It cannot be written.
+    """
+    return ReplacingStaging(target)
 
 
 def prune(root: Root, paths: set[str]) -> None:
-    """Remove the files below a root that are neither receipts nor among `paths`."""
+    """Remove the files of a dataset below a root that are neither receipts nor among `paths`."""
     for path in root.list():
-        if path not in paths and not path.startswith(f"{WORK_DIR}/"):
+        if path not in paths and path.startswith(
+            (f"{layout.DATA_DIR}/", f"{layout.META_DIR}/", f"{layout.VIDEOS_DIR}/")
+        ):
             root.remove(path)
+
+
+def _require_apart(source: Root, final: Root) -> None:
+    if source.is_local and final.is_local:
+        here, there = source.local.resolve(), final.local.resolve()
+        overlaps = here == there or here in there.parents or there in here.parents
+    else:
+        here_url, there_url = f"{source.url}/", f"{final.url}/"
+        overlaps = here_url.startswith(there_url) or there_url.startswith(here_url)
+    if overlaps:
+        raise DestinationError(str(final), f"a place in or around the source {source}", "a directory apart from it")
+
+
+def _require_empty(final: Root) -> None:
+    path = final.local
+    if path.is_dir():
+        names = sorted(entry.name for entry in path.iterdir())
+        if names:
+            found = f"{len(names)} entries, {names[0]!r} first"
+            raise DestinationError(str(final), found, "an empty directory, or none")
+        if os.path.ismount(path):
+            raise DestinationError(str(final), "a mount point", "a directory below it, which can be renamed into place")
+    elif path.exists() or path.is_symlink():
+        raise DestinationError(str(final), "a file", "an empty directory, or nothing")
 
 
 def _receipts_aside(final: Root) -> Path:
@@ -189,7 +244,7 @@ def _recover_receipts(final: Root, root: Root) -> None:
 
 
 def _lock(root: Root) -> int | None:
-    """Keep other runs out while this one goes on; the system lets go of the lock when the process ends, however it ends."""
+    """Keep other runs out while this one goes on; the system lets go of it when the process ends, however it ends."""
     if not root.is_local:
         return None
     with writing(root.local):
@@ -201,40 +256,3 @@ def _lock(root: Root) -> int | None:
         os.close(handle)
         raise DestinationError(str(root), "another run that is writing it", "one run at a time") from None
     return handle
-
-
-def _unlock(handle: int | None) -> None:
-    if handle is not None:
-        os.close(handle)
-
-
-def _require_apart(source: Root, final: Root) -> None:
-    if not (source.is_local and final.is_local):
-        if source.url == final.url:
-            raise DestinationError(str(final), "the source itself", "another place")
-        return
-    here, there = source.local.resolve(), final.local.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise DestinationError(str(final), f"a place in or around the source {source}", "a directory apart from it")
-
-
-def _require_empty(final: Root) -> None:
-    path = final.local
-    if path.is_dir():
-        names = sorted(entry.name for entry in path.iterdir())
-        if names:
-            found = f"{len(names)} entries, {names[0]!r} first"
-            raise DestinationError(str(final), found, "an empty directory, or none")
-        if os.path.ismount(path):
-            raise DestinationError(str(final), "a mount point", "a directory below it, which can be renamed into place")
-    elif path.exists() or path.is_symlink():
-        raise DestinationError(str(final), "a file", "an empty directory, or nothing")
-
-
-def _remove_if_empty(root: Root) -> None:
-    if any(path not in (_PLAN, _LOCK) for path in root.list()):
-        return
-    root.remove(WORK_DIR)
-    if root.is_local and root.local.is_dir():
-        for folder, _, _ in os.walk(root.local, topdown=False):
-            Path(folder).rmdir()

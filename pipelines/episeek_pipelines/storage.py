@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from episeek.errors import MissingFileError, ParquetError, ReadError, WriteError
-from episeek.sources import ByteSource, is_local, local_path, open_source
+from episeek.errors import MissingFileError, ParquetError, ReadError, WriteError, first_line
+from episeek.sources import ByteSource, is_local, local_path, open_source, store_errors
+
+TEMPORARY_SUFFIX = ".tmp"
+"""Ends the name of a file that is being written; one that is found was left by a run that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +64,16 @@ class Root:
         """Whether the root exists and is a directory (for object stores: has any object below it)."""
         if self.is_local:
             return self.local.is_dir()
-        fs, path = self._resolve("")
-        with self._reading(""):
+        with store_errors(self.url):
+            fs, path = self._resolve("")
             return bool(fs.isdir(path))
 
     def exists(self, path: str) -> bool:
         """Whether a file exists."""
         if self.is_local:
             return (self.local / path).is_file()
-        fs, full_path = self._resolve(path)
-        with self._reading(path):
+        with store_errors(self.join(path)):
+            fs, full_path = self._resolve(path)
             return bool(fs.isfile(full_path))
 
     def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
@@ -80,9 +84,9 @@ class Root:
             base = self.local / directory
             found = (Path(folder, name) for folder, names in _walk(base) for name in names if name.endswith(suffix))
             return sorted(file.relative_to(self.local).as_posix() for file in found)
-        fs, full_path = self._resolve(directory)
-        _, root = self._resolve("")
-        with self._reading(directory):
+        with store_errors(self.join(directory)):
+            fs, full_path = self._resolve(directory)
+            _, root = self._resolve("")
             try:
                 found_paths = fs.find(full_path)
             except FileNotFoundError:
@@ -119,7 +123,7 @@ class Root:
             MissingFileError: There is no such file.
             ParquetError: It has no footer, or is not Parquet.
         """
-        with self._reading(path):
+        with store_errors(self.join(path)):
             if self.is_local:
                 stream: Any = pa.OSFile(self.join(path), "rb")
             else:
@@ -144,7 +148,8 @@ class Root:
             with _local_output(self.local / path) as stream:
                 yield stream
             return
-        fs, full_path = self._resolve(path)
+        with store_errors(self.join(path)):
+            fs, full_path = self._resolve(path)
         with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
             staged = Path(folder, "staged")
             with _local_output(staged) as stream:
@@ -175,7 +180,7 @@ class Root:
                     return
         with source._opened(path) as stream, self.output(path) as out:
             while True:
-                with source._reading(path):  # or a fault of the source would be blamed on the destination
+                with store_errors(source.join(path)):  # or a fault of the source would be blamed on the destination
                     data = stream.read(1 << 20)
                 if not data:
                     break
@@ -190,13 +195,14 @@ class Root:
             else:
                 target.unlink(missing_ok=True)
             return
-        fs, full_path = self._resolve(path)
-        with suppress(FileNotFoundError):
-            fs.rm(full_path, recursive=True)
+        with store_errors(self.join(path)):
+            fs, full_path = self._resolve(path)
+            with suppress(FileNotFoundError):
+                fs.rm(full_path, recursive=True)
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[BinaryIO]:
-        with self._reading(path):
+        with store_errors(self.join(path)):
             if self.is_local:
                 stream = cast(BinaryIO, open(self.join(path), "rb"))  # noqa: SIM115 - closed below
             else:
@@ -205,19 +211,6 @@ class Root:
         with stream:
             yield stream
 
-    @contextmanager
-    def _reading(self, path: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as error:
-            if isinstance(error, MissingFileError):
-                raise
-            raise MissingFileError(self.join(path), "no such file", "a file that the dataset names") from None
-        except OSError as error:
-            if isinstance(error, ReadError):
-                raise
-            raise ReadError(self.join(path), first_line(error), "a readable file") from error
-
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, root = url_to_fs(self.url)
         return fs, f"{root.rstrip('/')}/{path}".rstrip("/")
@@ -225,32 +218,24 @@ class Root:
 
 def _walk(base: Path) -> Iterator[tuple[str, list[str]]]:
     """Directories and their files; links to directories are followed, though not in circles."""
-    seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(base, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
+        here = Path(folder)
+        if here.is_symlink() and here.parent.resolve().is_relative_to(here.resolve()):
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
         yield folder, names
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, on one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager
 def _local_output(target: Path) -> Iterator[BinaryIO]:
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        name = target.parent / f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+        handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with writing(target):
             with os.fdopen(handle, "wb") as stream:
                 yield stream
-            os.chmod(name, 0o666 & ~_umask())
             os.replace(name, target)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -268,9 +253,3 @@ def writing(target: Path) -> Iterator[None]:
             raise
         reason = "no space left on the device" if error.errno == errno.ENOSPC else os.strerror(error.errno).lower()
         raise WriteError(str(target), reason, "a writable destination with room") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from episeek_pipelines.inspection import CameraFacts, Inspection
-from episeek_pipelines.prepare import IndexSummary, PrepareResult, RewriteSummary
+from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary
 
 
 def human_bytes(count: float) -> str:

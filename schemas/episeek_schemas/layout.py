@@ -10,6 +10,8 @@ DATA_DIR: Final = "data"
 VIDEOS_DIR: Final = "videos"
 EPISODES_DIR: Final = "meta/episodes"
 BYTE_INDEX_DIR: Final = "meta/byte_index"
+BYTE_INDEX_PARTIAL_DIR: Final = "meta/byte_index.partial"
+"""Where new sidecars are written before they replace the old ones."""
 
 FILES_PATH: Final = f"{BYTE_INDEX_DIR}/files.parquet"
 EPISODES_PATH: Final = f"{BYTE_INDEX_DIR}/episodes.parquet"

@@ -6,9 +6,12 @@ holds the columns, the footer keys and the limits; `episeek.mapped_table` maps t
 `episeek_pipelines.sidecar_writer` writes them.
 """
 
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
+
+from episeek_schemas import layout
 
 FORMAT_VERSION: Final = 1
 
@@ -61,7 +64,10 @@ EPISODES: Final = _required(
     ("sample_count", pa.int32()),
     ("keyframe_start", pa.int64()),  # first row of `keyframes`
     ("keyframe_count", pa.int32()),
-    ("lead_in_count", pa.int32()),  # samples before frame 0 that decoding needs
+    (
+        "lead_in_count",
+        pa.int32(),
+    ),  # samples of the span presented before frame 0: those that decoding needs, leading pictures included
 )
 """One row per (episode, camera), sorted by global_episode_id."""
 
@@ -80,6 +86,16 @@ SAMPLES: Final = _required(
     ("pts", pa.int32()),  # ticks, relative to first_frame_tick; negative in the lead-in
 )
 """One row per encoded sample of a span, decode order, sorted by (global_episode_id, position)."""
+
+TABLES: Final = MappingProxyType(
+    {
+        "files": (layout.FILES_PATH, FILES),
+        "episodes": (layout.EPISODES_PATH, EPISODES),
+        "keyframes": (layout.KEYFRAMES_PATH, KEYFRAMES),
+        "samples": (layout.SAMPLES_PATH, SAMPLES),
+    }
+)
+"""Relative path and columns of each table; all but `files` are mapped."""
 
 UNMAPPED_COLUMNS: Final = frozenset({"camera_key"})
 """Columns of the mapped tables that are read the ordinary way, when at all."""

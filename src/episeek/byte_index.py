@@ -5,7 +5,7 @@ Opening maps the tables; it costs the same for ten rows and for ten million. Loo
 row number.
 """
 
-import json
+import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,31 +13,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from episeek.clip import Clip
 from episeek.clip_header import ClipSamples, TrackFacts
 from episeek.errors import (
     CameraNotFoundError,
     EpisodeNotFoundError,
-    FormatVersionError,
+    FileNotIndexedError,
     FrameRangeError,
-    MissingFileError,
-    MissingSidecarError,
-    MixedBuildError,
     SidecarLayoutError,
 )
-from episeek.mapped_table import Buffer, MappedTable, footer_metadata, open_buffer, open_table, read_footer, read_whole
-from episeek.sources import ByteSource, LocalSource, open_source
+from episeek.mapped_table import MappedTable
+from episeek.sidecar_files import open_sidecars
+from episeek.sources import ByteSource, open_source
 from episeek.window import needed_samples
-from episeek_schemas import layout, sidecars
-
-_TABLES: tuple[tuple[str, str, pa.Schema], ...] = (
-    ("files", layout.FILES_PATH, sidecars.FILES),
-    ("episodes", layout.EPISODES_PATH, sidecars.EPISODES),
-    ("keyframes", layout.KEYFRAMES_PATH, sidecars.KEYFRAMES),
-    ("samples", layout.SAMPLES_PATH, sidecars.SAMPLES),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +108,19 @@ class ByteIndex:
             data_root if data_root is not None else url, storage_options=storage_options
         )
         """Where the MP4 files are read from."""
-        sidecar_source = open_source(url, storage_options=storage_options)
-        buffers = {name: _buffer(sidecar_source, path) for name, path, _ in _TABLES}
-        where = {name: f"{sidecar_source.root}/{path}" for name, path, _ in _TABLES}
-        metadata = {name: _check_version(buffers[name], where[name]) for name in buffers}
-        self.build_id = _same_build(metadata, where)
-        self._tables = {
-            name: open_table(buffers[name], schema, name=name, where=where[name], unmapped=sidecars.UNMAPPED_COLUMNS)
-            for name, _, schema in _TABLES[1:]
-        }
-        self._files = _read_files(buffers["files"], where["files"])
+        opened = open_sidecars(open_source(url, storage_options=storage_options))
+        self._where = opened.where
+        self._tables = opened.tables
+        self._files = opened.files
         self._file_records: dict[int, FileRecord] = {}
-        dataset = _dataset_facts(metadata["files"], where["files"])
-        self.cameras: tuple[str, ...] = tuple(dataset["video_keys"])
+        self.build_id = opened.build_id
+        """The same in all four tables; another build has another."""
+        self.cameras = opened.dataset.video_keys
         """Camera keys; the position is the camera index."""
-        self.fps = float(dataset["fps"])
-        self.episode_count = int(dataset["total_episodes"])
-        self.frame_count = int(dataset["total_frames"])
+        self.fps = opened.dataset.fps
+        self.episode_count = opened.dataset.episode_count
+        self.frame_count = opened.dataset.frame_count
         """Frames of the dataset (of one camera), as its metadata says."""
-        expected_rows = self.episode_count * len(self.cameras)
-        if self._tables["episodes"].row_count != expected_rows:
-            raise SidecarLayoutError(
-                where["episodes"],
-                f"{self._tables['episodes'].row_count} rows",
-                f"{expected_rows}: {self.episode_count} episodes of {len(self.cameras)} cameras",
-            )
         self._camera_index: Mapping[str, int] = {key: position for position, key in enumerate(self.cameras)}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -166,9 +143,11 @@ class ByteIndex:
         return self._tables[name]
 
     def file(self, file_id: int) -> FileRecord:
-        """A row of `files`. Raises IndexError."""
+        """A row of `files`. Raises FileNotIndexedError."""
         if not 0 <= file_id < self.file_count:
-            raise IndexError(f"file {file_id} of {self.file_count}")
+            raise FileNotIndexedError(
+                self._where["files"], f"file {file_id}", f"one of its {self.file_count} rows, from 0"
+            )
         record = self._file_records.get(file_id)
         if record is None:
             record = self._file_records[file_id] = FileRecord(**self._files.slice(file_id, 1).to_pylist()[0])
@@ -183,17 +162,40 @@ class ByteIndex:
         """
         camera_index = self._camera_index.get(camera_key)
         if camera_index is None:
-            raise CameraNotFoundError("camera", repr(camera_key), f"one of {list(self.cameras)}")
+            raise CameraNotFoundError(self._arguments[0], f"no camera {camera_key!r}", f"one of {list(self.cameras)}")
+        episode_index = operator.index(episode_index)  # small numpy integers would wrap around below
         if not 0 <= episode_index < self.episode_count:
-            raise EpisodeNotFoundError("episode", str(episode_index), f"0 to {self.episode_count - 1}")
+            known = f"0 to {self.episode_count - 1}" if self.episode_count else "an episode: there are none"
+            raise EpisodeNotFoundError(self._arguments[0], f"no episode {episode_index}", known)
         row = episode_index * len(self.cameras) + camera_index
         columns = self._tables["episodes"].columns
         values = {name: column.value(row).item() for name, column in columns.items()}
-        if values["global_episode_id"] != row:
+        span = EpisodeSpan(camera_key=camera_key, **values)
+        problem = self._problem_of(span, row)
+        if problem:
             raise SidecarLayoutError(
-                "episodes", f"global_episode_id {values['global_episode_id']} in row {row}", str(row)
+                f"{self._where['episodes']}, row {row}", problem, "rows as `episeek index` writes them"
             )
-        return EpisodeSpan(camera_key=camera_key, **values)
+        return span
+
+    def _problem_of(self, span: EpisodeSpan, row: int) -> str:
+        """What cannot be right about a row of `episodes`: a damaged row may not become another episode's pictures."""
+        if span.global_episode_id != row:
+            return f"global_episode_id {span.global_episode_id}"
+        if not 0 <= span.file_id < self.file_count:
+            return f"file_id {span.file_id} of {self.file_count} files"
+        for name, start, count in (
+            ("samples", span.sample_start, span.sample_count),
+            ("keyframes", span.keyframe_start, span.keyframe_count),
+        ):
+            if start < 0 or count < 1 or start + count > self._tables[name].row_count:
+                return f"{count} {name} from row {start} of {self._tables[name].row_count}"
+        if span.frame_count < 1 or span.lead_in_count < 0 or span.lead_in_count + span.frame_count > span.sample_count:
+            return f"{span.lead_in_count} + {span.frame_count} frames in {span.sample_count} samples"
+        file = self.file(span.file_id)
+        if span.mdat_offset < 0 or span.mdat_length < 1 or span.mdat_offset + span.mdat_length > file.file_size:
+            return f"{span.mdat_length} bytes from {span.mdat_offset} of a file of {file.file_size}"
+        return ""
 
     def keyframes(self, episode_index: int, camera_key: str) -> Keyframes:
         """The sync samples of an episode. Raises as `lookup`."""
@@ -218,7 +220,8 @@ class ByteIndex:
             FrameRangeError: The window is empty or reaches past the episode.
         """
         span = self.lookup(episode_index, camera_key)
-        end = span.frame_count if stop is None else stop
+        start = operator.index(start)
+        end = span.frame_count if stop is None else operator.index(stop)
         name = f"episode {episode_index} of {camera_key!r}"
         if not 0 <= start < end <= span.frame_count:
             raise FrameRangeError(name, f"frames [{start}, {end})", f"a window within its {span.frame_count} frames")
@@ -229,6 +232,16 @@ class ByteIndex:
         keyframe_rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
         sync = np.sort(self._tables["keyframes"].columns["sample_index"].slice(*keyframe_rows).astype(np.int64))
 
+        if (
+            offset.max() > span.mdat_length
+            or (offset + size).max() > span.mdat_length
+            or sync[0] < 0
+            or sync[-1] >= len(pts)
+        ):
+            where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
+            raise SidecarLayoutError(
+                where, "samples or keyframes outside the episode", "rows as `episeek index` writes them"
+            )
         frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
         wanted = frames[start:end]
         window = needed_samples(pts, sync, wanted, where=f"{file.file_path}, {name}")
@@ -286,67 +299,6 @@ def open_index(
 
 def _reopen(url: str, data_root: str | None, storage_options: dict[str, Any] | None) -> ByteIndex:
     return ByteIndex(url, data_root=data_root, storage_options=storage_options)
-
-
-def _buffer(source: ByteSource, path: str) -> Buffer:
-    if isinstance(source, LocalSource):
-        return open_buffer(os.path.join(source.root, path))
-    try:
-        return source.get_ranges(path, [(0, source.size(path))])[0]
-    except MissingFileError:
-        raise MissingSidecarError(
-            f"{source.root}/{path}", "no such file", "a sidecar table: run `episeek prepare`"
-        ) from None
-
-
-def _check_version(buffer: Buffer, where: str) -> dict[str, str]:
-    metadata = footer_metadata(read_footer(buffer, where=where))
-    version = metadata.get(sidecars.FORMAT_VERSION_KEY)
-    if version != str(sidecars.FORMAT_VERSION):
-        found = "no format version" if version is None else f"format version {version!r}"
-        raise FormatVersionError(where, found, f"version {sidecars.FORMAT_VERSION}: write it anew with `episeek index`")
-    return metadata
-
-
-def _same_build(metadata: dict[str, dict[str, str]], where: dict[str, str]) -> str:
-    builds = {name: facts.get(sidecars.BUILD_ID_KEY, "") for name, facts in metadata.items()}
-    for name, build in builds.items():
-        if build != builds["files"] or not build:
-            raise MixedBuildError(
-                where[name], f"build {build or 'without an id'}", f"build {builds['files']} as in {where['files']}"
-            )
-    return builds["files"]
-
-
-def _dataset_facts(metadata: dict[str, str], where: str) -> dict[str, Any]:
-    try:
-        facts = json.loads(metadata[sidecars.DATASET_KEY])
-        complete = isinstance(facts["video_keys"], list) and all(
-            key in facts for key in ("fps", "total_episodes", "total_frames")
-        )
-    except (KeyError, TypeError, ValueError):
-        complete = False
-    if not complete:
-        raise SidecarLayoutError(
-            where, f"footer entry {sidecars.DATASET_KEY!r} missing or incomplete", "the dataset's facts as JSON"
-        )
-    return dict(facts)
-
-
-def _read_files(buffer: Buffer, where: str) -> pa.Table:
-    try:
-        table = read_whole(buffer)
-    except (pa.ArrowException, OSError) as error:
-        raise SidecarLayoutError(where, str(error).splitlines()[0], "a readable Parquet table") from None
-    if table.schema.names != sidecars.FILES.names or table.schema.types != sidecars.FILES.types:
-        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
-        raise SidecarLayoutError(where, f"columns {found}", f"columns {sidecars.FILES.names} of the format's types")
-    for name in table.schema.names:
-        if table[name].null_count:
-            raise SidecarLayoutError(
-                where, f"{table[name].null_count} nulls in column {name!r}", "a value in every row"
-            )
-    return table
 
 
 def _track_facts(file: FileRecord) -> TrackFacts:

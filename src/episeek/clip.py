@@ -65,6 +65,7 @@ class Clip:
     def pts_seconds(self) -> npt.NDArray[np.float64]:
         """Presentation times of the wanted frames from 0, seconds, shape [frame_count]."""
         seconds: npt.NDArray[np.float64] = (self.frame_ticks - self.frame_ticks[0]) / self.timescale
+        seconds.setflags(write=False)  # handed out with every decode
         return seconds
 
     def __repr__(self) -> str:
@@ -89,6 +90,7 @@ class Clip:
             MissingFileError, ShortReadError, ReadError: The file is gone, shorter than when it was indexed, or cannot
                 be read.
         """
+        _check_form(lead_in)
         return self.mux(self.fetch(), lead_in)
 
     def mux(self, payload: bytes, lead_in: LeadIn = "hidden") -> bytes:
@@ -102,8 +104,7 @@ class Clip:
             raise ShortReadError(
                 self.file_path, f"{len(payload)} bytes", f"{wanted_bytes} bytes from offset {self.byte_range[0]}"
             )
-        if lead_in not in ("hidden", "shown"):
-            raise ValueError(f"lead_in: found {lead_in!r}; expected 'hidden' or 'shown'")
+        _check_form(lead_in)
         pts = self.samples.pts
         if lead_in == "hidden":
             shown_from, shown_until = int(self.frame_ticks[0]), self.end_tick
@@ -167,3 +168,8 @@ class Clip:
             where=repr(self),
         )
         return DecodedFrames(data, self.pts_seconds)
+
+
+def _check_form(lead_in: str) -> None:
+    if lead_in not in ("hidden", "shown"):
+        raise ValueError(f"lead_in: found {lead_in!r}; expected 'hidden' or 'shown'")

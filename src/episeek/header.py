@@ -7,7 +7,7 @@ Otherwise the rest of the moov is read, or, when mdat comes first, the place beh
 from dataclasses import dataclass
 
 from episeek.errors import FragmentedMp4Error, MalformedBoxError, TruncatedMp4Error
-from episeek.isobmff import MAX_BOX_HEADER_BYTES, Box, parse_box
+from episeek.isobmff import MAX_BOX_HEADER_BYTES, Box, find_child, parse_box
 from episeek.sources import ByteSource
 
 MAX_MOOV_BYTES = 1 << 29
@@ -83,9 +83,15 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
             path, f"no moov box in {size} bytes", "a complete MP4: recording may have stopped before it was closed"
         )
     data = reader.read(moov.start, moov.end)
-    if mdat is None and b"mvex" not in data:
+    if mdat is None and not _is_fragmented(data, path):
         raise TruncatedMp4Error(path, f"no mdat box in {size} bytes", "a complete MP4 with its media data")
     return Mp4Header(path, size, data, moov.start, mdat.start if mdat is not None else size)
+
+
+def _is_fragmented(moov: bytes, path: str) -> bool:
+    """An init segment: a moov that announces fragments, which are in other files."""
+    root = parse_box(moov, 0, len(moov), where=path)
+    return find_child(moov, root, "mvex", where=path) is not None
 
 
 class _ProbingReader:

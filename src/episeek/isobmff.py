@@ -7,6 +7,7 @@ in a file is found by `episeek.header`.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from episeek.errors import MalformedBoxError, TruncatedMp4Error
 
@@ -111,3 +112,15 @@ def require_child(data: bytes, parent: Box, kind: str, *, where: str) -> Box:
     if box is None:
         raise MalformedBoxError(where, f"a {parent.type!r} box without {kind!r}", f"a {kind!r} box in it")
     return box
+
+
+def box_fields(data: bytes, box: Box, layout: str, *, where: str) -> tuple[Any, ...]:
+    """The fields at the start of a box's payload, unpacked as `struct` does.
+
+    Raises:
+        MalformedBoxError: The box is too small for them.
+    """
+    if box.end - box.payload < struct.calcsize(layout):
+        found = f"{box.type!r} box of {box.size} bytes"
+        raise MalformedBoxError(where, found, f"at least {struct.calcsize(layout)} bytes of contents")
+    return struct.unpack_from(layout, data, box.payload)

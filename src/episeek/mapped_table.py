@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek.errors import MissingSidecarError, SidecarLayoutError, SidecarLayoutWarning
+from episeek.errors import MissingSidecarError, SidecarLayoutError, SidecarLayoutWarning, first_line
 
 _PAGE_HEADER_BYTES = 256
 _DATA_PAGE, _DATA_PAGE_V2 = 0, 3
@@ -115,7 +115,7 @@ def read_footer(buffer: Buffer, *, where: str) -> pq.FileMetaData:
     try:
         return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer))).metadata
     except (pa.ArrowException, OSError) as error:
-        raise SidecarLayoutError(where, str(error).splitlines()[0], "a Parquet table with its footer") from None
+        raise SidecarLayoutError(where, first_line(error), "a Parquet table with its footer") from None
 
 
 def read_whole(buffer: Buffer, columns: list[str] | None = None) -> pa.Table:
@@ -154,6 +154,11 @@ def open_table(
     footer = read_footer(buffer, where=where)
     fields = [field for field in schema if field.name not in unmapped]
     found = footer.schema.names
+    group_rows = sum(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
+    if group_rows != footer.num_rows:
+        raise SidecarLayoutError(
+            where, f"{group_rows} rows in row groups, {footer.num_rows} in the footer", "the same number"
+        )
     if found != schema.names:
         raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
     found_types = footer.schema.to_arrow_schema()
@@ -204,7 +209,11 @@ def values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype
         return 0, f"is encoded with {', '.join(chunk.encodings)}"
     values_bytes = chunk.num_values * dtype.itemsize
     offset = chunk.data_page_offset + chunk.total_compressed_size - values_bytes
-    if chunk.num_values != row_count or not 0 < offset - chunk.data_page_offset <= _PAGE_HEADER_BYTES:
+    if (
+        chunk.num_values != row_count
+        or chunk.data_page_offset < 0
+        or not 0 < offset - chunk.data_page_offset <= _PAGE_HEADER_BYTES
+    ):
         return 0, "has more than one data page"
     if offset + values_bytes > len(buffer):
         return 0, "reaches past the end of the file"
@@ -241,7 +250,7 @@ def _read_columns(buffer: Buffer, fields: list[pa.Field], where: str) -> dict[st
     try:
         table = read_whole(buffer, [field.name for field in fields])
     except (pa.ArrowException, OSError) as error:
-        raise SidecarLayoutError(where, str(error).splitlines()[0], "a readable Parquet table") from None
+        raise SidecarLayoutError(where, first_line(error), "a readable Parquet table") from None
     for field in fields:
         column = table[field.name]
         if column.null_count:

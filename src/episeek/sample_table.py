@@ -6,30 +6,28 @@ co64 8.7.5. Refused by name: movie fragments, encryption, several sample descrip
 delay or trim one run of media, tables that disagree, samples outside the file.
 """
 
-import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from episeek.edit_list import read_edit
 from episeek.errors import (
-    EditListError,
     EncryptedMp4Error,
     FragmentedMp4Error,
     MalformedBoxError,
     NoVideoTrackError,
+    RotatedVideoError,
     SampleDescriptionError,
     SampleTableError,
 )
-from episeek.isobmff import Box, child_boxes, find_child, parse_box, require_child
+from episeek.isobmff import Box, box_fields, child_boxes, find_child, parse_box, require_child
 
 MAX_SAMPLES = 1 << 26
 """Two million seconds at 30 frames a second. Some tables are run-length coded: without a limit, a few bytes could ask
 for any memory."""
 
-MAX_EDIT_TICKS = 1 << 60
-"""Presentation times stay within 64 bits."""
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -111,6 +109,7 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str) -> SampleTabl
         )
     movie_timescale = _timescale(moov, require_child(moov, root, "mvhd", where=where), where)
     track = _video_track(moov, root, where)
+    _require_upright(moov, track, where)
     media = require_child(moov, track, "mdia", where=where)
     timescale = _timescale(moov, require_child(moov, media, "mdhd", where=where), where)
     information = require_child(moov, media, "minf", where=where)
@@ -125,7 +124,8 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str) -> SampleTabl
     dts = np.zeros(count, np.int64)
     np.cumsum(duration[:-1], out=dts[1:])
     pts = dts + _run_lengths(boxes, "ctts", count, signed=True) if boxes.get("ctts") is not None else dts
-    pts, is_presented = _apply_edit_list(moov, track, pts, timescale, movie_timescale, where)
+    edit = read_edit(moov, track, timescale=timescale, movie_timescale=movie_timescale, where=where)
+    pts, is_presented = edit.presentation_times(pts), edit.is_presented(pts)
 
     end = offset + size
     outside = np.flatnonzero((offset < 0) | (end > file_size))
@@ -169,7 +169,7 @@ class _Tables:
         return box
 
     def fields(self, box: Box, layout: str) -> tuple[Any, ...]:
-        return _fields(self.moov, box, layout, self.where)
+        return box_fields(self.moov, box, layout, where=self.where)
 
     def array(self, box: Box, skip: int, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """`count` items that start `skip` bytes into the payload."""
@@ -181,20 +181,12 @@ class _Tables:
         return np.frombuffer(self.moov, item, count, box.payload + skip)
 
 
-def _fields(moov: bytes, box: Box, layout: str, where: str) -> tuple[Any, ...]:
-    if box.end - box.payload < struct.calcsize(layout):
-        raise MalformedBoxError(
-            where, f"{box.type!r} box of {box.size} bytes", f"at least {struct.calcsize(layout)} bytes of contents"
-        )
-    return struct.unpack_from(layout, moov, box.payload)
-
-
 def _timescale(moov: bytes, box: Box, where: str) -> int:
     """mvhd (8.2.2) and mdhd (8.4.2) have the timescale at the same place: behind two times of 4 or, in version 1, 8
     bytes.
     """
-    (version,) = _fields(moov, box, ">B", where)
-    (timescale,) = _fields(moov, box, ">4x16xI" if version == 1 else ">4x8xI", where)
+    (version,) = box_fields(moov, box, ">B", where=where)
+    (timescale,) = box_fields(moov, box, ">4x16xI" if version == 1 else ">4x8xI", where=where)
     if not 0 < timescale < 1 << 31:
         raise MalformedBoxError(where, f"{box.type!r} with timescale {timescale}", "1 to 2147483647 ticks per second")
     return int(timescale)
@@ -209,11 +201,23 @@ def _video_track(moov: bytes, root: Box, where: str) -> Box:
         handler_box = find_child(moov, media, "hdlr", where=where) if media is not None else None
         if handler_box is None:
             continue
-        (handler,) = _fields(moov, handler_box, ">8x4s", where)
+        (handler,) = box_fields(moov, handler_box, ">8x4s", where=where)
         if handler == b"vide":
             return track
         handlers.append(handler.decode("latin-1"))
     raise NoVideoTrackError(where, f"tracks {handlers}" if handlers else "no tracks", "a video track (handler 'vide')")
+
+
+def _require_upright(moov: bytes, track: Box, where: str) -> None:
+    """tkhd (8.3.2): its matrix may scale and move the picture, but not turn or mirror it: a clip would show it unturned."""
+    header = find_child(moov, track, "tkhd", where=where)
+    if header is None:
+        return
+    (version,) = box_fields(moov, header, ">B", where=where)
+    a, b, _, c, d, *_ = box_fields(moov, header, ">52x9i" if version == 1 else ">40x9i", where=where)
+    if b or c or a < 0 or d < 0:
+        found = f"a matrix that turns or mirrors the picture: {a / 65536:g} {b / 65536:g} {c / 65536:g} {d / 65536:g}"
+        raise RotatedVideoError(where, found, "an upright picture: write the rotation into the pictures")
 
 
 def _require_self_contained(moov: bytes, information: Box, where: str) -> None:
@@ -221,9 +225,9 @@ def _require_self_contained(moov: bytes, information: Box, where: str) -> None:
     reference = find_child(moov, data_information, "dref", where=where) if data_information is not None else None
     if reference is None:
         return
-    _fields(moov, reference, ">8x", where)
+    box_fields(moov, reference, ">8x", where=where)
     for entry in child_boxes(moov, reference.payload + 8, reference.end, where=where):
-        (flags,) = _fields(moov, entry, ">I", where)
+        (flags,) = box_fields(moov, entry, ">I", where=where)
         if not flags & 1:
             raise SampleTableError(
                 where, f"media data in another file ({entry.type!r} reference)", "media data in the file itself"
@@ -239,7 +243,7 @@ def _sample_description(boxes: _Tables) -> tuple[bytes, str, int, int]:
     entry = parse_box(boxes.moov, stsd.payload + 8, stsd.end, where=boxes.where)
     if entry.type == "encv":
         raise EncryptedMp4Error(boxes.where, "encrypted video ('encv')", "samples in the clear")
-    width, height = _fields(boxes.moov, entry, ">24xHH", boxes.where)
+    width, height = box_fields(boxes.moov, entry, ">24xHH", where=boxes.where)
     return boxes.moov[stsd.start : stsd.end], entry.type, int(width), int(height)
 
 
@@ -336,50 +340,3 @@ def _sync_samples(boxes: _Tables, count: int) -> BoolArray:
     is_sync = np.zeros(count, np.bool_)
     is_sync[numbers - 1] = True
     return is_sync
-
-
-def _apply_edit_list(
-    moov: bytes, track: Box, pts: Int64Array, timescale: int, movie_timescale: int, where: str
-) -> tuple[Int64Array, BoolArray]:
-    """Composition times moved to presentation times, and which samples are presented."""
-    delay, media_time, length = _one_edit(moov, track, timescale, movie_timescale, where)
-    is_presented = pts >= media_time
-    if length is not None:
-        is_presented &= pts < media_time + length
-    return pts - (media_time - delay), is_presented
-
-
-def _one_edit(moov: bytes, track: Box, timescale: int, movie_timescale: int, where: str) -> tuple[int, int, int | None]:
-    """The delay, the media time that is shown first and the length shown (None: all), in ticks of the media."""
-    edits_box = find_child(moov, track, "edts", where=where)
-    elst = find_child(moov, edits_box, "elst", where=where) if edits_box is not None else None
-    if elst is None:
-        return 0, 0, None
-    version, entry_count = _fields(moov, elst, ">B3xI", where)
-    layout = struct.Struct(">QqI" if version == 1 else ">IiI")
-    room = elst.end - elst.payload - 8
-    if entry_count * layout.size > room:
-        raise MalformedBoxError(
-            where, f"'elst' with {entry_count} entries in {room} bytes", f"{layout.size} bytes an entry"
-        )
-    edits = [layout.unpack_from(moov, elst.payload + 8 + i * layout.size) for i in range(entry_count)]
-    delay = 0
-    while edits and edits[0][1] == -1:  # an empty edit: nothing is shown for so long
-        delay += edits.pop(0)[0]
-    if not edits and not delay:
-        return 0, 0, None
-    if len(edits) != 1 or edits[0][1] < 0 or edits[0][2] != 0x00010000:
-        found = f"{len(edits)} edits {edits[:3]} (duration, media time, rate)"
-        raise EditListError(where, found, "at most one edit of rate 1 behind empty ones")
-    duration, media_time, _ = edits[0]
-    length = _rescale(duration, timescale, movie_timescale) if duration else None
-    delay_ticks = _rescale(delay, timescale, movie_timescale)
-    if max(delay_ticks, media_time) > MAX_EDIT_TICKS:
-        found = f"a delay of {delay_ticks} and a media time of {media_time} ticks"
-        raise EditListError(where, found, f"at most {MAX_EDIT_TICKS} ticks")
-    return delay_ticks, media_time, length
-
-
-def _rescale(value: int, to: int, by: int) -> int:
-    """`value * to / by` to the nearest integer, halves up."""
-    return (2 * value * to + by) // (2 * by)

@@ -228,7 +228,9 @@ def store_errors(where: str) -> Iterator[None]:
     except ImportError as error:
         raise BackendUnavailableError(where, first_line(error), "the package for this kind of store") from error
     except Exception as error:  # botocore's, aiohttp's, an unknown protocol's ValueError: there is no common base
-        raise ReadError(where, f"{type(error).__name__}: {first_line(error)}", "a readable file or directory") from error
+        raise ReadError(
+            where, f"{type(error).__name__}: {first_line(error)}", "a readable file or directory"
+        ) from error
 
 
 def _pread(handle: int, start: int, stop: int) -> bytes:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from episeek_pipelines import cli, storage
+from episeek_pipelines import cli
 from tests.pipelines.conftest import DATA, change_episodes, change_info, digests
 
 TOP = "videos/observation.images.top/chunk-000"
@@ -149,11 +149,12 @@ def test_a_destination_that_is_not_empty(command, dataset, tmp_path, capsys):
     target = tmp_path / "out"
     target.mkdir()
     (target / "thesis.txt").write_text("the only copy")
+    before = digests(target)
     code, _, err = run(capsys, command, dataset, target)
     assert code == 2
     assert "'thesis.txt' first; expected an empty directory" in err
     assert len(err.splitlines()) == 1
-    assert digests(tmp_path / "out") == digests(target)
+    assert digests(target) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
 
 
@@ -175,7 +176,7 @@ def test_a_read_only_destination(dataset, tmp_path, capsys, monkeypatch):
     def refused(path, *_, **__):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(storage.Path, "mkdir", refused)  # a test that runs as root has no other way
+    monkeypatch.setattr(Path, "mkdir", refused)  # a test that runs as root has no other way
     code, _, err = run(capsys, "prepare", dataset, tmp_path / "out")
     assert code == 2
     assert len(err.splitlines()) == 1
@@ -202,7 +203,7 @@ def test_a_full_disk(after, dataset, tmp_path, capsys, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(source, target)
 
-    monkeypatch.setattr(storage.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     code, _, err = run(capsys, "prepare", dataset, tmp_path / "out", "--scheduler", "sync")
     assert code == 2
     assert "no space left on the device" in err
@@ -267,9 +268,9 @@ def test_prepare_exits_1_on_errors_of_the_source_and_keeps_the_result(dataset, t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--episode", 99), "found 99; expected 0 to 3"),
-        (("--episode", -1), "found -1; expected 0 to 3"),
-        (("--episode", 0, "--camera", "nowhere"), "found 'nowhere'; expected one of"),
+        (("--episode", 99), "found no episode 99; expected 0 to 3"),
+        (("--episode", -1), "found no episode -1; expected 0 to 3"),
+        (("--episode", 0, "--camera", "nowhere"), "found no camera 'nowhere'; expected one of"),
         (("--episode", 0, "--frames", "40:60"), "found frames [40, 60); expected a window within its 46 frames"),
         (("--episode", 0, "--frames", "9:9"), "found frames [9, 9)"),
     ],

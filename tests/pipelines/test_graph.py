@@ -32,7 +32,7 @@ def test_map_and_reduce_give_the_same_on_every_scheduler(scheduler):
     nodes = graph.map(square, list(range(10)), 5, label=label, max_tasks=3)
     assert [node.item_count for node in nodes] == [4, 4, 2]
     result = graph.reduce(total, nodes, 1000, label="total")
-    seen = []
+    seen: list[int] = []
     outcomes = graph.compute([*nodes, result], scheduler=scheduler, workers=2, progress=seen.append)
     values, failures = values_and_failures(outcomes)
     assert values == [n * n + 5 for n in range(10)] + [sum(n * n + 5 for n in range(10)) + 1000]

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import episeek
-from episeek.errors import DestinationError
-from episeek_pipelines import prepare as job
-from episeek_pipelines.prepare import Execution, WorkFailedError, index, prepare, rewrite, verify
+from episeek.errors import DestinationError, EpiseekError
+from episeek_pipelines import tasks
+from episeek_pipelines.prepare import Execution, index, prepare, rewrite, verify
+from episeek_pipelines.results import WorkFailedError
 from episeek_pipelines.staging import open_staging
 from episeek_pipelines.storage import Root
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
@@ -129,12 +130,12 @@ def test_killed_and_started_again_gives_the_same_bytes(dataset, tmp_path, refere
     """The process is killed in the middle of its work; a receipt is there for what was finished, and only for that."""
     target = tmp_path / "out"
     script = (
-        "import sys, time, episeek_pipelines.prepare as job\n"
-        "original = job._index\n"
+        "import sys, time, episeek_pipelines.prepare as job, episeek_pipelines.tasks as tasks\n"
+        "original = tasks.index_one\n"
         "def slow(*arguments):\n"
         "    time.sleep(0.15)\n"
         "    return original(*arguments)\n"
-        "job._index = slow\n"
+        "tasks.index_one = slow\n"
         "job.prepare(sys.argv[1], sys.argv[2], execution=job.Execution('sync'))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(dataset), str(target)])
@@ -168,7 +169,7 @@ def test_an_unforeseen_error_names_the_file(tmp_path, monkeypatch):
     def broken(item, *_):
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr(job, "_rewrite", broken)
+    monkeypatch.setattr(tasks, "rewrite_one", broken)
     with pytest.raises(WorkFailedError, match=r"data/chunk-000/file-000\.parquet: ZeroDivisionError: surprise"):
         rewrite(str(DATA / "hevc"), str(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []  # nothing was finished, nothing is kept
@@ -186,7 +187,9 @@ def test_index_in_place_replaces_what_is_there(dataset):
     assert first.index.build_id == again.index.build_id
 
     change_episodes(dataset, "videos/observation.images.top/to_timestamp", 9, 2.3333)
-    assert index(str(dataset)).index.build_id != first.index.build_id
+    changed = index(str(dataset)).index
+    assert changed is not None
+    assert changed.build_id != first.index.build_id
     assert verify(str(dataset)).error_count == 0
 
 
@@ -285,10 +288,11 @@ def test_files_of_a_source_that_changed_since_do_not_stay(dataset, tmp_path):
 
 
 def test_two_runs_do_not_write_the_same_destination(dataset, tmp_path):
-    staging = open_staging(Root(str(dataset)), Root(str(tmp_path / "out")), {})
-    with pytest.raises(DestinationError, match="another run"):
-        open_staging(Root(str(dataset)), Root(str(tmp_path / "out")), {})
-    staging.abandon_if_empty()
+    source, target = Root(str(dataset)), Root(str(tmp_path / "out"))
+    with open_staging(source, target, {}) as staging:
+        with pytest.raises(DestinationError, match="another run"):
+            open_staging(source, target, {})
+        staging.root.remove("")
     assert not (tmp_path / "out.partial").exists()
     prepare(str(dataset), str(tmp_path / "out"))
 
@@ -296,7 +300,8 @@ def test_two_runs_do_not_write_the_same_destination(dataset, tmp_path):
 @pytest.mark.parametrize("after", [1, 2])
 def test_killed_while_the_result_gets_its_name(after, dataset, tmp_path, monkeypatch, reference):
     """Killed after one or both of the renames that make the result visible."""
-    rename, done = os.rename, []
+    rename = os.rename
+    done: list[object] = []
 
     def killed(source, target):
         if len(done) == after:
@@ -331,3 +336,107 @@ def test_linked_directories_are_part_of_a_dataset(dataset, tmp_path, reference):
     (moved / "loop").symlink_to(moved)
     prepare(str(dataset), str(tmp_path / "out"))
     assert digests(tmp_path / "out") == reference
+
+
+_KILLED_AT = """
+import os, signal, sys
+import episeek_pipelines.prepare as job
+call = int(sys.argv[4])
+count = 0
+def killing(function):
+    def replacement(*arguments, **options):
+        global count
+        count += 1
+        if count == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return replacement
+os.replace, os.rename = killing(os.replace), killing(os.rename)
+execution = job.Execution("sync")
+if sys.argv[1] == "prepare":
+    job.prepare(sys.argv[2], sys.argv[3], execution=execution)
+else:
+    job.index(sys.argv[2], output=sys.argv[3], execution=execution)
+"""
+
+
+@pytest.mark.parametrize("command", ["prepare", "index"])
+def test_killed_at_every_write_and_rename(command, tmp_path):
+    """The process dies at each step that makes something visible, in turn; the next run completes it, to the same bytes."""
+    source = str(DATA / "hevc")
+    if command == "prepare":
+        prepare(source, str(tmp_path / "reference"))
+    else:
+        index(source, output=str(tmp_path / "reference"))
+        index(source, output=str(tmp_path / "out"))  # there is one to replace
+    expected = digests(tmp_path / "reference")
+    for call in range(1, 40):
+        target = tmp_path / "out"
+        arguments = [sys.executable, "-c", _KILLED_AT, command, source, str(target), str(call)]
+        process = subprocess.run(arguments, check=False, capture_output=True)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+        if command == "prepare":
+            assert not target.exists() or digests(target) == expected
+            prepare(source, str(target))
+        else:
+            index(source, output=str(target))
+        assert digests(target) == expected
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "reference"]
+        if command == "prepare":
+            shutil.rmtree(target)
+    assert 8 < call < 39
+    assert digests(tmp_path / "out") == expected
+
+
+def test_unfinished_sidecars_of_the_source_are_not_copied(dataset, tmp_path, reference):
+    video = dataset / "videos/observation.images.top/chunk-000/file-002.mp4"
+    whole = video.read_bytes()
+    video.write_bytes(b"")
+    with pytest.raises(WorkFailedError):
+        index(str(dataset))
+    video.write_bytes(whole)
+    assert (dataset / "meta/byte_index.partial").is_dir()
+    prepare(str(dataset), str(tmp_path / "out"))
+    assert digests(tmp_path / "out") == reference
+
+
+def test_a_store_gets_info_json_last(monkeypatch):
+    import fsspec
+
+    fs = fsspec.filesystem("memory")
+    fs.put(f"{DATA / 'hevc'}/", "/order-source/", recursive=True)
+    written = []
+    put_file = type(fs).put_file
+
+    def noting(self, local, remote, **options):
+        written.append(remote)
+        return put_file(self, local, remote, **options)
+
+    monkeypatch.setattr(type(fs), "put_file", noting)
+    try:
+        prepare("memory://order-source", "memory://order-out", execution=Execution("sync"))
+        assert written[-1].endswith("/meta/info.json")
+    finally:
+        fs.rm("/order-source", recursive=True)
+        fs.rm("/order-out", recursive=True)
+
+
+@pytest.mark.parametrize("url", ["nowhere://bucket/dataset", "http://127.0.0.1:9/dataset"])
+def test_a_store_that_cannot_be_used_is_named(url, tmp_path):
+    with pytest.raises(EpiseekError) as caught:
+        prepare(url, str(tmp_path / "out"))
+    assert url in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_writing_in_threads_leaves_the_process_mask_alone(tmp_path):
+    before = os.umask(0o027)
+    try:
+        prepare(str(DATA / "hevc"), str(tmp_path / "out"), execution=Execution("threads", workers=8))
+        assert os.umask(0o027) == 0o027
+        modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").rglob("*.parquet")}
+        assert modes == {0o640}
+    finally:
+        os.umask(before)

@@ -48,9 +48,24 @@ def test_facts_of_the_dataset(index):
 @pytest.mark.parametrize("episode", [-1, 6, HUGE, -HUGE])
 def test_no_such_episode(index, episode):
     for ask in (index.lookup, index.keyframes, index.clip):
-        with pytest.raises(EpisodeNotFoundError, match=f"found {episode}; expected 0 to 5") as caught:
+        with pytest.raises(EpisodeNotFoundError, match=f"found no episode {episode}; expected 0 to 5") as caught:
             ask(episode, CAMERAS[0])
         assert isinstance(caught.value, IndexError)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64])
+def test_numpy_integers_are_not_taken_for_others(index, monkeypatch, dtype):
+    """Row numbers are computed from them: 2 cameras x episode 72 of 8 bits would be row 144, or one from the end."""
+    assert index.lookup(dtype(5), CAMERAS[1]).global_episode_id == 11
+    monkeypatch.setattr(index, "cameras", tuple(str(number) for number in range(60)))
+    with pytest.raises(IndexError, match="row 301 of 12"):
+        index.lookup(dtype(5), CAMERAS[1])  # row 301, not 301 - 256
+
+
+@pytest.mark.parametrize("episode", [1.5, "3", None])
+def test_an_episode_is_a_whole_number(index, episode):
+    with pytest.raises(TypeError):
+        index.lookup(episode, CAMERAS[0])
 
 
 @pytest.mark.parametrize("camera", ["", "top", "observation.images.TOP", None])

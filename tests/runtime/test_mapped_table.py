@@ -303,8 +303,43 @@ def test_a_row_too_few_is_named(root):
 
 def test_rows_out_of_order_are_named(root):
     rewrite(root / PATHS["episodes"], lambda table: pa.concat_tables([table.slice(1), table.slice(0, 1)]))
-    with pytest.raises(SidecarLayoutError, match="global_episode_id 1 in row 0"):
+    with pytest.raises(SidecarLayoutError, match="row 0: found global_episode_id 1"):
         open_copy(root).lookup(0, CAMERAS[0])
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("file_id", 99),
+        ("file_id", -1),
+        ("sample_start", 1 << 40),
+        ("sample_start", -1),
+        ("sample_count", 0),
+        ("sample_count", 1 << 30),
+        ("keyframe_start", 1 << 40),
+        ("keyframe_count", 0),
+        ("frame_count", 0),
+        ("frame_count", 1 << 30),
+        ("lead_in_count", -1),
+        ("lead_in_count", 1 << 30),
+        ("mdat_offset", -1),
+        ("mdat_offset", 1 << 40),
+        ("mdat_length", 0),
+        ("mdat_length", 1 << 40),
+    ],
+)
+def test_a_row_that_cannot_be_right_is_named(root, column, value):
+    def change(rows):
+        values = pa.array([value, *rows[column].to_pylist()[1:]], rows.schema.field(column).type)
+        return rows.set_column(rows.schema.get_field_index(column), column, values)
+
+    rewrite(root / PATHS["episodes"], change)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SidecarLayoutWarning)
+        index = open_copy(root)
+    with pytest.raises(SidecarLayoutError, match="row 0: found"):
+        index.clip(0, CAMERAS[0])
+    assert index.clip(0, CAMERAS[1]).frame_count == 49  # the others are as they were
 
 
 @settings(max_examples=300, deadline=None)

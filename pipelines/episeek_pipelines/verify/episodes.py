@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from episeek.errors import EpiseekError, NotADatasetError, ParquetError, ReadError
-from episeek_pipelines.storage import Root, first_line
+from episeek.errors import EpiseekError, NotADatasetError, ParquetError, ReadError, first_line
+from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import EPISODES_FOOTER, UNREADABLE
 from episeek_schemas import layout, lerobot

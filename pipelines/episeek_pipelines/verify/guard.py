@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec
 
-from episeek.errors import MissingFileError, ReadError
-from episeek_pipelines.storage import first_line
+from episeek.errors import MissingFileError, ReadError, first_line
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import CRASHED, MISSING_FILE, UNREADABLE
 

@@ -206,7 +206,9 @@ def _plan_comparison(
     others = [
         path
         for path in against.list(layout.META_DIR)
-        if not path.startswith((f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/"))
+        if not path.startswith(
+            (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
+        )
     ]
     return [*checks, MetadataCheck(tuple(others))]
 

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, ParquetError
+from episeek_pipelines.episode_runs import READ_OPTIONS
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.exact_values import first_difference
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.row_cursor import RowCursor
-from episeek_pipelines.verify.row_scan import READ_OPTIONS
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, INFO_CHANGED, ROWS_CHANGED, UNREADABLE, Rule
 from episeek_pipelines.verify.tasks import CheckResult, Int64Array, SourceFile, VerificationContext
 from episeek_schemas import layout, lerobot

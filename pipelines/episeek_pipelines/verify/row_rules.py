@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek.errors import EpiseekError, ParquetError
-from episeek_pipelines.storage import first_line
+from episeek.errors import EpiseekError, ParquetError, first_line
+from episeek_pipelines.episode_runs import READ_OPTIONS
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
-from episeek_pipelines.verify.row_scan import NULL_NUMBER, READ_OPTIONS, SCANNED_COLUMNS, Oddity, RowScan, scan_rows
+from episeek_pipelines.verify.row_scan import NULL_NUMBER, SCANNED_COLUMNS, Oddity, RowScan, scan_rows
 from episeek_pipelines.verify.rules import (
     COLUMNS,
     DATA_FOOTER,

@@ -22,9 +22,6 @@ SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, le
 NULL_NUMBER = -1
 """Stands for a null in a column of row numbers."""
 
-READ_OPTIONS: dict[str, Any] = {"pre_buffer": False, "buffer_size": 1 << 16}
-"""For `ParquetFile`: pages are read as they are needed instead of whole column chunks."""
-
 
 @dataclass(slots=True)
 class Oddity:

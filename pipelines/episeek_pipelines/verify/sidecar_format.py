@@ -24,12 +24,7 @@ from episeek_pipelines.verify.tasks import ColumnSegments, SidecarTables
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 
-TABLES = {
-    "files": (layout.FILES_PATH, sidecars.FILES),
-    "episodes": (layout.EPISODES_PATH, sidecars.EPISODES),
-    "keyframes": (layout.KEYFRAMES_PATH, sidecars.KEYFRAMES),
-    "samples": (layout.SAMPLES_PATH, sidecars.SAMPLES),
-}
+TABLES = sidecars.TABLES
 
 _COALESCE_ROWS = 1 << 14
 """Rows between two wanted runs that are read rather than asked for separately."""

@@ -7,6 +7,7 @@ import numpy as np
 from episeek.header import Mp4Header
 from episeek.sample_table import SampleTable
 from episeek.sources import ByteSource
+from episeek_pipelines.episode_frames import DeclaredEpisodes, locate_frames
 from episeek_pipelines.verify.tasks import Float64Array, Int64Array, VideoFile
 
 HALF_FRAME = 0.5
@@ -46,18 +47,11 @@ def frame_view(table: SampleTable, file: VideoFile, *, fps: float) -> FrameView:
     """Assign frames to episodes. `file` holds its episodes by rising from_timestamp."""
     order = table.presentation_order()
     seconds = table.pts[order] / table.timescale
-    stop = np.cumsum(file.length)
-    first = stop - file.length
-    is_counted = bool(len(stop)) and len(seconds) == int(stop[-1]) and int(file.length.min()) > 0
-    if is_counted:
-        middle = seconds[first + file.length // 2]
-        is_counted = bool(np.all((file.from_timestamp <= middle) & (middle < file.to_timestamp)))
-    if not is_counted:
-        first = np.searchsorted(seconds, file.from_timestamp - HALF_FRAME / fps).astype(np.int64)
-        stop = np.searchsorted(seconds, file.to_timestamp - HALF_FRAME / fps).astype(np.int64)
+    episodes = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
+    frames = locate_frames(seconds, episodes, fps=fps)
     span = float(seconds[-1] - seconds[0]) if len(seconds) > 1 else 0.0
     rate = (len(seconds) - 1) / span if span > 0 else 0.0
-    return FrameView(seconds, order, first, stop, is_counted, rate)
+    return FrameView(seconds, order, frames.first, frames.first + frames.count, frames.by_ordinals, rate)
 
 
 def has_other_rate(view: FrameView, *, fps: float) -> bool:

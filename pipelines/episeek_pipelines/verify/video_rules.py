@@ -23,11 +23,14 @@ from episeek_pipelines.verify.rules import (
     VIDEO_SHORT,
 )
 from episeek_pipelines.verify.span_rules import SPAN_RULES
-from episeek_pipelines.verify.tasks import CheckResult, Float64Array, VerificationContext, VideoFile
+from episeek_pipelines.verify.tasks import (
+    TIMESTAMP_TOLERANCE_SECONDS,
+    CheckResult,
+    Float64Array,
+    VerificationContext,
+    VideoFile,
+)
 from episeek_pipelines.verify.video_frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
-
-LOOKUP_TOLERANCE_SECONDS = 1e-4
-"""LeRobot's tolerance for a frame found by its seconds."""
 
 LARGEST_DRIFT_STEP_FRAMES = 1.5
 """Summed seconds go wrong by fractions of a frame an episode, a frame at most; more is a gap."""
@@ -173,7 +176,7 @@ def _check_times(context: VerificationContext, file: VideoFile, view: FrameView,
             found = f"from_timestamp {file.from_timestamp[row]:.6f} s, {drift[number]:.2f} frames off the nearest frame"
             yield _grid_error(file, row, f"{found}; expected {view.seconds[first[number]]:.6f} s")
         drift_seconds = np.where(off_grid, 0.0, drift_seconds)
-    drifting = np.flatnonzero((np.abs(drift_seconds) > LOOKUP_TOLERANCE_SECONDS) & ~irregular)
+    drifting = np.flatnonzero((np.abs(drift_seconds) > TIMESTAMP_TOLERANCE_SECONDS) & ~irregular)
     if len(drifting):
         number = int(drifting[np.argmax(np.abs(drift_seconds[drifting]))])
         row = int(rows[number])

@@ -1,0 +1,103 @@
+"""What the jobs say they did: small values for people and for JSON."""
+
+from dataclasses import dataclass
+
+from episeek.errors import EpiseekError
+from episeek_pipelines.graph import Failure
+from episeek_pipelines.index import FragmentSummary
+from episeek_pipelines.rewrite import RewritePlan
+from episeek_pipelines.storage import Root
+from episeek_pipelines.tasks import RewriteReceipt
+from episeek_pipelines.verify import VerificationReport
+from episeek_schemas import sidecars
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteSummary:
+    """What rewriting did."""
+
+    source_files: int
+    files: int
+    row_groups: int
+    rows: int
+    source_bytes: int
+    written_bytes: int
+    max_episodes_per_file: int
+    reason: str
+    reused_files: int
+
+    @classmethod
+    def of(cls, receipts: list[RewriteReceipt], plan: RewritePlan) -> "RewriteSummary":
+        """Added up over the data files."""
+        written = [output for receipt in receipts for output in receipt.result.outputs]
+        return cls(
+            source_files=len(receipts),
+            files=len(written),
+            row_groups=sum(output.row_groups for output in written),
+            rows=sum(output.rows for output in written),
+            source_bytes=sum(receipt.result.source_bytes for receipt in receipts),
+            written_bytes=sum(output.size_bytes for output in written),
+            max_episodes_per_file=plan.max_episodes_per_file,
+            reason=plan.reason,
+            reused_files=sum(receipt.is_reused for receipt in receipts),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What indexing did; bytes and requests of files that an earlier run had finished are those of that run."""
+
+    files: int
+    file_bytes: int
+    samples: int
+    request_count: int
+    bytes_read: int
+    sidecar_bytes: int
+    build_id: str
+    reused_files: int
+
+    @classmethod
+    def of(cls, fragments: list[FragmentSummary], root: Root, build_id: str) -> "IndexSummary":
+        """Added up over the MP4 files, and the size of the tables below `root`."""
+        return cls(
+            files=len(fragments),
+            file_bytes=sum(fragment.facts.file_size for fragment in fragments),
+            samples=sum(fragment.facts.sample_count for fragment in fragments),
+            request_count=sum(fragment.request_count for fragment in fragments),
+            bytes_read=sum(fragment.bytes_read for fragment in fragments),
+            sidecar_bytes=sum(root.size(path) for path, _ in sidecars.TABLES.values()),
+            build_id=build_id,
+            reused_files=sum(fragment.is_reused for fragment in fragments),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareResult:
+    """What a run did; parts that were not asked for are None."""
+
+    destination: str
+    seconds: float
+    is_resumed: bool
+    rewrite: RewriteSummary | None = None
+    index: IndexSummary | None = None
+    verification: VerificationReport | None = None
+    copied_files: int = 0
+
+
+class WorkFailedError(EpiseekError, RuntimeError):
+    """Some files could not be done; `failures` says which and why."""
+
+    def __init__(self, where: str, found: str, expected: str, failures: tuple[Failure, ...] = ()) -> None:
+        super().__init__(where, found, expected)
+        self.failures = failures
+
+    def __reduce__(self) -> tuple[type["WorkFailedError"], tuple[str, str, str, tuple[Failure, ...]]]:  # type: ignore[override]  # one argument more
+        return type(self), (self.where, self.found, self.expected, self.failures)
+
+    @classmethod
+    def of(cls, failures: list[Failure], *, item_count: int, kept: str, where: str) -> "WorkFailedError":
+        """From the failures of a graph; a reduction repeats those that block it."""
+        unique = tuple(dict.fromkeys(failures))
+        more = f" (and {len(unique) - 1} more)" if len(unique) > 1 else ""
+        found = f"{len(unique)} of {item_count} pieces of work failed{more}: {unique[0].message}"
+        return cls(where, found, kept, unique)

@@ -1,0 +1,150 @@
+"""What a graph's tasks do: the steps' functions, with a receipt for each file so that a run that was stopped can go on.
+
+A receipt names what its work depended on: the source file as it was, the plan for it, and this code's version. Work is
+taken over from an earlier run only where all of that is the same.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from episeek_pipelines.index import WRITER, FragmentSummary, IndexUnit, index_to_fragment
+from episeek_pipelines.rewrite import (
+    RewritePlan,
+    RewriteResult,
+    RewriteUnit,
+    WrittenFile,
+    rewrite_file,
+    write_metadata,
+)
+from episeek_pipelines.sidecar_merge import write_sidecars
+from episeek_pipelines.staging import prune
+from episeek_pipelines.storage import Root
+from episeek_pipelines.verify import (
+    Check,
+    CheckResult,
+    VerificationContext,
+    VerificationPlan,
+    VerificationReport,
+    conclude,
+    plan_verification,
+    run_check,
+)
+from episeek_schemas import sidecars
+from episeek_schemas.lerobot import DatasetInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteReceipt:
+    """The result of one data file, and whether an earlier run had finished it."""
+
+    result: RewriteResult
+    is_reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecars:
+    """The four tables, written."""
+
+    build_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedFile:
+    """A file of the source that is in the destination as it is."""
+
+    path: str
+
+
+def index_one(item: tuple[str, IndexUnit], data_root: Root, work: Root, fps: float) -> FragmentSummary:
+    """Index one MP4 into its fragment."""
+    fragment, unit = item
+    return index_to_fragment(data_root, work, fragment, unit, fps=fps)
+
+
+def merge(
+    fragments: list[FragmentSummary],
+    work: Root,
+    destination: Root,
+    info: DatasetInfo,
+    episode_count: int,
+    frame_count: int,
+) -> Sidecars:
+    """Merge all fragments into the sidecars."""
+    build_id = write_sidecars(work, fragments, destination, info, episode_count=episode_count, frame_count=frame_count)
+    return Sidecars(build_id)
+
+
+def rewrite_one(item: tuple[str, RewriteUnit], source: Root, destination: Root, work: Root) -> RewriteReceipt:
+    """Rewrite one data file."""
+    receipt, unit = item
+    identity = _identity(f"{unit!r} {unit.encodings!r}", source, unit.path)
+    stored = _read_receipt(work, receipt, identity)
+    if stored is not None:
+        outputs = tuple(WrittenFile(**output) for output in stored["outputs"])
+        if all(destination.exists(file.path) and destination.size(file.path) == file.size_bytes for file in outputs):
+            return RewriteReceipt(RewriteResult(stored["path"], stored["source_bytes"], outputs), is_reused=True)
+    result = rewrite_file(source, destination, unit)
+    _write_receipt(work, receipt, identity, asdict(result))
+    return RewriteReceipt(result, is_reused=False)
+
+
+def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root, link: bool) -> CopiedFile:
+    """Copy or link one file that is not rewritten."""
+    receipt, path = item
+    identity = _identity(f"link={link}", source, path)
+    if _read_receipt(work, receipt, identity) is None or not destination.exists(path):
+        destination.copy_from(source, path, link=link)
+        _write_receipt(work, receipt, identity, {})
+    return CopiedFile(path)
+
+
+def finish_metadata(values: list[Any], source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
+    """Write `meta/`, and remove what an earlier run wrote from a source that has changed since."""
+    written = write_metadata(source, destination, plan)
+    expected = set(written)
+    for value in values:
+        if isinstance(value, RewriteReceipt):
+            expected.update(output.path for output in value.result.outputs)
+        elif isinstance(value, CopiedFile):
+            expected.add(value.path)
+        elif isinstance(value, Sidecars):
+            expected.update(path for path, _ in sidecars.TABLES.values())
+    prune(destination, expected)
+    return written
+
+
+def plan_checks(_: list[Any], root: Root, data_root: Root, against: Root) -> VerificationPlan:
+    """Lay out the verification of what was written."""
+    return plan_verification(root, data_root=data_root, against=against)
+
+
+def check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckResult]:
+    """Every `slices`-th check of a plan."""
+    return [run_check(plan.context, check) for check in plan.checks[number::slices]]
+
+
+def conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
+    """The report of all slices."""
+    return conclude(plan, [result for part in results for result in part])
+
+
+def check_one(check: Check, context: VerificationContext) -> CheckResult:
+    """One check."""
+    return run_check(context, check)
+
+
+def _identity(plan: str, source: Root, path: str) -> str:
+    return hashlib.sha256(f"{WRITER} {path} {plan} {source.identity(path)}".encode()).hexdigest()
+
+
+def _read_receipt(work: Root, receipt: str, identity: str) -> Any:
+    if not work.exists(receipt):
+        return None
+    document = json.loads(work.read_bytes(receipt))
+    return document["result"] if document["identity"] == identity else None
+
+
+def _write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any]) -> None:
+    work.write_bytes(receipt, json.dumps({"identity": identity, "result": result}).encode())

@@ -1,0 +1,88 @@
+"""The edit list of a track (ISO/IEC 14496-12:2022, clause 8.6.6): from composition times to presentation times.
+
+One run of the media, delayed by empty edits and trimmed at both ends, is what recorders and muxers write. Anything else
+(several runs, other rates, a dwell) is refused by name.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.errors import EditListError, MalformedBoxError
+from episeek.isobmff import Box, box_fields, find_child
+
+MAX_EDIT_TICKS = 1 << 60
+"""Presentation times are 64-bit: a list that moves them further has a value that lies."""
+
+_RATE_1 = 0x00010000
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What is presented, in ticks of the media: composition times `[media_time, media_time + length)`, from `delay`
+    on.
+    """
+
+    delay: int = 0
+    media_time: int = 0
+    length: int | None = None
+    """None: to the end."""
+
+    def presentation_times(self, composition_times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Composition times moved; those that are not presented, too."""
+        return composition_times - (self.media_time - self.delay)
+
+    def is_presented(self, composition_times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which composition times the edit shows."""
+        presented: npt.NDArray[np.bool_] = composition_times >= self.media_time
+        if self.length is not None:
+            presented &= composition_times < self.media_time + self.length
+        return presented
+
+
+def read_edit(moov: bytes, track: Box, *, timescale: int, movie_timescale: int, where: str) -> Edit:
+    """The edit of a track; one that shows everything when there is no list.
+
+    Args:
+        moov: The whole moov box.
+        track: The trak box in it.
+        timescale: Ticks per second of the media; of media times.
+        movie_timescale: Ticks per second of the movie; of durations.
+        where: The file, for messages.
+
+    Raises:
+        EditListError: The list does more than delay or trim one run of media.
+        MalformedBoxError: The list does not fit its box.
+    """
+    edits_box = find_child(moov, track, "edts", where=where)
+    elst = find_child(moov, edits_box, "elst", where=where) if edits_box is not None else None
+    if elst is None:
+        return Edit()
+    version, entry_count = box_fields(moov, elst, ">B3xI", where=where)
+    layout = struct.Struct(">QqI" if version == 1 else ">IiI")
+    room = elst.end - elst.payload - 8
+    if entry_count * layout.size > room:
+        found = f"'elst' with {entry_count} entries in {room} bytes"
+        raise MalformedBoxError(where, found, f"{layout.size} bytes an entry")
+    edits = [layout.unpack_from(moov, elst.payload + 8 + entry * layout.size) for entry in range(entry_count)]
+    first = next((number for number, (_, media_time, _) in enumerate(edits) if media_time != -1), len(edits))
+    delay = sum(duration for duration, _, _ in edits[:first])  # empty edits: nothing is shown for so long
+    shown = edits[first:]
+    if not shown and not delay:
+        return Edit()
+    if len(shown) != 1 or shown[0][1] < 0 or shown[0][2] != _RATE_1:
+        found = f"{len(shown)} edits {shown[:3]} (duration, media time, rate)"
+        raise EditListError(where, found, "at most one edit of rate 1 behind empty ones")
+    duration, media_time, _ = shown[0]
+    delay_ticks = _rescale(delay, timescale, movie_timescale)
+    if max(delay_ticks, media_time) > MAX_EDIT_TICKS:
+        found = f"a delay of {delay_ticks} and a media time of {media_time} ticks"
+        raise EditListError(where, found, f"at most {MAX_EDIT_TICKS} ticks")
+    return Edit(delay_ticks, media_time, _rescale(duration, timescale, movie_timescale) if duration else None)
+
+
+def _rescale(value: int, to: int, by: int) -> int:
+    """`value * to / by` to the nearest integer, halves up."""
+    return (2 * value * to + by) // (2 * by)
