@@ -785,14 +785,16 @@ def test_damage_anywhere_never_escapes_unnamed(tmp_path):
 @pytest.mark.parametrize("lengths", [[3, 2], [3000] * 40])
 def test_full_disk_is_one_error_and_leaves_nothing(lengths, tmp_path, monkeypatch):
     source = write_dataset(tmp_path / "source", [episodes_table(lengths)])
-    make = tempfile.mkstemp
+    opened = os.open
 
-    def full(**options):
-        handle, name = make(**options)
+    def full(path, flags, mode=0o777, **options):
+        handle = opened(path, flags, mode, **options)
+        if not flags & os.O_EXCL:
+            return handle
         os.close(handle)
-        return os.open("/dev/full", os.O_WRONLY), name
+        return opened("/dev/full", os.O_WRONLY)
 
-    monkeypatch.setattr(tempfile, "mkstemp", full)
+    monkeypatch.setattr(os, "open", full)
     error = refused(source, tmp_path, WriteError, "no space left on the device")
     assert FILE in error.where
 
