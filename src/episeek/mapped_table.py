@@ -9,8 +9,10 @@ say) is read the ordinary way, with a warning.
 import mmap
 import os
 import warnings
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -37,11 +39,11 @@ class MappedColumn:
 
     def __init__(self, segments: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> None:
         self._segments = segments
-        self._starts = np.concatenate([[0], np.cumsum([len(segment) for segment in segments], dtype=np.int64)]).tolist()
+        self._starts = list(accumulate(map(len, segments), initial=0))
         self.dtype = dtype
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def __repr__(self) -> str:
         return f"MappedColumn({len(self)} x {self.dtype}, {len(self._segments)} row groups)"
@@ -68,7 +70,7 @@ class MappedColumn:
     def _segment_of(self, row: int) -> int:
         if len(self._segments) == 1:
             return 0
-        return int(np.searchsorted(self._starts, row, side="right")) - 1
+        return bisect_right(self._starts, row) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,32 +156,30 @@ def open_table(
     footer = read_footer(buffer, where=where)
     fields = [field for field in schema if field.name not in unmapped]
     found = footer.schema.names
-    group_rows = sum(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
-    if group_rows != footer.num_rows:
-        raise SidecarLayoutError(
-            where, f"{group_rows} rows in row groups, {footer.num_rows} in the footer", "the same number"
-        )
+    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    group_rows = [group.num_rows for group in groups]
+    if sum(group_rows) != footer.num_rows:
+        counts = f"{sum(group_rows)} rows in row groups, {footer.num_rows} in the footer"
+        raise SidecarLayoutError(where, counts, "the same number")
     if found != schema.names:
         raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
-    found_types = footer.schema.to_arrow_schema()
+    found_types = dict(zip(found, footer.schema.to_arrow_schema().types, strict=True))
     for field in fields:  # the physical type alone does not tell float from integer, nor signed from unsigned
-        if found_types.field(field.name).type != field.type:
-            found_type = f"column {field.name!r} of type {found_types.field(field.name).type}"
+        if found_types[field.name] != field.type:
+            found_type = f"column {field.name!r} of type {found_types[field.name]}"
             raise SidecarLayoutError(where, found_type, str(field.type))
     reason = ""
     columns = {}
     for field in fields:
         dtype = np.dtype(field.type.to_pandas_dtype())
         position = found.index(field.name)
+        stored_as = footer.schema.column(position)
         segments = []
-        for group in range(footer.num_row_groups):
-            chunk = footer.row_group(group).column(position)
-            offset, reason = values_offset(
-                buffer, chunk, footer.schema.column(position), footer.row_group(group).num_rows, dtype
-            )
+        for group, rows in zip(groups, group_rows, strict=True):
+            offset, reason = values_offset(buffer, group.column(position), stored_as, rows, dtype)
             if reason:
                 break
-            segments.append(np.ndarray(chunk.num_values, dtype.newbyteorder("<"), buffer, offset))
+            segments.append(np.ndarray(rows, dtype.newbyteorder("<"), buffer, offset))
         if reason:
             reason = f"column {field.name!r} {reason}"
             break
