@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prepare(options: argparse.Namespace) -> int:
     from episeek_pipelines import prepare, summary
-    from episeek_pipelines.verify import format_text
+    from episeek_pipelines.verify import format_findings
 
     result = prepare.prepare(
         options.source,
@@ -163,10 +163,9 @@ def _prepare(options: argparse.Namespace) -> int:
     if options.json:
         _print_json({**_summary_json(result), "verification": _report_json(report)})
     elif not options.quiet:
-        _print(*summary.prepare_lines(result))
-        if report is not None:
-            _print(f"verify   {format_text(report, max_findings=options.max_findings)}")
-        _print(summary.done_line(result))
+        _print(*summary.prepare_lines(result), summary.done_line(result))
+        if report is not None and report.findings:
+            _print("", format_findings(report, max_findings=options.max_findings))
     return FINDINGS if report is not None and report.error_count else OK
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from episeek_pipelines.inspection import CameraFacts, Inspection
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary
+from episeek_pipelines.verify import format_counts
 
 
 def human_bytes(count: float) -> str:
@@ -28,6 +29,8 @@ def prepare_lines(result: PrepareResult) -> Iterator[str]:
         yield f"rewrite  {_rewrite_line(result.rewrite)}"
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
+    if result.verification is not None:
+        yield f"verify   {format_counts(result.verification)}"
     if result.copied_files:
         yield f"videos   {counted(result.copied_files, 'file')} linked or copied, videos and others"
 

@@ -7,7 +7,7 @@ is decoded.
 
 from episeek_pipelines.verify.findings import Finding, Location
 from episeek_pipelines.verify.plan import plan_verification
-from episeek_pipelines.verify.report import format_json, format_text
+from episeek_pipelines.verify.report import format_counts, format_findings, format_json, format_text
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
 from episeek_pipelines.verify.run import conclude, run_check, verify
 from episeek_pipelines.verify.tasks import Check, CheckResult, VerificationContext, VerificationPlan, VerificationReport
@@ -24,6 +24,8 @@ __all__ = [
     "VerificationPlan",
     "VerificationReport",
     "conclude",
+    "format_counts",
+    "format_findings",
     "format_json",
     "format_text",
     "plan_verification",

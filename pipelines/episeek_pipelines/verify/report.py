@@ -10,7 +10,13 @@ from episeek_pipelines.verify.tasks import TIMESTAMP_TOLERANCE_SECONDS, Verifica
 
 
 def format_text(report: VerificationReport, *, max_findings: int = 20) -> str:
-    """Findings by rule, errors first, each rule with its remedy, and a summary line at the end.
+    """`format_findings`, and a summary line at the end."""
+    lines = [format_findings(report, max_findings=max_findings), f"{report.root}: {format_counts(report)}"]
+    return "\n".join(line for line in lines if line)
+
+
+def format_findings(report: VerificationReport, *, max_findings: int = 20) -> str:
+    """Findings by rule, errors first, each rule with its remedy; empty when there are none.
 
     Args:
         report: From `conclude` or `verify`.
@@ -31,7 +37,6 @@ def format_text(report: VerificationReport, *, max_findings: int = 20) -> str:
         if hidden:
             lines.append(f"  ... and {hidden} more")
         lines.append(f"  remedy: {rule.remedy}")
-    lines.append(_summary_line(report))
     return "\n".join(lines)
 
 
@@ -63,11 +68,12 @@ def _count_by_code(findings: tuple[Finding, ...]) -> dict[str, int]:
     return counts
 
 
-def _summary_line(report: VerificationReport) -> str:
+def format_counts(report: VerificationReport) -> str:
+    """How much was found, and in how much."""
     errors, warnings = _plural(report.error_count, "error"), _plural(report.warning_count, "warning")
     parts = [_plural(report.episode_count, "episode"), _plural(report.data_file_count, "data file")]
     parts.append(_plural(report.video_file_count, "video"))
-    summary = f"{report.root}: {errors}, {warnings} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
+    summary = f"{errors}, {warnings} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
     tolerance = report.timestamp_tolerance_seconds
     if TIMESTAMP_TOLERANCE_SECONDS < tolerance < math.inf:
         summary += f"; every timestamp passes with a tolerance of {tolerance:.3g} s"
