@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episeek import __version__
@@ -18,7 +17,7 @@ from episeek.errors import EpiseekError, FrameRangeError
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
 
-OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
+OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 _OFFLINE_PACKAGES = frozenset({"dask", "distributed", "pandera", "narwhals", "tqdm", "cloudpickle"})
 MAX_FAILURES_SHOWN = 10
@@ -40,12 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"episeek: error: `episeek {options.command}` needs the package {package}: pip install 'episeek[prepare]'")
         return FAILED
     except KeyboardInterrupt:
-        _say("episeek: interrupted; finished work is kept, run the same command again to go on")
+        goes_on = options.command in ("prepare", "rewrite", "index")
+        _say(
+            "episeek: interrupted" + ("; run the same command again to go on from the finished work" if goes_on else "")
+        )
         return INTERRUPTED
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `head` does
             sys.stderr.close()
-            return OK
+            return PIPE_CLOSED
         _say(f"episeek: error: {error}")
         return FAILED
 
@@ -215,6 +217,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _extract(options: argparse.Namespace) -> int:
     import episeek
+    from episeek.sources import CountingSource
     from episeek_pipelines.storage import Root
 
     started = time.perf_counter()
@@ -228,18 +231,21 @@ def _extract(options: argparse.Namespace) -> int:
         camera = index.cameras[0]
     start, stop = options.frames
     clip = index.clip(options.episode, camera, start, stop)
-    data = clip.read()
-    target = Path(options.output)
-    Root(str(target.parent)).write_bytes(target.name, data)
+    source = CountingSource(clip.source)
+    data = clip.mux(source.get_ranges(clip.file_path, [clip.byte_range])[0])
+    target = options.output
+    folder, _, name = target.rpartition("/")
+    Root(folder or ("/" if target.startswith("/") else ".")).write_bytes(name, data)
     facts = {
-        "output": str(target),
+        "output": target,
         "output_bytes": len(data),
         "episode_index": clip.episode_index,
         "camera": clip.camera_key,
         "frames": [clip.start, clip.stop],
         "file_path": clip.file_path,
         "byte_range": list(clip.byte_range),
-        "requests": 1,
+        "requests": source.request_count,
+        "bytes_fetched": source.byte_count,
         "seconds": time.perf_counter() - started,
     }
     if options.json:

@@ -188,7 +188,9 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
         if missing:
             raise MetadataError(root.join(path), f"no column {missing[0]!r}", f"the columns {', '.join(names[:6])} ...")
         try:
-            return file.read(columns=names)
+            return file.read(
+                columns=names, use_threads=False
+            )  # a process that ends soon after may abort (apache/arrow#34314)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, EpiseekError):
                 raise
@@ -204,7 +206,10 @@ def _column(root: Root, parts: list[tuple[str, pa.ChunkedArray]], name: str) -> 
             raise MetadataError(root.join(path), f"column {name!r} of type {part.type}", str(target))
         if part.null_count:
             raise MetadataError(root.join(path), f"{part.null_count} nulls in column {name!r}", "a value in every row")
-        arrays.append(part.cast(target).to_numpy())
+        try:
+            arrays.append(part.cast(target).to_numpy())
+        except pa.ArrowInvalid as error:
+            raise MetadataError(root.join(path), f"column {name!r}: {first_line(error)}", str(target)) from None
     values = np.concatenate(arrays)
     values.setflags(write=False)
     return values

@@ -6,10 +6,10 @@ outcomes of others; when any of them failed, it is not run. Batches follow the o
 the scheduler or the number of workers, and neither do results.
 """
 
-import os
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 from dask.local import get_sync
 from dask.multiprocessing import get as processes_get
+from dask.system import CPU_COUNT
 from dask.threaded import get as threads_get
 
 from episeek.errors import EpiseekError, ReadError
@@ -91,7 +92,6 @@ class Graph:
         items: Sequence[Any],
         *shared: Any,
         label: Callable[[Any], str],
-        after: Sequence[Node] = (),
         max_tasks: int = MAX_TASKS_PER_MAP,
     ) -> list[Node]:
         """`function(item, *shared)` for every item, batched.
@@ -101,20 +101,19 @@ class Graph:
             items: In order; the results keep it.
             shared: Further arguments, the same for every item. A node among them stands for its result.
             label: What an item is called when it fails.
-            after: Nodes that have to be finished before.
             max_tasks: Upper bound for the number of nodes.
         """
         size = max(1, -(-len(items) // max_tasks))
         batches = [items[start : start + size] for start in range(0, len(items), size)]
         arguments = [argument.task if isinstance(argument, Node) else argument for argument in shared]
-        before = [node.task for node in after]
         nodes = []
-        for number, batch in enumerate(batches):
+        for batch in batches:
             labelled = [(label(item), item) for item in batch]
             key = self._key(function)
-            task = delayed(_run_batch, pure=False)(function, labelled, arguments, before, dask_key_name=key)
-            nodes.append(Node(key, task, len(batch)))
-            self.nodes.append(nodes[number])
+            task = delayed(_run_batch, pure=False)(function, labelled, arguments, dask_key_name=key)
+            node = Node(key, task, len(batch))
+            nodes.append(node)
+            self.nodes.append(node)
         return nodes
 
     def reduce(self, function: Callable[..., T], nodes: Iterable[Node], *shared: Any, label: str) -> Node:
@@ -160,7 +159,7 @@ class Graph:
             return _compute_distributed(scheduler, self.nodes, wanted, report, connect_timeout_seconds)
         options: dict[str, Any] = {}
         if scheduler != "sync":
-            options["num_workers"] = workers or os.cpu_count() or 1
+            options["num_workers"] = workers or CPU_COUNT  # as the container or the affinity allows
         if scheduler == "processes":
             options["chunksize"] = 1  # tasks are large; six of them to a process would leave the others without work
             options["optimize_graph"] = False  # fused tasks have other keys, and progress would miss them
@@ -171,7 +170,10 @@ class Graph:
         for node in self.nodes:
             tasks.update(node.task.dask)
         weights = {node.key: node.item_count for node in self.nodes}
-        with Callback(posttask=lambda key, *_: report(weights[key]) if key in weights else None):
+        with (
+            _lost_workers(scheduler),
+            Callback(posttask=lambda key, *_: report(weights[key]) if key in weights else None),
+        ):
             return list(getters[scheduler](tasks, [node.key for node in wanted], **options))
 
 
@@ -190,9 +192,7 @@ def values_and_failures(results: Iterable[list[Outcome] | Outcome | Blocked]) ->
     return values, failures
 
 
-def _run_batch(
-    function: Callable[..., Any], items: list[tuple[str, Any]], shared: list[Any], _after: list[Any]
-) -> list[Outcome]:
+def _run_batch(function: Callable[..., Any], items: list[tuple[str, Any]], shared: list[Any]) -> list[Outcome]:
     blocked = _failures_in(shared)
     if blocked:  # what it works on was not made; that has been reported where it failed
         return []
@@ -241,13 +241,26 @@ def _compute_distributed(
         raise ReadError(
             address, f"no scheduler ({type(error).__name__})", "the address of a running Dask scheduler"
         ) from None
-    with client, client.as_current():
+    with _lost_workers(address), client, client.as_current():
         futures = client.compute([node.task for node in nodes], optimize_graph=False)
         weights = {future.key: node.item_count for future, node in zip(futures, nodes, strict=True)}
         for future in as_completed(futures):
             report(weights[future.key])
         by_key = {node.key: future for node, future in zip(nodes, futures, strict=True)}
         return list(client.gather([by_key[node.key] for node in wanted]))
+
+
+@contextmanager
+def _lost_workers(scheduler: str) -> Iterator[None]:
+    """Name what happens when a worker dies, killed for its memory, say: its task has no outcome."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ not in ("BrokenProcessPool", "KilledWorker", "CommClosedError", "FutureCancelledError"):
+            raise
+        found = f"a worker that died ({type(error).__name__})"
+        expected = "workers with room to work: try fewer of them; finished work is kept"
+        raise ReadError(f"scheduler {scheduler}", found, expected) from error
 
 
 def _ignore(item_count: int, /) -> None:

@@ -85,7 +85,7 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
     """The MP4 files of a dataset with their episodes, sorted by path.
 
     Raises:
-        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames.
+        MetadataError: Row i of meta/episodes is not episode i.
         MissingFileError: A file that meta/episodes names is not there.
     """
     table = dataset.episodes

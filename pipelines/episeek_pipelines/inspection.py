@@ -89,7 +89,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
         fps=dataset.info.fps,
         episodes=len(dataset.episodes),
         frames=int(lengths.sum()),
-        shortest_episode=int(lengths.min(initial=0)) if not len(lengths) else int(lengths.min()),
+        shortest_episode=int(lengths.min()) if len(lengths) else 0,
         median_episode=float(np.median(lengths)) if len(lengths) else 0.0,
         longest_episode=int(lengths.max(initial=0)),
         cameras=dataset.info.video_keys,

@@ -90,7 +90,7 @@ class DatasetInfo:
 
     def data_file(self, chunk_index: int, file_index: int) -> str:
         """Relative path of a data file."""
-        return self.data_path.format(chunk_index=chunk_index, file_index=file_index, episode_chunk=chunk_index)
+        return self.data_path.format(chunk_index=chunk_index, file_index=file_index)
 
     def video_file(self, camera_key: str, chunk_index: int, file_index: int) -> str:
         """Relative path of a camera's MP4."""

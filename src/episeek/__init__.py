@@ -11,18 +11,47 @@ from episeek.byte_index import ByteIndex, EpisodeSpan, FileRecord, Keyframes
 from episeek.byte_index import open_index as open
 from episeek.clip import Clip
 from episeek.decode import DecodedFrames
-from episeek.errors import EpiseekError, SidecarLayoutWarning
+from episeek.errors import (
+    BackendUnavailableError,
+    CameraNotFoundError,
+    DecodeError,
+    EpiseekError,
+    EpisodeNotFoundError,
+    FormatVersionError,
+    FrameRangeError,
+    MissingFileError,
+    MissingSidecarError,
+    MixedBuildError,
+    ReadError,
+    ShortReadError,
+    SidecarError,
+    SidecarLayoutError,
+    SidecarLayoutWarning,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackendUnavailableError",
     "ByteIndex",
+    "CameraNotFoundError",
     "Clip",
+    "DecodeError",
     "DecodedFrames",
     "EpiseekError",
+    "EpisodeNotFoundError",
     "EpisodeSpan",
     "FileRecord",
+    "FormatVersionError",
+    "FrameRangeError",
     "Keyframes",
+    "MissingFileError",
+    "MissingSidecarError",
+    "MixedBuildError",
+    "ReadError",
+    "ShortReadError",
+    "SidecarError",
+    "SidecarLayoutError",
     "SidecarLayoutWarning",
     "__version__",
     "open",

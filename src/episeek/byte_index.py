@@ -256,6 +256,8 @@ class ByteIndex:
         else:  # pictures of the next episode that lie within the span are not to be shown, whatever the average rate says
             after = pts[pts > pts[wanted[-1]]]
             end_tick = min(pts[wanted[-1]] + track.frame_duration, after.min(initial=np.iinfo(np.int64).max))
+        frame_ticks = pts[wanted]
+        frame_ticks.setflags(write=False)
         return Clip(
             episode_index=episode_index,
             camera_key=camera_key,
@@ -264,7 +266,7 @@ class ByteIndex:
             file_path=file.file_path,
             byte_range=(span.mdat_offset + first_byte, span.mdat_offset + last_byte),
             samples=ClipSamples(offset[chosen] - first_byte, size[chosen], pts[chosen], is_sync[chosen]),
-            frame_ticks=pts[wanted],
+            frame_ticks=frame_ticks,
             end_tick=int(end_tick),
             track=track,
             source=self.source,

@@ -71,8 +71,8 @@ def decode_with_torchcodec(
         where: The clip, for messages.
 
     Raises:
-        BackendUnavailableError: TorchCodec, or FFmpeg's libraries, or the device cannot be used.
-        DecodeError: Decoding failed, or gave frames of other times.
+        BackendUnavailableError: TorchCodec or FFmpeg's libraries are not there.
+        DecodeError: Decoding failed, on this device or at all, or gave frames of other times.
     """
     decoder_class = _import_torchcodec()
     count = len(expected_seconds)

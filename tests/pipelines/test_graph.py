@@ -1,3 +1,6 @@
+import os
+import signal
+
 import pytest
 
 from episeek.errors import ReadError, TruncatedMp4Error
@@ -74,6 +77,17 @@ def test_a_failed_reduction_is_an_outcome():
     assert isinstance(outcome, Failure)
     assert outcome.label == "broken"
     assert outcome.kind == "TypeError"
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_named():
+    graph = Graph()
+    nodes = graph.map(die, [1], label=label)
+    with pytest.raises(ReadError, match="a worker that died"):
+        graph.compute(nodes, scheduler="processes", workers=1)
 
 
 def test_no_items():

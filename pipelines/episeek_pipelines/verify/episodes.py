@@ -100,7 +100,7 @@ def read_raw_episodes(root: Root, info: DatasetInfo) -> tuple[RawEpisodes, list[
         try:
             with root.open_parquet(path) as file:
                 present = [name for name in names if name in file.schema_arrow.names]
-                table = file.read(columns=present)
+                table = file.read(columns=present, use_threads=False)
                 bytes_read += file.metadata.serialized_size + column_bytes(file.metadata, present)
                 parts.append((path, table, tuple(file.schema_arrow.names)))
         except ReadError as error:
