@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from episeek import __version__
 from episeek.errors import EpisodeFramesError, MetadataError, MissingFileError, SpanTooLargeError
+from episeek.file_record import FileFacts
 from episeek.header import read_header
 from episeek.sample_table import SampleTable, parse_sample_table
 from episeek.sources import CountingSource
@@ -42,27 +43,6 @@ class IndexUnit:
     path: str
     camera_index: int
     episodes: DeclaredEpisodes
-
-
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """A row of `files`, but for its number."""
-
-    file_path: str
-    file_size: int
-    store_id: str
-    moov_sha256: str
-    moov_offset: int
-    moov_length: int
-    header_length: int
-    faststart: bool
-    codec: str
-    width: int
-    height: int
-    timescale: int
-    sample_count: int
-    avg_fps: float
-    sample_description: bytes
 
 
 @dataclass(frozen=True, slots=True)

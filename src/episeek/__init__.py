@@ -7,7 +7,7 @@ Example:
     >>> clip.decode().data.shape
 """
 
-from episeek.byte_index import ByteIndex, EpisodeSpan, FileRecord, Keyframes
+from episeek.byte_index import ByteIndex, EpisodeSpan, Keyframes
 from episeek.byte_index import open_index as open
 from episeek.clip import Clip
 from episeek.decode import DecodedFrames
@@ -28,6 +28,7 @@ from episeek.errors import (
     SidecarLayoutError,
     SidecarLayoutWarning,
 )
+from episeek.file_record import FileRecord
 
 __version__ = "0.1.0"
 

@@ -23,38 +23,11 @@ from episeek.errors import (
     FrameRangeError,
     SidecarLayoutError,
 )
+from episeek.file_record import FileRecord
 from episeek.mapped_table import MappedTable
 from episeek.sidecar_files import open_sidecars
 from episeek.sources import ByteSource, open_source
 from episeek.window import needed_samples
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """One MP4: a row of `files`. See `episeek_schemas.sidecars.FILES` for units."""
-
-    file_id: int
-    file_path: str
-    file_size: int
-    store_id: str
-    moov_sha256: str
-    moov_offset: int
-    moov_length: int
-    header_length: int
-    faststart: bool
-    codec: str
-    width: int
-    height: int
-    timescale: int
-    sample_count: int
-    avg_fps: float
-    sample_description: bytes
-
-    def __repr__(self) -> str:
-        return (
-            f"FileRecord({self.file_id}, {self.file_path!r}, {self.file_size} bytes, {self.sample_count} samples of "
-            f"{self.codec} {self.width}x{self.height} at {self.avg_fps:g} fps)"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,37 @@
+"""One MP4 as the `files` table has it. Units and meanings: `episeek_schemas.sidecars.FILES`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """A row of `files`, but for its number."""
+
+    file_path: str
+    file_size: int
+    store_id: str
+    moov_sha256: str
+    moov_offset: int
+    moov_length: int
+    header_length: int
+    faststart: bool
+    codec: str
+    width: int
+    height: int
+    timescale: int
+    sample_count: int
+    avg_fps: float
+    sample_description: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FileRecord(FileFacts):
+    """A row of `files`."""
+
+    file_id: int
+
+    def __repr__(self) -> str:
+        return (
+            f"FileRecord({self.file_id}, {self.file_path!r}, {self.file_size} bytes, {self.sample_count} samples of "
+            f"{self.codec} {self.width}x{self.height} at {self.avg_fps:g} fps)"
+        )
