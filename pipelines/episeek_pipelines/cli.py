@@ -4,15 +4,19 @@ Exit codes: 0 done (for `verify`: no errors found), 1 verification found errors,
 """
 
 import argparse
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episeek import __version__
-from episeek.errors import EpiseekError, FrameRangeError
+from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
+from episeek.sources import is_local, local_path
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
@@ -25,6 +29,9 @@ MAX_FAILURES_SHOWN = 10
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is no reason to fail
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -35,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         if package not in _OFFLINE_PACKAGES:
-            raise
+            return _unexpected(error)
         _say(f"episeek: error: `episeek {options.command}` needs the package {package}: pip install 'episeek[prepare]'")
         return FAILED
     except KeyboardInterrupt:
@@ -50,6 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return PIPE_CLOSED
         _say(f"episeek: error: {error}")
         return FAILED
+    except Exception as error:  # a defect; a script has to be able to tell it from findings
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("EPISEEK_DEBUG"):
+        raise error
+    kind, remedy = type(error).__name__, "please report it, with what EPISEEK_DEBUG=1 shows"
+    _say(f"episeek: error: unexpected {kind}: {first_line(error)[:300]} ({remedy})")
+    return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -218,7 +235,6 @@ def _inspect(options: argparse.Namespace) -> int:
 def _extract(options: argparse.Namespace) -> int:
     import episeek
     from episeek.sources import CountingSource
-    from episeek_pipelines.storage import Root
 
     started = time.perf_counter()
     index = episeek.open(options.source, options.data_root)
@@ -234,8 +250,7 @@ def _extract(options: argparse.Namespace) -> int:
     source = CountingSource(clip.source)
     data = clip.mux(source.get_ranges(clip.file_path, [clip.byte_range])[0])
     target = options.output
-    folder, _, name = target.rpartition("/")
-    Root(folder or ("/" if target.startswith("/") else ".")).write_bytes(name, data)
+    _write_clip(target, data, roots=[options.source, options.data_root])
     facts = {
         "output": target,
         "output_bytes": len(data),
@@ -257,6 +272,22 @@ def _extract(options: argparse.Namespace) -> int:
             f"from one request of {last - first:,} bytes at {first:,} of {clip.file_path}"
         )
     return OK
+
+
+def _write_clip(target: str, data: bytes, *, roots: list[str | None]) -> None:
+    """Write the clip, unless that would replace a file of the dataset, or something that is no file."""
+    from episeek_pipelines.storage import Root
+
+    if is_local(target):
+        path = Path(local_path(target)).resolve()  # through links: they are not replaced
+        target = str(path)
+        inside = [root for root in roots if root is not None and is_local(root)]
+        if any(path.is_relative_to(Path(local_path(root)).resolve()) for root in inside):
+            raise DestinationError(target, "a place in the dataset itself", "an output apart from it")
+        if path.exists() and not path.is_file():
+            raise DestinationError(target, "something that is no regular file", "a file to write")
+    folder, _, name = target.rpartition("/")
+    Root(folder or "/").write_bytes(name, data)
 
 
 # --- output ----------------------------------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def read_info_document(root: Root) -> dict[str, Any]:
         raise NotADatasetError(str(root), f"no {layout.INFO_PATH}", "the root of a LeRobot v3.0 dataset") from None
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotADatasetError(root.join(layout.INFO_PATH), first_line(error), "a JSON document") from None
     if not isinstance(document, dict):
         raise NotADatasetError(root.join(layout.INFO_PATH), type(document).__name__, "a JSON object")
@@ -184,6 +184,10 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
         ParquetError: The file cannot be read.
     """
     with root.open_parquet(path) as file:
+        present = file.schema_arrow.names
+        doubled = [name for name in names if present.count(name) > 1]
+        if doubled:
+            raise MetadataError(root.join(path), f"column {doubled[0]!r} twice", "one column of each name")
         missing = [name for name in names if name not in file.schema_arrow.names]
         if missing:
             raise MetadataError(root.join(path), f"no column {missing[0]!r}", f"the columns {', '.join(names[:6])} ...")

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
     """The MP4 files of a dataset with their episodes, sorted by path.
 
     Raises:
-        MetadataError: Row i of meta/episodes is not episode i.
+        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or more than 2^31.
         MissingFileError: A file that meta/episodes names is not there.
     """
     table = dataset.episodes
@@ -75,6 +76,12 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
         where = f"{dataset.root.join(path)}, row {row}"
         raise MetadataError(
             where, f"episode_index {table.episode_index[wrong[0]]}", f"{wrong[0]}: episodes in order, from 0"
+        )
+    odd = np.flatnonzero((table.length < 1) | (table.length >= 1 << 31))
+    if len(odd):
+        path, row = table.locate(int(odd[0]))
+        raise MetadataError(
+            f"{dataset.root.join(path)}, row {row}", f"length {table.length[odd[0]]}", "1 or more frames"
         )
     rows: dict[tuple[int, str], list[int]] = defaultdict(list)
     for camera_index, camera_key in enumerate(dataset.info.video_keys):
@@ -226,12 +233,9 @@ def index_to_fragment(data_root: Root, work: Root, fragment: str, unit: IndexUni
     if reused is not None:
         return reused
     facts, arrays, source = index_file(data_root, unit, fps=fps)
-    digest = hashlib.sha256(repr(facts).encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {len(arrays[name])}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    digest = _digest(facts, arrays)
     summary = FragmentSummary(
-        fragment, facts, unit.camera_index, digest.hexdigest(), source.byte_count, source.request_count, is_reused=False
+        fragment, facts, unit.camera_index, digest, source.byte_count, source.request_count, is_reused=False
     )
     receipt = {
         **asdict(summary),
@@ -286,10 +290,27 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
     try:
         with _open_fragment(work, fragment) as archive:
             receipt = json.loads(archive["receipt"].tobytes())
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not one of ours: made anew
+            arrays = {name: archive[name] for name in archive.files if name != "receipt"}
+        if receipt.pop("identity") != identity:
+            return None
+        stored = receipt.pop("facts")
+        facts = FileFacts(**{**stored, "sample_description": bytes.fromhex(stored["sample_description"])})
+        is_whole = receipt["digest"] == _digest(facts, arrays)
+        return FragmentSummary(**{**receipt, "facts": facts, "is_reused": True}) if is_whole else None
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ):  # damaged, or not one of ours: made anew
         return None
-    if receipt.pop("identity", None) != identity:
-        return None
-    stored = receipt.pop("facts")
-    facts = FileFacts(**{**stored, "sample_description": bytes.fromhex(stored["sample_description"])})
-    return FragmentSummary(**{**receipt, "facts": facts, "is_reused": True})
+
+
+def _digest(facts: FileFacts, arrays: Arrays) -> str:
+    digest = hashlib.sha256(repr(facts).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {len(arrays[name])}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()

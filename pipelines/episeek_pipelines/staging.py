@@ -160,13 +160,15 @@ def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
         WriteError: It cannot be written.
     """
     _require_apart(source, final)
+    if final.is_local and final.local.name in ("", ".."):  # `.` has a name, but only where it lies
+        final = Root(str(final.local.resolve()))
     if final.is_local and final.local.is_symlink() and final.local.is_dir():
         final = Root(str(final.local.resolve()))  # a link cannot be replaced by a rename
     root = Root(f"{final.url}.partial") if final.is_local else final
     document = json.dumps(plan, sort_keys=True, separators=(",", ":"))
     if final.is_local:
-        _require_empty(final)
         _recover_receipts(final, root)
+        _require_empty(final)
     is_resumed = root.exists(_PLAN)
     if final.is_local:
         if not is_resumed and any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
@@ -201,6 +203,10 @@ def prune(root: Root, paths: set[str]) -> None:
             (f"{layout.DATA_DIR}/", f"{layout.META_DIR}/", f"{layout.VIDEOS_DIR}/")
         ):
             root.remove(path)
+    if root.is_local:
+        for folder, _, _ in os.walk(root.local, topdown=False):
+            if not os.listdir(folder):
+                os.rmdir(folder)
 
 
 def _require_apart(source: Root, final: Root) -> None:

@@ -170,6 +170,8 @@ class Root:
         """Copy a file of another root under the same relative path; `link` makes a hard link where the file system
         allows.
         """
+        if source.is_local and not (source.local / path).is_file():
+            raise ReadError(source.join(path), "no regular file", "a file that can be copied")
         if link and self.is_local and source.is_local:
             target = self.local / path
             with writing(target):

@@ -142,8 +142,11 @@ def _identity(plan: str, source: Root, path: str) -> str:
 def _read_receipt(work: Root, receipt: str, identity: str) -> Any:
     if not work.exists(receipt):
         return None
-    document = json.loads(work.read_bytes(receipt))
-    return document["result"] if document["identity"] == identity else None
+    try:
+        document = json.loads(work.read_bytes(receipt))
+        return document["result"] if document["identity"] == identity else None
+    except (ValueError, KeyError, TypeError):  # cut off when the power went: the work is done again
+        return None
 
 
 def _write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any]) -> None:

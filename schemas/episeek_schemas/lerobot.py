@@ -39,6 +39,7 @@ TASK_INDEX: Final = "task_index"
 
 VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
+_FORMAT_SPEC = re.compile(r"(0?\d{1,2})?d?")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
 
 
@@ -183,7 +184,10 @@ def _is_template(template: object, fields: set[str]) -> bool:
     if not isinstance(template, str):
         return False
     try:
-        named = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        parsed = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+        if not all(_FORMAT_SPEC.fullmatch(spec or "") and not conversion for _, spec, conversion in parsed):
+            return False  # a width of a billion, say
+        named = {name for name, _, _ in parsed}
         rendered = template.format(**dict.fromkeys(fields - {"video_key"}, 0), video_key="key")
     except (ValueError, KeyError, IndexError, AttributeError):
         return False

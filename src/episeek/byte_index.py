@@ -29,6 +29,8 @@ from episeek.sidecar_files import open_sidecars
 from episeek.sources import ByteSource, open_source
 from episeek.window import needed_samples
 
+_AS_WRITTEN = "rows as `episeek index` writes them"
+
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSpan:
@@ -123,7 +125,11 @@ class ByteIndex:
             )
         record = self._file_records.get(file_id)
         if record is None:
-            record = self._file_records[file_id] = FileRecord(**self._files.slice(file_id, 1).to_pylist()[0])
+            record = FileRecord(**self._files.slice(file_id, 1).to_pylist()[0])
+            problem = record.problem()
+            if problem:
+                raise SidecarLayoutError(f"{self._where['files']}, row {file_id}", problem, _AS_WRITTEN)
+            self._file_records[file_id] = record
         return record
 
     def lookup(self, episode_index: int, camera_key: str) -> EpisodeSpan:
@@ -146,9 +152,7 @@ class ByteIndex:
         span = EpisodeSpan(camera_key=camera_key, **values)
         problem = self._problem_of(span, row)
         if problem:
-            raise SidecarLayoutError(
-                f"{self._where['episodes']}, row {row}", problem, "rows as `episeek index` writes them"
-            )
+            raise SidecarLayoutError(f"{self._where['episodes']}, row {row}", problem, _AS_WRITTEN)
         return span
 
     def _problem_of(self, span: EpisodeSpan, row: int) -> str:
@@ -212,10 +216,14 @@ class ByteIndex:
             or sync[-1] >= len(pts)
         ):
             where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
-            raise SidecarLayoutError(
-                where, "samples or keyframes outside the episode", "rows as `episeek index` writes them"
-            )
+            raise SidecarLayoutError(where, "samples or keyframes outside the episode", _AS_WRITTEN)
         frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
+        frame_pts = pts[frames]
+        if frame_pts[0] != 0 or np.any(np.diff(frame_pts) <= 0) or int((offset + size).max()) != span.mdat_length:
+            where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
+            raise SidecarLayoutError(
+                where, "times that do not rise from 0, or sizes that do not fill the span", _AS_WRITTEN
+            )
         wanted = frames[start:end]
         window = needed_samples(pts, sync, wanted, where=f"{file.file_path}, {name}")
         chosen = slice(window.start, window.stop)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.clip_header import ClipSamples, TrackFacts, clip_header
-from episeek.decode import Backend, DecodedFrames, choose_backend, decode_with_pyav, decode_with_torchcodec
-from episeek.errors import ShortReadError
+from episeek.decode import Backend, DecodedFrames, as_tensor, choose_backend, decode_with_pyav, decode_with_torchcodec
+from episeek.errors import DecodeError, ShortReadError
 from episeek.sources import ByteRange, ByteSource
 
 LeadIn = Literal["hidden", "shown"]
@@ -141,7 +141,8 @@ class Clip:
         """Fetch and decode.
 
         Args:
-            backend: "torchcodec", "pyav", or "auto": TorchCodec where it can be imported, else PyAV.
+            backend: "torchcodec", "pyav", or "auto": TorchCodec where it can be imported, else PyAV; on the CPU, PyAV
+                also decodes what TorchCodec refuses.
             device: Where TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
 
         Returns:
@@ -158,15 +159,21 @@ class Clip:
         origin = int(self.samples.pts.min())
         if chosen == "pyav":
             return DecodedFrames(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)), self.pts_seconds)
-        data = decode_with_torchcodec(
-            mp4,
-            self.frame_mappings(),
-            first_frame=int((self.samples.pts < self.frame_ticks[0]).sum()),
-            expected_seconds=(self.frame_ticks - origin) / self.timescale,
-            time_base_seconds=1 / self.timescale,
-            device=device,
-            where=repr(self),
-        )
+        try:
+            data = decode_with_torchcodec(
+                mp4,
+                self.frame_mappings(),
+                first_frame=int((self.samples.pts < self.frame_ticks[0]).sum()),
+                expected_seconds=(self.frame_ticks - origin) / self.timescale,
+                time_base_seconds=1 / self.timescale,
+                device=device,
+                where=repr(self),
+            )
+        except DecodeError:
+            if backend != "auto" or device != "cpu":
+                raise
+            # FFmpeg 5 drops pictures behind a recovery point when a stream ends early; PyAV brings a newer one
+            data = as_tensor(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)))
         return DecodedFrames(data, self.pts_seconds)
 
 

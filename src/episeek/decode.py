@@ -127,6 +127,13 @@ def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where
     return pictures
 
 
+def as_tensor(pictures: npt.NDArray[np.uint8]) -> Any:
+    """Pictures as a torch tensor on the CPU; torch has to be installed."""
+    import torch
+
+    return torch.from_numpy(pictures)
+
+
 @cache
 def _torchcodec_loads() -> bool:
     try:

@@ -29,6 +29,8 @@ class Edit:
     media_time: int = 0
     length: int | None = None
     """None: to the end."""
+    is_there: bool = True
+    """False for a track without an edit list: then everything is presented, before time 0, too."""
 
     def presentation_times(self, composition_times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Composition times moved; those that are not presented, too."""
@@ -36,6 +38,8 @@ class Edit:
 
     def is_presented(self, composition_times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which composition times the edit shows."""
+        if not self.is_there:
+            return np.ones(len(composition_times), np.bool_)
         presented: npt.NDArray[np.bool_] = composition_times >= self.media_time
         if self.length is not None:
             presented &= composition_times < self.media_time + self.length
@@ -59,7 +63,7 @@ def read_edit(moov: bytes, track: Box, *, timescale: int, movie_timescale: int, 
     edits_box = find_child(moov, track, "edts", where=where)
     elst = find_child(moov, edits_box, "elst", where=where) if edits_box is not None else None
     if elst is None:
-        return Edit()
+        return Edit(is_there=False)
     version, entry_count = box_fields(moov, elst, ">B3xI", where=where)
     layout = struct.Struct(">QqI" if version == 1 else ">IiI")
     room = elst.end - elst.payload - 8
@@ -71,7 +75,7 @@ def read_edit(moov: bytes, track: Box, *, timescale: int, movie_timescale: int, 
     delay = sum(duration for duration, _, _ in edits[:first])  # empty edits: nothing is shown for so long
     shown = edits[first:]
     if not shown and not delay:
-        return Edit()
+        return Edit(is_there=False)
     if len(shown) != 1 or shown[0][1] < 0 or shown[0][2] != _RATE_1:
         found = f"{len(shown)} edits {shown[:3]} (duration, media time, rate)"
         raise EditListError(where, found, "at most one edit of rate 1 behind empty ones")

@@ -30,6 +30,17 @@ class FileRecord(FileFacts):
 
     file_id: int
 
+    def problem(self) -> str:
+        """What cannot be right about a row; empty when nothing is: a damaged row may not become a wrong picture or path."""
+        parts = self.file_path.split("/")
+        if not self.file_path or self.file_path.startswith("/") or ".." in parts or "\0" in self.file_path:
+            return f"file_path {self.file_path!r}"
+        if not 0 < self.timescale < 1 << 31 or not 0 < self.width < 1 << 16 or not 0 < self.height < 1 << 16:
+            return f"timescale {self.timescale}, {self.width}x{self.height} pixels"
+        if not 1e-6 < self.avg_fps < 1e9:
+            return f"avg_fps {self.avg_fps}"
+        return ""
+
     def __repr__(self) -> str:
         return (
             f"FileRecord({self.file_id}, {self.file_path!r}, {self.file_size} bytes, {self.sample_count} samples of "

@@ -132,7 +132,11 @@ def read_whole(buffer: Buffer, columns: list[str] | None = None) -> pa.Table:
 def footer_metadata(footer: pq.FileMetaData) -> dict[str, str]:
     """The footer's key-value metadata as text, without Arrow's own entry."""
     pairs = footer.metadata or {}
-    return {key.decode(): value.decode("utf-8", "replace") for key, value in pairs.items() if key != b"ARROW:schema"}
+    return {
+        key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+        for key, value in pairs.items()
+        if key != b"ARROW:schema"
+    }
 
 
 def open_table(

@@ -213,7 +213,7 @@ def is_local(url: str) -> bool:
 def local_path(url: str) -> str:
     """The path of a local URL."""
     _, separator, path = url.partition("://")
-    return str(Path(path if separator else url).expanduser())
+    return str(Path(os.path.expanduser(path if separator else url)))
 
 
 @contextmanager

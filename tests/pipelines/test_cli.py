@@ -320,3 +320,72 @@ def test_the_installed_command(tmp_path):
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert subprocess.run([*command, "--help"], capture_output=True, check=False).returncode == 0
+
+
+def test_extract_does_not_replace_what_it_should_not(dataset, tmp_path, capsys):
+    run(capsys, "index", dataset)
+    before = digests(dataset)
+    arguments = ("extract", dataset, "--episode", 3, "--camera", "observation.images.top", "-o")
+    (tmp_path / "link.mp4").symlink_to(dataset / TOP / "file-001.mp4")
+    os.mkfifo(tmp_path / "fifo")
+    for target, message in (
+        (dataset / TOP / "file-001.mp4", "a place in the dataset itself"),
+        (tmp_path / "link.mp4", "a place in the dataset itself"),
+        (tmp_path / "fifo", "no regular file"),
+        ("/dev/null", "no regular file"),
+    ):
+        code, _, err = run(capsys, *arguments, target)
+        assert code == 2
+        assert message in err
+    assert digests(dataset) == before
+    (tmp_path / "elsewhere.mp4").write_text("old")
+    (tmp_path / "other.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+    code, _, _ = run(capsys, *arguments, tmp_path / "other.mp4")
+    assert code == 0
+    assert (tmp_path / "other.mp4").is_symlink()
+    assert b"ftyp" in (tmp_path / "elsewhere.mp4").read_bytes()[:12]
+
+
+def test_a_defect_is_one_line_and_exit_2(capsys, monkeypatch):
+    from episeek_pipelines import prepare
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("surprise\nand more")
+
+    monkeypatch.setattr(prepare, "index", broken)
+    code, _, err = run(capsys, "index", DATA / "hevc")
+    assert code == 2
+    assert err.startswith("episeek: error: unexpected ZeroDivisionError: surprise (please report it")
+    monkeypatch.setenv("EPISEEK_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["index", str(DATA / "hevc")])
+
+
+def test_a_pipe_among_the_files_is_named(dataset, tmp_path, capsys):
+    os.mkfifo(dataset / "notes")
+    code, _, err = run(capsys, "prepare", dataset, tmp_path / "out", "--videos", "copy")
+    assert code == 2
+    assert "notes: found no regular file" in err
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "data/{chunk_index:99999999999d}/{file_index}.parquet",
+        "../{chunk_index}/{file_index}",
+        "/x{chunk_index}{file_index}",
+    ],
+)
+def test_templates_that_lead_elsewhere_are_named(template, dataset, tmp_path, capsys):
+    change_info(dataset, data_path=template)
+    code, _, err = run(capsys, "prepare", dataset, tmp_path / "out")
+    assert code == 2
+    assert "data_path: found" in err
+
+
+@pytest.mark.parametrize("length", [0, -1, 1 << 62])
+def test_lengths_that_cannot_be_right_are_named(length, dataset, tmp_path, capsys):
+    change_episodes(dataset, "length", 3, length)
+    code, _, err = run(capsys, "prepare", dataset, tmp_path / "out")
+    assert code == 2
+    assert f"row 3: found length {length}; expected 1 or more frames" in err

@@ -440,3 +440,26 @@ def test_writing_in_threads_leaves_the_process_mask_alone(tmp_path):
         assert modes == {0o640}
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b'{"identity": "x'])
+def test_damaged_receipts_cost_their_work_and_nothing_else(damage, dataset, tmp_path, reference):
+    video = dataset / "videos/observation.images.top/chunk-000/file-002.mp4"
+    whole = video.read_bytes()
+    video.write_bytes(b"")
+    with pytest.raises(WorkFailedError):
+        prepare(str(dataset), str(tmp_path / "out"))
+    video.write_bytes(whole)
+    work = tmp_path / "out.partial/.episeek-work"
+    for receipt in work.glob("rewrite/*.json"):
+        receipt.write_bytes(damage)
+    fragments = sorted(work.glob("index/*.npz"))
+    fragments[0].write_bytes(damage)
+    flipped = bytearray(fragments[1].read_bytes())
+    flipped[len(flipped) // 2] ^= 0xFF
+    fragments[1].write_bytes(flipped)
+    result = prepare(str(dataset), str(tmp_path / "out"))
+    assert result.rewrite is not None
+    assert result.index is not None
+    assert (result.rewrite.reused_files, result.index.reused_files) == (0, 9)
+    assert digests(tmp_path / "out") == reference

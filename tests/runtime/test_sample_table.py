@@ -18,6 +18,7 @@ from episeek.errors import (
     MalformedBoxError,
     Mp4Error,
     NoVideoTrackError,
+    RotatedVideoError,
     SampleDescriptionError,
     SampleTableError,
     TruncatedMp4Error,
@@ -119,6 +120,34 @@ def test_sizes_of_four_bits(sizes):
 
 def test_one_size_for_all():
     assert parse_boxes({"stsz": stsz_constant(33, 7)}).size.tolist() == [33] * 7
+
+
+def test_times_before_0_are_presented_when_there_is_no_edit_list():
+    table = parse_boxes({"ctts": full_box(b"ctts", 1, runs([-1536] * 7, "i"))})
+    assert table.pts.tolist() == [512 * number - 1536 for number in range(7)]
+    assert table.is_presented.all()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1)])
+def test_turned_and_mirrored_pictures_are_refused(matrix, version):
+    a, b, c, d = (value << 16 for value in matrix)
+    before = bytes(48 if version else 36)
+    header = full_box(b"tkhd", version, before, struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30), bytes(8))
+    upright = full_box(b"tkhd", 0, bytes(80), flags=3)
+    raw = moov(track(PLAIN))
+    assert raw.count(upright) == 1
+    place = raw.index(upright)
+    turned = b"".join([raw[:place], header, raw[place + len(upright) :]])
+    growth = len(header) - len(upright)
+    (moov_size,) = struct.unpack_from(">I", turned, 0)
+    trak = place - 8
+    (trak_size,) = struct.unpack_from(">I", turned, trak)
+    grown = bytearray(turned)
+    struct.pack_into(">I", grown, 0, moov_size + growth)
+    struct.pack_into(">I", grown, trak, trak_size + growth)
+    with pytest.raises(RotatedVideoError, match="turns or mirrors"):
+        parse(bytes(grown))
 
 
 @pytest.mark.parametrize("version", [0, 1])
