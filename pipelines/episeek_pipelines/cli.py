@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print the result as JSON")
-    common.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    common.add_argument(
+        "--quiet", action="store_true", help="no progress, no summary; errors that were found are still shown"
+    )
     graph = argparse.ArgumentParser(add_help=False, parents=[common])
     graph.add_argument(
         "--scheduler",
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         "--videos",
         choices=("none", "link", "copy"),
         default="none",
-        help="also put videos and other files into DST (link: hard links)",
+        help="also put videos and other files into DST (link: hard links, copies where the file system has none)",
     )
     command.add_argument("--max-findings", type=_positive, default=20, metavar="N", help="findings shown (default: 20)")
     command.set_defaults(run=_prepare)
@@ -159,7 +161,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A:B",
         help="frames A up to, not including, B (default: all)",
     )
-    command.add_argument("-o", "--output", required=True, metavar="FILE", help="the MP4 to write")
+    command.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="the MP4 to write, - for standard output"
+    )
     command.set_defaults(run=_extract)
     return parser
 
@@ -208,7 +212,7 @@ def _index(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from episeek_pipelines import prepare
-    from episeek_pipelines.verify import format_json, format_text
+    from episeek_pipelines.verify import format_findings, format_json, format_text
 
     report = prepare.verify(
         options.source, data_root=options.data_root, against=options.against, execution=_execution(options)
@@ -217,6 +221,8 @@ def _verify(options: argparse.Namespace) -> int:
         _print(format_json(report))
     elif not options.quiet:
         _print(format_text(report, max_findings=options.max_findings))
+    elif report.error_count:
+        _print(format_findings(report, max_findings=options.max_findings))
     return FINDINGS if report.error_count else OK
 
 
@@ -250,6 +256,9 @@ def _extract(options: argparse.Namespace) -> int:
     source = CountingSource(clip.source)
     data = clip.mux(source.get_ranges(clip.file_path, [clip.byte_range])[0])
     target = options.output
+    if target == "-":
+        sys.stdout.buffer.write(data)
+        return OK
     _write_clip(target, data, roots=[options.source, options.data_root])
     facts = {
         "output": target,

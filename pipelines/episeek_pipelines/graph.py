@@ -259,7 +259,9 @@ def _lost_workers(scheduler: str) -> Iterator[None]:
         if type(error).__name__ not in ("BrokenProcessPool", "KilledWorker", "CommClosedError", "FutureCancelledError"):
             raise
         found = f"a worker that died ({type(error).__name__})"
-        expected = "workers with room to work: try fewer of them; finished work is kept"
+        expected = "workers that stay alive: fewer of them when memory is short; finished work is kept"
+        if scheduler == "processes":
+            expected += '; in a script, call this under `if __name__ == "__main__":`'
         raise ReadError(f"scheduler {scheduler}", found, expected) from error
 
 

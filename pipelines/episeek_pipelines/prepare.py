@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from episeek.errors import MissingFileError
 from episeek_pipelines import tasks
-from episeek_pipelines.dataset import Dataset, open_dataset
+from episeek_pipelines.dataset import Dataset, open_dataset, read_info
 from episeek_pipelines.graph import Graph, Node, Progress, values_and_failures
 from episeek_pipelines.index import WRITER, FragmentSummary, IndexUnit, plan_index
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
@@ -170,6 +171,7 @@ def verify(
     Raises:
         EpiseekError: It is not a dataset that can be checked.
     """
+    _require_videos(Root(root), data_root)
     plan = plan_verification(
         Root(root),
         data_root=None if data_root is None else Root(data_root),
@@ -181,6 +183,14 @@ def verify(
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, kept="nothing was written", where=root)
     return conclude(plan, values)
+
+
+def _require_videos(root: Root, data_root: str | None) -> None:
+    """An overlay without its source is one mistake, not a missing file for each video."""
+    is_overlay = root.exists(layout.FILES_PATH) and not root.list(layout.VIDEOS_DIR)
+    if data_root is None and is_overlay and read_info(root).video_keys:
+        found = "sidecars and no videos/: an overlay"
+        raise MissingFileError(str(root), found, "the dataset it was prepared from as --data-root (data_root)")
 
 
 def _index_nodes(graph: Graph, dataset: Dataset, work: Root, units: list[IndexUnit]) -> list[Node]:

@@ -1,10 +1,12 @@
 """What the command line says of a result, as lines of text. Nothing here prints."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from episeek_pipelines.inspection import CameraFacts, Inspection
-from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary
-from episeek_pipelines.verify import format_counts
+
+if TYPE_CHECKING:  # `inspect` has to work where Dask is not installed
+    from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary
 
 
 def human_bytes(count: float) -> str:
@@ -21,7 +23,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def prepare_lines(result: PrepareResult) -> Iterator[str]:
+def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     """What a run did, a line for each part."""
     if result.is_resumed:
         yield "resume   an earlier run's finished work was used"
@@ -30,24 +32,26 @@ def prepare_lines(result: PrepareResult) -> Iterator[str]:
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
     if result.verification is not None:
+        from episeek_pipelines.verify import format_counts
+
         yield f"verify   {format_counts(result.verification)}"
     if result.copied_files:
         yield f"videos   {counted(result.copied_files, 'file')} linked or copied, videos and others"
 
 
-def done_line(result: PrepareResult) -> str:
+def done_line(result: "PrepareResult") -> str:
     """Where the result is, and how long it took."""
     return f"done     {result.destination} in {result.seconds:.1f} s"
 
 
-def _rewrite_line(summary: RewriteSummary) -> str:
+def _rewrite_line(summary: "RewriteSummary") -> str:
     sizes = f"{human_bytes(summary.source_bytes)} -> {human_bytes(summary.written_bytes)}"
     reused = f", {summary.reused_files} done before" if summary.reused_files else ""
     row_groups = f"{counted(summary.row_groups, 'row group')}, one per episode"
     return f"{counted(summary.source_files, 'data file')} -> {counted(summary.files, 'file')}, {row_groups}, {sizes}{reused}"
 
 
-def _index_line(summary: IndexSummary) -> str:
+def _index_line(summary: "IndexSummary") -> str:
     requests = counted(summary.request_count, "request")
     read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read in {requests}"
     reused = f", {summary.reused_files} done before" if summary.reused_files else ""

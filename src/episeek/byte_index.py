@@ -26,7 +26,7 @@ from episeek.errors import (
 from episeek.file_record import FileRecord
 from episeek.mapped_table import MappedTable
 from episeek.sidecar_files import open_sidecars
-from episeek.sources import ByteSource, open_source
+from episeek.sources import ByteSource, is_local, local_path, open_source
 from episeek.window import needed_samples
 
 _AS_WRITTEN = "rows as `episeek index` writes them"
@@ -276,8 +276,14 @@ def open_index(
     Warns:
         SidecarLayoutWarning: A table was rewritten by another tool and is read into memory instead of being mapped.
     """
-    root = None if data_root is None else os.fspath(data_root)
-    return ByteIndex(os.fspath(url), data_root=root, storage_options=storage_options)
+    root = None if data_root is None else _absolute(data_root)
+    return ByteIndex(_absolute(url), data_root=root, storage_options=storage_options)
+
+
+def _absolute(url: str | os.PathLike[str]) -> str:
+    """Local paths from the root of the file system: the index may be used, or unpickled, in another directory."""
+    text = os.fspath(url)
+    return os.path.abspath(local_path(text)) if is_local(text) else text
 
 
 def _reopen(url: str, data_root: str | None, storage_options: dict[str, Any] | None) -> ByteIndex:

@@ -158,7 +158,9 @@ class Clip:
         mp4 = self.read("shown")
         origin = int(self.samples.pts.min())
         if chosen == "pyav":
-            return DecodedFrames(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)), self.pts_seconds)
+            return DecodedFrames(
+                decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)), self.pts_seconds.copy()
+            )
         try:
             data = decode_with_torchcodec(
                 mp4,
@@ -174,7 +176,7 @@ class Clip:
                 raise
             # FFmpeg 5 drops pictures behind a recovery point when a stream ends early; PyAV brings a newer one
             data = as_tensor(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)))
-        return DecodedFrames(data, self.pts_seconds)
+        return DecodedFrames(data, self.pts_seconds.copy())
 
 
 def _check_form(lead_in: str) -> None:

@@ -25,7 +25,7 @@ class DecodedFrames:
     data: Any
     """uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV."""
     pts_seconds: npt.NDArray[np.float64]
-    """Presentation times from 0, shape [frame_count]."""
+    """Presentation times from 0, shape [frame_count]; a numpy array with both decoders, the caller's own."""
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -103,7 +103,9 @@ def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where
         import av
     except ImportError as error:
         raise BackendUnavailableError(
-            "PyAV", first_line(error), "the package `av`: pip install 'episeek[prepare]'"
+            "PyAV",
+            first_line(error),
+            "a decoder: TorchCodec (episeek[torch] and FFmpeg's libraries) or PyAV (pip install av)",
         ) from error
     waiting = {tick: rank for rank, tick in enumerate(expected_ticks.tolist())}
     count = len(waiting)

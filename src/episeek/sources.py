@@ -257,4 +257,6 @@ def _checked(where: str, byte_range: ByteRange, data: bytes) -> bytes:
 
 
 def _missing(where: str) -> MissingFileError:
-    return MissingFileError(where, "no such file", "a file that the dataset or its sidecars name")
+    return MissingFileError(
+        where, "no such file", "a file that the dataset names; videos of an overlay are found with data_root"
+    )

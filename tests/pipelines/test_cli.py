@@ -389,3 +389,55 @@ def test_lengths_that_cannot_be_right_are_named(length, dataset, tmp_path, capsy
     code, _, err = run(capsys, "prepare", dataset, tmp_path / "out")
     assert code == 2
     assert f"row 3: found length {length}; expected 1 or more frames" in err
+
+
+def test_an_overlay_without_its_source_is_one_line(tmp_path, capsys):
+    run(capsys, "prepare", DATA / "hevc", tmp_path / "out")
+    code, out, err = run(capsys, "verify", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "an overlay; expected the dataset it was prepared from as --data-root" in err
+    arguments = (
+        "extract",
+        tmp_path / "out",
+        "--episode",
+        0,
+        "--camera",
+        "observation.images.top",
+        "-o",
+        tmp_path / "x.mp4",
+    )
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert "data_root" in err
+
+
+def test_quiet_verification_still_shows_errors(dataset, capsys):
+    change_info(dataset, total_frames=375)
+    code, out, _ = run(capsys, "verify", dataset, "--quiet")
+    assert code == 1
+    assert "INF009" in out
+
+
+def test_inspect_and_extract_need_no_offline_package(tmp_path, capsys):
+    """A training node has the reader alone."""
+    run(capsys, "index", DATA / "hevc", "--output", tmp_path / "x")
+    script = (
+        "import sys\n"
+        "for name in ('dask', 'distributed', 'pandera', 'tqdm', 'av', 'torch', 'torchcodec'):\n"
+        "    sys.modules[name] = None\n"
+        "from episeek_pipelines.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+
+    def alone(*arguments):
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    inspected = alone("inspect", DATA / "hevc")
+    assert (inspected.returncode, inspected.stderr) == (0, "")
+    source = ("--data-root", DATA / "hevc", "--episode", 1, "--camera", "observation.images.top")
+    clip = alone("extract", tmp_path / "x", *source, "-o", tmp_path / "clip.mp4")
+    assert clip.returncode == 0
+    prepared = alone("prepare", DATA / "hevc", tmp_path / "out")
+    assert prepared.returncode == 2
+    assert "pip install 'episeek[prepare]'" in prepared.stderr
