@@ -11,7 +11,7 @@ from tests.bench.timing import best_interleaved
 from tests.support.large_index import write_keyframes
 
 ROW_COUNT = 10_000_000
-ROUNDS = 7
+ROUNDS = 25
 
 
 def bench_open(workdir: Path) -> list[str]:
