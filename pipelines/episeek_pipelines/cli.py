@@ -91,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
         help="threads (default), processes, sync, or tcp://HOST:PORT of a Dask scheduler",
     )
     graph.add_argument("--workers", type=_positive, help="threads or processes (default: one per core)")
+    overlay = argparse.ArgumentParser(add_help=False)
+    overlay.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
     splitting = argparse.ArgumentParser(add_help=False)
     splitting.add_argument(
         "--max-episodes-per-file",
@@ -127,10 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_index)
 
     command = commands.add_parser(
-        "verify", parents=[graph], help="check a dataset, its data files, videos and sidecars"
+        "verify", parents=[graph, overlay], help="check a dataset, its data files, videos and sidecars"
     )
     command.add_argument("source", metavar="SRC")
-    command.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
     command.add_argument(
         "--against",
         metavar="DIR",
@@ -142,16 +143,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_verify)
 
-    command = commands.add_parser("inspect", parents=[common], help="what is in a dataset")
+    command = commands.add_parser("inspect", parents=[common, overlay], help="what is in a dataset")
     command.add_argument("source", metavar="SRC")
-    command.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
     command.set_defaults(run=_inspect)
 
     command = commands.add_parser(
-        "extract", parents=[common], help="one episode's frames as an MP4, without re-encoding"
+        "extract", parents=[common, overlay], help="one episode's frames as an MP4, without re-encoding"
     )
     command.add_argument("source", metavar="SRC", help="a prepared or indexed dataset")
-    command.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
     command.add_argument("--episode", type=int, required=True, metavar="N")
     command.add_argument("--camera", metavar="KEY", help="may be left out when there is only one")
     command.add_argument(

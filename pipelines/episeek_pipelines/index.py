@@ -290,9 +290,9 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
     try:
         with _open_fragment(work, fragment) as archive:
             receipt = json.loads(archive["receipt"].tobytes())
+            if receipt.pop("identity") != identity:
+                return None
             arrays = {name: archive[name] for name in archive.files if name != "receipt"}
-        if receipt.pop("identity") != identity:
-            return None
         stored = receipt.pop("facts")
         facts = FileFacts(**{**stored, "sample_description": bytes.fromhex(stored["sample_description"])})
         is_whole = receipt["digest"] == _digest(facts, arrays)

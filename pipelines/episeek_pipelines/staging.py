@@ -53,10 +53,12 @@ class _LockedRoot:
 
     def holds_work(self) -> bool:
         """Whether there is finished work to go on from."""
-        return any(path.startswith(f"{WORK_DIR}/") and path not in (_PLAN, _LOCK) for path in self._staged())
+        return any(f"{WORK_DIR}/{path}" not in (_PLAN, _LOCK) for path in self.work.list())
 
-    def _staged(self) -> list[str]:
-        return self.root.list()
+    @property
+    def work(self) -> Root:
+        """Receipts and intermediate files."""
+        return Root(self.root.join(WORK_DIR))
 
     def _remove_staged(self) -> None:
         self.root.remove(WORK_DIR)
@@ -81,11 +83,6 @@ class Staging(_LockedRoot):
                 self.__exit__(type(error), error, error.__traceback__)
                 raise
         return self
-
-    @property
-    def work(self) -> Root:
-        """Receipts and intermediate files."""
-        return Root(self.root.join(WORK_DIR))
 
     def commit(self) -> None:
         """Make the result visible under its name.
@@ -138,9 +135,6 @@ class ReplacingStaging(_LockedRoot):
             self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)
         except OSError as error:
             raise WriteError(target, first_line(error), "to rename the new sidecars to it") from error
-
-    def _staged(self) -> list[str]:
-        return self.root.list() if self.root.is_local else []
 
     def _remove_staged(self) -> None:
         self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)

@@ -220,7 +220,12 @@ class Root:
 
 def _walk(base: Path) -> Iterator[tuple[str, list[str]]]:
     """Directories and their files; links to directories are followed, though not in circles."""
-    for folder, folders, names in os.walk(base, followlinks=True):
+
+    def unreadable(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):  # files nobody may look at are not no files
+            raise ReadError(str(error.filename), first_line(error), "a readable directory") from error
+
+    for folder, folders, names in os.walk(base, onerror=unreadable, followlinks=True):
         here = Path(folder)
         if here.is_symlink() and here.parent.resolve().is_relative_to(here.resolve()):
             folders.clear()

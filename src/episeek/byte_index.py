@@ -209,21 +209,13 @@ class ByteIndex:
         keyframe_rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
         sync = np.sort(self._tables["keyframes"].columns["sample_index"].slice(*keyframe_rows).astype(np.int64))
 
-        if (
-            offset.max() > span.mdat_length
-            or (offset + size).max() > span.mdat_length
-            or sync[0] < 0
-            or sync[-1] >= len(pts)
-        ):
-            where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
-            raise SidecarLayoutError(where, "samples or keyframes outside the episode", _AS_WRITTEN)
         frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
         frame_pts = pts[frames]
-        if frame_pts[0] != 0 or np.any(np.diff(frame_pts) <= 0) or int((offset + size).max()) != span.mdat_length:
+        rises = frame_pts[0] == 0 and bool(np.all(np.diff(frame_pts) > 0))
+        if not rises or (offset + size).max() != span.mdat_length or sync[0] < 0 or sync[-1] >= len(pts):
             where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
-            raise SidecarLayoutError(
-                where, "times that do not rise from 0, or sizes that do not fill the span", _AS_WRITTEN
-            )
+            found = "times that do not rise from 0, sizes that do not fill the span, or keyframes outside it"
+            raise SidecarLayoutError(where, found, _AS_WRITTEN)
         wanted = frames[start:end]
         window = needed_samples(pts, sync, wanted, where=f"{file.file_path}, {name}")
         chosen = slice(window.start, window.stop)

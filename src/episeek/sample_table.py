@@ -7,6 +7,7 @@ delay or trim one run of media, tables that disagree, samples outside the file.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class SampleTable:
     """The samples of one video track in decode order; arrays are read-only and have shape [sample_count].
 
@@ -78,8 +79,14 @@ class SampleTable:
         """Decode positions of the presented samples, sorted by presentation time: entry k is the sample of the file's
         frame k.
         """
+        return self._order
+
+    @cached_property
+    def _order(self) -> Int64Array:
         presented = np.flatnonzero(self.is_presented)
-        return presented[np.argsort(self.pts[presented], kind="stable")].astype(np.int64, copy=False)
+        order: Int64Array = presented[np.argsort(self.pts[presented], kind="stable")].astype(np.int64, copy=False)
+        order.setflags(write=False)
+        return order
 
     @property
     def average_fps(self) -> float:

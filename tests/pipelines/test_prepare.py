@@ -463,3 +463,38 @@ def test_damaged_receipts_cost_their_work_and_nothing_else(damage, dataset, tmp_
     assert result.index is not None
     assert (result.rewrite.reused_files, result.index.reused_files) == (0, 9)
     assert digests(tmp_path / "out") == reference
+
+
+def test_finished_work_in_a_store_is_kept_too():
+    """`index` of a dataset in a store fails at one file; the next run does that one alone."""
+    import fsspec
+
+    fs = fsspec.filesystem("memory")
+    fs.put(f"{DATA / 'hevc'}/", "/kept/", recursive=True)
+    video = "/kept/videos/observation.images.top/chunk-000/file-000.mp4"
+    whole = fs.cat_file(video)
+    try:
+        fs.pipe_file(video, b"")
+        with pytest.raises(WorkFailedError, match="run the same command again"):
+            index("memory://kept")
+        fs.pipe_file(video, whole)
+        result = index("memory://kept")
+        assert result.index is not None
+        assert result.index.reused_files == 1
+        assert not [path for path in fs.find("/kept") if "partial" in path]
+    finally:
+        fs.rm("/kept", recursive=True)
+
+
+def test_a_directory_that_cannot_be_read_is_named(dataset, tmp_path, monkeypatch):
+    """A test that runs as root has no other way; files that cannot be listed may not be taken for none."""
+    scandir = os.scandir
+
+    def refused(path="."):
+        if str(path).endswith("data/chunk-000"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(EpiseekError, match=r"data/chunk-000: found .*expected a readable directory"):
+        prepare(str(dataset), str(tmp_path / "out"))
