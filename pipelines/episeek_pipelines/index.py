@@ -21,18 +21,21 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek import __version__
+from episeek.description_runs import description_runs
 from episeek.errors import EpisodeFramesError, MetadataError, MissingFileError, SpanTooLargeError
 from episeek.file_record import FileFacts
-from episeek.header import read_header
-from episeek.sample_table import SampleTable, parse_sample_table
+from episeek.sample_table import SampleTable
 from episeek.sources import CountingSource
 from episeek.window import needed_samples
 from episeek_pipelines.dataset import Dataset
 from episeek_pipelines.episode_frames import DeclaredEpisodes, assign_frames
 from episeek_pipelines.storage import Root
+from episeek_pipelines.video_header import read_video_header
 from episeek_schemas import layout
 
 WRITER = f"episeek {__version__}"
+
+_BINARY_FACTS = ("sample_description", "track_matrix", "sample_description_runs")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -129,13 +132,13 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         EpiseekError: One of its leaves, by what is wrong; the message starts with the file.
     """
     source = CountingSource(data_root.source())
-    header = read_header(source, unit.path)
-    table = parse_sample_table(header.moov, file_size=header.file_size, where=unit.path)
+    header = read_video_header(source, unit.path)
+    table = header.table
     facts = FileFacts(
         file_path=unit.path,
         file_size=header.file_size,
         store_id=source.store_id(unit.path),
-        moov_sha256=hashlib.sha256(header.moov).hexdigest(),
+        moov_sha256=header.digest,
         moov_offset=header.moov_offset,
         moov_length=len(header.moov),
         header_length=header.mdat_offset,
@@ -147,6 +150,9 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         sample_count=len(table),
         avg_fps=table.average_fps,
         sample_description=table.sample_description,
+        container=header.container,
+        track_matrix=table.matrix,
+        sample_description_runs=description_runs(table.offset, table.description_index, where=unit.path),
     )
     return facts, file_rows(table, unit.episodes, fps=fps, where=unit.path), source
 
@@ -240,7 +246,7 @@ def index_to_fragment(data_root: Root, work: Root, fragment: str, unit: IndexUni
     receipt = {
         **asdict(summary),
         "identity": identity,
-        "facts": {**asdict(facts), "sample_description": facts.sample_description.hex()},
+        "facts": {name: value.hex() if name in _BINARY_FACTS else value for name, value in asdict(facts).items()},
     }
     buffer = io.BytesIO()
     np.savez(buffer, receipt=np.frombuffer(json.dumps(receipt).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
@@ -294,7 +300,7 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
                 return None
             arrays = {name: archive[name] for name in archive.files if name != "receipt"}
         stored = receipt.pop("facts")
-        facts = FileFacts(**{**stored, "sample_description": bytes.fromhex(stored["sample_description"])})
+        facts = FileFacts(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_FACTS}})
         is_whole = receipt["digest"] == _digest(facts, arrays)
         return FragmentSummary(**{**receipt, "facts": facts, "is_reused": True}) if is_whole else None
     except (

@@ -244,17 +244,18 @@ _SIGNED: Final = frozenset(
 
 _AT_LEAST_ONE: Final = frozenset(
     {
-        ("files", "file_size"), ("files", "moov_length"), ("files", "width"), ("files", "height"), ("files", "timescale"),
+        ("files", "file_size"), ("files", "width"), ("files", "height"), ("files", "timescale"),
         ("files", "sample_count"), ("episodes", "mdat_length"), ("episodes", "frame_count"), ("episodes", "sample_count"),
         ("episodes", "keyframe_count"),
     }
 )  # fmt: skip
 
 _PATTERNS: Final = {
-    ("files", "file_path"): r"^[^/].*\.mp4$",
+    ("files", "file_path"): r"^[^/].*[^/]$",
     ("files", "store_id"): r"^((sha256|xet|etag):.+)?$",
     ("files", "moov_sha256"): r"^[0-9a-f]{64}$",
     ("files", "codec"): r"^.{4}$",
+    ("files", "container"): rf"^({'|'.join(sidecars.CONTAINERS)})$",
     ("episodes", "camera_key"): r"^.+$",
 }
 

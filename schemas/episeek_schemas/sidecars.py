@@ -9,6 +9,7 @@ holds the columns, the footer keys and the limits; `episeek.mapped_table` maps t
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from episeek_schemas import layout
@@ -33,7 +34,7 @@ FILES: Final = _required(
     ("file_path", pa.string()),  # relative to the dataset root, POSIX
     ("file_size", pa.int64()),  # bytes
     ("store_id", pa.string()),  # "sha256:", "xet:" or "etag:" + value, or empty
-    ("moov_sha256", pa.string()),  # hex digest of the moov box
+    ("moov_sha256", pa.string()),  # hex digest of the moov box, and of the moof boxes behind it where there are any
     ("moov_offset", pa.int64()),  # bytes
     ("moov_length", pa.int64()),  # bytes
     ("header_length", pa.int64()),  # offset of the mdat box
@@ -45,8 +46,19 @@ FILES: Final = _required(
     ("sample_count", pa.int64()),  # video samples in the file
     ("avg_fps", pa.float64()),  # presented frames / presented duration
     ("sample_description", pa.binary()),  # the stsd box, whole
+    ("container", pa.string()),  # "mp4", "fragmented" (samples in moof boxes) or "matroska" (demuxed, not parsed)
+    ("track_matrix", pa.binary()),  # how pictures are turned to be shown: nine big-endian int32, as in tkhd
+    (
+        "sample_description_runs",
+        pa.binary(),
+    ),  # which entry of stsd samples use: DESCRIPTION_RUN values; empty: the first
 )
 """One row per MP4, sorted by file_path."""
+
+CONTAINERS: Final = ("mp4", "fragmented", "matroska")
+
+DESCRIPTION_RUN: Final = np.dtype([("byte_offset", "<i8"), ("description_index", "<i8")])
+"""Samples from `byte_offset` on, up to that of the next run, use entry `description_index` (from 1) of stsd; sorted."""
 
 EPISODES: Final = _required(
     ("global_episode_id", pa.int64()),  # episode_index * number of cameras + camera_index; equals the row number

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from episeek.clip import Clip
 from episeek.clip_header import ClipSamples, TrackFacts
+from episeek.description_runs import description_of
 from episeek.errors import (
     CameraNotFoundError,
     EpisodeNotFoundError,
@@ -223,6 +224,7 @@ class ByteIndex:
         last_byte = int((offset[chosen] + size[chosen]).max())
         is_sync = np.zeros(len(pts), np.bool_)
         is_sync[sync] = True
+        description_index = description_of(file.sample_description_runs, offset[chosen] + span.mdat_offset)
         track = _track_facts(file)
         if end < span.frame_count:
             end_tick = pts[frames[end]]
@@ -238,7 +240,9 @@ class ByteIndex:
             stop=end,
             file_path=file.file_path,
             byte_range=(span.mdat_offset + first_byte, span.mdat_offset + last_byte),
-            samples=ClipSamples(offset[chosen] - first_byte, size[chosen], pts[chosen], is_sync[chosen]),
+            samples=ClipSamples(
+                offset[chosen] - first_byte, size[chosen], pts[chosen], is_sync[chosen], description_index
+            ),
             frame_ticks=frame_ticks,
             end_tick=int(end_tick),
             track=track,
@@ -284,4 +288,4 @@ def _reopen(url: str, data_root: str | None, storage_options: dict[str, Any] | N
 
 def _track_facts(file: FileRecord) -> TrackFacts:
     duration = max(round(file.timescale / file.avg_fps), 1) if file.avg_fps > 0 else 1
-    return TrackFacts(file.sample_description, file.timescale, file.width, file.height, duration)
+    return TrackFacts(file.sample_description, file.timescale, file.width, file.height, duration, file.track_matrix)

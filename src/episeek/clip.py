@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from episeek.clip_header import ClipSamples, TrackFacts, clip_header
 from episeek.decode import Backend, DecodedFrames, as_tensor, choose_backend, decode_with_pyav, decode_with_torchcodec
-from episeek.errors import DecodeError, ShortReadError
+from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
+from episeek.sample_description import picture_format
 from episeek.sources import ByteRange, ByteSource
 
 LeadIn = Literal["hidden", "shown"]
@@ -67,6 +68,11 @@ class Clip:
         seconds: npt.NDArray[np.float64] = (self.frame_ticks - self.frame_ticks[0]) / self.timescale
         seconds.setflags(write=False)  # handed out with every decode
         return seconds
+
+    def _is_depth(self) -> bool:
+        """Whether RGB of 8 bits would lose something that is no colour."""
+        pictures = picture_format(self.track.sample_description, where=self.file_path)
+        return pictures is not None and pictures.is_monochrome and pictures.bit_depth > 8
 
     def __repr__(self) -> str:
         start, stop = self.byte_range
@@ -140,27 +146,35 @@ class Clip:
     def decode(self, backend: Backend = "auto", *, device: str = "cpu") -> DecodedFrames:
         """Fetch and decode.
 
+        Pictures are turned as the track's matrix says, by quarters.
+
         Args:
             backend: "torchcodec", "pyav", or "auto": TorchCodec where it can be imported, else PyAV; on the CPU, PyAV
-                also decodes what TorchCodec refuses.
+                also decodes what TorchCodec refuses, and depth.
             device: Where TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
 
         Returns:
-            `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV.
+            `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV
+            (with "auto", a tensor where TorchCodec can be imported). Of monochrome video of more than 8 bits, as depth
+            is recorded: uint16 [frame_count, 1, height, width], the values as they were encoded.
             `.pts_seconds` float64 [frame_count], from 0.
 
         Raises:
-            BackendUnavailableError: The decoder is not installed.
+            BackendUnavailableError: The decoder is not installed, or cannot do this: TorchCodec gives 8 bits a value.
             DecodeError: The decoder failed, or returned other frames than the sidecars promise.
             MissingFileError, ShortReadError, ReadError: As for `read`.
         """
         chosen = choose_backend(backend, device)
+        is_depth = self._is_depth()
+        if is_depth and chosen == "torchcodec" and (backend != "auto" or device != "cpu"):
+            found = f"monochrome pictures of more than 8 bits with backend={backend!r}, device={device!r}"
+            raise BackendUnavailableError(repr(self), found, "backend='pyav' or 'auto' on the CPU: they keep every bit")
         mp4 = self.read("shown")
         origin = int(self.samples.pts.min())
-        if chosen == "pyav":
-            return DecodedFrames(
-                decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)), self.pts_seconds.copy()
-            )
+        if chosen == "pyav" or is_depth:
+            pictures = decode_with_pyav(mp4, self.frame_ticks - origin, is_depth=is_depth, where=repr(self))
+            data = pictures if chosen == "pyav" else as_tensor(pictures)
+            return DecodedFrames(data, self.pts_seconds.copy())
         try:
             data = decode_with_torchcodec(
                 mp4,

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from episeek.sample_description import with_entries
+from episeek.video_track import IDENTITY_MATRIX
+
 Int64Array = npt.NDArray[np.int64]
 
-_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+_ENTRY_COUNT_OFFSET = 12
+"""Of a stsd box with a 32-bit size: behind its header, version and flags."""
 _LANGUAGE_UNDETERMINED = 0x55C4
 _UINT32_MAX = (1 << 32) - 1
 
@@ -27,6 +31,8 @@ class ClipSamples:
     size: Int64Array  # bytes
     pts: Int64Array  # ticks, any origin
     is_sync: npt.NDArray[np.bool_]
+    description_index: Int64Array | None = None
+    """Entry of the file's stsd, from 1; None: all use the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class TrackFacts:
     height: int
     frame_duration: int
     """Ticks of the last sample, whose successor is not in the clip."""
+    matrix: bytes = IDENTITY_MATRIX
+    """How pictures are turned to be shown: nine big-endian int32, as in tkhd."""
 
 
 def clip_header(
@@ -64,17 +72,18 @@ def clip_header(
     media_time = shift + shown_from - first_pts
     length = shown_until - shown_from
 
+    description, index = _used_descriptions(samples, track)
     mdat = _mdat_header(payload_bytes)
     wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX  # more than any header of this many samples
 
     def build(data_offset: int) -> bytes:
         tables = [
-            track.sample_description,
+            description,
             _full_box(b"stts", 0, 0, *_runs(duration, ">u4")),
             _full_box(b"ctts", 0, 0, *_runs(composition, ">u4")) if shift else b"",
             _sync_box(samples.is_sync),
             _full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(samples.size)), samples.size.astype(">u4").tobytes()),
-            *_chunk_boxes(samples, data_offset, wide=wide),
+            *_chunk_boxes(samples, index, data_offset, wide=wide),
         ]
         edits = _edit_box(length, media_time) if media_time or length != total else b""
         media = _box(b"mdia", _mdhd(track.timescale, total), _handler(), _media_information(_box(b"stbl", *tables)))
@@ -116,12 +125,33 @@ def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
     return _full_box(b"stss", 0, 0, struct.pack(">I", len(numbers)), numbers.astype(">u4").tobytes())
 
 
-def _chunk_boxes(samples: ClipSamples, data_offset: int, *, wide: bool) -> tuple[bytes, bytes]:
-    """stsc and stco (or co64): one chunk for each run of samples that lie back to back."""
-    starts = np.concatenate([[0], np.flatnonzero(samples.offset[1:] != samples.offset[:-1] + samples.size[:-1]) + 1])
+def _used_descriptions(samples: ClipSamples, track: TrackFacts) -> tuple[bytes, Int64Array | None]:
+    """The stsd box with the entries that the clip's samples use, and the entry of each sample in it (None: the first).
+
+    A decoder is set up with the first entry; one that no sample of the clip uses has no business there.
+    """
+    stsd = track.sample_description
+    if samples.description_index is None:
+        (entry_count,) = struct.unpack_from(">I", stsd, _ENTRY_COUNT_OFFSET)
+        return (stsd if entry_count == 1 else with_entries(stsd, [1], where="stsd")), None
+    _, first, inverse = np.unique(samples.description_index, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # in order of use
+    used = samples.description_index[np.sort(first)].tolist()
+    return with_entries(stsd, used, where="stsd"), rank[inverse] + 1
+
+
+def _chunk_boxes(
+    samples: ClipSamples, description_index: Int64Array | None, data_offset: int, *, wide: bool
+) -> tuple[bytes, bytes]:
+    """stsc and stco (or co64): one chunk for each run of samples that lie back to back and share a description."""
+    breaks = samples.offset[1:] != samples.offset[:-1] + samples.size[:-1]
+    if description_index is not None:
+        breaks |= np.diff(description_index) != 0
+    starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
     counts = np.diff(starts, append=len(samples.offset))
-    changes = np.concatenate([[0], np.flatnonzero(np.diff(counts)) + 1])
-    entries = np.stack([changes + 1, counts[changes], np.ones(len(changes), np.int64)], axis=1)
+    description = np.ones(len(starts), np.int64) if description_index is None else description_index[starts]
+    changes = np.concatenate([[0], np.flatnonzero((np.diff(counts) != 0) | (np.diff(description) != 0)) + 1])
+    entries = np.stack([changes + 1, counts[changes], description[changes]], axis=1)
     stsc = _full_box(b"stsc", 0, 0, struct.pack(">I", len(changes)), entries.astype(">u4").tobytes())
     offsets = samples.offset[starts] + data_offset
     kind, dtype = (b"co64", ">u8") if wide else (b"stco", ">u4")
@@ -135,7 +165,7 @@ def _edit_box(length: int, media_time: int) -> bytes:
 def _mvhd(timescale: int, length: int) -> bytes:
     times = struct.pack(">QQIQ", 0, 0, timescale, length)
     return _full_box(
-        b"mvhd", 1, 0, times, struct.pack(">IH10x", 0x10000, 0x100), _MATRIX, bytes(24), struct.pack(">I", 2)
+        b"mvhd", 1, 0, times, struct.pack(">IH10x", 0x10000, 0x100), IDENTITY_MATRIX, bytes(24), struct.pack(">I", 2)
     )
 
 
@@ -148,7 +178,7 @@ def _tkhd(track: TrackFacts, length: int) -> bytes:
         enabled_in_movie,
         identity,
         bytes(16),
-        _MATRIX,
+        track.matrix,
         struct.pack(">II", track.width << 16, track.height << 16),
     )
 

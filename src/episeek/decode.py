@@ -5,6 +5,7 @@ displaced is a `DecodeError`, never a wrong picture.
 """
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,9 @@ class DecodedFrames:
     """Pictures and their times."""
 
     data: Any
-    """uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV."""
+    """uint8 [frame_count, 3, height, width], RGB, or uint16 [frame_count, 1, height, width], the values of monochrome
+    video of more than 8 bits: a torch tensor from TorchCodec, a numpy array from PyAV.
+    """
     pts_seconds: npt.NDArray[np.float64]
     """Presentation times from 0, shape [frame_count]; a numpy array with both decoders, the caller's own."""
 
@@ -35,7 +38,7 @@ class DecodedFrames:
 
 
 def choose_backend(backend: Backend, device: str) -> Literal["torchcodec", "pyav"]:
-    """The decoder to use: for "auto", TorchCodec where it can be imported, else PyAV.
+    """The decoder to use: for "auto", TorchCodec where it can be imported, else PyAV. TorchCodec gives 8 bits a value.
 
     Raises:
         BackendUnavailableError: A device that only TorchCodec can use was asked of PyAV.
@@ -87,12 +90,16 @@ def decode_with_torchcodec(
     return batch.data
 
 
-def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where: str) -> npt.NDArray[np.uint8]:
-    """The frames of an MP4 with these presentation times, as uint8 [frame_count, 3, height, width].
+def decode_with_pyav(
+    mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, is_depth: bool = False, where: str
+) -> npt.NDArray[Any]:
+    """The frames of an MP4 with these presentation times, as uint8 [frame_count, 3, height, width], RGB, turned as the
+    track's matrix says.
 
     Args:
         mp4: A complete file.
         expected_ticks: Presentation times of the frames wanted, ascending, shape [frame_count].
+        is_depth: Give the values of monochrome video as they are: uint16 [frame_count, 1, height, width].
         where: The clip, for messages.
 
     Raises:
@@ -109,16 +116,17 @@ def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where
         ) from error
     waiting = {tick: rank for rank, tick in enumerate(expected_ticks.tolist())}
     count = len(waiting)
-    pictures: npt.NDArray[np.uint8] | None = None
+    pictures: npt.NDArray[Any] | None = None
     try:
         with av.open(io.BytesIO(mp4), mode="r", format="mp4") as container:
             for frame in container.decode(container.streams.video[0]):
                 rank = None if frame.pts is None else waiting.pop(frame.pts, None)
                 if rank is None:
                     continue
-                picture = frame.to_ndarray(format="rgb24")
+                picture = frame.to_ndarray()[:, :, None] if is_depth else frame.to_ndarray(format="rgb24")
+                picture = np.rot90(picture, _quarter_turns(frame.rotation))
                 if pictures is None:
-                    pictures = np.empty((count, 3, *picture.shape[:2]), np.uint8)
+                    pictures = np.empty((count, picture.shape[2], *picture.shape[:2]), picture.dtype)
                 pictures[rank] = picture.transpose(2, 0, 1)
                 if not waiting:
                     break
@@ -129,7 +137,15 @@ def decode_with_pyav(mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, where
     return pictures
 
 
-def as_tensor(pictures: npt.NDArray[np.uint8]) -> Any:
+def _quarter_turns(degrees: int) -> int:
+    """Counterclockwise, to the nearest, halves away from 0: as TorchCodec turns pictures. A mirrored picture has an
+    angle, too; one that is no angle comes from a matrix of zeros.
+    """
+    turns = math.floor(abs(degrees) / 90 + 0.5) if abs(degrees) <= 180 else 0
+    return turns if degrees > 0 else -turns
+
+
+def as_tensor(pictures: npt.NDArray[Any]) -> Any:
     """Pictures as a torch tensor on the CPU; torch has to be installed."""
     import torch
 

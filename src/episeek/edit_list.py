@@ -1,10 +1,12 @@
 """The edit list of a track (ISO/IEC 14496-12:2022, clause 8.6.6): from composition times to presentation times.
 
-One run of the media, delayed by empty edits and trimmed at both ends, is what recorders and muxers write. Anything else
-(several runs, other rates, a dwell) is refused by name.
+One run of the media, delayed by empty edits and trimmed at both ends, is what recorders and muxers write; several edits
+that follow each other without a gap are one run. Anything else (several runs, other rates, a dwell, an empty edit at the
+end) is refused by name, and so is what decoders read in ways of their own.
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +48,16 @@ class Edit:
         return presented
 
 
-def read_edit(moov: bytes, track: Box, *, timescale: int, movie_timescale: int, where: str) -> Edit:
+def read_edit(
+    moov: bytes,
+    track: Box,
+    *,
+    timescale: int,
+    movie_timescale: int,
+    is_fragmented: bool,
+    is_reordered: bool,
+    where: str,
+) -> Edit:
     """The edit of a track; one that shows everything when there is no list.
 
     Args:
@@ -54,6 +65,8 @@ def read_edit(moov: bytes, track: Box, *, timescale: int, movie_timescale: int, 
         track: The trak box in it.
         timescale: Ticks per second of the media; of media times.
         movie_timescale: Ticks per second of the movie; of durations.
+        is_fragmented: Whether samples are in movie fragments: a duration of 0 then means to the end.
+        is_reordered: Whether samples are shown in another order than they are decoded.
         where: The file, for messages.
 
     Raises:
@@ -76,15 +89,45 @@ def read_edit(moov: bytes, track: Box, *, timescale: int, movie_timescale: int, 
     shown = edits[first:]
     if not shown and not delay:
         return Edit(is_there=False)
+    shown = _joined(shown, lambda duration: _rescale_exactly(duration, timescale, movie_timescale), is_reordered)
     if len(shown) != 1 or shown[0][1] < 0 or shown[0][2] != _RATE_1:
         found = f"{len(shown)} edits {shown[:3]} (duration, media time, rate)"
         raise EditListError(where, found, "at most one edit of rate 1 behind empty ones")
     duration, media_time, _ = shown[0]
+    if not duration and not is_fragmented:
+        raise EditListError(
+            where, "an edit of duration 0", "a duration, in a file without fragments: players show nothing"
+        )
     delay_ticks = _rescale(delay, timescale, movie_timescale)
     if max(delay_ticks, media_time) > MAX_EDIT_TICKS:
         found = f"a delay of {delay_ticks} and a media time of {media_time} ticks"
         raise EditListError(where, found, f"at most {MAX_EDIT_TICKS} ticks")
     return Edit(delay_ticks, media_time, _rescale(duration, timescale, movie_timescale) if duration else None)
+
+
+def _joined(
+    edits: list[tuple[int, int, int]], in_media_ticks: Callable[[int], int | None], is_reordered: bool
+) -> list[tuple[int, int, int]]:
+    """Edits that go on exactly where the one before them ends are one run of the media.
+
+    Not of reordered samples: there FFmpeg moves the pictures around the seam, and a clip would differ from its file.
+    """
+    if is_reordered:
+        return edits
+    joined: list[tuple[int, int, int]] = []
+    for duration, media_time, rate in edits:
+        if joined and rate == joined[-1][2] == _RATE_1 and min(media_time, joined[-1][1]) >= 0:
+            length = in_media_ticks(joined[-1][0])
+            if length and duration and media_time == joined[-1][1] + length:
+                joined[-1] = (joined[-1][0] + duration, joined[-1][1], rate)
+                continue
+        joined.append((duration, media_time, rate))
+    return joined
+
+
+def _rescale_exactly(value: int, to: int, by: int) -> int | None:
+    """`value * to / by`, None where it is no integer."""
+    return None if value * to % by else value * to // by
 
 
 def _rescale(value: int, to: int, by: int) -> int:

@@ -108,7 +108,7 @@ class NoVideoTrackError(Mp4Error):
 
 
 class FragmentedMp4Error(Mp4Error):
-    """The samples are in movie fragments (moof), not in one moov."""
+    """Movie fragments without the moov that describes them, or a moov without the fragments it announces."""
 
 
 class EncryptedMp4Error(Mp4Error):
@@ -116,11 +116,15 @@ class EncryptedMp4Error(Mp4Error):
 
 
 class SampleDescriptionError(Mp4Error):
-    """The track has no sample description, or several."""
+    """The track has no sample description, or several that differ in codec or picture size."""
+
+
+class ContainerError(Mp4Error):
+    """The file is of another container, or its samples do not lie in it as they are."""
 
 
 class EditListError(Mp4Error):
-    """The edit list does more than delay, trim or shift one run of the media."""
+    """The edit list does more than delay or trim one run of the media."""
 
 
 # --- sidecars --------------------------------------------------------------------------------------------------------------------
@@ -182,7 +186,7 @@ class FileNotIndexedError(EpiseekError, IndexError):
 
 
 class EpisodeFramesError(EpiseekError, ValueError):
-    """An episode's frames cannot be told apart: two have the same presentation time."""
+    """An episode's frames cannot be told: two have one presentation time, or its seconds and the lengths contradict each other."""
 
 
 class BackendUnavailableError(EpiseekError, ImportError):

@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+from episeek.description_runs import runs_problem
+from episeek.video_track import IDENTITY_MATRIX
+from episeek_schemas.sidecars import CONTAINERS
+
+MATRIX_BYTES = len(IDENTITY_MATRIX)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
@@ -22,6 +28,9 @@ class FileFacts:
     sample_count: int
     avg_fps: float
     sample_description: bytes
+    container: str
+    track_matrix: bytes
+    sample_description_runs: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -39,7 +48,9 @@ class FileRecord(FileFacts):
             return f"timescale {self.timescale}, {self.width}x{self.height} pixels"
         if not 1e-6 < self.avg_fps < 1e9:
             return f"avg_fps {self.avg_fps}"
-        return ""
+        if self.container not in CONTAINERS or len(self.track_matrix) != MATRIX_BYTES:
+            return f"container {self.container!r}, a matrix of {len(self.track_matrix)} bytes"
+        return runs_problem(self.sample_description_runs)
 
     def __repr__(self) -> str:
         return (

@@ -1,12 +1,15 @@
-"""Reading the header of an MP4: the moov box and where mdat starts, by following box sizes.
+"""Reading the header of an MP4: the moov box, where mdat starts, and every moof box, by following box sizes.
 
 Nothing of the pictures is read. The first request is one small probe; a moov that lies in it costs nothing more.
-Otherwise the rest of the moov is read, or, when mdat comes first, the place behind it is probed.
+Otherwise the rest of the moov is read, or, when mdat comes first, the place behind it is probed. Fragments cost a probe
+each; sidx and mfra, which may be there or lie, are not needed.
 """
 
+import hashlib
 from dataclasses import dataclass
 
-from episeek.errors import FragmentedMp4Error, MalformedBoxError, TruncatedMp4Error
+from episeek.errors import ContainerError, FragmentedMp4Error, MalformedBoxError, TruncatedMp4Error
+from episeek.fragments import Fragment
 from episeek.isobmff import MAX_BOX_HEADER_BYTES, Box, find_child, parse_box
 from episeek.sources import ByteSource
 
@@ -14,6 +17,23 @@ MAX_MOOV_BYTES = 1 << 29
 """A moov of 40 million samples; more is a size that lies."""
 
 MAX_PROBES = 64
+"""Before the moov box."""
+
+MAX_TOP_LEVEL_BOXES = 1 << 20
+"""Five hours of fragments that hold one frame each."""
+
+
+_OTHER_CONTAINERS = (
+    (b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
+    (b"RIFF", "AVI"),
+    (b"OggS", "Ogg"),
+    (b"FLV\x01", "FLV"),
+    (b"\x30\x26\xb2\x75", "ASF"),
+    (b"\x00\x00\x01\xba", "an MPEG program stream"),
+    (b"\x00\x00\x00\x01", "H.264 or HEVC without a container"),
+    (b"GIF8", "GIF"),
+)
+_TRANSPORT_STREAM_PACKET_BYTES = 188
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +47,21 @@ class Mp4Header:
     moov_offset: int
     mdat_offset: int
     """First byte of the first mdat box."""
+    fragments: tuple[Fragment, ...] = ()
+    """The moof boxes, in file order; none in a progressive file."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, of the moov box and the moof boxes behind it."""
+        digest = hashlib.sha256(self.moov)
+        for fragment in self.fragments:
+            digest.update(fragment.moof)
+        return digest.hexdigest()
+
+    @property
+    def container(self) -> str:
+        """Of `episeek_schemas.sidecars.CONTAINERS`: fragmented where samples are in movie fragments."""
+        return "fragmented" if self.fragments else "mp4"
 
     @property
     def is_faststart(self) -> bool:
@@ -41,9 +76,10 @@ class Mp4Header:
 
 
 def read_header(source: ByteSource, path: str, *, file_size: int | None = None) -> Mp4Header:
-    """Find and read the moov box of `path`.
+    """Find and read the moov box of `path`, and its moof boxes where moov announces fragments.
 
-    Reads at most the moov and two probes when the file is laid out as encoders do it (moov and mdat in either order).
+    Reads at most the moov and two probes when a progressive file is laid out as encoders do it (moov and mdat in either
+    order); and one probe for each fragment.
 
     Args:
         source: Where the file is.
@@ -55,41 +91,62 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         TruncatedMp4Error: A box reaches past the end of the file, or moov or mdat is missing.
         FragmentedMp4Error: The file starts with a movie fragment.
         MalformedBoxError: A box size that cannot be right.
+        ContainerError: The file starts as one of another format.
     """
     size = source.size(path) if file_size is None else file_size
     reader = _ProbingReader(source, path, size)
-    moov: Box | None = None
+    moov: bytes | None = None
+    moov_offset = 0
     mdat: Box | None = None
-    position = 0
-    while position < size and (moov is None or mdat is None):
+    is_fragmented = False
+    fragments: list[Fragment] = []
+    header_bytes = box_count = position = 0
+    while position < size and (moov is None or mdat is None or is_fragmented):
+        if is_fragmented and size - position < 8 and not any(reader.read(position, size)):
+            break  # padding
         box = reader.box_at(position)
-        if box.type == "moov" and moov is None:
-            if box.size > MAX_MOOV_BYTES:
-                raise MalformedBoxError(path, f"a moov box of {box.size} bytes", f"at most {MAX_MOOV_BYTES}")
-            moov = box
-            if mdat is None:  # the header of what follows comes with the same request
+        box_count += 1
+        if box_count > MAX_TOP_LEVEL_BOXES:
+            raise MalformedBoxError(path, f"more than {MAX_TOP_LEVEL_BOXES} boxes", "a file of fewer boxes")
+        if (box.type == "moov" and moov is None) or box.type == "moof":
+            header_bytes += box.size
+            if header_bytes > MAX_MOOV_BYTES:
+                raise MalformedBoxError(path, f"{header_bytes} bytes of {box.type!r}", f"at most {MAX_MOOV_BYTES}")
+            if mdat is None or is_fragmented:  # the header of what follows comes with the same request
                 reader.cover(box.start, min(box.end + 2 * MAX_BOX_HEADER_BYTES, size))
+            data = reader.read(box.start, box.end)
+        if box.type == "moov" and moov is None:
+            moov, moov_offset, reader.has_moov = data, box.start, True
+            is_fragmented = _announces_fragments(moov, path)
         elif box.type == "mdat" and mdat is None:
             mdat = box
         elif box.type == "moof":
             if moov is None:
-                raise FragmentedMp4Error(
-                    path, "a movie fragment (moof) without a moov before it", "one moov that holds every sample"
-                )
-            break
+                found = "a movie fragment (moof) without a moov before it"
+                raise FragmentedMp4Error(path, found, "a file that starts with its moov: this may be a media segment")
+            if is_fragmented:
+                fragments.append(Fragment(box.start, data))
         position = box.end
     if moov is None:
         raise TruncatedMp4Error(
             path, f"no moov box in {size} bytes", "a complete MP4: recording may have stopped before it was closed"
         )
-    data = reader.read(moov.start, moov.end)
-    if mdat is None and not _is_fragmented(data, path):
+    if mdat is None and not is_fragmented:
         raise TruncatedMp4Error(path, f"no mdat box in {size} bytes", "a complete MP4 with its media data")
-    return Mp4Header(path, size, data, moov.start, mdat.start if mdat is not None else size)
+    mdat_offset = mdat.start if mdat is not None else size
+    return Mp4Header(path, size, moov, moov_offset, mdat_offset, tuple(fragments))
 
 
-def _is_fragmented(moov: bytes, path: str) -> bool:
-    """An init segment: a moov that announces fragments, which are in other files."""
+def _require_mp4(start: bytes, path: str) -> None:
+    names = [name for signature, name in _OTHER_CONTAINERS if start.startswith(signature)]
+    if start[:1] == start[_TRANSPORT_STREAM_PACKET_BYTES : _TRANSPORT_STREAM_PACKET_BYTES + 1] == b"\x47":
+        names.append("an MPEG transport stream")
+    if names:
+        raise ContainerError(path, f"a file that starts as {names[0]}", "an MP4")
+
+
+def _announces_fragments(moov: bytes, path: str) -> bool:
+    """mvex (ISO/IEC 14496-12, 8.8.1)."""
     root = parse_box(moov, 0, len(moov), where=path)
     return find_child(moov, root, "mvex", where=path) is not None
 
@@ -104,14 +161,18 @@ class _ProbingReader:
         self._start = 0
         self._data = b""
         self._probe_count = 0
+        self.has_moov = False
 
     def box_at(self, position: int) -> Box:
         need = min(position + MAX_BOX_HEADER_BYTES, self._size)
         if not self._covers(position, need):
-            self._probe_count += 1
+            if not self.has_moov:
+                self._probe_count += 1
             if self._probe_count > MAX_PROBES:
                 raise MalformedBoxError(self._path, f"no moov box after {MAX_PROBES} probes", "few boxes before moov")
             self._fetch(position, min(position + self._source.probe_bytes, self._size))
+        if position == 0:
+            _require_mp4(self._data, self._path)
         local = position - self._start
         return parse_box(self._data, local, self._size - self._start, where=self._path, origin=self._start)
 

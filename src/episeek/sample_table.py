@@ -1,37 +1,25 @@
 """The video samples of one MP4: where each lies, how long it is, when it is shown, whether decoding can start there.
 
-Read from the moov box alone, vectorised, in integer ticks of the track's timescale. Clauses are those of ISO/IEC
-14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, elst 8.6.6, stsd 8.5.2, stsz and stz2 8.7.3, stsc 8.7.4, stco and
-co64 8.7.5. Refused by name: movie fragments, encryption, several sample descriptions, edit lists that do more than
-delay or trim one run of media, tables that disagree, samples outside the file.
+Read from the moov box and, in fragmented files, the moof boxes alone, vectorised, in integer ticks of the track's
+timescale. Here the parts come together: the track (`episeek.video_track`), its tables (`episeek.stbl`), its fragments
+(`episeek.fragments`), its sample descriptions (`episeek.sample_description`) and its edit list (`episeek.edit_list`);
+what each refuses is said there. Samples outside the file are refused here; samples of no bytes, which are no pictures,
+are left out.
 """
 
+import struct
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from episeek.edit_list import read_edit
-from episeek.errors import (
-    EncryptedMp4Error,
-    FragmentedMp4Error,
-    MalformedBoxError,
-    NoVideoTrackError,
-    RotatedVideoError,
-    SampleDescriptionError,
-    SampleTableError,
-)
-from episeek.isobmff import Box, box_fields, child_boxes, find_child, parse_box, require_child
-
-MAX_SAMPLES = 1 << 26
-"""Two million seconds at 30 frames a second. Some tables are run-length coded: without a limit, a few bytes could ask
-for any memory."""
-
-
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from episeek.errors import EditListError, FragmentedMp4Error, SampleDescriptionError, SampleTableError
+from episeek.fragments import Fragment, read_fragments
+from episeek.isobmff import find_child, parse_box
+from episeek.sample_description import common_entry, read_entries
+from episeek.stbl import BoolArray, Int64Array, SampleBoxes, SampleColumns, read_samples
+from episeek.video_track import IDENTITY_MATRIX, find_video_track
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +44,16 @@ class SampleTable:
     width: int
     height: int
     sample_description: bytes
-    """The stsd box, whole."""
+    """The stsd box, whole; its size is in 32 bits."""
+    description_index: Int64Array | None = None
+    """Which of its entries each sample uses, from 1; None: all use the first."""
+    matrix: bytes = IDENTITY_MATRIX
+    """How pictures are turned to be shown: nine big-endian int32, as in tkhd."""
 
     def __post_init__(self) -> None:
         count = len(self.offset)
-        for name in ("offset", "size", "dts", "pts", "duration", "is_sync", "is_presented"):
+        arrays = ["offset", "size", "dts", "pts", "duration", "is_sync", "is_presented"]
+        for name in arrays if self.description_index is None else [*arrays, "description_index"]:
             array = getattr(self, name)
             if array.shape != (count,):
                 raise ValueError(f"{name} has shape {array.shape}, expected ({count},)")
@@ -98,252 +91,112 @@ class SampleTable:
         return len(order) * self.timescale / ticks if ticks > 0 else 0.0
 
 
-def parse_sample_table(moov: bytes, *, file_size: int, where: str) -> SampleTable:
-    """The sample table of the first video track of a moov box.
+def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tuple[Fragment, ...] = ()) -> SampleTable:
+    """The sample table of the first video track of a file.
 
     Args:
-        moov: The whole box, its header included.
+        moov: The whole moov box, its header included.
         file_size: Bytes; every sample has to lie within.
         where: The file, for messages.
+        fragments: The file's moof boxes, in its order; both are what `read_header` finds.
 
     Raises:
         Mp4Error: One of its leaves, by what is wrong.
     """
-    root = parse_box(moov, 0, len(moov), where=where)
-    if find_child(moov, root, "mvex", where=where) is not None:
-        raise FragmentedMp4Error(
-            where, "a fragmented MP4 (mvex)", "one moov that holds every sample: remux it without fragments"
+    track = find_video_track(moov, where=where)
+    boxes = SampleBoxes(moov, track.sample_table, where)
+    stsd = boxes.require("stsd")
+    description = struct.pack(">I4s", 8 + stsd.end - stsd.payload, b"stsd") + moov[stsd.payload : stsd.end]
+    entries = read_entries(description, where=where)
+
+    samples = read_samples(boxes, file_size=file_size)
+    is_fragmented = find_child(moov, parse_box(moov, 0, len(moov), where=where), "mvex", where=where) is not None
+    if is_fragmented and fragments:
+        samples = read_fragments(
+            moov, fragments, track_id=track.track_id, before=samples, file_size=file_size, where=where
         )
-    movie_timescale = _timescale(moov, require_child(moov, root, "mvhd", where=where), where)
-    track = _video_track(moov, root, where)
-    _require_upright(moov, track, where)
-    media = require_child(moov, track, "mdia", where=where)
-    timescale = _timescale(moov, require_child(moov, media, "mdhd", where=where), where)
-    information = require_child(moov, media, "minf", where=where)
-    _require_self_contained(moov, information, where)
-    boxes = _Tables(moov, require_child(moov, information, "stbl", where=where), where)
+        if len(np.unique(samples.description_index)) > 1:
+            found = "fragments of several sample descriptions"
+            raise SampleDescriptionError(where, found, "one for all: decoders take no notice of what fragments say")
+    announced = len(samples)
+    samples = _without_empty(samples)
+    if not len(samples):
+        if any(entry.codec == "encv" for entry in entries):
+            common_entry(entries, [1], where=where)
+        if is_fragmented and not announced:
+            found = "a moov that announces fragments (mvex), and no video sample in any"
+            raise FragmentedMp4Error(
+                where, found, "the fragments in the same file: this may be an initialization segment"
+            )
+        raise SampleTableError(
+            where, f"{announced} video samples, none of which has a byte", "samples with pictures in them"
+        )
+    description_index = _several(samples.description_index)
+    used = [1] if description_index is None else np.unique(description_index).tolist()
+    entry = common_entry(entries, used, where=where)
+    _check_extent(samples, file_size, where)
 
-    description, codec, width, height = _sample_description(boxes)
-    size = _sizes(boxes, file_size)
-    count = len(size)
-    offset = _offsets(boxes, size)
-    duration = _run_lengths(boxes, "stts", count, signed=False)
-    dts = np.zeros(count, np.int64)
-    np.cumsum(duration[:-1], out=dts[1:])
-    pts = dts + _run_lengths(boxes, "ctts", count, signed=True) if boxes.get("ctts") is not None else dts
-    edit = read_edit(moov, track, timescale=timescale, movie_timescale=movie_timescale, where=where)
-    pts, is_presented = edit.presentation_times(pts), edit.is_presented(pts)
-
-    end = offset + size
-    outside = np.flatnonzero((offset < 0) | (end > file_size))
-    if len(outside):
-        first = int(outside[0])
-        found = f"sample {first} at bytes {offset[first]} to {end[first]}"
-        raise SampleTableError(where, found, f"samples within the file's {file_size} bytes: it may be truncated")
+    times = samples.dts if samples.composition is None else samples.dts + samples.composition
+    # written before the fragments were known, an edit list delays them but cuts nothing away, as players take it
+    edit = read_edit(
+        moov,
+        track.box,
+        timescale=track.timescale,
+        movie_timescale=track.movie_timescale,
+        is_fragmented=is_fragmented,
+        is_reordered=bool(np.any(np.diff(times) < 0)),
+        where=where,
+    )
+    is_presented = np.ones(len(samples), np.bool_) if fragments else edit.is_presented(times)
+    if not is_presented.any():
+        raise EditListError(where, f"{edit}, which shows none of {len(samples)} samples", "an edit within the media")
+    is_sync = samples.is_sync.copy()
+    is_sync[0] = True  # whatever is said of it: decoding a file starts there
     return SampleTable(
-        offset,
-        size,
-        dts,
-        pts,
-        duration,
-        _sync_samples(boxes, count),
+        samples.offset,
+        samples.size,
+        samples.dts,
+        edit.presentation_times(times),
+        samples.duration,
+        is_sync,
         is_presented,
-        timescale,
-        codec,
-        width,
-        height,
+        track.timescale,
+        entry.codec,
+        entry.width,
+        entry.height,
         description,
+        description_index,
+        track.matrix,
     )
 
 
-class _Tables:
-    """The boxes of one stbl: full boxes (version, flags) that start with fixed fields and go on with an array."""
-
-    def __init__(self, moov: bytes, stbl: Box, where: str) -> None:
-        self.moov = moov
-        self.where = where
-        self._boxes: dict[str, Box] = {}
-        for box in child_boxes(moov, stbl.payload, stbl.end, where=where):
-            self._boxes.setdefault(box.type, box)
-
-    def get(self, kind: str) -> Box | None:
-        return self._boxes.get(kind)
-
-    def require(self, kind: str) -> Box:
-        box = self._boxes.get(kind)
-        if box is None:
-            raise MalformedBoxError(self.where, f"a sample table without {kind!r}", f"a {kind!r} box")
-        return box
-
-    def fields(self, box: Box, layout: str) -> tuple[Any, ...]:
-        return box_fields(self.moov, box, layout, where=self.where)
-
-    def array(self, box: Box, skip: int, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """`count` items that start `skip` bytes into the payload."""
-        item = np.dtype(dtype)
-        room = box.end - box.payload - skip
-        if count * item.itemsize > room:
-            found = f"{box.type!r} with {count} entries in {max(room, 0)} bytes"
-            raise MalformedBoxError(self.where, found, f"{item.itemsize} bytes an entry")
-        return np.frombuffer(self.moov, item, count, box.payload + skip)
+def _without_empty(samples: SampleColumns) -> SampleColumns:
+    """A sample of no bytes is no picture: the one before it is shown for longer, and decoders give no frame for it."""
+    is_there = samples.size > 0
+    if is_there.all():
+        return samples
+    shown = np.flatnonzero(is_there)
+    duration = np.add.reduceat(samples.duration, shown) if len(shown) else samples.duration[:0]
+    return SampleColumns(
+        samples.offset[is_there],
+        samples.size[is_there],
+        samples.dts[is_there],
+        duration,
+        None if samples.composition is None else samples.composition[is_there],
+        samples.is_sync[is_there],
+        samples.description_index[is_there],
+    )
 
 
-def _timescale(moov: bytes, box: Box, where: str) -> int:
-    """mvhd (8.2.2) and mdhd (8.4.2) have the timescale at the same place: behind two times of 4 or, in version 1, 8
-    bytes.
-    """
-    (version,) = box_fields(moov, box, ">B", where=where)
-    (timescale,) = box_fields(moov, box, ">4x16xI" if version == 1 else ">4x8xI", where=where)
-    if not 0 < timescale < 1 << 31:
-        raise MalformedBoxError(where, f"{box.type!r} with timescale {timescale}", "1 to 2147483647 ticks per second")
-    return int(timescale)
+def _several(description_index: Int64Array) -> Int64Array | None:
+    """None when every sample uses the first description."""
+    return None if int(description_index.min()) == int(description_index.max()) == 1 else description_index
 
 
-def _video_track(moov: bytes, root: Box, where: str) -> Box:
-    handlers = []
-    for track in child_boxes(moov, root.payload, root.end, where=where):
-        if track.type != "trak":
-            continue
-        media = find_child(moov, track, "mdia", where=where)
-        handler_box = find_child(moov, media, "hdlr", where=where) if media is not None else None
-        if handler_box is None:
-            continue
-        (handler,) = box_fields(moov, handler_box, ">8x4s", where=where)
-        if handler == b"vide":
-            return track
-        handlers.append(handler.decode("latin-1"))
-    raise NoVideoTrackError(where, f"tracks {handlers}" if handlers else "no tracks", "a video track (handler 'vide')")
-
-
-def _require_upright(moov: bytes, track: Box, where: str) -> None:
-    """tkhd (8.3.2): its matrix may scale and move the picture, but not turn or mirror it: a clip would show it unturned."""
-    header = find_child(moov, track, "tkhd", where=where)
-    if header is None:
-        return
-    (version,) = box_fields(moov, header, ">B", where=where)
-    a, b, _, c, d, *_ = box_fields(moov, header, ">52x9i" if version == 1 else ">40x9i", where=where)
-    if b or c or a < 0 or d < 0:
-        found = f"a matrix that turns or mirrors the picture: {a / 65536:g} {b / 65536:g} {c / 65536:g} {d / 65536:g}"
-        raise RotatedVideoError(where, found, "an upright picture: write the rotation into the pictures")
-
-
-def _require_self_contained(moov: bytes, information: Box, where: str) -> None:
-    data_information = find_child(moov, information, "dinf", where=where)
-    reference = find_child(moov, data_information, "dref", where=where) if data_information is not None else None
-    if reference is None:
-        return
-    box_fields(moov, reference, ">8x", where=where)
-    for entry in child_boxes(moov, reference.payload + 8, reference.end, where=where):
-        (flags,) = box_fields(moov, entry, ">I", where=where)
-        if not flags & 1:
-            raise SampleTableError(
-                where, f"media data in another file ({entry.type!r} reference)", "media data in the file itself"
-            )
-
-
-def _sample_description(boxes: _Tables) -> tuple[bytes, str, int, int]:
-    """The stsd box, and the fourcc and coded size of its one VisualSampleEntry (12.1.3)."""
-    stsd = boxes.require("stsd")
-    (entry_count,) = boxes.fields(stsd, ">4xI")
-    if entry_count != 1:
-        raise SampleDescriptionError(boxes.where, f"{entry_count} sample descriptions", "exactly one")
-    entry = parse_box(boxes.moov, stsd.payload + 8, stsd.end, where=boxes.where)
-    if entry.type == "encv":
-        raise EncryptedMp4Error(boxes.where, "encrypted video ('encv')", "samples in the clear")
-    width, height = box_fields(boxes.moov, entry, ">24xHH", where=boxes.where)
-    return boxes.moov[stsd.start : stsd.end], entry.type, int(width), int(height)
-
-
-def _sizes(boxes: _Tables, file_size: int) -> Int64Array:
-    stsz = boxes.get("stsz")
-    if stsz is not None:
-        constant, count = boxes.fields(stsz, ">4xII")
-        _check_count(boxes, count)
-        if not constant:
-            return boxes.array(stsz, 12, count, ">u4").astype(np.int64)
-        if constant * count > file_size:
-            found = f"{count} samples of {constant} bytes"
-            raise SampleTableError(boxes.where, found, f"samples within the file's {file_size} bytes")
-        return np.full(count, constant, np.int64)
-    stz2 = boxes.get("stz2")
-    if stz2 is None:
-        raise MalformedBoxError(boxes.where, "a sample table without 'stsz' and 'stz2'", "one of them")
-    field_bits, count = boxes.fields(stz2, ">7xBI")
-    _check_count(boxes, count)
-    if field_bits == 4:  # two to a byte, the high half first
-        packed = boxes.array(stz2, 12, (count + 1) // 2, np.uint8)
-        return np.stack([packed >> 4, packed & 15], axis=1).reshape(-1)[:count].astype(np.int64)
-    if field_bits in (8, 16):
-        return boxes.array(stz2, 12, count, f">u{field_bits // 8}").astype(np.int64)
-    raise MalformedBoxError(boxes.where, f"'stz2' with fields of {field_bits} bits", "4, 8 or 16")
-
-
-def _check_count(boxes: _Tables, count: int) -> None:
-    if not 0 < count <= MAX_SAMPLES:
-        raise SampleTableError(boxes.where, f"{count} video samples", f"1 to {MAX_SAMPLES}")
-
-
-def _offsets(boxes: _Tables, size: Int64Array) -> Int64Array:
-    """Absolute offsets: a chunk's offset plus the sizes of the samples before it in the same chunk."""
-    stco, width = boxes.get("stco"), 4
-    if stco is None:
-        stco, width = boxes.require("co64"), 8
-    (chunk_count,) = boxes.fields(stco, ">4xI")
-    chunk_offset = boxes.array(stco, 8, chunk_count, f">u{width}")
-    if width == 8 and len(chunk_offset) and int(chunk_offset.max()) >= 1 << 62:
-        raise SampleTableError(boxes.where, f"a chunk at offset {int(chunk_offset.max())}", "an offset within the file")
-    chunk_offset = chunk_offset.astype(np.int64)
-
-    stsc = boxes.require("stsc")
-    (run_count,) = boxes.fields(stsc, ">4xI")
-    runs = boxes.array(stsc, 8, run_count, np.dtype([("first", ">u4"), ("samples", ">u4"), ("description", ">u4")]))
-    first = runs["first"].astype(np.int64)
-    if not run_count or first[0] != 1 or np.any(np.diff(first) <= 0) or first[-1] > chunk_count:
-        raise SampleTableError(
-            boxes.where, f"'stsc' runs that start at chunks {first[:4].tolist()}", f"rising from 1 to {chunk_count}"
-        )
-    if np.any(runs["description"] != 1):
-        found = f"samples of description {int(runs['description'].max())}"
-        raise SampleDescriptionError(boxes.where, found, "the first description for every sample")
-    run_chunks = np.diff(np.append(first, chunk_count + 1))
-    run_samples = runs["samples"].astype(np.int64)
-    total = sum(
-        a * b for a, b in zip(run_chunks.tolist(), run_samples.tolist(), strict=True)
-    )  # exact: these may overflow 64 bits
-    if total != len(size):
-        raise SampleTableError(boxes.where, f"{total} samples in chunks, {len(size)} sample sizes", "the same number")
-    per_chunk = np.repeat(run_samples, run_chunks)
-    before = np.zeros(len(size) + 1, np.int64)
-    np.cumsum(size, out=before[1:])
-    chunk_first = np.cumsum(per_chunk) - per_chunk
-    offset: Int64Array = before[:-1] + np.repeat(chunk_offset - before[chunk_first], per_chunk)
-    return offset
-
-
-def _run_lengths(boxes: _Tables, kind: str, count: int, *, signed: bool) -> Int64Array:
-    """stts and ctts: runs of (sample_count, value), expanded. ctts is read as signed in both versions, as QuickTime
-    writes it.
-    """
-    box = boxes.require(kind)
-    (run_count,) = boxes.fields(box, ">4xI")
-    runs = boxes.array(box, 8, run_count, np.dtype([("count", ">u4"), ("value", ">i4" if signed else ">u4")]))
-    run_samples = runs["count"].astype(np.int64)
-    total = int(run_samples.sum())
-    if total != count:
-        raise SampleTableError(boxes.where, f"{kind!r} for {total} samples, {count} sample sizes", "the same number")
-    return np.repeat(runs["value"].astype(np.int64), run_samples)
-
-
-def _sync_samples(boxes: _Tables, count: int) -> BoolArray:
-    stss = boxes.get("stss")
-    if stss is None:  # every sample is a sync sample
-        return np.ones(count, np.bool_)
-    (entry_count,) = boxes.fields(stss, ">4xI")
-    numbers = boxes.array(stss, 8, entry_count, ">u4").astype(np.int64)
-    if len(numbers) and (numbers.min() < 1 or numbers.max() > count):
-        raise SampleTableError(
-            boxes.where, f"sync samples {numbers.min()} to {numbers.max()}", f"numbers within 1 to {count}"
-        )
-    is_sync = np.zeros(count, np.bool_)
-    is_sync[numbers - 1] = True
-    return is_sync
+def _check_extent(samples: SampleColumns, file_size: int, where: str) -> None:
+    end = samples.offset + samples.size
+    outside = np.flatnonzero((samples.offset < 0) | (end > file_size))
+    if len(outside):
+        first = int(outside[0])
+        found = f"sample {first} at bytes {samples.offset[first]} to {end[first]}"
+        raise SampleTableError(where, found, f"samples within the file's {file_size} bytes: it may be truncated")

@@ -39,7 +39,7 @@ def needed_samples(
         where: The file and episode, for messages.
 
     Raises:
-        EpisodeFramesError: No sync sample comes before the first wanted frame.
+        EpisodeFramesError: No sync sample comes before the first wanted frame, and decoding cannot start at sample 0 either.
     """
     first_position, stop = int(wanted.min()), int(wanted.max()) + 1
     before = sync_positions[: int(np.searchsorted(sync_positions, first_position, side="right"))]
@@ -47,6 +47,10 @@ def needed_samples(
     for position in before[::-1].tolist():  # nearly always the last or the one before it
         if pts[position] <= first_pts:
             return SampleWindow(int(position), stop)
+    if (
+        len(before) and before[0] == 0
+    ):  # leading pictures of the very first sample: a whole-file decode has no more either
+        return SampleWindow(0, stop)
     raise EpisodeFramesError(
         where, f"no sync sample before the frame at tick {int(first_pts)}", "a sync sample to start decoding from"
     )

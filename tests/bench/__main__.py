@@ -6,10 +6,11 @@ from pathlib import Path
 
 def main() -> None:
     from tests.bench.header import bench_header
+    from tests.bench.large_file import bench_large_file
     from tests.bench.open import bench_open
     from tests.bench.rewrite import bench_rewrite
 
-    for bench in (bench_open, bench_header, bench_rewrite):
+    for bench in (bench_open, bench_header, bench_large_file, bench_rewrite):
         with tempfile.TemporaryDirectory(prefix="episeek-bench-") as folder:
             for line in bench(Path(folder)):
                 print(line, flush=True)

@@ -18,7 +18,6 @@ from episeek.errors import (
     MalformedBoxError,
     Mp4Error,
     NoVideoTrackError,
-    RotatedVideoError,
     SampleDescriptionError,
     SampleTableError,
     TruncatedMp4Error,
@@ -36,6 +35,7 @@ from tests.support.mp4_boxes import (
     data_information,
     elst,
     full_box,
+    media_header,
     moov,
     runs,
     sample_boxes,
@@ -51,8 +51,15 @@ from tests.support.mp4_boxes import (
 FILE_SIZE = 10_000
 SIZES = [70, 10, 20, 30, 40, 50, 60]
 ONE_RATE = 0x10000
+ONE, UNIT = 1 << 16, 1 << 30
+UPRIGHT = [ONE, 0, 0, 0, ONE, 0, 0, 0, UNIT]
+TURNED = [0, ONE, 0, -ONE, 0, 0, 0, 0, UNIT]
+HALF_TURNED = [-ONE, 0, 0, 0, -ONE, 0, 0, 0, UNIT]
+MIRRORED = [-ONE, 0, 0, 0, ONE, 0, 0, 0, UNIT]
 # Three chunks of 3, 3 and 1 samples, not in file order.
 PLAIN = sample_boxes(SIZES, [3, 3, 1], [1000, 500, 3000], [512] * 7)
+TWO_DESCRIPTIONS = full_box(b"stsc", 0, struct.pack(">10I", 3, 1, 3, 2, 2, 3, 1, 3, 1, 2))
+EMPTY = sample_boxes([], [], [], [])
 OFFSETS = [1000, 1070, 1080, 500, 530, 570, 3000]
 
 
@@ -114,8 +121,8 @@ def test_movie_headers_of_version_1():
 def test_sizes_of_four_bits(sizes):
     chunks = {"stsc": stsc([len(sizes)]), "stco": full_box(b"stco", 0, array("I", [64]))}
     table = parse_boxes(chunks | {"stsz": stz2(sizes, 4), "stts": full_box(b"stts", 0, runs([512] * len(sizes), "I"))})
-    assert table.size.tolist() == sizes
-    assert table.offset.tolist() == [64 + sum(sizes[:k]) for k in range(len(sizes))]
+    assert table.size.tolist() == [size for size in sizes if size]
+    assert table.offset.tolist() == [64 + sum(sizes[:k]) for k, size in enumerate(sizes) if size]
 
 
 def test_one_size_for_all():
@@ -129,25 +136,24 @@ def test_times_before_0_are_presented_when_there_is_no_edit_list():
 
 
 @pytest.mark.parametrize("version", [0, 1])
-@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1)])
-def test_turned_and_mirrored_pictures_are_refused(matrix, version):
-    a, b, c, d = (value << 16 for value in matrix)
-    before = bytes(48 if version else 36)
-    header = full_box(b"tkhd", version, before, struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30), bytes(8))
+@pytest.mark.parametrize(
+    ("of_track", "of_movie", "expected"),
+    [
+        (TURNED, UPRIGHT, TURNED),
+        (UPRIGHT, TURNED, TURNED),
+        (TURNED, TURNED, HALF_TURNED),
+        (HALF_TURNED, HALF_TURNED, UPRIGHT),
+        (MIRRORED, [0] * 9, MIRRORED),  # no matrix at all
+    ],
+)
+def test_the_matrix_of_the_track_and_of_the_movie(of_track, of_movie, expected, version):
+    times = bytes(48 if version else 36)
+    header = full_box(b"tkhd", version, times, struct.pack(">9i", *of_track), bytes(8))
     upright = full_box(b"tkhd", 0, bytes(80), flags=3)
-    raw = moov(track(PLAIN))
-    assert raw.count(upright) == 1
-    place = raw.index(upright)
-    turned = b"".join([raw[:place], header, raw[place + len(upright) :]])
-    growth = len(header) - len(upright)
-    (moov_size,) = struct.unpack_from(">I", turned, 0)
-    trak = place - 8
-    (trak_size,) = struct.unpack_from(">I", turned, trak)
-    grown = bytearray(turned)
-    struct.pack_into(">I", grown, 0, moov_size + growth)
-    struct.pack_into(">I", grown, trak, trak_size + growth)
-    with pytest.raises(RotatedVideoError, match="turns or mirrors"):
-        parse(bytes(grown))
+    turned_track = box(b"trak", track(PLAIN)[8:].replace(upright, header))
+    movie_times = media_header(b"mvhd", 1000, version)[8 : 8 + (48 if version else 36)]
+    movie = box(b"mvhd", movie_times, struct.pack(">9i", *of_movie), bytes(28))
+    assert struct.unpack(">9i", parse(box(b"moov", movie, turned_track)).matrix) == tuple(expected)
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -162,7 +168,33 @@ def test_composition_offsets_are_signed_in_both_versions(version, offsets):
 def test_sync_samples():
     table = parse_boxes({"stss": full_box(b"stss", 0, array("I", [1, 4, 6]))})
     assert np.flatnonzero(table.is_sync).tolist() == [0, 3, 5]
-    assert not parse_boxes({"stss": full_box(b"stss", 0, array("I", []))}).is_sync.any()
+    only_the_first = parse_boxes({"stss": full_box(b"stss", 0, array("I", []))})
+    assert np.flatnonzero(only_the_first.is_sync).tolist() == [0]  # where else would decoding start
+
+
+def test_partial_sync_samples_and_random_access_points_are_sync_samples():
+    """Of QuickTime and of ISO/IEC 14496-12, 10.4: decoding can start there as it can at an open GOP."""
+    stss = {"stss": full_box(b"stss", 0, array("I", [1]))}
+    partial = parse_boxes(stss | {"stps": full_box(b"stps", 0, array("I", [3, 6]))})
+    assert np.flatnonzero(partial.is_sync).tolist() == [0, 2, 5]
+    pairs = struct.pack(">7I", 3, 2, 0, 1, 1, 2, 0)
+    for version, parameter in ((0, b""), (1, bytes(4))):
+        points = parse_boxes(stss | {"sbgp": full_box(b"sbgp", version, b"rap ", parameter, pairs)})
+        assert np.flatnonzero(points.is_sync).tolist() == [0, 2]
+    other = parse_boxes(stss | {"sbgp": full_box(b"sbgp", 0, b"roll", pairs)})
+    assert np.flatnonzero(other.is_sync).tolist() == [0]
+
+
+def test_descriptions_that_agree_are_used_one_at_a_time():
+    two = stsd(sample_entry(), box(b"free"), sample_entry())
+    with pytest.raises(MalformedBoxError, match="'free' box"):
+        parse_boxes({"stsd": two})
+    two = stsd(sample_entry(), sample_entry())
+    assert parse_boxes({"stsd": two}).description_index is None
+    table = parse_boxes({"stsd": two, "stsc": TWO_DESCRIPTIONS})
+    assert table.description_index is not None
+    assert table.description_index.tolist() == [2, 2, 2, 1, 1, 1, 2]
+    assert table.sample_description == two
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -171,11 +203,12 @@ def test_sync_samples():
     [
         ([], 0, range(7)),
         ([(1000, 0, ONE_RATE)], 0, range(7)),
-        ([(0, 0, ONE_RATE)], 0, range(7)),
-        ([(0, 1024, ONE_RATE)], -1024, range(2, 7)),
+        ([(1000, 1024, ONE_RATE)], -1024, range(2, 7)),
         ([(100, 1024, ONE_RATE)], -1024, range(2, 5)),  # 100 ms are 1536 ticks: three samples
         ([(100, -1, ONE_RATE), (1000, 0, ONE_RATE)], 1536, range(7)),
         ([(50, -1, 0), (50, -1, 0), (100, 1024, ONE_RATE)], 1536 - 1024, range(2, 5)),
+        ([(100, 0, ONE_RATE), (50, 1536, ONE_RATE)], 0, range(5)),  # the second goes on where the first ends
+        ([(50, 512, ONE_RATE), (50, 1280, ONE_RATE), (900, 2048, ONE_RATE)], -512, range(1, 7)),
         ([(100, -1, ONE_RATE)], None, None),
     ],
 )
@@ -240,7 +273,7 @@ def test_any_table_is_read_as_it_was_written(drawn):
     assert table.size.tolist() == sizes
     assert table.pts.tolist() == pts
     assert table.duration.tolist() == durations
-    assert (np.flatnonzero(table.is_sync) + 1).tolist() == sorted(sync or range(1, len(sizes) + 1))
+    assert (np.flatnonzero(table.is_sync) + 1).tolist() == sorted({1, *sync} if sync else range(1, len(sizes) + 1))
 
 
 def test_pyav_reads_the_hand_made_file_alike(tmp_path):
@@ -268,7 +301,7 @@ def test_pyav_reads_the_hand_made_file_alike(tmp_path):
     [
         (moov(), NoVideoTrackError, "no tracks"),
         (moov(track(PLAIN, handler=b"soun"), track(PLAIN, handler=b"meta")), NoVideoTrackError, r"\['soun', 'meta'\]"),
-        (moov(track(PLAIN), extra=box(b"mvex")), FragmentedMp4Error, "mvex"),
+        (moov(track(EMPTY), extra=box(b"mvex")), FragmentedMp4Error, "mvex"),
         (box(b"moov", track(PLAIN)), MalformedBoxError, "'moov' box without 'mvhd'"),
         (moov(box(b"trak", box(b"mdia"))), NoVideoTrackError, "no tracks"),
         (moov(track(PLAIN, timescale=0)), MalformedBoxError, "'mdhd' with timescale 0"),
@@ -297,10 +330,27 @@ def test_a_missing_table_is_named(name):
     [
         ({"stsd": stsd(sample_entry(b"encv"))}, EncryptedMp4Error, "encv"),
         ({"stsd": stsd()}, SampleDescriptionError, "0 sample descriptions"),
-        ({"stsd": stsd(sample_entry(), sample_entry())}, SampleDescriptionError, "2 sample descriptions"),
+        ({"stsd": full_box(b"stsd", 0, struct.pack(">I", 1 << 31))}, SampleDescriptionError, "2147483648 sample descr"),
+        ({"stsd": full_box(b"stsd", 0, struct.pack(">I", 2), sample_entry())}, MalformedBoxError, "1 of its 2 entries"),
         ({"stsd": stsd(box(b"avc1", bytes(10)))}, MalformedBoxError, "'avc1' box of 18 bytes"),
-        ({"stsd": full_box(b"stsd", 0, struct.pack(">I", 1))}, TruncatedMp4Error, "0 bytes"),
+        ({"stsd": full_box(b"stsd", 0, struct.pack(">I", 1))}, MalformedBoxError, "0 of its 1 entries"),
         ({"stsc": stsc([3, 3, 1], description=2)}, SampleDescriptionError, "description 2"),
+        ({"stsc": stsc([3, 3, 1], description=0)}, SampleDescriptionError, "description 0"),
+        (
+            {"stsd": stsd(sample_entry(), sample_entry(b"avc1")), "stsc": TWO_DESCRIPTIONS},
+            SampleDescriptionError,
+            "samples of avc1 128x96, mp4v 128x96",
+        ),
+        (
+            {"stsd": stsd(sample_entry(), sample_entry(width=64)), "stsc": TWO_DESCRIPTIONS},
+            SampleDescriptionError,
+            "samples of mp4v 128x96, mp4v 64x96",
+        ),
+        ({"stsd": stsd(sample_entry(), sample_entry(b"encv")), "stsc": TWO_DESCRIPTIONS}, EncryptedMp4Error, "encv"),
+        ({"stss": full_box(b"stss", 0, array("I", [])), "stps": full_box(b"stps", 0, array("I", [8]))},
+         SampleTableError, "sync samples 8 to 8 in 'stps'"),
+        ({"stss": full_box(b"stss", 0, array("I", [])), "sbgp": full_box(b"sbgp", 0, b"rap ", struct.pack(">3I", 1, 8, 1))},
+         SampleTableError, "'sbgp' for 8 samples"),
         ({"stsc": stsc([3, 3])}, SampleTableError, "9 samples in chunks, 7 sample sizes"),
         ({"stsc": stsc([3, 3, 2])}, SampleTableError, "8 samples in chunks, 7 sample sizes"),
         ({"stsc": full_box(b"stsc", 0, array("I", []))}, SampleTableError, "'stsc' runs"),
@@ -314,7 +364,8 @@ def test_a_missing_table_is_named(name):
         ({"stco": full_box(b"co64", 0, array("Q", [1000, 500, 1 << 40]))}, SampleTableError, "it may be truncated"),
         ({"stsz": stsz(SIZES[:6])}, SampleTableError, "7 samples in chunks, 6 sample sizes"),
         ({"stsz": stsz([*SIZES[:6], 1 << 31])}, SampleTableError, "it may be truncated"),
-        ({"stsz": stsz([])}, SampleTableError, "0 video samples"),
+        ({"stsz": stsz([])}, SampleTableError, "7 samples in chunks, 0 sample sizes"),
+        (EMPTY, SampleTableError, "0 video samples"),
         ({"stsz": stz2(SIZES, 8)[:15] + b"\x0c" + stz2(SIZES, 8)[16:]}, MalformedBoxError, "fields of 12 bits"),
         ({"stts": full_box(b"stts", 0, runs([512] * 6, "I"))}, SampleTableError, "'stts' for 6 samples"),
         ({"stts": full_box(b"stts", 0, runs([512] * 8, "I"))}, SampleTableError, "'stts' for 8 samples"),
@@ -333,7 +384,10 @@ def test_tables_that_disagree(changes, error, message):
     "edits",
     [
         [(100, 0, ONE_RATE), (100, 1024, ONE_RATE)],
+        [(100, 0, ONE_RATE), (100, -1, ONE_RATE), (100, 1536, ONE_RATE)],
         [(100, 0, ONE_RATE), (100, -1, ONE_RATE)],
+        [(67, 0, ONE_RATE), (100, 1024, ONE_RATE)],  # 67 ms end 5 ticks behind 1024
+        [(167, 0, ONE_RATE), (100, 2560, ONE_RATE)],
         [(1000, 0, 2 * ONE_RATE)],
         [(1000, 0, 0)],
         [(1000, -2, ONE_RATE)],
@@ -342,6 +396,37 @@ def test_tables_that_disagree(changes, error, message):
 def test_edit_lists_that_are_refused(version, edits):
     with pytest.raises(EditListError, match=r"edits? .* expected at most one edit of rate 1"):
         parse_boxes(edits=elst(edits, version))
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ([(0, 0, ONE_RATE)], "an edit of duration 0"),
+        ([(100, 9000, ONE_RATE)], "shows none of 7 samples"),
+    ],
+)
+def test_edit_lists_that_show_nothing_are_refused(edits, message):
+    with pytest.raises(EditListError, match=message):
+        parse_boxes(edits=elst(edits))
+
+
+def test_edits_of_reordered_samples_are_not_joined():
+    """FFmpeg shows the pictures around the seam at other times."""
+    boxes = {"ctts": full_box(b"ctts", 0, runs([512, 1536, 0, 512, 512, 512, 512], "I"))}
+    with pytest.raises(EditListError, match="2 edits"):
+        parse_boxes(boxes, edits=elst([(100, 512, ONE_RATE), (50, 2048, ONE_RATE)]))
+
+
+def test_samples_of_no_bytes_are_no_pictures():
+    sizes = [70, 10, 0, 30, 40, 0, 60]
+    table = parse_boxes({"stsz": stsz(sizes), "stss": full_box(b"stss", 0, array("I", [1, 4]))})
+    assert table.size.tolist() == [70, 10, 30, 40, 60]
+    assert table.pts.tolist() == [0, 512, 1536, 2048, 3072]
+    assert table.duration.tolist() == [512, 1024, 512, 1024, 512]
+    assert table.offset.tolist() == [1000, 1070, 500, 530, 3000]
+    assert np.flatnonzero(table.is_sync).tolist() == [0, 2]
+    with pytest.raises(SampleTableError, match="7 video samples, none"):
+        parse_boxes({"stsz": stsz([0] * 7)})
 
 
 @pytest.mark.parametrize(
@@ -354,6 +439,7 @@ def test_edit_lists_that_are_refused(version, edits):
 )
 def test_edit_lists_beyond_any_clock(edits):
     """64 bits of ticks, in tables of 64-bit numbers: nothing may wrap around."""
+    edits = [(duration or 1, media_time, rate) for duration, media_time, rate in edits]
     with pytest.raises(EditListError, match="ticks; expected at most"):
         parse_boxes(edits=elst(edits, 1))
 

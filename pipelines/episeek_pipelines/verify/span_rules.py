@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from episeek.description_runs import description_runs
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS
 from episeek_pipelines.verify.sidecar_format import read_runs
@@ -137,7 +138,7 @@ def _file_differences(file: VideoFile, video: ParsedVideo) -> list[tuple[str, st
     header, table = video.header, video.table
     expected = {
         "file_size": header.file_size,
-        "moov_sha256": hashlib.sha256(header.moov).hexdigest(),
+        "moov_sha256": header.digest,
         "moov_offset": header.moov_offset,
         "moov_length": len(header.moov),
         "header_length": header.mdat_offset,
@@ -149,6 +150,9 @@ def _file_differences(file: VideoFile, video: ParsedVideo) -> list[tuple[str, st
         "sample_count": len(table),
         "avg_fps": table.average_fps,
         "sample_description": table.sample_description,
+        "container": header.container,
+        "track_matrix": table.matrix,
+        "sample_description_runs": description_runs(table.offset, table.description_index, where=file.path),
     }
     found = file.indexed.values
     names = ["moov_sha256"] if found["moov_sha256"] != expected["moov_sha256"] else list(expected)

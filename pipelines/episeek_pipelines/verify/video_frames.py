@@ -1,14 +1,14 @@
-"""Where the frames of each episode of one MP4 are: by counting when the lengths add up, by the declared seconds otherwise."""
+"""Where the frames of each episode of one MP4 are."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from episeek.header import Mp4Header
 from episeek.sample_table import SampleTable
 from episeek.sources import ByteSource
-from episeek_pipelines.episode_frames import DeclaredEpisodes, locate_frames
+from episeek_pipelines.episode_frames import DeclaredEpisodes, EpisodeFrames, locate_frames
 from episeek_pipelines.verify.tasks import Float64Array, Int64Array, VideoFile
+from episeek_pipelines.video_header import VideoHeader
 
 HALF_FRAME = 0.5
 
@@ -19,12 +19,24 @@ class FrameView:
 
     seconds: Float64Array  # presentation times, [frames]
     decode_position: Int64Array  # of each presented frame, [frames]
-    first: Int64Array  # first frame of each episode
-    stop: Int64Array  # end, exclusive
-    is_counted: bool
-    """True when the lengths add up to the file's frames and the seconds do not contradict their order."""
+    frames: EpisodeFrames  # of each episode
     frames_per_second: float
     """Of the file; 0 with fewer than two frames."""
+
+    @property
+    def first(self) -> Int64Array:
+        """First frame of each episode."""
+        return self.frames.first
+
+    @property
+    def stop(self) -> Int64Array:
+        """End of each episode, exclusive; not behind its first frame where nothing says which frames are its."""
+        return self.frames.first + self.frames.count
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the lengths add up to the file's frames, and decided."""
+        return self.frames.by_ordinals
 
     @property
     def frame_count(self) -> int:
@@ -36,7 +48,7 @@ class FrameView:
 class ParsedVideo:
     """One MP4's header and what follows from it."""
 
-    header: Mp4Header
+    header: VideoHeader
     table: SampleTable
     view: FrameView
     sidecar_source: ByteSource
@@ -51,7 +63,7 @@ def frame_view(table: SampleTable, file: VideoFile, *, fps: float) -> FrameView:
     frames = locate_frames(seconds, episodes, fps=fps)
     span = float(seconds[-1] - seconds[0]) if len(seconds) > 1 else 0.0
     rate = (len(seconds) - 1) / span if span > 0 else 0.0
-    return FrameView(seconds, order, frames.first, frames.first + frames.count, frames.by_ordinals, rate)
+    return FrameView(seconds, order, frames, rate)
 
 
 def has_other_rate(view: FrameView, *, fps: float) -> bool:

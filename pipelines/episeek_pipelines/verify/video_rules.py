@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from episeek.errors import Mp4Error
-from episeek.header import Mp4Header, read_header
 from episeek.isobmff import child_boxes, find_child, parse_box
-from episeek.sample_table import parse_sample_table
 from episeek.sources import ByteSource, CountingSource
+from episeek_pipelines.episode_frames import BoolArray, disagreement
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
 from episeek_pipelines.verify.rules import (
@@ -31,6 +30,7 @@ from episeek_pipelines.verify.tasks import (
     VideoFile,
 )
 from episeek_pipelines.verify.video_frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
+from episeek_pipelines.video_header import VideoHeader, read_video_header
 
 LARGEST_DRIFT_STEP_FRAMES = 1.5
 """Summed seconds go wrong by fractions of a frame an episode, a frame at most; more is a gap."""
@@ -48,13 +48,13 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
             findings.append(finding(MISSING_FILE, "an empty file; expected the video of its episodes", where))
             return CheckResult(tuple(findings), files_read=1)
         try:
-            header = read_header(counting, file.path)
-            table = parse_sample_table(header.moov, file_size=header.file_size, where=file.path)
+            header = read_video_header(counting, file.path)
         except Mp4Error as error:
             findings.append(finding(UNUSABLE_VIDEO, f"{error.found}; expected {error.expected}", where))
         else:
             sidecars = CountingSource(context.root.source())
-            video = ParsedVideo(header, table, frame_view(table, file, fps=context.info.fps), sidecars)
+            view = frame_view(header.table, file, fps=context.info.fps)
+            video = ParsedVideo(header, header.table, view, sidecars)
             findings += run_rules(VIDEO_RULES, where, context, file, video)
             if context.sidecars is not None:
                 findings += run_rules(SPAN_RULES, where, context, file, video)
@@ -63,7 +63,9 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
 
 
 def check_container(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """VID022: one video track; moov in front (the warning)."""
+    """VID022: one video track; moov in front (the warning). Other containers have no moov to look at."""
+    if not video.header.moov:
+        return
     where = Location(file=file.path, camera=file.camera_key)
     tracks = _video_track_count(video.header)
     if tracks != 1:
@@ -95,6 +97,7 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
     """VID024: each episode's seconds hold its frames, next to each other and on the grid; drift (the warning)."""
     view, fps = video.view, context.info.fps
     if has_other_rate(view, fps=fps) or not len(file.length):  # the seconds are of another clock; INF002 says so
+        yield from _check_frames(file, view, np.ones(len(file.length), np.bool_))
         return
     start, stop, length = file.from_timestamp, file.to_timestamp, file.length
     said = np.zeros(len(length), np.bool_)
@@ -118,15 +121,11 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
         yield _grid_error(file, row, f"{found} the episode in front of it; expected {expected}")
     said |= overlaps | leaves_gap
 
-    held = np.maximum(view.stop - view.first, 0)
-    miscounted = (held != length) & ~said
-    for row in np.flatnonzero(miscounted).tolist():
-        found = f"seconds {start[row]:.6f} to {stop[row]:.6f} hold {held[row]} of the file's {view.frame_count} frames"
-        yield _grid_error(file, row, f"{found}; expected {length[row]}, the episode's length")
-    said |= miscounted
+    yield from _check_frames(file, view, ~said)
+    said |= view.frames.is_doubtful | (view.stop - view.first != length)
 
     sound = np.flatnonzero(~said & (length > 0) & (view.stop <= view.frame_count))
-    yield from _check_times(context, file, view, sound)
+    yield from _check_times(context, file, view, sound, timescale=video.table.timescale)
 
 
 def check_sync_start(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
@@ -151,7 +150,9 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
 VIDEO_RULES = (check_container, check_rate, check_frame_count, check_grid, check_sync_start)
 
 
-def _check_times(context: VerificationContext, file: VideoFile, view: FrameView, rows: np.ndarray) -> Iterator[Finding]:
+def _check_times(
+    context: VerificationContext, file: VideoFile, view: FrameView, rows: np.ndarray, *, timescale: int
+) -> Iterator[Finding]:
     """Within an episode, frame k is k/fps behind frame 0; frame 0 is at from_timestamp."""
     if not len(rows):
         return
@@ -169,14 +170,8 @@ def _check_times(context: VerificationContext, file: VideoFile, view: FrameView,
 
     drift_seconds = file.from_timestamp[rows] - view.seconds[first]
     drift = np.abs(drift_seconds) * fps
-    if not view.is_counted:  # nothing but the seconds says where the episode is
-        off_grid = (drift > HALF_FRAME / 2) & ~irregular
-        for number in np.flatnonzero(off_grid).tolist():
-            row = int(rows[number])
-            found = f"from_timestamp {file.from_timestamp[row]:.6f} s, {drift[number]:.2f} frames off the nearest frame"
-            yield _grid_error(file, row, f"{found}; expected {view.seconds[first[number]]:.6f} s")
-        drift_seconds = np.where(off_grid, 0.0, drift_seconds)
-    drifting = np.flatnonzero((np.abs(drift_seconds) > TIMESTAMP_TOLERANCE_SECONDS) & ~irregular)
+    tolerance = max(TIMESTAMP_TOLERANCE_SECONDS, 1 / timescale)  # Matroska counts in milliseconds
+    drifting = np.flatnonzero((np.abs(drift_seconds) > tolerance) & ~irregular)
     if len(drifting):
         number = int(drifting[np.argmax(np.abs(drift_seconds[drifting]))])
         row = int(rows[number])
@@ -188,11 +183,29 @@ def _check_times(context: VerificationContext, file: VideoFile, view: FrameView,
         yield finding(DRIFT, message, where, more=len(drifting) - 1)
 
 
+def _check_frames(file: VideoFile, view: FrameView, rows: BoolArray) -> Iterator[Finding]:
+    """Each episode is where its seconds and the lengths in front of it say, and as long as it should be."""
+    doubtful = view.frames.is_doubtful & rows
+    is_first = doubtful & ~np.concatenate([[False], doubtful[:-1]])
+    run_length = np.bincount(np.cumsum(is_first)[doubtful])[1:]  # neighbours are doubtful for one reason: one finding
+    for row, count in zip(np.flatnonzero(is_first).tolist(), run_length.tolist(), strict=True):
+        found, expected = disagreement(view.frames, file.length, row, view.frame_count)
+        decided = "" if view.frames.is_placed[row] else ", and nothing decides"
+        where = Location(file.path, int(file.episode_index[row]), file.camera_key)
+        yield finding(FRAME_GRID, f"{found}{decided}; expected {expected}", where, more=count - 1)
+
+    held = np.maximum(view.stop - view.first, 0)
+    for row in np.flatnonzero((held != file.length) & rows & ~doubtful).tolist():
+        seconds = f"seconds {file.from_timestamp[row]:.6f} to {file.to_timestamp[row]:.6f}"
+        found = f"{seconds} hold {held[row]} of the file's {view.frame_count} frames"
+        yield _grid_error(file, row, f"{found}; expected {file.length[row]}, the episode's length")
+
+
 def _grid_error(file: VideoFile, row: int, message: str) -> Finding:
     return finding(FRAME_GRID, message, Location(file.path, int(file.episode_index[row]), file.camera_key))
 
 
-def _video_track_count(header: Mp4Header) -> int:
+def _video_track_count(header: VideoHeader) -> int:
     """Tracks of the moov box with handler `vide` (ISO/IEC 14496-12, 8.4.3)."""
     moov, where = header.moov, header.file_path
     count = 0

@@ -1,0 +1,79 @@
+"""Pictures of a file that no decoder shows: those that lead its first sample and refer to samples that are not there.
+
+A file cut out of a stream with open GOPs starts so: pictures that come behind sample 0 in decoding and before it in
+presentation refer to the group before it. The header does not say which they are. H.264 has no others, since nothing
+leads an IDR picture; in HEVC (ITU-T H.265, 7.4.2.2) and VVC (H.266, 7.4.2.2) the type of the NAL unit tells the skipped
+ones (RASL) from the decodable (RADL), so that the first bytes of these few samples are read. They stay in the table and
+are not presented.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from episeek.errors import MalformedBoxError
+from episeek.isobmff import child_boxes, parse_box
+from episeek.sample_table import SampleTable
+from episeek.sources import ByteSource
+
+_PEEK_BYTES = 4096
+"""Of a sample: parameter sets and messages come before the first slice."""
+
+_ENTRIES_OFFSET = 16
+_VISUAL_FIELDS_BYTES = 78
+
+_FIRST_NON_VCL = {"hvc1": 32, "hev1": 32, "vvc1": 12, "vvi1": 12}
+_SKIPPED = {"hvc1": (8, 9), "hev1": (8, 9), "vvc1": (3,), "vvi1": (3,)}
+
+
+def without_skipped_pictures(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
+    """The table with the skipped pictures of its first sample not presented; nearly always the same one, and nothing read.
+
+    Raises:
+        ReadError: The file cannot be read.
+        MalformedBoxError: The decoder configuration, which says how long a NAL unit's length is, is missing.
+    """
+    leading = _leading(table)
+    if not len(leading) or table.codec not in ("avc1", "avc3", *_SKIPPED):
+        return table
+    skipped = leading
+    if table.codec in _SKIPPED:
+        length_bytes = _length_bytes(table, path)
+        starts = [(int(table.offset[k]), int(table.offset[k] + min(table.size[k], _PEEK_BYTES))) for k in leading]
+        kinds = [_first_slice(data, length_bytes, table.codec) for data in source.get_ranges(path, starts)]
+        skipped = leading[[kind in _SKIPPED[table.codec] for kind in kinds]]
+    is_presented = table.is_presented.copy()
+    is_presented[skipped] = False
+    return replace(table, is_presented=is_presented)
+
+
+def _leading(table: SampleTable) -> np.ndarray:
+    """Decode positions of presented samples before sample 0 in presentation, up to the next sync sample."""
+    later_sync = np.flatnonzero(table.is_sync[1:])
+    stop = int(later_sync[0]) + 1 if len(later_sync) else len(table)
+    return np.flatnonzero(table.is_presented[:stop] & (table.pts[:stop] < table.pts[0]))
+
+
+def _length_bytes(table: SampleTable, where: str) -> int:
+    """Bytes of a NAL unit's length: hvcC (ISO/IEC 14496-15, 8.3.3.1) and vvcC (11.2.4.2)."""
+    stsd = table.sample_description
+    entry = parse_box(stsd, _ENTRIES_OFFSET, len(stsd), where=where)
+    for box in child_boxes(stsd, entry.payload + _VISUAL_FIELDS_BYTES, entry.end, where=where):
+        if box.type == "hvcC" and box.end - box.payload > 21:
+            return (stsd[box.payload + 21] & 3) + 1
+        if box.type == "vvcC" and box.end - box.payload > 4:
+            return (stsd[box.payload + 4] >> 1 & 3) + 1
+    raise MalformedBoxError(where, f"{table.codec!r} without its decoder configuration", "hvcC or vvcC")
+
+
+def _first_slice(sample: bytes, length_bytes: int, codec: str) -> int | None:
+    """Type of the first NAL unit that holds a slice; None where it is not within these bytes."""
+    position = 0
+    while position + length_bytes + 2 <= len(sample):
+        length = int.from_bytes(sample[position : position + length_bytes], "big")
+        header = sample[position + length_bytes : position + length_bytes + 2]
+        kind = header[0] >> 1 & 0x3F if codec in ("hvc1", "hev1") else header[1] >> 3
+        if kind < _FIRST_NON_VCL[codec]:
+            return kind
+        position += length_bytes + length
+    return None

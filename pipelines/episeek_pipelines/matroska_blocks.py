@@ -1,0 +1,245 @@
+"""Where the blocks of a Matroska or WebM file lie: the EBML structure, with every length checked (RFC 8794, RFC 9559).
+
+What FFmpeg demuxes is compared with this, block by block: FFmpeg skips what it cannot read and undoes compression
+without a word. Nothing of the pictures is read here; codecs, times and keyframes are `episeek_pipelines.matroska`'s.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from episeek.errors import MalformedBoxError, TruncatedMp4Error
+from episeek_pipelines.source_file import SourceFile
+
+EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+
+_EBML = 0x1A45DFA3
+_SEGMENT = 0x18538067
+_CLUSTER = 0x1F43B675
+_CLUSTER_TIMESTAMP = 0xE7
+_BLOCK_GROUP = 0xA0
+_BLOCK = 0xA1
+_REFERENCE_BLOCK = 0xFB
+_SIMPLE_BLOCK = 0xA3
+_TRACKS = 0x1654AE6B
+_TRACK_ENTRY = 0xAE
+_TRACK_NUMBER = 0xD7
+_VIDEO = 0xE0
+_ALPHA_MODE = 0x53C0
+_CONTENT_ENCODINGS = 0x6D80
+_CONTENT_ENCODING = 0x6240
+_CONTENT_ENCODING_TYPE = 0x5033
+_ENCRYPTION = 1
+
+_MAX_ID_BYTES = 4
+_MAX_SIZE_BYTES = 8
+_KEYFRAME_FLAG = 0x80
+_LACING_FLAGS = 0x06
+_INVISIBLE_FLAG = 0x08
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What a TrackEntry says of how pictures are kept (RFC 9559, 5.1.4.1)."""
+
+    is_encoded: bool = False
+    """ContentEncodings: blocks are compressed, stripped of their first bytes, or encrypted."""
+    is_encrypted: bool = False
+    has_alpha: bool = False
+    """AlphaMode: a second picture beside each one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is known of a file before its first cluster."""
+
+    tracks: dict[int, Track]
+    """By track number."""
+    clusters_offset: int
+    """First byte of the first cluster."""
+    end: int
+    """Where the segment ends; the file's end where its size is left unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One Block or SimpleBlock (RFC 9559, 10.1 and 10.2); offsets are absolute, in bytes."""
+
+    position: int
+    """Behind the element's own header; FFmpeg's `pos`."""
+    track: int
+    offset: int
+    """Of the frame, behind the block's header; of the lacing, where there is any."""
+    size: int
+    """Of the frame, bytes; not 0."""
+    tick: int | None
+    """When it is shown; None where the cluster does not say from when it counts."""
+    is_key: bool
+    is_laced: bool
+    is_invisible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    id: int
+    payload: int
+    end: int | None
+    """None: of unknown size, as live streams have it."""
+
+
+def read_layout(file: SourceFile) -> Layout:
+    """The tracks, and where the clusters begin.
+
+    Raises:
+        MalformedBoxError: This is not EBML, or an element cannot be right.
+        TruncatedMp4Error: The segment reaches past the end of the file, or no cluster is in it.
+        MissingFileError, ShortReadError, ReadError: The source's.
+    """
+    header = _element(file, 0, file.size)
+    if header.id != _EBML or header.end is None:
+        raise MalformedBoxError(file.path, f"element 0x{header.id:X} at the start", "an EBML header")
+    position = header.end
+    while (segment := _element(file, position, file.size)).id != _SEGMENT:
+        position = _known_end(file, segment)
+    end = file.size if segment.end is None else segment.end
+    tracks: dict[int, Track] = {}
+    position = segment.payload
+    while position < end:
+        element = _element(file, position, end)
+        if element.id == _CLUSTER:
+            return Layout(tracks, position, end)
+        if element.id == _TRACKS:
+            for entry in _children(file, element):
+                if entry.id == _TRACK_ENTRY:
+                    number, track = _track(file, entry)
+                    tracks.setdefault(number, track)
+        position = _known_end(file, element)
+    raise TruncatedMp4Error(file.path, f"no cluster in {file.size} bytes", "a complete Matroska file with media data")
+
+
+def read_blocks(file: SourceFile, layout: Layout) -> Iterator[Block]:
+    """The blocks of all tracks that hold a frame, in the order of the file.
+
+    Clusters are entered, everything else is stepped over, so the blocks found tile the file.
+
+    Raises:
+        MalformedBoxError: An element cannot be right.
+        TruncatedMp4Error: An element reaches past the end of the segment.
+        MissingFileError, ShortReadError, ReadError: The source's.
+    """
+    position = layout.clusters_offset
+    origin: int | None = None
+    while position < layout.end:
+        element = _element(file, position, layout.end)
+        if element.id == _CLUSTER:
+            position, origin = element.payload, None
+            continue
+        position = _known_end(file, element)
+        if element.id == _CLUSTER_TIMESTAMP:
+            origin = _unsigned(file, element)
+        elif element.id == _SIMPLE_BLOCK:
+            yield from _block(file, element, origin, is_key=None)
+        elif element.id == _BLOCK_GROUP:
+            parts = list(_children(file, element))
+            is_key = not any(part.id == _REFERENCE_BLOCK for part in parts)
+            for part in parts:
+                if part.id == _BLOCK:
+                    yield from _block(file, part, origin, is_key=is_key)
+
+
+def _block(file: SourceFile, element: _Element, origin: int | None, *, is_key: bool | None) -> Iterator[Block]:
+    """A block begins with its track's number, a signed time of two bytes, from that of its cluster, and flags.
+
+    `is_key` None: the flags say. Nothing comes of a block without a frame.
+    """
+    start, end = element.payload, _known_end(file, element)
+    data = file.read_at(start, min(end, start + _MAX_SIZE_BYTES + 3))
+    number, length = _variable_length(data, 0, _MAX_SIZE_BYTES, file, start)
+    if length + 3 > len(data):
+        raise MalformedBoxError(file.path, f"a block of {end - start} bytes at offset {start}", "a block header")
+    relative = int.from_bytes(data[length : length + 2], "big", signed=True)
+    flags = data[length + 2]
+    offset = start + length + 3
+    if offset == end:
+        return
+    yield Block(
+        position=start,
+        track=number & (1 << 7 * length) - 1,
+        offset=offset,
+        size=end - offset,
+        tick=None if origin is None else origin + relative,
+        is_key=bool(flags & _KEYFRAME_FLAG) if is_key is None else is_key,
+        is_laced=bool(flags & _LACING_FLAGS),
+        is_invisible=bool(flags & _INVISIBLE_FLAG),
+    )
+
+
+def _track(file: SourceFile, entry: _Element) -> tuple[int, Track]:
+    number = 0
+    is_encoded = is_encrypted = has_alpha = False
+    for element in _children(file, entry):
+        if element.id == _TRACK_NUMBER:
+            number = _unsigned(file, element)
+        elif element.id == _VIDEO:
+            has_alpha = any(child.id == _ALPHA_MODE and _unsigned(file, child) for child in _children(file, element))
+        elif element.id == _CONTENT_ENCODINGS:
+            is_encoded = True
+            is_encrypted = any(
+                part.id == _CONTENT_ENCODING_TYPE and _unsigned(file, part) == _ENCRYPTION
+                for encoding in _children(file, element)
+                if encoding.id == _CONTENT_ENCODING
+                for part in _children(file, encoding)
+            )
+    return number, Track(is_encoded, is_encrypted, has_alpha)
+
+
+def _children(file: SourceFile, parent: _Element) -> Iterator[_Element]:
+    position, end = parent.payload, _known_end(file, parent)
+    while position < end:
+        element = _element(file, position, end)
+        yield element
+        position = _known_end(file, element)
+
+
+def _unsigned(file: SourceFile, element: _Element) -> int:
+    end = _known_end(file, element)
+    if end - element.payload > _MAX_SIZE_BYTES:
+        found = f"element 0x{element.id:X} of {end - element.payload} bytes at offset {element.payload}"
+        raise MalformedBoxError(file.path, found, "an integer of at most 8 bytes")
+    return int.from_bytes(file.read_at(element.payload, end), "big")
+
+
+def _known_end(file: SourceFile, element: _Element) -> int:
+    if element.end is None:
+        found = f"element 0x{element.id:X} of unknown size at offset {element.payload}"
+        raise MalformedBoxError(file.path, found, "a size; only segments and clusters may do without")
+    return element.end
+
+
+def _element(file: SourceFile, position: int, limit: int) -> _Element:
+    """The element at `position` (RFC 8794, 4 to 6); it has to end at `limit` or before."""
+    data = file.read_at(position, min(position + _MAX_ID_BYTES + _MAX_SIZE_BYTES, limit))
+    element_id, id_bytes = _variable_length(data, 0, _MAX_ID_BYTES, file, position)
+    coded_size, size_bytes = _variable_length(data, id_bytes, _MAX_SIZE_BYTES, file, position)
+    unknown = (1 << 7 * size_bytes) - 1
+    size = coded_size & unknown
+    payload = position + id_bytes + size_bytes
+    if size == unknown:
+        return _Element(element_id, payload, None)
+    if payload + size > limit:
+        found = f"element 0x{element_id:X} of {size} bytes at offset {position}"
+        expected = f"at most {limit - payload}: the file or the element around it ends there"
+        raise TruncatedMp4Error(file.path, found, expected)
+    return _Element(element_id, payload, payload + size)
+
+
+def _variable_length(data: bytes, start: int, max_bytes: int, file: SourceFile, position: int) -> tuple[int, int]:
+    """A variable-length integer, its length marker kept, and its length in bytes (RFC 8794, 4)."""
+    if start >= len(data):
+        raise TruncatedMp4Error(file.path, f"{len(data)} bytes at offset {position}", "an element or a block")
+    length = 9 - data[start].bit_length()
+    if length > max_bytes:
+        found = f"byte 0x{data[start]:02X} in the header of an element at offset {position}"
+        raise MalformedBoxError(file.path, found, f"a number of at most {max_bytes} bytes")
+    if start + length > len(data):
+        raise TruncatedMp4Error(file.path, f"{len(data)} bytes at offset {position}", "an element or a block")
+    return int.from_bytes(data[start : start + length], "big"), length

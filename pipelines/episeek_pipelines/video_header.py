@@ -1,0 +1,75 @@
+"""The header of one video file, whatever its container: its facts and its sample table.
+
+MP4, progressive or fragmented, is parsed from its boxes alone. Matroska and WebM are demuxed, which reads all of the
+file; any other container is refused by name.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from episeek.errors import ContainerError
+from episeek.header import read_header
+from episeek.sample_table import SampleTable, parse_sample_table
+from episeek.sources import ByteSource
+from episeek_pipelines.leading_pictures import without_skipped_pictures
+from episeek_pipelines.matroska import demux_matroska, is_matroska
+
+_SIGNATURE_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoHeader:
+    """What is known of a video file without its pictures."""
+
+    file_path: str
+    file_size: int
+    container: str
+    """One of `episeek_schemas.sidecars.CONTAINERS`."""
+    digest: str
+    """SHA-256, hex, of what the table was read from: the moov and moof boxes; of the table itself where it was demuxed."""
+    moov: bytes
+    """Empty where there is none."""
+    moov_offset: int
+    mdat_offset: int
+    """First byte of the first mdat box; 0 where there is none."""
+    table: SampleTable
+
+    @property
+    def is_faststart(self) -> bool:
+        """Whether moov comes before mdat; false where there is no moov."""
+        return self.moov_offset < self.mdat_offset
+
+
+def read_video_header(source: ByteSource, path: str) -> VideoHeader:
+    """Read the header of a video file.
+
+    Args:
+        source: Where the file is.
+        path: Relative to the source's root.
+
+    Raises:
+        MissingFileError, ReadError: It is not there or cannot be read.
+        Mp4Error: One of its leaves, by what is wrong.
+    """
+    size = source.size(path)
+    try:
+        header = read_header(source, path, file_size=size)
+    except ContainerError:
+        if not is_matroska(source.get_ranges(path, [(0, min(_SIGNATURE_BYTES, size))])[0]):
+            raise
+        table = without_skipped_pictures(source, path, demux_matroska(source, path, file_size=size))
+        return VideoHeader(path, size, "matroska", _digest(table), b"", 0, 0, table)
+    table = parse_sample_table(header.moov, fragments=header.fragments, file_size=size, where=path)
+    table = without_skipped_pictures(source, path, table)
+    return VideoHeader(
+        path, size, header.container, header.digest, header.moov, header.moov_offset, header.mdat_offset, table
+    )
+
+
+def _digest(table: SampleTable) -> str:
+    digest = hashlib.sha256(table.sample_description + table.matrix + str(table.timescale).encode())
+    for array in (table.offset, table.size, table.pts, table.is_sync):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

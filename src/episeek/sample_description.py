@@ -1,0 +1,137 @@
+"""The sample descriptions of a video track: the stsd box and the VisualSampleEntry boxes in it (ISO/IEC 14496-12:2022,
+8.5.2 and 12.1.3).
+
+Samples may use several descriptions, one at a time, as long as they agree in codec and picture size; a clip carries
+those that its samples use. Refused by name: descriptions that differ in that, encryption.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from episeek.errors import EncryptedMp4Error, MalformedBoxError, SampleDescriptionError
+from episeek.isobmff import Box, box_fields, child_boxes, parse_box
+
+MAX_DESCRIPTIONS = 1 << 10
+"""Entries of one stsd box; real ones hold one, or one for each recording that was joined."""
+
+_ENTRIES_OFFSET = 8
+"""Version, flags and entry count come before the entries in the payload of stsd."""
+
+_VISUAL_FIELDS_BYTES = 78
+"""Of a VisualSampleEntry, before the boxes in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisualSampleEntry:
+    """What a sample entry says of its pictures."""
+
+    codec: str
+    """Fourcc."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """What a decoder configuration says of the pictures' values."""
+
+    is_monochrome: bool
+    bit_depth: int
+
+
+def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
+    """The entries of an stsd box, in order; sample description index k is entry k - 1.
+
+    Raises:
+        SampleDescriptionError: There is none, or an unlikely number.
+        MalformedBoxError, TruncatedMp4Error: An entry does not fit its box.
+    """
+    entries = []
+    for box in _entry_boxes(stsd, where):
+        width, height = box_fields(stsd, box, ">24xHH", where=where)
+        entries.append(VisualSampleEntry(box.type, int(width), int(height)))
+    return tuple(entries)
+
+
+def common_entry(entries: tuple[VisualSampleEntry, ...], used: list[int], *, where: str) -> VisualSampleEntry:
+    """What the used descriptions (indices from 1) have in common.
+
+    Raises:
+        SampleDescriptionError: An index that is not there, or descriptions of several codecs or picture sizes.
+        EncryptedMp4Error: A description of encrypted video.
+    """
+    for index in used:
+        if not 1 <= index <= len(entries):
+            found = f"samples of description {index}"
+            raise SampleDescriptionError(where, found, f"one of the track's {len(entries)} descriptions, from 1")
+        if entries[index - 1].codec == "encv":
+            raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples in the clear")
+    kinds = sorted({entries[index - 1] for index in used}, key=repr)
+    if len(kinds) != 1:
+        found = ", ".join(f"{kind.codec} {kind.width}x{kind.height}" for kind in kinds)
+        raise SampleDescriptionError(where, f"samples of {found}", "one codec and one picture size")
+    return kinds[0]
+
+
+def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
+    """An stsd box with some of the entries of another, in the order of `indices` (from 1)."""
+    boxes = _entry_boxes(stsd, where)
+    chosen = b"".join(stsd[boxes[index - 1].start : boxes[index - 1].end] for index in indices)
+    size = 8 + _ENTRIES_OFFSET + len(chosen)
+    root = parse_box(stsd, 0, len(stsd), where=where)
+    version_and_flags = stsd[root.payload : root.payload + 4]
+    return struct.pack(">I4s", size, b"stsd") + version_and_flags + struct.pack(">I", len(indices)) + chosen
+
+
+def picture_format(stsd: bytes, *, where: str) -> PictureFormat | None:
+    """The picture format of the first entry; None where its configuration does not say, or is not known here.
+
+    Read from hvcC (ISO/IEC 14496-15, 8.3.3.1), avcC of the High profiles (5.3.3.1) and av1C (AV1-ISOBMFF, 2.3).
+    """
+    entry = _entry_boxes(stsd, where)[0]
+    start = entry.payload + _VISUAL_FIELDS_BYTES
+    for box in child_boxes(stsd, start, entry.end, where=where):
+        payload = stsd[box.payload : box.end]
+        if box.type == "hvcC" and len(payload) >= 19:
+            return PictureFormat(payload[16] & 3 == 0, (payload[17] & 7) + 8)
+        if box.type == "av1C" and len(payload) >= 3:
+            high_bitdepth, twelve_bit, monochrome = payload[2] & 64, payload[2] & 32, payload[2] & 16
+            return PictureFormat(bool(monochrome), (12 if twelve_bit else 10) if high_bitdepth else 8)
+        if box.type == "avcC":
+            return _avc_picture_format(payload)
+    return None
+
+
+def _avc_picture_format(payload: bytes) -> PictureFormat | None:
+    """chroma_format and bit depth follow the parameter sets, in the High profiles only."""
+    if len(payload) < 7 or payload[1] not in (100, 110, 122, 144, 244):
+        return None
+    position = 5
+    for mask in (0x1F, 0xFF):  # SPS, then PPS
+        if position >= len(payload):
+            return None
+        count = payload[position] & mask
+        position += 1
+        for _ in range(count):
+            if position + 2 > len(payload):
+                return None
+            position += 2 + int.from_bytes(payload[position : position + 2], "big")
+    if position + 3 > len(payload):
+        return None
+    return PictureFormat(payload[position] & 3 == 0, (payload[position + 1] & 7) + 8)
+
+
+def _entry_boxes(stsd: bytes, where: str) -> list[Box]:
+    root = parse_box(stsd, 0, len(stsd), where=where)
+    (entry_count,) = box_fields(stsd, root, ">4xI", where=where)
+    if not 1 <= entry_count <= MAX_DESCRIPTIONS:
+        raise SampleDescriptionError(where, f"{entry_count} sample descriptions", f"1 to {MAX_DESCRIPTIONS}")
+    boxes: list[Box] = []
+    position = root.payload + _ENTRIES_OFFSET
+    while len(boxes) < entry_count:
+        if position >= root.end:
+            found = f"'stsd' with {len(boxes)} of its {entry_count} entries"
+            raise MalformedBoxError(where, found, "every entry in the box")
+        boxes.append(parse_box(stsd, position, root.end, where=where))
+        position = boxes[-1].end
+    return boxes

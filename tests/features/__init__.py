@@ -1,0 +1,1 @@
+"""Small generated video files, one feature each, with what is in them by construction."""

@@ -1,0 +1,107 @@
+"""Pictures that are no upright RGB of 8 bits: depth keeps every bit, turned tracks come out turned."""
+
+import io
+import struct
+
+import av
+import numpy as np
+import pytest
+
+from episeek.errors import BackendUnavailableError
+from tests.features.encoding import Recipe, encode
+from tests.features.muxer import mux, track_of
+from tests.support.one_file_index import CAMERA, open_one_file, read_table
+from tests.support.whole_file import usable_backends
+
+HEIGHT, WIDTH, FRAME_COUNT = 64, 96, 12
+ONE = 1 << 16
+
+needs_torchcodec = pytest.mark.skipif("torchcodec" not in usable_backends(), reason="FFmpeg's libraries are not there")
+
+
+def depth_video(pictures, pixels):
+    target = io.BytesIO()
+    options = {"x265-params": "lossless=1:log-level=none:keyint=4:bframes=2:pools=none", "preset": "ultrafast"}
+    with av.open(target, "w", format="mp4") as container:
+        stream = container.add_stream("libx265", rate=30, options=options)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, pixels
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format=pixels)))
+        container.mux(stream.encode(None))
+    return target.getvalue()
+
+
+@pytest.fixture(scope="module")
+def depth(tmp_path_factory):
+    """Random values of 12 bits, losslessly encoded as LeRobot records depth, and their index."""
+    folder = tmp_path_factory.mktemp("depth")
+    pictures = np.random.default_rng(0).integers(0, 1 << 12, (FRAME_COUNT, HEIGHT, WIDTH), np.uint16)
+    path = folder / "videos/depth.mp4"
+    path.parent.mkdir()
+    path.write_bytes(depth_video(pictures, "gray12le"))
+    return pictures, open_one_file(path, read_table(path), folder)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, FRAME_COUNT), (5, 6), (3, 9), (FRAME_COUNT - 1, FRAME_COUNT)])
+@pytest.mark.parametrize("backend", ["pyav", "auto"])
+def test_depth_keeps_every_bit(depth, backend, start, stop):
+    pictures, index = depth
+    decoded = index.clip(0, CAMERA, start, stop).decode(backend)
+    found = np.asarray(decoded.data)
+    assert found.dtype == np.uint16
+    assert found.shape == (stop - start, 1, HEIGHT, WIDTH)
+    assert np.array_equal(found[:, 0], pictures[start:stop])
+    assert len(decoded.pts_seconds) == stop - start
+
+
+@needs_torchcodec
+def test_depth_is_a_tensor_where_other_pictures_are(depth):
+    import torch
+
+    _, index = depth
+    assert index.clip(0, CAMERA, 0, 2).decode().data.dtype == torch.uint16
+
+
+@needs_torchcodec
+@pytest.mark.parametrize(("backend", "device"), [("torchcodec", "cpu"), ("auto", "cuda")])
+def test_depth_is_not_squeezed_into_8_bits_in_silence(depth, backend, device):
+    _, index = depth
+    with pytest.raises(BackendUnavailableError, match="monochrome pictures of more than 8 bits"):
+        index.clip(0, CAMERA).decode(backend, device=device)
+
+
+def test_gray_of_8_bits_is_rgb(tmp_path):
+    pictures = np.random.default_rng(0).integers(16, 235, (4, HEIGHT, WIDTH), np.uint8)
+    path = tmp_path / "videos/gray.mp4"
+    path.parent.mkdir()
+    path.write_bytes(depth_video(pictures, "gray"))
+    found = open_one_file(path, read_table(path), tmp_path).clip(0, CAMERA).decode("pyav").data
+    assert found.dtype == np.uint8
+    assert found.shape == (4, 3, HEIGHT, WIDTH)
+
+
+TURNS = {  # (a, b, c, d) of the matrix, and quarter turns counterclockwise
+    "upright": ((ONE, 0, 0, ONE), 0),
+    "90": ((0, ONE, -ONE, 0), 3),
+    "180": ((-ONE, 0, 0, -ONE), 2),
+    "270": ((0, -ONE, ONE, 0), 1),
+    "30, taken for 0": ((56756, 32768, -32768, 56756), 0),
+    "mirrored, taken for 180": ((-ONE, 0, 0, ONE), 2),
+    "zeros": ((0, 0, 0, 0), 0),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_turned_pictures_come_out_turned_by_both_decoders(tmp_path, name):
+    (a, b, c, d), turns = TURNS[name]
+    matrix = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path = tmp_path / "videos/turned.mp4"
+    path.parent.mkdir()
+    path.write_bytes(mux(track_of(encode(Recipe("libx264", b_frames=2)), matrix=matrix)))
+    with av.open(path.as_posix()) as container:  # PyAV leaves turning to its caller
+        upright = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])[5:11]
+    expected = np.rot90(upright, turns, axes=(1, 2)).transpose(0, 3, 1, 2)
+    clip = open_one_file(path, read_table(path), tmp_path).clip(0, CAMERA, 5, 11)
+    assert struct.pack(">9i", *matrix) in clip.read()
+    for backend in usable_backends():
+        assert np.array_equal(np.asarray(clip.decode(backend).data), expected)
