@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint typecheck bench format clean
+.PHONY: help env demo test lint typecheck oracle fuzz bench format clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ lint: env ## style, formatting and layers
 
 typecheck: env ## mypy, strict
 	@$(BIN)/mypy
+
+oracle: env ## compare clips of the files in FOLDER=... with decoding them whole
+	@$(BIN)/python -m tests.oracle $(FOLDER)
 
 bench: env ## print the benchmark ratios
 	@$(BIN)/python -m tests.bench
