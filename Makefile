@@ -1,6 +1,8 @@
 # The verbs of this project; people and .ci/run call the same ones. Each makes the environment it needs.
 
 PYTHON ?=
+FOLDER ?= tests/data
+FUZZ_SECONDS ?= 240
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -33,6 +35,10 @@ typecheck: env ## mypy, strict
 
 oracle: env ## compare clips of the files in FOLDER=... with decoding them whole
 	@$(BIN)/python -m tests.oracle $(FOLDER)
+
+fuzz: env ## damage small MP4 files for FUZZ_SECONDS and check every promise
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -qq --disable-pip-version-check -c .ci/constraints.txt -e '.[fuzz]' || echo "no Atheris here: the random engine is used" >&2
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs 2
 
 bench: env ## print the benchmark ratios
 	@$(BIN)/python -m tests.bench

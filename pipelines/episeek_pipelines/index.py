@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from episeek import __version__
 from episeek.description_runs import description_runs
-from episeek.errors import EpisodeFramesError, MetadataError, MissingFileError, SpanTooLargeError
-from episeek.file_record import FileFacts
+from episeek.errors import EpisodeFramesError, MetadataError, MissingFileError, SampleTableError, SpanTooLargeError
+from episeek.file_record import FileFacts, FileRecord
 from episeek.sample_table import SampleTable
 from episeek.sources import CountingSource
 from episeek.window import needed_samples
@@ -36,6 +36,9 @@ from episeek_schemas import layout
 WRITER = f"episeek {__version__}"
 
 _BINARY_FACTS = ("sample_description", "track_matrix", "sample_description_runs")
+
+_MAX_REORDERING_TICKS = 1 << 29
+"""Composition offsets of a clip are 32-bit; a window of an episode displaces its samples twice as far at most."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -154,6 +157,9 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         track_matrix=table.matrix,
         sample_description_runs=description_runs(table.offset, table.description_index, where=unit.path),
     )
+    problem = FileRecord(file_id=0, **asdict(facts)).problem()
+    if problem:  # what the reader would call damaged
+        raise SampleTableError(unit.path, problem, "a picture size, a clock and a rate that can be")
     return facts, file_rows(table, unit.episodes, fps=fps, where=unit.path), source
 
 
@@ -224,6 +230,9 @@ def _check_span(name: str, length: int, relative_pts: npt.NDArray[np.int64], fra
         raise SpanTooLargeError(
             name, f"presentation times up to {int(relative_pts.max())} ticks", "less than 2^31 ticks"
         )
+    displaced = int(np.abs(relative_pts - np.sort(relative_pts)).max())
+    if displaced >= _MAX_REORDERING_TICKS:
+        raise SpanTooLargeError(name, f"samples reordered by {displaced} ticks", "less than 2^29 ticks")
     same = np.flatnonzero(np.diff(frame_pts) == 0)
     if len(same):
         found = f"two frames at the same tick {frame_pts[same[0]]}"

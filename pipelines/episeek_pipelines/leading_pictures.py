@@ -12,15 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from episeek.errors import MalformedBoxError
-from episeek.isobmff import child_boxes, parse_box
+from episeek.sample_description import decoder_configuration
 from episeek.sample_table import SampleTable
 from episeek.sources import ByteSource
 
 _PEEK_BYTES = 4096
 """Of a sample: parameter sets and messages come before the first slice."""
-
-_ENTRIES_OFFSET = 16
-_VISUAL_FIELDS_BYTES = 78
 
 _FIRST_NON_VCL = {"hvc1": 32, "hev1": 32, "vvc1": 12, "vvi1": 12}
 _SKIPPED = {"hvc1": (8, 9), "hev1": (8, 9), "vvc1": (3,), "vvi1": (3,)}
@@ -56,13 +53,11 @@ def _leading(table: SampleTable) -> np.ndarray:
 
 def _length_bytes(table: SampleTable, where: str) -> int:
     """Bytes of a NAL unit's length: hvcC (ISO/IEC 14496-15, 8.3.3.1) and vvcC (11.2.4.2)."""
-    stsd = table.sample_description
-    entry = parse_box(stsd, _ENTRIES_OFFSET, len(stsd), where=where)
-    for box in child_boxes(stsd, entry.payload + _VISUAL_FIELDS_BYTES, entry.end, where=where):
-        if box.type == "hvcC" and box.end - box.payload > 21:
-            return (stsd[box.payload + 21] & 3) + 1
-        if box.type == "vvcC" and box.end - box.payload > 4:
-            return (stsd[box.payload + 4] >> 1 & 3) + 1
+    found = decoder_configuration(table.sample_description, ("hvcC", "vvcC"), where=where)
+    if found is not None and found[0] == "hvcC" and len(found[1]) > 21:
+        return (found[1][21] & 3) + 1
+    if found is not None and found[0] == "vvcC" and len(found[1]) > 4:
+        return (found[1][4] >> 1 & 3) + 1
     raise MalformedBoxError(where, f"{table.codec!r} without its decoder configuration", "hvcC or vvcC")
 
 

@@ -30,7 +30,7 @@ def description_runs(offset: Int64Array, description_index: Int64Array | None, *
     changes = np.concatenate([[0], np.flatnonzero(np.diff(sorted_index)) + 1])
     runs = np.empty(len(changes), DESCRIPTION_RUN)
     runs["byte_offset"], runs["description_index"] = sorted_offset[changes], sorted_index[changes]
-    if np.any(np.diff(runs["byte_offset"]) <= 0):
+    if np.any(sorted_offset[changes[1:]] == sorted_offset[changes[1:] - 1]):
         raise SampleDescriptionError(where, "one place read with two sample descriptions", "one for each sample")
     return runs.tobytes()
 

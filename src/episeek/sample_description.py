@@ -8,7 +8,7 @@ those that its samples use. Refused by name: descriptions that differ in that, e
 import struct
 from dataclasses import dataclass
 
-from episeek.errors import EncryptedMp4Error, MalformedBoxError, SampleDescriptionError
+from episeek.errors import EncryptedMp4Error, MalformedBoxError, SampleDescriptionError, TruncatedMp4Error
 from episeek.isobmff import Box, box_fields, child_boxes, parse_box
 
 MAX_DESCRIPTIONS = 1 << 10
@@ -48,7 +48,7 @@ def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
     """
     entries = []
     for box in _entry_boxes(stsd, where):
-        width, height = box_fields(stsd, box, ">24xHH", where=where)
+        width, height = box_fields(stsd, box, ">24xHH50x", where=where)
         entries.append(VisualSampleEntry(box.type, int(width), int(height)))
     return tuple(entries)
 
@@ -68,7 +68,7 @@ def common_entry(entries: tuple[VisualSampleEntry, ...], used: list[int], *, whe
             raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples in the clear")
     kinds = sorted({entries[index - 1] for index in used}, key=repr)
     if len(kinds) != 1:
-        found = ", ".join(f"{kind.codec} {kind.width}x{kind.height}" for kind in kinds)
+        found = ", ".join(f"{kind.codec!r} {kind.width}x{kind.height}" for kind in kinds)
         raise SampleDescriptionError(where, f"samples of {found}", "one codec and one picture size")
     return kinds[0]
 
@@ -76,7 +76,14 @@ def common_entry(entries: tuple[VisualSampleEntry, ...], used: list[int], *, whe
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
     """An stsd box with some of the entries of another, in the order of `indices` (from 1)."""
     boxes = _entry_boxes(stsd, where)
-    chosen = b"".join(stsd[boxes[index - 1].start : boxes[index - 1].end] for index in indices)
+    entries = [boxes[index - 1] for index in indices]
+    # with its size in it, whatever was there: one that ends with its container would take in what comes behind
+    chosen = b"".join(
+        struct.pack(">I", 8 + entry.end - entry.payload)
+        + entry.type.encode("latin-1")
+        + stsd[entry.payload : entry.end]
+        for entry in entries
+    )
     size = 8 + _ENTRIES_OFFSET + len(chosen)
     root = parse_box(stsd, 0, len(stsd), where=where)
     version_and_flags = stsd[root.payload : root.payload + 4]
@@ -88,17 +95,30 @@ def picture_format(stsd: bytes, *, where: str) -> PictureFormat | None:
 
     Read from hvcC (ISO/IEC 14496-15, 8.3.3.1), avcC of the High profiles (5.3.3.1) and av1C (AV1-ISOBMFF, 2.3).
     """
+    found = decoder_configuration(stsd, ("hvcC", "av1C", "avcC"), where=where)
+    if found is None:
+        return None
+    kind, payload = found
+    if kind == "hvcC" and len(payload) >= 19:
+        return PictureFormat(payload[16] & 3 == 0, (payload[17] & 7) + 8)
+    if kind == "av1C" and len(payload) >= 3:
+        high_bitdepth, twelve_bit, monochrome = payload[2] & 64, payload[2] & 32, payload[2] & 16
+        return PictureFormat(bool(monochrome), (12 if twelve_bit else 10) if high_bitdepth else 8)
+    return _avc_picture_format(payload) if kind == "avcC" else None
+
+
+def decoder_configuration(stsd: bytes, kinds: tuple[str, ...], *, where: str) -> tuple[str, bytes] | None:
+    """Type and payload of the first box of one of these types in the first entry; None where there is none.
+
+    What is behind the entry's fields and no box hides none: decoders go by what they can read, too.
+    """
     entry = _entry_boxes(stsd, where)[0]
-    start = entry.payload + _VISUAL_FIELDS_BYTES
-    for box in child_boxes(stsd, start, entry.end, where=where):
-        payload = stsd[box.payload : box.end]
-        if box.type == "hvcC" and len(payload) >= 19:
-            return PictureFormat(payload[16] & 3 == 0, (payload[17] & 7) + 8)
-        if box.type == "av1C" and len(payload) >= 3:
-            high_bitdepth, twelve_bit, monochrome = payload[2] & 64, payload[2] & 32, payload[2] & 16
-            return PictureFormat(bool(monochrome), (12 if twelve_bit else 10) if high_bitdepth else 8)
-        if box.type == "avcC":
-            return _avc_picture_format(payload)
+    try:
+        for box in child_boxes(stsd, entry.payload + _VISUAL_FIELDS_BYTES, entry.end, where=where):
+            if box.type in kinds:
+                return box.type, stsd[box.payload : box.end]
+    except (MalformedBoxError, TruncatedMp4Error):
+        pass
     return None
 
 

@@ -83,12 +83,12 @@ class SampleTable:
 
     @property
     def average_fps(self) -> float:
-        """Presented frames divided by the presented duration in seconds; 0 when nothing is presented."""
+        """Presented frames divided by the presented duration in seconds, which is a tick at least; 0 when nothing is presented."""
         order = self.presentation_order()
         if not len(order):
             return 0.0
         ticks = int(self.pts[order[-1]] + self.duration[order[-1]] - self.pts[order[0]])
-        return len(order) * self.timescale / ticks if ticks > 0 else 0.0
+        return len(order) * self.timescale / max(ticks, 1)
 
 
 def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tuple[Fragment, ...] = ()) -> SampleTable:

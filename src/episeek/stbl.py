@@ -203,18 +203,17 @@ def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
             found = f"sync samples {numbers.min()} to {numbers.max()} in {kind!r}"
             raise SampleTableError(boxes.where, found, f"numbers within 1 to {count}")
         is_sync[numbers - 1] = True
-    for box in boxes.children:
-        if box.type == "sbgp":
-            is_sync |= _random_access_points(boxes, box, count)
+    groups = (box for box in boxes.children if box.type == "sbgp")
+    points = next((box for box in groups if boxes.fields(box, ">4x4s") == (b"rap ",)), None)
+    if points is not None:
+        is_sync |= _random_access_points(boxes, points, count)
     return is_sync
 
 
 def _random_access_points(boxes: SampleBoxes, sbgp: Box, count: int) -> BoolArray:
     """Samples that belong to a group of type `rap `: runs of (sample_count, group_description_index), 0 for no group."""
     in_group = np.zeros(count, np.bool_)
-    version, grouping_type = boxes.fields(sbgp, ">B3x4s")
-    if grouping_type != b"rap ":
-        return in_group
+    (version,) = boxes.fields(sbgp, ">B")
     skip = 12 if version == 1 else 8  # version 1 has a parameter
     (run_count,) = boxes.fields(sbgp, f">{skip}xI")
     runs = boxes.array(sbgp, skip + 4, run_count, np.dtype([("count", ">u4"), ("group", ">u4")]))

@@ -71,7 +71,9 @@ def _first_video_track(moov: bytes, root: Box, where: str) -> Box:
         if handler == b"vide":
             return track
         handlers.append(handler.decode("latin-1"))
-    raise NoVideoTrackError(where, f"tracks {handlers}" if handlers else "no tracks", "a video track (handler 'vide')")
+    more = f" and {len(handlers) - 4} more" if len(handlers) > 4 else ""
+    found = f"tracks {handlers[:4]}{more}" if handlers else "no tracks"
+    raise NoVideoTrackError(where, found, "a video track (handler 'vide')")
 
 
 def _timescale(moov: bytes, box: Box, where: str) -> int:
