@@ -15,6 +15,7 @@ from episeek.errors import MalformedBoxError
 from episeek.sample_description import decoder_configuration
 from episeek.sample_table import SampleTable
 from episeek.sources import ByteSource
+from episeek.stbl import Int64Array
 
 _PEEK_BYTES = 4096
 """Of a sample: parameter sets and messages come before the first slice."""
@@ -44,7 +45,7 @@ def without_skipped_pictures(source: ByteSource, path: str, table: SampleTable) 
     return replace(table, is_presented=is_presented)
 
 
-def _leading(table: SampleTable) -> np.ndarray:
+def _leading(table: SampleTable) -> Int64Array:
     """Decode positions of presented samples before sample 0 in presentation, up to the next sync sample."""
     later_sync = np.flatnonzero(table.is_sync[1:])
     stop = int(later_sync[0]) + 1 if len(later_sync) else len(table)
@@ -53,7 +54,8 @@ def _leading(table: SampleTable) -> np.ndarray:
 
 def _length_bytes(table: SampleTable, where: str) -> int:
     """Bytes of a NAL unit's length: hvcC (ISO/IEC 14496-15, 8.3.3.1) and vvcC (11.2.4.2)."""
-    found = decoder_configuration(table.sample_description, ("hvcC", "vvcC"), where=where)
+    used = 1 if table.description_index is None else int(table.description_index[0])
+    found = decoder_configuration(table.sample_description, ("hvcC", "vvcC"), description_index=used, where=where)
     if found is not None and found[0] == "hvcC" and len(found[1]) > 21:
         return (found[1][21] & 3) + 1
     if found is not None and found[0] == "vvcC" and len(found[1]) > 4:

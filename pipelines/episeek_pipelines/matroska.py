@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from episeek.container_signature import EBML
 from episeek.errors import (
     BackendUnavailableError,
     ContainerError,
@@ -25,7 +26,7 @@ from episeek.errors import (
 )
 from episeek.sample_table import SampleTable
 from episeek.sources import ByteSource
-from episeek_pipelines.matroska_blocks import EBML_MAGIC, Block, Layout, read_blocks, read_layout
+from episeek_pipelines.matroska_blocks import Block, Layout, read_blocks, read_layout
 from episeek_pipelines.source_file import SourceFile
 from episeek_pipelines.stream_copy import CODECS, StreamCopy
 
@@ -39,7 +40,7 @@ _MAX_TICKS = 1 << 52
 
 def is_matroska(first_bytes: bytes) -> bool:
     """Whether a file that begins so is EBML: Matroska or WebM, whatever its name says."""
-    return first_bytes.startswith(EBML_MAGIC)
+    return first_bytes.startswith(EBML)
 
 
 def demux_matroska(source: ByteSource, path: str, *, file_size: int) -> SampleTable:

@@ -7,12 +7,11 @@ without a word. Nothing of the pictures is read here; codecs, times and keyframe
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from episeek.container_signature import EBML
 from episeek.errors import MalformedBoxError, TruncatedMp4Error
 from episeek_pipelines.source_file import SourceFile
 
-EBML_MAGIC = b"\x1a\x45\xdf\xa3"
-
-_EBML = 0x1A45DFA3
+_EBML = int.from_bytes(EBML)
 _SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675
 _CLUSTER_TIMESTAMP = 0xE7

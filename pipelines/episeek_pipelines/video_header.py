@@ -1,7 +1,8 @@
 """The header of one video file, whatever its container: its facts and its sample table.
 
-MP4, progressive or fragmented, is parsed from its boxes alone. Matroska and WebM are demuxed, which reads all of the
-file; any other container is refused by name.
+MP4, progressive or fragmented, is parsed from its boxes alone; of one that starts in the middle of an open GOP the first
+bytes of a few samples are read, too. Matroska and WebM are demuxed, which reads all of the file; any other container is
+refused by name.
 """
 
 import hashlib
@@ -9,14 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from episeek.container_signature import EBML
 from episeek.errors import ContainerError
 from episeek.header import read_header
 from episeek.sample_table import SampleTable, parse_sample_table
 from episeek.sources import ByteSource
 from episeek_pipelines.leading_pictures import without_skipped_pictures
 from episeek_pipelines.matroska import demux_matroska, is_matroska
-
-_SIGNATURE_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class VideoHeader:
     """Empty where there is none."""
     moov_offset: int
     mdat_offset: int
-    """First byte of the first mdat box; 0 where there is none."""
+    """First byte of the first mdat box; the file's size without one, 0 where the file was demuxed."""
     table: SampleTable
 
     @property
@@ -57,7 +57,7 @@ def read_video_header(source: ByteSource, path: str) -> VideoHeader:
     try:
         header = read_header(source, path, file_size=size)
     except ContainerError:
-        if not is_matroska(source.get_ranges(path, [(0, min(_SIGNATURE_BYTES, size))])[0]):
+        if not is_matroska(source.get_ranges(path, [(0, min(len(EBML), size))])[0]):
             raise
         table = without_skipped_pictures(source, path, demux_matroska(source, path, file_size=size))
         return VideoHeader(path, size, "matroska", _digest(table), b"", 0, 0, table)

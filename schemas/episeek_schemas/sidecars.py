@@ -34,10 +34,16 @@ FILES: Final = _required(
     ("file_path", pa.string()),  # relative to the dataset root, POSIX
     ("file_size", pa.int64()),  # bytes
     ("store_id", pa.string()),  # "sha256:", "xet:" or "etag:" + value, or empty
-    ("moov_sha256", pa.string()),  # hex digest of the moov box, and of the moof boxes behind it where there are any
+    (
+        "moov_sha256",
+        pa.string(),
+    ),  # hex digest of the moov and moof boxes; of the sample table where the file was demuxed
     ("moov_offset", pa.int64()),  # bytes
     ("moov_length", pa.int64()),  # bytes
-    ("header_length", pa.int64()),  # offset of the mdat box
+    (
+        "header_length",
+        pa.int64(),
+    ),  # offset of the first mdat box; the file's size without one, 0 where the file was demuxed
     ("faststart", pa.bool_()),  # moov before mdat
     ("codec", pa.string()),  # sample entry fourcc
     ("width", pa.int32()),  # coded picture size, pixels

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from episeek.clip_header import ClipSamples, TrackFacts, clip_header
 from episeek.decode import Backend, DecodedFrames, as_tensor, choose_backend, decode_with_pyav, decode_with_torchcodec
 from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
-from episeek.sample_description import picture_format
+from episeek.sample_description import read_entries
 from episeek.sources import ByteRange, ByteSource
 
 LeadIn = Literal["hidden", "shown"]
@@ -71,7 +71,9 @@ class Clip:
 
     def _is_depth(self) -> bool:
         """Whether RGB of 8 bits would lose something that is no colour."""
-        pictures = picture_format(self.track.sample_description, where=self.file_path)
+        description_index = self.samples.description_index
+        used = 0 if description_index is None else int(description_index[0]) - 1  # the others are of the same kind
+        pictures = read_entries(self.track.sample_description, where=self.file_path)[used].pictures
         return pictures is not None and pictures.is_monochrome and pictures.bit_depth > 8
 
     def __repr__(self) -> str:

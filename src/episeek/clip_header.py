@@ -17,8 +17,6 @@ from episeek.video_track import IDENTITY_MATRIX
 
 Int64Array = npt.NDArray[np.int64]
 
-_ENTRY_COUNT_OFFSET = 12
-"""Of a stsd box with a 32-bit size: behind its header, version and flags."""
 _LANGUAGE_UNDETERMINED = 0x55C4
 _UINT32_MAX = (1 << 32) - 1
 
@@ -132,8 +130,7 @@ def _used_descriptions(samples: ClipSamples, track: TrackFacts) -> tuple[bytes, 
     """
     stsd = track.sample_description
     if samples.description_index is None:
-        (entry_count,) = struct.unpack_from(">I", stsd, _ENTRY_COUNT_OFFSET)
-        return (stsd if entry_count == 1 else with_entries(stsd, [1], where="stsd")), None
+        return with_entries(stsd, [1], where="stsd"), None
     _, first, inverse = np.unique(samples.description_index, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # in order of use
     used = samples.description_index[np.sort(first)].tolist()

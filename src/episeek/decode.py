@@ -38,10 +38,11 @@ class DecodedFrames:
 
 
 def choose_backend(backend: Backend, device: str) -> Literal["torchcodec", "pyav"]:
-    """The decoder to use: for "auto", TorchCodec where it can be imported, else PyAV. TorchCodec gives 8 bits a value.
+    """The decoder to use: for "auto", TorchCodec where it can be imported, else PyAV.
 
     Raises:
         BackendUnavailableError: A device that only TorchCodec can use was asked of PyAV.
+        ValueError: There is no such backend.
     """
     if backend not in ("auto", "torchcodec", "pyav"):
         raise ValueError(f"backend: found {backend!r}; expected 'auto', 'torchcodec' or 'pyav'")
@@ -132,6 +133,8 @@ def decode_with_pyav(
                     break
     except av.error.FFmpegError as error:
         raise DecodeError(where, f"PyAV: {first_line(error)}", f"{count} frames") from error
+    if pictures is not None and is_depth and pictures.dtype != np.uint16:
+        raise DecodeError(where, f"values of type {pictures.dtype}", "monochrome pictures of more than 8 bits")
     if pictures is None or waiting:
         raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
     return pictures

@@ -45,11 +45,12 @@ def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
     return None if np.all(index == 1) else index
 
 
-def runs_problem(runs: bytes) -> str:
-    """What cannot be right about runs; empty when nothing is."""
+def runs_problem(runs: bytes, *, entry_count: int) -> str:
+    """What cannot be right about the runs of a file with so many sample entries; empty when nothing is."""
     if len(runs) % DESCRIPTION_RUN.itemsize:
         return f"sample_description_runs of {len(runs)} bytes"
     table = np.frombuffer(runs, DESCRIPTION_RUN)
-    if np.any(np.diff(table["byte_offset"]) <= 0) or np.any(table["description_index"] < 1):
-        return "sample_description_runs that do not rise from 1"
+    index = table["description_index"]
+    if np.any(np.diff(table["byte_offset"]) <= 0) or np.any((index < 1) | (index > entry_count)):
+        return f"sample_description_runs that do not rise, or name other entries than 1 to {entry_count}"
     return ""

@@ -1,8 +1,8 @@
 """The edit list of a track (ISO/IEC 14496-12:2022, clause 8.6.6): from composition times to presentation times.
 
 One run of the media, delayed by empty edits and trimmed at both ends, is what recorders and muxers write; several edits
-that follow each other without a gap are one run. Anything else (several runs, other rates, a dwell, an empty edit at the
-end) is refused by name, and so is what decoders read in ways of their own.
+of samples in decode order that follow each other without a gap are one run. Anything else (several runs, other rates, a
+dwell, an empty edit at the end) is refused by name, and so is what decoders read in ways of their own.
 """
 
 import struct
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from episeek.errors import EditListError, MalformedBoxError
 from episeek.isobmff import Box, box_fields, find_child
 
-MAX_EDIT_TICKS = 1 << 60
+_MAX_TICKS = 1 << 60
 """Presentation times are 64-bit: a list that moves them further has a value that lies."""
 
 _RATE_1 = 0x00010000
@@ -99,9 +99,9 @@ def read_edit(
             where, "an edit of duration 0", "a duration, in a file without fragments: players show nothing"
         )
     delay_ticks = _rescale(delay, timescale, movie_timescale)
-    if max(delay_ticks, media_time) > MAX_EDIT_TICKS:
+    if max(delay_ticks, media_time) > _MAX_TICKS:
         found = f"a delay of {delay_ticks} and a media time of {media_time} ticks"
-        raise EditListError(where, found, f"at most {MAX_EDIT_TICKS} ticks")
+        raise EditListError(where, found, f"at most {_MAX_TICKS} ticks")
     return Edit(delay_ticks, media_time, _rescale(duration, timescale, movie_timescale) if duration else None)
 
 

@@ -88,7 +88,7 @@ class RowOrderError(DatasetError):
 
 
 class Mp4Error(EpiseekError, ValueError):
-    """An MP4 that cannot be indexed; each leaf says why."""
+    """A video file that cannot be indexed; each leaf says why."""
 
 
 class TruncatedMp4Error(Mp4Error):
@@ -100,7 +100,7 @@ class MalformedBoxError(Mp4Error):
 
 
 class SampleTableError(Mp4Error):
-    """The sample tables disagree with each other or with the file's size."""
+    """The sample tables disagree with each other or with the file, or say what cannot be read here."""
 
 
 class NoVideoTrackError(Mp4Error):
@@ -175,10 +175,6 @@ class FrameRangeError(EpiseekError, IndexError):
 
 class EpisodeOutsideFileError(EpiseekError, ValueError):
     """An episode's declared seconds lie outside its MP4."""
-
-
-class RotatedVideoError(Mp4Error):
-    """The track is to be shown rotated or scaled: a clip has no place to keep that."""
 
 
 class FileNotIndexedError(EpiseekError, IndexError):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from episeek.description_runs import runs_problem
+from episeek.errors import Mp4Error
+from episeek.sample_description import read_entries
 from episeek.video_track import IDENTITY_MATRIX
 from episeek_schemas.sidecars import CONTAINERS
 
@@ -50,7 +52,11 @@ class FileRecord(FileFacts):
             return f"avg_fps {self.avg_fps}"
         if self.container not in CONTAINERS or len(self.track_matrix) != MATRIX_BYTES:
             return f"container {self.container!r}, a matrix of {len(self.track_matrix)} bytes"
-        return runs_problem(self.sample_description_runs)
+        try:
+            entries = read_entries(self.sample_description, where=self.file_path)
+        except Mp4Error as error:
+            return f"sample_description with {error.found}"
+        return runs_problem(self.sample_description_runs, entry_count=len(entries))
 
     def __repr__(self) -> str:
         return (

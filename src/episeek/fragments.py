@@ -83,6 +83,11 @@ class _TrackFragment:
     runs: tuple[_Run, ...]
 
 
+def announces_fragments(moov: bytes, *, where: str) -> bool:
+    """Whether a moov box says that fragments follow: mvex (8.8.1)."""
+    return find_child(moov, parse_box(moov, 0, len(moov), where=where), "mvex", where=where) is not None
+
+
 def read_fragments(
     moov: bytes,
     fragments: tuple[Fragment, ...],

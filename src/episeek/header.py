@@ -8,32 +8,20 @@ each; sidx and mfra, which may be there or lie, are not needed.
 import hashlib
 from dataclasses import dataclass
 
+from episeek.container_signature import other_container
 from episeek.errors import ContainerError, FragmentedMp4Error, MalformedBoxError, TruncatedMp4Error
-from episeek.fragments import Fragment
-from episeek.isobmff import MAX_BOX_HEADER_BYTES, Box, find_child, parse_box
+from episeek.fragments import Fragment, announces_fragments
+from episeek.isobmff import MAX_BOX_HEADER_BYTES, Box, parse_box
 from episeek.sources import ByteSource
 
-MAX_MOOV_BYTES = 1 << 29
-"""A moov of 40 million samples; more is a size that lies."""
+MAX_HEADER_BYTES = 1 << 29
+"""Of the moov and moof boxes: 40 million samples; more is a size that lies."""
 
 MAX_PROBES = 64
-"""Before the moov box."""
+"""Requests before the moov box is found."""
 
 MAX_TOP_LEVEL_BOXES = 1 << 20
 """Five hours of fragments that hold one frame each."""
-
-
-_OTHER_CONTAINERS = (
-    (b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
-    (b"RIFF", "AVI"),
-    (b"OggS", "Ogg"),
-    (b"FLV\x01", "FLV"),
-    (b"\x30\x26\xb2\x75", "ASF"),
-    (b"\x00\x00\x01\xba", "an MPEG program stream"),
-    (b"\x00\x00\x00\x01", "H.264 or HEVC without a container"),
-    (b"GIF8", "GIF"),
-)
-_TRANSPORT_STREAM_PACKET_BYTES = 188
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +34,7 @@ class Mp4Header:
     """The whole box, its header included."""
     moov_offset: int
     mdat_offset: int
-    """First byte of the first mdat box."""
+    """First byte of the first mdat box; the file's size without one."""
     fragments: tuple[Fragment, ...] = ()
     """The moof boxes, in file order; none in a progressive file."""
 
@@ -110,14 +98,15 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
             raise MalformedBoxError(path, f"more than {MAX_TOP_LEVEL_BOXES} boxes", "a file of fewer boxes")
         if (box.type == "moov" and moov is None) or box.type == "moof":
             header_bytes += box.size
-            if header_bytes > MAX_MOOV_BYTES:
-                raise MalformedBoxError(path, f"{header_bytes} bytes of {box.type!r}", f"at most {MAX_MOOV_BYTES}")
+            if header_bytes > MAX_HEADER_BYTES:
+                found = f"{header_bytes} bytes of moov and moof boxes"
+                raise MalformedBoxError(path, found, f"at most {MAX_HEADER_BYTES}")
             if mdat is None or is_fragmented:  # the header of what follows comes with the same request
                 reader.cover(box.start, min(box.end + 2 * MAX_BOX_HEADER_BYTES, size))
             data = reader.read(box.start, box.end)
         if box.type == "moov" and moov is None:
             moov, moov_offset, reader.has_moov = data, box.start, True
-            is_fragmented = _announces_fragments(moov, path)
+            is_fragmented = announces_fragments(moov, where=path)
         elif box.type == "mdat" and mdat is None:
             mdat = box
         elif box.type == "moof":
@@ -135,20 +124,6 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         raise TruncatedMp4Error(path, f"no mdat box in {size} bytes", "a complete MP4 with its media data")
     mdat_offset = mdat.start if mdat is not None else size
     return Mp4Header(path, size, moov, moov_offset, mdat_offset, tuple(fragments))
-
-
-def _require_mp4(start: bytes, path: str) -> None:
-    names = [name for signature, name in _OTHER_CONTAINERS if start.startswith(signature)]
-    if start[:1] == start[_TRANSPORT_STREAM_PACKET_BYTES : _TRANSPORT_STREAM_PACKET_BYTES + 1] == b"\x47":
-        names.append("an MPEG transport stream")
-    if names:
-        raise ContainerError(path, f"a file that starts as {names[0]}", "an MP4")
-
-
-def _announces_fragments(moov: bytes, path: str) -> bool:
-    """mvex (ISO/IEC 14496-12, 8.8.1)."""
-    root = parse_box(moov, 0, len(moov), where=path)
-    return find_child(moov, root, "mvex", where=path) is not None
 
 
 class _ProbingReader:
@@ -172,7 +147,9 @@ class _ProbingReader:
                 raise MalformedBoxError(self._path, f"no moov box after {MAX_PROBES} probes", "few boxes before moov")
             self._fetch(position, min(position + self._source.probe_bytes, self._size))
         if position == 0:
-            _require_mp4(self._data, self._path)
+            name = other_container(self._data)
+            if name is not None:
+                raise ContainerError(self._path, f"a file that starts as {name}", "an MP4")
         local = position - self._start
         return parse_box(self._data, local, self._size - self._start, where=self._path, origin=self._start)
 

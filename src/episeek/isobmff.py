@@ -1,6 +1,7 @@
 """ISO base media file format: the box structure, with every length checked (ISO/IEC 14496-12, clause 4.2).
 
-This layer knows where boxes begin and end. What is in them is read by `episeek.sample_table`; where the moov box lies
+This layer knows where boxes begin and end. What is in them is read by `video_track`, `stbl`, `fragments`,
+`sample_description` and `edit_list`; where the moov box lies
 in a file is found by `episeek.header`.
 """
 

@@ -22,6 +22,14 @@ _VISUAL_FIELDS_BYTES = 78
 
 
 @dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """What a decoder configuration says of the pictures' values."""
+
+    is_monochrome: bool
+    bit_depth: int
+
+
+@dataclass(frozen=True, slots=True)
 class VisualSampleEntry:
     """What a sample entry says of its pictures."""
 
@@ -29,14 +37,17 @@ class VisualSampleEntry:
     """Fourcc."""
     width: int
     height: int
+    pictures: PictureFormat | None
+    """None where the decoder configuration does not say, or is not known here."""
 
+    def __str__(self) -> str:
+        depth = f", {self.pictures.bit_depth} bits" if self.pictures is not None else ""
+        return f"{self.codec!r} {self.width}x{self.height}{depth}{' monochrome' if self.is_monochrome else ''}"
 
-@dataclass(frozen=True, slots=True)
-class PictureFormat:
-    """What a decoder configuration says of the pictures' values."""
-
-    is_monochrome: bool
-    bit_depth: int
+    @property
+    def is_monochrome(self) -> bool:
+        """False where nothing says so."""
+        return self.pictures is not None and self.pictures.is_monochrome
 
 
 def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
@@ -49,7 +60,7 @@ def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
     entries = []
     for box in _entry_boxes(stsd, where):
         width, height = box_fields(stsd, box, ">24xHH50x", where=where)
-        entries.append(VisualSampleEntry(box.type, int(width), int(height)))
+        entries.append(VisualSampleEntry(box.type, int(width), int(height), _picture_format(stsd, box, where)))
     return tuple(entries)
 
 
@@ -57,7 +68,7 @@ def common_entry(entries: tuple[VisualSampleEntry, ...], used: list[int], *, whe
     """What the used descriptions (indices from 1) have in common.
 
     Raises:
-        SampleDescriptionError: An index that is not there, or descriptions of several codecs or picture sizes.
+        SampleDescriptionError: An index that is not there, or descriptions of several codecs or kinds of pictures.
         EncryptedMp4Error: A description of encrypted video.
     """
     for index in used:
@@ -68,14 +79,20 @@ def common_entry(entries: tuple[VisualSampleEntry, ...], used: list[int], *, whe
             raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples in the clear")
     kinds = sorted({entries[index - 1] for index in used}, key=repr)
     if len(kinds) != 1:
-        found = ", ".join(f"{kind.codec!r} {kind.width}x{kind.height}" for kind in kinds)
-        raise SampleDescriptionError(where, f"samples of {found}", "one codec and one picture size")
+        found = ", ".join(map(str, kinds))
+        raise SampleDescriptionError(where, f"samples of {found}", "one codec, picture size and bit depth")
     return kinds[0]
 
 
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
-    """An stsd box with some of the entries of another, in the order of `indices` (from 1)."""
+    """An stsd box with some of the entries of another, in the order of `indices` (from 1).
+
+    Raises:
+        Mp4Error: The box is damaged; one whose entries were read is not.
+    """
     boxes = _entry_boxes(stsd, where)
+    if indices == [1] and len(boxes) == 1:
+        return stsd
     entries = [boxes[index - 1] for index in indices]
     # with its size in it, whatever was there: one that ends with its container would take in what comes behind
     chosen = b"".join(
@@ -90,12 +107,31 @@ def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
     return struct.pack(">I4s", size, b"stsd") + version_and_flags + struct.pack(">I", len(indices)) + chosen
 
 
-def picture_format(stsd: bytes, *, where: str) -> PictureFormat | None:
-    """The picture format of the first entry; None where its configuration does not say, or is not known here.
+def decoder_configuration(
+    stsd: bytes, kinds: tuple[str, ...], *, description_index: int = 1, where: str
+) -> tuple[str, bytes] | None:
+    """Type and payload of the first box of one of these types in an entry; None where there is none.
 
-    Read from hvcC (ISO/IEC 14496-15, 8.3.3.1), avcC of the High profiles (5.3.3.1) and av1C (AV1-ISOBMFF, 2.3).
+    Raises:
+        Mp4Error: The stsd box is damaged. What is behind the entry's fields and no box hides none: decoders go by what
+            they can read, too.
     """
-    found = decoder_configuration(stsd, ("hvcC", "av1C", "avcC"), where=where)
+    return _find_configuration(stsd, _entry_boxes(stsd, where)[description_index - 1], kinds, where)
+
+
+def _find_configuration(stsd: bytes, entry: Box, kinds: tuple[str, ...], where: str) -> tuple[str, bytes] | None:
+    try:
+        for box in child_boxes(stsd, entry.payload + _VISUAL_FIELDS_BYTES, entry.end, where=where):
+            if box.type in kinds:
+                return box.type, stsd[box.payload : box.end]
+    except (MalformedBoxError, TruncatedMp4Error):
+        pass
+    return None
+
+
+def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None:
+    """From hvcC (ISO/IEC 14496-15, 8.3.3.1), avcC of the High profiles (5.3.3.1) and av1C (AV1-ISOBMFF, 2.3)."""
+    found = _find_configuration(stsd, entry, ("hvcC", "av1C", "avcC"), where)
     if found is None:
         return None
     kind, payload = found
@@ -105,21 +141,6 @@ def picture_format(stsd: bytes, *, where: str) -> PictureFormat | None:
         high_bitdepth, twelve_bit, monochrome = payload[2] & 64, payload[2] & 32, payload[2] & 16
         return PictureFormat(bool(monochrome), (12 if twelve_bit else 10) if high_bitdepth else 8)
     return _avc_picture_format(payload) if kind == "avcC" else None
-
-
-def decoder_configuration(stsd: bytes, kinds: tuple[str, ...], *, where: str) -> tuple[str, bytes] | None:
-    """Type and payload of the first box of one of these types in the first entry; None where there is none.
-
-    What is behind the entry's fields and no box hides none: decoders go by what they can read, too.
-    """
-    entry = _entry_boxes(stsd, where)[0]
-    try:
-        for box in child_boxes(stsd, entry.payload + _VISUAL_FIELDS_BYTES, entry.end, where=where):
-            if box.type in kinds:
-                return box.type, stsd[box.payload : box.end]
-    except (MalformedBoxError, TruncatedMp4Error):
-        pass
-    return None
 
 
 def _avc_picture_format(payload: bytes) -> PictureFormat | None:

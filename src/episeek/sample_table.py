@@ -15,8 +15,7 @@ import numpy as np
 
 from episeek.edit_list import read_edit
 from episeek.errors import EditListError, FragmentedMp4Error, SampleDescriptionError, SampleTableError
-from episeek.fragments import Fragment, read_fragments
-from episeek.isobmff import find_child, parse_box
+from episeek.fragments import Fragment, announces_fragments, read_fragments
 from episeek.sample_description import common_entry, read_entries
 from episeek.stbl import BoolArray, Int64Array, SampleBoxes, SampleColumns, read_samples
 from episeek.video_track import IDENTITY_MATRIX, find_video_track
@@ -32,7 +31,7 @@ class SampleTable:
 
     offset: Int64Array  # absolute, bytes
     size: Int64Array  # bytes
-    dts: Int64Array  # decode times from 0, ticks
+    dts: Int64Array  # decode times, ticks; of demuxed files presentation times in order
     pts: Int64Array  # presentation times, ticks
     duration: Int64Array  # ticks
     is_sync: BoolArray
@@ -110,7 +109,7 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
     entries = read_entries(description, where=where)
 
     samples = read_samples(boxes, file_size=file_size)
-    is_fragmented = find_child(moov, parse_box(moov, 0, len(moov), where=where), "mvex", where=where) is not None
+    is_fragmented = announces_fragments(moov, where=where)
     if is_fragmented and fragments:
         samples = read_fragments(
             moov, fragments, track_id=track.track_id, before=samples, file_size=file_size, where=where

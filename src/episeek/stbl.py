@@ -1,7 +1,7 @@
 """The sample tables of a track in the moov box, expanded to one value a sample.
 
 Clauses are those of ISO/IEC 14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, stsz and stz2 8.7.3, stsc 8.7.4, stco
-and co64 8.7.5, sgpd and sbgp 8.9, `rap ` 10.4; stps is QuickTime's. Nothing is allocated before it is known that the
+and co64 8.7.5, sbgp 8.9.2, `rap ` 10.4; stps is QuickTime's. Nothing is allocated before it is known that the
 tables agree on how many samples there are. Refused by name: tables that disagree, or do not fit their boxes.
 """
 
@@ -186,13 +186,11 @@ def _run_lengths(boxes: SampleBoxes, box: Box, count: int, *, signed: bool) -> I
 
 def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
     """Samples where decoding can start: those of stss, or all without one; partial sync samples and random access
-    points, whose leading pictures need the samples before them, too. The first is one whatever the tables say: where
-    else would a decoder start.
+    points, whose leading pictures need the samples before them, too.
     """
     if boxes.get("stss") is None:
         return np.ones(count, np.bool_)
     is_sync = np.zeros(count, np.bool_)
-    is_sync[:1] = True
     for kind in ("stss", "stps"):
         box = boxes.get(kind)
         if box is None:

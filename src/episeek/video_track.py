@@ -43,7 +43,7 @@ def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
     """
     root = parse_box(moov, 0, len(moov), where=where)
     movie_header = require_child(moov, root, "mvhd", where=where)
-    track = _first_video_track(moov, root, where)
+    track = video_tracks(moov, where=where)[0]
     track_header = find_child(moov, track, "tkhd", where=where)
     media = require_child(moov, track, "mdia", where=where)
     information = require_child(moov, media, "minf", where=where)
@@ -58,8 +58,15 @@ def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
     )
 
 
-def _first_video_track(moov: bytes, root: Box, where: str) -> Box:
-    handlers = []
+def video_tracks(moov: bytes, *, where: str) -> list[Box]:
+    """The trak boxes of a moov with handler `vide`, in order.
+
+    Raises:
+        NoVideoTrackError: There is none.
+        MalformedBoxError, TruncatedMp4Error: A box does not fit the one around it.
+    """
+    root = parse_box(moov, 0, len(moov), where=where)
+    found, handlers = [], []
     for track in child_boxes(moov, root.payload, root.end, where=where):
         if track.type != "trak":
             continue
@@ -69,11 +76,13 @@ def _first_video_track(moov: bytes, root: Box, where: str) -> Box:
             continue
         (handler,) = box_fields(moov, handler_box, ">8x4s", where=where)
         if handler == b"vide":
-            return track
+            found.append(track)
         handlers.append(handler.decode("latin-1"))
+    if found:
+        return found
     more = f" and {len(handlers) - 4} more" if len(handlers) > 4 else ""
-    found = f"tracks {handlers[:4]}{more}" if handlers else "no tracks"
-    raise NoVideoTrackError(where, found, "a video track (handler 'vide')")
+    there = f"tracks {handlers[:4]}{more}" if handlers else "no tracks"
+    raise NoVideoTrackError(where, there, "a video track (handler 'vide')")
 
 
 def _timescale(moov: bytes, box: Box, where: str) -> int:

@@ -13,7 +13,7 @@ from episeek.clip import Clip, LeadIn
 from episeek.errors import EpiseekError
 from episeek.file_record import FileFacts, FileRecord
 from episeek.mapped_table import MappedColumn, MappedTable
-from episeek.sample_description import picture_format
+from episeek.sample_description import read_entries
 from episeek.sample_table import SampleTable
 from episeek.window import needed_samples
 from episeek_pipelines.episode_frames import DeclaredEpisodes
@@ -188,7 +188,7 @@ def sample_entries(stsd: bytes) -> list[Node]:
     assert box.children is not None
     hold(box.count <= len(box.children), "as many entries as it says")
     try:
-        picture_format(stsd, where=WHERE)
+        read_entries(stsd, where=WHERE)
     except EpiseekError as error:
         check_refusal(error)
     return box.children[: box.count]

@@ -43,8 +43,9 @@ def upright_depth(frame: av.VideoFrame) -> npt.NDArray[Any] | None:
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Counterclockwise."""
-    return round(frame.rotation / 90)
+    """Counterclockwise, halves away from 0, as TorchCodec turns pictures; an angle beyond 180 comes from no matrix."""
+    degrees = frame.rotation if abs(frame.rotation) <= 180 else 0
+    return int(degrees / 90 + (0.5 if degrees > 0 else -0.5))
 
 
 def bytes_digest(data: bytes) -> bytes:

@@ -1,4 +1,6 @@
-"""Hand-made MP4 headers, box by box, so that tests can say what no encoder writes. Shares no code with the project."""
+"""Hand-made MP4 headers, box by box, so that tests can say what no encoder writes. No code of the project reads or writes
+these boxes.
+"""
 
 import struct
 from collections.abc import Sequence

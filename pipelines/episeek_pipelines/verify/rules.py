@@ -161,7 +161,7 @@ ROWS_CHANGED: Final = _rule(
 # --- video files -----------------------------------------------------------------------------------------------------------------
 
 UNUSABLE_VIDEO: Final = _rule(
-    "VID022", "an MP4 is complete, with one video track and one sample table", "error",
+    "VID022", "an MP4 is complete, with one video track that can be indexed", "error",
     "every frame of the file",
     "restore the file from its source, or remux it: ffmpeg -i in.mp4 -map 0:v:0 -c copy out.mp4",
 )  # fmt: skip

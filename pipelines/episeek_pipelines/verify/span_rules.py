@@ -1,6 +1,7 @@
 """Rules that compare one MP4, as its header is now, with its rows of the sidecars: IDX031 to IDX033.
 
-The expected rows are worked out here from the header and the metadata, without the code that writes the sidecars.
+The expected rows are worked out here from the header and the metadata, without the code that writes the sidecars; of the
+file's row only the runs of sample descriptions are shared.
 """
 
 import hashlib

@@ -1,12 +1,12 @@
-"""Rules over the header of an MP4: INF002, INF004, VID022 to VID025. Nothing of the pictures is read."""
+"""Rules over the header of an MP4: INF002, INF004, VID022 to VID025. Pictures are not decoded."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from episeek.errors import Mp4Error
-from episeek.isobmff import child_boxes, find_child, parse_box
 from episeek.sources import ByteSource, CountingSource
+from episeek.video_track import video_tracks
 from episeek_pipelines.episode_frames import BoolArray, disagreement
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
@@ -30,12 +30,10 @@ from episeek_pipelines.verify.tasks import (
     VideoFile,
 )
 from episeek_pipelines.verify.video_frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
-from episeek_pipelines.video_header import VideoHeader, read_video_header
+from episeek_pipelines.video_header import read_video_header
 
 LARGEST_DRIFT_STEP_FRAMES = 1.5
 """Summed seconds go wrong by fractions of a frame an episode, a frame at most; more is a gap."""
-
-_HANDLER_OFFSET = 8
 
 
 def check_video_file(context: VerificationContext, source: ByteSource, file: VideoFile) -> CheckResult:
@@ -67,7 +65,7 @@ def check_container(context: VerificationContext, file: VideoFile, video: Parsed
     if not video.header.moov:
         return
     where = Location(file=file.path, camera=file.camera_key)
-    tracks = _video_track_count(video.header)
+    tracks = len(video_tracks(video.header.moov, where=file.path))
     if tracks != 1:
         yield finding(UNUSABLE_VIDEO, f"{tracks} video tracks; expected one: the first is taken", where)
     if not video.header.is_faststart:
@@ -203,19 +201,3 @@ def _check_frames(file: VideoFile, view: FrameView, rows: BoolArray) -> Iterator
 
 def _grid_error(file: VideoFile, row: int, message: str) -> Finding:
     return finding(FRAME_GRID, message, Location(file.path, int(file.episode_index[row]), file.camera_key))
-
-
-def _video_track_count(header: VideoHeader) -> int:
-    """Tracks of the moov box with handler `vide` (ISO/IEC 14496-12, 8.4.3)."""
-    moov, where = header.moov, header.file_path
-    count = 0
-    root = parse_box(moov, 0, len(moov), where=where)
-    for track in child_boxes(moov, root.payload, root.end, where=where):
-        if track.type != "trak":
-            continue
-        media = find_child(moov, track, "mdia", where=where)
-        handler = find_child(moov, media, "hdlr", where=where) if media is not None else None
-        if handler is not None:
-            start = handler.payload + _HANDLER_OFFSET
-            count += moov[start : start + 4] == b"vide"
-    return count
