@@ -63,6 +63,22 @@ def second_entry_only() -> bytes:
     return mux(_chosen([2, 2, 2]))
 
 
+@registry.identical("unused_depth_entry.mp4", "two sample entries of which the first, of gray 12 bits, is not used")
+def unused_depth_entry() -> bytes:
+    colour, depth = encode(HEVC), encode(replace(HEVC, pixels="gray12le", count=8))
+    return mux(presented(colour, entries=[depth.entry, colour.entry], descriptions=[2, 2, 2]))
+
+
+@registry.refused(
+    "entries_of_colour_and_depth.mp4",
+    "samples of two sample entries, colour and gray of 12 bits",
+    "SampleDescriptionError",
+)
+def entries_of_colour_and_depth() -> bytes:
+    colour, depth = encode(HEVC), encode(replace(HEVC, pixels="gray12le", count=8))
+    return mux(presented(colour, entries=[depth.entry, colour.entry], descriptions=[2, 1, 2]))
+
+
 @registry.identical("unused_second_entry.mp4", "two sample entries of which only the first is used")
 def unused_second_entry() -> bytes:
     return mux(_chosen([1, 1, 1]))
