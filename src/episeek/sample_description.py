@@ -8,6 +8,9 @@ those that its samples use. Refused by name: descriptions that differ in that, e
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from episeek.errors import EncryptedMp4Error, MalformedBoxError, SampleDescriptionError, TruncatedMp4Error
 from episeek.isobmff import Box, box_fields, child_boxes, parse_box
 
@@ -41,8 +44,10 @@ class VisualSampleEntry:
     """None where the decoder configuration does not say, or is not known here."""
 
     def __str__(self) -> str:
-        depth = f", {self.pictures.bit_depth} bits" if self.pictures is not None else ""
-        return f"{self.codec!r} {self.width}x{self.height}{depth}{' monochrome' if self.is_monochrome else ''}"
+        bit_depth = self.pictures.bit_depth if self.pictures is not None else 8
+        return (
+            f"{self.codec!r} {self.width}x{self.height}, {bit_depth} bits{' monochrome' if self.is_monochrome else ''}"
+        )
 
     @property
     def is_monochrome(self) -> bool:
@@ -64,24 +69,31 @@ def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
     return tuple(entries)
 
 
-def common_entry(entries: tuple[VisualSampleEntry, ...], used: list[int], *, where: str) -> VisualSampleEntry:
-    """What the used descriptions (indices from 1) have in common.
+def common_entry(
+    entries: tuple[VisualSampleEntry, ...], description_index: npt.NDArray[np.int64], *, where: str
+) -> VisualSampleEntry:
+    """What the descriptions of a track have in common, also those that no sample uses: decoders are set up by the first.
+
+    Args:
+        entries: Of the stsd box.
+        description_index: Of the samples, from 1, shape [sample_count]; not empty.
+        where: The file, for messages.
 
     Raises:
         SampleDescriptionError: An index that is not there, or descriptions of several codecs or kinds of pictures.
         EncryptedMp4Error: A description of encrypted video.
     """
-    for index in used:
+    for index in (int(description_index.min()), int(description_index.max())):
         if not 1 <= index <= len(entries):
             found = f"samples of description {index}"
             raise SampleDescriptionError(where, found, f"one of the track's {len(entries)} descriptions, from 1")
-        if entries[index - 1].codec == "encv":
-            raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples in the clear")
-    kinds = sorted({entries[index - 1] for index in used}, key=repr)
+    if any(entry.codec == "encv" for entry in entries):
+        raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples in the clear")
+    kinds = sorted(set(map(str, entries)))
     if len(kinds) != 1:
-        found = ", ".join(map(str, kinds))
-        raise SampleDescriptionError(where, f"samples of {found}", "one codec, picture size and bit depth")
-    return kinds[0]
+        found = f"sample descriptions of {', '.join(kinds)}"
+        raise SampleDescriptionError(where, found, "one codec, picture size and bit depth")
+    return entries[0]
 
 
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:

@@ -121,7 +121,7 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
     samples = _without_empty(samples)
     if not len(samples):
         if any(entry.codec == "encv" for entry in entries):
-            common_entry(entries, [1], where=where)
+            common_entry(entries, np.ones(1, np.int64), where=where)
         if is_fragmented and not announced:
             found = "a moov that announces fragments (mvex), and no video sample in any"
             raise FragmentedMp4Error(
@@ -131,8 +131,7 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
             where, f"{announced} video samples, none of which has a byte", "samples with pictures in them"
         )
     description_index = _several(samples.description_index)
-    used = [1] if description_index is None else np.unique(description_index).tolist()
-    entry = common_entry(entries, used, where=where)
+    entry = common_entry(entries, samples.description_index, where=where)
     _check_extent(samples, file_size, where)
 
     times = samples.dts if samples.composition is None else samples.dts + samples.composition

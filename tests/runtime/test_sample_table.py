@@ -339,12 +339,12 @@ def test_a_missing_table_is_named(name):
         (
             {"stsd": stsd(sample_entry(), sample_entry(b"avc1")), "stsc": TWO_DESCRIPTIONS},
             SampleDescriptionError,
-            "samples of 'avc1' 128x96, 'mp4v' 128x96",
+            "descriptions of 'avc1' 128x96, 8 bits, 'mp4v' 128x96, 8 bits",
         ),
         (
             {"stsd": stsd(sample_entry(), sample_entry(width=64)), "stsc": TWO_DESCRIPTIONS},
             SampleDescriptionError,
-            "samples of 'mp4v' 128x96, 'mp4v' 64x96",
+            "descriptions of 'mp4v' 128x96, 8 bits, 'mp4v' 64x96, 8 bits",
         ),
         ({"stsd": stsd(sample_entry(), sample_entry(b"encv")), "stsc": TWO_DESCRIPTIONS}, EncryptedMp4Error, "encv"),
         ({"stss": full_box(b"stss", 0, array("I", [])), "stps": full_box(b"stps", 0, array("I", [8]))},
