@@ -29,7 +29,7 @@ def burned_in_number(picture: np.ndarray) -> int:
 def main() -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     target = OUTPUT / SOURCE.name
-    print(f"Preparing {SOURCE.name}: 10 episodes, 2 cameras, 12 MP4 files, written by LeRobot 0.4.4\n")
+    print(f"Preparing {SOURCE.name}: 10 episodes, 2 cameras, 12 video files, written by LeRobot 0.4.4\n")
 
     started = time.perf_counter()
     result = prepare.prepare(str(SOURCE), str(target))

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episeek import __version__
-from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
-from episeek.sources import is_local, local_path
+from episeek.errors import DestinationError, EpiseekError, FrameRangeError, ShortReadError, first_line
+from episeek.sources import ByteSource, is_local, local_path
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
@@ -237,6 +237,14 @@ def _inspect(options: argparse.Namespace) -> int:
     return OK
 
 
+def _require_same_size(source: ByteSource, path: str, indexed_size: int) -> None:
+    """A file that was replaced since has other bytes at the same place."""
+    size = source.size(path)
+    if size != indexed_size:
+        expected = f"{indexed_size} bytes as when it was indexed: index or prepare the dataset again"
+        raise ShortReadError(path, f"a file of {size} bytes", expected)
+
+
 def _extract(options: argparse.Namespace) -> int:
     import episeek
     from episeek.sources import CountingSource
@@ -253,6 +261,7 @@ def _extract(options: argparse.Namespace) -> int:
     start, stop = options.frames
     clip = index.clip(options.episode, camera, start, stop)
     source = CountingSource(clip.source)
+    _require_same_size(source, clip.file_path, index.file(index.lookup(clip.episode_index, camera).file_id).file_size)
     data = clip.mux(source.get_ranges(clip.file_path, [clip.byte_range])[0])
     target = options.output
     if target == "-":

@@ -237,7 +237,7 @@ def _run(graph: Graph, wanted: Sequence[Node], staging: Staging | ReplacingStagi
     if failures:
         kept = "nothing was written"
         if staging.holds_work():
-            kept = f"finished work is kept in {staging.root}: run the same command again to go on"
+            kept = f"finished work is kept in {staging.root}: mend what failed, and the same command goes on from there"
         raise WorkFailedError.of(failures, item_count=graph.item_count, kept=kept, where=staging.final.url)
     return values
 

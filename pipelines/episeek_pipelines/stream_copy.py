@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BATCH_BYTES = 1 << 23
 """Samples that are copied into one MP4."""
 
-CODECS = "a codec that MP4 has a sample entry for"
+CODECS = "a codec that FFmpeg writes into MP4: re-encode it"
 
 _UNSPECIFIED_COLOUR = (0, 2, 2, 2)
 """Range, primaries, transfer and matrix, as FFmpeg numbers them."""

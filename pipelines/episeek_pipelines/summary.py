@@ -56,7 +56,7 @@ def _index_line(summary: "IndexSummary") -> str:
     read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read in {requests}"
     reused = f", {summary.reused_files} done before" if summary.reused_files else ""
     sidecars = f"sidecars {human_bytes(summary.sidecar_bytes)}"
-    return f"{counted(summary.files, 'MP4 file')}, {counted(summary.samples, 'sample')}, {read}, {sidecars}{reused}"
+    return f"{counted(summary.files, 'video file')}, {counted(summary.samples, 'sample')}, {read}, {sidecars}{reused}"
 
 
 def inspection_lines(inspection: Inspection) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """The header of one video file, whatever its container: its facts and its sample table.
 
-MP4, progressive or fragmented, is parsed from its boxes alone; of one that starts in the middle of an open GOP the first
-bytes of a few samples are read, too. Matroska and WebM are demuxed, which reads all of the file; any other container is
-refused by name.
+MP4, progressive or fragmented, is parsed from its boxes; the first bytes of one keyframe of H.264 are read, too, and
+where a file starts in the middle of an open GOP those of a few samples. Matroska and WebM are demuxed, which reads all of
+the file; any other container is refused by name.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from episeek.sample_table import SampleTable, parse_sample_table
 from episeek.sources import ByteSource
 from episeek_pipelines.leading_pictures import without_skipped_pictures
 from episeek_pipelines.matroska import demux_matroska, is_matroska
+from episeek_pipelines.recovery_points import without_recovery_points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,13 +60,18 @@ def read_video_header(source: ByteSource, path: str) -> VideoHeader:
     except ContainerError:
         if not is_matroska(source.get_ranges(path, [(0, min(len(EBML), size))])[0]):
             raise
-        table = without_skipped_pictures(source, path, demux_matroska(source, path, file_size=size))
+        table = _without_lies(source, path, demux_matroska(source, path, file_size=size))
         return VideoHeader(path, size, "matroska", _digest(table), b"", 0, 0, table)
     table = parse_sample_table(header.moov, fragments=header.fragments, file_size=size, where=path)
-    table = without_skipped_pictures(source, path, table)
+    table = _without_lies(source, path, table)
     return VideoHeader(
         path, size, header.container, header.digest, header.moov, header.moov_offset, header.mdat_offset, table
     )
+
+
+def _without_lies(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
+    """What headers do not say: the first bytes of a sample or a few do."""
+    return without_recovery_points(source, path, without_skipped_pictures(source, path, table))
 
 
 def _digest(table: SampleTable) -> str:

@@ -14,10 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.clip_header import ClipSamples, TrackFacts, clip_header
-from episeek.decode import Backend, DecodedFrames, as_tensor, choose_backend, decode_with_pyav, decode_with_torchcodec
+from episeek.decode import (
+    KEEPS_EVERY_BIT,
+    Backend,
+    DecodedFrames,
+    as_tensor,
+    choose_backend,
+    decode_with_pyav,
+    decode_with_torchcodec,
+)
 from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
-from episeek.sample_description import read_entries
+from episeek.sample_description import VisualSampleEntry, read_entries
 from episeek.sources import ByteRange, ByteSource
+
+_NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
+"""Codecs without monochrome pictures of more than 8 bits; of others the decoder configuration says, or the decoder."""
 
 LeadIn = Literal["hidden", "shown"]
 
@@ -69,12 +80,9 @@ class Clip:
         seconds.setflags(write=False)  # handed out with every decode
         return seconds
 
-    def _is_depth(self) -> bool:
-        """Whether RGB of 8 bits would lose something that is no colour."""
-        description_index = self.samples.description_index
-        used = 0 if description_index is None else int(description_index[0]) - 1  # the others are of the same kind
-        pictures = read_entries(self.track.sample_description, where=self.file_path)[used].pictures
-        return pictures is not None and pictures.is_monochrome and pictures.bit_depth > 8
+    def _sample_entry(self) -> VisualSampleEntry:
+        """Of any sample: all agree in what is asked of it."""
+        return read_entries(self.track.sample_description, where=self.file_path)[0]
 
     def __repr__(self) -> str:
         start, stop = self.byte_range
@@ -167,10 +175,11 @@ class Clip:
             MissingFileError, ShortReadError, ReadError: As for `read`.
         """
         chosen = choose_backend(backend, device)
-        is_depth = self._is_depth()
+        entry = self._sample_entry()
+        is_depth = entry.pictures is not None and entry.pictures.is_depth
         if is_depth and chosen == "torchcodec" and (backend != "auto" or device != "cpu"):
             found = f"monochrome pictures of more than 8 bits with backend={backend!r}, device={device!r}"
-            raise BackendUnavailableError(repr(self), found, "backend='pyav' or 'auto' on the CPU: they keep every bit")
+            raise BackendUnavailableError(repr(self), found, KEEPS_EVERY_BIT)
         mp4 = self.read("shown")
         origin = int(self.samples.pts.min())
         if chosen == "pyav" or is_depth:
@@ -185,12 +194,14 @@ class Clip:
                 expected_seconds=(self.frame_ticks - origin) / self.timescale,
                 time_base_seconds=1 / self.timescale,
                 device=device,
+                may_be_depth=entry.pictures is None and entry.codec not in _NEVER_DEPTH,
                 where=repr(self),
             )
-        except DecodeError:
+        except (DecodeError, BackendUnavailableError):
             if backend != "auto" or device != "cpu":
                 raise
-            # FFmpeg 5 drops pictures behind a recovery point when a stream ends early; PyAV brings a newer one
+            # depth that only the decoder knows of; or FFmpeg 5, which drops pictures behind a recovery point when a
+            # stream ends early: PyAV brings a newer one
             data = as_tensor(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)))
         return DecodedFrames(data, self.pts_seconds.copy())
 

@@ -6,6 +6,7 @@ displaced is a `DecodeError`, never a wrong picture.
 
 import io
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,11 @@ import numpy.typing as npt
 from episeek.errors import BackendUnavailableError, DecodeError, first_line
 
 Backend = Literal["auto", "torchcodec", "pyav"]
+
+KEEPS_EVERY_BIT = "backend='pyav' or 'auto' on the CPU: they keep every bit of monochrome pictures"
+
+_DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)(le|be)")
+"""FFmpeg's names of monochrome formats of more than 8 bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +67,7 @@ def decode_with_torchcodec(
     expected_seconds: npt.NDArray[np.float64],
     time_base_seconds: float,
     device: str,
+    may_be_depth: bool,
     where: str,
 ) -> Any:
     """Consecutive frames of an MP4 as a tensor uint8 [frame_count, 3, height, width] on `device`.
@@ -72,16 +79,22 @@ def decode_with_torchcodec(
         expected_seconds: Presentation times of the frames wanted, shape [frame_count].
         time_base_seconds: Length of a tick.
         device: Where the pictures go.
+        may_be_depth: Whether the header does not say that they are not monochrome of more than 8 bits.
         where: The clip, for messages.
 
     Raises:
-        BackendUnavailableError: TorchCodec or FFmpeg's libraries are not there.
+        BackendUnavailableError: TorchCodec or FFmpeg's libraries are not there, or 8 bits would not keep the pictures.
         DecodeError: Decoding failed, on this device or at all, or gave frames of other times.
     """
     decoder_class = _import_torchcodec()
     count = len(expected_seconds)
     try:
         decoder = decoder_class(mp4, custom_frame_mappings=frame_mappings, dimension_order="NCHW", device=device)
+        pixel_format = getattr(decoder.metadata, "pixel_format", None)  # of recent releases
+        if may_be_depth and (pixel_format is None or _DEPTH_FORMAT.fullmatch(pixel_format)):
+            raise BackendUnavailableError(
+                where, f"TorchCodec for pictures of {pixel_format or 'any depth'}", KEEPS_EVERY_BIT
+            )
         batch = decoder.get_frames_in_range(first_frame, first_frame + count)
     except (RuntimeError, ValueError, IndexError) as error:
         raise DecodeError(where, f"TorchCodec: {first_line(error)}", f"{count} frames") from error
@@ -100,7 +113,8 @@ def decode_with_pyav(
     Args:
         mp4: A complete file.
         expected_ticks: Presentation times of the frames wanted, ascending, shape [frame_count].
-        is_depth: Give the values of monochrome video as they are: uint16 [frame_count, 1, height, width].
+        is_depth: The video is monochrome of more than 8 bits, whatever the decoder makes of it. Its values are given as
+            they are: uint16 [frame_count, 1, height, width]; so are those of frames that turn out to be.
         where: The clip, for messages.
 
     Raises:
@@ -124,20 +138,39 @@ def decode_with_pyav(
                 rank = None if frame.pts is None else waiting.pop(frame.pts, None)
                 if rank is None:
                     continue
-                picture = frame.to_ndarray()[:, :, None] if is_depth else frame.to_ndarray(format="rgb24")
+                picture = _values(frame, where) if is_depth or _is_depth(frame) else frame.to_ndarray(format="rgb24")
                 picture = np.rot90(picture, _quarter_turns(frame.rotation))
                 if pictures is None:
                     pictures = np.empty((count, picture.shape[2], *picture.shape[:2]), picture.dtype)
+                if picture.dtype != pictures.dtype or picture.shape[:2] != pictures.shape[2:]:
+                    found = f"a frame of {picture.shape[:2]} after one of {pictures.shape[2:]} pixels (height, width)"
+                    raise DecodeError(where, found, "frames of one size and kind")
                 pictures[rank] = picture.transpose(2, 0, 1)
                 if not waiting:
                     break
     except av.error.FFmpegError as error:
         raise DecodeError(where, f"PyAV: {first_line(error)}", f"{count} frames") from error
-    if pictures is not None and is_depth and pictures.dtype != np.uint16:
-        raise DecodeError(where, f"values of type {pictures.dtype}", "monochrome pictures of more than 8 bits")
     if pictures is None or waiting:
         raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
     return pictures
+
+
+def _is_depth(frame: Any) -> bool:
+    """Whether a frame is monochrome of more bits than RGB would keep."""
+    return len(frame.format.components) == 1 and 8 < frame.format.components[0].bits <= 16
+
+
+def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
+    """The first plane, [height, width, 1]: all of a monochrome frame; FFmpeg adds gray chroma to that of H.264."""
+    chroma = zip(frame.planes[1:], frame.format.components[1:], strict=False)
+    for plane, part in chroma:
+        if np.ptp(np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, -1)[:, : part.width]):
+            found = f"colour in frames of {frame.format.name}"
+            raise DecodeError(where, found, "monochrome pictures, as the decoder configuration says")
+    order = ">" if frame.format.name.endswith("be") else "<"
+    plane = frame.planes[0]
+    lines = np.frombuffer(memoryview(plane), f"{order}u2", plane.line_size // 2 * frame.height)
+    return lines.reshape(frame.height, -1)[:, : frame.width, None].astype(np.uint16)
 
 
 def _quarter_turns(degrees: int) -> int:

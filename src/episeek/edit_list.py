@@ -91,8 +91,10 @@ def read_edit(
         return Edit(is_there=False)
     shown = _joined(shown, lambda duration: _rescale_exactly(duration, timescale, movie_timescale), is_reordered)
     if len(shown) != 1 or shown[0][1] < 0 or shown[0][2] != _RATE_1:
-        found = f"{len(shown)} edits {shown[:3]} (duration, media time, rate)"
-        raise EditListError(where, found, "at most one edit of rate 1 behind empty ones")
+        found = _described(shown, timescale, movie_timescale)
+        raise EditListError(
+            where, f"an edit list that shows {found}", "one run of the media at rate 1, perhaps delayed"
+        )
     duration, media_time, _ = shown[0]
     if not duration and not is_fragmented:
         raise EditListError(
@@ -103,6 +105,18 @@ def read_edit(
         found = f"a delay of {delay_ticks} and a media time of {media_time} ticks"
         raise EditListError(where, found, f"at most {_MAX_TICKS} ticks")
     return Edit(delay_ticks, media_time, _rescale(duration, timescale, movie_timescale) if duration else None)
+
+
+def _described(edits: list[tuple[int, int, int]], timescale: int, movie_timescale: int) -> str:
+    """The edits, the first few of them, in seconds."""
+    parts = []
+    for duration, media_time, rate in edits[:3]:
+        what = "nothing" if media_time == -1 else f"what is at {media_time / timescale:g} s of the media"
+        speed = "" if rate == _RATE_1 or media_time == -1 else f" at rate {rate / _RATE_1:g}"
+        parts.append(f"{what} for {duration / movie_timescale:g} s{speed}")
+    if len(edits) > len(parts):
+        parts.append(f"{len(edits) - len(parts)} more")
+    return ", then ".join(parts) or "nothing but a delay"
 
 
 def _joined(

@@ -102,7 +102,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
                 found = f"{header_bytes} bytes of moov and moof boxes"
                 raise MalformedBoxError(path, found, f"at most {MAX_HEADER_BYTES}")
             if mdat is None or is_fragmented:  # the header of what follows comes with the same request
-                reader.cover(box.start, min(box.end + 2 * MAX_BOX_HEADER_BYTES, size))
+                reader.cover(box.start, min(box.end + 2 * MAX_BOX_HEADER_BYTES, size), is_fragment=box.type == "moof")
             data = reader.read(box.start, box.end)
         if box.type == "moov" and moov is None:
             moov, moov_offset, reader.has_moov = data, box.start, True
@@ -149,14 +149,16 @@ class _ProbingReader:
         if position == 0:
             name = other_container(self._data)
             if name is not None:
-                raise ContainerError(self._path, f"a file that starts as {name}", "an MP4")
+                raise ContainerError(self._path, f"a file that starts as {name}", "MP4, Matroska or WebM: remux it")
         local = position - self._start
         return parse_box(self._data, local, self._size - self._start, where=self._path, origin=self._start)
 
-    def cover(self, start: int, stop: int) -> None:
-        """Extend the window, which holds the box header at `start`, to `stop`."""
+    def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
+        """Extend the window, which holds the box header at `start`, to `stop`; behind a fragment there may be more."""
         window_stop = self._start + len(self._data)
         if stop > window_stop:
+            if is_fragment:
+                stop = min(max(stop, window_stop + self._source.probe_bytes), self._size)
             kept = self._data[start - self._start :]
             self._data = kept + self._source.get_ranges(self._path, [(window_stop, stop)])[0]
             self._start = start

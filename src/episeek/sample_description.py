@@ -31,6 +31,11 @@ class PictureFormat:
     is_monochrome: bool
     bit_depth: int
 
+    @property
+    def is_depth(self) -> bool:
+        """Whether RGB of 8 bits would lose something that is no colour."""
+        return self.is_monochrome and self.bit_depth > 8
+
 
 @dataclass(frozen=True, slots=True)
 class VisualSampleEntry:
@@ -156,9 +161,14 @@ def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None
 
 
 def _avc_picture_format(payload: bytes) -> PictureFormat | None:
-    """chroma_format and bit depth follow the parameter sets, in the High profiles only."""
-    if len(payload) < 7 or payload[1] not in (100, 110, 122, 144, 244):
+    """chroma_format and bit depth follow the parameter sets in the High profiles, where some writers leave them out; the
+    others have colour of 8 bits.
+    """
+    if len(payload) < 7:
         return None
+    usual = PictureFormat(False, 8)
+    if payload[1] not in (44, 100, 110, 122, 144, 244):
+        return usual
     position = 5
     for mask in (0x1F, 0xFF):  # SPS, then PPS
         if position >= len(payload):
@@ -170,7 +180,7 @@ def _avc_picture_format(payload: bytes) -> PictureFormat | None:
                 return None
             position += 2 + int.from_bytes(payload[position : position + 2], "big")
     if position + 3 > len(payload):
-        return None
+        return usual if payload[1] == 100 else None  # High has 8 bits
     return PictureFormat(payload[position] & 3 == 0, (payload[position + 1] & 7) + 8)
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from episeek.edit_list import read_edit
+from episeek.edit_list import Edit, read_edit
 from episeek.errors import EditListError, FragmentedMp4Error, SampleDescriptionError, SampleTableError
 from episeek.fragments import Fragment, announces_fragments, read_fragments
 from episeek.sample_description import common_entry, read_entries
@@ -110,6 +110,7 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
 
     samples = read_samples(boxes, file_size=file_size)
     is_fragmented = announces_fragments(moov, where=where)
+    moov_count = len(samples)
     if is_fragmented and fragments:
         samples = read_fragments(
             moov, fragments, track_id=track.track_id, before=samples, file_size=file_size, where=where
@@ -147,7 +148,11 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
     )
     is_presented = np.ones(len(samples), np.bool_) if fragments else edit.is_presented(times)
     if not is_presented.any():
-        raise EditListError(where, f"{edit}, which shows none of {len(samples)} samples", "an edit within the media")
+        raise EditListError(
+            where, f"an edit list that shows none of {len(samples)} samples", "an edit within the media"
+        )
+    if is_fragmented and moov_count:
+        _check_hybrid(samples, edit, times, moov_count, where)
     is_sync = samples.is_sync.copy()
     is_sync[0] = True  # whatever is said of it: decoding a file starts there
     return SampleTable(
@@ -184,6 +189,16 @@ def _without_empty(samples: SampleColumns) -> SampleColumns:
         samples.is_sync[is_there],
         samples.description_index[is_there],
     )
+
+
+def _check_hybrid(samples: SampleColumns, edit: Edit, times: Int64Array, moov_count: int, where: str) -> None:
+    """Samples in moov and more in fragments: decoders treat the two differently where an edit cuts, or times go back."""
+    if edit.is_there and (edit.length is None or not edit.is_presented(times[:moov_count]).all()):
+        found = "an edit list of no duration, or one that cuts, beside samples in moov and in fragments"
+        raise EditListError(where, found, "samples in one of them: remux it")
+    if samples.composition is not None and (samples.composition[:moov_count] < 0).any():
+        found = "negative composition offsets in moov, and samples in fragments"
+        raise SampleTableError(where, found, "samples in one of them: remux it")
 
 
 def _several(description_index: Int64Array) -> Int64Array | None:

@@ -127,7 +127,11 @@ def _read_files(buffer: Buffer, where: str) -> pa.Table:
         raise SidecarLayoutError(where, first_line(error), "a readable Parquet table") from None
     if table.schema.names != sidecars.FILES.names or table.schema.types != sidecars.FILES.types:
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
-        raise SidecarLayoutError(where, f"columns {found}", f"columns {sidecars.FILES.names} of the format's types")
+        raise SidecarLayoutError(
+            where,
+            f"columns {found}",
+            f"columns {sidecars.FILES.names} of the format's types: write it anew with `episeek index`",
+        )
     for name in table.schema.names:
         if table[name].null_count:
             raise SidecarLayoutError(

@@ -188,7 +188,12 @@ def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
     """Samples where decoding can start: those of stss, or all without one; partial sync samples and random access
     points, whose leading pictures need the samples before them, too.
     """
+    groups = (box for box in boxes.children if box.type == "sbgp")
+    points = next((box for box in groups if boxes.fields(box, ">4x4s") == (b"rap ",)), None)
     if boxes.get("stss") is None:
+        if boxes.get("stps") is not None or points is not None:
+            found = "partial sync samples or random access points, and no 'stss'"
+            raise SampleTableError(boxes.where, found, "a 'stss' box: without one every sample is a sync sample")
         return np.ones(count, np.bool_)
     is_sync = np.zeros(count, np.bool_)
     for kind in ("stss", "stps"):
@@ -201,8 +206,6 @@ def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
             found = f"sync samples {numbers.min()} to {numbers.max()} in {kind!r}"
             raise SampleTableError(boxes.where, found, f"numbers within 1 to {count}")
         is_sync[numbers - 1] = True
-    groups = (box for box in boxes.children if box.type == "sbgp")
-    points = next((box for box in groups if boxes.fields(box, ">4x4s") == (b"rap ",)), None)
     if points is not None:
         is_sync |= _random_access_points(boxes, points, count)
     return is_sync

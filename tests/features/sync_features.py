@@ -3,7 +3,7 @@
 import struct
 from dataclasses import replace
 
-from tests.features.encoding import Elementary, encode, write_video
+from tests.features.encoding import Elementary, Recipe, encode, write_video
 from tests.features.muxer import FTYP_QUICKTIME, Layout, Track, mux, track_of
 from tests.features.registry import Registry
 from tests.features.sources import (
@@ -149,6 +149,13 @@ def starts_in_open_gop_hevc() -> bytes:
 )
 def starts_in_open_gop_h264() -> bytes:
     return mux(_from_second_keyframe(encode(H264_OPEN)))
+
+
+@registry.identical(
+    "intra_refresh.mp4", "H.264 without keyframes behind the first, recovery points flagged in stss: no place to start"
+)
+def intra_refresh() -> bytes:
+    return write_video(Recipe("libx264", (("x264-params", "intra-refresh=1"),)))
 
 
 @registry.identical(

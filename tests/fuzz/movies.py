@@ -70,7 +70,7 @@ def progressive(rng: Random) -> bytes:
         boxes["stsz"] = stsz(sizes)
     boxes["stsd"] = stsd(sample_entry(rng.choice(CODECS), rng.randint(1, 4000), rng.randint(1, 4000)))
     boxes["stsc"] = stsc(chunks)
-    boxes |= _groups(rng, count)
+    boxes |= _groups(rng, count, has_sync="stss" in boxes)
     wide = rng.random() < 0.3
     edits = _edits(rng, delay, sum(durations), timescale=timescale)
     version = int(rng.random() < 0.3)
@@ -263,13 +263,13 @@ def _sync_numbers(rng: Random, count: int) -> list[int]:
     return [1, *(number for number in range(2, count + 1) if rng.random() < 0.3)]
 
 
-def _groups(rng: Random, count: int) -> dict[str, bytes]:
-    """Boxes about groups of samples: open GOPs and the like."""
+def _groups(rng: Random, count: int, *, has_sync: bool) -> dict[str, bytes]:
+    """Boxes about groups of samples: open GOPs and the like, where not every sample is a sync sample."""
     groups = {}
-    if rng.random() < 0.2:
+    if has_sync and rng.random() < 0.2:
         groups["sgpd"] = full_box(b"sgpd", 1, b"rap ", struct.pack(">II", 1, 1), array("B", [0x80]))
         groups["sbgp"] = full_box(b"sbgp", 0, b"rap ", struct.pack(">III", 1, count, 1))
-    if rng.random() < 0.1:
+    if has_sync and rng.random() < 0.1:
         groups["stps"] = full_box(b"stps", 0, array("I", [rng.randint(1, count)]))
     if rng.random() < 0.2:
         groups["sdtp"] = full_box(b"sdtp", 0, bytes(count))

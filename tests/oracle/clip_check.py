@@ -213,7 +213,7 @@ class ClipCheck:
         wrong = [
             rank
             for rank, (ours, frame) in enumerate(zip(pictures, self._frames(clip), strict=True))
-            if frame is not None and array_digest(ours) != (frame.gray or frame.rgb)
+            if frame is not None and array_digest(ours) != (frame.gray if ours.dtype == np.uint16 else frame.rgb)
         ]
         if wrong:
             self._add(f"{form}: {len(wrong)} other pictures, frame {clip.start + wrong[0]} first")

@@ -1,6 +1,7 @@
 """Digests of decoded pictures: equal exactly when every sample of every plane is, so that files of any length compare."""
 
 import hashlib
+import re
 from typing import Any
 
 import av
@@ -35,11 +36,24 @@ def upright_rgb(frame: av.VideoFrame) -> npt.NDArray[Any]:
     return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame)).transpose(2, 0, 1)
 
 
+def is_depth(frame: av.VideoFrame) -> bool:
+    """Whether the decoder says that a picture is monochrome of more than 8 bits."""
+    return re.fullmatch(r"gray(9|10|12|14|16)(le|be)", frame.format.name) is not None
+
+
 def upright_depth(frame: av.VideoFrame) -> npt.NDArray[Any] | None:
-    """Monochrome pictures of more than 8 bits, as 16-bit numbers [1, height, width]; None for others."""
-    if frame.format.name not in ("gray10le", "gray12le", "gray14le", "gray16le"):
+    """Monochrome pictures of more than 8 bits, as 16-bit numbers [1, height, width]; None for others.
+
+    Also of colour formats without any colour: so FFmpeg decodes monochrome H.264.
+    """
+    if is_depth(frame):
+        return np.rot90(frame.to_ndarray().astype(np.uint16), _quarter_turns(frame))[None]
+    if not re.fullmatch(r"yuv4\d\dp\d\dle", frame.format.name):
         return None
-    return np.rot90(frame.to_ndarray(), _quarter_turns(frame))[None]
+    first, *chroma = (np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, -1) for plane in frame.planes)
+    if any(np.ptp(plane[:, : part.width]) for plane, part in zip(chroma, frame.format.components[1:], strict=True)):
+        return None
+    return np.rot90(first[:, : frame.width], _quarter_turns(frame))[None]
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:

@@ -101,7 +101,7 @@ def test_a_failed_file_names_itself_and_the_others_are_not_done_again(dataset, t
     ]
     assert not target.exists()
     assert (tmp_path / "out.partial").is_dir()
-    assert "run the same command again" in str(caught.value)
+    assert "the same command goes on from there" in str(caught.value)
 
     video.write_bytes(whole)
     result = prepare(str(dataset), str(target))
@@ -475,7 +475,7 @@ def test_finished_work_in_a_store_is_kept_too():
     whole = fs.cat_file(video)
     try:
         fs.pipe_file(video, b"")
-        with pytest.raises(WorkFailedError, match="run the same command again"):
+        with pytest.raises(WorkFailedError, match="the same command goes on from there"):
             index("memory://kept")
         fs.pipe_file(video, whole)
         result = index("memory://kept")

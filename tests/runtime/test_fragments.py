@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek.errors import (
+    EditListError,
     EncryptedMp4Error,
     FragmentedMp4Error,
     MalformedBoxError,
@@ -132,6 +133,25 @@ def test_samples_of_moov_come_first():
     assert table.dts.tolist() == [0, 512, 1024, 1536]
     assert table.pts.tolist() == [0, 512, 512, 1536]
     assert parse(moov=fragmented_moov(boxes=boxes)).offset.tolist() == [100, 105]  # none followed
+
+
+@pytest.mark.parametrize(
+    ("changes", "edits", "error", "message"),
+    [
+        (
+            {"ctts": full_box(b"ctts", 1, struct.pack(">IIi", 1, 2, -512))},
+            b"",
+            SampleTableError,
+            "negative composition",
+        ),
+        ({}, elst([(0, 0, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
+        ({}, elst([(100, 512, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
+    ],
+)
+def test_what_decoders_read_otherwise_in_moov_than_in_fragments_is_refused(changes, edits, error, message):
+    boxes = sample_boxes([5, 6], [2], [100], [512, 512]) | changes
+    with pytest.raises(error, match=message):
+        parse(one_run(trun(1, sizes=[7])), moov=fragmented_moov(boxes=boxes, edits=edits))
 
 
 def test_an_edit_list_delays_fragments_and_cuts_nothing_away():

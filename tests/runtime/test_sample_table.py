@@ -181,6 +181,12 @@ def test_partial_sync_samples_and_random_access_points_are_sync_samples():
     for version, parameter in ((0, b""), (1, bytes(4))):
         points = parse_boxes(stss | {"sbgp": full_box(b"sbgp", version, b"rap ", parameter, pairs)})
         assert np.flatnonzero(points.is_sync).tolist() == [0, 2]
+    for box_of_points in (
+        {"stps": full_box(b"stps", 0, array("I", [3]))},
+        {"sbgp": full_box(b"sbgp", 0, b"rap ", pairs)},
+    ):
+        with pytest.raises(SampleTableError, match="and no 'stss'"):
+            parse_boxes(box_of_points)
     other = parse_boxes(stss | {"sbgp": full_box(b"sbgp", 0, b"roll", pairs)})
     assert np.flatnonzero(other.is_sync).tolist() == [0]
 
@@ -214,7 +220,7 @@ def test_descriptions_that_agree_are_used_one_at_a_time():
 )
 def test_edit_lists(version, edits, first_pts, presented):
     if presented is None:
-        with pytest.raises(EditListError, match="0 edits"):
+        with pytest.raises(EditListError, match="nothing but a delay"):
             parse_boxes(edits=elst(edits, version))
         return
     table = parse_boxes(edits=elst(edits, version))
@@ -394,7 +400,7 @@ def test_tables_that_disagree(changes, error, message):
     ],
 )
 def test_edit_lists_that_are_refused(version, edits):
-    with pytest.raises(EditListError, match=r"edits? .* expected at most one edit of rate 1"):
+    with pytest.raises(EditListError, match=r"an edit list that shows .* expected one run of the media at rate 1"):
         parse_boxes(edits=elst(edits, version))
 
 
@@ -413,7 +419,7 @@ def test_edit_lists_that_show_nothing_are_refused(edits, message):
 def test_edits_of_reordered_samples_are_not_joined():
     """FFmpeg shows the pictures around the seam at other times."""
     boxes = {"ctts": full_box(b"ctts", 0, runs([512, 1536, 0, 512, 512, 512, 512], "I"))}
-    with pytest.raises(EditListError, match="2 edits"):
+    with pytest.raises(EditListError, match=r"for 0\.1 s, then what is at 0\.133333 s of the media for 0\.05 s"):
         parse_boxes(boxes, edits=elst([(100, 512, ONE_RATE), (50, 2048, ONE_RATE)]))
 
 

@@ -1,0 +1,92 @@
+"""Sync samples of H.264 that are none: recovery points from which pictures become right only some frames later.
+
+Streams with intra refresh have no keyframes behind the first; muxers flag the pictures that carry a recovery point message
+(ITU-T H.264, D.2.8), and a clip that starts there differs from its file. The header does not say it. One sync sample is
+looked at, and where it is such a point, all are: those stay in the table and decoding does not start there.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from episeek.sample_description import decoder_configuration
+from episeek.sample_table import SampleTable
+from episeek.sources import ByteSource
+
+_PEEK_BYTES = 2048
+"""Of a sample: messages come before the first slice."""
+
+_SLICE, _IDR, _SEI = 1, 5, 6
+_RECOVERY_POINT = 6
+
+
+def without_recovery_points(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
+    """The table with gradual recovery points not sync; nearly always the same one, after a look at one sample.
+
+    Raises:
+        ReadError: The file cannot be read.
+    """
+    later = np.flatnonzero(table.is_sync)[1:]
+    if table.codec not in ("avc1", "avc3") or not len(later) or table.is_sync.all():
+        return table
+    used = 1 if table.description_index is None else int(table.description_index[later[0]])
+    found = decoder_configuration(table.sample_description, ("avcC",), description_index=used, where=path)
+    if found is None or len(found[1]) < 5:
+        return table
+    length_bytes = (found[1][4] & 3) + 1
+
+    def starts(positions: np.ndarray) -> list[bytes]:
+        ranges = [(int(table.offset[k]), int(table.offset[k] + min(table.size[k], _PEEK_BYTES))) for k in positions]
+        return source.get_ranges(path, ranges)
+
+    if not _recovers_later(starts(later[:1])[0], length_bytes):
+        return table
+    is_sync = table.is_sync.copy()
+    is_sync[later] = [not _recovers_later(sample, length_bytes) for sample in starts(later)]
+    return replace(table, is_sync=is_sync)
+
+
+def _recovers_later(sample: bytes, length_bytes: int) -> bool:
+    """Whether a sample has a recovery point message of more than 0 frames, and no IDR slice."""
+    frames = 0
+    position = 0
+    while position + length_bytes < len(sample):
+        length = int.from_bytes(sample[position : position + length_bytes], "big")
+        unit = sample[position + length_bytes : position + length_bytes + length]
+        kind = unit[0] & 31
+        if kind == _IDR:
+            return False
+        if kind == _SLICE:
+            break
+        if kind == _SEI:
+            frames = max(frames, _recovery_frames(unit[1:].replace(b"\0\0\3", b"\0\0")))
+        position += length_bytes + length
+    return frames > 0
+
+
+def _recovery_frames(messages: bytes) -> int:
+    """recovery_frame_cnt of the first such message; 0 without one (7.3.2.3.1)."""
+    position = 0
+    while position + 2 < len(messages):
+        numbers = []
+        for _ in ("type", "size"):
+            number = 0
+            while position < len(messages) and messages[position] == 0xFF:
+                number, position = number + 255, position + 1
+            if position >= len(messages):
+                return 0
+            numbers.append(number + messages[position])
+            position += 1
+        kind, size = numbers
+        if kind == _RECOVERY_POINT:
+            return _exponential_golomb(messages[position : position + size])
+        position += size
+    return 0
+
+
+def _exponential_golomb(data: bytes) -> int:
+    """The ue(v) at the start (9.1); 0 where it does not end."""
+    bits = "".join(f"{byte:08b}" for byte in data[:8])
+    zeros = len(bits) - len(bits.lstrip("0"))
+    code = bits[zeros : 2 * zeros + 1]
+    return int(code, 2) - 1 if len(code) == zeros + 1 else 0
