@@ -196,8 +196,8 @@ def _check_hybrid(samples: SampleColumns, edit: Edit, times: Int64Array, moov_co
     if edit.is_there and (edit.length is None or not edit.is_presented(times[:moov_count]).all()):
         found = "an edit list of no duration, or one that cuts, beside samples in moov and in fragments"
         raise EditListError(where, found, "samples in one of them: remux it")
-    if samples.composition is not None and (samples.composition[:moov_count] < 0).any():
-        found = "negative composition offsets in moov, and samples in fragments"
+    if samples.composition is not None and (samples.composition < 0).any():
+        found = "negative composition offsets, and samples in moov and in fragments"
         raise SampleTableError(where, found, "samples in one of them: remux it")
 
 

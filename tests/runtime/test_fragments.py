@@ -127,11 +127,11 @@ def test_times_go_on_where_no_fragment_says_otherwise():
 def test_samples_of_moov_come_first():
     """As FFmpeg writes it without `empty_moov`."""
     boxes = sample_boxes([5, 6], [2], [100], [512, 512])
-    fragment = one_run(trun(2, sizes=[7, 8], durations=[512, 512], composition=[-512, 0]))
+    fragment = one_run(trun(2, sizes=[7, 8], durations=[512, 512], composition=[1024, 0]))
     table = parse(fragment, moov=fragmented_moov(boxes=boxes))
     assert table.offset.tolist() == [100, 105, 1000, 1007]
     assert table.dts.tolist() == [0, 512, 1024, 1536]
-    assert table.pts.tolist() == [0, 512, 512, 1536]
+    assert table.pts.tolist() == [0, 512, 2048, 1536]
     assert parse(moov=fragmented_moov(boxes=boxes)).offset.tolist() == [100, 105]  # none followed
 
 
@@ -144,6 +144,7 @@ def test_samples_of_moov_come_first():
             SampleTableError,
             "negative composition",
         ),
+        ({"ctts": full_box(b"ctts", 0, struct.pack(">IIi", 1, 2, 0))}, b"", SampleTableError, "negative composition"),
         ({}, elst([(0, 0, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
         ({}, elst([(100, 512, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
     ],
@@ -151,7 +152,7 @@ def test_samples_of_moov_come_first():
 def test_what_decoders_read_otherwise_in_moov_than_in_fragments_is_refused(changes, edits, error, message):
     boxes = sample_boxes([5, 6], [2], [100], [512, 512]) | changes
     with pytest.raises(error, match=message):
-        parse(one_run(trun(1, sizes=[7])), moov=fragmented_moov(boxes=boxes, edits=edits))
+        parse(one_run(trun(1, sizes=[7], composition=[-1])), moov=fragmented_moov(boxes=boxes, edits=edits))
 
 
 def test_an_edit_list_delays_fragments_and_cuts_nothing_away():
