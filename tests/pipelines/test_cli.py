@@ -287,6 +287,18 @@ def test_extract_refuses_by_name(arguments, message, tmp_path, capsys):
     assert not (tmp_path / "clip.mp4").exists()
 
 
+def test_extract_notices_a_file_that_was_replaced(dataset, tmp_path, capsys):
+    target = tmp_path / "out"
+    assert run(capsys, "prepare", dataset, target)[0] == 0
+    path = dataset / TOP / "file-001.mp4"
+    path.write_bytes(path.read_bytes() + b"\0\0\0\x08free")
+    arguments = ("--episode", 3, "--camera", "observation.images.top", "-o", tmp_path / "clip.mp4")
+    code, _, err = run(capsys, "extract", target, "--data-root", dataset, *arguments)
+    assert code == 2
+    assert "as when it was indexed: index or prepare the dataset again" in err
+    assert not (tmp_path / "clip.mp4").exists()
+
+
 def test_extract_without_sidecars(tmp_path, capsys):
     code, _, err = run(capsys, "extract", DATA / "hevc", "--episode", 0, "-o", tmp_path / "clip.mp4")
     assert code == 2

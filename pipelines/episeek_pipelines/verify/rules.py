@@ -168,7 +168,7 @@ UNUSABLE_VIDEO: Final = _rule(
 NOT_FASTSTART: Final = _rule(
     "VID022W", "the moov box comes before the media data", "warning",
     "players that stream a whole file; sidecars make up for it",
-    "remux with: ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4",
+    "remux with: ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4, then prepare again",
 )  # fmt: skip
 VIDEO_SHORT: Final = _rule(
     "VID023", "an MP4 holds the frames of all its episodes", "error",
