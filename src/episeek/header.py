@@ -14,8 +14,11 @@ from episeek.fragments import Fragment, announces_fragments
 from episeek.isobmff import MAX_BOX_HEADER_BYTES, Box, parse_box
 from episeek.sources import ByteSource
 
-MAX_HEADER_BYTES = 1 << 29
-"""Of the moov and moof boxes: 40 million samples; more is a size that lies."""
+MAX_HEADER_BYTES = 1 << 28
+"""Of the moov and moof boxes: 20 million samples; more is a size that lies."""
+
+_LARGE_BOX_BYTES = 1 << 24
+"""Read by itself: twice the memory is more than another request."""
 
 MAX_PROBES = 64
 """Requests before the moov box is found."""
@@ -101,9 +104,13 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
             if header_bytes > MAX_HEADER_BYTES:
                 found = f"{header_bytes} bytes of moov and moof boxes"
                 raise MalformedBoxError(path, found, f"at most {MAX_HEADER_BYTES}")
-            if mdat is None or is_fragmented:  # the header of what follows comes with the same request
-                reader.cover(box.start, min(box.end + 2 * MAX_BOX_HEADER_BYTES, size), is_fragment=box.type == "moof")
-            data = reader.read(box.start, box.end)
+            if box.size > _LARGE_BOX_BYTES:
+                data = source.get_ranges(path, [(box.start, box.end)])[0]
+            else:
+                if mdat is None or is_fragmented:  # the header of what follows comes with the same request
+                    stop = min(box.end + 2 * MAX_BOX_HEADER_BYTES, size)
+                    reader.cover(box.start, stop, is_fragment=box.type == "moof")
+                data = reader.read(box.start, box.end)
         if box.type == "moov" and moov is None:
             moov, moov_offset, reader.has_moov = data, box.start, True
             is_fragmented = announces_fragments(moov, where=path)

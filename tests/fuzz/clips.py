@@ -19,6 +19,7 @@ from episeek.window import needed_samples
 from episeek_pipelines.episode_frames import DeclaredEpisodes
 from episeek_pipelines.index import Arrays, IndexUnit, index_file
 from episeek_pipelines.storage import Root
+from episeek_pipelines.video_header import read_video_header
 from episeek_schemas.sidecars import TABLES, UNMAPPED_COLUMNS
 from tests.fuzz.box_tree import Node, parse, serialise
 from tests.fuzz.promises import WHERE, PaddedSource, check_refusal, hold, read_table
@@ -119,7 +120,7 @@ def check_some_clip(source: PaddedSource, table: SampleTable, choice: int) -> bo
 
 def check_every_clip(source: PaddedSource) -> int:
     """All windows of frames in both forms, of a small file. Returns how many clips there are."""
-    table = read_table(source)
+    table = read_video_header(source, WHERE).table
     index = indexed(source, table)
     if index is None:
         return 0

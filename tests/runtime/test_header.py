@@ -1,9 +1,13 @@
 """Finding the moov box: how little is read, and what is refused."""
 
+import struct
+import tracemalloc
+from dataclasses import dataclass
+
 import pytest
 
 from episeek.errors import EpiseekError, FragmentedMp4Error, MalformedBoxError, Mp4Error, TruncatedMp4Error
-from episeek.header import MAX_PROBES, read_header
+from episeek.header import MAX_HEADER_BYTES, MAX_PROBES, read_header
 from episeek.sample_table import parse_sample_table
 from tests.support.build_index import DATA, MP4_FILES
 from tests.support.mp4_boxes import (
@@ -155,3 +159,35 @@ def test_a_maze_of_boxes_ends():
 def test_a_missing_file_is_named():
     with pytest.raises(EpiseekError, match="gone"):
         read_header(BytesSource({}), "gone")
+
+
+@dataclass
+class SparseSource(BytesSource):
+    """Files that go on with zeros up to `file_bytes`."""
+
+    file_bytes: int = 1 << 33
+
+    def size(self, path):
+        return self.file_bytes
+
+    def get_ranges(self, path, ranges):
+        self.ranges += ranges
+        return [self.files[path][start:stop].ljust(stop - start, b"\0") for start, stop in ranges]
+
+
+def test_a_moov_that_claims_gigabytes_is_not_read():
+    source = SparseSource({"file": FTYP + struct.pack(">I4s", MAX_HEADER_BYTES + 1, b"moov")})
+    with pytest.raises(MalformedBoxError, match=f"{MAX_HEADER_BYTES + 1} bytes of moov and moof boxes"):
+        read_header(source, "file")
+    assert sum(stop - start for start, stop in source.ranges) <= source.probe_bytes
+
+
+def test_a_large_moov_is_held_once():
+    size = 1 << 26
+    source = SparseSource({"file": FTYP + struct.pack(">I4s", size, b"moov")})
+    tracemalloc.start()
+    with pytest.raises(Mp4Error):
+        read_header(source, "file")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.5 * size  # once in the source, which makes it from zeros, and once here
