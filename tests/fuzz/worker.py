@@ -36,7 +36,7 @@ class HangError(AssertionError):
     """A case that takes too long."""
 
 
-class Session:
+class Campaign:
     """Runs one case after the other, keeps those that fail, and ends the process when time or runs are over."""
 
     def __init__(self, check: Callable[..., str], options: argparse.Namespace) -> None:
@@ -122,12 +122,12 @@ def _run_random(options: argparse.Namespace) -> None:
 
     trees = [parse(data) for data in _seeds(options)]
     rng = Random(options.seed)
-    session = Session(check, options)
+    campaign = Campaign(check, options)
     _limit_memory()
     gc.freeze()  # the trees live as long as the process
     while True:
         nodes = [node.copy() for node in rng.choice(trees)]
-        session.run(mutate(rng, nodes, rng.choice(trees)))
+        campaign.run(mutate(rng, nodes, rng.choice(trees)))
 
 
 def _run_atheris(options: argparse.Namespace) -> None:
@@ -148,7 +148,7 @@ def _run_atheris(options: argparse.Namespace) -> None:
     if not any(corpus.iterdir()):
         for number, data in enumerate(seeds):
             (corpus / f"seed-{number:04}").write_bytes(data)
-    session = Session(check, options)
+    campaign = Campaign(check, options)
 
     def custom_mutator(data: bytes, max_size: int, seed: int) -> bytes:
         rng = Random(seed)
@@ -161,7 +161,7 @@ def _run_atheris(options: argparse.Namespace) -> None:
 
     arguments = [sys.argv[0], f"-seed={options.seed}", "-max_len=16384", "-timeout=60", "-rss_limit_mb=0"]
     arguments += [f"-max_total_time={options.seconds + 30}", "-len_control=0", "-print_final_stats=0", str(corpus)]
-    atheris.Setup(arguments, session.run, custom_mutator=custom_mutator)
+    atheris.Setup(arguments, campaign.run, custom_mutator=custom_mutator)
     _limit_memory()
     atheris.Fuzz()
 
