@@ -63,6 +63,11 @@ def test_the_table_has_a_row_for_every_file(folder):
     assert len(rows) == len(FEATURES) >= 40
 
 
+def test_the_committed_table_is_this_one():
+    """`python -m tests.features FOLDER` writes it; to be read without running anything."""
+    assert (Path(__file__).parent / TABLE).read_text(encoding="utf-8") == table()
+
+
 def test_files_are_small(folder):
     sizes = [path.stat().st_size for path in folder.iterdir() if path.name != TABLE]
     assert max(sizes) < 60_000
