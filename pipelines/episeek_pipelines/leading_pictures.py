@@ -1,17 +1,17 @@
 """Pictures of a file that no decoder shows: those that lead its first sample and refer to samples that are not there.
 
 A file cut out of a stream with open GOPs starts so: pictures that come behind sample 0 in decoding and before it in
-presentation refer to the group before it. The header does not say which they are. H.264 has no others, since nothing
-leads an IDR picture; in HEVC (ITU-T H.265, 7.4.2.2) and VVC (H.266, 7.4.2.2) the type of the NAL unit tells the skipped
-ones (RASL) from the decodable (RADL), so that the first bytes of these few samples are read. They stay in the table and
-are not presented.
+presentation refer to the group before it. The header does not say which they are. In H.264 they all are, since nothing
+leads an IDR picture: times that say so are refused. In HEVC (ITU-T H.265, 7.4.2.2) and VVC (H.266, 7.4.2.2) the type of
+the NAL unit tells the skipped ones (RASL) from the decodable (RADL). The first bytes of these few samples are read; they
+stay in the table and are not presented.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from episeek.errors import MalformedBoxError
+from episeek.errors import MalformedBoxError, SampleTableError
 from episeek.sample_description import decoder_configuration
 from episeek.sample_table import SampleTable
 from episeek.sources import ByteSource
@@ -20,7 +20,8 @@ from episeek.stbl import Int64Array
 _PEEK_BYTES = 4096
 """Of a sample: parameter sets and messages come before the first slice."""
 
-_FIRST_NON_VCL = {"hvc1": 32, "hev1": 32, "vvc1": 12, "vvi1": 12}
+_IDR = 5
+_FIRST_NON_VCL = {"avc1": 6, "avc3": 6, "hvc1": 32, "hev1": 32, "vvc1": 12, "vvi1": 12}
 _SKIPPED = {"hvc1": (8, 9), "hev1": (8, 9), "vvc1": (3,), "vvi1": (3,)}
 
 
@@ -30,16 +31,22 @@ def without_skipped_pictures(source: ByteSource, path: str, table: SampleTable) 
     Raises:
         ReadError: The file cannot be read.
         MalformedBoxError: The decoder configuration, which says how long a NAL unit's length is, is missing.
+        SampleTableError: Samples of H.264 are shown before an IDR picture at the start.
     """
     leading = _leading(table)
     if not len(leading) or table.codec not in ("avc1", "avc3", *_SKIPPED):
         return table
-    skipped = leading
+    length_bytes = _length_bytes(table, path)
+    looked_at = leading if table.codec in _SKIPPED else np.zeros(1, np.int64)
+    starts = [(int(table.offset[k]), int(table.offset[k] + min(table.size[k], _PEEK_BYTES))) for k in looked_at]
+    kinds = [_first_slice(data, length_bytes, table.codec) for data in source.get_ranges(path, starts)]
     if table.codec in _SKIPPED:
-        length_bytes = _length_bytes(table, path)
-        starts = [(int(table.offset[k]), int(table.offset[k] + min(table.size[k], _PEEK_BYTES))) for k in leading]
-        kinds = [_first_slice(data, length_bytes, table.codec) for data in source.get_ranges(path, starts)]
         skipped = leading[[kind in _SKIPPED[table.codec] for kind in kinds]]
+    elif kinds == [_IDR]:
+        found = f"{len(leading)} samples shown before sample 0, an IDR picture"
+        raise SampleTableError(path, found, "composition offsets by which nothing is: decoders show others")
+    else:
+        skipped = leading
     is_presented = table.is_presented.copy()
     is_presented[skipped] = False
     return replace(table, is_presented=is_presented)
@@ -53,14 +60,18 @@ def _leading(table: SampleTable) -> Int64Array:
 
 
 def _length_bytes(table: SampleTable, where: str) -> int:
-    """Bytes of a NAL unit's length: hvcC (ISO/IEC 14496-15, 8.3.3.1) and vvcC (11.2.4.2)."""
+    """Bytes of a NAL unit's length: avcC (ISO/IEC 14496-15, 5.3.3.1), hvcC (8.3.3.1) and vvcC (11.2.4.2)."""
     used = 1 if table.description_index is None else int(table.description_index[0])
-    found = decoder_configuration(table.sample_description, ("hvcC", "vvcC"), description_index=used, where=where)
+    found = decoder_configuration(
+        table.sample_description, ("avcC", "hvcC", "vvcC"), description_index=used, where=where
+    )
+    if found is not None and found[0] == "avcC" and len(found[1]) > 4:
+        return (found[1][4] & 3) + 1
     if found is not None and found[0] == "hvcC" and len(found[1]) > 21:
         return (found[1][21] & 3) + 1
     if found is not None and found[0] == "vvcC" and len(found[1]) > 4:
         return (found[1][4] >> 1 & 3) + 1
-    raise MalformedBoxError(where, f"{table.codec!r} without its decoder configuration", "hvcC or vvcC")
+    raise MalformedBoxError(where, f"{table.codec!r} without its decoder configuration", "avcC, hvcC or vvcC")
 
 
 def _first_slice(sample: bytes, length_bytes: int, codec: str) -> int | None:
@@ -69,8 +80,15 @@ def _first_slice(sample: bytes, length_bytes: int, codec: str) -> int | None:
     while position + length_bytes + 2 <= len(sample):
         length = int.from_bytes(sample[position : position + length_bytes], "big")
         header = sample[position + length_bytes : position + length_bytes + 2]
-        kind = header[0] >> 1 & 0x3F if codec in ("hvc1", "hev1") else header[1] >> 3
+        kind = _unit_type(header, codec)
         if kind < _FIRST_NON_VCL[codec]:
             return kind
         position += length_bytes + length
     return None
+
+
+def _unit_type(header: bytes, codec: str) -> int:
+    """nal_unit_type, of the two bytes a NAL unit starts with."""
+    if codec in ("avc1", "avc3"):
+        return header[0] & 0x1F
+    return header[0] >> 1 & 0x3F if codec in ("hvc1", "hev1") else header[1] >> 3

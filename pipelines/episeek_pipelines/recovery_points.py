@@ -53,7 +53,7 @@ def _recovers_later(sample: bytes, length_bytes: int) -> bool:
     while position + length_bytes < len(sample):
         length = int.from_bytes(sample[position : position + length_bytes], "big")
         unit = sample[position + length_bytes : position + length_bytes + length]
-        kind = unit[0] & 31
+        kind = unit[0] & 31 if unit else 0
         if kind == _IDR:
             return False
         if kind == _SLICE:

@@ -162,6 +162,9 @@ def _is_depth(frame: Any) -> bool:
 
 def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
     """The first plane, [height, width, 1]: all of a monochrome frame; FFmpeg adds gray chroma to that of H.264."""
+    if frame.format.components[0].bits <= 8:
+        found = f"frames of {frame.format.name}"
+        raise DecodeError(where, found, "more than 8 bits, as the decoder configuration says")
     chroma = zip(frame.planes[1:], frame.format.components[1:], strict=False)
     for plane, part in chroma:
         if np.ptp(np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, -1)[:, : part.width]):

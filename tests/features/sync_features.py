@@ -3,7 +3,7 @@
 import struct
 from dataclasses import replace
 
-from tests.features.encoding import Elementary, Recipe, encode, write_video
+from tests.features.encoding import FRAME_TICKS, Elementary, Recipe, encode, write_video
 from tests.features.muxer import FTYP_QUICKTIME, Layout, Track, mux, track_of
 from tests.features.registry import Registry
 from tests.features.sources import (
@@ -149,6 +149,15 @@ def starts_in_open_gop_hevc() -> bytes:
 )
 def starts_in_open_gop_h264() -> bytes:
     return mux(_from_second_keyframe(encode(H264_OPEN)))
+
+
+@registry.refused(
+    "idr_shown_late.mp4", "samples shown before the IDR picture they follow: decoders show others", "SampleTableError"
+)
+def idr_shown_late() -> bytes:
+    offsets = [3 * FRAME_TICKS, *[-FRAME_TICKS] * 3, *[0] * 20]
+    samples = [replace(sample, offset=offset) for sample, offset in zip(encode(H264).samples, offsets, strict=True)]
+    return mux(h264(samples=samples, composition_version=1))
 
 
 @registry.identical(

@@ -121,3 +121,16 @@ def test_turned_pictures_come_out_turned_by_both_decoders(tmp_path, name):
     assert struct.pack(">9i", *matrix) in clip.read()
     for backend in usable_backends():
         assert np.array_equal(np.asarray(clip.decode(backend).data), expected)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le", "gray"])
+def test_a_configuration_that_lies_about_depth_is_found_out(tmp_path, pixels):
+    """chroma_format_idc 0 and 12 bits in hvcC, of pictures that have colour, or 8 bits: never half of them."""
+    mp4 = bytearray(mux(track_of(encode(Recipe("libx265", pixels=pixels)))))
+    configuration = mp4.index(b"hvcC") + 4
+    mp4[configuration + 16], mp4[configuration + 17] = 0xFC, 0xFC
+    path = tmp_path / "videos/lies.mp4"
+    path.parent.mkdir()
+    path.write_bytes(mp4)
+    with pytest.raises(DecodeError, match="as the decoder configuration says"):
+        open_one_file(path, read_table(path), tmp_path).clip(0, CAMERA).decode("pyav")
