@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episeek import __version__
+from episeek.byte_source import ByteSource, is_local, local_path
 from episeek.errors import DestinationError, EpiseekError, FrameRangeError, ShortReadError, first_line
-from episeek.sources import ByteSource, is_local, local_path
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
@@ -239,7 +239,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _require_same_size(source: ByteSource, path: str, indexed_size: int) -> None:
     """A file that was replaced since has other bytes at the same place."""
-    size = source.size(path)
+    size = source.identity(path).size
     if size != indexed_size:
         expected = f"{indexed_size} bytes as when it was indexed: index or prepare the dataset again"
         raise ShortReadError(path, f"a file of {size} bytes", expected)
@@ -247,7 +247,7 @@ def _require_same_size(source: ByteSource, path: str, indexed_size: int) -> None
 
 def _extract(options: argparse.Namespace) -> int:
     import episeek
-    from episeek.sources import CountingSource
+    from episeek.byte_source import CountingSource
 
     started = time.perf_counter()
     index = episeek.open(options.source, options.data_root)

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek import __version__
+from episeek.byte_source import CountingSource
 from episeek.description_runs import description_runs
 from episeek.errors import EpisodeFramesError, MetadataError, MissingFileError, SampleTableError, SpanTooLargeError
 from episeek.file_record import FileFacts, FileRecord
 from episeek.sample_table import SampleTable
-from episeek.sources import CountingSource
 from episeek.window import needed_samples
 from episeek_pipelines.dataset import Dataset
 from episeek_pipelines.episode_frames import DeclaredEpisodes, assign_frames
@@ -140,7 +140,7 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
     facts = FileFacts(
         file_path=unit.path,
         file_size=header.file_size,
-        store_id=source.store_id(unit.path),
+        store_id=source.identity(unit.path).store_id,
         moov_sha256=header.digest,
         moov_offset=header.moov_offset,
         moov_length=len(header.moov),

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from episeek.byte_source import ByteSource
 from episeek.errors import MalformedBoxError, SampleTableError
 from episeek.sample_description import decoder_configuration
 from episeek.sample_table import SampleTable
-from episeek.sources import ByteSource
 from episeek.stbl import Int64Array
 
 _PEEK_BYTES = 4096

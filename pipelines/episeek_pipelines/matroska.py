@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from episeek.byte_source import ByteSource
 from episeek.container_signature import EBML
 from episeek.errors import (
     BackendUnavailableError,
@@ -25,7 +26,6 @@ from episeek.errors import (
     first_line,
 )
 from episeek.sample_table import SampleTable
-from episeek.sources import ByteSource
 from episeek_pipelines.matroska_blocks import Block, Layout, read_blocks, read_layout
 from episeek_pipelines.source_file import SourceFile
 from episeek_pipelines.stream_copy import CODECS, StreamCopy

@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
+from episeek.byte_source import ByteSource, is_local, local_path
 from episeek.errors import MissingFileError, ParquetError, ReadError, WriteError, first_line
-from episeek.sources import ByteSource, is_local, local_path, open_source, store_errors
+from episeek.sources import open_source
+from episeek.store_errors import store_errors
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the name of a file that is being written; one that is found was left by a run that was killed."""
@@ -96,7 +98,7 @@ class Root:
 
     def size(self, path: str) -> int:
         """Size of a file in bytes."""
-        return self.source().size(path)
+        return self.source().identity(path).size
 
     def identity(self, path: str) -> str:
         """What tells one version of a file from the next without reading it: size and time, or the store's own
@@ -108,13 +110,13 @@ class Root:
             except FileNotFoundError:
                 raise MissingFileError(self.join(path), "no such file", "a file that the dataset names") from None
             return f"{status.st_size}:{status.st_mtime_ns}"
-        source = self.source()
-        return f"{source.size(path)}:{source.store_id(path)}"
+        identity = self.source().identity(path)
+        return f"{identity.size}:{identity.store_id}"
 
     def read_bytes(self, path: str) -> bytes:
         """A whole small file."""
         source = self.source()
-        return source.get_ranges(path, [(0, source.size(path))])[0]
+        return source.get_ranges(path, [(0, source.identity(path).size)])[0]
 
     def open_parquet(self, path: str, **options: Any) -> pq.ParquetFile:
         """Open a Parquet file for reading; the caller closes it (`with`).

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from episeek.byte_source import ByteSource
 from episeek.container_signature import EBML
 from episeek.errors import ContainerError
 from episeek.header import read_header
 from episeek.sample_table import SampleTable, parse_sample_table
-from episeek.sources import ByteSource
 from episeek_pipelines.leading_pictures import without_skipped_pictures
 from episeek_pipelines.matroska import demux_matroska, is_matroska
 from episeek_pipelines.recovery_points import without_recovery_points
@@ -54,7 +54,7 @@ def read_video_header(source: ByteSource, path: str) -> VideoHeader:
         MissingFileError, ReadError: It is not there or cannot be read.
         Mp4Error: One of its leaves, by what is wrong.
     """
-    size = source.size(path)
+    size = source.identity(path).size
     try:
         header = read_header(source, path, file_size=size)
     except ContainerError:

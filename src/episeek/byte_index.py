@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from episeek.byte_source import ByteSource, is_local, local_path
+from episeek.checked_source import VERIFY_MODES, CheckedSource, Verify
 from episeek.clip import Clip
 from episeek.clip_header import ClipSamples, TrackFacts
 from episeek.description_runs import description_of
@@ -25,9 +27,11 @@ from episeek.errors import (
     SidecarLayoutError,
 )
 from episeek.file_record import FileRecord
+from episeek.hub_source import HubSource
 from episeek.mapped_table import MappedTable
+from episeek.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.sidecar_files import open_sidecars
-from episeek.sources import ByteSource, is_local, local_path, open_source
+from episeek.sources import Transport, open_source
 from episeek.window import needed_samples
 
 _AS_WRITTEN = "rows as `episeek index` writes them"
@@ -72,19 +76,40 @@ class Keyframes:
         return len(self.pts)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the files of an index are read."""
+
+    storage_options: tuple[tuple[str, Any], ...]
+    verify: Verify
+    retry: RetryPolicy
+    transport: Transport
+
+    def __repr__(self) -> str:  # storage options hold credentials
+        return f"Reading(verify={self.verify!r}, transport={self.transport!r})"
+
+    def open(self, url: str) -> ByteSource:
+        """The source of a URL; of the Hub, at the commit that the revision is now."""
+        source = open_source(
+            url, storage_options=dict(self.storage_options), policy=self.retry, transport=self.transport
+        )
+        return source.pinned() if isinstance(source, HubSource) else source
+
+
 class ByteIndex:
     """The sidecars of one dataset, mapped. Made by `episeek.open`.
 
     Pickles as its URLs: a worker process opens the tables again.
     """
 
-    def __init__(self, url: str, *, data_root: str | None, storage_options: dict[str, Any] | None) -> None:
-        self._arguments = (url, data_root, storage_options)
-        self.source: ByteSource = open_source(
-            data_root if data_root is not None else url, storage_options=storage_options
-        )
-        """Where the MP4 files are read from."""
-        opened = open_sidecars(open_source(url, storage_options=storage_options))
+    def __init__(self, url: str, *, data_root: str | None, reading: Reading) -> None:
+        sidecars = reading.open(url)
+        videos = sidecars if data_root is None else reading.open(data_root)
+        self._arguments = (sidecars.root, None if data_root is None else videos.root, reading)
+        opened = open_sidecars(sidecars)
+        self._file_ids: dict[str, int] | None = None
+        self.source: ByteSource = CheckedSource(videos, self.file_of_path, reading.verify)
+        """Where the MP4 files are read from; what has changed since it was indexed is refused."""
         self._where = opened.where
         self._tables = opened.tables
         self._files = opened.files
@@ -100,8 +125,7 @@ class ByteIndex:
         self._camera_index: Mapping[str, int] = {key: position for position, key in enumerate(self.cameras)}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        url, data_root, storage_options = self._arguments
-        return _reopen, (url, data_root, storage_options)
+        return _reopen, self._arguments
 
     def __repr__(self) -> str:
         return (
@@ -132,6 +156,15 @@ class ByteIndex:
                 raise SidecarLayoutError(f"{self._where['files']}, row {file_id}", problem, _AS_WRITTEN)
             self._file_records[file_id] = record
         return record
+
+    def file_of_path(self, path: str) -> FileRecord:
+        """The row of `files` of an MP4. Raises FileNotIndexedError."""
+        if self._file_ids is None:
+            self._file_ids = {name: row for row, name in enumerate(self._files["file_path"].to_pylist())}
+        file_id = self._file_ids.get(path)
+        if file_id is None:
+            raise FileNotIndexedError(self._where["files"], f"no row of {path!r}", "one of its files")
+        return self.file(file_id)
 
     def lookup(self, episode_index: int, camera_key: str) -> EpisodeSpan:
         """Where an episode of a camera lies; O(1).
@@ -255,13 +288,21 @@ def open_index(
     data_root: str | os.PathLike[str] | None = None,
     *,
     storage_options: dict[str, Any] | None = None,
+    verify: Verify = "identity",
+    retry: RetryPolicy = DEFAULT_POLICY,
+    transport: Transport = "auto",
 ) -> ByteIndex:
     """Open the sidecars of a prepared dataset. Exported as `episeek.open`.
 
     Args:
-        url: The dataset's root: a local path or an fsspec URL.
+        url: The dataset's root: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to the commit it is now;
+            `hf://buckets/ORG/NAME`; an http, https, s3, gs or az URL; or any other that fsspec knows.
         data_root: Where the videos are, when the sidecars live elsewhere (an overlay made by `episeek prepare`).
-        storage_options: For fsspec, where the URL needs any.
+        storage_options: Credentials and endpoints as fsspec takes them, where the URL needs any; `token` and `endpoint` of
+            `hf://`.
+        verify: How videos are checked to be those that were indexed: see `episeek.checked_source.CheckedSource`.
+        retry: How long to try what fails.
+        transport: "obstore" or "fsspec" to insist on one where "auto" would choose.
 
     Raises:
         MissingSidecarError: A table is not there.
@@ -272,8 +313,11 @@ def open_index(
     Warns:
         SidecarLayoutWarning: A table was rewritten by another tool and is read into memory instead of being mapped.
     """
+    if verify not in VERIFY_MODES:
+        raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")
     root = None if data_root is None else _absolute(data_root)
-    return ByteIndex(_absolute(url), data_root=root, storage_options=storage_options)
+    options = tuple(sorted((storage_options or {}).items()))
+    return ByteIndex(_absolute(url), data_root=root, reading=Reading(options, verify, retry, transport))
 
 
 def _absolute(url: str | os.PathLike[str]) -> str:
@@ -282,8 +326,8 @@ def _absolute(url: str | os.PathLike[str]) -> str:
     return os.path.abspath(local_path(text)) if is_local(text) else text
 
 
-def _reopen(url: str, data_root: str | None, storage_options: dict[str, Any] | None) -> ByteIndex:
-    return ByteIndex(url, data_root=data_root, storage_options=storage_options)
+def _reopen(url: str, data_root: str | None, reading: Reading) -> ByteIndex:
+    return ByteIndex(url, data_root=data_root, reading=reading)
 
 
 def _track_facts(file: FileRecord) -> TrackFacts:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from episeek.byte_source import ByteRange, ByteSource
 from episeek.clip_header import ClipSamples, TrackFacts, clip_header
 from episeek.decode import (
     KEEPS_EVERY_BIT,
@@ -25,7 +26,6 @@ from episeek.decode import (
 )
 from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
 from episeek.sample_description import VisualSampleEntry, read_entries
-from episeek.sources import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
 """Codecs without monochrome pictures of more than 8 bits; of others the decoder configuration says, or the decoder."""

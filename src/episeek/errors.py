@@ -49,6 +49,26 @@ class ShortReadError(ReadError):
     """Fewer bytes came back than the file should have."""
 
 
+class ChangedFileError(ReadError):
+    """A file is not the one that was indexed: another size, store identity or header."""
+
+
+class RangeNotHonouredError(ReadError):
+    """A server or a proxy answered a range request with something else than that range."""
+
+
+class CorruptBytesError(ReadError):
+    """Two reads of the same bytes differ."""
+
+
+class AccessError(ReadError, PermissionError):
+    """A store refuses access: credentials that are missing, wrong or expired."""
+
+
+class WaitLimitError(ReadError, TimeoutError):
+    """Something did not happen within the time it is given."""
+
+
 class WriteError(EpiseekError, OSError):
     """A destination could not be written: no space, no permission, a broken store."""
 

@@ -8,11 +8,11 @@ each; sidx and mfra, which may be there or lie, are not needed.
 import hashlib
 from dataclasses import dataclass
 
+from episeek.byte_source import ByteSource
 from episeek.container_signature import other_container
 from episeek.errors import ContainerError, FragmentedMp4Error, MalformedBoxError, TruncatedMp4Error
 from episeek.fragments import Fragment, announces_fragments
 from episeek.isobmff import MAX_BOX_HEADER_BYTES, Box, parse_box
-from episeek.sources import ByteSource
 
 MAX_HEADER_BYTES = 1 << 28
 """Of the moov and moof boxes: 20 million samples; more is a size that lies."""
@@ -84,7 +84,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         MalformedBoxError: A box size that cannot be right.
         ContainerError: The file starts as one of another format.
     """
-    size = source.size(path) if file_size is None else file_size
+    size = source.identity(path).size if file_size is None else file_size
     reader = _ProbingReader(source, path, size)
     moov: bytes | None = None
     moov_offset = 0
@@ -115,7 +115,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
             moov, moov_offset, reader.has_moov = data, box.start, True
             is_fragmented = announces_fragments(moov, where=path)
         elif box.type == "mdat" and mdat is None:
-            mdat = box
+            mdat, reader.has_media = box, True
         elif box.type == "moof":
             if moov is None:
                 found = "a movie fragment (moof) without a moov before it"
@@ -144,6 +144,7 @@ class _ProbingReader:
         self._data = b""
         self._probe_count = 0
         self.has_moov = False
+        self.has_media = False
 
     def box_at(self, position: int) -> Box:
         need = min(position + MAX_BOX_HEADER_BYTES, self._size)
@@ -152,7 +153,10 @@ class _ProbingReader:
                 self._probe_count += 1
             if self._probe_count > MAX_PROBES:
                 raise MalformedBoxError(self._path, f"no moov box after {MAX_PROBES} probes", "few boxes before moov")
-            self._fetch(position, min(position + self._source.probe_bytes, self._size))
+            count = self._source.probe_bytes
+            if self.has_media and not self.has_moov and self._size - position <= self._source.tail_bytes:
+                count = self._size - position  # what follows the media data is nearly always the moov box
+            self._fetch(position, min(position + count, self._size))
         if position == 0:
             name = other_container(self._data)
             if name is not None:

@@ -1,16 +1,18 @@
 """Opening the four sidecar tables together: format version, one build, known columns; mapped where they lie on this machine.
 
-Tables in a store are fetched whole and then used as they are: opening them costs their bytes.
+Tables in a store are fetched whole, once, and mapped from where they are kept (`episeek.sidecar_cache`).
 """
 
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from episeek.byte_source import ByteSource
 from episeek.errors import (
     FormatVersionError,
     MissingFileError,
@@ -19,8 +21,10 @@ from episeek.errors import (
     SidecarLayoutError,
     first_line,
 )
+from episeek.local_source import LocalSource
 from episeek.mapped_table import Buffer, MappedTable, footer_metadata, open_buffer, open_table, read_footer, read_whole
-from episeek.sources import ByteSource, LocalSource
+from episeek.sidecar_cache import local_copy
+from episeek.workers import map_in_threads
 from episeek_schemas import sidecars
 
 
@@ -55,7 +59,8 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
         MissingSidecarError, FormatVersionError, MixedBuildError, SidecarLayoutError: By what is wrong.
     """
     where = {name: f"{source.root}/{path}" for name, (path, _) in sidecars.TABLES.items()}
-    buffers = {name: _buffer(source, path) for name, (path, _) in sidecars.TABLES.items()}
+    paths = [path for path, _ in sidecars.TABLES.values()]
+    buffers = dict(zip(where, map_in_threads(partial(_buffer, source), paths, max_in_flight=len(paths)), strict=True))
     metadata = {name: _check_version(buffers[name], where[name]) for name in buffers}
     build_id = _same_build(metadata, where)
     tables = {
@@ -79,7 +84,8 @@ def _buffer(source: ByteSource, path: str) -> Buffer:
     if isinstance(source, LocalSource):
         return open_buffer(os.path.join(source.root, path))
     try:
-        return source.get_ranges(path, [(0, source.size(path))])[0]
+        kept = local_copy(source, path)
+        return open_buffer(str(kept)) if kept else source.get_ranges(path, [(0, source.identity(path).size)])[0]
     except MissingFileError:
         raise MissingSidecarError(
             f"{source.root}/{path}", "no such file", "a sidecar table: run `episeek prepare`"

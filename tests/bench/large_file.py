@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from episeek.sources import LocalSource
+from episeek.local_source import LocalSource
 from episeek_pipelines.video_header import read_video_header
 from tests.bench.timing import best_interleaved
 from tests.features.encoding import Recipe, encode

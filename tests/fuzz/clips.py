@@ -8,11 +8,12 @@ from typing import cast
 
 import numpy as np
 
-from episeek.byte_index import ByteIndex
+from episeek.byte_index import ByteIndex, Reading
 from episeek.clip import Clip, LeadIn
 from episeek.errors import EpiseekError
 from episeek.file_record import FileFacts, FileRecord
 from episeek.mapped_table import MappedColumn, MappedTable
+from episeek.retry import DEFAULT_POLICY
 from episeek.sample_description import read_entries
 from episeek.sample_table import SampleTable
 from episeek.window import needed_samples
@@ -58,7 +59,7 @@ class MemoryIndex(ByteIndex):
     """The sidecars of one file, never written: episode 0 of one camera."""
 
     def __init__(self, facts: FileFacts, arrays: Arrays, source: PaddedSource) -> None:
-        self._arguments = ("memory", None, None)
+        self._arguments = ("memory", None, Reading((), "size", DEFAULT_POLICY, "auto"))
         self.source = source
         self._where = dict.fromkeys(TABLES, WHERE)
         self.cameras = (CAMERA,)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from episeek.errors import EpiseekError
 from episeek.header import read_header
+from episeek.identity import FileIdentity
 from episeek.sample_table import SampleTable, parse_sample_table
+from episeek.transfers import Transfers
 
 WHERE = "file"
 MAX_MESSAGE_CHARACTERS = 600
@@ -29,12 +31,13 @@ class PaddedSource:
     file_size: int
     root: str = "memory"
     probe_bytes: int = 1 << 12
+    tail_bytes: int = 1 << 12
 
-    def size(self, path: str) -> int:
-        return self.file_size
+    def identity(self, path: str) -> FileIdentity:
+        return FileIdentity(self.file_size)
 
-    def store_id(self, path: str) -> str:
-        return ""
+    def transfers(self) -> Transfers:
+        return Transfers()
 
     def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         for start, stop in ranges:

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import episeek
+from episeek.byte_source import ByteRange, CountingSource
 from episeek.errors import (
     BackendUnavailableError,
     ContainerError,
@@ -30,8 +31,11 @@ from episeek.errors import (
     SampleTableError,
     TruncatedMp4Error,
 )
+from episeek.identity import FileIdentity
+from episeek.local_source import LocalSource
 from episeek.sample_table import SampleTable
-from episeek.sources import ByteRange, CountingSource, LocalSource, open_source
+from episeek.sources import open_source
+from episeek.transfers import Transfers
 from episeek.video_track import IDENTITY_MATRIX
 from episeek_pipelines import source_file, stream_copy
 from episeek_pipelines.matroska import demux_matroska, is_matroska
@@ -74,12 +78,13 @@ class BytesSource:
     broken_at: int | None = None
     root: str = ""
     probe_bytes: int = 4096
+    tail_bytes: int = 4096
 
-    def size(self, path: str) -> int:
-        return len(self.data)
+    def identity(self, path: str) -> FileIdentity:
+        return FileIdentity(len(self.data))
 
-    def store_id(self, path: str) -> str:
-        return ""
+    def transfers(self) -> Transfers:
+        return Transfers()
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         if self.broken_at is not None and any(start <= self.broken_at < stop for start, stop in ranges):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from episeek.byte_source import CountingSource
 from episeek.errors import ReadError
-from episeek.sources import CountingSource, LocalSource
+from episeek.local_source import LocalSource
 from episeek_pipelines import source_file
 from episeek_pipelines.source_file import SourceFile
 

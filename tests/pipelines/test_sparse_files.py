@@ -5,7 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from episeek.sources import CountingSource, LocalSource
+from episeek.byte_source import CountingSource
+from episeek.local_source import LocalSource
 from episeek_pipelines.video_header import read_video_header
 from tests.features.encoding import Recipe, encode
 from tests.features.muxer import Layout, mux, track_of

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import NotADatasetError, ReadError, UnsupportedVersionError
-from episeek.sources import LocalSource
+from episeek.local_source import LocalSource
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import (
     Finding,

@@ -8,6 +8,7 @@ import pytest
 
 from episeek.errors import EpiseekError, FragmentedMp4Error, MalformedBoxError, Mp4Error, TruncatedMp4Error
 from episeek.header import MAX_HEADER_BYTES, MAX_PROBES, read_header
+from episeek.identity import FileIdentity
 from episeek.sample_table import parse_sample_table
 from tests.support.build_index import DATA, MP4_FILES
 from tests.support.mp4_boxes import (
@@ -167,8 +168,8 @@ class SparseSource(BytesSource):
 
     file_bytes: int = 1 << 33
 
-    def size(self, path):
-        return self.file_bytes
+    def identity(self, path):
+        return FileIdentity(self.file_bytes)
 
     def get_ranges(self, path, ranges):
         self.ranges += ranges

@@ -23,8 +23,8 @@ from episeek.errors import (
     TruncatedMp4Error,
 )
 from episeek.header import read_header
+from episeek.local_source import LocalSource
 from episeek.sample_table import SampleTable, parse_sample_table
-from episeek.sources import LocalSource
 from tests.support.build_index import DATA, MP4_FILES
 from tests.support.mp4_boxes import (
     FTYP,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from episeek.header import read_header
+from episeek.local_source import LocalSource
 from episeek.sample_table import parse_sample_table
-from episeek.sources import LocalSource
 from tests.support.build_index import DATA, MP4_FILES
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from episeek.errors import MissingFileError, ShortReadError
+from episeek.identity import FileIdentity
+from episeek.transfers import Transfers
 
 TIMESCALE = 15360
 MOVIE_TIMESCALE = 1000
@@ -134,15 +136,16 @@ class BytesSource:
     files: dict[str, bytes]
     root: str = "memory"
     probe_bytes: int = 1 << 15
+    tail_bytes: int = 1 << 15
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
-    def size(self, path: str) -> int:
+    def identity(self, path: str) -> FileIdentity:
         if path not in self.files:
             raise MissingFileError(path, "no such file", "a file")
-        return len(self.files[path])
+        return FileIdentity(len(self.files[path]))
 
-    def store_id(self, path: str) -> str:
-        return ""
+    def transfers(self) -> Transfers:
+        return Transfers()
 
     def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         for start, stop in ranges:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 import episeek
+from episeek.local_source import LocalSource
 from episeek.sample_table import SampleTable
-from episeek.sources import LocalSource
 from episeek_pipelines.episode_frames import DeclaredEpisodes
 from episeek_pipelines.index import IndexUnit, index_to_fragment
 from episeek_pipelines.sidecar_merge import write_sidecars

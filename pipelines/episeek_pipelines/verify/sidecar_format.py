@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from episeek.byte_source import ByteSource
 from episeek.errors import EpiseekError, MissingFileError
 from episeek.mapped_table import Buffer, footer_metadata, values_offset
-from episeek.sources import ByteSource
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
@@ -198,7 +198,7 @@ class _RemoteBuffer:
     def __init__(self, source: ByteSource, path: str) -> None:
         self._source = source
         self._path = path
-        self._size = source.size(path)
+        self._size = source.identity(path).size
 
     def __len__(self) -> int:
         return self._size

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from episeek.byte_source import ByteSource
 from episeek.sample_table import SampleTable
-from episeek.sources import ByteSource
 from episeek_pipelines.episode_frames import DeclaredEpisodes, EpisodeFrames, locate_frames
 from episeek_pipelines.verify.tasks import Float64Array, Int64Array, VideoFile
 from episeek_pipelines.video_header import VideoHeader

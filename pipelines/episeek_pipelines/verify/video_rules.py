@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from episeek.byte_source import ByteSource, CountingSource
 from episeek.errors import Mp4Error
-from episeek.sources import ByteSource, CountingSource
 from episeek.video_track import video_tracks
 from episeek_pipelines.episode_frames import BoolArray, disagreement
 from episeek_pipelines.verify.findings import Finding, Location, finding
@@ -42,7 +42,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
     findings: list[Finding] = []
     counting = CountingSource(source)
     with guarded(findings, "read header", where):
-        if counting.size(file.path) == 0:
+        if counting.identity(file.path).size == 0:
             findings.append(finding(MISSING_FILE, "an empty file; expected the video of its episodes", where))
             return CheckResult(tuple(findings), files_read=1)
         try:
