@@ -9,11 +9,15 @@ Example:
 
 from episeek.byte_index import ByteIndex, EpisodeSpan, Keyframes
 from episeek.byte_index import open_index as open
+from episeek.cache import CacheStats, ClipCache
 from episeek.clip import Clip
 from episeek.decode import DecodedFrames
 from episeek.errors import (
+    AccessError,
     BackendUnavailableError,
     CameraNotFoundError,
+    ChangedFileError,
+    CorruptBytesError,
     DecodeError,
     EpiseekError,
     EpisodeNotFoundError,
@@ -22,21 +26,30 @@ from episeek.errors import (
     MissingFileError,
     MissingSidecarError,
     MixedBuildError,
+    RangeNotHonouredError,
     ReadError,
     ShortReadError,
     SidecarError,
     SidecarLayoutError,
     SidecarLayoutWarning,
+    WaitLimitError,
 )
 from episeek.file_record import FileRecord
+from episeek.retry import RetryPolicy
+from episeek.transfers import Transfers
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessError",
     "BackendUnavailableError",
     "ByteIndex",
+    "CacheStats",
     "CameraNotFoundError",
+    "ChangedFileError",
     "Clip",
+    "ClipCache",
+    "CorruptBytesError",
     "DecodeError",
     "DecodedFrames",
     "EpiseekError",
@@ -49,11 +62,15 @@ __all__ = [
     "MissingFileError",
     "MissingSidecarError",
     "MixedBuildError",
+    "RangeNotHonouredError",
     "ReadError",
+    "RetryPolicy",
     "ShortReadError",
     "SidecarError",
     "SidecarLayoutError",
     "SidecarLayoutWarning",
+    "Transfers",
+    "WaitLimitError",
     "__version__",
     "open",
 ]

@@ -7,7 +7,7 @@ row number.
 
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from episeek.byte_source import ByteSource, is_local, local_path
 from episeek.checked_source import VERIFY_MODES, CheckedSource, Verify
-from episeek.clip import Clip
+from episeek.clip import Clip, LeadIn
 from episeek.clip_header import ClipSamples, TrackFacts
 from episeek.description_runs import description_of
 from episeek.errors import (
@@ -29,10 +29,14 @@ from episeek.errors import (
 from episeek.file_record import FileRecord
 from episeek.hub_source import HubSource
 from episeek.mapped_table import MappedTable
+from episeek.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
 from episeek.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.sidecar_files import open_sidecars
 from episeek.sources import Transport, open_source
 from episeek.window import needed_samples
+
+ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
+"""A clip, or the arguments of `ByteIndex.clip`: episode, camera, first frame, end of the frames."""
 
 _AS_WRITTEN = "rows as `episeek index` writes them"
 
@@ -107,6 +111,8 @@ class ByteIndex:
         videos = sidecars if data_root is None else reading.open(data_root)
         self._arguments = (sidecars.root, None if data_root is None else videos.root, reading)
         opened = open_sidecars(sidecars)
+        self.retry = reading.retry
+        """How long reading tries."""
         self._file_ids: dict[str, int] | None = None
         self.source: ByteSource = CheckedSource(videos, self.file_of_path, reading.verify)
         """Where the MP4 files are read from; what has changed since it was indexed is refused."""
@@ -281,6 +287,39 @@ class ByteIndex:
             track=track,
             source=self.source,
         )
+
+    def clips(self, requests: Iterable[ClipRequest]) -> list[Clip]:
+        """The clip of each request: a clip as it is, or the arguments of `clip` as a tuple. Raises as `clip`."""
+        return [request if isinstance(request, Clip) else self.clip(*request) for request in requests]
+
+    def read_clips(
+        self,
+        requests: Iterable[ClipRequest],
+        *,
+        lead_in: LeadIn = "hidden",
+        max_in_flight: int = 16,
+        max_gap_bytes: int = DEFAULT_GAP_BYTES,
+    ) -> list[bytes]:
+        """Many clips as standalone MP4s, in order; near ranges of a file are fetched together, and no byte twice.
+
+        Args:
+            requests: Clips, or tuples (episode_index, camera_key[, start[, stop]]).
+            lead_in: As for `Clip.read`.
+            max_in_flight: Requests at the same time.
+            max_gap_bytes: Ranges with no more than this between them share a request.
+
+        Raises:
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `clip`, before anything is fetched.
+            ChangedFileError, MissingFileError, ReadError: As `Clip.read`; the first failure, by file and position.
+
+        Example:
+            >>> first, second = index.read_clips([(0, "observation.images.top"), (3, "observation.images.top", 10, 14)])
+        """
+        clips = self.clips(requests)
+        wanted = [WantedRange(clip.file_path, *clip.byte_range) for clip in clips]
+        planned = plan_requests(wanted, max_gap_bytes=max_gap_bytes)
+        payloads = fetch_planned(self.source, wanted, planned, max_in_flight=max_in_flight)
+        return [clip.mux(payload, lead_in) for clip, payload in zip(clips, payloads, strict=True)]
 
 
 def open_index(

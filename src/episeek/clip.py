@@ -109,7 +109,7 @@ class Clip:
         _check_form(lead_in)
         return self.mux(self.fetch(), lead_in)
 
-    def mux(self, payload: bytes, lead_in: LeadIn = "hidden") -> bytes:
+    def mux(self, payload: bytes | memoryview, lead_in: LeadIn = "hidden") -> bytes:
         """The same from bytes already fetched.
 
         Raises:
@@ -126,17 +126,15 @@ class Clip:
             shown_from, shown_until = int(self.frame_ticks[0]), self.end_tick
         else:
             shown_from, shown_until = int(pts.min()), self._last_end
-        return (
-            clip_header(
-                self.samples,
-                self.track,
-                payload_bytes=wanted_bytes,
-                shown_from=shown_from,
-                shown_until=shown_until,
-                last_end=self._last_end,
-            )
-            + payload
+        header = clip_header(
+            self.samples,
+            self.track,
+            payload_bytes=wanted_bytes,
+            shown_from=shown_from,
+            shown_until=shown_until,
+            last_end=self._last_end,
         )
+        return b"".join((header, payload))
 
     def frame_mappings(self) -> bytes:
         """TorchCodec's `custom_frame_mappings` for the shown form: JSON of every sample's pts, duration and key_frame.

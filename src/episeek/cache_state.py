@@ -1,0 +1,229 @@
+"""What a cache of clips holds in one process: bytes that are there, fetches on their way, failures nobody has seen, counts."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from episeek.range_plan import WantedRange, plan_requests
+from episeek.transfers import Transfers
+from episeek.workers import WorkerPool
+
+Key = tuple[str, int, int]
+"""File, first byte, end of the bytes."""
+
+_MAX_FAILURES = 10_000
+"""Kept for whoever asks; of more, the oldest are forgotten, and asking fetches."""
+
+
+@dataclass(slots=True, eq=False)
+class Fetch:
+    """One request, the keys in it, and a future for each."""
+
+    path: str
+    start: int
+    stop: int
+    is_ahead: bool
+    futures: dict[Key, "Future[bytes]"] = field(default_factory=dict)
+    is_started: bool = False
+
+
+class CacheState:
+    """Thread-safe; every method holds the lock for a moment only."""
+
+    def __init__(self, max_bytes: int, transfers_before: Transfers) -> None:
+        self.transfers_before = transfers_before
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._used: OrderedDict[Key, bytes] = OrderedDict()
+        """Asked for, the least recently used first."""
+        self._ahead: OrderedDict[Key, bytes] = OrderedDict()
+        """Fetched ahead and not asked for, the oldest first."""
+        self._pending: dict[Key, Fetch] = {}
+        self._failures: OrderedDict[Key, BaseException] = OrderedDict()
+        self._ahead_bytes = 0  # held, or on their way
+        self._held_bytes = 0
+        self._pool: WorkerPool | None = None
+        self._is_closed = False
+        self._counts: dict[str, Any] = dict.fromkeys(
+            ("hits", "misses", "requests", "bytes_fetched", "bytes_wanted", "evicted", "waits"), 0
+        )
+        self._counts["waited_seconds"] = 0.0
+
+    # --- asking ---
+
+    def find(self, key: Key) -> bytes | None:
+        """What is held under a key; raises, once, what a fetch of it failed with."""
+        with self._lock:
+            failure = self._failures.pop(key, None)
+            if failure is not None:
+                self._counts["misses"] += 1
+                raise failure
+            payload = self._ahead.pop(key, None)
+            if payload is not None:
+                self._ahead_bytes -= len(payload)
+                self._used[key] = payload
+            else:
+                payload = self._used.get(key)
+            if payload is not None:
+                self._used.move_to_end(key)
+                self._counts["hits"] += 1
+            return payload
+
+    def claim(self, key: Key) -> Fetch:
+        """The fetch of a key that is not held: the one on its way, or a new one for the caller to start."""
+        with self._lock:
+            if self._is_closed:
+                raise ValueError("the cache is closed")
+            fetch = self._pending.get(key)
+            self._counts["misses" if fetch is None else "hits"] += 1
+            return self._new_fetch(*key, keys=[key], is_ahead=False) if fetch is None else fetch
+
+    def forget_failure(self, key: Key) -> None:
+        """Somebody has seen it."""
+        with self._lock:
+            self._failures.pop(key, None)
+
+    def note_wait(self, seconds: float) -> None:
+        """A caller had to wait."""
+        with self._lock:
+            self._counts["waits"] += 1
+            self._counts["waited_seconds"] += seconds
+
+    def note_given(self, key: Key, byte_count: int) -> None:
+        """A clip was given out: it is used now."""
+        with self._lock:
+            self._counts["bytes_wanted"] += byte_count
+            payload = self._ahead.pop(key, None)
+            if payload is not None:
+                self._ahead_bytes -= len(payload)
+                self._used[key] = payload
+
+    # --- fetching ahead ---
+
+    def plan_ahead(self, keys: Sequence[Key], *, max_gap_bytes: int) -> tuple[list[Fetch], int]:
+        """The fetches for those of the keys that are not here, as far as there is room for them, in the order of the keys; and
+        how many of the keys, from the first, are or will be here.
+        """
+        chosen: dict[Key, None] = {}
+        accepted = len(keys)
+        with self._lock:
+            room = self._max_bytes - self._ahead_bytes
+            for number, key in enumerate(keys):
+                if key in self._used:
+                    self._used.move_to_end(key)
+                if key in chosen or key in self._used or key in self._ahead or key in self._pending:
+                    continue
+                room -= key[2] - key[1]
+                if room < 0:
+                    accepted = number
+                    break
+                chosen[key] = None
+                self._failures.pop(key, None)
+            wanted = list(chosen)
+            planned = plan_requests([WantedRange(*key) for key in wanted], max_gap_bytes=max_gap_bytes)
+            planned.sort(key=lambda request: min(request.members))
+            fetches = [
+                self._new_fetch(
+                    request.path, request.start, request.stop, keys=[wanted[n] for n in request.members], is_ahead=True
+                )
+                for request in planned
+            ]
+        return fetches, accepted
+
+    def submit(self, call: Callable[[], None], max_in_flight: int) -> None:
+        """Run in the background; not at all where the state is closed."""
+        with self._lock:
+            if self._is_closed:
+                return
+            if self._pool is None:
+                self._pool = WorkerPool(max_in_flight, name="episeek-prefetch")
+            self._pool.submit(call)
+
+    # --- the life of a fetch ---
+
+    def start(self, fetch: Fetch) -> bool:
+        """Whether the caller is the one to run a fetch: somebody who needs it does not wait for a free thread."""
+        with self._lock:
+            is_first = not fetch.is_started and not self._is_closed
+            fetch.is_started = fetch.is_started or is_first
+            if is_first:
+                self._counts["requests"] += 1
+            return is_first
+
+    def arrive(self, fetch: Fetch, body: bytes) -> None:
+        """Keep what came, and give it to who waits."""
+        payloads = {key: body[key[1] - fetch.start : key[2] - fetch.start] for key in fetch.futures}
+        with self._lock:
+            self._counts["bytes_fetched"] += len(body)
+            for key, payload in payloads.items():
+                self._pending.pop(key, None)
+                if fetch.is_ahead:
+                    self._ahead_bytes -= len(payload)
+                if self._is_closed or len(payload) > self._max_bytes:
+                    continue
+                if fetch.is_ahead:
+                    self._ahead[key] = payload
+                    self._ahead_bytes += len(payload)
+                else:
+                    self._used[key] = payload
+                self._held_bytes += len(payload)
+            self._evict()
+        for key, payload in payloads.items():
+            fetch.futures[key].set_result(payload)
+
+    def fail(self, fetch: Fetch, error: BaseException) -> None:
+        """Give an error to who waits, and keep it for who asks next where nobody does."""
+        with self._lock:
+            for key in fetch.futures:
+                self._pending.pop(key, None)
+                if fetch.is_ahead:
+                    self._ahead_bytes -= key[2] - key[1]
+                    self._failures[key] = error
+            while len(self._failures) > _MAX_FAILURES:
+                self._failures.popitem(last=False)
+        for future in fetch.futures.values():
+            future.set_exception(error)
+
+    def close(self) -> None:
+        """Forget everything; futures of fetches that were not started are cancelled."""
+        with self._lock:
+            self._is_closed = True
+            waiting = {id(fetch): fetch for fetch in self._pending.values() if not fetch.is_started}
+            for fetch in waiting.values():
+                for key in fetch.futures:
+                    self._pending.pop(key, None)
+            self._used.clear()
+            self._ahead.clear()
+            self._failures.clear()
+            self._held_bytes = self._ahead_bytes = 0
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+        for fetch in waiting.values():
+            for future in fetch.futures.values():
+                future.cancel()
+
+    def counts(self) -> dict[str, Any]:
+        """Counts by name."""
+        with self._lock:
+            return {**self._counts, "bytes_held": self._held_bytes}
+
+    def _new_fetch(self, path: str, start: int, stop: int, *, keys: list[Key], is_ahead: bool) -> Fetch:
+        fetch = Fetch(path, start, stop, is_ahead, {key: Future() for key in keys})
+        for key in keys:
+            self._pending[key] = fetch
+            if is_ahead:
+                self._ahead_bytes += key[2] - key[1]
+        return fetch
+
+    def _evict(self) -> None:
+        while self._held_bytes > self._max_bytes:
+            held = self._used or self._ahead
+            _, payload = held.popitem(last=False)
+            if held is self._ahead:
+                self._ahead_bytes -= len(payload)
+            self._held_bytes -= len(payload)
+            self._counts["evicted"] += 1
