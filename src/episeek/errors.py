@@ -5,6 +5,8 @@ expects. A message says where, what was found and what was expected. All of them
 pool raise them as they are.
 """
 
+import re
+
 
 class EpiseekError(Exception):
     """Something named is wrong: `where` it is, what was `found`, what was `expected`.
@@ -32,6 +34,14 @@ def first_line(error: BaseException) -> str:
     """What an error says, on one line."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def described(error: BaseException) -> str:
+    """The same of a store's error, with its class; queries of URLs are left out: they may hold signatures."""
+    return f"{type(error).__name__}: {_QUERY.sub('?...', first_line(error))}"
+
+
+_QUERY = re.compile(r"\?[^\s'\"]+=[^\s'\"]*")
 
 
 # --- bytes and files -------------------------------------------------------------------------------------------------------------

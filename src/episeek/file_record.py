@@ -33,6 +33,7 @@ class FileFacts:
     container: str
     track_matrix: bytes
     sample_description_runs: bytes
+    episodes_sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

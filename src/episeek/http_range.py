@@ -13,7 +13,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from episeek.byte_source import ByteRange
-from episeek.errors import BackendUnavailableError, RangeNotHonouredError, ShortReadError, WaitLimitError, first_line
+from episeek.errors import (
+    BackendUnavailableError,
+    RangeNotHonouredError,
+    ShortReadError,
+    WaitLimitError,
+    described,
+    first_line,
+)
 from episeek.fsspec_source import answered_range
 from episeek.identity import etag_id
 from episeek.per_process import PerProcess
@@ -167,7 +174,7 @@ class _Response:
 
 def _transient(error: Exception) -> Transient:
     exceptions = _urllib3().exceptions
-    found = f"{type(error).__name__}: {first_line(error)}"
+    found = described(error)
     if isinstance(error, exceptions.TimeoutError):
         return Transient(found, error=WaitLimitError)
     if isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError) and "IncompleteRead" in found:

@@ -26,6 +26,7 @@ from episeek.errors import (
     RangeNotHonouredError,
     ReadError,
     WaitLimitError,
+    described,
     first_line,
 )
 from episeek.hub_location import HubLocation, parse_hub_url
@@ -156,7 +157,7 @@ class HubSource:
             except TimeoutError:
                 raise Transient(f"no end after {self.policy.max_seconds:g} s", error=WaitLimitError) from None
             except Exception as error:  # of httpx, httpx2, requests or hf_xet, by the client's release
-                raise Transient(f"{type(error).__name__}: {first_line(error)}") from error
+                raise Transient(described(error)) from error
             with open(downloaded, "rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             if downloaded.stat().st_size != expected.size or expected.is_content(f"sha256:{digest}") is False:

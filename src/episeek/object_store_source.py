@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from episeek.byte_source import ByteRange, SeenFiles, missing, range_name
-from episeek.errors import AccessError, RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError, first_line
+from episeek.errors import AccessError, RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError, described
 from episeek.fsspec_source import FsspecSource
 from episeek.identity import FileIdentity, etag_id
 from episeek.object_store_clients import ClientConfig, client, config_of, was_used_before_fork
@@ -131,14 +131,14 @@ def _identity(meta: Any) -> FileIdentity:
 def _named(error: Exception, where: str) -> Exception:
     """What obstore says in words, as an error or as something to try again."""
     text = str(error)
-    summary = first_line(error)
+    summary = described(error)
     kind = type(error).__name__
     match = _STATUS.search(text)
     status = int(match[1]) if match else None
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
         found = f"status {status}" if status else summary
         return AccessError(where, found, "access: credentials that may read it")
-    if kind == "NotSupportedError" or "UnexpectedRange" in text:
+    if kind == "NotSupportedError" or "UnexpectedRange" in text or "non-partial" in text:
         return Transient(summary, error=RangeNotHonouredError)
     if status is not None:
         if status in _FINAL_STATUSES:
@@ -150,5 +150,5 @@ def _named(error: Exception, where: str) -> Exception:
     if "kind: Interrupted" in text or "kind: Decode" in text:
         return Transient("a response that broke off", error=ShortReadError)
     if kind != "GenericError":  # a path it does not take, a configuration that is wrong
-        return ReadError(where, f"{kind}: {summary}", "a file that can be read")
+        return ReadError(where, summary, "a file that can be read")
     return Transient(summary)

@@ -4,12 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from episeek.byte_source import missing
-from episeek.errors import AccessError, BackendUnavailableError, EpiseekError, MissingFileError, ReadError, first_line
+from episeek.errors import (
+    AccessError,
+    BackendUnavailableError,
+    EpiseekError,
+    MissingFileError,
+    ReadError,
+    described,
+    first_line,
+)
 from episeek.retry import Transient
 
 _EXPECTED = "a readable file or directory"
 
-_FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 406, 410, 411, 412, 416, 451, 501})
+_FINAL_STATUSES = frozenset({401, 403, 404, 405, 406, 410, 411, 412, 416, 451, 501})
 """Of HTTP: another try will not be answered otherwise."""
 
 
@@ -36,11 +44,11 @@ def named(error: Exception, where: str) -> EpiseekError:
         if cause is None or status_of(cause) in (404, 410) or isinstance(cause, FileNotFoundError | KeyError):
             return missing(where)
         if type(cause).__module__.partition(".")[0] == "aiohttp" or isinstance(cause, TimeoutError):
-            return ReadError(where, f"{type(cause).__name__}: {first_line(cause)}", _EXPECTED)
+            return ReadError(where, described(cause), _EXPECTED)
         return missing(where)
     if isinstance(error, ImportError):
         return BackendUnavailableError(where, first_line(error), "the package for this kind of store")
-    found = f"{type(error).__name__}: {first_line(error)}"
+    found = described(error)
     if isinstance(error, PermissionError) or status_of(error) in (401, 403):
         return AccessError(where, found, "access: credentials that may read it")
     if status_of(error) in (404, 410):
@@ -56,7 +64,10 @@ def is_final(error: BaseException | None) -> bool:
         return isinstance(named(error, ""), MissingFileError)
     if isinstance(error, PermissionError | ImportError | NotImplementedError | ValueError | TypeError):
         return True
-    return (status_of(error) or status_of(error.__cause__)) in _FINAL_STATUSES
+    status = status_of(error)
+    if status is None and isinstance(error, OSError):  # s3fs's, which says what botocore said
+        status = status_of(error.__cause__)
+    return status in _FINAL_STATUSES
 
 
 def status_of(error: BaseException | None) -> int | None:
