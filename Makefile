@@ -5,12 +5,13 @@ FOLDER ?= tests/data
 FUZZ_SECONDS ?= 240
 BIN := .venv/bin
 STAMP := .venv/.installed
+HUB1 := .venv/huggingface_hub-1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint typecheck oracle fuzz bench format clean
+.PHONY: help env demo test test-hub1 lint typecheck oracle fuzz bench format clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 env: $(STAMP)
 
@@ -24,6 +25,10 @@ demo: env ## prepare a sample dataset, verify it, read one clip back
 
 test: env ## run the tests
 	@$(BIN)/python -m pytest -n 2
+
+test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
+	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'
+	@PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/test_hub_source.py tests/servers/test_hub.py
 
 lint: env ## style, formatting and layers
 	@$(BIN)/ruff check

@@ -76,7 +76,8 @@ def parse_hub_url(url: str) -> HubLocation:
             kind, rest = known, rest.removeprefix(f"{known}/")
     revision = None
     head, at, tail = rest.partition("@")
-    if at and head.count("/") == 1:
+    has_revision = bool(at) and head.count("/") == 1
+    if has_revision:
         special = _SPECIAL_REVISION.match(tail)
         if special is not None:
             revision, tail = special[0], tail[special.end() :].lstrip("/")
@@ -84,6 +85,6 @@ def parse_hub_url(url: str) -> HubLocation:
             revision, _, tail = tail.partition("/")
         rest = f"{head}/{tail}"
     parts = [part for part in rest.split("/") if part]
-    if len(parts) < 2 or (at and not revision) or ".." in parts or (kind == "buckets" and revision):
+    if len(parts) < 2 or (has_revision and not revision) or ".." in parts or (kind == "buckets" and revision):
         raise ReadError(url, "no repository", _EXPECTED)
     return HubLocation(kind, "/".join(parts[:2]), None if revision is None else unquote(revision), "/".join(parts[2:]))

@@ -32,6 +32,7 @@ SOUND = FileRecord(
     container="mp4",
     track_matrix=IDENTITY_MATRIX,
     sample_description_runs=struct.pack("<4q", 40, 1, 90, 2),
+    episodes_sha256="0" * 64,
 )
 
 

@@ -1,0 +1,128 @@
+"""Every fault at every source: the right bytes, or an error that names the file and the range."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from episeek.checked_source import CheckedSource
+from episeek.errors import (
+    AccessError,
+    ChangedFileError,
+    CorruptBytesError,
+    EpiseekError,
+    RangeNotHonouredError,
+    ReadError,
+    ShortReadError,
+    WaitLimitError,
+)
+from tests.servers.faults import Fault
+from tests.support.served_file import PATIENCE, SOURCES, serve
+from tests.support.survival import record
+
+PATH = "videos/camera/file 000ä.mp4"
+DATA = np.random.default_rng(4).bytes(200_000)
+RANGE = (70_000, 70_900)
+
+FAULTS = {
+    "truncated body": Fault("truncate", at_byte=100),
+    "truncated, then reset": Fault("truncate_reset", at_byte=100),
+    "dropped connection": Fault("drop"),
+    "reset connection": Fault("reset"),
+    "429": Fault("status", status=429),
+    "429 with Retry-After": Fault("status", status=429, headers={"Retry-After": "1"}),
+    "429 with RateLimit": Fault("status", status=429, headers={"RateLimit": '"resolvers";r=0;t=1'}),
+    "500": Fault("status", status=500),
+    "503": Fault("status", status=503),
+    "stall": Fault("stall", seconds=3),
+    "stall in the body": Fault("stall_body", at_byte=100, seconds=3),
+    "range ignored": Fault("ignore_range"),
+    "another range": Fault("wrong_range"),
+    "another total": Fault("wrong_total"),
+    "fewer bytes": Fault("short_range", at_byte=100),
+    "not HTTP": Fault("not_http"),
+    "corrupted byte": Fault("corrupt", at_byte=100),
+    "403": Fault("status", status=403),
+    "gone for good": Fault("gone"),
+}
+
+FINAL: dict[str, type[EpiseekError]] = {  # what one fault of this kind ends in; the others are mended by another try
+    "another total": ChangedFileError,
+    "403": AccessError,
+    "gone for good": ReadError,
+}
+
+LASTING: dict[str, type[EpiseekError] | tuple[type[EpiseekError], ...]] = {
+    "truncated body": ReadError,
+    "range ignored": (RangeNotHonouredError, ShortReadError),
+    "another range": RangeNotHonouredError,
+    "fewer bytes": (RangeNotHonouredError, ShortReadError),
+    "stall": WaitLimitError,
+    "stall in the body": WaitLimitError,
+    "another total": (ChangedFileError, RangeNotHonouredError),
+    "403": AccessError,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    file_size: int
+    store_id: str
+    container: str = "mp4"
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def served(request, tmp_path_factory):
+    with serve(request.param, {PATH: DATA}, tmp_path_factory.mktemp("served")) as served:
+        yield served
+
+
+def outcome(served, fault: Fault, *, verify: str) -> tuple[str, EpiseekError | None]:
+    """What reading the range comes to; the source has read from the file before."""
+    source = served.open()
+    assert source.get_ranges(PATH, [(0, 10)]) == [DATA[:10]]
+    row = Record(len(DATA), source.identity(PATH).store_id)
+    checked = CheckedSource(source, lambda _: row, verify)
+    served.server.inject(fault)
+    try:
+        data = checked.get_ranges(PATH, [RANGE])[0]
+    except EpiseekError as error:
+        return type(error).__name__, error
+    finally:
+        served.server.clear_faults()
+    assert data == DATA[slice(*RANGE)]
+    return "right bytes", None
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_one_fault(served, name, record_property):
+    fault = replace(FAULTS[name], server=served.bytes_server)
+    verify = "bytes" if fault.kind == "corrupt" else "identity"
+    found, error = outcome(served, fault, verify=verify)
+    if fault.kind == "corrupt":
+        assert isinstance(error, CorruptBytesError)
+    elif error is not None:
+        assert isinstance(error, FINAL[name])
+    if error is not None:
+        assert PATH in str(error)
+        assert str(list(RANGE))[1:-1] in str(error)
+    elif served.name.startswith("hub"):
+        assert name != "gone for good"
+    else:
+        assert name not in FINAL
+    record(record_property, fault=name, source=served.name, outcome=found)
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.kind != "corrupt"])
+def test_a_fault_that_stays(served, name, record_property):
+    fault = replace(FAULTS[name], server=served.bytes_server, times=1000)
+    started = time.monotonic()
+    found, error = outcome(served, fault, verify="identity")
+    elapsed = time.monotonic() - started
+    assert error is not None
+    assert isinstance(error, LASTING.get(name, ReadError))
+    assert PATH in str(error)
+    assert str(list(RANGE))[1:-1] in str(error)
+    assert elapsed < 2 * PATIENCE.max_seconds
+    record(record_property, fault=f"{name}, for good", source=served.name, outcome=found)
