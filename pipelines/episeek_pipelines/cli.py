@@ -1,6 +1,7 @@
 """The command line. The only module that prints: results to stdout, diagnostics to stderr.
 
-Exit codes: 0 done (for `verify`: no errors found), 1 verification found errors, 2 it could not be done, 130 interrupted.
+Exit codes: 0 done (for `verify`: no errors found; for `index --check`: nothing is stale), 1 verification found errors or
+something is stale, 2 it could not be done, 130 interrupted.
 """
 
 import argparse
@@ -73,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="episeek",
         description="Make LeRobot v3.0 datasets seekable: every frame, exact, in one range request, or a named refusal.",
-        epilog="SRC and DST are local paths or fsspec URLs. Exit codes: 0 done, 1 verification found errors, 2 could not be done.",
+        epilog="SRC and DST are local paths or fsspec URLs. Exit codes: 0 done, 1 verification found errors or "
+        "sidecars are stale, 2 could not be done.",
     )
     parser.add_argument("--version", action="version", version=f"episeek {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -123,9 +125,21 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("destination", metavar="DST", help="not there yet, or an empty directory")
     command.set_defaults(run=_rewrite)
 
-    command = commands.add_parser("index", parents=[graph], help="write the sidecars meta/byte_index/")
-    command.add_argument("source", metavar="SRC")
+    command = commands.add_parser("index", parents=[graph], help="write the sidecars meta/byte_index/, or check them")
+    command.description = (
+        "Read the header of every MP4 and write the sidecars. Where there are sidecars already and the store gives files "
+        "an identity (LFS or Xet hash, ETag), only files that have changed are read, and the result is the same."
+    )
+    command.add_argument(
+        "source", metavar="SRC", help="with hf://, --output DIR is needed: each file would be a commit"
+    )
     command.add_argument("--output", metavar="DIR", help="write DIR/meta/byte_index/ instead of SRC/meta/byte_index/")
+    command.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing: say which files' rows are stale, by size, identity, header or declared episodes; "
+        "exit code 0: none, 1: some, 2: could not be done",
+    )
     command.set_defaults(run=_index)
 
     command = commands.add_parser(
@@ -204,9 +218,25 @@ def _rewrite(options: argparse.Namespace) -> int:
 
 
 def _index(options: argparse.Namespace) -> int:
+    if options.check:
+        return _check_index(options)
     from episeek_pipelines import prepare
 
     return _print_result(prepare.index(options.source, output=options.output, execution=_execution(options)), options)
+
+
+def _check_index(options: argparse.Namespace) -> int:
+    from episeek_pipelines import summary
+    from episeek_pipelines.index_check import check_index
+
+    check = check_index(options.source, output=options.output, progress=_progress(options))
+    if options.json:
+        _print_json(asdict(check))
+    else:
+        _print(*summary.stale_lines(check))
+        if not options.quiet:
+            _print(summary.check_line(check))
+    return FINDINGS if check.stale else OK
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -339,10 +369,14 @@ def _report_json(report: Any) -> Any:
 
 def _execution(options: argparse.Namespace) -> "Execution":
     from episeek_pipelines.prepare import Execution
+
+    return Execution(options.scheduler, options.workers, _progress(options))
+
+
+def _progress(options: argparse.Namespace) -> Callable[[int], Callable[[int], None]] | None:
     from episeek_pipelines.progress import progress_bar
 
-    progress = None if options.quiet else (lambda total: progress_bar(options.command, total))
-    return Execution(options.scheduler, options.workers, progress)
+    return None if options.quiet else (lambda total: progress_bar(options.command, total))
 
 
 def _complain(error: EpiseekError) -> None:

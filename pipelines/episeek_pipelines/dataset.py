@@ -96,7 +96,7 @@ class Dataset:
 
 
 def open_dataset(root: str | Root) -> Dataset:
-    """Read a dataset's metadata.
+    """Read a dataset's metadata; of a repository on the Hub, at the commit that its revision is now.
 
     Raises:
         NotADatasetError: No directory, or no usable `meta/info.json`.
@@ -104,7 +104,7 @@ def open_dataset(root: str | Root) -> Dataset:
         MetadataError: `meta/episodes` lacks a column, or has nulls or other types in one that is needed.
         ParquetError: A file of `meta/episodes` cannot be read.
     """
-    where = root if isinstance(root, Root) else Root(root)
+    where = (root if isinstance(root, Root) else Root(root)).pinned()
     info = read_info(where)
     return Dataset(where, info, read_episodes(where, info))
 
@@ -129,12 +129,14 @@ def read_info(root: Root) -> DatasetInfo:
 
 def read_info_document(root: Root) -> dict[str, Any]:
     """`meta/info.json` as it is, parsed."""
-    if not root.is_dir():
-        raise NotADatasetError(str(root), "no such directory", "the root of a LeRobot v3.0 dataset")
+    expected = "the root of a LeRobot v3.0 dataset"
+    if root.is_local and not root.is_dir():
+        raise NotADatasetError(str(root), "no such directory", expected)
     try:
         data = root.read_bytes(layout.INFO_PATH)
     except MissingFileError:
-        raise NotADatasetError(str(root), f"no {layout.INFO_PATH}", "the root of a LeRobot v3.0 dataset") from None
+        found = f"no {layout.INFO_PATH}" if root.is_local or root.is_dir() else "no such directory"
+        raise NotADatasetError(str(root), found, expected) from None
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -14,6 +14,7 @@ Otherwise nothing says where an episode's first frame is, and it is refused by n
 more than drift explains and one of them still decided, the episode is doubtful: `verify` reports it as an error.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
 from episeek.sample_table import SampleTable
+from episeek_schemas import sidecars
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
@@ -64,6 +66,13 @@ class DeclaredEpisodes:
         """Whether both seconds are numbers."""
         finite: BoolArray = np.isfinite(self.from_timestamp) & np.isfinite(self.to_timestamp)
         return finite
+
+    def digest(self, *, camera_index: int, fps: float) -> str:
+        """`files.episodes_sha256`: hex SHA-256 of all that decides which frames of the file are whose."""
+        digest = hashlib.sha256(np.array(camera_index, "<i8").tobytes() + np.array(fps, "<f8").tobytes())
+        for name, dtype in sidecars.DECLARED_EPISODES:
+            digest.update(np.ascontiguousarray(getattr(self, name), dtype).tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def sorted(

@@ -1,9 +1,10 @@
 """The one module that knows Dask: batches of items as tasks, reductions over them, and the schedulers that run both.
 
 A graph is made of nodes. `Graph.map` makes one node for each batch of items; a node's result is a list of outcomes, and
-an item that fails is an outcome too, so that the other items' work is kept. `Graph.reduce` makes one node from the
-outcomes of others; when any of them failed, it is not run. Batches follow the order of the items and do not depend on
-the scheduler or the number of workers, and neither do results.
+an item that fails is an outcome too, so that the other items' work is kept. Items that wait for a store are run many at
+once, in threads of their task. `Graph.reduce` makes one node from the outcomes of others; when any of them failed, it is
+not run. Batches follow the order of the items and do not depend on the scheduler or the number of workers, and neither do
+results.
 """
 
 import traceback
@@ -21,11 +22,15 @@ from dask.system import CPU_COUNT
 from dask.threaded import get as threads_get
 
 from episeek.errors import EpiseekError, ReadError
+from episeek.workers import map_in_threads
 
 T = TypeVar("T")
 
 MAX_TASKS_PER_MAP = 2000
 """A scheduler's own cost is about a millisecond a task; a million files become this many tasks."""
+
+ROUNDS_PER_TASK = 4
+"""Times as many items in a task as it has in flight: at its end, some of its threads have nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class Graph:
         *shared: Any,
         label: Callable[[Any], str],
         max_tasks: int = MAX_TASKS_PER_MAP,
+        in_flight: int = 1,
     ) -> list[Node]:
         """`function(item, *shared)` for every item, batched.
 
@@ -102,15 +108,16 @@ class Graph:
             shared: Further arguments, the same for every item. A node among them stands for its result.
             label: What an item is called when it fails.
             max_tasks: Upper bound for the number of nodes.
+            in_flight: Items of a task that are run at the same time; more than 1 for those that wait for a store.
         """
-        size = max(1, -(-len(items) // max_tasks))
+        size = max(1 if in_flight == 1 else ROUNDS_PER_TASK * in_flight, -(-len(items) // max_tasks))
         batches = [items[start : start + size] for start in range(0, len(items), size)]
         arguments = [argument.task if isinstance(argument, Node) else argument for argument in shared]
         nodes = []
         for batch in batches:
             labelled = [(label(item), item) for item in batch]
             key = self._key(function)
-            task = delayed(_run_batch, pure=False)(function, labelled, arguments, dask_key_name=key)
+            task = delayed(_run_batch, pure=False)(function, labelled, arguments, in_flight, dask_key_name=key)
             node = Node(key, task, len(batch))
             nodes.append(node)
             self.nodes.append(node)
@@ -192,12 +199,18 @@ def values_and_failures(results: Iterable[list[Outcome] | Outcome | Blocked]) ->
     return values, failures
 
 
-def _run_batch(function: Callable[..., Any], items: list[tuple[str, Any]], shared: list[Any]) -> list[Outcome]:
+def _run_batch(
+    function: Callable[..., Any], items: list[tuple[str, Any]], shared: list[Any], in_flight: int
+) -> list[Outcome]:
     blocked = _failures_in(shared)
     if blocked:  # what it works on was not made; that has been reported where it failed
         return []
     arguments = [argument.value if isinstance(argument, Done) else argument for argument in shared]
-    return [_attempt(label, function, item, *arguments) for label, item in items]
+
+    def run(labelled: tuple[str, Any]) -> Outcome:
+        return _attempt(labelled[0], function, labelled[1], *arguments)
+
+    return map_in_threads(run, items, max_in_flight=in_flight)
 
 
 def _run_reduction(

@@ -1,20 +1,22 @@
 """The index step: from the header of each MP4 to its rows of the sidecars, and from all rows to the four tables.
 
-Data: one `IndexUnit` per MP4 (its path and the episodes declared in it) gives one fragment, a small `.npz` of the
-file's rows, and a `FragmentSummary` of some hundred bytes; `write_sidecars` merges the fragments in episode order,
-holding a few at a time. Refused by name: whatever the sample table refuses, an episode outside its file, frames that
-cannot be told apart, spans beyond the 32-bit columns.
+Data: one `IndexUnit` per MP4 (its path, what the store's one listing says of it, and the episodes declared in it) gives one
+fragment, a small `.npz` of the file's rows, and a `FragmentSummary` of some hundred bytes; `write_sidecars` merges the
+fragments in episode order, holding a few at a time. Of a file nothing is asked for but ranges; one that is still what
+earlier sidecars say of it is not read at all. Refused by name: whatever the sample table refuses, an episode outside its
+file, frames that cannot be told apart, spans beyond the 32-bit columns.
 """
 
 import hashlib
 import io
 import json
+import posixpath
 import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,15 +25,25 @@ import numpy.typing as npt
 from episeek import __version__
 from episeek.byte_source import CountingSource
 from episeek.description_runs import description_runs
-from episeek.errors import EpisodeFramesError, MetadataError, MissingFileError, SampleTableError, SpanTooLargeError
+from episeek.errors import (
+    ChangedFileError,
+    EpiseekError,
+    EpisodeFramesError,
+    MetadataError,
+    MissingFileError,
+    SampleTableError,
+    SpanTooLargeError,
+)
 from episeek.file_record import FileFacts, FileRecord
+from episeek.fsspec_source import FsspecSource
+from episeek.identity import FileIdentity
 from episeek.sample_table import SampleTable
 from episeek.window import needed_samples
 from episeek_pipelines.dataset import Dataset
+from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.episode_frames import DeclaredEpisodes, assign_frames
 from episeek_pipelines.storage import Root
 from episeek_pipelines.video_header import read_video_header
-from episeek_schemas import layout
 
 WRITER = f"episeek {__version__}"
 
@@ -50,6 +62,10 @@ class IndexUnit:
     path: str
     camera_index: int
     episodes: DeclaredEpisodes
+    identity: FileIdentity | None = None
+    """As the store's listing has it; None where that does not say the size."""
+    unchanged: FileFacts | None = None
+    """Its row in the sidecars of an earlier run, where it can be taken over with all that follows from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,9 @@ class FragmentSummary:
     bytes_read: int
     request_count: int
     is_reused: bool
-    """True when an earlier run had finished it."""
+    """True when a run that was stopped had finished it."""
+    is_unchanged: bool = False
+    """True when it was taken over from the sidecars of an earlier run."""
 
 
 def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
@@ -74,6 +92,21 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
     Raises:
         MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or more than 2^31.
         MissingFileError: A file that meta/episodes names is not there.
+    """
+    units, missing = list_units(dataset, data_root)
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        expected = f"the MP4 of episode {missing[0].episodes.episode_index[0]}"
+        raise MissingFileError(data_root.join(missing[0].path), f"no such file{others}", expected)
+    return units
+
+
+def list_units(dataset: Dataset, data_root: Root) -> tuple[list[IndexUnit], list[IndexUnit]]:
+    """The MP4 files of a dataset with their episodes and what one listing of the store says of them, sorted by path; and
+    those that are not there.
+
+    Raises:
+        MetadataError: As `plan_index`.
     """
     table = dataset.episodes
     wrong = np.flatnonzero(table.episode_index != np.arange(len(table)))
@@ -104,25 +137,11 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
             columns.to_timestamp[chosen],
         )
         units.append(IndexUnit(path, camera_index, declared))
-    _require_files(data_root, units)
-    return units
-
-
-def _require_files(data_root: Root, units: list[IndexUnit]) -> None:
-    """One listing, not a request for each file."""
-    there = (
-        set(data_root.list(layout.VIDEOS_DIR))
-        if all(unit.path.startswith(f"{layout.VIDEOS_DIR}/") for unit in units)
-        else None
-    )
-    missing = [
-        unit for unit in units if (unit.path not in there if there is not None else not data_root.exists(unit.path))
-    ]
-    if missing:
-        first = missing[0]
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        expected = f"the MP4 of episode {first.episodes.episode_index[0]}"
-        raise MissingFileError(data_root.join(first.path), f"no such file{others}", expected)
+    if not units:
+        return [], []
+    listed = data_root.files(posixpath.commonpath({posixpath.dirname(unit.path) for unit in units}))
+    there = [replace(unit, identity=listed[unit.path]) for unit in units if unit.path in listed]
+    return there, [unit for unit in units if unit.path not in listed]
 
 
 def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFacts, Arrays, CountingSource]:
@@ -132,15 +151,24 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         The file's facts, the arrays of its fragment, and what reading cost.
 
     Raises:
-        EpiseekError: One of its leaves, by what is wrong; the message starts with the file.
+        ChangedFileError: The file is not the one that was listed.
+        EpiseekError: Another of its leaves, by what is wrong; the message starts with the file.
     """
     source = CountingSource(data_root.source())
-    header = read_video_header(source, unit.path)
+    listed = unit.identity or source.identity(unit.path)
+    try:
+        header = read_video_header(source, unit.path, file_size=listed.size)
+    except MissingFileError:
+        raise
+    except EpiseekError as error:
+        _require_unchanged(source, unit.path, listed, failure=error)
+        raise
+    found = _require_unchanged(source, unit.path, listed)
     table = header.table
     facts = FileFacts(
         file_path=unit.path,
         file_size=header.file_size,
-        store_id=source.identity(unit.path).store_id,
+        store_id=listed.store_id or found.store_id,
         moov_sha256=header.digest,
         moov_offset=header.moov_offset,
         moov_length=len(header.moov),
@@ -156,11 +184,41 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         container=header.container,
         track_matrix=table.matrix,
         sample_description_runs=description_runs(table.offset, table.description_index, where=unit.path),
+        episodes_sha256=unit.episodes.digest(camera_index=unit.camera_index, fps=fps),
     )
     problem = FileRecord(file_id=0, **asdict(facts)).problem()
     if problem:  # what the reader would call damaged
         raise SampleTableError(unit.path, problem, "a picture size, a clock and a rate that can be")
     return facts, file_rows(table, unit.episodes, fps=fps, where=unit.path), source
+
+
+def _require_unchanged(
+    source: CountingSource, path: str, listed: FileIdentity, *, failure: EpiseekError | None = None
+) -> FileIdentity:
+    """What the ranges of a file said of it, which has to be what the listing said; nothing is asked for to learn it.
+
+    Raises:
+        ChangedFileError: The file was replaced in between: then that is what a `failure` comes from.
+    """
+    if isinstance(source.source, FsspecSource) and not source.root.startswith(
+        ("http://", "https://", "s3://", "s3a://")
+    ):
+        return listed  # ranges of these say nothing
+    try:
+        found = source.identity(path)
+    except EpiseekError:
+        if failure is not None:
+            return listed
+        raise
+    is_same = (
+        found.size == listed.size and found.version == listed.version and listed.is_content(found.store_id) is not False
+    )
+    if not is_same:
+        expected = (
+            f"{listed.size} bytes, {listed.store_id or 'as last modified'}, as it was listed: it is being replaced"
+        )
+        raise ChangedFileError(f"{source.root}/{path}", f"{found.size} bytes, {found.store_id or 'modified'}", expected)
+    return found
 
 
 def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str) -> Arrays:
@@ -239,18 +297,34 @@ def _check_span(name: str, length: int, relative_pts: npt.NDArray[np.int64], fra
         raise EpisodeFramesError(name, found, "a presentation time of its own for every frame")
 
 
-def index_to_fragment(data_root: Root, work: Root, fragment: str, unit: IndexUnit, *, fps: float) -> FragmentSummary:
-    """`index_file`, kept in `work` under the name `fragment`; a fragment that an earlier run finished is used as it
-    is.
+def index_to_fragment(
+    data_root: Root, work: Root, fragment: str, unit: IndexUnit, *, fps: float, earlier: EarlierRows | None = None
+) -> FragmentSummary:
+    """`index_file`, kept in `work` under the name `fragment`; a fragment that a run that was stopped had finished is used
+    as it is, and the rows of an unchanged file are taken from the `earlier` sidecars.
     """
-    identity = _identity(data_root, unit, fps)
+    if unit.identity is None:
+        unit = replace(unit, identity=data_root.source().identity(unit.path))
+    identity = _identity(unit, fps)
     reused = _finished_fragment(work, fragment, identity)
     if reused is not None:
         return reused
-    facts, arrays, source = index_file(data_root, unit, fps=fps)
-    digest = _digest(facts, arrays)
+    facts, arrays, request_count, byte_count = unit.unchanged, None, 0, 0
+    if facts is not None and earlier is not None:
+        arrays = earlier.arrays(unit.episodes.episode_index, unit.camera_index)
+    is_unchanged = arrays is not None
+    if facts is None or arrays is None:
+        facts, arrays, source = index_file(data_root, unit, fps=fps)
+        request_count, byte_count = source.request_count, source.byte_count
     summary = FragmentSummary(
-        fragment, facts, unit.camera_index, digest, source.byte_count, source.request_count, is_reused=False
+        fragment,
+        facts,
+        unit.camera_index,
+        fragment_digest(facts, arrays),
+        byte_count,
+        request_count,
+        is_reused=False,
+        is_unchanged=is_unchanged,
     )
     receipt = {
         **asdict(summary),
@@ -286,22 +360,13 @@ def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
         yield archive
 
 
-def _identity(data_root: Root, unit: IndexUnit, fps: float) -> str:
-    """What a fragment depends on: the file as it is now, what is declared about it, and this code's version."""
-    digest = hashlib.sha256(f"{WRITER} {unit.path} {unit.camera_index} {fps} {data_root.identity(unit.path)}".encode())
-    for array in (
-        unit.episodes.episode_index,
-        unit.episodes.length,
-        unit.episodes.from_timestamp,
-        unit.episodes.to_timestamp,
-    ):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def _identity(unit: IndexUnit, fps: float) -> str:
+    """What a fragment depends on: the file as it was listed, what is declared about it, and this code's version."""
+    declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
+    return hashlib.sha256(f"{WRITER} {unit.path} {unit.identity} {declared}".encode()).hexdigest()
 
 
 def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSummary | None:
-    if not work.exists(fragment):
-        return None
     try:
         with _open_fragment(work, fragment) as archive:
             receipt = json.loads(archive["receipt"].tobytes())
@@ -310,8 +375,10 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
             arrays = {name: archive[name] for name in archive.files if name != "receipt"}
         stored = receipt.pop("facts")
         facts = FileFacts(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_FACTS}})
-        is_whole = receipt["digest"] == _digest(facts, arrays)
+        is_whole = receipt["digest"] == fragment_digest(facts, arrays)
         return FragmentSummary(**{**receipt, "facts": facts, "is_reused": True}) if is_whole else None
+    except FileNotFoundError:
+        return None
     except (
         ValueError,
         KeyError,
@@ -323,7 +390,8 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
         return None
 
 
-def _digest(facts: FileFacts, arrays: Arrays) -> str:
+def fragment_digest(facts: FileFacts, arrays: Arrays) -> str:
+    """SHA-256 of everything in a fragment; the build's id follows from those of all files."""
     digest = hashlib.sha256(repr(facts).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {len(arrays[name])}".encode())

@@ -80,7 +80,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
     lengths = dataset.episodes.length
     index: ByteIndex | None
     try:
-        index = open_index(source, data_root)
+        index = open_index(dataset.root.url, data_root)
     except MissingSidecarError:
         index = None
     return Inspection(
@@ -101,7 +101,8 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
 
 
 def _data_facts(dataset: Dataset) -> DataFacts:
-    paths = dataset.root.list(layout.DATA_DIR, suffix=".parquet")
+    listed = dataset.root.files(layout.DATA_DIR)
+    paths = [path for path in listed if path.endswith(".parquet")]
     chosen = set(paths[:MAX_FOOTERS])
     rows = row_groups = 0
     for path in sorted(chosen):
@@ -109,7 +110,7 @@ def _data_facts(dataset: Dataset) -> DataFacts:
             rows += file.metadata.num_rows
             row_groups += file.metadata.num_row_groups
     episodes = sum(path in chosen for path in dataset.data_paths())
-    sizes = sum(dataset.root.size(path) for path in paths)
+    sizes = sum(known.size if (known := listed[path]) is not None else dataset.root.size(path) for path in paths)
     return DataFacts(len(paths), sizes, len(chosen), rows, row_groups, episodes)
 
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from episeek.errors import MissingFileError
+from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines import tasks
 from episeek_pipelines.dataset import Dataset, open_dataset, read_info
+from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.graph import Graph, Node, Progress, values_and_failures
 from episeek_pipelines.index import WRITER, FragmentSummary, IndexUnit, plan_index
+from episeek_pipelines.index_reuse import with_unchanged
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
 from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging
@@ -27,6 +29,9 @@ Videos = Literal["none", "link", "copy"]
 
 MAX_VERIFICATION_SLICES = 32
 """Each gets the whole plan; more would cost more in passing it on than in waiting for the last."""
+
+REMOTE_IN_FLIGHT = 16
+"""Files of a store whose headers a task reads at the same time."""
 
 T = TypeVar("T")
 
@@ -64,10 +69,11 @@ def prepare(
         WorkFailedError: Some files could not be done; the finished work is kept for another run.
     """
     started = time.perf_counter()
+    _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
-    plan = _plan(dataset, "prepare", cap=max_episodes_per_file, videos=videos)
+    plan = _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
     with open_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
         index_nodes = _index_nodes(graph, dataset, staging.work, units)
@@ -104,9 +110,10 @@ def rewrite(
 ) -> PrepareResult:
     """Rewrite the data files and `meta/` of a dataset. Arguments and errors as for `prepare`."""
     started = time.perf_counter()
+    _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
-    plan = _plan(dataset, "rewrite", cap=max_episodes_per_file)
+    plan = _plan(source, "rewrite", cap=max_episodes_per_file)
     with open_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
         nodes = _rewrite_nodes(graph, dataset, staging, rewriting)
@@ -128,6 +135,8 @@ def index(
 ) -> PrepareResult:
     """Write the sidecars of a dataset, in place or below another root; those that are there are replaced as a whole.
 
+    Of a store that gives files identities, only those are read that are not what the sidecars that are there say of them.
+
     Args:
         source: Root of a LeRobot v3.0 dataset.
         output: Root below which `meta/byte_index/` is written; None is `source`.
@@ -139,13 +148,15 @@ def index(
             another run.
     """
     started = time.perf_counter()
+    _require_no_history(Root(source if output is None else output), "with --output DIR")
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     target = dataset.root if output is None else Root(output)
     with open_replacing_staging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
+        units, earlier = with_unchanged(units, target, dataset.info)
         graph = Graph()
-        nodes = _index_nodes(graph, dataset, staging.work, units)
+        nodes = _index_nodes(graph, dataset, staging.work, units, earlier)
         merged = _merge_node(graph, dataset, staging.work, staging.root, nodes)
         values = _run(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
@@ -171,12 +182,10 @@ def verify(
     Raises:
         EpiseekError: It is not a dataset that can be checked.
     """
-    _require_videos(Root(root), data_root)
-    plan = plan_verification(
-        Root(root),
-        data_root=None if data_root is None else Root(data_root),
-        against=None if against is None else Root(against),
-    )
+    where, videos, source = (None if url is None else Root(url).pinned() for url in (root, data_root, against))
+    assert where is not None
+    _require_videos(where, data_root)
+    plan = plan_verification(where, data_root=videos, against=source)
     graph = Graph()
     nodes = graph.map(tasks.check_one, plan.checks, plan.context, label=lambda check: type(check).__name__)
     values, failures = values_and_failures(_compute(graph, nodes, execution))
@@ -193,9 +202,20 @@ def _require_videos(root: Root, data_root: str | None) -> None:
         raise MissingFileError(str(root), found, "the dataset it was prepared from as --data-root (data_root)")
 
 
-def _index_nodes(graph: Graph, dataset: Dataset, work: Root, units: list[IndexUnit]) -> list[Node]:
+def _require_no_history(destination: Root, remedy: str) -> None:
+    """Every file that is written to a repository is a commit of its own."""
+    if destination.is_history:
+        expected = f"another place: publishing comes with `episeek publish`; write {remedy}"
+        raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
+
+
+def _index_nodes(
+    graph: Graph, dataset: Dataset, work: Root, units: list[IndexUnit], earlier: EarlierRows | None = None
+) -> list[Node]:
     numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
-    return graph.map(tasks.index_one, numbered, dataset.root, work, dataset.info.fps, label=lambda item: item[1].path)
+    shared = (dataset.root, work, dataset.info.fps, earlier)
+    in_flight = 1 if dataset.root.is_local else REMOTE_IN_FLIGHT
+    return graph.map(tasks.index_one, numbered, *shared, label=lambda item: item[1].path, in_flight=in_flight)
 
 
 def _merge_node(graph: Graph, dataset: Dataset, work: Root, destination: Root, nodes: list[Node]) -> Node:
@@ -228,8 +248,8 @@ def _verification_node(graph: Graph, root: Root, data_root: Root, against: Root,
     return graph.reduce(tasks.conclude_slices, checks, plan, label="verify")
 
 
-def _plan(dataset: Dataset, command: str, **options: Any) -> dict[str, Any]:
-    return {"command": command, "source": dataset.root.url, "writer": WRITER, **options}
+def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
+    return {"command": command, "source": Root(source).url, "writer": WRITER, **options}
 
 
 def _run(graph: Graph, wanted: Sequence[Node], staging: Staging | ReplacingStaging, execution: Execution) -> list[Any]:

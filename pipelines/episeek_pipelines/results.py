@@ -45,7 +45,7 @@ class RewriteSummary:
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """What indexing did; bytes and requests of files that an earlier run had finished are those of that run."""
+    """What indexing did; bytes and requests of files that a run that was stopped had finished are those of that run."""
 
     files: int
     file_bytes: int
@@ -55,6 +55,8 @@ class IndexSummary:
     sidecar_bytes: int
     build_id: str
     reused_files: int
+    unchanged_files: int
+    """Not read again: they are what the sidecars that were there say of them."""
 
     @classmethod
     def of(cls, fragments: list[FragmentSummary], root: Root, build_id: str) -> "IndexSummary":
@@ -68,6 +70,7 @@ class IndexSummary:
             sidecar_bytes=sum(root.size(path) for path, _ in sidecars.TABLES.values()),
             build_id=build_id,
             reused_files=sum(fragment.is_reused for fragment in fragments),
+            unchanged_files=sum(fragment.is_unchanged for fragment in fragments),
         )
 
 

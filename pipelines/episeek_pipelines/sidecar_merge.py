@@ -6,6 +6,7 @@ The result depends on the fragments' contents alone: not on the order they were 
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -52,18 +53,8 @@ def write_sidecars(
         WriteError: The destination cannot be written.
     """
     ordered = sorted(fragments, key=lambda fragment: fragment.facts.file_path)
-    dataset = {
-        "codebase_version": info.codebase_version,
-        "fps": int(info.fps) if info.fps.is_integer() else info.fps,
-        "total_episodes": episode_count,
-        "total_frames": frame_count,
-        "video_keys": list(info.video_keys),
-    }
-    description = json.dumps(dataset, separators=(",", ":"))
-    build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{WRITER}\n{description}\n".encode())
-    for fragment in ordered:
-        build.update(fragment.digest.encode())
-    build_id = build.hexdigest()[:32]
+    description = dataset_description(info, episode_count=episode_count, frame_count=frame_count)
+    build_id = build_id_of(description, (fragment.digest for fragment in ordered))
     metadata = {
         sidecars.FORMAT_VERSION_KEY: str(sidecars.FORMAT_VERSION),
         sidecars.WRITER_KEY: WRITER,
@@ -92,6 +83,26 @@ def write_sidecars(
             samples=writer(layout.SAMPLES_PATH, sidecars.SAMPLES),
         )
     return build_id
+
+
+def dataset_description(info: DatasetInfo, *, episode_count: int, frame_count: int) -> str:
+    """What the footers say of the dataset: `episeek:dataset`."""
+    dataset = {
+        "codebase_version": info.codebase_version,
+        "fps": int(info.fps) if info.fps.is_integer() else info.fps,
+        "total_episodes": episode_count,
+        "total_frames": frame_count,
+        "video_keys": list(info.video_keys),
+    }
+    return json.dumps(dataset, separators=(",", ":"))
+
+
+def build_id_of(description: str, digests: Iterable[str]) -> str:
+    """The id of a build: of its dataset's description and the digests of its fragments, by file path."""
+    build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{WRITER}\n{description}\n".encode())
+    for digest in digests:
+        build.update(digest.encode())
+    return build.hexdigest()[:32]
 
 
 def _write_files(destination: Root, fragments: list[FragmentSummary], metadata: dict[str, str]) -> None:

@@ -19,12 +19,19 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from episeek.byte_source import ByteSource, is_local, local_path
-from episeek.errors import MissingFileError, ParquetError, ReadError, WriteError, first_line
+from episeek.errors import MissingFileError, NotADatasetError, ParquetError, ReadError, WriteError, first_line
+from episeek.fsspec_source import identity_of
+from episeek.hub_location import is_hub, parse_hub_url
+from episeek.hub_source import HubSource
+from episeek.identity import FileIdentity
 from episeek.sources import open_source
 from episeek.store_errors import store_errors
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the name of a file that is being written; one that is found was left by a run that was killed."""
+
+_SCHEMES_OF_TWO_ETAGS = ("gs", "gcs")
+"""Listings give the ETags of one API, ranges those of another: they cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,31 @@ class Root:
         """Byte ranges of the files below the root."""
         return open_source(self.url)
 
+    @property
+    def is_history(self) -> bool:
+        """Whether what is written here becomes part of a repository's history: a commit for each file."""
+        return is_hub(self.url) and parse_hub_url(self.url).kind != "buckets"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its files cannot change: a commit of a repository."""
+        return is_hub(self.url) and parse_hub_url(self.url).is_pinned
+
+    def pinned(self) -> "Root":
+        """The same root at the commit that its revision is now, so that what is read later belongs together; a root of
+        any other store as it is.
+
+        Raises:
+            NotADatasetError: The Hub has no such repository or revision.
+        """
+        source = self.source()
+        if not isinstance(source, HubSource):
+            return self
+        try:
+            return Root(source.pinned().root)
+        except MissingFileError:
+            raise NotADatasetError(self.url, "no such repository or revision", "a repository on the Hub") from None
+
     def is_dir(self) -> bool:
         """Whether the root exists and is a directory (for object stores: has any object below it)."""
         if self.is_local:
@@ -86,15 +118,24 @@ class Root:
             base = self.local / directory
             found = (Path(folder, name) for folder, names in _walk(base) for name in names if name.endswith(suffix))
             return sorted(file.relative_to(self.local).as_posix() for file in found)
-        with store_errors(self.join(directory)):
-            fs, full_path = self._resolve(directory)
-            _, root = self._resolve("")
-            try:
-                found_paths = fs.find(full_path)
-            except FileNotFoundError:
-                return []
-        prefix = root.rstrip("/") + "/"
-        return sorted(path.removeprefix(prefix) for path in found_paths if path.endswith(suffix))
+        return sorted(path for path in self._listed(directory) if path.endswith(suffix))
+
+    def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
+        """All files below `directory` by relative path, sorted, with what the listing says of each: one listing, no
+        request for a file. None where it does not say the size; without store identities where it has none.
+        """
+        if self.is_local:
+            source = self.source()
+            found: dict[str, FileIdentity | None] = {}
+            for path in self.list(directory):
+                with suppress(MissingFileError):  # a link to nothing
+                    found[path] = source.identity(path)
+            return found
+        has_two_etags = self.url.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES_OF_TWO_ETAGS))
+        identities = {path: identity_of(info) for path, info in sorted(self._listed(directory).items())}
+        if not has_two_etags:
+            return identities
+        return {path: None if known is None else FileIdentity(known.size) for path, known in identities.items()}
 
     def size(self, path: str) -> int:
         """Size of a file in bytes."""
@@ -203,6 +244,20 @@ class Root:
             fs, full_path = self._resolve(path)
             with suppress(FileNotFoundError):
                 fs.rm(full_path, recursive=True)
+
+    def _listed(self, directory: str) -> dict[str, dict[str, Any]]:
+        """What the store says of each file below a directory now, whatever fsspec remembers of it."""
+        with store_errors(self.join(directory)):
+            fs, full_path = self._resolve(directory)
+            _, root = self._resolve("")
+            if not self.is_pinned:
+                fs.invalidate_cache()
+            try:
+                found = fs.find(full_path, detail=True)
+            except FileNotFoundError:
+                return {}
+        prefix = root.rstrip("/") + "/"
+        return {path.removeprefix(prefix): info for path, info in found.items()}
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[BinaryIO]:

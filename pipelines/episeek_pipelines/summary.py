@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from episeek_pipelines.inspection import CameraFacts, Inspection
 
 if TYPE_CHECKING:  # `inspect` has to work where Dask is not installed
+    from episeek_pipelines.index_check import IndexCheck
     from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary
 
 
@@ -56,7 +57,23 @@ def _index_line(summary: "IndexSummary") -> str:
     read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read in {requests}"
     reused = f", {summary.reused_files} done before" if summary.reused_files else ""
     sidecars = f"sidecars {human_bytes(summary.sidecar_bytes)}"
-    return f"{counted(summary.files, 'video file')}, {counted(summary.samples, 'sample')}, {read}, {sidecars}{reused}"
+    unchanged = f", {summary.unchanged_files:,} unchanged" if summary.unchanged_files else ""
+    files = f"{counted(summary.files, 'video file')}{unchanged}"
+    return f"{files}, {counted(summary.samples, 'sample')}, {read}, {sidecars}{reused}"
+
+
+def stale_lines(check: "IndexCheck") -> Iterator[str]:
+    """What is stale, a line for each."""
+    for stale in check.stale:
+        yield f"stale    {stale.reason:<8}  {stale.path}: found {stale.found}; expected {stale.expected}"
+
+
+def check_line(check: "IndexCheck") -> str:
+    """What was compared, and what that cost."""
+    files = len({stale.path for stale in check.stale})
+    result = f"{files:,} stale: `episeek index` writes the sidecars anew" if files else "none stale"
+    headers = f"{counted(check.headers_read, 'header')} read, {human_bytes(check.bytes_read)}"
+    return f"check    {check.target}: {counted(check.file_count, 'video file')}, {result} ({headers})"
 
 
 def inspection_lines(inspection: Inspection) -> Iterator[str]:

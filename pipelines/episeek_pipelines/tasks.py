@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.index import WRITER, FragmentSummary, IndexUnit, index_to_fragment
 from episeek_pipelines.rewrite import (
     RewritePlan,
@@ -57,10 +58,12 @@ class CopiedFile:
     path: str
 
 
-def index_one(item: tuple[str, IndexUnit], data_root: Root, work: Root, fps: float) -> FragmentSummary:
+def index_one(
+    item: tuple[str, IndexUnit], data_root: Root, work: Root, fps: float, earlier: EarlierRows | None
+) -> FragmentSummary:
     """Index one MP4 into its fragment."""
     fragment, unit = item
-    return index_to_fragment(data_root, work, fragment, unit, fps=fps)
+    return index_to_fragment(data_root, work, fragment, unit, fps=fps, earlier=earlier)
 
 
 def merge(

@@ -43,18 +43,19 @@ class VideoHeader:
         return self.moov_offset < self.mdat_offset
 
 
-def read_video_header(source: ByteSource, path: str) -> VideoHeader:
+def read_video_header(source: ByteSource, path: str, *, file_size: int | None = None) -> VideoHeader:
     """Read the header of a video file.
 
     Args:
         source: Where the file is.
         path: Relative to the source's root.
+        file_size: Bytes, where the caller knows it already; otherwise the source is asked.
 
     Raises:
         MissingFileError, ReadError: It is not there or cannot be read.
         Mp4Error: One of its leaves, by what is wrong.
     """
-    size = source.identity(path).size
+    size = source.identity(path).size if file_size is None else file_size
     try:
         header = read_header(source, path, file_size=size)
     except ContainerError:

@@ -254,6 +254,7 @@ _PATTERNS: Final = {
     ("files", "file_path"): r"^[^/].*[^/]$",
     ("files", "store_id"): r"^((sha256|xet|etag):.+)?$",
     ("files", "moov_sha256"): r"^[0-9a-f]{64}$",
+    ("files", "episodes_sha256"): r"^[0-9a-f]{64}$",
     ("files", "codec"): r"^.{4}$",
     ("files", "container"): rf"^({'|'.join(sidecars.CONTAINERS)})$",
     ("episodes", "camera_key"): r"^.+$",

@@ -58,6 +58,10 @@ FILES: Final = _required(
         "sample_description_runs",
         pa.binary(),
     ),  # which entry of stsd samples use: DESCRIPTION_RUN values; empty: the first
+    (
+        "episodes_sha256",
+        pa.string(),
+    ),  # hex digest of what meta/episodes declares of the file's episodes, and of the fps: see DECLARED_EPISODES
 )
 """One row per MP4, sorted by file_path."""
 
@@ -65,6 +69,16 @@ CONTAINERS: Final = ("mp4", "fragmented", "matroska")
 
 DESCRIPTION_RUN: Final = np.dtype([("byte_offset", "<i8"), ("description_index", "<i8")])
 """Samples from `byte_offset` on, up to that of the next run, use entry `description_index` (from 1) of stsd; sorted."""
+
+DECLARED_EPISODES: Final = (
+    ("episode_index", "<i8"),
+    ("length", "<i8"),
+    ("from_timestamp", "<f8"),
+    ("to_timestamp", "<f8"),
+)
+"""`episodes_sha256` is the SHA-256 of camera_index as one `<i8`, the fps as one `<f8`, and these arrays one after the other,
+each with a value for every episode of the file, by rising (from_timestamp, episode_index).
+"""
 
 EPISODES: Final = _required(
     ("global_episode_id", pa.int64()),  # episode_index * number of cameras + camera_index; equals the row number

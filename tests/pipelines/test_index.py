@@ -39,7 +39,7 @@ COLUMNS = {
     "files": "file_id int32, file_path string, file_size int64, store_id string, moov_sha256 string, moov_offset int64, "
     "moov_length int64, header_length int64, faststart bool, codec string, width int32, height int32, timescale int32, "
     "sample_count int64, avg_fps double, sample_description binary, container string, track_matrix binary, "
-    "sample_description_runs binary",
+    "sample_description_runs binary, episodes_sha256 string",
     "episodes": "global_episode_id int64, episode_index int64, camera_index int32, camera_key string, file_id int32, "
     "mdat_offset int64, mdat_length int64, frame_count int32, first_pts double, last_pts double, first_frame_tick int64, "
     "sample_start int64, sample_count int32, keyframe_start int64, keyframe_count int32, lead_in_count int32",

@@ -44,6 +44,9 @@ MAX_CHECKS_PER_KIND = 2000
 FILES_PER_VIDEO_CHECK = 8
 """A header is a few kilobytes: too little for a task of its own."""
 
+REMOTE_FILES_PER_VIDEO_CHECK = 64
+"""Of a store, many are read at once."""
+
 
 def plan_verification(
     root: Root, *, data_root: Root | None = None, against: Root | None = None, prepared: bool | None = None
@@ -101,7 +104,8 @@ def plan_verification(
 
     checks: list[Check] = [EpisodesCheck(tuple(batch)) for batch in _batched([path for path, _ in episodes.shards], 1)]
     checks += [DataCheck(tuple(batch)) for batch in _batched(data_files, 1)]
-    checks += [VideoCheck(tuple(batch)) for batch in _batched(video_files, FILES_PER_VIDEO_CHECK)]
+    least = FILES_PER_VIDEO_CHECK if videos.is_local else REMOTE_FILES_PER_VIDEO_CHECK
+    checks += [VideoCheck(tuple(batch)) for batch in _batched(video_files, least)]
     if tables is not None:
         unreferenced = tuple(sorted(set(indexed) - {file.path for file in video_files}))
         checks += [SidecarCheck(name, unreferenced if name == "files" else ()) for name in TABLES]

@@ -1,7 +1,7 @@
 """Rules that compare one MP4, as its header is now, with its rows of the sidecars: IDX031 to IDX033.
 
 The expected rows are worked out here from the header and the metadata, without the code that writes the sidecars; of the
-file's row only the runs of sample descriptions are shared.
+file's row only the runs of sample descriptions and the digest of what is declared are shared.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.description_runs import description_runs
+from episeek_pipelines.episode_frames import DeclaredEpisodes
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS
 from episeek_pipelines.verify.sidecar_format import read_runs
@@ -68,13 +69,14 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
     keyframes = _read_rows(
         video, tables, "keyframes", _KEYFRAME_COLUMNS, spans["keyframe_start"], spans["keyframe_count"]
     )
+    is_as_declared = True
     for number, position in enumerate(found.tolist()):
         expected = expected_span(file, video, position)
         episode, row = int(file.episode_index[position]), int(ids[number])
         differs = False
         for column in _SPAN_COLUMNS:
             if spans[column][number] != expected.row[column]:
-                differs = True
+                differs, is_as_declared = True, False
                 at = Location(layout.EPISODES_PATH, episode, file.camera_key, row, column)
                 yield finding(INDEXED_SPANS, f"{spans[column][number]}; expected {expected.row[column]}", at)
         if differs:  # rows of another span cannot be compared
@@ -84,6 +86,19 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
             (layout.KEYFRAMES_PATH, spans["keyframe_start"][number], keyframes, expected.keyframes),
         ):
             yield from _compare_rows(table, episode, file.camera_key, start, rows[number], wanted)
+    if is_as_declared and context.is_complete:  # lengths and the fps are in no column of their own
+        yield from _compare_declaration(context, file, camera_index)
+
+
+def _compare_declaration(context: VerificationContext, file: VideoFile, camera_index: int) -> Iterator[Finding]:
+    assert file.indexed is not None
+    declared = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
+    expected = declared.digest(camera_index=camera_index, fps=context.info.fps)
+    found = file.indexed.values["episodes_sha256"]
+    if found != expected:
+        at = Location(layout.FILES_PATH, camera=file.camera_key, row=file.indexed.row, column="episodes_sha256")
+        message = f"{_short(found)} for {file.path}; expected {_short(expected)}, as its episodes are declared now"
+        yield finding(INDEXED_SPANS, message, at)
 
 
 SPAN_RULES = (check_indexed_file, check_spans)

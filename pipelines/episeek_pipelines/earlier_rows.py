@@ -1,0 +1,104 @@
+"""The rows of one MP4 in the sidecars of an earlier run, as the index step would make them again: where a file has not
+changed, they are taken over and it is not read.
+"""
+
+import threading
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.errors import EpiseekError, SidecarLayoutWarning
+from episeek.mapped_table import MappedTable
+from episeek.sidecar_files import SidecarFiles, open_sidecars
+from episeek_pipelines.storage import Root
+from episeek_schemas import sidecars
+
+Int64Array = npt.NDArray[np.int64]
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+_AS_THEY_ARE = ("mdat_offset", "mdat_length", "first_frame_tick", "sample_count", "keyframe_count", "lead_in_count")
+_FRAGMENT_COLUMNS = {
+    "episode_index": np.int64,
+    "frame_count": np.int64,
+    "first_pts": np.float64,
+    "last_pts": np.float64,
+}
+
+
+class EarlierRows:
+    """The mapped tables of one build. Opened where they are first used, once a process; pickles as where they are.
+
+    Args:
+        root: The dataset root that the sidecars are below.
+        build_id: Of the build; sidecars that have another one by then are not used.
+    """
+
+    def __init__(self, root: Root, build_id: str) -> None:
+        self._root = root
+        self._build_id = build_id
+        self._lock = threading.Lock()
+        self._opened: SidecarFiles | None = None
+        self._is_unusable = False
+
+    def __reduce__(self) -> tuple[type["EarlierRows"], tuple[Root, str]]:
+        return EarlierRows, (self._root, self._build_id)
+
+    def tables(self) -> SidecarFiles | None:
+        """The tables; None where they cannot be mapped, or are those of another build."""
+        with self._lock:
+            if self._opened is None and not self._is_unusable:
+                self._opened = _open(self._root, self._build_id)
+                self._is_unusable = self._opened is None
+            return self._opened
+
+    def arrays(self, episode_index: Int64Array, camera_index: int) -> Arrays | None:
+        """The arrays of a file's fragment, by its episodes in the order declared; None where the tables do not give them."""
+        opened = self.tables()
+        if opened is None:
+            return None
+        camera_count = len(opened.dataset.video_keys)
+        try:
+            return _arrays(opened, episode_index * camera_count + camera_index)
+        except (IndexError, ValueError):  # rows that point outside their table
+            return None
+
+
+def _open(root: Root, build_id: str) -> SidecarFiles | None:
+    try:
+        with warnings.catch_warnings(action="error", category=SidecarLayoutWarning):
+            opened = open_sidecars(root.source())
+    except (EpiseekError, SidecarLayoutWarning):
+        return None
+    return opened if opened.build_id == build_id else None
+
+
+def _arrays(opened: SidecarFiles, rows: Int64Array) -> Arrays:
+    episodes = opened.tables["episodes"]
+    arrays: Arrays = {f"episodes/{name}": _values(episodes, name, rows, np.dtype(np.int64)) for name in _AS_THEY_ARE}
+    for name, dtype in _FRAGMENT_COLUMNS.items():
+        arrays[f"episodes/{name}"] = _values(episodes, name, rows, np.dtype(dtype))
+    for table, count_name, start_name, columns in (
+        ("samples", "sample_count", "sample_start", sidecars.SAMPLES.names),
+        ("keyframes", "keyframe_count", "keyframe_start", sidecars.KEYFRAMES.names[1:]),
+    ):
+        start = _values(episodes, start_name, rows, np.dtype(np.int64))
+        count = np.asarray(arrays[f"episodes/{count_name}"], np.int64)
+        if (count < 0).any():
+            raise ValueError(f"{count_name} below 0")
+        arrays[f"episodes/{start_name}"] = np.cumsum(count) - count
+        for name in columns:
+            column = opened.tables[table].columns[name]
+            parts = [
+                column.slice(first, first + rows_of_it)
+                for first, rows_of_it in zip(start.tolist(), count.tolist(), strict=True)
+            ]
+            arrays[f"{table}/{name}"] = np.concatenate(parts).astype(column.dtype)
+    return arrays
+
+
+def _values(table: MappedTable, name: str, rows: Int64Array, dtype: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
+    column = table.columns[name]
+    if len(rows) and int(rows[-1]) - int(rows[0]) == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return column.slice(int(rows[0]), int(rows[-1]) + 1).astype(dtype)
+    return np.array([column.value(row) for row in rows.tolist()], dtype)

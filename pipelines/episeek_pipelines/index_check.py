@@ -1,0 +1,181 @@
+"""Which files' rows in the sidecars are stale, without writing anything: the store's listing and meta/episodes, compared
+with the footers and the table `files`.
+
+Where the store gives files no identity that can be compared, as on this machine, their headers are read, many at once, and
+the digests compared.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from episeek.byte_source import ByteSource, CountingSource
+from episeek.errors import MissingFileError, Mp4Error, SidecarError
+from episeek.file_record import FileRecord
+from episeek.header import read_header
+from episeek.identity import FileIdentity
+from episeek.workers import map_in_threads
+from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.earlier_build import EarlierBuild, read_earlier_build
+from episeek_pipelines.index import WRITER, IndexUnit, list_units
+from episeek_pipelines.sidecar_merge import dataset_description
+from episeek_pipelines.storage import Root
+from episeek_pipelines.video_header import read_video_header
+from episeek_schemas import layout
+
+Reason = Literal["changed", "new", "gone", "episodes", "dataset", "sidecars"]
+"""Of a file: another size, identity or header; without a row; named without being there, or the other way round; other
+episodes declared. Of the dataset: other facts in meta/info.json. Of the sidecars: missing, of another writer, damaged.
+"""
+
+REMOTE_IN_FLIGHT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Something the sidecars say that is not so any more, or do not say."""
+
+    path: str
+    reason: Reason
+    found: str
+    expected: str
+
+
+_UNSURE = Stale("", "changed", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCheck:
+    """What is stale, by path, and what finding out cost."""
+
+    target: str
+    """The root below which the sidecars are."""
+    build_id: str
+    """Empty where there are none that can be read."""
+    file_count: int
+    stale: tuple[Stale, ...]
+    headers_read: int = 0
+    request_count: int = 0
+    bytes_read: int = 0
+
+
+def check_index(
+    source: str, *, output: str | None = None, progress: Callable[[int], Callable[[int], None]] | None = None
+) -> IndexCheck:
+    """Compare a dataset with its sidecars.
+
+    Args:
+        source: Root of a LeRobot v3.0 dataset.
+        output: Root that holds the sidecars; None is `source`.
+        progress: Called once with the number of headers to read; gives what is told of finished ones.
+
+    Raises:
+        EpiseekError: It cannot be done: no dataset, or a store that does not answer.
+    """
+    dataset = open_dataset(source)
+    target = dataset.root if output is None else Root(output).pinned()
+    units, missing = list_units(dataset, dataset.root)
+    file_count = len(units) + len(missing)
+    try:
+        build = read_earlier_build(target)
+    except SidecarError as error:
+        where = error.where.removeprefix(f"{target.url}/")
+        return IndexCheck(target.url, "", file_count, (Stale(where, "sidecars", error.found, error.expected),))
+    if build.writer != WRITER:
+        other = Stale(layout.BYTE_INDEX_DIR, "sidecars", f"tables written by {build.writer!r}", f"by {WRITER!r}")
+        return IndexCheck(target.url, build.build_id, file_count, (other,))
+    stale = [
+        *_missing_rows(units, build),
+        *_gone(units, missing, build),
+        *_redeclared(units, build, fps=dataset.info.fps),
+    ]
+    indexed = [(unit, build.files[unit.path]) for unit in units if unit.path in build.files]
+    compared = [(unit, record, _compare(unit.path, unit.identity, record)) for unit, record in indexed]
+    stale += [found for _, _, found in compared if found is not None and found is not _UNSURE]
+    unsure = [(unit, record) for unit, record, found in compared if found is _UNSURE]
+    report = progress(len(unsure)) if progress is not None and unsure else _ignore
+    in_flight = (os.cpu_count() or 1) if dataset.root.is_local else REMOTE_IN_FLIGHT
+    read = map_in_threads(partial(_read, dataset.root.source(), report), unsure, max_in_flight=in_flight)
+    stale += [found for found, _ in read if found is not None]
+    description = dataset_description(
+        dataset.info, episode_count=len(dataset.episodes), frame_count=int(dataset.episodes.length.sum())
+    )
+    if build.description != description and not stale:
+        stale.append(Stale(layout.INFO_PATH, "dataset", description, build.description))
+    return IndexCheck(
+        target=target.url,
+        build_id=build.build_id,
+        file_count=file_count,
+        stale=tuple(sorted(stale, key=lambda found: (found.path, found.reason))),
+        headers_read=sum(counting.request_count > 0 for _, counting in read),
+        request_count=sum(counting.request_count for _, counting in read),
+        bytes_read=sum(counting.byte_count for _, counting in read),
+    )
+
+
+def _missing_rows(units: list[IndexUnit], build: EarlierBuild) -> Iterator[Stale]:
+    for unit in units:
+        if unit.path not in build.files:
+            yield Stale(unit.path, "new", "no row", f"one for its {len(unit.episodes)} episodes")
+
+
+def _gone(units: list[IndexUnit], missing: list[IndexUnit], build: EarlierBuild) -> Iterator[Stale]:
+    for unit in missing:
+        yield Stale(unit.path, "gone", "no such file", f"the MP4 of episode {unit.episodes.episode_index[0]}")
+    for path in build.files.keys() - {unit.path for unit in (*units, *missing)}:
+        yield Stale(path, "gone", "no episode in it", "the episodes that were indexed")
+
+
+def _redeclared(units: list[IndexUnit], build: EarlierBuild, *, fps: float) -> Iterator[Stale]:
+    for unit in units:
+        record = build.files.get(unit.path)
+        declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
+        if record is not None and declared != record.episodes_sha256:
+            found, expected = f"declared episodes with digest {declared[:12]}...", f"{record.episodes_sha256[:12]}..."
+            yield Stale(unit.path, "episodes", found, expected)
+
+
+def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> Stale | None:
+    """How a file differs from its row; `_UNSURE` where neither size nor identity says."""
+    if identity is None:
+        return _UNSURE
+    if identity.size != record.file_size:
+        return Stale(path, "changed", f"{identity.size} bytes", f"{record.file_size} bytes")
+    is_same = identity.is_content(record.store_id)
+    if is_same is False:
+        return Stale(path, "changed", ", ".join(identity.store_ids), record.store_id)
+    return None if is_same else _UNSURE
+
+
+def _read(
+    source: ByteSource, report: Callable[[int], None], item: tuple[IndexUnit, FileRecord]
+) -> tuple[Stale | None, CountingSource]:
+    """What asking for the file, and reading its header where that does not do, says; and what it cost."""
+    unit, record = item
+    counting = CountingSource(source)
+    try:
+        identity = unit.identity or counting.identity(unit.path)
+        found = _compare(unit.path, identity, record)
+        if found is _UNSURE:
+            found = _compare_header(counting, unit.path, identity.size, record)
+    except MissingFileError:
+        found = Stale(unit.path, "gone", "no such file", f"the MP4 of episode {unit.episodes.episode_index[0]}")
+    report(1)
+    return found, counting
+
+
+def _compare_header(source: ByteSource, path: str, file_size: int, record: FileRecord) -> Stale | None:
+    reader = read_video_header if record.container == "matroska" else read_header
+    try:
+        digest = reader(source, path, file_size=file_size).digest
+    except Mp4Error as error:
+        return Stale(path, "changed", error.found, "the header that was indexed")
+    if digest == record.moov_sha256:
+        return None
+    return Stale(path, "changed", f"a header with digest {digest[:12]}...", f"{record.moov_sha256[:12]}...")
+
+
+def _ignore(file_count: int, /) -> None:
+    """No progress is wanted."""
