@@ -69,14 +69,14 @@ def lerobot_episodes() -> tuple[tuple[EncodedEpisode, ...], bytes]:
     places = episode_frames_in_file(root, "observation.images.top")
     for name in dict.fromkeys(path for path, _, _ in places):
         mp4 = (root / name).read_bytes()
-        entries.add(_without_bitrate(sample_entry(mp4, "video")))
+        entries.add(without_bitrate(sample_entry(mp4, "video")))
         episodes += read_episodes(root / name, [length for path, _, length in places if path == name])
     (entry,) = entries
     return tuple(episodes), entry
 
 
-def _without_bitrate(entry: bytes) -> bytes:
-    """A sample entry without its last box, btrt: the one thing that differs between files of one encoder."""
+def without_bitrate(entry: bytes) -> bytes:
+    """A sample entry without its last box, btrt: all that differs between files of one encoder with one setting."""
     end = entry.rindex(b"btrt") - 4
     return struct.pack(">I", end) + entry[4:end]
 
