@@ -6,6 +6,21 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_fork_count = 0
+
+
+def _after_fork() -> None:
+    global _fork_count
+    _fork_count += 1
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _process() -> tuple[int, int]:
+    """Its number, and how many forks led to it: a child may get the number of an ancestor that has ended."""
+    return os.getpid(), _fork_count
+
 
 class PerProcess(Generic[T]):
     """A value made on first use in each process.
@@ -16,11 +31,12 @@ class PerProcess(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._states: dict[int, T] = {}  # a parent's state stays: closing its connections is the parent's business
+        # a parent's state stays: closing its connections is the parent's business
+        self._states: dict[tuple[int, int], T] = {}
 
     def get(self) -> T:
         """This process's value."""
-        process = os.getpid()
+        process = _process()
         try:
             return self._states[process]
         except KeyError:
@@ -28,11 +44,11 @@ class PerProcess(Generic[T]):
 
     def peek(self) -> T | None:
         """This process's value, or None where it was not needed yet."""
-        return self._states.get(os.getpid())
+        return self._states.get(_process())
 
     def forget(self) -> T | None:
         """Drop this process's value; returns it."""
-        return self._states.pop(os.getpid(), None)
+        return self._states.pop(_process(), None)
 
     def __reduce__(self) -> tuple[type["PerProcess[T]"], tuple[Callable[[], T]]]:
         return PerProcess, (self._make,)
