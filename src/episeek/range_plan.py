@@ -41,8 +41,8 @@ def plan_requests(
 ) -> list[PlannedRequest]:
     """The requests for a list of ranges, by file and position.
 
-    Ranges that overlap or touch share a request; so do those with at most `max_gap_bytes` between them, up to
-    `max_request_bytes`. No byte is in two requests, and every wanted range lies in one.
+    Ranges that overlap share a request, whatever its length; so do those that touch or have at most `max_gap_bytes`
+    between them, up to `max_request_bytes`. No byte is in two requests, and every wanted range lies in one.
 
     Raises:
         ValueError: A limit is negative.
