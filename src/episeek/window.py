@@ -44,7 +44,7 @@ def needed_samples(
     first_position, stop = int(wanted.min()), int(wanted.max()) + 1
     before = sync_positions[: int(np.searchsorted(sync_positions, first_position, side="right"))]
     first_pts = pts[wanted[0]]
-    for position in before[::-1].tolist():  # nearly always the last or the one before it
+    for position in reversed(before):  # nearly always the last or the one before it; never the whole list
         if pts[position] <= first_pts:
             return SampleWindow(int(position), stop)
     if (
