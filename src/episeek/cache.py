@@ -125,18 +125,8 @@ class ClipCache:
         clip = self.index.clip(episode_index, camera_key, start, stop)
         state = self._open_state()
         key = (clip.file_path, *clip.byte_range)
-        payload = state.find(key)
-        if payload is None:
-            started = time.monotonic()
-            fetch = state.claim(key)
-            if state.start(fetch):
-                self._run(state, fetch)
-            try:
-                payload = self._wait(fetch, key)
-            except BaseException:
-                state.forget_failure(key)
-                raise
-            state.note_wait(time.monotonic() - started)
+        found = state.look_up(key)
+        payload = found if isinstance(found, bytes) else self._awaited(state, found, key)
         state.note_given(key, len(payload))
         return replace(clip, source=PayloadSource(clip.source.root, clip.file_path, clip.byte_range, payload))
 
@@ -145,7 +135,8 @@ class ClipCache:
 
         Returns:
             How many of the clips, from the first, are in the cache or on their way. The others would not fit into `max_bytes`
-            beside those that were fetched ahead and are not yet asked for: prefetch them again later.
+            beside those that were fetched ahead and are not yet asked for: prefetch them again later. Clips larger than
+            `max_bytes` are counted and not fetched ahead: `get` does it.
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `ByteIndex.clip`, before anything is fetched. What
@@ -177,7 +168,10 @@ class ClipCache:
     def _open_state(self) -> CacheState:
         if self._is_closed:
             raise ValueError("the cache is closed")
-        return self._state.get()
+        state = self._state.get()
+        if self._is_closed:  # while the state was made
+            state.close()
+        return state
 
     def _run_if_unclaimed(self, state: CacheState, fetch: Fetch) -> None:
         if state.start(fetch):
@@ -194,16 +188,33 @@ class ClipCache:
         else:
             state.arrive(fetch, body)
 
-    def _wait(self, fetch: Fetch, key: Key) -> bytes:
-        limit = 4 * self.index.retry.max_seconds  # who fetches it has limits of its own, which are shorter
+    def _awaited(self, state: CacheState, fetch: Fetch, key: Key) -> bytes:
+        """What a fetch gives, which this thread runs where no other one does."""
+        started = time.monotonic()
+        if state.start(fetch):
+            self._run(state, fetch)
         try:
-            return fetch.futures[key].result(timeout=limit)
+            payload = self._wait(state, fetch, key)
+        except BaseException:
+            state.forget_failure(key)
+            raise
+        state.note_wait(time.monotonic() - started)
+        return payload
+
+    def _wait(self, state: CacheState, fetch: Fetch, key: Key) -> bytes:
+        limit = 4 * self.index.retry.max_seconds  # who fetches it has limits of its own, which are shorter
+        future = fetch.futures[key]
+        try:
+            return future.result(timeout=limit)
         except WaitTimeoutError:
-            if fetch.futures[key].done():  # a store's own TimeoutError
-                raise
+            if future.done():  # a store's own TimeoutError, or bytes in the last moment
+                return future.result()
             where = range_name(f"{self.index.source.root}/{key[0]}", key[1:])
             raise WaitLimitError(where, f"nothing after {limit:g} s", "bytes, or an error") from None
         except CancelledError:
+            if not state.is_closed:  # the thread that fetched it was interrupted: this one does it
+                found = state.look_up(key)
+                return found if isinstance(found, bytes) else self._awaited(state, found, key)
             where = range_name(f"{self.index.source.root}/{key[0]}", key[1:])
             raise ReadError(where, "a cache that was closed", "an open cache") from None
 

@@ -54,32 +54,28 @@ class CacheState:
 
     # --- asking ---
 
-    def find(self, key: Key) -> bytes | None:
-        """What is held under a key; raises, once, what a fetch of it failed with."""
+    def look_up(self, key: Key) -> bytes | Fetch:
+        """The bytes of a key that is held; else its fetch: the one on its way, or a new one for the caller to start.
+
+        One step: a key that arrives between looking and claiming would be fetched, and counted, twice. Raises, once, what a
+        fetch ahead failed with; ValueError where the state is closed.
+        """
         with self._lock:
+            if self._is_closed:
+                raise ValueError("the cache is closed")
             failure = self._failures.pop(key, None)
             if failure is not None:
                 self._counts["misses"] += 1
                 raise failure
-            payload = self._ahead.pop(key, None)
-            if payload is not None:
-                self._ahead_bytes -= len(payload)
-                self._used[key] = payload
-            else:
-                payload = self._used.get(key)
-            if payload is not None:
-                self._used.move_to_end(key)
-                self._counts["hits"] += 1
-            return payload
+            payload = self._use(key)
+            found = self._pending.get(key) if payload is None else payload
+            self._counts["misses" if found is None else "hits"] += 1
+            return self._new_fetch(*key, keys=[key], is_ahead=False) if found is None else found
 
-    def claim(self, key: Key) -> Fetch:
-        """The fetch of a key that is not held: the one on its way, or a new one for the caller to start."""
-        with self._lock:
-            if self._is_closed:
-                raise ValueError("the cache is closed")
-            fetch = self._pending.get(key)
-            self._counts["misses" if fetch is None else "hits"] += 1
-            return self._new_fetch(*key, keys=[key], is_ahead=False) if fetch is None else fetch
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._is_closed
 
     def forget_failure(self, key: Key) -> None:
         """Somebody has seen it."""
@@ -96,30 +92,34 @@ class CacheState:
         """A clip was given out: it is used now."""
         with self._lock:
             self._counts["bytes_wanted"] += byte_count
-            payload = self._ahead.pop(key, None)
-            if payload is not None:
-                self._ahead_bytes -= len(payload)
-                self._used[key] = payload
+            self._use(key)
 
     # --- fetching ahead ---
 
     def plan_ahead(self, keys: Sequence[Key], *, max_gap_bytes: int) -> tuple[list[Fetch], int]:
         """The fetches for those of the keys that are not here, as far as there is room for them, in the order of the keys; and
-        how many of the keys, from the first, are or will be here.
+        how many of the keys, from the first, are or will be here. What is here already stays until it is used, too; keys
+        that cannot be held take no part.
         """
         chosen: dict[Key, None] = {}
         accepted = len(keys)
         with self._lock:
+            if self._is_closed:
+                raise ValueError("the cache is closed")
             room = self._max_bytes - self._ahead_bytes
             for number, key in enumerate(keys):
-                if key in self._used:
-                    self._used.move_to_end(key)
-                if key in chosen or key in self._used or key in self._ahead or key in self._pending:
+                byte_count = key[2] - key[1]
+                if key in chosen or key in self._ahead or key in self._pending or byte_count > self._max_bytes:
                     continue
-                room -= key[2] - key[1]
+                room -= byte_count
                 if room < 0:
                     accepted = number
                     break
+                payload = self._used.pop(key, None)
+                if payload is not None:
+                    self._ahead[key] = payload
+                    self._ahead_bytes += byte_count
+                    continue
                 chosen[key] = None
                 self._failures.pop(key, None)
             wanted = list(chosen)
@@ -175,17 +175,24 @@ class CacheState:
             fetch.futures[key].set_result(payload)
 
     def fail(self, fetch: Fetch, error: BaseException) -> None:
-        """Give an error to who waits, and keep it for who asks next where nobody does."""
+        """Give an error to who waits, and keep it for who asks next where nobody does. An interruption of this thread is no
+        error of theirs: their futures are cancelled.
+        """
+        is_error = isinstance(error, Exception)
         with self._lock:
             for key in fetch.futures:
                 self._pending.pop(key, None)
                 if fetch.is_ahead:
                     self._ahead_bytes -= key[2] - key[1]
+                if fetch.is_ahead and is_error and not self._is_closed:
                     self._failures[key] = error
             while len(self._failures) > _MAX_FAILURES:
                 self._failures.popitem(last=False)
         for future in fetch.futures.values():
-            future.set_exception(error)
+            if is_error:
+                future.set_exception(error)
+            else:
+                future.cancel()
 
     def close(self) -> None:
         """Forget everything; futures of fetches that were not started are cancelled."""
@@ -218,6 +225,17 @@ class CacheState:
             if is_ahead:
                 self._ahead_bytes += key[2] - key[1]
         return fetch
+
+    def _use(self, key: Key) -> bytes | None:
+        """What is held under a key, which is the one used last then."""
+        payload = self._ahead.pop(key, None)
+        if payload is None:
+            payload = self._used.pop(key, None)
+        else:
+            self._ahead_bytes -= len(payload)
+        if payload is not None:
+            self._used[key] = payload
+        return payload
 
     def _evict(self) -> None:
         while self._held_bytes > self._max_bytes:
