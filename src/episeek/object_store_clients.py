@@ -7,7 +7,7 @@ obstore in the same sense is left to fsspec. Retries are off: `episeek.retry` is
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
@@ -35,8 +35,8 @@ class ClientConfig:
     place: str
     """Bucket or container; of HTTP the whole URL."""
     prefix: str
-    options: tuple[tuple[str, Any], ...]
-    """obstore's names."""
+    options: tuple[tuple[str, Any], ...] = field(repr=False)
+    """obstore's names; credentials among them."""
 
 
 def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | None:
