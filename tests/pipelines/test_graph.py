@@ -1,10 +1,11 @@
 import os
 import signal
+import time
 
 import pytest
 
 from episeek.errors import ReadError, TruncatedMp4Error
-from episeek_pipelines.graph import Blocked, Done, Failure, Graph, values_and_failures
+from episeek_pipelines.graph import ROUNDS_PER_TASK, Blocked, Done, Failure, Graph, values_and_failures
 
 SCHEDULERS = ["sync", "threads", "processes"]
 
@@ -61,6 +62,33 @@ def test_a_failed_item_names_itself_and_keeps_the_others(scheduler):
     assert isinstance(outcomes[2], Blocked)
     assert len(outcomes[2].failures) == 2
     assert outcomes[3] == []  # what stands on a blocked reduction is not run
+
+
+def wait(number):
+    started = time.monotonic()
+    time.sleep(0.02)
+    return number, square(number), started, time.monotonic()
+
+
+def test_items_of_a_task_are_in_flight_together(scheduler):
+    """As many as said, and no more; order, failures and progress are as they are one at a time."""
+    graph = Graph()
+    nodes = graph.map(wait, list(range(30)), label=label, in_flight=3)
+    assert [node.item_count for node in nodes] == [ROUNDS_PER_TASK * 3, ROUNDS_PER_TASK * 3, 6]
+    seen: list[int] = []
+    outcomes = graph.compute(nodes, scheduler=scheduler, workers=2, progress=seen.append)
+    values, failures = values_and_failures(outcomes)
+    assert [value[:2] for value in values] == [(n, n * n) for n in range(30) if n not in (13, 17)]
+    assert [(failure.label, failure.kind) for failure in failures] == [
+        ("file 13", "TruncatedMp4Error"),
+        ("file 17", "ZeroDivisionError"),
+    ]
+    assert sum(seen) == 30
+    for outcome in outcomes:
+        assert isinstance(outcome, list)
+        spans = [done.value[2:] for done in outcome if isinstance(done, Done)]
+        at_once = [sum(start <= moment < end for start, end in spans) for moment, _ in spans]
+        assert 1 < max(at_once) <= 3
 
 
 def test_a_node_as_argument_stands_for_its_value():
