@@ -6,6 +6,7 @@ the digests compared.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +30,6 @@ Reason = Literal["changed", "new", "gone", "episodes", "dataset", "sidecars"]
 """Of a file: another size, identity or header; without a row; named without being there, or the other way round; other
 episodes declared. Of the dataset: other facts in meta/info.json. Of the sidecars: missing, of another writer, damaged.
 """
-
-REMOTE_IN_FLIGHT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +94,8 @@ def check_index(
     compared = [(unit, record, _compare(unit.path, unit.identity, record)) for unit, record in indexed]
     stale += [found for _, _, found in compared if found is not None and found is not _UNSURE]
     unsure = [(unit, record) for unit, record, found in compared if found is _UNSURE]
-    report = progress(len(unsure)) if progress is not None and unsure else _ignore
-    in_flight = (os.cpu_count() or 1) if dataset.root.is_local else REMOTE_IN_FLIGHT
+    report = _one_at_a_time(progress(len(unsure)) if progress is not None and unsure else _ignore)
+    in_flight = (os.cpu_count() or 1) if dataset.root.is_local else dataset.root.in_flight
     read = map_in_threads(partial(_read, dataset.root.source(), report), unsure, max_in_flight=in_flight)
     stale += [found for found, _ in read if found is not None]
     description = dataset_description(
@@ -175,6 +174,16 @@ def _compare_header(source: ByteSource, path: str, file_size: int, record: FileR
     if digest == record.moov_sha256:
         return None
     return Stale(path, "changed", f"a header with digest {digest[:12]}...", f"{record.moov_sha256[:12]}...")
+
+
+def _one_at_a_time(report: Callable[[int], None]) -> Callable[[int], None]:
+    lock = threading.Lock()
+
+    def locked(file_count: int, /) -> None:
+        with lock:
+            report(file_count)
+
+    return locked
 
 
 def _ignore(file_count: int, /) -> None:

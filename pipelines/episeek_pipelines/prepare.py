@@ -30,9 +30,6 @@ Videos = Literal["none", "link", "copy"]
 MAX_VERIFICATION_SLICES = 32
 """Each gets the whole plan; more would cost more in passing it on than in waiting for the last."""
 
-REMOTE_IN_FLIGHT = 16
-"""Files of a store whose headers a task reads at the same time."""
-
 T = TypeVar("T")
 
 
@@ -214,7 +211,7 @@ def _index_nodes(
 ) -> list[Node]:
     numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
     shared = (dataset.root, work, dataset.info.fps, earlier)
-    in_flight = 1 if dataset.root.is_local else REMOTE_IN_FLIGHT
+    in_flight = dataset.root.in_flight
     return graph.map(tasks.index_one, numbered, *shared, label=lambda item: item[1].path, in_flight=in_flight)
 
 

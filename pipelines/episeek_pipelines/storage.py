@@ -30,6 +30,9 @@ from episeek.store_errors import store_errors
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the name of a file that is being written; one that is found was left by a run that was killed."""
 
+REMOTE_IN_FLIGHT = 16
+"""Files of a store that one task reads at the same time: each waits for an answer, most of the time."""
+
 _SCHEMES_OF_TWO_ETAGS = ("gs", "gcs")
 """Listings give the ETags of one API, ranges those of another: they cannot be compared."""
 
@@ -60,6 +63,11 @@ class Root:
         if not self.is_local:
             raise ValueError(f"{self.url} is not local")
         return Path(self.url)
+
+    @property
+    def in_flight(self) -> int:
+        """How many of its files one task should read at the same time, where it reads little of each."""
+        return 1 if self.is_local else REMOTE_IN_FLIGHT
 
     def join(self, path: str) -> str:
         """The full path or URL of a file below the root."""

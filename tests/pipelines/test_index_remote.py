@@ -10,6 +10,8 @@ import pytest
 
 import episeek
 from episeek.errors import AccessError, ChangedFileError, DestinationError, NotADatasetError
+from episeek.identity import FileIdentity
+from episeek_pipelines import cli
 from episeek_pipelines import prepare as jobs
 from episeek_pipelines.dataset import open_dataset
 from episeek_pipelines.episode_frames import DeclaredEpisodes
@@ -246,6 +248,14 @@ def test_repositories_are_no_destinations(hub, tmp_path):
     assert hub.exchanges() == []
 
 
+def test_the_command_line_refuses_to_write_to_a_repository(hub, capsys):
+    assert cli.main(["index", hub.add(files_of(DATA / "hevc"))]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert "write with --output DIR" in captured.err
+
+
 def test_a_revision_or_repository_that_is_not_there(hub, tmp_path):
     url = hub.add(files_of(DATA / "hevc"))
     with pytest.raises(NotADatasetError, match=f"{url}@nothing: found no such repository or revision"):
@@ -280,6 +290,13 @@ def test_listings_are_of_now(store: Datasets):
     assert list(found) == ["a/1.mp4", "a/b/3.mp4"]
     assert found["a/1.mp4"] is not None
     assert found["a/1.mp4"].store_id == store.store_id(b"3" * 3000)
+
+
+def test_identities_that_ranges_do_not_have_are_not_taken(monkeypatch):
+    """Google's listings have the ETags of another API than its ranges."""
+    monkeypatch.setattr(Root, "_listed", lambda *_: {"a.mp4": {"size": 5, "etag": "CIAB"}, "b.mp4": {"size": None}})
+    assert Root("gs://bucket/ds").files() == {"a.mp4": FileIdentity(5), "b.mp4": None}
+    assert Root("s3://bucket/ds").files() == {"a.mp4": FileIdentity(5, ("etag:CIAB",)), "b.mp4": None}
 
 
 def test_local_listings(tmp_path):

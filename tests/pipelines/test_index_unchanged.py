@@ -151,6 +151,22 @@ def test_in_place_in_a_store_and_on_other_processes(s3, tmp_path, monkeypatch):
     assert not [path for path in Root(url).list("meta") if "partial" in path]
 
 
+def test_a_bucket_has_no_commits_and_says_what_is_unchanged(hub, tmp_path):
+    files = files_of(DATA / "hevc")
+    hub.hub.add_bucket("acme/bucket", files)
+    root = Root("hf://buckets/acme/bucket")
+    assert root.pinned() == root
+    assert not root.is_history
+    indexed(root.url, tmp_path / "out")
+    store_ids = pq.read_table(tmp_path / "out" / layout.FILES_PATH)["store_id"].to_pylist()
+    assert all(store_id.startswith("xet:") for store_id in store_ids)
+    changed = f"{TOP}/chunk-000/file-000.mp4"
+    hub.hub.add_bucket("acme/bucket", {changed: files[changed] + FREE_BOX})
+    assert indexed(root.url, tmp_path / "out").unchanged_files == 1
+    indexed(root.url, tmp_path / "full")
+    assert digests(tmp_path / "out") == digests(tmp_path / "full")
+
+
 def replace_in_footer(path: Path, old: bytes, new: bytes) -> None:
     """Of the same length, so that the table can still be mapped."""
     raw = path.read_bytes()

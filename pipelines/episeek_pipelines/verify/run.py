@@ -35,9 +35,6 @@ from episeek_pipelines.verify.tasks import (
 )
 from episeek_pipelines.verify.video_rules import check_video_file
 
-REMOTE_IN_FLIGHT = 16
-"""Files of a store whose headers a check reads at the same time."""
-
 
 def run_check(context: VerificationContext, check: Check) -> CheckResult:
     """Do one check. Never raises for what is in the files; a rule that fails is a finding (VER000), the others still run."""
@@ -45,8 +42,7 @@ def run_check(context: VerificationContext, check: Check) -> CheckResult:
         return _merged([check_data_file(context, file) for file in check.files])
     if isinstance(check, VideoCheck):
         check_file = partial(check_video_file, context, context.data_root.source())
-        in_flight = 1 if context.data_root.is_local else REMOTE_IN_FLIGHT
-        return _merged(map_in_threads(check_file, check.files, max_in_flight=in_flight))
+        return _merged(map_in_threads(check_file, check.files, max_in_flight=context.data_root.in_flight))
     if isinstance(check, EpisodesCheck):
         return _merged([_check_episodes(context, path) for path in check.paths])
     if isinstance(check, SidecarCheck):
