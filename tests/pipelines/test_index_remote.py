@@ -19,6 +19,8 @@ from episeek_pipelines.index import IndexUnit, index_file, plan_index
 from episeek_pipelines.prepare import Execution, index, prepare, rewrite, verify
 from episeek_pipelines.results import WorkFailedError
 from episeek_pipelines.storage import Root
+from episeek_pipelines.verify import plan_verification, run_check
+from episeek_pipelines.verify.tasks import VideoCheck
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import Datasets, files_of, http_dataset, hub_datasets, s3_datasets
 from tests.servers.range_server import RangeServer
@@ -117,6 +119,21 @@ def test_many_headers_are_in_flight(store, tmp_path):
     assert len(asked) >= 12
     assert 8 <= most_at_once(asked) <= 16
     assert digests(tmp_path / "out") == digests(tmp_path / "warm")
+
+
+def test_verification_has_many_headers_in_flight(s3):
+    files = files_of(DATA / "av1_multifile")
+    plan = plan_verification(Root(s3.add(files)))
+    (check,) = [check for check in plan.checks if isinstance(check, VideoCheck)]
+    s3.clear()
+    s3.shape(latency_seconds=0.15)
+    try:
+        result = run_check(plan.context, check)
+    finally:
+        s3.shape(latency_seconds=0.0)
+    assert (result.files_read, {found.severity for found in result.findings}) == (12, {"warning"})
+    asked = [e for path in files if path.endswith(".mp4") for e in s3.ranges_of(path, files[path])]
+    assert 8 <= most_at_once(asked) <= 16
 
 
 # --- a web server -------------------------------------------------------------------------------------------------------------
