@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-hub1 lint typecheck oracle fuzz bench format clean
+.PHONY: help env demo test test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ fuzz: env ## damage small MP4 files for FUZZ_SECONDS and check every promise
 
 bench: env ## print the benchmark ratios
 	@$(BIN)/python -m tests.bench
+
+bench-remote: env ## frames from a server with latency, by every way there is (ARGS=--quick: one condition)
+	@$(BIN)/python -m tests.bench.remote $(ARGS)
 
 format: env ## sort imports and format the sources
 	@$(BIN)/ruff check --select I --fix
