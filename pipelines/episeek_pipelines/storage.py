@@ -20,7 +20,7 @@ from fsspec.core import url_to_fs
 
 from episeek.byte_source import ByteSource, is_local, local_path
 from episeek.errors import MissingFileError, NotADatasetError, ParquetError, ReadError, WriteError, first_line
-from episeek.fsspec_source import identity_of
+from episeek.fsspec_source import TWO_ETAGS, identity_of
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek.hub_source import HubSource
 from episeek.identity import FileIdentity
@@ -32,9 +32,6 @@ TEMPORARY_SUFFIX = ".tmp"
 
 REMOTE_IN_FLIGHT = 16
 """Files of a store that one task reads at the same time: each waits for an answer, most of the time."""
-
-_SCHEMES_OF_TWO_ETAGS = ("gs", "gcs")
-"""Listings give the ETags of one API, ranges those of another: they cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,7 @@ class Root:
                 with suppress(MissingFileError):  # a link to nothing
                     found[path] = source.identity(path)
             return found
-        has_two_etags = self.url.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES_OF_TWO_ETAGS))
+        has_two_etags = self.url.startswith(TWO_ETAGS)
         identities = {path: identity_of(info) for path, info in sorted(self._listed(directory).items())}
         if not has_two_etags:
             return identities

@@ -37,8 +37,7 @@ from episeek.errors import (
 from episeek.file_record import FileRecord
 from episeek.retry import RetryPolicy
 from episeek.transfers import Transfers
-
-__version__ = "0.1.0"
+from episeek.version import __version__
 
 __all__ = [
     "AccessError",

@@ -63,7 +63,7 @@ def clip_header(
     order = np.argsort(samples.pts, kind="stable")
     sorted_pts = samples.pts[order]
     first_pts = int(sorted_pts[0])
-    duration = np.diff(sorted_pts, append=last_end)
+    duration = _lengths(sorted_pts, last_end)
     total = int(duration.sum())
     shift = int((sorted_pts - samples.pts).max())  # the least that keeps every composition offset from being negative
     composition = samples.pts - sorted_pts + shift
@@ -74,19 +74,23 @@ def clip_header(
     mdat = _mdat_header(payload_bytes)
     wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX  # more than any header of this many samples
 
+    sample_to_chunk, chunk_offset = _chunks(samples, index)
+    tables = [
+        description,
+        _full_box(b"stts", 0, 0, *_runs(duration, ">u4")),
+        _full_box(b"ctts", 0, 0, *_runs(composition, ">u4")) if shift else b"",
+        _sync_box(samples.is_sync),
+        _full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(samples.size)), samples.size.astype(">u4").tobytes()),
+        sample_to_chunk,
+    ]
+    edits = _edit_box(length, media_time) if media_time or length != total else b""
+    movie_header, track_header = _mvhd(track.timescale, length), _tkhd(track, length)
+    media_header = _mdhd(track.timescale, total)
+
     def build(data_offset: int) -> bytes:
-        tables = [
-            description,
-            _full_box(b"stts", 0, 0, *_runs(duration, ">u4")),
-            _full_box(b"ctts", 0, 0, *_runs(composition, ">u4")) if shift else b"",
-            _sync_box(samples.is_sync),
-            _full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(samples.size)), samples.size.astype(">u4").tobytes()),
-            *_chunk_boxes(samples, index, data_offset, wide=wide),
-        ]
-        edits = _edit_box(length, media_time) if media_time or length != total else b""
-        media = _box(b"mdia", _mdhd(track.timescale, total), _handler(), _media_information(_box(b"stbl", *tables)))
-        movie = _box(b"moov", _mvhd(track.timescale, length), _box(b"trak", _tkhd(track, length), edits, media))
-        return _FILE_TYPE + movie + mdat
+        table = _box(b"stbl", *tables, _chunk_offset_box(chunk_offset + data_offset, wide=wide))
+        media = _box(b"mdia", media_header, _handler(), _media_information(table))
+        return _FILE_TYPE + _box(b"moov", movie_header, _box(b"trak", track_header, edits, media)) + mdat
 
     return build(len(build(0)))  # the size does not depend on the offsets in it
 
@@ -110,10 +114,26 @@ _FILE_TYPE = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso2", 
 
 def _runs(values: Int64Array, dtype: str) -> tuple[bytes, bytes]:
     """Entry count and (run length, value) pairs, as in stts and ctts."""
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1])
-    lengths = np.diff(starts, append=len(values))
-    pairs = np.stack([lengths, values[starts]], axis=1)
-    return struct.pack(">I", len(starts)), pairs.astype(dtype).tobytes()
+    starts = _run_starts(values[1:] != values[:-1])
+    pairs = np.empty((len(starts), 2), dtype)
+    pairs[:, 0], pairs[:, 1] = _lengths(starts, len(values)), values[starts]
+    return struct.pack(">I", len(starts)), pairs.tobytes()
+
+
+def _run_starts(breaks: npt.NDArray[np.bool_]) -> Int64Array:
+    """Where runs start; `breaks[i]`: whether one starts at i + 1."""
+    inner = breaks.nonzero()[0]
+    starts = np.zeros(len(inner) + 1, np.int64)
+    np.add(inner, 1, out=starts[1:])
+    return starts
+
+
+def _lengths(starts: Int64Array, end: int) -> Int64Array:
+    """From each start to the next one, and from the last one to `end`."""
+    lengths = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=lengths[:-1])
+    lengths[-1] = end - starts[-1]
+    return lengths
 
 
 def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
@@ -137,22 +157,24 @@ def _used_descriptions(samples: ClipSamples, track: TrackFacts) -> tuple[bytes, 
     return with_entries(stsd, used, where="stsd"), rank[inverse] + 1
 
 
-def _chunk_boxes(
-    samples: ClipSamples, description_index: Int64Array | None, data_offset: int, *, wide: bool
-) -> tuple[bytes, bytes]:
-    """stsc and stco (or co64): one chunk for each run of samples that lie back to back and share a description."""
+def _chunks(samples: ClipSamples, description_index: Int64Array | None) -> tuple[bytes, Int64Array]:
+    """stsc, and where in the range chunks start: one for each run of samples that lie back to back and share a description."""
     breaks = samples.offset[1:] != samples.offset[:-1] + samples.size[:-1]
     if description_index is not None:
-        breaks |= np.diff(description_index) != 0
-    starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
-    counts = np.diff(starts, append=len(samples.offset))
+        breaks |= description_index[1:] != description_index[:-1]
+    starts = _run_starts(breaks)
+    counts = _lengths(starts, len(samples.offset))
     description = np.ones(len(starts), np.int64) if description_index is None else description_index[starts]
-    changes = np.concatenate([[0], np.flatnonzero((np.diff(counts) != 0) | (np.diff(description) != 0)) + 1])
+    changes = _run_starts((counts[1:] != counts[:-1]) | (description[1:] != description[:-1]))
     entries = np.stack([changes + 1, counts[changes], description[changes]], axis=1)
     stsc = _full_box(b"stsc", 0, 0, struct.pack(">I", len(changes)), entries.astype(">u4").tobytes())
-    offsets = samples.offset[starts] + data_offset
+    return stsc, samples.offset[starts]
+
+
+def _chunk_offset_box(offsets: Int64Array, *, wide: bool) -> bytes:
+    """stco, or co64."""
     kind, dtype = (b"co64", ">u8") if wide else (b"stco", ">u4")
-    return stsc, _full_box(kind, 0, 0, struct.pack(">I", len(starts)), offsets.astype(dtype).tobytes())
+    return _full_box(kind, 0, 0, struct.pack(">I", len(offsets)), offsets.astype(dtype).tobytes())
 
 
 def _edit_box(length: int, media_time: int) -> bytes:

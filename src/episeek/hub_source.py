@@ -36,6 +36,7 @@ from episeek.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
 from episeek.single_flight import SingleFlight
 from episeek.store_errors import rate_limit_of
 from episeek.transfers import TransferCounter, Transfers
+from episeek.version import __version__
 from episeek.workers import call_within, map_in_threads
 
 T = TypeVar("T")
@@ -304,7 +305,9 @@ class HubSource:
         return (self.endpoint or _hub().constants.ENDPOINT).rstrip("/")
 
     def _headers(self) -> dict[str, str]:
-        headers: dict[str, str] = _hub().utils.build_hf_headers(token=self.token, library_name="episeek")
+        headers: dict[str, str] = _hub().utils.build_hf_headers(
+            token=self.token, library_name="episeek", library_version=__version__
+        )
         return headers
 
     def _url(self, path: str) -> str:

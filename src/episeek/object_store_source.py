@@ -79,17 +79,19 @@ class ObjectStoreSource:
         if byte_range[0] == byte_range[1]:
             return b""
         where = range_name(self._url(path), byte_range)
-        data, identity = self._tried(partial(self._get_once, path, byte_range), where, "the bytes of this range")
+        data, identity = self._tried(partial(self._get_once, path, byte_range, where), where, "the bytes of this range")
         self._seen.get().note(path, identity, where=where)
         self._counter.add(byte_count=len(data))
         return data
 
-    def _get_once(self, path: str, byte_range: ByteRange) -> tuple[bytes, FileIdentity]:
+    def _get_once(self, path: str, byte_range: ByteRange, where: str) -> tuple[bytes, FileIdentity]:
         import obstore
 
         self._counter.add(request_count=1)
         result = obstore.get(client(self.config, self.policy), path, options={"range": byte_range})
         identity = _identity(result.meta)
+        if identity.size < byte_range[1]:
+            raise ShortReadError(where, f"a file of {identity.size} bytes", "a file that holds this range")
         data = bytes(result.bytes())
         if len(data) != byte_range[1] - byte_range[0]:
             raise Transient(f"{len(data)} bytes", error=ShortReadError)

@@ -1,6 +1,7 @@
 """What a clip and an index cost, counted by the servers: a file of 200 MB of real episodes behind each kind of source."""
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def index_large_video(folder, *, is_faststart) -> Indexed:
     with RangeServer(folder / "served") as server:
         source = open_source(server.url)
         unit = IndexUnit(PATH, 0, declared, identity=source.identity(PATH))  # this server has no listing to say it
-        fragment = index_to_fragment(SourceRoot(source), work, "0.npz", unit, fps=FRAMES_PER_SECOND)
+        fragment = index_to_fragment(cast(Root, SourceRoot(source)), work, "0.npz", unit, fps=FRAMES_PER_SECOND)
         return Indexed(video, fragment, work, server.exchanges())
 
 
@@ -109,7 +110,7 @@ def test_a_clip_is_one_request_of_its_bytes(indexed, name, tmp_path):
             sidecars,
             data_root=served.url,
             storage_options=served.storage_options,
-            transport=name.partition(" ")[2] if name.startswith(("http", "s3")) else "auto",
+            transport=served.transport,
         )
         looked = False
         generator = np.random.default_rng(7)

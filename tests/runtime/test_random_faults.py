@@ -9,7 +9,7 @@ import pytest
 import episeek
 from episeek.errors import EpiseekError
 from episeek.retry import RetryPolicy
-from tests.servers.faults import Fault
+from tests.servers.faults import Fault, FaultKind
 from tests.support.build_index import CAMERAS, DATA
 from tests.support.served_file import serve
 from tests.support.survival import record
@@ -66,14 +66,13 @@ def test_ten_thousand():
 def test_random_clips_under_random_faults(name, indexes, sidecar_roots, tmp_path, record_property):
     files = {path.relative_to(DATA).as_posix(): path for path in DATA.rglob("*.mp4")}
     with serve(name, files, tmp_path) as served:
-        transport = name.partition(" ")[2] if name.startswith(("http", "s3")) else "auto"
         opened = [
             episeek.open(
                 sidecar_roots[dataset],
                 data_root=f"{served.url}/{dataset}",
                 storage_options=served.storage_options,
                 retry=PATIENCE,
-                transport=transport,
+                transport=served.transport,
             )
             for dataset in NAMES
         ]
@@ -112,7 +111,8 @@ def test_random_clips_with_corrupted_bytes(indexes, sidecar_roots, tmp_path):
         index = episeek.open(
             sidecar_roots["hevc"], data_root=f"{served.url}/hevc", retry=PATIENCE, transport="obstore", verify="bytes"
         )
-        served.server.randomly(0.1, [*HONEST, *(["corrupt"] * 8)], seed=3)
+        kinds: list[FaultKind | Fault] = [*HONEST, *(["corrupt"] * 8)]  # type: ignore[list-item]  # a literal, repeated
+        served.server.randomly(0.1, kinds, seed=3)
         outcomes: Counter[str] = Counter()
         for request in random_requests(index, 500, seed=9):
             try:

@@ -1,12 +1,14 @@
 """Every fault at every source: the right bytes, or an error that names the file and the range."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from episeek.checked_source import CheckedSource
+from episeek.checked_source import CheckedSource, Verify
 from episeek.errors import (
     AccessError,
     ChangedFileError,
@@ -65,24 +67,17 @@ LASTING: dict[str, type[EpiseekError] | tuple[type[EpiseekError], ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    file_size: int
-    store_id: str
-    container: str = "mp4"
-
-
 @pytest.fixture(scope="module", params=SOURCES)
 def served(request, tmp_path_factory):
     with serve(request.param, {PATH: DATA}, tmp_path_factory.mktemp("served")) as served:
         yield served
 
 
-def outcome(served, fault: Fault, *, verify: str) -> tuple[str, EpiseekError | None]:
+def outcome(served, fault: Fault, *, verify: Verify) -> tuple[str, EpiseekError | None]:
     """What reading the range comes to; the source has read from the file before."""
     source = served.open()
     assert source.get_ranges(PATH, [(0, 10)]) == [DATA[:10]]
-    row = Record(len(DATA), source.identity(PATH).store_id)
+    row: Any = SimpleNamespace(file_size=len(DATA), store_id=source.identity(PATH).store_id)
     checked = CheckedSource(source, lambda _: row, verify)
     served.server.inject(fault)
     try:
@@ -98,7 +93,7 @@ def outcome(served, fault: Fault, *, verify: str) -> tuple[str, EpiseekError | N
 @pytest.mark.parametrize("name", FAULTS)
 def test_one_fault(served, name, record_property):
     fault = replace(FAULTS[name], server=served.bytes_server)
-    verify = "bytes" if fault.kind == "corrupt" else "identity"
+    verify: Verify = "bytes" if fault.kind == "corrupt" else "identity"
     found, error = outcome(served, fault, verify=verify)
     if fault.kind == "corrupt":
         assert isinstance(error, CorruptBytesError)

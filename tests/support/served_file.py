@@ -1,14 +1,14 @@
 """One file behind every kind of source, with a server whose faults and log a test controls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from episeek.byte_source import ByteSource
 from episeek.retry import RetryPolicy
-from episeek.sources import open_source
+from episeek.sources import Transport, open_source
 from tests.servers.controlled_server import ControlledServer
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.hub import FakeHub
@@ -42,17 +42,16 @@ class Served:
 
     def open(self, policy: RetryPolicy = PATIENCE) -> ByteSource:
         """A source that has seen nothing."""
-        transport = self.name.partition(" ")[2] if self.name.startswith(("http", "s3")) else "auto"
-        return open_source(
-            self.url,
-            storage_options=self.storage_options,
-            policy=policy,
-            transport=transport,  # type: ignore[arg-type]  # a part of the name
-        )
+        return open_source(self.url, storage_options=self.storage_options, policy=policy, transport=self.transport)
+
+    @property
+    def transport(self) -> Transport:
+        """The last word of the name where there are two."""
+        return cast(Transport, self.name.partition(" ")[2]) if self.name.startswith(("http", "s3")) else "auto"
 
 
 @contextmanager
-def serve(name: str, files: dict[str, bytes | Path], folder: Path) -> Iterator[Served]:
+def serve(name: str, files: Mapping[str, bytes | Path], folder: Path) -> Iterator[Served]:
     """Files behind the kind of source `name`, while the context lasts.
 
     Args:
