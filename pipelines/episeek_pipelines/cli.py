@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episeek import __version__
-from episeek.byte_source import ByteSource, is_local, local_path
-from episeek.errors import DestinationError, EpiseekError, FrameRangeError, ShortReadError, first_line
+from episeek.byte_source import is_local, local_path
+from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
@@ -267,17 +267,8 @@ def _inspect(options: argparse.Namespace) -> int:
     return OK
 
 
-def _require_same_size(source: ByteSource, path: str, indexed_size: int) -> None:
-    """A file that was replaced since has other bytes at the same place."""
-    size = source.identity(path).size
-    if size != indexed_size:
-        expected = f"{indexed_size} bytes as when it was indexed: index or prepare the dataset again"
-        raise ShortReadError(path, f"a file of {size} bytes", expected)
-
-
 def _extract(options: argparse.Namespace) -> int:
     import episeek
-    from episeek.byte_source import CountingSource
 
     started = time.perf_counter()
     index = episeek.open(options.source, options.data_root)
@@ -290,9 +281,8 @@ def _extract(options: argparse.Namespace) -> int:
         camera = index.cameras[0]
     start, stop = options.frames
     clip = index.clip(options.episode, camera, start, stop)
-    source = CountingSource(clip.source)
-    _require_same_size(source, clip.file_path, index.file(index.lookup(clip.episode_index, camera).file_id).file_size)
-    data = clip.mux(source.get_ranges(clip.file_path, [clip.byte_range])[0])
+    data = clip.read()
+    transfers = index.source.transfers()
     target = options.output
     if target == "-":
         sys.stdout.buffer.write(data)
@@ -306,17 +296,19 @@ def _extract(options: argparse.Namespace) -> int:
         "frames": [clip.start, clip.stop],
         "file_path": clip.file_path,
         "byte_range": list(clip.byte_range),
-        "requests": source.request_count,
-        "bytes_fetched": source.byte_count,
+        "requests": transfers.request_count,
+        "bytes_fetched": transfers.byte_count,
         "seconds": time.perf_counter() - started,
     }
     if options.json:
         _print_json(facts)
     elif not options.quiet:
         first, last = clip.byte_range
+        # a file without an identity is looked into first
+        others = "; its header was compared with the index" if transfers.request_count > 1 else ""
         _print(
             f"{target}: frames {clip.start} to {clip.stop - 1} of episode {clip.episode_index}, {camera}: {len(data):,} bytes "
-            f"from one request of {last - first:,} bytes at {first:,} of {clip.file_path}"
+            f"from one request of {last - first:,} bytes at {first:,} of {clip.file_path}{others}"
         )
     return OK
 
