@@ -17,7 +17,7 @@ from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # th
 import episeek
 from tests.bench.remote_dataset import CAMERA, index_behind, random_frames, realistic_video
 from tests.bench.remote_gaps import bench_gaps
-from tests.bench.remote_methods import all_methods
+from tests.bench.remote_methods import EpiseekBytes, picture_methods
 from tests.bench.remote_report import HEADER, LEGEND, aim_lines, table_rows
 from tests.bench.remote_run import Condition, compare_pictures, measure
 from tests.bench.remote_stages import bench_stages
@@ -33,10 +33,10 @@ CONDITIONS = (
     Condition(0.02, 1e8),
 )
 QUICK_CONDITION = Condition(0.02)
-FRAME_COUNT = {1: 100, 16: 160}
+FRAME_COUNT = {1: 80, 16: 128}
 """Frames for each number in flight; the first of one list."""
 QUICK_FRAME_COUNT = {1: 50, 16: 80}
-MAX_ROUNDS, QUICK_MAX_ROUNDS = 3, 1
+MAX_ROUNDS, QUICK_MAX_ROUNDS = 2, 1
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def bench_remote(*, is_quick: bool) -> Iterator[str]:
             f"a clip of one frame: {sum(clip_bytes) / len(clips) / 1e3:.1f} kB on average, "
             f"{sum(len(clip.samples.size) for clip in clips) / len(clips):.1f} samples"
         )
-        methods = all_methods(server.url, sidecars)
+        methods = picture_methods(server.url, sidecars, index)
         decoder = VideoDecoder(video.path, seek_mode="exact")
         reference = list(decoder.get_frames_at([frame.index_in_file for frame in frames]).data)
         for label, wrong in compare_pictures(methods, frames, reference, in_flight=4).items():
@@ -82,7 +82,7 @@ def bench_remote(*, is_quick: bool) -> Iterator[str]:
             for in_flight, count in counts.items():
                 group = [
                     measure(server, condition, way, frames[:count], in_flight=in_flight, max_rounds=max_rounds)
-                    for way in methods
+                    for way in [*methods, EpiseekBytes(index)]
                 ]
                 rows += group
                 yield from table_rows(group)

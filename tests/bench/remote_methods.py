@@ -19,7 +19,7 @@ from episeek.retry import RetryPolicy
 from tests.bench.remote_dataset import CAMERA, VIDEO_PATH, Frame
 from tests.bench.remote_prototype import HeaderAndSlice
 
-Worker = Callable[[Frame], Tensor]
+Worker = Callable[[Frame], Tensor | None]
 
 _READ_AHEAD_BYTES = 1 << 20
 
@@ -101,9 +101,22 @@ class EpiseekWarm:
         return lambda frame: _clip_picture(self.index, frame)
 
 
-def all_methods(url: str, sidecars: Path) -> list[Method]:
-    """The first is what the others are compared with."""
-    index = episeek.open(sidecars, data_root=url)
+@dataclass(frozen=True, slots=True)
+class EpiseekBytes:
+    """The same up to the MP4 of the clip: what is left when another machine, or a GPU, decodes."""
+
+    index: episeek.ByteIndex
+    label: str = "episeek, warm, MP4 only"
+
+    def worker(self) -> Worker:
+        def read(frame: Frame) -> None:
+            self.index.clip(frame.episode_index, CAMERA, frame.frame_index, frame.frame_index + 1).read()
+
+        return read
+
+
+def picture_methods(url: str, sidecars: Path, index: episeek.ByteIndex) -> list[Method]:
+    """Those that end with a picture; the first is what the others are compared with, the last what they are for."""
     return [
         ReadAheadNewDecoder(url),
         ReadAheadKeptDecoder(url),
