@@ -289,8 +289,19 @@ class ByteIndex:
         )
 
     def clips(self, requests: Iterable[ClipRequest]) -> list[Clip]:
-        """The clip of each request: a clip as it is, or the arguments of `clip` as a tuple. Raises as `clip`."""
-        return [request if isinstance(request, Clip) else self.clip(*request) for request in requests]
+        """The clip of each request: a clip as it is, or the arguments of `clip` as a tuple.
+
+        Raises:
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `clip`.
+            FileNotIndexedError: A clip is one of another index's files.
+        """
+        clips = []
+        for request in requests:
+            clip = request if isinstance(request, Clip) else self.clip(*request)
+            if clip.source.root != self.source.root:
+                raise FileNotIndexedError(repr(clip), f"a clip of {clip.source.root}", f"one of {self.source.root}")
+            clips.append(clip)
+        return clips
 
     def read_clips(
         self,

@@ -56,7 +56,8 @@ class ClipCache:
 
     Args:
         index: An open index.
-        max_bytes: Of fetched bytes held; a clip that is larger is fetched and not kept.
+        max_bytes: Of fetched bytes held; a clip that is larger is fetched and not kept. Beside them there are the bodies of up to
+            `max_in_flight` requests, of 32 MiB or one clip at most.
         max_in_flight: Requests that prefetching has under way at the same time; `get` fetches what is missing in the calling
             thread.
         max_gap_bytes: Ranges of one `prefetch` with no more than this between them share a request.
@@ -102,6 +103,14 @@ class ClipCache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def clear(self) -> None:
+        """Drop what is held, and failures that nobody has seen: after a loop that was broken off, say, whose clips were fetched
+        ahead and would be kept for it.
+        """
+        state = self._state.peek()
+        if state is not None:
+            state.clear()
 
     def close(self) -> None:
         """Drop what is held and start nothing more. May be called twice. Who waits for a clip that was not started gets a

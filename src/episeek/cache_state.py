@@ -213,6 +213,15 @@ class CacheState:
             for future in fetch.futures.values():
                 future.cancel()
 
+    def clear(self) -> None:
+        """Drop what is held; what is on its way arrives."""
+        with self._lock:
+            self._ahead_bytes -= sum(map(len, self._ahead.values()))
+            self._used.clear()
+            self._ahead.clear()
+            self._failures.clear()
+            self._held_bytes = 0
+
     def counts(self) -> dict[str, Any]:
         """Counts by name."""
         with self._lock:

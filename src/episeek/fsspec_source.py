@@ -18,11 +18,14 @@ from fsspec.exceptions import FSTimeoutError
 from episeek.byte_source import ByteRange, SeenFiles, range_name
 from episeek.errors import RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError
 from episeek.identity import FileIdentity, etag_id
+from episeek.inherited_loop import protect_parents
 from episeek.per_process import PerProcess
 from episeek.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
 from episeek.store_errors import is_final, retry_after_of, store_errors
 from episeek.transfers import TransferCounter, Transfers
 from episeek.workers import call_within, map_in_threads
+
+protect_parents()
 
 T = TypeVar("T")
 
@@ -44,6 +47,10 @@ class FsspecSource:
     policy: RetryPolicy = DEFAULT_POLICY
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
     _seen: PerProcess[SeenFiles] = field(default_factory=lambda: PerProcess(SeenFiles), repr=False, compare=False)
+    _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root, **self.storage_options)))
 
     @property
     def probe_bytes(self) -> int:
@@ -92,7 +99,7 @@ class FsspecSource:
         fs, full_path = self._resolve(path)
         protocols = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
         identity: FileIdentity | None = None
-        if "https" in protocols:
+        if "https" in protocols and hasattr(fs, "set_session"):
             data, identity = self._wait_for(fs, partial(_http_range, fs, full_path, byte_range))
         elif "s3" in protocols and hasattr(fs, "_call_s3"):
             data, identity = self._wait_for(fs, partial(_s3_range, fs, full_path, byte_range))
@@ -144,7 +151,7 @@ class FsspecSource:
         return with_retries(once, policy=self.policy, counter=self._counter, where=where, expected=expected)
 
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
-        fs, root = url_to_fs(self.root, **self.storage_options)
+        fs, root = self._opened.get()
         return fs, f"{root.rstrip('/')}/{path}"
 
     def _url(self, path: str) -> str:

@@ -7,11 +7,13 @@ without the token unless the place is the Hub itself.
 
 import hashlib
 import json
+import math
 import threading
 import time
 from calendar import timegm
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,7 +64,7 @@ class _Place:
     headers: Mapping[str, str]
     identity: FileIdentity
     expires: float
-    """On the clock of `time.time`."""
+    """On the monotonic clock."""
 
 
 class _State:
@@ -219,7 +221,7 @@ class HubSource:
     def _place(self, path: str, *, where: str) -> _Place:
         state = self._state.get()
         place = state.places.get(path)
-        if place is not None and place.expires > time.time() + _EXPIRY_MARGIN_SECONDS:
+        if place is not None and place.expires > time.monotonic() + _EXPIRY_MARGIN_SECONDS:
             return place
         return state.resolving.call(path, partial(self._new_place, path, where))
 
@@ -249,7 +251,8 @@ class HubSource:
                 raise ReadError(where, "no size in the Hub's answer", "X-Linked-Size or Content-Length")
             is_hubs_own = _origin(target) == _origin(endpoint)
             identity = FileIdentity(int(size), _store_ids(answer.headers))
-            return _Place(target, headers if is_hubs_own else {}, identity, _expiry(target))
+            expires = time.monotonic() + _lifetime_seconds(target, answer.headers.get("Date"))
+            return _Place(target, headers if is_hubs_own else {}, identity, expires)
         raise ReadError(where, f"more than {_MAX_REDIRECTS} redirects", "a place for the file's bytes")
 
     def _pinned_location(self) -> HubLocation:
@@ -326,21 +329,24 @@ def _store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def _expiry(url: str) -> float:
-    """When a signed URL expires, on the clock of `time.time`; far away where it does not say.
+def _lifetime_seconds(url: str, date: str | None) -> float:
+    """How long a signed URL is good for; infinite where it does not say.
 
-    CloudFront: Expires, seconds since 1970. S3: X-Amz-Date and X-Amz-Expires, seconds.
+    CloudFront: Expires, seconds since 1970. S3: X-Amz-Date and X-Amz-Expires, seconds. Counted from the answer's Date: the
+    clock of this machine may be another.
     """
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     try:
         if "Expires" in query:
-            return float(query["Expires"])
-        if "X-Amz-Expires" in query:
+            expires = float(query["Expires"])
+        elif "X-Amz-Expires" in query:
             signed = time.strptime(query["X-Amz-Date"] + " UTC", "%Y%m%dT%H%M%SZ %Z")
-            return timegm(signed) + float(query["X-Amz-Expires"])
-    except (KeyError, ValueError):
-        pass
-    return float("inf")
+            expires = timegm(signed) + float(query["X-Amz-Expires"])
+        else:
+            return math.inf
+        return expires - (time.time() if date is None else parsedate_to_datetime(date).timestamp())
+    except (KeyError, ValueError, TypeError):
+        return math.inf
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -6,9 +6,10 @@ obstore in the same sense is left to fsspec. Retries are off: `episeek.retry` is
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -110,7 +111,12 @@ def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
     if config.scheme in ("s3", "s3a"):
         if endpoint and "endpoint" not in options:
             options["endpoint"] = endpoint
-        provider: Any = None if {"access_key_id", "skip_signature"} & options.keys() else _aws_credentials()
+        is_given = {"access_key_id", "skip_signature"} & options.keys() or os.environ.get("AWS_ACCESS_KEY_ID")
+        session = None if is_given or find_spec("botocore") is None else _aws_session()
+        provider: Any = None if session is None else partial(_aws_credentials, session)
+        region = None if session is None else session.get_config_variable("region")
+        if region and "region" not in options:
+            options["region"] = region
         return S3Store(config.place, config=options, credential_provider=provider, **common)
     if config.scheme in ("gs", "gcs"):
         return GCSStore(config.place, config=options, **common)
@@ -144,24 +150,21 @@ def _gcs_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
     )
 
 
-def _aws_credentials() -> Callable[[], dict[str, Any]] | None:
-    """botocore's chain (profiles, SSO, instance roles) where it knows more than obstore's own; None for obstore's own."""
-    if os.environ.get("AWS_ACCESS_KEY_ID") or find_spec("botocore") is None:
-        return None
+def _aws_session() -> Any:
+    """botocore's chain (profiles, SSO, instance roles), which knows more than obstore's own; None where it has no credentials."""
     import botocore.session
 
     session = botocore.session.Session()
-    if session.get_credentials() is None:
-        return None
+    return None if session.get_credentials() is None else session
 
-    def provide() -> dict[str, Any]:
-        frozen = session.get_credentials().get_frozen_credentials()
-        expires = getattr(session.get_credentials(), "_expiry_time", None)
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": expires,
-        }
 
-    return provide
+def _aws_credentials(session: Any) -> dict[str, Any]:
+    """What obstore asks for whenever the credentials it has expire."""
+    credentials = session.get_credentials()
+    frozen = credentials.get_frozen_credentials()
+    return {
+        "access_key_id": frozen.access_key,
+        "secret_access_key": frozen.secret_key,
+        "token": frozen.token,
+        "expires_at": getattr(credentials, "_expiry_time", None),
+    }

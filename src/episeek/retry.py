@@ -36,6 +36,9 @@ class RetryPolicy:
         for name in ("max_attempts", "max_seconds", "connect_seconds", "stall_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: found {getattr(self, name)!r}; expected more than 0")
+        for name in ("first_wait_seconds", "max_wait_seconds"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: found {getattr(self, name)!r}; expected 0 or more")
 
 
 DEFAULT_POLICY = RetryPolicy()
@@ -94,7 +97,7 @@ def with_retries(
 
 def wait_seconds(policy: RetryPolicy, number: int, retry_after_seconds: float | None) -> float:
     """How long to wait before try `number` + 1: what the store asked for and a little more, else doubling, with jitter."""
-    backoff: float = min(policy.first_wait_seconds * 2 ** (number - 1), policy.max_wait_seconds)
+    backoff: float = min(policy.first_wait_seconds * 2 ** min(number - 1, 60), policy.max_wait_seconds)
     if retry_after_seconds is not None:  # all that were told the same may not come back at the same moment
         return max(retry_after_seconds, 0.0) + random.uniform(0, backoff)
     return random.uniform(backoff / 2, backoff)

@@ -774,3 +774,21 @@ def test_threads_that_do_anything(index, truth):
         assert stats.requests == len(index.source.asked)
         assert stats.evicted > 0
         assert stats.bytes_held <= 6000
+
+
+def test_clear_makes_room_for_what_is_asked_for_next(indexes):
+    """Clips that were fetched ahead are kept for who asks; after a loop that was broken off nobody does."""
+    index = indexes["hevc"]
+    clips = [(episode, camera) for episode in range(index.episode_count) for camera in index.cameras]
+    largest = max(len(index.clip(*clip).fetch()) for clip in clips)
+    with episeek.ClipCache(index, max_bytes=largest) as cache:
+        assert cache.prefetch(clips[:1]) == 1
+        cache.get(*clips[0])
+        cache.prefetch(clips[1:2])
+        while cache.stats.bytes_fetched < sum(len(index.clip(*clip).fetch()) for clip in clips[:2]):
+            time.sleep(0.001)
+        assert cache.prefetch([clips[0], clips[2], clips[3]]) < 3
+        cache.clear()
+        assert cache.stats.bytes_held == 0
+        assert cache.prefetch(clips[2:3]) == 1
+        assert cache.get(*clips[2]).read() == index.clip(*clips[2]).read()

@@ -1,5 +1,6 @@
 """Many clips in one call, over HTTP: the same bytes as one by one, in as few requests as planned, no byte twice."""
 
+import pickle
 import random
 import re
 
@@ -9,7 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import episeek
-from episeek.errors import AccessError, FrameRangeError, MissingFileError, ReadError, ShortReadError
+from episeek.errors import (
+    AccessError,
+    FileNotIndexedError,
+    FrameRangeError,
+    MissingFileError,
+    ReadError,
+    ShortReadError,
+)
 from episeek.range_plan import DEFAULT_GAP_BYTES, WantedRange, plan_requests
 from episeek.retry import RetryPolicy
 from tests.servers.faults import Fault
@@ -208,3 +216,14 @@ def test_requests_at_the_same_time(server, served, most):
     under_way = np.cumsum([step for _, step in times])
     assert len(logs) > 3
     assert under_way.max() == min(most, len(logs)) if most < 16 else under_way.max() > 3
+
+
+def test_a_clip_of_another_dataset_is_refused(indexes):
+    """Its range, read from this dataset's file of that name, would be other pictures."""
+    clip = indexes["h264_bframes"].clip(1, CAMERAS[0], 0, 3)
+    with pytest.raises(FileNotIndexedError, match=r"a clip of .*h264_bframes"):
+        indexes["hevc"].read_clips([clip])
+    with episeek.ClipCache(indexes["hevc"]) as cache, pytest.raises(FileNotIndexedError):
+        cache.prefetch([clip])
+    same = pickle.loads(pickle.dumps(clip))
+    assert indexes["h264_bframes"].read_clips([same]) == [clip.read()]

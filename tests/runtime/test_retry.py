@@ -181,3 +181,11 @@ def test_anything_else_is_final(clock, final):
 def test_a_budget_is_more_than_nothing(name, value):
     with pytest.raises(ValueError, match=f"{name}: found {value!r}; expected more than 0"):
         RetryPolicy(**{name: value})
+
+
+def test_any_number_of_tries():
+    policy = RetryPolicy(max_attempts=10_000, first_wait_seconds=0.5, max_wait_seconds=3)
+    assert 1.5 <= wait_seconds(policy, 9_999, None) <= 3
+    for name in ("first_wait_seconds", "max_wait_seconds"):
+        with pytest.raises(ValueError, match=f"{name}: found -1"):
+            RetryPolicy(**{name: -1})
