@@ -60,7 +60,8 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
     """
     where = {name: f"{source.root}/{path}" for name, (path, _) in sidecars.TABLES.items()}
     paths = [path for path, _ in sidecars.TABLES.values()]
-    buffers = dict(zip(where, map_in_threads(partial(_buffer, source), paths, max_in_flight=len(paths)), strict=True))
+    in_flight = 1 if isinstance(source, LocalSource) else len(paths)
+    buffers = dict(zip(where, map_in_threads(partial(_buffer, source), paths, max_in_flight=in_flight), strict=True))
     metadata = {name: _check_version(buffers[name], where[name]) for name in buffers}
     build_id = _same_build(metadata, where)
     tables = {
