@@ -18,7 +18,7 @@ class EpiseekError(Exception):
     """
 
     def __init__(self, where: str, found: str, expected: str) -> None:
-        super().__init__(where, found, expected)
+        Exception.__init__(self, where, found, expected)  # OSError's takes them for errno, strerror and filename
         self.where = where
         self.found = found
         self.expected = expected
