@@ -320,7 +320,7 @@ class ByteIndex:
             max_gap_bytes: Ranges with no more than this between them share a request.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `clip`, before anything is fetched.
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `clips`, before anything is fetched.
             ChangedFileError, MissingFileError, ReadError: As `Clip.read`; the first failure, by file and position.
 
         Example:
@@ -352,13 +352,16 @@ def open_index(
             `hf://`.
         verify: How videos are checked to be those that were indexed: see `episeek.checked_source.CheckedSource`.
         retry: How long to try what fails.
-        transport: "obstore" or "fsspec" to insist on one where "auto" would choose.
+        transport: "obstore" or "fsspec" to insist on one where "auto" would choose: see `episeek.sources.open_source`.
 
     Raises:
         MissingSidecarError: A table is not there.
         FormatVersionError: The tables have a format version this release does not know.
         MixedBuildError: The tables come from different builds.
         SidecarLayoutError: A table has other columns or types, or is damaged.
+        AccessError, ReadError: The store refuses, or does not answer.
+        BackendUnavailableError: The package for this kind of store is not installed.
+        ValueError: There is no such mode of `verify` or `transport`.
 
     Warns:
         SidecarLayoutWarning: A table was rewritten by another tool and is read into memory instead of being mapped.

@@ -7,7 +7,7 @@ compared, the header is read again and its digest is compared, once a file and p
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from episeek.byte_source import ByteRange, ByteSource, range_name
 from episeek.errors import ChangedFileError, CorruptBytesError, Mp4Error, ShortReadError
@@ -19,7 +19,7 @@ from episeek.transfers import Transfers
 
 Verify = Literal["identity", "moov", "size", "bytes"]
 
-VERIFY_MODES = ("identity", "moov", "size", "bytes")
+VERIFY_MODES: tuple[str, ...] = get_args(Verify)
 
 _INDEX_AGAIN = "index or prepare the dataset again"
 

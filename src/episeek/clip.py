@@ -103,8 +103,8 @@ class Clip:
                 from time 0.
 
         Raises:
-            MissingFileError, ShortReadError, ReadError: The file is gone, shorter than when it was indexed, or cannot
-                be read.
+            ChangedFileError: The file is not the one that was indexed.
+            MissingFileError, ReadError: It is gone, or cannot be read.
         """
         _check_form(lead_in)
         return self.mux(self.fetch(), lead_in)
@@ -170,7 +170,7 @@ class Clip:
         Raises:
             BackendUnavailableError: The decoder is not installed, or cannot do this: TorchCodec gives 8 bits a value.
             DecodeError: The decoder failed, or returned other frames than the sidecars promise.
-            MissingFileError, ShortReadError, ReadError: As for `read`.
+            ChangedFileError, MissingFileError, ReadError: As for `read`.
         """
         chosen = choose_backend(backend, device)
         entry = self._sample_entry()

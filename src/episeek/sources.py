@@ -1,7 +1,7 @@
 """The source for a path or a URL: which transport reads it."""
 
 import os
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from episeek.byte_source import ByteSource, is_local, local_path
 from episeek.errors import BackendUnavailableError
@@ -29,11 +29,13 @@ def open_source(
             that fsspec knows.
         storage_options: As fsspec takes them; of `hf://`, token and endpoint.
         policy: How long to try.
-        transport: "auto" uses obstore where it is installed and serves the URL, else fsspec; "obstore" and "fsspec" insist.
-            Local files and `hf://` have their own.
+        transport: "auto" reads `hf://` by `HubSource`, all else through obstore where it is installed and serves the URL, else
+            through fsspec; "obstore" and "fsspec" insist. Local files have their own, whatever is said.
 
     Raises:
         BackendUnavailableError: obstore was asked for and does not serve this.
+        ReadError: An `hf://` URL names no repository, or an option it does not know is given.
+        ValueError: There is no such transport.
 
     Example:
         >>> open_source("/data/pusht").root
@@ -41,8 +43,8 @@ def open_source(
     """
     text = os.fspath(url)
     options = dict(storage_options or {})
-    if transport not in ("auto", "obstore", "fsspec"):
-        raise ValueError(f"transport: found {transport!r}; expected 'auto', 'obstore' or 'fsspec'")
+    if transport not in get_args(Transport):
+        raise ValueError(f"transport: found {transport!r}; expected one of {', '.join(get_args(Transport))}")
     if is_local(text):
         return LocalSource(local_path(text))
     if is_hub(text) and transport == "auto":
