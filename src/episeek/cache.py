@@ -20,7 +20,7 @@ from episeek.clip import Clip
 from episeek.errors import ReadError, WaitLimitError
 from episeek.payload_source import PayloadSource
 from episeek.per_process import PerProcess
-from episeek.range_plan import DEFAULT_GAP_BYTES, PlannedRequest, fetch_request
+from episeek.range_plan import DEFAULT_GAP_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +148,8 @@ class ClipCache:
             `max_bytes` are counted and not fetched ahead: `get` does it.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `ByteIndex.clip`, before anything is fetched. What
-                goes wrong in fetching is raised by `get` of that clip.
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `ByteIndex.clips`, before
+                anything is fetched. What goes wrong in fetching is raised by `get` of that clip.
             ValueError: The cache is closed.
         """
         clips = self.index.clips(requests)
@@ -189,7 +189,7 @@ class ClipCache:
     def _run(self, state: CacheState, fetch: Fetch) -> None:
         """Fetch, and give everybody who waits the bytes or the error."""
         try:
-            body = fetch_request(self.index.source, PlannedRequest(fetch.path, fetch.start, fetch.stop, ()))
+            body = self.index.source.get_ranges(fetch.path, [(fetch.start, fetch.stop)])[0]
         except BaseException as error:
             state.fail(fetch, error)
             if not isinstance(error, Exception):  # the thread is being stopped
@@ -218,14 +218,15 @@ class ClipCache:
         except WaitTimeoutError:
             if future.done():  # a store's own TimeoutError, or bytes in the last moment
                 return future.result()
-            where = range_name(f"{self.index.source.root}/{key[0]}", key[1:])
-            raise WaitLimitError(where, f"nothing after {limit:g} s", "bytes, or an error") from None
+            raise WaitLimitError(self._where(key), f"nothing after {limit:g} s", "bytes, or an error") from None
         except CancelledError:
             if not state.is_closed:  # the thread that fetched it was interrupted: this one does it
                 found = state.look_up(key)
                 return found if isinstance(found, bytes) else self._awaited(state, found, key)
-            where = range_name(f"{self.index.source.root}/{key[0]}", key[1:])
-            raise ReadError(where, "a cache that was closed", "an open cache") from None
+            raise ReadError(self._where(key), "a cache that was closed", "an open cache") from None
+
+    def _where(self, key: Key) -> str:
+        return range_name(f"{self.index.source.root}/{key[0]}", key[1:])
 
 
 def _reopen(index: ByteIndex, max_bytes: int, max_in_flight: int, max_gap_bytes: int) -> ClipCache:

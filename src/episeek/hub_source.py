@@ -203,11 +203,10 @@ class HubSource:
         return data
 
     def _refused(self, path: str, place: _Place, refusal: http_range.RefusedError, where: str) -> Exception:
-        """What a refusal of a place means: it may have expired; one that was just given has not."""
+        """What a refusal of a place means: it may have expired, and the next try asks for another one."""
         state = self._state.get()
         with state.lock:
-            was_known = state.places.get(path) is place
-            if was_known:
+            if state.places.get(path) is place:  # another thread may have a newer one
                 del state.places[path]
         if refusal.status in (401, 403, 404, 410) or 300 <= refusal.status < 400:
             error = AccessError if refusal.status in (401, 403) else ReadError

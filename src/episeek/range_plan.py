@@ -79,7 +79,7 @@ def fetch_planned(
     Raises:
         EpiseekError: The first failure, in the order of the requests; other requests are not started then.
     """
-    bodies = map_in_threads(lambda request: fetch_request(source, request), requests, max_in_flight=max_in_flight)
+    bodies = map_in_threads(lambda request: _fetch(source, request), requests, max_in_flight=max_in_flight)
     parts: list[memoryview] = [memoryview(b"")] * len(wanted)
     for request, body in zip(requests, bodies, strict=True):
         view = memoryview(body)
@@ -88,6 +88,5 @@ def fetch_planned(
     return parts
 
 
-def fetch_request(source: ByteSource, request: PlannedRequest) -> bytes:
-    """The bytes of one request."""
+def _fetch(source: ByteSource, request: PlannedRequest) -> bytes:
     return source.get_ranges(request.path, [(request.start, request.stop)])[0]
