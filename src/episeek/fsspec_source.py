@@ -4,11 +4,14 @@ Of HTTP and S3, the answer to each request is checked: the range in it, the size
 nothing else: there the length is checked, and the identity is asked for once in a process and remembered.
 """
 
+import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
@@ -31,6 +34,8 @@ T = TypeVar("T")
 
 _MAX_IN_FLIGHT = 16
 """Requests at once for one call."""
+
+_CHUNK_BYTES = 1 << 20
 
 TWO_ETAGS = ("gs://", "gcs://")
 """Google's JSON API, by which fsspec asks, gives other ETags than the XML API that obstore reads by: they say nothing here."""
@@ -97,12 +102,10 @@ class FsspecSource:
         start, stop = byte_range
         self._counter.add(request_count=1)
         fs, full_path = self._resolve(path)
-        protocols = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
         identity: FileIdentity | None = None
-        if "https" in protocols and hasattr(fs, "set_session"):
-            data, identity = self._wait_for(fs, partial(_http_range, fs, full_path, byte_range))
-        elif "s3" in protocols and hasattr(fs, "_call_s3"):
-            data, identity = self._wait_for(fs, partial(_s3_range, fs, full_path, byte_range))
+        if _is_http(fs) or _is_s3(fs):
+            read = partial(_http_range if _is_http(fs) else _s3_range, fs, full_path, byte_range, self.policy)
+            data, identity = self._wait_for(fs, read, seconds=self.policy.max_seconds)
         elif isinstance(fs, AsyncFileSystem) and fs.async_impl:
             data = self._wait_for(fs, partial(fs._cat_file, full_path, start=start, end=stop))
         else:
@@ -129,9 +132,11 @@ class FsspecSource:
             return cast(dict[str, Any], self._wait_for(fs, partial(fs._info, full_path)))
         return cast(dict[str, Any], self._wait_for(None, partial(fs.info, full_path)))
 
-    def _wait_for(self, fs: AsyncFileSystem | None, call: Callable[[], Any]) -> Any:
-        """The result of a call, of a coroutine on a file system's loop, within the time it may take."""
-        limit = self.policy.connect_seconds + self.policy.stall_seconds
+    def _wait_for(self, fs: AsyncFileSystem | None, call: Callable[[], Any], *, seconds: float | None = None) -> Any:
+        """The result of a call, of a coroutine on a file system's loop, within the time it may take: that of a response of which
+        nothing can be seen before its end, unless told otherwise.
+        """
+        limit = _first_byte_seconds(self.policy) if seconds is None else seconds
         try:
             return call_within(call, limit) if fs is None else sync(fs.loop, call, timeout=limit)
         except (TimeoutError, FSTimeoutError) as error:
@@ -152,7 +157,7 @@ class FsspecSource:
 
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, root = self._opened.get()
-        return fs, f"{root.rstrip('/')}/{path}"
+        return fs, f"{root.rstrip('/')}/{quote(path) if _is_http(fs) else path}"
 
     def _url(self, path: str) -> str:
         return f"{self.root.rstrip('/')}/{path}"
@@ -184,25 +189,67 @@ def answered_range(content_range: str | None, byte_range: ByteRange, *, found: s
     return int(match[3])
 
 
-async def _http_range(fs: Any, url: str, byte_range: ByteRange) -> tuple[bytes, FileIdentity]:
+def _is_http(fs: Any) -> bool:
+    return "https" in _protocols(fs) and hasattr(fs, "set_session")
+
+
+def _is_s3(fs: Any) -> bool:
+    return "s3" in _protocols(fs) and hasattr(fs, "_call_s3")
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
+
+
+def _first_byte_seconds(policy: RetryPolicy) -> float:
+    return policy.connect_seconds + policy.stall_seconds
+
+
+async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
     """A range by the session of fsspec's HTTP file system, which itself looks at the status only."""
     start, stop = byte_range
     options = dict(fs.kwargs)
     headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
     session = await fs.set_session()
-    async with session.get(fs.encode_url(url), headers=headers, **options) as response:
+    async with (
+        _patience(policy) as patience,
+        session.get(fs.encode_url(url), headers=headers, **options) as response,
+    ):
         fs._raise_not_found_for_status(response, url)
         size = answered_range(response.headers.get("Content-Range"), byte_range, found=f"status {response.status}")
-        return await response.read(), FileIdentity(size, etag_id(response.headers.get("ETag")))
+        data = await _body(response.content, stop - start, policy, patience)
+        return data, FileIdentity(size, etag_id(response.headers.get("ETag")))
 
 
-async def _s3_range(fs: Any, path: str, byte_range: ByteRange) -> tuple[bytes, FileIdentity]:
+async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
     """A range by s3fs, with what the answer says of it."""
     start, stop = byte_range
     bucket, key, _ = fs.split_path(path)
-    answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+    async with _patience(policy) as patience:
+        answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+        try:
+            size = answered_range(answer.get("ContentRange"), byte_range, found="an answer")
+            data = await _body(answer["Body"], stop - start, policy, patience)
+            return data, FileIdentity(size, etag_id(answer.get("ETag")))
+        finally:
+            answer["Body"].close()
+
+
+@asynccontextmanager
+async def _patience(policy: RetryPolicy) -> AsyncIterator[asyncio.Timeout]:
+    """How long the next byte may take. Raises Transient."""
     try:
-        size = answered_range(answer.get("ContentRange"), byte_range, found="an answer")
-        return await answer["Body"].read(), FileIdentity(size, etag_id(answer.get("ETag")))
-    finally:
-        answer["Body"].close()
+        async with asyncio.timeout(_first_byte_seconds(policy)) as patience:
+            yield patience
+    except TimeoutError as error:
+        limit = _first_byte_seconds(policy)
+        raise Transient(f"no answer within {limit:g} s, or one that stalled", error=WaitLimitError) from error
+
+
+async def _body(stream: Any, count: int, policy: RetryPolicy, patience: asyncio.Timeout) -> bytes:
+    """What a response gives, and no more than one byte more than it should."""
+    data = bytearray()
+    while len(data) <= count and (part := await stream.read(min(count + 1 - len(data), _CHUNK_BYTES))):
+        data += part
+        patience.reschedule(asyncio.get_running_loop().time() + policy.stall_seconds)
+    return bytes(data)

@@ -22,6 +22,7 @@ from episeek.errors import (
     first_line,
 )
 from episeek.fsspec_source import answered_range
+from episeek.http_deadline import deadline, pool_classes
 from episeek.identity import etag_id
 from episeek.per_process import PerProcess
 from episeek.retry import RetryPolicy, Transient
@@ -107,16 +108,17 @@ class _Response:
         urllib3 = _urllib3()
         timeout = urllib3.Timeout(connect=policy.connect_seconds, read=policy.stall_seconds)
         try:
-            self._response = _pool(url).request(
-                method,
-                url,
-                headers=dict(headers),
-                preload_content=False,
-                decode_content=False,
-                redirect=False,
-                retries=False,
-                timeout=timeout,
-            )
+            with deadline(self._deadline):
+                self._response = _pool(url).request(
+                    method,
+                    url,
+                    headers=dict(headers),
+                    preload_content=False,
+                    decode_content=False,
+                    redirect=False,
+                    retries=False,
+                    timeout=timeout,
+                )
         except urllib3.exceptions.HTTPError as error:
             raise _transient(error) from error
         self.status: int = self._response.status
@@ -188,7 +190,7 @@ class _Pools:
     def __init__(self) -> None:
         certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
         self._options: dict[str, Any] = {"num_pools": 16, "maxsize": _CONNECTIONS, "ca_certs": certificates}
-        self._direct = _urllib3().PoolManager(**self._options)
+        self._direct = _with_deadlines(_urllib3().PoolManager(**self._options))
         self._proxies = urllib.request.getproxies()
         self._proxied: dict[str, Any] = {}
 
@@ -198,8 +200,13 @@ class _Pools:
         if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
             return self._direct
         if proxy not in self._proxied:
-            self._proxied[proxy] = _urllib3().ProxyManager(proxy, **self._options)
+            self._proxied[proxy] = _with_deadlines(_urllib3().ProxyManager(proxy, **self._options))
         return self._proxied[proxy]
+
+
+def _with_deadlines(manager: Any) -> Any:
+    manager.pool_classes_by_scheme = pool_classes(_urllib3())
+    return manager
 
 
 _POOLS: PerProcess[_Pools] = PerProcess(_Pools)

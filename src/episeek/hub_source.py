@@ -278,6 +278,8 @@ class HubSource:
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], where: str) -> http_range.Answer:
         """One request to the Hub itself, not before it has said that there is something left of the rate limit."""
+        if _hub().constants.HF_HUB_OFFLINE:
+            raise ReadError(where, "HF_HUB_OFFLINE in the environment", "a Hub that may be asked, or a local copy")
         state = self._state.get()
         pause = state.resume_at - time.monotonic()
         if pause > self.policy.max_seconds:

@@ -39,7 +39,10 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
         return None
     url = hashlib.sha256(f"{source.root}/{path}".encode()).hexdigest()[:24]
     version = hashlib.sha256(f"{identity.size} {identity.store_id}".encode()).hexdigest()[:24]
-    folder = cache_directory() / url
+    kept = cache_directory()
+    if kept.parts[:1] == ("~",):  # no home directory
+        return None
+    folder = kept / url
     target = folder / version / Path(path).name
     with suppress(OSError):
         if target.stat().st_size == identity.size:
@@ -66,11 +69,10 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
 
 
 def _remove_others(folder: Path, version: str) -> None:
-    """Earlier versions; who has one mapped keeps it."""
-    for other in folder.iterdir():
+    """Earlier versions; who has one mapped keeps it. Other processes may be removing them, too."""
+    for other in list(folder.iterdir()):
         if other.name != version:
-            for file in other.iterdir():
-                with suppress(OSError):
-                    file.unlink()
             with suppress(OSError):
+                for file in other.iterdir():
+                    file.unlink(missing_ok=True)
                 other.rmdir()

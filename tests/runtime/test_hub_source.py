@@ -41,6 +41,7 @@ def cache(tmp_path, monkeypatch):
     folder = tmp_path / "hub-cache"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # whatever another test imported it with
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     return folder
@@ -213,6 +214,15 @@ def test_a_place_that_is_always_refused(hub):
     hub.inject(Fault("status", server="cdn", status=403, times=1000))
     with pytest.raises(AccessError, match=r"bytes \[0, 10\): found status 403 from 127.0.0.1 \(4 tries"):
         source.get_ranges(PATH, [(0, 10)])
+
+
+def test_offline(hub, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ReadError, match="HF_HUB_OFFLINE"):
+        source_of(hub).get_ranges(PATH, [(0, 10)])
+    assert hub.exchanges() == []
 
 
 # --- tokens ---------------------------------------------------------------------------------------------------------------

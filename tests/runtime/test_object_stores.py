@@ -243,3 +243,12 @@ def test_the_import_stays_light():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
     assert run.stdout.strip() == "[]", run.stderr
     assert episeek.ClipCache is not None
+
+
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+@pytest.mark.parametrize("name", ["a b", "p%20q", "h#1", "q?x=1", "pl+us", "ü", "star*"])
+def test_names_with_signs_that_mean_something_in_urls(transport, name):
+    with RangeServer(objects={f"videos/{name}/x.mp4": DATA, "videos/p q/x.mp4": b"another"}) as server:
+        source = open_source(server.url, transport=transport, policy=PATIENCE)
+        assert source.identity(f"videos/{name}/x.mp4").size == len(DATA)
+        assert source.get_ranges(f"videos/{name}/x.mp4", [(5, 9)]) == [DATA[5:9]]

@@ -92,6 +92,26 @@ def test_a_cache_that_cannot_be_written(dataset, cache):
         assert episeek.open(server.url, retry=PATIENCE).episode_count == 4
 
 
+def test_a_file_that_is_none_of_ours(dataset, cache):
+    with RangeServer(dataset) as server:
+        episeek.open(server.url, retry=PATIENCE)
+        for folder in cache.iterdir():
+            (folder / ".DS_Store").touch()
+        for path in (dataset / "meta/byte_index").iterdir():
+            os.utime(path, ns=(1, 1))
+        assert episeek.open(server.url, retry=PATIENCE).episode_count == 4
+
+
+def test_no_home_directory(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EPISEEK_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with RangeServer(dataset) as server:
+        assert episeek.open(server.url, retry=PATIENCE).episode_count == 4
+    assert not (tmp_path / "~").exists()
+
+
 def test_where_it_is(monkeypatch):
     assert str(sidecar_cache.cache_directory()) == os.environ["EPISEEK_CACHE"]
     monkeypatch.delenv("EPISEEK_CACHE")
