@@ -9,13 +9,13 @@ from episeek.errors import (
     FormatVersionError,
     MissingFileError,
     MissingSidecarError,
-    MixedBuildError,
     ParquetError,
     SidecarLayoutError,
     first_line,
 )
 from episeek.file_record import FileRecord
 from episeek.mapped_table import footer_metadata
+from episeek.sidecar_files import check_build, check_version
 from episeek_pipelines.storage import Root
 from episeek_schemas import sidecars
 
@@ -47,7 +47,9 @@ def read_earlier_build(root: Root) -> EarlierBuild:
         where = root.join(path)
         try:
             with root.open_parquet(path) as file:
-                footers[name] = _checked_footer(footer_metadata(file.metadata), file.schema_arrow, schema, where)
+                footers[name] = footer_metadata(file.metadata)
+                check_version(footers[name], where)
+                _check_columns(file.schema_arrow, schema, where)
                 if name == "files":
                     files = [FileRecord(**row) for row in file.read(use_threads=False).to_pylist()]
         except MissingFileError:
@@ -58,13 +60,8 @@ def read_earlier_build(root: Root) -> EarlierBuild:
             if isinstance(error, SidecarLayoutError | FormatVersionError):
                 raise
             raise SidecarLayoutError(where, first_line(error), "a readable Parquet table") from None
+    build_id = check_build(footers, {name: root.join(path) for name, (path, _) in sidecars.TABLES.items()})
     first = footers["files"]
-    build_id = first.get(sidecars.BUILD_ID_KEY, "")
-    for name, footer in footers.items():
-        found = footer.get(sidecars.BUILD_ID_KEY, "")
-        if found != build_id or not found:
-            where = root.join(sidecars.TABLES[name][0])
-            raise MixedBuildError(where, f"build {found or 'without an id'}", f"build {build_id} as in `files`")
     for number, file_record in enumerate(files):
         problem = file_record.problem()
         if problem or file_record.file_id != number:
@@ -80,11 +77,7 @@ def read_earlier_build(root: Root) -> EarlierBuild:
     )
 
 
-def _checked_footer(metadata: dict[str, str], found: pa.Schema, expected: pa.Schema, where: str) -> dict[str, str]:
-    version = metadata.get(sidecars.FORMAT_VERSION_KEY)
-    if version != str(sidecars.FORMAT_VERSION):
-        raise FormatVersionError(where, f"format version {version}", f"version {sidecars.FORMAT_VERSION}: {_ANEW}")
+def _check_columns(found: pa.Schema, expected: pa.Schema, where: str) -> None:
     if found.names != expected.names or found.types != expected.types:
         columns = ", ".join(f"{field.name} {field.type}" for field in found)
         raise SidecarLayoutError(where, f"columns {columns}", f"columns {', '.join(expected.names)}: {_ANEW}")
-    return metadata

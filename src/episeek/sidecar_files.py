@@ -62,8 +62,10 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
     paths = [path for path, _ in sidecars.TABLES.values()]
     in_flight = 1 if isinstance(source, LocalSource) else len(paths)
     buffers = dict(zip(where, map_in_threads(partial(_buffer, source), paths, max_in_flight=in_flight), strict=True))
-    metadata = {name: _check_version(buffers[name], where[name]) for name in buffers}
-    build_id = _same_build(metadata, where)
+    metadata = {name: footer_metadata(read_footer(buffers[name], where=where[name])) for name in buffers}
+    for name, facts in metadata.items():
+        check_version(facts, where[name])
+    build_id = check_build(metadata, where)
     tables = {
         name: open_table(buffers[name], schema, name=name, where=where[name], unmapped=sidecars.UNMAPPED_COLUMNS)
         for name, (_, schema) in sidecars.TABLES.items()
@@ -93,16 +95,16 @@ def _buffer(source: ByteSource, path: str) -> Buffer:
         ) from None
 
 
-def _check_version(buffer: Buffer, where: str) -> dict[str, str]:
-    metadata = footer_metadata(read_footer(buffer, where=where))
+def check_version(metadata: Mapping[str, str], where: str) -> None:
+    """Whether a table's footer says the format version this release knows. Raises FormatVersionError."""
     version = metadata.get(sidecars.FORMAT_VERSION_KEY)
     if version != str(sidecars.FORMAT_VERSION):
         found = "no format version" if version is None else f"format version {version!r}"
         raise FormatVersionError(where, found, f"version {sidecars.FORMAT_VERSION}: write it anew with `episeek index`")
-    return metadata
 
 
-def _same_build(metadata: dict[str, dict[str, str]], where: dict[str, str]) -> str:
+def check_build(metadata: Mapping[str, Mapping[str, str]], where: Mapping[str, str]) -> str:
+    """The id of the build that the four tables are of, by their footers and paths. Raises MixedBuildError."""
     builds = {name: facts.get(sidecars.BUILD_ID_KEY, "") for name, facts in metadata.items()}
     for name, build in builds.items():
         if build != builds["files"] or not build:
