@@ -281,8 +281,10 @@ def _extract(options: argparse.Namespace) -> int:
         camera = index.cameras[0]
     start, stop = options.frames
     clip = index.clip(options.episode, camera, start, stop)
+    before = index.source.transfers()  # of the sidecars, where they are in the same place
     data = clip.read()
-    transfers = index.source.transfers()
+    after = index.source.transfers()
+    request_count, byte_count = after.request_count - before.request_count, after.byte_count - before.byte_count
     target = options.output
     if target == "-":
         sys.stdout.buffer.write(data)
@@ -296,8 +298,8 @@ def _extract(options: argparse.Namespace) -> int:
         "frames": [clip.start, clip.stop],
         "file_path": clip.file_path,
         "byte_range": list(clip.byte_range),
-        "requests": transfers.request_count,
-        "bytes_fetched": transfers.byte_count,
+        "requests": request_count,
+        "bytes_fetched": byte_count,
         "seconds": time.perf_counter() - started,
     }
     if options.json:
@@ -305,7 +307,7 @@ def _extract(options: argparse.Namespace) -> int:
     elif not options.quiet:
         first, last = clip.byte_range
         # a file without an identity is looked into first
-        others = "; its header was compared with the index" if transfers.request_count > 1 else ""
+        others = "; its header was compared with the index" if request_count > 1 else ""
         _print(
             f"{target}: frames {clip.start} to {clip.stop - 1} of episode {clip.episode_index}, {camera}: {len(data):,} bytes "
             f"from one request of {last - first:,} bytes at {first:,} of {clip.file_path}{others}"
