@@ -7,17 +7,14 @@ without the token unless the place is the Hub itself.
 
 import hashlib
 import json
-import math
 import threading
 import time
-from calendar import timegm
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from episeek import http_range
 from episeek.byte_source import ByteRange, SeenFiles, missing, range_name
@@ -32,7 +29,8 @@ from episeek.errors import (
     first_line,
 )
 from episeek.hub_location import HubLocation, parse_hub_url
-from episeek.identity import FileIdentity, etag_id
+from episeek.hub_place import Place, lifetime_seconds, origin, store_ids
+from episeek.identity import FileIdentity
 from episeek.per_process import PerProcess
 from episeek.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
 from episeek.single_flight import SingleFlight
@@ -52,28 +50,14 @@ _MAX_REDIRECTS = 5
 _EXPIRY_MARGIN_SECONDS = 30.0
 """A place that expires sooner is asked for again."""
 
-_LFS_ETAG_LENGTH = 64
-"""Hexadecimal digits of a SHA-256; the Hub gives it as the ETag of large files, and git's SHA-1 of the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the bytes of a file are."""
-
-    url: str
-    headers: Mapping[str, str]
-    identity: FileIdentity
-    expires: float
-    """On the monotonic clock."""
-
 
 class _State:
     """What one process knows of the Hub's files."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.places: dict[str, _Place] = {}
-        self.resolving: SingleFlight[_Place] = SingleFlight()
+        self.places: dict[str, Place] = {}
+        self.resolving: SingleFlight[Place] = SingleFlight()
         self.pinning: SingleFlight[str] = SingleFlight()
         self.commit: str | None = None
         self.resume_at = 0.0
@@ -202,7 +186,7 @@ class HubSource:
         self._counter.add(byte_count=len(data))
         return data
 
-    def _refused(self, path: str, place: _Place, refusal: http_range.RefusedError, where: str) -> Exception:
+    def _refused(self, path: str, place: Place, refusal: http_range.RefusedError, where: str) -> Exception:
         """What a refusal of a place means: it may have expired, and the next try asks for another one."""
         state = self._state.get()
         with state.lock:
@@ -217,20 +201,20 @@ class HubSource:
 
     # --- where files are ---
 
-    def _place(self, path: str, *, where: str) -> _Place:
+    def _place(self, path: str, *, where: str) -> Place:
         state = self._state.get()
         place = state.places.get(path)
         if place is not None and place.expires > time.monotonic() + _EXPIRY_MARGIN_SECONDS:
             return place
         return state.resolving.call(path, partial(self._new_place, path, where))
 
-    def _new_place(self, path: str, where: str) -> _Place:
+    def _new_place(self, path: str, where: str) -> Place:
         made = self._tried(partial(self._resolve, path, where), where=where, expected="where the file's bytes are")
         self._seen.get().note(path, made.identity, where=where)
         self._state.get().places[path] = made
         return made
 
-    def _resolve(self, path: str, where: str) -> _Place:
+    def _resolve(self, path: str, where: str) -> Place:
         """Ask the Hub for a file's place: one request, and one more for each redirect within the Hub."""
         endpoint = self._endpoint()
         url = self._pinned_location().resolve_url(endpoint, path)
@@ -248,10 +232,10 @@ class HubSource:
             )
             if size is None or not size.isdigit():
                 raise ReadError(where, "no size in the Hub's answer", "X-Linked-Size or Content-Length")
-            is_hubs_own = _origin(target) == _origin(endpoint)
-            identity = FileIdentity(int(size), _store_ids(answer.headers))
-            expires = time.monotonic() + _lifetime_seconds(target, answer.headers.get("Date"))
-            return _Place(target, headers if is_hubs_own else {}, identity, expires)
+            is_hubs_own = origin(target) == origin(endpoint)
+            identity = FileIdentity(int(size), store_ids(answer.headers))
+            expires = time.monotonic() + lifetime_seconds(target, answer.headers.get("Date"))
+            return Place(target, headers if is_hubs_own else {}, identity, expires)
         raise ReadError(where, f"more than {_MAX_REDIRECTS} redirects", "a place for the file's bytes")
 
     def _pinned_location(self) -> HubLocation:
@@ -316,43 +300,6 @@ class HubSource:
 
     def _url(self, path: str) -> str:
         return f"{self.location.url}/{path}"
-
-
-def _store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
-    etag = etag_id(headers.get("X-Linked-ETag") or headers.get("ETag"))
-    value = etag[0].removeprefix("etag:") if etag else ""
-    is_digest = len(value) == _LFS_ETAG_LENGTH and all(digit in "0123456789abcdef" for digit in value)
-    xet = headers.get("X-Xet-Hash")
-    return (
-        *((f"sha256:{value}",) if is_digest else ()),
-        *((f"xet:{xet}",) if xet else ()),
-        *(() if is_digest else etag),
-    )
-
-
-def _lifetime_seconds(url: str, date: str | None) -> float:
-    """How long a signed URL is good for; infinite where it does not say.
-
-    CloudFront: Expires, seconds since 1970. S3: X-Amz-Date and X-Amz-Expires, seconds. Counted from the answer's Date: the
-    clock of this machine may be another.
-    """
-    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    try:
-        if "Expires" in query:
-            expires = float(query["Expires"])
-        elif "X-Amz-Expires" in query:
-            signed = time.strptime(query["X-Amz-Date"] + " UTC", "%Y%m%dT%H%M%SZ %Z")
-            expires = timegm(signed) + float(query["X-Amz-Expires"])
-        else:
-            return math.inf
-        return expires - (time.time() if date is None else parsedate_to_datetime(date).timestamp())
-    except (KeyError, ValueError, TypeError):
-        return math.inf
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
 
 
 def _hub() -> Any:

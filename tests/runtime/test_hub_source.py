@@ -13,7 +13,8 @@ import pytest
 import episeek
 from episeek.errors import AccessError, CorruptBytesError, MissingFileError, MissingSidecarError, ReadError
 from episeek.hub_location import parse_hub_url
-from episeek.hub_source import HubSource, _lifetime_seconds
+from episeek.hub_place import lifetime_seconds
+from episeek.hub_source import HubSource
 from episeek.retry import RetryPolicy
 from episeek.sources import open_source
 from tests.servers.faults import Fault
@@ -187,7 +188,7 @@ def test_many_that_meet_an_expired_url_at_once(hub):
 def test_an_url_that_says_when_it_expires_is_not_used_then(hub, monkeypatch):
     hub.add_dataset("acme/ds", {PATH: CONTENT})
     source = source_of(hub)
-    monkeypatch.setattr("episeek.hub_source._lifetime_seconds", lambda url, date: 5)  # within the margin
+    monkeypatch.setattr("episeek.hub_source.lifetime_seconds", lambda url, date: 5)  # within the margin
     for _ in range(3):
         source.get_ranges(PATH, [(0, 10)])
     assert len(seen(hub, "HEAD", "/resolve/")) == 3
@@ -205,7 +206,7 @@ def test_an_url_that_says_when_it_expires_is_not_used_then(hub, monkeypatch):
     ],
 )
 def test_how_long_an_url_is_good_for(query, expected):
-    assert _lifetime_seconds(f"https://cdn/x?{query}", "Thu, 01 Jan 2026 00:00:00 GMT") == expected
+    assert lifetime_seconds(f"https://cdn/x?{query}", "Thu, 01 Jan 2026 00:00:00 GMT") == expected
 
 
 def test_a_place_that_is_always_refused(hub):
