@@ -15,7 +15,8 @@ from episeek_pipelines import tasks
 from episeek_pipelines.dataset import Dataset, open_dataset, read_info
 from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.graph import Graph, Node, Progress, values_and_failures
-from episeek_pipelines.index import WRITER, FragmentSummary, IndexUnit, plan_index
+from episeek_pipelines.index import WRITER, IndexUnit, plan_index
+from episeek_pipelines.index_fragment import FragmentSummary
 from episeek_pipelines.index_reuse import with_unchanged
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.rewrite import RewritePlan, plan_rewrite

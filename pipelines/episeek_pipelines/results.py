@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.graph import Failure
-from episeek_pipelines.index import FragmentSummary
+from episeek_pipelines.index_fragment import FragmentSummary
 from episeek_pipelines.rewrite import RewritePlan
 from episeek_pipelines.storage import Root
 from episeek_pipelines.tasks import RewriteReceipt

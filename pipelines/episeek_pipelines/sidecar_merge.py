@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError
-from episeek_pipelines.index import WRITER, Arrays, FragmentSummary, fragment_episodes, load_fragment
+from episeek_pipelines.index import WRITER, Arrays
+from episeek_pipelines.index_fragment import FragmentSummary, fragment_episodes, load_fragment
 from episeek_pipelines.sidecar_writer import MappableWriter
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout, sidecars

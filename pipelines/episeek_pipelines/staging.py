@@ -112,6 +112,7 @@ class ReplacingStaging(_LockedRoot):
     def __init__(self, final: Root) -> None:
         super().__init__(final, Root(final.join(layout.BYTE_INDEX_PARTIAL_DIR)) if final.is_local else final)
         if self.root.is_local:  # what a run that was killed while it wrote or renamed the tables left
+            self._put_back()
             self.root.remove(layout.BYTE_INDEX_DIR)
             self.root.remove(_REPLACED)
 
@@ -131,10 +132,20 @@ class ReplacingStaging(_LockedRoot):
             if self.final.is_local:
                 if os.path.exists(target):
                     os.rename(target, self.root.join(_REPLACED))
-                os.rename(self.root.join(layout.BYTE_INDEX_DIR), target)
+                try:
+                    os.rename(self.root.join(layout.BYTE_INDEX_DIR), target)
+                except BaseException:
+                    self._put_back()
+                    raise
             self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)
         except OSError as error:
             raise WriteError(target, first_line(error), "to rename the new sidecars to it") from error
+
+    def _put_back(self) -> None:
+        """The earlier tables, where the run that moved them aside ended before it had moved its own to their place."""
+        target, replaced = self.final.join(layout.BYTE_INDEX_DIR), self.root.join(_REPLACED)
+        if os.path.exists(replaced) and not os.path.exists(target):
+            os.rename(replaced, target)
 
     def _remove_staged(self) -> None:
         self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)

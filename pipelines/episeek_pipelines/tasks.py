@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from episeek_pipelines.earlier_rows import EarlierRows
-from episeek_pipelines.index import WRITER, FragmentSummary, IndexUnit, index_to_fragment
+from episeek_pipelines.index import WRITER, IndexUnit
+from episeek_pipelines.index_fragment import FragmentSummary, index_to_fragment
 from episeek_pipelines.rewrite import (
     RewritePlan,
     RewriteResult,

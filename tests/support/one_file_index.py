@@ -8,7 +8,8 @@ import episeek
 from episeek.local_source import LocalSource
 from episeek.sample_table import SampleTable
 from episeek_pipelines.episode_frames import DeclaredEpisodes
-from episeek_pipelines.index import IndexUnit, index_to_fragment
+from episeek_pipelines.index import IndexUnit
+from episeek_pipelines.index_fragment import index_to_fragment
 from episeek_pipelines.sidecar_merge import write_sidecars
 from episeek_pipelines.storage import Root
 from episeek_pipelines.video_header import read_video_header
