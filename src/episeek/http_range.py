@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from episeek.byte_source import ByteRange
 from episeek.errors import (
@@ -197,11 +197,23 @@ class _Pools:
     def of(self, url: str) -> Any:
         parts = urlsplit(url)
         proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        if not proxy or any(map(urllib.request.proxy_bypass, (parts.hostname or "", f"{parts.hostname}:{parts.port}"))):
             return self._direct
         if proxy not in self._proxied:
-            self._proxied[proxy] = _with_deadlines(_urllib3().ProxyManager(proxy, **self._options))
+            self._proxied[proxy] = _with_deadlines(
+                _urllib3().ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **self._options)
+            )
         return self._proxied[proxy]
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    """Name and password of a proxy's URL."""
+    parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
+    if parts.username is None:
+        return {}
+    given = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    headers: dict[str, str] = _urllib3().make_headers(proxy_basic_auth=given)
+    return headers
 
 
 def _with_deadlines(manager: Any) -> Any:

@@ -202,6 +202,19 @@ def test_a_failed_index_leaves_the_old_one(dataset):
     assert digests(dataset / "meta/byte_index") == before
 
 
+def test_a_failed_index_leaves_the_old_one_also_after_a_run_killed_between_its_two_renames(dataset):
+    index(str(dataset))
+    sidecars = dataset / "meta/byte_index"
+    before = digests(sidecars)
+    (dataset / "meta/byte_index.partial").mkdir()
+    sidecars.rename(dataset / "meta/byte_index.partial/replaced")
+    video = next(dataset.rglob("*.mp4"))
+    video.write_bytes(video.read_bytes()[:100])
+    with pytest.raises(WorkFailedError):
+        index(str(dataset))
+    assert digests(sidecars) == before
+
+
 def test_index_below_another_root(tmp_path):
     source = DATA / "hevc"
     index(str(source), output=str(tmp_path / "overlay"))

@@ -7,13 +7,17 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def raw_server(answer: Callable[[], Iterable[bytes]]) -> Iterator[str]:
-    """The URL of a server that answers the one request of every connection with `answer()`, piece by piece, then closes."""
+def raw_server(answer: Callable[[], Iterable[bytes]], *, requests: list[bytes] | None = None) -> Iterator[str]:
+    """The URL of a server that answers the one request of every connection with `answer()`, piece by piece, then closes;
+    `requests` gets what it was asked.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            connection.recv(1 << 16)
+            request = connection.recv(1 << 16)
+            if requests is not None:
+                requests.append(request)
             for part in answer():
                 connection.sendall(part)
 
