@@ -18,6 +18,15 @@ from episeek.transfers import Transfers
 ByteRange = tuple[int, int]
 """`(start, stop)` in bytes, end exclusive."""
 
+STORE_PROBE_BYTES = 1 << 15
+"""`probe_bytes` of a store: large enough for the moov of some hundred frames; sending it takes less time than asking for it."""
+
+STORE_TAIL_BYTES = 1 << 24
+"""`tail_bytes` of a store: what follows the media data is nearly always the moov box."""
+
+STORE_IN_FLIGHT = 16
+"""Ranges that a store is asked for at once, for one call."""
+
 
 class ByteSource(Protocol):
     """Identities and byte ranges of the files under one root."""

@@ -18,7 +18,7 @@ from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 from fsspec.exceptions import FSTimeoutError
 
-from episeek.byte_source import ByteRange, SeenFiles, range_name
+from episeek.byte_source import STORE_IN_FLIGHT, STORE_PROBE_BYTES, STORE_TAIL_BYTES, ByteRange, SeenFiles, range_name
 from episeek.errors import RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError
 from episeek.identity import FileIdentity, etag_id
 from episeek.inherited_loop import protect_parents
@@ -31,9 +31,6 @@ from episeek.workers import call_within, map_in_threads
 protect_parents()
 
 T = TypeVar("T")
-
-_MAX_IN_FLIGHT = 16
-"""Requests at once for one call."""
 
 _CHUNK_BYTES = 1 << 20
 
@@ -59,13 +56,13 @@ class FsspecSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Large enough for the moov of some hundred frames; sending it takes less time than asking for it."""
-        return 1 << 15
+        """As of any store."""
+        return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """What follows the media data is nearly always the moov box."""
-        return 1 << 24
+        """As of any store."""
+        return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
         """Size and the store's identities: LFS or Xet hash, or ETag."""
@@ -82,7 +79,7 @@ class FsspecSource:
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """The bytes of each range, in order."""
-        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=_MAX_IN_FLIGHT)
+        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
     def transfers(self) -> Transfers:
         """What this source has transferred, in this process."""

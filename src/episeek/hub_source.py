@@ -17,7 +17,15 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from episeek import http_range
-from episeek.byte_source import ByteRange, SeenFiles, missing, range_name
+from episeek.byte_source import (
+    STORE_IN_FLIGHT,
+    STORE_PROBE_BYTES,
+    STORE_TAIL_BYTES,
+    ByteRange,
+    SeenFiles,
+    missing,
+    range_name,
+)
 from episeek.errors import (
     AccessError,
     BackendUnavailableError,
@@ -40,9 +48,6 @@ from episeek.version import __version__
 from episeek.workers import call_within, map_in_threads
 
 T = TypeVar("T")
-
-_MAX_IN_FLIGHT = 16
-"""Requests at once for one call."""
 
 _MAX_REDIRECTS = 5
 """Within the Hub: of a repository that was renamed."""
@@ -91,13 +96,13 @@ class HubSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Large enough for the moov of some hundred frames; sending it takes less time than asking for it."""
-        return 1 << 15
+        """As of any store."""
+        return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """What follows the media data is nearly always the moov box."""
-        return 1 << 24
+        """As of any store."""
+        return STORE_TAIL_BYTES
 
     def pinned(self) -> "HubSource":
         """The same files at the commit that the revision is now; a bucket has none, and is given as it is."""
@@ -109,7 +114,7 @@ class HubSource:
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """The bytes of each range, in order."""
-        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=_MAX_IN_FLIGHT)
+        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
     def transfers(self) -> Transfers:
         """What this source has transferred, in this process."""

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from episeek.byte_source import ByteRange, SeenFiles, missing, range_name
+from episeek.byte_source import (
+    STORE_IN_FLIGHT,
+    STORE_PROBE_BYTES,
+    STORE_TAIL_BYTES,
+    ByteRange,
+    SeenFiles,
+    missing,
+    range_name,
+)
 from episeek.errors import AccessError, RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError, described
 from episeek.fsspec_source import FsspecSource
 from episeek.identity import FileIdentity, etag_id
@@ -22,9 +30,6 @@ from episeek.transfers import TransferCounter, Transfers
 from episeek.workers import map_in_threads
 
 T = TypeVar("T")
-
-_MAX_IN_FLIGHT = 16
-"""Requests at once for one call."""
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _FINAL_STATUSES = frozenset({300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 410, 411, 412, 416, 501})
@@ -43,13 +48,13 @@ class ObjectStoreSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Large enough for the moov of some hundred frames; sending it takes less time than asking for it."""
-        return 1 << 15
+        """As of any store."""
+        return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """What follows the media data is nearly always the moov box."""
-        return 1 << 24
+        """As of any store."""
+        return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
         """Size and ETag, from the last answer about the file; without one, one request."""
@@ -66,7 +71,7 @@ class ObjectStoreSource:
         """The bytes of each range, in order."""
         if was_used_before_fork():
             return self._fallback().get_ranges(path, ranges)
-        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=_MAX_IN_FLIGHT)
+        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
     def transfers(self) -> Transfers:
         """What this source has transferred, in this process."""

@@ -46,9 +46,5 @@ class PerProcess(Generic[T]):
         """This process's value, or None where it was not needed yet."""
         return self._states.get(_process())
 
-    def forget(self) -> T | None:
-        """Drop this process's value; returns it."""
-        return self._states.pop(_process(), None)
-
     def __reduce__(self) -> tuple[type["PerProcess[T]"], tuple[Callable[[], T]]]:
         return PerProcess, (self._make,)
