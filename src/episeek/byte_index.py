@@ -25,6 +25,7 @@ from episeek.errors import (
     FileNotIndexedError,
     FrameRangeError,
     SidecarLayoutError,
+    without_password,
 )
 from episeek.file_record import FileRecord
 from episeek.hub_source import HubSource
@@ -135,7 +136,7 @@ class ByteIndex:
 
     def __repr__(self) -> str:
         return (
-            f"ByteIndex({self._arguments[0]!r}, {self.episode_count} episodes, {len(self.cameras)} cameras, "
+            f"ByteIndex({without_password(self._arguments[0])!r}, {self.episode_count} episodes, {len(self.cameras)} cameras, "
             f"{self.file_count} files, {self.table('samples').row_count} samples)"
         )
 

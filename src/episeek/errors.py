@@ -18,6 +18,7 @@ class EpiseekError(Exception):
     """
 
     def __init__(self, where: str, found: str, expected: str) -> None:
+        where, found, expected = map(without_password, (where, found, expected))
         Exception.__init__(self, where, found, expected)  # OSError's takes them for errno, strerror and filename
         self.where = where
         self.found = found
@@ -28,6 +29,14 @@ class EpiseekError(Exception):
 
     def __reduce__(self) -> tuple[type["EpiseekError"], tuple[str, str, str]]:
         return type(self), (self.where, self.found, self.expected)
+
+
+def without_password(text: str) -> str:
+    """A text with URLs in it, for people: `https://user:password@host/` without the two."""
+    return _USER_INFO.sub("://***@", text)
+
+
+_USER_INFO = re.compile(r"://[^/@\s:]*:[^/@\s]*@")
 
 
 def first_line(error: BaseException) -> str:

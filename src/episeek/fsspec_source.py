@@ -19,7 +19,7 @@ from fsspec.core import url_to_fs
 from fsspec.exceptions import FSTimeoutError
 
 from episeek.byte_source import STORE_IN_FLIGHT, STORE_PROBE_BYTES, STORE_TAIL_BYTES, ByteRange, SeenFiles, range_name
-from episeek.errors import RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError
+from episeek.errors import RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError, without_password
 from episeek.identity import FileIdentity, etag_id
 from episeek.inherited_loop import protect_parents
 from episeek.per_process import PerProcess
@@ -33,6 +33,9 @@ protect_parents()
 T = TypeVar("T")
 
 _CHUNK_BYTES = 1 << 20
+
+_SLOW_BYTES_PER_SECOND = 1 << 18
+"""A store that sends less is one that stalls, where nothing else tells."""
 
 TWO_ETAGS = ("gs://", "gcs://")
 """Google's JSON API, by which fsspec asks, gives other ETags than the XML API that obstore reads by: they say nothing here."""
@@ -50,6 +53,9 @@ class FsspecSource:
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
     _seen: PerProcess[SeenFiles] = field(default_factory=lambda: PerProcess(SeenFiles), repr=False, compare=False)
     _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"FsspecSource({without_password(self.root)!r})"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root, **self.storage_options)))
@@ -99,16 +105,22 @@ class FsspecSource:
         start, stop = byte_range
         self._counter.add(request_count=1)
         fs, full_path = self._resolve(path)
+        # these show nothing of a range before all of it is there
+        seconds = min(
+            _first_byte_seconds(self.policy) + (stop - start) / _SLOW_BYTES_PER_SECOND, self.policy.max_seconds
+        )
         identity: FileIdentity | None = None
         if _is_http(fs) or _is_s3(fs):
             read = partial(_http_range if _is_http(fs) else _s3_range, fs, full_path, byte_range, self.policy)
             data, identity = self._wait_for(fs, read, seconds=self.policy.max_seconds)
         elif isinstance(fs, AsyncFileSystem) and fs.async_impl:
-            data = self._wait_for(fs, partial(fs._cat_file, full_path, start=start, end=stop))
+            data = self._wait_for(fs, partial(fs._cat_file, full_path, start=start, end=stop), seconds=seconds)
         else:
             # the general one opens the file, which would read ahead
             options = {"cache_type": "none"} if type(fs).cat_file is fsspec.AbstractFileSystem.cat_file else {}
-            data = self._wait_for(None, partial(fs.cat_file, full_path, start=start, end=stop, **options))
+            data = self._wait_for(
+                None, partial(fs.cat_file, full_path, start=start, end=stop, **options), seconds=seconds
+            )
         if len(data) != stop - start:
             if identity is None and len(data) < stop - start:
                 self._require_size(path, stop, where)

@@ -26,7 +26,7 @@ from episeek.http_deadline import deadline, pool_classes
 from episeek.identity import etag_id
 from episeek.per_process import PerProcess
 from episeek.retry import RetryPolicy, Transient
-from episeek.store_errors import retry_after_of
+from episeek.store_errors import may_pass, retry_after_of
 
 _CONNECTIONS = 64
 """Kept open for one host; more are made where more are needed at the same time."""
@@ -142,7 +142,7 @@ class _Response:
         if self.status == status:
             return
         found = f"status {self.status}"
-        if self.status in (408, 425, 429) or self.status >= 500:
+        if may_pass(self.status):
             asked = retry_after_of(self.headers)
             raise Transient(found, retry_after_seconds=asked)
         raise RefusedError(self.status, found)

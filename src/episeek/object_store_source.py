@@ -26,13 +26,13 @@ from episeek.identity import FileIdentity, etag_id
 from episeek.object_store_clients import ClientConfig, client, config_of, was_used_before_fork
 from episeek.per_process import PerProcess
 from episeek.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.store_errors import may_pass
 from episeek.transfers import TransferCounter, Transfers
 from episeek.workers import map_in_threads
 
 T = TypeVar("T")
 
 _STATUS = re.compile(r"status code: (\d{3})")
-_FINAL_STATUSES = frozenset({300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 410, 411, 412, 416, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,15 @@ class ObjectStoreSource:
         import obstore
 
         self._counter.add(metadata_request_count=1)
-        return _identity(obstore.head(client(self.config, self.policy), path))
+        store = client(self.config, self.policy)
+        try:
+            return _identity(obstore.head(store, path))
+        except FileNotFoundError:
+            if self.config.scheme not in ("http", "https"):
+                raise
+            # obstore says so of a server that does not allow HEAD, too
+            self._counter.add(metadata_request_count=1)
+            return _identity(obstore.get(store, path, options={"range": (0, 1)}).meta)
 
     def _tried(self, attempt: Callable[[], T], where: str, expected: str) -> T:
         def once() -> T:
@@ -148,7 +156,7 @@ def _named(error: Exception, where: str) -> Exception:
     if kind == "NotSupportedError" or "UnexpectedRange" in text or "non-partial" in text:
         return Transient(summary, error=RangeNotHonouredError)
     if status is not None:
-        if status in _FINAL_STATUSES:
+        if not may_pass(status):
             hint = "; an S3 bucket of another region needs AWS_REGION" if status == 301 else ""
             return ReadError(where, f"status {status}", f"the bytes of this range{hint}")
         return Transient(f"status {status}")

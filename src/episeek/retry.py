@@ -23,7 +23,9 @@ class RetryPolicy:
     max_attempts: int = 6
     """Tries, the first one included."""
     max_seconds: float = 300.0
-    """From the first try on, waits included. A store that asks for a longer wait than is left is not tried again."""
+    """No further try is started later than this after the first one, waits included, and no try takes longer. A store that asks
+    for a longer wait than is left is not tried again.
+    """
     first_wait_seconds: float = 0.2
     """Before the second try; doubled for each further one, with jitter. A store's Retry-After goes first."""
     max_wait_seconds: float = 10.0

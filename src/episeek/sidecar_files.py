@@ -6,6 +6,7 @@ Tables in a store are fetched whole, once, and mapped from where they are kept (
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -88,7 +89,10 @@ def _buffer(source: ByteSource, path: str) -> Buffer:
         return open_buffer(os.path.join(source.root, path))
     try:
         kept = local_copy(source, path)
-        return open_buffer(str(kept)) if kept else source.get_ranges(path, [(0, source.identity(path).size)])[0]
+        if kept is not None:
+            with suppress(MissingSidecarError):  # another process has replaced it by a new version
+                return open_buffer(str(kept))
+        return source.get_ranges(path, [(0, source.identity(path).size)])[0]
     except MissingFileError:
         raise MissingSidecarError(
             f"{source.root}/{path}", "no such file", "a sidecar table: run `episeek prepare`"

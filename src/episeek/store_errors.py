@@ -17,8 +17,10 @@ from episeek.retry import Transient
 
 _EXPECTED = "a readable file or directory"
 
-_FINAL_STATUSES = frozenset({401, 403, 404, 405, 406, 410, 411, 412, 416, 451, 501})
-"""Of HTTP: another try will not be answered otherwise."""
+
+def may_pass(status: int) -> bool:
+    """Whether another try may be answered otherwise than with this HTTP status."""
+    return status in (408, 425, 429) or (status >= 500 and status != 501)
 
 
 @contextmanager
@@ -67,11 +69,15 @@ def is_final(error: BaseException | None) -> bool:
     status = status_of(error)
     if status is None and isinstance(error, OSError):  # s3fs's, which says what botocore said
         status = status_of(error.__cause__)
-    return status in _FINAL_STATUSES
+    return status is not None and not may_pass(status)
 
 
 def status_of(error: BaseException | None) -> int | None:
     """The HTTP status in an error of aiohttp, requests, httpx, botocore or the Hub's client; None without one."""
+    if (
+        type(getattr(error, "__cause__", None)).__name__ == "HttpProcessingError"
+    ):  # aiohttp's word for it is 400, which nobody sent
+        return None
     for holder in (error, getattr(error, "response", None)):
         for name in ("status", "status_code", "code"):
             value = getattr(holder, name, None)

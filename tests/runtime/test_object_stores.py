@@ -1,6 +1,7 @@
 """Which transport serves a URL, what obstore is told of fsspec's options, and stores that only obstore reads here."""
 
 import os
+import pickle
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from episeek.object_store_clients import config_of
 from episeek.object_store_source import ObjectStoreSource
 from episeek.sources import open_source
 from episeek.store_errors import named, rate_limit_of, retry_after_of
+from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
 from tests.servers.s3 import S3Server
 from tests.support.served_file import PATIENCE
@@ -252,3 +254,38 @@ def test_names_with_signs_that_mean_something_in_urls(transport, name):
         source = open_source(server.url, transport=transport, policy=PATIENCE)
         assert source.identity(f"videos/{name}/x.mp4").size == len(DATA)
         assert source.get_ranges(f"videos/{name}/x.mp4", [(5, 9)]) == [DATA[5:9]]
+
+
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+def test_a_server_that_does_not_allow_head(stored, transport):
+    stored.inject(Fault("status", method="HEAD", status=405, times=1000))
+    source = open_source(f"{stored.url}/bucket/ds", policy=PATIENCE, transport=transport)
+    assert source.identity(PATH).size == len(DATA)
+    with pytest.raises(MissingFileError, match=r"other\.mp4"):
+        source.identity("other.mp4")
+
+
+def test_passwords_stay_out_of_messages():
+    url = "http://user:secret@127.0.0.1:9/ds"
+    source = open_source(url, policy=PATIENCE)
+    with pytest.raises(ReadError) as caught:
+        source.get_ranges("x", [(0, 1)])
+    for text in (str(caught.value), repr(caught.value), repr(source), str(pickle.loads(pickle.dumps(caught.value)))):
+        assert "secret" not in text
+    assert "http://***@127.0.0.1:9/ds/x" in str(caught.value)
+
+
+def test_errors_of_ours_are_no_errors_of_the_system():
+    assert ReadError("where", "found", "expected").errno is None
+
+
+@pytest.mark.parametrize(
+    ("status", "tries"), [(400, 1), (404, 1), (410, 1), (451, 1), (501, 1), (408, 3), (500, 3), (599, 3)]
+)
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+def test_which_statuses_are_tried_again(stored, transport, status, tries):
+    stored.inject(Fault("status", status=status, times=1000))
+    source = open_source(f"{stored.url}/bucket/ds", policy=PATIENCE, transport=transport)
+    with pytest.raises((ReadError, MissingFileError)):
+        source.get_ranges(PATH, [(0, 7)])
+    assert len(stored.exchanges()) == tries

@@ -32,7 +32,7 @@ def test_hosts_that_need_none(monkeypatch):
 
 
 def test_a_proxy_that_wants_a_name_and_a_password(monkeypatch):
-    seen = []
+    seen: list[bytes] = []
     with raw_server(lambda: [HEAD, b"p"], requests=seen) as proxy:
         monkeypatch.setenv("http_proxy", proxy.replace("//", "//me:pass%40word@"))
         assert fetched("http://host.invalid/x") == b"p"
