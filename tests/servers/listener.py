@@ -18,7 +18,7 @@ Application = Callable[[Request], Response | Awaitable[Response]]
 
 _SLICE_BYTES = 64 << 10
 _BACKLOG = 1024
-_TURNS_OF_ACCEPTING = 8  # of the event loop, with room to spare: until a connection that was just accepted is among `connections`
+_TURNS_OF_ACCEPTING = 8  # of the event loop, with room to spare: until an accepted connection is among `connections`
 _BEFORE_RESET_SECONDS = 0.02  # an RST may overtake bytes that the other side has not read yet
 _GARBAGE = b"\x16\x03\x01 this is not HTTP\r\n\r\n"
 _CUTTING_KINDS = ("truncate", "truncate_reset", "stall_body")
@@ -74,13 +74,15 @@ class Listener:
         self.port = server.sockets[0].getsockname()[1]
         self._is_ready.set()
         await self._is_stopped.wait()
-        server.close()
+        for listening in server.sockets:
+            self._loop.remove_reader(listening.fileno())
         quiet_turns = 0
         while quiet_turns < _TURNS_OF_ACCEPTING:
             await asyncio.sleep(0)
             quiet_turns = 0 if self.connections else quiet_turns + 1
             for connection in list(self.connections):
                 connection.abort()
+        server.close()  # not before: asyncio leaves a connection open that it finds on its way to a closed server
 
 
 class _Connection(asyncio.Protocol):
