@@ -4,6 +4,7 @@ import pytest
 
 import episeek
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
+from tests.support.survival import report_survival
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,8 @@ def sidecar_roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def indexes(sidecar_roots: dict[str, Path]) -> dict[str, episeek.ByteIndex]:
     return {name: episeek.open(root, data_root=DATA / name) for name, root in sidecar_roots.items()}
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in report_survival(terminalreporter.stats.get("passed", [])):
+        terminalreporter.write_line(line)

@@ -22,8 +22,8 @@ PATIENCE = RetryPolicy(
     max_seconds=5.0,
     first_wait_seconds=0.01,
     max_wait_seconds=0.02,
-    connect_seconds=0.5,
-    stall_seconds=0.4,
+    connect_seconds=0.7,
+    stall_seconds=0.7,
 )
 """For faults: short, but the same code."""
 
