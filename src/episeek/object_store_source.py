@@ -45,6 +45,11 @@ class ObjectStoreSource:
     policy: RetryPolicy = DEFAULT_POLICY
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
     _seen: PerProcess[SeenFiles] = field(default_factory=lambda: PerProcess(SeenFiles), repr=False, compare=False)
+    _fallback: FsspecSource = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        fallback = FsspecSource(self.root, self.storage_options, self.policy, _counter=self._counter, _seen=self._seen)
+        object.__setattr__(self, "_fallback", fallback)
 
     @property
     def probe_bytes(self) -> int:
@@ -62,7 +67,7 @@ class ObjectStoreSource:
         if seen is not None:
             return seen
         if was_used_before_fork():
-            return self._fallback().identity(path)
+            return self._fallback.identity(path)
         url = self._url(path)
         identity = self._tried(partial(self._head_once, path), url, "the file's size and identity")
         return self._seen.get().note(path, identity, where=url)
@@ -70,15 +75,12 @@ class ObjectStoreSource:
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """The bytes of each range, in order."""
         if was_used_before_fork():
-            return self._fallback().get_ranges(path, ranges)
+            return self._fallback.get_ranges(path, ranges)
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
     def transfers(self) -> Transfers:
         """What this source has transferred, in this process."""
         return self._counter.snapshot()
-
-    def _fallback(self) -> FsspecSource:
-        return FsspecSource(self.root, self.storage_options, self.policy, self._counter, self._seen)
 
     def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
         if byte_range[0] == byte_range[1]:
