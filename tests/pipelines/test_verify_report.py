@@ -21,10 +21,11 @@ def test_codes_are_a_family_and_the_number_of_one_invariant():
     names: dict[str, str] = {}
     for code, rule in RULES.items():
         assert rule.code == code
-        assert re.fullmatch(r"(INF|EPI|ROW|VID|IDX|VER)\d{3}W?", code)
+        assert re.fullmatch(r"(INF|EPI|TSK|STA|ROW|VID|IDX|HUB|TRN|VER)\d{3}W?", code)
         assert code.endswith("W") <= (rule.severity == "warning")
         assert not code.endswith("W") or RULES[code[:-1]].severity == "error"
         assert all(text and "\n" not in text for text in (rule.name, rule.protects, rule.remedy))
+        assert "\n" not in rule.broke_in
         names.setdefault(rule.name, code)
     assert len(names) == len(RULES)
 
@@ -32,9 +33,17 @@ def test_codes_are_a_family_and_the_number_of_one_invariant():
 def test_a_finding_is_made_through_a_registered_rule():
     with pytest.raises(ValueError, match="ABC001"):
         Finding("ABC001", "error", "x", Location())
-    with pytest.raises(ValueError, match="INF004"):
-        Finding("INF004", "warning", "x", Location())
+    with pytest.raises(ValueError, match="fatal"):
+        Finding("INF004", "fatal", "x", Location())  # type: ignore[arg-type]
     assert finding(MISSING_FILE, "x") == Finding("INF004", "error", "x", Location())
+
+
+def test_a_fingerprint_is_of_the_rule_and_the_place():
+    first = finding(ROW_NUMBERS, "index 4; expected 5", Location("a", 1, row=3))
+    assert first.fingerprint == finding(ROW_NUMBERS, "index 7; expected 5", Location("a", 1, row=3), more=2).fingerprint
+    assert first.fingerprint != finding(ROW_NUMBERS, "index 4; expected 5", Location("a", 1, row=4)).fingerprint
+    assert first.fingerprint != finding(MISSING_FILE, "index 4; expected 5", Location("a", 1, row=3)).fingerprint
+    assert re.fullmatch(r"[0-9a-f]{32}", first.fingerprint)
 
 
 def test_findings_sort_by_severity_code_and_place():

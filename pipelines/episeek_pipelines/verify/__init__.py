@@ -5,24 +5,31 @@ the results into a report; `verify` does all three in a row. Nothing here knows 
 is decoded.
 """
 
+from episeek_pipelines.verify.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings import Finding, Location
+from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.plan import plan_verification
 from episeek_pipelines.verify.report import format_counts, format_findings, format_json, format_text
-from episeek_pipelines.verify.rules import RULES, Rule, Severity
+from episeek_pipelines.verify.rules import LEVELS, RULES, Level, Rule, Severity
 from episeek_pipelines.verify.run import conclude, run_check, verify
 from episeek_pipelines.verify.tasks import Check, CheckResult, VerificationContext, VerificationPlan, VerificationReport
 
 __all__ = [
+    "LEVELS",
     "RULES",
+    "CameraFigures",
     "Check",
     "CheckResult",
+    "Figures",
     "Finding",
+    "Level",
     "Location",
     "Rule",
     "Severity",
     "VerificationContext",
     "VerificationPlan",
     "VerificationReport",
+    "VerifyOptions",
     "conclude",
     "format_counts",
     "format_findings",

@@ -1,5 +1,7 @@
 """What verification found: a code, a place and a sentence. Plain values that pickle, compare and sort."""
 
+import hashlib
+import json
 from dataclasses import dataclass, fields
 from functools import total_ordering
 from typing import Any
@@ -44,10 +46,10 @@ class Location:
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One violation of a registered rule; `finding()` makes them.
+    """One violation of a registered rule; `finding()` makes them with the rule's severity, a configuration may change it.
 
     Raises:
-        ValueError: The code is not registered, or not with this severity.
+        ValueError: The code is not registered, or there is no such severity.
     """
 
     code: str
@@ -58,9 +60,8 @@ class Finding:
     """How many more like this one were found close by and are not listed."""
 
     def __post_init__(self) -> None:
-        rule = RULES.get(self.code)
-        if rule is None or rule.severity != self.severity:
-            raise ValueError(f"{self.code} is not a registered {self.severity}")
+        if self.code not in RULES or self.severity not in _SEVERITY_ORDER:
+            raise ValueError(f"{self.code} is not a registered code, or {self.severity} no severity")
 
     def __lt__(self, other: "Finding") -> bool:
         return self.sort_key < other.sort_key
@@ -69,6 +70,12 @@ class Finding:
     def sort_key(self) -> tuple[Any, ...]:
         """Errors first, then by code, place and words: a total order."""
         return (_SEVERITY_ORDER[self.severity], self.code, self.location.sort_key, self.message, self.more)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same rule broken at the same place, whatever was found there: 32 hex digits."""
+        place = json.dumps(self.location.as_dict(), sort_keys=True)
+        return hashlib.sha256(f"{self.code} {place}".encode()).hexdigest()[:32]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -5,8 +5,9 @@ import math
 from itertools import groupby
 
 from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import RULES
-from episeek_pipelines.verify.tasks import TIMESTAMP_TOLERANCE_SECONDS, VerificationReport
+from episeek_pipelines.verify.tasks import VerificationReport
 
 
 def format_text(report: VerificationReport, *, max_findings: int = 20) -> str:

@@ -10,6 +10,7 @@ from episeek.errors import EpiseekError, ParquetError, first_line
 from episeek_pipelines.episode_runs import READ_OPTIONS
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
+from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.row_scan import NULL_NUMBER, SCANNED_COLUMNS, Oddity, RowScan, scan_rows
 from episeek_pipelines.verify.rules import (
     COLUMNS,
@@ -22,7 +23,6 @@ from episeek_pipelines.verify.rules import (
     TIMESTAMPS,
 )
 from episeek_pipelines.verify.tasks import (
-    TIMESTAMP_TOLERANCE_SECONDS,
     CheckResult,
     DataFile,
     Facts,

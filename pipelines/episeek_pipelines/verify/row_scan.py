@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from episeek_pipelines.verify.episodes import column_bytes
-from episeek_pipelines.verify.tasks import TIMESTAMP_TOLERANCE_SECONDS, Int64Array
+from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
+from episeek_pipelines.verify.tasks import Int64Array
 from episeek_schemas import lerobot
 
 BATCH_ROWS = 1 << 16

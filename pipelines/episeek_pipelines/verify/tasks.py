@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek_pipelines.storage import Root
+from episeek_pipelines.verify.figures import Figures
 from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.rules import Level
 from episeek_schemas.lerobot import DatasetInfo
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
-
-TIMESTAMP_TOLERANCE_SECONDS = 1e-4
-"""LeRobot's default `tolerance_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +211,15 @@ class VerificationReport:
     files_read: int
     bytes_read: int
     timestamp_tolerance_seconds: float
+    """The smallest tolerance with which ROW017 passes; 0 where rows were not looked at."""
+    level: Level = "layout"
+    against: str | None = None
+    """The source that it was compared with."""
+    figures: Figures = field(default_factory=Figures, compare=False)
+    ignored_count: int = 0
+    """Findings that the configuration leaves out, those that a finding stands for included."""
+    accepted_count: int = 0
+    """Findings that the baseline accepts, those that a finding stands for included."""
 
     @property
     def error_count(self) -> int:

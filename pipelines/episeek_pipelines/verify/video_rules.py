@@ -10,6 +10,7 @@ from episeek.video_track import video_tracks
 from episeek_pipelines.episode_frames import BoolArray, disagreement
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
+from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import (
     DRIFT,
     FPS,
@@ -23,7 +24,6 @@ from episeek_pipelines.verify.rules import (
 )
 from episeek_pipelines.verify.span_rules import SPAN_RULES
 from episeek_pipelines.verify.tasks import (
-    TIMESTAMP_TOLERANCE_SECONDS,
     CheckResult,
     Float64Array,
     VerificationContext,
