@@ -1,10 +1,12 @@
 import json
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from episeek.version import __version__
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import RULES, Finding, Location, VerificationReport, format_json, format_text, verify
 from episeek_pipelines.verify.findings import finding
@@ -63,15 +65,21 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
     set_value(root, data(1), "index", 40, 4)
     (root / video(TOP, 1)).unlink()
     document = json.loads(format_json(verify(Root(str(root)))))
-    assert set(document) == {"findings", "summary"}
+    assert list(document) == ["schema_version", "tool", "findings", "summary"]
+    assert document["schema_version"] == 1
+    assert document["tool"] == {"name": "episeek", "version": __version__}
     assert document["findings"][:2] == [
         {
             "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata names",
             "location": {"file": video(TOP, 1), "camera": TOP}, "more": 0,
+            "name": MISSING_FILE.name, "remedy": MISSING_FILE.remedy,
+            "fingerprint": finding(MISSING_FILE, "", Location(video(TOP, 1), camera=TOP)).fingerprint,
         },
         {
             "code": "ROW016", "severity": "error", "message": "index 4; expected 173",
             "location": {"file": data(1), "episode": 4, "row": 40, "column": "index"}, "more": 0,
+            "name": ROW_NUMBERS.name, "remedy": ROW_NUMBERS.remedy,
+            "fingerprint": finding(ROW_NUMBERS, "", Location(data(1), 4, row=40, column="index")).fingerprint,
         },
     ]  # fmt: skip
     assert [entry["code"] for entry in document["findings"][2:]] == ["VID022W"] * 4
@@ -79,6 +87,7 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
     assert summary["by_code"] == {"INF004": 1, "ROW016": 1, "VID022W": 4}
     assert (summary["errors"], summary["warnings"], summary["episodes"]) == (2, 4, 10)
     assert (summary["data_files"], summary["video_files"]) == (3, 12)
+    assert (summary["against"], summary["ignored"], summary["accepted"]) == (None, 0, 0)
     assert summary["files_read"] > 12
     assert summary["bytes_read"] > 0
 
@@ -97,7 +106,7 @@ def test_text_has_one_line_for_a_kind_of_warning():
         "  v0.mp4: moov at the end",
         "  ... and 29 more",
         f"  remedy: {NOT_FASTSTART.remedy}",
-        "/somewhere: 0 errors, 30 warnings (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+        "/somewhere: 0 errors, 30 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
     ]
 
 
@@ -116,11 +125,43 @@ def test_text_caps_findings_but_shows_every_rule():
         "  d, episode 0: index 4; expected 5 (and 2 more)",
         "  ... and 12 more",
         f"  remedy: {ROW_NUMBERS.remedy}",
-        "/somewhere: 24 errors, 0 warnings (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+        "/somewhere: 24 errors, 0 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
     ]
+
+
+def test_text_has_the_severity_of_the_findings_not_of_the_rule():
+    findings = [Finding("INF004", "warning", "gone", Location(f"v{number}.mp4")) for number in range(3)]
+    findings += [Finding("VID022W", "error", "moov at the end", Location(f"v{number}.mp4")) for number in range(3)]
+    assert format_text(report_of(*findings)).splitlines() == [
+        f"error VID022W, expected: {NOT_FASTSTART.name}",
+        "  v0.mp4: moov at the end",
+        "  v1.mp4: moov at the end",
+        "  v2.mp4: moov at the end",
+        f"  remedy: {NOT_FASTSTART.remedy}",
+        f"warning INF004, expected: {MISSING_FILE.name}",
+        "  v0.mp4: gone",
+        "  ... and 2 more",
+        f"  remedy: {MISSING_FILE.remedy}",
+        "/somewhere: 3 errors, 3 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+    ]
+
+
+def test_the_summary_line_says_what_was_left_out_and_how_far():
+    report = replace(report_of(), level="rows", ignored_count=3, accepted_count=2, timestamp_tolerance_seconds=0.01)
+    assert format_text(report) == (
+        "/somewhere: 0 errors, 0 warnings at level rows (2 episodes, 3 data files, 4 videos; 1.500 MB read)"
+        "; 3 ignored; 2 accepted by the baseline; every timestamp passes with a tolerance of 0.01 s"
+    )
+
+
+def test_text_shows_what_a_terminal_would_act_on():
+    text = format_text(report_of(finding(MISSING_FILE, "a\x1b[2Jb", Location("x\n::error::y\udcff\u202e"))))
+    assert text.splitlines()[1] == "  x\\n::error::y\\udcff\\u202e: a\\x1b[2Jb"
 
 
 def test_text_of_a_clean_dataset_is_its_summary():
     report = verify(Root(str(DATA / "hevc")))
     [line] = format_text(report).splitlines()
-    assert re.search(r"hevc: 0 errors, 0 warnings \(4 episodes, 1 data file, 2 videos; 0\.\d+ MB read\)$", line)
+    assert re.search(
+        r"hevc: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file, 2 videos; 0\.\d+ MB read\)$", line
+    )

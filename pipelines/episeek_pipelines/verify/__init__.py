@@ -7,14 +7,24 @@ is decoded.
 
 from episeek_pipelines.verify.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings import Finding, Location
+from episeek_pipelines.verify.formats import (
+    FORMATS,
+    Format,
+    format_counts,
+    format_findings,
+    format_json,
+    format_text,
+    parse_output,
+    render,
+)
 from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.plan import plan_verification
-from episeek_pipelines.verify.report import format_counts, format_findings, format_json, format_text
 from episeek_pipelines.verify.rules import LEVELS, RULES, Level, Rule, Severity
 from episeek_pipelines.verify.run import conclude, run_check, verify
 from episeek_pipelines.verify.tasks import Check, CheckResult, VerificationContext, VerificationPlan, VerificationReport
 
 __all__ = [
+    "FORMATS",
     "LEVELS",
     "RULES",
     "CameraFigures",
@@ -22,6 +32,7 @@ __all__ = [
     "CheckResult",
     "Figures",
     "Finding",
+    "Format",
     "Level",
     "Location",
     "Rule",
@@ -35,7 +46,9 @@ __all__ = [
     "format_findings",
     "format_json",
     "format_text",
+    "parse_output",
     "plan_verification",
+    "render",
     "run_check",
     "verify",
 ]

@@ -1,0 +1,70 @@
+"""A report as workflow commands of GitHub Actions: annotations of files.
+
+Escaped as the Actions toolkit does it (`escapeData` and `escapeProperty` of its command.ts), after control characters were
+made visible. GitHub shows ten errors, ten warnings and ten notices of a step and drops the others without a word, so what
+comes first is one finding of each rule, and the last line says how many there are in all.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.formats.grouping import and_more, grouped, place_in_file, total
+from episeek_pipelines.verify.formats.text import format_counts
+from episeek_pipelines.verify.formats.visible import visible
+from episeek_pipelines.verify.rules import RULES, Severity
+from episeek_pipelines.verify.tasks import VerificationReport
+
+_SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning")
+_MAX_LENGTH: Final = 4000  # an annotation's message may have 64 KiB
+
+
+def format_github(report: VerificationReport, *, max_findings: int = 20) -> str:
+    """`::error` and `::warning` lines, at most `max_findings` of each, errors first, and a `::notice` with the summary."""
+    lines = []
+    hidden = 0
+    for severity in _SEVERITIES:
+        found = _one_of_each_rule_first([f for f in report.findings if f.severity == severity])
+        lines += [_annotation(report.root, f) for f in found[:max_findings]]
+        hidden += total(found[max_findings:])
+    summary = f"{visible(report.root, max_length=_MAX_LENGTH)}: {format_counts(report)}"
+    if hidden:
+        summary += f"; {hidden} of them are not annotated"
+    return "\n".join([*lines, command("notice", summary, title="episeek verify")])
+
+
+def command(name: str, message: str, **properties: str) -> str:
+    """One workflow command; properties without a value are left out."""
+    given = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items() if value)
+    return f"::{name}{' ' if given else ''}{given}::{_escape_data(message)}"
+
+
+def _annotation(root: str, found: Finding) -> str:
+    rule = RULES[found.code]
+    place = place_in_file(found.location)
+    text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
+    message = f"{text}{and_more(found)}\nremedy: {rule.remedy}"
+    return command(found.severity, message, file=_path(root, found.location.file), title=f"{found.code} {rule.name}")
+
+
+def _path(root: str, file: str | None) -> str:
+    """From the folder where the step runs, which GitHub makes relative to the repository; a finding may name a file of
+    another dataset in full.
+    """
+    if not file:
+        return ""
+    is_full = file.startswith("/") or "://" in file
+    return visible(file if is_full else f"{root}/{file}", max_length=_MAX_LENGTH)
+
+
+def _one_of_each_rule_first(findings: Iterable[Finding]) -> list[Finding]:
+    groups = grouped(findings, max_findings=0)
+    return [group.findings[0] for group in groups] + [f for group in groups for f in group.findings[1:]]
+
+
+def _escape_data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    return _escape_data(text).replace(":", "%3A").replace(",", "%2C")

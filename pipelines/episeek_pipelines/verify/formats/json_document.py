@@ -1,0 +1,62 @@
+"""A report as JSON for programs, as `episeek_schemas/verification.schema.json` describes it."""
+
+import json
+import math
+import re
+from typing import Any, Final
+
+from episeek.version import __version__
+from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.rules import RULES
+from episeek_pipelines.verify.tasks import VerificationReport
+
+SCHEMA_VERSION: Final = 1
+"""Of the document: it changes when a key goes away or changes its meaning, not when one is added."""
+
+_SURROGATE: Final = re.compile("[\\ud800-\\udfff]")
+
+
+def format_json(report: VerificationReport) -> str:
+    """`{"findings": [...], "summary": {...}, ...}`, all findings, sorted; the same report gives the same text."""
+    tolerance = report.timestamp_tolerance_seconds
+    return dump_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "tool": {"name": "episeek", "version": __version__},
+            "findings": [_finding(found) for found in report.findings],
+            "summary": {
+                "root": report.root,
+                "against": report.against,
+                "level": report.level,
+                "errors": report.error_count,
+                "warnings": report.warning_count,
+                "ignored": report.ignored_count,
+                "accepted": report.accepted_count,
+                "by_code": _count_by_code(report.findings),
+                "episodes": report.episode_count,
+                "data_files": report.data_file_count,
+                "video_files": report.video_file_count,
+                "files_read": report.files_read,
+                "bytes_read": report.bytes_read,
+                "timestamp_tolerance_seconds": tolerance if math.isfinite(tolerance) else None,
+            },
+        }
+    )
+
+
+def dump_json(document: Any) -> str:
+    """JSON that UTF-8 can encode: lone surrogates, as names of files have them, are escaped, and so kept."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    rule = RULES[found.code]
+    return {**found.as_dict(), "name": rule.name, "remedy": rule.remedy, "fingerprint": found.fingerprint}
+
+
+def _count_by_code(findings: tuple[Finding, ...]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for found in findings:
+        counts[found.code] = counts.get(found.code, 0) + 1 + found.more
+    return counts

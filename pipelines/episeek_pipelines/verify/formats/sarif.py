@@ -1,0 +1,217 @@
+"""A report as SARIF 2.1.0 (OASIS), as GitHub's code scanning takes it.
+
+A row of a Parquet file is not a line of a text, so no location has a region: episode, camera, row and column are a
+logical location, and the message names them. Code scanning refuses a whole file for one result without a file, for an
+absolute URI, for more than 25,000 results, and for more than 10 MB once compressed; it takes relative URIs to be relative
+to the repository, whatever `originalUriBaseIds` says.
+"""
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote_from_bytes
+
+from episeek.byte_source import is_local, local_path
+from episeek.version import __version__
+from episeek_pipelines.verify.findings import Finding, Location
+from episeek_pipelines.verify.formats.grouping import and_more, place_in_file, total
+from episeek_pipelines.verify.formats.json_document import dump_json
+from episeek_pipelines.verify.formats.visible import visible
+from episeek_pipelines.verify.rules import CRASHED, RULES, UNREADABLE, Rule
+from episeek_pipelines.verify.tasks import VerificationReport
+from episeek_schemas.layout import INFO_PATH
+
+SCHEMA_URI: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+MAX_RESULTS: Final = 25_000
+MAX_GZIP_BYTES: Final = 10_000_000
+FINGERPRINT: Final = "episeekFinding/v1"
+LEFT_OUT: Final = "LEFT_OUT"
+"""The rule of the last result of a report that was too long."""
+_DATASET: Final = "DATASET"
+_SOURCE: Final = "SOURCE"
+_MAX_LENGTH: Final = 4000
+_RULE_INDEX: Final = {code: index for index, code in enumerate(sorted(RULES))}
+
+
+def format_sarif(report: VerificationReport) -> str:
+    """One run with every rule and, as far as code scanning takes them, every finding."""
+    results = _results(report)
+    for count in _fewer_and_fewer(len(results)):
+        text = dump_json(_log(report, results[:count], report.findings[count:]))
+        if len(text) <= MAX_GZIP_BYTES // 4 or _gzip_byte_count(text) <= MAX_GZIP_BYTES:
+            break
+    return text
+
+
+def _fewer_and_fewer(count: int) -> Iterable[int]:
+    """How many results to try with; 0 at the end, which fits in any case."""
+    count = count if count <= MAX_RESULTS else MAX_RESULTS - 1  # one says how many were left out
+    while count:
+        yield count
+        count //= 2
+    yield 0
+
+
+def _gzip_byte_count(text: str) -> int:
+    return len(gzip.compress(text.encode(), 6))
+
+
+def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out: Sequence[Finding]) -> dict[str, Any]:
+    rules = [_rule(RULES[code]) for code in sorted(RULES)]
+    if left_out:
+        rules.append(_left_out_rule())
+        results = [*results, _left_out_result(left_out)]
+    return {
+        "$schema": SCHEMA_URI,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": {"name": "episeek", "version": __version__, "rules": rules}},
+                "invocations": [{"executionSuccessful": _is_complete(report.findings)}],
+                "originalUriBaseIds": _base_ids(report),
+                "columnKind": "unicodeCodePoints",
+                "results": results,
+                "properties": {
+                    "level": report.level,
+                    "ignored": report.ignored_count,
+                    "accepted": report.accepted_count,
+                },
+            }
+        ],
+    }
+
+
+def _is_complete(findings: Iterable[Finding]) -> bool:
+    return not any(found.code in (CRASHED.code, UNREADABLE.code) for found in findings)
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    help_lines = [f"Protects: {rule.protects}", f"Remedy: {rule.remedy}"]
+    if rule.broke_in:
+        help_lines.append(f"Seen in: {rule.broke_in}")
+    return {
+        "id": rule.code,
+        "name": _pascal_case(rule.name),
+        "shortDescription": _message(rule.name),
+        "fullDescription": _message(f"Expected: {rule.name}. Protects: {rule.protects}."),
+        "help": {
+            "text": _literal("\n".join(help_lines)),
+            "markdown": _literal("\n".join(f"- {line}" for line in help_lines)),
+        },
+        "defaultConfiguration": {"level": rule.severity},
+        "properties": {"tags": [rule.level], "precision": "very-high", "problem.severity": rule.severity},
+    }
+
+
+def _left_out_rule() -> dict[str, Any]:
+    text = "Every finding fits into the report"
+    return {
+        "id": LEFT_OUT,
+        "name": _pascal_case(text),
+        "shortDescription": _message(text),
+        "fullDescription": _message(text),
+    }
+
+
+def _left_out_result(left_out: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "ruleId": LEFT_OUT,
+        "ruleIndex": len(RULES),
+        "level": min(found.severity for found in left_out),  # "error" < "warning"
+        "message": _message(f"{total(left_out)} more findings are left out: code scanning takes no more"),
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": INFO_PATH, "uriBaseId": _DATASET}}}],
+        "partialFingerprints": {FINGERPRINT: LEFT_OUT, "primaryLocationLineHash": f"{LEFT_OUT}:1"},
+    }
+
+
+def _results(report: VerificationReport) -> list[dict[str, Any]]:
+    seen: Counter[str] = Counter()
+    return [_result(report, found, seen) for found in report.findings[:MAX_RESULTS]]
+
+
+def _result(report: VerificationReport, found: Finding, seen: Counter[str]) -> dict[str, Any]:
+    fingerprint = found.fingerprint
+    seen[fingerprint] += 1
+    base_id, uri = _artifact(report, found.location.file)
+    is_named = uri is not None or not found.location.file
+    place = place_in_file(found.location) if is_named else str(found.location)
+    text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
+    result: dict[str, Any] = {
+        "ruleId": found.code,
+        "ruleIndex": _RULE_INDEX[found.code],
+        "level": found.severity,
+        "message": _message(f"{text}{and_more(found)}"),
+        "locations": [_location(found.location, base_id, uri or INFO_PATH)],
+        "partialFingerprints": {
+            FINGERPRINT: fingerprint,
+            # The only one that code scanning looks at, which makes one alert of results that share it.
+            "primaryLocationLineHash": f"{fingerprint}:{seen[fingerprint]}",
+        },
+    }
+    if found.more:
+        result["occurrenceCount"] = 1 + found.more
+    return result
+
+
+def _artifact(report: VerificationReport, file: str | None) -> tuple[str, str | None]:
+    """Base and relative URI of a file; no URI where there is no file, or where it is in neither dataset."""
+    if not file:
+        return _DATASET, None
+    if not (file.startswith("/") or "://" in file):
+        return _DATASET, percent_encoded(file)
+    if report.against is not None and file.startswith(f"{report.against}/"):
+        return _SOURCE, percent_encoded(file.removeprefix(f"{report.against}/").lstrip("/")) or None
+    return _DATASET, None
+
+
+def _location(location: Location, base_id: str, uri: str) -> dict[str, Any]:
+    parts = {name: visible(value) if isinstance(value, str) else value for name, value in location.as_dict().items()}
+    document: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": base_id}}}
+    inner = {name: value for name, value in parts.items() if name != "file"}
+    if inner:
+        kind, name = list(inner.items())[-1]
+        full = "/".join(f"{part} {value}" for part, value in inner.items())
+        document["logicalLocations"] = [{"kind": kind, "name": str(name), "fullyQualifiedName": full}]
+    if parts:
+        document["properties"] = parts
+    return document
+
+
+def _base_ids(report: VerificationReport) -> dict[str, Any]:
+    ids = {_DATASET: {"uri": _folder_uri(report.root), "description": _message("the dataset")}}
+    if report.against is not None:
+        description = _message("the dataset that it was made from")
+        ids[_SOURCE] = {"uri": _folder_uri(report.against), "description": description}
+    return ids
+
+
+def _folder_uri(root: str) -> str:
+    if is_local(root):
+        return f"file://{percent_encoded(str(Path(local_path(root)).absolute())).rstrip('/')}/"
+    scheme, _, rest = root.partition("://")
+    return f"{scheme}://{percent_encoded(rest).rstrip('/')}/"
+
+
+def percent_encoded(path: str) -> str:
+    """A path as a URI has it (RFC 3986): a name that is no UTF-8 as the bytes that it has on disk."""
+    try:
+        encoded = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        encoded = path.encode("utf-8", "surrogatepass")
+    return quote_from_bytes(encoded, safe="/")
+
+
+def _message(text: str) -> dict[str, str]:
+    return {"text": _literal(text)}
+
+
+def _literal(text: str) -> str:
+    """Text without placeholders (SARIF 2.1.0, 3.11.5) and embedded links (3.11.6)."""
+    return re.sub(r"\[(?=[^\]]*\]\()", r"\\[", text.replace("{", "{{").replace("}", "}}"))
+
+
+def _pascal_case(sentence: str) -> str:
+    return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", sentence))[:255]
