@@ -1,9 +1,12 @@
 """Small, named damage to copies of the sample datasets: a table edited, a file cut, a box patched."""
 
+import atexit
 import json
 import shutil
 import struct
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,28 @@ TOP = "observation.images.top"
 WRIST = "observation.images.wrist"
 
 
-def copy_of(name: str, folder: Path, *, indexed: bool = False) -> Path:
-    """A writable copy of a sample dataset, with sidecars on request."""
-    root = folder / name
-    shutil.copytree(DATA / name, root)
+def copy_of(
+    dataset: str, folder: Path, *, indexed: bool = False, prepared: bool = False, name: str | None = None
+) -> Path:
+    """A writable copy of a sample dataset below `folder`; on request with sidecars, and with the page index that `episeek
+    prepare` writes.
+    """
+    root = folder / (name or dataset)
+    shutil.copytree(DATA / dataset, root, ignore=shutil.ignore_patterns("golden_items.npz"))
     if indexed:
-        build_index(root, folder / "work", root)
+        shutil.copytree(_sidecars(dataset), root, dirs_exist_ok=True)
+    if prepared:
+        set_page_index(root, True)
     return root
+
+
+@cache
+def _sidecars(dataset: str) -> Path:
+    """The sidecars of a sample dataset, built once in a process."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    build_index(DATA / dataset, folder / "work", folder / "sidecars")
+    return folder / "sidecars"
 
 
 def data(number: int) -> str:
@@ -40,14 +58,51 @@ def edit_info(root: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def edit_parquet(root: Path, path: str, change: Callable[[list[pa.Table]], list[pa.Table]]) -> None:
-    """Change the row groups of a file; each table that comes back is one."""
+def edit_features(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change `features` of meta/info.json in place."""
+    features = json.loads((root / "meta/info.json").read_text())["features"]
+    change(features)
+    edit_info(root, features=features)
+
+
+def edit_statistics(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change meta/stats.json in place."""
+    path = root / "meta/stats.json"
+    statistics = json.loads(path.read_text())
+    change(statistics)
+    path.write_text(json.dumps(statistics))
+
+
+def edit_parquet(
+    root: Path,
+    path: str,
+    change: Callable[[list[pa.Table]], list[pa.Table]],
+    *,
+    has_page_index: bool | None = None,
+) -> None:
+    """Change the row groups of a file; each table that comes back is one. None keeps the page index if there is one."""
     with pq.ParquetFile(root / path) as file:
         groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
+        had_page_index = file.num_row_groups > 0 and file.metadata.row_group(0).column(0).has_offset_index
     changed = change(groups)
-    with pq.ParquetWriter(root / path, changed[0].schema) as writer:
+    keeps = had_page_index if has_page_index is None else has_page_index
+    with pq.ParquetWriter(root / path, changed[0].schema, write_page_index=keeps) as writer:
         for table in changed:
             writer.write_table(table, row_group_size=max(len(table), 1))
+
+
+def data_files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("data/*/*.parquet"))
+
+
+def set_page_index(root: Path, has_page_index: bool) -> None:
+    """Write all data files again, with or without a page index."""
+    for path in data_files(root):
+        edit_parquet(root, path, lambda groups: groups, has_page_index=has_page_index)
+
+
+def episode_values(root: Path, column: str) -> list[Any]:
+    return pq.read_table(root / EPISODES, columns=[column])[column].to_pylist()
 
 
 def set_value(root: Path, path: str, column: str, row: int, value: Any) -> None:
@@ -77,6 +132,38 @@ def with_value(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
     return table.set_column(
         position, table.schema.field(position), pa.chunked_array([c for p in parts for c in p.chunks], kind)
     )
+
+
+def change_column(root: Path, path: str, column: str, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> None:
+    """Replace the values of a column, its type with them."""
+
+    def change_groups(groups: list[pa.Table]) -> list[pa.Table]:
+        place = groups[0].schema.get_field_index(column)
+        return [table.set_column(place, column, change(table[column])) for table in groups]
+
+    edit_parquet(root, path, change_groups)
+
+
+def change_type(root: Path, path: str, column: str, kind: pa.DataType) -> None:
+    change_column(root, path, column, lambda values: values.cast(kind))
+
+
+def drop_column(root: Path, path: str, column: str) -> None:
+    edit_parquet(root, path, lambda groups: [table.drop_columns(column) for table in groups])
+
+
+def schema_metadata(root: Path, path: str) -> dict[str, str]:
+    pairs = pq.read_schema(root / path).metadata or {}
+    return {key.decode(): value.decode() for key, value in pairs.items()}
+
+
+def change_metadata(root: Path, path: str, metadata: dict[str, str] | None) -> None:
+    edit_parquet(root, path, lambda groups: [table.replace_schema_metadata(metadata) for table in groups])
+
+
+def truncate(root: Path, path: str, size: int) -> None:
+    with open(root / path, "r+b") as file:
+        file.truncate(size)
 
 
 def drop_rows(root: Path, path: str, *rows: int) -> None:

@@ -1,0 +1,38 @@
+"""What only decoding shows: VID027, VID028."""
+
+from pathlib import Path
+from typing import Final
+
+from episeek.local_source import LocalSource
+from episeek_pipelines.video_header import read_video_header
+from tests.broken import encoded
+from tests.broken.case import AV1, Case
+from tests.broken.videos import SINGLE, SINGLE_FRAMES
+from tests.support.broken_datasets import patch
+
+
+def overwrite_sample(root: Path, sample: int) -> None:
+    """The bytes of one sample; the header tells nothing."""
+    table = read_video_header(LocalSource(str(root)), SINGLE).table
+    start, size = int(table.offset[sample]), int(table.size[sample])
+
+    def overwrite(contents: bytearray) -> None:
+        contents[start : start + size] = b"\xff" * size
+
+    patch(root, SINGLE, overwrite)
+
+
+ALL: Final = {"decoded_episodes": None}
+NUMBERED: Final = {"decoded_episodes": None, "burned_in_bits": 8}
+
+CASES: Final = [
+    Case("media bytes overwritten", AV1, "VID027", lambda r: overwrite_sample(r, 4), level="decode", options=ALL),
+    Case("each picture one frame early", AV1, "VID027", lambda r: encoded.encode(
+        r / SINGLE, encoded.moving(SINGLE_FRAMES, first_number=1)), level="decode", options=NUMBERED),
+    Case("pictures as they should be", AV1, "", lambda r: encoded.encode(
+        r / SINGLE, encoded.moving(SINGLE_FRAMES)), level="decode", options=NUMBERED),
+    Case("a camera that stalled", AV1, "VID028", lambda r: encoded.encode(
+        r / SINGLE, encoded.stalled(SINGLE_FRAMES, 8, 27)), level="decode", options=ALL),
+    Case("a camera of half the rate", AV1, "VID028", lambda r: encoded.encode(
+        r / SINGLE, encoded.doubled(SINGLE_FRAMES)), level="decode", options=ALL),
+]  # fmt: skip

@@ -1,0 +1,79 @@
+"""Replacement videos of known defects: pictures in, an MP4 with keyframes at given frames out."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from tests.support import bar_code
+
+HEIGHT, WIDTH = 96, 128  # of the sample datasets
+RATE = 30
+_GRAIN = 16
+"""Pixels from one level of the pattern to the next."""
+
+Pictures = Iterator[npt.NDArray[np.uint8]]
+
+
+def moving(count: int, *, first_number: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Pictures:
+    """Pictures that all differ, numbered from `first_number`: a soft pattern that goes by, two pixels a picture."""
+    rng = np.random.default_rng(0)
+    length = width + 2 * count
+    levels = rng.integers(0, 256, (height // _GRAIN, length // _GRAIN + 2)).astype(np.float64)
+    position = np.arange(length) / _GRAIN
+    lines = np.array([np.interp(position, np.arange(len(line)), line) for line in levels])
+    scene = np.repeat(lines, _GRAIN, axis=0)[:, :, None] * np.array([1.0, 0.8, 0.6])
+    for place in range(count):
+        picture = scene[:, 2 * place : 2 * place + width].astype(np.uint8)
+        bar_code.draw(picture, first_number + place)
+        yield picture
+
+
+def stalled(count: int, start: int, stop: int) -> Pictures:
+    """The scene goes on; pictures `[start, stop)` show what `start` shows."""
+    pictures = list(moving(count))
+    pictures[start:stop] = [pictures[start]] * (stop - start)
+    yield from pictures
+
+
+def doubled(count: int) -> Pictures:
+    """Each picture twice: a camera of half the rate."""
+    pictures = list(moving(count))
+    for place in range(count):
+        yield pictures[place // 2 * 2]
+
+
+def encode(
+    path: Path, pictures: Pictures, *, codec: str = "libsvtav1", keyframe_interval: int = 2, reorders: bool = False
+) -> None:
+    """Write a file over the one at `path`, at 30 frames per second."""
+    options = {"libsvtav1": {"preset": "12", "crf": "40"}, "libx264": {"preset": "ultrafast", "crf": "30"}}[codec]
+    path.unlink(missing_ok=True)
+    with av.open(path.as_posix(), "w", options={"movflags": "faststart"}) as container:
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=RATE, options=options))
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = keyframe_interval
+        stream.codec_context.max_b_frames = 2 if reorders else 0
+        for place, picture in enumerate(pictures):
+            if not place:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = place, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def put_moov_last(path: Path) -> None:
+    """Remux a file in place, without moving its moov box to the front."""
+    remuxed = path.with_suffix(".late")
+    with av.open(path) as source, av.open(remuxed, "w", format="mp4") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    remuxed.replace(path)

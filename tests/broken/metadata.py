@@ -1,0 +1,95 @@
+"""meta/info.json, meta/episodes and the files they imply: INF and EPI."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek_schemas import lerobot
+from tests.broken.case import AV1, H264, IMAGES, Case
+from tests.support.broken_datasets import (
+    EPISODES,
+    TOP,
+    WRIST,
+    change_type,
+    data,
+    drop_column,
+    edit_info,
+    edit_parquet,
+    set_value,
+    set_values,
+    swap_rows,
+    truncate,
+    video,
+)
+
+
+def from_ts(camera: str) -> str:
+    return lerobot.video_column(camera, "from_timestamp")
+
+
+def to_ts(camera: str) -> str:
+    return lerobot.video_column(camera, "to_timestamp")
+
+
+def drop_info(root: Path, key: str) -> None:
+    path = root / "meta/info.json"
+    document = json.loads(path.read_text())
+    del document[key]
+    path.write_text(json.dumps(document))
+
+
+def add_video_columns(root: Path) -> None:
+    edit_parquet(
+        root, EPISODES, lambda groups: [groups[0].append_column("videos/ghost/chunk_index", pa.array([0] * 10))]
+    )
+
+
+def two_shards(root: Path) -> str:
+    """The second half of meta/episodes in a file of its own."""
+    table = pq.read_table(root / EPISODES)
+    second = EPISODES.replace("file-000", "file-001")
+    pq.write_table(table.slice(5), root / second)
+    pq.write_table(table.slice(0, 5), root / EPISODES)
+    return second
+
+
+CASES: Final = [
+    Case("version 2.1", AV1, "INF001", lambda r: edit_info(r, codebase_version="v2.1"), "most public datasets"),
+    Case("no fps", AV1, "INF001", lambda r: drop_info(r, "fps")),
+    Case("a path without file_index", AV1, "INF001", lambda r: edit_info(r, data_path="data/chunk-{chunk_index:03d}.parquet")),
+    Case("not JSON", AV1, "INF001", lambda r: truncate(r, "meta/info.json", 100)),
+    Case("fps with a fraction", IMAGES, "INF002 ROW017", lambda r: edit_info(r, fps=29.97), "lerobot#4025"),
+    Case("data file missing", AV1, "INF004", lambda r: (r / data(1)).unlink(), "lerobot#2861"),
+    Case("data file empty", AV1, "INF004", lambda r: truncate(r, data(1), 0)),
+    Case("data file of nobody", AV1, "INF004W", lambda r: shutil.copyfile(r / data(1), r / data(7)), "lerobot/droid_1.0.1"),
+    Case("video of nobody", AV1, "INF004W", lambda r: shutil.copyfile(r / video(TOP, 1), r / video(TOP, 7))),
+    Case("more files in a chunk than chunks_size", AV1, "INF006", lambda r: edit_info(r, chunks_size=2)),
+    Case("total_episodes", H264, "INF009", lambda r: edit_info(r, total_episodes=7)),
+    Case("total_frames", H264, "INF009 STA029", lambda r: edit_info(r, total_frames=233)),
+    Case("a split beyond the last episode", AV1, "INF009W", lambda r: edit_info(r, splits={"train": "0:8", "val": "8:12"})),
+    Case("a split that is no range", AV1, "", lambda r: edit_info(r, splits={"train": "all"})),
+    Case("a shard without footer", AV1, "EPI005", lambda r: truncate(r, two_shards(r), 1000), "lerobot#2529, lerobot#3522"),
+    Case("episodes swapped", H264, "EPI008", lambda r: edit_parquet(r, EPISODES, lambda g: [swap_rows(g[0], 2)]), "axol#158"),
+    Case("a gap in dataset_from_index", H264, "EPI010", lambda r: set_values(
+        r, EPISODES, {("dataset_from_index", 3): 141, ("dataset_to_index", 3): 161, ("dataset_from_index", 4): 161,
+                      ("dataset_to_index", 4): 194, ("dataset_from_index", 5): 194, ("dataset_to_index", 5): 235}),
+         "lerobot#1919"),
+    Case("dataset_to_index and length differ", H264, "EPI010", lambda r: set_value(r, EPISODES, "dataset_to_index", 5, 235)),
+    Case("a null file_index", AV1, "EPI011", lambda r: set_value(r, EPISODES, "data/file_index", 4, None), "lerobot#2283"),
+    Case("a null episode_index", AV1, "EPI011", lambda r: set_value(r, EPISODES, "episode_index", 4, None)),
+    Case("a null length", AV1, "EPI011", lambda r: set_value(r, EPISODES, "length", 4, None)),
+    Case("a NaN timestamp of a video", AV1, "EPI011", lambda r: set_value(r, EPISODES, from_ts(TOP), 4, float("nan")),
+         "lerobot#2429"),
+    Case("a negative chunk_index", AV1, "EPI011", lambda r: set_value(
+        r, EPISODES, lerobot.video_column(WRIST, "chunk_index"), 9, -1)),
+    Case("a column is missing", AV1, "EPI011", lambda r: drop_column(r, EPISODES, to_ts(WRIST))),
+    Case("text instead of numbers", AV1, "EPI011", lambda r: change_type(r, EPISODES, "length", pa.string())),
+    Case("pointer to the wrong data file", AV1, "EPI012", lambda r: set_value(r, EPISODES, "data/file_index", 3, 0),
+         "lerobot#2401, lerobot/libero"),
+    Case("pointer to no data file", AV1, "EPI012 INF004", lambda r: set_value(r, EPISODES, "data/file_index", 3, 9)),
+    Case("columns of an unknown camera", AV1, "EPI013", add_video_columns),
+]  # fmt: skip

@@ -1,0 +1,171 @@
+"""Data files: INF003 and ROW, without the comparison with a source."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek_pipelines.verify.rules import Level
+from tests.broken import language
+from tests.broken.case import AV1, IMAGES, Case
+from tests.support.broken_datasets import (
+    change_column,
+    change_metadata,
+    change_type,
+    collapse,
+    data,
+    data_files,
+    drop_column,
+    drop_rows,
+    edit_features,
+    edit_parquet,
+    schema_metadata,
+    set_page_index,
+    set_value,
+    swap_rows,
+    truncate,
+)
+
+
+def append_column(root: Path, path: str, name: str, value: object) -> None:
+    edit_parquet(root, path, lambda groups: [t.append_column(name, pa.array([value] * len(t))) for t in groups])
+
+
+def shorten_vectors(root: Path) -> None:
+    """Five joints where meta/info.json says six."""
+
+    def change(column: pa.ChunkedArray) -> pa.ChunkedArray:
+        return pa.chunked_array([pa.array([vector[:5] for vector in column.to_pylist()], pa.list_(pa.float32(), 5))])
+
+    change_column(root, data(0), "observation.state", change)
+
+
+def interleave(groups: list[pa.Table]) -> list[pa.Table]:
+    """The last row of episode 0 behind the first of episode 1; the numbers that follow from the place are set right."""
+    table = pa.concat_tables(groups[:2]).combine_chunks()
+    return [swap_rows(table, len(groups[0]) - 1), *groups[2:]]
+
+
+def append_rows_of_unlisted_episode(groups: list[pa.Table]) -> list[pa.Table]:
+    last = groups[-1]
+    place = last.schema.get_field_index("episode_index")
+    ghost = last.set_column(place, last.schema.field(place), pa.array([99] * len(last)))
+    return [*groups, ghost]
+
+
+def repeat_rows(groups: list[pa.Table]) -> list[pa.Table]:
+    """Ten rows of episode 1 twice and ten of episode 0 not at all, in one row group: no count tells."""
+    return [pa.concat_tables([groups[0].slice(0, 42), groups[1], groups[1].slice(28), *groups[2:]]).combine_chunks()]
+
+
+def copy_rows(root: Path, source: str, target: str) -> None:
+    """The rows of the first episode of one file in another file too."""
+    first = pq.ParquetFile(root / source).read_row_group(0)
+    edit_parquet(root, target, lambda groups: [*groups, first])
+
+
+def swap_row_groups(groups: list[pa.Table]) -> list[pa.Table]:
+    return [groups[1], groups[0], *groups[2:]]
+
+
+def set_component(root: Path, value: float) -> None:
+    """One joint of one action."""
+    with pq.ParquetFile(root / data(1)) as file:
+        vector = file.read(columns=["action"])["action"][7].as_py()
+    set_value(root, data(1), "action", 7, [*vector[:3], value, *vector[4:]])
+
+
+def lose_metadata(root: Path) -> None:
+    change_metadata(root, data(0), None)
+
+
+def grow_footer(root: Path) -> None:
+    """A note as large as the footers of a thousand episodes."""
+    change_metadata(root, data(0), {**schema_metadata(root, data(0)), "note": "recorded " * 70_000})
+
+
+def many_row_groups(root: Path) -> None:
+    """Row groups of one row in a file of many columns, with statistics of each: a footer larger than the rows."""
+    names = [f"note_{number:02d}" for number in range(40)]
+    described = json.loads(schema_metadata(root, data(0))["huggingface"])
+    described["info"]["features"].update({name: {"dtype": "string", "_type": "Value"} for name in names})
+    for path in data_files(root):
+        for name in names:
+            append_column(root, path, name, "x" * 60)
+        change_metadata(root, path, {"huggingface": json.dumps(described)})
+    collapse(root, data(0))
+    edit_parquet(root, data(0), lambda groups: [groups[0].slice(row, 1) for row in range(len(groups[0]))])
+    feature = {"dtype": "string", "shape": [1], "names": None}
+    edit_features(root, lambda features: features.update(dict.fromkeys(names, feature)))
+
+
+ROW015_IN_ROWS: Final[dict[str, Level]] = {"ROW015": "rows"}
+
+COLUMNS: Final = [
+    Case("a feature is missing", AV1, "INF003 INF003W", lambda r: drop_column(r, data(0), "action")),
+    Case("a feature too many", AV1, "INF003 INF003W", lambda r: append_column(r, data(0), "extra", 0)),
+    Case("no frame_index", AV1, "INF003 INF003W", lambda r: drop_column(r, data(0), "frame_index")),
+    Case("frame_index is text", AV1, "INF003", lambda r: change_type(r, data(0), "frame_index", pa.string())),
+    Case("actions in double precision", AV1, "INF003W", lambda r: change_type(r, data(0), "action", pa.list_(pa.float64(), 6))),
+    Case("task_index in half the bits", AV1, "INF003W", lambda r: change_type(r, data(0), "task_index", pa.int32())),
+    Case("a flag became a number", AV1, "INF003", lambda r: change_type(r, data(0), "next.done", pa.int64())),
+    Case("vectors of another length", AV1, "INF003", shorten_vectors),
+    Case("fixed-size lists became lists", AV1, "INF003W", lambda r: change_type(r, data(0), "action", pa.list_(pa.float32())),
+         "lerobot's aggregate_datasets"),
+    Case("schema metadata lost", AV1, "INF003W", lose_metadata),
+]  # fmt: skip
+
+ROWS: Final = [
+    Case("no footer", AV1, "ROW005", lambda r: truncate(r, data(1), 3000), "lerobot#2529, lerobot#3522"),
+    Case("the last row is missing", AV1, "ROW015", lambda r: drop_rows(r, data(0), 51)),
+    Case("a row in the middle is missing", AV1, "ROW015 ROW016 ROW017", lambda r: drop_rows(r, data(0), 20)),
+    Case("rows of two episodes mixed", AV1, "ROW015", lambda r: edit_parquet(r, data(0), interleave), shows_at=ROW015_IN_ROWS),
+    Case("all rows of an episode are missing", AV1, "ROW015", lambda r: drop_rows(r, data(0), *range(52, 90))),
+    Case("rows of no episode", AV1, "ROW015", lambda r: edit_parquet(r, data(0), append_rows_of_unlisted_episode)),
+    Case("an episode twice", AV1, "ROW015", lambda r: copy_rows(r, data(1), data(0))),
+    Case("rows twice, others missing", AV1, "ROW015 ROW016 ROW017", lambda r: edit_parquet(r, data(0), repeat_rows),
+         shows_at=ROW015_IN_ROWS),
+    Case("a null episode_index in a row", IMAGES, "ROW015", lambda r: set_value(r, data(0), "episode_index", 54, None)),
+    Case("index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, 4000)),
+    Case("frame_index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "frame_index", 7, 4000)),
+    Case("a null index", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, None)),
+    Case("timestamp off", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, 0.24),
+         "lerobot#933, lerobot#1875, lerobot#2814"),
+    Case("timestamp off by less than the tolerance", AV1, "", lambda r: set_value(r, data(1), "timestamp", 7, 0.24),
+         options={"tolerance_seconds": 0.01}),
+    Case("a null timestamp", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, None)),
+    Case("a NaN timestamp", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, float("nan"))),
+    Case("NaN in an action", AV1, "ROW020", lambda r: set_component(r, float("nan"))),
+    Case("infinity in an action", AV1, "ROW020", lambda r: set_component(r, float("inf"))),
+]  # fmt: skip
+
+LAYOUT: Final = [
+    Case("collapsed", AV1, "", lambda r: collapse(r, data(0))),
+    Case("collapsed, prepared", AV1, "ROW018", lambda r: collapse(r, data(0)), prepared=True),
+    Case("collapsed, with sidecars", AV1, "ROW018W", lambda r: collapse(r, data(0)), indexed=True),
+    Case("row groups swapped", AV1, "ROW018", lambda r: edit_parquet(r, data(0), swap_row_groups), prepared=True),
+    Case("an episode in two row groups", AV1, "ROW018", lambda r: edit_parquet(
+        r, data(0), lambda g: [g[0].slice(0, 9), g[0].slice(9), *g[1:]]), prepared=True),
+    Case("a large footer", AV1, "ROW019", grow_footer),
+    Case("a row group a row", AV1, "ROW019", many_row_groups),
+    Case("no page index", AV1, "ROW038", lambda r: set_page_index(r, False), prepared=True),
+    Case("prepared", AV1, "", lambda r: None, prepared=True),
+]  # fmt: skip
+
+LANGUAGE: Final = [
+    Case("annotations as they should be", IMAGES, "", language.annotate),
+    Case("a persistent annotation in half an episode", IMAGES, "ROW030", lambda r: language.annotate(
+        r, persistent=lambda row: language.PLANS if row.episode != 2 or row.frame < 7 else language.PLANS[:1])),
+    Case("a persistent annotation without a time", IMAGES, "ROW030", lambda r: language.annotate(
+        r, persistent=lambda row: [*language.PLANS, language.plan("let go", float("nan"))])),
+    Case("one question twice", IMAGES, "ROW030", lambda r: language.annotate(
+        r, events=lambda row: [language.question()] * 2 if row.episode == 2 and row.frame == 3 else [])),
+    Case("a subtask among the events", IMAGES, "ROW030", lambda r: language.annotate(
+        r, events=lambda row: [{**language.question(), "style": "subtask"}] if row.frame == 0 else [])),
+    Case("an event among the persistent annotations", IMAGES, "ROW030", lambda r: language.annotate(
+        r, persistent=lambda row: [*language.PLANS, {**language.plan("stop!", 0.1), "style": "interjection"}])),
+]  # fmt: skip
+
+CASES: Final = [*COLUMNS, *ROWS, *LAYOUT, *LANGUAGE]

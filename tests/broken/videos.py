@@ -1,0 +1,117 @@
+"""Headers of videos, and what meta/info.json and meta/episodes say of them: INF002, INF004, VID022 to VID026, VID039."""
+
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from tests.broken import encoded
+from tests.broken.case import AV1, H264, HEVC, Case
+from tests.broken.metadata import from_ts, to_ts
+from tests.support.broken_datasets import (
+    EPISODES,
+    TOP,
+    delay_sample_run,
+    edit_features,
+    edit_parquet,
+    episode_values,
+    patch,
+    second_video_track,
+    set_sync_sample,
+    set_timescale,
+    set_value,
+    set_values,
+    truncate,
+    video,
+)
+
+
+def shift_episode(root: Path, row: int, seconds: float) -> None:
+    values = {(name, row): episode_values(root, name)[row] + seconds for name in (from_ts(TOP), to_ts(TOP))}
+    set_values(root, EPISODES, values)
+
+
+def drift(root: Path, frames_per_episode: float) -> None:
+    """As summed floats drift: each episode declared a little longer than it is."""
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        [table] = groups
+        start = np.cumsum([0.0, *(np.array(table["length"]) + frames_per_episode) / 30])
+        for name, values in ((from_ts(TOP), start[:-1]), (to_ts(TOP), start[1:])):
+            table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+        return [table]
+
+    edit_parquet(root, EPISODES, change)
+
+
+def swap_files(root: Path, first: str, second: str) -> None:
+    shutil.move(root / first, root / "aside")
+    shutil.move(root / second, root / first)
+    shutil.move(root / "aside", root / second)
+
+
+def replace_file(root: Path, path: str, by: str) -> None:
+    shutil.copyfile(root / by, root / path)
+
+
+def declare(root: Path, **values: Any) -> None:
+    """Change what meta/info.json says of the first camera's files."""
+    changes = {f"video.{key}": value for key, value in values.items()}
+    edit_features(root, lambda features: features[TOP]["info"].update(changes))
+
+
+SINGLE: Final = video(TOP, 3)
+"""Of av1_multifile: the frames of episode 6 and of no other."""
+SINGLE_FRAMES: Final = 35
+
+
+def reordered(root: Path, path: str, count: int) -> None:
+    encoded.encode(root / path, encoded.moving(count), codec="libx264", keyframe_interval=20, reorders=True)
+
+
+def one_keyframe(root: Path) -> None:
+    """All 234 frames of the camera in one group of pictures, as encoders do it that nobody told about episodes."""
+    encoded.encode(root / video(TOP, 0), encoded.moving(234), codec="libx264", keyframe_interval=1000)
+
+
+CONTAINERS: Final = [
+    Case("video missing", AV1, "INF004", lambda r: (r / video(TOP, 1)).unlink(), "lerobot#2861"),
+    Case("video empty", AV1, "INF004", lambda r: truncate(r, video(TOP, 1), 0)),
+    Case("truncated", AV1, "VID022", lambda r: truncate(r, video(TOP, 1), 9000)),
+    Case("no MP4", AV1, "VID022", lambda r: (r / video(TOP, 1)).write_bytes(b"not an MP4, only some text" * 9)),
+    Case("two video tracks", AV1, "VID022", lambda r: patch(r, video(TOP, 3), second_video_track)),
+    Case("moov behind mdat", H264, "VID022W", lambda r: encoded.put_moov_last(r / video(TOP, 0)),
+         "every file that LeRobot writes with one episode in it"),
+]  # fmt: skip
+
+FRAMES: Final = [
+    Case("another frame rate", H264, "INF002", lambda r: patch(r, video(TOP, 0), lambda c: set_timescale(c, 18432)),
+         "lerobot#4025", shows_at={"INF002": "layout"}),
+    Case("files swapped", AV1, "VID023 VID023W VID024 VID025", lambda r: swap_files(r, video(TOP, 1), video(TOP, 2))),
+    Case("too long", AV1, "VID023W", lambda r: replace_file(r, video(TOP, 3), video(TOP, 4))),
+    Case("too short", AV1, "VID023 VID024", lambda r: replace_file(r, video(TOP, 4), video(TOP, 3)),
+         "lerobot/berkeley_rpt, lerobot/toto, soarm101"),
+    Case("seconds for another length", H264, "VID024", lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.9), "lerobot#2627"),
+    Case("episodes overlap", H264, "VID024", lambda r: shift_episode(r, 2, -5 / 30), "lerobot#3177"),
+    Case("a gap before the last episode", H264, "VID024", lambda r: shift_episode(r, 5, 5 / 30), "lerobot#2550"),
+    Case("one frame off its place", H264, "VID024", lambda r: patch(r, video(TOP, 0), lambda c: delay_sample_run(c, 3, 256 + 512))),
+    Case("seconds drift by a fifth of a frame an episode", H264, "VID024W", lambda r: drift(r, 0.2)),
+    Case("not on a keyframe", H264, "VID025", lambda r: patch(r, video(TOP, 0), lambda c: set_sync_sample(c, 2, 49))),
+]  # fmt: skip
+
+FORMATS: Final = [
+    Case("another codec than declared", AV1, "VID026", lambda r: declare(r, codec="h264")),
+    Case("another size than declared", AV1, "VID026", lambda r: declare(r, height=480, width=640)),
+    Case("another pixel format than declared", AV1, "VID026", lambda r: declare(r, pix_fmt="yuv444p")),
+    Case("a file of another size", AV1, "VID026", lambda r: encoded.encode(
+        r / SINGLE, encoded.moving(SINGLE_FRAMES, height=64, width=96))),
+    Case("a file of another codec", AV1, "VID026", lambda r: encoded.encode(
+        r / SINGLE, encoded.moving(SINGLE_FRAMES), codec="libx264")),
+    Case("a file of another codec, reordered", AV1, "VID026 VID026W", lambda r: reordered(r, SINGLE, SINGLE_FRAMES)),
+    Case("reordered frames", HEVC, "VID026W", lambda r: None, "LeRobot 0.4.4 cannot read the hevc that it records"),
+    Case("one keyframe", H264, "VID025 VID039", one_keyframe),
+]  # fmt: skip
+
+CASES: Final = [*CONTAINERS, *FRAMES, *FORMATS]
