@@ -1,0 +1,116 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from episeek_pipelines.storage import Root
+from episeek_pipelines.verify import LEVELS, RULES
+from episeek_pipelines.verify.configuration import configure
+from episeek_pipelines.verify.policy import ALWAYS_COUNTED, FAMILIES, ConfigurationError
+from episeek_pipelines.verify.rule_pages import (
+    FAMILY_TITLES,
+    LEVEL_MEANINGS,
+    _markdown,
+    rule_lines,
+    rule_page,
+    rules_json,
+    rules_markdown,
+)
+
+
+def test_every_family_and_level_has_its_words():
+    assert sorted(FAMILY_TITLES) == sorted(FAMILIES)
+    assert tuple(LEVEL_MEANINGS) == LEVELS
+
+
+def test_the_lines_have_every_rule_once_below_its_family():
+    family, codes = "", []
+    for line in rule_lines():
+        if line.startswith("  "):
+            code, severity, level, name = line.split(maxsplit=3)
+            rule = RULES[code]
+            assert (severity, level, name) == (rule.severity, rule.level, rule.name)
+            assert code.startswith(family)
+            codes.append(code)
+        elif line:
+            family, _, title = line.partition(": ")
+            assert title == FAMILY_TITLES[family]
+    assert sorted(codes) == sorted(RULES)
+    columns = {line.index(f"  {RULES[line.split()[0]].name}") for line in rule_lines() if line.startswith("  ")}
+    assert len(columns) == 1  # a table
+
+
+def test_a_page_says_everything_about_a_rule():
+    assert rule_page("VID024") == (
+        "VID024: [from_timestamp, to_timestamp) holds exactly the episode's frames, on the grid\n"
+        "  severity: error\n"
+        "  level:    layout: from Parquet footers and video headers, too\n"
+        "  protects: the right pictures for an episode: one frame off is a silent mistake\n"
+        "  remedy:   recompute from_timestamp and to_timestamp from the frame counts of the file's episodes\n"
+        "  broke in: lerobot#2627, lerobot#3177, lerobot#2550\n"
+        "  see also: VID024W: from_timestamp is the time of the episode's first frame\n"
+        '  ignore:   --ignore VID024, or in episeek.toml ignore = ["VID024"]; for some files '
+        'per-path-ignores = {"videos/**" = ["VID024"]}'
+    )
+    for code, rule in RULES.items():
+        page = rule_page(code)
+        assert all(text in page for text in (code, rule.name, rule.severity, rule.protects, rule.remedy, rule.broke_in))
+        assert ("broke in" in page) == bool(rule.broke_in)
+        assert f"\n  level:    {rule.level}: " in page
+        assert rule_page(f" {code.lower()}") == page
+    assert "see also: VID024: " in rule_page("VID024W")
+    assert "see also" not in rule_page("VID039")
+
+
+@pytest.mark.parametrize("code", sorted(RULES))
+def test_what_a_page_says_of_ignoring_is_true(code: str, tmp_path: Path):
+    line = rule_page(code).splitlines()[-1]
+    root = Root(str(tmp_path))
+    if code in ALWAYS_COUNTED:
+        assert "not possible: VER000 and VER001 always count" in line
+        with pytest.raises(ConfigurationError, match="proves nothing"):
+            configure(root, ignore=[code])
+        return
+    option = re.search(r"--ignore (\w+)", line)
+    assert option is not None
+    assert configure(root, ignore=[option[1]]).policy.ignore == (code,)
+    texts = re.findall(r"(?:per-path-ignores|(?<!-)ignore) = \S+(?: = \S+)?", line)
+    assert len(texts) == (2 if code[:3] in ("ROW", "VID", "IDX") else 1)
+    for text in texts:
+        (tmp_path / "episeek.toml").write_text(text.rstrip(";"))
+        policy = configure(root).policy
+        assert policy.ignore == (code,) or [codes for _, codes in policy.per_path_ignores] == [(code,)]
+
+
+@pytest.mark.parametrize(("text", "suggestion"), [("vid24", "VID024"), ("ROW17", "ROW017"), ("VID024X", "VID024")])
+def test_an_unknown_code_is_an_error_that_suggests_one(text: str, suggestion: str):
+    with pytest.raises(ConfigurationError, match=rf"CODE: found '{text}' \(did you mean {suggestion}W?\?\); expected"):
+        rule_page(text)
+
+
+def test_json_has_every_rule():
+    rules = json.loads(json.dumps(rules_json()))
+    codes = [line.split()[0] for line in rule_lines() if line.startswith("  ")]
+    assert [entry["code"] for entry in rules] == codes
+    assert [entry["code"] for entry in rules if not entry["can_be_ignored"]] == ["VER000", "VER001"]
+    for entry in rules:
+        rule = RULES[entry["code"]]
+        assert {name: entry[name] for name in entry if name not in ("family", "can_be_ignored")} == {
+            name: getattr(rule, name) for name in rule.__slots__
+        }
+        assert rule.code.startswith(entry["family"])
+
+
+def test_markdown_has_a_row_of_six_cells_for_each_rule():
+    lines = rules_markdown().splitlines()
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    assert {len(row) for row in rows} == {6}
+    assert [row[0].strip() for row in rows[2:]] == [entry["code"] for entry in rules_json()]
+    assert set("".join(rows[1])) == {" ", "-"}
+    unescaped = re.sub(r"\\(.)", r"\1", rules_markdown())
+    assert all(rule.name in unescaped and rule.protects in unescaped for rule in RULES.values())
+
+
+def test_markup_in_a_cell_is_escaped_but_not_in_code():
+    assert _markdown("data/*/*.parquet | [a](b) `x*|y` c_d") == r"data/\*/\*.parquet \| \[a\](b) `x*\|y` c\_d"
