@@ -1,0 +1,278 @@
+"""Mending a local dataset in place, as far as that is safe: row groups and page indexes of data files, and stale sidecars.
+
+`plan_fix` says what will be done about the findings of a verification and what will not, `apply_fix` does it, `fix` is both. A data
+file keeps its name, values, types and schema metadata, so that `meta/` stays as it is; sidecars are built anew from the videos'
+headers and replaced all at once. Nothing is deleted from `data/` and `videos/`. All else that was found is left, with a remedy.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from episeek.errors import DatasetError, DestinationError, MissingFileError, WriteError
+from episeek_pipelines import prepare
+from episeek_pipelines.fix_plan import (
+    DATA_CODES,
+    SIDECAR_CODES,
+    Action,
+    FixPlan,
+    Left,
+    RebuildSidecars,
+    RewriteDataFile,
+    plan_fix,
+    require_whole_and_local,
+    sorted_left,
+)
+from episeek_pipelines.graph import Failure, Graph, values_and_failures
+from episeek_pipelines.in_place_rewrite import (
+    DataFileLayout,
+    InPlaceUnit,
+    ReplacedFile,
+    remove_leftovers,
+    rewrite_in_place,
+)
+from episeek_pipelines.prepare import Execution
+from episeek_pipelines.results import WorkFailedError
+from episeek_pipelines.storage import Root
+from episeek_pipelines.summary import counted, human_bytes
+from episeek_pipelines.verify import VerificationReport
+
+__all__ = [
+    "DATA_CODES",
+    "SIDECAR_CODES",
+    "Action",
+    "Done",
+    "FixPlan",
+    "FixResult",
+    "Left",
+    "RebuildSidecars",
+    "RewriteDataFile",
+    "apply_fix",
+    "diff_lines",
+    "fix",
+    "left_lines",
+    "plan_fix",
+    "result_lines",
+]
+
+_HERE: Final = Execution()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An action that was carried out."""
+
+    action: Action
+    result: str
+    """What came of it, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixResult:
+    """What was done; `left` holds what the plan leaves and what turned out not to be possible."""
+
+    root: str
+    plan: FixPlan
+    done: tuple[Done, ...]
+    left: tuple[Left, ...]
+    is_dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        done = {done.action.path: done.result for done in self.done}
+        return {
+            "root": self.root,
+            "dry_run": self.is_dry_run,
+            "actions": [
+                {
+                    "path": action.path,
+                    "codes": list(action.codes),
+                    "what": action.what,
+                    "done": done.get(action.path),
+                }
+                for action in self.plan.actions
+            ],
+            "left": [
+                {
+                    "code": left.code,
+                    "count": left.count,
+                    "path": left.path,
+                    "reason": left.reason,
+                    "remedy": left.remedy,
+                }
+                for left in self.left
+            ],
+        }
+
+
+def fix(root: str, report: VerificationReport, *, dry_run: bool = False, execution: Execution = _HERE) -> FixResult:
+    """Mend what a verification found, as far as that is safe. Verify again afterwards.
+
+    Args:
+        root: A local dataset with its videos.
+        report: Of a verification of `root` as it is now.
+        dry_run: Write nothing; the result says what would be done.
+        execution: Scheduler, workers, progress.
+
+    Raises:
+        DestinationError: `root` is in a store, or an overlay, or another run is mending it.
+        EpiseekError: It is not a dataset.
+        WorkFailedError: There is no room or no permission, or something unforeseen. Every file is either mended or as it was.
+    """
+    where = Root(root)
+    plan = plan_fix(report, where)
+    if dry_run:
+        return FixResult(where.url, plan, (), plan.left, is_dry_run=True)
+    return apply_fix(plan, where, execution=execution)
+
+
+def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = _HERE) -> FixResult:
+    """Carry out a plan: data files first, each on its own, then the sidecars.
+
+    A file that is not what the plan was made from any more, or that cannot be read, is left, and the others are mended.
+
+    Raises:
+        DestinationError: `root` is in a store, or an overlay, or another run is mending it.
+        WorkFailedError: There is no room or no permission, or something unforeseen. Every file is either mended or as it was.
+    """
+    require_whole_and_local(root)
+    rewrites = {action.path: action for action in plan.actions if isinstance(action, RewriteDataFile)}
+    done: list[Done] = []
+    left = list(plan.left)
+    with _one_run_at_a_time(root) as is_locked:
+        for path in rewrites if is_locked else ():
+            remove_leftovers(root, path)
+        replaced, failures = _rewrite(list(rewrites.values()), root, execution)
+        for file in replaced:
+            sizes = f"{human_bytes(file.bytes_before)} -> {human_bytes(file.bytes_after)}"
+            done.append(Done(rewrites[file.path], sizes))
+        for failure in failures:
+            left += _left_after(rewrites[failure.label], failure.message)
+        for action in plan.actions:
+            if isinstance(action, RebuildSidecars):
+                try:
+                    done.append(_rebuild(action, root, execution))
+                except (WorkFailedError, DatasetError, MissingFileError) as error:
+                    if isinstance(error, WorkFailedError) and any(map(_is_trouble, error.failures)):
+                        raise
+                    left += _left_after(action, str(error))
+    return FixResult(root.url, plan, tuple(done), sorted_left(left), is_dry_run=False)
+
+
+def diff_lines(plan: FixPlan) -> Iterator[str]:
+    """What a plan changes, in the manner of a unified diff."""
+    for action in plan.actions:
+        yield from _diff_of(action)
+
+
+def result_lines(result: FixResult) -> Iterator[str]:
+    """The same lines, each change followed by what came of it; of a dry run, the same lines alone."""
+    done = {done.action.path: done.result for done in result.done}
+    reasons = {left.path: left.reason for left in result.left if left.path is not None}
+    for action in result.plan.actions:
+        yield from _diff_of(action)
+        if action.path in done:
+            yield f"done: {done[action.path]}"
+        elif not result.is_dry_run:
+            yield f"left: {reasons.get(action.path)}"
+
+
+def left_lines(left: tuple[Left, ...]) -> Iterator[str]:
+    """What is not mended, a line for each, and what to do about it."""
+    for item in left:
+        place = f"  {item.path}" if item.path is not None else ""
+        reason = f": {item.reason}" if item.reason is not None else ""
+        yield f"left     {item.code} ({item.count:,}){place}{reason}"
+        yield f"  remedy: {item.remedy}"
+
+
+# --- doing ------------------------------------------------------------------------------------------------------------------------
+
+
+def _rewrite(
+    actions: list[RewriteDataFile], root: Root, execution: Execution
+) -> tuple[list[ReplacedFile], list[Failure]]:
+    if not actions:
+        return [], []
+    units = [InPlaceUnit(action.path, action.before.stamp, action.encodings) for action in actions]
+    graph = Graph()
+    nodes = graph.map(rewrite_in_place, units, root, label=lambda unit: unit.path)
+    progress = execution.progress(graph.item_count) if execution.progress is not None else None
+    results = graph.compute(nodes, scheduler=execution.scheduler, workers=execution.workers, progress=progress)
+    values, failures = values_and_failures(results)
+    trouble = [failure for failure in failures if _is_trouble(failure)]
+    if trouble:
+        kept = f"{counted(len(values), 'file')} mended, the others as they were: run it again when that is mended"
+        raise WorkFailedError.of(trouble, item_count=graph.item_count, kept=kept, where=root.url)
+    return values, failures
+
+
+def _left_after(action: Action, reason: str) -> list[Left]:
+    return [Left(code, 1, "mend that, and verify again", action.path, reason) for code in action.codes]
+
+
+def _rebuild(action: RebuildSidecars, root: Root, execution: Execution) -> Done:
+    summary = prepare.index(root.url, execution=execution).index
+    assert summary is not None
+    return Done(action, f"build {summary.build_id[:12]}, {human_bytes(summary.sidecar_bytes)}")
+
+
+def _is_trouble(failure: Failure) -> bool:
+    """Whether it says nothing about the file: the next one would fail as well, or nobody knows."""
+    return bool(failure.trace) or failure.kind == WriteError.__name__
+
+
+@contextmanager
+def _one_run_at_a_time(root: Root) -> Iterator[bool]:
+    """Keep other runs out; gives whether that is possible: some network file systems have no such locks on directories."""
+    handle = os.open(root.local, os.O_RDONLY)
+    try:
+        yield _is_locked(handle, root)
+    finally:
+        os.close(handle)
+
+
+def _is_locked(handle: int, root: Root) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DestinationError(str(root), "another run that is mending it", "one run at a time") from None
+    except OSError:
+        return False
+    return True
+
+
+# --- saying -----------------------------------------------------------------------------------------------------------------------
+
+
+def _diff_of(action: Action) -> Iterator[str]:
+    yield f"--- {action.path}"
+    yield f"+++ {action.path}"
+    if isinstance(action, RebuildSidecars):
+        build = f"build {action.build_id[:12]}" if action.build_id else "no build that can be read"
+        yield f"-sidecars: {build}"
+        yield from (f"-stale: {line}" for line in action.stale)
+        yield f"+sidecars: {action.what}"
+        return
+    before = action.before
+    if not before.is_one_per_episode:
+        yield f"-row groups: {before.row_group_count:,} of {before.row_count:,} rows"
+        yield f"+row groups: {before.episode_count:,}, one per episode"
+    if before.episode_count > action.max_episodes_per_file:
+        yield (
+            f"+footer: of more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into a file"
+        )
+    if not before.has_page_index:
+        yield f"-page index: {_page_index(before)}"
+        yield "+page index: offsets and columns"
+
+
+def _page_index(before: DataFileLayout) -> str:
+    if before.offset_index_count == before.column_chunk_count:
+        return "offsets"
+    if before.offset_index_count:
+        return f"of {before.offset_index_count:,} of {before.column_chunk_count:,} column chunks"
+    return "none"

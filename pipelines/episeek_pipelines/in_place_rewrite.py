@@ -1,0 +1,276 @@
+"""One local data file rewritten in place: one row group per episode and a page index, under its own name, with the same values.
+
+The new file is written beside the old one, compared with it value by value, and renamed over it: at every moment there is one whole
+file with these values. The old file itself is not written to, so hard links to it keep it. Refused: files behind symbolic links,
+rows out of episode order or of other episodes than the metadata places in the file, a file that changed in the meantime, one whose
+owner the new file cannot be given. Extended attributes are not carried over.
+"""
+
+import glob
+import os
+import posixpath
+import stat
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import ChangedFileError, DestinationError, MissingFileError, ParquetError, RowOrderError, WriteError
+from episeek_pipelines.encodings import ColumnEncodings
+from episeek_pipelines.episode_runs import READ_OPTIONS, reading
+from episeek_pipelines.rewrite import Output, RewriteUnit, rewrite_file
+from episeek_pipelines.storage import TEMPORARY_SUFFIX, Root, writing
+from episeek_pipelines.verify.exact_values import first_difference
+from episeek_pipelines.verify.row_cursor import RowCursor
+from episeek_schemas import lerobot
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells that a file is still the one that was looked at."""
+
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileStamp":
+        """From what the system says of a file."""
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFileLayout:
+    """How the rows of a data file lie, which are whole episodes in rising order."""
+
+    path: str
+    stamp: FileStamp
+    row_count: int
+    episode_count: int
+    row_group_count: int
+    is_one_per_episode: bool
+    """Whether row group k is the k-th episode."""
+    column_chunk_count: int
+    offset_index_count: int
+    """Column chunks with the places of their pages."""
+    column_index_count: int
+    """Column chunks with the bounds of their pages; some types have none."""
+
+    @property
+    def has_page_index(self) -> bool:
+        """Whether there is a page index, of everything that can have one."""
+        is_whole = self.offset_index_count == self.column_chunk_count
+        return is_whole and (self.column_index_count > 0 or not self.column_chunk_count)
+
+    @property
+    def is_seekable(self) -> bool:
+        """Whether there is nothing that a rewrite would change for readers."""
+        return self.is_one_per_episode and self.has_page_index
+
+
+@dataclass(frozen=True, slots=True)
+class InPlaceUnit:
+    """One file to rewrite, as it was when it was looked at."""
+
+    path: str
+    stamp: FileStamp
+    encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedFile:
+    """A data file that was rewritten in place."""
+
+    path: str
+    bytes_before: int
+    bytes_after: int
+
+
+def examine_data_file(root: Root, path: str, episodes: npt.NDArray[np.int64]) -> DataFileLayout:
+    """Read a file's footer and its column `episode_index`.
+
+    Args:
+        root: A local dataset.
+        path: The data file, relative to it.
+        episodes: Those that the metadata places in the file.
+
+    Raises:
+        DestinationError: The file is reached through a symbolic link.
+        MissingFileError: There is no such file.
+        ParquetError: It cannot be read.
+        RowOrderError: No usable `episode_index`, episodes that do not rise from row to row, or one that is not among `episodes`.
+    """
+    where = root.join(path)
+    status = _stat(root, path)
+    with root.open_parquet(path, **READ_OPTIONS) as file:
+        starts, found = _episode_starts(file, where)
+        unnamed = np.flatnonzero(~np.isin(found, episodes))
+        if len(unnamed):
+            first = unnamed[0]
+            raise RowOrderError(
+                where,
+                f"episode {found[first]} at row {starts[first]}, which meta/episodes does not place in this file",
+                "rows of its own episodes only",
+            )
+        footer = file.metadata
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        group_starts = np.cumsum([0, *(group.num_rows for group in groups)])[:-1]
+        chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+        return DataFileLayout(
+            path=path,
+            stamp=FileStamp.of(status),
+            row_count=footer.num_rows,
+            episode_count=len(found),
+            row_group_count=len(groups),
+            is_one_per_episode=np.array_equal(group_starts, starts),
+            column_chunk_count=len(chunks),
+            offset_index_count=sum(chunk.has_offset_index for chunk in chunks),
+            column_index_count=sum(chunk.has_column_index for chunk in chunks),
+        )
+
+
+def rewrite_in_place(unit: InPlaceUnit, root: Root) -> ReplacedFile:
+    """Rewrite one file. After any error it is the old one, as it was; its name never stands for anything but a whole file.
+
+    Raises:
+        ChangedFileError: It is not the file that was looked at any more.
+        DestinationError: As `examine_data_file`.
+        MissingFileError: There is no such file.
+        ParquetError: It cannot be read, or its copy came out with other values or types.
+        RowOrderError: An episode's rows are not next to each other.
+        WriteError: No room, no permission, or an owner that the new file cannot be given.
+    """
+    original = root.local / unit.path
+    folder, name = posixpath.split(unit.path)
+    beside = posixpath.join(folder, f".{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+    status = _require_unchanged(root, unit)
+    try:
+        rewrite_file(root, root, RewriteUnit(unit.path, (Output(beside, 0, 1),), unit.encodings))
+        _require_same_rows(root, unit.path, beside)
+        with writing(original):
+            _take_over_owner_and_mode(root.local / beside, status, original)
+            _sync(root.local / beside)  # or the name could stand for an empty file when the power goes
+            bytes_after = os.stat(root.local / beside).st_size
+            _require_unchanged(root, unit)
+            os.replace(root.local / beside, original)
+    except WriteError as error:  # names the file beside it, which nobody knows
+        raise WriteError(str(original), error.found, f"{error.expected}; the file is as it was") from error
+    finally:
+        (root.local / beside).unlink(missing_ok=True)
+    with suppress(OSError):  # not all file systems can; either file is whole
+        _sync(original.parent)
+    return ReplacedFile(unit.path, status.st_size, bytes_after)
+
+
+def remove_leftovers(root: Root, path: str) -> None:
+    """Remove what runs that were killed left beside a file; only where no other run goes on."""
+    file = root.local / path
+    for dots in (".", ".."):  # the file beside it, and that one while it was being written
+        for leftover in file.parent.glob(f"{dots}{glob.escape(file.name)}.*{TEMPORARY_SUFFIX}"):
+            leftover.unlink(missing_ok=True)
+
+
+def require_no_link(root: Root, path: str) -> None:
+    """Refuse what is reached through a symbolic link below the root: a rename would replace the link, not what it points to.
+
+    Raises:
+        DestinationError: It is, or something on the way to it is, a symbolic link.
+    """
+    if (root.local / path).resolve() != root.local.resolve() / path:
+        raise DestinationError(
+            root.join(path),
+            f"a symbolic link, to {(root.local / path).resolve()}, which others may read",
+            "a file of the dataset itself: copy the dataset with what its links point to, or `episeek prepare` it",
+        )
+
+
+def _stat(root: Root, path: str) -> os.stat_result:
+    require_no_link(root, path)
+    try:
+        return os.stat(root.local / path)
+    except FileNotFoundError:
+        raise MissingFileError(root.join(path), "no such file", "a file that the dataset names") from None
+
+
+def _episode_starts(file: pq.ParquetFile, where: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.integer]]:
+    """The first row of each episode, and its number."""
+    schema = file.schema_arrow
+    position = schema.get_field_index(lerobot.EPISODE_INDEX)
+    if position < 0 or not pa.types.is_integer(schema.field(position).type):
+        raise RowOrderError(
+            where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "one that says which episode a row is of"
+        )
+    with reading(where):
+        column = file.read(columns=[lerobot.EPISODE_INDEX], use_threads=False).column(0)
+    if column.null_count:
+        raise RowOrderError(where, f"nulls in column {lerobot.EPISODE_INDEX!r}", "the episode of every row")
+    index = column.to_numpy()
+    starts = np.flatnonzero(np.append(len(index) > 0, index[1:] != index[:-1])[: len(index)]).astype(np.int64)
+    found = index[starts]
+    falling = np.flatnonzero(found[1:] <= found[:-1])
+    if len(falling):
+        run = falling[0] + 1
+        raise RowOrderError(
+            where,
+            f"episode {found[run]} at row {starts[run]}, behind episode {found[run - 1]}",
+            "episodes in rising order, the rows of each together",
+        )
+    return starts, found
+
+
+def _require_unchanged(root: Root, unit: InPlaceUnit) -> os.stat_result:
+    status = _stat(root, unit.path)
+    found = FileStamp.of(status)
+    if found != unit.stamp:
+        expected = f"{unit.stamp.size_bytes} bytes, as it was looked at: something else writes it; verify again"
+        raise ChangedFileError(root.join(unit.path), f"{found.size_bytes} bytes, written since", expected)
+    return status
+
+
+def _require_same_rows(root: Root, path: str, copied: str) -> None:
+    """Compare all values bit for bit, types and schema metadata."""
+    where = root.join(path)
+    expected = "what the original has: nothing was changed; please report it"
+    with root.open_parquet(path, **READ_OPTIONS) as old, root.open_parquet(copied, **READ_OPTIONS) as new:
+        if not new.schema_arrow.equals(old.schema_arrow, check_metadata=True):
+            raise ParquetError(where, "a copy with other columns, types or schema metadata", expected)
+        if new.metadata.num_rows != old.metadata.num_rows:
+            raise ParquetError(where, f"a copy with {new.metadata.num_rows} rows", f"{old.metadata.num_rows}")
+        before, after = RowCursor(old), RowCursor(new)
+        row = 0
+        for group in range(new.metadata.num_row_groups):
+            count = new.metadata.row_group(group).num_rows
+            with reading(where):
+                was, now = before.read(row, count), after.read(row, count)
+            for name in was.column_names:
+                different = first_difference(now[name], was[name])
+                if different is not None:
+                    found = f"a copy with another value in row {row + different}, column {name!r}"
+                    raise ParquetError(where, found, expected)
+            row += count
+
+
+def _take_over_owner_and_mode(path: Path, status: os.stat_result, original: Path) -> None:
+    made = os.stat(path)
+    owner = (status.st_uid, status.st_gid)
+    if (made.st_uid, made.st_gid) != owner:
+        try:
+            os.chown(path, *owner)
+        except OSError:
+            found = f"owner {owner[0]} and group {owner[1]}, which the new file cannot be given"
+            raise WriteError(str(original), found, "to be run by its owner") from None
+    if stat.S_IMODE(os.stat(path).st_mode) != stat.S_IMODE(status.st_mode):
+        os.chmod(path, stat.S_IMODE(status.st_mode))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
