@@ -139,7 +139,7 @@ def decode_with_pyav(
                 if rank is None:
                     continue
                 picture = _values(frame, where) if is_depth or _is_depth(frame) else frame.to_ndarray(format="rgb24")
-                picture = np.rot90(picture, _quarter_turns(frame.rotation))
+                picture = np.rot90(picture, quarter_turns(frame.rotation))
                 if pictures is None:
                     pictures = np.empty((count, picture.shape[2], *picture.shape[:2]), picture.dtype)
                 if picture.dtype != pictures.dtype or picture.shape[:2] != pictures.shape[2:]:
@@ -176,7 +176,7 @@ def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
     return lines.reshape(frame.height, -1)[:, : frame.width, None].astype(np.uint16)
 
 
-def _quarter_turns(degrees: int) -> int:
+def quarter_turns(degrees: int) -> int:
     """Counterclockwise, to the nearest, halves away from 0: as TorchCodec turns pictures. A mirrored picture has an
     angle, too; one that is no angle comes from a matrix of zeros.
     """

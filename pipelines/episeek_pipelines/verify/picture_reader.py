@@ -1,0 +1,136 @@
+"""Decoded pictures one at a time, and what is asked of one: its luma, its bits, the number burned into it.
+
+Decoding runs in one thread: workers share the cores already, memory does not grow with them, and a failure is that of the
+sample that was just sent.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.decode import quarter_turns
+from episeek.errors import first_line
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+CELL_PIXELS = 6
+"""Side of a cell of the burned-in number."""
+
+_WHITE_LEVEL = 127
+
+
+class PictureError(Exception):
+    """A decoder failed: what it says, and the presentation time of the sample that it was given last."""
+
+    def __init__(self, message: str, pts: int | None) -> None:
+        super().__init__(message, pts)
+        self.message = message
+        self.pts = pts
+
+
+def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
+    """The pictures of a complete MP4 with PyAV, in presentation order.
+
+    Raises:
+        PictureError: The file cannot be opened, or the decoder fails; the iteration is over then.
+    """
+    import av
+
+    pts: int | None = None
+    try:
+        with av.open(io.BytesIO(mp4), mode="r", format="mp4") as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for packet in container.demux(stream):
+                pts = packet.pts if packet.pts is not None else pts
+                yield from packet.decode()
+    except av.error.FFmpegError as error:
+        raise PictureError(first_line(error), pts) from error
+
+
+def file_picture_digest(path: Path, seconds: Fraction, *, start_seconds: Fraction) -> bytes | None:
+    """`picture_digest` of the picture at a time of a local file, found by FFmpeg alone: it seeks to a keyframe at or before
+    `start_seconds` and decodes from there. None where it finds no picture of this time, for whatever reason.
+    """
+    import av
+
+    with av.open(path.as_posix(), mode="r") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        assert stream.time_base is not None
+        tick = seconds / stream.time_base
+        container.seek(int(start_seconds / stream.time_base), stream=stream, backward=True)
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:  # a sync sample that is none, long before the picture
+                continue
+            for frame in frames:
+                if frame.pts == tick:
+                    return picture_digest(frame)
+                if frame.pts is not None and frame.pts > tick:
+                    return None
+    return None
+
+
+def picture_digest(frame: "VideoFrame") -> bytes:
+    """SHA-256 of format, size and every bit that is shown."""
+    digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height}".encode())
+    for plane in _planes(frame):
+        digest.update(np.ascontiguousarray(plane).data)
+    return digest.digest()
+
+
+def is_same_picture(one: "VideoFrame", other: "VideoFrame") -> bool:
+    """Whether two pictures are the same bit for bit."""
+    is_alike = (one.format.name, one.width, one.height) == (other.format.name, other.width, other.height)
+    return is_alike and all(map(np.array_equal, _planes(one), _planes(other)))
+
+
+def luma(frame: "VideoFrame") -> npt.NDArray[Any]:
+    """Luma [height, width], a view where the decoder's format allows: uint8, or uint16 with `luma_bits` bits."""
+    if not frame.format.name.startswith(("yuv", "gray")) or len(_parts_of_plane(frame, 0)) != 1:
+        frame = frame.reformat(format="gray")
+    plane = frame.planes[0]
+    is_wide = frame.format.components[0].bits > 8
+    dtype = (">u2" if frame.format.name.endswith("be") else "<u2") if is_wide else "u1"
+    lines: npt.NDArray[Any] = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : frame.width]
+    return lines
+
+
+def luma_bits(frame: "VideoFrame") -> int:
+    """Bits of a value of `luma`."""
+    is_direct = frame.format.name.startswith(("yuv", "gray")) and len(_parts_of_plane(frame, 0)) == 1
+    return frame.format.components[0].bits if is_direct else 8
+
+
+def burned_in_number(frame: "VideoFrame", bits: int) -> int | None:
+    """The number that `bits` cells in the shown picture's top left spell; None where there is no room for them."""
+    picture = np.rot90(luma(frame), quarter_turns(frame.rotation))
+    if picture.shape[0] < CELL_PIXELS or picture.shape[1] < CELL_PIXELS * bits:
+        return None
+    cells = picture[:CELL_PIXELS, : CELL_PIXELS * bits].reshape(CELL_PIXELS, bits, CELL_PIXELS)
+    middle = cells[2:4, :, 2:4].mean(axis=(0, 2)) / (1 << (luma_bits(frame) - 8))
+    return sum(1 << bit for bit in np.flatnonzero(middle > _WHITE_LEVEL).tolist())
+
+
+def _planes(frame: "VideoFrame") -> list[npt.NDArray[np.uint8]]:
+    """Bytes [lines, bytes a line] of each plane, without the padding of lines."""
+    planes = []
+    for number, plane in enumerate(frame.planes):
+        parts = _parts_of_plane(frame, number)
+        row_bytes = plane.width * sum((part.bits + 7) // 8 for part in parts) or plane.line_size
+        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
+        planes.append(lines[:, :row_bytes])
+    return planes
+
+
+def _parts_of_plane(frame: "VideoFrame", number: int) -> list[Any]:
+    return [part for part in frame.format.components if part.plane == number]
