@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
+.PHONY: help env browser demo test test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@PYTHON="$(PYTHON)" .ci/make-env .venv
 	@.ci/install-ffmpeg $(BIN)/python
 	@touch $@
+
+browser: ## install Chromium, which the tests of the report page drive
+	@.ci/install-browser
 
 demo: env ## prepare a sample dataset, verify it, read one clip back
 	@$(BIN)/python -m tests.demo
