@@ -111,7 +111,8 @@ def test_the_head_of_the_page_says_what_was_verified_and_with_what_result():
         "Failed with 3 errors and 1 warning",
         "Ignored by configuration1,234",
         "Accepted by the baseline5",
-        "rows: metadata and the listing of files, Parquet footers and video headers, rows; not pictures",
+        "Levelrows",
+        "Looked atmetadata and the listing of files; Parquet footers and video headers; rowsNot looked atpictures",
         "Compared with/the/source",
         "12.3 MB of 84 files",
         "tolerance of 0.0021 s",
@@ -126,7 +127,6 @@ def test_the_head_of_the_page_says_what_was_verified_and_with_what_result():
 
 def test_warnings_do_not_fail_a_dataset():
     found = (Finding("VID022W", "warning", "x", Location("videos/a.mp4")),)
-    assert "Passed with 1 warning, which do" not in checked(format_html(report())).text
     assert "Passed with 1 warning" in checked(format_html(report(found))).text
     assert "Passed without errors or warnings" in checked(format_html(report())).text
 

@@ -67,7 +67,7 @@ def _verdict(report: VerificationReport) -> tuple[str, str]:
     errors, warnings = plural(report.error_count, "error"), plural(report.warning_count, "warning")
     if not report.is_clean:
         return "Failed", f"with {errors} and {warnings}" if report.warning_count else f"with {errors}"
-    return "Passed", f"with {warnings}, which do not count" if report.warning_count else "without errors or warnings"
+    return "Passed", f"with {warnings}" if report.warning_count else "without errors or warnings"
 
 
 def _counts(report: VerificationReport) -> str:
@@ -87,9 +87,10 @@ def _counts(report: VerificationReport) -> str:
 def _facts(report: VerificationReport) -> str:
     seen = [_LOOKED_AT[part] for part in LEVELS if includes(report.level, part)]
     unseen = [_LOOKED_AT[part] for part in LEVELS if not includes(report.level, part)]
-    level = f"{report.level}: {', '.join(seen)}" + (f"; not {' or '.join(unseen)}" if unseen else "")
-    facts = [
-        ("Level", level),
+    facts = [("Level", report.level), ("Looked at", "; ".join(seen))]
+    if unseen:
+        facts.append(("Not looked at", "; ".join(unseen)))
+    facts += [
         ("Compared with", "no source" if report.against is None else report.against),
         (
             "Dataset",

@@ -191,8 +191,8 @@ def _drift(cameras: Sequence[CameraFigures], figures: Figures) -> str:
 
     return _over_episodes(
         "Timestamp drift",
-        "from_timestamp minus the time of the episode's first frame. Beyond half a frame, readers that look frames up by "
-        "seconds find the wrong one.",
+        "from_timestamp minus the time of the episode's first frame. Beyond half a frame, a reader that looks frames up by "
+        "seconds finds another one, or refuses.",
         [(camera.episode_index, _known_drift(camera) * factor) for camera in cameras],
         cameras,
         drift_axis,
