@@ -14,7 +14,7 @@ SNIPPETS = (
 
 anything = st.text(st.characters(exclude_categories=()), max_size=20)
 hostile = st.lists(anything | st.sampled_from(SNIPPETS), max_size=6).map("".join)
-long = st.builds(lambda text, count: text * count, hostile, st.sampled_from([1, 1, 1, 1000]))
+long = st.builds(lambda text, count: text * count, hostile, st.sampled_from([1, 1, 1, 300]))
 numbers = st.none() | st.integers(0, 2**40)
 locations = st.builds(
     Location, st.none() | hostile.filter(bool), numbers, st.none() | hostile, numbers, st.none() | hostile
@@ -22,11 +22,14 @@ locations = st.builds(
 findings = st.builds(
     Finding, st.sampled_from(sorted(RULES)), st.sampled_from(["error", "warning"]), long, locations, st.integers(0, 3)
 )
+roots = st.builds(
+    str.__add__, st.sampled_from(["", "/", "s3://", "hf://datasets/", "file://", "a::b://"]), hostile.filter(bool)
+)
 reports = st.builds(
     lambda root, found, level, against, ignored, accepted: VerificationReport(
         root, tuple(sorted(found)), 2, 3, 4, 7, 1_500_000, 0.0, level, against, ignored_count=ignored, accepted_count=accepted
     ),
-    hostile, st.lists(findings, max_size=8), st.sampled_from(LEVELS), st.none() | hostile.filter(bool),
+    roots, st.lists(findings, max_size=8), st.sampled_from(LEVELS), st.none() | roots,
     st.integers(0, 3), st.integers(0, 3),
 )  # fmt: skip
 

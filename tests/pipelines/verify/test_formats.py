@@ -3,7 +3,7 @@ from types import ModuleType
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from episeek_pipelines.verify import VerificationReport
 from episeek_pipelines.verify.findings import Location, finding
@@ -75,6 +75,7 @@ def test_max_findings_reaches_the_formats_for_people(format: Format):
     assert shown == {"text": 7, "markdown": 7, "github": 7, "json": 50, "sarif": 50, "junit": 51}[format]
 
 
+@settings(deadline=None, max_examples=50)
 @given(report=reports)
 def test_every_format_is_repeatable_and_can_be_written_as_utf_8(report: VerificationReport):
     for format in WRITTEN_HERE:

@@ -44,9 +44,12 @@ def format_json(report: VerificationReport) -> str:
     )
 
 
-def dump_json(document: Any) -> str:
-    """JSON that UTF-8 can encode: lone surrogates, as names of files have them, are escaped, and so kept."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+def dump_json(document: Any, *, indent: int | None = 2) -> str:
+    """JSON that UTF-8 can encode: lone surrogates, as names of files have them, are escaped, and so kept.
+
+    Without `indent` it is one line, and ten times as fast.
+    """
+    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

@@ -39,8 +39,8 @@ _RULE_INDEX: Final = {code: index for index, code in enumerate(sorted(RULES))}
 def format_sarif(report: VerificationReport) -> str:
     """One run with every rule and, as far as code scanning takes them, every finding."""
     results = _results(report)
-    for count in _fewer_and_fewer(len(results)):
-        text = dump_json(_log(report, results[:count], report.findings[count:]))
+    for count in _fewer_and_fewer(len(report.findings)):
+        text = dump_json(_log(report, results[:count], report.findings[count:]), indent=None)
         if len(text) <= MAX_GZIP_BYTES // 4 or _gzip_byte_count(text) <= MAX_GZIP_BYTES:
             break
     return text
@@ -56,7 +56,7 @@ def _fewer_and_fewer(count: int) -> Iterable[int]:
 
 
 def _gzip_byte_count(text: str) -> int:
-    return len(gzip.compress(text.encode(), 6))
+    return len(gzip.compress(text.encode(), 6))  # the level of `gzip` when it is not told
 
 
 def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out: Sequence[Finding]) -> dict[str, Any]:
@@ -162,8 +162,10 @@ def _artifact(report: VerificationReport, file: str | None) -> tuple[str, str | 
         return _DATASET, None
     if not (file.startswith("/") or "://" in file):
         return _DATASET, percent_encoded(file)
-    if report.against is not None and file.startswith(f"{report.against}/"):
-        return _SOURCE, percent_encoded(file.removeprefix(f"{report.against}/").lstrip("/")) or None
+    if report.against is not None:
+        inner = file.removeprefix(f"{report.against}/").lstrip("/")
+        if inner and file.startswith(f"{report.against}/"):
+            return _SOURCE, percent_encoded(inner)
     return _DATASET, None
 
 
@@ -181,18 +183,22 @@ def _location(location: Location, base_id: str, uri: str) -> dict[str, Any]:
 
 
 def _base_ids(report: VerificationReport) -> dict[str, Any]:
-    ids = {_DATASET: {"uri": _folder_uri(report.root), "description": _message("the dataset")}}
+    ids = {_DATASET: _folder(report.root, "the dataset")}
     if report.against is not None:
-        description = _message("the dataset that it was made from")
-        ids[_SOURCE] = {"uri": _folder_uri(report.against), "description": description}
+        ids[_SOURCE] = _folder(report.against, "the dataset that it is compared with")
     return ids
 
 
-def _folder_uri(root: str) -> str:
+def _folder(root: str, description: str) -> dict[str, Any]:
+    """Where a dataset is; without a URI where it is behind something that has none, such as a chain of file systems."""
+    folder: dict[str, Any] = {"description": _message(description)}
     if is_local(root):
-        return f"file://{percent_encoded(str(Path(local_path(root)).absolute())).rstrip('/')}/"
-    scheme, _, rest = root.partition("://")
-    return f"{scheme}://{percent_encoded(rest).rstrip('/')}/"
+        folder["uri"] = f"file://{percent_encoded(str(Path(local_path(root)).absolute())).rstrip('/')}/"
+    else:
+        scheme, _, rest = root.partition("://")
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+            folder["uri"] = f"{scheme}://{percent_encoded(rest).rstrip('/')}/"
+    return folder
 
 
 def percent_encoded(path: str) -> str:

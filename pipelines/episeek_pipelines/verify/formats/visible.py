@@ -20,9 +20,9 @@ _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def visible(text: str, *, max_length: int | None = None) -> str:
     """`text` in one line, without control characters and lone surrogates; cut to `max_length` characters, which shows."""
-    shown = _HIDDEN.sub(_escape, text)
-    if max_length is not None and len(shown) > max_length:
-        cut = f"… ({len(shown):,} characters)"
+    shown = _HIDDEN.sub(_escape, text[:max_length])
+    if max_length is not None and max(len(text), len(shown)) > max_length:
+        cut = f"… ({len(text):,} characters)"
         return shown[: max(max_length - len(cut), 0)] + cut
     return shown
 
