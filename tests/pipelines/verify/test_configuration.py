@@ -311,6 +311,12 @@ def test_each_option_changes_what_it_says_and_nothing_else(tmp_path: Path, optio
     assert kept == after
 
 
+def test_ignored_codes_and_severities_are_added(tmp_path: Path):
+    configured = configure(write(tmp_path, EVERY_KEY), ignore=["ROW019"], severity=["ROW017=warning"])
+    assert configured.policy.ignore == ("VID022W", "ROW019")
+    assert configured.policy.severity == (("ROW017", "warning"), ("VID024W", "error"))
+
+
 def test_decoded_episodes_of_none_is_all(tmp_path: Path):
     root = write(tmp_path, "decode-episodes = 3")
     assert configure(root).options.decoded_episodes == 3
