@@ -71,6 +71,14 @@ def test_any_report_is_as_the_schema_says_and_keeps_every_word(report: Verificat
         assert entry["fingerprint"] == found.fingerprint
 
 
+def test_a_name_that_is_no_utf_8_is_kept_and_can_be_written():
+    text = format_json(report_of(finding(MISSING_FILE, "é", Location("a\udcff"))))
+    assert '"a\\udcff"' in text
+    assert "é" in text
+    assert text.encode()
+    assert json.loads(text)["findings"][0]["location"] == {"file": "a\udcff"}
+
+
 def change(path: str, value: Any) -> Callable[[Any], None]:
     """Sets what `a.0.b` names."""
 

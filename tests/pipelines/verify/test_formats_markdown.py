@@ -77,6 +77,14 @@ def test_the_verdict_counts_and_findings():
     assert f"Remedy: {ROW_NUMBERS.remedy}" in page.texts["p"]
 
 
+@pytest.mark.parametrize("text", SNIPPETS)
+def test_any_text_is_a_line_of_the_listing(text: str):
+    page = Page(format_markdown(report_of(finding(MISSING_FILE, text, Location(f"f{text}")))))
+    assert set(page.tags) == EXPECTED_TAGS
+    [listing] = page.texts["pre"]
+    assert listing.strip("\n") == visible(f"f{text}: {text}")
+
+
 def test_a_clean_report_has_no_table():
     page = Page(format_markdown(report_of()))
     assert page.texts["h2"] == ["episeek verify passed: 0 errors, 0 warnings at level rows"]
