@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from episeek import __version__
 from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
+from episeek_pipelines import cli_verify
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options)
     except EpiseekError as error:
         _complain(error)
+        return FAILED
+    except argparse.ArgumentTypeError as error:  # of arguments that do not go together
+        _say(f"episeek: error: {error}")
         return FAILED
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
@@ -145,17 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "verify", parents=[graph, overlay], help="check a dataset, its data files, videos and sidecars"
     )
-    command.add_argument("source", metavar="SRC")
-    command.add_argument(
-        "--against",
-        metavar="DIR",
-        help="also prove that SRC has the values of this dataset, which it was rewritten from",
-    )
-    command.add_argument("--format", choices=("text", "json"), default="text", help="of the report (default: text)")
-    command.add_argument(
-        "--max-findings", type=_positive, default=20, metavar="N", help="findings shown as text (default: 20)"
-    )
+    cli_verify.add_verify_arguments(command, _positive)
     command.set_defaults(run=_verify)
+
+    command = commands.add_parser("rules", parents=[common], help="the rules of verify, or what one of them means")
+    cli_verify.add_rules_arguments(command)
+    command.set_defaults(run=_rules)
 
     command = commands.add_parser("inspect", parents=[common, overlay], help="what is in a dataset")
     command.add_argument("source", metavar="SRC")
@@ -240,19 +239,18 @@ def _check_index(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from episeek_pipelines import prepare
-    from episeek_pipelines.verify import format_findings, format_json, format_text
+    return _tell(cli_verify.verify(options, _execution(options)))
 
-    report = prepare.verify(
-        options.source, data_root=options.data_root, against=options.against, execution=_execution(options)
-    )
-    if options.json or options.format == "json":
-        _print(format_json(report))
-    elif not options.quiet:
-        _print(format_text(report, max_findings=options.max_findings))
-    elif report.error_count:
-        _print(format_findings(report, max_findings=options.max_findings))
-    return FINDINGS if report.error_count else OK
+
+def _rules(options: argparse.Namespace) -> int:
+    return _tell(cli_verify.rules(options))
+
+
+def _tell(outcome: cli_verify.Outcome) -> int:
+    _print(*outcome.lines)
+    for note in outcome.notes:
+        _say(f"episeek: {note}")
+    return FINDINGS if outcome.is_failure else OK
 
 
 def _inspect(options: argparse.Namespace) -> int:

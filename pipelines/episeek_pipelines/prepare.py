@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines import tasks
-from episeek_pipelines.dataset import Dataset, open_dataset, read_info
+from episeek_pipelines.dataset import Dataset, open_dataset
 from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.graph import Graph, Node, Progress, values_and_failures
 from episeek_pipelines.index import WRITER, IndexUnit, plan_index
@@ -23,7 +23,7 @@ from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
 from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging
 from episeek_pipelines.storage import Root
 from episeek_pipelines.tasks import CopiedFile, RewriteReceipt, Sidecars
-from episeek_pipelines.verify import VerificationReport, conclude, plan_verification
+from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
 from episeek_schemas import layout
 
 Videos = Literal["none", "link", "copy"]
@@ -83,8 +83,9 @@ def prepare(
             tasks.finish_metadata, written, dataset.root, staging.root, rewriting, label=layout.META_DIR
         )
         data_root = dataset.root if videos == "none" else staging.root
-        slices = min(len(units) + len(rewriting.units) + 1, MAX_VERIFICATION_SLICES)
-        verification = _verification_node(graph, staging.root, data_root, dataset.root, metadata, slices=slices)
+        roots = (staging.root, data_root, dataset.root)
+        surveyed = graph.reduce(tasks.survey_all, [metadata], *roots, label="verify")
+        verification = _verification_node(graph, surveyed, None, VerifyOptions(level="rows"))
         values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         staging.commit()
@@ -167,6 +168,8 @@ def verify(
     *,
     data_root: str | None = None,
     against: str | None = None,
+    prepared: bool | None = None,
+    options: VerifyOptions = DEFAULT_OPTIONS,
     execution: Execution = Execution(),
 ) -> VerificationReport:
     """Check a dataset. See `episeek_pipelines.verify` for what is checked.
@@ -175,6 +178,8 @@ def verify(
         root: The dataset, or an overlay of one.
         data_root: Where the videos are, when `root` is an overlay.
         against: The dataset that `root` was rewritten from: its values have to be the same.
+        prepared: Whether one row group per episode is promised; None: it is with `against`.
+        options: Level and measures.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -182,22 +187,16 @@ def verify(
     """
     where, videos, source = (None if url is None else Root(url).pinned() for url in (root, data_root, against))
     assert where is not None
-    _require_videos(where, data_root)
-    plan = plan_verification(where, data_root=videos, against=source)
+    surveyed = survey(where, data_root=videos, against=source)
+    if data_root is None and surveyed.is_lone_overlay:
+        found = "sidecars and no videos/: an overlay"
+        raise MissingFileError(str(where), found, "the dataset it was prepared from as --data-root (data_root)")
     graph = Graph()
-    nodes = graph.map(tasks.check_one, plan.checks, plan.context, label=lambda check: type(check).__name__)
-    values, failures = values_and_failures(_compute(graph, nodes, execution))
+    verification = _verification_node(graph, surveyed, prepared, options)
+    values, failures = values_and_failures(_compute(graph, [verification], execution))
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, kept="nothing was written", where=root)
-    return conclude(plan, values)
-
-
-def _require_videos(root: Root, data_root: str | None) -> None:
-    """An overlay without its source is one mistake, not a missing file for each video."""
-    is_overlay = root.exists(layout.FILES_PATH) and not root.list(layout.VIDEOS_DIR)
-    if data_root is None and is_overlay and read_info(root).video_keys:
-        found = "sidecars and no videos/: an overlay"
-        raise MissingFileError(str(root), found, "the dataset it was prepared from as --data-root (data_root)")
+    return _of(values, VerificationReport)[0]
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:
@@ -240,9 +239,14 @@ def _copy_nodes(graph: Graph, dataset: Dataset, staging: Staging, videos: Videos
     return graph.map(tasks.copy_one, numbered, *arguments, label=lambda item: item[1])
 
 
-def _verification_node(graph: Graph, root: Root, data_root: Root, against: Root, after: Node, *, slices: int) -> Node:
-    plan = graph.reduce(tasks.plan_checks, [after], root, data_root, against, label="verify")
-    checks = graph.map(tasks.check_slice, range(slices), slices, plan, label=lambda number: f"verify, part {number}")
+def _verification_node(graph: Graph, surveyed: Survey | Node, prepared: bool | None, options: VerifyOptions) -> Node:
+    """Files of meta/episodes, then what they name, then rules over all of it: each part a slice of what is there."""
+    numbers = range(MAX_VERIFICATION_SLICES)
+    shards = graph.map(
+        tasks.read_shards, numbers, len(numbers), surveyed, label=lambda number: f"meta/episodes, part {number}"
+    )
+    plan = graph.reduce(tasks.plan_slices, shards, surveyed, prepared, options, label="verify")
+    checks = graph.map(tasks.check_slice, numbers, len(numbers), plan, label=lambda number: f"verify, part {number}")
     return graph.reduce(tasks.conclude_slices, checks, plan, label="verify")
 
 

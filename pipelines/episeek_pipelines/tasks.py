@@ -24,14 +24,18 @@ from episeek_pipelines.sidecar_merge import write_sidecars
 from episeek_pipelines.staging import prune
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import (
-    Check,
     CheckResult,
-    VerificationContext,
+    Shard,
+    Survey,
     VerificationPlan,
     VerificationReport,
+    VerifyOptions,
     conclude,
-    plan_verification,
+    plan_checks,
+    read_shard,
     run_check,
+    shard_arguments,
+    survey,
 )
 from episeek_schemas import sidecars
 from episeek_schemas.lerobot import DatasetInfo
@@ -119,24 +123,34 @@ def finish_metadata(values: list[Any], source: Root, destination: Root, plan: Re
     return written
 
 
-def plan_checks(_: list[Any], root: Root, data_root: Root, against: Root) -> VerificationPlan:
-    """Lay out the verification of what was written."""
-    return plan_verification(root, data_root=data_root, against=against)
+def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root | None) -> Survey:
+    """List the files that were written, and read the documents."""
+    return survey(root, data_root=data_root, against=against)
+
+
+def read_shards(number: int, slices: int, surveyed: Survey) -> list[Shard]:
+    """Every `slices`-th file of meta/episodes."""
+    if surveyed.info is None:
+        return []
+    return [read_shard(path, *shard_arguments(surveyed)) for path in surveyed.episode_paths[number::slices]]
+
+
+def plan_slices(
+    shards: list[list[Shard]], surveyed: Survey, prepared: bool | None, options: VerifyOptions
+) -> VerificationPlan:
+    """Lay out the checks."""
+    read = sorted((shard for part in shards for shard in part), key=lambda shard: shard.path)
+    return plan_checks(read, surveyed, prepared=prepared, options=options)
 
 
 def check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckResult]:
     """Every `slices`-th check of a plan."""
-    return [run_check(plan.context, check) for check in plan.checks[number::slices]]
+    return [run_check(plan.require_context(), check) for check in plan.checks[number::slices]]
 
 
 def conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
     """The report of all slices."""
     return conclude(plan, [result for part in results for result in part])
-
-
-def check_one(check: Check, context: VerificationContext) -> CheckResult:
-    """One check."""
-    return run_check(context, check)
 
 
 def _identity(plan: str, source: Root, path: str) -> str:

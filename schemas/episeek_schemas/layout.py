@@ -6,6 +6,9 @@ from typing import Final
 
 INFO_PATH: Final = "meta/info.json"
 META_DIR: Final = "meta"
+TASKS_PATH: Final = "meta/tasks.parquet"
+STATS_PATH: Final = "meta/stats.json"
+CARD_PATH: Final = "README.md"
 DATA_DIR: Final = "data"
 VIDEOS_DIR: Final = "videos"
 EPISODES_DIR: Final = "meta/episodes"

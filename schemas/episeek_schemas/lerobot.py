@@ -37,6 +37,9 @@ INDEX: Final = "index"
 TIMESTAMP: Final = "timestamp"
 TASK_INDEX: Final = "task_index"
 
+# The texts of an episode's tasks, a list, in meta/episodes.
+TASKS: Final = "tasks"
+
 VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
 _FORMAT_SPEC = re.compile(r"(0?\d{1,2})?d?")

@@ -24,12 +24,18 @@ _VISUAL_FIELDS_BYTES = 78
 """Of a VisualSampleEntry, before the boxes in it."""
 
 
+_CHROMA_FORMATS = (None, "420", "422", "444")
+"""By chroma_format_idc (ITU-T H.264 and H.265, 6.2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class PictureFormat:
     """What a decoder configuration says of the pictures' values."""
 
     is_monochrome: bool
     bit_depth: int
+    subsampling: str | None = None
+    """Of chroma: "420", "422" or "444"; None where there is none, or nothing says."""
 
     @property
     def is_depth(self) -> bool:
@@ -153,10 +159,12 @@ def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None
         return None
     kind, payload = found
     if kind == "hvcC" and len(payload) >= 19:
-        return PictureFormat(payload[16] & 3 == 0, (payload[17] & 7) + 8)
+        chroma = payload[16] & 3
+        return PictureFormat(chroma == 0, (payload[17] & 7) + 8, _CHROMA_FORMATS[chroma])
     if kind == "av1C" and len(payload) >= 3:
         high_bitdepth, twelve_bit, monochrome = payload[2] & 64, payload[2] & 32, payload[2] & 16
-        return PictureFormat(bool(monochrome), (12 if twelve_bit else 10) if high_bitdepth else 8)
+        subsampling = None if monochrome else {12: "420", 8: "422", 0: "444"}.get(payload[2] & 12)
+        return PictureFormat(bool(monochrome), (12 if twelve_bit else 10) if high_bitdepth else 8, subsampling)
     return _avc_picture_format(payload) if kind == "avcC" else None
 
 
@@ -166,7 +174,7 @@ def _avc_picture_format(payload: bytes) -> PictureFormat | None:
     """
     if len(payload) < 7:
         return None
-    usual = PictureFormat(False, 8)
+    usual = PictureFormat(False, 8, "420")
     if payload[1] not in (44, 100, 110, 122, 144, 244):
         return usual
     position = 5
@@ -181,7 +189,8 @@ def _avc_picture_format(payload: bytes) -> PictureFormat | None:
             position += 2 + int.from_bytes(payload[position : position + 2], "big")
     if position + 3 > len(payload):
         return usual if payload[1] == 100 else None  # High has 8 bits
-    return PictureFormat(payload[position] & 3 == 0, (payload[position + 1] & 7) + 8)
+    chroma = payload[position] & 3
+    return PictureFormat(chroma == 0, (payload[position + 1] & 7) + 8, _CHROMA_FORMATS[chroma])
 
 
 def _entry_boxes(stsd: bytes, where: str) -> list[Box]:

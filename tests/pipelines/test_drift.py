@@ -19,6 +19,7 @@ from episeek_pipelines.episode_frames import DeclaredEpisodes, EpisodeFrames, as
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import verify
 from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.options import DEFAULT_OPTIONS
 from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo, frame_view
 from episeek_pipelines.verify.video_rules import check_frame_count, check_grid
@@ -86,12 +87,12 @@ def findings(truth: Truth) -> list[Finding]:
     """Of the rules about frame counts and the grid."""
     declared = truth.declared
     file = VideoFile(
-        "file", "camera", declared.episode_index, declared.length, declared.from_timestamp, declared.to_timestamp
+        "file", "camera", None, declared.episode_index, declared.length, declared.from_timestamp, declared.to_timestamp
     )
     root, info = Root("."), DatasetInfo("v3.0", FPS, len(declared), 1, 1000, "", "", ("camera",))
-    context = VerificationContext(root, root, None, info, (), True, True, False, False, None)
+    context = VerificationContext(root, root, None, info, {}, DEFAULT_OPTIONS, None, True, True, False, False, None)
     table = table_of(truth.ticks, timescale=TIMESCALE)
-    video = ParsedVideo(None, table, frame_view(table, file, fps=FPS), None)  # type: ignore[arg-type]  # not looked at
+    video = ParsedVideo(None, table, frame_view(table, file, fps=FPS))  # type: ignore[arg-type]  # not looked at
     return [*check_frame_count(context, file, video), *check_grid(context, file, video)]
 
 

@@ -128,7 +128,7 @@ def test_verification_has_many_headers_in_flight(s3):
     s3.clear()
     s3.shape(latency_seconds=0.15)
     try:
-        result = run_check(plan.context, check)
+        result = run_check(plan.require_context(), check)
     finally:
         s3.shape(latency_seconds=0.0)
     assert (result.files_read, {found.severity for found in result.findings}) == (12, {"warning"})

@@ -61,7 +61,8 @@ def test_the_same_bytes_on_every_scheduler(scheduler, tmp_path, request, referen
 
 @pytest.mark.parametrize("videos", ["link", "copy"])
 def test_a_full_dataset_needs_no_source(videos, dataset, tmp_path):
-    (dataset / "README.md").write_text("---\nlicense: mit\n---\n")
+    configs = "configs:\n- config_name: default\n  data_files: data/*/*.parquet\n"
+    (dataset / "README.md").write_text(f"---\nlicense: mit\n{configs}---\n")
     target = tmp_path / "out"
     result = prepare(str(dataset), str(target), videos=videos)
     video = "videos/observation.images.top/chunk-000/file-000.mp4"

@@ -8,11 +8,22 @@ import pytest
 
 from episeek.version import __version__
 from episeek_pipelines.storage import Root
-from episeek_pipelines.verify import RULES, Finding, Location, VerificationReport, format_json, format_text, verify
+from episeek_pipelines.verify import (
+    RULES,
+    Finding,
+    Location,
+    VerificationReport,
+    VerifyOptions,
+    format_json,
+    format_text,
+    verify,
+)
 from episeek_pipelines.verify.findings import finding
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video
 from tests.support.build_index import DATA
+
+ROWS = VerifyOptions(level="rows")
 
 
 def report_of(*findings: Finding) -> VerificationReport:
@@ -64,7 +75,7 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
     root = copy_of("av1_multifile", tmp_path)
     set_value(root, data(1), "index", 40, 4)
     (root / video(TOP, 1)).unlink()
-    document = json.loads(format_json(verify(Root(str(root)))))
+    document = json.loads(format_json(verify(Root(str(root)), options=ROWS)))
     assert list(document) == ["schema_version", "tool", "findings", "summary"]
     assert document["schema_version"] == 1
     assert document["tool"] == {"name": "episeek", "version": __version__}
@@ -95,7 +106,7 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
 def test_json_is_strict_when_no_tolerance_passes(tmp_path: Path):
     root = copy_of("images", tmp_path)
     set_value(root, data(0), "timestamp", 3, float("nan"))
-    text = format_json(verify(Root(str(root))))
+    text = format_json(verify(Root(str(root)), options=ROWS))
     assert json.loads(text, parse_constant=pytest.fail)["summary"]["timestamp_tolerance_seconds"] is None
 
 
@@ -160,8 +171,8 @@ def test_text_shows_what_a_terminal_would_act_on():
 
 
 def test_text_of_a_clean_dataset_is_its_summary():
-    report = verify(Root(str(DATA / "hevc")))
+    report = verify(Root(str(DATA / "images")))
     [line] = format_text(report).splitlines()
     assert re.search(
-        r"hevc: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file, 2 videos; 0\.\d+ MB read\)$", line
+        r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file, 0 videos; 0\.\d+ MB read\)$", line
     )

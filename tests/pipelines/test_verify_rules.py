@@ -1,6 +1,5 @@
 """Each broken dataset gives exactly its codes, beside what is true of the good one it is made from, at every level."""
 
-import inspect
 import json
 from collections import Counter
 from pathlib import Path
@@ -17,17 +16,6 @@ from tests.broken.case import AV1, EDITED, H264, HEVC, IMAGES, Case
 from tests.broken.catalogue import CASES, TABLE_NAME
 from tests.support.broken_datasets import copy_of
 from tests.support.build_index import DATA
-
-NOT_YET = {
-    "HUB007", "HUB035", "IDX036", "INF001", "INF003W", "INF006", "INF009W", "ROW019", "ROW020", "ROW030", "ROW038", "STA020",
-    "STA029", "TRN037", "TRN037W", "TSK014", "VID026", "VID026W", "VID027", "VID028", "VID039",
-}  # fmt: skip
-"""Registered, and not looked at so far: their cases are made, and not held against them."""
-
-NOT_YET_SEEN = {"INF003-a-flag-became-a-number", "INF003-vectors-of-another-length"}
-"""Folders of cases that a rule which is there does not see so far."""
-
-HAS_LEVELS = "options" in inspect.signature(verify).parameters
 
 
 class Truth(NamedTuple):
@@ -53,24 +41,14 @@ WHAT_IS_TRUE_INDEXED: dict[str, dict[str, Truth]] = {
 def true_of(dataset: str, level: Level, *, indexed: bool) -> dict[str, int]:
     """How many findings of which code a good dataset has."""
     truths = WHAT_IS_TRUE[dataset] | (WHAT_IS_TRUE_INDEXED.get(dataset, {}) if indexed else {})
-    return {
-        code: truth.findings
-        for code, truth in truths.items()
-        if code not in NOT_YET and includes(level, RULES[code].level)
-    }
-
-
-def levels_of(case: Case) -> tuple[Level, ...]:
-    return case.levels if HAS_LEVELS else (case.level,)
+    return {code: truth.findings for code, truth in truths.items() if includes(level, RULES[code].level)}
 
 
 def verified(
     root: Path, level: Level, *, against: Root | None = None, prepared: bool | None = None, **options: Any
 ) -> VerificationReport:
-    arguments: dict[str, Any] = {"against": against, "prepared": prepared}
-    if HAS_LEVELS:
-        arguments["options"] = VerifyOptions(level=level, **options)
-    return verify(Root(str(root)), **arguments)
+    settings = VerifyOptions(level=level, **options)
+    return verify(Root(str(root)), against=against, prepared=prepared, options=settings)
 
 
 def codes(report: VerificationReport) -> set[str]:
@@ -81,12 +59,10 @@ def codes(report: VerificationReport) -> set[str]:
 def test_a_defect_gives_exactly_its_codes(case: Case, tmp_path: Path):
     root = tmp_path / "broken"
     case.make(root)
-    if case.folder in NOT_YET_SEEN or (case.codes and case.all_codes <= NOT_YET) or (case.options and not HAS_LEVELS):
-        pytest.skip("no rule looks at it so far")
     against = Root(str(DATA / case.base)) if case.against else None
-    for level in levels_of(case):
+    for level in case.levels:
         report = verified(root, level, against=against, prepared=case.prepared, **case.options)
-        expected = case.expected(level) - NOT_YET
+        expected = case.expected(level)
         found = codes(report) - (true_of(case.base, level, indexed=case.indexed).keys() - case.all_codes)
         assert found == expected, [level, *(f"{f.code} {f.location}: {f.message}" for f in report.findings)]
         assert report.is_clean == all(RULES[code].severity == "warning" for code in expected)
@@ -101,8 +77,7 @@ def test_every_rule_has_a_case():
 @pytest.mark.parametrize("dataset", WHAT_IS_TRUE)
 def test_good_datasets_give_what_is_true_of_them(dataset: str, indexed: bool, tmp_path: Path):
     root = copy_of(dataset, tmp_path, indexed=indexed)
-    levels: tuple[Level, ...] = LEVELS if "VID027" not in NOT_YET else LEVELS[:3]
-    for level in levels if HAS_LEVELS else levels[2:3]:
+    for level in LEVELS:
         report = verified(root, level)
         counts: Counter[str] = Counter()
         for found in report.findings:

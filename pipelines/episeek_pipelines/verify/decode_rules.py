@@ -14,6 +14,7 @@ import numpy as np
 from episeek.byte_source import ByteSource
 from episeek.clip import Clip
 from episeek.errors import EpisodeFramesError
+from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.episode_clip import episode_clip
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
@@ -27,7 +28,7 @@ from episeek_pipelines.verify.picture_reader import (
     picture_digest,
 )
 from episeek_pipelines.verify.rules import DECODED, FROZEN
-from episeek_pipelines.verify.tasks import Int64Array, VerificationContext, VideoFile
+from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import HALF_FRAME, ParsedVideo, has_other_rate
 
 REFERENCE_LEAD_SAMPLES = 32

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import COLUMNS, CONSTANT_DIMENSION, FINITE
 from episeek_pipelines.verify.schema_rules import (
@@ -24,7 +25,6 @@ from episeek_pipelines.verify.schema_rules import (
     shown,
     storage_type,
 )
-from episeek_pipelines.verify.tasks import Float64Array, Int64Array
 from episeek_schemas import layout, lerobot
 
 Kind = Literal["NaN", "infinity", "null"]

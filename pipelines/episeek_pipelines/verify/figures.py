@@ -1,12 +1,11 @@
 """Numbers about a dataset that were seen on the way: what the report page draws. They take no part in judging it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
+from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 
 
 def _no_ints() -> Int64Array:
@@ -31,6 +30,23 @@ class CameraFigures:
     """Distinct distances of neighbouring keyframes in frames, in decode order, rising; shape [distances]."""
     interval_count: Int64Array = field(default_factory=_no_ints)
     """How often each of them occurs; shape [distances]."""
+
+    @classmethod
+    def joined(cls, camera_key: str, parts: Sequence["CameraFigures"]) -> "CameraFigures":
+        """Those of a camera's files as those of the camera."""
+        index = np.concatenate([part.episode_index for part in parts])
+        order = np.argsort(index, kind="stable")
+        distance, which = np.unique(np.concatenate([part.interval_frames for part in parts]), return_inverse=True)
+        count = np.zeros(len(distance), np.int64)
+        np.add.at(count, which.reshape(-1), np.concatenate([part.interval_count for part in parts]))
+        return cls(
+            camera_key,
+            index[order],
+            np.concatenate([part.byte_count for part in parts])[order],
+            np.concatenate([part.drift_seconds for part in parts])[order],
+            distance,
+            count,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

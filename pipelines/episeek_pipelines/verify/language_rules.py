@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import LANGUAGE
@@ -30,7 +31,6 @@ from episeek_pipelines.verify.schema_rules import (
     language_problem,
     shown,
 )
-from episeek_pipelines.verify.tasks import Float64Array, Int64Array
 from episeek_schemas import layout, lerobot
 
 PERSISTENT_STYLES: Final = frozenset({"subtask", "plan", "memory", "motion", "task_aug"})

@@ -1,4 +1,4 @@
-"""Rules over `meta/info.json` and `meta/episodes`: INF002, INF009, EPI008, EPI010, EPI011, EPI013."""
+"""Rules over `meta/info.json` and all of `meta/episodes`: INF002, INF009, EPI008, EPI010, EPI013."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.storage import Root
-from episeek_pipelines.verify.episodes import RawEpisodes, column_bytes, episode_columns, locate
+from episeek_pipelines.verify.episodes import RawEpisodes, locate
 from episeek_pipelines.verify.findings import Finding, Location, finding
-from episeek_pipelines.verify.rules import EPISODE_ORDER, EPISODE_VALUES, FPS, TILING, TOTALS, VIDEO_COLUMNS
+from episeek_pipelines.verify.rules import EPISODE_ORDER, FPS, TILING, TOTALS, VIDEO_COLUMNS
 from episeek_schemas import layout, lerobot
-from episeek_schemas.checks import check_table
 from episeek_schemas.lerobot import DatasetInfo
 
 
@@ -82,39 +80,10 @@ def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]
 METADATA_RULES = (check_fps, check_order, check_totals, check_tiling, check_cameras)
 
 
-def check_values(root: Root, path: str, info: DatasetInfo) -> tuple[list[Finding], int]:
-    """EPI011 on one file, row group by row group, through the pandera model. Returns the findings and the bytes read."""
-    findings: list[Finding] = []
-    with root.open_parquet(path) as file:
-        names = [name for name in episode_columns(info) if name in file.schema_arrow.names]
-        bytes_read, first_row = file.metadata.serialized_size + column_bytes(file.metadata, names), 0
-        for group in range(max(file.num_row_groups, 1)):
-            table = file.read_row_group(group, columns=names) if file.num_row_groups else file.read(columns=names)
-            for problem in check_table(
-                table, "meta/episodes", video_keys=info.video_keys, path=path, first_row=first_row
-            ):
-                if problem.row is None and group:  # about the whole column: said once
-                    continue
-                episode = _episode_of(table, None if problem.row is None else problem.row - first_row)
-                where = Location(path, episode, lerobot.camera_of_column(problem.column), problem.row, problem.column)
-                findings.append(
-                    finding(EPISODE_VALUES, f"{problem.found}; expected {problem.expected}", where, more=problem.more)
-                )
-            first_row += table.num_rows
-    return findings, bytes_read
-
-
 def has_tiling(findings: list[Finding], episodes: RawEpisodes) -> bool:
     """Whether dataset_from_index says where each episode starts: nothing was found against it."""
     columns = (lerobot.DATASET_FROM_INDEX, lerobot.DATASET_TO_INDEX, lerobot.EPISODE_INDEX, lerobot.LENGTH)
     return episodes.all_valid(*columns) and not any(found.code == TILING.code for found in findings)
-
-
-def _episode_of(table: Any, row: int | None) -> int | None:
-    if row is None or lerobot.EPISODE_INDEX not in table.column_names:
-        return None
-    value = table[lerobot.EPISODE_INDEX][row].as_py()
-    return value if isinstance(value, int) else None
 
 
 def _first_of_each_shard(episodes: RawEpisodes, wrong: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

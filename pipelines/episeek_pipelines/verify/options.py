@@ -49,3 +49,6 @@ class VerifyOptions:
     def looks_at(self, part: Level) -> bool:
         """Whether what the level `part` looks at is looked at."""
         return includes(self.level, part)
+
+
+DEFAULT_OPTIONS: Final = VerifyOptions()

@@ -1,7 +1,9 @@
 """Rules that compare a rewritten dataset with its source: INF021, EPI021, ROW021. Streaming, an episode at a time."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,20 +12,32 @@ import pyarrow.parquet as pq
 from episeek.errors import MissingFileError, ParquetError
 from episeek_pipelines.episode_runs import READ_OPTIONS
 from episeek_pipelines.storage import Root
+from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.exact_values import first_difference
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.row_cursor import RowCursor
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, INFO_CHANGED, ROWS_CHANGED, UNREADABLE, Rule
-from episeek_pipelines.verify.tasks import CheckResult, Int64Array, SourceFile, VerificationContext
+from episeek_pipelines.verify.tasks import SourceFile
 from episeek_schemas import layout, lerobot
 
 _BLOCK_ROWS = 1 << 12
 _MAY_CHANGE = frozenset({lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX})
 
 
-def check_rewritten_file(context: VerificationContext, against: Root, file: SourceFile) -> CheckResult:
-    """ROW021: every episode of one source file has the same rows in the rewritten dataset."""
+def compare_data_file(
+    against: Root, file: SourceFile, rewritten: Mapping[str, pq.ParquetFile]
+) -> tuple[list[Finding], int]:
+    """ROW021: every episode of one source file has the same rows in the rewritten dataset.
+
+    Args:
+        against: The source.
+        file: Its file, and where its episodes are now.
+        rewritten: Open files by path; what is not there could not be opened, which its own check says.
+
+    Returns:
+        The findings, and the bytes read.
+    """
     findings: list[Finding] = []
     bytes_read = 0
     with guarded(findings, "compare rows", Location(file=file.path)):
@@ -32,94 +46,102 @@ def check_rewritten_file(context: VerificationContext, against: Root, file: Sour
         except (MissingFileError, ParquetError) as error:
             where = Location(file=against.join(file.path))
             message = f"the source has {error.found}; expected the rows to compare with"
-            return CheckResult((finding(UNREADABLE, message, where),))
+            return [finding(UNREADABLE, message, where)], 0
         with source:
             original = RowCursor(source)
             rows = _episode_rows(source)
             bytes_read += source.metadata.serialized_size
             for number, path in enumerate(file.rewritten_paths):
+                if path not in rewritten:
+                    continue
                 episodes = file.episode_index[file.rewritten_file == number]
                 with guarded(findings, "compare rows", Location(file=path)):
-                    try:
-                        rewritten = context.root.open_parquet(path, **READ_OPTIONS)
-                    except (MissingFileError, ParquetError):  # INF004 or ROW005 of its own check
-                        continue
-                    with rewritten:
-                        differences = _schema_differences(
-                            rewritten.schema_arrow, source.schema_arrow, ROWS_CHANGED, path
+                    output = rewritten[path]
+                    findings += _schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
+                    names = _shared_columns(source, output)
+                    copy, copied_rows = RowCursor(output), _episode_rows(output)
+                    # in the order of the source's rows: both files are then read once, from front to back
+                    for episode in sorted(episodes.tolist(), key=lambda e: rows.get(e, (0, 0))):
+                        findings += _compare_episode(
+                            original, rows.get(episode), copy, copied_rows.get(episode), names, path, episode
                         )
-                        findings += differences
-                        names = _shared_columns(source, rewritten)
-                        copy, copied_rows = RowCursor(rewritten), _episode_rows(rewritten)
-                        # in the order of the source's rows: both files are then read once, from front to back
-                        for episode in sorted(episodes.tolist(), key=lambda e: rows.get(e, (0, 0))):
-                            findings += _compare_episode(
-                                original, rows.get(episode), copy, copied_rows.get(episode), names, path, episode
-                            )
-                        bytes_read += copy.bytes_read + rewritten.metadata.serialized_size
+                    bytes_read += copy.bytes_read
             bytes_read += original.bytes_read
-    return CheckResult(tuple(findings), bytes_read, 1 + len(file.rewritten_paths))
+    return findings, bytes_read
 
 
-def check_rewritten_episodes(context: VerificationContext, against: Root, path: str) -> list[Finding]:
-    """EPI021: one file of meta/episodes, but for the location of the data."""
-    findings: list[Finding] = []
-    with guarded(findings, "compare meta/episodes", Location(file=path)), context.root.open_parquet(path) as rewritten:
-        try:
-            source = against.open_parquet(path)
-        except MissingFileError:
-            return [
-                finding(
-                    EPISODES_CHANGED,
-                    "a file that the source does not have; expected the same files",
-                    Location(file=path),
-                )
-            ]
-        with source:
-            findings += _schema_differences(rewritten.schema_arrow, source.schema_arrow, EPISODES_CHANGED, path)
-            found, expected = rewritten.metadata.num_rows, source.metadata.num_rows
-            if found != expected:
-                message = f"{found} rows; expected {expected}, as in the source"
-                return [*findings, finding(EPISODES_CHANGED, message, Location(file=path))]
+@dataclass(slots=True)
+class EpisodesComparison:
+    """EPI021 on one file of meta/episodes, some rows at a time."""
+
+    path: str
+    source: pq.ParquetFile
+    columns: tuple[str, ...]
+    """Those that may not change; none where rows cannot be compared."""
+    _cursor: RowCursor
+
+    @property
+    def bytes_read(self) -> int:
+        """Of the source."""
+        return int(self.source.metadata.serialized_size) + self._cursor.bytes_read
+
+    def differences(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
+        """What differs in these rows of the rewritten file."""
+        expected = self._cursor.read(first_row, table.num_rows)
+        for name in self.columns:
+            where = Location(file=self.path, column=name)
+            yield from _compare_column(EPISODES_CHANGED, expected[name], table[name], where, first_row)
+
+
+@contextmanager
+def compare_episodes(
+    against: Root, path: str, rewritten: pq.ParquetFile, findings: list[Finding]
+) -> Iterator[EpisodesComparison | None]:
+    """Open the source's file of the same name; what its schema says goes into `findings`. None where there is none."""
+    where = Location(file=path)
+    try:
+        source = against.open_parquet(path)
+    except MissingFileError:
+        message = "a file that the source does not have; expected the same files"
+        findings.append(finding(EPISODES_CHANGED, message, where))
+        yield None
+        return
+    with source:
+        findings += _schema_differences(rewritten.schema_arrow, source.schema_arrow, EPISODES_CHANGED, path)
+        found, expected = rewritten.metadata.num_rows, source.metadata.num_rows
+        if found != expected:
+            findings.append(finding(EPISODES_CHANGED, f"{found} rows; expected {expected}, as in the source", where))
+            names = []
+        else:
             names = [name for name in _shared_columns(source, rewritten) if name not in _MAY_CHANGE]
-            old, new = RowCursor(source, columns=names), RowCursor(rewritten, columns=names)
-            for start in range(0, expected, _BLOCK_ROWS):
-                count = min(_BLOCK_ROWS, expected - start)
-                a, b = old.read(start, count), new.read(start, count)
-                for name in names:
-                    findings += _compare_column(
-                        EPISODES_CHANGED, a[name], b[name], Location(file=path, column=name), start
-                    )
-    return findings
+        yield EpisodesComparison(path, source, tuple(names), RowCursor(source, columns=names))
 
 
-def check_other_metadata(context: VerificationContext, against: Root, paths: Sequence[str]) -> CheckResult:
-    """INF021: tasks, statistics and the like byte for byte; meta/info.json by its contents."""
-    findings: list[Finding] = []
-    bytes_read = 0
-    for path in paths:
-        with guarded(findings, "compare metadata", Location(file=path)):
-            expected = against.read_bytes(path)
-            try:
-                found = context.root.read_bytes(path)
-            except MissingFileError:
-                findings.append(
-                    finding(INFO_CHANGED, "no such file; expected it as in the source", Location(file=path))
-                )
-                continue
-            bytes_read += len(found) + len(expected)
-            if found == expected:
-                continue
-            if path != layout.INFO_PATH:
-                message = f"{len(found)} other bytes; expected the {len(expected)} of the source"
-                findings.append(finding(INFO_CHANGED, message, Location(file=path)))
-                continue
-            new, old = json.loads(found), json.loads(expected)
-            for key in sorted({*new, *old}):
-                if new.get(key) != old.get(key) or (key in new) != (key in old):
-                    message = f"{str(new.get(key, 'nothing'))[:60]}; expected {str(old.get(key, 'nothing'))[:60]}, as in the source"
-                    findings.append(finding(INFO_CHANGED, message, Location(file=path, column=key)))
-    return CheckResult(tuple(findings), bytes_read, len(paths))
+def check_documents(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> Iterator[Finding]:
+    """INF021: tasks, statistics and the like byte for byte; meta/info.json by its contents.
+
+    Args:
+        found: Files below meta/ of the rewritten dataset, by path.
+        expected: Those of the source; each has to be there.
+    """
+    for path, old in expected.items():
+        where = Location(file=path)
+        if path not in found:
+            yield finding(INFO_CHANGED, "no such file; expected it as in the source", where)
+        elif found[path] != old and path == layout.INFO_PATH:
+            yield from _compare_info(found[path], old)
+        elif found[path] != old:
+            yield finding(INFO_CHANGED, f"{len(found[path])} other bytes; expected the {len(old)} of the source", where)
+
+
+def _compare_info(found: bytes, expected: bytes) -> Iterator[Finding]:
+    new, old = json.loads(found), json.loads(expected)
+    for key in sorted({*new, *old}):
+        if new.get(key) != old.get(key) or (key in new) != (key in old):
+            message = (
+                f"{str(new.get(key, 'nothing'))[:60]}; expected {str(old.get(key, 'nothing'))[:60]}, as in the source"
+            )
+            yield finding(INFO_CHANGED, message, Location(file=layout.INFO_PATH, column=key))
 
 
 def _compare_episode(

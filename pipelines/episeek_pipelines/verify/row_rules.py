@@ -1,80 +1,14 @@
-"""Rules over the rows of data files: INF003, INF004, ROW005, ROW015 to ROW018, and what EPI012 needs."""
+"""Rules over the runs of rows of a data file: ROW015 to ROW018, and what EPI012 needs."""
 
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from episeek.errors import EpiseekError, ParquetError, first_line
-from episeek_pipelines.episode_runs import READ_OPTIONS
 from episeek_pipelines.verify.findings import Finding, Location, finding
-from episeek_pipelines.verify.guard import guarded, run_rules
-from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
-from episeek_pipelines.verify.row_scan import NULL_NUMBER, SCANNED_COLUMNS, Oddity, RowScan, scan_rows
-from episeek_pipelines.verify.rules import (
-    COLUMNS,
-    DATA_FOOTER,
-    EPISODE_ROWS,
-    MISSING_FILE,
-    ROW_GROUPS,
-    ROW_GROUPS_OF_INDEXED,
-    ROW_NUMBERS,
-    TIMESTAMPS,
-)
-from episeek_pipelines.verify.tasks import (
-    CheckResult,
-    DataFile,
-    Facts,
-    ForeignRows,
-    Int64Array,
-    VerificationContext,
-)
-from episeek_schemas import layout, lerobot
-
-LEROBOT_COLUMNS = (*SCANNED_COLUMNS, lerobot.TASK_INDEX)
-
-
-def check_data_file(context: VerificationContext, file: DataFile) -> CheckResult:
-    """Everything about one data file; never raises for what is in it."""
-    where = Location(file=file.path)
-    findings: list[Finding] = []
-    scan: RowScan | None = None
-    with guarded(findings, "read rows", where):
-        if context.root.size(file.path) == 0:
-            findings.append(finding(MISSING_FILE, "an empty file; expected the rows of its episodes", where))
-            return CheckResult(tuple(findings), files_read=1)
-        try:
-            with context.root.open_parquet(file.path, **READ_OPTIONS) as parquet:
-                findings += run_rules((check_columns,), where, context, file, parquet)
-                if _has_scanned_columns(parquet):
-                    scan = scan_rows(parquet, fps=context.info.fps, first_index=_first_index(context, file))
-        except (ParquetError, pa.ArrowException, OSError) as error:
-            if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
-                raise
-            found = error.found if isinstance(error, ParquetError) else first_line(error)
-            findings.append(finding(DATA_FOOTER, f"{found}; expected a readable Parquet file", where))
-    if scan is None:
-        return CheckResult(tuple(findings), files_read=1)
-    findings += run_rules(ROW_RULES, where, context, file, scan)
-    return CheckResult(tuple(findings), scan.bytes_read, 1, _facts(file, scan))
-
-
-def check_columns(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> Iterator[Finding]:
-    """INF003: names as in `features`, and numbers in LeRobot's own columns."""
-    schema = parquet.schema_arrow
-    found, expected = set(schema.names), {*context.features, *LEROBOT_COLUMNS}
-    for column in sorted(expected - found):
-        origin = f"the feature of {layout.INFO_PATH}" if column in context.features else "LeRobot's own column"
-        yield finding(COLUMNS, f"no such column; expected {origin}", Location(file=file.path, column=column))
-    for column in sorted(found - expected):
-        message = f"a column that {layout.INFO_PATH} does not list; expected only its features"
-        yield finding(COLUMNS, message, Location(file=file.path, column=column))
-    for column in SCANNED_COLUMNS:
-        if column in found and not _is_numeric(schema.field(column)):
-            wanted = "floats" if column == lerobot.TIMESTAMP else "whole numbers"
-            message = f"type {schema.field(column).type}; expected {wanted}"
-            yield finding(COLUMNS, message, Location(file=file.path, column=column))
+from episeek_pipelines.verify.row_scan import NULL_NUMBER, Oddity, RowScan
+from episeek_pipelines.verify.rules import EPISODE_ROWS, ROW_GROUPS, ROW_GROUPS_OF_INDEXED, ROW_NUMBERS, TIMESTAMPS
+from episeek_pipelines.verify.tasks import DataFile, Facts, ForeignRows, VerificationContext
+from episeek_schemas import lerobot
 
 
 def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
@@ -116,19 +50,23 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
         passes = f"a tolerance of {first.largest:.3g} s would pass" if is_number else "no tolerance would pass"
         found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
         message = (
-            f"timestamp {found}; expected {first.expected:.6f} s within {TIMESTAMP_TOLERANCE_SECONDS:g} s "
+            f"timestamp {found}; expected {first.expected:.6f} s within {context.options.tolerance_seconds:g} s "
             f"(in this episode {passes})"
         )
         yield finding(TIMESTAMPS, message, where, more=first.count - 1)
 
 
+def is_per_episode(scan: RowScan) -> bool:
+    """Whether row group k is the k-th episode of the file, whole."""
+    is_same = np.array_equal(scan.row_group_starts, scan.first_row)
+    return is_same and bool(np.all(np.diff(scan.episode_index) > 0))
+
+
 def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
     """ROW018, where it is promised, and its warning where only the index was built."""
-    if not (context.is_prepared or context.has_sidecars) or not len(scan.first_row):
+    if not (context.is_prepared or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
         return
     groups, runs = scan.row_group_starts, scan.first_row
-    if len(groups) == len(runs) and np.array_equal(groups, runs) and bool(np.all(np.diff(scan.episode_index) > 0)):
-        return
     stops = np.append(groups[1:], scan.first_row[-1] + scan.row_count[-1])
     first_run = np.searchsorted(runs, groups, side="right") - 1
     last_run = np.searchsorted(runs, stops, side="left") - 1
@@ -149,7 +87,11 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
     )
 
 
-ROW_RULES = (check_episode_rows, check_numbers, check_timestamps, check_row_groups)
+RUN_RULES = (check_episode_rows, check_row_groups)
+"""Where it is known whose the rows are, by a look at them or by the footer."""
+
+ROW_RULES = (check_numbers, check_timestamps)
+"""Where rows were looked at."""
 
 
 def _of_whole_episodes(
@@ -165,7 +107,8 @@ def _of_whole_episodes(
             yield Location(file=file.path, episode=episode, row=odd[run].row, column=column), odd[run]
 
 
-def _facts(file: DataFile, scan: RowScan) -> Facts:
+def row_facts(file: DataFile, scan: RowScan) -> Facts:
+    """Episodes that are not there, and rows of episodes that are not named for the file."""
     expected = file.episode_index
     absent = np.setdiff1d(expected, scan.episode_index)
     found, first_run, inverse = np.unique(scan.episode_index, return_index=True, return_inverse=True)
@@ -175,32 +118,3 @@ def _facts(file: DataFile, scan: RowScan) -> Facts:
         for number in np.flatnonzero(~np.isin(found, expected)).tolist()
     )
     return Facts(tuple((episode, file.path) for episode in absent.tolist()), rows, scan.timestamp_tolerance_seconds)
-
-
-def _first_index(context: VerificationContext, file: DataFile) -> "_FirstIndex | None":
-    return _FirstIndex(file.episode_index, file.dataset_from_index) if context.has_tiling else None
-
-
-class _FirstIndex:
-    """dataset_from_index of episodes of the file, -1 for others."""
-
-    def __init__(self, episode_index: Int64Array, first: Int64Array) -> None:
-        self._episode_index = episode_index
-        self._first = first
-
-    def __call__(self, episodes: Int64Array) -> Int64Array:
-        if not len(self._episode_index):
-            return np.full(len(episodes), -1, np.int64)
-        position = np.minimum(np.searchsorted(self._episode_index, episodes), len(self._episode_index) - 1)
-        return np.where(self._episode_index[position] == episodes, self._first[position], -1)
-
-
-def _has_scanned_columns(parquet: pq.ParquetFile) -> bool:
-    schema = parquet.schema_arrow
-    return all(name in schema.names and _is_numeric(schema.field(name)) for name in SCANNED_COLUMNS)
-
-
-def _is_numeric(field: pa.Field) -> bool:
-    if pa.types.is_integer(field.type):
-        return True
-    return field.name == lerobot.TIMESTAMP and bool(pa.types.is_floating(field.type))

@@ -11,14 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from episeek_pipelines.verify.episodes import column_bytes
-from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
-from episeek_pipelines.verify.tasks import Int64Array
+from episeek_pipelines.verify.arrays import Int64Array
 from episeek_schemas import lerobot
 
-BATCH_ROWS = 1 << 16
 SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TIMESTAMP)
 NULL_NUMBER = -1
 """Stands for a null in a column of row numbers."""
@@ -50,74 +46,85 @@ class RowScan:
     """The smallest tolerance that every timestamp passes, rounding to the column's type aside; infinite with NaN or null."""
     row_group_starts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     """First row of each row group."""
-    bytes_read: int = 0
 
 
-def scan_rows(file: pq.ParquetFile, *, fps: float, first_index: Callable[[Int64Array], Int64Array] | None) -> RowScan:
-    """Read a file that has `SCANNED_COLUMNS` with numbers in them.
+class RowScanner:
+    """Goes through a file that has `SCANNED_COLUMNS` with numbers in them, some rows at a time, from the first on.
 
     Args:
-        file: Opened with `READ_OPTIONS`.
         fps: For timestamps.
+        tolerance_seconds: By which they may be off.
         first_index: Gives the `index` of the first row of each of some episodes, -1 where unknown; None when nothing says it: then
             `index` is only checked to rise by one.
     """
-    scan = RowScan()
-    footer = file.metadata
-    sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
-    scan.row_group_starts = np.cumsum([0, *sizes], dtype=np.int64)[:-1]
-    scan.bytes_read = footer.serialized_size + column_bytes(footer, SCANNED_COLUMNS)
-    episodes: list[Int64Array] = []
-    first_rows: list[Int64Array] = []
-    row_counts: list[Int64Array] = []
-    row = run_count = 0
-    file_first_index: int | None = None
-    for batch in file.iter_batches(BATCH_ROWS, columns=list(SCANNED_COLUMNS), use_threads=False):
+
+    columns = SCANNED_COLUMNS
+
+    def __init__(
+        self, *, fps: float, tolerance_seconds: float, first_index: Callable[[Int64Array], Int64Array] | None
+    ) -> None:
+        self._fps = fps
+        self._tolerance_seconds = tolerance_seconds
+        self._first_index = first_index
+        self._scan = RowScan()
+        self._episodes: list[Int64Array] = []
+        self._first_rows: list[Int64Array] = []
+        self._row_counts: list[Int64Array] = []
+        self._run_count = 0
+        self._file_first_index: int | None = None
+
+    def add(self, batch: pa.RecordBatch, first_row: int) -> None:
+        """The next rows."""
         if not len(batch):
-            continue
-        episode, frame_index, index = (_integers(batch, name) for name in SCANNED_COLUMNS[:3])
+            return
+        scan = self._scan
+        episode, frame_index, index = (integers(batch.column(name)) for name in SCANNED_COLUMNS[:3])
         timestamp, rounding = _seconds(batch)
         starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1])
         lengths = np.diff(np.append(starts, len(episode)))
-        is_continued = bool(episodes) and episodes[-1][-1] == episode[0]
-        run = np.repeat(np.arange(len(starts)), lengths) + run_count - is_continued
+        is_continued = bool(self._episodes) and self._episodes[-1][-1] == episode[0]
+        run = np.repeat(np.arange(len(starts)), lengths) + self._run_count - is_continued
         position = np.arange(len(episode)) - np.repeat(starts, lengths)
         if is_continued:
-            position[: lengths[0]] += row_counts[-1][-1]
-        if file_first_index is None:
-            file_first_index = int(index[0])
-        if first_index is None:
-            expected_index = np.arange(len(episode)) + row + file_first_index
+            position[: lengths[0]] += self._row_counts[-1][-1]
+        if self._file_first_index is None:
+            self._file_first_index = int(index[0])
+        if self._first_index is None:
+            expected_index = np.arange(len(episode)) + first_row + self._file_first_index
             is_known = np.ones(len(episode), np.bool_)
         else:
-            first = first_index(episode)
+            first = self._first_index(episode)
             expected_index, is_known = first + position, first >= 0
-        _note(scan.odd_frame_index, run, row, frame_index, position, frame_index != position)
-        _note(scan.odd_index, run, row, index, expected_index, is_known & (index != expected_index))
+        _note(scan.odd_frame_index, run, first_row, frame_index, position, frame_index != position)
+        _note(scan.odd_index, run, first_row, index, expected_index, is_known & (index != expected_index))
 
-        expected_seconds = position / fps
+        expected_seconds = position / self._fps
         difference = np.abs(timestamp - expected_seconds) - rounding(expected_seconds)
         difference = np.where(np.isnan(difference), np.inf, difference)
         scan.timestamp_tolerance_seconds = max(scan.timestamp_tolerance_seconds, float(difference.max()))
-        _note(scan.odd_timestamp, run, row, timestamp, expected_seconds, difference > TIMESTAMP_TOLERANCE_SECONDS)
+        _note(scan.odd_timestamp, run, first_row, timestamp, expected_seconds, difference > self._tolerance_seconds)
 
         if is_continued:
-            row_counts[-1][-1] += lengths[0]
+            self._row_counts[-1][-1] += lengths[0]
             starts, lengths = starts[1:], lengths[1:]
         if len(starts):
-            episodes.append(episode[starts])
-            first_rows.append(starts + row)
-            row_counts.append(lengths.copy())
-        run_count += len(starts)
-        row += len(episode)
-    if episodes:
-        scan.episode_index, scan.first_row = np.concatenate(episodes), np.concatenate(first_rows)
-        scan.row_count = np.concatenate(row_counts)
-    return scan
+            self._episodes.append(episode[starts])
+            self._first_rows.append(starts + first_row)
+            self._row_counts.append(lengths.copy())
+        self._run_count += len(starts)
+
+    def result(self) -> RowScan:
+        """Of all rows so far."""
+        scan = self._scan
+        if self._episodes:
+            scan.episode_index, scan.first_row = np.concatenate(self._episodes), np.concatenate(self._first_rows)
+            scan.row_count = np.concatenate(self._row_counts)
+        return scan
 
 
-def _integers(batch: pa.RecordBatch, name: str) -> Int64Array:
-    values = pc.fill_null(batch.column(name).cast(pa.int64(), safe=False), NULL_NUMBER)
+def integers(column: pa.Array) -> Int64Array:
+    """Row numbers, `NULL_NUMBER` for nulls."""
+    values = pc.fill_null(column.cast(pa.int64(), safe=False), NULL_NUMBER)
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 

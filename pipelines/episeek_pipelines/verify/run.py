@@ -2,57 +2,53 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import partial
+from dataclasses import replace
+from functools import partial, reduce
 
 import numpy as np
 
 from episeek.workers import map_in_threads
 from episeek_pipelines.storage import Root
+from episeek_pipelines.verify.data_rules import check_data_group
 from episeek_pipelines.verify.episodes import locate
+from episeek_pipelines.verify.feature_scan import FeatureRanges, check_constant_dimensions
+from episeek_pipelines.verify.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
-from episeek_pipelines.verify.metadata_rules import check_values
+from episeek_pipelines.verify.layout_rules import check_shards
+from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.plan import plan_verification
-from episeek_pipelines.verify.rewrite_rules import check_other_metadata, check_rewritten_episodes, check_rewritten_file
-from episeek_pipelines.verify.row_rules import check_data_file
 from episeek_pipelines.verify.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.rules import DATA_POINTER, EPISODE_ROWS
+from episeek_pipelines.verify.sidecar_buffers import forget_sidecars
 from episeek_pipelines.verify.sidecar_rules import check_sidecar
 from episeek_pipelines.verify.tasks import (
     Check,
     CheckResult,
     DataCheck,
-    EpisodesCheck,
     Facts,
     ForeignRows,
-    MetadataCheck,
-    RewriteCheck,
     SidecarCheck,
     VerificationContext,
     VerificationPlan,
     VerificationReport,
     VideoCheck,
 )
+from episeek_pipelines.verify.video_format import check_same_format
 from episeek_pipelines.verify.video_rules import check_video_file
+from episeek_schemas import layout
 
 
 def run_check(context: VerificationContext, check: Check) -> CheckResult:
     """Do one check. Never raises for what is in the files; a rule that fails is a finding (VER000), the others still run."""
     if isinstance(check, DataCheck):
-        return _merged([check_data_file(context, file) for file in check.files])
+        check_group = partial(check_data_group, context)
+        return _merged(map_in_threads(check_group, check.groups, max_in_flight=context.root.in_flight))
     if isinstance(check, VideoCheck):
         check_file = partial(check_video_file, context, context.data_root.source())
         return _merged(map_in_threads(check_file, check.files, max_in_flight=context.data_root.in_flight))
-    if isinstance(check, EpisodesCheck):
-        return _merged([_check_episodes(context, path) for path in check.paths])
     if isinstance(check, SidecarCheck):
         return check_sidecar(context, check)
-    if context.against is None:
-        raise ValueError(f"{type(check).__name__} needs a source to compare with")
-    if isinstance(check, RewriteCheck):
-        return _merged([check_rewritten_file(context, context.against, file) for file in check.files])
-    if isinstance(check, MetadataCheck):
-        return check_other_metadata(context, context.against, check.paths)
     raise TypeError(type(check).__name__)
 
 
@@ -60,22 +56,43 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
     """Apply the rules over several files, and sort. The order of the results makes no difference."""
     finished = list(results)
     findings = [*plan.findings, *(found for result in finished for found in result.findings)]
-    with guarded(findings, "conclude", Location()):
-        findings += _misplaced_rows(plan, [result.facts for result in finished], findings)
+    facts = Facts.merged([result.facts for result in finished])
+    context = plan.context
+    if context is not None:
+        with guarded(findings, "rules over several files", Location()):
+            findings += _misplaced_rows(plan, context, facts, findings)
+        with guarded(findings, "check_same_format", Location()):
+            findings += check_same_format(facts.video_formats)
+        with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
+            findings += check_constant_dimensions(
+                reduce(FeatureRanges.merge, facts.ranges, FeatureRanges()), context.features
+            )
+        if context.options.looks_at("layout"):
+            with guarded(findings, "check_shards", Location()):
+                findings += _check_shards(plan, context, facts)
+        forget_sidecars(context.root)
     return VerificationReport(
-        root=str(plan.context.root),
+        root=plan.root,
         findings=tuple(sorted(findings)),
-        episode_count=plan.episode_count,
+        episode_count=len(plan.episode_index),
         data_file_count=plan.data_file_count,
         video_file_count=plan.video_file_count,
-        files_read=sum(result.files_read for result in finished),
+        files_read=plan.files_read + sum(result.files_read for result in finished),
         bytes_read=plan.bytes_read + sum(result.bytes_read for result in finished),
-        timestamp_tolerance_seconds=max((result.facts.timestamp_tolerance_seconds for result in finished), default=0.0),
+        timestamp_tolerance_seconds=facts.timestamp_tolerance_seconds,
+        level=plan.options.level,
+        against=None if context is None or context.against is None else str(context.against),
+        figures=_figures(plan, context, facts),
     )
 
 
 def verify(
-    root: Root, *, data_root: Root | None = None, against: Root | None = None, prepared: bool | None = None
+    root: Root,
+    *,
+    data_root: Root | None = None,
+    against: Root | None = None,
+    prepared: bool | None = None,
+    options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationReport:
     """Verify a dataset, one check after the other. Arguments and errors as `plan_verification`.
 
@@ -84,41 +101,43 @@ def verify(
         >>> report.is_clean
         True
     """
-    plan = plan_verification(root, data_root=data_root, against=against, prepared=prepared)
-    return conclude(plan, (run_check(plan.context, check) for check in plan.checks))
-
-
-def _check_episodes(context: VerificationContext, path: str) -> CheckResult:
-    findings: list[Finding] = []
-    bytes_read = 0
-    with guarded(findings, "check columns", Location(file=path)):
-        found, bytes_read = check_values(context.root, path, context.info)
-        findings += found
-    if context.against is not None:
-        findings += check_rewritten_episodes(context, context.against, path)
-    return CheckResult(tuple(findings), bytes_read, 1)
+    plan = plan_verification(root, data_root=data_root, against=against, prepared=prepared, options=options)
+    return conclude(plan, (run_check(plan.require_context(), check) for check in plan.checks))
 
 
 def _merged(results: list[CheckResult]) -> CheckResult:
-    facts = [result.facts for result in results]
     return CheckResult(
         tuple(found for result in results for found in result.findings),
         sum(result.bytes_read for result in results),
         sum(result.files_read for result in results),
-        Facts(
-            tuple(absent for fact in facts for absent in fact.absent_episodes),
-            tuple(rows for fact in facts for rows in fact.foreign_rows),
-            max((fact.timestamp_tolerance_seconds for fact in facts), default=0.0),
-        ),
+        Facts.merged([result.facts for result in results]),
     )
 
 
-def _misplaced_rows(plan: VerificationPlan, facts: list[Facts], findings: list[Finding]) -> list[Finding]:
+def _check_shards(plan: VerificationPlan, context: VerificationContext, facts: Facts) -> Iterable[Finding]:
+    return check_shards(
+        context.options,
+        row_groups=facts.row_group_count,
+        data_files=plan.data_file_count,
+        is_prepared_layout=not facts.collapsed_file_count,
+    )
+
+
+def _figures(plan: VerificationPlan, context: VerificationContext | None, facts: Facts) -> Figures:
+    if context is None:
+        return plan.figures
+    parts: dict[str, list[CameraFigures]] = {key: [] for key in context.info.video_keys}
+    for part in facts.figures:
+        parts[part.camera_key].append(part)
+    return replace(plan.figures, cameras=tuple(CameraFigures.joined(key, of) for key, of in parts.items() if of))
+
+
+def _misplaced_rows(
+    plan: VerificationPlan, context: VerificationContext, facts: Facts, findings: list[Finding]
+) -> list[Finding]:
     """EPI012 and the part of ROW015 that takes more than one file to see."""
-    absent = {episode: path for fact in facts for episode, path in fact.absent_episodes}
-    foreign = sorted(
-        (rows for fact in facts for rows in fact.foreign_rows), key=lambda rows: (rows.episode_index, rows.path)
-    )
+    absent = dict(facts.absent_episodes)
+    foreign = sorted(facts.foreign_rows, key=lambda rows: (rows.episode_index, rows.path))
     unreadable = {
         found.location.file for found in findings if found.code in ("INF004", "ROW005", "VER000", "VER001", "INF003")
     }
@@ -135,7 +154,7 @@ def _misplaced_rows(plan: VerificationPlan, facts: list[Facts], findings: list[F
     for rows in foreign:
         row = row_of(rows.episode_index)
         if row is None:
-            if plan.context.is_complete:
+            if context.is_complete:
                 unlisted[rows.path].append(rows)
             continue
         named = plan.data_path[plan.data_file[row]] if plan.data_file[row] >= 0 else None
@@ -143,21 +162,27 @@ def _misplaced_rows(plan: VerificationPlan, facts: list[Facts], findings: list[F
         if rows.episode_index in absent or named in unreadable:
             placed.add(rows.episode_index)
             where = Location(shard, rows.episode_index, row=local_row, column="data/file_index")
-            message = f"points at {named}; expected {rows.path}, which holds its {rows.row_count} rows"
+            message = f"points at {named}; expected {rows.path}, which holds {_counted(rows, 'its')}"
             found.append(finding(DATA_POINTER, message, where))
         elif named is not None:  # where the metadata does not say, EPI011 does
             where = Location(rows.path, rows.episode_index, row=rows.first_row)
-            message = f"{rows.row_count} rows of an episode that is in {named} too; expected it there only"
+            message = f"{_counted(rows, '')} of an episode that is in {named} too; expected it there only"
             found.append(finding(EPISODE_ROWS, message, where))
     for path, all_rows in unlisted.items():
         first = all_rows[0]
         is_null = first.episode_index == NULL_NUMBER
         where = Location(path, None if is_null else first.episode_index, row=first.first_row)
         owner = "episode null" if is_null else "an episode that meta/episodes does not list"
-        message = f"{first.row_count} rows of {owner}; expected only listed episodes"
+        message = f"{_counted(first, '')} of {owner}; expected only listed episodes"
         found.append(finding(EPISODE_ROWS, message, where, more=len(all_rows) - 1))
     for episode, path in sorted(absent.items()):
         if episode not in placed:
             message = "no rows in the file that meta/episodes names, nor in any other; expected the episode's rows"
             found.append(finding(EPISODE_ROWS, message, Location(path, episode)))
     return found
+
+
+def _counted(rows: ForeignRows, whose: str) -> str:
+    if rows.row_count is None:
+        return "rows of it" if whose else "rows"
+    return f"{whose} {rows.row_count} rows".lstrip()

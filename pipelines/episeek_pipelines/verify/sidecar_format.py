@@ -1,109 +1,119 @@
 """The sidecars' footers: versions, builds, columns, layout (IDX034), and where in each file the values of a column are.
 
-Nothing but footers and page headers is read here. With the places found, a check reads exactly the rows it compares,
-over any store.
+With the places found, a check looks at exactly the rows it compares, as arrays on the table's bytes.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek.byte_source import ByteSource
-from episeek.errors import EpiseekError, MissingFileError
+from episeek.errors import EpiseekError, ReadError, first_line
 from episeek.mapped_table import Buffer, footer_metadata, values_offset
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
-from episeek_pipelines.verify.tasks import ColumnSegments, SidecarTables
+from episeek_pipelines.verify.sidecar_buffers import sidecar_bytes
+from episeek_pipelines.verify.survey import Files
+from episeek_pipelines.verify.tasks import ColumnSegments, IndexedFile, SidecarTables
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 
 TABLES = sidecars.TABLES
 
-_COALESCE_ROWS = 1 << 14
-"""Rows between two wanted runs that are read rather than asked for separately."""
+
+@dataclass(frozen=True, slots=True)
+class ExaminedSidecars:
+    """What the four footers say, and the table `files`."""
+
+    tables: SidecarTables | None
+    """None when something was found against their format."""
+    files: dict[str, IndexedFile]
+    """By path; empty when the format is broken."""
+    findings: tuple[Finding, ...]
 
 
-def examine_sidecars(root: Root, info: DatasetInfo) -> tuple[SidecarTables | None, list[Finding], int]:
+def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSidecars:
     """Check the four footers.
 
-    Returns:
-        The tables, None when something was found against their format; the findings; the bytes read.
+    Args:
+        root: The dataset.
+        info: Its description.
+        files: The listing.
     """
     findings: list[Finding] = []
     row_count: dict[str, int] = {}
     columns: dict[str, dict[str, ColumnSegments]] = {}
     builds: dict[str, str] = {}
-    bytes_read = 0
+    versions: dict[str, str] = {}
+    indexed: dict[str, IndexedFile] = {}
     for name, (path, schema) in TABLES.items():
         where = Location(file=path)
+        if path not in files:
+            findings.append(_broken("no such file; expected all four sidecar tables", where))
+            continue
+        versions[name] = str(files[path])
         with guarded(findings, "read footer", where):
             try:
-                file = root.open_parquet(path)
-            except MissingFileError:
-                findings.append(_broken("no such file; expected all four sidecar tables", where))
+                buffer = sidecar_bytes(root, path, versions[name])
+                file = open_sidecar(buffer)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                if isinstance(error, ReadError):
+                    raise
+                reason = error.found if isinstance(error, EpiseekError) else first_line(error)
+                findings.append(_broken(f"{reason}; expected a Parquet file with its footer", where))
                 continue
-            except EpiseekError as error:
-                findings.append(_broken(f"{error.found}; expected {error.expected}", where))
+            footer, metadata = file.metadata, footer_metadata(file.metadata)
+            row_count[name] = footer.num_rows
+            builds[name] = metadata.get(sidecars.BUILD_ID_KEY, "")
+            findings += _check_metadata(metadata, info, where)
+            broken = _check_schema(file, schema, where)
+            findings += broken
+            if broken:
                 continue
-            with file:
-                footer, metadata = file.metadata, footer_metadata(file.metadata)
-                row_count[name] = footer.num_rows
-                bytes_read += footer.serialized_size
-                builds[name] = metadata.get(sidecars.BUILD_ID_KEY, "")
-                findings += _check_metadata(metadata, info, where)
-                broken = _check_schema(file, schema, where)
-                findings += broken
-                if not broken and name != "files":
-                    columns[name], unmappable = _find_columns(root, path, footer, schema)
-                    findings += unmappable
+            if name == "files":
+                rows = file.read(use_threads=False).to_pylist()
+                indexed = {row["file_path"]: IndexedFile(number, row) for number, row in enumerate(rows)}
+            else:
+                columns[name], unmappable = _find_columns(buffer, path, footer, schema)
+                findings += unmappable
     findings += _check_builds(builds)
     is_sound = len(row_count) == len(TABLES) and not any(found.code == SIDECAR_FORMAT.code for found in findings)
-    return SidecarTables(row_count, columns) if is_sound else None, findings, bytes_read
+    if not is_sound:
+        return ExaminedSidecars(None, {}, tuple(findings))
+    return ExaminedSidecars(SidecarTables(row_count, columns, versions), indexed, tuple(findings))
+
+
+def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
+    """A table whose bytes are in memory or mapped."""
+    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
 
 
 def read_runs(
-    source: ByteSource, tables: SidecarTables, table: str, column: str, runs: Sequence[tuple[int, int]]
+    root: Root, tables: SidecarTables, table: str, column: str, runs: Sequence[tuple[int, int]]
 ) -> list[npt.NDArray[Any]]:
-    """Rows `[start, stop)` of one column for each of some runs; runs that lie close together share a request."""
+    """Rows `[start, stop)` of one column for each of some runs: views on the table's bytes where they lie in one row group."""
     if not runs:
         return []
-    order = sorted(range(len(runs)), key=lambda number: runs[number])
-    groups: list[tuple[int, int]] = []
-    group_of = [0] * len(runs)
-    for number in order:
-        start, stop = runs[number]
-        if groups and start <= groups[-1][1] + _COALESCE_ROWS:
-            groups[-1] = (groups[-1][0], max(groups[-1][1], stop))
-        else:
-            groups.append((start, stop))
-        group_of[number] = len(groups) - 1
     place = tables.columns[table][column]
+    buffer = sidecar_bytes(root, TABLES[table][0], tables.versions[table])
     dtype = np.dtype(place.dtype).newbyteorder("<")
-    parts: list[tuple[int, int]] = []
-    part_group: list[int] = []
-    for number, (start, stop) in enumerate(groups):
-        for first_row, rows, offset in place.segments:
-            begin, end = max(start, first_row), min(stop, first_row + rows)
-            if begin < end:
-                parts.append(
-                    (offset + (begin - first_row) * dtype.itemsize, offset + (end - first_row) * dtype.itemsize)
-                )
-                part_group.append(number)
-    pieces: list[list[bytes]] = [[] for _ in groups]
-    for number, part in zip(part_group, source.get_ranges(TABLES[table][0], parts), strict=True):
-        pieces[number].append(part)
-    values = [np.frombuffer(b"".join(part), dtype) for part in pieces]
-    return [
-        values[group_of[number]][start - groups[group_of[number]][0] : stop - groups[group_of[number]][0]]
-        for number, (start, stop) in enumerate(runs)
-    ]
+    segments = [(first, np.ndarray(rows, dtype, buffer, offset)) for first, rows, offset in place.segments]
+    values = []
+    for start, stop in runs:
+        parts = [
+            segment[max(start - first, 0) : stop - first]
+            for first, segment in segments
+            if first < stop and start < first + len(segment)
+        ]
+        values.append(parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts]))
+    return values
 
 
 def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location) -> list[Finding]:
@@ -148,9 +158,8 @@ def _check_schema(file: pq.ParquetFile, expected: pa.Schema, where: Location) ->
 
 
 def _find_columns(
-    root: Root, path: str, footer: pq.FileMetaData, schema: pa.Schema
+    buffer: Buffer, path: str, footer: pq.FileMetaData, schema: pa.Schema
 ) -> tuple[dict[str, ColumnSegments], list[Finding]]:
-    buffer = cast(Buffer, _RemoteBuffer(root.source(), path))
     columns: dict[str, ColumnSegments] = {}
     findings = []
     for group in range(footer.num_row_groups):
@@ -190,18 +199,3 @@ def _check_builds(builds: dict[str, str]) -> list[Finding]:
 
 def _broken(message: str, where: Location) -> Finding:
     return finding(SIDECAR_FORMAT, message, where)
-
-
-class _RemoteBuffer:
-    """The bytes of a file, read where they are looked at: as much of a buffer as finding the values needs."""
-
-    def __init__(self, source: ByteSource, path: str) -> None:
-        self._source = source
-        self._path = path
-        self._size = source.identity(path).size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, part: slice) -> bytes:
-        return self._source.get_ranges(self._path, [(part.start, min(part.stop, self._size))])[0]

@@ -1,4 +1,4 @@
-"""Rules that compare one MP4, as its header is now, with its rows of the sidecars: IDX031 to IDX033.
+"""Rules that compare one MP4, as its header is now, with its rows of the sidecars: IDX031 to IDX033, IDX036.
 
 The expected rows are worked out here from the header and the metadata, without the code that writes the sidecars; of the
 file's row only the runs of sample descriptions and the digest of what is declared are shared.
@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from episeek.description_runs import description_runs
 from episeek_pipelines.episode_frames import DeclaredEpisodes
+from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
-from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS
+from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, STALE
 from episeek_pipelines.verify.sidecar_format import read_runs
-from episeek_pipelines.verify.tasks import Int64Array, SidecarTables, VerificationContext, VideoFile
+from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo
 from episeek_schemas import layout, sidecars
 
@@ -59,16 +60,13 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
     ids = file.episode_index[found] * camera_count + camera_index
     is_there = ids < tables.row_count["episodes"]  # the table's own check reports the number of rows
     found, ids = found[is_there], ids[is_there]
-    source = video.sidecar_source
     runs = [(row, row + 1) for row in ids.tolist()]
     spans = {
-        column: [part[0].item() for part in read_runs(source, tables, "episodes", column, runs)]
+        column: [part[0].item() for part in read_runs(context.root, tables, "episodes", column, runs)]
         for column in (*_SPAN_COLUMNS, *_STARTS)
     }
-    samples = _read_rows(video, tables, "samples", sidecars.SAMPLES.names, spans["sample_start"], spans["sample_count"])
-    keyframes = _read_rows(
-        video, tables, "keyframes", _KEYFRAME_COLUMNS, spans["keyframe_start"], spans["keyframe_count"]
-    )
+    samples = _read_rows(context, "samples", sidecars.SAMPLES.names, spans["sample_start"], spans["sample_count"])
+    keyframes = _read_rows(context, "keyframes", _KEYFRAME_COLUMNS, spans["keyframe_start"], spans["keyframe_count"])
     is_as_declared = True
     for number, position in enumerate(found.tolist()):
         expected = expected_span(file, video, position)
@@ -98,7 +96,7 @@ def _compare_declaration(context: VerificationContext, file: VideoFile, camera_i
     if found != expected:
         at = Location(layout.FILES_PATH, camera=file.camera_key, row=file.indexed.row, column="episodes_sha256")
         message = f"{_short(found)} for {file.path}; expected {_short(expected)}, as its episodes are declared now"
-        yield finding(INDEXED_SPANS, message, at)
+        yield finding(STALE, message, at)
 
 
 SPAN_RULES = (check_indexed_file, check_spans)
@@ -186,19 +184,20 @@ def _short(value: object) -> str:
 
 
 def _read_rows(
-    video: ParsedVideo,
-    tables: SidecarTables,
+    context: VerificationContext,
     table: str,
     columns: tuple[str, ...] | list[str],
     start: list[int],
     count: list[int],
 ) -> list[dict[str, npt.NDArray[np.generic]]]:
+    tables = context.sidecars
+    assert tables is not None
     total = tables.row_count[table]
     runs = [
         (max(0, min(first, total)), max(0, min(first + rows, total))) for first, rows in zip(start, count, strict=True)
     ]
     runs = [(first, max(first, stop)) for first, stop in runs]
-    read = {column: read_runs(video.sidecar_source, tables, table, column, runs) for column in columns}
+    read = {column: read_runs(context.root, tables, table, column, runs) for column in columns}
     return [{column: read[column][number] for column in columns} for number in range(len(runs))]
 
 

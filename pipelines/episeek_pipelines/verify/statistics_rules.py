@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from episeek_pipelines.verify.arrays import Float64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import STATISTICS
-from episeek_pipelines.verify.tasks import Float64Array
 from episeek_schemas import lerobot
 
 STATISTICS_PATH: Final = "meta/stats.json"

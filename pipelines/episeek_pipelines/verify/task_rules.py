@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import TASKS
-from episeek_pipelines.verify.tasks import Int64Array
 from episeek_schemas import layout, lerobot
 
 TASKS_PATH: Final = "meta/tasks.parquet"

@@ -4,20 +4,20 @@ A check holds a batch of files with what the metadata says of them, so that a wo
 million episodes make thousands of checks, each some tens of kilobytes.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from episeek_pipelines.storage import Root
-from episeek_pipelines.verify.figures import Figures
+from episeek_pipelines.verify.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.feature_scan import FeatureRanges
+from episeek_pipelines.verify.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.rules import Level
 from episeek_schemas.lerobot import DatasetInfo
-
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class SidecarTables:
 
     row_count: dict[str, int]
     columns: dict[str, dict[str, ColumnSegments]]
+    versions: dict[str, str]
+    """What the listing says of each file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,11 @@ class VerificationContext:
     """Where the videos are."""
     against: Root | None
     info: DatasetInfo
-    features: tuple[str, ...]
-    """Keys of the features that are columns of the data files."""
+    features: Mapping[str, Any]
+    """`features` of meta/info.json."""
+    options: VerifyOptions
+    task_texts: tuple[str, ...] | None
+    """Of meta/tasks.parquet by number; None where it cannot be used."""
     is_complete: bool
     """Whether every row of meta/episodes is usable: otherwise rows and frames without an episode mean nothing."""
     has_tiling: bool
@@ -57,15 +62,24 @@ class VerificationContext:
     sidecars: SidecarTables | None
     """None when there are none, or when their format is broken: then the comparisons with the videos are left out."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features that are columns of the data files."""
+        return tuple(key for key in self.features if key not in self.info.video_keys)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFile:
     """One data file and the episodes that the metadata places in it; arrays of shape [episodes], by rising episode_index."""
 
     path: str
+    file_size: int | None
+    """Bytes; None where the listing does not say."""
     episode_index: Int64Array
     length: Int64Array
     dataset_from_index: Int64Array
+    tasks: tuple[tuple[int, ...], ...] | None = None
+    """Numbers of each episode's tasks; None where meta/episodes or meta/tasks.parquet does not say, or rows are not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +96,15 @@ class VideoFile:
 
     path: str
     camera_key: str
+    file_size: int | None
+    """Bytes; None where the listing does not say."""
     episode_index: Int64Array
     length: Int64Array
     from_timestamp: Float64Array  # seconds
     to_timestamp: Float64Array
     indexed: IndexedFile | None = None
+    decoded: tuple[int, ...] = ()
+    """Positions of the episodes that are decoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,22 +120,23 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class EpisodesCheck:
-    """Columns, types, nulls and ranges of some files of meta/episodes; compared with the source's where there is one."""
+class DataGroup:
+    """Data files that are looked at together, and the source files that their rows come from: each is opened once."""
 
-    paths: tuple[str, ...]
+    files: tuple[DataFile, ...]
+    sources: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """Rows of some data files."""
+    """Some data files: footers, and rows where they are looked at."""
 
-    files: tuple[DataFile, ...]
+    groups: tuple[DataGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoCheck:
-    """Headers of some MP4 files, and what the sidecars say of them."""
+    """Headers of some MP4 files, what the sidecars say of them, and pictures where they are looked at."""
 
     files: tuple[VideoFile, ...]
 
@@ -127,25 +146,9 @@ class SidecarCheck:
     """Columns, order and values of one sidecar table."""
 
     table: str
-    unreferenced_paths: tuple[str, ...] = ()
-    """With the table `files`: MP4 files in it that no episode refers to."""
 
 
-@dataclass(frozen=True, slots=True)
-class RewriteCheck:
-    """Data files of the source, row by row the same in the rewritten dataset."""
-
-    files: tuple[SourceFile, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataCheck:
-    """Files below meta/ of the source, the same in the rewritten dataset; meta/episodes and the sidecars have their own checks."""
-
-    paths: tuple[str, ...]
-
-
-Check = EpisodesCheck | DataCheck | VideoCheck | SidecarCheck | RewriteCheck | MetadataCheck
+Check = DataCheck | VideoCheck | SidecarCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +157,50 @@ class ForeignRows:
 
     episode_index: int
     path: str
-    first_row: int
-    row_count: int
+    first_row: int | None
+    row_count: int | None
+    """None where the footer alone was read, and tells that there are some."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """What the frames of one MP4 are."""
+
+    camera_key: str
+    path: str
+    text: str
+    """Codec, size, bits: equal texts, equal formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rules over several files need from one check: nothing, when the files are as they should be."""
+    """What rules over several files need from one check: nothing, when the files are as they should be, but for figures."""
 
     absent_episodes: tuple[tuple[int, str], ...] = ()
     """(episode_index, path): named for the file, no row of it there."""
     foreign_rows: tuple[ForeignRows, ...] = ()
     timestamp_tolerance_seconds: float = 0.0
     """The smallest tolerance with which ROW017 passes."""
+    row_group_count: int = 0
+    collapsed_file_count: int = 0
+    """Data files with a row group of several episodes, or where nothing says."""
+    ranges: tuple[FeatureRanges, ...] = ()
+    video_formats: tuple[VideoFormat, ...] = ()
+    figures: tuple[CameraFigures, ...] = ()
+
+    @classmethod
+    def merged(cls, facts: Sequence["Facts"]) -> "Facts":
+        """The facts of several checks as those of one."""
+        return cls(
+            absent_episodes=tuple(absent for fact in facts for absent in fact.absent_episodes),
+            foreign_rows=tuple(rows for fact in facts for rows in fact.foreign_rows),
+            timestamp_tolerance_seconds=max((fact.timestamp_tolerance_seconds for fact in facts), default=0.0),
+            row_group_count=sum(fact.row_group_count for fact in facts),
+            collapsed_file_count=sum(fact.collapsed_file_count for fact in facts),
+            ranges=tuple(ranges for fact in facts for ranges in fact.ranges),
+            video_formats=tuple(known for fact in facts for known in fact.video_formats),
+            figures=tuple(figures for fact in facts for figures in fact.figures),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,20 +217,31 @@ class CheckResult:
 class VerificationPlan:
     """The checks of one dataset, and what was found while planning them."""
 
-    context: VerificationContext
+    root: str
+    context: VerificationContext | None
+    """None where meta/info.json cannot be used: then there are no checks."""
+    options: VerifyOptions
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
-    episode_count: int
-    data_file_count: int
-    video_file_count: int
-    episode_index: Int64Array
-    data_path: tuple[str, ...]
+    figures: Figures
+    """Without those of the cameras."""
+    data_file_count: int = 0
+    video_file_count: int = 0
+    episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    data_path: tuple[str, ...] = ()
     """Of the files that the metadata names; by position of `data_file`."""
-    data_file: Int64Array
+    data_file: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     """Position in `data_path` by row of `episode_index`, -1 where the metadata does not say."""
-    shards: tuple[tuple[str, int], ...]
+    shards: tuple[tuple[str, int], ...] = ()
     """(path, rows) of the readable files of meta/episodes, in order: where row i of `episode_index` is."""
     bytes_read: int = 0
+    files_read: int = 0
+
+    def require_context(self) -> VerificationContext:
+        """The context, where there are checks."""
+        if self.context is None:
+            raise ValueError(f"{self.root}: nothing can be checked")
+        return self.context
 
 
 @dataclass(frozen=True, slots=True)

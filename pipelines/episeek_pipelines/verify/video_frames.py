@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from episeek.byte_source import ByteSource
 from episeek.sample_table import SampleTable
 from episeek_pipelines.episode_frames import DeclaredEpisodes, EpisodeFrames, locate_frames
-from episeek_pipelines.verify.tasks import Float64Array, Int64Array, VideoFile
+from episeek_pipelines.verify.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.tasks import VideoFile
 from episeek_pipelines.video_header import VideoHeader
 
 HALF_FRAME = 0.5
@@ -51,8 +51,6 @@ class ParsedVideo:
     header: VideoHeader
     table: SampleTable
     view: FrameView
-    sidecar_source: ByteSource
-    """Where the sidecars are read from, to compare with."""
 
 
 def frame_view(table: SampleTable, file: VideoFile, *, fps: float) -> FrameView:

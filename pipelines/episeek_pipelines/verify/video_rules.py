@@ -1,4 +1,4 @@
-"""Rules over the header of an MP4: INF002, INF004, VID022 to VID025. Pictures are not decoded."""
+"""One MP4 after the other, each opened once: rules over its header (INF002, INF004, VID022 to VID025 here)."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,15 @@ from episeek.byte_source import ByteSource, CountingSource
 from episeek.errors import Mp4Error
 from episeek.video_track import video_tracks
 from episeek_pipelines.episode_frames import BoolArray, disagreement
+from episeek_pipelines.verify.arrays import Float64Array
+from episeek_pipelines.verify.decode_rules import check_pictures
+from episeek_pipelines.verify.figures import CameraFigures
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
-from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import (
     DRIFT,
     FPS,
     FRAME_GRID,
-    MISSING_FILE,
     NOT_FASTSTART,
     SYNC_START,
     UNUSABLE_VIDEO,
@@ -23,12 +24,8 @@ from episeek_pipelines.verify.rules import (
     VIDEO_SHORT,
 )
 from episeek_pipelines.verify.span_rules import SPAN_RULES
-from episeek_pipelines.verify.tasks import (
-    CheckResult,
-    Float64Array,
-    VerificationContext,
-    VideoFile,
-)
+from episeek_pipelines.verify.tasks import CheckResult, Facts, VerificationContext, VideoFile, VideoFormat
+from episeek_pipelines.verify.video_format import FORMAT_RULES, frame_entry, keyframe_intervals
 from episeek_pipelines.verify.video_frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
 from episeek_pipelines.video_header import read_video_header
 
@@ -37,27 +34,48 @@ LARGEST_DRIFT_STEP_FRAMES = 1.5
 
 
 def check_video_file(context: VerificationContext, source: ByteSource, file: VideoFile) -> CheckResult:
-    """Everything about one MP4, from its header; never raises for what is in it."""
+    """Everything about one MP4: its header, and pictures where they are looked at; never raises for what is in it."""
     where = Location(file=file.path, camera=file.camera_key)
     findings: list[Finding] = []
+    facts = Facts()
     counting = CountingSource(source)
     with guarded(findings, "read header", where):
-        if counting.identity(file.path).size == 0:
-            findings.append(finding(MISSING_FILE, "an empty file; expected the video of its episodes", where))
-            return CheckResult(tuple(findings), files_read=1)
         try:
-            header = read_video_header(counting, file.path)
+            header = read_video_header(counting, file.path, file_size=file.file_size)
         except Mp4Error as error:
             findings.append(finding(UNUSABLE_VIDEO, f"{error.found}; expected {error.expected}", where))
         else:
-            sidecars = CountingSource(context.root.source())
             view = frame_view(header.table, file, fps=context.info.fps)
-            video = ParsedVideo(header, header.table, view, sidecars)
-            findings += run_rules(VIDEO_RULES, where, context, file, video)
+            video = ParsedVideo(header, header.table, view)
+            findings += run_rules((*VIDEO_RULES, *FORMAT_RULES), where, context, file, video)
             if context.sidecars is not None:
                 findings += run_rules(SPAN_RULES, where, context, file, video)
-            return CheckResult(tuple(findings), counting.byte_count + sidecars.byte_count, 1)
-    return CheckResult(tuple(findings), counting.byte_count, 1)
+            if file.decoded:
+                bits = context.options.burned_in_bits
+                findings += run_rules(
+                    (check_pictures,), where, context, file, video, counting, file.decoded, burned_in_bits=bits
+                )
+            with guarded(findings, "figures", where):
+                facts = Facts(
+                    video_formats=(VideoFormat(file.camera_key, file.path, str(frame_entry(video, file.path))),),
+                    figures=(camera_figures(file, video),),
+                )
+    return CheckResult(tuple(findings), counting.byte_count, 1, facts)
+
+
+def camera_figures(file: VideoFile, video: ParsedVideo) -> CameraFigures:
+    """What the report page draws of one file."""
+    view = video.view
+    order = np.argsort(file.episode_index, kind="stable")
+    first, stop = view.first[order], np.maximum(view.stop, view.first)[order]
+    is_there = (stop > first) & (stop <= view.frame_count)
+    before = np.concatenate([[0], np.cumsum(video.table.size[view.decode_position])])
+    drift = np.full(len(order), np.nan)
+    drift[is_there] = file.from_timestamp[order][is_there] - view.seconds[first[is_there]]
+    count = np.zeros(len(order), np.int64)
+    count[is_there] = before[stop[is_there]] - before[first[is_there]]
+    interval, interval_count = np.unique(keyframe_intervals(video), return_counts=True)
+    return CameraFigures(file.camera_key, file.episode_index[order], count, drift, interval, interval_count)
 
 
 def check_container(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
@@ -168,7 +186,7 @@ def _check_times(
 
     drift_seconds = file.from_timestamp[rows] - view.seconds[first]
     drift = np.abs(drift_seconds) * fps
-    tolerance = max(TIMESTAMP_TOLERANCE_SECONDS, 1 / timescale)  # Matroska counts in milliseconds
+    tolerance = max(context.options.tolerance_seconds, 1 / timescale)  # Matroska counts in milliseconds
     drifting = np.flatnonzero((np.abs(drift_seconds) > tolerance) & ~irregular)
     if len(drifting):
         number = int(drifting[np.argmax(np.abs(drift_seconds[drifting]))])

@@ -184,7 +184,6 @@ def test_an_explicit_file_has_to_be_one(tmp_path: Path, name: str, content: byte
     ("text", "message"),
     [
         ("level", "episeek.toml: found Expected '=' after a key.*; expected a TOML file in UTF-8"),
-        ("a = " + "[" * 5000, "episeek.toml: found .*; expected a TOML file"),
         ("world-size = " + "9" * 5000, "episeek.toml: found .*; expected a TOML file"),
         ("max-finding = 3", "max-finding: found an unknown key .did you mean max-findings.*; expected one of level, select"),
         ("Tolerance_Seconds = 1e-3", "Tolerance_Seconds: found .*did you mean tolerance-seconds"),
@@ -234,6 +233,12 @@ def test_one_error_names_file_key_and_both_sides(tmp_path: Path, text: str, mess
             ConfigurationError, match=f"pyproject.toml, tool.episeek.{message.removeprefix('episeek.toml, ')}"
         ):
             configure(root)
+
+
+def test_a_file_that_is_nested_too_deep(tmp_path: Path):
+    root = write(tmp_path, "a = " + "[" * 5000)
+    with pytest.raises(ConfigurationError, match="episeek.toml: found .*; expected a TOML file"):
+        configure(root)
 
 
 @pytest.mark.parametrize("text", ["tool = 3", "[tool]\nepiseek = 3"])

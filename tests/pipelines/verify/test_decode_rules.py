@@ -15,7 +15,7 @@ from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.decode_rules import check_pictures, choose_episodes
 from episeek_pipelines.verify.episode_clip import episode_clip
 from episeek_pipelines.verify.findings import Finding
-from episeek_pipelines.verify.options import VerifyOptions
+from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.picture_reader import burned_in_number, decode_clip
 from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo, frame_view
@@ -32,13 +32,15 @@ Pictures = npt.NDArray[np.uint8]
 
 def _context(root: Path, *, fps: float = FPS) -> VerificationContext:
     info = DatasetInfo("v3.0", fps, 1, 1, 1000, "data/{}", "videos/{}", ("camera",))
-    return VerificationContext(Root(str(root)), Root(str(root)), None, info, (), True, True, False, False, None)
+    return VerificationContext(
+        Root(str(root)), Root(str(root)), None, info, {}, DEFAULT_OPTIONS, None, True, True, False, False, None
+    )
 
 
 def _file(path: str, lengths: list[int]) -> VideoFile:
     stop = np.cumsum(lengths)
     start = stop - lengths
-    return VideoFile(path, "camera", np.arange(len(lengths)), np.array(lengths), start / FPS, stop / FPS)
+    return VideoFile(path, "camera", None, np.arange(len(lengths)), np.array(lengths), start / FPS, stop / FPS)
 
 
 def _check(path: Path, lengths: list[int], *, bits: int | None = 8, header_of: Path | None = None) -> list[Finding]:
@@ -47,7 +49,7 @@ def _check(path: Path, lengths: list[int], *, bits: int | None = 8, header_of: P
     read_from = path if header_of is None else header_of
     header = read_video_header(Root(str(read_from.parent)).source(), read_from.name)
     source = CountingSource(root.source())
-    parsed = ParsedVideo(header, header.table, frame_view(header.table, file, fps=FPS), root.source())
+    parsed = ParsedVideo(header, header.table, frame_view(header.table, file, fps=FPS))
     found = list(check_pictures(_context(path.parent), file, parsed, source, range(len(lengths)), burned_in_bits=bits))
     assert source.request_count <= len(lengths)
     return found
@@ -154,7 +156,7 @@ def test_each_episode_is_one_range(tmp_path):
     file, root = _file(path.name, lengths), Root(str(tmp_path))
     header = read_video_header(root.source(), path.name)
     source = CountingSource(root.source())
-    parsed = ParsedVideo(header, header.table, frame_view(header.table, file, fps=FPS), root.source())
+    parsed = ParsedVideo(header, header.table, frame_view(header.table, file, fps=FPS))
     assert not list(check_pictures(_context(tmp_path), file, parsed, source, [0, 2]))
     assert source.request_count == 2
     stop = np.cumsum(lengths)

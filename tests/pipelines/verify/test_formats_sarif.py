@@ -23,6 +23,7 @@ from episeek_pipelines.verify.formats.sarif import (
     format_sarif,
     percent_encoded,
 )
+from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.rules import CRASHED, MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, ROWS_CHANGED
 from tests.pipelines.verify.report_strategies import anything, report_of, reports
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video
@@ -221,7 +222,7 @@ def test_a_broken_dataset(tmp_path: Path):
     root = copy_of("av1_multifile", tmp_path)
     set_value(root, data(1), "index", 40, 4)
     (root / video(TOP, 1)).unlink()
-    run = run_of(verify(Root(str(root))))
+    run = run_of(verify(Root(str(root)), options=VerifyOptions(level="rows")))
     uris = [result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in run["results"]]
     assert uris[:2] == [video(TOP, 1), data(1)]
     assert run["originalUriBaseIds"]["DATASET"]["uri"] == f"{root.as_uri()}/"
