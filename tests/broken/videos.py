@@ -104,6 +104,7 @@ FRAMES: Final = [
 FORMATS: Final = [
     Case("another codec than declared", AV1, "VID026", lambda r: declare(r, codec="h264")),
     Case("another size than declared", AV1, "VID026", lambda r: declare(r, height=480, width=640)),
+    Case("another rate declared than the dataset's", AV1, "INF002", lambda r: declare(r, fps=25), "lerobot#4025"),
     Case("another pixel format than declared", AV1, "VID026", lambda r: declare(r, pix_fmt="yuv444p")),
     Case("a file of another size", AV1, "VID026", lambda r: encoded.encode(
         r / SINGLE, encoded.moving(SINGLE_FRAMES, height=64, width=96))),

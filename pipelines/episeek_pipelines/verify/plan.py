@@ -21,7 +21,7 @@ from episeek_pipelines.verify.figures import Figures
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded, run_rules
 from episeek_pipelines.verify.layout_rules import check_folders, check_splits
-from episeek_pipelines.verify.metadata_rules import METADATA_RULES, has_tiling
+from episeek_pipelines.verify.metadata_rules import METADATA_RULES, check_declared_rates, has_tiling
 from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.rewrite_rules import check_documents
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER, INDEXED_FILES, MISSING_FILE, ORPHAN_FILE
@@ -179,6 +179,8 @@ def _check_documents(surveyed: Survey, info: DatasetInfo, episodes: RawEpisodes)
     if not surveyed.episode_paths and info.total_episodes:
         where = Location(file=layout.EPISODES_DIR)
         findings.append(finding(EPISODES_FOOTER, "no Parquet files; expected the episodes of the dataset", where))
+    with guarded(findings, "check_declared_rates", Location(file=layout.INFO_PATH)):
+        findings += check_declared_rates(features, info)
     with guarded(findings, "check_tasks", Location(file=layout.TASKS_PATH)):
         if surveyed.tasks is not None or layout.TASKS_PATH not in surveyed.files:
             findings += check_tasks(surveyed.document, surveyed.tasks)

@@ -237,7 +237,7 @@ def test_one_error_names_file_key_and_both_sides(tmp_path: Path, text: str, mess
 
 def test_a_file_that_is_nested_too_deep(tmp_path: Path):
     root = write(tmp_path, "a = " + "[" * 5000)
-    with pytest.raises(ConfigurationError, match="episeek.toml: found .*; expected a TOML file"):
+    with pytest.raises(ConfigurationError, match=r"episeek\.toml: found .*; expected a TOML file"):
         configure(root)
 
 
