@@ -31,6 +31,9 @@ Videos = Literal["none", "link", "copy"]
 MAX_VERIFICATION_SLICES = 32
 """Each gets the whole plan; more would cost more in passing it on than in waiting for the last."""
 
+MAX_SHARD_SLICES = 8
+"""Of the files of meta/episodes: each gets the whole survey."""
+
 T = TypeVar("T")
 
 
@@ -242,8 +245,10 @@ def _copy_nodes(graph: Graph, dataset: Dataset, staging: Staging, videos: Videos
 def _verification_node(graph: Graph, surveyed: Survey | Node, prepared: bool | None, options: VerifyOptions) -> Node:
     """Files of meta/episodes, then what they name, then rules over all of it: each part a slice of what is there."""
     numbers = range(MAX_VERIFICATION_SLICES)
+    known = len(surveyed.episode_paths) if isinstance(surveyed, Survey) else MAX_SHARD_SLICES
+    parts = range(max(1, min(known, MAX_SHARD_SLICES)))
     shards = graph.map(
-        tasks.read_shards, numbers, len(numbers), surveyed, label=lambda number: f"meta/episodes, part {number}"
+        tasks.read_shards, parts, len(parts), surveyed, label=lambda number: f"meta/episodes, part {number}"
     )
     plan = graph.reduce(tasks.plan_slices, shards, surveyed, prepared, options, label="verify")
     checks = graph.map(tasks.check_slice, numbers, len(numbers), plan, label=lambda number: f"verify, part {number}")

@@ -1,0 +1,98 @@
+"""A rule that raises is a finding, VER000, and everything else is found as before: each rule in turn."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from episeek_pipelines.storage import Root
+from episeek_pipelines.verify import Finding, VerifyOptions, verify
+from episeek_pipelines.verify.footer_rules import BOUND_RULES, FOOTER_RULES
+from episeek_pipelines.verify.metadata_rules import METADATA_RULES
+from episeek_pipelines.verify.row_rules import ROW_RULES, RUN_RULES
+from episeek_pipelines.verify.span_rules import SPAN_RULES
+from episeek_pipelines.verify.video_format import FORMAT_RULES
+from episeek_pipelines.verify.video_rules import VIDEO_RULES
+from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, edit_info, set_value, video
+from tests.support.build_index import DATA
+
+TUPLES = {
+    "plan.METADATA_RULES": METADATA_RULES, "data_rules.FOOTER_RULES": FOOTER_RULES, "data_rules.BOUND_RULES": BOUND_RULES,
+    "data_rules.RUN_RULES": RUN_RULES, "data_rules.ROW_RULES": ROW_RULES, "video_rules.VIDEO_RULES": VIDEO_RULES,
+    "video_rules.FORMAT_RULES": FORMAT_RULES, "video_rules.SPAN_RULES": SPAN_RULES,
+}  # fmt: skip
+FUNCTIONS = {
+    "plan.check_declared_rates": "INF002", "plan.check_tasks": "TSK014", "plan.check_statistics": "STA029",
+    "plan.check_card": "HUB", "plan.check_folders": "INF006", "plan.check_splits": "INF009W", "plan.check_documents": "INF021",
+    "episodes.check_columns": "EPI011", "episodes.check_episode_tasks": "TSK014", "episodes.compare_episodes": "EPI021 ROW021",
+    "data_rules.check_columns": "INF003", "data_rules.check_feature_types": "INF003",
+    "feature_scan.FeatureScan.add": "ROW020 STA020", "feature_scan.FeatureScan.findings": "ROW020 STA020",
+    "language_rules.LanguageScan.add": "ROW030", "task_rules.TaskScan.add": "TSK014", "row_scan.RowScanner.add": "ROW",
+    "rewrite_rules.first_difference": "ROW021 EPI021", "video_rules.camera_figures": "VID026",
+    "decode_rules._check_episode": "VID027 VID028", "run.check_same_format": "VID026", "run.check_constant_dimensions": "STA020",
+    "run.check_shards": "TRN037", "run._misplaced_rows": "EPI012 ROW015", "sidecar_rules.check_table": "IDX03",
+}  # fmt: skip
+"""What each of them finds: the codes, or starts of them, that may be missing when it fails."""
+
+EVERY = VerifyOptions(level="decode", decoded_episodes=2, world_size=90)
+
+FOOTERS = VerifyOptions(level="layout", world_size=90)
+"""Where the rows of a collapsed file are not looked at."""
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = copy_of("av1_multifile", tmp_path_factory.mktemp("damaged"), indexed=True)
+    set_value(root, EPISODES, "data/file_index", 3, 0)
+    set_value(root, data(1), "index", 40, 4)
+    set_value(root, data(2), "timestamp", 2, 9.0)
+    (root / video(TOP, 1)).unlink()
+    collapse(root, data(2))
+    edit_info(root, splits={"train": "0:99"}, total_tasks=9)
+    return root
+
+
+def found(root: Path, options: VerifyOptions = EVERY) -> tuple[Finding, ...]:
+    return verify(Root(str(root)), against=Root(str(DATA / "av1_multifile")), options=options).findings
+
+
+@pytest.fixture(scope="module")
+def before(damaged: Path) -> tuple[Finding, ...]:
+    findings = found(damaged)
+    assert "VER000" not in {finding.code for finding in findings}
+    assert len({finding.code for finding in findings}) > 10
+    return findings
+
+
+def failing(*arguments: Any, **options: Any) -> Any:
+    raise ZeroDivisionError("a defect of the rule")
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, number) for name, rules in TUPLES.items() for number in range(len(rules))]
+)
+def test_a_rule_of_many(name: str, number: int, damaged: Path, before: tuple[Finding, ...], monkeypatch):
+    options = FOOTERS if name == "data_rules.BOUND_RULES" else EVERY
+    known = before if options is EVERY else found(damaged, options)
+    rules: list[Any] = list(TUPLES[name])
+    codes = (rules[number].__doc__ or "").replace(":", " ").replace(",", " ").replace(".", " ").split()
+    rules[number] = failing
+    monkeypatch.setattr(f"episeek_pipelines.verify.{name}", tuple(rules))
+    after = found(damaged, options)
+    crashed = [finding for finding in after if finding.code == "VER000"]
+    assert crashed
+    assert "a defect of the rule" in crashed[0].message
+    assert set(after) - set(crashed) <= set(known)
+    missing = set(known) - set(after)
+    assert all(any(finding.code[:6] == code[:6] for code in codes) for finding in missing), missing
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_rule_alone(name: str, damaged: Path, before: tuple[Finding, ...], monkeypatch):
+    monkeypatch.setattr(f"episeek_pipelines.verify.{name}", failing)
+    after = found(damaged)
+    crashed = [finding for finding in after if finding.code == "VER000"]
+    assert crashed
+    allowed = tuple(FUNCTIONS[name].split())
+    missing = set(before) - set(after)
+    assert all(finding.code.startswith(allowed) for finding in missing), missing
