@@ -14,7 +14,7 @@ from episeek_pipelines.publish import local_files, plan
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.local_files import LocalDigests, sendable_files
 from episeek_pipelines.publish.plan import UnpublishableError, plan_changes, split_changes
-from episeek_pipelines.storage import Root
+from episeek_pipelines.storage import TEMPORARY_SUFFIX, Root
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
 from tests.pipelines.publish.overlays import in_git, in_lfs, prepared, repository_of
@@ -130,8 +130,8 @@ def test_deleted_is_what_the_rewrite_replaced_and_nothing_else(overlay, remote):
 def test_what_is_never_sent(overlay, remote, tmp_path):
     before = planned(overlay, remote)
     for path in (
-        f"meta/x{local_files.TEMPORARY_SUFFIX}",
-        f"data/.file.parquet.0123{local_files.TEMPORARY_SUFFIX}",
+        f"meta/x{TEMPORARY_SUFFIX}",
+        f"data/.file.parquet.0123{TEMPORARY_SUFFIX}",
         ".git/config",
         ".cache/huggingface/download",
         ".gitattributes",
@@ -175,8 +175,13 @@ def test_replaced_files_are_sent_in_place_of_the_overlays(overlay, remote, tmp_p
 
 def test_each_file_is_read_once_and_again_when_it_changed(overlay, remote, monkeypatch):
     hashed = []
-    update = local_files._Hashing.digests
-    monkeypatch.setattr(local_files._Hashing, "digests", lambda self: hashed.append(1) or update(self))
+    digests_of = local_files._Hashing.digests
+
+    def counted(self):
+        hashed.append(1)
+        return digests_of(self)
+
+    monkeypatch.setattr(local_files._Hashing, "digests", counted)
     known = LocalDigests()
     first = planned(overlay, remote, digests=known)
     count = len(sendable_files(overlay))
