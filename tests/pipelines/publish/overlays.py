@@ -1,6 +1,8 @@
 """Prepared datasets and repositories to publish them in, made once for all tests of a process."""
 
+import atexit
 import hashlib
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,7 +18,9 @@ from tests.servers.hub_store import git_oid
 @cache
 def prepared(name: str, videos: Videos = "none") -> Root:
     """The overlay of a sample dataset; not to be changed."""
-    destination = Path(mkdtemp(prefix="episeek-test-"), name)
+    folder = mkdtemp(prefix="episeek-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    destination = Path(folder, name)
     prepare(str(DATA / name), str(destination), videos=videos)
     return Root(str(destination))
 
