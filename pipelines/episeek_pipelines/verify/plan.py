@@ -91,10 +91,17 @@ def plan_verification(
     return plan_checks(shards, surveyed, prepared=prepared, options=options)
 
 
-def shard_arguments(surveyed: Survey) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None]:
+def shard_arguments(surveyed: Survey) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files]:
     """What `read_shard` needs beside the path."""
     numbers = None if surveyed.tasks is None else task_numbers(surveyed.tasks)
-    return surveyed.root, surveyed.require_info(), numbers, surveyed.against
+    return (
+        surveyed.root,
+        surveyed.require_info(),
+        numbers,
+        surveyed.against,
+        surveyed.files,
+        surveyed.source_files,
+    )
 
 
 def plan_checks(
