@@ -134,6 +134,7 @@ def read_shard(
     against: Root | None,
     files: Files,
     source_files: Files,
+    pointers: frozenset[str] = frozenset(),
 ) -> Shard:
     """Read one file of meta/episodes, and check what takes no other file to see: EPI005, EPI011, TSK014, EPI021.
 
@@ -148,7 +149,10 @@ def read_shard(
         against: The source of a rewrite: the same file of it is compared, but for the place of the data.
         files: The listing.
         source_files: That of the source.
+        pointers: Files that are Git LFS pointers, which is known: nothing is found in them.
     """
+    if path in pointers:
+        return Shard(path)
     where = Location(file=path)
     try:
         file = root.open_parquet(path, file_size=listed_size(files, path))

@@ -6,7 +6,7 @@ file exists, or how large it is, where the listing has said so.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_
 from episeek.identity import FileIdentity
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.lfs_pointers import check_pointers, find_pointers
 from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS, UNREADABLE
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
@@ -53,6 +54,8 @@ class Survey:
     tasks: pa.Table | None
     statistics: Mapping[str, Any] | None
     card: str | None
+    pointers: frozenset[str] = frozenset()
+    """Files of the listings that are Git LFS pointers: nothing else is looked for in them."""
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     files_read: int = 0
@@ -121,7 +124,9 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     videos = videos_root.files(layout.VIDEOS_DIR)
     if data_root is not None and not videos and not data_root.is_dir():
         raise NotADatasetError(str(data_root), "no such directory", "the root that holds the dataset's videos/")
-    document, info = _parse_info(reader, info_bytes)
+    pointers = find_pointers(root, _sizes(files)) | find_pointers(videos_root, _sizes(videos))
+    reader.findings += check_pointers(pointers)
+    document, info = ({}, None) if layout.INFO_PATH in pointers else _parse_info(reader, info_bytes)
     documents = {layout.INFO_PATH: info_bytes}
     source_documents: dict[str, bytes] = {}
     source_files: Files = {}
@@ -136,6 +141,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         wanted = sorted({*wanted, *(path for path in compared if path in files)})
     documents |= {path: data for path in wanted if (data := reader.read(root, path, files)) is not None}
     card = reader.read(root, layout.CARD_PATH, files)
+    looked_into = {path: data for path, data in documents.items() if path not in pointers}
     return Survey(
         root=root,
         data_root=videos_root,
@@ -147,9 +153,10 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         source_files=source_files,
         info=info,
         document=document,
-        tasks=_parse_tasks(reader, documents.get(layout.TASKS_PATH)),
-        statistics=_parse_statistics(reader, documents.get(layout.STATS_PATH)),
+        tasks=_parse_tasks(reader, looked_into.get(layout.TASKS_PATH)),
+        statistics=_parse_statistics(reader, looked_into.get(layout.STATS_PATH)),
         card=None if card is None else card.decode("utf-8", "replace"),
+        pointers=pointers,
         findings=tuple(reader.findings),
         bytes_read=reader.bytes_read,
         files_read=reader.files_read,
@@ -160,6 +167,10 @@ def listed_size(listed: Files, path: str) -> int | None:
     """Bytes of a file; None where a listing does not hold it or does not say."""
     identity = listed.get(path)
     return None if identity is None else identity.size
+
+
+def _sizes(listed: Files) -> Iterator[tuple[str, int | None]]:
+    return ((path, listed_size(listed, path)) for path in listed)
 
 
 def _episode_paths(files: Files) -> tuple[str, ...]:
