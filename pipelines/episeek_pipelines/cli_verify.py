@@ -135,6 +135,12 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
 
     if options.dry_run and not options.fix:
         raise argparse.ArgumentTypeError("--dry-run: found without --fix; expected both")
+    if not options.source:
+        raise argparse.ArgumentTypeError("SRC: found nothing; expected a path or a URL")
+    if options.against is not None and is_local(
+        options.against
+    ):  # findings name its files: from wherever they are read
+        options.against = os.path.abspath(local_path(options.against))
     configuration = _configured(options)
     baseline = _read_baseline(configuration.baseline_path)
     outputs = [(kind, _target(file, options)) for kind, file in map(_output, options.output)]

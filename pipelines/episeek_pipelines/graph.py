@@ -79,6 +79,18 @@ class Node:
     item_count: int
 
 
+class _Constant:
+    """A value that Dask does not look into: it would walk every list and dataclass for tasks, a hundred thousand files long."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[type["_Constant"], tuple[Any]]:
+        return _Constant, (self.value,)
+
+
 class Graph:
     """Nodes under construction. Functions and items have to pickle: a scheduler may run them elsewhere."""
 
@@ -112,10 +124,10 @@ class Graph:
         """
         size = max(1 if in_flight == 1 else ROUNDS_PER_TASK * in_flight, -(-len(items) // max_tasks))
         batches = [items[start : start + size] for start in range(0, len(items), size)]
-        arguments = [argument.task if isinstance(argument, Node) else argument for argument in shared]
+        arguments = [argument.task if isinstance(argument, Node) else _Constant(argument) for argument in shared]
         nodes = []
         for batch in batches:
-            labelled = [(label(item), item) for item in batch]
+            labelled = _Constant([(label(item), item) for item in batch])
             key = self._key(function)
             task = delayed(_run_batch, pure=False)(function, labelled, arguments, in_flight, dask_key_name=key)
             node = Node(key, task, len(batch))
@@ -128,7 +140,7 @@ class Graph:
         failed.
         """
         key = self._key(function)
-        arguments = [argument.task if isinstance(argument, Node) else argument for argument in shared]
+        arguments = [argument.task if isinstance(argument, Node) else _Constant(argument) for argument in shared]
         task = delayed(_run_reduction, pure=False)(
             function, label, [node.task for node in nodes], arguments, dask_key_name=key
         )
@@ -199,18 +211,16 @@ def values_and_failures(results: Iterable[list[Outcome] | Outcome | Blocked]) ->
     return values, failures
 
 
-def _run_batch(
-    function: Callable[..., Any], items: list[tuple[str, Any]], shared: list[Any], in_flight: int
-) -> list[Outcome]:
+def _run_batch(function: Callable[..., Any], items: _Constant, shared: list[Any], in_flight: int) -> list[Outcome]:
     blocked = _failures_in(shared)
     if blocked:  # what it works on was not made; that has been reported where it failed
         return []
-    arguments = [argument.value if isinstance(argument, Done) else argument for argument in shared]
+    arguments = [argument.value if isinstance(argument, Done | _Constant) else argument for argument in shared]
 
     def run(labelled: tuple[str, Any]) -> Outcome:
         return _attempt(labelled[0], function, labelled[1], *arguments)
 
-    return map_in_threads(run, items, max_in_flight=in_flight)
+    return map_in_threads(run, items.value, max_in_flight=in_flight)
 
 
 def _run_reduction(
@@ -220,7 +230,7 @@ def _run_reduction(
     failures += _failures_in(shared)
     if failures:
         return Blocked(tuple(failures))
-    arguments = [argument.value if isinstance(argument, Done) else argument for argument in shared]
+    arguments = [argument.value if isinstance(argument, Done | _Constant) else argument for argument in shared]
     return _attempt(label, function, values, *arguments)
 
 

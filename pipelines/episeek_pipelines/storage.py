@@ -7,11 +7,11 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -19,19 +19,34 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from episeek.byte_source import ByteSource, is_local, local_path
-from episeek.errors import MissingFileError, NotADatasetError, ParquetError, ReadError, WriteError, first_line
+from episeek.errors import (
+    EpiseekError,
+    MissingFileError,
+    NotADatasetError,
+    ParquetError,
+    ReadError,
+    WriteError,
+    first_line,
+)
 from episeek.fsspec_source import TWO_ETAGS, identity_of
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek.hub_source import HubSource
 from episeek.identity import FileIdentity
 from episeek.sources import open_source
 from episeek.store_errors import store_errors
+from episeek_pipelines.store_parquet import open_store_parquet, require_size
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the name of a file that is being written; one that is found was left by a run that was killed."""
 
 REMOTE_IN_FLIGHT = 16
 """Files of a store that one task reads at the same time: each waits for an answer, most of the time."""
+
+_COPIED_BYTES = 1 << 22
+"""What is read at once of a file that is copied."""
+
+_COPIES_IN_FLIGHT = 4
+"""Ranges of such a file that a store is asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,30 +174,50 @@ class Root:
         identity = self.source().identity(path)
         return f"{identity.size}:{identity.store_id}"
 
-    def read_bytes(self, path: str) -> bytes:
-        """A whole small file."""
-        source = self.source()
-        return source.get_ranges(path, [(0, source.identity(path).size)])[0]
+    def read_bytes(self, path: str, *, file_size: int | None = None) -> bytes:
+        """A whole small file.
 
-    def open_parquet(self, path: str, **options: Any) -> pq.ParquetFile:
-        """Open a Parquet file for reading; the caller closes it (`with`).
+        Args:
+            path: The file.
+            file_size: Bytes, where a listing has said it; then it is not asked for.
 
         Raises:
+            ChangedFileError: It has another size than `file_size`.
+            MissingFileError, ReadError: As the source's.
+        """
+        source = self.source()
+        size = source.identity(path).size if file_size is None else file_size
+        data = source.get_ranges(path, [(0, size)])[0]
+        require_size(source, path, file_size)
+        return data
+
+    def open_parquet(self, path: str, *, file_size: int | None = None, **options: Any) -> pq.ParquetFile:
+        """Open a Parquet file for reading; the caller closes it (`with`).
+
+        Of a store, the end of the file is fetched, and then what is read of it (`episeek_pipelines.store_parquet`).
+
+        Args:
+            path: The file.
+            file_size: Bytes, where a listing has said it; then a store is not asked for it.
+            options: As pyarrow takes them.
+
+        Raises:
+            ChangedFileError: A store's file has another size than `file_size`.
             MissingFileError: There is no such file.
             ParquetError: It has no footer, or is not Parquet.
+            ReadError: As the source's; so does reading from it.
         """
         with store_errors(self.join(path)):
-            if self.is_local:
-                stream: Any = pa.OSFile(self.join(path), "rb")
-            else:
-                fs, full_path = self._resolve(path)
-                stream = fs.open(full_path, "rb")
             try:
-                return pq.ParquetFile(stream, **options)
+                if not self.is_local:
+                    return open_store_parquet(self.source(), path, file_size=file_size, **options)
+                with ExitStack() as stack:
+                    opened = pq.ParquetFile(stack.enter_context(pa.OSFile(self.join(path), "rb")), **options)
+                    stack.pop_all()
+                    return opened
             except (pa.ArrowException, ValueError, EOFError, OSError) as error:
-                stream.close()
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise  # the store's; what pyarrow raises for a damaged footer has no number
+                if isinstance(error, EpiseekError) or (isinstance(error, OSError) and error.errno is not None):
+                    raise  # the store's or the system's; what pyarrow raises for a damaged footer has no number
                 raise ParquetError(self.join(path), first_line(error), "a Parquet file with its footer") from None
 
     @contextmanager
@@ -228,10 +263,10 @@ class Root:
                     target.unlink(missing_ok=True)
                     os.link((source.local / path).resolve(), target)
                     return
-        with source._opened(path) as stream, self.output(path) as out:
+        with closing(source._contents(path)) as parts, self.output(path) as out:
             while True:
                 with store_errors(source.join(path)):  # or a fault of the source would be blamed on the destination
-                    data = stream.read(1 << 20)
+                    data = next(parts, b"")
                 if not data:
                     break
                 out.write(data)
@@ -264,16 +299,18 @@ class Root:
         prefix = root.rstrip("/") + "/"
         return {path.removeprefix(prefix): info for path, info in found.items()}
 
-    @contextmanager
-    def _opened(self, path: str) -> Iterator[BinaryIO]:
-        with store_errors(self.join(path)):
-            if self.is_local:
-                stream = cast(BinaryIO, open(self.join(path), "rb"))  # noqa: SIM115 - closed below
-            else:
-                fs, full_path = self._resolve(path)
-                stream = cast(BinaryIO, fs.open(full_path, "rb"))
-        with stream:
-            yield stream
+    def _contents(self, path: str) -> Generator[bytes]:
+        """All of a file, some mebibytes at a time."""
+        if self.is_local:
+            with open(self.join(path), "rb") as stream:
+                while data := stream.read(_COPIED_BYTES):
+                    yield data
+            return
+        source = self.source()
+        size = source.identity(path).size
+        for start in range(0, size, _COPIES_IN_FLIGHT * _COPIED_BYTES):
+            bounds = range(start, min(start + _COPIES_IN_FLIGHT * _COPIED_BYTES, size), _COPIED_BYTES)
+            yield from source.get_ranges(path, [(at, min(at + _COPIED_BYTES, size)) for at in bounds])
 
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, root = url_to_fs(self.url)

@@ -1,5 +1,6 @@
 """meta/info.json, meta/episodes and the files they imply: INF and EPI."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -57,7 +58,19 @@ def two_shards(root: Path) -> str:
     return second
 
 
+def leave_pointers(root: Path, *suffixes: str) -> None:
+    """As a clone without `git lfs pull` has them."""
+    for file in (path for folder in ("data", "meta", "videos") for path in (root / folder).rglob("*")):
+        if file.suffix in suffixes:
+            oid, size = hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size
+            file.unlink()
+            file.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
+
+
 CASES: Final = [
+    Case("pointers instead of videos", H264, "INF040", lambda r: leave_pointers(r, ".mp4")),
+    Case("pointers instead of tables and videos", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4"), indexed=True),
+    Case("pointers instead of everything", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4", ".json")),
     Case("version 2.1", AV1, "INF001", lambda r: edit_info(r, codebase_version="v2.1"), "most public datasets"),
     Case("no fps", AV1, "INF001", lambda r: drop_info(r, "fps")),
     Case("a path without file_index", AV1, "INF001", lambda r: edit_info(r, data_path="data/chunk-{chunk_index:03d}.parquet")),

@@ -59,7 +59,8 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
             where = Location(file=file.path)
             with guarded(findings, "read data file", where):
                 try:
-                    parquet = stack.enter_context(context.root.open_parquet(file.path, **READ_OPTIONS))
+                    opening = context.root.open_parquet(file.path, file_size=file.file_size, **READ_OPTIONS)
+                    parquet = stack.enter_context(opening)
                     found, fact, count = _check_open_file(context, file, parquet)
                 except (ParquetError, pa.ArrowException, OSError, EOFError) as error:
                     if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):

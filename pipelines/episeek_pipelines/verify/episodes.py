@@ -24,6 +24,7 @@ from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.rewrite_rules import EpisodesComparison, compare_episodes
 from episeek_pipelines.verify.row_cursor import RowCursor
 from episeek_pipelines.verify.rules import EPISODES_FOOTER, UNREADABLE
+from episeek_pipelines.verify.survey import Files, listed_size
 from episeek_pipelines.verify.task_rules import check_episode_tasks
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
@@ -126,7 +127,14 @@ def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
 
 
 def read_shard(
-    path: str, root: Root, info: DatasetInfo, task_numbers: Mapping[str, int] | None, against: Root | None
+    path: str,
+    root: Root,
+    info: DatasetInfo,
+    task_numbers: Mapping[str, int] | None,
+    against: Root | None,
+    files: Files,
+    source_files: Files,
+    pointers: frozenset[str] = frozenset(),
 ) -> Shard:
     """Read one file of meta/episodes, and check what takes no other file to see: EPI005, EPI011, TSK014, EPI021.
 
@@ -139,17 +147,22 @@ def read_shard(
         info: Its description.
         task_numbers: Of meta/tasks.parquet; None where it cannot be read.
         against: The source of a rewrite: the same file of it is compared, but for the place of the data.
+        files: The listing.
+        source_files: That of the source.
+        pointers: Files that are Git LFS pointers, which is known: nothing is found in them.
     """
+    if path in pointers:
+        return Shard(path)
     where = Location(file=path)
     try:
-        file = root.open_parquet(path)
+        file = root.open_parquet(path, file_size=listed_size(files, path))
     except ReadError as error:
         return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
     except (EpiseekError, pa.ArrowException, OSError) as error:
         return Shard(path, findings=(_no_footer(error, where),))
     with file:
         try:
-            return _read_open_shard(file, path, info, task_numbers, against)
+            return _read_open_shard(file, path, info, task_numbers, against, listed_size(source_files, path))
         except ReadError as error:
             return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
         except (EpiseekError, pa.ArrowException, OSError, EOFError) as error:
@@ -162,7 +175,12 @@ def _no_footer(error: Exception, where: Location) -> Finding:
 
 
 def _read_open_shard(
-    file: pq.ParquetFile, path: str, info: DatasetInfo, task_numbers: Mapping[str, int] | None, against: Root | None
+    file: pq.ParquetFile,
+    path: str,
+    info: DatasetInfo,
+    task_numbers: Mapping[str, int] | None,
+    against: Root | None,
+    source_size: int | None,
 ) -> Shard:
     names = episode_columns(info)
     all_names = file.schema_arrow.names
@@ -177,7 +195,7 @@ def _read_open_shard(
         comparison: EpisodesComparison | None = None
         with guarded(findings, "compare meta/episodes", Location(file=path)):
             if against is not None:
-                comparison = stack.enter_context(compare_episodes(against, path, file, findings))
+                comparison = stack.enter_context(compare_episodes(against, path, file, findings, file_size=source_size))
         columns = list(dict.fromkeys([*wanted, *(comparison.columns if comparison is not None else ())]))
         cursor = RowCursor(file, columns=columns)
         for start in range(0, max(row_count, 1), _BLOCK_ROWS):

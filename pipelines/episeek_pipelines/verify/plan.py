@@ -91,10 +91,20 @@ def plan_verification(
     return plan_checks(shards, surveyed, prepared=prepared, options=options)
 
 
-def shard_arguments(surveyed: Survey) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None]:
+def shard_arguments(
+    surveyed: Survey,
+) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str]]:
     """What `read_shard` needs beside the path."""
     numbers = None if surveyed.tasks is None else task_numbers(surveyed.tasks)
-    return surveyed.root, surveyed.require_info(), numbers, surveyed.against
+    return (
+        surveyed.root,
+        surveyed.require_info(),
+        numbers,
+        surveyed.against,
+        surveyed.files,
+        surveyed.source_files,
+        surveyed.pointers,
+    )
 
 
 def plan_checks(
@@ -120,7 +130,8 @@ def plan_checks(
     findings += _check_documents(surveyed, info, episodes)
     has_sidecars = any(path in surveyed.files for path, _ in TABLES.values())
     examined = ExaminedSidecars(None, {}, ())
-    if has_sidecars and options.looks_at("layout"):
+    is_here = surveyed.pointers.isdisjoint(path for path, _ in TABLES.values())
+    if has_sidecars and is_here and options.looks_at("layout"):
         examined = examine_sidecars(surveyed.root, info, surveyed.files)
         findings += examined.findings
     features = surveyed.document.get("features", {})
@@ -222,12 +233,12 @@ def _checks(
     options = context.options
     if not options.looks_at("layout"):
         return []
-    there = [file for file in data_files if _there(file, surveyed.files)]
+    there = [file for file in data_files if _there(file, surveyed.files, surveyed.pointers)]
     compared = sources if options.looks_at("rows") else ()
     groups = _grouped(there, compared)
     least = 1 if options.looks_at("rows") else FOOTERS_PER_DATA_CHECK
     checks: list[Check] = [DataCheck(tuple(batch)) for batch in _batched(groups, least)]
-    videos = [file for file in video_files if _there(file, surveyed.videos)]
+    videos = [file for file in video_files if _there(file, surveyed.videos, surveyed.pointers)]
     if options.looks_at("decode"):
         videos = _with_decoded(videos, options)
     least = FILES_PER_VIDEO_CHECK if context.data_root.is_local else REMOTE_FILES_PER_VIDEO_CHECK
@@ -288,8 +299,8 @@ def _missing(files: Sequence[DataFile | VideoFile], there: Files) -> Iterator[Fi
             yield finding(MISSING_FILE, "an empty file; expected what its episodes hold", where)
 
 
-def _there(file: DataFile | VideoFile, there: Files) -> bool:
-    return file.path in there and file.file_size != 0
+def _there(file: DataFile | VideoFile, there: Files, pointers: frozenset[str]) -> bool:
+    return file.path in there and file.file_size != 0 and file.path not in pointers
 
 
 def _unknown_rows(indexed: dict[str, IndexedFile], videos: Sequence[VideoFile], there: Files) -> list[Finding]:

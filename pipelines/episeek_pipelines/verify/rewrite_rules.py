@@ -95,12 +95,15 @@ class EpisodesComparison:
 
 @contextmanager
 def compare_episodes(
-    against: Root, path: str, rewritten: pq.ParquetFile, findings: list[Finding]
+    against: Root, path: str, rewritten: pq.ParquetFile, findings: list[Finding], *, file_size: int | None = None
 ) -> Iterator[EpisodesComparison | None]:
-    """Open the source's file of the same name; what its schema says goes into `findings`. None where there is none."""
+    """Open the source's file of the same name; what its schema says goes into `findings`. None where there is none.
+
+    `file_size` is what a listing says of it.
+    """
     where = Location(file=path)
     try:
-        source = against.open_parquet(path)
+        source = against.open_parquet(path, file_size=file_size)
     except MissingFileError:
         message = "a file that the source does not have; expected the same files"
         findings.append(finding(EPISODES_CHANGED, message, where))

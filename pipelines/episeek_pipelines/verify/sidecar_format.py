@@ -4,7 +4,6 @@ With the places found, a check looks at exactly the rows it compares, as arrays 
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from episeek.errors import EpiseekError, ReadError, first_line
 from episeek.mapped_table import Buffer, footer_metadata, values_offset
 from episeek_pipelines.storage import Root
+from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
@@ -95,24 +95,29 @@ def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
     return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
 
 
-def read_runs(
-    root: Root, tables: SidecarTables, table: str, column: str, runs: Sequence[tuple[int, int]]
-) -> list[npt.NDArray[Any]]:
-    """Rows `[start, stop)` of one column for each of some runs: views on the table's bytes where they lie in one row group."""
-    if not runs:
-        return []
+def stored_rows(tables: SidecarTables, table: str, column: str) -> int:
+    """How many values of a column there are."""
+    return sum(rows for _, rows, _ in tables.columns[table][column].segments)
+
+
+def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: Int64Array) -> npt.NDArray[Any]:
+    """Values of one column at some rows, in any order.
+
+    Raises:
+        IndexError: A row is none of the `stored_rows`.
+    """
     place = tables.columns[table][column]
     buffer = sidecar_bytes(root, TABLES[table][0], tables.versions[table])
     dtype = np.dtype(place.dtype).newbyteorder("<")
-    segments = [(first, np.ndarray(rows, dtype, buffer, offset)) for first, rows, offset in place.segments]
-    values = []
-    for start, stop in runs:
-        parts = [
-            segment[max(start - first, 0) : stop - first]
-            for first, segment in segments
-            if first < stop and start < first + len(segment)
-        ]
-        values.append(parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts]))
+    segments = [(first, np.ndarray(count, dtype, buffer, offset)) for first, count, offset in place.segments]
+    if len(segments) == 1:
+        return segments[0][1][rows]
+    values = np.empty(len(rows), dtype)
+    which = np.searchsorted([first for first, _ in segments], rows, side="right") - 1
+    for number in np.unique(which).tolist():
+        first, segment = segments[number]
+        is_here = which == number
+        values[is_here] = segment[rows[is_here] - first]
     return values
 
 

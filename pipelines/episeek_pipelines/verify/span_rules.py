@@ -6,7 +6,8 @@ file's row only the runs of sample descriptions and the digest of what is declar
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,26 +17,32 @@ from episeek_pipelines.episode_frames import DeclaredEpisodes
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, STALE
-from episeek_pipelines.verify.sidecar_format import read_runs
+from episeek_pipelines.verify.sidecar_format import TABLES, read_rows, stored_rows
 from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo
-from episeek_schemas import layout, sidecars
+from episeek_schemas import layout
 
 _SPAN_COLUMNS = (
     "file_id", "mdat_offset", "mdat_length", "frame_count", "first_pts", "last_pts", "first_frame_tick",
     "sample_count", "keyframe_count", "lead_in_count",
 )  # fmt: skip
 _STARTS = ("sample_start", "keyframe_start")
-_KEYFRAME_COLUMNS = ("pts", "byte_offset", "sample_index", "frame_index")
+_ROWS = (("samples", "sample"), ("keyframes", "keyframe"))
+"""Tables with rows of their own for each episode, and what their columns in the table of episodes begin with."""
+_BLOCK_SAMPLES = 1 << 18
+"""Of that many, episodes are compared at once: samples are in two episodes or more where sync samples are rare."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ExpectedSpan:
-    """What the sidecars have to say of one episode of one camera: values of its row, and its keyframes and samples by column."""
+class ExpectedSpans:
+    """What the sidecars have to say of some episodes of one camera."""
 
-    row: dict[str, float]
-    keyframes: dict[str, Int64Array]
+    row: dict[str, npt.NDArray[Any]]
+    """Columns of the table of episodes, shape [episodes]."""
     samples: dict[str, Int64Array]
+    """Columns of that table, the rows of one episode behind those of the other."""
+    keyframes: dict[str, Int64Array]
+    """As `samples`."""
 
 
 def check_indexed_file(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
@@ -60,30 +67,26 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
     ids = file.episode_index[found] * camera_count + camera_index
     is_there = ids < tables.row_count["episodes"]  # the table's own check reports the number of rows
     found, ids = found[is_there], ids[is_there]
-    runs = [(row, row + 1) for row in ids.tolist()]
-    spans = {
-        column: [part[0].item() for part in read_runs(context.root, tables, "episodes", column, runs)]
-        for column in (*_SPAN_COLUMNS, *_STARTS)
-    }
-    samples = _read_rows(context, "samples", sidecars.SAMPLES.names, spans["sample_start"], spans["sample_count"])
-    keyframes = _read_rows(context, "keyframes", _KEYFRAME_COLUMNS, spans["keyframe_start"], spans["keyframe_count"])
+    stored = {column: read_rows(context.root, tables, "episodes", column, ids) for column in (*_SPAN_COLUMNS, *_STARTS)}
+    windows = sample_windows(video, found)
     is_as_declared = True
-    for number, position in enumerate(found.tolist()):
-        expected = expected_span(file, video, position)
-        episode, row = int(file.episode_index[position]), int(ids[number])
-        differs = False
-        for column in _SPAN_COLUMNS:
-            if spans[column][number] != expected.row[column]:
-                differs, is_as_declared = True, False
-                at = Location(layout.EPISODES_PATH, episode, file.camera_key, row, column)
-                yield finding(INDEXED_SPANS, f"{spans[column][number]}; expected {expected.row[column]}", at)
-        if differs:  # rows of another span cannot be compared
-            continue
-        for table, start, rows, wanted in (
-            (layout.SAMPLES_PATH, spans["sample_start"][number], samples, expected.samples),
-            (layout.KEYFRAMES_PATH, spans["keyframe_start"][number], keyframes, expected.keyframes),
-        ):
-            yield from _compare_rows(table, episode, file.camera_key, start, rows[number], wanted)
+    for block in _blocks(windows.stop - windows.start):
+        expected = expected_spans(file, video, found[block], windows.of(block))
+        here = {column: values[block] for column, values in stored.items()}
+        episode, row = file.episode_index[found[block]], ids[block]
+        is_other = {column: here[column] != expected.row[column] for column in _SPAN_COLUMNS}
+        differs = np.logical_or.reduce(list(is_other.values()))
+        for number in np.flatnonzero(differs).tolist():
+            is_as_declared = False
+            for column in _SPAN_COLUMNS:
+                if is_other[column][number]:
+                    message = f"{here[column][number]}; expected {expected.row[column][number]}"
+                    at = Location(layout.EPISODES_PATH, int(episode[number]), file.camera_key, int(row[number]), column)
+                    yield finding(INDEXED_SPANS, message, at)
+        for table, prefix in _ROWS:
+            places = (here[f"{prefix}_start"], expected.row[f"{prefix}_count"])
+            wanted: dict[str, Int64Array] = getattr(expected, table)
+            yield from _compare_rows(context, table, *places, wanted, ~differs, episode, file.camera_key)
     if is_as_declared and context.is_complete:  # lengths and the fps are in no column of their own
         yield from _compare_declaration(context, file, camera_index)
 
@@ -102,48 +105,89 @@ def _compare_declaration(context: VerificationContext, file: VideoFile, camera_i
 SPAN_RULES = (check_indexed_file, check_spans)
 
 
-def expected_span(file: VideoFile, video: ParsedVideo, position: int) -> ExpectedSpan:
-    """The rows of the episode at `position` of `file`.
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleWindows:
+    """Samples `[start, stop)`, in decode order, that decoding each of some episodes takes; arrays have shape [episodes]."""
 
-    The samples run from the last sync sample that is not behind the first frame, neither in decoding nor in
-    presentation, to the last sample, in decode order, of any of the frames.
+    tick: Int64Array
+    """Presentation time of the episode's first frame."""
+    start: Int64Array
+    stop: Int64Array
+
+    def of(self, part: slice) -> "SampleWindows":
+        """Those of some of the episodes."""
+        return SampleWindows(self.tick[part], self.start[part], self.stop[part])
+
+
+def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
+    """The samples of episodes of a file, which have frames.
+
+    They run from the last sync sample that is not behind the first frame, neither in decoding nor in presentation, to the
+    last sample, in decode order, of any of the frames.
     """
     table, view = video.table, video.view
-    frames = view.decode_position[view.first[position] : view.stop[position]]
-    tick = int(table.pts[frames[0]])
-    start = int(frames.min())
-    while start > 0 and not (table.is_sync[start] and table.pts[start] <= tick):  # a group of pictures at most, or two
-        start -= 1
-    stop = int(frames.max()) + 1
-    offset, size, pts = table.offset[start:stop], table.size[start:stop], table.pts[start:stop]
-    first_byte = int(offset.min())
-    order = np.argsort(pts, kind="stable")
-    lead_in = int(np.count_nonzero(pts < tick))
-    keyframes = order[table.is_sync[start:stop][order]]
-    shown_at = np.argsort(order, kind="stable") - lead_in
+    count = view.stop[position] - view.first[position]
+    begin = np.cumsum(count) - count
+    frames = view.decode_position[_ranges(view.first[position], count)]
+    tick = table.pts[frames[begin]]
+    sync = np.concatenate([[0], np.flatnonzero(table.is_sync)])  # sample 0 where there is none
+    nearest = np.searchsorted(sync[1:], np.minimum.reduceat(frames, begin), side="right")
+    while (is_late := (nearest > 0) & (table.pts[sync[nearest]] > tick)).any():  # a group of pictures or two
+        nearest -= is_late
+    return SampleWindows(tick, sync[nearest], np.maximum.reduceat(frames, begin) + 1)
+
+
+def expected_spans(file: VideoFile, video: ParsedVideo, position: Int64Array, windows: SampleWindows) -> ExpectedSpans:
+    """The rows of the episodes at `position` of `file`, given their `sample_windows`."""
+    table, view = video.table, video.view
+    count = windows.stop - windows.start
+    begin = np.cumsum(count) - count
+    number = np.repeat(np.arange(len(count)), count)
+    sample = _ranges(windows.start, count)
+    offset, size, pts = table.offset[sample], table.size[sample], table.pts[sample]
+    first_byte = np.minimum.reduceat(offset, begin)
+    order = np.lexsort((pts, number))
+    shown_at = np.empty_like(order)
+    shown_at[order] = np.arange(len(order))
+    lead_in = np.bincount(number[pts < windows.tick[number]], minlength=len(count))
+    keyframe = order[table.is_sync[sample[order]]]
+    of_episode = number[keyframe]
     assert file.indexed is not None
     row = {
-        "file_id": file.indexed.row,
+        "file_id": np.full(len(count), file.indexed.row),
         "mdat_offset": first_byte,
-        "mdat_length": int((offset + size).max()) - first_byte,
-        "frame_count": len(frames),
-        "first_pts": float(file.from_timestamp[position]),
-        "last_pts": float(file.to_timestamp[position]),
-        "first_frame_tick": tick,
-        "sample_count": stop - start,
-        "keyframe_count": len(keyframes),
+        "mdat_length": np.maximum.reduceat(offset + size, begin) - first_byte,
+        "frame_count": view.stop[position] - view.first[position],
+        "first_pts": file.from_timestamp[position],
+        "last_pts": file.to_timestamp[position],
+        "first_frame_tick": windows.tick,
+        "sample_count": count,
+        "keyframe_count": np.bincount(of_episode, minlength=len(count)),
         "lead_in_count": lead_in,
     }
-    return ExpectedSpan(
-        row,
-        {
-            "pts": pts[keyframes],
-            "byte_offset": offset[keyframes],
-            "sample_index": keyframes,
-            "frame_index": shown_at[keyframes],
-        },
-        {"byte_offset": offset - first_byte, "byte_size": size, "pts": pts - tick},
-    )
+    keyframes = {
+        "pts": pts[keyframe],
+        "byte_offset": offset[keyframe],
+        "sample_index": keyframe - begin[of_episode],
+        "frame_index": (shown_at - begin[number])[keyframe] - lead_in[of_episode],
+    }
+    samples = {"byte_offset": offset - first_byte[number], "byte_size": size, "pts": pts - windows.tick[number]}
+    return ExpectedSpans(row, samples, keyframes)
+
+
+def _ranges(start: Int64Array, count: Int64Array) -> Int64Array:
+    """The numbers `[start, start + count)` of each, one behind the other."""
+    return np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
+
+
+def _blocks(count: Int64Array) -> Iterator[slice]:
+    """Neighbours whose counts add up to `_BLOCK_SAMPLES` at most; one alone may have more."""
+    end = np.cumsum(count)
+    start = 0
+    while start < len(count):
+        stop = int(np.searchsorted(end, end[start] - count[start] + _BLOCK_SAMPLES, side="right"))
+        yield slice(start, max(stop, start + 1))
+        start = max(stop, start + 1)
 
 
 def _file_differences(file: VideoFile, video: ParsedVideo) -> list[tuple[str, str, str]]:
@@ -183,41 +227,63 @@ def _short(value: object) -> str:
     return f"{value[:12]}..." if isinstance(value, str) and len(value) > 20 else str(value)
 
 
-def _read_rows(
+def _compare_rows(
     context: VerificationContext,
     table: str,
-    columns: tuple[str, ...] | list[str],
-    start: list[int],
-    count: list[int],
-) -> list[dict[str, npt.NDArray[np.generic]]]:
+    start: npt.NDArray[Any],
+    count: Int64Array,
+    wanted: dict[str, Int64Array],
+    is_compared: npt.NDArray[np.bool_],
+    episode: Int64Array,
+    camera_key: str,
+) -> Iterator[Finding]:
+    """IDX033: all rows at once, then again those of an episode in which something is wrong.
+
+    Args:
+        context: Holds the sidecars.
+        table: Their table.
+        start: The first row of each episode, as the table of episodes says; shape [episodes].
+        count: Its rows; shape [episodes].
+        wanted: Columns, the rows of one episode behind those of the other.
+        is_compared: Whether an episode is; shape [episodes].
+        episode: The index; shape [episodes].
+        camera_key: The camera.
+    """
     tables = context.sidecars
     assert tables is not None
-    total = tables.row_count[table]
-    runs = [
-        (max(0, min(first, total)), max(0, min(first + rows, total))) for first, rows in zip(start, count, strict=True)
-    ]
-    runs = [(first, max(first, stop)) for first, stop in runs]
-    read = {column: read_runs(context.root, tables, table, column, runs) for column in columns}
-    return [{column: read[column][number] for column in columns} for number in range(len(runs))]
+    total = min(stored_rows(tables, table, column) for column in wanted)
+    first = start.astype(np.int64)
+    is_whole = is_compared & (first >= 0) & (first <= total - count)
+    whole = np.flatnonzero(is_whole)
+    rows, at = _ranges(first[whole], count[whole]), _ranges((np.cumsum(count) - count)[whole], count[whole])
+    is_wrong = np.zeros(len(rows), np.bool_)
+    for column, values in wanted.items():
+        is_wrong |= read_rows(context.root, tables, table, column, rows).astype(np.int64) != values[at]
+    is_suspect = is_compared & ~is_whole
+    is_suspect[np.repeat(whole, count[whole])[is_wrong]] = True
+    for number in np.flatnonzero(is_suspect).tolist():
+        before = int(count[:number].sum())
+        of_one = {column: values[before : before + int(count[number])] for column, values in wanted.items()}
+        where = Location(TABLES[table][0], int(episode[number]), camera_key, int(start[number]))
+        yield from _compare_rows_of_one(context, table, of_one, where)
 
 
-def _compare_rows(
-    table: str,
-    episode: int,
-    camera_key: str,
-    start: int,
-    rows: dict[str, npt.NDArray[np.generic]],
-    expected: dict[str, Int64Array],
+def _compare_rows_of_one(
+    context: VerificationContext, table: str, wanted: dict[str, Int64Array], where: Location
 ) -> Iterator[Finding]:
-    for column, wanted in expected.items():
-        found = rows[column].astype(np.int64)
-        if len(found) != len(wanted):
-            at = Location(table, episode, camera_key, int(start))
-            yield finding(INDEXED_SAMPLES, f"{len(found)} rows; expected {len(wanted)}", at)
+    tables, start = context.sidecars, where.row
+    assert tables is not None
+    assert start is not None
+    for column, values in wanted.items():
+        total = stored_rows(tables, table, column)
+        rows = np.arange(max(start, 0), max(0, min(start + len(values), total)))
+        found = read_rows(context.root, tables, table, column, rows).astype(np.int64)
+        if len(found) != len(values):
+            yield finding(INDEXED_SAMPLES, f"{len(found)} rows; expected {len(values)}", where)
             return
-        wrong = np.flatnonzero(found != wanted)
+        wrong = np.flatnonzero(found != values)
         if len(wrong):
             first = int(wrong[0])
-            at = Location(table, episode, camera_key, int(start) + first, column)
-            message = f"{found[first]}; expected {wanted[first]}, as in the video's header"
+            at = replace(where, row=start + first, column=column)
+            message = f"{found[first]}; expected {values[first]}, as in the video's header"
             yield finding(INDEXED_SAMPLES, message, at, more=len(wrong) - 1)

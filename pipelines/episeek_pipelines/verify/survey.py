@@ -6,7 +6,7 @@ file exists, or how large it is, where the listing has said so.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,15 @@ from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_
 from episeek.identity import FileIdentity
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.lfs_pointers import check_pointers, find_pointers
 from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS, UNREADABLE
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 Files = Mapping[str, FileIdentity | None]
 """A listing: what the store says of each file, None where it says no size."""
+
+_EXPECTED = "the root of a LeRobot v3.0 dataset"
 
 _OWN_CHECKS = (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
 
@@ -42,8 +45,8 @@ class Survey:
     documents: Mapping[str, bytes]
     """Files below meta/ that are compared byte by byte with a source; without one, those that rules look into."""
     source_documents: Mapping[str, bytes]
-    source_episodes: tuple[str, ...]
-    """Files of meta/episodes of the source."""
+    source_files: Files
+    """Below meta/ of the source; empty without one."""
     info: DatasetInfo | None
     """None where meta/info.json cannot be used: `findings` says why."""
     document: Mapping[str, Any]
@@ -51,6 +54,8 @@ class Survey:
     tasks: pa.Table | None
     statistics: Mapping[str, Any] | None
     card: str | None
+    pointers: frozenset[str] = frozenset()
+    """Files of the listings that are Git LFS pointers: nothing else is looked for in them."""
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     files_read: int = 0
@@ -64,9 +69,12 @@ class Survey:
     @property
     def episode_paths(self) -> tuple[str, ...]:
         """The files of meta/episodes, in the order of their names."""
-        return tuple(
-            path for path in self.files if path.startswith(f"{layout.EPISODES_DIR}/") and path.endswith(".parquet")
-        )
+        return _episode_paths(self.files)
+
+    @property
+    def source_episodes(self) -> tuple[str, ...]:
+        """Those of the source."""
+        return _episode_paths(self.source_files)
 
     def require_info(self) -> DatasetInfo:
         """The dataset's description, where there is a usable one."""
@@ -83,9 +91,9 @@ class _Reader:
     bytes_read: int = 0
     files_read: int = 0
 
-    def read(self, root: Root, path: str) -> bytes | None:
+    def read(self, root: Root, path: str, listed: Files) -> bytes | None:
         try:
-            data = root.read_bytes(path)
+            data = root.read_bytes(path, file_size=listed_size(listed, path))
         except MissingFileError:
             return None
         except ReadError as error:
@@ -109,26 +117,31 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     """
     videos_root = data_root if data_root is not None else root
     reader = _Reader()
-    info_bytes = _require_info_file(reader, root)
-    files = {**root.files(layout.META_DIR), **root.files(layout.DATA_DIR)}
+    _require_directory(root)
+    metadata = root.files(layout.META_DIR)
+    info_bytes = _require_info_file(reader, root, metadata)
+    files = {**metadata, **root.files(layout.DATA_DIR)}
     videos = videos_root.files(layout.VIDEOS_DIR)
     if data_root is not None and not videos and not data_root.is_dir():
         raise NotADatasetError(str(data_root), "no such directory", "the root that holds the dataset's videos/")
-    document, info = _parse_info(reader, info_bytes)
+    pointers = find_pointers(root, _sizes(files)) | find_pointers(videos_root, _sizes(videos))
+    reader.findings += check_pointers(pointers)
+    document, info = ({}, None) if layout.INFO_PATH in pointers else _parse_info(reader, info_bytes)
     documents = {layout.INFO_PATH: info_bytes}
     source_documents: dict[str, bytes] = {}
-    source_episodes: tuple[str, ...] = ()
+    source_files: Files = {}
     wanted: list[str] = [path for path in (layout.TASKS_PATH, layout.STATS_PATH) if path in files]
     if against is not None:
-        source_info = _require_info_file(reader, against)
-        source_documents[layout.INFO_PATH] = source_info
-        there = against.files(layout.META_DIR)
-        source_episodes = tuple(p for p in there if p.startswith(f"{layout.EPISODES_DIR}/") and p.endswith(".parquet"))
-        compared = [path for path in there if path != layout.INFO_PATH and not path.startswith(_OWN_CHECKS)]
-        source_documents |= {path: data for path in compared if (data := reader.read(against, path)) is not None}
+        _require_directory(against)
+        source_files = against.files(layout.META_DIR)
+        source_documents[layout.INFO_PATH] = _require_info_file(reader, against, source_files)
+        compared = [path for path in source_files if path != layout.INFO_PATH and not path.startswith(_OWN_CHECKS)]
+        read = ((path, reader.read(against, path, source_files)) for path in compared)
+        source_documents |= {path: data for path, data in read if data is not None}
         wanted = sorted({*wanted, *(path for path in compared if path in files)})
-    documents |= {path: data for path in wanted if (data := reader.read(root, path)) is not None}
-    card = reader.read(root, layout.CARD_PATH)
+    documents |= {path: data for path in wanted if (data := reader.read(root, path, files)) is not None}
+    card = reader.read(root, layout.CARD_PATH, files)
+    looked_into = {path: data for path, data in documents.items() if path not in pointers}
     return Survey(
         root=root,
         data_root=videos_root,
@@ -137,27 +150,44 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         videos=videos,
         documents=documents,
         source_documents=source_documents,
-        source_episodes=source_episodes,
+        source_files=source_files,
         info=info,
         document=document,
-        tasks=_parse_tasks(reader, documents.get(layout.TASKS_PATH)),
-        statistics=_parse_statistics(reader, documents.get(layout.STATS_PATH)),
+        tasks=_parse_tasks(reader, looked_into.get(layout.TASKS_PATH)),
+        statistics=_parse_statistics(reader, looked_into.get(layout.STATS_PATH)),
         card=None if card is None else card.decode("utf-8", "replace"),
+        pointers=pointers,
         findings=tuple(reader.findings),
         bytes_read=reader.bytes_read,
         files_read=reader.files_read,
     )
 
 
-def _require_info_file(reader: _Reader, root: Root) -> bytes:
-    expected = "the root of a LeRobot v3.0 dataset"
+def listed_size(listed: Files, path: str) -> int | None:
+    """Bytes of a file; None where a listing does not hold it or does not say."""
+    identity = listed.get(path)
+    return None if identity is None else identity.size
+
+
+def _sizes(listed: Files) -> Iterator[tuple[str, int | None]]:
+    return ((path, listed_size(listed, path)) for path in listed)
+
+
+def _episode_paths(files: Files) -> tuple[str, ...]:
+    return tuple(path for path in files if path.startswith(f"{layout.EPISODES_DIR}/") and path.endswith(".parquet"))
+
+
+def _require_directory(root: Root) -> None:
     if root.is_local and not root.is_dir():
-        raise NotADatasetError(str(root), "no such directory", expected)
+        raise NotADatasetError(str(root), "no such directory", _EXPECTED)
+
+
+def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
     try:
-        data = root.read_bytes(layout.INFO_PATH)
+        data = root.read_bytes(layout.INFO_PATH, file_size=listed_size(listed, layout.INFO_PATH))
     except MissingFileError:
         found = f"no {layout.INFO_PATH}" if root.is_local or root.is_dir() else "no such directory"
-        raise NotADatasetError(str(root), found, expected) from None
+        raise NotADatasetError(str(root), found, _EXPECTED) from None
     reader.bytes_read += len(data)
     reader.files_read += 1
     return data

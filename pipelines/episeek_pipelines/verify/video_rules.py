@@ -71,7 +71,8 @@ def camera_figures(file: VideoFile, video: ParsedVideo) -> CameraFigures:
     is_there = (stop > first) & (stop <= view.frame_count)
     before = np.concatenate([[0], np.cumsum(video.table.size[view.decode_position])])
     drift = np.full(len(order), np.nan)
-    drift[is_there] = file.from_timestamp[order][is_there] - view.seconds[first[is_there]]
+    seconds = file.from_timestamp[order][is_there] - view.seconds[first[is_there]]
+    drift[is_there] = np.round(seconds, 9) + 0.0  # what is smaller is rounding of sums, and -0 is 0
     count = np.zeros(len(order), np.int64)
     count[is_there] = before[stop[is_there]] - before[first[is_there]]
     interval, interval_count = np.unique(keyframe_intervals(video), return_counts=True)

@@ -62,6 +62,15 @@ INFO_CHANGED: Final = rule(
     remedy="prepare again into an empty directory",
 )  # fmt: skip
 
+LFS_POINTER: Final = rule(
+    "INF040",
+    "files are here, not pointers of Git LFS to them",
+    "error",
+    "meta",
+    protects="every reader of a clone: a pointer is a text of three lines",
+    remedy="run `git lfs pull` in the clone; in GitHub Actions, check out with `lfs: true`",
+)
+
 # --- meta/episodes ---------------------------------------------------------------------------------------------------
 
 EPISODES_FOOTER: Final = rule(

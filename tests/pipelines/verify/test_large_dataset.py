@@ -1,0 +1,64 @@
+"""The dataset that verification is measured on is sound; in its sidecars what was damaged is found, and nothing else, however many
+episodes are compared at once.
+"""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from episeek_pipelines.prepare import index, verify
+from episeek_pipelines.verify import Location, VerificationReport, VerifyOptions, span_rules
+from episeek_pipelines.verify.rules import Level
+from episeek_schemas import layout
+from tests.bench.large_dataset import LargeDataset, write_large_dataset
+from tests.support.broken_datasets import sidecar_value
+from tests.support.build_index import build_index
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> LargeDataset:
+    return write_large_dataset(tmp_path / "large", 60, episodes_per_file=40, episodes_per_meta_file=25)
+
+
+def verified(dataset: LargeDataset, level: Level = "layout") -> VerificationReport:
+    return verify(str(dataset.root), options=VerifyOptions(level=level, decoded_episodes=2))
+
+
+@pytest.mark.parametrize("is_indexed", [False, True])
+@pytest.mark.parametrize("level", ["layout", "rows", "decode"])
+def test_nothing_is_found(dataset: LargeDataset, level: Level, is_indexed: bool):
+    if is_indexed:
+        index(str(dataset.root))
+    report = verified(dataset, level)
+    assert report.findings == ()
+    assert (report.episode_count, report.data_file_count, report.video_file_count) == (60, 2, 6)
+
+
+def test_sidecars_of_many_row_groups(dataset: LargeDataset, tmp_path: Path):
+    build_index(dataset.root, tmp_path / "work", dataset.root, max_row_group_rows=100)
+    assert pq.read_metadata(dataset.root / layout.SAMPLES_PATH).num_row_groups > 60
+    assert verified(dataset).findings == ()
+
+
+@pytest.mark.parametrize("block_samples", [1, 100, 1 << 18])
+def test_damaged_sidecars(dataset: LargeDataset, monkeypatch: pytest.MonkeyPatch, block_samples: int):
+    index(str(dataset.root))
+    spans = pq.read_table(dataset.root / layout.EPISODES_PATH).to_pylist()
+    first = {(span["episode_index"], span["camera_index"]): span for span in spans}
+    sample, keyframe = first[41, 2]["sample_start"] + 3, first[7, 0]["keyframe_start"]
+    sidecar_value("episodes", "last_pts", 28 * 3 + 1, lambda value: value + 0.5)(dataset.root)
+    sidecar_value("samples", "byte_size", sample, lambda value: value + 1)(dataset.root)
+    sidecar_value("keyframes", "byte_offset", keyframe, lambda value: value + 1)(dataset.root)
+    monkeypatch.setattr(span_rules, "_BLOCK_SAMPLES", block_samples)
+    cameras = dataset.cameras
+    assert {(found.code, found.location, found.more) for found in verified(dataset).findings} == {
+        ("IDX032", Location(layout.EPISODES_PATH, 28, cameras[1], 28 * 3 + 1, "last_pts"), 0),
+        ("IDX033", Location(layout.SAMPLES_PATH, 41, cameras[2], sample, "byte_size"), 0),
+        ("IDX033", Location(layout.KEYFRAMES_PATH, 7, cameras[0], keyframe, "byte_offset"), 0),
+    }
+
+
+def test_numbers_that_are_no_multiple_are_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match="65 episodes, 500 a file; expected multiples of 10"):
+        write_large_dataset(tmp_path / "large", 65)
