@@ -343,6 +343,46 @@ def when_asked(hub, method, path, count, action):
     state._hub.application = application
 
 
+def lose_to_a_gateway(hub, method, path):
+    """Apply the first such request, and let something between here and the Hub answer with 504."""
+    seen: list[str] = []
+    answer = hub._hub.application
+
+    def application(request):
+        response = answer(request)
+        if request.method == method and path in request.target and not seen:
+            seen.append(request.target)
+            return json_response({"error": "time-out"}, status=504)
+        return response
+
+    hub._hub.application = application
+
+
+def test_changes_that_a_gateway_times_out_on_are_made_once(hub, repository):
+    for method, path in (
+        ("POST", "/repos/create"),
+        ("POST", "/commit/"),
+        ("POST", "/discussions"),
+        ("POST", "/merge"),
+        ("DELETE", "/tag/"),
+        ("POST", "/tag/"),
+    ):
+        lose_to_a_gateway(hub, method, path)
+    repository_of(hub, "acme/made").create(True)
+    parent = commit(repository, hub).commit
+    made = repository.commit_in_parts(changes_of({"x.txt": b"x"}), parent=parent, message="parts")
+    merged = repository.merge(made.ref, expected_base=parent).commit
+    hub.add_tag(NAME, "v3.0", parent)
+    repository.move_tag("v3.0", merged)
+    assert len(commits(hub)) == 5
+    assert len(hub.repository(NAME).discussions) == 1
+    assert tag(hub) == merged == hub.head(NAME)
+    assert len([exchange for exchange in hub.exchanges() if exchange.status == 504]) == 6
+    assert not [exchange for exchange in hub.exchanges() if exchange.status in (404, 409, 412)][
+        1:
+    ]  # made/, not yet there
+
+
 @pytest.mark.parametrize(("method", "path", "count"), [("GET", "/revision/", 1), ("POST", "/commit/", 1)])
 def test_a_racing_commit_is_a_conflict(hub, repository, method, path, count):
     when_asked(hub, method, path, count, lambda: hub.commit(NAME, {"racing.txt": b"r"}))
