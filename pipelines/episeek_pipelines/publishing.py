@@ -25,12 +25,13 @@ from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
 from episeek_pipelines.publish.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.contents import differing_paths
 from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publish.hub_values import MAIN, MAX_OPERATIONS_PER_COMMIT
+from episeek_pipelines.publish.hub_values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
 from episeek_pipelines.publish.local_files import LocalDigests
 from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publish.store_ids import with_store_ids
 from episeek_pipelines.storage import Root
+from episeek_pipelines.summary import counted
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
 from episeek_schemas import layout, sidecars
 
@@ -41,6 +42,7 @@ MAX_ATTEMPTS: Final = 6
 """Each after a commit of somebody else."""
 
 _SHOWN_PATHS: Final = 5
+_TAGS_LEFT: Final = "what was sent; tags were left where they are"
 
 _HERE: Final = Execution()
 
@@ -83,12 +85,14 @@ class PublishResult:
     url: str
     """`hf://datasets/ORG/NAME@COMMIT`."""
     parent: str
+    """The commit it was made up for; empty for a repository that is not there yet, which a dry run leaves so."""
     commit: str
     """Empty for a dry run."""
     is_new: bool
     """False where everything was there already."""
     changes: Changes
     commit_count: int
+    """Made on the branch or the pull request, a merge not counted; for a dry run those that would be."""
     pull_request: str | None
     """Its page, where one was asked for."""
     tag_moved: bool
@@ -111,6 +115,8 @@ class _Attempt:
     files: RemoteFiles
     base: BaseCheck
     changes: Changes
+    sidecars: Root
+    """Where the sidecars are that it sends: those of the overlay, or with the repository's identities filled in."""
 
 
 @dataclass(slots=True)
@@ -122,12 +128,12 @@ class _Job:
     work: Root
     digests: LocalDigests = field(default_factory=LocalDigests)
 
-    def attempt(self) -> _Attempt:
-        """Plan against the head of the branch."""
+    def attempt(self, *, is_missing: bool = False) -> _Attempt:
+        """Plan against the head of the branch, or against nothing, for a repository that is not there yet."""
         options, repository = self.options, self.repository
-        parent = repository.head(options.branch)
-        files = repository.files(parent)
-        videos = Root(repository.url(parent)).source()
+        parent = "" if is_missing else repository.head(options.branch)
+        files: RemoteFiles = {} if is_missing else repository.files(parent)
+        remote = Root(repository.url(parent))
 
         def changes(card: bytes | None, replaced: dict[str, str]) -> Changes:
             return plan_changes(
@@ -140,10 +146,10 @@ class _Job:
             )
 
         first = changes(None, {})
-        base = check_base(self.overlay, files, videos, changes=first, sidecars_only=options.sidecars_only)
+        base = check_base(self.overlay, files, remote.source(), changes=first, sidecars_only=options.sidecars_only)
         replaced = with_store_ids(self.overlay, base, self.work)
-        card = self._card(base, files, Root(repository.url(parent)), replaced)
-        return _Attempt(parent, files, base, changes(card, replaced))
+        card = self._card(base, files, remote, replaced)
+        return _Attempt(parent, files, base, changes(card, replaced), self.work if replaced else self.overlay)
 
     def _card(self, base: BaseCheck, files: RemoteFiles, remote: Root, replaced: dict[str, str]) -> bytes:
         content: bytes | None = None
@@ -165,11 +171,11 @@ class _Job:
         )
         return made.encode()
 
-    def arrived(self, revision: str, changes: Changes) -> ArrivalReport:
+    def arrived(self, revision: str, attempt: _Attempt) -> ArrivalReport:
         """Look at what is there."""
         data_root = None if self.data_root is None else Root(self.data_root)
-        url = self.repository.url(revision)
-        return check_arrival(url, self.overlay, data_root, sent=changes, clip_count=self.options.clip_count)
+        url, clip_count = self.repository.url(revision), self.options.clip_count
+        return check_arrival(url, attempt.sidecars, data_root, sent=attempt.changes, clip_count=clip_count)
 
 
 def publish(
@@ -190,7 +196,8 @@ def publish(
             it holds videos, otherwise clips are decoded.
         options: How.
         execution: Of the verification.
-        repository: For other retries or another Hub; None: `target`.
+        repository: For other retries; None: `target`. What has arrived is read as everybody reads it: with the environment's
+            Hub and token.
 
     Raises:
         DestinationError: `target` is no dataset repository, or `overlay` not on this machine.
@@ -204,13 +211,24 @@ def publish(
         raise DestinationError(overlay, "an overlay in a store", "what `episeek prepare` wrote on this machine")
     root = Root(overlay)
     hub = repository if repository is not None else HubRepository(repository_id_of(target))
-    _require_repository(hub, options)
+    is_missing = not hub.exists()
+    if is_missing and not options.create:
+        raise DestinationError(hub.url(), "no such repository", "one that is there; or --create, which makes it")
     if data_root is None and root.list(layout.VIDEOS_DIR):
         data_root = root.url
-    verification = _verified(root, hub, options, data_root, execution) if options.is_verified else None
+    verification = None
+    if options.is_verified and _is_verifiable(root):
+        videos = data_root or (root.url if is_missing else hub.url(hub.head(options.branch)))
+        verification = _verified(root, videos, execution)
     with _scratch() as work:
         job = _Job(root, hub, options, data_root, work)
-        result = _publish(job)
+        planned = job.attempt(is_missing=True) if is_missing else None  # so that nothing is made for what is refused
+        if planned is not None and options.dry_run:
+            result = _result(job, planned, "")
+        else:
+            if is_missing:
+                hub.create(options.private)
+            result = _publish(job)
     return replace(result, verification=verification, seconds=time.perf_counter() - started)
 
 
@@ -221,120 +239,132 @@ def repository_id_of(target: str) -> str:
         DestinationError: It is none.
     """
     expected = "ORG/NAME or hf://datasets/ORG/NAME: a dataset repository"
+    if target.startswith("hf://buckets/"):
+        raise DestinationError(target, "a bucket", f"{expected}; buckets cannot be published to yet")
     if is_hub(target):
         location = parse_hub_url(target)
         if location.kind != "datasets" or location.revision or location.prefix:
             raise DestinationError(target, "something else on the Hub, or a revision or folder of it", expected)
         return location.repo_id
-    if "://" in target or target.count("/") != 1 or not all(target.split("/")):
+    if "://" in target:
+        scheme = target.partition("://")[0]
+        raise DestinationError(target, f"a store, {scheme}", f"{expected}; stores cannot be published to yet")
+    if target.count("/") != 1 or not all(target.split("/")):
         raise DestinationError(target, "no name of a repository", expected)
     return target
 
 
-def _require_repository(hub: HubRepository, options: PublishOptions) -> None:
-    if hub.exists():
-        return
-    if not options.create:
-        raise DestinationError(hub.url(), "no such repository", "one that is there; or --create, which makes it")
-    if not options.dry_run:
-        hub.create(options.private)
+def _is_verifiable(root: Root) -> bool:
+    """Whether it is more than sidecars, which `episeek index --output` writes alone: they are compared with the repository."""
+    return root.exists(layout.INFO_PATH)
 
 
-def _verified(
-    root: Root, hub: HubRepository, options: PublishOptions, data_root: str | None, execution: Execution
-) -> VerificationReport:
-    videos = data_root if data_root is not None else hub.url(hub.head(options.branch))
+def _verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
     report = prepare.verify(root.url, data_root=videos, options=VerifyOptions(level="layout"), execution=execution)
     if report.error_count:
         first = next(finding for finding in report.findings if finding.severity == "error")
-        found = f"{report.error_count} errors, the first {first.code} {first.location}: {first.message}"
+        count = counted(report.error_count, "error")
+        found = f"{count}, the first {first.code} {first.location}: {first.message}"
         raise RefusedPublicationError(root.url, found, "a dataset that passes `episeek verify`; or --no-verify")
     return report
 
 
 def _publish(job: _Job) -> PublishResult:
+    before: _Attempt | None = None
+    conflict: ConflictError | None = None
     for number in range(1, MAX_ATTEMPTS + 1):
         attempt = job.attempt()
+        if before is not None and conflict is not None:
+            _require_apart(before, attempt, conflict)
         if job.options.dry_run:
             return _result(job, attempt, "", attempts=number)
         try:
-            return _send(job, attempt, number)
-        except ConflictError as conflict:
-            head = conflict.head or job.repository.head(job.options.branch)
-            theirs = differing_paths(attempt.files, job.repository.files(head)) & attempt.changes.paths
-            if theirs:
-                shown = ", ".join(sorted(theirs)[:_SHOWN_PATHS])
-                more = f" and {len(theirs) - _SHOWN_PATHS} more" if len(theirs) > _SHOWN_PATHS else ""
-                found = f"commit {head} of somebody else, which changes {shown}{more}, as this publication does"
-                expected = f"these files as they were at {attempt.parent}: prepare the dataset again, or run this again"
-                raise ConflictError(conflict.where, found, expected, head) from None
-            if number == MAX_ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
+            sent = _send(job, attempt, number)
+        except ConflictError as error:
+            before, conflict = attempt, error
+        else:
+            return _tagged(job, sent)
+    assert conflict is not None
+    raise conflict
+
+
+def _require_apart(before: _Attempt, now: _Attempt, conflict: ConflictError) -> None:
+    """What somebody else has committed must not be what is still to be changed, other than the card, which is added to."""
+    theirs = (differing_paths(before.files, now.files) & now.changes.paths) - {layout.CARD_PATH}
+    if theirs:
+        shown = ", ".join(sorted(theirs)[:_SHOWN_PATHS])
+        more = f" and {len(theirs) - _SHOWN_PATHS} more" if len(theirs) > _SHOWN_PATHS else ""
+        found = f"commit {now.parent} of somebody else, which changes {shown}{more}, as this publication does"
+        expected = f"these files as they were at {before.parent}: prepare the dataset again, or run this again"
+        raise ConflictError(conflict.where, found, expected, now.parent)
 
 
 def _send(job: _Job, attempt: _Attempt, number: int) -> PublishResult:
-    """Commit, look at what arrived, and move the tag."""
+    """Commit, and look at what arrived."""
     options, hub, changes = job.options, job.repository, attempt.changes
+    parent, message = attempt.parent, options.message
     if options.create_pr:
-        request = hub.create_pull_request(changes, parent=attempt.parent, message=options.message)
-        head = attempt.parent if request is None else request.head
-        arrival = job.arrived(head, changes)
-        url = None if request is None else request.url
-        return _required(_result(job, attempt, head, arrival=arrival, pull_request=url, attempts=number))
-    if changes.operation_count <= MAX_OPERATIONS_PER_COMMIT:
-        outcome = hub.commit(changes, revision=options.branch, parent=attempt.parent, message=options.message)
+        request = hub.create_pull_request(changes, parent=parent, message=message)
+        head = parent if request is None else request.head
+        result = _result(job, attempt, head, is_new=request is not None and request.is_new, attempts=number)
+        result = replace(result, pull_request=None if request is None else request.url)
+    elif changes.operation_count <= MAX_OPERATIONS_PER_COMMIT:
+        outcome = hub.commit(changes, revision=options.branch, parent=parent, message=message)
+        result = _result(job, attempt, outcome.commit, is_new=outcome.is_new, attempts=number)
     else:
-        if options.branch != MAIN:
-            found = f"{changes.operation_count} files for branch {options.branch}"
-            raise DestinationError(hub.url(), found, f"at most {MAX_OPERATIONS_PER_COMMIT}, or the branch main")
-        request = hub.commit_in_parts(changes, parent=attempt.parent, message=options.message)
-        assert request is not None
-        before = job.arrived(request.head, changes)
-        if not before.is_as_sent:
-            raise RefusedPublicationError(
-                request.url, before.summary, "what was sent; nothing of it is visible on main"
-            )
-        outcome = hub.merge(request.ref, expected_base=attempt.parent)
-    arrival = job.arrived(outcome.commit, changes)
-    result = _result(job, attempt, outcome.commit, arrival=arrival, is_new=outcome.is_new, attempts=number)
-    _required(result)
-    if options.tag is not None and options.branch == MAIN:
-        result = replace(result, tag_moved=hub.move_tag(options.tag, outcome.commit))
-    return result
+        outcome = _send_in_parts(job, attempt)
+        result = _result(job, attempt, outcome.commit, is_new=outcome.is_new, attempts=number)
+    return replace(result, arrival=_required(job.arrived(result.commit, attempt), result.url, _TAGS_LEFT))
 
 
-def _required(result: PublishResult) -> PublishResult:
-    if result.arrival is not None and not result.arrival.is_as_sent:
-        raise RefusedPublicationError(
-            result.url, result.arrival.summary, "what was sent; tags were left where they are"
-        )
-    return result
+def _send_in_parts(job: _Job, attempt: _Attempt) -> CommitOutcome:
+    """Through a pull request, which is looked at before it is merged: main changes once."""
+    options, hub = job.options, job.repository
+    if options.branch != MAIN:
+        found = f"{attempt.changes.operation_count} files for branch {options.branch}"
+        raise DestinationError(hub.url(), found, f"at most {MAX_OPERATIONS_PER_COMMIT}, or the branch main")
+    request = hub.commit_in_parts(attempt.changes, parent=attempt.parent, message=options.message)
+    if request is None:
+        return CommitOutcome(attempt.parent, False, 0)
+    _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
+    return hub.merge(request.ref, expected_base=attempt.parent)
 
 
-def _result(
-    job: _Job,
-    attempt: _Attempt,
-    commit: str,
-    *,
-    arrival: ArrivalReport | None = None,
-    pull_request: str | None = None,
-    is_new: bool = True,
-    attempts: int = 1,
-) -> PublishResult:
+def _tagged(job: _Job, result: PublishResult) -> PublishResult:
+    """Move the tag, where there is one to move."""
+    options = job.options
+    if options.tag is None or options.branch != MAIN or options.create_pr:
+        return result
+    try:
+        is_moved = job.repository.move_tag(options.tag, result.commit)
+    except ConflictError as conflict:
+        if conflict.head != result.commit:
+            raise
+        is_moved = False  # somebody who publishes the same was faster
+    return replace(result, tag_moved=is_moved)
+
+
+def _required(arrival: ArrivalReport, where: str, expected: str) -> ArrivalReport:
+    if not arrival.is_as_sent:
+        raise RefusedPublicationError(where, arrival.summary, expected)
+    return arrival
+
+
+def _result(job: _Job, attempt: _Attempt, commit: str, *, is_new: bool = True, attempts: int = 1) -> PublishResult:
     count = attempt.changes.operation_count
+    is_new = is_new and count > 0
     return PublishResult(
         url=job.repository.url(commit or attempt.parent),
         parent=attempt.parent,
         commit=commit,
-        is_new=is_new and count > 0,
+        is_new=is_new,
         changes=attempt.changes,
-        commit_count=-(-count // MAX_OPERATIONS_PER_COMMIT),
-        pull_request=pull_request,
+        commit_count=-(-count // MAX_OPERATIONS_PER_COMMIT) if is_new else 0,
+        pull_request=None,
         tag_moved=False,
         base=attempt.base,
         verification=None,
-        arrival=arrival,
+        arrival=None,
         attempts=attempts,
         seconds=0.0,
     )
