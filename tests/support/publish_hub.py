@@ -30,6 +30,7 @@ class PublishHub:
     def __init__(self, hub: FakeHub) -> None:
         self.hub = hub
         self.name = ""
+        self._count = 0
         self._answer = hub._hub.application
 
     def start(self, name: str, files: Mapping[str, Content], *, tag: bool = True) -> str:
@@ -40,7 +41,9 @@ class PublishHub:
             store.lfs_objects.clear()
             store.lfs_parts.clear()
             self.name = name
-            base = self.hub.add_dataset(name, files)
+            store.create_repository("dataset", name, is_private=False)
+            self._count += 1  # another commit each time: what clients remember of one is of no use for the next
+            base = self.hub.commit(name, files, title=f"start {self._count}")
             if tag:
                 self.hub.add_tag(name, TAG)
         self.hub._hub.application = self._answer
@@ -110,15 +113,18 @@ class PublishHub:
 def publish_hub(cache: Path) -> Iterator[PublishHub]:
     """The client reads its environment when it is imported: its constants are replaced."""
     from huggingface_hub import constants
-    from huggingface_hub.utils import _http
+    from huggingface_hub.utils import _http, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     hurried = types.SimpleNamespace(sleep=lambda seconds: None, time=time.time, monotonic=time.monotonic)
     with hub_datasets(cache) as datasets, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
-        patch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
         patch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
         patch.setattr(_http, "time", hurried)
         patch.setattr(episeek.retry, "time", hurried)
+        has_bars = not are_progress_bars_disabled()
+        disable_progress_bars()
         yield PublishHub(datasets.hub)
+        if has_bars:
+            enable_progress_bars()
