@@ -1,5 +1,7 @@
-"""The offline Hub for publications: its client waits for nothing, and a repository can be started anew, with all contents forgotten."""
+"""The offline Hub for publications: its client waits for nothing, and a repository can be started anew, with all contents
+forgotten."""
 
+import shutil
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +29,9 @@ TAG = "v3.0"
 class PublishHub:
     """One repository at a time; `name` is its name."""
 
-    def __init__(self, hub: FakeHub) -> None:
+    def __init__(self, hub: FakeHub, cache: Path) -> None:
         self.hub = hub
+        self._cache = cache
         self.name = ""
         self._count = 0
         self._answer = hub._hub.application
@@ -46,6 +49,8 @@ class PublishHub:
             base = self.hub.commit(name, files, title=f"start {self._count}")
             if tag:
                 self.hub.add_tag(name, TAG)
+        for folder in self._cache.glob("datasets--*"):
+            shutil.rmtree(folder)
         self.hub._hub.application = self._answer
         self.hub.clear_faults()
         self.hub.clear()
@@ -125,6 +130,6 @@ def publish_hub(cache: Path) -> Iterator[PublishHub]:
         patch.setattr(episeek.retry, "time", hurried)
         has_bars = not are_progress_bars_disabled()
         disable_progress_bars()
-        yield PublishHub(datasets.hub)
+        yield PublishHub(datasets.hub, cache)
         if has_bars:
             enable_progress_bars()
