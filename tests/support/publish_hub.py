@@ -1,10 +1,11 @@
 """The offline Hub for publications: its client waits for nothing, and a repository can be started anew, with all contents
-forgotten."""
+forgotten.
+"""
 
 import shutil
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class PublishHub:
         seen: list[str] = []
         answer = self.hub._hub.application
 
-        def application(request: Request) -> Response:
+        def application(request: Request) -> Response | Awaitable[Response]:
             if request.method == method and path in request.target:
                 seen.append(request.target)
                 if len(seen) == number:
@@ -118,7 +119,8 @@ class PublishHub:
 def publish_hub(cache: Path) -> Iterator[PublishHub]:
     """The client reads its environment when it is imported: its constants are replaced."""
     from huggingface_hub import constants
-    from huggingface_hub.utils import _http, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils import _http
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     hurried = types.SimpleNamespace(sleep=lambda seconds: None, time=time.time, monotonic=time.monotonic)
     with hub_datasets(cache) as datasets, pytest.MonkeyPatch.context() as patch:

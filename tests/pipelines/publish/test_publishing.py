@@ -22,6 +22,7 @@ import episeek
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines import cli, cli_publish, publishing
 from episeek_pipelines.prepare import index, prepare, verify
+from episeek_pipelines.publish import pull_requests, repository
 from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.card import UnusableCardError
 from episeek_pipelines.publish.hub_errors import ConflictError
@@ -136,48 +137,72 @@ LEFT_OVER = f"{layout.BYTE_INDEX_PARTIAL_DIR}/files.npz"
 """Deleted by a publication."""
 
 
-@pytest.mark.parametrize("is_applied", [False, True], ids=["lost-before", "applied"])
+@pytest.mark.parametrize("is_applied", [False, True], ids=["lost", "applied"])
 def test_it_stops_at_any_request(running, is_applied, record_property):
     """From request k on nobody answers; with `is_applied` the Hub does what request k asks for, and its answer is lost."""
+    exchanges, seen = stopped_everywhere(running, is_applied=is_applied, is_chosen=lambda exchange: True)
+    assert len(running.hub.repository(NAME).commits) == 3
+    what = "one commit, answer lost" if is_applied else "one commit"
+    record_publication(record_property, what, exchanges, seen)
+
+
+@pytest.mark.parametrize("is_applied", [False, True], ids=["lost", "applied"])
+def test_it_stops_at_any_request_that_asks_for_something_in_parts(running, is_applied, record_property, monkeypatch):
+    for module in (publishing, pull_requests, repository):
+        monkeypatch.setattr(module, "MAX_OPERATIONS_PER_COMMIT", 4)
+    is_chosen = re.compile("/commit/|/discussions|/merge|/status|/tag/|/batch").search
+    exchanges, seen = stopped_everywhere(
+        running, is_applied=is_applied, is_chosen=lambda exchange: is_chosen(exchange.path)
+    )
+    assert len(running.hub.repository(NAME).discussions) == 1
+    assert len(running.hub.repository(NAME).commits) == 2 + 3 + 1
+    what = "in parts, answer lost" if is_applied else "in parts"
+    record_publication(record_property, what, exchanges, seen)
+
+
+def stopped_everywhere(hub, *, is_applied, is_chosen):
+    """Stop a publication at each chosen request, see what readers see, and run it again; how many, and what was seen."""
     start = {**files_of(DATA / SMALL), LEFT_OVER: b"left"}
     overlay = prepared(SMALL).url
 
     def anew():
-        return running.tree(running.start(NAME, start))
+        return hub.tree(hub.start(NAME, start))
 
     for _ in range(2):  # the client asks one thing once a process
         old = anew()
-        running.publish(overlay, source=SMALL)
-    request_count = len(running.hub.exchanges())
-    new = running.tree()
+        hub.publish(overlay, source=SMALL)
+    new, exchanges, commit_count = hub.tree(), hub.hub.exchanges(), len(hub.hub.repository(NAME).commits)
     assert LEFT_OVER not in new
-    assert request_count > 30
-    seen = {"main old": 0, "main new": 0, "tag old": 0, "tag new": 0, "tag missing": 0, "went through": 0}
-    for number in range(1, request_count + 1):
+    chosen = [number for number, exchange in enumerate(exchanges, 1) if is_chosen(exchange)]
+    states = ("main old", "main new", "tag old", "tag new", "tag missing", "went through")
+    seen = dict.fromkeys(states, 0)
+    for number in chosen:
         assert anew() == old
-        running.hub.inject(Fault("gone", method=".*", after=number - (not is_applied)))
+        hub.hub.inject(Fault("gone", method=".*", after=number - (not is_applied)))
         if is_applied:
-            running.hub.inject(Fault("commit_then_drop", method=".*", after=number - 1))
+            hub.hub.inject(Fault("commit_then_drop", method=".*", after=number - 1))
+        message = ""
         try:
-            running.publish(overlay, source=SMALL)
+            hub.publish(overlay, source=SMALL)
             seen["went through"] += 1  # what was lost was not needed
-        except (EpiseekError, OSError) as error:
-            assert TOKEN not in f"{error!r} {error}"
-        running.hub.clear_faults()
-        main, tag = running.tree(), running.tree(TAG)
+        except EpiseekError as error:
+            message = f"{error!r} {error}"
+        assert TOKEN not in message
+        hub.hub.clear_faults()
+        main, tag = hub.tree(), hub.tree(TAG)
         assert main in (old, new), f"half a dataset at request {number}"
         assert tag in (old, new, None), f"half a dataset under the tag at request {number}"
         assert tag != new or main == new
         seen["main old" if main == old else "main new"] += 1
         seen["tag missing" if tag is None else "tag old" if tag == old else "tag new"] += 1
-        running.publish(overlay, source=SMALL)
-        assert running.tree() == running.tree(TAG) == new
-        assert running.head == running.tag
-        assert len(running.main_commits) == len(running.hub.repository(NAME).commits) == 3, "a second commit"
-    assert sum(seen[f"main {state}"] for state in ("old", "new")) == request_count
+        hub.publish(overlay, source=SMALL)
+        assert hub.tree() == hub.tree(TAG) == new
+        assert hub.head == hub.tag
+        assert len(hub.main_commits) == 3, "main changed twice"
+        assert len(hub.hub.repository(NAME).commits) == commit_count, "a commit was made twice"
     assert seen["main new"] > 0 < seen["main old"]
     assert seen["tag missing"] == 1  # between deleting and creating it
-    record_publication(record_property, "applied and lost" if is_applied else "lost", request_count, seen)
+    return len(chosen), seen
 
 
 def test_the_process_is_killed(running, tmp_path, record_property):
@@ -362,8 +387,8 @@ def test_many_files_come_in_parts_and_show_at_once(hub, tmp_path):
     result = hub.publish(str(overlay), source=SMALL)
     assert result.changes.operation_count > count
     assert result.commit_count == -(-result.changes.operation_count // 100) == 16
-    repository = hub.hub.repository(NAME)
-    assert len(repository.discussions) == 1
+    there = hub.hub.repository(NAME)
+    assert len(there.discussions) == 1
     committed = [e for e in hub.asked("POST", "/commit/") if e.status == 200]
     assert len(committed) == 16
     assert {exchange.path.rpartition("commit/")[2] for exchange in committed} == {"refs/pr/1"}
@@ -371,10 +396,10 @@ def test_many_files_come_in_parts_and_show_at_once(hub, tmp_path):
     assert hub.main_commits[:2] == [result.commit, base]
     assert hub.tag == result.commit
     assert len(hub.tree()) > count
-    parts = [commit for commit in repository.commits.values() if "part" in commit.title]
+    parts = [commit for commit in there.commits.values() if "part" in commit.title]
     for part in parts:
         (parent,) = part.parents
-        assert len(part.tree.items() ^ repository.commits[parent].tree.items()) <= 200  # a replaced one counts twice
+        assert len(part.tree.items() ^ there.commits[parent].tree.items()) <= 200  # a replaced one counts twice
     assert hub.publish(str(overlay), source=SMALL).is_new is False
     assert hub.head == result.commit
 
@@ -647,6 +672,16 @@ def test_the_token_is_not_said(hub, capsys, tmp_path):
     for method, path in (("POST", "/commit/"), ("DELETE", "/tag/"), ("GET", "/tree/"), ("POST", "/preupload/")):
         hub.start(NAME, files_of(DATA / SMALL))
         hub.hub.inject(Fault("status", status=403, method=method, path=path, headers=headers, body=body, times=99))
-        code, out, (said,) = run(capsys, prepared(SMALL).url, NAME, "--data-root", str(DATA / SMALL), "--no-verify")[:3]
+        code, out, said = run(capsys, prepared(SMALL).url, NAME, "--data-root", str(DATA / SMALL), "--no-verify")
         assert (code, out) == (2, [])
-        assert "403" in said
+        assert "HTTP 403: who is ***?" in said[-1]
+
+
+def test_a_quiet_command_says_nothing(hub, tmp_path):
+    environment = {**os.environ, **hub.hub.environment(tmp_path)}
+    del environment["HF_HUB_DISABLE_PROGRESS_BARS"]
+    process = command_in_process([prepared(SMALL).url, NAME], environment)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "")
+    assert [line for line in err.splitlines() if "WARNING: --no-verify" not in line] == []
+    assert hub.tag == hub.head
