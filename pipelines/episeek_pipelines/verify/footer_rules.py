@@ -1,6 +1,7 @@
 """Rules over the footer of a data file: ROW015, ROW018, ROW019, ROW038 as far as it tells, and what EPI012 needs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -80,9 +81,9 @@ BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
 
 def footer_facts(file: DataFile, footer: FooterScan) -> Facts:
     """What the bounds tell: an episode outside all of them is not there; a bound itself is there."""
-    collapsed = Facts(row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode))
+    of_groups = Facts(row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode))
     if footer.lowest_episode is None or footer.highest_episode is None:
-        return collapsed
+        return of_groups
     low, high = footer.lowest_episode, footer.highest_episode
     absent = [
         (episode, file.path)
@@ -91,4 +92,4 @@ def footer_facts(file: DataFile, footer: FooterScan) -> Facts:
     ]
     foreign = np.setdiff1d(np.concatenate([low, high]), file.episode_index)
     rows = tuple(ForeignRows(episode, file.path, None, None) for episode in foreign.tolist())
-    return Facts(tuple(absent), rows, 0.0, collapsed.row_group_count, collapsed.collapsed_file_count)
+    return replace(of_groups, absent_episodes=tuple(absent), foreign_rows=rows)

@@ -7,6 +7,8 @@ too, a second rule has the same number with the suffix `W`: a warning. Codes nev
 away leaves its number unused.
 """
 
+from typing import Final
+
 from episeek_pipelines.verify.rules.metadata import (
     CARD_GLOB,
     CARD_SIDECARS,
@@ -81,11 +83,18 @@ from episeek_pipelines.verify.rules.videos import (
     VIDEO_SHORT,
 )
 
+COMPARISONS: Final = frozenset(rule.code for rule in (INFO_CHANGED, EPISODES_CHANGED, ROWS_CHANGED))
+"""Codes of what is looked at with a source alone."""
+
+HOLES: Final = frozenset(rule.code for rule in (CRASHED, UNREADABLE))
+"""Codes that say that something was not looked at."""
+
 __all__ = [
     "CARD_GLOB",
     "CARD_SIDECARS",
     "COLUMNS",
     "COLUMN_STYLE",
+    "COMPARISONS",
     "CONSTANT_DIMENSION",
     "CRASHED",
     "DATA_FOOTER",
@@ -103,6 +112,7 @@ __all__ = [
     "FPS",
     "FRAME_GRID",
     "FROZEN",
+    "HOLES",
     "INDEXED_FILES",
     "INDEXED_SAMPLES",
     "INDEXED_SPANS",
