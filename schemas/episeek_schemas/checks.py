@@ -5,6 +5,7 @@ values. Pandera says which check of which column failed; the rows are found here
 tables carry no row number.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,11 @@ MAX_ROWS_PER_PROBLEM: Final = 1000
 
 _INT64_MAX: Final = (1 << 63) - 1
 _MAX_SECONDS: Final = 1e12
+
+_validating = threading.Lock()
+"""Pandera tries to import PySpark for every column of every validation: a thread that does so while it fails in another finds
+half a module, and so a problem in a sound table.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,8 @@ def check_table(
         ordered=is_sidecar,
     )
     try:
-        schema.validate(checked, lazy=True)
+        with _validating:
+            schema.validate(checked, lazy=True)
     except SchemaErrors as errors:
         for error in errors.schema_errors:
             problems += _located(error, checked, models, where, first_row)
