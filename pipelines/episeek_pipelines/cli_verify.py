@@ -50,7 +50,9 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
         "default: of a store, some kilobytes a file are read); its rows; its pictures."
     )
     command.epilog = EPILOG
-    command.add_argument("source", metavar="SRC")
+    command.add_argument(
+        "source", metavar="SRC", help="the dataset's folder, or its URL: hf://datasets/ORG/NAME, s3://..."
+    )
     looked_at = command.add_argument_group("what is looked at")
     looked_at.add_argument(
         "--level",
@@ -92,7 +94,9 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
     counted.add_argument(
         "--select", action="append", default=[], metavar="CODES", help="only these: VID024, or a family: VID"
     )
-    counted.add_argument("--ignore", action="append", default=[], metavar="CODES", help="not these")
+    counted.add_argument(
+        "--ignore", action="append", default=[], metavar="CODES", help="nor these, beside those of the settings"
+    )
     counted.add_argument("--severity", action="append", default=[], metavar="CODE=SEVERITY", help="error or warning")
     counted.add_argument(
         "--fail-on", choices=("error", "warning", "never"), help="what makes the exit code 1 (default: error)"
@@ -124,7 +128,7 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
 def add_rules_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `rules`."""
     command.description = "List the rules of `episeek verify`, or explain some of them."
-    command.add_argument("codes", nargs="*", metavar="CODE")
+    command.add_argument("codes", nargs="*", metavar="CODE", help="VID024, or a family: VID")
 
 
 def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
@@ -141,6 +145,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
         options.against
     ):  # findings name its files: from wherever they are read
         options.against = os.path.abspath(local_path(options.against))
+    _require_folder(options)
     configuration = _configured(options)
     baseline = _read_baseline(configuration.baseline_path)
     outputs = [(kind, _target(file, options)) for kind, file in map(_output, options.output)]
@@ -160,7 +165,11 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     notes: list[str] = []
     if options.fix:
         result = fix.fix(options.source, report, dry_run=options.dry_run, execution=execution)
-        lines += [*fix.result_lines(result), ""] if result.plan.actions else ["nothing that can be mended", ""]
+        lines += (
+            [*fix.result_lines(result), ""]
+            if result.plan.actions
+            else ["nothing here that --fix mends: see the remedies", ""]
+        )
         if result.done:
             report = verified()
     unaccepted = _policed(report, configuration)
@@ -173,6 +182,8 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     report = _policed(report, configuration)
     for kind, target in outputs:
         _write(target, render(report, kind, max_findings=configuration.max_findings))
+        if not options.quiet:
+            notes.append(f"wrote {target}")
     told_as: Format = "json" if options.json else options.format
     if told_as != "text":
         lines = [render(report, told_as, max_findings=configuration.max_findings).removesuffix("\n")]
@@ -183,16 +194,33 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
 
 def rules(options: argparse.Namespace) -> Outcome:
     """`episeek rules`."""
-    from episeek_pipelines.verify.rule_pages import rule_lines, rule_page, rules_json
+    from episeek_pipelines.verify.rule_pages import family_lines, rule_lines, rule_page, rules_json
+    from episeek_pipelines.verify.rules import RULES
 
     if options.json:
         wanted = {rule_page(code).partition(":")[0] for code in options.codes}
         chosen = [rule for rule in rules_json() if not wanted or rule["code"] in wanted]
         return Outcome((json.dumps(chosen, indent=2),), False)
     if options.codes:
-        pages = [rule_page(code) for code in options.codes]
+        pages = [rule_page(code) if code.upper() in RULES else "\n".join(family_lines(code)) for code in options.codes]
+        pages = [
+            page or rule_page(code) for page, code in zip(pages, options.codes, strict=True)
+        ]  # which says what is wrong
         return Outcome(tuple("\n\n".join(pages).split("\n")), False)
     return Outcome(tuple(rule_lines()), False)
+
+
+def _require_folder(options: argparse.Namespace) -> None:
+    """What is no place of a dataset, or of one that can be mended, before anything is asked of it."""
+    from episeek.errors import NotADatasetError
+
+    where = options.source
+    if is_local(where):
+        if Path(local_path(where)).is_file():
+            raise NotADatasetError(where, "a file", "the folder of a dataset")
+    elif options.fix:
+        expected = "a dataset on this machine; `episeek prepare SRC DST` writes a mended one"
+        raise DestinationError(where, "--fix of a dataset in a store", expected)
 
 
 def _configured(options: argparse.Namespace) -> "Configuration":

@@ -66,6 +66,11 @@ def test_exit_codes(broken: Path, tmp_path: Path, capsys):
     assert (code, out) == (2, "")
     assert "INF09" in err
     assert "INF009" in err
+    for wrong, named in ((broken / "meta/info.json", "a file"), ("", "SRC")):
+        code, _, err = run(capsys, "verify", wrong)
+        assert (code, err.count("\n"), named in err) == (2, 1, True)
+    code, _, err = run(capsys, "verify", "hf://datasets/a/b", "--fix")
+    assert (code, "episeek prepare" in err) == (2, True)
     code, _, err = run(capsys, "verify", broken, "--dry-run")
     assert (code, err) == (2, "episeek: error: --dry-run: found without --fix; expected both\n")
 
@@ -142,7 +147,7 @@ def test_mending(tmp_path: Path, capsys):
     assert "ROW021" not in out
     assert run(capsys, "verify", root, "--select", "ROW018", "--level", "rows", "--prepared")[1].startswith(str(root))
     _, out, _ = run(capsys, "verify", root, "--fix")
-    assert "nothing that can be mended" in out
+    assert "nothing here that --fix mends" in out
 
 
 def test_training_sizes(broken: Path, capsys):
@@ -169,5 +174,7 @@ def test_rules_are_listed_and_explained(capsys):
     assert "IDX034" in out
     _, out, _ = run(capsys, "rules", "--json", "VID024")
     assert [rule["code"] for rule in json.loads(out)] == ["VID024"]
+    code, out, _ = run(capsys, "rules", "tsk")
+    assert (code, out.split()[:2]) == (0, ["TSK014", "error"])
     code, out, err = run(capsys, "rules", "VID99")
     assert (code, out, err.count("\n")) == (2, "", 1)

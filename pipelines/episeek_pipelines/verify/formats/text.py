@@ -9,6 +9,9 @@ from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import Severity
 from episeek_pipelines.verify.tasks import VerificationReport
 
+MISLEADING_FRAMES: Final = 0.5
+"""With a tolerance of as many, a reader may take the frame beside the right one."""
+
 _LISTED: Final[tuple[Severity, ...]] = ("error",)
 
 
@@ -27,7 +30,7 @@ def format_findings(report: VerificationReport, *, max_findings: int = 20) -> st
     """
     lines = []
     for group in grouped(report.findings, max_findings=max_findings, severities=_LISTED):
-        lines.append(f"{group.severity} {group.rule.code}, expected: {group.rule.name}")
+        lines.append(f"{group.severity} {group.rule.code}  {group.rule.name}")
         lines += [f"  {visible(f'{found.location}: {found.message}')}{and_more(found)}" for found in group.shown]
         if group.hidden_count:
             lines.append(f"  ... and {group.hidden_count} more")
@@ -52,7 +55,11 @@ def format_counts(report: VerificationReport) -> str:
         summary += f"; {report.accepted_count} accepted by the baseline"
     tolerance = report.timestamp_tolerance_seconds
     if TIMESTAMP_TOLERANCE_SECONDS < tolerance < math.inf:
-        summary += f"; every timestamp passes with a tolerance of {tolerance:.3g} s"
+        frames = tolerance * report.figures.fps
+        if frames < MISLEADING_FRAMES:
+            summary += f"; every timestamp passes with a tolerance of {tolerance:.3g} s"
+        else:
+            summary += f"; timestamps are off by up to {tolerance:.3g} s, {frames:.1f} frames"
     return summary
 
 

@@ -9,7 +9,7 @@ from episeek_pipelines.verify.rules.registry import rule
 INFO: Final = rule(
     "INF001", "meta/info.json is that of a LeRobot v3 dataset", "error", "meta",
     protects="everything: it says what the dataset is and where its files are",
-    remedy="convert older versions with LeRobot's convert_dataset_v21_to_v30; otherwise correct the key named",
+    remedy="correct what is named; convert a dataset of version 2 with LeRobot's convert_dataset_v21_to_v30",
     broke_in="most public datasets are still v2.x",
 )  # fmt: skip
 FPS: Final = rule(
