@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
-_OFFLINE_PACKAGES = frozenset({"dask", "distributed", "pandera", "narwhals", "tqdm", "cloudpickle"})
+_OFFLINE_PACKAGES = frozenset({"av", "cloudpickle", "dask", "distributed", "narwhals", "pandera", "tqdm", "yaml"})
 MAX_FAILURES_SHOWN = 10
 
 

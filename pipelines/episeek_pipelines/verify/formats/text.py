@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from episeek_pipelines.verify.formats.grouping import and_more, grouped
+from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import Severity
@@ -15,13 +15,13 @@ MISLEADING_FRAMES: Final = 0.5
 _LISTED: Final[tuple[Severity, ...]] = ("error",)
 
 
-def format_text(report: VerificationReport, *, max_findings: int = 20) -> str:
+def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """`format_findings`, and a summary line at the end."""
     lines = [format_findings(report, max_findings=max_findings), f"{visible(report.root)}: {format_counts(report)}"]
     return "\n".join(line for line in lines if line)
 
 
-def format_findings(report: VerificationReport, *, max_findings: int = 20) -> str:
+def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """Findings by rule, errors first, each rule with its remedy; empty when there are none.
 
     Args:
