@@ -186,6 +186,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
             notes.append(f"wrote {target}")
     told_as: Format = "json" if options.json else options.format
     if told_as != "text":
+        notes = [*(line for line in lines if line), *notes]  # of --fix: standard output is the report alone
         lines = [render(report, told_as, max_findings=configuration.max_findings).removesuffix("\n")]
     else:
         lines += _text_lines(report, options, configuration.max_findings)

@@ -83,7 +83,7 @@ class _ColumnModel:
 def check_table(
     table: pa.Table, name: TableName, *, video_keys: Sequence[str] = (), path: str | None = None, first_row: int = 0
 ) -> list[ColumnProblem]:
-    """Everything that is wrong with the columns of a table, or of a partition of it. Never raises for what the table holds.
+    """Everything that is wrong with the columns of a table, or of a partition of it. Raises what pandera raises for a table that it cannot take at all.
 
     Args:
         table: The table, or some row groups of it.
@@ -127,12 +127,6 @@ def check_table(
     except SchemaErrors as errors:
         for error in errors.schema_errors:
             problems += _located(error, checked, models, where, first_row)
-    except Exception as error:  # a table that pandera itself cannot take is a problem of the table, not of the caller
-        problems.append(
-            ColumnProblem(
-                where, "(table)", None, "validate", f"{type(error).__name__}: {error}"[:200], "a checkable table"
-            )
-        )
     return sorted(set(problems), key=lambda p: (p.column, -1 if p.row is None else p.row, p.check, p.found))
 
 
