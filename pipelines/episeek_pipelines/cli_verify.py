@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LEVELS = ("meta", "layout", "rows", "decode")
 _FORMATS = ("text", "json", "junit", "sarif", "github", "markdown", "html")
+_NAMES_OF_OTHERS = ("README.md", "episeek.toml", "pyproject.toml", ".gitattributes", ".gitignore", "LICENSE")
 _DATASET_FOLDERS = ("data", "meta", "videos")
 
 EPILOG = (
@@ -102,6 +103,7 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
         "--fail-on", choices=("error", "warning", "never"), help="what makes the exit code 1 (default: error)"
     )
     counted.add_argument("--config", metavar="FILE", help="settings, instead of those at the dataset root")
+    counted.add_argument("--no-config", action="store_true", help="no settings but those given here")
     counted.add_argument("--baseline", metavar="FILE", help="findings that are accepted; new ones are not")
     counted.add_argument("--write-baseline", metavar="FILE", help="accept what is found now: write it, and exit with 0")
     told = command.add_argument_group("how it is told")
@@ -148,6 +150,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     _require_folder(options)
     configuration = _configured(options)
     baseline = _read_baseline(configuration.baseline_path)
+    baseline_target = None if options.write_baseline is None else _target(options.write_baseline, options)
     outputs = [(kind, _target(file, options)) for kind, file in map(_output, options.output)]
 
     def verified() -> "VerificationReport":
@@ -160,11 +163,15 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
             execution=execution,
         )
 
+    if len({target for _, target in outputs}) != len(outputs):
+        raise argparse.ArgumentTypeError("--output: found the same file twice; expected a file for each report")
     report = verified()
     lines: list[str] = []
     notes: list[str] = []
+    if configuration.path is not None and not options.no_config:
+        notes.append(f"settings of {configuration.path} decide what counts (--no-config leaves them aside)")
     if options.fix:
-        result = fix.fix(options.source, report, dry_run=options.dry_run, execution=execution)
+        result = fix.fix(options.source, _policed(report, configuration), dry_run=options.dry_run, execution=execution)
         lines += (
             [*fix.result_lines(result), ""]
             if result.plan.actions
@@ -173,8 +180,10 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
         if result.done:
             report = verified()
     unaccepted = _policed(report, configuration)
-    if options.write_baseline:
-        return _write_baseline(options.write_baseline, unaccepted, options)
+    if baseline_target is not None:
+        for kind, target in outputs:
+            _write(target, render(unaccepted, kind, max_findings=configuration.max_findings))
+        return _write_baseline(baseline_target, unaccepted, [*notes, *(line for line in lines if line)])
     report, gone = _accepted(report, baseline)
     if gone:
         entries = f"{len(gone)} entr{'y' if len(gone) == 1 else 'ies'}"
@@ -231,7 +240,7 @@ def _configured(options: argparse.Namespace) -> "Configuration":
 
     configuration = configure(
         Root(options.source),
-        config_path=options.config,
+        config_path=os.devnull if options.no_config else options.config,
         level=options.level,
         select=options.select,
         ignore=options.ignore,
@@ -280,12 +289,20 @@ def _accepted(
     return (report, ()) if baseline is None else apply_baseline(report, baseline)
 
 
-def _write_baseline(file: str, report: "VerificationReport", options: argparse.Namespace) -> Outcome:
-    from episeek_pipelines.verify.baseline import write_baseline
+def _write_baseline(target: str, report: "VerificationReport", notes: list[str]) -> Outcome:
+    from episeek_pipelines.verify.baseline import baseline_of, format_baseline
+    from episeek_pipelines.verify.policy import ALWAYS_COUNTED
 
-    _write(_target(file, options), write_baseline(report))
-    count = report.error_count + report.warning_count
-    return Outcome((f"{file}: {count:,} finding{'' if count == 1 else 's'} accepted",), False)
+    baseline = baseline_of(report)
+    _write(target, format_baseline(baseline))
+    count = sum(entry.count for entry in baseline.entries)
+    never = [finding for finding in report.findings if finding.code in ALWAYS_COUNTED]
+    if never:
+        notes.append(
+            f"not accepted, since what was not looked at proves nothing: {never[0].location}: {never[0].message}"
+        )
+    line = f"{target}: {count:,} finding{'' if count == 1 else 's'} accepted"
+    return Outcome((line,), bool(never), tuple(notes))
 
 
 def _text_lines(report: "VerificationReport", options: argparse.Namespace, max_findings: int) -> Iterator[str]:
@@ -302,6 +319,8 @@ def _target(file: str, options: argparse.Namespace) -> str:
     if not is_local(file):
         return file
     path = Path(local_path(file)).resolve()
+    if path.name in _NAMES_OF_OTHERS and path.is_file():
+        raise DestinationError(file, "a file that is no report", "an output of its own")
     for root in (options.source, options.data_root, options.against):
         if root is None or not is_local(root):
             continue

@@ -83,7 +83,8 @@ class _ColumnModel:
 def check_table(
     table: pa.Table, name: TableName, *, video_keys: Sequence[str] = (), path: str | None = None, first_row: int = 0
 ) -> list[ColumnProblem]:
-    """Everything that is wrong with the columns of a table, or of a partition of it. Raises what pandera raises for a table that it cannot take at all.
+    """Everything that is wrong with the columns of a table, or of a partition of it. Raises what pandera raises for a table that it
+    cannot take at all.
 
     Args:
         table: The table, or some row groups of it.

@@ -128,6 +128,8 @@ ROWS: Final = [
     Case("rows twice, others missing", AV1, "ROW015 ROW016 ROW017", lambda r: edit_parquet(r, data(0), repeat_rows),
          shows_at=ROW015_IN_ROWS),
     Case("a null episode_index in a row", IMAGES, "ROW015", lambda r: set_value(r, data(0), "episode_index", 54, None)),
+    Case("a column twice", AV1, "INF003", lambda r: edit_parquet(
+        r, data(0), lambda groups: [t.append_column("action", t["action"]) for t in groups])),
     Case("index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, 4000)),
     Case("frame_index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "frame_index", 7, 4000)),
     Case("a null index", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, None)),

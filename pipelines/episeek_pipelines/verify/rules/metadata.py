@@ -62,6 +62,11 @@ INFO_CHANGED: Final = rule(
     remedy="prepare again into an empty directory",
 )  # fmt: skip
 
+FILE_ORDER: Final = rule(
+    "INF043", "LeRobot finds the files of data/ and meta/episodes, in the order of their rows", "error", "meta",
+    protects="every look-up by row: LeRobot reads */*.parquet below both folders, in the order of the paths",
+    remedy="name the files data/chunk-NNN/file-NNN.parquet, numbered in the order of their episodes (`episeek prepare` does)",
+)  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040",
     "files are here, not pointers of Git LFS to them",
