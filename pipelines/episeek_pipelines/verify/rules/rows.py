@@ -56,6 +56,11 @@ LANGUAGE: Final = rule(
     protects="policies that are conditioned on annotations",
     remedy="write the annotations again: the same persistent annotations in every row of an episode, events at their own row",
 )  # fmt: skip
+IMAGES: Final = rule(
+    "ROW041", "every row of an image feature has a picture", "error", "layout",
+    protects="training on pictures that are kept in the data files",
+    remedy="restore the rows from the recording, or delete the episode with LeRobot",
+)  # fmt: skip
 PAGE_INDEX: Final = rule(
     "ROW038", "prepared data files have a page index", "warning", "layout",
     protects="readers that skip pages within a row group",
