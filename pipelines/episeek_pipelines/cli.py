@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from episeek import __version__
 from episeek.byte_source import is_local, local_path
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
-_OFFLINE_PACKAGES = frozenset({"dask", "distributed", "pandera", "narwhals", "tqdm", "cloudpickle"})
+_OFFLINE_PACKAGES = frozenset({"av", "cloudpickle", "dask", "distributed", "narwhals", "pandera", "tqdm", "yaml"})
 MAX_FAILURES_SHOWN = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this: what is said goes nowhere
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is no reason to fail
@@ -74,8 +77,15 @@ def _unexpected(error: Exception) -> int:
     return FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error is said."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"episeek: error: {message} (`{self.prog} --help` says more)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="episeek",
         description="Make LeRobot v3.0 datasets seekable: every frame, exact, in one range request, or a named refusal.",
         epilog="SRC and DST are local paths or fsspec URLs. Exit codes: 0 done, 1 verification found errors or "
@@ -84,12 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"episeek {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--json", action="store_true", help="print the result as JSON")
     common.add_argument(
-        "--quiet", action="store_true", help="no progress, no summary; errors that were found are still shown"
+        "--quiet", action="store_true", help="no progress, no summary; where errors were found, what was found is shown"
     )
-    graph = argparse.ArgumentParser(add_help=False, parents=[common])
+    graph = _Parser(add_help=False, parents=[common])
     graph.add_argument(
         "--scheduler",
         default="threads",
@@ -97,9 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         help="threads (default), processes, sync, or tcp://HOST:PORT of a Dask scheduler",
     )
     graph.add_argument("--workers", type=_positive, help="threads or processes (default: one per core)")
-    overlay = argparse.ArgumentParser(add_help=False)
+    overlay = _Parser(add_help=False)
     overlay.add_argument("--data-root", metavar="DIR", help="where the videos are, when SRC is an overlay")
-    splitting = argparse.ArgumentParser(add_help=False)
+    splitting = _Parser(add_help=False)
     splitting.add_argument(
         "--max-episodes-per-file",
         type=_positive,
@@ -147,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_index)
 
     command = commands.add_parser(
-        "verify", parents=[graph, overlay], help="check a dataset, its data files, videos and sidecars"
+        "verify", parents=[graph, overlay], help="check a dataset: metadata, data files, videos, pictures and sidecars"
     )
     cli_verify.add_verify_arguments(command, _positive)
     command.set_defaults(run=_verify)

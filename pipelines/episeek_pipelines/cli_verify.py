@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LEVELS = ("meta", "layout", "rows", "decode")
 _FORMATS = ("text", "json", "junit", "sarif", "github", "markdown", "html")
+_NAMES_OF_OTHERS = ("README.md", "episeek.toml", "pyproject.toml", ".gitattributes", ".gitignore", "LICENSE")
 _DATASET_FOLDERS = ("data", "meta", "videos")
 
 EPILOG = (
@@ -50,7 +51,9 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
         "default: of a store, some kilobytes a file are read); its rows; its pictures."
     )
     command.epilog = EPILOG
-    command.add_argument("source", metavar="SRC")
+    command.add_argument(
+        "source", metavar="SRC", help="the dataset's folder, or its URL: hf://datasets/ORG/NAME, s3://..."
+    )
     looked_at = command.add_argument_group("what is looked at")
     looked_at.add_argument(
         "--level",
@@ -92,12 +95,15 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
     counted.add_argument(
         "--select", action="append", default=[], metavar="CODES", help="only these: VID024, or a family: VID"
     )
-    counted.add_argument("--ignore", action="append", default=[], metavar="CODES", help="not these")
+    counted.add_argument(
+        "--ignore", action="append", default=[], metavar="CODES", help="nor these, beside those of the settings"
+    )
     counted.add_argument("--severity", action="append", default=[], metavar="CODE=SEVERITY", help="error or warning")
     counted.add_argument(
         "--fail-on", choices=("error", "warning", "never"), help="what makes the exit code 1 (default: error)"
     )
     counted.add_argument("--config", metavar="FILE", help="settings, instead of those at the dataset root")
+    counted.add_argument("--no-config", action="store_true", help="no settings but those given here")
     counted.add_argument("--baseline", metavar="FILE", help="findings that are accepted; new ones are not")
     counted.add_argument("--write-baseline", metavar="FILE", help="accept what is found now: write it, and exit with 0")
     told = command.add_argument_group("how it is told")
@@ -124,7 +130,7 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
 def add_rules_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `rules`."""
     command.description = "List the rules of `episeek verify`, or explain some of them."
-    command.add_argument("codes", nargs="*", metavar="CODE")
+    command.add_argument("codes", nargs="*", metavar="CODE", help="VID024, or a family: VID")
 
 
 def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
@@ -141,8 +147,10 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
         options.against
     ):  # findings name its files: from wherever they are read
         options.against = os.path.abspath(local_path(options.against))
+    _require_folder(options)
     configuration = _configured(options)
     baseline = _read_baseline(configuration.baseline_path)
+    baseline_target = None if options.write_baseline is None else _target(options.write_baseline, options)
     outputs = [(kind, _target(file, options)) for kind, file in map(_output, options.output)]
 
     def verified() -> "VerificationReport":
@@ -155,17 +163,27 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
             execution=execution,
         )
 
+    if len({target for _, target in outputs}) != len(outputs):
+        raise argparse.ArgumentTypeError("--output: found the same file twice; expected a file for each report")
     report = verified()
     lines: list[str] = []
     notes: list[str] = []
+    if configuration.path is not None and not options.no_config:
+        notes.append(f"settings of {configuration.path} decide what counts (--no-config leaves them aside)")
     if options.fix:
-        result = fix.fix(options.source, report, dry_run=options.dry_run, execution=execution)
-        lines += [*fix.result_lines(result), ""] if result.plan.actions else ["nothing that can be mended", ""]
+        result = fix.fix(options.source, _policed(report, configuration), dry_run=options.dry_run, execution=execution)
+        lines += (
+            [*fix.result_lines(result), ""]
+            if result.plan.actions
+            else ["nothing here that --fix mends: see the remedies", ""]
+        )
         if result.done:
             report = verified()
     unaccepted = _policed(report, configuration)
-    if options.write_baseline:
-        return _write_baseline(options.write_baseline, unaccepted, options)
+    if baseline_target is not None:
+        for kind, target in outputs:
+            _write(target, render(unaccepted, kind, max_findings=configuration.max_findings))
+        return _write_baseline(baseline_target, unaccepted, [*notes, *(line for line in lines if line)])
     report, gone = _accepted(report, baseline)
     if gone:
         entries = f"{len(gone)} entr{'y' if len(gone) == 1 else 'ies'}"
@@ -173,8 +191,11 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     report = _policed(report, configuration)
     for kind, target in outputs:
         _write(target, render(report, kind, max_findings=configuration.max_findings))
+        if not options.quiet:
+            notes.append(f"wrote {target}")
     told_as: Format = "json" if options.json else options.format
     if told_as != "text":
+        notes = [*(line for line in lines if line), *notes]  # of --fix: standard output is the report alone
         lines = [render(report, told_as, max_findings=configuration.max_findings).removesuffix("\n")]
     else:
         lines += _text_lines(report, options, configuration.max_findings)
@@ -183,16 +204,33 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
 
 def rules(options: argparse.Namespace) -> Outcome:
     """`episeek rules`."""
-    from episeek_pipelines.verify.rule_pages import rule_lines, rule_page, rules_json
+    from episeek_pipelines.verify.rule_pages import family_lines, rule_lines, rule_page, rules_json
+    from episeek_pipelines.verify.rules import RULES
 
     if options.json:
         wanted = {rule_page(code).partition(":")[0] for code in options.codes}
         chosen = [rule for rule in rules_json() if not wanted or rule["code"] in wanted]
         return Outcome((json.dumps(chosen, indent=2),), False)
     if options.codes:
-        pages = [rule_page(code) for code in options.codes]
+        pages = [rule_page(code) if code.upper() in RULES else "\n".join(family_lines(code)) for code in options.codes]
+        pages = [
+            page or rule_page(code) for page, code in zip(pages, options.codes, strict=True)
+        ]  # which says what is wrong
         return Outcome(tuple("\n\n".join(pages).split("\n")), False)
     return Outcome(tuple(rule_lines()), False)
+
+
+def _require_folder(options: argparse.Namespace) -> None:
+    """What is no place of a dataset, or of one that can be mended, before anything is asked of it."""
+    from episeek.errors import NotADatasetError
+
+    where = options.source
+    if is_local(where):
+        if Path(local_path(where)).is_file():
+            raise NotADatasetError(where, "a file", "the folder of a dataset")
+    elif options.fix:
+        expected = "a dataset on this machine; `episeek prepare SRC DST` writes a mended one"
+        raise DestinationError(where, "--fix of a dataset in a store", expected)
 
 
 def _configured(options: argparse.Namespace) -> "Configuration":
@@ -202,7 +240,7 @@ def _configured(options: argparse.Namespace) -> "Configuration":
 
     configuration = configure(
         Root(options.source),
-        config_path=options.config,
+        config_path=os.devnull if options.no_config else options.config,
         level=options.level,
         select=options.select,
         ignore=options.ignore,
@@ -251,12 +289,20 @@ def _accepted(
     return (report, ()) if baseline is None else apply_baseline(report, baseline)
 
 
-def _write_baseline(file: str, report: "VerificationReport", options: argparse.Namespace) -> Outcome:
-    from episeek_pipelines.verify.baseline import write_baseline
+def _write_baseline(target: str, report: "VerificationReport", notes: list[str]) -> Outcome:
+    from episeek_pipelines.verify.baseline import baseline_of, format_baseline
+    from episeek_pipelines.verify.policy import ALWAYS_COUNTED
 
-    _write(_target(file, options), write_baseline(report))
-    count = report.error_count + report.warning_count
-    return Outcome((f"{file}: {count:,} finding{'' if count == 1 else 's'} accepted",), False)
+    baseline = baseline_of(report)
+    _write(target, format_baseline(baseline))
+    count = sum(entry.count for entry in baseline.entries)
+    never = [finding for finding in report.findings if finding.code in ALWAYS_COUNTED]
+    if never:
+        notes.append(
+            f"not accepted, since what was not looked at proves nothing: {never[0].location}: {never[0].message}"
+        )
+    line = f"{target}: {count:,} finding{'' if count == 1 else 's'} accepted"
+    return Outcome((line,), bool(never), tuple(notes))
 
 
 def _text_lines(report: "VerificationReport", options: argparse.Namespace, max_findings: int) -> Iterator[str]:
@@ -273,6 +319,8 @@ def _target(file: str, options: argparse.Namespace) -> str:
     if not is_local(file):
         return file
     path = Path(local_path(file)).resolve()
+    if path.name in _NAMES_OF_OTHERS and path.is_file():
+        raise DestinationError(file, "a file that is no report", "an output of its own")
     for root in (options.source, options.data_root, options.against):
         if root is None or not is_local(root):
             continue

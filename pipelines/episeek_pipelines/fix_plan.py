@@ -20,13 +20,26 @@ from episeek_pipelines.rewrite import plan_rewrite
 from episeek_pipelines.storage import Root
 from episeek_pipelines.summary import counted
 from episeek_pipelines.verify import RULES, Finding, VerificationReport
-from episeek_pipelines.verify.rules import DATA_FOOTER, EPISODE_ROWS
+from episeek_pipelines.verify.rules import (
+    DATA_FOOTER,
+    EPISODE_ROWS,
+    INDEXED_FILES,
+    INDEXED_SAMPLES,
+    INDEXED_SPANS,
+    PAGE_INDEX,
+    ROW_GROUPS,
+    ROW_GROUPS_OF_INDEXED,
+    SIDECAR_FORMAT,
+    STALE,
+)
 from episeek_schemas import layout
 
-DATA_CODES: Final = frozenset({"ROW018", "ROW018W", "ROW038"})
+DATA_CODES: Final = frozenset(rule.code for rule in (ROW_GROUPS, ROW_GROUPS_OF_INDEXED, PAGE_INDEX))
 """What rewriting a data file mends."""
 
-SIDECAR_CODES: Final = frozenset({"IDX031", "IDX032", "IDX033", "IDX034", "IDX036"})
+SIDECAR_CODES: Final = frozenset(
+    rule.code for rule in (INDEXED_FILES, INDEXED_SPANS, INDEXED_SAMPLES, SIDECAR_FORMAT, STALE)
+)
 """What building the sidecars anew mends."""
 
 

@@ -188,8 +188,8 @@ def verify(
     Raises:
         EpiseekError: It is not a dataset that can be checked.
     """
-    where, videos, source = (None if url is None else Root(url).pinned() for url in (root, data_root, against))
-    assert where is not None
+    where = Root(root).pinned()
+    videos, source = (None if url is None else Root(url).pinned() for url in (data_root, against))
     surveyed = survey(where, data_root=videos, against=source)
     if data_root is None and surveyed.is_lone_overlay:
         found = "sidecars and no videos/: an overlay"

@@ -39,6 +39,9 @@ from episeek_pipelines.store_parquet import open_store_parquet, require_size
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the name of a file that is being written; one that is found was left by a run that was killed."""
 
+MAX_WHOLE_BYTES = 1 << 30
+"""Of a file that is read at once: documents below meta/, a card, a configuration."""
+
 REMOTE_IN_FLIGHT = 16
 """Files of a store that one task reads at the same time: each waits for an answer, most of the time."""
 
@@ -183,10 +186,18 @@ class Root:
 
         Raises:
             ChangedFileError: It has another size than `file_size`.
-            MissingFileError, ReadError: As the source's.
+            MissingFileError, ReadError: As the source's; or it is no regular file, or larger than small files are.
         """
+        if (
+            self.is_local and (self.local / path).exists() and not (self.local / path).is_file()
+        ):  # a pipe waits for ever
+            raise ReadError(self.join(path), "no regular file", "a file")
         source = self.source()
         size = source.identity(path).size if file_size is None else file_size
+        if size > MAX_WHOLE_BYTES:
+            raise ReadError(
+                self.join(path), f"{size:,} bytes", f"at most {MAX_WHOLE_BYTES:,} of a file that is read whole"
+            )
         data = source.get_ranges(path, [(0, size)])[0]
         require_size(source, path, file_size)
         return data

@@ -5,6 +5,7 @@ values. Pandera says which check of which column failed; the rows are found here
 tables carry no row number.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,11 @@ MAX_ROWS_PER_PROBLEM: Final = 1000
 
 _INT64_MAX: Final = (1 << 63) - 1
 _MAX_SECONDS: Final = 1e12
+
+_validating = threading.Lock()
+"""Pandera tries to import PySpark for every column of every validation: a thread that does so while it fails in another finds
+half a module, and so a problem in a sound table.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ class _ColumnModel:
 def check_table(
     table: pa.Table, name: TableName, *, video_keys: Sequence[str] = (), path: str | None = None, first_row: int = 0
 ) -> list[ColumnProblem]:
-    """Everything that is wrong with the columns of a table, or of a partition of it. Never raises for what the table holds.
+    """Everything that is wrong with the columns of a table, or of a partition of it. Raises what pandera raises for a table that it
+    cannot take at all.
 
     Args:
         table: The table, or some row groups of it.
@@ -116,16 +123,11 @@ def check_table(
         ordered=is_sidecar,
     )
     try:
-        schema.validate(checked, lazy=True)
+        with _validating:
+            schema.validate(checked, lazy=True)
     except SchemaErrors as errors:
         for error in errors.schema_errors:
             problems += _located(error, checked, models, where, first_row)
-    except Exception as error:  # a table that pandera itself cannot take is a problem of the table, not of the caller
-        problems.append(
-            ColumnProblem(
-                where, "(table)", None, "validate", f"{type(error).__name__}: {error}"[:200], "a checkable table"
-            )
-        )
     return sorted(set(problems), key=lambda p: (p.column, -1 if p.row is None else p.row, p.check, p.found))
 
 

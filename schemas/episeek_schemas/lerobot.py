@@ -36,9 +36,21 @@ FRAME_INDEX: Final = "frame_index"
 INDEX: Final = "index"
 TIMESTAMP: Final = "timestamp"
 TASK_INDEX: Final = "task_index"
+ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)
+
+LANGUAGE_PERSISTENT: Final = "language_persistent"
+LANGUAGE_EVENTS: Final = "language_events"
+LANGUAGE_COLUMNS: Final = (LANGUAGE_PERSISTENT, LANGUAGE_EVENTS)
+"""LeRobot takes language columns of data files by name, not by dtype."""
+
+DATA_FEATURES_KEY: Final = "huggingface"
+"""Key of a data file's schema metadata: JSON from which `datasets` takes the features of its columns."""
 
 # The texts of an episode's tasks, a list, in meta/episodes.
 TASKS: Final = "tasks"
+
+TASK_TEXT_COLUMNS: Final = ("__index_level_0__", "task")
+"""Where meta/tasks.parquet has the text of a task: the pandas index without a name, or of that name; some write a plain column."""
 
 VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 

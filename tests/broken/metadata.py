@@ -58,6 +58,23 @@ def two_shards(root: Path) -> str:
     return second
 
 
+def edit_feature(root: Path, name: str, spec: object) -> None:
+    path = root / "meta/info.json"
+    document = json.loads(path.read_text())
+    document["features"][name] = spec
+    path.write_text(json.dumps(document))
+
+
+def exchange_data_files(root: Path) -> None:
+    """The first file and the last, and what meta/episodes says of them."""
+    shutil.move(root / data(0), root / "aside")
+    shutil.move(root / data(2), root / data(0))
+    shutil.move(root / "aside", root / data(2))
+    files = pq.read_table(root / EPISODES)["data/file_index"].to_pylist()
+    exchanged = {0: 2, 2: 0}
+    set_values(root, EPISODES, {("data/file_index", row): exchanged.get(file, file) for row, file in enumerate(files)})
+
+
 def leave_pointers(root: Path, *suffixes: str) -> None:
     """As a clone without `git lfs pull` has them."""
     for file in (path for folder in ("data", "meta", "videos") for path in (root / folder).rglob("*")):
@@ -68,6 +85,11 @@ def leave_pointers(root: Path, *suffixes: str) -> None:
 
 
 CASES: Final = [
+    Case("a feature that is nothing", AV1, "INF001", lambda r: edit_feature(r, "action", None)),
+    Case("a feature without a shape", AV1, "INF001", lambda r: edit_feature(r, "action", {"dtype": "float32"})),
+    Case("data files in another order than their rows", AV1, "INF043", exchange_data_files),
+    Case("episodes where LeRobot does not look", AV1, "INF043", lambda r: shutil.move(
+        r / EPISODES, r / "meta/episodes/file-000.parquet")),
     Case("pointers instead of videos", H264, "INF040", lambda r: leave_pointers(r, ".mp4")),
     Case("pointers instead of tables and videos", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4"), indexed=True),
     Case("pointers instead of everything", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4", ".json")),

@@ -81,6 +81,19 @@ def lose_metadata(root: Path) -> None:
     change_metadata(root, data(0), None)
 
 
+def drop_pictures(root: Path, *rows: int) -> None:
+    """Null in these rows, and the statistics say so."""
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        [name] = [name for name in groups[0].column_names if name.startswith("observation.images")]
+        position = groups[0].column_names.index(name)
+        values = [None if row in rows else value for row, value in enumerate(groups[0][name].to_pylist())]
+        column = pa.array(values, groups[0].schema.field(name).type)
+        return [groups[0].set_column(position, groups[0].schema.field(name), column), *groups[1:]]
+
+    edit_parquet(root, data(0), change)
+
+
 def grow_footer(root: Path) -> None:
     """A note as large as the footers of a thousand episodes."""
     change_metadata(root, data(0), {**schema_metadata(root, data(0)), "note": "recorded " * 70_000})
@@ -128,6 +141,9 @@ ROWS: Final = [
     Case("rows twice, others missing", AV1, "ROW015 ROW016 ROW017", lambda r: edit_parquet(r, data(0), repeat_rows),
          shows_at=ROW015_IN_ROWS),
     Case("a null episode_index in a row", IMAGES, "ROW015", lambda r: set_value(r, data(0), "episode_index", 54, None)),
+    Case("rows without a picture", IMAGES, "ROW041", lambda r: drop_pictures(r, 3, 4)),
+    Case("a column twice", AV1, "INF003", lambda r: edit_parquet(
+        r, data(0), lambda groups: [t.append_column("action", t["action"]) for t in groups])),
     Case("index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, 4000)),
     Case("frame_index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "frame_index", 7, 4000)),
     Case("a null index", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, None)),

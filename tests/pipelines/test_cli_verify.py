@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -66,6 +68,11 @@ def test_exit_codes(broken: Path, tmp_path: Path, capsys):
     assert (code, out) == (2, "")
     assert "INF09" in err
     assert "INF009" in err
+    for wrong, named in ((broken / "meta/info.json", "a file"), ("", "SRC")):
+        code, _, err = run(capsys, "verify", wrong)
+        assert (code, err.count("\n"), named in err) == (2, 1, True)
+    code, _, err = run(capsys, "verify", "hf://datasets/a/b", "--fix")
+    assert (code, "episeek prepare" in err) == (2, True)
     code, _, err = run(capsys, "verify", broken, "--dry-run")
     assert (code, err) == (2, "episeek: error: --dry-run: found without --fix; expected both\n")
 
@@ -91,6 +98,11 @@ def test_no_report_among_the_files_of_the_dataset(broken: Path, tmp_path: Path, 
         assert (code, err.count("\n")) == (2, 1)
     assert json.loads((broken / "meta/info.json").read_text())["total_frames"] == 1
     assert run(capsys, "verify", broken, "--output", broken / "report.json")[0] == 1
+    (broken / "README.md").write_text("# A card\n")
+    assert run(capsys, "verify", broken, "--output", broken / "README.md")[0] == 2
+    assert (broken / "README.md").read_text() == "# A card\n"
+    assert run(capsys, "verify", broken, "--output", "json:x", "--output", "html:x")[0] == 2
+    assert run(capsys, "verify", broken, "--fix", "--write-baseline", broken / "data/x.json")[0] == 2
     code, _, err = run(capsys, "verify", broken, "--output", "report.docx")
     assert code == 2
     assert "report.docx" in err
@@ -102,6 +114,9 @@ def test_settings_at_the_dataset_root(broken: Path, tmp_path: Path, capsys):
     assert (code, found(out)) == (1, {"INF009", "ROW017"})
     assert json.loads(out)["summary"]["warnings"] == 1
     assert json.loads(out)["summary"]["ignored"] == 1
+    assert "episeek.toml decide what counts" in run(capsys, "verify", broken)[2]
+    code, out, err = run(capsys, "verify", broken, "--no-config", "--json")
+    assert (code, found(out), err) == (1, {"INF009", "STA029"}, "")
     (tmp_path / "other.toml").write_text('select = ["EPI"]\n')
     assert run(capsys, "verify", broken, "--config", tmp_path / "other.toml")[0] == 0
     (broken / "episeek.toml").write_text("selct = []\n")
@@ -124,6 +139,10 @@ def test_a_baseline_accepts_what_is_there_and_not_what_is_new(broken: Path, tmp_
     shutil.copyfile(DATA / "images/meta/info.json", broken / "meta/info.json")
     _, _, err = run(capsys, "verify", broken, "--baseline", baseline)
     assert "the baseline can shrink: 1 entry" in err
+    (broken / "README.md").mkdir()
+    code, _, err = run(capsys, "verify", broken, "--write-baseline", baseline)
+    assert (code, "not accepted" in err) == (1, True)
+    (broken / "README.md").rmdir()
     code, _, err = run(capsys, "verify", broken, "--baseline", tmp_path / "nothing.json")
     assert code == 2
     assert "nothing.json" in err
@@ -142,7 +161,19 @@ def test_mending(tmp_path: Path, capsys):
     assert "ROW021" not in out
     assert run(capsys, "verify", root, "--select", "ROW018", "--level", "rows", "--prepared")[1].startswith(str(root))
     _, out, _ = run(capsys, "verify", root, "--fix")
-    assert "nothing that can be mended" in out
+    assert "nothing here that --fix mends" in out
+
+
+def test_a_pipe_in_the_place_of_a_document_is_no_reason_to_wait(broken: Path, capsys):
+    os.mkfifo(broken / "README.md")
+    code, out, _ = run(capsys, "verify", broken, "--json")
+    assert (code, found(out)) == (1, {"INF009", "STA029", "VER001"})
+
+
+def test_closed_streams(broken: Path):
+    program = [sys.executable, "-m", "episeek_pipelines.cli", "verify", str(DATA / "images")]
+    for redirection in (">&-", "2>&-", ">&- 2>&-"):
+        assert subprocess.run(["sh", "-c", f'"$@" {redirection}', "sh", *program], timeout=60).returncode == 0
 
 
 def test_training_sizes(broken: Path, capsys):
@@ -169,5 +200,7 @@ def test_rules_are_listed_and_explained(capsys):
     assert "IDX034" in out
     _, out, _ = run(capsys, "rules", "--json", "VID024")
     assert [rule["code"] for rule in json.loads(out)] == ["VID024"]
+    code, out, _ = run(capsys, "rules", "tsk")
+    assert (code, out.split()[:2]) == (0, ["TSK014", "error"])
     code, out, err = run(capsys, "rules", "VID99")
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -234,9 +234,10 @@ def test_files_that_a_rewrite_split_are_compared_episode_by_episode(tmp_path: Pa
         edit_parquet(root, data(number), by_episode)
     set_values(root, EPISODES, {("data/file_index", 3): 3, ("data/file_index", 4): 4})
     source = root_of(DATA / "edited")
-    assert errors(verify(root_of(root), against=source)) == []
+    out_of_order = {"INF043"}  # so that a file's name tells nothing
+    assert {found.code for found in errors(verify(root_of(root), against=source))} == out_of_order
     set_value(root, data(3), "next.done", 5, True)
-    [found] = errors(verify(root_of(root), against=source))
+    [found] = [f for f in errors(verify(root_of(root), against=source)) if f.code not in out_of_order]
     assert (found.code, found.location) == ("ROW021", Location(data(3), 3, row=5, column="next.done"))
 
 

@@ -2,7 +2,8 @@
 
 `survey` lists the files and reads the documents, `read_shard` reads one file of meta/episodes, `plan_checks` lays out
 checks, `run_check` does one of them anywhere, `conclude` turns the results into a report; `verify` does all of it in a
-row. No file is opened twice, but for MP4s of this machine: header, and pictures where they are decoded. Nothing here knows Dask, and nothing prints.
+row. No file is opened twice, but for MP4s of this machine: their headers, and pictures where they are decoded. Nothing here
+knows Dask, and nothing prints.
 """
 
 from episeek_pipelines.verify.episodes import Shard, read_shard

@@ -24,13 +24,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from episeek.errors import EpiseekError, first_line
-from episeek_pipelines.verify.findings import Finding, Location, finding
-from episeek_pipelines.verify.policy import ALWAYS_COUNTED, WHY_ALWAYS_COUNTED, finding_count, shown
+from episeek_pipelines.verify.findings import Finding, Location, finding, finding_count
+from episeek_pipelines.verify.policy import ALWAYS_COUNTED, WHY_ALWAYS_COUNTED, shown
 from episeek_pipelines.verify.rules import (
-    EPISODES_CHANGED,
-    INFO_CHANGED,
+    COMPARISONS,
     LEVELS,
-    ROWS_CHANGED,
     RULES,
     SHARDS,
     WORKER_SHARDS,
@@ -41,9 +39,6 @@ from episeek_pipelines.verify.tasks import VerificationReport
 
 FORMAT: Final = "episeek-baseline"
 VERSION: Final = 1
-
-_COMPARISONS: Final = frozenset(rule.code for rule in (INFO_CHANGED, EPISODES_CHANGED, ROWS_CHANGED))
-"""Looked at with a source alone."""
 
 _OF_OPTIONS: Final = frozenset(rule.code for rule in (SHARDS, WORKER_SHARDS))
 """Looked at when asked for ranks, which a report does not tell."""
@@ -186,7 +181,7 @@ def apply_baseline(
 def _would_be_seen(entry: BaselineEntry, baseline: Baseline, report: VerificationReport) -> bool:
     if any(found.code in ALWAYS_COUNTED for found in report.findings) or not includes(report.level, baseline.level):
         return False
-    return entry.code not in _OF_OPTIONS and (entry.code not in _COMPARISONS or report.against is not None)
+    return entry.code not in _OF_OPTIONS and (entry.code not in COMPARISONS or report.against is not None)
 
 
 def _by_fingerprint(findings: Iterable[Finding]) -> dict[str, list[Finding]]:

@@ -19,9 +19,8 @@ import yaml
 
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import CARD_GLOB, CARD_SIDECARS
-from episeek_schemas import layout
+from episeek_schemas import layout, sidecars
 
-CARD_PATH: Final = "README.md"
 EXPECTED: Final = "expected configs with data_files: data/*/*.parquet"
 MOST_PATTERNS: Final = 1000
 """Patterns of one config that are looked at."""
@@ -29,7 +28,7 @@ MOST_PATTERNS: Final = 1000
 _CONFIGS: Final = "configs"
 _EVERYTHING: Final = "**"
 _SHARDED: Final = "data/*-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*.*"
-_SIDECARS: Final = (layout.FILES_PATH, layout.EPISODES_PATH, layout.KEYFRAMES_PATH, layout.SAMPLES_PATH)
+_SIDECARS: Final = tuple(path for path, _ in sidecars.TABLES.values())
 _FRONT_MATTER = re.compile(r"\A(\s*---(?:\r\n|\r|\n))(.*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|\Z)", re.DOTALL)
 _STRING: Final = "tag:yaml.org,2002:str"
 _NULL: Final = "tag:yaml.org,2002:null"
@@ -63,7 +62,7 @@ def check_card(
     """
     if card is None and not is_published:
         return
-    where = Location(file=CARD_PATH, column=_CONFIGS)
+    where = Location(file=layout.CARD_PATH, column=_CONFIGS)
     try:
         configs = [] if card is None else parse_configs(card)
     except CardError as error:
@@ -77,9 +76,9 @@ def check_card(
         taken = _taken(config, parquet)
         if config is default:
             yield from _check_default(config, lacking, taken, files, where)
-        sidecars = [path for path in taken if _is_below(path, layout.BYTE_INDEX_DIR)]
-        if sidecars and len(sidecars) < len(taken):  # a config of nothing but sidecars mixes nothing
-            found = f"config {config.name[:60]!r} takes {sidecars[0]}, {len(sidecars)} of {len(taken)} Parquet files"
+        indexes = [path for path in taken if _is_below(path, layout.BYTE_INDEX_DIR)]
+        if indexes and len(indexes) < len(taken):  # a config of nothing but sidecars mixes nothing
+            found = f"config {config.name[:60]!r} takes {indexes[0]}, {len(indexes)} of {len(taken)} Parquet files"
             yield finding(CARD_SIDECARS, f"{found}; {EXPECTED}", where)
 
 

@@ -35,6 +35,7 @@ from typing import Any, Final
 from episeek.byte_source import is_local, local_path
 from episeek.errors import MissingFileError, first_line
 from episeek_pipelines.storage import Root
+from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS
 from episeek_pipelines.verify.options import DECODED_EPISODES, TIMESTAMP_TOLERANCE_SECONDS, VerifyOptions
 from episeek_pipelines.verify.policy import (
     FAIL_ON,
@@ -53,9 +54,6 @@ from episeek_pipelines.verify.rules import LEVELS
 CONFIGURATION_FILE: Final = "episeek.toml"
 PROJECT_FILE: Final = "pyproject.toml"
 TOOL_TABLE: Final = ("tool", "episeek")
-
-MAX_FINDINGS: Final = 20
-"""Findings that are shown as text, unless told otherwise."""
 
 ALL: Final = "all"
 """With `decode-episodes`."""

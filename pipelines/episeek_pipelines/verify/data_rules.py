@@ -220,6 +220,8 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
     for column in sorted(expected - found):
         origin = f"the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
         yield finding(COLUMNS, f"no such column; expected {origin}", Location(file=file.path, column=column))
+    for column in sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        yield finding(COLUMNS, "the column twice; expected it once", Location(file=file.path, column=column))
     for column in sorted(found - expected):
         message = f"a column that {layout.INFO_PATH} does not list; expected only its features"
         yield finding(COLUMNS, message, Location(file=file.path, column=column))

@@ -13,22 +13,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from episeek_pipelines.verify.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.arrays import BoolArray, Float64Array, Int64Array
+from episeek_pipelines.verify.arrow_types import is_any_list, storage_type
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import COLUMNS, CONSTANT_DIMENSION, FINITE
 from episeek_pipelines.verify.schema_rules import (
-    LANGUAGE_COLUMNS,
     SCALARS,
     declared_dtype,
     declared_shape,
-    is_any_list,
     shown,
-    storage_type,
 )
 from episeek_schemas import layout, lerobot
 
 Kind = Literal["NaN", "infinity", "null"]
-BoolArray = npt.NDArray[np.bool_]
 
 KINDS: Final[tuple[Kind, ...]] = ("NaN", "infinity", "null")
 MAX_RANGED_DIMENSIONS: Final = 1024
@@ -37,9 +34,6 @@ MAX_RANGED_DIMENSIONS: Final = 1024
 MIN_CONSTANT_ROWS: Final = 2
 """With one row every dimension is constant."""
 
-_OWN_COLUMNS = frozenset(
-    (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TIMESTAMP, lerobot.TASK_INDEX)
-)
 _SHOWN_DIMENSIONS = 4
 _SHOWN_NAME = 40
 _FOLDED_ROWS = 64
@@ -135,7 +129,7 @@ class FeatureScan:
         self._columns: dict[str, _Column] = {}
         for name, spec in features.items():
             dtype = declared_dtype(spec)
-            if name in _OWN_COLUMNS or name in LANGUAGE_COLUMNS:
+            if name in (*lerobot.ROW_COLUMNS, *lerobot.LANGUAGE_COLUMNS):
                 continue
             if dtype is None or dtype not in SCALARS or dtype == "string":
                 continue

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import total_ordering
 from typing import Any
 
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
-__all__ = ["Finding", "Location", "Severity", "finding"]
+__all__ = ["Finding", "Location", "Severity", "finding", "finding_count"]
 
 _SEVERITY_ORDER = {"error": 0, "warning": 1}
 
@@ -91,3 +92,8 @@ class Finding:
 def finding(rule: Rule, message: str, location: Location | None = None, *, more: int = 0) -> Finding:
     """A violation of `rule`."""
     return Finding(rule.code, rule.severity, message, location if location is not None else Location(), more)
+
+
+def finding_count(findings: Iterable[Finding]) -> int:
+    """How many there are, those that a finding stands for included."""
+    return sum(1 + found.more for found in findings)

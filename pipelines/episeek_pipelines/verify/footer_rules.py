@@ -1,13 +1,21 @@
 """Rules over the footer of a data file: ROW015, ROW018, ROW019, ROW038 as far as it tells, and what EPI012 needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from episeek_pipelines.rewrite_plan import FOOTER_BYTES, MIN_EPISODES_PER_FILE
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.footer_scan import FooterScan
-from episeek_pipelines.verify.rules import EPISODE_ROWS, FOOTER_SIZE, PAGE_INDEX, ROW_GROUPS, ROW_GROUPS_OF_INDEXED
+from episeek_pipelines.verify.rules import (
+    EPISODE_ROWS,
+    FOOTER_SIZE,
+    IMAGES,
+    PAGE_INDEX,
+    ROW_GROUPS,
+    ROW_GROUPS_OF_INDEXED,
+)
 from episeek_pipelines.verify.tasks import DataFile, Facts, ForeignRows, VerificationContext
 from episeek_schemas import lerobot
 
@@ -35,7 +43,23 @@ def check_page_index(context: VerificationContext, file: DataFile, footer: Foote
         yield finding(PAGE_INDEX, message, Location(file=file.path))
 
 
-FOOTER_RULES = (check_footer_size, check_page_index)
+def check_images(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
+    """ROW041: rows of an image feature with neither bytes nor a path, by the number of nulls in both.
+
+    Rows that have one of them and rows that have the other add up to all rows, and are no finding.
+    """
+    for name, spec in context.features.items():
+        if not isinstance(spec, Mapping) or spec.get("dtype") != "image" or f"{name}.bytes" not in footer.picture_nulls:
+            continue
+        without_bytes = footer.picture_nulls[f"{name}.bytes"]
+        without_path = footer.picture_nulls.get(f"{name}.path", footer.row_count)
+        missing = min(without_bytes, without_path)
+        if missing and without_bytes + without_path != footer.row_count:
+            message = f"{missing} of {footer.row_count} rows without a picture; expected its bytes or its path"
+            yield finding(IMAGES, message, Location(file=file.path, column=name))
+
+
+FOOTER_RULES = (check_footer_size, check_page_index, check_images)
 """At any level that opens data files."""
 
 
@@ -80,9 +104,9 @@ BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
 
 def footer_facts(file: DataFile, footer: FooterScan) -> Facts:
     """What the bounds tell: an episode outside all of them is not there; a bound itself is there."""
-    collapsed = Facts(row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode))
+    of_groups = Facts(row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode))
     if footer.lowest_episode is None or footer.highest_episode is None:
-        return collapsed
+        return of_groups
     low, high = footer.lowest_episode, footer.highest_episode
     absent = [
         (episode, file.path)
@@ -91,4 +115,4 @@ def footer_facts(file: DataFile, footer: FooterScan) -> Facts:
     ]
     foreign = np.setdiff1d(np.concatenate([low, high]), file.episode_index)
     rows = tuple(ForeignRows(episode, file.path, None, None) for episode in foreign.tolist())
-    return Facts(tuple(absent), rows, 0.0, collapsed.row_group_count, collapsed.collapsed_file_count)
+    return replace(of_groups, absent_episodes=tuple(absent), foreign_rows=rows)

@@ -5,6 +5,7 @@ Where every row group holds one episode, as LeRobot records them and episeek wri
 episodes as reading the column: which rows are whose. Otherwise it gives bounds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class FooterScan:
     highest_episode: Int64Array | None
     null_count: int
     """Of `episode_index`, where statistics say so."""
+    picture_nulls: Mapping[str, int]
+    """Nulls by leaf column, of those that end in `.bytes` and `.path`, as columns of images do, where statistics say so."""
     has_page_index: bool
     """Whether every column chunk of the first row group has an offset index, and one a column index: not every type has one."""
 
@@ -84,6 +87,7 @@ def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
         lowest_episode=None if known is None else known[:, 0],
         highest_episode=None if known is None else known[:, 1],
         null_count=0 if position is None else sum(_null_count(group.column(position)) for group in filled),
+        picture_nulls=_picture_nulls(footer, filled),
         has_page_index=all(c.has_offset_index for c in first) and (not first or any(c.has_column_index for c in first)),
     )
 
@@ -94,6 +98,12 @@ def _bounds(chunk: Any) -> tuple[int, int] | None:
         return None
     low, high = statistics.min, statistics.max
     return (low, high) if isinstance(low, int) and isinstance(high, int) else None
+
+
+def _picture_nulls(footer: pq.FileMetaData, groups: list[Any]) -> dict[str, int]:
+    paths = [footer.schema.column(number).path for number in range(footer.num_columns)]
+    leaves = {path: number for number, path in enumerate(paths) if path.endswith((".bytes", ".path"))}
+    return {path: sum(_null_count(group.column(number)) for group in groups) for path, number in leaves.items()}
 
 
 def _null_count(chunk: Any) -> int:

@@ -19,14 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from episeek_pipelines.verify.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
+from episeek_pipelines.verify.row_scan import NULL_NUMBER, floats, integers
 from episeek_pipelines.verify.rules import LANGUAGE
 from episeek_pipelines.verify.schema_rules import (
-    LANGUAGE_COLUMNS,
-    LANGUAGE_EVENTS,
-    LANGUAGE_PERSISTENT,
     declared_dtype,
     language_problem,
     shown,
@@ -37,7 +35,6 @@ PERSISTENT_STYLES: Final = frozenset({"subtask", "plan", "memory", "motion", "ta
 EVENT_STYLES: Final = frozenset({"interjection", "vqa", "trace"})
 VQA: Final = "vqa"
 
-_NO_EPISODE = -1
 _SHOWN = 40
 
 
@@ -53,20 +50,22 @@ class LanguageScan:
     def __init__(self, features: Mapping[str, Any], schema: pa.Schema, path: str) -> None:
         self._path = path
         self._declared = [
-            name for name, spec in features.items() if name in LANGUAGE_COLUMNS or declared_dtype(spec) == "language"
+            name
+            for name, spec in features.items()
+            if name in lerobot.LANGUAGE_COLUMNS or declared_dtype(spec) == "language"
         ]
         self._features = features
         types = {column.name: column.type for column in schema}
         is_keyed = lerobot.EPISODE_INDEX in types and pa.types.is_integer(types[lerobot.EPISODE_INDEX])
         self._language = tuple(
             name
-            for name in LANGUAGE_COLUMNS
+            for name in lerobot.LANGUAGE_COLUMNS
             if is_keyed
             and name in types
             and schema.names.count(name) == 1
             and language_problem(name, types[name]) is None
         )
-        self._has_event_times = LANGUAGE_EVENTS in self._language and _is_timed(types)
+        self._has_event_times = lerobot.LANGUAGE_EVENTS in self._language and _is_timed(types)
         self._findings: dict[tuple[str, int, str], tuple[int, str, int]] = {}
         self._episode: int | None = None
         self._annotations: pa.Array | None = None  # of the first row of the episode, shape [1]
@@ -83,15 +82,10 @@ class LanguageScan:
         """Look at the next rows, which begin at row `first_row` of the file."""
         if not self._language or not len(batch):
             return
-        episode = np.asarray(
-            pc.fill_null(_column(batch, lerobot.EPISODE_INDEX).cast(pa.int64(), safe=False), _NO_EPISODE).to_numpy(
-                zero_copy_only=False
-            ),
-            dtype=np.int64,
-        )
-        if LANGUAGE_PERSISTENT in self._language:
-            self._add_persistent(_column(batch, LANGUAGE_PERSISTENT), episode, first_row)
-        if LANGUAGE_EVENTS in self._language:
+        episode = integers(_column(batch, lerobot.EPISODE_INDEX))
+        if lerobot.LANGUAGE_PERSISTENT in self._language:
+            self._add_persistent(_column(batch, lerobot.LANGUAGE_PERSISTENT), episode, first_row)
+        if lerobot.LANGUAGE_EVENTS in self._language:
             self._add_events(batch, episode, first_row)
 
     def findings(self) -> Iterator[Finding]:
@@ -99,15 +93,16 @@ class LanguageScan:
         for name in self._declared:
             dtype = declared_dtype(self._features[name])
             where = Location(file=layout.INFO_PATH, column=name)
-            if name not in LANGUAGE_COLUMNS:
-                message = f"dtype language; expected it for {' and '.join(LANGUAGE_COLUMNS)} alone, which LeRobot knows by name"
+            if name not in lerobot.LANGUAGE_COLUMNS:
+                names = " and ".join(lerobot.LANGUAGE_COLUMNS)
+                message = f"dtype language; expected it for {names} alone, which LeRobot knows by name"
                 yield finding(LANGUAGE, message, where)
             elif dtype != "language":
                 found = "no dtype" if dtype is None else f"dtype {shown(dtype, _SHOWN)}"
                 yield finding(LANGUAGE, f"{found}; expected language", where)
         for (column, episode, _), (row, message, row_count) in self._findings.items():
             place = Location(
-                file=self._path, episode=None if episode == _NO_EPISODE else episode, row=row, column=column
+                file=self._path, episode=None if episode == NULL_NUMBER else episode, row=row, column=column
             )
             yield finding(LANGUAGE, message, place, more=row_count - 1)
 
@@ -115,7 +110,7 @@ class LanguageScan:
         starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1]).tolist()
         for start, stop in zip(starts, [*starts[1:], len(episode)], strict=True):
             number = int(episode[start])
-            if number == _NO_EPISODE:
+            if number == NULL_NUMBER:
                 continue
             if number != self._episode or self._annotations is None:
                 self._episode = number
@@ -130,28 +125,28 @@ class LanguageScan:
             odd = [row for row, held in enumerate(rows) if not held.equals(first) and _text(held) != self._text]
             if odd:
                 message = "annotations unlike those of the episode's first row; expected the same in every row"
-                self._note(LANGUAGE_PERSISTENT, number, "differ", first_row + start + odd[0], message, len(odd))
+                self._note(lerobot.LANGUAGE_PERSISTENT, number, "differ", first_row + start + odd[0], message, len(odd))
 
     def _check_persistent(self, first: pa.Array, episode: int, row: int) -> None:
         annotations = [annotation for annotation in (first[0].as_py() or []) if annotation is not None]
         for annotation in annotations:
             style, timestamp = annotation["style"], annotation[lerobot.TIMESTAMP]
             if style is None or style in EVENT_STYLES:
-                self._note_style(LANGUAGE_PERSISTENT, episode, row, style)
+                self._note_style(lerobot.LANGUAGE_PERSISTENT, episode, row, style)
             if timestamp is None or not np.isfinite(timestamp):
                 found = "null" if timestamp is None else str(timestamp)
                 message = (
                     f"timestamp {found} of an annotation ({_named(style)}); expected the second from which on it holds"
                 )
-                self._note(LANGUAGE_PERSISTENT, episode, "timestamp", row, message, 0)
+                self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, message, 0)
 
     def _add_events(self, batch: pa.RecordBatch, episode: Int64Array, first_row: int) -> None:
-        values = _column(batch, LANGUAGE_EVENTS)
+        values = _column(batch, lerobot.LANGUAGE_EVENTS)
         lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
         rows = np.flatnonzero(lengths)
         if not len(rows):
             return
-        seconds = _seconds(batch) if self._has_event_times else None
+        seconds = floats(_column(batch, lerobot.TIMESTAMP)) if self._has_event_times else None
         fields = _event_fields(values.take(pa.array(rows)), self._has_event_times)
         for row, annotations in zip(rows.tolist(), fields, strict=True):
             self._check_events(
@@ -167,13 +162,13 @@ class LanguageScan:
             style = annotation["style"]
             if style in PERSISTENT_STYLES and f"style {style}" not in noted:
                 noted.add(f"style {style}")
-                self._note_style(LANGUAGE_EVENTS, episode, row, style)
+                self._note_style(lerobot.LANGUAGE_EVENTS, episode, row, style)
             timestamp = annotation.get(lerobot.TIMESTAMP)
             is_timed = timestamp is not None and seconds is not None and not np.isnan(seconds)
             if is_timed and "timestamp" not in noted and not abs(timestamp - seconds) <= TIMESTAMP_TOLERANCE_SECONDS:
                 noted.add("timestamp")
                 message = f"an event at {timestamp:.6f} s; expected {seconds:.6f} s, the time of its row"
-                self._note(LANGUAGE_EVENTS, episode, "timestamp", row, message, 1)
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "timestamp", row, message, 1)
             camera, role = annotation.get("camera"), annotation["role"]
             if style != VQA or camera is None or role is None:
                 continue
@@ -181,13 +176,13 @@ class LanguageScan:
                 noted.add("ambiguous")
                 named = f"style {VQA}, role {shown(role, _SHOWN)}, camera {shown(camera, _SHOWN)}"
                 message = f"several annotations of {named} in one row; expected one, others are refused as ambiguous"
-                self._note(LANGUAGE_EVENTS, episode, "ambiguous", row, message, 1)
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, message, 1)
             asked.add((camera, role))
 
     def _note_style(self, column: str, episode: int, row: int, style: str | None) -> None:
-        other = LANGUAGE_EVENTS if column == LANGUAGE_PERSISTENT else LANGUAGE_PERSISTENT
+        other = lerobot.LANGUAGE_EVENTS if column == lerobot.LANGUAGE_PERSISTENT else lerobot.LANGUAGE_PERSISTENT
         message = f"an annotation of {_named(style)}; expected it in {other}, where LeRobot looks for it"
-        self._note(column, episode, f"style {style}", row, message, 1 if column == LANGUAGE_EVENTS else 0)
+        self._note(column, episode, f"style {style}", row, message, 1 if column == lerobot.LANGUAGE_EVENTS else 0)
 
     def _note(self, column: str, episode: int, kind: str, row: int, message: str, row_count: int) -> None:
         """Note rows; a count of 0 is for what is said of an episode once, whatever the number of its rows."""
@@ -225,7 +220,7 @@ def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
 
 def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
     """Whether events have timestamps, and there are those of rows to compare them with."""
-    row = types[LANGUAGE_EVENTS].value_type
+    row = types[lerobot.LANGUAGE_EVENTS].value_type
     position = row.get_field_index(lerobot.TIMESTAMP) if pa.types.is_struct(row) else -1
     of_rows = types.get(lerobot.TIMESTAMP)
     return bool(
@@ -234,11 +229,6 @@ def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
         and pa.types.is_floating(of_rows)
         and (pa.types.is_floating(row[position].type) or pa.types.is_integer(row[position].type))
     )
-
-
-def _seconds(batch: pa.RecordBatch) -> Float64Array:
-    column = _column(batch, lerobot.TIMESTAMP).cast(pa.float64())
-    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _named(style: str | None) -> str:

@@ -24,7 +24,14 @@ from episeek_pipelines.verify.layout_rules import check_folders, check_splits
 from episeek_pipelines.verify.metadata_rules import METADATA_RULES, check_declared_rates, has_tiling
 from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.rewrite_rules import check_documents
-from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER, INDEXED_FILES, MISSING_FILE, ORPHAN_FILE
+from episeek_pipelines.verify.rules import (
+    EPISODES_CHANGED,
+    EPISODES_FOOTER,
+    FILE_ORDER,
+    INDEXED_FILES,
+    MISSING_FILE,
+    ORPHAN_FILE,
+)
 from episeek_pipelines.verify.sidecar_format import TABLES, ExaminedSidecars, examine_sidecars
 from episeek_pipelines.verify.statistics_rules import check_statistics
 from episeek_pipelines.verify.survey import Files, Survey, survey
@@ -157,6 +164,7 @@ def plan_checks(
         named = {*data_path, *(file.path for file in video_files)}
         findings += _orphans(surveyed.files, layout.DATA_DIR, ".parquet", named)
         findings += _orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", named)
+    findings += run_rules((check_file_order,), Location(file=layout.DATA_DIR), surveyed, data_files)
     findings += [*_missing(data_files, surveyed.files), *_missing(video_files, surveyed.videos)]
     if examined.tables is not None:
         findings += _unknown_rows(examined.files, video_files, surveyed.videos)
@@ -297,6 +305,30 @@ def _missing(files: Sequence[DataFile | VideoFile], there: Files) -> Iterator[Fi
             yield finding(MISSING_FILE, "no such file; expected a file that the metadata names", where)
         elif file.file_size == 0:
             yield finding(MISSING_FILE, "an empty file; expected what its episodes hold", where)
+
+
+def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Finding]:
+    """INF043: `*/*.parquet` below meta/episodes and data/ is what LeRobot reads, sorted by path."""
+    for path in surveyed.episode_paths:
+        if path.count("/") != layout.EPISODES_DIR.count("/") + 2:
+            message = "not in one folder below meta/episodes; expected meta/episodes/*/*.parquet"
+            yield finding(FILE_ORDER, message, Location(file=path))
+    before, reached = "", -1
+    for file in files:
+        if file.path not in surveyed.files:
+            continue
+        if file.path.count("/") != 2 or not file.path.startswith(f"{layout.DATA_DIR}/"):
+            yield finding(
+                FILE_ORDER, "not in one folder below data; expected data/*/*.parquet", Location(file=file.path)
+            )
+        known = file.dataset_from_index[file.dataset_from_index >= 0]
+        if not len(known):
+            continue
+        first = int(known.min())
+        if first < reached:
+            message = f"rows from {first} on, behind {before} with rows from {reached} on; expected paths in the order of rows"
+            yield finding(FILE_ORDER, message, Location(file=file.path))
+        before, reached = file.path, first
 
 
 def _there(file: DataFile | VideoFile, there: Files, pointers: frozenset[str]) -> bool:

@@ -26,8 +26,8 @@ from functools import lru_cache
 from typing import Final, Literal, get_args
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.verify.findings import Finding
-from episeek_pipelines.verify.rules import CRASHED, RULES, UNREADABLE, Severity
+from episeek_pipelines.verify.findings import Finding, finding_count
+from episeek_pipelines.verify.rules import CRASHED, HOLES, RULES, Severity
 from episeek_pipelines.verify.tasks import VerificationReport
 
 FailOn = Literal["error", "warning", "never"]
@@ -36,7 +36,7 @@ FailOn = Literal["error", "warning", "never"]
 FAIL_ON: Final[tuple[FailOn, ...]] = get_args(FailOn)
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 
-ALWAYS_COUNTED: Final = frozenset({CRASHED.code, UNREADABLE.code})
+ALWAYS_COUNTED: Final = HOLES
 """Codes that no policy and no baseline leaves out."""
 
 WHY_ALWAYS_COUNTED: Final = f"{' and '.join(sorted(ALWAYS_COUNTED))} always count, an unread file proves nothing"
@@ -112,11 +112,6 @@ def fails(report: VerificationReport, policy: Policy) -> bool:
     if policy.fail_on == "never":
         return False
     return report.error_count > 0 or (policy.fail_on == "warning" and report.warning_count > 0)
-
-
-def finding_count(findings: Iterable[Finding]) -> int:
-    """How many there are, those that a finding stands for included."""
-    return sum(1 + found.more for found in findings)
 
 
 # --- codes -----------------------------------------------------------------------------------------------------------------------

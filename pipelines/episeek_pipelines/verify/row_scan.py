@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from episeek_pipelines.verify.arrays import Int64Array
+from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 from episeek_schemas import lerobot
 
 SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TIMESTAMP)
@@ -132,11 +132,12 @@ def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[
     """Timestamps, NaN for nulls, and what rounding to the column's type may add to a difference."""
     column = batch.column(lerobot.TIMESTAMP)
     if pa.types.is_float32(column.type):
-        return _as_floats(column), lambda expected: np.spacing(expected.astype(np.float32)).astype(np.float64)
-    return _as_floats(column), lambda expected: 0.0
+        return floats(column), lambda expected: np.spacing(expected.astype(np.float32)).astype(np.float64)
+    return floats(column), lambda expected: 0.0
 
 
-def _as_floats(column: pa.Array) -> npt.NDArray[np.float64]:
+def floats(column: pa.Array) -> Float64Array:
+    """Numbers, NaN for nulls."""
     return np.asarray(
         pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64
     )

@@ -33,10 +33,10 @@ FAMILY_TITLES: Final[Mapping[str, str]] = MappingProxyType(
 
 LEVEL_MEANINGS: Final[Mapping[Level, str]] = MappingProxyType(
     {
-        "meta": "from meta/ and a listing",
-        "layout": "from Parquet footers and video headers, too",
-        "rows": "from every row, too",
-        "decode": "from pictures, too",
+        "meta": " or higher; meta/ and a listing tell",
+        "layout": " or higher; Parquet footers and video headers tell",
+        "rows": " or higher; rows tell",
+        "decode": "; pictures tell",
     }
 )
 
@@ -50,7 +50,14 @@ def rule_lines() -> Iterator[str]:
             yield ""
         yield f"{family}: {FAMILY_TITLES[family]}"
         for rule in _rules_of(family):
-            yield f"  {rule.code:<7}  {rule.severity:<7}  {rule.level:<6}  {rule.name}"
+            yield f"  {_line(rule)}"
+
+
+def family_lines(text: str) -> list[str]:
+    """A line for each rule whose code starts with a text of three letters or more, in upper or lower case; empty for none."""
+    start = text.strip().upper()
+    rules = [rule for rule in RULES.values() if len(start) >= FAMILY_LENGTH and rule.code.startswith(start)]
+    return [_line(rule) for rule in sorted(rules, key=lambda rule: rule.code)]
 
 
 def rule_page(code: str) -> str:
@@ -69,7 +76,7 @@ def rule_page(code: str) -> str:
         )
     entries = [
         ("severity", rule.severity),
-        ("level", f"{rule.level}: {LEVEL_MEANINGS[rule.level]}"),
+        ("level", f"{rule.level}{LEVEL_MEANINGS[rule.level]}"),
         ("protects", rule.protects),
         ("remedy", rule.remedy),
         ("broke in", rule.broke_in),
@@ -133,3 +140,7 @@ def _markdown(text: str) -> str:
     parts = re.split(r"(`[^`]*`)", text)
     parts[::2] = [re.sub(r"([\\*_<>\[\]])", r"\\\1", part) for part in parts[::2]]
     return "".join(parts).replace("|", r"\|")
+
+
+def _line(rule: Rule) -> str:
+    return f"{rule.code:<7}  {rule.severity:<7}  {rule.level:<6}  {rule.name}"

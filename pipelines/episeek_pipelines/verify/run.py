@@ -19,7 +19,15 @@ from episeek_pipelines.verify.layout_rules import check_shards
 from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.plan import plan_verification
 from episeek_pipelines.verify.row_scan import NULL_NUMBER
-from episeek_pipelines.verify.rules import DATA_POINTER, EPISODE_ROWS
+from episeek_pipelines.verify.rules import (
+    COLUMNS,
+    CRASHED,
+    DATA_FOOTER,
+    DATA_POINTER,
+    EPISODE_ROWS,
+    MISSING_FILE,
+    UNREADABLE,
+)
 from episeek_pipelines.verify.sidecar_buffers import forget_sidecars
 from episeek_pipelines.verify.sidecar_rules import check_sidecar
 from episeek_pipelines.verify.tasks import (
@@ -36,7 +44,10 @@ from episeek_pipelines.verify.tasks import (
 )
 from episeek_pipelines.verify.video_format import check_same_format
 from episeek_pipelines.verify.video_rules import check_video_file
-from episeek_schemas import layout
+from episeek_schemas import layout, lerobot
+
+_ROWS_UNSEEN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOOTER, CRASHED, UNREADABLE))
+"""Of a data file with one of these nothing is known of whose its rows are."""
 
 
 def run_check(context: VerificationContext, check: Check) -> CheckResult:
@@ -138,9 +149,7 @@ def _misplaced_rows(
     """EPI012 and the part of ROW015 that takes more than one file to see."""
     absent = dict(facts.absent_episodes)
     foreign = sorted(facts.foreign_rows, key=lambda rows: (rows.episode_index, rows.path))
-    unreadable = {
-        found.location.file for found in findings if found.code in ("INF004", "ROW005", "VER000", "VER001", "INF003")
-    }
+    unreadable = {found.location.file for found in findings if found.code in _ROWS_UNSEEN}
     order = np.argsort(plan.episode_index, kind="stable")
     by_index = plan.episode_index[order]
 
@@ -161,7 +170,7 @@ def _misplaced_rows(
         shard, local_row = locate(plan.shards, row)
         if rows.episode_index in absent or named in unreadable:
             placed.add(rows.episode_index)
-            where = Location(shard, rows.episode_index, row=local_row, column="data/file_index")
+            where = Location(shard, rows.episode_index, row=local_row, column=lerobot.DATA_FILE_INDEX)
             message = f"points at {named}; expected {rows.path}, which holds {_counted(rows, 'its')}"
             found.append(finding(DATA_POINTER, message, where))
         elif named is not None:  # where the metadata does not say, EPI011 does

@@ -9,10 +9,12 @@ not list are `row_rules.check_columns`.
 
 import json
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
 
+from episeek_pipelines.verify.arrow_types import is_any_list, is_binary, is_number, is_text, storage_type
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.row_scan import SCANNED_COLUMNS
 from episeek_pipelines.verify.rules import COLUMN_STYLE, COLUMNS
@@ -21,23 +23,19 @@ from episeek_schemas import lerobot
 Problem = tuple[str, bool]
 """What was expected, and whether that is a matter of style only."""
 
-LANGUAGE_PERSISTENT: Final = "language_persistent"
-LANGUAGE_EVENTS: Final = "language_events"
-LANGUAGE_COLUMNS: Final = (LANGUAGE_PERSISTENT, LANGUAGE_EVENTS)
-"""LeRobot takes language columns by name, not by dtype."""
-
-SCALARS: Final[Mapping[str, pa.DataType]] = {
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "float16": pa.float16(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
-}
+SCALARS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "bool": pa.bool_(),
+        "string": pa.string(),
+        "float16": pa.float16(),
+        "float32": pa.float32(),
+        "float64": pa.float64(),
+        **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    }
+)
 """Dtypes of `features`, and the Arrow type of one value."""
 
 _SHOWN_COLUMNS = 4
-_METADATA_KEY = b"huggingface"
 _IMAGE = "struct<bytes: binary, path: string>"
 
 
@@ -57,18 +55,6 @@ def declared_dtype(spec: object) -> str | None:
     return dtype if isinstance(dtype, str) else None
 
 
-def is_any_list(arrow_type: pa.DataType) -> bool:
-    """Whether values are lists, of a fixed size or not."""
-    return bool(
-        pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type)
-    )
-
-
-def storage_type(arrow_type: pa.DataType) -> pa.DataType:
-    """The type below an extension type: `datasets` registers some, and without it they are read as what they are stored as."""
-    return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
-
-
 def shown(value: object, limit: int = 120) -> str:
     """What somebody else wrote, for a message: one printable line of no more than about `limit` characters."""
     text = str(value)
@@ -82,7 +68,7 @@ def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
     LeRobot lets pyarrow infer the type from the annotations, so that a file without any has a list of nulls, and a field that
     none of them uses is null. Fields beyond those that its reader looks up may be missing, and others may be there.
     """
-    timestamped = column == LANGUAGE_PERSISTENT
+    timestamped = column == lerobot.LANGUAGE_PERSISTENT
     expected = f"list<struct<role, content, style{', timestamp' if timestamped else ''}>>"
     if not is_any_list(arrow_type):
         return expected
@@ -93,11 +79,11 @@ def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
         return expected
     for name in ("role", "content", "style"):
         position = row.get_field_index(name)
-        if position < 0 or not (pa.types.is_null(row[position].type) or _is_text(row[position].type)):
+        if position < 0 or not (pa.types.is_null(row[position].type) or is_text(row[position].type)):
             return expected
     if timestamped:
         position = row.get_field_index(lerobot.TIMESTAMP)
-        if position < 0 or not _is_number(row[position].type):
+        if position < 0 or not is_number(row[position].type):
             return expected
     return None
 
@@ -117,7 +103,7 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
             continue
         found = types[key]
         if key in SCANNED_COLUMNS and not (
-            pa.types.is_integer(found) or (key == lerobot.TIMESTAMP and _is_number(found))
+            pa.types.is_integer(found) or (key == lerobot.TIMESTAMP and is_number(found))
         ):
             continue  # check_columns says so
         problem = _problem(key, found, dtype, spec)
@@ -131,7 +117,7 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
 
 
 def _problem(key: str, found: pa.DataType, dtype: str, spec: Mapping[str, Any]) -> Problem | None:
-    if key in LANGUAGE_COLUMNS:
+    if key in lerobot.LANGUAGE_COLUMNS:
         expected = language_problem(key, found)
         return None if expected is None else (expected, False)
     if dtype == "image":
@@ -163,18 +149,18 @@ def _leaf_problem(leaf: pa.DataType, dtype: str, expected: str) -> Problem | Non
         return None
     if pa.types.is_dictionary(leaf):
         leaf = leaf.value_type
-    if dtype == "string" and (pa.types.is_null(leaf) or _is_binary(leaf)):
+    if dtype == "string" and (pa.types.is_null(leaf) or is_binary(leaf)):
         return expected, True
     return expected, _kind(leaf) == _kind(wanted)
 
 
 def _image_problem(found: pa.DataType) -> Problem | None:
-    if _is_text(found) or _is_binary(found):  # a path or the bytes alone, which `datasets.Image` reads as well
+    if is_text(found) or is_binary(found):  # a path or the bytes alone, which `datasets.Image` reads as well
         return _IMAGE, True
     if not pa.types.is_struct(found):
         return _IMAGE, False
     types = {name: found[found.get_field_index(name)].type for name in ("bytes", "path") if _has_one(found, name)}
-    for name, is_right in (("bytes", _is_binary), ("path", _is_text)):
+    for name, is_right in (("bytes", is_binary), ("path", is_text)):
         if name in types and not (is_right(types[name]) or pa.types.is_null(types[name])):
             return _IMAGE, False
     if not types:
@@ -210,35 +196,20 @@ def _kind(arrow_type: pa.DataType) -> str | None:
         ("float", pa.types.is_floating),
         ("integer", pa.types.is_integer),
         ("bool", pa.types.is_boolean),
-        ("string", _is_text),
+        ("string", is_text),
     ):
         if is_kind(arrow_type):
             return kind
     return None
 
 
-def _is_text(arrow_type: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
-    )
-
-
-def _is_binary(arrow_type: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_binary(arrow_type) or pa.types.is_large_binary(arrow_type) or pa.types.is_binary_view(arrow_type)
-    )
-
-
-def _is_number(arrow_type: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type))
-
-
 def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
     """INF003W: `datasets` takes its features from the schema metadata."""
     where = Location(file=path)
-    text = (schema.metadata or {}).get(_METADATA_KEY)
+    key = f"key `{lerobot.DATA_FEATURES_KEY}`"
+    text = (schema.metadata or {}).get(lerobot.DATA_FEATURES_KEY.encode())
     if text is None:
-        message = "no key `huggingface` in the schema metadata; expected the features of the columns, for `datasets`"
+        message = f"no {key} in the schema metadata; expected the features of the columns, for `datasets`"
         yield finding(COLUMN_STYLE, message, where)
         return
     try:
@@ -246,7 +217,7 @@ def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         listed = None
     if not isinstance(listed, dict):
-        message = "the key `huggingface` of the schema metadata does not parse; expected JSON with info.features"
+        message = f"the {key} of the schema metadata does not parse; expected JSON with info.features"
         yield finding(COLUMN_STYLE, message, where)
         return
     columns = set(schema.names)
@@ -254,9 +225,7 @@ def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
     if extra or absent:
         parts = [f"lists {_few(extra)}"] if extra else []
         parts += [f"leaves out {_few(absent)}"] if absent else []
-        message = (
-            f"the key `huggingface` of the schema metadata {' and '.join(parts)}; expected the columns of the file"
-        )
+        message = f"the {key} of the schema metadata {' and '.join(parts)}; expected the columns of the file"
         yield finding(COLUMN_STYLE, message, where)
 
 

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from episeek.description_runs import description_runs
 from episeek_pipelines.episode_frames import DeclaredEpisodes
+from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, STALE
 from episeek_pipelines.verify.sidecar_format import TABLES, read_rows, stored_rows
-from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
+from episeek_pipelines.verify.tasks import IndexedFile, SidecarTables, VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo
 from episeek_schemas import layout
 
@@ -52,15 +53,15 @@ def check_indexed_file(context: VerificationContext, file: VideoFile, video: Par
         yield finding(INDEXED_FILES, f"no row for {file.path}; expected every MP4 of the dataset", where)
         return
     row = file.indexed.row
-    for column, found, expected in _file_differences(file, video):
+    for column, found, expected in _file_differences(file.indexed, file.path, video):
         at = Location(layout.FILES_PATH, camera=file.camera_key, row=row, column=column)
         yield finding(INDEXED_FILES, f"{found} for {file.path}; expected {expected}, as the file is now", at)
 
 
 def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """IDX032 and IDX033, when the file is the one that was indexed."""
-    tables = context.sidecars
-    if tables is None or file.indexed is None or _file_differences(file, video):
+    tables, indexed = context.sidecars, file.indexed
+    if tables is None or indexed is None or _file_differences(indexed, file.path, video):
         return
     camera_count, camera_index = len(context.info.video_keys), context.info.video_keys.index(file.camera_key)
     found = np.flatnonzero((video.view.stop > video.view.first) & (video.view.stop <= video.view.frame_count))
@@ -71,7 +72,7 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
     windows = sample_windows(video, found)
     is_as_declared = True
     for block in _blocks(windows.stop - windows.start):
-        expected = expected_spans(file, video, found[block], windows.of(block))
+        expected = expected_spans(file, indexed, video, found[block], windows.of(block))
         here = {column: values[block] for column, values in stored.items()}
         episode, row = file.episode_index[found[block]], ids[block]
         is_other = {column: here[column] != expected.row[column] for column in _SPAN_COLUMNS}
@@ -86,18 +87,20 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
         for table, prefix in _ROWS:
             places = (here[f"{prefix}_start"], expected.row[f"{prefix}_count"])
             wanted: dict[str, Int64Array] = getattr(expected, table)
-            yield from _compare_rows(context, table, *places, wanted, ~differs, episode, file.camera_key)
+            yield from _compare_rows(context.root, tables, table, *places, wanted, ~differs, episode, file.camera_key)
     if is_as_declared and context.is_complete:  # lengths and the fps are in no column of their own
-        yield from _compare_declaration(context, file, camera_index)
+        yield from _compare_declaration(context, file, indexed, camera_index)
 
 
-def _compare_declaration(context: VerificationContext, file: VideoFile, camera_index: int) -> Iterator[Finding]:
-    assert file.indexed is not None
+def _compare_declaration(
+    context: VerificationContext, file: VideoFile, indexed: IndexedFile, camera_index: int
+) -> Iterator[Finding]:
+    """IDX036."""
     declared = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
     expected = declared.digest(camera_index=camera_index, fps=context.info.fps)
-    found = file.indexed.values["episodes_sha256"]
+    found = indexed.values["episodes_sha256"]
     if found != expected:
-        at = Location(layout.FILES_PATH, camera=file.camera_key, row=file.indexed.row, column="episodes_sha256")
+        at = Location(layout.FILES_PATH, camera=file.camera_key, row=indexed.row, column="episodes_sha256")
         message = f"{_short(found)} for {file.path}; expected {_short(expected)}, as its episodes are declared now"
         yield finding(STALE, message, at)
 
@@ -137,8 +140,10 @@ def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
     return SampleWindows(tick, sync[nearest], np.maximum.reduceat(frames, begin) + 1)
 
 
-def expected_spans(file: VideoFile, video: ParsedVideo, position: Int64Array, windows: SampleWindows) -> ExpectedSpans:
-    """The rows of the episodes at `position` of `file`, given their `sample_windows`."""
+def expected_spans(
+    file: VideoFile, indexed: IndexedFile, video: ParsedVideo, position: Int64Array, windows: SampleWindows
+) -> ExpectedSpans:
+    """The rows of the episodes at `position` of `file`, which is `indexed`, given their `sample_windows`."""
     table, view = video.table, video.view
     count = windows.stop - windows.start
     begin = np.cumsum(count) - count
@@ -152,9 +157,8 @@ def expected_spans(file: VideoFile, video: ParsedVideo, position: Int64Array, wi
     lead_in = np.bincount(number[pts < windows.tick[number]], minlength=len(count))
     keyframe = order[table.is_sync[sample[order]]]
     of_episode = number[keyframe]
-    assert file.indexed is not None
     row = {
-        "file_id": np.full(len(count), file.indexed.row),
+        "file_id": np.full(len(count), indexed.row),
         "mdat_offset": first_byte,
         "mdat_length": np.maximum.reduceat(offset + size, begin) - first_byte,
         "frame_count": view.stop[position] - view.first[position],
@@ -190,9 +194,8 @@ def _blocks(count: Int64Array) -> Iterator[slice]:
         start = max(stop, start + 1)
 
 
-def _file_differences(file: VideoFile, video: ParsedVideo) -> list[tuple[str, str, str]]:
+def _file_differences(indexed: IndexedFile, path: str, video: ParsedVideo) -> list[tuple[str, str, str]]:
     """(column, found, expected) of the row of `files`; only the digest when the header changed, since the rest follows from it."""
-    assert file.indexed is not None
     header, table = video.header, video.table
     expected = {
         "file_size": header.file_size,
@@ -210,9 +213,9 @@ def _file_differences(file: VideoFile, video: ParsedVideo) -> list[tuple[str, st
         "sample_description": table.sample_description,
         "container": header.container,
         "track_matrix": table.matrix,
-        "sample_description_runs": description_runs(table.offset, table.description_index, where=file.path),
+        "sample_description_runs": description_runs(table.offset, table.description_index, where=path),
     }
-    found = file.indexed.values
+    found = indexed.values
     names = ["moov_sha256"] if found["moov_sha256"] != expected["moov_sha256"] else list(expected)
     return [
         (name, _short(found[name]), _short(expected[name]))
@@ -228,7 +231,8 @@ def _short(value: object) -> str:
 
 
 def _compare_rows(
-    context: VerificationContext,
+    root: Root,
+    tables: SidecarTables,
     table: str,
     start: npt.NDArray[Any],
     count: Int64Array,
@@ -240,8 +244,9 @@ def _compare_rows(
     """IDX033: all rows at once, then again those of an episode in which something is wrong.
 
     Args:
-        context: Holds the sidecars.
-        table: Their table.
+        root: The dataset.
+        tables: Its sidecars.
+        table: Which of them.
         start: The first row of each episode, as the table of episodes says; shape [episodes].
         count: Its rows; shape [episodes].
         wanted: Columns, the rows of one episode behind those of the other.
@@ -249,8 +254,6 @@ def _compare_rows(
         episode: The index; shape [episodes].
         camera_key: The camera.
     """
-    tables = context.sidecars
-    assert tables is not None
     total = min(stored_rows(tables, table, column) for column in wanted)
     first = start.astype(np.int64)
     is_whole = is_compared & (first >= 0) & (first <= total - count)
@@ -258,28 +261,25 @@ def _compare_rows(
     rows, at = _ranges(first[whole], count[whole]), _ranges((np.cumsum(count) - count)[whole], count[whole])
     is_wrong = np.zeros(len(rows), np.bool_)
     for column, values in wanted.items():
-        is_wrong |= read_rows(context.root, tables, table, column, rows).astype(np.int64) != values[at]
+        is_wrong |= read_rows(root, tables, table, column, rows).astype(np.int64) != values[at]
     is_suspect = is_compared & ~is_whole
     is_suspect[np.repeat(whole, count[whole])[is_wrong]] = True
     for number in np.flatnonzero(is_suspect).tolist():
         before = int(count[:number].sum())
         of_one = {column: values[before : before + int(count[number])] for column, values in wanted.items()}
-        where = Location(TABLES[table][0], int(episode[number]), camera_key, int(start[number]))
-        yield from _compare_rows_of_one(context, table, of_one, where)
+        where = Location(TABLES[table][0], int(episode[number]), camera_key)
+        yield from _compare_rows_of_one(root, tables, table, of_one, int(start[number]), where)
 
 
 def _compare_rows_of_one(
-    context: VerificationContext, table: str, wanted: dict[str, Int64Array], where: Location
+    root: Root, tables: SidecarTables, table: str, wanted: dict[str, Int64Array], start: int, where: Location
 ) -> Iterator[Finding]:
-    tables, start = context.sidecars, where.row
-    assert tables is not None
-    assert start is not None
     for column, values in wanted.items():
         total = stored_rows(tables, table, column)
         rows = np.arange(max(start, 0), max(0, min(start + len(values), total)))
-        found = read_rows(context.root, tables, table, column, rows).astype(np.int64)
+        found = read_rows(root, tables, table, column, rows).astype(np.int64)
         if len(found) != len(values):
-            yield finding(INDEXED_SAMPLES, f"{len(found)} rows; expected {len(values)}", where)
+            yield finding(INDEXED_SAMPLES, f"{len(found)} rows; expected {len(values)}", replace(where, row=start))
             return
         wrong = np.flatnonzero(found != values)
         if len(wrong):

@@ -19,9 +19,9 @@ import numpy as np
 from episeek_pipelines.verify.arrays import Float64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import STATISTICS
-from episeek_schemas import lerobot
+from episeek_pipelines.verify.schema_rules import SCALARS
+from episeek_schemas import layout, lerobot
 
-STATISTICS_PATH: Final = "meta/stats.json"
 QUANTILES: Final = ("q01", "q10", "q50", "q90", "q99")
 STATISTIC_NAMES: Final = ("min", "max", "mean", "std", "count", *QUANTILES)
 
@@ -33,10 +33,7 @@ ZERO_STD: Final = 1e-8
 
 _VISUAL: Final = frozenset({"image", "video"})
 _FLOATS: Final = frozenset({"float16", "float32", "float64"})
-_NUMBERS: Final = _FLOATS | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"bool"}
-_LEROBOT_COLUMNS: Final = frozenset(
-    {lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TASK_INDEX, lerobot.TIMESTAMP}
-)
+_NUMBERS: Final = frozenset(SCALARS) - {"string"}
 _MOST_DIMENSIONS: Final = 8
 
 
@@ -48,9 +45,9 @@ def check_statistics(features: Mapping[str, object], document: object, total_fra
         document: meta/stats.json as parsed, None when there is no such file.
         total_frames: That of meta/info.json.
     """
-    where = Location(file=STATISTICS_PATH)
+    where = Location(file=layout.STATS_PATH)
     specs = {key: spec for key, spec in features.items() if isinstance(spec, Mapping) and _has_statistics(spec)}
-    needed = [key for key in specs if key not in _LEROBOT_COLUMNS]
+    needed = [key for key in specs if key not in lerobot.ROW_COLUMNS]
     if document is None:
         if needed and total_frames > 0:
             yield finding(STATISTICS, f"no such file; expected statistics of {len(needed)} features", where)
@@ -64,7 +61,7 @@ def check_statistics(features: Mapping[str, object], document: object, total_fra
         message = f"no {', '.join(nowhere)} of any feature; expected the quantiles that policies normalize with"
         yield finding(STATISTICS, message, where)
     for key, spec in specs.items():
-        at = Location(file=STATISTICS_PATH, column=key)
+        at = Location(file=layout.STATS_PATH, column=key)
         if key in entries:
             required = [name for name in STATISTIC_NAMES if name not in nowhere]
             yield from _check_feature(key, spec, entries[key], required, total_frames, at)
@@ -184,7 +181,7 @@ def _has_statistics(spec: Mapping[str, Any]) -> bool:
 
 def _is_normalized(key: str, spec: Mapping[str, Any]) -> bool:
     """Whether a policy divides by its standard deviation: vectors of floats, and what LeRobot takes as a state or an action."""
-    if spec.get("dtype") not in _FLOATS or key in _LEROBOT_COLUMNS:
+    if spec.get("dtype") not in _FLOATS or key in lerobot.ROW_COLUMNS:
         return False
     shape = _shape(spec)
     return key.startswith(("observation", "action")) or (shape is not None and any(size > 1 for size in shape))

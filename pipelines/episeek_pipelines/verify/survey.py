@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
 from episeek.identity import FileIdentity
 from episeek_pipelines.storage import Root
+from episeek_pipelines.verify.feature_rules import check_features
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.lfs_pointers import check_pointers, find_pointers
 from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS, UNREADABLE
@@ -120,13 +121,16 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     _require_directory(root)
     metadata = root.files(layout.META_DIR)
     info_bytes = _require_info_file(reader, root, metadata)
-    files = {**metadata, **root.files(layout.DATA_DIR)}
-    videos = videos_root.files(layout.VIDEOS_DIR)
+    document, info = _parse_info(reader, info_bytes)
+    data_folder, videos_folder = _folders(info)
+    files = {**metadata, **root.files(data_folder)}
+    videos = videos_root.files(videos_folder)
     if data_root is not None and not videos and not data_root.is_dir():
         raise NotADatasetError(str(data_root), "no such directory", "the root that holds the dataset's videos/")
     pointers = find_pointers(root, _sizes(files)) | find_pointers(videos_root, _sizes(videos))
     reader.findings += check_pointers(pointers)
-    document, info = ({}, None) if layout.INFO_PATH in pointers else _parse_info(reader, info_bytes)
+    if layout.INFO_PATH in pointers:
+        reader.findings, document, info = [*check_pointers(pointers)], {}, None
     documents = {layout.INFO_PATH: info_bytes}
     source_documents: dict[str, bytes] = {}
     source_files: Files = {}
@@ -163,6 +167,15 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     )
 
 
+def _folders(info: DatasetInfo | None) -> tuple[str, str]:
+    """Where the data files and the videos are: what their paths begin with, whatever the numbers."""
+    if info is None:
+        return layout.DATA_DIR, layout.VIDEOS_DIR
+    paths = (info.data_path, info.video_path or layout.DEFAULT_VIDEO_PATH)
+    data, videos = (path.partition("/")[0] if "/" in path else "" for path in paths)
+    return "" if "{" in data else data, "" if "{" in videos else videos
+
+
 def listed_size(listed: Files, path: str) -> int | None:
     """Bytes of a file; None where a listing does not hold it or does not say."""
     identity = listed.get(path)
@@ -197,7 +210,7 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     """INF001."""
     where = Location(file=layout.INFO_PATH)
     try:
-        document = json.loads(data)
+        document = json.loads(data.decode("utf-8"))  # as LeRobot reads it; json would guess other encodings
     except (ValueError, RecursionError) as error:
         reader.findings.append(finding(INFO, f"{first_line(error)}; expected a JSON document", where))
         return {}, None
@@ -208,6 +221,8 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     for problem in problems:
         at = Location(file=layout.INFO_PATH, column=problem.key)
         reader.findings.append(finding(INFO, f"{problem.found}; expected {problem.expected}", at))
+    if not problems:
+        reader.findings += check_features(document["features"])
     return document, None if problems else lerobot.parse_info(document)
 
 
@@ -227,7 +242,7 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
         return None
     where = Location(file=layout.STATS_PATH)
     try:
-        document = json.loads(data)
+        document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         reader.findings.append(finding(STATISTICS, f"{first_line(error)}; expected a JSON document", where))
         return None

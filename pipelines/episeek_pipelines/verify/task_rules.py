@@ -14,15 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.verify.arrays import Int64Array
+from episeek_pipelines.verify.arrow_types import is_any_list, is_text
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import TASKS
 from episeek_schemas import layout, lerobot
 
-TASKS_PATH: Final = "meta/tasks.parquet"
-EPISODE_TASKS: Final = "tasks"
-"""Column of meta/episodes."""
-TASK_COLUMNS: Final = ("__index_level_0__", "task")
-"""Where the text is: the pandas index without a name, or of that name; some write a plain column."""
 TOTAL_TASKS: Final = "total_tasks"
 SHOWN_CHARACTERS: Final = 60
 
@@ -36,7 +32,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
         document: meta/info.json as parsed.
         table: meta/tasks.parquet, None when there is no such file.
     """
-    where = Location(file=TASKS_PATH)
+    where = Location(file=layout.TASKS_PATH)
     if table is None:
         if document.get("total_episodes") != 0:  # LeRobot writes the table with the first episode
             yield finding(TASKS, "no such file; expected the tasks and their numbers", where)
@@ -53,7 +49,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
         yield from _check_numbers(numbers)
     total = document.get(TOTAL_TASKS, table.num_rows)
     if isinstance(total, bool) or total != table.num_rows:
-        message = f"{TOTAL_TASKS} {shown(total)}; expected {table.num_rows}, the rows of {TASKS_PATH}"
+        message = f"{TOTAL_TASKS} {shown(total)}; expected {table.num_rows}, the rows of {layout.TASKS_PATH}"
         yield finding(TASKS, message, Location(file=layout.INFO_PATH, column=TOTAL_TASKS))
 
 
@@ -86,22 +82,22 @@ def check_episode_tasks(
     """
     lists = _string_lists(tasks_column)
     if lists is None:
-        where = Location(file=path, column=EPISODE_TASKS)
+        where = Location(file=path, column=lerobot.TASKS)
         yield finding(
-            TASKS, f"{EPISODE_TASKS} of type {shown(str(tasks_column.type))}; expected lists of strings", where
+            TASKS, f"{lerobot.TASKS} of type {shown(str(tasks_column.type))}; expected lists of strings", where
         )
         return
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
-        where = Location(file=path, row=first_row + int(empty[0]), column=EPISODE_TASKS)
+        where = Location(file=path, row=first_row + int(empty[0]), column=lerobot.TASKS)
         yield finding(TASKS, "no task; expected one or more", where, more=len(empty) - 1)
     values, rows = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
     is_known = pc.is_in(values, value_set=pa.array(sorted(known), pa.large_string()))
     unknown = np.flatnonzero(~np.asarray(is_known, np.bool_))
     if known and len(unknown):
-        where = Location(file=path, row=first_row + int(rows[unknown[0]]), column=EPISODE_TASKS)
-        message = f"task {shown(values[unknown[0]].as_py())}; expected one of {TASKS_PATH}"
+        where = Location(file=path, row=first_row + int(rows[unknown[0]]), column=lerobot.TASKS)
+        message = f"task {shown(values[unknown[0]].as_py())}; expected one of {layout.TASKS_PATH}"
         yield finding(TASKS, message, where, more=len(np.unique(rows[unknown])) - 1)
 
 
@@ -191,7 +187,7 @@ class TaskScan:
         for unknown in sorted(self._unknown, key=lambda kind: kind.row):
             found = f"{lerobot.TASK_INDEX} {shown(unknown.task_index)}"
             where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)
-            message = f"{found}; expected the number of a task of {TASKS_PATH}"
+            message = f"{found}; expected the number of a task of {layout.TASKS_PATH}"
             yield finding(TASKS, message, where, more=unknown.count - 1)
         texts = set(self.task_text.values())
         used: dict[int, set[str]] = {}
@@ -245,7 +241,7 @@ def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     texts = _texts(values)
     null = [row for row, text in enumerate(texts) if text is None]
     if null:
-        where = Location(file=TASKS_PATH, row=null[0], column=column)
+        where = Location(file=layout.TASKS_PATH, row=null[0], column=column)
         yield finding(TASKS, "null; expected the text of a task", where, more=len(null) - 1)
     first_row: dict[str, int] = {}
     again = [
@@ -254,7 +250,7 @@ def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     if again:
         row, text = again[0]
         message = f"task {shown(text)}, which row {first_row[text]} has, too; expected each task once"
-        yield finding(TASKS, message, Location(file=TASKS_PATH, row=row, column=column), more=len(again) - 1)
+        yield finding(TASKS, message, Location(file=layout.TASKS_PATH, row=row, column=column), more=len(again) - 1)
 
 
 def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
@@ -264,13 +260,13 @@ def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
         row = wrong[0]
         found = "null" if numbers[row] is None else numbers[row]
         message = f"{lerobot.TASK_INDEX} {found} in row {row}; expected {row}: LeRobot looks tasks up by position"
-        where = Location(file=TASKS_PATH, row=row, column=lerobot.TASK_INDEX)
+        where = Location(file=layout.TASKS_PATH, row=row, column=lerobot.TASK_INDEX)
         yield finding(TASKS, message, where, more=len(wrong) - 1)
 
 
 def _text_column(table: pa.Table) -> str | None:
-    names = [name for name in table.column_names if _column(table, name, _is_text) is not None]
-    return next((name for name in TASK_COLUMNS if name in names), names[0] if len(names) == 1 else None)
+    names = [name for name in table.column_names if _column(table, name, is_text) is not None]
+    return next((name for name in lerobot.TASK_TEXT_COLUMNS if name in names), names[0] if len(names) == 1 else None)
 
 
 def _column(table: pa.Table, name: str, is_type: Any) -> pa.ChunkedArray | None:
@@ -280,10 +276,6 @@ def _column(table: pa.Table, name: str, is_type: Any) -> pa.ChunkedArray | None:
     column = table[name]
     value_type = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     return column if is_type(value_type) else None
-
-
-def _is_text(value_type: pa.DataType) -> bool:
-    return bool(pa.types.is_string(value_type) or pa.types.is_large_string(value_type))
 
 
 def _texts(values: pa.ChunkedArray) -> list[str | None]:
@@ -296,10 +288,10 @@ def _string_lists(column: pa.ChunkedArray) -> pa.Array | None:
     kind = column.type
     if pa.types.is_null(kind):
         return pa.nulls(len(column), pa.large_list(pa.large_string()))
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+    if not is_any_list(kind):
         return None
     value_type = kind.value_type.value_type if pa.types.is_dictionary(kind.value_type) else kind.value_type
-    if not _is_text(value_type) and not pa.types.is_null(value_type):
+    if not is_text(value_type) and not pa.types.is_null(value_type):
         return None
     lists = pa.large_list(pa.large_string())
     return pa.concat_arrays([pa.array([], lists), *(chunk.cast(lists) for chunk in column.chunks)])

@@ -14,7 +14,7 @@ from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.feature_scan import FeatureRanges
 from episeek_pipelines.verify.figures import CameraFigures, Figures
-from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.findings import Finding, finding_count
 from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.rules import Level
 from episeek_schemas.lerobot import DatasetInfo
@@ -269,12 +269,12 @@ class VerificationReport:
     @property
     def error_count(self) -> int:
         """Errors, those that a finding stands for included."""
-        return sum(1 + f.more for f in self.findings if f.severity == "error")
+        return finding_count(found for found in self.findings if found.severity == "error")
 
     @property
     def warning_count(self) -> int:
         """Warnings, those that a finding stands for included."""
-        return sum(1 + f.more for f in self.findings if f.severity == "warning")
+        return finding_count(found for found in self.findings if found.severity == "warning")
 
     @property
     def is_clean(self) -> bool:

@@ -7,8 +7,8 @@ import numpy as np
 from episeek.byte_source import ByteSource, CountingSource
 from episeek.errors import Mp4Error
 from episeek.video_track import video_tracks
-from episeek_pipelines.episode_frames import BoolArray, disagreement
-from episeek_pipelines.verify.arrays import Float64Array
+from episeek_pipelines.episode_frames import disagreement
+from episeek_pipelines.verify.arrays import BoolArray, Float64Array
 from episeek_pipelines.verify.decode_rules import check_pictures
 from episeek_pipelines.verify.figures import CameraFigures
 from episeek_pipelines.verify.findings import Finding, Location, finding

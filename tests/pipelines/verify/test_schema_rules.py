@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify.findings import Location
-from episeek_pipelines.verify.schema_rules import LANGUAGE_COLUMNS, SCALARS, check_feature_types, declared_shape
+from episeek_pipelines.verify.schema_rules import SCALARS, check_feature_types, declared_shape
+from episeek_schemas import lerobot
 from tests.support.build_index import DATA
 
 PATH = "data/chunk-000/file-000.parquet"
@@ -158,7 +159,7 @@ def test_persistent_language(found, expected):
 
 
 def test_language_events_have_no_timestamp():
-    features = {name: {"dtype": "language", "shape": [1]} for name in LANGUAGE_COLUMNS}
+    features = {name: {"dtype": "language", "shape": [1]} for name in lerobot.LANGUAGE_COLUMNS}
     rows = pa.list_(pa.struct(ROW))
     found = check(features, language_events=rows, language_persistent=rows)
     assert [(code, column) for code, _, column in found] == [("INF003", "language_persistent")]

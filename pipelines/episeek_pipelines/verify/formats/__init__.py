@@ -3,6 +3,7 @@
 from typing import Final, Literal, get_args
 
 from episeek_pipelines.verify.formats.github import format_github
+from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS
 from episeek_pipelines.verify.formats.json_document import format_json
 from episeek_pipelines.verify.formats.junit import format_junit
 from episeek_pipelines.verify.formats.markdown import format_markdown
@@ -38,7 +39,7 @@ _SUFFIXES: Final[dict[str, Format]] = {
 }
 
 
-def render(report: VerificationReport, format: Format, *, max_findings: int = 20) -> str:
+def render(report: VerificationReport, format: Format, *, max_findings: int = MAX_FINDINGS) -> str:
     """A report as text.
 
     Args:

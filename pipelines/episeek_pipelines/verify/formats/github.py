@@ -8,8 +8,8 @@ comes first is one finding of each rule, and the last line says how many there a
 from collections.abc import Iterable
 from typing import Final
 
-from episeek_pipelines.verify.findings import Finding
-from episeek_pipelines.verify.formats.grouping import and_more, grouped, place_in_file, total
+from episeek_pipelines.verify.findings import Finding, finding_count
+from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped, place_in_file
 from episeek_pipelines.verify.formats.text import format_counts
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES, Severity
@@ -19,14 +19,14 @@ _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning")
 _MAX_LENGTH: Final = 4000  # an annotation's message may have 64 KiB
 
 
-def format_github(report: VerificationReport, *, max_findings: int = 20) -> str:
+def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """`::error` and `::warning` lines, at most `max_findings` of each, errors first, and a `::notice` with the summary."""
     lines = []
     hidden = 0
     for severity in _SEVERITIES:
         found = _one_of_each_rule_first([f for f in report.findings if f.severity == severity])
         lines += [_annotation(report.root, f) for f in found[:max_findings]]
-        hidden += total(found[max_findings:])
+        hidden += finding_count(found[max_findings:])
     summary = f"{visible(report.root, max_length=_MAX_LENGTH)}: {format_counts(report)}"
     if hidden:
         summary += f"; {hidden} of them are not annotated"

@@ -3,9 +3,13 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
-from episeek_pipelines.verify.findings import Finding, Location
+from episeek_pipelines.verify.findings import Finding, Location, finding_count
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
+
+MAX_FINDINGS: Final = 20
+"""Findings that are shown to people, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,12 @@ class Group:
     @property
     def count(self) -> int:
         """All findings, those that a finding stands for included."""
-        return total(self.findings)
+        return finding_count(self.findings)
 
     @property
     def hidden_count(self) -> int:
         """The findings not shown, those that they stand for included."""
-        return total(self.findings[self.shown_count :])
+        return finding_count(self.findings[self.shown_count :])
 
 
 def grouped(
@@ -47,11 +51,6 @@ def grouped(
         room -= further
         groups.append(Group(severity, RULES[code], members, 1 + further))
     return groups
-
-
-def total(findings: Iterable[Finding]) -> int:
-    """How many findings there are, those that a finding stands for included."""
-    return sum(1 + found.more for found in findings)
 
 
 def and_more(found: Finding) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.findings import Finding, finding_count
 from episeek_pipelines.verify.formats.html_text import escaped, number, plural
 from episeek_pipelines.verify.rules import RULES, Severity
 
@@ -39,7 +39,7 @@ class RuleGroup:
     @property
     def count(self) -> int:
         """Those that a finding stands for included."""
-        return sum(1 + found.more for found in self.findings)
+        return finding_count(self.findings)
 
 
 def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -> list[RuleGroup]:

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.figures import CameraFigures, Figures
 from episeek_pipelines.verify.formats.html_text import (
     breakable,
@@ -52,9 +52,6 @@ _LEAST_DRIFT_FRAMES: Final = 0.01
 _NO_VALUE: Final = "–"
 _EXTREME: Final = 10**12
 """Numbers beyond are taken for this one: a damaged dataset may say anything."""
-
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
 
 
 def plots(figures: Figures, level: Level) -> str:

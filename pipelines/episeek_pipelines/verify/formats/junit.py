@@ -8,18 +8,17 @@ does not tell them apart.
 import xml.etree.ElementTree as ElementTree
 from typing import Final
 
-from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.findings import Finding, finding_count
 from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
 from episeek_pipelines.verify.formats.text import format_counts
 from episeek_pipelines.verify.formats.visible import visible
-from episeek_pipelines.verify.rules import EPISODES_CHANGED, INFO_CHANGED, ROWS_CHANGED, RULES, includes
+from episeek_pipelines.verify.rules import COMPARISONS, RULES, includes
 from episeek_pipelines.verify.tasks import VerificationReport
 
 SUITE: Final = "episeek verify"
 MAX_PLACES: Final = 100
 """Of one rule; what reads JUnit keeps it all in memory."""
 _MAX_LENGTH: Final = 2000
-_NEEDS_SOURCE: Final = {EPISODES_CHANGED.code, INFO_CHANGED.code, ROWS_CHANGED.code}
 
 
 def format_junit(report: VerificationReport) -> str:
@@ -43,7 +42,7 @@ def format_junit(report: VerificationReport) -> str:
 
 
 def _is_looked_at(code: str, report: VerificationReport) -> bool:
-    if code in _NEEDS_SOURCE and report.against is None:
+    if code in COMPARISONS and report.against is None:
         return False
     return includes(report.level, RULES[code].level)
 
@@ -57,7 +56,7 @@ def _properties(suite: ElementTree.Element, report: VerificationReport) -> None:
 
 def _add(case: ElementTree.Element, group: Group) -> None:
     lines = [_line(found) for found in group.findings[:MAX_PLACES]]
-    hidden = group.count - sum(1 + found.more for found in group.findings[:MAX_PLACES])
+    hidden = group.count - finding_count(group.findings[:MAX_PLACES])
     if hidden:
         lines.append(f"... and {hidden} more")
     lines.append(f"remedy: {group.rule.remedy}")

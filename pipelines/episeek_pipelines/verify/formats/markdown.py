@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
+from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, Group, and_more, grouped
 from episeek_pipelines.verify.formats.text import format_counts, format_verdict
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.tasks import VerificationReport
@@ -20,7 +20,7 @@ _MAX_LENGTH: Final = 2000
 _PUNCTUATION: Final = re.compile(r"[!-,:-@\[-`{-~]")  # of ASCII, but - . /
 
 
-def format_markdown(report: VerificationReport, *, max_findings: int = 20) -> str:
+def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """A heading with the verdict, a table of counts, and findings by rule that unfold; less than 1 MiB.
 
     Args:

@@ -16,11 +16,11 @@ from urllib.parse import quote_from_bytes
 
 from episeek.byte_source import is_local, local_path
 from episeek.version import __version__
-from episeek_pipelines.verify.findings import Finding, Location
-from episeek_pipelines.verify.formats.grouping import and_more, place_in_file, total
+from episeek_pipelines.verify.findings import Finding, Location, finding_count
+from episeek_pipelines.verify.formats.grouping import and_more, place_in_file
 from episeek_pipelines.verify.formats.json_document import dump_json
 from episeek_pipelines.verify.formats.visible import visible
-from episeek_pipelines.verify.rules import CRASHED, RULES, UNREADABLE, Rule
+from episeek_pipelines.verify.rules import HOLES, RULES, Rule
 from episeek_pipelines.verify.tasks import VerificationReport
 from episeek_schemas.layout import INFO_PATH
 
@@ -85,7 +85,7 @@ def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out
 
 
 def _is_complete(findings: Iterable[Finding]) -> bool:
-    return not any(found.code in (CRASHED.code, UNREADABLE.code) for found in findings)
+    return not any(found.code in HOLES for found in findings)
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _left_out_result(left_out: Sequence[Finding]) -> dict[str, Any]:
         "ruleId": LEFT_OUT,
         "ruleIndex": len(RULES),
         "level": min(found.severity for found in left_out),  # "error" < "warning"
-        "message": _message(f"{total(left_out)} more findings are left out: code scanning takes no more"),
+        "message": _message(f"{finding_count(left_out)} more findings are left out: code scanning takes no more"),
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": INFO_PATH, "uriBaseId": _DATASET}}}],
         "partialFingerprints": {FINGERPRINT: LEFT_OUT, "primaryLocationLineHash": f"{LEFT_OUT}:1"},
     }

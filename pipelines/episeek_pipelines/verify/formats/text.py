@@ -3,22 +3,25 @@
 import math
 from typing import Final
 
-from episeek_pipelines.verify.formats.grouping import and_more, grouped
+from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import Severity
 from episeek_pipelines.verify.tasks import VerificationReport
 
+MISLEADING_FRAMES: Final = 0.5
+"""With a tolerance of as many, a reader may take the frame beside the right one."""
+
 _LISTED: Final[tuple[Severity, ...]] = ("error",)
 
 
-def format_text(report: VerificationReport, *, max_findings: int = 20) -> str:
+def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """`format_findings`, and a summary line at the end."""
     lines = [format_findings(report, max_findings=max_findings), f"{visible(report.root)}: {format_counts(report)}"]
     return "\n".join(line for line in lines if line)
 
 
-def format_findings(report: VerificationReport, *, max_findings: int = 20) -> str:
+def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """Findings by rule, errors first, each rule with its remedy; empty when there are none.
 
     Args:
@@ -27,7 +30,7 @@ def format_findings(report: VerificationReport, *, max_findings: int = 20) -> st
     """
     lines = []
     for group in grouped(report.findings, max_findings=max_findings, severities=_LISTED):
-        lines.append(f"{group.severity} {group.rule.code}, expected: {group.rule.name}")
+        lines.append(f"{group.severity} {group.rule.code}  {group.rule.name}")
         lines += [f"  {visible(f'{found.location}: {found.message}')}{and_more(found)}" for found in group.shown]
         if group.hidden_count:
             lines.append(f"  ... and {group.hidden_count} more")
@@ -52,7 +55,11 @@ def format_counts(report: VerificationReport) -> str:
         summary += f"; {report.accepted_count} accepted by the baseline"
     tolerance = report.timestamp_tolerance_seconds
     if TIMESTAMP_TOLERANCE_SECONDS < tolerance < math.inf:
-        summary += f"; every timestamp passes with a tolerance of {tolerance:.3g} s"
+        frames = tolerance * report.figures.fps
+        if frames < MISLEADING_FRAMES:
+            summary += f"; every timestamp passes with a tolerance of {tolerance:.3g} s"
+        else:
+            summary += f"; timestamps are off by up to {tolerance:.3g} s, {frames:.1f} frames"
     return summary
 
 

@@ -7,6 +7,8 @@ too, a second rule has the same number with the suffix `W`: a warning. Codes nev
 away leaves its number unused.
 """
 
+from typing import Final
+
 from episeek_pipelines.verify.rules.metadata import (
     CARD_GLOB,
     CARD_SIDECARS,
@@ -18,6 +20,7 @@ from episeek_pipelines.verify.rules.metadata import (
     EPISODE_VALUES,
     EPISODES_CHANGED,
     EPISODES_FOOTER,
+    FILE_ORDER,
     FOLDER_LIMITS,
     FPS,
     INFO,
@@ -47,6 +50,7 @@ from episeek_pipelines.verify.rules.rows import (
     EPISODE_ROWS,
     FINITE,
     FOOTER_SIZE,
+    IMAGES,
     LANGUAGE,
     PAGE_INDEX,
     ROW_GROUPS,
@@ -81,11 +85,18 @@ from episeek_pipelines.verify.rules.videos import (
     VIDEO_SHORT,
 )
 
+COMPARISONS: Final = frozenset(rule.code for rule in (INFO_CHANGED, EPISODES_CHANGED, ROWS_CHANGED))
+"""Codes of what is looked at with a source alone."""
+
+HOLES: Final = frozenset(rule.code for rule in (CRASHED, UNREADABLE))
+"""Codes that say that something was not looked at."""
+
 __all__ = [
     "CARD_GLOB",
     "CARD_SIDECARS",
     "COLUMNS",
     "COLUMN_STYLE",
+    "COMPARISONS",
     "CONSTANT_DIMENSION",
     "CRASHED",
     "DATA_FOOTER",
@@ -97,12 +108,15 @@ __all__ = [
     "EPISODE_ORDER",
     "EPISODE_ROWS",
     "EPISODE_VALUES",
+    "FILE_ORDER",
     "FINITE",
     "FOLDER_LIMITS",
     "FOOTER_SIZE",
     "FPS",
     "FRAME_GRID",
     "FROZEN",
+    "HOLES",
+    "IMAGES",
     "INDEXED_FILES",
     "INDEXED_SAMPLES",
     "INDEXED_SPANS",

@@ -9,7 +9,7 @@ from episeek_pipelines.verify.rules.registry import rule
 INFO: Final = rule(
     "INF001", "meta/info.json is that of a LeRobot v3 dataset", "error", "meta",
     protects="everything: it says what the dataset is and where its files are",
-    remedy="convert older versions with LeRobot's convert_dataset_v21_to_v30; otherwise correct the key named",
+    remedy="correct what is named; convert a dataset of version 2 with LeRobot's convert_dataset_v21_to_v30",
     broke_in="most public datasets are still v2.x",
 )  # fmt: skip
 FPS: Final = rule(
@@ -62,6 +62,11 @@ INFO_CHANGED: Final = rule(
     remedy="prepare again into an empty directory",
 )  # fmt: skip
 
+FILE_ORDER: Final = rule(
+    "INF043", "LeRobot finds the files of data/ and meta/episodes, in the order of their rows", "error", "meta",
+    protects="every look-up by row: LeRobot reads */*.parquet below both folders, in the order of the paths",
+    remedy="name the files data/chunk-NNN/file-NNN.parquet, numbered in the order of their episodes (`episeek prepare` does)",
+)  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040",
     "files are here, not pointers of Git LFS to them",

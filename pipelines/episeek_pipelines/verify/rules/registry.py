@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Severity = Literal["error", "warning"]
 
 Level = Literal["meta", "layout", "rows", "decode"]
 """What is read: `meta/` and a listing; Parquet footers and video headers, too; rows, too; pictures, too."""
 
-LEVELS: Final[tuple[Level, ...]] = ("meta", "layout", "rows", "decode")
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 
 @dataclass(frozen=True, slots=True)

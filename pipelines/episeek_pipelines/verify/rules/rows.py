@@ -13,17 +13,17 @@ DATA_FOOTER: Final = rule(
 EPISODE_ROWS: Final = rule(
     "ROW015", "an episode's rows are as many as its length, contiguous, in one file", "error", "layout",
     protects="reading an episode as one run of rows",
-    remedy="write the rows of each episode once, together, or correct `length`",
+    remedy="restore the rows from the source of the file; correct `length` only where no row is missing",
 )  # fmt: skip
 ROW_NUMBERS: Final = rule(
     "ROW016", "index and frame_index run without a gap", "error", "rows",
     protects="windows over neighbouring frames and look-ups by global row",
-    remedy="renumber: frame_index from 0 in each episode, index from dataset_from_index",
+    remedy="restore missing rows; where none is, renumber: frame_index from 0 in each episode, index from dataset_from_index",
 )  # fmt: skip
 TIMESTAMPS: Final = rule(
     "ROW017", "timestamp is frame_index / fps within the tolerance", "error", "rows",
     protects="LeRobot's look-up of frames by time, tolerance 1e-4 s",
-    remedy="rewrite timestamp as frame_index / fps, or load with the tolerance named in the message",
+    remedy="where fps is right and no row missing, rewrite timestamp as frame_index / fps, or load with a larger tolerance",
     broke_in="lerobot#933, lerobot#1875, lerobot#2814",
 )  # fmt: skip
 ROW_GROUPS: Final = rule(
@@ -55,6 +55,11 @@ LANGUAGE: Final = rule(
     "ROW030", "language columns are consistent", "warning", "rows",
     protects="policies that are conditioned on annotations",
     remedy="write the annotations again: the same persistent annotations in every row of an episode, events at their own row",
+)  # fmt: skip
+IMAGES: Final = rule(
+    "ROW041", "every row of an image feature has a picture", "error", "layout",
+    protects="training on pictures that are kept in the data files",
+    remedy="restore the rows from the recording, or delete the episode with LeRobot",
 )  # fmt: skip
 PAGE_INDEX: Final = rule(
     "ROW038", "prepared data files have a page index", "warning", "layout",

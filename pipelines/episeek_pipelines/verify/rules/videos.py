@@ -7,12 +7,12 @@ from episeek_pipelines.verify.rules.registry import rule
 UNUSABLE_VIDEO: Final = rule(
     "VID022", "an MP4 is complete, with one video track that can be indexed", "error", "layout",
     protects="every frame of the file",
-    remedy="restore the file from its source, or remux it: ffmpeg -i in.mp4 -map 0:v:0 -c copy out.mp4",
+    remedy="restore the file; one that plays to its end can be remuxed: ffmpeg -i in.mp4 -map 0:v:0 -c copy out.mp4",
 )  # fmt: skip
 NOT_FASTSTART: Final = rule(
     "VID022W", "the moov box comes before the media data", "warning", "layout",
     protects="players that stream a whole file; sidecars make up for it",
-    remedy="remux with: ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4, then prepare again",
+    remedy="not needed with sidecars; otherwise ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4, and index again",
     broke_in="every file that LeRobot writes with one episode in it",
 )  # fmt: skip
 VIDEO_SHORT: Final = rule(
@@ -24,7 +24,7 @@ VIDEO_SHORT: Final = rule(
 VIDEO_LONG: Final = rule(
     "VID023W", "an MP4 holds no frames without an episode", "warning", "layout",
     protects="downloads; and it may mean that episodes point at the wrong file",
-    remedy="nothing when frames were cut on purpose; otherwise compare the lengths with the recording",
+    remedy="see whether it is the file of these episodes and this camera; none is needed where frames were cut on purpose",
 )  # fmt: skip
 FRAME_GRID: Final = rule(
     "VID024", "[from_timestamp, to_timestamp) holds exactly the episode's frames, on the grid", "error", "layout",
@@ -40,7 +40,7 @@ DRIFT: Final = rule(
 SYNC_START: Final = rule(
     "VID025", "an episode starts on a sync sample", "error", "layout",
     protects="decoding an episode without the one before it",
-    remedy="encode the file again with a keyframe at the start of each episode",
+    remedy="see whether it is the file of these episodes; if so, encode it with a keyframe at the start of each episode",
 )  # fmt: skip
 VIDEO_FORMAT: Final = rule(
     "VID026", "codec, picture size and pixel format are those of meta/info.json, and the same in a camera's files", "error",
