@@ -42,6 +42,7 @@ MAX_ATTEMPTS: Final = 6
 """Each after a commit of somebody else."""
 
 _SHOWN_PATHS: Final = 5
+_DATASET_FOLDERS: Final = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
 _TAGS_LEFT: Final = "what was sent; tags were left where they are"
 
 _HERE: Final = Execution()
@@ -327,7 +328,18 @@ def _send_in_parts(job: _Job, attempt: _Attempt) -> CommitOutcome:
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
     _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
+    _require_same_dataset(hub, attempt)
     return hub.merge(request.ref, expected_base=attempt.parent)
+
+
+def _require_same_dataset(hub: HubRepository, attempt: _Attempt) -> None:
+    """A merge takes what others have committed as it is: nothing of the dataset may be other than what was compared."""
+    head = hub.head(MAIN)
+    changed = () if head == attempt.parent else differing_paths(attempt.files, hub.files(head))
+    first = min((path for path in changed if path.startswith(_DATASET_FOLDERS)), default=None)
+    if first is not None:
+        found, expected = f"commit {head}, which changes {first}", f"the dataset as it was at {attempt.parent}"
+        raise ConflictError(hub.url(MAIN), found, expected, head)
 
 
 def _tagged(job: _Job, result: PublishResult) -> PublishResult:

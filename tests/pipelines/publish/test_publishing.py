@@ -58,6 +58,12 @@ def hub(running):
     return running
 
 
+@pytest.fixture
+def small_parts(monkeypatch):
+    for module in (publishing, pull_requests, repository):
+        monkeypatch.setattr(module, "MAX_OPERATIONS_PER_COMMIT", 4)
+
+
 def burned_in(opened, clips):
     """The numbers in the pictures of clips, each with the frames it should show."""
     for episode, camera, start, stop in clips:
@@ -147,9 +153,7 @@ def test_it_stops_at_any_request(running, is_applied, record_property):
 
 
 @pytest.mark.parametrize("is_applied", [False, True], ids=["lost", "applied"])
-def test_it_stops_at_any_request_that_asks_for_something_in_parts(running, is_applied, record_property, monkeypatch):
-    for module in (publishing, pull_requests, repository):
-        monkeypatch.setattr(module, "MAX_OPERATIONS_PER_COMMIT", 4)
+def test_it_stops_at_any_request_that_asks_for_something_in_parts(running, is_applied, record_property, small_parts):
     is_chosen = re.compile("/commit/|/discussions|/merge|/status|/tag/|/batch").search
     exchanges, seen = stopped_everywhere(
         running, is_applied=is_applied, is_chosen=lambda exchange: is_chosen(exchange.path)
@@ -402,6 +406,34 @@ def test_many_files_come_in_parts_and_show_at_once(hub, tmp_path):
         assert len(part.tree.items() ^ there.commits[parent].tree.items()) <= 200  # a replaced one counts twice
     assert hub.publish(str(overlay), source=SMALL).is_new is False
     assert hub.head == result.commit
+
+
+def test_an_unrelated_commit_before_the_merge(hub, small_parts):
+    hub.before("POST", "/merge", 1, lambda: hub.hub.commit(NAME, {"notes.txt": b"n"}))
+    hub.before("POST", "/commit/", 2, lambda: hub.hub.commit(NAME, {"more.txt": b"m"}))
+    result = hub.publish(prepared(SMALL).url, source=SMALL)
+    assert (result.attempts, result.commit_count) == (1, 2)
+    assert hub.tree().keys() >= {"notes.txt", "more.txt", *SIDECAR_PATHS}
+    assert hub.head == hub.tag == result.commit
+
+
+def test_a_video_that_changes_before_the_merge(hub, small_parts):
+    path = "videos/observation.images.top/chunk-000/file-000.mp4"
+    hub.before("POST", "/commit/", 2, lambda: hub.hub.commit(NAME, {path: b"\0other"}))
+    with pytest.raises(BaseMismatchError, match=path):
+        hub.publish(prepared(SMALL).url, source=SMALL)
+    assert hub.asked("POST", "/merge") == []
+    assert not SIDECAR_PATHS & hub.tree().keys()
+
+
+def test_four_publish_in_parts_at_once(hub, small_parts):
+    base, overlay = hub.head, prepared(SMALL).url
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda _: hub.publish(overlay, source=SMALL), range(4)))
+    assert {result.commit for result in results} == {hub.head}
+    assert hub.main_commits[:2] == [hub.head, base]
+    assert hub.tag == hub.head
+    check_readable(f"hf://datasets/{NAME}@{TAG}")
 
 
 # --- others change the repository -----------------------------------------------------------------------------------------
