@@ -20,7 +20,7 @@ from episeek.hub_location import is_hub, parse_hub_url
 from episeek_pipelines import prepare
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
-from episeek_pipelines.publish.base_check import BaseCheck, check_base
+from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
 from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
 from episeek_pipelines.publish.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.contents import differing_paths
@@ -148,6 +148,9 @@ class _Job:
 
         first = changes(None, {})
         base = check_base(self.overlay, files, remote.source(), changes=first, sidecars_only=options.sidecars_only)
+        if layout.INFO_PATH in files and not options.sidecars_only:
+            info = remote.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
+            require_no_loss(info, base, where=repository.url(parent))
         replaced = with_store_ids(self.overlay, base, self.work)
         card = self._card(base, files, remote, replaced)
         return _Attempt(parent, files, base, changes(card, replaced), self.work if replaced else self.overlay)

@@ -6,6 +6,7 @@ read, by ranges, and its digest compared. Nothing else of a video is read, and n
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,6 +159,28 @@ def check_base(
         request_count=sum(source.request_count for source in asked),
         bytes_read=sum(source.byte_count for source in asked),
     )
+
+
+def require_no_loss(info: bytes, base: BaseCheck, *, where: str) -> None:
+    """Refuse an overlay that was prepared before the repository grew: what replaces its files would not have the new episodes.
+
+    Args:
+        info: The repository's meta/info.json at the parent commit.
+        base: What was compared.
+        where: The repository, for messages.
+
+    Raises:
+        BaseMismatchError: The repository has more episodes or frames than the overlay.
+    """
+    try:
+        document = json.loads(info)
+        counts = [(key, document.get(key)) for key in ("total_episodes", "total_frames")]
+    except (ValueError, AttributeError):  # nothing that a reader could lose
+        return
+    for (key, count), here in zip(counts, (base.episode_count, base.frame_count), strict=True):
+        if isinstance(count, int) and count > here:
+            found = f"{key} {count} in the repository, {here} in what is to be published"
+            raise BaseMismatchError(where, found, "no fewer than the repository has: prepare the dataset again from it")
 
 
 def identity_in_repository(file: RemoteFile) -> FileIdentity:

@@ -271,7 +271,8 @@ class HubRepository:
             try:
                 return call_within(lambda: call(self._api()), self.retry.max_seconds)
             except Exception as error:
-                raise self._named(error, where, expected) from None
+                failure = self._named(error, where, expected)
+            raise failure  # outside: the client's error, which has the token, would be its context, and be pickled with it
 
         return with_retries(attempt, policy=self.retry, counter=self._counter, where=where, expected=expected)
 

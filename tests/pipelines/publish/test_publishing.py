@@ -524,6 +524,16 @@ def test_a_video_that_has_changed(hub):
     assert hub.changing() == []
 
 
+def test_a_repository_that_has_grown_since(hub):
+    info = json.loads((DATA / SMALL / layout.INFO_PATH).read_text())
+    for key in ("total_episodes", "total_frames"):
+        grown = {**info, key: info[key] + 1}
+        hub.hub.commit(NAME, {layout.INFO_PATH: json.dumps(grown).encode()})
+        with pytest.raises(BaseMismatchError, match=f"{key} {info[key] + 1} in the repository"):
+            hub.publish(prepared(SMALL).url, source=SMALL)
+    assert hub.changing() == []
+
+
 def test_a_broken_overlay(hub, tmp_path):
     shutil.copytree(prepared(SMALL).local, tmp_path / "overlay")
     change_one_data_file_to_nothing(tmp_path / "overlay")
