@@ -4,6 +4,7 @@ import pytest
 
 import episeek
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
+from tests.support.publication_stops import report_publications
 from tests.support.survival import report_survival
 
 
@@ -23,5 +24,6 @@ def indexes(sidecar_roots: dict[str, Path]) -> dict[str, episeek.ByteIndex]:
 
 
 def pytest_terminal_summary(terminalreporter):
-    for line in report_survival(terminalreporter.stats.get("passed", [])):
+    passed = terminalreporter.stats.get("passed", [])
+    for line in [*report_survival(passed), *report_publications(passed)]:
         terminalreporter.write_line(line)

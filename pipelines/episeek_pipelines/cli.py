@@ -1,7 +1,7 @@
 """The command line. The only module that prints: results to stdout, diagnostics to stderr.
 
 Exit codes: 0 done (for `verify`: no errors found; for `index --check`: nothing is stale), 1 verification found errors or
-something is stale, 2 it could not be done, 130 interrupted.
+something is stale, or `publish` refused what it was given or what arrived, 2 it could not be done, 130 interrupted.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from episeek import __version__
 from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
-from episeek_pipelines import cli_verify
+from episeek_pipelines import cli_publish, cli_verify
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"episeek: error: `episeek {options.command}` needs the package {package}: pip install 'episeek[prepare]'")
         return FAILED
     except KeyboardInterrupt:
-        goes_on = options.command in ("prepare", "rewrite", "index")
+        goes_on = options.command in ("prepare", "rewrite", "index", "publish")
         _say(
             "episeek: interrupted" + ("; run the same command again to go on from the finished work" if goes_on else "")
         )
@@ -166,6 +166,10 @@ def _parser() -> argparse.ArgumentParser:
     cli_verify.add_rules_arguments(command)
     command.set_defaults(run=_rules)
 
+    command = commands.add_parser("publish", parents=[common, overlay], help="onto a dataset repository of the Hub")
+    cli_publish.add_publish_arguments(command)
+    command.set_defaults(run=_publish)
+
     command = commands.add_parser("inspect", parents=[common, overlay], help="what is in a dataset")
     command.add_argument("source", metavar="SRC")
     command.set_defaults(run=_inspect)
@@ -254,6 +258,14 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _rules(options: argparse.Namespace) -> int:
     return _tell(cli_verify.rules(options))
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from episeek_pipelines.prepare import Execution
+
+    for warning in cli_publish.warnings(options):
+        _say(f"episeek: WARNING: {warning}")
+    return _tell(cli_publish.publish(options, Execution(progress=_progress(options))))
 
 
 def _tell(outcome: cli_verify.Outcome) -> int:

@@ -1,0 +1,186 @@
+"""`episeek publish`: its arguments, and what it says. Nothing here prints: `cli` does.
+
+Exit codes: 0 done, also where nothing was left to do; 1 the overlay has errors, so nothing was sent, or what arrived is not what
+was sent; 2 it could not be done.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from episeek_pipelines.cli_verify import Outcome
+
+if TYPE_CHECKING:
+    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.publishing import PublishOptions, PublishResult
+
+_VERSION_TAG = "v3.0"
+_MAX_PATHS = 40
+"""Shown of a dry run; as JSON all are."""
+
+EPILOG = (
+    "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or what arrived differs, 2 it could not be done. The token is "
+    "that of the environment (HF_TOKEN, `hf auth login`). A run that was stopped goes on when it is run again."
+)
+
+
+def add_publish_arguments(command: argparse.ArgumentParser) -> None:
+    """The arguments of `publish` beside those that commands share."""
+    command.description = (
+        "Publish what `episeek prepare` wrote on a dataset repository of the Hub: only what differs is sent, readers see all of "
+        "it or nothing, what arrived is compared, and the tag that LeRobot resolves moves last."
+    )
+    command.epilog = EPILOG
+    command.add_argument("source", metavar="DST", help="what `episeek prepare` wrote")
+    command.add_argument(
+        "target", metavar="ORG/NAME", help="the dataset repository; hf://datasets/ORG/NAME is the same"
+    )
+    where = command.add_argument_group("where to")
+    where.add_argument(
+        "--branch", default="main", metavar="B", help="commit to this branch; no tag moves (default: main)"
+    )
+    where.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
+    where.add_argument("--message", metavar="M", help="of the commit")
+    where.add_argument("--create", action="store_true", help="make the repository when there is none")
+    where.add_argument("--private", action="store_true", help="with --create: only for those who may see it")
+    tag = where.add_mutually_exclusive_group()
+    tag.add_argument(
+        "--tag", default=_VERSION_TAG, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
+    )
+    tag.add_argument("--no-tag", dest="tag", action="store_const", const=None, help="leave tags where they are")
+    what = command.add_argument_group("what")
+    what.add_argument(
+        "--sidecars-only", action="store_true", help="only meta/byte_index/ and the card; nothing is deleted"
+    )
+    what.add_argument("--no-verify", action="store_true", help="do not verify DST first")
+    what.add_argument("--dry-run", action="store_true", help="say what would change, and send nothing")
+
+
+def warnings(options: argparse.Namespace) -> tuple[str, ...]:
+    """What is said before anything is done, whatever `--quiet` says."""
+    if not options.no_verify:
+        return ()
+    return ("--no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",)
+
+
+def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
+    """`episeek publish`."""
+    if options.quiet:
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the client is imported, which nothing has done yet
+    from episeek_pipelines import publishing
+
+    chosen = _chosen(options)
+    try:
+        result = publishing.publish(
+            options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
+        )
+    except publishing.RefusedPublicationError as refusal:
+        return Outcome((), True, (f"error: {refusal}",))
+    if options.json:
+        return Outcome((json.dumps(_document(result, chosen), indent=2),), False)
+    return Outcome(() if options.quiet else tuple(_lines(result, chosen)), False)
+
+
+def _chosen(options: argparse.Namespace) -> "PublishOptions":
+    from episeek_pipelines.publishing import PublishOptions
+
+    message = {} if options.message is None else {"message": options.message}
+    try:
+        return PublishOptions(
+            branch=options.branch,
+            tag=options.tag,
+            create_pr=options.create_pr,
+            create=options.create,
+            private=options.private,
+            dry_run=options.dry_run,
+            sidecars_only=options.sidecars_only,
+            is_verified=not options.no_verify,
+            **message,
+        )
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"--{str(error).replace('create_pr', 'create-pr', 1)}") from None
+
+
+def _lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
+    from episeek_pipelines.summary import counted, human_bytes
+
+    changes, base = result.changes, result.base
+    yield f"verify   {_verify_line(result, options)}"
+    headers = f" ({counted(base.headers_read, 'header')} compared)" if base.headers_read else ""
+    yield f"base     {counted(len(base.units), 'video file')} as indexed{headers}"
+    commits = counted(result.commit_count, "commit")
+    yield (
+        f"change   {counted(len(changes.additions), 'file')} to add or replace, {human_bytes(changes.byte_count)}, "
+        f"{len(changes.deletions):,} to delete, {changes.unchanged_count:,} unchanged, {commits}"
+    )
+    if options.dry_run:
+        yield from _path_lines(result)
+        yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"
+        return
+    if result.pull_request is not None:
+        yield f"send     {result.pull_request}: a draft, at commit {result.commit}"
+    elif result.is_new:
+        again = f", after {counted(result.attempts - 1, 'commit')} of others" if result.attempts > 1 else ""
+        yield f"send     commit {result.commit}{again}"
+    else:
+        yield f"send     nothing: all of it is at {result.commit}"
+    if result.arrival is not None:
+        yield f"arrival  {result.arrival.summary}"
+    yield f"tag      {_tag_line(result, options)}"
+    yield f"done     {result.url} in {result.seconds:.1f} s"
+
+
+def _verify_line(result: "PublishResult", options: "PublishOptions") -> str:
+    from episeek_pipelines.verify import format_counts
+
+    if result.verification is not None:
+        return format_counts(result.verification)
+    return "sidecars alone: compared with the repository" if options.is_verified else "left out (--no-verify)"
+
+
+def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
+    if options.tag is None:
+        return "left alone (--no-tag)"
+    if options.create_pr or options.branch != "main":
+        return f"{options.tag} left alone: nothing on main has changed"
+    return f"{options.tag} {'moved to' if result.tag_moved else 'is at'} {result.commit}"
+
+
+def _path_lines(result: "PublishResult") -> Iterator[str]:
+    from episeek_pipelines.summary import human_bytes
+
+    lines = [f"add      {addition.path}  {human_bytes(addition.size)}" for addition in result.changes.additions]
+    lines += [f"delete   {path}" for path in result.changes.deletions]
+    yield from lines[:_MAX_PATHS]
+    if len(lines) > _MAX_PATHS:
+        yield f"         and {len(lines) - _MAX_PATHS:,} more"
+
+
+def _document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
+    changes, verification, arrival = result.changes, result.verification, result.arrival
+    return {
+        "url": result.url,
+        "parent": result.parent,
+        "commit": result.commit,
+        "is_new": result.is_new,
+        "dry_run": options.dry_run,
+        "added": [
+            {"path": addition.path, "bytes": addition.size, "sha256": addition.sha256} for addition in changes.additions
+        ],
+        "deleted": list(changes.deletions),
+        "unchanged": changes.unchanged_count,
+        "bytes": changes.byte_count,
+        "commits": result.commit_count,
+        "pull_request": result.pull_request,
+        "tag": options.tag,
+        "tag_moved": result.tag_moved,
+        "verification": None
+        if verification is None
+        else {"errors": verification.error_count, "warnings": verification.warning_count},
+        "arrival": None if arrival is None else arrival.summary,
+        "build_id": "" if arrival is None else arrival.build_id,
+        "attempts": result.attempts,
+        "seconds": result.seconds,
+    }

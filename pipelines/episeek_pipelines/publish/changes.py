@@ -1,0 +1,58 @@
+"""What a publication changes: plain values between planning, sending and telling."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file of a repository at a commit, as its listing says."""
+
+    path: str
+    size: int
+    sha256: str | None
+    """Of the content, hex, where the file is in LFS or Xet; None for files in Git itself."""
+    blob_id: str
+    """Git's id of the blob, hex: of the content where the file is in Git itself, of a pointer otherwise."""
+    xet_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """One file that is added or replaced."""
+
+    path: str
+    source: str | bytes
+    """A local path, or the content."""
+    size: int
+    sha256: str
+    """Of the content, hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one publication changes in a repository, beside what it leaves."""
+
+    additions: tuple[Addition, ...]
+    """By path."""
+    deletions: tuple[str, ...]
+    """By path."""
+    unchanged_count: int
+
+    @property
+    def operation_count(self) -> int:
+        """Files added, replaced and deleted."""
+        return len(self.additions) + len(self.deletions)
+
+    @property
+    def byte_count(self) -> int:
+        """Of the additions."""
+        return sum(addition.size for addition in self.additions)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Everything that is touched."""
+        return frozenset({*(addition.path for addition in self.additions), *self.deletions})
+
+
+RemoteFiles = Mapping[str, RemoteFile]

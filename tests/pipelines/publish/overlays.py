@@ -1,0 +1,57 @@
+"""Prepared datasets and repositories to publish them in, made once for all tests of a process."""
+
+import atexit
+import hashlib
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from episeek_pipelines.prepare import Videos, prepare
+from episeek_pipelines.publish.changes import RemoteFile, RemoteFiles
+from episeek_pipelines.storage import Root
+from tests.pipelines.conftest import DATA
+from tests.servers.hub import FakeHub
+from tests.servers.hub_store import git_oid
+
+
+@cache
+def prepared(name: str, videos: Videos = "none") -> Root:
+    """The overlay of a sample dataset; not to be changed."""
+    folder = mkdtemp(prefix="episeek-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    destination = Path(folder, name)
+    prepare(str(DATA / name), str(destination), videos=videos)
+    return Root(str(destination))
+
+
+def in_git(path: str, content: bytes) -> RemoteFile:
+    """A file that a repository has in Git itself."""
+    return RemoteFile(path, len(content), None, git_oid("blob", content))
+
+
+def in_lfs(path: str, content: bytes) -> RemoteFile:
+    """A file that a repository has in LFS."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return RemoteFile(path, len(content), sha256, git_oid("blob", sha256.encode()))
+
+
+def repository_of(root: Path) -> dict[str, RemoteFile]:
+    """A directory as a repository lists it, with JSON and text in Git and all else in LFS."""
+    files = {}
+    for file in sorted(root.rglob("*")):
+        if file.is_file():
+            path = file.relative_to(root).as_posix()
+            make = in_git if path.endswith((".json", ".md", ".gitattributes")) else in_lfs
+            files[path] = make(path, file.read_bytes())
+    return files
+
+
+def listing_of(hub: FakeHub, url: str) -> RemoteFiles:
+    """What a repository of the offline Hub has on its main branch."""
+    repository_id = url.removeprefix("hf://datasets/")
+    tree = hub.repository(repository_id).commits[hub.head(repository_id)].tree
+    return {
+        path: RemoteFile(path, entry.size, entry.sha256 or None, entry.oid, entry.xet_hash or None)
+        for path, entry in tree.items()
+    }

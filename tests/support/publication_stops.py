@@ -1,0 +1,25 @@
+"""What readers saw of publications that were stopped, said at the end of a test run."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+_PROPERTY = "publication stopped"
+
+
+def record_publication(
+    record_property: Callable[[str, Any], None], how: str, request_count: int, seen: Mapping[str, int]
+) -> None:
+    """One publication, stopped at each of its requests."""
+    record_property(_PROPERTY, [how, request_count, dict(seen)])
+
+
+def report_publications(reports: Iterable[Any]) -> list[str]:
+    """A line for each that passed; nothing without any."""
+    lines = []
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()):
+            if name == _PROPERTY:
+                how, request_count, seen = value
+                counts = ", ".join(f"{what} {count}" for what, count in seen.items())
+                lines.append(f"Publication stopped at each of {request_count} requests ({how}), never half: {counts}")
+    return sorted(lines)

@@ -1,0 +1,137 @@
+"""The offline Hub for publications: its client waits for nothing, and a repository can be started anew, with all contents
+forgotten.
+"""
+
+import shutil
+import time
+import types
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import episeek.retry
+from episeek.retry import RetryPolicy
+from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publishing import PublishOptions, PublishResult, publish
+from tests.pipelines.conftest import DATA
+from tests.pipelines.remote_datasets import hub_datasets
+from tests.servers.faults import Exchange
+from tests.servers.http_messages import Request, Response
+from tests.servers.hub import TOKEN, FakeHub
+from tests.servers.hub_store import Content, Tree
+
+QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.001, max_wait_seconds=0.01)
+UNVERIFIED = PublishOptions(is_verified=False, clip_count=2)
+TAG = "v3.0"
+
+
+class PublishHub:
+    """One repository at a time; `name` is its name."""
+
+    def __init__(self, hub: FakeHub, cache: Path) -> None:
+        self.hub = hub
+        self._cache = cache
+        self.name = ""
+        self._count = 0
+        self._answer = hub._hub.application
+
+    def start(self, name: str, files: Mapping[str, Content], *, tag: bool = True) -> str:
+        """A repository with these files in one commit, which the tag is at, on a Hub that has nothing else."""
+        store = self.hub.state.store
+        with store.lock:
+            store.repositories.clear()
+            store.lfs_objects.clear()
+            store.lfs_parts.clear()
+            self.name = name
+            store.create_repository("dataset", name, is_private=False)
+            self._count += 1  # another commit each time: what clients remember of one is of no use for the next
+            base = self.hub.commit(name, files, title=f"start {self._count}")
+            if tag:
+                self.hub.add_tag(name, TAG)
+        for folder in self._cache.glob("datasets--*"):
+            shutil.rmtree(folder)
+        self.hub._hub.application = self._answer
+        self.hub.clear_faults()
+        self.hub.clear()
+        return base
+
+    def before(self, method: str, path: str, number: int, action: Callable[[], object]) -> None:
+        """Do something just before the Hub answers the request of this number among its kind."""
+        seen: list[str] = []
+        answer = self.hub._hub.application
+
+        def application(request: Request) -> Response | Awaitable[Response]:
+            if request.method == method and path in request.target:
+                seen.append(request.target)
+                if len(seen) == number:
+                    action()
+            return answer(request)
+
+        self.hub._hub.application = application
+
+    def publish(
+        self, overlay: str, *, source: str | None = None, options: PublishOptions = UNVERIFIED, name: str | None = None
+    ) -> PublishResult:
+        """As the command does, but without long waits."""
+        data_root = None if source is None else str(DATA / source)
+        repository = HubRepository(name or self.name, retry=QUICK)
+        return publish(overlay, name or self.name, data_root=data_root, options=options, repository=repository)
+
+    def tree(self, revision: str = "main") -> Tree | None:
+        """The files at a revision; None where there is none."""
+        commit = self.hub.repository(self.name).find(revision)
+        return None if commit is None else commit.tree
+
+    @property
+    def head(self) -> str:
+        return self.hub.head(self.name)
+
+    @property
+    def tag(self) -> str | None:
+        return self.hub.repository(self.name).refs.get(f"refs/tags/{TAG}")
+
+    @property
+    def main_commits(self) -> list[str]:
+        """The history of main, its head first."""
+        repository = self.hub.repository(self.name)
+        found, commit = [], repository.find("main")
+        while commit is not None:
+            found.append(commit.oid)
+            commit = repository.commits[commit.parents[0]] if commit.parents else None
+        return found
+
+    def asked(self, method: str, path: str) -> list[Exchange]:
+        return [exchange for exchange in self.hub.exchanges() if exchange.method == method and path in exchange.path]
+
+    def changing(self) -> list[Exchange]:
+        """Requests that send something or change something."""
+        reading = ("/paths-info/", "/preupload/", "/validate-yaml")
+        return [
+            exchange
+            for exchange in self.hub.exchanges()
+            if exchange.method not in ("GET", "HEAD") and not any(part in exchange.path for part in reading)
+        ]
+
+
+@contextmanager
+def publish_hub(cache: Path) -> Iterator[PublishHub]:
+    """The client reads its environment when it is imported: its constants are replaced."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _http
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    hurried = types.SimpleNamespace(sleep=lambda seconds: None, time=time.time, monotonic=time.monotonic)
+    with hub_datasets(cache) as datasets, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", TOKEN)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+        patch.setattr(_http, "time", hurried)
+        patch.setattr(episeek.retry, "time", hurried)
+        has_bars = not are_progress_bars_disabled()
+        disable_progress_bars()
+        yield PublishHub(datasets.hub, cache)
+        if has_bars:
+            enable_progress_bars()
