@@ -50,8 +50,8 @@ def test_a_byte_now_and_then_is_not_waited_for_without_end(reader, is_body):
 
 @pytest.mark.parametrize("reader", READERS)
 def test_an_answer_that_goes_on_is_waited_for(reader):
-    policy = replace(PATIENCE, max_attempts=1, connect_seconds=0.3, stall_seconds=0.3, max_seconds=30)
-    with raw_server(lambda: itertools.chain([WHOLE[:-100]], dripped(WHOLE[-100:], 0.015))) as url:
+    policy = replace(PATIENCE, max_attempts=1, connect_seconds=0.5, stall_seconds=1.2, max_seconds=30)
+    with raw_server(lambda: itertools.chain([WHOLE[:-100]], dripped(WHOLE[-100:], 0.02))) as url:
         assert READERS[reader](url, policy) == DATA[:100]
 
 
