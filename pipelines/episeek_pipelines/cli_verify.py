@@ -102,8 +102,9 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
     counted.add_argument(
         "--fail-on", choices=("error", "warning", "never"), help="what makes the exit code 1 (default: error)"
     )
-    counted.add_argument("--config", metavar="FILE", help="settings, instead of those at the dataset root")
-    counted.add_argument("--no-config", action="store_true", help="no settings but those given here")
+    settings = counted.add_mutually_exclusive_group()
+    settings.add_argument("--config", metavar="FILE", help="settings, instead of those at the dataset root")
+    settings.add_argument("--no-config", action="store_true", help="no settings but those given here")
     counted.add_argument("--baseline", metavar="FILE", help="findings that are accepted; new ones are not")
     counted.add_argument("--write-baseline", metavar="FILE", help="accept what is found now: write it, and exit with 0")
     told = command.add_argument_group("how it is told")
@@ -143,9 +144,8 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
         raise argparse.ArgumentTypeError("--dry-run: found without --fix; expected both")
     if not options.source:
         raise argparse.ArgumentTypeError("SRC: found nothing; expected a path or a URL")
-    if options.against is not None and is_local(
-        options.against
-    ):  # findings name its files: from wherever they are read
+    if options.against is not None and is_local(options.against):
+        # findings name its files, and are read from elsewhere
         options.against = os.path.abspath(local_path(options.against))
     _require_folder(options)
     configuration = _configured(options)
@@ -205,19 +205,18 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
 def rules(options: argparse.Namespace) -> Outcome:
     """`episeek rules`."""
     from episeek_pipelines.verify.rule_pages import family_lines, rule_lines, rule_page, rules_json
-    from episeek_pipelines.verify.rules import RULES
 
+    families = {code: family_lines(code) for code in options.codes}
     if options.json:
-        wanted = {rule_page(code).partition(":")[0] for code in options.codes}
-        chosen = [rule for rule in rules_json() if not wanted or rule["code"] in wanted]
-        return Outcome((json.dumps(chosen, indent=2),), False)
-    if options.codes:
-        pages = [rule_page(code) if code.upper() in RULES else "\n".join(family_lines(code)) for code in options.codes]
-        pages = [
-            page or rule_page(code) for page, code in zip(pages, options.codes, strict=True)
-        ]  # which says what is wrong
-        return Outcome(tuple("\n\n".join(pages).split("\n")), False)
-    return Outcome(tuple(rule_lines()), False)
+        chosen = {
+            line.split()[0].rstrip(":") for code, lines in families.items() for line in lines or [rule_page(code)]
+        }
+        listed = [rule for rule in rules_json() if not options.codes or rule["code"] in chosen]
+        return Outcome((json.dumps(listed, indent=2),), False)
+    if not options.codes:
+        return Outcome(tuple(rule_lines()), False)
+    pages = ["\n".join(lines) or rule_page(code) for code, lines in families.items()]
+    return Outcome(tuple("\n\n".join(pages).split("\n")), False)
 
 
 def _require_folder(options: argparse.Namespace) -> None:

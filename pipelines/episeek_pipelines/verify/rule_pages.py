@@ -54,8 +54,13 @@ def rule_lines() -> Iterator[str]:
 
 
 def family_lines(text: str) -> list[str]:
-    """A line for each rule whose code starts with a text of three letters or more, in upper or lower case; empty for none."""
+    """A line for each rule whose code starts with a text of three letters or more, in upper or lower case.
+
+    Empty where there is none, and for the whole code of a rule, which has a page.
+    """
     start = text.strip().upper()
+    if start in RULES:
+        return []
     rules = [rule for rule in RULES.values() if len(start) >= FAMILY_LENGTH and rule.code.startswith(start)]
     return [_line(rule) for rule in sorted(rules, key=lambda rule: rule.code)]
 
