@@ -7,6 +7,7 @@ was sent; 2 it could not be done.
 import argparse
 import json
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,12 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         "--tag", default=_VERSION_TAG, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
     )
     tag.add_argument("--no-tag", dest="tag", action="store_const", const=None, help="leave tags where they are")
+    where.add_argument(
+        "--base",
+        metavar="REVISION",
+        help="what DST was prepared from: files that were changed since are not replaced (default: as `prepare` recorded, of a "
+        "SRC on the Hub or a copy that says its commit; main: replace what is there)",
+    )
     what = command.add_argument_group("what")
     what.add_argument(
         "--sidecars-only", action="store_true", help="only meta/byte_index/ and the card; nothing is deleted"
@@ -67,7 +74,7 @@ def warnings(options: argparse.Namespace) -> tuple[str, ...]:
 
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
-    if options.quiet:
+    if options.quiet or not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the client is imported, which nothing has done yet
     from episeek_pipelines import publishing
 
@@ -90,6 +97,7 @@ def _chosen(options: argparse.Namespace) -> "PublishOptions":
     try:
         return PublishOptions(
             branch=options.branch,
+            base=options.base,
             tag=options.tag,
             create_pr=options.create_pr,
             create=options.create,
@@ -109,7 +117,7 @@ def _lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
     changes, base = result.changes, result.base
     yield f"verify   {_verify_line(result, options)}"
     headers = f" ({counted(base.headers_read, 'header')} compared)" if base.headers_read else ""
-    yield f"base     {counted(len(base.units), 'video file')} as indexed{headers}"
+    yield f"base     {counted(len(base.units), 'video file')} as indexed{headers}; {_base_words(result)}"
     commits = counted(result.commit_count, "commit")
     yield (
         f"change   {counted(len(changes.additions), 'file')} to add or replace, {human_bytes(changes.byte_count)}, "
@@ -140,6 +148,12 @@ def _verify_line(result: "PublishResult", options: "PublishOptions") -> str:
     return "sidecars alone: compared with the repository" if options.is_verified else "left out (--no-verify)"
 
 
+def _base_words(result: "PublishResult") -> str:
+    if result.base_commit:
+        return f"what is replaced is as it was at {result.base_commit}"
+    return "not known which revision DST was prepared from (--base)" if result.parent else "a new repository"
+
+
 def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
     if options.tag is None:
         return "left alone (--no-tag)"
@@ -163,6 +177,7 @@ def _document(result: "PublishResult", options: "PublishOptions") -> dict[str, A
     return {
         "url": result.url,
         "parent": result.parent,
+        "base": result.base_commit,
         "commit": result.commit,
         "is_new": result.is_new,
         "dry_run": options.dry_run,

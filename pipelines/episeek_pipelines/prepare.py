@@ -20,6 +20,7 @@ from episeek_pipelines.index_fragment import FragmentSummary
 from episeek_pipelines.index_reuse import with_unchanged
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
+from episeek_pipelines.source_revision import SourceRecord, commit_of, write_record
 from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging
 from episeek_pipelines.storage import Root
 from episeek_pipelines.tasks import CopiedFile, RewriteReceipt, Sidecars
@@ -91,6 +92,7 @@ def prepare(
         verification = _verification_node(graph, surveyed, None, VerifyOptions(level="rows"))
         values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
+        _record_source(dataset, staging, plan)
         staging.commit()
     return PrepareResult(
         destination=staging.final.url,
@@ -123,6 +125,7 @@ def rewrite(
             tasks.finish_metadata, nodes, dataset.root, staging.root, rewriting, label=layout.META_DIR
         )
         values = _run(graph, [*nodes, metadata], staging, execution)
+        _record_source(dataset, staging, plan)
         staging.commit()
     summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting)
     seconds = time.perf_counter() - started
@@ -200,6 +203,13 @@ def verify(
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, kept="nothing was written", where=root)
     return _of(values, VerificationReport)[0]
+
+
+def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any]) -> None:
+    """What a publication compares the repository with."""
+    commit = commit_of(dataset.root)
+    if commit is not None and staging.root.is_local:  # nothing else is published
+        write_record(staging.root, SourceRecord(commit, plan))
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:
