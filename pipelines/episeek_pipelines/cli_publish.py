@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from episeek_pipelines import cli_publish_store
 from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
@@ -31,12 +32,18 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `publish` beside those that commands share."""
     command.description = (
         "Publish what `episeek prepare` wrote on a dataset repository of the Hub: only what differs is sent, readers see all of "
-        "it or nothing, what arrived is compared, and the tag that LeRobot resolves moves last."
+        "it or nothing, what arrived is compared, and the tag that LeRobot resolves moves last. Or into a store: a bucket of the "
+        "Hub, S3, or any other URL that can be written to. Files are sent beside what is there and then switched to; a store "
+        "cannot change several at once, so for seconds readers of episeek see the old index, the new one, or an error that says "
+        "so, never wrong frames, and whoever copies the dataset then may get some of each. A new prefix has no such moment."
     )
     command.epilog = EPILOG
     command.add_argument("source", metavar="DST", help="what `episeek prepare` wrote")
     command.add_argument(
-        "target", metavar="ORG/NAME", help="the dataset repository; hf://datasets/ORG/NAME is the same"
+        "target",
+        metavar="TARGET",
+        help="ORG/NAME or hf://datasets/ORG/NAME: a dataset repository; s3://..., hf://buckets/NAMESPACE/NAME[/DIR], "
+        "file:///... or any other URL: a store (never a bare path: that is ORG/NAME)",
     )
     where = command.add_argument_group("where to")
     where.add_argument(
@@ -44,13 +51,15 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     )
     where.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
     where.add_argument("--message", metavar="M", help="of the commit")
-    where.add_argument("--create", action="store_true", help="make the repository when there is none")
+    where.add_argument(
+        "--create", action="store_true", help="make the repository, or the dataset in a store, when there is none"
+    )
     where.add_argument("--private", action="store_true", help="with --create: only for those who may see it")
     tag = where.add_mutually_exclusive_group()
     tag.add_argument(
-        "--tag", default=_VERSION_TAG, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
+        "--tag", default=None, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
     )
-    tag.add_argument("--no-tag", dest="tag", action="store_const", const=None, help="leave tags where they are")
+    tag.add_argument("--no-tag", dest="tag", action="store_const", const="", help="leave tags where they are")
     where.add_argument(
         "--base",
         metavar="REVISION",
@@ -76,8 +85,10 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
     if options.quiet or not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the client is imported, which nothing has done yet
-    from episeek_pipelines import publishing
+    from episeek_pipelines import publishing, store_publishing
 
+    if store_publishing.is_store(options.target):
+        return cli_publish_store.publish(options, execution, given=_given(options))
     chosen = _chosen(options)
     try:
         result = publishing.publish(
@@ -90,6 +101,13 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     return Outcome(() if options.quiet else tuple(_lines(result, chosen)), False)
 
 
+def _given(options: argparse.Namespace) -> frozenset[str]:
+    """Options that are other than when they are left out; `--no-tag` is what a store does anyway."""
+    left_out: dict[str, Any] = {"base": None, "branch": "main", "create_pr": False, "message": None, "private": False}
+    given = {name for name, value in left_out.items() if getattr(options, name) != value}
+    return frozenset(given | ({"tag"} if options.tag else set()))
+
+
 def _chosen(options: argparse.Namespace) -> "PublishOptions":
     from episeek_pipelines.publishing import PublishOptions
 
@@ -98,7 +116,7 @@ def _chosen(options: argparse.Namespace) -> "PublishOptions":
         return PublishOptions(
             branch=options.branch,
             base=options.base,
-            tag=options.tag,
+            tag=_VERSION_TAG if options.tag is None else options.tag or None,
             create_pr=options.create_pr,
             create=options.create,
             private=options.private,

@@ -155,9 +155,7 @@ class FsspecWriter:
     def _delete_once(self, paths: Sequence[str]) -> None:
         fs, _ = self._resolve("")
         full_paths = [self._resolve(path)[1] for path in paths]
-        if hasattr(fs, "_bulk_delete") or hasattr(
-            fs, "bulk_delete"
-        ):  # S3's, which says nothing of those that are not there
+        if len(paths) > 1 and hasattr(fs, "_bulk_delete"):  # S3: one request, which does not say what it was refused
             fs.rm(full_paths)
             return
         for full_path in full_paths:
