@@ -40,9 +40,20 @@ class BucketWriter:
         return True
 
     def files(self) -> Listing:
-        """One listing, of what is there now."""
+        """One listing, of what is there now.
+
+        Raises:
+            DestinationError: There is no such bucket, or the token may not see it.
+        """
         expected = "a listing of the files"
-        return tried(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
+        found = tried(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
+        if not found:  # as of a bucket that is not there
+            client = HubRepository(self._bucket_id, retry=self.retry)
+            try:
+                client.read(lambda api: api.bucket_info(self._bucket_id), where=self.root.url, expected="a bucket")
+            except MissingFileError as error:
+                raise self._missing(error) from None
+        return found
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
         """In groups."""
@@ -100,7 +111,10 @@ class BucketWriter:
                 byte_count=byte_count,
             )
         except MissingFileError as error:
-            raise DestinationError(self.root.url, error.found, "a bucket that is there, and a token for it") from None
+            raise self._missing(error) from None
+
+    def _missing(self, error: MissingFileError) -> DestinationError:
+        return DestinationError(self.root.url, error.found, "a bucket that is there, and a token that may see it")
 
     def _full(self, path: str) -> str:
         return parse_hub_url(self.root.url).full_path(path)

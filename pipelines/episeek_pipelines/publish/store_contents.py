@@ -35,6 +35,11 @@ class StoreContents:
     root: Root
     digests: LocalDigests
     _proved: set[tuple[str, str]] = field(default_factory=set)
+    _sent: set[tuple[str, str]] = field(default_factory=set)
+
+    def note_sent(self, addition: Addition, path: str) -> None:
+        """This run has sent the content to this path: where nothing else tells, the size is enough from now on."""
+        self._sent.add((path, addition.sha256))
 
     def additions_of(self, contents: Mapping[str, str | bytes]) -> list[Addition]:
         """Contents with their digests, by path."""
@@ -95,6 +100,9 @@ class StoreContents:
                 unknown.append(pair)
         read = map_in_threads(lambda pair: self._by_reading(*pair), unknown, max_in_flight=STORE_IN_FLIGHT)
         decided.update({path: is_same for (_, path), is_same in zip(unknown, read, strict=True)})
+        for addition, path in alike:
+            if decided[path] is None and (path, addition.sha256) in self._sent:
+                decided[path] = True
         return decided
 
     def _by_id(self, identity: FileIdentity | None, addition: Addition) -> bool | None:

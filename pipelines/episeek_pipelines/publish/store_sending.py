@@ -116,6 +116,8 @@ class Sending:
             now = self.writer.files()
             if self.outstanding(changes, now) or any(path in now for path in changes.deletions):
                 raise
+        for addition in open_additions:
+            self.contents.note_sent(addition, addition.path)
 
     def outstanding(self, changes: Changes, listing: Listing) -> tuple[Addition, ...]:
         """Additions whose names do not have their content yet."""
@@ -139,6 +141,8 @@ class Sending:
 
     def _put(self, pairs: Sequence[tuple[Addition, str]]) -> None:
         self.writer.put([(path, addition.source) for addition, path in pairs])
+        for addition, path in pairs:
+            self.contents.note_sent(addition, path)
         self.sent_count += len(pairs)
         self.sent_bytes += sum(addition.size for addition, _ in pairs)
         found = self.contents.digests.of_all([addition.source for addition, _ in pairs])

@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import fsspec
 from fsspec.core import url_to_fs
 
-from episeek.errors import DestinationError, EpiseekError, MissingFileError, WriteError, described
+from episeek.errors import DestinationError, MissingFileError, WriteError, described
 from episeek.identity import FileIdentity
 from episeek.retry import RetryPolicy
-from episeek.store_errors import store_errors
+from episeek.store_errors import status_of, store_errors
 from episeek.workers import map_in_threads
 from episeek_pipelines.publish.store_contents import Listing
 from episeek_pipelines.publish.store_tries import tried
@@ -126,16 +126,22 @@ class FsspecWriter:
     def create(self, path: str, data: bytes) -> bool:
         """Exclusive where the store can do that."""
         fs, full_path = self._resolve(path)
-        try:
-            self._tried(partial(fs.pipe_file, full_path, data, mode="create"), path, "a new file", byte_count=len(data))
-        except (EpiseekError, ValueError) as error:
-            if isinstance(error.__cause__ or error, FileExistsError) or _is_there(error):
-                return False
-            if not _is_unknown(error):
+
+        def create() -> bool | None:
+            try:
+                fs.pipe_file(full_path, data, mode="create")
+            except Exception as error:
+                if _is_there(error):
+                    return False
+                if _is_unknown(error):
+                    return None
                 raise
+            return True
+
+        made = self._tried(create, path, "a new file", byte_count=len(data))
+        if made is None:
             self._tried(partial(fs.pipe_file, full_path, data), path, "a file", byte_count=len(data))
-            return False
-        return True
+        return bool(made)
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
@@ -281,27 +287,14 @@ def _is_hidden(path: str) -> bool:
     )
 
 
-def _is_there(error: Exception) -> bool:
-    """Whether a store refused to replace a file: HTTP 412, or 409 of two at once."""
-    cause: Any = error
-    while cause is not None:
-        if isinstance(cause, FileExistsError) and not isinstance(cause, DestinationError):
-            return True
-        response = getattr(cause, "response", None)
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-        if status in (409, 412) or getattr(cause, "code", None) in (409, 412):
-            return True
-        cause = cause.__cause__
-    return False
+def _is_there(error: BaseException | None) -> bool:
+    """Whether a store refused to replace a file: HTTP 412, or 409 where two do so at once."""
+    if error is None:
+        return False
+    return isinstance(error, FileExistsError) or status_of(error) in (409, 412) or _is_there(error.__cause__)
 
 
-def _is_unknown(error: Exception) -> bool:
-    """Whether a file system does not know exclusive creation."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, TypeError | NotImplementedError | ValueError) and not isinstance(cause, EpiseekError):
-            return True
-        if getattr(cause, "errno", None) == errno.ENOSYS:  # S3's 501
-            return True
-        cause = cause.__cause__
-    return False
+def _is_unknown(error: BaseException) -> bool:
+    """Whether a file system does not know exclusive creation; S3 says so by HTTP 501."""
+    is_named = isinstance(error, TypeError | NotImplementedError | ValueError)
+    return is_named or getattr(error, "errno", None) == errno.ENOSYS
