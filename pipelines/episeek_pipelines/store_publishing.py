@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from episeek.byte_source import is_local
-from episeek.errors import DestinationError
+from episeek.errors import ChangedFileError, DestinationError
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek.retry import DEFAULT_POLICY, RetryPolicy
 from episeek_pipelines.prepare import Execution
@@ -186,10 +186,16 @@ class _Job:
     work: Root
 
     def run(self, listing: Listing) -> tuple[StorePublication, StorePlan]:
-        """Plan, send, switch; anew where only the card was edited meanwhile."""
+        """Plan, send, switch; anew where only the card was edited meanwhile, or files while they were looked at."""
         sending, videos = self.sending, Changes((), (), 0)
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            plan = self._plan(listing)
+            try:
+                plan = self._plan(listing)
+            except ChangedFileError:  # by another publication, while it was read
+                if attempt == MAX_ATTEMPTS:
+                    raise
+                listing = sending.writer.files()
+                continue
             if self.options.dry_run:
                 return self._result(plan, videos, listing, attempt), plan
             if _videos(plan.changes):

@@ -1,5 +1,6 @@
 """Publications into stores beside each other, beside people who change files, and beside a store that stumbles."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,9 +15,9 @@ from episeek_pipelines.publish.store_journal import JOURNAL_PATH
 from episeek_pipelines.store_publishing import StorePublication
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
-from tests.pipelines.conftest import DATA, copy_dataset
+from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import prepared
-from tests.pipelines.publish.test_store_publishing import DATA_PATH, NAME, VIDEO_PATH, change_one_data_file, overlay_of
+from tests.pipelines.publish.test_store_publishing import DATA_PATH, NAME, VIDEO_PATH, change_one_data_file
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
 from tests.support.publish_s3 import ONCE, QUICK, STAGED, publish_s3
@@ -31,12 +32,12 @@ def s3():
 @pytest.fixture(scope="module")
 def overlays(tmp_path_factory):
     """Of the same dataset with other values in its rows."""
-    folder = tmp_path_factory.mktemp("overlays")
     made = []
     for number in range(8):
-        source = copy_dataset(NAME, folder / f"source-{number}")
-        change_one_data_file(source, by=number + 1)
-        made.append(overlay_of(source, folder / f"overlay-{number}"))
+        overlay = tmp_path_factory.mktemp("overlays") / f"overlay-{number}"
+        shutil.copytree(prepared(NAME).local, overlay)
+        change_one_data_file(overlay, by=number + 1)
+        made.append(str(overlay))
     return made
 
 
