@@ -26,7 +26,7 @@ def tried(
         expected: What should have come, for messages.
         policy: How long to try.
         byte_count: How much is sent.
-        is_write: Whether it changes something.
+        is_write: Whether it changes something. What does not runs in this thread, since fsspec has a client for each.
 
     Raises:
         WriteError: It could not be written; or ReadError, for what changes nothing.
@@ -38,7 +38,7 @@ def tried(
     def once() -> T:
         try:
             with store_errors(where):
-                return call_within(call, seconds)
+                return call_within(call, seconds) if is_write else call()
         except ReadError as error:
             if error.__cause__ is None or is_final(error.__cause__):
                 raise

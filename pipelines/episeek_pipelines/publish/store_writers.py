@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from fsspec.core import url_to_fs
 
 from episeek.errors import DestinationError, MissingFileError, WriteError, described
 from episeek.identity import FileIdentity
+from episeek.per_process import PerProcess
 from episeek.retry import RetryPolicy
 from episeek.store_errors import status_of, store_errors
 from episeek.workers import map_in_threads
@@ -106,6 +107,11 @@ class FsspecWriter:
 
     root: Root
     retry: RetryPolicy
+    _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
+    """One client for all threads: left alone, fsspec makes one for each."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root.url)))
 
     @property
     def has_whole_puts(self) -> bool:
@@ -116,7 +122,7 @@ class FsspecWriter:
         """One listing, of what is there now."""
         expected = "a listing of the files"
         found = tried(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
-        self._resolve("")[0].invalidate_cache()  # or what is asked of a file later would be answered from it
+        url_to_fs(self.root.url)[0].invalidate_cache()  # or what is asked of a file later would be answered from it
         return found
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
@@ -206,7 +212,7 @@ class FsspecWriter:
 
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         with store_errors(self.root.join(path)):
-            fs, root = url_to_fs(self.root.url)
+            fs, root = self._opened.get()
         return fs, f"{root.rstrip('/')}/{path}".rstrip("/")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -85,7 +86,8 @@ def test_etags_of_one_request_and_of_parts(monkeypatch, tmp_path):
     content = bytes(range(256)) * 60_000
     path = tmp_path / "content"
     path.write_bytes(content)
-    facts = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    sha256 = hashlib.sha256(content).hexdigest()
+    facts: Any = {"size": len(content), "sha256": sha256}
     part_bytes = PART_SIZES_BYTES[1]
     digests = [hashlib.md5(content[at : at + part_bytes]).digest() for at in range(0, len(content), part_bytes)]
     in_parts = f"etag:{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}"
@@ -95,9 +97,9 @@ def test_etags_of_one_request_and_of_parts(monkeypatch, tmp_path):
     assert has_id(content, **facts, store_id=f"etag:{'0' * 32}") is None, "encrypted, perhaps"
     assert has_id(content, **facts, store_id=f"etag:{'0' * 32}-2") is None
     assert has_id(content, **facts, store_id="etag:0x8DC") is None
-    assert has_id(content, **facts, store_id=f"sha256:{facts['sha256']}") is True
+    assert has_id(content, **facts, store_id=f"sha256:{sha256}") is True
     assert has_id(content, **facts, store_id="sha256:0") is False
-    empty = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    empty: Any = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
     assert has_id(b"", **empty, store_id=f"etag:{hashlib.md5(b'').hexdigest()}") is True
 
 
@@ -107,6 +109,6 @@ def test_xet_hashes(tmp_path):
     path.write_bytes(b"content" * 1000)
     known = hf_xet.hash_files([str(path)])[0].hash
     for content in (str(path), path.read_bytes()):
-        facts = {"size": 7000, "sha256": ""}
+        facts: Any = {"size": 7000, "sha256": ""}
         assert has_id(content, **facts, store_id=f"xet:{known}") is True
         assert has_id(content, **facts, store_id=f"xet:{'0' * 64}") is False
