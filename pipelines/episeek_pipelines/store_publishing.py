@@ -30,6 +30,7 @@ from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck
 from episeek_pipelines.publish.bucket import BucketWriter
 from episeek_pipelines.publish.changes import Addition, Changes
+from episeek_pipelines.publish.directory import DirectoryWriter
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import LocalDigests
 from episeek_pipelines.publish.store_contents import Listing, StoreContents
@@ -37,7 +38,7 @@ from episeek_pipelines.publish.store_journal import JOURNAL_PATH, Publication, r
 from episeek_pipelines.publish.store_plan import StorePlan, plan_for_store, require_room, wanted_files
 from episeek_pipelines.publish.store_sending import Sending, differing
 from episeek_pipelines.publish.store_switch import moves_rows
-from episeek_pipelines.publish.store_writers import DirectoryWriter, FsspecWriter, StoreWriter
+from episeek_pipelines.publish.store_writers import FsspecWriter, StoreWriter
 from episeek_pipelines.publishing import RefusedPublicationError, is_verifiable, verified
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import VerificationReport
@@ -136,7 +137,8 @@ def publish_to_store(
         data_root = root.url
     verification = None
     if options.is_verified and is_verifiable(root):
-        verification = verified(root, data_root or writer.root.url, execution)
+        there = writer.root.url if layout.INFO_PATH in listing else root.url
+        verification = verified(root, data_root or there, execution)
     publication = Publication.of(contents.additions_of({**local}), sidecars_only=options.sidecars_only)
     is_ours = False
     if JOURNAL_PATH in listing:

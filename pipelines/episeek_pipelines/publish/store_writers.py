@@ -3,14 +3,14 @@
 Every operation here may be made twice, and is tried again. What each kind of store makes of it:
 
 - object stores by fsspec: a put appears whole, a copy is made by the store, several files change one after the other;
-- directories of this machine: a put is written beside its name and renamed, a switch is one rename a file;
+- directories of this machine (`episeek_pipelines.publish.directory`): a put is written beside its name and renamed, a switch is
+  one rename a file;
 - buckets of the Hub: `episeek_pipelines.publish.bucket`;
 - any other file system that fsspec knows: as object stores, but what is half written may be seen under its name.
 """
 
 import errno
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from typing import Final, Protocol, TypeVar
 import fsspec
 from fsspec.core import url_to_fs
 
-from episeek.errors import DestinationError, MissingFileError, WriteError, described
+from episeek.errors import DestinationError, MissingFileError, ReadError, described
 from episeek.identity import FileIdentity
 from episeek.per_process import PerProcess
 from episeek.retry import RetryPolicy
@@ -28,8 +28,7 @@ from episeek.store_errors import status_of, store_errors
 from episeek.workers import map_in_threads
 from episeek_pipelines.publish.store_contents import Listing
 from episeek_pipelines.publish.store_tries import tried
-from episeek_pipelines.storage import Root, writing
-from episeek_schemas import layout
+from episeek_pipelines.storage import Root
 
 T = TypeVar("T")
 
@@ -177,7 +176,10 @@ class FsspecWriter:
     def _put_one(self, file: tuple[str, str | bytes]) -> None:
         path, content = file
         fs, full_path = self._resolve(path)
-        size = len(content) if isinstance(content, bytes) else os.path.getsize(content)
+        try:
+            size = len(content) if isinstance(content, bytes) else os.path.getsize(content)
+        except OSError as error:
+            raise ReadError(str(content), described(error), "what is to be published") from error
 
         def put() -> None:
             if isinstance(content, bytes):
@@ -214,83 +216,6 @@ class FsspecWriter:
         with store_errors(self.root.join(path)):
             fs, root = self._opened.get()
         return fs, f"{root.rstrip('/')}/{path}".rstrip("/")
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryWriter:
-    """A directory of this machine, or one that is mounted."""
-
-    root: Root
-
-    @property
-    def has_whole_puts(self) -> bool:
-        """By a rename."""
-        return True
-
-    def files(self) -> Listing:
-        """As they are now, but for what is hidden or being written."""
-        return {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
-
-    def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """One after the other: they wait for one disk."""
-        for path, content in files:
-            with self.root.output(path) as stream:
-                if isinstance(content, bytes):
-                    stream.write(content)
-                else:
-                    with open(content, "rb") as source:
-                        shutil.copyfileobj(source, stream, 1 << 20)
-
-    def create(self, path: str, data: bytes) -> bool:
-        """A link to a file that is whole, which fails where there is one."""
-        target = self.root.local / path
-        beside = f"{path}.{os.getpid()}.{id(data):x}"
-        self.root.write_bytes(beside, data)
-        try:
-            with writing(target):
-                os.link(self.root.local / beside, target)
-        except WriteError as error:
-            if not isinstance(error.__cause__, FileExistsError):
-                raise
-            return False
-        finally:
-            self.root.remove(beside)
-        return True
-
-    def switch(
-        self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
-    ) -> None:
-        """One rename a file."""
-        for wave in waves:
-            for move in wave:
-                target = self.root.local / move.path
-                try:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(self.root.local / move.staged, target)
-                except OSError as error:
-                    expected = f"to rename {move.staged} to it"
-                    kind = MissingFileError if error.errno == errno.ENOENT else WriteError
-                    raise kind(str(target), described(error), expected) from error
-        before_deletions()
-        self.delete(deletions)
-
-    def delete(self, paths: Sequence[str]) -> None:
-        """And the folders that are empty then."""
-        for path in paths:
-            target = self.root.local / path
-            with writing(target):
-                target.unlink(missing_ok=True)
-            with suppress(OSError):
-                for folder in target.parents:
-                    if folder == self.root.local:
-                        break
-                    folder.rmdir()
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/")) and not path.startswith(
-        f"{layout.BYTE_INDEX_PARTIAL_DIR}/"
-    )
 
 
 def _is_there(error: BaseException | None) -> bool:

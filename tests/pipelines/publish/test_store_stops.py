@@ -1,15 +1,20 @@
 """Publications into stores that stop at each of their requests: what readers see, and that running them again completes them."""
 
+import errno
 import hashlib
 import io
+import itertools
+import os
 import re
+import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 
 import episeek
-from episeek.errors import ChangedFileError, EpiseekError, MissingSidecarError, MixedBuildError
+from episeek.errors import ChangedFileError, EpiseekError, MissingSidecarError, MixedBuildError, WriteError
 from episeek_pipelines.store_publishing import publish_to_store
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
@@ -134,3 +139,54 @@ def test_a_bucket_stops_at_any_request_to_the_hub(bucket, expected, record_prope
     assert seen["old index"] > 0 < seen["new index"]
     assert not any("Mixed" in what for what in seen), "one request switches all"
     record_publication(record_property, "into a bucket of the Hub", count, seen)
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["there", "new"])
+def test_a_directory_stops_at_any_rename(is_new, expected, tmp_path, record_property):
+    """Also of a new dataset with its videos, which is none before all of it is there."""
+    overlay = prepared(NAME, "copy" if is_new else "none").url
+    options = replace(OPTIONS, create=is_new)
+    seen: dict[str, int] = {}
+    for number in itertools.count(1):
+        root = tmp_path / str(number)
+        if not is_new:
+            shutil.copytree(DATA / NAME, root)
+        with renames_until(number, root) as is_stopped:
+            try:
+                publish_to_store(overlay, f"file://{root}", data_root=str(DATA / NAME), options=options, retry=ONCE)
+            except WriteError:
+                assert is_stopped
+        if not is_stopped:
+            break
+        left = files_of(root)
+        if DATA_PATH in left or not is_new:
+            assert pq.read_table(io.BytesIO(left[DATA_PATH])).equals(expected[1])
+        try:
+            found = episeek.open(str(root)).clip(2, "observation.images.top", 3, 7).read()
+            assert found == expected[0]
+            what = "new index"
+        except MissingSidecarError:
+            what = "no index yet"
+        seen[what] = seen.get(what, 0) + 1
+        publish_to_store(overlay, f"file://{root}", data_root=str(DATA / NAME), options=options, retry=ONCE)
+        assert not any(path.startswith(STAGED) for path in files_of(root))
+        assert episeek.open(str(root)).clip(2, "observation.images.top", 3, 7).read() == expected[0]
+    record_publication(record_property, f"into a {'new ' if is_new else ''}directory, renames", number - 1, seen)
+
+
+@contextmanager
+def renames_until(number, root):
+    """The rename of this number below a directory fails, and all after it; the list is not empty then."""
+    rename, done, stopped = os.replace, [], []
+
+    def replace_file(source, target, **options):
+        if os.fspath(target).startswith(f"{root}/"):
+            done.append(target)
+            if len(done) >= number:
+                stopped.append(target)
+                raise OSError(errno.EIO, "the disk is gone")
+        rename(source, target, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace_file)
+        yield stopped
