@@ -35,7 +35,11 @@ def commit_in_parts(
     found = _find(repository, marker, base, changes)
     if found is None:
         title = f"{message[: _MAX_TITLE - len(marker) - 1]} {marker}"
-        found = _open(repository, title, description, parent)
+        made = _open(repository, title, description, parent)
+        first = _find(repository, marker, base, changes)
+        found = made if first is None or first.number == made.number else first
+        if found is not made:  # somebody who publishes the same was faster: both go on with that
+            _close(repository, made.ref, f"The same as #{found.number}")
     remaining = changes if found.head == parent else outstanding(changes, repository.files(found.head))
     parts = split_changes(remaining, MAX_OPERATIONS_PER_COMMIT)
     head = found.head
@@ -71,6 +75,7 @@ def merge(repository: "HubRepository", ref: str, *, expected_base: str) -> Commi
 
     already = _in_main(repository, ref, expected_base, base, proposed)
     if already is not None:
+        _close(repository, ref, f"Main has all of it at {already}")
         return CommitOutcome(already, False, 0)
     expected = f"the pull request to be merged on top of {expected_base}"
     try:
@@ -102,6 +107,11 @@ def close(repository: "HubRepository", ref: str, comment: str) -> None:
         repository.write(change, where=where, expected="a pull request that is closed", landed=landed)
 
 
+def _close(repository: "HubRepository", ref: str, comment: str) -> None:
+    with suppress(EpiseekError):  # one that stays open does no harm
+        close(repository, ref, comment)
+
+
 # --- one pull request -----------------------------------------------------------------------------------------------------
 
 
@@ -123,14 +133,13 @@ def _open(repository: "HubRepository", title: str, description: str, parent: str
     )  # the client asks for what it has made
     made = _pull_request(repository, number, is_new=True)
     if made.head != parent:
-        with suppress(EpiseekError):  # an empty draft that stays open does no harm
-            close(repository, made.ref, f"Main was at another commit than {parent}")
+        _close(repository, made.ref, f"Main was at another commit than {parent}")
         raise _not_at_parent(repository.url(made.ref), made.head, parent)
     return made
 
 
 def _find(repository: "HubRepository", marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
-    """Of an earlier run: a pull request that has this marker, and the base and some of the changes in it and nothing else."""
+    """The first pull request that has this marker, and the base and some of the changes in it and nothing else."""
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
         files = repository.files(found.head)
@@ -153,7 +162,7 @@ def _titled(repository: "HubRepository", end: str) -> Iterator[int]:
         where=repository.url(),
         expected="a listing of the pull requests",
     )
-    return iter([number for number, status, title in found if status in _OPEN and title.endswith(end.strip())])
+    return iter(sorted(number for number, status, title in found if status in _OPEN and title.endswith(end.strip())))
 
 
 def _pull_request(repository: "HubRepository", number: int, *, is_new: bool) -> PullRequest:
