@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import episeek
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
 from tests.support.publication_stops import report_publications
 from tests.support.survival import report_survival
+from tests.support.warm_python import WarmPython
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,12 @@ def sidecar_roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def indexes(sidecar_roots: dict[str, Path]) -> dict[str, episeek.ByteIndex]:
     return {name: episeek.open(root, data_root=DATA / name) for name, root in sidecar_roots.items()}
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[WarmPython]:
+    with WarmPython() as python:
+        yield python
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -17,6 +17,7 @@ import yaml
 
 from tests.support.broken_datasets import copy_of, data, edit_info, set_value
 from tests.support.composite_action import Action, Run, expressions
+from tests.support.warm_python import WarmPython
 
 REPOSITORY = Path(__file__).parents[1]
 ACTION = REPOSITORY / "action.yml"
@@ -43,13 +44,27 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def verify(workspace: Path, tmp_path: Path) -> Verify:
+def verify_installed(workspace: Path, tmp_path: Path) -> Verify:
     """The action with the episeek of this environment in the place of the one that it installs."""
+    return verify_with(BIN, workspace, tmp_path)
+
+
+@pytest.fixture
+def verify(workspace: Path, tmp_path: Path, warm_python: WarmPython) -> Verify:
+    """The same, without waiting for its imports."""
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "python").symlink_to(sys.executable)
+    warm_python.command(bin / "episeek", "from episeek_pipelines.cli import main; sys.exit(main())")
+    return verify_with(bin, workspace, tmp_path)
+
+
+def verify_with(bin: Path, workspace: Path, tmp_path: Path) -> Verify:
     count = iter(range(100))
 
     def run(**inputs: str) -> Run:
         action = Action(ACTION, workspace, tmp_path / f"runner temp {next(count)}")
-        return action.run(instead_of={"python": {}, "install": {"bin": str(BIN)}}, **inputs)
+        return action.run(instead_of={"python": {}, "install": {"bin": str(bin)}}, **inputs)
 
     return run
 
@@ -156,9 +171,9 @@ def test_a_good_dataset(workspace: Path, verify: Verify):
     assert "0 errors, 0 warnings at level layout" in run.log
 
 
-def test_a_broken_dataset_and_its_reports(workspace: Path, verify: Verify):
+def test_a_broken_dataset_and_its_reports(workspace: Path, verify_installed: Verify):
     broken(workspace, "robots/pick")
-    run = verify(dataset="./robots/pick/", level="rows")
+    run = verify_installed(dataset="./robots/pick/", level="rows")
     assert run.exit_code == 1
     assert (run.outputs["exit-code"], run.outputs["errors"]) == ("1", "2")
     assert annotated_files(run) == {"robots/pick/meta/info.json", f"robots/pick/{data(0)}"}
@@ -174,8 +189,8 @@ def test_a_broken_dataset_and_its_reports(workspace: Path, verify: Verify):
     assert sarif_uris(run) == {("%SRCROOT%", f"robots/pick/{path}") for path in expected}
 
 
-def test_no_dataset(workspace: Path, verify: Verify):
-    run = verify(dataset="nothing <here>")
+def test_no_dataset(workspace: Path, verify_installed: Verify):
+    run = verify_installed(dataset="nothing <here>")
     assert run.exit_code == 2
     (line,) = run.commands("error")
     assert line.startswith("::error title=episeek verify could not be run::episeek: error: nothing <here>")
@@ -289,11 +304,11 @@ def test_what_episeek_prints_is_no_command(workspace: Path, tmp_path: Path):
     ]
 
 
-def test_modules_of_the_workspace_are_not_imported(workspace: Path, verify: Verify):
+def test_modules_of_the_workspace_are_not_imported(workspace: Path, verify_installed: Verify):
     shutil.copytree(copy_of("images", workspace.parent), workspace, dirs_exist_ok=True)
     for module in ("json", "pip", "os", "site", "episeek"):
         (workspace / f"{module}.py").write_text("raise SystemExit('imported from the workspace')\n")
-    assert verify().exit_code == 0
+    assert verify_installed().exit_code == 0
 
 
 # --- what is installed -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines import cli_publish_store
@@ -49,17 +50,11 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--branch", default="main", metavar="B", help="commit to this branch; no tag moves (default: main)"
     )
-    where.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
-    where.add_argument("--message", metavar="M", help="of the commit")
+    add_commit_arguments(where)
     where.add_argument(
         "--create", action="store_true", help="make the repository, or the dataset in a store, when there is none"
     )
     where.add_argument("--private", action="store_true", help="with --create: only for those who may see it")
-    tag = where.add_mutually_exclusive_group()
-    tag.add_argument(
-        "--tag", default=None, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
-    )
-    tag.add_argument("--no-tag", dest="tag", action="store_const", const="", help="leave tags where they are")
     where.add_argument(
         "--base",
         metavar="REVISION",
@@ -74,6 +69,28 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     what.add_argument("--dry-run", action="store_true", help="say what would change, and send nothing")
 
 
+def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
+    """The arguments that say how it is committed, which `prepare --publish` has as well."""
+    group.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
+    group.add_argument("--message", metavar="M", help="of the commit")
+    tag = group.add_mutually_exclusive_group()
+    tag.add_argument(
+        "--tag", default=None, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
+    )
+    tag.add_argument("--no-tag", dest="tag", action="store_const", const="", help="leave tags where they are")
+
+
+def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
+    """Those of them that are there, as they are written."""
+    given = {
+        "--create-pr": options.create_pr,
+        "--message": options.message is not None,
+        "--tag": bool(options.tag),
+        "--no-tag": options.tag == "",
+    }
+    return tuple(name for name, is_given in given.items() if is_given)
+
+
 def warnings(options: argparse.Namespace) -> tuple[str, ...]:
     """What is said before anything is done, whatever `--quiet` says."""
     if not options.no_verify:
@@ -81,10 +98,15 @@ def warnings(options: argparse.Namespace) -> tuple[str, ...]:
     return ("--no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",)
 
 
+def still_progress(options: argparse.Namespace) -> None:
+    """No bars of the Hub's client where nobody looks; it reads this when it is imported, which nothing has done yet."""
+    if options.quiet or not sys.stderr.isatty():
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
-    if options.quiet or not sys.stderr.isatty():
-        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the client is imported, which nothing has done yet
+    still_progress(options)
     from episeek_pipelines import publishing, store_publishing
 
     if store_publishing.is_store(options.target):
@@ -97,39 +119,43 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     except publishing.RefusedPublicationError as refusal:
         return Outcome((), True, (f"error: {refusal}",))
     if options.json:
-        return Outcome((json.dumps(_document(result, chosen), indent=2),), False)
-    return Outcome(() if options.quiet else tuple(_lines(result, chosen)), False)
+        return Outcome((json.dumps(document(result, chosen), indent=2),), False)
+    return Outcome(() if options.quiet else tuple(lines(result, chosen)), False)
 
 
-def _given(options: argparse.Namespace) -> frozenset[str]:
-    """Options that are other than when they are left out; `--no-tag` is what a store does anyway."""
-    left_out: dict[str, Any] = {"base": None, "branch": "main", "create_pr": False, "message": None, "private": False}
-    given = {name for name, value in left_out.items() if getattr(options, name) != value}
-    return frozenset(given | ({"tag"} if options.tag else set()))
+def _given(options: argparse.Namespace) -> tuple[str, ...]:
+    """Those that only repositories have, as they are written; that no tag moves is so in a store anyway."""
+    given = {"--base": options.base is not None, "--branch": options.branch != "main", "--private": options.private}
+    names = [name for name, is_given in given.items() if is_given]
+    return (*names, *(name for name in given_commit_arguments(options) if name != "--no-tag"))
 
 
-def _chosen(options: argparse.Namespace) -> "PublishOptions":
+def commit_options(options: argparse.Namespace) -> "PublishOptions":
+    """From the arguments that `prepare --publish` has as well."""
     from episeek_pipelines.publishing import PublishOptions
 
     message = {} if options.message is None else {"message": options.message}
+    tag = _VERSION_TAG if options.tag is None else options.tag or None
+    return PublishOptions(tag=tag, create_pr=options.create_pr, dry_run=options.dry_run, **message)
+
+
+def _chosen(options: argparse.Namespace) -> "PublishOptions":
     try:
-        return PublishOptions(
+        return replace(
+            commit_options(options),
             branch=options.branch,
             base=options.base,
-            tag=_VERSION_TAG if options.tag is None else options.tag or None,
-            create_pr=options.create_pr,
             create=options.create,
             private=options.private,
-            dry_run=options.dry_run,
             sidecars_only=options.sidecars_only,
             is_verified=not options.no_verify,
-            **message,
         )
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"--{str(error).replace('create_pr', 'create-pr', 1)}") from None
 
 
-def _lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
+def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
+    """What was published, a line for each part; the first says what was verified."""
     from episeek_pipelines.summary import counted, human_bytes
 
     changes, base = result.changes, result.base
@@ -190,7 +216,8 @@ def _path_lines(result: "PublishResult") -> Iterator[str]:
         yield f"         and {len(lines) - _MAX_PATHS:,} more"
 
 
-def _document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
+def document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
+    """The same as JSON."""
     changes, verification, arrival = result.changes, result.verification, result.arrival
     return {
         "url": result.url,

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from episeek.errors import without_password
 from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
@@ -14,26 +15,23 @@ if TYPE_CHECKING:
 MAX_PATHS = 40
 """Shown of a dry run; as JSON all are."""
 
-_REPOSITORY_ONLY = ("base", "branch", "create_pr", "message", "private", "tag")
 
-
-def publish(options: argparse.Namespace, execution: "Execution", *, given: frozenset[str]) -> Outcome:
+def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple[str, ...]) -> Outcome:
     """`episeek publish` into a store.
 
     Args:
         options: Of the command line.
         execution: Of the verification.
-        given: Names of options that are other than when they are left out.
+        given: Arguments that only repositories have, as they are written.
 
     Raises:
         argparse.ArgumentTypeError: An option that only repositories have was given.
     """
     from episeek_pipelines import publishing, store_publishing
 
-    refused = [name for name in _REPOSITORY_ONLY if name in given]
-    if refused:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in refused)
-        raise argparse.ArgumentTypeError(f"{names}: found with {options.target}; expected a repository of the Hub")
+    if given:
+        found = f"{', '.join(given)}: found with {without_password(options.target)}"
+        raise argparse.ArgumentTypeError(f"{found}; expected a repository of the Hub")
     chosen = store_publishing.StoreOptions(
         create=options.create,
         dry_run=options.dry_run,

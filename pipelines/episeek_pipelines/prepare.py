@@ -75,7 +75,7 @@ def prepare(
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
-    plan = _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
+    plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
     with open_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
         index_nodes = _index_nodes(graph, dataset, staging.work, units)
@@ -205,6 +205,13 @@ def verify(
     return _of(values, VerificationReport)[0]
 
 
+def preparation_plan(
+    source: str, *, max_episodes_per_file: int | None = None, videos: Videos = "none"
+) -> dict[str, Any]:
+    """What decides the result of `prepare`: a run goes on, or is left out, only where this is the same."""
+    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
+
+
 def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any]) -> None:
     """What a publication compares the repository with."""
     commit = commit_of(dataset.root)
@@ -215,7 +222,7 @@ def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any]) -> 
 def _require_no_history(destination: Root, remedy: str) -> None:
     """Every file that is written to a repository is a commit of its own."""
     if destination.is_history:
-        expected = f"another place: publishing comes with `episeek publish`; write {remedy}"
+        expected = f"another place: write {remedy}, and then `episeek publish`"
         raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
 
 

@@ -386,8 +386,13 @@ def _send_in_parts(job: _Job, attempt: _Attempt) -> CommitOutcome:
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
     _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
-    _require_same_dataset(hub, attempt)
-    return hub.merge(request.ref, expected_base=attempt.parent)
+    try:
+        _require_same_dataset(hub, attempt)
+        return hub.merge(request.ref, expected_base=attempt.parent)
+    except ConflictError as conflict:  # the next attempt has another parent, and a pull request of its own
+        with suppress(EpiseekError):  # a draft that stays open does no harm
+            hub.close_pull_request(request.ref, comment=f"Not merged: {conflict}")
+        raise
 
 
 def _require_same_dataset(hub: HubRepository, attempt: _Attempt) -> None:

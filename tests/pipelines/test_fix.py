@@ -3,8 +3,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -459,12 +457,12 @@ apply_fix(plan, root, execution=Execution("sync"))
         ("_sync", 4, 2),
     ],
 )
-def test_killed_and_started_again_gives_the_same_bytes(step, count, finished, tmp_path):
+def test_killed_and_started_again_gives_the_same_bytes(step, count, finished, tmp_path, warm_python):
     root = collapsed("av1_multifile", tmp_path / "killed")
     old = {path: rows(root, path) for path in data_files(root)}
     before = digests(root)
-    process = subprocess.run([sys.executable, "-c", KILLED, str(root), step, str(count)], check=False)
-    assert process.returncode == -signal.SIGKILL
+    code, said = warm_python.run(KILLED, str(root), step, str(count))
+    assert code == -signal.SIGKILL, said
     after = digests(root)
     assert len([path for path in old if after[path] != before[path]]) == finished
     for path, table in old.items():

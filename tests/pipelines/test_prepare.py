@@ -375,7 +375,7 @@ else:
 
 
 @pytest.mark.parametrize("command", ["prepare", "index"])
-def test_killed_at_every_write_and_rename(command, tmp_path):
+def test_killed_at_every_write_and_rename(command, tmp_path, warm_python):
     """The process dies at each step that makes something visible, in turn; the next run completes it, to the same bytes."""
     source = str(DATA / "hevc")
     if command == "prepare":
@@ -386,11 +386,10 @@ def test_killed_at_every_write_and_rename(command, tmp_path):
     expected = digests(tmp_path / "reference")
     for call in range(1, 40):
         target = tmp_path / "out"
-        arguments = [sys.executable, "-c", _KILLED_AT, command, source, str(target), str(call)]
-        process = subprocess.run(arguments, check=False, capture_output=True)
-        if process.returncode == 0:
+        code, said = warm_python.run(_KILLED_AT, command, source, str(target), str(call))
+        if code == 0:
             break
-        assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+        assert code == -signal.SIGKILL, said
         if command == "prepare":
             assert not target.exists() or digests(target) == expected
             prepare(source, str(target))

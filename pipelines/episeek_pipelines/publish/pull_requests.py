@@ -1,10 +1,11 @@
 """Changes of more than one commit, that become visible in one step: a draft pull request, and its merge."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from episeek.errors import AccessError
+from episeek.errors import AccessError, EpiseekError
 from episeek_pipelines.publish.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.contents import changes_digest, differing_paths, outstanding
 from episeek_pipelines.publish.hub_errors import ConflictError, RefusedError
@@ -34,7 +35,11 @@ def commit_in_parts(
     found = _find(repository, marker, base, changes)
     if found is None:
         title = f"{message[: _MAX_TITLE - len(marker) - 1]} {marker}"
-        found = _open(repository, title, description, parent)
+        made = _open(repository, title, description, parent)
+        first = _find(repository, marker, base, changes)
+        found = made if first is None or first.number == made.number else first
+        if found is not made:  # somebody who publishes the same was faster: both go on with that
+            _close(repository, made.ref, f"The same as #{found.number}")
     remaining = changes if found.head == parent else outstanding(changes, repository.files(found.head))
     parts = split_changes(remaining, MAX_OPERATIONS_PER_COMMIT)
     head = found.head
@@ -70,6 +75,7 @@ def merge(repository: "HubRepository", ref: str, *, expected_base: str) -> Commi
 
     already = _in_main(repository, ref, expected_base, base, proposed)
     if already is not None:
+        _close(repository, ref, f"Main has all of it at {already}")
         return CommitOutcome(already, False, 0)
     expected = f"the pull request to be merged on top of {expected_base}"
     try:
@@ -83,6 +89,27 @@ def merge(repository: "HubRepository", ref: str, *, expected_base: str) -> Commi
     if not commit:
         raise ConflictError(where, "a pull request that is not merged", "one that is, as the Hub has said")
     return CommitOutcome(commit, True, len(touched))
+
+
+def close(repository: "HubRepository", ref: str, comment: str) -> None:
+    """See `HubRepository.close_pull_request`."""
+    where = repository.url(ref)
+    number = _number(ref, where)
+
+    def landed() -> bool | None:
+        return True if _details(repository, number).status not in _OPEN else None
+
+    def change(api: Any) -> bool:
+        api.change_discussion_status(repository.repository_id, number, "closed", comment=comment, repo_type=KIND)
+        return True
+
+    if landed() is None:
+        repository.write(change, where=where, expected="a pull request that is closed", landed=landed)
+
+
+def _close(repository: "HubRepository", ref: str, comment: str) -> None:
+    with suppress(EpiseekError):  # one that stays open does no harm
+        close(repository, ref, comment)
 
 
 # --- one pull request -----------------------------------------------------------------------------------------------------
@@ -106,12 +133,13 @@ def _open(repository: "HubRepository", title: str, description: str, parent: str
     )  # the client asks for what it has made
     made = _pull_request(repository, number, is_new=True)
     if made.head != parent:
+        _close(repository, made.ref, f"Main was at another commit than {parent}")
         raise _not_at_parent(repository.url(made.ref), made.head, parent)
     return made
 
 
 def _find(repository: "HubRepository", marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
-    """Of an earlier run: a pull request that has this marker, and the base and some of the changes in it and nothing else."""
+    """The first pull request that has this marker, and the base and some of the changes in it and nothing else."""
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
         files = repository.files(found.head)
@@ -134,7 +162,7 @@ def _titled(repository: "HubRepository", end: str) -> Iterator[int]:
         where=repository.url(),
         expected="a listing of the pull requests",
     )
-    return iter([number for number, status, title in found if status in _OPEN and title.endswith(end.strip())])
+    return iter(sorted(number for number, status, title in found if status in _OPEN and title.endswith(end.strip())))
 
 
 def _pull_request(repository: "HubRepository", number: int, *, is_new: bool) -> PullRequest:

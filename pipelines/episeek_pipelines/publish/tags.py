@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from episeek_pipelines.publish.repository import HubRepository
 
 
+_MAX_CREATIONS = 5
+"""Each after somebody else, who moves it as well, has created it first, and deleted it."""
+
+
 def move_tag(repository: "HubRepository", tag: str, commit: str) -> bool:
     """See `HubRepository.move_tag`."""
     where = repository.url(tag)
@@ -61,11 +65,16 @@ def _create(repository: "HubRepository", tag: str, commit: str, where: str) -> N
         api.create_tag(repository.repository_id, tag=tag, revision=commit, repo_type=KIND)
         return True
 
-    try:
-        repository.write(create, where=where, expected="the tag to be created", landed=landed)
-    except RefusedError:  # somebody else has created it
-        if not landed():
-            raise
+    for attempt in range(_MAX_CREATIONS):
+        try:
+            repository.write(create, where=where, expected="the tag to be created", landed=landed)
+        except RefusedError:  # somebody else has created it
+            if landed():
+                return
+            if attempt + 1 == _MAX_CREATIONS:
+                raise
+        else:
+            return
 
 
 def _moved(where: str, now: str | None, expected: str) -> ConflictError:

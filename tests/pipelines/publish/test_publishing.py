@@ -35,6 +35,7 @@ from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
 from tests.servers.hub import TOKEN
+from tests.servers.hub_refs import open_discussion
 from tests.support import bar_code
 from tests.support.publication_stops import record_publication
 from tests.support.publish_hub import TAG, publish_hub
@@ -428,6 +429,8 @@ def test_a_video_that_changes_before_the_merge(hub, small_parts):
         hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.asked("POST", "/merge") == []
     assert not SIDECAR_PATHS & hub.tree().keys()
+    (draft,) = hub.hub.repository(NAME).discussions.values()
+    assert draft["status"] == "closed"
 
 
 def test_four_publish_in_parts_at_once(hub, small_parts):
@@ -438,6 +441,17 @@ def test_four_publish_in_parts_at_once(hub, small_parts):
     assert hub.main_commits[:2] == [hub.head, base]
     assert hub.tag == hub.head
     check_readable(f"hf://datasets/{NAME}@{TAG}")
+
+
+def test_two_open_a_pull_request_for_the_same(hub, small_parts):
+    """Both go on with the first, and what has been merged is not merged again."""
+    planned = hub.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(dry_run=True, is_verified=False))
+    title = f"theirs {pull_requests.upload_marker(planned.parent, planned.changes)}"
+    there = hub.hub.repository(NAME)
+    hub.before("POST", "/discussions", 1, lambda: open_discussion(there, title, is_pull_request=True))
+    result = hub.publish(prepared(SMALL).url, source=SMALL)
+    assert [discussion["status"] for discussion in there.discussions.values()] == ["merged", "closed"]
+    assert hub.main_commits[:2] == [result.commit, planned.parent]
 
 
 # --- others change the repository -----------------------------------------------------------------------------------------

@@ -88,8 +88,14 @@ def stopped_everywhere(start, files_at, exchanges_of, inject, clear, expected, i
     for number in range(1, count + 1):
         url = start(seekable_before())
         inject(number)
-        with pytest.raises(EpiseekError):
+        try:
             publish(url)
+        except EpiseekError:
+            assert any(exchange.fault for exchange in exchanges_of())
+        else:  # how often a file's identity is asked for at the end differs from time to time
+            assert not any(exchange.fault for exchange in exchanges_of()), f"request {number} was not needed"
+            clear()
+            continue
         clear()
         left = files_at(url)
         what = what_readers_see(url, left, builds, expected)
@@ -100,7 +106,9 @@ def stopped_everywhere(start, files_at, exchanges_of, inject, clear, expected, i
             seen["journal left"] = seen.get("journal left", 0) + 1
         publish(url)
         assert masked(files_at(url)) == masked(new), f"not completed after request {number}"
-    return count, dict(sorted(seen.items()))
+    stopped = sum(seen[what] for what in seen if "index" in what or "refused" in what)
+    assert stopped >= count - 4
+    return stopped, dict(sorted(seen.items()))
 
 
 def masked(files):

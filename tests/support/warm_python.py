@@ -1,0 +1,107 @@
+"""A Python that has the pipelines imported: a run is a fork of it and starts at once, where an interpreter takes over a second.
+
+What a run does, its end included, is that of a process of its own: it may be killed. What happens while an interpreter starts
+is not seen here: some tests of each kind start a real one.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Self
+
+# Pandera imports its checks when it validates for the first time. No thread is running when it forks.
+_SERVER = """
+import json, os, socket, sys
+import pyarrow as pa
+import episeek_pipelines.cli, episeek_pipelines.fix, episeek_pipelines.prepare, episeek_pipelines.verify.formats.html
+from episeek_schemas.checks import check_table
+check_table(pa.table({"byte_offset": pa.array([None], pa.uint32())}), "samples")
+listener = socket.socket(fileno=int(sys.argv[1]))
+child = 1
+while child:
+    connection, _ = listener.accept()
+    _, handles, _, _ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile("rb") as sent:
+        program, sys.argv, folder, environment = json.load(sent)
+    child = os.fork()
+    if child:
+        for handle in handles:
+            os.close(handle)
+        connection.sendall(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    connection.close()
+listener.close()
+for number, handle in enumerate(handles):
+    os.dup2(handle, number)
+    os.close(handle)
+sys.stdout = open(1, "w", closefd=False)
+sys.stderr = open(2, "w", closefd=False, buffering=1, errors="backslashreplace")
+os.chdir(folder)
+os.environ.clear()
+os.environ.update(environment)
+exec(program)
+"""
+
+_CLIENT = """
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect({path!r})
+    socket.send_fds(connection, [b"x"], [0, 1, 2])
+    connection.sendall(json.dumps([{program!r}, [{name!r}, *sys.argv[1:]], os.getcwd(), dict(os.environ)]).encode())
+    connection.shutdown(socket.SHUT_WR)
+    sys.exit(int(connection.makefile().read()))
+"""
+
+
+class WarmPython:
+    """One such Python, while the context lasts; it runs one program at a time."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp())  # short, as the path of a socket has to be
+        self._path = str(self._folder / "socket")
+
+    def __enter__(self) -> Self:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self._path)
+            listener.listen()
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _SERVER, str(listener.fileno())],
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._folder)
+
+    def run(self, program: str, *arguments: str) -> tuple[int, str]:
+        """The exit code of a program, below 0 the signal that ended it, and what it wrote."""
+        request = [program, ["-c", *arguments], os.getcwd(), dict(os.environ)]
+        with (
+            tempfile.TemporaryFile("w+", encoding="utf-8") as said,
+            open(os.devnull) as nothing,
+            socket.socket(socket.AF_UNIX) as connection,
+        ):
+            connection.connect(self._path)
+            socket.send_fds(connection, [b"x"], [nothing.fileno(), said.fileno(), said.fileno()])
+            connection.sendall(json.dumps(request).encode())
+            connection.shutdown(socket.SHUT_WR)
+            with connection.makefile() as answer:
+                code = int(answer.read())
+            said.seek(0)
+            return code, said.read()
+
+    def command(self, path: Path, program: str) -> None:
+        """Write a command that runs a program, with its own arguments, folder, environment and streams."""
+        client = self._folder / f"{path.name}.py"
+        client.write_text(_CLIENT.format(path=self._path, program=program, name=path.name))
+        path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(client))} "$@"\n')
+        path.chmod(0o755)
