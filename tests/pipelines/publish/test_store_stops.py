@@ -75,8 +75,9 @@ def what_readers_see(url, files, builds, expected):
 
 
 def stopped_everywhere(start, files_at, exchanges_of, inject, clear, expected, is_chosen=lambda exchange: True):
+    start_files = seekable_before()
     for _ in range(2):  # the Hub's client asks one thing once a process
-        url = start(seekable_before())
+        url = start(start_files)
         builds = {episeek.open(url).build_id: "old index"}
         clear()
         publish(url)
@@ -86,7 +87,7 @@ def stopped_everywhere(start, files_at, exchanges_of, inject, clear, expected, i
     seen: dict[str, int] = {}
     count = sum(bool(is_chosen(exchange)) for exchange in exchanges)
     for number in range(1, count + 1):
-        url = start(seekable_before())
+        url = start(start_files)
         inject(number)
         try:
             publish(url)
@@ -104,6 +105,8 @@ def stopped_everywhere(start, files_at, exchanges_of, inject, clear, expected, i
             seen["staged files left"] = seen.get("staged files left", 0) + 1
         if f"{STAGED}publication.json" in left:
             seen["journal left"] = seen.get("journal left", 0) + 1
+        if left == start_files or masked(left) == masked(new):  # as if it had not begun, or was done
+            continue
         publish(url)
         assert masked(files_at(url)) == masked(new), f"not completed after request {number}"
     stopped = sum(seen[what] for what in seen if "index" in what or "refused" in what)
