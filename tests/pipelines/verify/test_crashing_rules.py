@@ -15,6 +15,7 @@ from episeek_pipelines.verify.video_format import FORMAT_RULES
 from episeek_pipelines.verify.video_rules import VIDEO_RULES
 from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, edit_info, set_value, video
 from tests.support.build_index import DATA
+from tests.support.known_tables import ask_once
 
 TUPLES = {
     "plan.METADATA_RULES": METADATA_RULES, "data_rules.FOOTER_RULES": FOOTER_RULES, "data_rules.BOUND_RULES": BOUND_RULES,
@@ -62,6 +63,11 @@ def before(damaged: Path) -> tuple[Finding, ...]:
     assert "VER000" not in {finding.code for finding in findings}
     assert len({finding.code for finding in findings}) > 10
     return findings
+
+
+@pytest.fixture(autouse=True)
+def known_tables(monkeypatch):
+    ask_once(monkeypatch)
 
 
 def failing(*arguments: Any, **options: Any) -> Any:
