@@ -22,8 +22,9 @@ TUPLES = {
     "video_rules.FORMAT_RULES": FORMAT_RULES, "video_rules.SPAN_RULES": SPAN_RULES,
 }  # fmt: skip
 FUNCTIONS = {
-    "plan.check_declared_rates": "INF002", "plan.check_tasks": "TSK014", "plan.check_statistics": "STA029",
-    "plan.check_card": "HUB", "plan.check_folders": "INF006", "plan.check_splits": "INF009W", "plan.check_documents": "INF021",
+    "survey_rules.check_declared_rates": "INF002", "survey_rules.check_tasks": "TSK014", "survey_rules.check_statistics": "STA029",
+    "survey_rules.check_card": "HUB", "survey_rules.check_folders": "INF006", "survey_rules.check_splits": "INF009W",
+    "survey_rules.check_documents": "INF021",
     "episodes.check_columns": "EPI011", "episodes.check_episode_tasks": "TSK014", "episodes.compare_episodes": "EPI021 ROW021",
     "data_rules.check_columns": "INF003", "data_rules.check_feature_types": "INF003",
     "feature_scan.FeatureScan.add": "ROW020 STA020", "feature_scan.FeatureScan.findings": "ROW020 STA020",
