@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError, MissingFileError
+from episeek_pipelines.verify.configuration_keys import CONFIGURATION_FILE, PROJECT_FILE
+from episeek_pipelines.verify.output_formats import FORMATS, parse_output
+from episeek_pipelines.verify.rules import FAIL_ON, LEVELS
+from episeek_schemas import layout
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
     from episeek_pipelines.verify.baseline import Baseline
     from episeek_pipelines.verify.configuration import Configuration
-    from episeek_pipelines.verify.formats import Format
+    from episeek_pipelines.verify.output_formats import Format
     from episeek_pipelines.verify.tasks import VerificationReport
 
-_LEVELS = ("meta", "layout", "rows", "decode")
-_FORMATS = ("text", "json", "junit", "sarif", "github", "markdown", "html")
-_NAMES_OF_OTHERS = ("README.md", "episeek.toml", "pyproject.toml", ".gitattributes", ".gitignore", "LICENSE")
+_NAMES_OF_OTHERS = (layout.CARD_PATH, CONFIGURATION_FILE, PROJECT_FILE, ".gitattributes", ".gitignore", "LICENSE")
 _DATASET_FOLDERS = ("data", "meta", "videos")
 
 EPILOG = (
@@ -57,7 +59,7 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
     looked_at = command.add_argument_group("what is looked at")
     looked_at.add_argument(
         "--level",
-        choices=_LEVELS,
+        choices=LEVELS,
         help="meta: meta/ and a listing; layout: Parquet footers and video headers, too (default; rows with --against); "
         "rows: rows, too; decode: pictures, too",
     )
@@ -99,16 +101,14 @@ def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[s
         "--ignore", action="append", default=[], metavar="CODES", help="nor these, beside those of the settings"
     )
     counted.add_argument("--severity", action="append", default=[], metavar="CODE=SEVERITY", help="error or warning")
-    counted.add_argument(
-        "--fail-on", choices=("error", "warning", "never"), help="what makes the exit code 1 (default: error)"
-    )
+    counted.add_argument("--fail-on", choices=FAIL_ON, help="what makes the exit code 1 (default: error)")
     settings = counted.add_mutually_exclusive_group()
     settings.add_argument("--config", metavar="FILE", help="settings, instead of those at the dataset root")
     settings.add_argument("--no-config", action="store_true", help="no settings but those given here")
     counted.add_argument("--baseline", metavar="FILE", help="findings that are accepted; new ones are not")
     counted.add_argument("--write-baseline", metavar="FILE", help="accept what is found now: write it, and exit with 0")
     told = command.add_argument_group("how it is told")
-    told.add_argument("--format", choices=_FORMATS, default="text", help="on standard output (default: text)")
+    told.add_argument("--format", choices=FORMATS, default="text", help="on standard output (default: text)")
     told.add_argument(
         "--output",
         action="append",
@@ -290,7 +290,7 @@ def _accepted(
 
 def _write_baseline(target: str, report: "VerificationReport", notes: list[str]) -> Outcome:
     from episeek_pipelines.verify.baseline import baseline_of, format_baseline
-    from episeek_pipelines.verify.policy import ALWAYS_COUNTED
+    from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED
 
     baseline = baseline_of(report)
     _write(target, format_baseline(baseline))
@@ -360,8 +360,6 @@ def _episodes(text: str) -> int | None:
 
 
 def _output(text: str) -> tuple["Format", str]:
-    from episeek_pipelines.verify.formats import parse_output
-
     try:
         return parse_output(text)
     except ValueError as error:

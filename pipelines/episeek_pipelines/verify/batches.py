@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from episeek_pipelines.verify.dataset_survey import Files, Survey
 from episeek_pipelines.verify.decode_rules import choose_episodes
 from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.sidecar_format import TABLES
-from episeek_pipelines.verify.survey import Files, Survey
 from episeek_pipelines.verify.tasks import (
     Check,
     DataCheck,

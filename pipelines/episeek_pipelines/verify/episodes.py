@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 from episeek.errors import EpiseekError, ParquetError, ReadError, first_line
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.arrays import BoolArray, Int32Array, Int64Array
+from episeek_pipelines.verify.dataset_survey import Files, listed_size
 from episeek_pipelines.verify.episode_values import check_columns
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.rewrite_rules import EpisodesComparison, compare_episodes
 from episeek_pipelines.verify.row_cursor import RowCursor
 from episeek_pipelines.verify.rules import EPISODES_FOOTER, UNREADABLE
-from episeek_pipelines.verify.survey import Files, listed_size
 from episeek_pipelines.verify.task_rules import check_episode_tasks
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo

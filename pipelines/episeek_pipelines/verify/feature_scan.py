@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from episeek_pipelines.verify.arrays import BoolArray, Float64Array, Int64Array
 from episeek_pipelines.verify.arrow_types import is_any_list, storage_type
 from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.quoting import one_line
 from episeek_pipelines.verify.rules import COLUMNS, CONSTANT_DIMENSION, FINITE
 from episeek_pipelines.verify.schema_rules import (
     SCALARS,
     declared_dtype,
     declared_shape,
-    shown,
 )
 from episeek_schemas import layout, lerobot
 
@@ -374,7 +374,7 @@ def _dimension(number: int, shape: tuple[int, ...], spec: object) -> str:
     if len(shape) > 1:
         return str([int(index) for index in np.unravel_index(number, shape)])
     names = dimension_names(spec, shape[0])
-    return f"{number} ({shown(names[number], _SHOWN_NAME)})" if names else str(number)
+    return f"{number} ({one_line(names[number], _SHOWN_NAME)})" if names else str(number)
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

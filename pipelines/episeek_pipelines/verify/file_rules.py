@@ -4,9 +4,9 @@ their order, and the part of IDX031 about files that are gone.
 
 from collections.abc import Iterator, Sequence
 
+from episeek_pipelines.verify.dataset_survey import Files, Survey
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import FILE_ORDER, INDEXED_FILES, MISSING_FILE, ORPHAN_FILE
-from episeek_pipelines.verify.survey import Files, Survey
 from episeek_pipelines.verify.tasks import DataFile, IndexedFile, VideoFile
 from episeek_schemas import layout
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek_pipelines.verify.arrays import Int64Array
+from episeek_pipelines.verify.dataset_survey import Files, listed_size
 from episeek_pipelines.verify.episodes import SOURCE_COLUMNS, RawEpisodes, Shard
-from episeek_pipelines.verify.survey import Files, listed_size
 from episeek_pipelines.verify.tasks import DataFile, IndexedFile, SourceFile, VideoFile
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo

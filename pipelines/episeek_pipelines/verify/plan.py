@@ -10,6 +10,7 @@ import numpy as np
 
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.batches import batched_checks
+from episeek_pipelines.verify.dataset_survey import Files, Survey, survey
 from episeek_pipelines.verify.episodes import RawEpisodes, Shard, episode_columns, joined, read_shard
 from episeek_pipelines.verify.figures import Figures
 from episeek_pipelines.verify.file_rules import check_file_order, check_indexed_files, check_missing, check_orphans
@@ -24,7 +25,6 @@ from episeek_pipelines.verify.named_files import (
 )
 from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.sidecar_format import TABLES, ExaminedSidecars, examine_sidecars
-from episeek_pipelines.verify.survey import Files, Survey, survey
 from episeek_pipelines.verify.survey_rules import check_survey
 from episeek_pipelines.verify.task_rules import task_numbers
 from episeek_pipelines.verify.tasks import VerificationContext, VerificationPlan

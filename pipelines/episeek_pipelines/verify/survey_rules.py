@@ -1,6 +1,7 @@
 """The rules over what `survey` read whole: meta/info.json, tasks, statistics, the card, and the listing."""
 
 from episeek_pipelines.verify.card_rules import check_card
+from episeek_pipelines.verify.dataset_survey import Survey
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.layout_rules import check_folders, check_splits
@@ -8,7 +9,6 @@ from episeek_pipelines.verify.metadata_rules import check_declared_rates
 from episeek_pipelines.verify.rewrite_rules import check_documents
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER
 from episeek_pipelines.verify.statistics_rules import check_statistics
-from episeek_pipelines.verify.survey import Survey
 from episeek_pipelines.verify.task_rules import check_tasks
 from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo

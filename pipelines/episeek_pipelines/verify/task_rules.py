@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.arrow_types import is_any_list, is_text
 from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.quoting import quoted
 from episeek_pipelines.verify.rules import TASKS
 from episeek_schemas import layout, lerobot
 
 TOTAL_TASKS: Final = "total_tasks"
-SHOWN_CHARACTERS: Final = 60
 
 _OTHER_TASK_COLUMNS: Final = ("annotation.", "language_")
 
@@ -49,7 +49,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
         yield from _check_numbers(numbers)
     total = document.get(TOTAL_TASKS, table.num_rows)
     if isinstance(total, bool) or total != table.num_rows:
-        message = f"{TOTAL_TASKS} {shown(total)}; expected {table.num_rows}, the rows of {layout.TASKS_PATH}"
+        message = f"{TOTAL_TASKS} {quoted(total)}; expected {table.num_rows}, the rows of {layout.TASKS_PATH}"
         yield finding(TASKS, message, Location(file=layout.INFO_PATH, column=TOTAL_TASKS))
 
 
@@ -84,7 +84,7 @@ def check_episode_tasks(
     if lists is None:
         where = Location(file=path, column=lerobot.TASKS)
         yield finding(
-            TASKS, f"{lerobot.TASKS} of type {shown(str(tasks_column.type))}; expected lists of strings", where
+            TASKS, f"{lerobot.TASKS} of type {quoted(str(tasks_column.type))}; expected lists of strings", where
         )
         return
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
@@ -97,7 +97,7 @@ def check_episode_tasks(
     unknown = np.flatnonzero(~np.asarray(is_known, np.bool_))
     if known and len(unknown):
         where = Location(file=path, row=first_row + int(rows[unknown[0]]), column=lerobot.TASKS)
-        message = f"task {shown(values[unknown[0]].as_py())}; expected one of {layout.TASKS_PATH}"
+        message = f"task {quoted(values[unknown[0]].as_py())}; expected one of {layout.TASKS_PATH}"
         yield finding(TASKS, message, where, more=len(np.unique(rows[unknown])) - 1)
 
 
@@ -185,7 +185,7 @@ class TaskScan:
     def findings(self) -> Iterator[Finding]:
         """After the last row: a finding of each kind, with its first place."""
         for unknown in sorted(self._unknown, key=lambda kind: kind.row):
-            found = f"{lerobot.TASK_INDEX} {shown(unknown.task_index)}"
+            found = f"{lerobot.TASK_INDEX} {quoted(unknown.task_index)}"
             where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)
             message = f"{found}; expected the number of a task of {layout.TASKS_PATH}"
             yield finding(TASKS, message, where, more=unknown.count - 1)
@@ -201,7 +201,7 @@ class TaskScan:
                 unnamed.append((row, episode, number, count))
         if unnamed:
             row, episode, number, count = min(unnamed)
-            found = f"{lerobot.TASK_INDEX} {number}, {shown(self.task_text[number])}, in {count} rows"
+            found = f"{lerobot.TASK_INDEX} {number}, {quoted(self.task_text[number])}, in {count} rows"
             message = f"{found}; expected {_one_of(self.episode_tasks[episode])}, as meta/episodes says"
             where = Location(self.path, episode, row=row, column=lerobot.TASK_INDEX)
             yield finding(TASKS, message, where, more=len({pair[1] for pair in unnamed}) - 1)
@@ -212,25 +212,15 @@ class TaskScan:
         }
         if without_rows:
             episode = min(without_rows)
-            found = f"no row of task {shown(without_rows[episode][0])}"
+            found = f"no row of task {quoted(without_rows[episode][0])}"
             message = f"{found}; expected one or more, as meta/episodes names it"
             where = Location(self.path, episode, column=lerobot.TASK_INDEX)
             yield finding(TASKS, message, where, more=len(without_rows) - 1)
 
 
-def shown(value: object) -> str:
-    """A value of a document, short enough for a message."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= SHOWN_CHARACTERS else value[: SHOWN_CHARACTERS - 1] + "…")
-    if value is None:
-        return "null"
-    is_short = isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 10**18)
-    return str(value) if is_short else type(value).__name__
-
-
 def _one_of(tasks: Collection[str]) -> str:
     first = sorted(tasks)
-    return shown(first[0]) + (f" or {len(first) - 1} others" if len(first) > 1 else "")
+    return quoted(first[0]) + (f" or {len(first) - 1} others" if len(first) > 1 else "")
 
 
 def _keys(by_number: Mapping[int, object]) -> Int64Array:
@@ -249,7 +239,7 @@ def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     ]
     if again:
         row, text = again[0]
-        message = f"task {shown(text)}, which row {first_row[text]} has, too; expected each task once"
+        message = f"task {quoted(text)}, which row {first_row[text]} has, too; expected each task once"
         yield finding(TASKS, message, Location(file=layout.TASKS_PATH, row=row, column=column), more=len(again) - 1)
 
 
@@ -308,4 +298,6 @@ def _numbered_texts(table: pa.Table | None) -> Iterator[tuple[str, int]]:
 
 
 def _names(table: pa.Table) -> str:
-    return shown(", ".join(f"{name} {kind}" for name, kind in zip(table.column_names, table.schema.types, strict=True)))
+    return quoted(
+        ", ".join(f"{name} {kind}" for name, kind in zip(table.column_names, table.schema.types, strict=True))
+    )
