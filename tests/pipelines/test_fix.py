@@ -1,5 +1,4 @@
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ import episeek
 from episeek.errors import DestinationError, MissingFileError, WriteError
 from episeek_pipelines import fix as job
 from episeek_pipelines import in_place_rewrite, prepare
-from episeek_pipelines.fix import apply_fix, diff_lines, fix, left_lines, plan_fix, result_lines
+from episeek_pipelines.fix import apply_fix, fix, plan_fix, result_lines
 from episeek_pipelines.in_place_rewrite import examine_data_file
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.results import WorkFailedError
@@ -133,7 +132,7 @@ def test_a_dry_run_says_what_a_run_does_and_writes_nothing(tmp_path):
     assert state(root) == before
     assert dry.is_dry_run
     assert dry.done == ()
-    lines = list(diff_lines(dry.plan))
+    lines = list(result_lines(dry))
     assert lines == [
         "--- data/chunk-000/file-000.parquet",
         "+++ data/chunk-000/file-000.parquet",
@@ -146,7 +145,6 @@ def test_a_dry_run_says_what_a_run_does_and_writes_nothing(tmp_path):
         "-page index: none",
         "+page index: offsets and columns",
     ]
-    assert list(result_lines(dry)) == lines
     assert [action.what for action in dry.plan.actions] == ["page index added", "row groups 1 -> 4, page index added"]
     assert [action.codes for action in dry.plan.actions] == [("ROW038",), ("ROW018", "ROW038")]
 
@@ -182,7 +180,7 @@ def test_more_episodes_than_a_file_should_have_are_said(tmp_path, monkeypatch):
     root = collapsed("h264_bframes", tmp_path)
     result = fix(str(root), all_files(root))
     assert [left.code for left in result.left] == []
-    told = [line for line in diff_lines(result.plan) if "footer" in line]
+    told = [line for line in result_lines(result) if "footer" in line]
     assert len(told) == 1
     assert "`episeek prepare`" in told[0]
     assert data_files(root) == [data(0)]
@@ -612,7 +610,7 @@ def test_stale_sidecars_are_built_anew(tmp_path):
     dry = fix(str(root), report, dry_run=True)
     assert digests(root) == before
     (action,) = dry.plan.actions
-    lines = list(diff_lines(dry.plan))
+    lines = list(result_lines(dry))
     assert lines[:2] == ["--- meta/byte_index", "+++ meta/byte_index"]
     assert lines[2].startswith("-sidecars: build ")
     assert any(line.startswith(f"-stale: {video(TOP, 5)}: episodes: found ") for line in lines)
@@ -650,7 +648,7 @@ def test_files_that_no_episode_names_leave_the_sidecars_and_stay_where_they_are(
     files.write_bytes(b"damaged")
     result = fix(str(root), report_of(root, ("IDX034", "meta/byte_index/files.parquet"), ("INF004", video(TOP, 9))))
     assert [done.action.codes for done in result.done] == [("IDX034",)]
-    assert "-sidecars: no build that can be read" in list(diff_lines(result.plan))
+    assert "-sidecars: no build that can be read" in list(result_lines(result))
     assert video(TOP, 9) not in pq.read_table(files)["file_path"].to_pylist()
     assert orphan.exists()
     assert [left.code for left in result.left] == ["INF004"]
@@ -727,20 +725,22 @@ def test_everything_else_is_left_with_its_remedy(tmp_path):
         ("ROW017", 6, RULES["ROW017"].remedy, None),
         ("VID022W", 1, RULES["VID022W"].remedy, None),
     ]
-    assert list(left_lines(result.left))[:2] == ["left     ROW017 (6)", f"  remedy: {RULES['ROW017'].remedy}"]
-    assert list(diff_lines(result.plan)) == []
+    assert list(result_lines(result)) == []
     assert state(root) == before
 
 
-def test_the_result_as_json(tmp_path):
+def test_the_result(tmp_path):
     root = copy_of("av1_multifile", tmp_path)
     report = report_of(root, ("ROW038", data(0)), ("ROW017", data(0)))
-    document = json.loads(json.dumps(fix(str(root), report).as_dict()))
-    (action,) = document["actions"]
-    assert (action["path"], action["codes"], action["what"]) == (data(0), ["ROW038"], "page index added")
-    assert " -> " in action["done"]
-    assert [left["code"] for left in document["left"]] == ["ROW017"]
-    assert json.loads(json.dumps(fix(str(root), report, dry_run=True).as_dict()))["dry_run"] is True
+    result = fix(str(root), report)
+    (action,) = result.plan.actions
+    assert (action.path, action.codes, action.what) == (data(0), ("ROW038",), "page index added")
+    (done,) = result.done
+    assert done.action == action
+    assert " -> " in done.result
+    assert [left.code for left in result.left] == ["ROW017"]
+    assert not result.is_dry_run
+    assert fix(str(root), report, dry_run=True).is_dry_run
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/set", "hf://datasets/org/name", "hf://buckets/org/name", "memory://set"])
