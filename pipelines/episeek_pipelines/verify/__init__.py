@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from episeek_pipelines.verify.dataset_survey import Survey, survey
-    from episeek_pipelines.verify.episodes import Shard, read_shard
+    from episeek_pipelines.verify.episode_shard import read_shard
+    from episeek_pipelines.verify.episodes import Shard
     from episeek_pipelines.verify.figures import CameraFigures, Figures
     from episeek_pipelines.verify.findings import Finding, Location
     from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
@@ -69,7 +70,8 @@ __all__ = [
 
 _NAMES_OF: Final = {
     "dataset_survey": ("Survey", "survey"),
-    "episodes": ("Shard", "read_shard"),
+    "episode_shard": ("read_shard",),
+    "episodes": ("Shard",),
     "figures": ("CameraFigures", "Figures"),
     "findings": ("Finding", "Location"),
     "formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),

@@ -11,7 +11,8 @@ import numpy as np
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.batches import batched_checks
 from episeek_pipelines.verify.dataset_survey import Files, Survey, survey
-from episeek_pipelines.verify.episodes import RawEpisodes, Shard, episode_columns, joined, read_shard
+from episeek_pipelines.verify.episode_shard import read_shard
+from episeek_pipelines.verify.episodes import RawEpisodes, Shard, episode_columns, joined
 from episeek_pipelines.verify.figures import Figures
 from episeek_pipelines.verify.file_rules import check_file_order, check_indexed_files, check_missing, check_orphans
 from episeek_pipelines.verify.findings import Location
@@ -26,7 +27,7 @@ from episeek_pipelines.verify.named_files import (
 from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.sidecar_format import TABLES, ExaminedSidecars, examine_sidecars
 from episeek_pipelines.verify.survey_rules import check_survey
-from episeek_pipelines.verify.task_rules import task_numbers
+from episeek_pipelines.verify.task_rules import task_numbers, texts_by_position
 from episeek_pipelines.verify.tasks import VerificationContext, VerificationPlan
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
@@ -114,7 +115,7 @@ def plan_checks(
         info=info,
         features=features,
         options=options,
-        task_texts=_task_texts(surveyed),
+        task_texts=None if surveyed.tasks is None else texts_by_position(surveyed.tasks),
         is_complete=episodes.all_valid(*episode_columns(info)),
         has_tiling=has_tiling(metadata_findings, episodes),
         is_prepared=surveyed.against is not None if prepared is None else prepared,
@@ -152,15 +153,6 @@ def plan_checks(
         bytes_read=surveyed.bytes_read + sum(shard.bytes_read for shard in shards),
         files_read=surveyed.files_read + len(shards),
     )
-
-
-def _task_texts(surveyed: Survey) -> tuple[str, ...] | None:
-    """By number, where these run from 0 without a gap; otherwise TSK014 says so."""
-    if surveyed.tasks is None:
-        return None
-    numbers = task_numbers(surveyed.tasks)
-    texts = sorted(numbers, key=numbers.__getitem__)
-    return tuple(texts) if [numbers[text] for text in texts] == list(range(len(texts))) else None
 
 
 def _figures(info: DatasetInfo, episodes: RawEpisodes) -> Figures:

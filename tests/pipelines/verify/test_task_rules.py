@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
 from episeek_pipelines.verify.quoting import quoted
-from episeek_pipelines.verify.task_rules import (
-    TaskScan,
-    check_episode_tasks,
-    check_tasks,
-    names_tasks_elsewhere,
-    task_numbers,
-    task_texts,
-)
+from episeek_pipelines.verify.task_rules import check_episode_tasks, check_tasks, task_numbers, task_texts
+from episeek_pipelines.verify.task_scan import TaskScan, names_tasks_elsewhere
 from tests.support.build_index import DATA
 
 SAMPLES = ("av1_multifile", "edited", "h264_bframes", "hevc", "images")
