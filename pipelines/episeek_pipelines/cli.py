@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from episeek import __version__
 from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
-from episeek_pipelines import cli_publish, cli_verify
+from episeek_pipelines import cli_prepare, cli_publish, cli_verify
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
@@ -118,20 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command = commands.add_parser("prepare", parents=[graph, splitting], help="rewrite, index and verify: the main job")
-    command.description = (
-        "Rewrite the data files to one row group per episode, index every MP4 from its header, verify the result. DST "
-        "appears when all of it is done; it holds data/ and meta/ and is opened with data_root=SRC, unless --videos adds "
-        "the rest."
-    )
-    command.add_argument("source", metavar="SRC")
-    command.add_argument("destination", metavar="DST", help="not there yet, or an empty directory")
-    command.add_argument(
-        "--videos",
-        choices=("none", "link", "copy"),
-        default="none",
-        help="also put videos and other files into DST (link: hard links, copies where the file system has none)",
-    )
-    command.add_argument("--max-findings", type=_positive, default=20, metavar="N", help="findings shown (default: 20)")
+    cli_prepare.add_prepare_arguments(command, _positive)
     command.set_defaults(run=_prepare)
 
     command = commands.add_parser("rewrite", parents=[graph, splitting], help="data files to one row group per episode")
@@ -198,24 +185,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from episeek_pipelines import prepare, summary
-    from episeek_pipelines.verify import format_findings
-
-    result = prepare.prepare(
-        options.source,
-        options.destination,
-        max_episodes_per_file=options.max_episodes_per_file,
-        videos=options.videos,
-        execution=_execution(options),
-    )
-    report = result.verification
-    if options.json:
-        _print_json({**_summary_json(result), "verification": _report_json(report)})
-    elif not options.quiet:
-        _print(*summary.prepare_lines(result), summary.done_line(result))
-        if report is not None and report.findings:
-            _print("", format_findings(report, max_findings=options.max_findings))
-    return FINDINGS if report is not None and report.error_count else OK
+    for note in cli_prepare.notes(options):
+        _say(f"episeek: {note}")
+    return _tell(cli_prepare.prepare(options, _execution(options)))
 
 
 def _rewrite(options: argparse.Namespace) -> int:
@@ -358,27 +330,10 @@ def _print_result(result: Any, options: argparse.Namespace) -> int:
     from episeek_pipelines import summary
 
     if options.json:
-        _print_json(_summary_json(result))
+        _print_json(cli_prepare.result_document(result))
     elif not options.quiet:
         _print(*summary.prepare_lines(result), summary.done_line(result))
     return OK
-
-
-def _summary_json(result: Any) -> dict[str, Any]:
-    parts = {name: getattr(result, name) for name in ("rewrite", "index")}
-    return {
-        "destination": result.destination,
-        "seconds": result.seconds,
-        "is_resumed": result.is_resumed,
-        "copied_files": result.copied_files,
-        **{name: asdict(part) for name, part in parts.items() if part is not None},
-    }
-
-
-def _report_json(report: Any) -> Any:
-    from episeek_pipelines.verify import format_json
-
-    return json.loads(format_json(report))
 
 
 def _execution(options: argparse.Namespace) -> "Execution":

@@ -7,7 +7,9 @@ was sent; 2 it could not be done.
 import argparse
 import json
 import os
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli_verify import Outcome
@@ -41,21 +43,43 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--branch", default="main", metavar="B", help="commit to this branch; no tag moves (default: main)"
     )
-    where.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
-    where.add_argument("--message", metavar="M", help="of the commit")
+    add_commit_arguments(where)
     where.add_argument("--create", action="store_true", help="make the repository when there is none")
     where.add_argument("--private", action="store_true", help="with --create: only for those who may see it")
-    tag = where.add_mutually_exclusive_group()
-    tag.add_argument(
-        "--tag", default=_VERSION_TAG, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
+    where.add_argument(
+        "--base",
+        metavar="REVISION",
+        help="what DST was prepared from: files that were changed since are not replaced (default: as `prepare` recorded, of a "
+        "SRC on the Hub or a copy that says its commit; main: replace what is there)",
     )
-    tag.add_argument("--no-tag", dest="tag", action="store_const", const=None, help="leave tags where they are")
     what = command.add_argument_group("what")
     what.add_argument(
         "--sidecars-only", action="store_true", help="only meta/byte_index/ and the card; nothing is deleted"
     )
     what.add_argument("--no-verify", action="store_true", help="do not verify DST first")
     what.add_argument("--dry-run", action="store_true", help="say what would change, and send nothing")
+
+
+def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
+    """The arguments that say how it is committed, which `prepare --publish` has as well."""
+    group.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
+    group.add_argument("--message", metavar="M", help="of the commit")
+    tag = group.add_mutually_exclusive_group()
+    tag.add_argument(
+        "--tag", default=_VERSION_TAG, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
+    )
+    tag.add_argument("--no-tag", dest="tag", action="store_const", const=None, help="leave tags where they are")
+
+
+def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
+    """Those of them that are there, as they are written."""
+    given = {
+        "--create-pr": options.create_pr,
+        "--message": options.message is not None,
+        "--tag": options.tag not in (None, _VERSION_TAG),
+        "--no-tag": options.tag is None,
+    }
+    return tuple(name for name, is_given in given.items() if is_given)
 
 
 def warnings(options: argparse.Namespace) -> tuple[str, ...]:
@@ -65,10 +89,15 @@ def warnings(options: argparse.Namespace) -> tuple[str, ...]:
     return ("--no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",)
 
 
+def still_progress(options: argparse.Namespace) -> None:
+    """No bars of the Hub's client where nobody looks; it reads this when it is imported, which nothing has done yet."""
+    if options.quiet or not sys.stderr.isatty():
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
-    if options.quiet:
-        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the client is imported, which nothing has done yet
+    still_progress(options)
     from episeek_pipelines import publishing
 
     chosen = _chosen(options)
@@ -79,37 +108,41 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     except publishing.RefusedPublicationError as refusal:
         return Outcome((), True, (f"error: {refusal}",))
     if options.json:
-        return Outcome((json.dumps(_document(result, chosen), indent=2),), False)
-    return Outcome(() if options.quiet else tuple(_lines(result, chosen)), False)
+        return Outcome((json.dumps(document(result, chosen), indent=2),), False)
+    return Outcome(() if options.quiet else tuple(lines(result, chosen)), False)
 
 
-def _chosen(options: argparse.Namespace) -> "PublishOptions":
+def commit_options(options: argparse.Namespace) -> "PublishOptions":
+    """From the arguments that `prepare --publish` has as well."""
     from episeek_pipelines.publishing import PublishOptions
 
     message = {} if options.message is None else {"message": options.message}
+    return PublishOptions(tag=options.tag, create_pr=options.create_pr, dry_run=options.dry_run, **message)
+
+
+def _chosen(options: argparse.Namespace) -> "PublishOptions":
     try:
-        return PublishOptions(
+        return replace(
+            commit_options(options),
             branch=options.branch,
-            tag=options.tag,
-            create_pr=options.create_pr,
+            base=options.base,
             create=options.create,
             private=options.private,
-            dry_run=options.dry_run,
             sidecars_only=options.sidecars_only,
             is_verified=not options.no_verify,
-            **message,
         )
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"--{str(error).replace('create_pr', 'create-pr', 1)}") from None
 
 
-def _lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
+def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
+    """What was published, a line for each part; the first says what was verified."""
     from episeek_pipelines.summary import counted, human_bytes
 
     changes, base = result.changes, result.base
     yield f"verify   {_verify_line(result, options)}"
     headers = f" ({counted(base.headers_read, 'header')} compared)" if base.headers_read else ""
-    yield f"base     {counted(len(base.units), 'video file')} as indexed{headers}"
+    yield f"base     {counted(len(base.units), 'video file')} as indexed{headers}; {_base_words(result)}"
     commits = counted(result.commit_count, "commit")
     yield (
         f"change   {counted(len(changes.additions), 'file')} to add or replace, {human_bytes(changes.byte_count)}, "
@@ -140,6 +173,12 @@ def _verify_line(result: "PublishResult", options: "PublishOptions") -> str:
     return "sidecars alone: compared with the repository" if options.is_verified else "left out (--no-verify)"
 
 
+def _base_words(result: "PublishResult") -> str:
+    if result.base_commit:
+        return f"what is replaced is as it was at {result.base_commit}"
+    return "not known which revision DST was prepared from (--base)" if result.parent else "a new repository"
+
+
 def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
     if options.tag is None:
         return "left alone (--no-tag)"
@@ -158,11 +197,13 @@ def _path_lines(result: "PublishResult") -> Iterator[str]:
         yield f"         and {len(lines) - _MAX_PATHS:,} more"
 
 
-def _document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
+def document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
+    """The same as JSON."""
     changes, verification, arrival = result.changes, result.verification, result.arrival
     return {
         "url": result.url,
         "parent": result.parent,
+        "base": result.base_commit,
         "commit": result.commit,
         "is_new": result.is_new,
         "dry_run": options.dry_run,

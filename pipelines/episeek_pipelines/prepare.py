@@ -20,6 +20,7 @@ from episeek_pipelines.index_fragment import FragmentSummary
 from episeek_pipelines.index_reuse import with_unchanged
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
+from episeek_pipelines.source_revision import SourceRecord, commit_of, write_record
 from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging
 from episeek_pipelines.storage import Root
 from episeek_pipelines.tasks import CopiedFile, RewriteReceipt, Sidecars
@@ -74,7 +75,7 @@ def prepare(
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
-    plan = _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
+    plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
     with open_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
         index_nodes = _index_nodes(graph, dataset, staging.work, units)
@@ -91,6 +92,7 @@ def prepare(
         verification = _verification_node(graph, surveyed, None, VerifyOptions(level="rows"))
         values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
+        _record_source(dataset, staging, plan)
         staging.commit()
     return PrepareResult(
         destination=staging.final.url,
@@ -123,6 +125,7 @@ def rewrite(
             tasks.finish_metadata, nodes, dataset.root, staging.root, rewriting, label=layout.META_DIR
         )
         values = _run(graph, [*nodes, metadata], staging, execution)
+        _record_source(dataset, staging, plan)
         staging.commit()
     summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting)
     seconds = time.perf_counter() - started
@@ -202,10 +205,24 @@ def verify(
     return _of(values, VerificationReport)[0]
 
 
+def preparation_plan(
+    source: str, *, max_episodes_per_file: int | None = None, videos: Videos = "none"
+) -> dict[str, Any]:
+    """What decides the result of `prepare`: a run goes on, or is left out, only where this is the same."""
+    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
+
+
+def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any]) -> None:
+    """What a publication compares the repository with."""
+    commit = commit_of(dataset.root)
+    if commit is not None and staging.root.is_local:  # nothing else is published
+        write_record(staging.root, SourceRecord(commit, plan))
+
+
 def _require_no_history(destination: Root, remedy: str) -> None:
     """Every file that is written to a repository is a commit of its own."""
     if destination.is_history:
-        expected = f"another place: publishing comes with `episeek publish`; write {remedy}"
+        expected = f"another place: write {remedy}, and then `episeek publish`"
         raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
 
 

@@ -2,25 +2,27 @@
 
 Each attempt works against one commit, the head of the branch when it began, and what is sent is made up for that commit
 alone. When somebody else commits in between, the Hub refuses; where their commit touches none of our files, a new attempt
-starts from theirs, otherwise the error says which files both have changed. Nothing is remembered between runs: what a run
-that was stopped has sent is found by its content.
+starts from theirs, otherwise the error says which files both have changed. So it is for what others have committed since the
+commit that the overlay was prepared from, where that is known. Nothing else is remembered between runs: what a run that was
+stopped has sent is found by its content.
 """
 
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from episeek.byte_source import is_local
-from episeek.errors import DestinationError, EpiseekError
+from episeek.errors import DestinationError, EpiseekError, MissingFileError, WriteError
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek_pipelines import prepare
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
+from episeek_pipelines.publish.base_revision import changed_since
 from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
 from episeek_pipelines.publish.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.contents import differing_paths
@@ -30,6 +32,7 @@ from episeek_pipelines.publish.local_files import LocalDigests
 from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publish.store_ids import with_store_ids
+from episeek_pipelines.source_revision import read_record, write_record
 from episeek_pipelines.storage import Root
 from episeek_pipelines.summary import counted
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
@@ -62,6 +65,9 @@ class PublishOptions:
     create_pr: bool = False
     """Leave a pull request for others to merge."""
     message: str = "Seekable: one row group per episode, byte index"
+    base: str | None = None
+    """The revision of the repository that the overlay was prepared from: what others have changed since is not replaced. None:
+    what `prepare` has recorded, if it could."""
     create: bool = False
     """Make the repository when there is none."""
     private: bool = False
@@ -98,6 +104,8 @@ class PublishResult:
     """Its page, where one was asked for."""
     tag_moved: bool
     base: BaseCheck
+    base_commit: str
+    """That the overlay was prepared from, and that the repository was compared with; empty where it is not known."""
     verification: VerificationReport | None
     arrival: ArrivalReport | None
     attempts: int
@@ -115,6 +123,7 @@ class _Attempt:
     parent: str
     files: RemoteFiles
     base: BaseCheck
+    base_commit: str
     changes: Changes
     sidecars: Root
     """Where the sidecars are that it sends: those of the overlay, or with the repository's identities filled in."""
@@ -128,6 +137,8 @@ class _Job:
     data_root: str | None
     work: Root
     digests: LocalDigests = field(default_factory=LocalDigests)
+    _base_commit: str | None = None
+    """Once it was asked for."""
 
     def attempt(self, *, is_missing: bool = False) -> _Attempt:
         """Plan against the head of the branch, or against nothing, for a repository that is not there yet."""
@@ -147,13 +158,46 @@ class _Job:
             )
 
         first = changes(None, {})
+        base_commit = "" if is_missing else self._require_base(parent, files, first)
         base = check_base(self.overlay, files, remote.source(), changes=first, sidecars_only=options.sidecars_only)
         if layout.INFO_PATH in files and not options.sidecars_only:
             info = remote.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
             require_no_loss(info, base, where=repository.url(parent))
         replaced = with_store_ids(self.overlay, base, self.work)
         card = self._card(base, files, remote, replaced)
-        return _Attempt(parent, files, base, changes(card, replaced), self.work if replaced else self.overlay)
+        sidecars_root = self.work if replaced else self.overlay
+        return _Attempt(parent, files, base, base_commit, changes(card, replaced), sidecars_root)
+
+    def _require_base(self, parent: str, files: RemoteFiles, changes: Changes) -> str:
+        """The commit that the overlay was prepared from; what is to be replaced must be as it was there."""
+        if self._base_commit is None:
+            self._base_commit = self._find_base()
+        commit = self._base_commit
+        theirs = changed_since(self.repository.files(commit), files, changes) if commit not in ("", parent) else ()
+        if theirs:
+            where = self.repository.url(self.options.branch)
+            found = f"commit {parent}, in which {_shown(theirs)} changed since {commit}, which {self.overlay} was prepared from"
+            expected = f"these files as they were: prepare the dataset again, or replace them with --base {parent}"
+            raise ConflictError(where, found, expected, parent)
+        return commit
+
+    def _find_base(self) -> str:
+        if self.options.base is not None:
+            return self.repository.head(self.options.base)
+        record = read_record(self.overlay)
+        if record is None:
+            return ""
+        try:
+            return self.repository.head(record.commit)
+        except MissingFileError:  # of another repository
+            return ""
+
+    def remember(self, published: PublishResult) -> None:
+        """From now on, what was published is what the overlay belongs to."""
+        record = read_record(self.overlay) if published.base_commit else None
+        if record is not None and self.options.branch == MAIN and not self.options.create_pr:
+            with suppress(WriteError):  # nothing is lost: another run that changes something asks for --base
+                write_record(self.overlay, replace(record, commit=published.commit))
 
     def _card(self, base: BaseCheck, files: RemoteFiles, remote: Root, replaced: dict[str, str]) -> bytes:
         content: bytes | None = None
@@ -287,6 +331,7 @@ def _publish(job: _Job) -> PublishResult:
         except ConflictError as error:
             before, conflict = attempt, error
         else:
+            job.remember(sent)
             return _tagged(job, sent)
     assert conflict is not None
     raise conflict
@@ -296,11 +341,14 @@ def _require_apart(before: _Attempt, now: _Attempt, conflict: ConflictError) -> 
     """What somebody else has committed must not be what is still to be changed, other than the card, which is added to."""
     theirs = (differing_paths(before.files, now.files) & now.changes.paths) - {layout.CARD_PATH}
     if theirs:
-        shown = ", ".join(sorted(theirs)[:_SHOWN_PATHS])
-        more = f" and {len(theirs) - _SHOWN_PATHS} more" if len(theirs) > _SHOWN_PATHS else ""
-        found = f"commit {now.parent} of somebody else, which changes {shown}{more}, as this publication does"
+        found = f"commit {now.parent} of somebody else, which changes {_shown(theirs)}, as this publication does"
         expected = f"these files as they were at {before.parent}: prepare the dataset again, or run this again"
         raise ConflictError(conflict.where, found, expected, now.parent)
+
+
+def _shown(paths: Collection[str]) -> str:
+    more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
+    return ", ".join(sorted(paths)[:_SHOWN_PATHS]) + more
 
 
 def _send(job: _Job, attempt: _Attempt, number: int) -> PublishResult:
@@ -331,8 +379,13 @@ def _send_in_parts(job: _Job, attempt: _Attempt) -> CommitOutcome:
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
     _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
-    _require_same_dataset(hub, attempt)
-    return hub.merge(request.ref, expected_base=attempt.parent)
+    try:
+        _require_same_dataset(hub, attempt)
+        return hub.merge(request.ref, expected_base=attempt.parent)
+    except ConflictError as conflict:  # the next attempt has another parent, and a pull request of its own
+        with suppress(EpiseekError):  # a draft that stays open does no harm
+            hub.close_pull_request(request.ref, comment=f"Not merged: {conflict}")
+        raise
 
 
 def _require_same_dataset(hub: HubRepository, attempt: _Attempt) -> None:
@@ -378,6 +431,7 @@ def _result(job: _Job, attempt: _Attempt, commit: str, *, is_new: bool = True, a
         pull_request=None,
         tag_moved=False,
         base=attempt.base,
+        base_commit=attempt.base_commit,
         verification=None,
         arrival=None,
         attempts=attempts,

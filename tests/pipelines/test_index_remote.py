@@ -18,6 +18,7 @@ from episeek_pipelines.episode_frames import DeclaredEpisodes
 from episeek_pipelines.index import IndexUnit, index_file, plan_index
 from episeek_pipelines.prepare import Execution, index, prepare, rewrite, verify
 from episeek_pipelines.results import WorkFailedError
+from episeek_pipelines.source_revision import RECORD_PATH
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import plan_verification, run_check
 from episeek_pipelines.verify.tasks import VideoCheck
@@ -247,6 +248,8 @@ def test_an_unfinished_run_goes_on_when_the_branch_has_moved(hub, tmp_path):
     assert result.index is not None
     assert result.index.reused_files == 1
     prepare(hub.add(files), str(tmp_path / "other"))
+    for name in ("out", "other"):
+        (tmp_path / name / RECORD_PATH).unlink()  # of another repository
     assert digests(tmp_path / "out") == digests(tmp_path / "other")
 
 
@@ -260,7 +263,7 @@ def test_repositories_are_no_destinations(hub, tmp_path):
         lambda: prepare(source, f"{url}-prepared"),
         lambda: rewrite(url, "hf://datasets/acme/other"),
     ):
-        with pytest.raises(DestinationError, match="publishing comes with `episeek publish`"):
+        with pytest.raises(DestinationError, match="and then `episeek publish`"):
             work()
     assert hub.exchanges() == []
 
@@ -270,7 +273,7 @@ def test_the_command_line_refuses_to_write_to_a_repository(hub, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1
-    assert "write with --output DIR" in captured.err
+    assert "write with --output DIR, and then `episeek publish`" in captured.err
 
 
 def test_a_revision_or_repository_that_is_not_there(hub, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from episeek import retry
 from episeek.checked_source import CheckedSource, Verify
 from episeek.errors import (
     AccessError,
@@ -19,6 +20,7 @@ from episeek.errors import (
     ShortReadError,
     WaitLimitError,
 )
+from episeek.retry import RetryPolicy
 from tests.servers.faults import Fault
 from tests.support.served_file import PATIENCE, SOURCES, serve
 from tests.support.survival import record
@@ -67,15 +69,38 @@ LASTING: dict[str, type[EpiseekError] | tuple[type[EpiseekError], ...]] = {
 }
 
 
+ASKS_FOR_A_SECOND = ("429 with Retry-After", "429 with RateLimit")
+SEE_WHAT_IS_ASKED = ("http fsspec", "hub", "hub bucket")
+"""Obstore and s3fs do not show the headers of an error."""
+
+LITTLE_PATIENCE = replace(PATIENCE, max_attempts=2, connect_seconds=0.4, stall_seconds=0.4)
+"""For what stays: each wait for it is in vain."""
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch) -> list[float]:
+    """What is waited between tries, written down and cut short; that it is waited in full is in test_retry.py and
+    test_hub_source.py.
+    """
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        time.sleep(min(seconds, PATIENCE.max_wait_seconds))
+
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    return waits
+
+
 @pytest.fixture(scope="module", params=SOURCES)
 def served(request, tmp_path_factory):
     with serve(request.param, {PATH: DATA}, tmp_path_factory.mktemp("served")) as served:
         yield served
 
 
-def outcome(served, fault: Fault, *, verify: Verify) -> tuple[str, EpiseekError | None]:
+def outcome(served, fault: Fault, *, verify: Verify, policy: RetryPolicy) -> tuple[str, EpiseekError | None]:
     """What reading the range comes to; the source has read from the file before."""
-    source = served.open()
+    source = served.open(policy)
     assert source.get_ranges(PATH, [(0, 10)]) == [DATA[:10]]
     row: Any = SimpleNamespace(file_size=len(DATA), store_id=source.identity(PATH).store_id)
     checked = CheckedSource(source, lambda _: row, verify)
@@ -91,10 +116,12 @@ def outcome(served, fault: Fault, *, verify: Verify) -> tuple[str, EpiseekError 
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_one_fault(served, name, record_property):
+def test_one_fault(served, name, waits, record_property):
     fault = replace(FAULTS[name], server=served.bytes_server)
     verify: Verify = "bytes" if fault.kind == "corrupt" else "identity"
-    found, error = outcome(served, fault, verify=verify)
+    policy = LITTLE_PATIENCE if fault.kind == "gone" else PATIENCE
+    found, error = outcome(served, fault, verify=verify, policy=policy)
+    assert (max(waits, default=0) >= 1) == (name in ASKS_FOR_A_SECOND and served.name in SEE_WHAT_IS_ASKED)
     if fault.kind == "corrupt":
         assert isinstance(error, CorruptBytesError)
     elif error is not None:
@@ -113,11 +140,11 @@ def test_one_fault(served, name, record_property):
 def test_a_fault_that_stays(served, name, record_property):
     fault = replace(FAULTS[name], server=served.bytes_server, times=1000)
     started = time.monotonic()
-    found, error = outcome(served, fault, verify="identity")
+    found, error = outcome(served, fault, verify="identity", policy=LITTLE_PATIENCE)
     elapsed = time.monotonic() - started
     assert error is not None
     assert isinstance(error, LASTING.get(name, ReadError))
     assert PATH in str(error)
     assert str(list(RANGE))[1:-1] in str(error)
-    assert elapsed < 2 * PATIENCE.max_seconds
+    assert elapsed < 2 * LITTLE_PATIENCE.max_seconds
     record(record_property, fault=f"{name}, for good", source=served.name, outcome=found)

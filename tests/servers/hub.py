@@ -12,9 +12,7 @@ from tests.servers import hub_cdn, hub_routes
 from tests.servers.controlled_server import ControlledServer
 from tests.servers.hub_call import HubState, User
 from tests.servers.hub_store import (
-    EPOCH_SECONDS,
     Bucket,
-    BucketEntry,
     Content,
     Entry,
     HubStore,
@@ -153,9 +151,30 @@ class FakeHub(ControlledServer):
             bucket = self.state.store.buckets.setdefault(bucket_id, Bucket(bucket_id, private))
             for path, content in files.items():
                 sha256 = self._add_object(content)
-                xet_hash = self.state.xet_store.hash_of_sha256.get(sha256, sha256)
-                seconds = EPOCH_SECONDS + len(bucket.files)
-                bucket.files[path] = BucketEntry(size_of(content), sha256, xet_hash, seconds)
+                bucket.write(path, size_of(content), sha256, self.state.xet_store.hash_of_sha256.get(sha256, sha256))
+
+    def bucket(self, bucket_id: str) -> Bucket:
+        return self.state.store.buckets[bucket_id]
+
+    def read_bucket(self, bucket_id: str) -> dict[str, bytes]:
+        """The contents of all files of a bucket, by path."""
+        with self.state.store.lock:
+            contents = {
+                path: self.state.lfs_content(entry.sha256) for path, entry in self.bucket(bucket_id).files.items()
+            }
+        return {
+            path: content if isinstance(content, bytes) else content.read_bytes() for path, content in contents.items()
+        }
+
+    def refuse_in_bucket(self, bucket_id: str, errors: Mapping[str, str]) -> None:
+        """Answer the next operation of a batch on each of these paths with its error; the others are applied."""
+        with self.state.store.lock:
+            self.bucket(bucket_id).refusals.update(errors)
+
+    def break_off_batch(self, bucket_id: str, after: int) -> None:
+        """Apply `after` operations of the next batch, then answer 503: batches are no transactions."""
+        with self.state.store.lock:
+            self.bucket(bucket_id).operations_left = after
 
     def _entry(self, path: str, content: Content, patterns: list[str]) -> Entry:
         size = size_of(content)

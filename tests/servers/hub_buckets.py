@@ -1,15 +1,19 @@
-"""Buckets, to read: information, listings by prefix, resolve."""
+"""Buckets: information, listings by prefix, resolve; what changes them is in hub_bucket_writes."""
 
 from typing import Any
 
+from tests.servers import hub_bucket_writes
 from tests.servers.http_messages import Response
+from tests.servers.hub_bucket_writes import MAX_OPERATIONS
 from tests.servers.hub_call import Call, HubError, json_response
 from tests.servers.hub_store import EPOCH_SECONDS, Bucket, BucketEntry, iso
 
 
 def answer(call: Call, bucket_id: str, rest: list[str]) -> Response:
     """Everything below /api/buckets/ORGANIZATION/NAME."""
-    bucket = _bucket(call, bucket_id)
+    if call.method in ("POST", "DELETE") and rest in ([], ["batch"]):
+        return hub_bucket_writes.answer(call, bucket_id, is_batch=bool(rest))
+    bucket = call.bucket(bucket_id, to_write=rest[:1] == ["xet-write-token"])
     match rest:
         case []:
             return json_response(
@@ -25,26 +29,20 @@ def answer(call: Call, bucket_id: str, rest: list[str]) -> Response:
             return _tree(call, bucket, "/".join(prefix))
         case ["paths-info"]:
             paths = call.json().get("paths", [])
+            if len(paths) > MAX_OPERATIONS:
+                raise HubError(413, "too many parameters")
             return json_response([_file_json(path, bucket.files[path]) for path in paths if path in bucket.files])
-        case ["xet-read-token", *_]:
+        case ["xet-read-token" | "xet-write-token"]:
             return call.xet_token()
     raise HubError(404, f"no route {call.method} {call.raw_path}")
 
 
 def resolve(call: Call, bucket_id: str, path: str) -> Response:
-    entry = _bucket(call, bucket_id).files.get(path)
+    entry = call.bucket(bucket_id).files.get(path)
     if entry is None:
         raise HubError(404, "Entry not found", "EntryNotFound")
     token_route = f"{call.state.hub_url}/api/buckets/{bucket_id}/xet-read-token"
     return call.cdn_redirect(entry.sha256, entry.size, entry.xet_hash, token_route, {})
-
-
-def _bucket(call: Call, bucket_id: str) -> Bucket:
-    user = call.user()
-    bucket = call.state.store.buckets.get(bucket_id)
-    if bucket is None or (bucket.is_private and not (user is not None and user.owns(bucket_id))):
-        raise HubError(401 if user is None else 404, "Repository not found", "RepoNotFound")
-    return bucket
 
 
 def _tree(call: Call, bucket: Bucket, prefix: str) -> Response:
@@ -60,7 +58,7 @@ def _tree(call: Call, bucket: Bucket, prefix: str) -> Response:
         elif path.startswith(base):
             name, slash, _ = path.removeprefix(base).partition("/")
             if slash:
-                folder = {"type": "directory", "path": base + name, "uploadedAt": iso(entry.seconds)}
+                folder = {"type": "directory", "path": base + name, "uploadedAt": iso(entry.uploaded_seconds)}
                 rows.setdefault(base + name, folder)
             else:
                 rows[path] = _file_json(path, entry)
@@ -68,5 +66,6 @@ def _tree(call: Call, bucket: Bucket, prefix: str) -> Response:
 
 
 def _file_json(path: str, entry: BucketEntry) -> dict[str, Any]:
-    times = {"mtime": iso(entry.seconds), "uploadedAt": iso(entry.seconds)}
+    mtime = iso(*divmod(entry.mtime_milliseconds, 1000))
+    times = {"mtime": mtime, "uploadedAt": iso(entry.uploaded_seconds)}
     return {"type": "file", "path": path, "size": entry.size, "xetHash": entry.xet_hash, **times}

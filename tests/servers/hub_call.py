@@ -4,11 +4,12 @@ import json
 import secrets
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from tests.servers.http_messages import Request, Response
-from tests.servers.hub_store import Commit, Content, Entry, HubStore, Repository
+from tests.servers.hub_store import Bucket, Commit, Content, Entry, HubStore, Repository
 from tests.servers.hub_xet import XetStore
 
 _TOKEN_SECONDS = 3600
@@ -57,6 +58,11 @@ class HubState:
 
     def signed(self, path: str) -> str:
         return f"{self.cdn_url}/{path}?sig={self.signature}"
+
+    def take_over_uploads(self) -> None:
+        """Learn what clients uploaded where the CAS is not this Hub's own."""
+        if self.xet.startswith("local://"):
+            self.xet_store.scan_local(Path(self.xet.removeprefix("local://")))
 
     def lfs_content(self, sha256: str) -> Content:
         """An LFS object, put together from its chunks where it was uploaded through Xet.
@@ -111,6 +117,17 @@ class Call:
         if to_write and not is_owner:
             raise HubError(403, "You don't have the rights")
         return repository
+
+    def bucket(self, bucket_id: str, *, to_write: bool = False) -> Bucket:
+        """The bucket, if the user may see it and, `to_write`, change it."""
+        user = self.known_user() if to_write else self.user()
+        is_owner = user is not None and user.owns(bucket_id)
+        bucket = self.state.store.buckets.get(bucket_id)
+        if bucket is None or (bucket.is_private and not is_owner):
+            raise HubError(401 if user is None else 404, "Repository not found", "RepoNotFound")
+        if to_write and not is_owner:
+            raise HubError(403, "You don't have the rights")
+        return bucket
 
     def commit_at(self, repository: Repository, revision: str) -> Commit:
         commit = repository.find(revision)

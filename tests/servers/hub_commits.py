@@ -3,7 +3,6 @@
 import base64
 import fnmatch
 import json
-from pathlib import Path
 from typing import Any
 
 from tests.servers.http_messages import Response
@@ -46,8 +45,7 @@ def commit(call: Call, repository: Repository, revision: str, url_prefix: str) -
         raise HubError(400, f"cannot commit to {revision}: not a branch")
     if header.get("parentCommit") not in (None, "", base.oid):
         raise HubError(412, "A commit has happened since. Please refresh and try again.")
-    if call.state.xet.startswith("local://"):
-        call.state.xet_store.scan_local(Path(call.state.xet.removeprefix("local://")))
+    call.state.take_over_uploads()
     tree = dict(base.tree)
     for line in lines:
         _apply(call.state, tree, line["key"], line["value"])

@@ -47,7 +47,7 @@ def squash(call: Call, repository: Repository, branch: str) -> Response:
 
 
 def discussions(call: Call, repository: Repository, rest: list[str]) -> Response:
-    """Open a discussion, list them, show one, merge one."""
+    """Open a discussion, list them, show one, merge one, close or open one again."""
     if not rest and call.method == "POST":
         wish = call.json()
         opened = open_discussion(repository, wish["title"], is_pull_request=bool(wish.get("pullRequest")))
@@ -60,6 +60,8 @@ def discussions(call: Call, repository: Repository, rest: list[str]) -> Response
         raise HubError(404, "discussion not found")
     if rest[1:] == ["merge"]:
         _merge(repository, discussion)
+    if rest[1:] == ["status"]:
+        return json_response({"newStatus": _change_status(discussion, call.json()["status"])})
     return json_response(_shown(discussion))
 
 
@@ -97,6 +99,15 @@ def _merge(repository: Repository, discussion: dict[str, Any]) -> None:
     commit = repository.commit(MAIN, merged, f"{discussion['title']} (#{discussion['num']})")
     discussion["status"] = "merged"
     discussion["changes"]["mergeCommitId"] = commit.oid
+
+
+def _change_status(discussion: dict[str, Any], status: str) -> dict[str, Any]:
+    if discussion["status"] == "merged":
+        raise HubError(400, "a merged pull request stays so")
+    discussion["status"] = status
+    event = {"id": f"{len(discussion['events']):015}", "type": "status-change", "createdAt": iso(EPOCH_SECONDS)}
+    discussion["events"].append({**event, "author": {"name": "u"}, "data": {"status": status}})
+    return discussion["events"][-1]
 
 
 def _shown(discussion: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ MAIN = "refs/heads/main"
 Content = bytes | Path
 
 
-def iso(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
+def iso(seconds: int, milliseconds: int = 0) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{milliseconds:03}Z"
 
 
 def git_oid(kind: str, data: bytes) -> str:
@@ -135,17 +135,32 @@ def tree_oids(tree: Tree) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class BucketEntry:
+    """A file of a bucket; `mtime_milliseconds` is what its writer claims."""
+
     size: int
     sha256: str
     xet_hash: str
-    seconds: int
+    mtime_milliseconds: int
+    uploaded_seconds: int
 
 
 @dataclass(slots=True)
 class Bucket:
+    """`refusals` are errors for the next operation on a path; `operations_left` is when the next batch breaks off."""
+
     id: str
     is_private: bool = False
     files: dict[str, BucketEntry] = field(default_factory=dict)
+    write_count: int = 0
+    refusals: dict[str, str] = field(default_factory=dict)
+    operations_left: int | None = None
+
+    def write(self, path: str, size: int, sha256: str, xet_hash: str, mtime_milliseconds: int | None = None) -> None:
+        """Put a file at a path, in place of the one that is there."""
+        seconds = EPOCH_SECONDS + self.write_count
+        self.write_count += 1
+        mtime = seconds * 1000 if mtime_milliseconds is None else mtime_milliseconds
+        self.files[path] = BucketEntry(size, sha256, xet_hash, mtime, seconds)
 
 
 @dataclass(slots=True)

@@ -1,10 +1,11 @@
 """Changes of more than one commit, that become visible in one step: a draft pull request, and its merge."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from episeek.errors import AccessError
+from episeek.errors import AccessError, EpiseekError
 from episeek_pipelines.publish.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.contents import changes_digest, differing_paths, outstanding
 from episeek_pipelines.publish.hub_errors import ConflictError, RefusedError
@@ -85,6 +86,22 @@ def merge(repository: "HubRepository", ref: str, *, expected_base: str) -> Commi
     return CommitOutcome(commit, True, len(touched))
 
 
+def close(repository: "HubRepository", ref: str, comment: str) -> None:
+    """See `HubRepository.close_pull_request`."""
+    where = repository.url(ref)
+    number = _number(ref, where)
+
+    def landed() -> bool | None:
+        return True if _details(repository, number).status not in _OPEN else None
+
+    def change(api: Any) -> bool:
+        api.change_discussion_status(repository.repository_id, number, "closed", comment=comment, repo_type=KIND)
+        return True
+
+    if landed() is None:
+        repository.write(change, where=where, expected="a pull request that is closed", landed=landed)
+
+
 # --- one pull request -----------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +123,8 @@ def _open(repository: "HubRepository", title: str, description: str, parent: str
     )  # the client asks for what it has made
     made = _pull_request(repository, number, is_new=True)
     if made.head != parent:
+        with suppress(EpiseekError):  # an empty draft that stays open does no harm
+            close(repository, made.ref, f"Main was at another commit than {parent}")
         raise _not_at_parent(repository.url(made.ref), made.head, parent)
     return made
 

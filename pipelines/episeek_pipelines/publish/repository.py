@@ -247,6 +247,15 @@ class HubRepository:
         """
         return pull_requests.merge(self, ref, expected_base=expected_base)
 
+    def close_pull_request(self, ref: str, *, comment: str) -> None:
+        """Close a pull request that will not be merged; nothing happens where it is merged or closed.
+
+        Args:
+            ref: `refs/pr/N`.
+            comment: Why, for those who look at it.
+        """
+        pull_requests.close(self, ref, comment)
+
     def move_tag(self, tag: str, commit: str) -> bool:
         """Point a tag to a commit; whether that changed anything.
 

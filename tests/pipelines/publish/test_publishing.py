@@ -428,6 +428,8 @@ def test_a_video_that_changes_before_the_merge(hub, small_parts):
         hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.asked("POST", "/merge") == []
     assert not SIDECAR_PATHS & hub.tree().keys()
+    (draft,) = hub.hub.repository(NAME).discussions.values()
+    assert draft["status"] == "closed"
 
 
 def test_four_publish_in_parts_at_once(hub, small_parts):

@@ -1,0 +1,170 @@
+"""`episeek prepare`, and `--publish`: its arguments, and what it says. Nothing here prints: `cli` does.
+
+Exit codes: 0 done; 1 verification found errors (with `--publish` nothing was sent then), or what arrived is not what was sent; 2 it
+could not be done.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from episeek_pipelines import cli_publish
+from episeek_pipelines.cli_verify import Outcome
+
+if TYPE_CHECKING:
+    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.prepare_publish import PreparedPublication
+    from episeek_pipelines.publishing import PublishOptions
+    from episeek_pipelines.results import PrepareResult
+    from episeek_pipelines.verify import VerificationReport
+
+
+def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+    """The arguments of `prepare` beside those that commands share."""
+    command.description = (
+        "Rewrite the data files to one row group per episode, index every MP4 from its header, verify the result. DST "
+        "appears when all of it is done; it holds data/ and meta/ and is opened with data_root=SRC, unless --videos adds "
+        "the rest."
+    )
+    command.add_argument("source", metavar="SRC")
+    command.add_argument(
+        "destination",
+        metavar="DST",
+        nargs="?",
+        help="not there yet, or an empty directory; with --publish it may be left out: nothing is kept then",
+    )
+    command.add_argument(
+        "--videos",
+        choices=("none", "link", "copy"),
+        default="none",
+        help="also put videos and other files into DST (link: hard links, copies where the file system has none)",
+    )
+    command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
+    publication = command.add_argument_group("publishing it at once")
+    publication.add_argument(
+        "--publish",
+        action="store_true",
+        help="publish the result onto SRC, hf://datasets/ORG/NAME[@BRANCH], when it has no errors; videos are not downloaded",
+    )
+    publication.add_argument(
+        "--dry-run", action="store_true", help="prepare it, say what would change, and send nothing"
+    )
+    cli_publish.add_commit_arguments(publication)
+
+
+def notes(options: argparse.Namespace) -> tuple[str, ...]:
+    """What is said before anything is done.
+
+    Raises:
+        argparse.ArgumentTypeError: Arguments that do not go together.
+    """
+    if not options.publish:
+        if options.destination is None:
+            raise argparse.ArgumentTypeError("DST: found none; expected where the result is to be, or --publish")
+        given = cli_publish.given_commit_arguments(options) + (("--dry-run",) if options.dry_run else ())
+        if given:
+            raise argparse.ArgumentTypeError(f"{given[0]}: found without --publish; expected both")
+        return ()
+    if options.videos != "none":
+        raise argparse.ArgumentTypeError(
+            "--videos: found with --publish; expected one of them: videos are there already"
+        )
+    if options.destination is not None or options.quiet:
+        return ()
+    from episeek_pipelines.prepare_publish import working_directory
+
+    return (f"prepared in {working_directory(options.source)}, which is removed when it has been published",)
+
+
+def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:
+    """`episeek prepare`, after `notes`."""
+    if options.publish:
+        return _published(options, execution)
+    from episeek_pipelines import prepare, summary
+
+    result = prepare.prepare(
+        options.source,
+        options.destination,
+        max_episodes_per_file=options.max_episodes_per_file,
+        videos=options.videos,
+        execution=execution,
+    )
+    is_failure = result.verification is not None and result.verification.error_count > 0
+    if options.json:
+        return Outcome((json.dumps(_document(result), indent=2),), is_failure)
+    lines = (*summary.prepare_lines(result), summary.done_line(result), *_findings(result.verification, options))
+    return Outcome(() if options.quiet else lines, is_failure)
+
+
+def result_document(result: "PrepareResult") -> dict[str, Any]:
+    """The JSON of what a job did, but for what verification found."""
+    parts = {name: getattr(result, name) for name in ("rewrite", "index")}
+    return {
+        "destination": result.destination,
+        "seconds": result.seconds,
+        "is_resumed": result.is_resumed,
+        "copied_files": result.copied_files,
+        **{name: asdict(part) for name, part in parts.items() if part is not None},
+    }
+
+
+def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
+    cli_publish.still_progress(options)
+    from episeek_pipelines import prepare_publish, publishing
+
+    chosen = cli_publish.commit_options(options)
+    try:
+        done = prepare_publish.prepare_and_publish(
+            options.source,
+            options.destination,
+            max_episodes_per_file=options.max_episodes_per_file,
+            options=chosen,
+            execution=execution,
+        )
+    except publishing.RefusedPublicationError as refusal:
+        return Outcome((), True, (f"error: {refusal}",))
+    is_failure = done.publication is None
+    refused = ("error: nothing was published: verification found errors",) if is_failure else ()
+    if options.json:
+        return Outcome((json.dumps(_published_document(done, chosen), indent=2),), is_failure, refused)
+    return Outcome(() if options.quiet else _published_lines(done, options, chosen), is_failure, refused)
+
+
+def _published_lines(
+    done: "PreparedPublication", options: argparse.Namespace, chosen: "PublishOptions"
+) -> tuple[str, ...]:
+    from episeek_pipelines import summary
+
+    lines: list[str] = []
+    if done.preparation is not None:
+        lines += summary.prepare_lines(done.preparation)
+    if done.publication is None:
+        assert done.preparation is not None
+        return (*lines, *_findings(done.preparation.verification, options))
+    sent = list(cli_publish.lines(done.publication, chosen))
+    lines += sent if done.preparation is None else sent[1:]  # verification has its line already
+    return (*lines, *_findings(done.publication.verification, options))
+
+
+def _findings(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
+    from episeek_pipelines.verify import format_findings
+
+    if report is None or not report.findings:
+        return ()
+    return ("", format_findings(report, max_findings=options.max_findings))
+
+
+def _document(result: "PrepareResult") -> dict[str, Any]:
+    from episeek_pipelines.verify import format_json
+
+    report = result.verification
+    return {**result_document(result), "verification": None if report is None else json.loads(format_json(report))}
+
+
+def _published_document(done: "PreparedPublication", chosen: "PublishOptions") -> dict[str, Any]:
+    return {
+        "preparation": None if done.preparation is None else _document(done.preparation),
+        "publication": None if done.publication is None else cli_publish.document(done.publication, chosen),
+    }

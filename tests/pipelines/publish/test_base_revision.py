@@ -1,0 +1,151 @@
+"""What others have changed in a repository since the commit that an overlay was prepared from."""
+
+import json
+
+import pytest
+
+from episeek.errors import MissingFileError
+from episeek_pipelines import cli
+from episeek_pipelines.prepare import prepare
+from episeek_pipelines.publish.base_revision import changed_since
+from episeek_pipelines.publish.changes import Addition, Changes
+from episeek_pipelines.publish.hub_errors import ConflictError
+from episeek_pipelines.publishing import PublishOptions
+from episeek_pipelines.source_revision import SourceRecord, read_record, write_record
+from episeek_pipelines.storage import Root
+from episeek_schemas import layout
+from tests.pipelines.conftest import DATA
+from tests.pipelines.publish.overlays import in_git, prepared
+from tests.pipelines.remote_datasets import files_of
+from tests.support.publish_hub import publish_hub
+
+# The client's own upload uses what its HTTP library calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw:DeprecationWarning")
+
+NAME, SMALL = "acme/ds", "hevc"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with publish_hub(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(running):
+    running.start(NAME, files_of(DATA / SMALL))
+    return running
+
+
+@pytest.fixture
+def overlay(hub, tmp_path):
+    """Prepared from the repository as it is."""
+    prepare(f"hf://datasets/{NAME}", str(tmp_path / "overlay"))
+    return str(tmp_path / "overlay")
+
+
+def info_with(**more):
+    return json.dumps({**json.loads((DATA / SMALL / layout.INFO_PATH).read_text()), **more}).encode()
+
+
+def commit_known(overlay):
+    record = read_record(Root(overlay))
+    assert record is not None
+    return record.commit
+
+
+def test_only_what_both_change_counts():
+    def tree(**contents):
+        return {path: in_git(path, content) for path, content in contents.items()}
+
+    def adding(*paths, deleting=()):
+        return Changes(tuple(Addition(path, b"", 0, "") for path in paths), deleting, 0)
+
+    base = tree(a=b"1", b=b"1", c=b"1")
+    now = tree(a=b"2", b=b"1", d=b"1")
+    assert changed_since(base, now, adding("a", "b", "c", "d", "e")) == ("a", "c", "d")
+    assert changed_since(base, now, adding("b")) == ()
+    assert changed_since(base, now, adding("b", deleting=("d",))) == ("d",)
+    derived = (layout.CARD_PATH, layout.FILES_PATH, f"{layout.BYTE_INDEX_PARTIAL_DIR}/x")
+    assert changed_since({}, {path: in_git(path, b"") for path in derived}, adding(*derived)) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        (layout.INFO_PATH, info_with(robot_type="another")),
+        (layout.STATS_PATH, b"{}"),
+        ("data/chunk-000/file-000.parquet", b"rows of others"),
+    ],
+)
+def test_what_others_have_changed_is_not_replaced(path, content, hub, overlay):
+    base, head = commit_known(overlay), hub.hub.commit(NAME, {path: content})
+    with pytest.raises(ConflictError, match=f"{path}.* changed since {base}") as caught:
+        hub.publish(overlay)
+    assert caught.value.head == head
+    assert f"replace them with --base {head}" in str(caught.value)
+    assert hub.changing() == []
+    assert commit_known(overlay) == base
+    result = hub.publish(overlay, options=PublishOptions(base="main", is_verified=False, clip_count=2))
+    assert (result.is_new, result.base_commit) == (True, head)
+    assert commit_known(overlay) == result.commit == hub.head
+
+
+def test_what_others_have_changed_elsewhere_is_built_upon(hub, overlay):
+    hub.hub.commit(NAME, {"notes.txt": b"n", "README.md": b"# theirs\n"})
+    base = commit_known(overlay)
+    result = hub.publish(overlay)
+    assert (result.is_new, result.base_commit) == (True, base)
+    assert hub.tree().keys() >= {"notes.txt"}
+
+
+def test_own_publications_are_not_those_of_others(hub, overlay):
+    base, first = commit_known(overlay), hub.publish(overlay)
+    assert (first.base_commit, commit_known(overlay)) == (base, first.commit)
+    write_record(Root(overlay), SourceRecord(base, {}))  # a run that was stopped before it could remember
+    again = hub.publish(overlay)
+    assert (again.is_new, again.commit, commit_known(overlay)) == (False, first.commit, first.commit)
+    stats = Root(overlay).local / layout.STATS_PATH
+    stats.write_bytes(stats.read_bytes() + b"\n")
+    changed = hub.publish(overlay)
+    assert changed.is_new
+    assert [addition.path for addition in changed.changes.additions] == [layout.STATS_PATH]
+
+
+@pytest.mark.parametrize("options", [PublishOptions(create_pr=True), PublishOptions(branch="next")])
+def test_what_is_not_on_main_yet_is_not_the_base(options, hub, overlay):
+    base = commit_known(overlay)
+    hub.hub.move_branch(NAME, base, "next")
+    hub.publish(overlay, options=options)
+    assert commit_known(overlay) == base
+    assert hub.publish(overlay).is_new
+
+
+def test_another_repository_has_no_such_commit(hub, overlay):
+    base = commit_known(overlay)
+    hub.hub.add_dataset("acme/other", files_of(DATA / SMALL))
+    result = hub.publish(overlay, name="acme/other")
+    assert (result.is_new, result.base_commit) == (True, "")
+    assert commit_known(overlay) == base
+
+
+def test_a_revision_that_is_not_there(hub):
+    options = PublishOptions(base="nothing", is_verified=False)
+    with pytest.raises(MissingFileError, match="@nothing"):
+        hub.publish(prepared(SMALL).url, source=SMALL, options=options)
+
+
+def test_what_the_command_says(hub, overlay, capsys):
+    def lines(*arguments):
+        assert cli.main(["publish", *arguments, "--no-verify", "--dry-run"]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    base = commit_known(overlay)
+    assert f"what is replaced is as it was at {base}" in lines(overlay, NAME)[1]
+    local = (prepared(SMALL).url, NAME, "--data-root", str(DATA / SMALL))
+    assert "not known which revision DST was prepared from (--base)" in lines(*local)[1]
+    assert f"what is replaced is as it was at {hub.head}" in lines(*local, "--base", "main")[1]
+    assert json.loads("\n".join(lines(overlay, NAME, "--json")))["base"] == base
+    hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
+    assert cli.main(["publish", overlay, NAME, "--no-verify"]) == 2
+    assert f"{layout.STATS_PATH} changed since {base}" in capsys.readouterr().err

@@ -1,0 +1,253 @@
+"""`prepare --publish`: a dataset of the Hub becomes seekable in one go, and its videos stay there."""
+
+import json
+
+import pytest
+
+import episeek
+from episeek.errors import DestinationError, EpiseekError
+from episeek_pipelines import cli
+from episeek_pipelines.prepare_publish import prepare_and_publish, working_directory
+from episeek_pipelines.publish.hub_errors import ConflictError
+from episeek_pipelines.publish.local_files import SIDECAR_PATHS
+from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publishing import PublishOptions
+from episeek_pipelines.source_revision import read_record
+from episeek_pipelines.storage import Root
+from episeek_schemas import layout
+from tests.pipelines.conftest import DATA
+from tests.pipelines.remote_datasets import files_of
+from tests.servers.faults import Fault
+from tests.support.publish_hub import QUICK, TAG, publish_hub
+
+# The client's own upload uses what its HTTP library calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw:DeprecationWarning")
+
+NAME, SMALL = "acme/ds", "hevc"
+SOURCE = f"hf://datasets/{NAME}"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with publish_hub(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(running, tmp_path, monkeypatch):
+    monkeypatch.setenv("EPISEEK_CACHE", str(tmp_path / "cache"))
+    running.start(NAME, files_of(DATA / SMALL))
+    return running
+
+
+def run(destination=None, *, source=SOURCE, cap=None, **options):
+    chosen = PublishOptions(clip_count=4, **options)
+    repository = HubRepository(NAME, retry=QUICK)
+    return prepare_and_publish(source, destination, max_episodes_per_file=cap, options=chosen, repository=repository)
+
+
+def bytes_of_videos(hub):
+    """What was fetched of them, and their size."""
+    tree = hub.hub.repository(NAME).find(TAG).tree
+    videos = {entry.sha256: entry.size for path, entry in tree.items() if path.endswith(".mp4")}
+    fetched = [e for e in hub.hub.exchanges() if e.server == "cdn" and any(digest in e.path for digest in videos)]
+    return sum(exchange.sent_bytes for exchange in fetched), sum(videos.values())
+
+
+def test_in_one_go(hub, tmp_path):
+    base = hub.head
+    done = run()
+    assert done.preparation is not None
+    assert done.publication is not None
+    assert done.preparation.verification is not None
+    assert done.preparation.verification.error_count == 0
+    assert done.publication.parent == done.publication.base_commit == base
+    assert hub.main_commits[:2] == [done.publication.commit, base]
+    assert hub.tag == hub.head
+    assert hub.tree().keys() >= SIDECAR_PATHS
+    assert not hub.asked("PUT", ".mp4")
+    assert list((tmp_path / "cache" / "publications").iterdir()) == []
+    opened = episeek.open(f"hf://datasets/{NAME}@{TAG}")
+    hub.hub.clear()
+    clip = opened.clip(1, opened.cameras[0], 2, 6)
+    assert clip.decode("pyav").data.shape[0] == 4
+    assert len([e for e in hub.hub.exchanges() if e.server == "cdn"]) == 1, "a header was asked for: no identity"
+    hub.hub.clear()
+    again = run().publication
+    assert again is not None
+    assert not again.is_new
+    assert hub.changing() == []
+
+
+def padded(mp4, byte_count):
+    """With more media data, which no sample is in."""
+    start = mp4.index(b"mdat") - 4
+    size = int.from_bytes(mp4[start : start + 4], "big")
+    stop = start + size
+    return mp4[:start] + (size + byte_count).to_bytes(4, "big") + mp4[start + 4 : stop] + bytes(byte_count) + mp4[stop:]
+
+
+def test_videos_are_not_downloaded(running, tmp_path):
+    """Longer ones: of those that are here the headers are most of it."""
+    files = files_of(DATA / "av1_multifile")
+    files = {path: padded(content, 1 << 20) if path.endswith(".mp4") else content for path, content in files.items()}
+    running.start(NAME, files)
+    done = run(str(tmp_path / "out"))
+    assert done.publication is not None
+    assert done.publication.is_new
+    fetched, total = bytes_of_videos(running)
+    assert 0 < fetched < total / 10
+
+
+def test_a_kept_destination(hub, tmp_path):
+    out = tmp_path / "out"
+    done = run(str(out))
+    assert done.publication is not None
+    record = read_record(Root(str(out)))
+    assert record is not None
+    assert record.commit == hub.head == done.publication.commit
+    hub.hub.clear()
+    again = run(str(out))
+    assert again.preparation is None
+    assert again.publication is not None
+    assert (again.publication.is_new, again.publication.commit) == (False, hub.head)
+    with pytest.raises(DestinationError, match="expected an empty directory"):
+        run(str(out), cap=1)
+    hub.hub.commit(NAME, {"notes.txt": b"n"})
+    with pytest.raises(DestinationError, match="expected an empty directory"):
+        run(str(out))
+
+
+@pytest.mark.parametrize("path", ["/resolve/.*wrist.*mp4", "/commit/", "/tag/"])
+def test_a_run_that_was_stopped_goes_on(path, hub):
+    old = hub.tree()
+    hub.hub.inject(Fault("status", status=500, method=".*", path=path, times=99))
+    with pytest.raises(EpiseekError):
+        run()
+    hub.hub.clear_faults()
+    is_published = path == "/tag/"
+    assert (hub.tree() == old) is not is_published
+    hub.hub.clear()
+    done = run()
+    assert done.publication is not None
+    if path.startswith("/resolve"):
+        assert done.preparation is not None
+        assert done.preparation.is_resumed
+    else:
+        assert done.preparation is None, "prepared twice"
+    assert done.publication.is_new is not is_published
+    assert hub.tag == hub.head
+    assert len(hub.main_commits) == 3
+
+
+def test_another_commit_while_it_prepares(hub):
+    stats = b'{"of": "others"}'
+    hub.before("POST", "/preupload/", 1, lambda: hub.hub.commit(NAME, {layout.STATS_PATH: stats}))
+    with pytest.raises(ConflictError, match=f"{layout.STATS_PATH} changed since"):
+        run()
+    done = run()
+    assert done.preparation is not None, "what was prepared is of an earlier commit"
+    assert done.publication is not None
+    assert hub.hub.state.store.blobs[hub.tree()[layout.STATS_PATH].oid] == stats
+
+
+def test_errors_are_not_published(hub):
+    info = json.loads((DATA / SMALL / layout.INFO_PATH).read_text())
+    hub.hub.commit(NAME, {layout.INFO_PATH: json.dumps({**info, "total_tasks": 99}).encode()})
+    before = hub.head
+    done = run()
+    assert done.publication is None
+    assert done.preparation is not None
+    assert done.preparation.verification is not None
+    assert done.preparation.verification.error_count > 0
+    assert hub.changing() == []
+    assert hub.head == before
+
+
+def test_another_branch(hub):
+    base = hub.head
+    hub.hub.move_branch(NAME, base, "next")
+    done = run(source=f"{SOURCE}@next")
+    assert done.publication is not None
+    assert hub.hub.head(NAME, "next") == done.publication.commit
+    assert hub.head == hub.tag == base
+
+
+def test_a_pull_request_and_a_dry_run(hub, tmp_path):
+    base = hub.head
+    dry = run(dry_run=True)
+    assert dry.publication is not None
+    assert hub.changing() == []
+    assert len(list((tmp_path / "cache" / "publications").iterdir())) == 1
+    done = run(create_pr=True)
+    assert done.preparation is None, "prepared twice"
+    assert done.publication is not None
+    assert done.publication.pull_request is not None
+    assert [a.path for a in dry.publication.changes.additions] == [a.path for a in done.publication.changes.additions]
+    assert hub.head == hub.tag == base
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        (str(DATA / SMALL), None),
+        (f"{SOURCE}/folder", None),
+        (f"{SOURCE}@{TAG}", None),
+        (f"{SOURCE}@{'0' * 40}", None),
+        ("hf://buckets/acme/ds", None),
+        (SOURCE, "s3://bucket/out"),
+        (SOURCE, "hf://datasets/acme/out"),
+    ],
+)
+def test_other_sources_and_destinations(source, destination, hub):
+    with pytest.raises(DestinationError):
+        run(destination, source=source)
+    assert hub.changing() == []
+
+
+# --- the command line -----------------------------------------------------------------------------------------------------
+
+
+def command(capsys, *arguments):
+    code = cli.main(["prepare", *arguments])
+    said = capsys.readouterr()
+    return code, said.out.splitlines(), said.err.splitlines()
+
+
+def test_what_the_command_says(hub, capsys):
+    code, out, err = command(capsys, SOURCE, "--publish", "--message", "mine")
+    assert (code, len(err)) == (0, 1)
+    assert working_directory(SOURCE) in err[0]
+    words = [line.split()[0] for line in out[: out.index("")]]
+    assert words == ["rewrite", "index", "verify", "base", "change", "send", "arrival", "tag", "done"]
+    assert hub.hub.repository(NAME).commits[hub.head].title == "mine"
+    code, out, err = command(capsys, SOURCE, "--publish", "--json", "--no-tag", "--quiet")
+    document = json.loads("\n".join(out))
+    assert (code, err) == (0, [])
+    assert (document["publication"]["is_new"], document["publication"]["tag"]) == (False, None)
+    assert document["preparation"]["verification"]["summary"]["errors"] == 0
+
+
+def test_the_exit_code_of_errors(hub, capsys):
+    info = json.loads((DATA / SMALL / layout.INFO_PATH).read_text())
+    hub.hub.commit(NAME, {layout.INFO_PATH: json.dumps({**info, "total_tasks": 99}).encode()})
+    code, out, err = command(capsys, SOURCE, "--publish")
+    assert code == 1
+    assert "error TSK014" in "\n".join(out)
+    assert err[-1] == "episeek: error: nothing was published: verification found errors"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "DST: found none"),
+        (["out", "--create-pr"], "--create-pr: found without --publish"),
+        (["out", "--no-tag"], "--no-tag: found without --publish"),
+        (["out", "--dry-run"], "--dry-run: found without --publish"),
+        (["--publish", "--videos", "copy"], "--videos: found with --publish"),
+    ],
+)
+def test_arguments_that_do_not_go_together(arguments, message, capsys):
+    code, out, (said,) = command(capsys, SOURCE, *arguments)
+    assert (code, out) == (2, [])
+    assert message in said
