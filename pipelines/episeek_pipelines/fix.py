@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from episeek.errors import DatasetError, DestinationError, MissingFileError, WriteError
 from episeek_pipelines import prepare
+from episeek_pipelines.data_file_footer import PageIndexCounts
 from episeek_pipelines.fix_plan import (
     DATA_CODES,
     SIDECAR_CODES,
@@ -28,7 +29,6 @@ from episeek_pipelines.fix_plan import (
 )
 from episeek_pipelines.graph import Failure, Graph, values_and_failures
 from episeek_pipelines.in_place_rewrite import (
-    DataFileLayout,
     InPlaceUnit,
     ReplacedFile,
     remove_leftovers,
@@ -51,9 +51,7 @@ __all__ = [
     "RebuildSidecars",
     "RewriteDataFile",
     "apply_fix",
-    "diff_lines",
     "fix",
-    "left_lines",
     "plan_fix",
     "result_lines",
 ]
@@ -79,33 +77,6 @@ class FixResult:
     done: tuple[Done, ...]
     left: tuple[Left, ...]
     is_dry_run: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        done = {done.action.path: done.result for done in self.done}
-        return {
-            "root": self.root,
-            "dry_run": self.is_dry_run,
-            "actions": [
-                {
-                    "path": action.path,
-                    "codes": list(action.codes),
-                    "what": action.what,
-                    "done": done.get(action.path),
-                }
-                for action in self.plan.actions
-            ],
-            "left": [
-                {
-                    "code": left.code,
-                    "count": left.count,
-                    "path": left.path,
-                    "reason": left.reason,
-                    "remedy": left.remedy,
-                }
-                for left in self.left
-            ],
-        }
 
 
 def fix(root: str, report: VerificationReport, *, dry_run: bool = False, execution: Execution = _HERE) -> FixResult:
@@ -162,14 +133,8 @@ def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = _HERE) -> Fix
     return FixResult(root.url, plan, tuple(done), sorted_left(left), is_dry_run=False)
 
 
-def diff_lines(plan: FixPlan) -> Iterator[str]:
-    """What a plan changes, in the manner of a unified diff."""
-    for action in plan.actions:
-        yield from _diff_of(action)
-
-
 def result_lines(result: FixResult) -> Iterator[str]:
-    """The same lines, each change followed by what came of it; of a dry run, the same lines alone."""
+    """What the plan changes, in the manner of a unified diff, and what came of each change; of a dry run, the changes alone."""
     done = {done.action.path: done.result for done in result.done}
     reasons = {left.path: left.reason for left in result.left if left.path is not None}
     for action in result.plan.actions:
@@ -178,15 +143,6 @@ def result_lines(result: FixResult) -> Iterator[str]:
             yield f"done: {done[action.path]}"
         elif not result.is_dry_run:
             yield f"left: {reasons.get(action.path)}"
-
-
-def left_lines(left: tuple[Left, ...]) -> Iterator[str]:
-    """What is not mended, a line for each, and what to do about it."""
-    for item in left:
-        place = f"  {item.path}" if item.path is not None else ""
-        reason = f": {item.reason}" if item.reason is not None else ""
-        yield f"left     {item.code} ({item.count:,}){place}{reason}"
-        yield f"  remedy: {item.remedy}"
 
 
 # --- doing ------------------------------------------------------------------------------------------------------------------------
@@ -265,14 +221,14 @@ def _diff_of(action: Action) -> Iterator[str]:
         yield (
             f"+footer: of more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into a file"
         )
-    if not before.has_page_index:
-        yield f"-page index: {_page_index(before)}"
+    if not before.page_index.is_whole:
+        yield f"-page index: {_page_index(before.page_index)}"
         yield "+page index: offsets and columns"
 
 
-def _page_index(before: DataFileLayout) -> str:
-    if before.offset_index_count == before.column_chunk_count:
+def _page_index(counts: PageIndexCounts) -> str:
+    if counts.offset_index_count == counts.column_chunk_count:
         return "offsets"
-    if before.offset_index_count:
-        return f"of {before.offset_index_count:,} of {before.column_chunk_count:,} column chunks"
+    if counts.offset_index_count:
+        return f"of {counts.offset_index_count:,} of {counts.column_chunk_count:,} column chunks"
     return "none"

@@ -60,7 +60,7 @@ class RewriteDataFile:
         parts = []
         if not self.before.is_one_per_episode:
             parts.append(f"row groups {self.before.row_group_count:,} -> {self.before.episode_count:,}")
-        if not self.before.has_page_index:
+        if not self.before.page_index.is_whole:
             parts.append("page index added")
         return ", ".join(parts)
 

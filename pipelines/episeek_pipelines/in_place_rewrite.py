@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import ChangedFileError, DestinationError, MissingFileError, ParquetError, RowOrderError, WriteError
+from episeek_pipelines.data_file_footer import PageIndexCounts
 from episeek_pipelines.encodings import ColumnEncodings
 from episeek_pipelines.episode_runs import READ_OPTIONS, reading
 from episeek_pipelines.rewrite import Output, RewriteUnit, rewrite_file
@@ -55,22 +56,12 @@ class DataFileLayout:
     row_group_count: int
     is_one_per_episode: bool
     """Whether row group k is the k-th episode."""
-    column_chunk_count: int
-    offset_index_count: int
-    """Column chunks with the places of their pages."""
-    column_index_count: int
-    """Column chunks with the bounds of their pages; some types have none."""
-
-    @property
-    def has_page_index(self) -> bool:
-        """Whether there is a page index, of everything that can have one."""
-        is_whole = self.offset_index_count == self.column_chunk_count
-        return is_whole and (self.column_index_count > 0 or not self.column_chunk_count)
+    page_index: PageIndexCounts
 
     @property
     def is_seekable(self) -> bool:
         """Whether there is nothing that a rewrite would change for readers."""
-        return self.is_one_per_episode and self.has_page_index
+        return self.is_one_per_episode and self.page_index.is_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +119,7 @@ def examine_data_file(root: Root, path: str, episodes: npt.NDArray[np.int64]) ->
             episode_count=len(found),
             row_group_count=len(groups),
             is_one_per_episode=np.array_equal(group_starts, starts),
-            column_chunk_count=len(chunks),
-            offset_index_count=sum(chunk.has_offset_index for chunk in chunks),
-            column_index_count=sum(chunk.has_column_index for chunk in chunks),
+            page_index=PageIndexCounts.of(chunks),
         )
 
 

@@ -14,17 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from episeek.errors import MissingFileError, ParquetError, RowOrderError
+from episeek_pipelines.data_file_footer import FOOTER_BYTES, MIN_EPISODES_PER_FILE
 from episeek_pipelines.dataset import Dataset
 from episeek_pipelines.encodings import ColumnEncodings, choose_encodings, footer_bytes_per_episode
 from episeek_pipelines.episode_runs import READ_OPTIONS, sample_episodes
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
-
-FOOTER_BYTES: Final = 1 << 19
-"""A footer of this size takes about as long to fetch as the request for it: 30 to 50 ms at 10 to 15 MB/s of one connection."""
-
-MIN_EPISODES_PER_FILE: Final = 100
-"""Whatever the footer costs: a repository of a million episodes may not become a million files."""
 
 MAX_FILES_PER_CHUNK: Final = 1000
 """LeRobot loads data files in the order of their names, which is the order of their numbers only while these have three digits."""

@@ -52,6 +52,9 @@ TASKS: Final = "tasks"
 TASK_TEXT_COLUMNS: Final = ("__index_level_0__", "task")
 """Where meta/tasks.parquet has the text of a task: the pandas index without a name, or of that name; some write a plain column."""
 
+VIDEO_INFO_KEYS: Final = ("info", "video_info")
+"""Of a feature, where it says how its videos are encoded; older LeRobot writes `video_info`. The first that is there counts."""
+
 VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
 _FORMAT_SPEC = re.compile(r"(0?\d{1,2})?d?")
@@ -68,6 +71,12 @@ def camera_of_column(column: str) -> str | None:
     prefix, _, rest = column.partition("/")
     camera_key, _, field = rest.rpartition("/")
     return camera_key if prefix == "videos" and camera_key and field in VIDEO_FIELDS else None
+
+
+def video_infos(feature: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a feature of `meta/info.json` says of its videos, the one that counts first; empty where it says nothing."""
+    found = [feature.get(key) for key in VIDEO_INFO_KEYS]
+    return [info for info in found if isinstance(info, Mapping)]
 
 
 @dataclass(frozen=True, slots=True)

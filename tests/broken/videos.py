@@ -13,6 +13,7 @@ from tests.broken.metadata import from_ts, to_ts
 from tests.support.broken_datasets import (
     EPISODES,
     TOP,
+    box,
     delay_sample_run,
     edit_features,
     edit_parquet,
@@ -60,6 +61,16 @@ def declare(root: Path, **values: Any) -> None:
     """Change what meta/info.json says of the first camera's files."""
     changes = {f"video.{key}": value for key, value in values.items()}
     edit_features(root, lambda features: features[TOP]["info"].update(changes))
+
+
+def other_subsampling(root: Path) -> None:
+    """One file says 4:4:4, and nothing is declared that the camera's files could be held to one by one."""
+
+    def change(contents: bytearray) -> None:
+        contents[box(contents, b"av1C") + 2] &= ~12  # chroma_subsampling_x and _y (AV1-ISOBMFF 2.3.3)
+
+    edit_features(root, lambda features: features[TOP]["info"].pop("video.pix_fmt"))
+    patch(root, SINGLE, change)
 
 
 SINGLE: Final = video(TOP, 3)
@@ -110,6 +121,7 @@ FORMATS: Final = [
         r / SINGLE, encoded.moving(SINGLE_FRAMES, height=64, width=96))),
     Case("a file of another codec", AV1, "VID026", lambda r: encoded.encode(
         r / SINGLE, encoded.moving(SINGLE_FRAMES), codec="libx264")),
+    Case("a file of other chroma subsampling", AV1, "VID026", other_subsampling),
     Case("a file of another codec, reordered", AV1, "VID026 VID026W", lambda r: reordered(r, SINGLE, SINGLE_FRAMES)),
     Case("reordered frames", HEVC, "VID026W", lambda r: None, "LeRobot 0.4.4 cannot read the hevc that it records"),
     Case("one keyframe", H264, "VID025 VID039", one_keyframe),

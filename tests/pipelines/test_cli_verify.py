@@ -14,7 +14,7 @@ import pytest
 from episeek_pipelines import cli_verify
 from episeek_pipelines.cli import main
 from episeek_pipelines.verify import FORMATS, LEVELS
-from episeek_pipelines.verify.policy import FAIL_ON
+from episeek_pipelines.verify.rules import FAIL_ON
 from tests.support.broken_datasets import EPISODES, collapse, copy_of, data, edit_info, set_value
 from tests.support.build_index import DATA
 
@@ -181,7 +181,6 @@ def test_closed_streams(broken: Path):
 
 
 def test_the_choices_are_those_of_the_library():
-    """They are written out in the command line, which does not load the library to say what there is."""
     command = argparse.ArgumentParser()
     cli_verify.add_verify_arguments(command, int)
     choices = {action.dest: action.choices for action in command._actions if action.choices is not None}

@@ -22,9 +22,9 @@ from episeek_pipelines.verify import (
     VerificationContext,
     VerificationReport,
     VerifyOptions,
+    batches,
     conclude,
     format_json,
-    plan,
     plan_checks,
     plan_verification,
     read_shard,
@@ -99,7 +99,7 @@ def test_results_in_any_order_give_the_same_report(damaged: Path):
 
 def test_batching_changes_nothing(damaged: Path, monkeypatch: pytest.MonkeyPatch):
     expected = verify(root_of(damaged))
-    monkeypatch.setattr(plan, "MAX_CHECKS_PER_KIND", 1)
+    monkeypatch.setattr(batches, "MAX_CHECKS_PER_KIND", 1)
     planned = plan_verification(root_of(damaged), options=ROWS)
     assert sum(isinstance(check, DataCheck) for check in planned.checks) == 1
     assert sum(isinstance(check, VideoCheck) for check in planned.checks) == 1
@@ -324,7 +324,7 @@ def test_a_hundred_thousand_episodes_are_planned_into_few_small_checks(tmp_path:
     planned = plan_checks([read_shard(path, *shard_arguments(surveyed)) for path in surveyed.episode_paths], surveyed)
     assert {found.code for found in planned.findings} == {"STA029"}  # the statistics of another dataset
     assert (planned.data_file_count, planned.video_file_count) == (200, 400)
-    assert len(planned.checks) == 200 // plan.FOOTERS_PER_DATA_CHECK + 400 // plan.FILES_PER_VIDEO_CHECK
+    assert len(planned.checks) == 200 // batches.FOOTERS_PER_DATA_CHECK + 400 // batches.FILES_PER_VIDEO_CHECK
     assert max(len(pickle.dumps(check)) for check in planned.checks) < 200_000
     assert len(pickle.dumps(planned.context)) < 10_000
 

@@ -16,6 +16,7 @@ from tests.broken.case import AV1, EDITED, H264, HEVC, IMAGES, Case
 from tests.broken.catalogue import CASES, TABLE_NAME
 from tests.support.broken_datasets import copy_of
 from tests.support.build_index import DATA
+from tests.support.known_tables import ask_once
 
 
 class Truth(NamedTuple):
@@ -49,6 +50,12 @@ def verified(
 ) -> VerificationReport:
     settings = VerifyOptions(level=level, **options)
     return verify(Root(str(root)), against=against, prepared=prepared, options=settings)
+
+
+@pytest.fixture(autouse=True)
+def known_tables(monkeypatch: pytest.MonkeyPatch):
+    """Each case is verified at up to four levels, and most have the tables of the good dataset."""
+    ask_once(monkeypatch)
 
 
 def codes(report: VerificationReport) -> set[str]:

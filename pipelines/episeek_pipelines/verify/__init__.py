@@ -4,27 +4,32 @@
 checks, `run_check` does one of them anywhere, `conclude` turns the results into a report; `verify` does all of it in a
 row. No file is opened twice, but for MP4s of this machine: their headers, and pictures where they are decoded. Nothing here
 knows Dask, and nothing prints.
+
+A name is loaded when it is used: whoever asks for the rules alone waits for nothing that reads files.
 """
 
-from episeek_pipelines.verify.episodes import Shard, read_shard
-from episeek_pipelines.verify.figures import CameraFigures, Figures
-from episeek_pipelines.verify.findings import Finding, Location
-from episeek_pipelines.verify.formats import (
-    FORMATS,
-    Format,
-    format_counts,
-    format_findings,
-    format_json,
-    format_text,
-    parse_output,
-    render,
-)
-from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
-from episeek_pipelines.verify.plan import plan_checks, plan_verification, shard_arguments
-from episeek_pipelines.verify.rules import LEVELS, RULES, Level, Rule, Severity
-from episeek_pipelines.verify.run import conclude, run_check, verify
-from episeek_pipelines.verify.survey import Survey, survey
-from episeek_pipelines.verify.tasks import Check, CheckResult, VerificationContext, VerificationPlan, VerificationReport
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from episeek_pipelines.verify.dataset_survey import Survey, survey
+    from episeek_pipelines.verify.episode_shard import read_shard
+    from episeek_pipelines.verify.episodes import Shard
+    from episeek_pipelines.verify.figures import CameraFigures, Figures
+    from episeek_pipelines.verify.findings import Finding, Location
+    from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
+    from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
+    from episeek_pipelines.verify.output_formats import FORMATS, Format, parse_output
+    from episeek_pipelines.verify.plan import plan_checks, plan_verification, shard_arguments
+    from episeek_pipelines.verify.rules import LEVELS, RULES, Level, Rule, Severity
+    from episeek_pipelines.verify.run import conclude, run_check, verify
+    from episeek_pipelines.verify.tasks import (
+        Check,
+        CheckResult,
+        VerificationContext,
+        VerificationPlan,
+        VerificationReport,
+    )
 
 __all__ = [
     "DEFAULT_OPTIONS",
@@ -62,3 +67,26 @@ __all__ = [
     "survey",
     "verify",
 ]
+
+_NAMES_OF: Final = {
+    "dataset_survey": ("Survey", "survey"),
+    "episode_shard": ("read_shard",),
+    "episodes": ("Shard",),
+    "figures": ("CameraFigures", "Figures"),
+    "findings": ("Finding", "Location"),
+    "formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),
+    "options": ("DEFAULT_OPTIONS", "VerifyOptions"),
+    "output_formats": ("FORMATS", "Format", "parse_output"),
+    "plan": ("plan_checks", "plan_verification", "shard_arguments"),
+    "rules": ("LEVELS", "RULES", "Level", "Rule", "Severity"),
+    "run": ("conclude", "run_check", "verify"),
+    "tasks": ("Check", "CheckResult", "VerificationContext", "VerificationPlan", "VerificationReport"),
+}
+_MODULE_OF: Final = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load one of the names above (PEP 562)."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

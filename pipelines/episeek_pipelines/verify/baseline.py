@@ -25,7 +25,8 @@ from typing import Any, Final, cast
 
 from episeek.errors import EpiseekError, first_line
 from episeek_pipelines.verify.findings import Finding, Location, finding, finding_count
-from episeek_pipelines.verify.policy import ALWAYS_COUNTED, WHY_ALWAYS_COUNTED, shown
+from episeek_pipelines.verify.quoting import as_json
+from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED, WHY_ALWAYS_COUNTED
 from episeek_pipelines.verify.rules import (
     COMPARISONS,
     LEVELS,
@@ -125,11 +126,11 @@ def parse_baseline(text: str, where: str) -> Baseline:
         raise BaselineError(where, "no baseline", f'a JSON object with "format": "{FORMAT}"')
     version, level, listed = (document.get(key) for key in ("version", "level", "findings"))
     if type(version) is not int or version != VERSION:
-        raise BaselineError(where, f"version {shown(version)}", f"version {VERSION}: write the baseline again")
+        raise BaselineError(where, f"version {as_json(version)}", f"version {VERSION}: write the baseline again")
     if level not in LEVELS:
-        raise BaselineError(f"{where}, level", shown(level), f"one of {', '.join(LEVELS)}")
+        raise BaselineError(f"{where}, level", as_json(level), f"one of {', '.join(LEVELS)}")
     if not isinstance(listed, list):
-        raise BaselineError(f"{where}, findings", shown(listed), "an array")
+        raise BaselineError(f"{where}, findings", as_json(listed), "an array")
     entries: dict[str, BaselineEntry] = {}
     for position, values in enumerate(listed):
         place = f"{where}, finding {position}"
@@ -193,32 +194,32 @@ def _by_fingerprint(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 def _parse_entry(listed: object, where: str) -> BaselineEntry:
     if not isinstance(listed, dict):
-        raise BaselineError(where, shown(listed), "an object")
+        raise BaselineError(where, as_json(listed), "an object")
     fingerprint, code, count = (listed.get(key) for key in ("fingerprint", "code", "count"))
     if not isinstance(code, str):
-        raise BaselineError(f"{where}, code", shown(code), "the code of a rule")
+        raise BaselineError(f"{where}, code", as_json(code), "the code of a rule")
     if code in ALWAYS_COUNTED:
         raise BaselineError(f"{where}, code", code, f"another rule: {WHY_ALWAYS_COUNTED}")
     if type(count) is not int or count < 1:
-        raise BaselineError(f"{where}, count", shown(count), "a whole number, 1 or more")
+        raise BaselineError(f"{where}, count", as_json(count), "a whole number, 1 or more")
     location = _parse_location(listed.get("location"), f"{where}, location")
     if not isinstance(fingerprint, str):
-        raise BaselineError(f"{where}, fingerprint", shown(fingerprint), "32 hex digits")
+        raise BaselineError(f"{where}, fingerprint", as_json(fingerprint), "32 hex digits")
     rule = RULES.get(code)  # one that went away is never found again, and called gone
     if rule is not None and finding(rule, "", location).fingerprint != fingerprint:
         raise BaselineError(
-            f"{where}, fingerprint", shown(fingerprint), f"that of {code} at {location}: write the baseline again"
+            f"{where}, fingerprint", as_json(fingerprint), f"that of {code} at {location}: write the baseline again"
         )
     return BaselineEntry(fingerprint, code, count, location)
 
 
 def _parse_location(listed: object, where: str) -> Location:
     if not isinstance(listed, dict):
-        raise BaselineError(where, shown(listed), "an object")
+        raise BaselineError(where, as_json(listed), "an object")
     for name, value in cast(Mapping[str, object], listed).items():
         if name not in _LOCATION_TYPES:
             raise BaselineError(f"{where}, {name}", "an unknown key", f"one of {', '.join(_LOCATION_TYPES)}")
         if type(value) is not _LOCATION_TYPES[name]:
             expected = "a text" if _LOCATION_TYPES[name] is str else "a whole number"
-            raise BaselineError(f"{where}, {name}", shown(value), expected)
+            raise BaselineError(f"{where}, {name}", as_json(value), expected)
     return Location(**listed)

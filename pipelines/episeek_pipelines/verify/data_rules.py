@@ -15,19 +15,21 @@ import pyarrow.parquet as pq
 from episeek.errors import EpiseekError, ParquetError, first_line
 from episeek_pipelines.episode_runs import READ_OPTIONS
 from episeek_pipelines.verify.arrays import Int64Array
-from episeek_pipelines.verify.episodes import UNKNOWN_TASK, column_bytes, column_numbers
-from episeek_pipelines.verify.feature_scan import FeatureRanges, FeatureScan
+from episeek_pipelines.verify.episode_shard import UNKNOWN_TASK
+from episeek_pipelines.verify.feature_ranges import FeatureRanges
+from episeek_pipelines.verify.feature_scan import FeatureScan
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.footer_rules import BOUND_RULES, FOOTER_RULES, footer_facts
 from episeek_pipelines.verify.footer_scan import scan_footer
 from episeek_pipelines.verify.guard import guarded, run_rules
 from episeek_pipelines.verify.language_rules import LanguageScan
+from episeek_pipelines.verify.parquet_columns import column_bytes, column_numbers
 from episeek_pipelines.verify.rewrite_rules import compare_data_file
 from episeek_pipelines.verify.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_facts
 from episeek_pipelines.verify.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.rules import COLUMNS, DATA_FOOTER
 from episeek_pipelines.verify.schema_rules import check_feature_types
-from episeek_pipelines.verify.task_rules import TaskScan, names_tasks_elsewhere
+from episeek_pipelines.verify.task_scan import TaskScan, names_tasks_elsewhere
 from episeek_pipelines.verify.tasks import CheckResult, DataFile, DataGroup, Facts, VerificationContext
 from episeek_schemas import layout, lerobot
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from episeek_pipelines.data_file_footer import PageIndexCounts
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.row_scan import RowScan
 from episeek_schemas import lerobot
@@ -36,7 +37,7 @@ class FooterScan:
     picture_nulls: Mapping[str, int]
     """Nulls by leaf column, of those that end in `.bytes` and `.path`, as columns of images do, where statistics say so."""
     has_page_index: bool
-    """Whether every column chunk of the first row group has an offset index, and one a column index: not every type has one."""
+    """Of the first row group: writers give it to all or to none, and a large footer has a million column chunks."""
 
     @property
     def group_starts(self) -> Int64Array:
@@ -88,7 +89,7 @@ def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
         highest_episode=None if known is None else known[:, 1],
         null_count=0 if position is None else sum(_null_count(group.column(position)) for group in filled),
         picture_nulls=_picture_nulls(footer, filled),
-        has_page_index=all(c.has_offset_index for c in first) and (not first or any(c.has_column_index for c in first)),
+        has_page_index=PageIndexCounts.of(first).is_whole,
     )
 
 

@@ -22,12 +22,12 @@ import pyarrow.compute as pc
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
+from episeek_pipelines.verify.quoting import one_line
 from episeek_pipelines.verify.row_scan import NULL_NUMBER, floats, integers
 from episeek_pipelines.verify.rules import LANGUAGE
 from episeek_pipelines.verify.schema_rules import (
     declared_dtype,
     language_problem,
-    shown,
 )
 from episeek_schemas import layout, lerobot
 
@@ -98,7 +98,7 @@ class LanguageScan:
                 message = f"dtype language; expected it for {names} alone, which LeRobot knows by name"
                 yield finding(LANGUAGE, message, where)
             elif dtype != "language":
-                found = "no dtype" if dtype is None else f"dtype {shown(dtype, _SHOWN)}"
+                found = "no dtype" if dtype is None else f"dtype {one_line(dtype, _SHOWN)}"
                 yield finding(LANGUAGE, f"{found}; expected language", where)
         for (column, episode, _), (row, message, row_count) in self._findings.items():
             place = Location(
@@ -174,7 +174,7 @@ class LanguageScan:
                 continue
             if (camera, role) in asked and "ambiguous" not in noted:
                 noted.add("ambiguous")
-                named = f"style {VQA}, role {shown(role, _SHOWN)}, camera {shown(camera, _SHOWN)}"
+                named = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
                 message = f"several annotations of {named} in one row; expected one, others are refused as ambiguous"
                 self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, message, 1)
             asked.add((camera, role))
@@ -232,4 +232,4 @@ def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
 
 
 def _named(style: str | None) -> str:
-    return "no style" if style is None else f"style {shown(style, _SHOWN)}"
+    return "no style" if style is None else f"style {one_line(style, _SHOWN)}"

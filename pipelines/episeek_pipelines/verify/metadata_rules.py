@@ -23,9 +23,8 @@ def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:
     """INF002, the part in `features`: each camera is declared with the dataset's rate, where it is declared with one."""
     for camera in info.video_keys:
-        spec = features[camera]
-        for key in ("info", "video_info"):
-            declared = spec[key].get("video.fps") if isinstance(spec.get(key), Mapping) else None
+        for declared_info in lerobot.video_infos(features[camera]):
+            declared = declared_info.get("video.fps")
             is_number = isinstance(declared, int | float) and not isinstance(declared, bool)
             if is_number and declared != info.fps:
                 where = Location(file=layout.INFO_PATH, camera=camera, column="video.fps")

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from episeek_pipelines.verify.configuration import CONFIGURATION_FILE
-from episeek_pipelines.verify.policy import (
+from episeek_pipelines.verify.configuration_keys import CONFIGURATION_FILE
+from episeek_pipelines.verify.rule_codes import (
     ALWAYS_COUNTED,
     FAMILY_LENGTH,
     WHY_ALWAYS_COUNTED,

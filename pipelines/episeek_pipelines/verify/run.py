@@ -11,7 +11,7 @@ from episeek.workers import map_in_threads
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.data_rules import check_data_group
 from episeek_pipelines.verify.episodes import locate
-from episeek_pipelines.verify.feature_scan import FeatureRanges, check_constant_dimensions
+from episeek_pipelines.verify.feature_ranges import FeatureRanges, check_constant_dimensions
 from episeek_pipelines.verify.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from episeek_pipelines.verify.arrow_types import is_any_list, is_binary, is_number, is_text, storage_type
 from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.quoting import one_line
 from episeek_pipelines.verify.row_scan import SCANNED_COLUMNS
 from episeek_pipelines.verify.rules import COLUMN_STYLE, COLUMNS
 from episeek_schemas import lerobot
@@ -53,13 +54,6 @@ def declared_dtype(spec: object) -> str | None:
     """The dtype of a feature, None where the document gives none."""
     dtype = spec.get("dtype") if isinstance(spec, Mapping) else None
     return dtype if isinstance(dtype, str) else None
-
-
-def shown(value: object, limit: int = 120) -> str:
-    """What somebody else wrote, for a message: one printable line of no more than about `limit` characters."""
-    text = str(value)
-    text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
@@ -110,8 +104,10 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
         if problem is not None:
             expected, is_style = problem
             shape = declared_shape(spec)
-            declared = f"dtype {shown(dtype)}" + (f", shape {shown(list(shape) or [1])}" if shape is not None else "")
-            message = f"type {shown(found)}; expected {expected}, as features says ({declared})"
+            declared = f"dtype {one_line(dtype)}" + (
+                f", shape {one_line(list(shape) or [1])}" if shape is not None else ""
+            )
+            message = f"type {one_line(found)}; expected {expected}, as features says ({declared})"
             yield finding(COLUMN_STYLE if is_style else COLUMNS, message, Location(file=path, column=key))
     yield from _check_schema_metadata(path, schema)
 
@@ -230,5 +226,5 @@ def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
 
 
 def _few(names: list[str]) -> str:
-    listed = ", ".join(shown(name) for name in names[:_SHOWN_COLUMNS])
+    listed = ", ".join(one_line(name) for name in names[:_SHOWN_COLUMNS])
     return listed if len(names) <= _SHOWN_COLUMNS else f"{listed} and {len(names) - _SHOWN_COLUMNS} more"

@@ -16,11 +16,11 @@ from episeek.errors import EpiseekError, ReadError, first_line
 from episeek.mapped_table import Buffer, footer_metadata, values_offset
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.arrays import Int64Array
+from episeek_pipelines.verify.dataset_survey import Files
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
 from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
 from episeek_pipelines.verify.sidecar_buffers import sidecar_bytes
-from episeek_pipelines.verify.survey import Files
 from episeek_pipelines.verify.tasks import ColumnSegments, IndexedFile, SidecarTables
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo

@@ -1,28 +1,23 @@
-"""TSK014: `meta/tasks.parquet`, the `tasks` of `meta/episodes` and the `task_index` of the rows name the same tasks.
+"""TSK014: `meta/tasks.parquet` and the `tasks` of `meta/episodes` name the same tasks; `task_scan` has the part over rows.
 
 LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So numbers have to be 0 to n-1
 in the order of the rows, however the table came to be.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.arrow_types import is_any_list, is_text
 from episeek_pipelines.verify.findings import Finding, Location, finding
+from episeek_pipelines.verify.quoting import quoted
 from episeek_pipelines.verify.rules import TASKS
 from episeek_schemas import layout, lerobot
 
 TOTAL_TASKS: Final = "total_tasks"
-SHOWN_CHARACTERS: Final = 60
-
-_OTHER_TASK_COLUMNS: Final = ("annotation.", "language_")
 
 
 def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Iterator[Finding]:
@@ -49,7 +44,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
         yield from _check_numbers(numbers)
     total = document.get(TOTAL_TASKS, table.num_rows)
     if isinstance(total, bool) or total != table.num_rows:
-        message = f"{TOTAL_TASKS} {shown(total)}; expected {table.num_rows}, the rows of {layout.TASKS_PATH}"
+        message = f"{TOTAL_TASKS} {quoted(total)}; expected {table.num_rows}, the rows of {layout.TASKS_PATH}"
         yield finding(TASKS, message, Location(file=layout.INFO_PATH, column=TOTAL_TASKS))
 
 
@@ -69,6 +64,13 @@ def task_texts(table: pa.Table | None) -> dict[int, str]:
     return known
 
 
+def texts_by_position(table: pa.Table) -> tuple[str, ...] | None:
+    """The tasks by number, where the numbers run from 0 without a gap; otherwise None, and TSK014 says so."""
+    numbers = task_numbers(table)
+    texts = sorted(numbers, key=numbers.__getitem__)
+    return tuple(texts) if [numbers[text] for text in texts] == list(range(len(texts))) else None
+
+
 def check_episode_tasks(
     path: str, tasks_column: pa.ChunkedArray, known: Collection[str], first_row: int = 0
 ) -> Iterator[Finding]:
@@ -84,7 +86,7 @@ def check_episode_tasks(
     if lists is None:
         where = Location(file=path, column=lerobot.TASKS)
         yield finding(
-            TASKS, f"{lerobot.TASKS} of type {shown(str(tasks_column.type))}; expected lists of strings", where
+            TASKS, f"{lerobot.TASKS} of type {quoted(str(tasks_column.type))}; expected lists of strings", where
         )
         return
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
@@ -97,144 +99,8 @@ def check_episode_tasks(
     unknown = np.flatnonzero(~np.asarray(is_known, np.bool_))
     if known and len(unknown):
         where = Location(file=path, row=first_row + int(rows[unknown[0]]), column=lerobot.TASKS)
-        message = f"task {shown(values[unknown[0]].as_py())}; expected one of {layout.TASKS_PATH}"
+        message = f"task {quoted(values[unknown[0]].as_py())}; expected one of {layout.TASKS_PATH}"
         yield finding(TASKS, message, where, more=len(np.unique(rows[unknown])) - 1)
-
-
-def names_tasks_elsewhere(features: Mapping[str, object]) -> bool:
-    """Whether other columns than task_index say what is done: then an episode may name tasks that no task_index is of."""
-    return any(key.startswith(_OTHER_TASK_COLUMNS) for key in features)
-
-
-@dataclass(slots=True)
-class _UnknownTask:
-    """The first of some rows without a task of the table, and how many there are."""
-
-    row: int
-    episode_index: int
-    task_index: int | None
-    count: int = 0
-
-
-@dataclass(slots=True)
-class TaskScan:
-    """TSK014, the part in one data file: which tasks the rows of each episode are of.
-
-    Takes the rows batch by batch, in order; memory grows with the distinct pairs of a known episode and a known task.
-    """
-
-    path: str
-    task_text: Mapping[int, str]
-    """By task_index, from meta/tasks.parquet; empty where it cannot be used, which is found there: then nothing is found here."""
-    episode_tasks: Mapping[int, Collection[str]]
-    """What `tasks` of meta/episodes says, by episode_index. Episodes that are not here, or name nothing, are not compared."""
-    expects_every_task: bool = True
-    """Whether every task that an episode names has to have rows: not when `names_tasks_elsewhere`, nor when the episode has
-    rows in other files.
-    """
-    _row_count: int = field(default=0, init=False)
-    _used: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
-    """First row and rows, by (episode_index, task_index)."""
-    _unknown: list[_UnknownTask] = field(default_factory=list, init=False)
-    """The first row of each kind, null and not null."""
-
-    def add(
-        self, episode_index: Int64Array, task_index: Int64Array, is_null: npt.NDArray[np.bool_] | None = None
-    ) -> None:
-        """The next rows of the file.
-
-        Args:
-            episode_index: Shape [rows].
-            task_index: Shape [rows].
-            is_null: Where task_index is null, shape [rows]; what `task_index` holds there does not matter.
-        """
-        first_row, self._row_count = self._row_count, self._row_count + len(episode_index)
-        if not self.task_text:
-            return
-        null = np.zeros(len(episode_index), np.bool_) if is_null is None else is_null
-        is_task = ~null & np.isin(task_index, _keys(self.task_text))
-        self._add_unknown(np.flatnonzero(null), episode_index, None, first_row)
-        self._add_unknown(np.flatnonzero(~null & ~is_task), episode_index, task_index, first_row)
-        rows = np.flatnonzero(is_task & np.isin(episode_index, _keys(self.episode_tasks)))
-        if not len(rows):
-            return
-        order = rows[np.lexsort((rows, task_index[rows], episode_index[rows]))]
-        episodes, numbers = episode_index[order], task_index[order]
-        is_start = np.ones(len(order), np.bool_)
-        is_start[1:] = (episodes[1:] != episodes[:-1]) | (numbers[1:] != numbers[:-1])
-        starts = np.flatnonzero(is_start)
-        counts = np.diff(starts, append=len(order))
-        for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
-            pair = (int(episodes[start]), int(numbers[start]))
-            row, before = self._used.get(pair, (first_row + int(order[start]), 0))
-            self._used[pair] = (row, before + count)
-
-    def _add_unknown(
-        self, rows: Int64Array, episode_index: Int64Array, task_index: Int64Array | None, first_row: int
-    ) -> None:
-        if not len(rows):
-            return
-        unknown = next((kind for kind in self._unknown if (kind.task_index is None) == (task_index is None)), None)
-        if unknown is None:
-            row = int(rows[0])
-            number = None if task_index is None else int(task_index[row])
-            unknown = _UnknownTask(first_row + row, int(episode_index[row]), number)
-            self._unknown.append(unknown)
-        unknown.count += len(rows)
-
-    def findings(self) -> Iterator[Finding]:
-        """After the last row: a finding of each kind, with its first place."""
-        for unknown in sorted(self._unknown, key=lambda kind: kind.row):
-            found = f"{lerobot.TASK_INDEX} {shown(unknown.task_index)}"
-            where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)
-            message = f"{found}; expected the number of a task of {layout.TASKS_PATH}"
-            yield finding(TASKS, message, where, more=unknown.count - 1)
-        texts = set(self.task_text.values())
-        used: dict[int, set[str]] = {}
-        unnamed: list[tuple[int, int, int, int]] = []
-        for (episode, number), (row, count) in self._used.items():
-            named = self.episode_tasks.get(episode)
-            if not named or not texts.issuperset(named):  # unknown ones are found in meta/episodes
-                continue
-            used.setdefault(episode, set()).add(self.task_text[number])
-            if self.task_text[number] not in named:
-                unnamed.append((row, episode, number, count))
-        if unnamed:
-            row, episode, number, count = min(unnamed)
-            found = f"{lerobot.TASK_INDEX} {number}, {shown(self.task_text[number])}, in {count} rows"
-            message = f"{found}; expected {_one_of(self.episode_tasks[episode])}, as meta/episodes says"
-            where = Location(self.path, episode, row=row, column=lerobot.TASK_INDEX)
-            yield finding(TASKS, message, where, more=len({pair[1] for pair in unnamed}) - 1)
-        without_rows = {
-            episode: sorted(set(self.episode_tasks[episode]) - tasks)
-            for episode, tasks in used.items()
-            if self.expects_every_task and tasks <= set(self.episode_tasks[episode]) != tasks
-        }
-        if without_rows:
-            episode = min(without_rows)
-            found = f"no row of task {shown(without_rows[episode][0])}"
-            message = f"{found}; expected one or more, as meta/episodes names it"
-            where = Location(self.path, episode, column=lerobot.TASK_INDEX)
-            yield finding(TASKS, message, where, more=len(without_rows) - 1)
-
-
-def shown(value: object) -> str:
-    """A value of a document, short enough for a message."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= SHOWN_CHARACTERS else value[: SHOWN_CHARACTERS - 1] + "…")
-    if value is None:
-        return "null"
-    is_short = isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 10**18)
-    return str(value) if is_short else type(value).__name__
-
-
-def _one_of(tasks: Collection[str]) -> str:
-    first = sorted(tasks)
-    return shown(first[0]) + (f" or {len(first) - 1} others" if len(first) > 1 else "")
-
-
-def _keys(by_number: Mapping[int, object]) -> Int64Array:
-    return np.fromiter(by_number, np.int64, len(by_number))
 
 
 def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
@@ -249,7 +115,7 @@ def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     ]
     if again:
         row, text = again[0]
-        message = f"task {shown(text)}, which row {first_row[text]} has, too; expected each task once"
+        message = f"task {quoted(text)}, which row {first_row[text]} has, too; expected each task once"
         yield finding(TASKS, message, Location(file=layout.TASKS_PATH, row=row, column=column), more=len(again) - 1)
 
 
@@ -308,4 +174,6 @@ def _numbered_texts(table: pa.Table | None) -> Iterator[tuple[str, int]]:
 
 
 def _names(table: pa.Table) -> str:
-    return shown(", ".join(f"{name} {kind}" for name, kind in zip(table.column_names, table.schema.types, strict=True)))
+    return quoted(
+        ", ".join(f"{name} {kind}" for name, kind in zip(table.column_names, table.schema.types, strict=True))
+    )

@@ -12,7 +12,7 @@ import numpy as np
 
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify.arrays import Float64Array, Int64Array
-from episeek_pipelines.verify.feature_scan import FeatureRanges
+from episeek_pipelines.verify.feature_ranges import FeatureRanges
 from episeek_pipelines.verify.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings import Finding, finding_count
 from episeek_pipelines.verify.options import VerifyOptions
@@ -169,7 +169,7 @@ class VideoFormat:
     camera_key: str
     path: str
     text: str
-    """Codec, size, bits: equal texts, equal formats."""
+    """From `video_format.format_text`: equal texts, equal formats."""
 
 
 @dataclass(frozen=True, slots=True)

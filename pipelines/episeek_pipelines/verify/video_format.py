@@ -13,7 +13,7 @@ from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import KEYFRAME_INTERVAL, REORDERED, VIDEO_FORMAT
 from episeek_pipelines.verify.tasks import VerificationContext, VideoFile, VideoFormat
 from episeek_pipelines.verify.video_frames import ParsedVideo
-from episeek_schemas import layout
+from episeek_schemas import layout, lerobot
 
 LONG_INTERVAL_SECONDS: Final = 2.0
 """Of keyframes; LeRobot's default is two frames, and encoders' own is 8 to 10 seconds."""
@@ -97,11 +97,15 @@ def frame_entry(video: ParsedVideo, path: str) -> VisualSampleEntry:
     return read_entries(video.table.sample_description, where=path)[0]
 
 
+def format_text(entry: VisualSampleEntry) -> str:
+    """Codec, size, bits and chroma subsampling, as far as the header says them: equal texts, equal formats."""
+    subsampling = None if entry.pictures is None else entry.pictures.subsampling
+    return str(entry) if subsampling is None else f"{entry}, chroma {subsampling}"
+
+
 def _differences(spec: Mapping[str, Any], entry: VisualSampleEntry) -> Iterator[tuple[str, str, str]]:
-    """(what, found, expected) of one video feature; older LeRobot calls `info` `video_info`."""
-    info: Mapping[str, Any] = next(
-        (spec[key] for key in ("info", "video_info") if isinstance(spec.get(key), Mapping)), {}
-    )
+    """(what, found, expected) of one video feature."""
+    info: Mapping[str, Any] = next(iter(lerobot.video_infos(spec)), {})
     codec = info.get("video.codec")
     fourccs = _FOURCCS.get(codec.lower()) if isinstance(codec, str) else None
     if fourccs is not None and entry.codec not in fourccs:

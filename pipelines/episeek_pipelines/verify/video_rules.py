@@ -25,7 +25,7 @@ from episeek_pipelines.verify.rules import (
 )
 from episeek_pipelines.verify.span_rules import SPAN_RULES
 from episeek_pipelines.verify.tasks import CheckResult, Facts, VerificationContext, VideoFile, VideoFormat
-from episeek_pipelines.verify.video_format import FORMAT_RULES, frame_entry, keyframe_intervals
+from episeek_pipelines.verify.video_format import FORMAT_RULES, format_text, frame_entry, keyframe_intervals
 from episeek_pipelines.verify.video_frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
 from episeek_pipelines.video_header import read_video_header
 
@@ -57,7 +57,9 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
                 )
             with guarded(findings, "figures", where):
                 facts = Facts(
-                    video_formats=(VideoFormat(file.camera_key, file.path, str(frame_entry(video, file.path))),),
+                    video_formats=(
+                        VideoFormat(file.camera_key, file.path, format_text(frame_entry(video, file.path))),
+                    ),
                     figures=(camera_figures(file, video),),
                 )
     return CheckResult(tuple(findings), counting.byte_count, 1, facts)

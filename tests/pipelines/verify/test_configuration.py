@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.storage import Root
-from episeek_pipelines.verify import LEVELS, VerifyOptions
-from episeek_pipelines.verify import configuration as configuration_module
+from episeek_pipelines.verify import LEVELS, VerifyOptions, configuration_keys
 from episeek_pipelines.verify.configuration import Configuration, configure
-from episeek_pipelines.verify.policy import FAIL_ON, ConfigurationError, Policy
+from episeek_pipelines.verify.policy import Policy
+from episeek_pipelines.verify.rule_codes import ConfigurationError
+from episeek_pipelines.verify.rules import FAIL_ON
 
 EVERY_KEY = """
 level = "rows"
@@ -93,13 +94,11 @@ def test_every_key_of_episeek_toml(tmp_path: Path):
 
 
 def test_every_key_is_in_these_tests_and_in_the_documentation(tmp_path: Path):
-    documented = configuration_module.__doc__ or ""
-    example = re.sub(
-        r"^    ", "", documented[documented.index("    level = ") : documented.index("\n\nThe command")], flags=re.M
-    )
+    documented = configuration_keys.__doc__ or ""
+    example = re.sub(r"^    ", "", documented[documented.index("    level = ") :].rstrip(), flags=re.M)
     configured = configure(write(tmp_path, example))
     assert configured.options == VerifyOptions("rows", world_size=8, num_workers=4, decoded_episodes=None)
-    for key in configuration_module._CHECKS:
+    for key in configuration_keys._CHECKS:
         assert re.search(rf"^\[?{key}\b", EVERY_KEY, re.M), key
         assert re.search(rf"^\[?{key}\b", example, re.M), key
 
@@ -377,7 +376,7 @@ def toml(value: object) -> str:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.dictionaries(st.sampled_from(sorted(configuration_module._CHECKS)), TOML_VALUES, max_size=2))
+@given(st.dictionaries(st.sampled_from(sorted(configuration_keys._CHECKS)), TOML_VALUES, max_size=2))
 def test_any_value_is_used_or_named(tmp_path: Path, values: dict[str, Any]):
     root = write(tmp_path, "".join(f"{key} = {toml(value)}\n" for key, value in values.items()))
     try:

@@ -15,6 +15,7 @@ from episeek_pipelines.verify.video_format import FORMAT_RULES
 from episeek_pipelines.verify.video_rules import VIDEO_RULES
 from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, edit_info, set_value, video
 from tests.support.build_index import DATA
+from tests.support.known_tables import ask_once
 
 TUPLES = {
     "plan.METADATA_RULES": METADATA_RULES, "data_rules.FOOTER_RULES": FOOTER_RULES, "data_rules.BOUND_RULES": BOUND_RULES,
@@ -22,12 +23,13 @@ TUPLES = {
     "video_rules.FORMAT_RULES": FORMAT_RULES, "video_rules.SPAN_RULES": SPAN_RULES,
 }  # fmt: skip
 FUNCTIONS = {
-    "plan.check_declared_rates": "INF002", "plan.check_tasks": "TSK014", "plan.check_statistics": "STA029",
-    "plan.check_card": "HUB", "plan.check_folders": "INF006", "plan.check_splits": "INF009W", "plan.check_documents": "INF021",
-    "episodes.check_columns": "EPI011", "episodes.check_episode_tasks": "TSK014", "episodes.compare_episodes": "EPI021 ROW021",
+    "survey_rules.check_declared_rates": "INF002", "survey_rules.check_tasks": "TSK014", "survey_rules.check_statistics": "STA029",
+    "survey_rules.check_card": "HUB", "survey_rules.check_folders": "INF006", "survey_rules.check_splits": "INF009W",
+    "survey_rules.check_documents": "INF021", "episode_shard.check_columns": "EPI011",
+    "episode_shard.check_episode_tasks": "TSK014", "episode_shard.compare_episodes": "EPI021 ROW021",
     "data_rules.check_columns": "INF003", "data_rules.check_feature_types": "INF003",
     "feature_scan.FeatureScan.add": "ROW020 STA020", "feature_scan.FeatureScan.findings": "ROW020 STA020",
-    "language_rules.LanguageScan.add": "ROW030", "task_rules.TaskScan.add": "TSK014", "row_scan.RowScanner.add": "ROW",
+    "language_rules.LanguageScan.add": "ROW030", "task_scan.TaskScan.add": "TSK014", "row_scan.RowScanner.add": "ROW",
     "rewrite_rules.first_difference": "ROW021 EPI021", "video_rules.camera_figures": "VID026",
     "decode_rules._check_episode": "VID027 VID028", "run.check_same_format": "VID026", "run.check_constant_dimensions": "STA020",
     "run.check_shards": "TRN037", "run._misplaced_rows": "EPI012 ROW015", "sidecar_rules.check_table": "IDX03",
@@ -62,6 +64,11 @@ def before(damaged: Path) -> tuple[Finding, ...]:
     assert "VER000" not in {finding.code for finding in findings}
     assert len({finding.code for finding in findings}) > 10
     return findings
+
+
+@pytest.fixture(autouse=True)
+def known_tables(monkeypatch):
+    ask_once(monkeypatch)
 
 
 def failing(*arguments: Any, **options: Any) -> Any:

@@ -14,13 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.verify.feature_scan import (
-    MAX_RANGED_DIMENSIONS,
-    FeatureRanges,
-    FeatureScan,
-    check_constant_dimensions,
-    dimension_names,
-)
+from episeek_pipelines.verify.feature_ranges import FeatureRanges, check_constant_dimensions, dimension_names
+from episeek_pipelines.verify.feature_scan import MAX_RANGED_DIMENSIONS, FeatureScan
 from episeek_pipelines.verify.findings import Finding, Location
 from tests.support.build_index import DATA
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from jsonschema import Draft4Validator
 
 from episeek.version import __version__
@@ -212,6 +212,7 @@ def test_a_path_is_encoded_as_its_bytes(path: str):
 
 @settings(deadline=None, max_examples=50)
 @given(report=reports)
+@example(report=report_of(root="~\0"))
 def test_any_report_is_sarif(report: VerificationReport):
     run = run_of(report)
     assert [result["ruleId"] for result in run["results"]] == [found.code for found in report.findings]

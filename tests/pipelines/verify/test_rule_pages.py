@@ -1,5 +1,7 @@
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import LEVELS, RULES
 from episeek_pipelines.verify.configuration import configure
-from episeek_pipelines.verify.policy import ALWAYS_COUNTED, FAMILIES, ConfigurationError
+from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED, FAMILIES, ConfigurationError
 from episeek_pipelines.verify.rule_pages import (
     FAMILY_TITLES,
     LEVEL_MEANINGS,
@@ -114,3 +116,22 @@ def test_markdown_has_a_row_of_six_cells_for_each_rule():
 
 def test_markup_in_a_cell_is_escaped_but_not_in_code():
     assert _markdown("data/*/*.parquet | [a](b) `x*|y` c_d") == r"data/\*/\*.parquet \| \[a\](b) `x*\|y` c\_d"
+
+
+WITHOUT_OFFLINE_PACKAGES = """
+import sys
+for name in ("av", "dask", "distributed", "pandera", "tqdm", "yaml", "huggingface_hub"):
+    sys.modules[name] = None  # importing it fails
+from episeek_pipelines.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rules"], ["rules", "VID024"], ["rules", "--json"], ["--help"], ["verify", "--help"]]
+)
+def test_what_the_reader_alone_can_say(arguments: list[str]):
+    program = [sys.executable, "-c", WITHOUT_OFFLINE_PACKAGES, *arguments]
+    told = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout

@@ -10,15 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
-from episeek_pipelines.verify.task_rules import (
-    TaskScan,
-    check_episode_tasks,
-    check_tasks,
-    names_tasks_elsewhere,
-    shown,
-    task_numbers,
-    task_texts,
-)
+from episeek_pipelines.verify.quoting import quoted
+from episeek_pipelines.verify.task_rules import check_episode_tasks, check_tasks, task_numbers, task_texts
+from episeek_pipelines.verify.task_scan import TaskScan, names_tasks_elsewhere
 from tests.support.build_index import DATA
 
 SAMPLES = ("av1_multifile", "edited", "h264_bframes", "hevc", "images")
@@ -232,10 +226,10 @@ def test_rows_without_a_usable_table():
 
 
 def test_texts_are_cut():
-    assert len(shown(LONG)) == 62  # and the quotes
-    assert shown(LONG) in scan([(0, 2)], named={0: ["a"]})[0]
-    assert shown([1]) == "list"
-    assert shown(10**30) == "int"
+    assert len(quoted(LONG)) == 62  # and the quotes
+    assert quoted(LONG) in scan([(0, 2)], named={0: ["a"]})[0]
+    assert quoted([1]) == "list"
+    assert quoted(10**30) == "int"
 
 
 @settings(deadline=None)

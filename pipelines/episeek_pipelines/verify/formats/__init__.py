@@ -1,7 +1,5 @@
 """A report in the format that its reader takes; each module is one format, a pure function of the report."""
 
-from typing import Final, Literal, get_args
-
 from episeek_pipelines.verify.formats.github import format_github
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS
 from episeek_pipelines.verify.formats.json_document import format_json
@@ -9,6 +7,7 @@ from episeek_pipelines.verify.formats.junit import format_junit
 from episeek_pipelines.verify.formats.markdown import format_markdown
 from episeek_pipelines.verify.formats.sarif import format_sarif
 from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_text
+from episeek_pipelines.verify.output_formats import FORMATS, Format, parse_output
 from episeek_pipelines.verify.tasks import VerificationReport
 
 __all__ = [
@@ -25,18 +24,6 @@ __all__ = [
     "parse_output",
     "render",
 ]
-
-Format = Literal["text", "json", "junit", "sarif", "github", "markdown", "html"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-
-_SUFFIXES: Final[dict[str, Format]] = {
-    ".txt": "text",
-    ".json": "json",
-    ".xml": "junit",
-    ".sarif": "sarif",
-    ".md": "markdown",
-    ".html": "html",
-}
 
 
 def render(report: VerificationReport, format: Format, *, max_findings: int = MAX_FINDINGS) -> str:
@@ -68,29 +55,3 @@ def render(report: VerificationReport, format: Format, *, max_findings: int = MA
 
             return format_html(report)
     raise ValueError(f"format: found {format!r}; expected one of {', '.join(FORMATS)}")
-
-
-def parse_output(text: str) -> tuple[Format, str]:
-    """Format and file of `FORMAT:FILE`, or of a file whose suffix says the format.
-
-    A file with a colon, as a URL has it, needs the format only where its suffix does not say it: `s3://b/x.json`,
-    `sarif:s3://b/x`.
-
-    Raises:
-        ValueError: Neither says the format, or there is no file.
-    """
-    start, colon, file = text.partition(":")
-    for format in FORMATS:
-        if colon and start == format:
-            if not file:
-                raise ValueError(f"output: found {text!r}; expected a file behind the colon")
-            return format, file
-    name = text.rpartition("/")[2]
-    stem, dot, suffix = name.rpartition(".")
-    found = _SUFFIXES.get(f".{suffix.lower()}") if dot and stem else None
-    if found is None:
-        expected = (
-            f"FORMAT:FILE with one of {', '.join(FORMATS)}, or a file that ends with one of {' '.join(_SUFFIXES)}"
-        )
-        raise ValueError(f"output: found {text!r}; expected {expected}")
-    return found, text

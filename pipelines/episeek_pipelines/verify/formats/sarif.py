@@ -10,6 +10,7 @@ import gzip
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_from_bytes
@@ -193,7 +194,8 @@ def _folder(root: str, description: str) -> dict[str, Any]:
     """Where a dataset is; without a URI where it is behind something that has none, such as a chain of file systems."""
     folder: dict[str, Any] = {"description": _message(description)}
     if is_local(root):
-        folder["uri"] = f"file://{percent_encoded(str(Path(local_path(root)).absolute())).rstrip('/')}/"
+        with suppress(ValueError):  # the home of a user with a null character in its name
+            folder["uri"] = f"file://{percent_encoded(str(Path(local_path(root)).absolute())).rstrip('/')}/"
     else:
         scheme, _, rest = root.partition("://")
         if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):

@@ -38,8 +38,10 @@ from episeek_pipelines.verify.rules.metadata import (
     WORKER_SHARDS,
 )
 from episeek_pipelines.verify.rules.registry import (
+    FAIL_ON,
     LEVELS,
     RULES,
+    FailOn,
     Level,
     Rule,
     Severity,
@@ -108,6 +110,7 @@ __all__ = [
     "EPISODE_ORDER",
     "EPISODE_ROWS",
     "EPISODE_VALUES",
+    "FAIL_ON",
     "FILE_ORDER",
     "FINITE",
     "FOLDER_LIMITS",
@@ -153,6 +156,7 @@ __all__ = [
     "VIDEO_LONG",
     "VIDEO_SHORT",
     "WORKER_SHARDS",
+    "FailOn",
     "Level",
     "Rule",
     "Severity",

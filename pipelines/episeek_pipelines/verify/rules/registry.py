@@ -12,6 +12,11 @@ Level = Literal["meta", "layout", "rows", "decode"]
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
+FailOn = Literal["error", "warning", "never"]
+"""The least that makes a verification fail."""
+
+FAIL_ON: Final[tuple[FailOn, ...]] = get_args(FailOn)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

@@ -1,0 +1,106 @@
+"""From files to checks: which of them are looked at, what has to be looked at together, and how many go into one check."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from episeek_pipelines.verify.dataset_survey import Files, Survey
+from episeek_pipelines.verify.decode_rules import choose_episodes
+from episeek_pipelines.verify.options import VerifyOptions
+from episeek_pipelines.verify.sidecar_format import TABLES
+from episeek_pipelines.verify.tasks import (
+    Check,
+    DataCheck,
+    DataFile,
+    DataGroup,
+    SidecarCheck,
+    SourceFile,
+    VerificationContext,
+    VideoCheck,
+    VideoFile,
+)
+
+T = TypeVar("T")
+
+MAX_CHECKS_PER_KIND = 2000
+"""A million episodes are some ten thousand files: a few files to a check, thousands of checks."""
+
+FILES_PER_VIDEO_CHECK = 8
+"""A header is a few kilobytes: too little for a task of its own."""
+
+REMOTE_FILES_PER_VIDEO_CHECK = 64
+"""Of a store, many are read at once."""
+
+FOOTERS_PER_DATA_CHECK = 4
+"""Where rows are not looked at."""
+
+
+def batched_checks(
+    context: VerificationContext,
+    data_files: Sequence[DataFile],
+    video_files: Sequence[VideoFile],
+    sources: Sequence[SourceFile],
+    surveyed: Survey,
+) -> list[Check]:
+    """The checks at the level that is asked for, of the files that are there."""
+    options = context.options
+    if not options.looks_at("layout"):
+        return []
+    there = [file for file in data_files if _there(file, surveyed.files, surveyed.pointers)]
+    compared = sources if options.looks_at("rows") else ()
+    groups = _grouped(there, compared)
+    least = 1 if options.looks_at("rows") else FOOTERS_PER_DATA_CHECK
+    checks: list[Check] = [DataCheck(tuple(batch)) for batch in _batched(groups, least)]
+    videos = [file for file in video_files if _there(file, surveyed.videos, surveyed.pointers)]
+    if options.looks_at("decode"):
+        videos = _with_decoded(videos, options)
+    least = FILES_PER_VIDEO_CHECK if context.data_root.is_local else REMOTE_FILES_PER_VIDEO_CHECK
+    checks += [VideoCheck(tuple(batch)) for batch in _batched(videos, 1 if options.looks_at("decode") else least)]
+    if context.sidecars is not None:
+        checks += [SidecarCheck(name) for name in TABLES]
+    return checks
+
+
+def _there(file: DataFile | VideoFile, there: Files, pointers: frozenset[str]) -> bool:
+    return file.path in there and file.file_size != 0 and file.path not in pointers
+
+
+def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[DataGroup]:
+    """Files that share a source file, together with it, and so on: no file is in two groups."""
+    group_of = {file.path: file.path for file in files}
+
+    def leader(path: str) -> str:
+        while group_of[path] != path:
+            path = group_of[path]
+        return path
+
+    for source in sources:
+        known = [path for path in source.rewritten_paths if path in group_of]
+        for path in known[1:]:
+            first, other = sorted((leader(known[0]), leader(path)))
+            group_of[other] = first
+    members: dict[str, list[DataFile]] = {}
+    for file in files:
+        members.setdefault(leader(file.path), []).append(file)
+    origins: dict[str, list[SourceFile]] = {}
+    for source in sources:
+        known = [path for path in source.rewritten_paths if path in group_of]
+        if known:
+            origins.setdefault(leader(known[0]), []).append(source)
+    return [DataGroup(tuple(group), tuple(origins.get(path, ()))) for path, group in members.items()]
+
+
+def _with_decoded(files: Sequence[VideoFile], options: VerifyOptions) -> list[VideoFile]:
+    """Choose the episodes that are decoded, of each camera the same."""
+    known = np.unique(np.concatenate([file.episode_index for file in files])) if files else np.zeros(0, np.int64)
+    chosen = choose_episodes(known, options)
+    return [
+        replace(file, decoded=tuple(np.flatnonzero(np.isin(file.episode_index, chosen)).tolist())) for file in files
+    ]
+
+
+def _batched(items: Sequence[T], least: int) -> list[Sequence[T]]:
+    size = max(least, -(-len(items) // MAX_CHECKS_PER_KIND))
+    return [items[start : start + size] for start in range(0, len(items), size)]
