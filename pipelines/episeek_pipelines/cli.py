@@ -153,7 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     cli_verify.add_rules_arguments(command)
     command.set_defaults(run=_rules)
 
-    command = commands.add_parser("publish", parents=[common, overlay], help="onto a dataset repository of the Hub")
+    command = commands.add_parser(
+        "publish", parents=[common, overlay], help="onto a dataset repository of the Hub, or into a store"
+    )
     cli_publish.add_publish_arguments(command)
     command.set_defaults(run=_publish)
 

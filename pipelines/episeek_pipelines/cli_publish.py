@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from episeek_pipelines import cli_publish_store
 from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
@@ -32,19 +33,27 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `publish` beside those that commands share."""
     command.description = (
         "Publish what `episeek prepare` wrote on a dataset repository of the Hub: only what differs is sent, readers see all of "
-        "it or nothing, what arrived is compared, and the tag that LeRobot resolves moves last."
+        "it or nothing, what arrived is compared, and the tag that LeRobot resolves moves last. Or into a store: a bucket of the "
+        "Hub, S3, or any other URL that can be written to. Files are sent beside what is there and then switched to; a store "
+        "cannot change several at once, so for seconds readers of episeek see the old index, the new one, or an error that says "
+        "so, never wrong frames, and whoever copies the dataset then may get some of each. A new prefix has no such moment."
     )
     command.epilog = EPILOG
     command.add_argument("source", metavar="DST", help="what `episeek prepare` wrote")
     command.add_argument(
-        "target", metavar="ORG/NAME", help="the dataset repository; hf://datasets/ORG/NAME is the same"
+        "target",
+        metavar="TARGET",
+        help="ORG/NAME or hf://datasets/ORG/NAME: a dataset repository; s3://..., hf://buckets/NAMESPACE/NAME[/DIR], "
+        "file:///... or any other URL: a store (never a bare path: that is ORG/NAME)",
     )
     where = command.add_argument_group("where to")
     where.add_argument(
         "--branch", default="main", metavar="B", help="commit to this branch; no tag moves (default: main)"
     )
     add_commit_arguments(where)
-    where.add_argument("--create", action="store_true", help="make the repository when there is none")
+    where.add_argument(
+        "--create", action="store_true", help="make the repository, or the dataset in a store, when there is none"
+    )
     where.add_argument("--private", action="store_true", help="with --create: only for those who may see it")
     where.add_argument(
         "--base",
@@ -66,9 +75,9 @@ def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--message", metavar="M", help="of the commit")
     tag = group.add_mutually_exclusive_group()
     tag.add_argument(
-        "--tag", default=_VERSION_TAG, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
+        "--tag", default=None, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
     )
-    tag.add_argument("--no-tag", dest="tag", action="store_const", const=None, help="leave tags where they are")
+    tag.add_argument("--no-tag", dest="tag", action="store_const", const="", help="leave tags where they are")
 
 
 def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
@@ -76,8 +85,8 @@ def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
     given = {
         "--create-pr": options.create_pr,
         "--message": options.message is not None,
-        "--tag": options.tag not in (None, _VERSION_TAG),
-        "--no-tag": options.tag is None,
+        "--tag": bool(options.tag),
+        "--no-tag": options.tag == "",
     }
     return tuple(name for name, is_given in given.items() if is_given)
 
@@ -98,8 +107,10 @@ def still_progress(options: argparse.Namespace) -> None:
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
     still_progress(options)
-    from episeek_pipelines import publishing
+    from episeek_pipelines import publishing, store_publishing
 
+    if store_publishing.is_store(options.target):
+        return cli_publish_store.publish(options, execution, given=_given(options))
     chosen = _chosen(options)
     try:
         result = publishing.publish(
@@ -112,12 +123,20 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     return Outcome(() if options.quiet else tuple(lines(result, chosen)), False)
 
 
+def _given(options: argparse.Namespace) -> tuple[str, ...]:
+    """Those that only repositories have, as they are written; that no tag moves is so in a store anyway."""
+    given = {"--base": options.base is not None, "--branch": options.branch != "main", "--private": options.private}
+    names = [name for name, is_given in given.items() if is_given]
+    return (*names, *(name for name in given_commit_arguments(options) if name != "--no-tag"))
+
+
 def commit_options(options: argparse.Namespace) -> "PublishOptions":
     """From the arguments that `prepare --publish` has as well."""
     from episeek_pipelines.publishing import PublishOptions
 
     message = {} if options.message is None else {"message": options.message}
-    return PublishOptions(tag=options.tag, create_pr=options.create_pr, dry_run=options.dry_run, **message)
+    tag = _VERSION_TAG if options.tag is None else options.tag or None
+    return PublishOptions(tag=tag, create_pr=options.create_pr, dry_run=options.dry_run, **message)
 
 
 def _chosen(options: argparse.Namespace) -> "PublishOptions":

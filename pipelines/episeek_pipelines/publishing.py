@@ -265,9 +265,9 @@ def publish(
     if data_root is None and root.list(layout.VIDEOS_DIR):
         data_root = root.url
     verification = None
-    if options.is_verified and _is_verifiable(root):
+    if options.is_verified and is_verifiable(root):
         videos = data_root or (root.url if is_missing else hub.url(hub.head(options.branch)))
-        verification = _verified(root, videos, execution)
+        verification = verified(root, videos, execution)
     with _scratch() as work:
         job = _Job(root, hub, options, data_root, work)
         planned = job.attempt(is_missing=True) if is_missing else None  # so that nothing is made for what is refused
@@ -286,9 +286,11 @@ def repository_id_of(target: str) -> str:
     Raises:
         DestinationError: It is none.
     """
-    expected = "ORG/NAME or hf://datasets/ORG/NAME: a dataset repository"
+    expected = (
+        "ORG/NAME or hf://datasets/ORG/NAME: a dataset repository; for stores `store_publishing.publish_to_store`"
+    )
     if target.startswith("hf://buckets/"):
-        raise DestinationError(target, "a bucket", f"{expected}; buckets cannot be published to yet")
+        raise DestinationError(target, "a bucket", expected)
     if is_hub(target):
         location = parse_hub_url(target)
         if location.kind != "datasets" or location.revision or location.prefix:
@@ -296,18 +298,23 @@ def repository_id_of(target: str) -> str:
         return location.repo_id
     if "://" in target:
         scheme = target.partition("://")[0]
-        raise DestinationError(target, f"a store, {scheme}", f"{expected}; stores cannot be published to yet")
+        raise DestinationError(target, f"a store, {scheme}", expected)
     if target.count("/") != 1 or not all(target.split("/")):
         raise DestinationError(target, "no name of a repository", expected)
     return target
 
 
-def _is_verifiable(root: Root) -> bool:
+def is_verifiable(root: Root) -> bool:
     """Whether it is more than sidecars, which `episeek index --output` writes alone: they are compared with the repository."""
     return root.exists(layout.INFO_PATH)
 
 
-def _verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
+def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
+    """The verification of an overlay before it is published.
+
+    Raises:
+        RefusedPublicationError: It has errors.
+    """
     report = prepare.verify(root.url, data_root=videos, options=VerifyOptions(level="layout"), execution=execution)
     if report.error_count:
         first = next(finding for finding in report.findings if finding.severity == "error")

@@ -26,7 +26,7 @@ EMPTY_XET_HASH = "0" * 64
 
 class BucketChecks:
     def __init__(self, hub: FakeHub, folder: Path) -> None:
-        import hf_xet  # type: ignore[import-untyped]  # has no stubs
+        import hf_xet
         import huggingface_hub
         from huggingface_hub import errors
 

@@ -184,7 +184,11 @@ def require_no_loss(info: bytes, base: BaseCheck, *, where: str) -> None:
 
 
 def identity_in_repository(file: RemoteFile) -> FileIdentity:
-    """What the Hub tells readers of a file: LFS's SHA-256 and Xet's hash, or Git's id of the blob as the ETag."""
+    """What the Hub tells readers of a file: LFS's SHA-256 and Xet's hash, or Git's id of the blob as the ETag. Of a store, what it
+    tells them.
+    """
+    if file.store_ids is not None:
+        return FileIdentity(file.size, file.store_ids)
     if file.sha256 is None:
         return FileIdentity(file.size, etag_id(file.blob_id))
     xet = (f"xet:{file.xet_hash}",) if file.xet_hash else ()

@@ -66,7 +66,9 @@ def decoded_card(content: bytes, *, repository_id: str) -> str:
         raise _unusable(repository_id, line, f"byte 0x{content[error.start]:02x}", "UTF-8") from None
 
 
-def updated_card(card: str | None, *, repository_id: str, format_version: int, facts: CardFacts) -> str:
+def updated_card(
+    card: str | None, *, repository_id: str, format_version: int, facts: CardFacts, url: str | None = None
+) -> str:
     """The card of a dataset with its sidecars.
 
     Args:
@@ -74,6 +76,7 @@ def updated_card(card: str | None, *, repository_id: str, format_version: int, f
         repository_id: ORG/NAME.
         format_version: Of the sidecars.
         facts: What the section says of the dataset.
+        url: Where it is read from; None: the repository.
 
     Raises:
         UnusableCardError: The front matter does not parse, is not closed or is no mapping, `configs` or `tags` are not what
@@ -98,7 +101,7 @@ def updated_card(card: str | None, *, repository_id: str, format_version: int, f
     except YamlEditError as error:
         line = text.count("\n", 0, len(parts.opening) + error.offset) + 1
         raise _unusable(repository_id, line, error.found, error.expected) from None
-    section = newline.join(_section_lines(repository_id, format_version, facts))
+    section = newline.join(_section_lines(url or f"hf://datasets/{repository_id}", format_version, facts))
     fence = f"---{newline}"
     head = (parts.opening or fence) + front_matter + (parts.closing or fence)
     markers = _section_markers(parts, repository_id)
@@ -157,7 +160,19 @@ def _appended(card: str, section: str, newline: str) -> str:
     return card + gap + section + newline
 
 
-def _section_lines(repository_id: str, format_version: int, facts: CardFacts) -> list[str]:
+_EXTRA_OF_SCHEME: Final = {
+    "hf": "hub",
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+}
+
+
+def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]:
+    extra = _EXTRA_OF_SCHEME.get(url.partition("://")[0])
     seekable = "Any frames of an episode are one range request of exactly their bytes: videos need not be downloaded."
     lines = [
         "clip = index.clip(0, index.cameras[0], start=0, stop=1)  # an episode, a camera, frames [start, stop)",
@@ -180,13 +195,13 @@ def _section_lines(repository_id: str, format_version: int, facts: CardFacts) ->
         "- all else is a LeRobot v3.0 dataset, for any of its readers",
         "",
         "```bash",
-        "pip install 'episeek[hub]'",
+        "pip install episeek" if extra is None else f"pip install 'episeek[{extra}]'",
         "```",
         "",
         "```python",
         "import episeek",
         "",
-        f'index = episeek.open("hf://datasets/{repository_id}")',
+        f'index = episeek.open("{url}")',
         *lines,
         "```",
         "",

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository at a commit, as its listing says."""
+    """One file of a repository at a commit, or of a store, as its listing says."""
 
     path: str
     size: int
     sha256: str | None
-    """Of the content, hex, where the file is in LFS or Xet; None for files in Git itself."""
+    """Of the content, hex, where it is known: of files in LFS or Xet, and of those of a store that were compared. None for files
+    in Git itself.
+    """
     blob_id: str
-    """Git's id of the blob, hex: of the content where the file is in Git itself, of a pointer otherwise."""
+    """Git's id of the blob, hex: of the content where the file is in Git itself, of a pointer otherwise; empty in a store."""
     xet_hash: str | None = None
+    store_ids: tuple[str, ...] | None = None
+    """The identities that a store gives its readers, as `FileIdentity.store_ids`; None: those of the Hub, which follow from the
+    others.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def has_content(remote: RemoteFile | None, addition: Addition) -> bool:
         return False
     if remote.sha256 is not None:
         return remote.sha256 == addition.sha256
-    return remote.blob_id == git_blob_id(addition.source)
+    return bool(remote.blob_id) and remote.blob_id == git_blob_id(addition.source)
 
 
 def differing_paths(one: RemoteFiles, other: RemoteFiles) -> frozenset[str]:

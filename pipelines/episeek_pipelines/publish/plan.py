@@ -50,6 +50,7 @@ def plan_changes(
     sidecars_only: bool,
     replaced_files: Mapping[str, bytes | str] = MappingProxyType({}),
     digests: LocalDigests | None = None,
+    is_repository: bool = True,
 ) -> Changes:
     """Compare a local root with a repository at a commit.
 
@@ -60,6 +61,7 @@ def plan_changes(
         sidecars_only: Send `meta/byte_index/` and the card, delete nothing.
         replaced_files: Contents, or local paths of them, to be sent in place of the overlay's files of these paths.
         digests: Of files that were hashed already.
+        is_repository: Whether the limits of the Hub's repositories, and of their clones, hold.
 
     Raises:
         NotADatasetError: No `meta/info.json`, or none of the Parquet files whose place the overlay's are to take.
@@ -87,7 +89,8 @@ def plan_changes(
     for path in paths:
         _require_path(path)
     deletions = () if sidecars_only else tuple(sorted(path for path in remote if _is_replaced(path, contents)))
-    _require_room(frozenset(remote), paths, deletions)
+    if is_repository:
+        _require_room(frozenset(remote), paths, deletions)
     found = (digests or LocalDigests()).of_all([contents[path] for path in paths])
     additions = tuple(
         Addition(path, contents[path], digest.size, digest.sha256)
@@ -98,12 +101,12 @@ def plan_changes(
 
 
 def is_content(remote: RemoteFile | None, local: Digests) -> bool:
-    """Whether a file of a repository has this content."""
+    """Whether a file of a repository or a store is known to have this content."""
     if remote is None or remote.size != local.size:
         return False
     if remote.sha256 is not None:
         return remote.sha256 == local.sha256
-    return remote.blob_id == local.blob_id
+    return bool(remote.blob_id) and remote.blob_id == local.blob_id
 
 
 def split_changes(changes: Changes, max_operations: int = MAX_PART_OPERATIONS) -> list[Changes]:

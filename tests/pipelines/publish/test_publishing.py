@@ -714,7 +714,7 @@ def test_the_exit_codes(hub, capsys, tmp_path):
     code, out, (said,) = run(capsys, str(tmp_path / "overlay"), NAME, *root)
     assert (code, out) == (1, [])
     assert said.startswith("episeek: error: ")
-    for target in ("acme/none", "s3://bucket/x"):
+    for target in ("acme/none", "hf://models/acme/x"):
         code, out, (said,) = run(capsys, overlay, target, *root)
         assert (code, out) == (2, [])
     code, out, (said,) = run(capsys, overlay, NAME, "--private")

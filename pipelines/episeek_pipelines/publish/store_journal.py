@@ -1,0 +1,108 @@
+"""The file that says that a publication is being switched to, and which: `meta/byte_index.partial/publication.json`.
+
+It is written right before the first file gets its name, and removed last. While it is there no other publication may switch:
+what readers see may be half of this one. It names the publication by what it wants to be in the store, so that the same one,
+run again or run twice at once, goes on from it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from episeek.errors import MissingFileError
+from episeek_pipelines.publish.changes import Addition, Changes
+from episeek_pipelines.publish.hub_errors import ConflictError
+from episeek_pipelines.publish.store_contents import STAGED_PREFIX
+from episeek_pipelines.publish.store_writers import StoreWriter
+from episeek_pipelines.storage import Root
+
+JOURNAL_PATH: Final = f"{STAGED_PREFIX}publication.json"
+
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is wanted, whatever is there."""
+
+    digest: str
+    """Of the overlay's files, hex."""
+
+    @classmethod
+    def of(cls, wanted: Sequence[Addition], *, sidecars_only: bool) -> "Publication":
+        """From all that the overlay wants to be in the store: the same whatever of it is there already."""
+        digest = hashlib.sha256(b"sidecars" if sidecars_only else b"dataset")
+        for addition in sorted(wanted, key=lambda addition: addition.path):
+            digest.update(f"\0{addition.path}\0{addition.size}\0{addition.sha256}".encode())
+        return cls(digest.hexdigest())
+
+    @property
+    def staged_prefix(self) -> str:
+        """Below which its files are staged."""
+        return f"{STAGED_PREFIX}{self.digest[:16]}/"
+
+
+def claim(writer: StoreWriter, publication: Publication, changes: Changes) -> bool:
+    """Write the journal; whether it was there already, of the same publication.
+
+    Raises:
+        ConflictError: Another publication has begun to switch.
+    """
+    document = {
+        "version": _VERSION,
+        "publication": publication.digest,
+        "switched": [[addition.path, addition.size, addition.sha256] for addition in changes.additions],
+        "deleted": list(changes.deletions),
+    }
+    was_there = require_free(writer.root, publication)
+    if not was_there and not writer.create(JOURNAL_PATH, json.dumps(document, indent=1).encode()):
+        require_ours(writer.root, publication)
+    return was_there
+
+
+def require_free(root: Root, publication: Publication) -> bool:
+    """Whether the journal is there, of this publication.
+
+    Raises:
+        ConflictError: It is of another.
+    """
+    found = _read(root)
+    if found is not None and found != publication.digest:
+        raise _taken(root, found)
+    return found is not None
+
+
+def require_ours(root: Root, publication: Publication) -> None:
+    """Whether the journal is there, and of this publication.
+
+    Raises:
+        ConflictError: It is not: another publisher has taken it, or has finished the same publication.
+    """
+    found = _read(root)
+    if found is None:
+        raise ConflictError(root.join(JOURNAL_PATH), "no such file", "the journal of this publication: run it again")
+    if found != publication.digest:
+        raise _taken(root, found)
+
+
+def _read(root: Root) -> str | None:
+    """The publication in the journal; None without one."""
+    try:
+        data = root.read_bytes(JOURNAL_PATH)
+    except MissingFileError:
+        return None
+    try:
+        document = json.loads(data)
+        return str(document["publication"])
+    except (ValueError, KeyError, TypeError):
+        return "of no known form"
+
+
+def _taken(root: Root, found: str) -> ConflictError:
+    expected = (
+        "no other publication in progress: run that one again, or remove this file: what is published next is whole, and "
+        "replaces what is half switched"
+    )
+    return ConflictError(root.join(JOURNAL_PATH), f"publication {found[:16]}, in progress or stopped", expected)

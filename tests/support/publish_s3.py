@@ -1,0 +1,93 @@
+"""Datasets in S3 for publications: whatever tries again waits for nothing."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import episeek.retry
+from episeek.retry import RetryPolicy
+from episeek_pipelines.store_publishing import StoreOptions, StorePublication, publish_to_store
+from tests.pipelines.conftest import DATA
+from tests.pipelines.remote_datasets import S3Datasets, s3_datasets
+from tests.servers.faults import Exchange
+from tests.servers.http_messages import Request
+from tests.support.hurried import hurried_time
+
+ONCE = RetryPolicy(max_attempts=1, max_seconds=20)
+QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.001, max_wait_seconds=0.01)
+UNVERIFIED = StoreOptions(is_verified=False, clip_count=2)
+STAGED = "meta/byte_index.partial/"
+
+
+class PublishS3:
+    """Prefixes of one bucket behind a proxy."""
+
+    def __init__(self, datasets: S3Datasets) -> None:
+        self.datasets, self.proxy = datasets, datasets.proxy
+        self._answer = self.proxy._forward
+        self._names = itertools.count()
+
+    def start(self, files: dict[str, bytes]) -> str:
+        """A new prefix with these files, and a proxy without faults; returns its URL."""
+        self.reset()
+        url = self.datasets.add(files)
+        self.proxy.clear()
+        return url
+
+    def empty(self) -> str:
+        self.reset()
+        return f"s3://{self.datasets.server.bucket}/empty{next(self._names)}"
+
+    def reset(self) -> None:
+        self.proxy.clear_faults()
+        self.proxy._listeners[0].application = self._answer
+        self.proxy.clear()
+
+    def before(self, method: str, path: str, number: int, action: Callable[[], object]) -> None:
+        """Do something just before the store answers the request of this number among its kind."""
+        seen: list[str] = []
+
+        def application(request: Request):
+            if request.method == method and re.search(path, request.target):
+                seen.append(request.target)
+                if len(seen) == number:
+                    action()
+            return self._answer(request)
+
+        self.proxy._listeners[0].application = application
+
+    def files(self, url: str) -> dict[str, bytes]:
+        """All that is below a prefix, not through the proxy."""
+        files = self.datasets._writer
+        files.invalidate_cache()
+        prefix = url.removeprefix("s3://") + "/"
+        found = files.find(prefix)
+        contents = files.cat(found) if found else {}
+        return {path.removeprefix(prefix): contents[path] for path in found}
+
+    def publish(
+        self, overlay: str, url: str, *, source: str | None = None, options=UNVERIFIED, retry=QUICK
+    ) -> StorePublication:
+        data_root = None if source is None else str(DATA / source)
+        return publish_to_store(overlay, url, data_root=data_root, options=options, retry=retry)
+
+    def sent(self) -> list[Exchange]:
+        """Requests that send content, or copy it."""
+        return [exchange for exchange in self.proxy.exchanges() if exchange.method == "PUT"]
+
+    def changing(self) -> list[Exchange]:
+        return [exchange for exchange in self.proxy.exchanges() if exchange.method not in ("GET", "HEAD")]
+
+
+@contextmanager
+def publish_s3(bucket: str) -> Iterator[PublishS3]:
+    s3fs = pytest.importorskip("s3fs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        patch.setattr(s3fs.S3FileSystem, "retries", 1)
+        patch.setattr(episeek.retry, "time", hurried_time())
+        with s3_datasets(bucket) as datasets:
+            yield PublishS3(datasets)
