@@ -20,10 +20,9 @@ from episeek_pipelines.publishing import RefusedPublicationError
 from episeek_pipelines.store_publishing import StoreOptions, is_store, publish_to_store
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
-from tests.pipelines.publish.overlays import prepared
+from tests.pipelines.publish.overlays import change_one_data_file, prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
-from tests.support.publish_bucket import publish_bucket
 from tests.support.publish_s3 import QUICK, STAGED, UNVERIFIED, publish_s3
 
 NAME = "hevc"
@@ -38,24 +37,9 @@ def s3():
         yield store
 
 
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    with publish_bucket(tmp_path_factory.mktemp("hub")) as store:
-        yield store
-
-
 def overlay_of(source, folder):
     prepare(str(source), str(folder))
     return str(folder)
-
-
-def change_one_data_file(root, *, by=1):
-    path = sorted((root / "data").rglob("*.parquet"))[0]
-    table = pq.read_table(path)
-    column = table.schema.get_field_index("action")
-    field = table.schema.field(column)
-    values = pa.array([[value + by for value in row] for row in table["action"].to_pylist()], field.type)
-    pq.write_table(table.set_column(column, field, values), path)
 
 
 def publish(overlay, url, *, options=UNVERIFIED, source=NAME):

@@ -16,8 +16,8 @@ from episeek_pipelines.store_publishing import StorePublication
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
-from tests.pipelines.publish.overlays import prepared
-from tests.pipelines.publish.test_store_publishing import DATA_PATH, NAME, VIDEO_PATH, change_one_data_file
+from tests.pipelines.publish.overlays import change_one_data_file, prepared
+from tests.pipelines.publish.test_store_publishing import DATA_PATH, NAME, VIDEO_PATH
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
 from tests.support.publish_s3 import ONCE, QUICK, STAGED, publish_s3

@@ -22,7 +22,6 @@ from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
 from tests.support.publication_stops import record_publication
-from tests.support.publish_bucket import publish_bucket
 from tests.support.publish_s3 import ONCE, STAGED, UNVERIFIED, publish_s3
 
 NAME = "hevc"
@@ -35,12 +34,6 @@ NAMES = "^(?!.*xet-write-token)"
 @pytest.fixture(scope="module")
 def s3():
     with publish_s3("stops") as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    with publish_bucket(tmp_path_factory.mktemp("hub")) as store:
         yield store
 
 
