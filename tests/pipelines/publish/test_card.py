@@ -9,7 +9,7 @@ import yaml
 from datasets.data_files import DataFilesDict, sanitize_patterns
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import episeek
@@ -638,6 +638,7 @@ def test_any_card(tree, generated):
 
 
 @settings(deadline=None)
+@example(card=" !", lines=False)  # a tag without a value, which a comma behind it becomes part of
 @given(card=st.text(alphabet="-ab: \n\r\t[]{}&*#|>'\"!?,%~.<", max_size=60), lines=st.booleans())
 def test_hostile_cards(card, lines):
     for text in (

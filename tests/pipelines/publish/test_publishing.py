@@ -22,12 +22,13 @@ import episeek
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines import cli, cli_publish, publishing
 from episeek_pipelines.prepare import index, prepare, verify
+from episeek_pipelines.publication import PublishOptions, PublishResult, RefusedPublicationError
 from episeek_pipelines.publish import pull_requests, repository
 from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.card import UnusableCardError
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
-from episeek_pipelines.publishing import PublishOptions, PublishResult, RefusedPublicationError, publish
+from episeek_pipelines.publishing import publish
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
