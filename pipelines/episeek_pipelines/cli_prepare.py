@@ -16,7 +16,7 @@ from episeek_pipelines.cli_verify import Outcome
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
     from episeek_pipelines.prepare_publish import PreparedPublication
-    from episeek_pipelines.publishing import PublishOptions
+    from episeek_pipelines.publication import PublishOptions
     from episeek_pipelines.results import PrepareResult
     from episeek_pipelines.verify import VerificationReport
 
@@ -112,7 +112,8 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
     cli_publish.still_progress(options)
-    from episeek_pipelines import prepare_publish, publishing
+    from episeek_pipelines import prepare_publish
+    from episeek_pipelines.publication import RefusedPublicationError
 
     chosen = cli_publish.commit_options(options)
     try:
@@ -123,7 +124,7 @@ def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
             options=chosen,
             execution=execution,
         )
-    except publishing.RefusedPublicationError as refusal:
+    except RefusedPublicationError as refusal:
         return Outcome((), True, (f"error: {refusal}",))
     is_failure = done.publication is None
     refused = ("error: nothing was published: verification found errors",) if is_failure else ()

@@ -17,7 +17,7 @@ from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.prepare import Execution
-    from episeek_pipelines.publishing import PublishOptions, PublishResult
+    from episeek_pipelines.publication import PublishOptions, PublishResult
 
 _VERSION_TAG = "v3.0"
 _MAX_PATHS = 40
@@ -108,6 +108,7 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
     still_progress(options)
     from episeek_pipelines import publishing, store_publishing
+    from episeek_pipelines.publication import RefusedPublicationError
 
     if store_publishing.is_store(options.target):
         return cli_publish_store.publish(options, execution, given=_given(options))
@@ -116,7 +117,7 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
         result = publishing.publish(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
-    except publishing.RefusedPublicationError as refusal:
+    except RefusedPublicationError as refusal:
         return Outcome((), True, (f"error: {refusal}",))
     if options.json:
         return Outcome((json.dumps(document(result, chosen), indent=2),), False)
@@ -132,7 +133,7 @@ def _given(options: argparse.Namespace) -> tuple[str, ...]:
 
 def commit_options(options: argparse.Namespace) -> "PublishOptions":
     """From the arguments that `prepare --publish` has as well."""
-    from episeek_pipelines.publishing import PublishOptions
+    from episeek_pipelines.publication import PublishOptions
 
     message = {} if options.message is None else {"message": options.message}
     tag = _VERSION_TAG if options.tag is None else options.tag or None

@@ -27,7 +27,8 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
     Raises:
         argparse.ArgumentTypeError: An option that only repositories have was given.
     """
-    from episeek_pipelines import publishing, store_publishing
+    from episeek_pipelines import store_publishing
+    from episeek_pipelines.publication import RefusedPublicationError
 
     if given:
         found = f"{', '.join(given)}: found with {without_password(options.target)}"
@@ -42,7 +43,7 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
         result = store_publishing.publish_to_store(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
-    except publishing.RefusedPublicationError as refusal:
+    except RefusedPublicationError as refusal:
         return Outcome((), True, (f"error: {refusal}",))
     if options.json:
         return Outcome((json.dumps(_document(result, chosen), indent=2),), False)

@@ -17,15 +17,15 @@ from episeek.hub_location import HubLocation, is_hub, parse_hub_url
 from episeek.sidecar_cache import cache_directory
 from episeek_pipelines import prepare
 from episeek_pipelines.prepare import Execution
+from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.hub_values import MAIN
 from episeek_pipelines.publish.repository import HubRepository
-from episeek_pipelines.publishing import PublishOptions, PublishResult, publish
+from episeek_pipelines.publishing import publish
 from episeek_pipelines.results import PrepareResult
 from episeek_pipelines.source_revision import read_record
 from episeek_pipelines.storage import Root
 
 _SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH: what it is published onto"
-_DEFAULTS: Final = PublishOptions()
 _HERE: Final = Execution()
 
 
@@ -44,7 +44,7 @@ def prepare_and_publish(
     destination: str | None = None,
     *,
     max_episodes_per_file: int | None = None,
-    options: PublishOptions = _DEFAULTS,
+    options: PublishOptions = DEFAULT_OPTIONS,
     execution: Execution = _HERE,
     repository: HubRepository | None = None,
 ) -> PreparedPublication:

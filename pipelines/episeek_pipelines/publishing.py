@@ -9,221 +9,33 @@ stopped has sent is found by its content.
 
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
 
 from episeek.byte_source import is_local
-from episeek.errors import DestinationError, EpiseekError, MissingFileError, WriteError
+from episeek.errors import DestinationError, EpiseekError
 from episeek.hub_location import is_hub, parse_hub_url
-from episeek_pipelines import prepare
+from episeek_pipelines.overlay_verification import is_verifiable, verified
 from episeek_pipelines.prepare import Execution
-from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
-from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
-from episeek_pipelines.publish.base_revision import changed_since
-from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
-from episeek_pipelines.publish.changes import Changes, RemoteFiles
+from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult, RefusedPublicationError
+from episeek_pipelines.publish.arrival import ArrivalReport
 from episeek_pipelines.publish.contents import differing_paths
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.hub_values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
-from episeek_pipelines.publish.local_files import LocalDigests
-from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.repository import HubRepository
-from episeek_pipelines.publish.store_ids import with_store_ids
-from episeek_pipelines.source_revision import read_record, write_record
+from episeek_pipelines.publish_attempts import Attempt, Publisher, shown_paths
 from episeek_pipelines.storage import Root
-from episeek_pipelines.summary import counted
-from episeek_pipelines.verify import VerificationReport, VerifyOptions
-from episeek_schemas import layout, sidecars
-
-VERSION_TAG: Final = "v3.0"
-"""What LeRobot's readers resolve for datasets of codebase version 3.0."""
+from episeek_schemas import layout
 
 MAX_ATTEMPTS: Final = 6
 """Each after a commit of somebody else."""
 
-_SHOWN_PATHS: Final = 5
 _DATASET_FOLDERS: Final = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
 _TAGS_LEFT: Final = "what was sent; tags were left where they are"
 
 _HERE: Final = Execution()
-
-
-@dataclass(frozen=True, slots=True)
-class PublishOptions:
-    """How to publish.
-
-    Raises:
-        ValueError: Options that exclude each other.
-    """
-
-    branch: str = MAIN
-    tag: str | None = VERSION_TAG
-    """Moved to the commit at the end, where it is on main; None leaves tags alone."""
-    create_pr: bool = False
-    """Leave a pull request for others to merge."""
-    message: str = "Seekable: one row group per episode, byte index"
-    base: str | None = None
-    """The revision of the repository that the overlay was prepared from: what others have changed since is not replaced. None:
-    what `prepare` has recorded, if it could."""
-    create: bool = False
-    """Make the repository when there is none."""
-    private: bool = False
-    dry_run: bool = False
-    sidecars_only: bool = False
-    is_verified: bool = True
-    """Whether the overlay has to pass a verification first."""
-    clip_count: int = 16
-    """Clips that are fetched from the published revision and compared."""
-
-    def __post_init__(self) -> None:
-        if self.create_pr and self.branch != MAIN:
-            raise ValueError("create_pr: found another branch than main; expected main, which a pull request is for")
-        if self.private and not self.create:
-            raise ValueError("private: found without create; expected both, of a repository that is made")
-
-
-@dataclass(frozen=True, slots=True)
-class PublishResult:
-    """What was published; for a dry run what would be."""
-
-    url: str
-    """`hf://datasets/ORG/NAME@COMMIT`."""
-    parent: str
-    """The commit it was made up for; empty for a repository that is not there yet, which a dry run leaves so."""
-    commit: str
-    """Empty for a dry run."""
-    is_new: bool
-    """False where everything was there already."""
-    changes: Changes
-    commit_count: int
-    """Made on the branch or the pull request, a merge not counted; for a dry run those that would be."""
-    pull_request: str | None
-    """Its page, where one was asked for."""
-    tag_moved: bool
-    base: BaseCheck
-    base_commit: str
-    """That the overlay was prepared from, and that the repository was compared with; empty where it is not known."""
-    verification: VerificationReport | None
-    arrival: ArrivalReport | None
-    attempts: int
-    seconds: float
-
-
-class RefusedPublicationError(EpiseekError, RuntimeError):
-    """The overlay did not pass, so nothing was sent; or what arrived is not what was sent, and the tag was left."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What one attempt found, and what it wants to change."""
-
-    parent: str
-    files: RemoteFiles
-    base: BaseCheck
-    base_commit: str
-    changes: Changes
-    sidecars: Root
-    """Where the sidecars are that it sends: those of the overlay, or with the repository's identities filled in."""
-
-
-@dataclass(slots=True)
-class _Job:
-    overlay: Root
-    repository: HubRepository
-    options: PublishOptions
-    data_root: str | None
-    work: Root
-    digests: LocalDigests = field(default_factory=LocalDigests)
-    _base_commit: str | None = None
-    """Once it was asked for."""
-
-    def attempt(self, *, is_missing: bool = False) -> _Attempt:
-        """Plan against the head of the branch, or against nothing, for a repository that is not there yet."""
-        options, repository = self.options, self.repository
-        parent = "" if is_missing else repository.head(options.branch)
-        files: RemoteFiles = {} if is_missing else repository.files(parent)
-        remote = Root(repository.url(parent))
-
-        def changes(card: bytes | None, replaced: dict[str, str]) -> Changes:
-            return plan_changes(
-                self.overlay,
-                files,
-                card=card,
-                sidecars_only=options.sidecars_only,
-                replaced_files=replaced,
-                digests=self.digests,
-            )
-
-        first = changes(None, {})
-        base_commit = "" if is_missing else self._require_base(parent, files, first)
-        base = check_base(self.overlay, files, remote.source(), changes=first, sidecars_only=options.sidecars_only)
-        if layout.INFO_PATH in files and not options.sidecars_only:
-            info = remote.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
-            require_no_loss(info, base, where=repository.url(parent))
-        replaced = with_store_ids(self.overlay, base, self.work)
-        card = self._card(base, files, remote, replaced)
-        sidecars_root = self.work if replaced else self.overlay
-        return _Attempt(parent, files, base, base_commit, changes(card, replaced), sidecars_root)
-
-    def _require_base(self, parent: str, files: RemoteFiles, changes: Changes) -> str:
-        """The commit that the overlay was prepared from; what is to be replaced must be as it was there."""
-        if self._base_commit is None:
-            self._base_commit = self._find_base()
-        commit = self._base_commit
-        theirs = changed_since(self.repository.files(commit), files, changes) if commit not in ("", parent) else ()
-        if theirs:
-            where = self.repository.url(self.options.branch)
-            found = f"commit {parent}, in which {_shown(theirs)} changed since {commit}, which {self.overlay} was prepared from"
-            expected = f"these files as they were: prepare the dataset again, or replace them with --base {parent}"
-            raise ConflictError(where, found, expected, parent)
-        return commit
-
-    def _find_base(self) -> str:
-        if self.options.base is not None:
-            return self.repository.head(self.options.base)
-        record = read_record(self.overlay)
-        if record is None:
-            return ""
-        try:
-            return self.repository.head(record.commit)
-        except MissingFileError:  # of another repository
-            return ""
-
-    def remember(self, published: PublishResult) -> None:
-        """From now on, what was published is what the overlay belongs to."""
-        record = read_record(self.overlay) if published.base_commit else None
-        if record is not None and self.options.branch == MAIN and not self.options.create_pr:
-            with suppress(WriteError):  # nothing is lost: another run that changes something asks for --base
-                write_record(self.overlay, replace(record, commit=published.commit))
-
-    def _card(self, base: BaseCheck, files: RemoteFiles, remote: Root, replaced: dict[str, str]) -> bytes:
-        content: bytes | None = None
-        if layout.CARD_PATH in files:
-            content = remote.read_bytes(layout.CARD_PATH)
-        elif self.overlay.exists(layout.CARD_PATH):
-            content = self.overlay.read_bytes(layout.CARD_PATH)
-        text = None if content is None else decoded_card(content, repository_id=self.repository.repository_id)
-        paths = [replaced.get(path, self.overlay.join(path)) for path, _ in sidecars.TABLES.values()]
-        facts = CardFacts(
-            episode_count=base.episode_count,
-            frame_count=base.frame_count,
-            camera_count=len(base.info.video_keys),
-            fps=base.info.fps,
-            sidecar_bytes=sum(Path(path).stat().st_size for path in paths),
-        )
-        made = updated_card(
-            text, repository_id=self.repository.repository_id, format_version=sidecars.FORMAT_VERSION, facts=facts
-        )
-        return made.encode()
-
-    def arrived(self, revision: str, attempt: _Attempt) -> ArrivalReport:
-        """Look at what is there."""
-        data_root = None if self.data_root is None else Root(self.data_root)
-        url, clip_count = self.repository.url(revision), self.options.clip_count
-        return check_arrival(url, attempt.sidecars, data_root, sent=attempt.changes, clip_count=clip_count)
 
 
 def publish(
@@ -231,7 +43,7 @@ def publish(
     target: str,
     *,
     data_root: str | None = None,
-    options: PublishOptions = PublishOptions(),
+    options: PublishOptions = DEFAULT_OPTIONS,
     execution: Execution = _HERE,
     repository: HubRepository | None = None,
 ) -> PublishResult:
@@ -269,7 +81,7 @@ def publish(
         videos = data_root or (root.url if is_missing else hub.url(hub.head(options.branch)))
         verification = verified(root, videos, execution)
     with _scratch() as work:
-        job = _Job(root, hub, options, data_root, work)
+        job = Publisher(root, hub, options, data_root, work)
         planned = job.attempt(is_missing=True) if is_missing else None  # so that nothing is made for what is refused
         if planned is not None and options.dry_run:
             result = _result(job, planned, "")
@@ -304,28 +116,8 @@ def repository_id_of(target: str) -> str:
     return target
 
 
-def is_verifiable(root: Root) -> bool:
-    """Whether it is more than sidecars, which `episeek index --output` writes alone: they are compared with the repository."""
-    return root.exists(layout.INFO_PATH)
-
-
-def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
-    """The verification of an overlay before it is published.
-
-    Raises:
-        RefusedPublicationError: It has errors.
-    """
-    report = prepare.verify(root.url, data_root=videos, options=VerifyOptions(level="layout"), execution=execution)
-    if report.error_count:
-        first = next(finding for finding in report.findings if finding.severity == "error")
-        count = counted(report.error_count, "error")
-        found = f"{count}, the first {first.code} {first.location}: {first.message}"
-        raise RefusedPublicationError(root.url, found, "a dataset that passes `episeek verify`; or --no-verify")
-    return report
-
-
-def _publish(job: _Job) -> PublishResult:
-    before: _Attempt | None = None
+def _publish(job: Publisher) -> PublishResult:
+    before: Attempt | None = None
     conflict: ConflictError | None = None
     for number in range(1, MAX_ATTEMPTS + 1):
         attempt = job.attempt()
@@ -344,21 +136,16 @@ def _publish(job: _Job) -> PublishResult:
     raise conflict
 
 
-def _require_apart(before: _Attempt, now: _Attempt, conflict: ConflictError) -> None:
+def _require_apart(before: Attempt, now: Attempt, conflict: ConflictError) -> None:
     """What somebody else has committed must not be what is still to be changed, other than the card, which is added to."""
     theirs = (differing_paths(before.files, now.files) & now.changes.paths) - {layout.CARD_PATH}
     if theirs:
-        found = f"commit {now.parent} of somebody else, which changes {_shown(theirs)}, as this publication does"
+        found = f"commit {now.parent} of somebody else, which changes {shown_paths(theirs)}, as this publication does"
         expected = f"these files as they were at {before.parent}: prepare the dataset again, or run this again"
         raise ConflictError(conflict.where, found, expected, now.parent)
 
 
-def _shown(paths: Collection[str]) -> str:
-    more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
-    return ", ".join(sorted(paths)[:_SHOWN_PATHS]) + more
-
-
-def _send(job: _Job, attempt: _Attempt, number: int) -> PublishResult:
+def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
     """Commit, and look at what arrived."""
     options, hub, changes = job.options, job.repository, attempt.changes
     parent, message = attempt.parent, options.message
@@ -376,7 +163,7 @@ def _send(job: _Job, attempt: _Attempt, number: int) -> PublishResult:
     return replace(result, arrival=_required(job.arrived(result.commit, attempt), result.url, _TAGS_LEFT))
 
 
-def _send_in_parts(job: _Job, attempt: _Attempt) -> CommitOutcome:
+def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     """Through a pull request, which is looked at before it is merged: main changes once."""
     options, hub = job.options, job.repository
     if options.branch != MAIN:
@@ -395,7 +182,7 @@ def _send_in_parts(job: _Job, attempt: _Attempt) -> CommitOutcome:
         raise
 
 
-def _require_same_dataset(hub: HubRepository, attempt: _Attempt) -> None:
+def _require_same_dataset(hub: HubRepository, attempt: Attempt) -> None:
     """A merge takes what others have committed as it is: nothing of the dataset may be other than what was compared."""
     head = hub.head(MAIN)
     changed = () if head == attempt.parent else differing_paths(attempt.files, hub.files(head))
@@ -405,7 +192,7 @@ def _require_same_dataset(hub: HubRepository, attempt: _Attempt) -> None:
         raise ConflictError(hub.url(MAIN), found, expected, head)
 
 
-def _tagged(job: _Job, result: PublishResult) -> PublishResult:
+def _tagged(job: Publisher, result: PublishResult) -> PublishResult:
     """Move the tag, where there is one to move."""
     options = job.options
     if options.tag is None or options.branch != MAIN or options.create_pr:
@@ -425,7 +212,7 @@ def _required(arrival: ArrivalReport, where: str, expected: str) -> ArrivalRepor
     return arrival
 
 
-def _result(job: _Job, attempt: _Attempt, commit: str, *, is_new: bool = True, attempts: int = 1) -> PublishResult:
+def _result(job: Publisher, attempt: Attempt, commit: str, *, is_new: bool = True, attempts: int = 1) -> PublishResult:
     count = attempt.changes.operation_count
     is_new = is_new and count > 0
     return PublishResult(

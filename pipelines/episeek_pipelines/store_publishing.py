@@ -25,7 +25,9 @@ from episeek.byte_source import is_local
 from episeek.errors import ChangedFileError, DestinationError
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek.retry import DEFAULT_POLICY, RetryPolicy
+from episeek_pipelines.overlay_verification import is_verifiable, verified
 from episeek_pipelines.prepare import Execution
+from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck
 from episeek_pipelines.publish.bucket import BucketWriter
@@ -39,7 +41,6 @@ from episeek_pipelines.publish.store_plan import StorePlan, plan_for_store, requ
 from episeek_pipelines.publish.store_sending import Sending, differing
 from episeek_pipelines.publish.store_switch import moves_rows
 from episeek_pipelines.publish.store_writers import FsspecWriter, StoreWriter
-from episeek_pipelines.publishing import RefusedPublicationError, is_verifiable, verified
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import layout

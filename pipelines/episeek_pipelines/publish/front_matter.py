@@ -87,6 +87,9 @@ def _is_as_wanted(original: str, changed: str) -> bool:
     default = _default_index(value, configs)
     if any(_needs_pin(config, is_default=index == default) for index, config in enumerate(configs)):
         return False
+    had_tags, has_tags = _tags_of(before), _tags_of(after)
+    if had_tags not in (has_tags[: len(had_tags)], has_tags[len(has_tags) - len(had_tags) :]):
+        return False
     had_configs = bool(_items(before))
     return _kept(before, with_configs=had_configs) == _kept(after, with_configs=had_configs)
 
@@ -97,6 +100,15 @@ def _kept(root: Node, *, with_configs: bool) -> list[object]:
     for item in _items(root) if with_configs else ():
         pairs += [pair for pair in item.resolved.entries if pair[0].value != _DATA_FILES]
     return [part for key, value in pairs for part in chain(key.outline(), value.outline())]
+
+
+def _tags_of(root: Node) -> list[tuple[str, str, str | None, str | None]]:
+    """What the tags mean, without quotes: one that is alone may get them."""
+    value = root.get(_TAGS)
+    if value is None or value.resolved.is_null:
+        return []
+    items = value.resolved.children if value.resolved.kind == "list" else [value]
+    return [(item.kind, item.value, item.anchor, item.tag) for item in items]
 
 
 def _items(root: Node) -> list[Node]:

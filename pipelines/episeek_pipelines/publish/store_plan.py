@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 from episeek.byte_source import is_local
 from episeek.errors import DestinationError, without_password
 from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
-from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
-from episeek_pipelines.publish.changes import Addition, Changes, RemoteFiles
+from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS, sendable_files
+from episeek_pipelines.publish.overlay_card import overlay_card
 from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX, Listing, StoreContents
 from episeek_pipelines.publish.store_ids import with_store_ids
 from episeek_pipelines.storage import Root
-from episeek_schemas import layout, sidecars
+from episeek_schemas import layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ def plan_for_store(
         info = root.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
         require_no_loss(info, base, where=root.url)
     replaced = with_store_ids(overlay, base, work)
-    card = _card(overlay, root, base, files, replaced)
+    there = root if layout.CARD_PATH in files else None
+    url = "." if is_local(root.url) else without_password(root.url)
+    card = overlay_card(overlay, there, base, replaced, name=_name_of(root), where=root.url, url=url)
     made: dict[str, str | bytes] = {**replaced, layout.CARD_PATH: card}
     again = contents.additions_of(made)
     files |= contents.remote_files({path: listing[path] for path in made if path in listing}, again)
@@ -100,27 +102,6 @@ def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, 
         raise DestinationError(where, f"{foreign}, which is of no dataset", "an empty place for a new dataset")
 
 
-def _card(overlay: Root, root: Root, base: BaseCheck, files: RemoteFiles, replaced: Mapping[str, str]) -> bytes:
-    """The card of the store, or else of the overlay, with what readers have to know."""
-    content: bytes | None = None
-    if layout.CARD_PATH in files:
-        content = root.read_bytes(layout.CARD_PATH)
-    elif overlay.exists(layout.CARD_PATH):
-        content = overlay.read_bytes(layout.CARD_PATH)
-    name = "".join(letter if letter.isalnum() else "-" for letter in Path(urlsplit(root.url).path).name) or "dataset"
-    paths = [replaced.get(path, overlay.join(path)) for path, _ in sidecars.TABLES.values()]
-    facts = CardFacts(
-        episode_count=base.episode_count,
-        frame_count=base.frame_count,
-        camera_count=len(base.info.video_keys),
-        fps=base.info.fps,
-        sidecar_bytes=sum(Path(path).stat().st_size for path in paths),
-    )
-    made = updated_card(
-        None if content is None else decoded_card(content, repository_id=root.url),
-        repository_id=name,
-        format_version=sidecars.FORMAT_VERSION,
-        facts=facts,
-        url="." if is_local(root.url) else without_password(root.url),
-    )
-    return made.encode()
+def _name_of(root: Root) -> str:
+    """Of the dataset, as a title can have it."""
+    return "".join(letter if letter.isalnum() else "-" for letter in Path(urlsplit(root.url).path).name) or "dataset"

@@ -9,7 +9,7 @@ import pytest
 from datasets.data_files import DataFilesDict, sanitize_patterns
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.publish.card import BEGIN, END, UnusableCardError
@@ -205,6 +205,7 @@ def test_any_card(tree, generated):
 
 
 @settings(deadline=None)
+@example(card=" !", lines=False)  # a tag without a value, which a comma behind it becomes part of
 @given(card=st.text(alphabet="-ab: \n\r\t[]{}&*#|>'\"!?,%~.<", max_size=60), lines=st.booleans())
 def test_hostile_cards(card, lines):
     for text in (

@@ -7,10 +7,10 @@ import pytest
 from episeek.errors import MissingFileError
 from episeek_pipelines import cli
 from episeek_pipelines.prepare import prepare
+from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish.base_revision import changed_since
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publishing import PublishOptions
 from episeek_pipelines.source_revision import SourceRecord, read_record, write_record
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout

@@ -8,10 +8,10 @@ import episeek
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines import cli
 from episeek_pipelines.prepare_publish import prepare_and_publish, working_directory
+from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_pipelines.publish.repository import HubRepository
-from episeek_pipelines.publishing import PublishOptions
 from episeek_pipelines.source_revision import read_record
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout

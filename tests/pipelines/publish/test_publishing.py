@@ -8,9 +8,9 @@ import pytest
 import episeek
 from episeek.errors import DestinationError
 from episeek_pipelines.prepare import index, prepare
+from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
-from episeek_pipelines.publishing import PublishOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import change_one_data_file, prepared

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from episeek.errors import EpiseekError
+from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish import pull_requests
 from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
-from episeek_pipelines.publishing import PublishOptions
 from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.publish.published import check_readable
 from tests.servers.faults import Fault

@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 from episeek.errors import DestinationError, EpiseekError
+from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
 from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.card import UnusableCardError
-from episeek_pipelines.publishing import PublishOptions, RefusedPublicationError, publish
+from episeek_pipelines.publishing import publish
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import cut_one_data_file, prepared

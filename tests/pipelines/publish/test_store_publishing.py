@@ -13,10 +13,10 @@ import pytest
 import episeek
 from episeek.errors import AccessError, DestinationError
 from episeek_pipelines.prepare import index, prepare
+from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.publish import store_contents
 from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
-from episeek_pipelines.publishing import RefusedPublicationError
 from episeek_pipelines.store_publishing import StoreOptions, is_store, publish_to_store
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset

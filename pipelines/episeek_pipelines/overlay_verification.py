@@ -1,0 +1,29 @@
+"""The verification that an overlay has to pass before it is published."""
+
+from episeek_pipelines import prepare
+from episeek_pipelines.prepare import Execution
+from episeek_pipelines.publication import RefusedPublicationError
+from episeek_pipelines.storage import Root
+from episeek_pipelines.summary import counted
+from episeek_pipelines.verify import VerificationReport, VerifyOptions
+from episeek_schemas import layout
+
+
+def is_verifiable(root: Root) -> bool:
+    """Whether it is more than sidecars, which `episeek index --output` writes alone: these are compared with what is there."""
+    return root.exists(layout.INFO_PATH)
+
+
+def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
+    """The verification of an overlay before it is published.
+
+    Raises:
+        RefusedPublicationError: It has errors.
+    """
+    report = prepare.verify(root.url, data_root=videos, options=VerifyOptions(level="layout"), execution=execution)
+    if report.error_count:
+        first = next(finding for finding in report.findings if finding.severity == "error")
+        count = counted(report.error_count, "error")
+        found = f"{count}, the first {first.code} {first.location}: {first.message}"
+        raise RefusedPublicationError(root.url, found, "a dataset that passes `episeek verify`; or --no-verify")
+    return report
