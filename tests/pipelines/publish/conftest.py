@@ -1,4 +1,4 @@
-"""A repository of the offline Hub with a small dataset, and a bucket."""
+"""A repository of the offline Hub with a small dataset, and stores: S3, and a bucket of the Hub."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import files_of
 from tests.support.publish_bucket import publish_bucket
 from tests.support.publish_hub import NAME, SMALL, publish_hub
+from tests.support.publish_s3 import publish_s3
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,12 @@ def hub(running):
 def small_parts(monkeypatch):
     for module in (publishing, pull_requests, repository):
         monkeypatch.setattr(module, "MAX_OPERATIONS_PER_COMMIT", 4)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with publish_s3("publishing") as store:
+        yield store
 
 
 @pytest.fixture(scope="module")
