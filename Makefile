@@ -31,7 +31,7 @@ test: env ## run the tests
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
 	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/test_hub_source.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/test_repository.py tests/pipelines/publish/test_publishing.py tests/pipelines/publish/test_base_revision.py tests/pipelines/publish/test_prepare_publish.py tests/pipelines/publish/test_store_stops.py
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/test_hub_source.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/repository tests/pipelines/publish/test_publishing*.py tests/pipelines/publish/test_cli_publish.py tests/pipelines/publish/test_base_revision.py tests/pipelines/publish/test_prepare_publish.py tests/pipelines/publish/test_store_stops.py
 
 lint: env ## style, formatting and layers
 	@$(BIN)/ruff check

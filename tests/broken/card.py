@@ -4,19 +4,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.broken.case import AV1, Case
+from tests.support.sample_cards import FRONT_MATTER, PIN
 
-PINNED: Final = """---
-license: apache-2.0
-task_categories:
-- robotics
-tags:
-- LeRobot
-configs:
-- config_name: default
-  data_files: data/*/*.parquet
----
-# Cubes and drawers
-"""
+PINNED: Final = f"{FRONT_MATTER}# Cubes and drawers\n"
 
 
 def write_card(root: Path, text: str) -> None:
@@ -27,7 +17,7 @@ def pinned_to(glob: str) -> str:
     return PINNED.replace("data/*/*.parquet", f'"{glob}"')
 
 
-UNPINNED: Final = PINNED.partition("configs:")[0] + "---\n# Cubes and drawers\n"
+UNPINNED: Final = PINNED.replace(PIN, "")
 
 CASES: Final = [
     Case("a card as LeRobot writes it", AV1, "", lambda r: write_card(r, PINNED), indexed=True),

@@ -1,6 +1,7 @@
 """Datasets in stores on loopback that a test may change, and what the store was asked for."""
 
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -115,12 +116,18 @@ class HubDatasets:
 
 Datasets = S3Datasets | HubDatasets
 
+_NUMBERS = itertools.count()
+
 
 @contextmanager
 def s3_datasets(bucket: str) -> Iterator[S3Datasets]:
-    """Clients of a process are kept by bucket: each caller has one of its own."""
+    """Clients of a process are kept by bucket: each call has one of its own, also where a module is entered twice."""
     s3fs = pytest.importorskip("s3fs")
-    with S3Server(bucket) as server, FaultProxy(server.url) as proxy, pytest.MonkeyPatch.context() as patch:
+    with (
+        S3Server(f"{bucket}-{next(_NUMBERS)}") as server,
+        FaultProxy(server.url) as proxy,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for name, value in {**server.environment(), "AWS_ENDPOINT_URL": proxy.url}.items():
             patch.setenv(name, value)
         s3fs.S3FileSystem.clear_instance_cache()

@@ -10,6 +10,7 @@ import pytest
 
 import episeek.retry
 from tests.servers.hub import TOKEN, FakeHub
+from tests.support.hub_client import hub_client
 from tests.support.hurried import hurried_time
 
 BUCKET = "acme/b"
@@ -55,26 +56,15 @@ class PublishBucket:
 
 @contextmanager
 def publish_bucket(cache: Path) -> Iterator[PublishBucket]:
-    """The client reads its environment when it is imported: its constants are replaced."""
     pytest.importorskip("huggingface_hub")
     from huggingface_hub import HfFileSystem, constants
-    from huggingface_hub.utils import _http
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    with FakeHub(xet="http", lfs_threshold_bytes=1000) as hub, pytest.MonkeyPatch.context() as patch:
+    with FakeHub(xet="http", lfs_threshold_bytes=1000) as hub, hub_client(cache, has_xet=True) as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         patch.setattr(constants, "ENDPOINT", hub.url)
         patch.setattr(constants, "HF_HUB_CACHE", str(cache))
-        patch.setattr(constants, "HF_HUB_DISABLE_XET", False)
-        patch.setattr(constants, "HF_HUB_OFFLINE", False)
-        patch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
         patch.setenv("HF_XET_CACHE", str(cache / "xet"))
-        patch.setattr(_http, "time", hurried_time())
         patch.setattr(episeek.retry, "time", hurried_time())
         HfFileSystem.clear_instance_cache()
-        has_bars = not are_progress_bars_disabled()
-        disable_progress_bars()
         yield PublishBucket(hub)
-        if has_bars:
-            enable_progress_bars()
         HfFileSystem.clear_instance_cache()

@@ -3,13 +3,11 @@ forgotten.
 """
 
 import shutil
-import time
-import types
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 import episeek.retry
 from episeek.retry import RetryPolicy
@@ -19,13 +17,17 @@ from episeek_pipelines.publishing import publish
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import hub_datasets
 from tests.servers.faults import Exchange
-from tests.servers.http_messages import Request, Response
 from tests.servers.hub import TOKEN, FakeHub
 from tests.servers.hub_store import Content, Tree
+from tests.support.hub_client import hub_client
+from tests.support.hurried import hurried_time
+from tests.support.turns import before
 
 QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.001, max_wait_seconds=0.01)
 UNVERIFIED = PublishOptions(is_verified=False, clip_count=2)
 TAG = "v3.0"
+NAME, SMALL = "acme/ds", "hevc"
+"""A repository, and a dataset to start it with."""
 
 
 class PublishHub:
@@ -60,17 +62,7 @@ class PublishHub:
 
     def before(self, method: str, path: str, number: int, action: Callable[[], object]) -> None:
         """Do something just before the Hub answers the request of this number among its kind."""
-        seen: list[str] = []
-        answer = self.hub._hub.application
-
-        def application(request: Request) -> Response | Awaitable[Response]:
-            if request.method == method and path in request.target:
-                seen.append(request.target)
-                if len(seen) == number:
-                    action()
-            return answer(request)
-
-        self.hub._hub.application = application
+        before(self.hub, method, path, number, action)
 
     def publish(
         self, overlay: str, *, source: str | None = None, options: PublishOptions = UNVERIFIED, name: str | None = None
@@ -115,24 +107,24 @@ class PublishHub:
             if exchange.method not in ("GET", "HEAD") and not any(part in exchange.path for part in reading)
         ]
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it is as it was started, and nothing was asked for that changes something."""
+        return self.changing() == [] and len(self.main_commits) == 2
+
+
+def publish_in_process(
+    overlay: str, name: str, *, source: str, environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """`episeek publish`, unverified and quiet."""
+    command = [sys.executable, "-m", "episeek_pipelines.cli", "publish", overlay, name]
+    command += ["--no-verify", "--quiet", "--data-root", str(DATA / source)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
 
 @contextmanager
 def publish_hub(cache: Path) -> Iterator[PublishHub]:
-    """The client reads its environment when it is imported: its constants are replaced."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import _http
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    hurried = types.SimpleNamespace(sleep=lambda seconds: None, time=time.time, monotonic=time.monotonic)
-    with hub_datasets(cache) as datasets, pytest.MonkeyPatch.context() as patch:
+    with hub_datasets(cache) as datasets, hub_client(cache) as patch:
         patch.setenv("HF_TOKEN", TOKEN)
-        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        patch.setattr(constants, "HF_HUB_OFFLINE", False)
-        patch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
-        patch.setattr(_http, "time", hurried)
-        patch.setattr(episeek.retry, "time", hurried)
-        has_bars = not are_progress_bars_disabled()
-        disable_progress_bars()
+        patch.setattr(episeek.retry, "time", hurried_time())
         yield PublishHub(datasets.hub, cache)
-        if has_bars:
-            enable_progress_bars()

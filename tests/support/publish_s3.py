@@ -1,7 +1,6 @@
 """Datasets in S3 for publications: whatever tries again waits for nothing."""
 
 import itertools
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,8 +12,8 @@ from episeek_pipelines.store_publishing import StoreOptions, StorePublication, p
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import S3Datasets, s3_datasets
 from tests.servers.faults import Exchange
-from tests.servers.http_messages import Request
 from tests.support.hurried import hurried_time
+from tests.support.turns import before
 
 ONCE = RetryPolicy(max_attempts=1, max_seconds=20)
 QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.001, max_wait_seconds=0.01)
@@ -48,16 +47,7 @@ class PublishS3:
 
     def before(self, method: str, path: str, number: int, action: Callable[[], object]) -> None:
         """Do something just before the store answers the request of this number among its kind."""
-        seen: list[str] = []
-
-        def application(request: Request):
-            if request.method == method and re.search(path, request.target):
-                seen.append(request.target)
-                if len(seen) == number:
-                    action()
-            return self._answer(request)
-
-        self.proxy._listeners[0].application = application
+        before(self.proxy, method, path, number, action)
 
     def files(self, url: str) -> dict[str, bytes]:
         """All that is below a prefix, not through the proxy."""

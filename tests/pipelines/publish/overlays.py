@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from episeek_pipelines.prepare import Videos, prepare
 from episeek_pipelines.publish.changes import RemoteFile, RemoteFiles
 from episeek_pipelines.storage import Root
@@ -23,6 +26,26 @@ def prepared(name: str, videos: Videos = "none") -> Root:
     destination = Path(folder, name)
     prepare(str(DATA / name), str(destination), videos=videos)
     return Root(str(destination))
+
+
+def change_one_data_file(root: Path, *, by: int = 1) -> None:
+    """Other values in its rows."""
+    path = _first_data_file(root)
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("action")
+    field = table.schema.field(column)
+    values = pa.array([[value + by for value in row] for row in table["action"].to_pylist()], field.type)
+    pq.write_table(table.set_column(column, field, values), path)
+
+
+def cut_one_data_file(root: Path) -> None:
+    """It is no Parquet file any more."""
+    path = _first_data_file(root)
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def _first_data_file(root: Path) -> Path:
+    return min((root / "data").rglob("*.parquet"))
 
 
 def in_git(path: str, content: bytes) -> RemoteFile:

@@ -17,24 +17,10 @@ from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import in_git, prepared
 from tests.pipelines.remote_datasets import files_of
-from tests.support.publish_hub import publish_hub
+from tests.support.hub_client import CLIENT_WARNINGS
+from tests.support.publish_hub import NAME, SMALL
 
-# The client's own upload uses what its HTTP library calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw:DeprecationWarning")
-
-NAME, SMALL = "acme/ds", "hevc"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with publish_hub(tmp_path_factory.mktemp("hub")) as hub:
-        yield hub
-
-
-@pytest.fixture
-def hub(running):
-    running.start(NAME, files_of(DATA / SMALL))
-    return running
+pytestmark = CLIENT_WARNINGS
 
 
 @pytest.fixture

@@ -18,26 +18,18 @@ from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
-from tests.support.publish_hub import QUICK, TAG, publish_hub
+from tests.support.hub_client import CLIENT_WARNINGS
+from tests.support.publish_hub import NAME, QUICK, SMALL, TAG
 
-# The client's own upload uses what its HTTP library calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw:DeprecationWarning")
+pytestmark = CLIENT_WARNINGS
 
-NAME, SMALL = "acme/ds", "hevc"
 SOURCE = f"hf://datasets/{NAME}"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with publish_hub(tmp_path_factory.mktemp("hub")) as hub:
-        yield hub
-
-
 @pytest.fixture
-def hub(running, tmp_path, monkeypatch):
+def hub(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("EPISEEK_CACHE", str(tmp_path / "cache"))
-    running.start(NAME, files_of(DATA / SMALL))
-    return running
+    return hub
 
 
 def run(destination=None, *, source=SOURCE, cap=None, **options):

@@ -20,11 +20,10 @@ from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_pipelines.store_publishing import StoreOptions, is_store, publish_to_store
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
-from tests.pipelines.publish.overlays import prepared
+from tests.pipelines.publish.overlays import change_one_data_file, prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
-from tests.support.publish_bucket import publish_bucket
-from tests.support.publish_s3 import QUICK, STAGED, UNVERIFIED, publish_s3
+from tests.support.publish_s3 import QUICK, STAGED, UNVERIFIED
 
 NAME = "hevc"
 DATA_PATH = "data/chunk-000/file-000.parquet"
@@ -32,30 +31,9 @@ VIDEO_PATH = "videos/observation.images.top/chunk-000/file-000.mp4"
 CREATE = replace(UNVERIFIED, create=True)
 
 
-@pytest.fixture(scope="module")
-def s3():
-    with publish_s3("publishing") as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    with publish_bucket(tmp_path_factory.mktemp("hub")) as store:
-        yield store
-
-
 def overlay_of(source, folder):
     prepare(str(source), str(folder))
     return str(folder)
-
-
-def change_one_data_file(root, *, by=1):
-    path = sorted((root / "data").rglob("*.parquet"))[0]
-    table = pq.read_table(path)
-    column = table.schema.get_field_index("action")
-    field = table.schema.field(column)
-    values = pa.array([[value + by for value in row] for row in table["action"].to_pylist()], field.type)
-    pq.write_table(table.set_column(column, field, values), path)
 
 
 def publish(overlay, url, *, options=UNVERIFIED, source=NAME):
@@ -185,12 +163,13 @@ def test_files_that_were_uploaded_in_parts_are_not_sent_again(s3):
     overlay = prepared(NAME, "copy").url
     publish(overlay, url, source=None, options=CREATE)
     upload = s3.datasets._writer.call_s3
-    key = f"{url.removeprefix('s3://publishing/')}/{VIDEO_PATH}"
+    bucket = s3.datasets.server.bucket
+    key = f"{url.removeprefix(f's3://{bucket}/')}/{VIDEO_PATH}"
     content = s3.files(url)[VIDEO_PATH]
-    begun = upload("create_multipart_upload", Bucket="publishing", Key=key)["UploadId"]
-    part = upload("upload_part", Bucket="publishing", Key=key, UploadId=begun, PartNumber=1, Body=content)
+    begun = upload("create_multipart_upload", Bucket=bucket, Key=key)["UploadId"]
+    part = upload("upload_part", Bucket=bucket, Key=key, UploadId=begun, PartNumber=1, Body=content)
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-    upload("complete_multipart_upload", Bucket="publishing", Key=key, UploadId=begun, MultipartUpload=parts)
+    upload("complete_multipart_upload", Bucket=bucket, Key=key, UploadId=begun, MultipartUpload=parts)
     result = publish(overlay, url, source=None)
     assert {a.path for a in result.changes.additions} <= {layout.CARD_PATH, *SIDECAR_PATHS}
 

@@ -16,17 +16,11 @@ from episeek_pipelines.store_publishing import StorePublication
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
-from tests.pipelines.publish.overlays import prepared
-from tests.pipelines.publish.test_store_publishing import DATA_PATH, NAME, VIDEO_PATH, change_one_data_file
+from tests.pipelines.publish.overlays import change_one_data_file, prepared
+from tests.pipelines.publish.test_store_publishing import DATA_PATH, NAME, VIDEO_PATH
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
-from tests.support.publish_s3 import ONCE, QUICK, STAGED, publish_s3
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with publish_s3("races") as store:
-        yield store
+from tests.support.publish_s3 import ONCE, QUICK, STAGED
 
 
 @pytest.fixture(scope="module")
@@ -150,13 +144,13 @@ FAULTS = {
     "lost": Fault("commit_then_drop"),
 }
 KINDS = {
-    "listing": ("GET", "^/races$"),
+    "listing": ("GET", "^/[^/]+$"),
     "range": ("GET", "mp4"),
     "staged": ("PUT", "partial/.*samples"),
     "journal": ("PUT", JOURNAL_PATH),
     "question": ("HEAD", "partial/.*samples"),
-    "copy": ("PUT", "^/races/[^/]*/meta/byte_index/samples"),
-    "deletion": ("POST", "^/races$"),
+    "copy": ("PUT", "^/[^/]+/[^/]+/meta/byte_index/samples"),
+    "deletion": ("POST", "^/[^/]+$"),
 }
 
 

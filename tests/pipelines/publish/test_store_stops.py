@@ -22,26 +22,13 @@ from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
 from tests.support.publication_stops import record_publication
-from tests.support.publish_bucket import publish_bucket
-from tests.support.publish_s3 import ONCE, STAGED, UNVERIFIED, publish_s3
+from tests.support.publish_s3 import ONCE, STAGED, UNVERIFIED
 
 NAME = "hevc"
 DATA_PATH = "data/chunk-000/file-000.parquet"
 OPTIONS = replace(UNVERIFIED, clip_count=1)
 NAMES = "^(?!.*xet-write-token)"
 """Requests to the Hub, other than for sending content, which is of no name yet."""
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with publish_s3("stops") as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    with publish_bucket(tmp_path_factory.mktemp("hub")) as store:
-        yield store
 
 
 @pytest.fixture(scope="module")

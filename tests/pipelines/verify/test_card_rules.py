@@ -9,27 +9,9 @@ from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
 from episeek_pipelines.verify.card_rules import CardConfig, CardError, check_card, matches, parse_configs
+from tests.support.sample_cards import DATA, HINTS, LEROBOT, META, SIDECARS, UNINDEXED
 
-DATA = ("data/chunk-000/file-000.parquet", "data/chunk-000/file-001.parquet", "data/chunk-001/file-000.parquet")
-META = ("meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet")
-FILES = (*DATA, *META, "meta/info.json", "videos/top/chunk-000/file-000.mp4", "README.md")
-SIDECARS = tuple(f"meta/byte_index/{name}.parquet" for name in ("files", "episodes", "keyframes", "samples"))
-
-LEROBOT = """---
-# For reference on dataset card metadata, see the spec: https://github.com/huggingface/hub-docs/blob/main/datasetcard.md?plain=1
-# Doc / guide: https://huggingface.co/docs/hub/datasets-cards
-license: apache-2.0
-task_categories:
-- robotics
-tags:
-- LeRobot
-configs:
-- config_name: default
-  data_files: data/*/*.parquet
----
-
-This dataset was created using LeRobot.
-"""
+WITH_HINTS = LEROBOT.replace("---\n", f"---\n{HINTS}", 1)
 
 
 def card(configs: str) -> str:
@@ -41,7 +23,7 @@ def default(data_files: str) -> str:
 
 
 def check(text: str | None, *, is_published: bool = False, has_sidecars: bool = True) -> list[Finding]:
-    found = list(check_card(text, FILES, is_published=is_published, has_sidecars=has_sidecars))
+    found = list(check_card(text, UNINDEXED, is_published=is_published, has_sidecars=has_sidecars))
     assert all(f.location.file == "README.md" for f in found)
     return found
 
@@ -51,8 +33,8 @@ def codes(*args, **options) -> list[str]:
 
 
 def test_the_card_that_lerobot_writes():
-    assert parse_configs(LEROBOT) == [CardConfig("default", ("data/*/*.parquet",))]
-    assert not codes(LEROBOT, is_published=True)
+    assert parse_configs(WITH_HINTS) == [CardConfig("default", ("data/*/*.parquet",))]
+    assert not codes(WITH_HINTS, is_published=True)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +142,7 @@ def test_a_front_matter_that_cannot_be_used(configs, start):
 def test_lines_count_from_the_top_and_windows_line_ends():
     text = "\n\n" + card("configs: {a")
     assert check(text)[0].message.startswith("line 5: ")
-    assert parse_configs(LEROBOT.replace("\n", "\r\n")) == parse_configs(LEROBOT)
+    assert parse_configs(WITH_HINTS.replace("\n", "\r\n")) == parse_configs(WITH_HINTS)
 
 
 def test_yaml_that_would_grow_or_construct_something():
@@ -188,7 +170,7 @@ PATTERNS = [
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tree")
     more = (".cache/a.parquet", "__pycache__/b.parquet", "data/.hidden.parquet", "top.parquet", "data/__x/c.parquet")
-    for path in (*FILES, *SIDECARS, *more):
+    for path in (*UNINDEXED, *SIDECARS, *more):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).touch()
     return root

@@ -1,0 +1,76 @@
+"""Cards that cannot be kept and added to: which line, and why."""
+
+import pickle
+
+import pytest
+
+from episeek_pipelines.publish.card import BEGIN, END, UnusableCardError
+from tests.support.sample_cards import PIN
+from tests.support.updated_cards import front, update
+
+
+@pytest.mark.parametrize(
+    ("card", "line", "found"),
+    [
+        ("---\na: b\n", 1, "a front matter that is not closed"),
+        ("\n---\n\ntext\n--\nmore\n", 2, "a front matter that is not closed"),
+        ("---", 1, "a front matter that is not closed"),
+        ("---\ra: b\r---\r", 1, "a front matter that is not closed"),
+        ("---\na: b\r---\nc: d\n---\n", 2, "a carriage return alone"),
+        ("--- \na: b\n---\n", 1, "'--- ' before or in the line"),
+        ("\ufeff---\na: b\n---\n", 1, "a byte order mark before"),
+        (front("a: {b\n"), 2, "expected ',' or '}'"),
+        (front("a: b\n\tc: d\n"), 3, "found character '\\t'"),
+        (front("tags: [a,\tb]\n"), 2, "found character '\\t'"),
+        (front("a:\tb\n"), 2, "found character '\\t'"),
+        (front("a: b\n...\n--- {c: d}\n"), 4, "but found another document"),
+        (front("a: \x07\n"), None, "ReaderError"),
+        (front("- a\n"), None, "list in the front matter"),
+        (front("a\n"), None, "value in the front matter"),
+        (front("null\n"), None, "value in the front matter"),
+        (front("tags: [a]\nb: c\ntags: [d]\n"), 4, "a second key tags"),
+        (front("configs: []\n'configs': []\n"), 3, "a second key configs"),
+        (front(f"{PIN}  data_files: data/**\n"), 5, "a second key data_files"),
+        (front("tags: {a: b}\n"), 2, "tags of keys and values"),
+        (front("tags: |\n  a\n"), 2, "a text of several lines"),
+        (front("x: &x [a]\ntags: *x\n"), 2, "the anchor &x on what has to change"),
+        (front("tags: &x [a]\nx: *x\n"), 2, "the anchor &x on what has to change"),
+        (front("configs: &x\n- config_name: a\nx: *x\n"), 2, "the anchor &x on what has to change"),
+        (front("configs:\n- config_name: a\n  data_files: &x '**'\nx: *x\n"), 4, "the anchor &x on what has to change"),
+        (front("a: *x\n"), 2, "found undefined alias"),
+        (front("configs: a\n"), 2, "configs is a value"),
+        (front("configs:\n- config_name: a\n  data_files: {a: b}\n"), 4, "data_files is a mapping"),
+        (front("configs:\n- data_files: a\n"), 3, "a config without a name"),
+        (front("configs:\n- config_name: a\n- config_name: a\n"), 3, "two configs of the same name"),
+        (front("configs:\n- config_name: a\n  default: true\n- config_name: default\n"), 3, "2 default configs"),
+        (front("configs:\n- config_name: a\n  data_dir: meta\n"), 3, "config 'a' with data_dir 'meta'"),
+        (front(f"{PIN}- config_name: all\n  data_files: meta/**\n"), 5, "which takes the sidecars and no data"),
+        (
+            front("configs:\n- config_name: a\n  data_files: [{split: a, path: data/**}, {split: b, path: '**'}]\n"),
+            4,
+            "config 'a', whose splits take more",
+        ),
+        (front("x: &x {a: b}\n<<: *x\n"), 3, "a merge key <<"),
+        (front("configs:\n- config_name: a\n  <<: {data_dir: meta}\n"), 4, "a merge key <<"),
+        (front("? configs\n"), 2, "tags or configs in a form"),
+        (front("", f"a\n{BEGIN}\n"), 4, "episeek:begin in line 4; expected"),
+        (front("a: b\n", f"{END}\n"), 4, "episeek:end in line 4"),
+        (f"{END}\n{BEGIN}", 1, "episeek:end in line 1, episeek:begin in line 2"),
+        (f"\n{BEGIN}\n{BEGIN}\n{END}\n{END}", 2, "episeek:begin in line 2, episeek:begin in line 3, episeek:end"),
+        (f"{BEGIN}{END}\n{BEGIN}{END}", 1, "episeek:begin in line 1, episeek:end in line 1, episeek:begin in line 2"),
+        ("a\n\udcff", 2, "character U+DCFF"),
+    ],
+)
+def test_what_is_refused(card, line, found):
+    with pytest.raises(UnusableCardError) as caught:
+        update(card)
+    error = caught.value
+    assert error.where == "README.md of org/name" + (f", line {line}" if line is not None else "")
+    assert found in f"{error.found}; expected {error.expected}"
+    assert error.expected
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_repository_that_is_none():
+    with pytest.raises(UnusableCardError, match="repository_id: found"):
+        update(None, repository_id='a"b/c')

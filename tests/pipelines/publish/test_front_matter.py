@@ -1,0 +1,166 @@
+"""The pin of `data_files` and the tags: how they are written into YAML of every form."""
+
+import pytest
+
+from episeek_pipelines.publish.card import updated_card
+from tests.support.sample_cards import PIN
+from tests.support.updated_cards import BOTH_TAGS, FACTS, PINNED, TAGS, changed, front, metadata, update
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("tags: [a, b]\n", "tags: [a, b, LeRobot, episeek]\n"),
+        ("tags: [a, b, ] # c\n", "tags: [a, b, LeRobot, episeek ] # c\n"),
+        ("tags: [\n  a, # c\n  b # d\n  ]\n", "tags: [\n  a, # c\n  b, LeRobot, episeek # d\n  ]\n"),
+        ("tags: []\n", "tags: [LeRobot, episeek]\n"),
+        ("tags: a # c\n", "tags: [a, LeRobot, episeek] # c\n"),
+        ("tags: 'a'\n", "tags: ['a', LeRobot, episeek]\n"),
+        ("tags: it's, that\n", "tags: ['it''s, that', LeRobot, episeek]\n"),
+        ("tags: lerobot\n", "tags: [lerobot, episeek]\n"),
+        ("tags: # none\n", "tags: [LeRobot, episeek] # none\n"),
+        ("tags: ~\n", "tags: [LeRobot, episeek]\n"),
+        ("tags: null # c\n", "tags: [LeRobot, episeek] # c\n"),
+        ("tags:\n- a # c\n\n# d\n", "tags:\n- a # c\n- LeRobot\n- episeek\n\n# d\n"),
+        ("tags:\n    - lerobot\n    # c\n", "tags:\n    - lerobot\n    - episeek\n    # c\n"),
+        ('tags:\n  - "EpiSeek"\n', 'tags:\n  - "EpiSeek"\n  - LeRobot\n'),
+        ("tags:\n- |\n  a\n", "tags:\n- LeRobot\n- episeek\n- |\n  a\n"),
+        ("x: &x a\ntags: *x\n", "x: &x a\ntags: [*x, LeRobot, episeek]\n"),
+        ("x: &x lerobot\ntags: [*x]\n", "x: &x lerobot\ntags: [*x, episeek]\n"),
+        ("tags: &x\n- a\n", "tags: &x\n- a\n- LeRobot\n- episeek\n"),
+        ("tags: [&x a, b]\ny: *x\n", "tags: [&x a, b, LeRobot, episeek]\ny: *x\n"),
+        ("x: &x\n- episeek\n- lerobot\ntags: *x\n", "x: &x\n- episeek\n- lerobot\ntags: *x\n"),
+        ("? tags\n: [a]\n", "? tags\n: [a, LeRobot, episeek]\n"),
+        ("'tags':\n- a\n- ''\n", "'tags':\n- a\n- ''\n- LeRobot\n- episeek\n"),
+    ],
+)
+def test_tags(tags, expected):
+    assert changed(tags + PIN) == expected + PIN
+    assert changed(PIN + tags) == PIN + expected
+    assert changed(tags + PIN, "\r\n") == (expected + PIN).replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    ("configs", "expected"),
+    [
+        ("", PIN),
+        ("configs: []\n", "configs: [{config_name: default, data_files: data/*/*.parquet}]\n"),
+        ("configs:\n", "configs: [{config_name: default, data_files: data/*/*.parquet}]\n"),
+        ("configs: null # c\n", "configs: [{config_name: default, data_files: data/*/*.parquet}] # c\n"),
+        (
+            "configs:\n- config_name: default # c\n# d\n",
+            "configs:\n- config_name: default # c\n  data_files: data/*/*.parquet\n# d\n",
+        ),
+        (
+            "configs:\n  -   config_name: 'default'\n      features: {}\n",
+            "configs:\n  -   config_name: 'default'\n      features: {}\n      data_files: data/*/*.parquet\n",
+        ),
+        ("configs: [{config_name: default}]\n", "configs: [{config_name: default, data_files: data/*/*.parquet}]\n"),
+        (
+            "configs:\n- config_name: a\n  data_files: \n",
+            "configs:\n- config_name: a\n  data_files: data/*/*.parquet \n",
+        ),
+        (
+            "configs:\n- config_name: |-\n    a\n",
+            "configs:\n- data_files: data/*/*.parquet\n  config_name: |-\n    a\n",
+        ),
+        (
+            "configs:\n- config_name: a\n- config_name: b\n  default: true # c\n",
+            "configs:\n- config_name: a\n  data_files: data/*/*.parquet\n"
+            "- config_name: b\n  default: true # c\n  data_files: data/*/*.parquet\n",
+        ),
+        (
+            "configs:\n- config_name: episodes\n  data_files: meta/episodes/*/*.parquet\n- config_name: default\n",
+            "configs:\n- config_name: episodes\n  data_files: meta/episodes/*/*.parquet\n"
+            "- config_name: default\n  data_files: data/*/*.parquet\n",
+        ),
+    ],
+)
+def test_a_pin_is_added(configs, expected):
+    assert changed(configs + TAGS) == (expected + TAGS if configs else TAGS + expected)
+    assert changed(TAGS + configs) == TAGS + expected
+    assert changed(configs + TAGS, "\r\n") == changed(configs + TAGS).replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    "data_files",
+    [
+        '"data/**"',
+        "./data/*/*.parquet",
+        "data/*.parquet # whatever this takes",
+        "[data/chunk-000/*.parquet, data/chunk-001/*.parquet]",
+        "\n  - split: train\n    path: [data/chunk-000/*]\n  - split: test\n    path: data/chunk-001/*",
+        "data/*/*.parquet\n  data_dir: ''",
+        "chunk-*/*.parquet\n  data_dir: data",
+        "null\n  data_dir: data",
+        "hf://datasets/other/one/meta/**",
+        "/meta/**",
+        "&glob data/**/*.parquet\nother: *glob",
+    ],
+)
+def test_a_pin_that_keeps_the_metadata_out_stays(data_files):
+    lines = f"{TAGS}configs:\n- config_name: default\n  data_files: {data_files}\n"
+    if "whatever" in data_files:
+        assert updated_card(front(lines), repository_id="a/b", format_version=1, facts=FACTS).startswith(
+            f"---\n{lines}---\n"
+        )
+    else:
+        assert changed(lines) == lines
+
+
+@pytest.mark.parametrize(
+    ("data_files", "expected"),
+    [
+        (' "**" # c', " data/*/*.parquet # c"),
+        (" '**/*.parquet'", " data/*/*.parquet"),
+        (' ["**"]', " [data/*/*.parquet]"),
+        ("\n  - '**' # c\n  # d", "\n  - data/*/*.parquet # c\n  # d"),
+        ("\n  - split: train # c\n    path: '**'", "\n  - split: train # c\n    path: data/*/*.parquet"),
+        ("\n  - split: train\n    path:\n    - '**' # c", "\n  - split: train\n    path:\n    - data/*/*.parquet # c"),
+        (" [data/*/*.parquet, meta/tasks.parquet]", " data/*/*.parquet"),
+        ("\n  - data/*/*\n  - meta/*/*.parquet # c\n  version: 1.0.0", " data/*/*.parquet # c\n  version: 1.0.0"),
+        ("\n  - data/*/*\n  - meta/tasks.parquet", " data/*/*.parquet"),
+        (" [{split: train, path: [data/**, meta/**]}]", " [{split: train, path: data/*/*.parquet}]"),
+        (" []", " data/*/*.parquet"),
+        (" |-\n    **", " data/*/*.parquet"),
+        (" meta/byte_index/*.parquet", " data/*/*.parquet"),
+        (" &unused '**'", " data/*/*.parquet"),
+    ],
+)
+def test_a_pin_that_takes_more_is_narrowed(data_files, expected):
+    lines = f"{TAGS}configs:\n- config_name: default\n  data_files:{data_files}\n# the end\nlicense: mit\n"
+    assert changed(lines) == lines.replace(f"data_files:{data_files}\n", f"data_files:{expected}\n")
+    assert changed(lines, "\r\n") == changed(lines).replace("\n", "\r\n")
+
+
+def test_an_alias_is_replaced_where_it_is_used():
+    lines = f"glob: &glob '**'\n{TAGS}configs:\n- config_name: default\n  data_files: *glob\n"
+    assert changed(lines) == lines.replace("*glob", "data/*/*.parquet")
+
+
+def test_a_config_of_everything_beside_the_default_is_narrowed():
+    lines = (
+        f"{TAGS}{PIN}- config_name: all\n  data_files: '**'\n- config_name: index\n  data_files: meta/byte_index/*\n"
+    )
+    assert changed(lines) == lines.replace("'**'", "data/*/*.parquet")
+
+
+def test_a_mapping_in_brackets():
+    assert changed("{license: mit, tags: [a]}\n") == (
+        "{license: mit, tags: [a, LeRobot, episeek], configs: [{config_name: default, data_files: data/*/*.parquet}]}\n"
+    )
+    assert metadata(update(front('{\n  "a": "b", # c\n}\n'))) == {"a": "b", "tags": BOTH_TAGS, "configs": PINNED}
+    assert metadata(update(front("{}\n"))) == {"tags": BOTH_TAGS, "configs": PINNED}
+
+
+@pytest.mark.parametrize("sign", ["|", "|+", "|-", ">", ">+\n"])
+def test_a_text_at_the_end_gains_no_line_end(sign):
+    card = front(f"# c\nlicense: mit\npretty: {sign.strip()}\n  one\n  two\n\n" + ("\n" if sign.endswith("\n") else ""))
+    assert metadata(update(card))["pretty"] == metadata(card)["pretty"]
+    card = "---\npretty: |\n  one\n---\n"
+    assert metadata(update(card))["pretty"] == metadata(card)["pretty"] == "one"
+
+
+def test_an_end_of_the_document_and_indentation():
+    assert changed("  license: mit\n  # c\n...\n").startswith("  license: mit\n  # c\n  tags:\n  - LeRobot\n")
+    assert changed("  license: mit\n...\n").endswith("    data_files: data/*/*.parquet\n...\n")

@@ -1,0 +1,94 @@
+"""Publications of more files than one commit takes: in a pull request, and visible at once."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from episeek.errors import EpiseekError
+from episeek_pipelines.publication import PublishOptions
+from episeek_pipelines.publish import pull_requests
+from episeek_pipelines.publish.base_check import BaseMismatchError
+from episeek_pipelines.publish.local_files import SIDECAR_PATHS
+from tests.pipelines.publish.overlays import prepared
+from tests.pipelines.publish.published import check_readable
+from tests.servers.faults import Fault
+from tests.servers.hub_refs import open_discussion
+from tests.support.hub_client import CLIENT_WARNINGS
+from tests.support.publish_hub import NAME, SMALL, TAG
+
+pytestmark = CLIENT_WARNINGS
+
+
+def test_many_files_come_in_parts_and_show_at_once(hub, tmp_path):
+    overlay = tmp_path / "overlay"
+    shutil.copytree(prepared(SMALL).local, overlay)
+    (overlay / "data/chunk-001").mkdir()
+    count = 1500
+    for number in range(count):
+        (overlay / f"data/chunk-001/file-{number:04}.parquet").write_bytes(b"%d" % number)
+    base, before = hub.head, hub.tree()
+    hub.hub.inject(Fault("gone", method="POST", path="/commit/", after=9))
+    with pytest.raises(EpiseekError):
+        hub.publish(str(overlay), source=SMALL)
+    assert hub.tree() == before
+    hub.hub.clear_faults()
+    result = hub.publish(str(overlay), source=SMALL)
+    assert result.changes.operation_count > count
+    assert result.commit_count == -(-result.changes.operation_count // 100) == 16
+    there = hub.hub.repository(NAME)
+    assert len(there.discussions) == 1
+    committed = [e for e in hub.asked("POST", "/commit/") if e.status == 200]
+    assert len(committed) == 16
+    assert {exchange.path.rpartition("commit/")[2] for exchange in committed} == {"refs/pr/1"}
+    assert len(hub.asked("POST", "/merge")) == 1
+    assert hub.main_commits[:2] == [result.commit, base]
+    assert hub.tag == result.commit
+    assert len(hub.tree()) > count
+    parts = [commit for commit in there.commits.values() if "part" in commit.title]
+    for part in parts:
+        (parent,) = part.parents
+        assert len(part.tree.items() ^ there.commits[parent].tree.items()) <= 200  # a replaced one counts twice
+    assert hub.publish(str(overlay), source=SMALL).is_new is False
+    assert hub.head == result.commit
+
+
+def test_an_unrelated_commit_before_the_merge(hub, small_parts):
+    hub.before("POST", "/merge", 1, lambda: hub.hub.commit(NAME, {"notes.txt": b"n"}))
+    hub.before("POST", "/commit/", 2, lambda: hub.hub.commit(NAME, {"more.txt": b"m"}))
+    result = hub.publish(prepared(SMALL).url, source=SMALL)
+    assert (result.attempts, result.commit_count) == (1, 2)
+    assert hub.tree().keys() >= {"notes.txt", "more.txt", *SIDECAR_PATHS}
+    assert hub.head == hub.tag == result.commit
+
+
+def test_a_video_that_changes_before_the_merge(hub, small_parts):
+    path = "videos/observation.images.top/chunk-000/file-000.mp4"
+    hub.before("POST", "/commit/", 2, lambda: hub.hub.commit(NAME, {path: b"\0other"}))
+    with pytest.raises(BaseMismatchError, match=path):
+        hub.publish(prepared(SMALL).url, source=SMALL)
+    assert hub.asked("POST", "/merge") == []
+    assert not SIDECAR_PATHS & hub.tree().keys()
+    (draft,) = hub.hub.repository(NAME).discussions.values()
+    assert draft["status"] == "closed"
+
+
+def test_four_publish_in_parts_at_once(hub, small_parts):
+    base, overlay = hub.head, prepared(SMALL).url
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda _: hub.publish(overlay, source=SMALL), range(4)))
+    assert {result.commit for result in results} == {hub.head}
+    assert hub.main_commits[:2] == [hub.head, base]
+    assert hub.tag == hub.head
+    check_readable(f"hf://datasets/{NAME}@{TAG}")
+
+
+def test_two_open_a_pull_request_for_the_same(hub, small_parts):
+    """Both go on with the first, and what has been merged is not merged again."""
+    planned = hub.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(dry_run=True, is_verified=False))
+    title = f"theirs {pull_requests.upload_marker(planned.parent, planned.changes)}"
+    there = hub.hub.repository(NAME)
+    hub.before("POST", "/discussions", 1, lambda: open_discussion(there, title, is_pull_request=True))
+    result = hub.publish(prepared(SMALL).url, source=SMALL)
+    assert [discussion["status"] for discussion in there.discussions.values()] == ["merged", "closed"]
+    assert hub.main_commits[:2] == [result.commit, planned.parent]

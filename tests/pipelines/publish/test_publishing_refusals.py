@@ -1,0 +1,76 @@
+"""What is not published onto a repository: nothing is sent then."""
+
+import json
+import shutil
+
+import pytest
+
+from episeek.errors import DestinationError, EpiseekError
+from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
+from episeek_pipelines.publish.base_check import BaseMismatchError
+from episeek_pipelines.publish.card import UnusableCardError
+from episeek_pipelines.publishing import publish
+from episeek_schemas import layout
+from tests.pipelines.conftest import DATA
+from tests.pipelines.publish.overlays import cut_one_data_file, prepared
+from tests.support.hub_client import CLIENT_WARNINGS
+from tests.support.publish_hub import NAME, SMALL
+
+pytestmark = CLIENT_WARNINGS
+
+
+def test_a_video_that_has_changed(hub):
+    path = "videos/observation.images.top/chunk-000/file-000.mp4"
+    hub.hub.commit(NAME, {path: (DATA / SMALL / path).read_bytes() + b"more"})
+    with pytest.raises(BaseMismatchError, match=path):
+        hub.publish(prepared(SMALL).url, source=SMALL)
+    assert hub.changing() == []
+
+
+def test_a_repository_that_has_grown_since(hub):
+    info = json.loads((DATA / SMALL / layout.INFO_PATH).read_text())
+    for key in ("total_episodes", "total_frames"):
+        grown = {**info, key: info[key] + 1}
+        hub.hub.commit(NAME, {layout.INFO_PATH: json.dumps(grown).encode()})
+        with pytest.raises(BaseMismatchError, match=f"{key} {info[key] + 1} in the repository"):
+            hub.publish(prepared(SMALL).url, source=SMALL)
+    assert hub.changing() == []
+
+
+def test_a_broken_overlay(hub, tmp_path):
+    shutil.copytree(prepared(SMALL).local, tmp_path / "overlay")
+    cut_one_data_file(tmp_path / "overlay")
+    with pytest.raises(
+        RefusedPublicationError, match=r"found \d+ errors?, the first [A-Z]{3}\d+ .*; expected .*--no-verify"
+    ):
+        hub.publish(str(tmp_path / "overlay"), source=SMALL, options=PublishOptions(clip_count=2))
+    assert hub.is_untouched
+
+
+def test_a_card_that_cannot_be_kept(hub):
+    hub.hub.commit(NAME, {"README.md": b"---\ntags: [a\n---\n"})
+    with pytest.raises(UnusableCardError):
+        hub.publish(prepared(SMALL).url, source=SMALL)
+    assert hub.changing() == []
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("s3://bucket/x", "found a store, s3"),
+        ("gs://bucket/x", "found a store, gs"),
+        ("hf://buckets/acme/b", "found a bucket"),
+        ("hf://models/acme/b", "expected"),
+        ("hf://datasets/acme/b@main", "a revision or folder"),
+        ("acme", "no name of a repository"),
+        ("a/b/c", "no name of a repository"),
+    ],
+)
+def test_other_targets(target, message):
+    with pytest.raises(EpiseekError, match=message):
+        publish(prepared(SMALL).url, target)
+
+
+def test_an_overlay_in_a_store(hub):
+    with pytest.raises(DestinationError, match="an overlay in a store"):
+        publish("s3://bucket/x", NAME)
