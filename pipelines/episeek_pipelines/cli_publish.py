@@ -58,8 +58,8 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--base",
         metavar="REVISION",
-        help="what DST was prepared from: files that were changed since are not replaced (default: as `prepare` recorded, of a "
-        "SRC on the Hub or a copy that says its commit; main: replace what is there)",
+        help="what DST was prepared from: files that others have changed since are not replaced (default: as `prepare` has "
+        "recorded in DST/.episeek, and what was published from here last; main: replace what is there)",
     )
     what = command.add_argument_group("what")
     what.add_argument(
@@ -196,7 +196,7 @@ def _verify_line(result: "PublishResult", options: "PublishOptions") -> str:
 def _base_words(result: "PublishResult") -> str:
     if result.base_commit:
         return f"what is replaced is as it was at {result.base_commit}"
-    return "not known which revision DST was prepared from (--base)" if result.parent else "a new repository"
+    return "what is replaced is what DST was prepared from" if result.parent else "a new repository"
 
 
 def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:

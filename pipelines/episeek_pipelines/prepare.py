@@ -20,7 +20,7 @@ from episeek_pipelines.index_fragment import FragmentSummary
 from episeek_pipelines.index_reuse import with_unchanged
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
-from episeek_pipelines.source_revision import SourceRecord, commit_of, write_record
+from episeek_pipelines.source_revision import record_of, write_record
 from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging
 from episeek_pipelines.storage import Root
 from episeek_pipelines.tasks import CopiedFile, RewriteReceipt, Sidecars
@@ -213,10 +213,9 @@ def preparation_plan(
 
 
 def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any]) -> None:
-    """What a publication compares the repository with."""
-    commit = commit_of(dataset.root)
-    if commit is not None and staging.root.is_local:  # nothing else is published
-        write_record(staging.root, SourceRecord(commit, plan))
+    """What a publication compares with what it would replace."""
+    if staging.root.is_local:  # nothing else is published
+        write_record(staging.root, record_of(dataset.root, plan))
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:

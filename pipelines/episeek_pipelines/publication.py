@@ -71,7 +71,7 @@ class PublishResult:
     tag_moved: bool
     base: BaseCheck
     base_commit: str
-    """That the overlay was prepared from, and that the repository was compared with; empty where it is not known."""
+    """That what was replaced was compared with; empty where that was the source of the overlay, or nothing was there."""
     verification: VerificationReport | None
     arrival: ArrivalReport | None
     attempts: int

@@ -1,15 +1,16 @@
 """What a publication wants to change in a repository as it is at one commit, and what has to hold there before anything is sent."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from episeek.errors import MissingFileError, WriteError
+from episeek.identity import FileIdentity
 from episeek_pipelines.publication import PublishOptions, PublishResult
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
-from episeek_pipelines.publish.base_revision import changed_since
+from episeek_pipelines.publish.base_revision import changed_by_others
 from episeek_pipelines.publish.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.hub_values import MAIN
@@ -18,6 +19,7 @@ from episeek_pipelines.publish.overlay_card import overlay_card
 from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publish.store_ids import with_store_ids
+from episeek_pipelines.published_here import last_published, remember_published
 from episeek_pipelines.source_revision import read_record, write_record
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
@@ -32,10 +34,21 @@ class Attempt:
     parent: str
     files: RemoteFiles
     base: BaseCheck
-    base_commit: str
     changes: Changes
     sidecars: Root
     """Where the sidecars are that it sends: those of the overlay, or with the repository's identities filled in."""
+    base_commit: str = ""
+    """As `PublishResult` has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What of the repository is nobody else's."""
+
+    commits: tuple[str, ...]
+    """That the overlay was prepared from, and that was published from here last."""
+    files: Mapping[str, FileIdentity]
+    """Of the source that the overlay was prepared from."""
 
 
 @dataclass(slots=True)
@@ -48,7 +61,7 @@ class Publisher:
     data_root: str | None
     work: Root
     digests: LocalDigests = field(default_factory=LocalDigests)
-    _base_commit: str | None = field(default=None, init=False)
+    _known: "_Known | None" = field(default=None, init=False)
     """Once it was asked for."""
 
     def attempt(self, *, is_missing: bool = False) -> Attempt:
@@ -69,7 +82,6 @@ class Publisher:
             )
 
         first = changes(None, {})
-        base_commit = "" if is_missing else self._require_base(parent, files, first)
         base = check_base(self.overlay, files, remote.source(), changes=first, sidecars_only=options.sidecars_only)
         if layout.INFO_PATH in files and not options.sidecars_only:
             info = remote.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
@@ -81,38 +93,57 @@ class Publisher:
             self.overlay, remote if has_card else None, base, replaced, name=repository_id, where=repository_id
         )
         sidecars_root = self.work if replaced else self.overlay
-        return Attempt(parent, files, base, base_commit, changes(card, replaced), sidecars_root)
+        return Attempt(parent, files, base, changes(card, replaced), sidecars_root)
 
-    def _require_base(self, parent: str, files: RemoteFiles, changes: Changes) -> str:
-        """The commit that the overlay was prepared from; what is to be replaced must be as it was there."""
-        if self._base_commit is None:
-            self._base_commit = self._find_base()
-        commit = self._base_commit
-        theirs = changed_since(self.repository.files(commit), files, changes) if commit not in ("", parent) else ()
+    def with_base(self, attempt: Attempt) -> Attempt:
+        """The same, when nothing of what it replaces is somebody else's.
+
+        Raises:
+            ConflictError: It is, or may be.
+        """
+        parent, files, changes = attempt.parent, attempt.files, attempt.changes
+        if self._known is None:
+            self._known = self._find_known()
+        known, hub = self._known, self.repository
+        bases = [files if commit == parent else hub.files(commit) for commit in known.commits]
+        theirs = changed_by_others(files, changes, bases, known.files)
         if theirs:
-            where = self.repository.url(self.options.branch)
-            since = f"{commit}, which {self.overlay} was prepared from"
-            found = f"commit {parent}, in which {shown_paths(theirs)} changed since {since}"
-            expected = f"these files as they were: prepare the dataset again, or replace them with --base {parent}"
-            raise ConflictError(where, found, expected, parent)
-        return commit
+            how = (
+                "other than what DST was prepared from"
+                if known.files
+                else "of unknown origin: DST does not say its source"
+            )
+            since = (
+                f"changed since {known.commits[0]}" if known.commits else f"{'are' if len(theirs) > 1 else 'is'} {how}"
+            )
+            found = f"commit {parent}, in which {shown_paths(theirs)} {since}"
+            expected = (
+                f"these files as they were: prepare the dataset again from it, or replace them with --base {parent}"
+            )
+            raise ConflictError(hub.url(self.options.branch), found, expected, parent)
+        return replace(attempt, base_commit=known.commits[0] if known.commits else "")
 
-    def _find_base(self) -> str:
+    def _find_known(self) -> "_Known":
+        hub = self.repository
         if self.options.base is not None:
-            return self.repository.head(self.options.base)
+            return _Known((hub.head(self.options.base),), {})
         record = read_record(self.overlay)
-        if record is None:
-            return ""
-        try:
-            return self.repository.head(record.commit)
-        except MissingFileError:  # of another repository
-            return ""
+        recorded, files = (None, {}) if record is None else (record.commit, record.files)
+        commits = []
+        for commit in dict.fromkeys((recorded, last_published(hub.repository_id))):
+            with suppress(MissingFileError):  # of another repository, or of a history that was rewritten
+                commits += [] if commit is None else [hub.head(commit)]
+        return _Known(tuple(commits), files)
 
     def remember(self, published: PublishResult) -> None:
-        """From now on, what was published is what the overlay belongs to."""
-        record = read_record(self.overlay) if published.base_commit else None
-        if record is not None and self.options.branch == MAIN and not self.options.create_pr:
-            with suppress(WriteError):  # nothing is lost: another run that changes something asks for --base
+        """From now on, what was published is known, and the overlay belongs to it."""
+        if self.options.branch != MAIN or self.options.create_pr:
+            return
+        remember_published(self.repository.repository_id, published.commit)
+        record = read_record(self.overlay)
+        known = () if self._known is None else self._known.commits
+        if record is not None and (self.options.base is not None or record.commit in (None, *known)):
+            with suppress(WriteError):  # it is known all the same
                 write_record(self.overlay, replace(record, commit=published.commit))
 
     def arrived(self, revision: str, attempt: Attempt) -> ArrivalReport:

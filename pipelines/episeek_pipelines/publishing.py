@@ -123,6 +123,7 @@ def _publish(job: Publisher) -> PublishResult:
         attempt = job.attempt()
         if before is not None and conflict is not None:
             _require_apart(before, attempt, conflict)
+        attempt = job.with_base(attempt)
         if job.options.dry_run:
             return _result(job, attempt, "", attempts=number)
         try:

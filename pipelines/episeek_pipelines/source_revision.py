@@ -1,17 +1,20 @@
-"""The commit of a Hub repository that a dataset is a copy of: recorded beside what is prepared from it, and never published.
+"""What a dataset was prepared from: recorded beside it, and never published.
 
-A publication compares the repository with that commit, so that what others have changed since is not replaced without a word.
+A publication compares what it would replace with that, so that what others have changed since is not replaced without a word. It
+is the identities of its files, and the commit of a Hub repository, where the source is one or a copy of one that says so.
 """
 
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from episeek.errors import MetadataError, first_line
 from episeek.hub_location import is_hub, parse_hub_url
+from episeek.identity import FileIdentity
+from episeek_pipelines.publish.local_files import Digests, LocalDigests
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 
@@ -20,17 +23,19 @@ RECORD_PATH: Final = ".episeek/source.json"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOAD_DIR = ".cache/huggingface/download"
-_EXPECTED = "a JSON object with commit and plan, as `episeek prepare` writes it; or no such file"
+_EXPECTED = "a JSON object with commit, plan and files, as `episeek prepare` writes it; or no such file"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
     """What a dataset was prepared from."""
 
-    commit: str
-    """Of the repository: what the source was read at, or the publication that followed."""
+    commit: str | None
+    """Of the repository: what the source was read at, or the publication that followed; None where it is not known."""
     plan: dict[str, Any]
     """The command, its source and its options, as `episeek_pipelines.prepare` keeps them for a run that is stopped."""
+    files: dict[str, FileIdentity] = field(default_factory=dict)
+    """The files of the source that a publication may replace, by path."""
 
 
 def commit_of(root: Root) -> str | None:
@@ -48,14 +53,35 @@ def commit_of(root: Root) -> str | None:
     if not root.is_local:
         return None
     record = read_record(root)
-    if record is not None:
+    if record is not None and record.commit is not None:
         return record.commit
     return _snapshot_commit(root.local) or _downloaded_commit(root.local) or _cloned_commit(root.local)
 
 
+def record_of(source: Root, plan: dict[str, Any]) -> SourceRecord:
+    """The record of what is prepared from a root now; the files of a local one are hashed.
+
+    Raises:
+        MetadataError: A record in it is damaged.
+        ReadError: A file cannot be read, or is being written.
+    """
+    return SourceRecord(commit_of(source), plan, _identities(source))
+
+
+def local_identity(digests: Digests) -> FileIdentity:
+    """As `SourceRecord.files` has it of a file of this machine: `sha256:` and, of what can be one in a repository, `blob:`."""
+    blob = (f"blob:{digests.blob_id}",) if digests.blob_id else ()
+    return FileIdentity(digests.size, (f"sha256:{digests.sha256}", *blob))
+
+
 def write_record(root: Root, record: SourceRecord) -> None:
     """Keep a record below a root. Raises WriteError."""
-    root.write_bytes(RECORD_PATH, f"{json.dumps(asdict(record), indent=2, sort_keys=True)}\n".encode())
+    document = {
+        "commit": record.commit,
+        "plan": record.plan,
+        "files": {path: [identity.size, *identity.store_ids] for path, identity in record.files.items()},
+    }
+    root.write_bytes(RECORD_PATH, f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode())
 
 
 def read_record(root: Root) -> SourceRecord | None:
@@ -69,11 +95,24 @@ def read_record(root: Root) -> SourceRecord | None:
     try:
         document = json.loads(root.read_bytes(RECORD_PATH))
         commit, plan = document["commit"], document["plan"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        files = {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in document.get("files", {}).items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MetadataError(root.join(RECORD_PATH), f"{type(error).__name__}: {first_line(error)}", _EXPECTED) from None
-    if not (isinstance(commit, str) and _COMMIT.fullmatch(commit) and isinstance(plan, dict)):
+    is_commit = commit is None or (isinstance(commit, str) and _COMMIT.fullmatch(commit))
+    if not is_commit or not isinstance(plan, dict):
         raise MetadataError(root.join(RECORD_PATH), f"commit {commit!r}", _EXPECTED)
-    return SourceRecord(commit, plan)
+    return SourceRecord(commit, plan, files)
+
+
+def _identities(source: Root) -> dict[str, FileIdentity]:
+    folders, sidecars = (layout.DATA_DIR, layout.META_DIR), f"{layout.BYTE_INDEX_DIR}/"
+    if not source.is_local:
+        listed = {path: known for folder in folders for path, known in source.files(folder).items()}
+        return {path: known for path, known in listed.items() if known is not None and not path.startswith(sidecars)}
+    paths = [path for folder in folders for path in source.list(folder) if not path.startswith(sidecars)]
+    paths = [path for path in paths if (source.local / path).is_file()]
+    digests = LocalDigests().of_all([str(source.local / path) for path in paths])
+    return {path: local_identity(found) for path, found in zip(paths, digests, strict=True)}
 
 
 def _snapshot_commit(folder: Path) -> str | None:

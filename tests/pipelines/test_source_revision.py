@@ -1,14 +1,18 @@
 """Which commit a dataset is a copy of, and the record of it that `prepare` leaves."""
 
+import hashlib
 import subprocess
 
 import pytest
 
 from episeek.errors import MetadataError
+from episeek.identity import FileIdentity
 from episeek_pipelines.prepare import prepare, rewrite
 from episeek_pipelines.source_revision import RECORD_PATH, SourceRecord, commit_of, read_record, write_record
 from episeek_pipelines.storage import Root
 from tests.pipelines.conftest import DATA, copy_dataset
+from tests.pipelines.remote_datasets import files_of
+from tests.servers.hub_store import git_oid
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 
@@ -87,11 +91,29 @@ def test_what_is_prepared_from_a_clone(tmp_path):
 
 def test_what_is_prepared_from_an_unknown_place(tmp_path):
     prepare(str(DATA / "hevc"), str(tmp_path / "out"))
-    assert not (tmp_path / "out" / RECORD_PATH).exists()
-    assert read_record(Root(str(tmp_path / "out"))) is None
+    record = read_record(Root(str(tmp_path / "out")))
+    assert record is not None
+    assert record.commit is None
+    expected = {
+        path: content for path, content in files_of(DATA / "hevc").items() if path.startswith(("data/", "meta/"))
+    }
+    assert record.files.keys() == expected.keys()
+    for path, content in expected.items():
+        ids = (f"sha256:{hashlib.sha256(content).hexdigest()}", f"blob:{git_oid('blob', content)}")
+        assert record.files[path] == FileIdentity(len(content), ids)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"commit": 1, "plan": {}}', '{"commit": "main", "plan": {}}', "[" * 99999])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"commit": 1, "plan": {}}',
+        '{"commit": "main", "plan": {}}',
+        '{"commit": null, "plan": {}, "files": {"a": 1}}',
+        "[" * 99999,
+    ],
+)
 def test_a_damaged_record(text, tmp_path):
     root = Root(str(tmp_path))
     write_record(root, SourceRecord(COMMIT, {}))

@@ -55,6 +55,7 @@ class PublishHub:
                 self.hub.add_tag(name, TAG)
         for folder in self._cache.glob("datasets--*"):
             shutil.rmtree(folder)
+        shutil.rmtree(self._cache / "episeek", ignore_errors=True)
         self.hub._hub.application = self._answer
         self.hub.clear_faults()
         self.hub.clear()
@@ -126,5 +127,6 @@ def publish_in_process(
 def publish_hub(cache: Path) -> Iterator[PublishHub]:
     with hub_datasets(cache) as datasets, hub_client(cache) as patch:
         patch.setenv("HF_TOKEN", TOKEN)
+        patch.setenv("EPISEEK_CACHE", str(cache / "episeek"))
         patch.setattr(episeek.retry, "time", hurried_time())
         yield PublishHub(datasets.hub, cache)

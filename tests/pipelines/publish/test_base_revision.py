@@ -1,6 +1,7 @@
 """What others have changed in a repository since the commit that an overlay was prepared from."""
 
 import json
+import shutil
 
 import pytest
 
@@ -8,13 +9,14 @@ from episeek.errors import MissingFileError
 from episeek_pipelines import cli
 from episeek_pipelines.prepare import prepare
 from episeek_pipelines.publication import PublishOptions
-from episeek_pipelines.publish.base_revision import changed_since
+from episeek_pipelines.publish.base_revision import changed_by_others
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.source_revision import SourceRecord, read_record, write_record
+from episeek_pipelines.publish.local_files import LocalDigests
+from episeek_pipelines.source_revision import RECORD_PATH, SourceRecord, local_identity, read_record, write_record
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
-from tests.pipelines.conftest import DATA
+from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import in_git, prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.support.hub_client import CLIENT_WARNINGS
@@ -49,11 +51,20 @@ def test_only_what_both_change_counts():
 
     base = tree(a=b"1", b=b"1", c=b"1")
     now = tree(a=b"2", b=b"1", d=b"1")
-    assert changed_since(base, now, adding("a", "b", "c", "d", "e")) == ("a", "c", "d")
-    assert changed_since(base, now, adding("b")) == ()
-    assert changed_since(base, now, adding("b", deleting=("d",))) == ("d",)
+
+    def changed(changes, *bases, **source):
+        known = {path: local_identity(LocalDigests().of_all([content])[0]) for path, content in source.items()}
+        return changed_by_others(now, changes, bases, known)
+
+    assert changed(adding("a", "b", "c", "d", "e"), base) == ("a", "c", "d")
+    assert changed(adding("b"), base) == ()
+    assert changed(adding("b", deleting=("d",)), base) == ("d",)
+    assert changed(adding("a", "b", "c", "d"), base, now) == ()
+    assert changed(adding("a", "b", "c", "d"), base, a=b"2", c=b"1", d=b"2") == ("c", "d")
+    assert changed(adding("a", "b", "c", "d", "e"), a=b"2", b=b"3") == ("b", "d")
+    assert changed(adding("a", "c")) == ("a",)
     derived = (layout.CARD_PATH, layout.FILES_PATH, f"{layout.BYTE_INDEX_PARTIAL_DIR}/x")
-    assert changed_since({}, {path: in_git(path, b"") for path in derived}, adding(*derived)) == ()
+    assert changed_by_others({path: in_git(path, b"") for path in derived}, adding(*derived), [{}], {}) == ()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,37 @@ def test_another_repository_has_no_such_commit(hub, overlay):
     assert commit_known(overlay) == base
 
 
+def test_files_of_the_source_are_known(hub, tmp_path):
+    """Also where no commit is: the repository has what was prepared here, or what was published from here."""
+    source = copy_dataset(SMALL, tmp_path / "source")
+    prepare(str(source), str(tmp_path / "first"))
+    first = hub.publish(str(tmp_path / "first"), source=SMALL)
+    assert (first.is_new, first.base_commit) == (True, "")
+    stats = source / layout.STATS_PATH
+    stats.write_bytes(stats.read_bytes() + b"\n")
+    prepare(str(source), str(tmp_path / "second"))
+    second = hub.publish(str(tmp_path / "second"), source=SMALL)
+    assert [addition.path for addition in second.changes.additions] == [layout.STATS_PATH]
+    stats.write_bytes(stats.read_bytes() + b"\n")
+    prepare(str(source), str(tmp_path / "third"))
+    hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
+    with pytest.raises(ConflictError, match=f"{layout.STATS_PATH} changed since {second.commit}"):
+        hub.publish(str(tmp_path / "third"), source=SMALL)
+
+
+def test_files_of_others_where_no_commit_is_known(hub, tmp_path):
+    shutil.copytree(prepared(SMALL).local, tmp_path / "overlay")
+    head = hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
+    with pytest.raises(ConflictError, match=f"{layout.STATS_PATH} is other than what DST was prepared from"):
+        hub.publish(str(tmp_path / "overlay"), source=SMALL)
+    (tmp_path / "overlay" / RECORD_PATH).unlink()
+    with pytest.raises(ConflictError, match=r"are of unknown origin: DST does not say its source.*--base "):
+        hub.publish(str(tmp_path / "overlay"), source=SMALL)
+    assert hub.changing() == []
+    options = PublishOptions(base=head, is_verified=False, clip_count=2)
+    assert hub.publish(str(tmp_path / "overlay"), source=SMALL, options=options).base_commit == head
+
+
 def test_a_revision_that_is_not_there(hub):
     options = PublishOptions(base="nothing", is_verified=False)
     with pytest.raises(MissingFileError, match="@nothing"):
@@ -129,7 +171,7 @@ def test_what_the_command_says(hub, overlay, capsys):
     base = commit_known(overlay)
     assert f"what is replaced is as it was at {base}" in lines(overlay, NAME)[1]
     local = (prepared(SMALL).url, NAME, "--data-root", str(DATA / SMALL))
-    assert "not known which revision DST was prepared from (--base)" in lines(*local)[1]
+    assert "what is replaced is what DST was prepared from" in lines(*local)[1]
     assert f"what is replaced is as it was at {hub.head}" in lines(*local, "--base", "main")[1]
     assert json.loads("\n".join(lines(overlay, NAME, "--json")))["base"] == base
     hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
