@@ -65,6 +65,11 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--sidecars-only", action="store_true", help="only meta/byte_index/ and the card; nothing is deleted"
     )
+    what.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="in a store: replace also files that others may have changed (onto a repository: --base main)",
+    )
     what.add_argument("--no-verify", action="store_true", help="do not verify DST first")
     what.add_argument("--dry-run", action="store_true", help="say what would change, and send nothing")
 
@@ -112,6 +117,8 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
 
     if store_publishing.is_store(options.target):
         return cli_publish_store.publish(options, execution, given=_given(options))
+    if options.overwrite:
+        raise argparse.ArgumentTypeError("--overwrite: found with a repository; expected a store, or --base REVISION")
     chosen = _chosen(options)
     try:
         result = publishing.publish(

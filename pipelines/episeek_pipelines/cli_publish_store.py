@@ -37,6 +37,7 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
         create=options.create,
         dry_run=options.dry_run,
         sidecars_only=options.sidecars_only,
+        overwrite=options.overwrite,
         is_verified=not options.no_verify,
     )
     try:

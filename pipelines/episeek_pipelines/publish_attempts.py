@@ -19,7 +19,7 @@ from episeek_pipelines.publish.overlay_card import overlay_card
 from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publish.store_ids import with_store_ids
-from episeek_pipelines.published_here import last_published, remember_published
+from episeek_pipelines.published_here import last_commit, remember_commit
 from episeek_pipelines.source_revision import read_record, write_record
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
@@ -130,7 +130,7 @@ class Publisher:
         record = read_record(self.overlay)
         recorded, files = (None, {}) if record is None else (record.commit, record.files)
         commits = []
-        for commit in dict.fromkeys((recorded, last_published(hub.repository_id))):
+        for commit in dict.fromkeys((recorded, last_commit(hub.repository_id))):
             with suppress(MissingFileError):  # of another repository, or of a history that was rewritten
                 commits += [] if commit is None else [hub.head(commit)]
         return _Known(tuple(commits), files)
@@ -139,7 +139,7 @@ class Publisher:
         """From now on, what was published is known, and the overlay belongs to it."""
         if self.options.branch != MAIN or self.options.create_pr:
             return
-        remember_published(self.repository.repository_id, published.commit)
+        remember_commit(self.repository.repository_id, published.commit)
         record = read_record(self.overlay)
         known = () if self._known is None else self._known.commits
         if record is not None and (self.options.base is not None or record.commit in (None, *known)):

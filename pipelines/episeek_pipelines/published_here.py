@@ -1,36 +1,60 @@
-"""The last commit that was published from this machine onto each repository, kept below the cache directory.
+"""What was published from this machine last, for each repository and store, kept below the cache directory.
 
 What is there and has not changed since is nobody else's, whatever the record of an overlay that was prepared anew says. The
-directory may be removed at any time: then `--base` is asked for.
+directory may be removed at any time: then `--base`, or `--overwrite`, is asked for.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from episeek.errors import EpiseekError
+from episeek.identity import FileIdentity
 from episeek.sidecar_cache import cache_directory
 from episeek_pipelines.storage import Root
 
 
-def last_published(repository_id: str) -> str | None:
-    """The commit; None where none is known."""
-    with suppress(EpiseekError, ValueError, TypeError, KeyError):
-        return str(json.loads(_folder().read_bytes(_name(repository_id)))["commit"])
+def last_commit(repository_id: str) -> str | None:
+    """The commit of a repository; None where none is known."""
+    with suppress(ValueError, TypeError, KeyError):
+        return str(_read(repository_id)["commit"])
     return None
 
 
-def remember_published(repository_id: str, commit: str) -> None:
+def remember_commit(repository_id: str, commit: str) -> None:
     """Keep a commit, where that can be written."""
-    document = {"repository": repository_id, "commit": commit}
+    _write(repository_id, {"commit": commit})
+
+
+def last_files(url: str) -> dict[str, FileIdentity]:
+    """The files of a store by path; empty where none are known."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        return {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in _read(url)["files"].items()}
+    return {}
+
+
+def remember_files(url: str, files: Mapping[str, FileIdentity]) -> None:
+    """Keep what is in a store, where that can be written."""
+    _write(url, {"files": {path: [identity.size, *identity.store_ids] for path, identity in files.items()}})
+
+
+def _read(target: str) -> Any:
     with suppress(EpiseekError):
-        _folder().write_bytes(_name(repository_id), json.dumps(document).encode())
+        return json.loads(_folder().read_bytes(_name(target)))
+    return {}
+
+
+def _write(target: str, document: dict[str, Any]) -> None:
+    with suppress(EpiseekError):
+        _folder().write_bytes(_name(target), json.dumps(document).encode())
 
 
 def _folder() -> Root:
     return Root(os.fspath(cache_directory() / "published"))
 
 
-def _name(repository_id: str) -> str:
-    return f"{hashlib.sha256(repository_id.encode()).hexdigest()[:24]}.json"
+def _name(target: str) -> str:
+    return f"{hashlib.sha256(target.encode()).hexdigest()[:24]}.json"

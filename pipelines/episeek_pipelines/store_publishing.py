@@ -37,10 +37,14 @@ from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import LocalDigests
 from episeek_pipelines.publish.store_contents import Listing, StoreContents
 from episeek_pipelines.publish.store_journal import JOURNAL_PATH, Publication, require_free
+from episeek_pipelines.publish.store_origin import identities_of, of_unknown_origin
 from episeek_pipelines.publish.store_plan import StorePlan, plan_for_store, require_room, wanted_files
 from episeek_pipelines.publish.store_sending import Sending, differing
 from episeek_pipelines.publish.store_switch import moves_rows
 from episeek_pipelines.publish.store_writers import FsspecWriter, StoreWriter
+from episeek_pipelines.publish_attempts import shown_paths
+from episeek_pipelines.published_here import last_files, remember_files
+from episeek_pipelines.source_revision import read_record
 from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import layout
@@ -49,7 +53,6 @@ MAX_ATTEMPTS: Final = 6
 """Each after somebody else has edited the card."""
 
 _HERE: Final = Execution()
-_SHOWN_PATHS: Final = 5
 _WATCHED: Final = (
     *(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR)),
     layout.CARD_PATH,
@@ -66,6 +69,8 @@ class StoreOptions:
     sidecars_only: bool = False
     is_verified: bool = True
     """Whether the overlay has to pass a verification first."""
+    overwrite: bool = False
+    """Replace also what others may have changed since the overlay was prepared."""
     clip_count: int = 16
     """Clips that are fetched afterwards and compared."""
 
@@ -159,6 +164,7 @@ def publish_to_store(
             arrival = check_arrival(where, plan.sidecars, videos, sent=result.changes, clip_count=count)
             if not arrival.is_as_sent:
                 raise RefusedPublicationError(where, arrival.summary, "what was sent")
+            job.remember(plan)
             result = replace(result, arrival=arrival)
     return replace(result, verification=verification, seconds=time.perf_counter() - started)
 
@@ -199,6 +205,7 @@ class _Job:
                     raise
                 listing = sending.writer.files()
                 continue
+            self._require_known(plan)
             if self.options.dry_run:
                 return self._result(plan, videos, listing, attempt), plan
             if _videos(plan.changes):
@@ -223,6 +230,28 @@ class _Job:
             sending.finish(now)
             return self._result(plan, videos, listing, attempt), plan
         raise self._conflict([layout.CARD_PATH], "a card that nobody edits meanwhile: run this again")
+
+    def _require_known(self, plan: StorePlan) -> None:
+        """Nothing of what is replaced may be somebody else's; a switch that was stopped is this publication's own."""
+        if self.options.overwrite or self.sending.is_resumed:
+            return
+        record, url = read_record(self.overlay), self.sending.writer.root.url
+        theirs = of_unknown_origin(
+            plan.listing,
+            plan.changes,
+            self.sending.contents,
+            source="" if record is None else str(record.plan.get("source", "")),
+            source_files={} if record is None else record.files,
+            published=last_files(url),
+        )
+        if theirs:
+            found = f"{shown_paths(theirs)} not as DST was prepared from, nor as published from here"
+            expected = "these files as they were: prepare the dataset again from it, or replace them with --overwrite"
+            raise ConflictError(url, found, expected)
+
+    def remember(self, plan: StorePlan) -> None:
+        """From now on, what was published is known."""
+        remember_files(self.sending.writer.root.url, identities_of(plan.wanted, self.sending.writer.files()))
 
     def _plan(self, listing: Listing) -> StorePlan:
         options, contents = self.options, self.sending.contents
@@ -257,9 +286,7 @@ class _Job:
         return changed - gone - {path for path, is_same in same.items() if is_same}
 
     def _conflict(self, paths: set[str] | list[str], expected: str) -> ConflictError:
-        shown = ", ".join(sorted(paths)[:_SHOWN_PATHS])
-        more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
-        found = f"{shown}{more} changed by somebody else in the meantime"
+        found = f"{shown_paths(paths)} changed by somebody else in the meantime"
         return ConflictError(self.sending.writer.root.url, found, expected)
 
     def _result(self, plan: StorePlan, videos: Changes, before: Listing, attempts: int) -> StorePublication:

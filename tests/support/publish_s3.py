@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.support.turns import before
 ONCE = RetryPolicy(max_attempts=1, max_seconds=20)
 QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.001, max_wait_seconds=0.01)
 UNVERIFIED = StoreOptions(is_verified=False, clip_count=2)
+OVERWRITE = replace(UNVERIFIED, overwrite=True)
+"""Where there are files that the source of the overlay does not have."""
 STAGED = "meta/byte_index.partial/"
 
 

@@ -102,7 +102,7 @@ def _read(root: Root) -> str | None:
 
 def _taken(root: Root, found: str) -> ConflictError:
     expected = (
-        "no other publication in progress: run that one again, or remove this file: what is published next is whole, and "
-        "replaces what is half switched"
+        "no other publication in progress: run that one again, or remove this file and publish with --overwrite: that is "
+        "whole, and replaces what is half switched"
     )
     return ConflictError(root.join(JOURNAL_PATH), f"publication {found[:16]}, in progress or stopped", expected)

@@ -39,3 +39,9 @@ def s3():
 def bucket(tmp_path_factory):
     with publish_bucket(tmp_path_factory.mktemp("hub")) as store:
         yield store
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """What was published from here is remembered there."""
+    monkeypatch.setenv("EPISEEK_CACHE", str(tmp_path_factory.mktemp("cache")))

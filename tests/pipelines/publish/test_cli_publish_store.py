@@ -55,7 +55,7 @@ def test_what_the_command_says(there, capsys):
 def test_rows_that_move_are_mentioned(there, capsys):
     root, url = there
     shutil.copyfile(root / DATA_PATH, root / "data/chunk-000/file-001.parquet")
-    _, out, _ = run(capsys, prepared(NAME).url, url, *ROOT, "--no-verify", "--dry-run")
+    _, out, _ = run(capsys, prepared(NAME).url, url, *ROOT, "--no-verify", "--dry-run", "--overwrite")
     assert "note     rows are in other data files than before: while it is switched to, some may be seen twice" in out
     assert "delete   data/chunk-000/file-001.parquet" in out
 

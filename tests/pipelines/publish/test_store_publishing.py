@@ -16,6 +16,7 @@ from episeek_pipelines.prepare import index, prepare
 from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.publish import store_contents
 from episeek_pipelines.publish.base_check import BaseMismatchError
+from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_pipelines.store_publishing import StoreOptions, is_store, publish_to_store
 from episeek_schemas import layout
@@ -23,7 +24,7 @@ from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import change_one_data_file, prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
-from tests.support.publish_s3 import QUICK, STAGED, UNVERIFIED
+from tests.support.publish_s3 import OVERWRITE, QUICK, STAGED, UNVERIFIED
 
 NAME = "hevc"
 DATA_PATH = "data/chunk-000/file-000.parquet"
@@ -125,7 +126,9 @@ def test_a_new_dataset_with_its_videos(s3):
 def test_a_video_that_is_replaced_is_staged(s3):
     video = files_of(DATA / NAME)[VIDEO_PATH]
     url = s3.start({**files_of(DATA / NAME), VIDEO_PATH: video + b"more"})
-    result = publish(prepared(NAME, "copy").url, url, source=None)
+    with pytest.raises(ConflictError, match=f"found {VIDEO_PATH} not as DST was prepared from"):
+        publish(prepared(NAME, "copy").url, url, source=None)
+    result = publish(prepared(NAME, "copy").url, url, source=None, options=OVERWRITE)
     assert VIDEO_PATH in result.changes.paths
     assert s3.files(url)[VIDEO_PATH] == video
     assert not any(path.startswith(STAGED) for path in s3.files(url))
@@ -194,7 +197,9 @@ def test_data_files_that_a_rewrite_replaces(s3, tmp_path):
     """More files than before: rows move to later ones, and what an earlier publication had more is deleted."""
     url = s3.start({**files_of(DATA / NAME), "data/chunk-000/file-007.parquet": b"old"})
     prepare(str(DATA / NAME), str(tmp_path / "split"), max_episodes_per_file=1)
-    result = publish(str(tmp_path / "split"), url)
+    with pytest.raises(ConflictError, match=r"found data/chunk-000/file-007.parquet not .*--overwrite"):
+        publish(str(tmp_path / "split"), url)
+    result = publish(str(tmp_path / "split"), url, options=OVERWRITE)
     assert result.moves_rows
     assert result.changes.deletions == ("data/chunk-000/file-007.parquet",)
     there = s3.files(url)
@@ -240,7 +245,7 @@ def test_no_permission(method, s3):
     )
     s3.proxy.inject(fault)
     with pytest.raises(AccessError) as caught:
-        publish(prepared(NAME).url, url)
+        publish(prepared(NAME).url, url, options=OVERWRITE)
     assert url in str(caught.value)
     assert "testing" not in str(caught.value), "the key"
 
@@ -266,3 +271,35 @@ def test_targets():
         publish("s3://bucket/x", "s3://bucket/y")
     with pytest.raises(DestinationError, match="no store"):
         publish(prepared(NAME).url, "acme/b")
+
+
+@pytest.mark.parametrize("kind", ["s3", "file", "memory"])
+def test_files_of_others_are_not_replaced(kind, s3, tmp_path):
+    before = files_of(DATA / NAME)
+    if kind == "s3":
+        url = s3.start(before)
+    else:
+        url = f"file://{tmp_path}/there" if kind == "file" else "memory://episeek-publishing/others"
+    fs, root = fsspec.core.url_to_fs(url)
+    if kind != "s3":
+        for path, content in before.items():
+            fs.makedirs(f"{root}/{path}".rpartition("/")[0], exist_ok=True)
+            fs.pipe_file(f"{root}/{path}", content)
+
+    def change(path):
+        content = fs.cat_file(f"{root}/{path}") + b"\n"
+        fs.pipe_file(f"{root}/{path}", content)
+        fs.invalidate_cache()
+
+    overlay = tmp_path / "overlay"
+    shutil.copytree(prepared(NAME).local, overlay)
+    change(layout.STATS_PATH)
+    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH} not as DST was prepared from"):
+        publish(str(overlay), url)
+    assert publish(str(overlay), url, options=OVERWRITE).is_new
+    stats = overlay / layout.STATS_PATH
+    stats.write_bytes(stats.read_bytes() + b"\n\n")
+    assert publish(str(overlay), url).is_new, "what was published from here is nobody else's"
+    change(layout.STATS_PATH)
+    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH} not as"):
+        publish(str(overlay), url)

@@ -20,7 +20,7 @@ from tests.pipelines.publish.overlays import change_one_data_file, prepared
 from tests.pipelines.publish.test_store_publishing import DATA_PATH, NAME, VIDEO_PATH
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
-from tests.support.publish_s3 import ONCE, QUICK, STAGED
+from tests.support.publish_s3 import ONCE, OVERWRITE, QUICK, STAGED
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,9 @@ def test_another_publication_that_has_stopped(s3, overlays):
     assert s3.files(url) == before
     assert s3.changing() == []
     s3.datasets.change(url, {}, delete=(JOURNAL_PATH,))
-    assert s3.publish(overlays[1], url, source=NAME).is_new
+    with pytest.raises(ConflictError, match="--overwrite"):
+        s3.publish(overlays[1], url, source=NAME)
+    assert s3.publish(overlays[1], url, source=NAME, options=OVERWRITE).is_new
     check_whole(s3, url)
 
 
@@ -159,7 +161,7 @@ def test_published_whatever_fails_once(s3, name):
     url = s3.start({**files_of(DATA / NAME), "data/chunk-000/file-007.parquet": b"old"})
     for method, path in KINDS.values():
         s3.proxy.inject(replace(FAULTS[name], method=method, path=path))
-    result = s3.publish(prepared(NAME).url, url, source=NAME, retry=QUICK)
+    result = s3.publish(prepared(NAME).url, url, source=NAME, options=OVERWRITE, retry=QUICK)
     met = [exchange for exchange in s3.proxy.exchanges() if exchange.fault]
     assert len(met) == len(KINDS), "a fault was not met"
     assert result.is_new
