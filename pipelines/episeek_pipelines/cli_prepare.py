@@ -28,7 +28,7 @@ def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[
         "appears when all of it is done; it holds data/ and meta/ and is opened with data_root=SRC, unless --videos adds "
         "the rest."
     )
-    command.add_argument("source", metavar="SRC")
+    command.add_argument("source", metavar="SRC", help="root of a LeRobot v3.0 dataset: a path or a URL")
     command.add_argument(
         "destination",
         metavar="DST",
@@ -42,7 +42,7 @@ def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[
         help="also put videos and other files into DST (link: hard links, copies where the file system has none)",
     )
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
-    publication = command.add_argument_group("publishing it at once")
+    publication = command.add_argument_group("with --publish")
     publication.add_argument(
         "--publish",
         action="store_true",
@@ -75,7 +75,7 @@ def notes(options: argparse.Namespace) -> tuple[str, ...]:
         return ()
     from episeek_pipelines.prepare_publish import working_directory
 
-    return (f"prepared in {working_directory(options.source)}, which is removed when it has been published",)
+    return (f"working in {working_directory(options.source)}, which is removed when it has been published",)
 
 
 def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:

@@ -48,11 +48,16 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
     )
     where = command.add_argument_group("where to")
     where.add_argument(
-        "--branch", default="main", metavar="B", help="commit to this branch; no tag moves (default: main)"
+        "--branch",
+        default="main",
+        metavar="B",
+        help="commit to this branch, which is there; no tag moves (default: main)",
     )
     add_commit_arguments(where)
     where.add_argument(
-        "--create", action="store_true", help="make the repository, or the dataset in a store, when there is none"
+        "--create",
+        action="store_true",
+        help="make the repository, or the dataset in a store, when there is none; DST needs its videos",
     )
     where.add_argument("--private", action="store_true", help="with --create: only for those who may see it")
     where.add_argument(
@@ -210,14 +215,20 @@ def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
     if options.tag is None:
         return "left alone (--no-tag)"
     if options.create_pr or options.branch != "main":
-        return f"{options.tag} left alone: nothing on main has changed"
+        later = (
+            ": when the draft is merged, run this again without --create-pr, and it moves" if options.create_pr else ""
+        )
+        return f"{options.tag} left alone{later or ': nothing on main has changed'}"
     return f"{options.tag} {'moved to' if result.tag_moved else 'is at'} {result.commit}"
 
 
 def _path_lines(result: "PublishResult") -> Iterator[str]:
     from episeek_pipelines.summary import human_bytes
 
-    lines = [f"add      {addition.path}  {human_bytes(addition.size)}" for addition in result.changes.additions]
+    lines = [
+        f"{'replace' if addition.path in result.replaced else 'add':<8} {addition.path}  {human_bytes(addition.size)}"
+        for addition in result.changes.additions
+    ]
     lines += [f"delete   {path}" for path in result.changes.deletions]
     yield from lines[:_MAX_PATHS]
     if len(lines) > _MAX_PATHS:
@@ -237,6 +248,7 @@ def document(result: "PublishResult", options: "PublishOptions") -> dict[str, An
         "added": [
             {"path": addition.path, "bytes": addition.size, "sha256": addition.sha256} for addition in changes.additions
         ],
+        "replaced": sorted(result.replaced.intersection(addition.path for addition in changes.additions)),
         "deleted": list(changes.deletions),
         "unchanged": changes.unchanged_count,
         "bytes": changes.byte_count,

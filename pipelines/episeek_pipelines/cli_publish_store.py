@@ -91,7 +91,10 @@ def _verify_line(result: "StorePublication", options: "StoreOptions") -> str:
 def _path_lines(result: "StorePublication") -> Iterator[str]:
     from episeek_pipelines.summary import human_bytes
 
-    lines = [f"add      {addition.path}  {human_bytes(addition.size)}" for addition in result.changes.additions]
+    lines = [
+        f"{'replace' if addition.path in result.replaced else 'add':<8} {addition.path}  {human_bytes(addition.size)}"
+        for addition in result.changes.additions
+    ]
     lines += [f"delete   {path}" for path in result.changes.deletions]
     yield from lines[:MAX_PATHS]
     if len(lines) > MAX_PATHS:
@@ -108,6 +111,7 @@ def _document(result: "StorePublication", options: "StoreOptions") -> dict[str, 
         "added": [
             {"path": addition.path, "bytes": addition.size, "sha256": addition.sha256} for addition in changes.additions
         ],
+        "replaced": sorted(result.replaced),
         "deleted": list(changes.deletions),
         "unchanged": changes.unchanged_count,
         "bytes": changes.byte_count,

@@ -1,6 +1,8 @@
 """The verification that an overlay has to pass before it is published."""
 
+from episeek.errors import DestinationError
 from episeek_pipelines import prepare
+from episeek_pipelines.dataset import read_info
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.storage import Root
@@ -12,6 +14,17 @@ from episeek_schemas import layout
 def is_verifiable(root: Root) -> bool:
     """Whether it is more than sidecars, which `episeek index --output` writes alone: these are compared with what is there."""
     return root.exists(layout.INFO_PATH)
+
+
+def require_videos(root: Root, *, where: str) -> None:
+    """A new dataset needs its videos.
+
+    Raises:
+        DestinationError: They are not in the overlay.
+    """
+    if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
+        found = f"nothing there, and no {layout.VIDEOS_DIR}/ in {root}"
+        raise DestinationError(where, found, "an overlay with its videos: prepare it with --videos link (or copy)")
 
 
 def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:

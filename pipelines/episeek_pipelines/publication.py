@@ -1,5 +1,6 @@
 """How a dataset is published in a repository of the Hub, and what became of it."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,9 @@ from episeek_pipelines.verify import VerificationReport
 
 VERSION_TAG: Final = "v3.0"
 """What LeRobot's readers resolve for datasets of codebase version 3.0."""
+
+_TAG: Final = re.compile(r"(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")
+"""The names of git-check-ref-format(1) that need no thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class PublishOptions:
     """Moved to the commit at the end, where it is on main; None leaves tags alone."""
     create_pr: bool = False
     """Leave a pull request for others to merge."""
-    message: str = "Seekable: one row group per episode, byte index"
+    message: str = ""
+    """Of the commit; empty: what it does."""
     base: str | None = None
     """The revision of the repository that the overlay was prepared from: what others have changed since is not replaced. None:
     what `prepare` has recorded, if it could."""
@@ -46,6 +51,14 @@ class PublishOptions:
             raise ValueError("create_pr: found another branch than main; expected main, which a pull request is for")
         if self.private and not self.create:
             raise ValueError("private: found without create; expected both, of a repository that is made")
+        if self.tag is not None and not _TAG.fullmatch(self.tag):
+            raise ValueError(f"tag: found {self.tag!r}; expected a name that Git takes, as {VERSION_TAG}")
+
+    @property
+    def title(self) -> str:
+        """Of the commit."""
+        what = "byte index" if self.sidecars_only else "one row group per episode, byte index"
+        return self.message or f"Seekable: {what}"
 
 
 DEFAULT_OPTIONS: Final = PublishOptions()
@@ -64,6 +77,8 @@ class PublishResult:
     is_new: bool
     """False where everything was there already."""
     changes: Changes
+    replaced: frozenset[str]
+    """Which of the additions take the place of a file."""
     commit_count: int
     """Made on the branch or the pull request, a merge not counted; for a dry run those that would be."""
     pull_request: str | None

@@ -17,7 +17,7 @@ from typing import Final
 from episeek.byte_source import is_local
 from episeek.errors import DestinationError, EpiseekError
 from episeek.hub_location import is_hub, parse_hub_url
-from episeek_pipelines.overlay_verification import is_verifiable, verified
+from episeek_pipelines.overlay_verification import is_verifiable, require_videos, verified
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult, RefusedPublicationError
 from episeek_pipelines.publish.arrival import ArrivalReport
@@ -74,6 +74,8 @@ def publish(
     is_missing = not hub.exists()
     if is_missing and not options.create:
         raise DestinationError(hub.url(), "no such repository", "one that is there; or --create, which makes it")
+    if is_missing:
+        require_videos(root, where=hub.url())
     if data_root is None and root.list(layout.VIDEOS_DIR):
         data_root = root.url
     verification = None
@@ -98,9 +100,7 @@ def repository_id_of(target: str) -> str:
     Raises:
         DestinationError: It is none.
     """
-    expected = (
-        "ORG/NAME or hf://datasets/ORG/NAME: a dataset repository; for stores `store_publishing.publish_to_store`"
-    )
+    expected = "ORG/NAME or hf://datasets/ORG/NAME, a dataset repository; or the URL of a store: s3://, hf://buckets/, file:///"
     if target.startswith("hf://buckets/"):
         raise DestinationError(target, "a bucket", expected)
     if is_hub(target):
@@ -149,7 +149,7 @@ def _require_apart(before: Attempt, now: Attempt, conflict: ConflictError) -> No
 def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
     """Commit, and look at what arrived."""
     options, hub, changes = job.options, job.repository, attempt.changes
-    parent, message = attempt.parent, options.message
+    parent, message = attempt.parent, options.title
     if options.create_pr:
         request = hub.create_pull_request(changes, parent=parent, message=message)
         head = parent if request is None else request.head
@@ -170,7 +170,7 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     if options.branch != MAIN:
         found = f"{attempt.changes.operation_count} files for branch {options.branch}"
         raise DestinationError(hub.url(), found, f"at most {MAX_OPERATIONS_PER_COMMIT}, or the branch main")
-    request = hub.commit_in_parts(attempt.changes, parent=attempt.parent, message=options.message)
+    request = hub.commit_in_parts(attempt.changes, parent=attempt.parent, message=options.title)
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
     _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
@@ -222,6 +222,7 @@ def _result(job: Publisher, attempt: Attempt, commit: str, *, is_new: bool = Tru
         commit=commit,
         is_new=is_new,
         changes=attempt.changes,
+        replaced=attempt.changes.paths & attempt.files.keys(),
         commit_count=-(-count // MAX_OPERATIONS_PER_COMMIT) if is_new else 0,
         pull_request=None,
         tag_moved=False,

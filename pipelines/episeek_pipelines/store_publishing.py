@@ -25,7 +25,7 @@ from episeek.byte_source import is_local
 from episeek.errors import ChangedFileError, DestinationError
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek.retry import DEFAULT_POLICY, RetryPolicy
-from episeek_pipelines.overlay_verification import is_verifiable, verified
+from episeek_pipelines.overlay_verification import is_verifiable, require_videos, verified
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
@@ -85,6 +85,8 @@ class StorePublication:
     is_resumed: bool
     """Whether a run before this one, or beside it, had begun to switch."""
     changes: Changes
+    replaced: frozenset[str]
+    """Which of the additions take the place of a file."""
     sent_count: int
     """Files that this run has sent."""
     sent_bytes: int
@@ -139,6 +141,8 @@ def publish_to_store(
     local = wanted_files(root, sidecars_only=options.sidecars_only)
     listing = writer.files()
     require_room(writer.root, listing, local, create=options.create)
+    if layout.INFO_PATH not in listing:
+        require_videos(root, where=writer.root.url)
     if data_root is None and root.list(layout.VIDEOS_DIR):
         data_root = root.url
     verification = None
@@ -298,6 +302,7 @@ class _Job:
             is_new=changes.operation_count > 0,
             is_resumed=sending.is_resumed,
             changes=changes,
+            replaced=frozenset(addition.path for addition in additions if addition.path in before),
             sent_count=sending.sent_count,
             sent_bytes=sending.sent_bytes,
             staged_count=sending.found_count,

@@ -5,6 +5,7 @@ and `load_dataset` take the sidecars for data, and two tags; in the text one sec
 published twice is the same bytes.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -173,7 +174,9 @@ _EXTRA_OF_SCHEME: Final = {
 
 def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]:
     extra = _EXTRA_OF_SCHEME.get(url.partition("://")[0])
-    seekable = "Any frames of an episode are one range request of exactly their bytes: videos need not be downloaded."
+    seekable = (
+        "Any frames of an episode are one small download, of exactly their bytes: whole videos need not be fetched."
+    )
     lines = [
         "clip = index.clip(0, index.cameras[0], start=0, stop=1)  # an episode, a camera, frames [start, stop)",
         "mp4 = clip.read()  # one request; a complete MP4 of these frames",
@@ -201,7 +204,7 @@ def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]
         "```python",
         "import episeek",
         "",
-        f'index = episeek.open("{url}")',
+        f"index = episeek.open({json.dumps(url, ensure_ascii=False)})",
         *lines,
         "```",
         "",

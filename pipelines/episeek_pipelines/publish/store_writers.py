@@ -134,6 +134,7 @@ class FsspecWriter:
 
         def create() -> bool | None:
             try:
+                self._make_folder(fs, full_path)
                 fs.pipe_file(full_path, data, mode="create")
             except Exception as error:
                 if _is_there(error):
@@ -182,18 +183,14 @@ class FsspecWriter:
             raise ReadError(str(content), described(error), "what is to be published") from error
 
         def put() -> None:
+            self._make_folder(fs, full_path)
             if isinstance(content, bytes):
                 fs.pipe_file(full_path, content)
-                return
-            fs.makedirs(fs._parent(full_path), exist_ok=True)
-            fs.put_file(content, full_path)
+            else:
+                fs.put_file(content, full_path)
 
-        def put_object() -> None:
-            fs.pipe_file(full_path, content) if isinstance(content, bytes) else fs.put_file(content, full_path)
-
-        call = put_object if self.has_whole_puts else put
         try:
-            self._tried(call, path, "a file of this name, whole", byte_count=size)
+            self._tried(put, path, "a file of this name, whole", byte_count=size)
         except MissingFileError:
             raise DestinationError(self.root.join(path), "no such bucket", "a bucket that is there") from None
 
@@ -202,11 +199,15 @@ class FsspecWriter:
         target = self._resolve(move.path)[1]
 
         def copy() -> None:
-            if not self.has_whole_puts:
-                fs.makedirs(fs._parent(target), exist_ok=True)
+            self._make_folder(fs, target)
             fs.cp_file(staged, target)
 
         self._tried(copy, move.path, f"a copy of {move.staged}")
+
+    def _make_folder(self, fs: fsspec.AbstractFileSystem, full_path: str) -> None:
+        """Of a file, where the store has folders."""
+        if not self.has_whole_puts:
+            fs.makedirs(fs._parent(full_path), exist_ok=True)
 
     def _tried(self, call: Callable[[], T], path: str, expected: str, *, byte_count: int = 0) -> T:
         where = self.root.join(path)
