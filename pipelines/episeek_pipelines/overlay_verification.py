@@ -5,6 +5,7 @@ from episeek_pipelines import prepare
 from episeek_pipelines.dataset import read_info
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import RefusedPublicationError
+from episeek_pipelines.source_revision import read_record
 from episeek_pipelines.storage import Root
 from episeek_pipelines.summary import counted
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
@@ -28,12 +29,14 @@ def require_videos(root: Root, *, where: str) -> None:
 
 
 def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
-    """The verification of an overlay before it is published.
+    """The verification of an overlay before it is published: of its rows as well, where `prepare` has found errors.
 
     Raises:
         RefusedPublicationError: It has errors.
     """
-    report = prepare.verify(root.url, data_root=videos, options=VerifyOptions(level="layout"), execution=execution)
+    record = read_record(root)
+    options = VerifyOptions(level="rows" if record is not None and record.error_count else "layout")
+    report = prepare.verify(root.url, data_root=videos, options=options, execution=execution)
     if report.error_count:
         first = next(finding for finding in report.findings if finding.severity == "error")
         count = counted(report.error_count, "error")

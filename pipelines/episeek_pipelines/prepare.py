@@ -92,7 +92,8 @@ def prepare(
         verification = _verification_node(graph, surveyed, None, VerifyOptions(level="rows"))
         values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
-        _record_source(dataset, staging, plan)
+        report = _of(values, VerificationReport)[0]
+        _record_source(dataset, staging, plan, error_count=report.error_count)
         staging.commit()
     return PrepareResult(
         destination=staging.final.url,
@@ -100,7 +101,7 @@ def prepare(
         is_resumed=staging.is_resumed,
         rewrite=RewriteSummary.of(_of(values, RewriteReceipt), rewriting),
         index=index,
-        verification=replace(_of(values, VerificationReport)[0], root=staging.final.url),
+        verification=replace(report, root=staging.final.url),
         copied_files=len(_of(values, CopiedFile)),
     )
 
@@ -212,10 +213,10 @@ def preparation_plan(
     return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
 
 
-def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any]) -> None:
+def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any], *, error_count: int = 0) -> None:
     """What a publication compares with what it would replace."""
     if staging.root.is_local:  # nothing else is published
-        write_record(staging.root, record_of(dataset.root, plan))
+        write_record(staging.root, record_of(dataset.root, plan, error_count=error_count))
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:

@@ -5,8 +5,12 @@ and `meta/` are read, and written anew on this machine; what differs is sent. A 
 its finished work, and the publication from what has arrived.
 """
 
+import fcntl
 import os
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,12 +22,14 @@ from episeek.sidecar_cache import cache_directory
 from episeek_pipelines import prepare
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult
+from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
 from episeek_pipelines.publish.hub_values import MAIN
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publishing import publish
 from episeek_pipelines.results import PrepareResult
 from episeek_pipelines.source_revision import read_record
-from episeek_pipelines.storage import Root
+from episeek_pipelines.storage import Root, writing
+from episeek_schemas import layout, sidecars
 
 _SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH: what it is published onto"
 _HERE: Final = Execution()
@@ -64,6 +70,7 @@ def prepare_and_publish(
         ConflictError: Others have changed the same files since.
         EpiseekError: As `prepare` and `publish` raise; the preparation is kept, and the same call goes on from there.
     """
+    started = time.perf_counter()
     location = _location(source)
     hub = repository if repository is not None else HubRepository(location.repo_id)
     branch = location.revision or MAIN
@@ -74,21 +81,59 @@ def prepare_and_publish(
     root = Root(folder)
     if not root.is_local:
         raise DestinationError(folder, "a store", "a place on this machine, from which it is published")
-    preparation = None
-    if not _is_prepared(root, source, max_episodes_per_file, at=hub.head(branch)):
-        if not is_kept:
-            shutil.rmtree(root.local, ignore_errors=True)  # of an earlier commit; unfinished work lies beside it
-            root.local.parent.mkdir(parents=True, exist_ok=True)
-        preparation = prepare.prepare(source, folder, max_episodes_per_file=max_episodes_per_file, execution=execution)
-        if preparation.verification is not None and preparation.verification.error_count:
-            return PreparedPublication(preparation, None)
-    chosen = replace(options, branch=branch, is_verified=preparation is None)
-    publication = publish(folder, location.repo_id, options=chosen, execution=execution, repository=repository)
-    if preparation is not None:
-        publication = replace(publication, verification=preparation.verification)
-    if not is_kept and not options.dry_run:
-        shutil.rmtree(root.local, ignore_errors=True)
-    return PreparedPublication(preparation, publication)
+    with nullcontext() if is_kept else _alone(root):
+        _require_usable_card(hub, branch)
+        preparation = None
+        if not _is_prepared(root, source, max_episodes_per_file, at=hub.head(branch)):
+            if not is_kept:
+                shutil.rmtree(root.local, ignore_errors=True)  # of an earlier commit; unfinished work lies beside it
+            preparation = prepare.prepare(
+                source, root.url, max_episodes_per_file=max_episodes_per_file, execution=execution
+            )
+            if preparation.verification is not None and preparation.verification.error_count:
+                return PreparedPublication(preparation, None)
+        chosen = replace(options, branch=branch, is_verified=preparation is None)
+        publication = publish(root.url, location.repo_id, options=chosen, execution=execution, repository=repository)
+        if preparation is not None:
+            publication = replace(publication, verification=preparation.verification)
+        if not is_kept and not options.dry_run:
+            shutil.rmtree(root.local, ignore_errors=True)
+    return PreparedPublication(preparation, replace(publication, seconds=time.perf_counter() - started))
+
+
+@contextmanager
+def _alone(root: Root) -> Iterator[None]:
+    """One run at a time in a working directory; the system lets go of the lock when the process ends.
+
+    Raises:
+        DestinationError: There is another one.
+        WriteError: The cache directory cannot be written.
+    """
+    lock = root.local.with_name(f".{root.local.name}.lock")
+    with writing(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DestinationError(str(root), "another run that works there", "one run at a time, or a DST") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _require_usable_card(hub: HubRepository, branch: str) -> None:
+    """Before any work: what the publication will make of it.
+
+    Raises:
+        UnusableCardError: It cannot be kept and added to.
+    """
+    remote = Root(hub.url(hub.head(branch)))
+    if remote.exists(layout.CARD_PATH):
+        text = decoded_card(remote.read_bytes(layout.CARD_PATH), repository_id=hub.repository_id)
+        facts = CardFacts(episode_count=0, frame_count=0, camera_count=0, fps=1.0, sidecar_bytes=0)
+        updated_card(text, repository_id=hub.repository_id, format_version=sidecars.FORMAT_VERSION, facts=facts)
 
 
 def working_directory(source: str) -> str:

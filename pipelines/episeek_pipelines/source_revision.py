@@ -36,13 +36,15 @@ class SourceRecord:
     """The command, its source and its options, as `episeek_pipelines.prepare` keeps them for a run that is stopped."""
     files: dict[str, FileIdentity] = field(default_factory=dict)
     """The files of the source that a publication may replace, by path."""
+    error_count: int = 0
+    """What verification found when it was prepared."""
 
 
 def commit_of(root: Root) -> str | None:
     """The commit that a dataset is at, or is a copy of; None where that is not known.
 
     Known are a repository on the Hub and what was prepared from one, snapshots in the client's cache, folders that the client has
-    downloaded all of the metadata to at one commit, and clones. Copies may have been edited since.
+    downloaded all of the metadata and data to at one commit, and clones. Copies may have been edited since.
 
     Raises:
         MetadataError: A record is damaged.
@@ -58,14 +60,14 @@ def commit_of(root: Root) -> str | None:
     return _snapshot_commit(root.local) or _downloaded_commit(root.local) or _cloned_commit(root.local)
 
 
-def record_of(source: Root, plan: dict[str, Any]) -> SourceRecord:
+def record_of(source: Root, plan: dict[str, Any], *, error_count: int) -> SourceRecord:
     """The record of what is prepared from a root now; the files of a local one are hashed.
 
     Raises:
         MetadataError: A record in it is damaged.
         ReadError: A file cannot be read, or is being written.
     """
-    return SourceRecord(commit_of(source), plan, _identities(source))
+    return SourceRecord(commit_of(source), plan, _identities(source), error_count)
 
 
 def local_identity(digests: Digests) -> FileIdentity:
@@ -79,6 +81,7 @@ def write_record(root: Root, record: SourceRecord) -> None:
     document = {
         "commit": record.commit,
         "plan": record.plan,
+        "error_count": record.error_count,
         "files": {path: [identity.size, *identity.store_ids] for path, identity in record.files.items()},
     }
     root.write_bytes(RECORD_PATH, f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode())
@@ -95,13 +98,14 @@ def read_record(root: Root) -> SourceRecord | None:
     try:
         document = json.loads(root.read_bytes(RECORD_PATH))
         commit, plan = document["commit"], document["plan"]
+        error_count = int(document.get("error_count", 0))
         files = {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in document.get("files", {}).items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MetadataError(root.join(RECORD_PATH), f"{type(error).__name__}: {first_line(error)}", _EXPECTED) from None
     is_commit = commit is None or (isinstance(commit, str) and _COMMIT.fullmatch(commit))
     if not is_commit or not isinstance(plan, dict):
         raise MetadataError(root.join(RECORD_PATH), f"commit {commit!r}", _EXPECTED)
-    return SourceRecord(commit, plan, files)
+    return SourceRecord(commit, plan, files, error_count)
 
 
 def _identities(source: Root) -> dict[str, FileIdentity]:
@@ -124,7 +128,8 @@ def _snapshot_commit(folder: Path) -> str | None:
 
 def _downloaded_commit(folder: Path) -> str | None:
     """What the client notes of each file that it downloads to a folder: its commit, its ETag, the time, a line each."""
-    notes = sorted((folder / _DOWNLOAD_DIR / layout.META_DIR).rglob("*.metadata"))
+    folders = [folder / _DOWNLOAD_DIR / name for name in (layout.META_DIR, layout.DATA_DIR)]
+    notes = [note for each in folders for note in sorted(each.rglob("*.metadata"))]
     commits = {_first_line(note) for note in notes}
     commit = commits.pop() if len(commits) == 1 else ""
     return commit if _COMMIT.fullmatch(commit) else None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from episeek_pipelines.publish.base_check import BaseCheck
 from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
+from episeek_pipelines.publish.local_files import sendable_files
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout, sidecars
 
@@ -34,7 +35,8 @@ def overlay_card(
         UnusableCardError: The card cannot be kept and added to.
         ReadError: It cannot be read.
     """
-    source = remote if remote is not None else overlay if overlay.exists(layout.CARD_PATH) else None
+    own = overlay if layout.CARD_PATH in sendable_files(overlay) else None
+    source = remote if remote is not None else own
     text = None if source is None else decoded_card(source.read_bytes(layout.CARD_PATH), repository_id=where)
     paths = [replaced.get(path, overlay.join(path)) for path, _ in sidecars.TABLES.values()]
     facts = CardFacts(

@@ -1,14 +1,18 @@
 """`prepare --publish`: a dataset of the Hub becomes seekable in one go, and its videos stay there."""
 
 import json
+import threading
+import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import episeek
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines import cli
 from episeek_pipelines.prepare_publish import prepare_and_publish, working_directory
-from episeek_pipelines.publication import PublishOptions
+from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_pipelines.publish.repository import HubRepository
@@ -46,6 +50,11 @@ def bytes_of_videos(hub):
     return sum(exchange.sent_bytes for exchange in fetched), sum(videos.values())
 
 
+def folders(tmp_path):
+    """Working directories that are left."""
+    return [path.name for path in (tmp_path / "cache" / "publications").iterdir() if not path.name.endswith(".lock")]
+
+
 def test_in_one_go(hub, tmp_path):
     base = hub.head
     done = run()
@@ -58,7 +67,7 @@ def test_in_one_go(hub, tmp_path):
     assert hub.tag == hub.head
     assert hub.tree().keys() >= SIDECAR_PATHS
     assert not hub.asked("PUT", ".mp4")
-    assert list((tmp_path / "cache" / "publications").iterdir()) == []
+    assert folders(tmp_path) == []
     opened = episeek.open(f"hf://datasets/{NAME}@{TAG}")
     hub.hub.clear()
     clip = opened.clip(1, opened.cameras[0], 2, 6)
@@ -152,8 +161,50 @@ def test_errors_are_not_published(hub):
     assert done.preparation is not None
     assert done.preparation.verification is not None
     assert done.preparation.verification.error_count > 0
+    with pytest.raises(RefusedPublicationError, match="the first TSK014"):
+        run()  # what was prepared is there
     assert hub.changing() == []
     assert hub.head == before
+
+
+def test_errors_of_rows_are_not_published(hub, tmp_path):
+    """Neither by the same command again, nor from what it left: verification before a publication looks at no rows, otherwise."""
+    path = "data/chunk-000/file-000.parquet"
+    table = pq.read_table(DATA / SMALL / path)
+    frames = table.column("frame_index").to_pylist()
+    frames[1], frames[2] = frames[2], frames[1]
+    column = table.schema.get_field_index("frame_index")
+    pq.write_table(
+        table.set_column(column, table.schema.field(column), pa.array(frames, pa.int64())), tmp_path / "swapped"
+    )
+    hub.hub.commit(NAME, {path: (tmp_path / "swapped").read_bytes()})
+    before = hub.head
+    assert run(str(tmp_path / "out")).publication is None
+    with pytest.raises(RefusedPublicationError, match="the first ROW016"):
+        run(str(tmp_path / "out"))
+    with pytest.raises(RefusedPublicationError, match="the first ROW016"):
+        hub.publish(str(tmp_path / "out"), options=PublishOptions())
+    assert hub.head == before
+
+
+def test_one_run_at_a_time(hub):
+    """In a working directory."""
+    refused = []
+
+    def second():
+        try:
+            run()
+        except DestinationError as error:
+            refused.append(str(error))
+
+    def begin_second():
+        threading.Thread(target=second).start()
+        time.sleep(0.5)
+
+    hub.before("POST", "/preupload/", 1, begin_second)
+    assert run().publication is not None
+    assert len(refused) == 1
+    assert "another run that works there" in refused[0]
 
 
 def test_another_branch(hub):
@@ -170,7 +221,7 @@ def test_a_pull_request_and_a_dry_run(hub, tmp_path):
     dry = run(dry_run=True)
     assert dry.publication is not None
     assert hub.changing() == []
-    assert len(list((tmp_path / "cache" / "publications").iterdir())) == 1
+    assert folders(tmp_path) == ["acme--ds"]
     done = run(create_pr=True)
     assert done.preparation is None, "prepared twice"
     assert done.publication is not None
