@@ -20,7 +20,7 @@ from episeek_pipelines.index_fragment import FragmentSummary
 from episeek_pipelines.index_reuse import with_unchanged
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
-from episeek_pipelines.source_revision import record_of, write_record
+from episeek_pipelines.source_revision import RECORD_DIR, record_of, write_record
 from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging
 from episeek_pipelines.storage import Root
 from episeek_pipelines.tasks import CopiedFile, RewriteReceipt, Sidecars
@@ -216,6 +216,8 @@ def preparation_plan(
 def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any], *, error_count: int = 0) -> None:
     """What a publication compares with what it would replace."""
     if staging.root.is_local:  # nothing else is published
+        if staging.is_resumed:
+            staging.root.remove(RECORD_DIR)  # what a run that was killed may have left
         write_record(staging.root, record_of(dataset.root, plan, error_count=error_count))
 
 

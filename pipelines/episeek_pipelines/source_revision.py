@@ -18,7 +18,8 @@ from episeek_pipelines.publish.local_files import Digests, LocalDigests
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 
-RECORD_PATH: Final = ".episeek/source.json"
+RECORD_DIR: Final = ".episeek"
+RECORD_PATH: Final = f"{RECORD_DIR}/source.json"
 """Below the root of what was prepared; hidden files are neither verified nor published."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -13,6 +13,7 @@ import pytest
 from episeek.header import read_header
 from episeek.local_source import LocalSource
 from episeek_pipelines.prepare import Execution, prepare, verify
+from episeek_pipelines.source_revision import RECORD_DIR
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.remote_datasets import Datasets, files_of, hub_datasets, s3_datasets
@@ -63,7 +64,7 @@ def expected_openings(root: Path, level: str) -> set[Path]:
     """Files that a level looks into."""
     wanted = {path for path in (root / "meta").rglob("*") if path.is_file() and "byte_index" not in path.parts}
     if level != "meta":
-        wanted |= {path for path in root.rglob("*") if path.is_file()}
+        wanted |= {path for path in root.rglob("*") if path.is_file() and RECORD_DIR not in path.parts}
     return wanted
 
 
