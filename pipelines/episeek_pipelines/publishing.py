@@ -60,10 +60,12 @@ def publish(
             Hub and token.
 
     Raises:
-        DestinationError: `target` is no dataset repository, or `overlay` not on this machine.
+        DestinationError: `target` is no dataset repository, or not one that the options are for, or `overlay` not on this
+            machine.
         RefusedPublicationError: The overlay has errors; or what arrived differs.
         UnpublishableError, BaseMismatchError, UnusableCardError: What cannot be published, before anything is sent.
         ConflictError: Somebody else has changed the same files.
+        ForeignChangesError: Somebody has pushed to the pull request of a publication in parts just before it was merged.
         EpiseekError: The Hub, the token, or the network does not let it.
     """
     started = time.perf_counter()
@@ -74,6 +76,7 @@ def publish(
     is_missing = not hub.exists()
     if is_missing and not options.create:
         raise DestinationError(hub.url(), "no such repository", "one that is there; or --create, which makes it")
+    _require_fitting(hub, options, is_missing=is_missing)
     if is_missing:
         require_videos(root, where=hub.url())
     if data_root is None and root.list(layout.VIDEOS_DIR):
@@ -114,6 +117,20 @@ def repository_id_of(target: str) -> str:
     if target.count("/") != 1 or not all(target.split("/")):
         raise DestinationError(target, "no name of a repository", expected)
     return target
+
+
+def _require_fitting(hub: HubRepository, options: PublishOptions, *, is_missing: bool) -> None:
+    """What the options name is there, and is what they say."""
+    branch, base = options.branch, options.base
+    if branch.startswith("refs/"):
+        raise DestinationError(hub.url(), f"branch {branch!r}", "the name of a branch, not a ref")
+    if branch != MAIN and (is_missing or branch not in hub.refs().branches):
+        raise DestinationError(hub.url(), f"no branch {branch!r}", "one that is there")
+    if base is not None and not (is_missing and base):
+        hub.head(base)
+    if options.private and not is_missing and not hub.is_private():
+        expected = "one that is private, as --private asks for: it is made so in its settings; or no --private"
+        raise DestinationError(hub.url(), "a public repository", expected)
 
 
 def _publish(job: Publisher) -> PublishResult:
@@ -176,10 +193,11 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
     try:
         _require_same_dataset(hub, attempt)
-        return hub.merge(request.ref, expected_base=attempt.parent)
-    except ConflictError as conflict:  # the next attempt has another parent, and a pull request of its own
+        return hub.merge(request.ref, expected_base=attempt.parent, head=request.head)
+    except ConflictError as conflict:  # the next attempt has a pull request of its own
         with suppress(EpiseekError):  # a draft that stays open does no harm
-            hub.close_pull_request(request.ref, comment=f"Not merged: {conflict}")
+            if hub.head(request.ref) == request.head:  # and nobody has pushed to it
+                hub.close_pull_request(request.ref, comment=f"Not merged: {conflict}")
         raise
 
 

@@ -52,7 +52,9 @@ def commit(call: Call, repository: Repository, revision: str, url_prefix: str) -
     url = f"{call.state.hub_url}/{url_prefix}{repository.id}"
     result: dict[str, Any] = {"success": True, "hookOutput": ""}
     if to_pull_request:
-        number = open_discussion(repository, header["summary"], is_pull_request=True)["num"]
+        number = open_discussion(repository, header["summary"], author=call.known_user().name, is_pull_request=True)[
+            "num"
+        ]
         ref = f"refs/pr/{number}"
         result["pullRequestUrl"] = f"{url}/discussions/{number}"
     made = repository.commit(ref, tree, header["summary"], header.get("description", ""))

@@ -50,7 +50,8 @@ def discussions(call: Call, repository: Repository, rest: list[str]) -> Response
     """Open a discussion, list them, show one, merge one, close or open one again."""
     if not rest and call.method == "POST":
         wish = call.json()
-        opened = open_discussion(repository, wish["title"], is_pull_request=bool(wish.get("pullRequest")))
+        author, is_pull_request = call.known_user().name, bool(wish.get("pullRequest"))
+        opened = open_discussion(repository, wish["title"], author=author, is_pull_request=is_pull_request)
         return json_response({"num": opened["num"]})
     if not rest:
         found = [_shown(discussion) for discussion in repository.discussions.values()]
@@ -61,11 +62,11 @@ def discussions(call: Call, repository: Repository, rest: list[str]) -> Response
     if rest[1:] == ["merge"]:
         _merge(repository, discussion)
     if rest[1:] == ["status"]:
-        return json_response({"newStatus": _change_status(discussion, call.json()["status"])})
+        return json_response({"newStatus": _change_status(discussion, call.json()["status"], call.known_user().name)})
     return json_response(_shown(discussion))
 
 
-def open_discussion(repository: Repository, title: str, *, is_pull_request: bool) -> dict[str, Any]:
+def open_discussion(repository: Repository, title: str, *, author: str, is_pull_request: bool) -> dict[str, Any]:
     number = len(repository.discussions) + 1
     base = repository.refs[MAIN]
     if is_pull_request:
@@ -75,7 +76,7 @@ def open_discussion(repository: Repository, title: str, *, is_pull_request: bool
         "title": title,
         "status": "draft" if is_pull_request else "open",
         "isPullRequest": is_pull_request,
-        "author": {"name": "u"},
+        "author": {"name": author},
         "createdAt": iso(EPOCH_SECONDS),
         "repo": {"name": repository.id, "type": repository.kind},
         "events": [],
@@ -101,12 +102,12 @@ def _merge(repository: Repository, discussion: dict[str, Any]) -> None:
     discussion["changes"]["mergeCommitId"] = commit.oid
 
 
-def _change_status(discussion: dict[str, Any], status: str) -> dict[str, Any]:
+def _change_status(discussion: dict[str, Any], status: str, author: str) -> dict[str, Any]:
     if discussion["status"] == "merged":
         raise HubError(400, "a merged pull request stays so")
     discussion["status"] = status
     event = {"id": f"{len(discussion['events']):015}", "type": "status-change", "createdAt": iso(EPOCH_SECONDS)}
-    discussion["events"].append({**event, "author": {"name": "u"}, "data": {"status": status}})
+    discussion["events"].append({**event, "author": {"name": author}, "data": {"status": status}})
     return discussion["events"][-1]
 
 

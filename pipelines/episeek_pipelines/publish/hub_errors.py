@@ -5,7 +5,8 @@ the token is shown without it.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 from episeek.errors import (
     AccessError,
@@ -22,6 +23,7 @@ from episeek.retry import Transient
 from episeek.store_errors import may_pass, retry_after_of, status_of
 
 _MASK = "***"
+_BEARER = re.compile(r"(?i)\b(bearer\s+)\S+")
 _MAX_FOUND = 500
 """Letters of a server's message that are shown."""
 
@@ -45,6 +47,10 @@ class ConflictError(EpiseekError, RuntimeError):
 
     def __reduce__(self) -> tuple[type["ConflictError"], tuple[str, str, str, str]]:  # type: ignore[override]  # one argument more
         return type(self), (self.where, self.found, self.expected, self.head)
+
+
+class ForeignChangesError(EpiseekError, RuntimeError):
+    """A merge has brought to main what was not in the pull request when it was verified."""
 
 
 class RefusedError(WriteError):
@@ -135,8 +141,17 @@ def _found(error: BaseException, status: int | None, secrets: Iterable[str]) -> 
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """A text without any of the secrets."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, _MASK)
-    return text
+    """A text without any of the secrets, also as Python and JSON write them, and without what follows `Bearer`."""
+    for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
+        text = text.replace(form, _MASK)
+    return _BEARER.sub(rf"\1{_MASK}", text)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it is, and inside the quotes of its `repr` as a text or as bytes, and of its JSON."""
+    if not secret:
+        return
+    yield secret
+    encoded = secret.encode(errors="surrogatepass")
+    for written in (repr(secret)[1:-1], ascii(secret)[1:-1], repr(encoded)[2:-1], json.dumps(secret)[1:-1]):
+        yield from (written, written.replace("'", "\\'"), written.replace("\\'", "'"))

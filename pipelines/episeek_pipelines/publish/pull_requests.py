@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from episeek.errors import AccessError, EpiseekError
 from episeek_pipelines.publish.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.contents import changes_digest, differing_paths, outstanding
-from episeek_pipelines.publish.hub_errors import ConflictError, RefusedError
+from episeek_pipelines.publish.hub_errors import ConflictError, ForeignChangesError, RefusedError
 from episeek_pipelines.publish.hub_values import KIND, MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome, PullRequest
 from episeek_pipelines.publish.plan import split_changes
 
@@ -20,6 +20,7 @@ _MAX_TITLE = 200
 """Letters: the Hub's limit."""
 
 _DIGITS = 16
+_SHOWN_PATHS = 5
 _OPEN = ("draft", "open")
 
 
@@ -54,14 +55,16 @@ def upload_marker(parent: str, changes: Changes) -> str:
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 
 
-def merge(repository: "HubRepository", ref: str, *, expected_base: str) -> CommitOutcome:
+def merge(repository: "HubRepository", ref: str, *, expected_base: str, head: str | None) -> CommitOutcome:
     """See `HubRepository.merge`."""
     where = repository.url(ref)
     number = _number(ref, where)
     before = _merged(repository, number)
+    verified = repository.head(ref) if head is None else head
+    proposed, base = repository.files(verified), repository.files(expected_base)
     if before is not None:
+        _require_verified(repository, ref, before, expected_base, verified, base, proposed)
         return CommitOutcome(before, False, 0)
-    proposed, base = repository.files(repository.head(ref)), repository.files(expected_base)
     touched = differing_paths(base, proposed)
     if not touched:
         return CommitOutcome(repository.head(MAIN), False, 0)
@@ -74,6 +77,9 @@ def merge(repository: "HubRepository", ref: str, *, expected_base: str) -> Commi
         return ""
 
     already = _in_main(repository, ref, expected_base, base, proposed)
+    now = repository.head(ref)
+    if now != verified:
+        raise ConflictError(where, f"commit {now}", f"{verified}, which was verified: nothing was merged", now)
     if already is not None:
         _close(repository, ref, f"Main has all of it at {already}")
         return CommitOutcome(already, False, 0)
@@ -88,6 +94,8 @@ def merge(repository: "HubRepository", ref: str, *, expected_base: str) -> Commi
     commit = commit or _merged(repository, number) or ""
     if not commit:
         raise ConflictError(where, "a pull request that is not merged", "one that is, as the Hub has said")
+    if _details(repository, number).status == "merged":  # and not that somebody else has committed the same
+        _require_verified(repository, ref, commit, expected_base, verified, base, proposed)
     return CommitOutcome(commit, True, len(touched))
 
 
@@ -97,7 +105,9 @@ def close(repository: "HubRepository", ref: str, comment: str) -> None:
     number = _number(ref, where)
 
     def landed() -> bool | None:
-        return True if _details(repository, number).status not in _OPEN else None
+        details = _details(repository, number)
+        is_ours = details.status in _OPEN and details.author == repository.user()
+        return None if is_ours else True
 
     def change(api: Any) -> bool:
         api.change_discussion_status(repository.repository_id, number, "closed", comment=comment, repo_type=KIND)
@@ -150,10 +160,12 @@ def _find(repository: "HubRepository", marker: str, base: RemoteFiles, changes: 
 
 
 def _titled(repository: "HubRepository", end: str) -> Iterator[int]:
-    """Numbers of the pull requests that are not merged or closed and whose titles end so."""
+    """Numbers of the pull requests of the token's user that are not merged or closed and whose titles end so: anybody can work
+    out the title.
+    """
     found = repository.read(
         lambda api: [
-            (discussion.num, discussion.status, discussion.title)
+            (discussion.num, discussion.status, discussion.title, discussion.author)
             for discussion in api.get_repo_discussions(
                 repository.repository_id, discussion_type="pull_request", repo_type=KIND
             )
@@ -162,7 +174,11 @@ def _titled(repository: "HubRepository", end: str) -> Iterator[int]:
         where=repository.url(),
         expected="a listing of the pull requests",
     )
-    return iter(sorted(number for number, status, title in found if status in _OPEN and title.endswith(end.strip())))
+    titled = [
+        (number, author) for number, status, title, author in found if status in _OPEN and title.endswith(end.strip())
+    ]
+    user = repository.user() if titled else ""
+    return iter(sorted(number for number, author in titled if author == user))
 
 
 def _pull_request(repository: "HubRepository", number: int, *, is_new: bool) -> PullRequest:
@@ -219,6 +235,39 @@ def _in_main(
         expected = f"the files that {ref} touches as they were at {expected_base}: nothing was merged"
         raise ConflictError(repository.url(MAIN), found, expected, head)
     return None
+
+
+def _require_verified(
+    repository: "HubRepository",
+    ref: str,
+    commit: str,
+    expected_base: str,
+    verified: str,
+    base: RemoteFiles,
+    proposed: RemoteFiles,
+) -> None:
+    """What a merge has changed is what the pull request changes at the commit that was verified.
+
+    Raises:
+        ForeignChangesError: It is more, or other content.
+    """
+    merged = repository.files(commit)
+    touched = differing_paths(base, proposed)
+    foreign = touched & differing_paths(proposed, merged)
+    more = differing_paths(base, merged) - touched
+    if more:  # which others may have committed to main
+        pushed = {*repository.commit_ids(verified), *repository.commit_ids(ref)}
+        history = repository.commit_ids(commit)[1:]
+        before = next((older for older in history if older not in pushed), expected_base)
+        foreign |= more & differing_paths(repository.files(before), merged)
+    if foreign:
+        shown = ", ".join(sorted(foreign)[:_SHOWN_PATHS])
+        shown += f" and {len(foreign) - _SHOWN_PATHS} more" if len(foreign) > _SHOWN_PATHS else ""
+        found = f"{shown}, which somebody has pushed to {ref} after it was verified, or has committed to main meanwhile"
+        expected = (
+            f"what was verified at {verified} and nothing else: no tag was moved; look at these files, and revert them"
+        )
+        raise ForeignChangesError(repository.url(commit), found, expected)
 
 
 def _publish(repository: "HubRepository", number: int, where: str, refusal: Exception) -> None:

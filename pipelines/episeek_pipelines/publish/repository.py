@@ -59,6 +59,8 @@ class HubRepository:
     retry: RetryPolicy = field(default=DEFAULT_POLICY, kw_only=True)
     endpoint: str | None = field(default=None, kw_only=True)
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False, init=False)
+    _users: list[str] = field(default_factory=list, repr=False, compare=False, init=False)
+    """Who the token belongs to, once that was asked for."""
 
     def __post_init__(self) -> None:
         location = parse_hub_url(f"hf://datasets/{self.repository_id}")
@@ -86,6 +88,14 @@ class HubRepository:
             return False
         return True
 
+    def is_private(self) -> bool:
+        """Whether only its owners see the repository.
+
+        Raises:
+            MissingFileError: There is none.
+        """
+        return bool(self._information(None).private)
+
     def create(self, private: bool) -> None:
         """Make the repository, with the Hub's `.gitattributes` and nothing else.
 
@@ -97,7 +107,7 @@ class HubRepository:
         def landed() -> bool | None:
             if not self.exists():
                 return None
-            if bool(self._information(None).private) != private:
+            if self.is_private() != private:
                 raise RefusedError(self.url(), "a repository of other visibility", f"private={private}, as asked for")
             return True
 
@@ -112,8 +122,10 @@ class HubRepository:
         """The commit of a branch, tag, `refs/pr/N` or commit.
 
         Raises:
-            MissingFileError: No such repository or revision.
+            MissingFileError: No such repository or revision; also of an empty one, which the Hub would take for main.
         """
+        if not revision:
+            raise MissingFileError(self.url(), "an empty revision", "a branch, tag, refs/pr/N or commit")
         commit = self._information(revision).sha
         if not isinstance(commit, str) or len(commit) != 40:
             raise ReadError(self.url(revision), f"commit {commit!r}", "a SHA-1 of 40 digits")
@@ -203,8 +215,9 @@ class HubRepository:
     ) -> PullRequest | None:
         """Bring any number of changes into a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
 
-        Readers of the branches see nothing of it. Run again after it was stopped, it finds its own pull request, by the parent
-        and a digest of the changes in the title and by what is in it, and makes the commits that are missing.
+        Readers of the branches see nothing of it. Run again after it was stopped, it finds its own pull request, by its author,
+        the parent and a digest of the changes in the title, and what is in it, and makes the commits that are missing. Where
+        the Hub does not say who the token belongs to, it opens another.
 
         Args:
             changes: Any number.
@@ -229,26 +242,32 @@ class HubRepository:
         """
         return self.commit_in_parts(changes, parent=parent, message=message, description=description)
 
-    def merge(self, ref: str, *, expected_base: str) -> CommitOutcome:
+    def merge(self, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
         """Make a pull request visible on main, in one step.
 
-        The Hub's merge knows no parent: of what others commit between the look at main and the merge, it refuses only what
-        Git cannot merge. The caller verifies main at the commit that is returned.
+        The Hub's merge has no precondition, neither of main nor of the pull request. Of what others commit to main between the
+        look at it and the merge, it refuses only what Git cannot merge; and what is pushed to the pull request in the moment
+        between the look at its head and the merge is merged. That is found when it is done, and not prevented: what the merge
+        has changed is compared with the pull request at `head`, before the caller does anything with it.
 
         Args:
             ref: `refs/pr/N`.
             expected_base: The commit that the pull request was made on top of.
+            head: The commit of the pull request that was verified; None: that it is at now.
 
         Returns:
             The merge's commit; where it was merged before, the commit that has it, and nothing new.
 
         Raises:
-            ConflictError: Main has moved, in files that the pull request touches; or the pull request is closed.
+            ConflictError: Main has moved, in files that the pull request touches; or the pull request has another head, or is
+                closed.
+            ForeignChangesError: It is merged, and main has files of it that are not those at `head`.
         """
-        return pull_requests.merge(self, ref, expected_base=expected_base)
+        return pull_requests.merge(self, ref, expected_base=expected_base, head=head)
 
     def close_pull_request(self, ref: str, *, comment: str) -> None:
-        """Close a pull request that will not be merged; nothing happens where it is merged or closed.
+        """Close a pull request that will not be merged; nothing happens where it is merged or closed, or not of the user that
+        the token belongs to.
 
         Args:
             ref: `refs/pr/N`.
@@ -272,6 +291,23 @@ class HubRepository:
         return tags.move_tag(self, tag, commit)
 
     # --- for the modules beside this one ---
+
+    def user(self) -> str:
+        """Who the token belongs to, asked for once; empty where the Hub does not say."""
+        if not self._users:
+            self._users.append(self._user())
+        return self._users[0]
+
+    def commit_ids(self, revision: str) -> list[str]:
+        """The history of a revision, itself first."""
+        return self.read(
+            lambda api: [
+                commit.commit_id
+                for commit in api.list_repo_commits(self.repository_id, revision=revision, repo_type=KIND)
+            ],
+            where=self.url(revision),
+            expected="the history of the revision",
+        )
 
     def read(self, call: Callable[[Any], T], *, where: str, expected: str) -> T:
         """The result of a call of the client that changes nothing."""
@@ -346,6 +382,16 @@ class HubRepository:
         except EpiseekError:
             return ()
 
+    def _user(self) -> str:
+        if not any(self._secrets()):
+            return ""
+        try:
+            return self.read(
+                lambda api: str(api.whoami()["name"]), where=self.url(), expected="the user that the token belongs to"
+            )
+        except EpiseekError:  # not every kind of token may ask
+            return ""
+
     def _information(self, revision: str | None) -> Any:
         return self.read(
             lambda api: api.dataset_info(self.repository_id, revision=revision),
@@ -375,13 +421,7 @@ class HubRepository:
         head = self.head(revision)
         if head == parent:
             return None
-        history = self.read(
-            lambda api: [
-                commit.commit_id for commit in api.list_repo_commits(self.repository_id, revision=head, repo_type=KIND)
-            ],
-            where=self.url(head),
-            expected="the history of the branch",
-        )
+        history = self.commit_ids(head)
         if parent in history[1:]:
             child: str = history[history.index(parent) - 1]
             if not outstanding(changes, self._touched(changes, child)).operation_count:

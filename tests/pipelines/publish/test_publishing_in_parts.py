@@ -9,6 +9,7 @@ from episeek.errors import EpiseekError
 from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish import pull_requests
 from episeek_pipelines.publish.base_check import BaseMismatchError
+from episeek_pipelines.publish.hub_errors import ForeignChangesError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.publish.published import check_readable
@@ -88,7 +89,45 @@ def test_two_open_a_pull_request_for_the_same(hub, small_parts):
     planned = hub.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(dry_run=True, is_verified=False))
     title = f"theirs {pull_requests.upload_marker(planned.parent, planned.changes)}"
     there = hub.hub.repository(NAME)
-    hub.before("POST", "/discussions", 1, lambda: open_discussion(there, title, is_pull_request=True))
+    hub.before("POST", "/discussions", 1, lambda: open_discussion(there, title, author="org", is_pull_request=True))
     result = hub.publish(prepared(SMALL).url, source=SMALL)
     assert [discussion["status"] for discussion in there.discussions.values()] == ["merged", "closed"]
     assert hub.main_commits[:2] == [result.commit, planned.parent]
+
+
+def test_the_same_pull_request_of_somebody_else_is_left_alone(hub, small_parts):
+    planned = hub.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(dry_run=True, is_verified=False))
+    title = f"theirs {pull_requests.upload_marker(planned.parent, planned.changes)}"
+    there = hub.hub.repository(NAME)
+    open_discussion(there, title, author="outsider", is_pull_request=True)
+    result = hub.publish(prepared(SMALL).url, source=SMALL)
+    assert [discussion["status"] for discussion in there.discussions.values()] == ["draft", "merged"]
+    assert there.refs["refs/pr/1"] == planned.parent
+    assert hub.tag == hub.head == result.commit
+
+
+def push(hub, number):
+    """What somebody pushes to a pull request: another file, and other content of one that is published."""
+    there, store = hub.hub.repository(NAME), hub.hub.state.store
+    foreign = {"load_dataset.py": store.add_blob(b"evil"), "README.md": store.add_blob(b"evil")}
+    there.commit(f"refs/pr/{number}", {**there.find(f"refs/pr/{number}").tree, **foreign}, "pushed")
+
+
+def test_what_is_pushed_before_the_merge_is_not_merged(hub, small_parts):
+    """Another pull request is."""
+    hub.before("GET", "/discussions/1", 2, lambda: push(hub, 1))  # merge() asks whether it is merged
+    result = hub.publish(prepared(SMALL).url, source=SMALL)
+    there = hub.hub.repository(NAME)
+    assert [discussion["status"] for discussion in there.discussions.values()] == ["draft", "merged"]
+    assert "load_dataset.py" not in hub.tree()
+    assert (hub.tag, result.attempts) == (hub.head, 2)
+
+
+def test_what_is_pushed_in_the_moment_of_the_merge_is_found(hub, small_parts):
+    tag = hub.tag
+    hub.hub.commit(NAME, {"notes.txt": b"n"})
+    hub.before("POST", "/merge", 1, lambda: (hub.hub.commit(NAME, {"more.txt": b"m"}), push(hub, 1)))
+    with pytest.raises(ForeignChangesError, match=r"found README\.md, load_dataset\.py, which somebody has pushed"):
+        hub.publish(prepared(SMALL).url, source=SMALL)
+    assert hub.tag == tag
+    assert len(hub.asked("POST", "/merge")) == 1

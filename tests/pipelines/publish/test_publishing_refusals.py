@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from episeek.errors import DestinationError, EpiseekError
+from episeek_pipelines import publishing
 from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
 from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.card import UnusableCardError
@@ -13,6 +14,7 @@ from episeek_pipelines.publishing import publish
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import cut_one_data_file, prepared
+from tests.servers.hub_refs import open_discussion
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.publish_hub import NAME, SMALL
 
@@ -74,3 +76,37 @@ def test_other_targets(target, message):
 def test_an_overlay_in_a_store(hub):
     with pytest.raises(DestinationError, match="an overlay in a store"):
         publish("s3://bucket/x", NAME)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"branch": "refs/pr/1"}, "found branch 'refs/pr/1'; expected the name of a branch"),
+        ({"branch": "nowhere"}, "found no branch 'nowhere'; expected one that is there"),
+        ({"branch": "v3.0"}, r"found no branch 'v3\.0'"),
+        ({"branch": ""}, "found no branch ''"),
+        ({"base": ""}, "found an empty revision"),
+        ({"base": "nowhere"}, "ds@nowhere: found HTTP 404"),
+        ({"create": True, "private": True}, "found a public repository; expected one that is private"),
+    ],
+)
+def test_options_that_do_not_fit_the_repository(hub, monkeypatch, options, message):
+    """Told before the verification, which may take long."""
+    monkeypatch.setattr(publishing, "verified", lambda *_: pytest.fail("it was verified first"))
+    open_discussion(hub.hub.repository(NAME), "theirs", author="outsider", is_pull_request=True)
+    with pytest.raises(EpiseekError, match=message):
+        hub.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(clip_count=2, **options))
+    assert hub.is_untouched
+    assert hub.hub.repository(NAME).refs["refs/pr/1"] == hub.head
+
+
+@pytest.mark.parametrize("options", [{"branch": "next"}, {"base": ""}])
+def test_nothing_is_made_for_options_that_do_not_fit(hub, options):
+    with pytest.raises(EpiseekError, match=r"no branch 'next'|an empty revision"):
+        hub.publish(
+            prepared(SMALL).url,
+            source=SMALL,
+            name="acme/new",
+            options=PublishOptions(is_verified=False, create=True, **options),
+        )
+    assert hub.changing() == []

@@ -1,6 +1,7 @@
 """What the offline Hub refuses, by name; the token is in no error, no log and no pickle."""
 
 import io
+import json
 import logging
 import pickle
 import traceback
@@ -109,3 +110,39 @@ def test_errors_of_the_client_without_a_status():
     ):
         assert type(hub_errors.named(error, where="w", expected="e")).__name__ == expected
         assert not hub_errors.is_settled(error)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hf_a\x0bSECRET",
+        "hf_a\x7fSECRET",
+        "hf_a SECRET",
+        "hf_a\u2026SECRET",
+        "hf_a\\SECRET",
+        "'hf_SECRET'",
+        "hf_'\"SECRET",
+    ],
+    ids=ascii,
+)
+def test_a_secret_is_masked_however_it_is_written(secret):
+    for written in (
+        secret,
+        repr(secret),
+        ascii(secret),
+        repr(secret.encode()),
+        repr(f"Bearer {secret}"),
+        repr(f"Bearer {secret}'\"".encode()),
+        json.dumps({"token": secret}),
+    ):
+        shown = hub_errors.masked(f"ValueError: {written} is no header", (secret,))
+        assert "SECRET" not in shown, written
+        assert shown.startswith("ValueError: ")
+        assert "***" in shown
+    assert hub_errors.masked("Bearer hf_x, and more", ()) == "Bearer *** and more"
+
+
+def test_a_token_that_is_no_header_is_not_shown(hub):
+    with pytest.raises(EpiseekError) as caught:
+        repository_of(hub, token="hf_a\x0bSECRET").refs()
+    assert "SECRET" not in str(caught.value)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from episeek_pipelines.publish.hub_errors import ConflictError, RefusedError
+from episeek_pipelines.publish.hub_errors import ConflictError, ForeignChangesError, RefusedError
 from tests.servers import hub_refs
 from tests.servers.faults import Fault
 from tests.servers.hub_call import HubError
@@ -136,3 +136,44 @@ def test_two_publishers_of_many_changes(hub):
     assert len(results) == 2
     merged = hub.repository(NAME).commits[hub.head(NAME)].tree
     assert merged["README.md"] == merged["data/x.txt"], "half of each"
+
+
+def foreign(hub, ref, files=None):
+    there = hub.repository(NAME)
+    blobs = {path: hub.state.store.add_blob(data) for path, data in (files or {"foreign.txt": b"f"}).items()}
+    return there.commit(ref, {**there.find(ref).tree, **blobs}, "pushed").oid
+
+
+def test_another_head_than_was_verified_is_not_merged(hub, repository):
+    made = in_parts(repository, hub, CHANGES)
+    head = foreign(hub, made.ref)
+    with pytest.raises(ConflictError, match=f"found commit {head}; expected {made.head}, which was verified") as caught:
+        repository.merge(made.ref, expected_base=hub.base, head=made.head)
+    assert caught.value.head == head
+    assert not asked(hub, "POST", "/merge")
+    assert hub.repository(NAME).discussions[1]["status"] == "draft"
+
+
+@pytest.mark.parametrize(
+    ("files", "shown"),
+    [({"foreign.txt": b"f"}, r"foreign\.txt"), ({"meta/x.json": b"[]"}, r"meta/x\.json")],
+    ids=["another", "other-content"],
+)
+@pytest.mark.parametrize("name", [None, "lost"])
+def test_what_is_pushed_in_the_moment_of_the_merge_is_named(hub, repository, files, shown, name):
+    made = in_parts(repository, hub, CHANGES)
+    if name:
+        inject(hub, name, "POST", "/merge")
+    before(hub, "POST", "/merge", 1, lambda: (hub.commit(NAME, {"theirs.txt": b"t"}), foreign(hub, made.ref, files)))
+    with pytest.raises(ForeignChangesError, match=f": found {shown}, which somebody has pushed to refs/pr/1"):
+        repository.merge(made.ref, expected_base=hub.base, head=made.head)
+    with pytest.raises(ForeignChangesError, match=shown):  # also when it is merged already
+        repository.merge(made.ref, expected_base=hub.base, head=made.head)
+
+
+def test_what_others_commit_in_the_moment_of_the_merge_is_theirs(hub, repository):
+    made = in_parts(repository, hub, CHANGES)
+    hub.commit(NAME, {"one.txt": b"1"})
+    before(hub, "POST", "/merge", 1, lambda: hub.commit(NAME, {"two.txt": b"2"}))
+    assert repository.merge(made.ref, expected_base=hub.base, head=made.head).commit == hub.head(NAME)
+    assert paths(hub) == {*AFTER, "one.txt", "two.txt"}

@@ -5,6 +5,8 @@ import pytest
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.pull_requests import upload_marker
 from episeek_pipelines.publish.repository import HubRepository
+from tests.servers.faults import Fault
+from tests.servers.hub_refs import open_discussion
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.repository_changes import (
     AFTER,
@@ -171,3 +173,31 @@ def test_two_runs_in_one_pull_request(hub, repository, monkeypatch):
     assert (made.number, made.is_new) == (1, False)
     assert len(chain_of(hub, made.ref)) == 4
     assert paths(hub, made.ref) == {".gitattributes", *OLD, *many().paths} - {"data/old.parquet"}
+
+
+def test_a_pull_request_of_somebody_else_is_not_taken_over_and_not_closed(hub, repository):
+    title = f"theirs {upload_marker(hub.base, CHANGES)}"
+    open_discussion(hub.repository(NAME), title, author="outsider", is_pull_request=True)
+    made = in_parts(repository, hub, CHANGES)
+    assert (made.number, made.is_new) == (2, True)
+    repository.close_pull_request("refs/pr/1", comment="not ours")
+    assert hub.repository(NAME).discussions[1]["status"] == "draft"
+    repository.close_pull_request(made.ref, comment="ours")
+    assert hub.repository(NAME).discussions[2]["status"] == "closed"
+    assert len(asked(hub, "GET", "/whoami")) == 1
+
+
+def test_an_opened_pull_request_of_somebody_else_is_not_what_was_opened(hub, repository):
+    """Where the response is lost, and nothing was done."""
+    title = f"many {upload_marker(hub.base, CHANGES)}"
+    open_discussion(hub.repository(NAME), title, author="outsider", is_pull_request=True)
+    hub.inject(Fault("drop", method="POST", path="/discussions$"))
+    assert in_parts(repository, hub, CHANGES).number == 2
+
+
+def test_a_token_that_may_not_ask_whose_it_is_takes_nothing_over(hub, repository):
+    hub.inject(Fault("status", method="GET", path="/whoami", status=403, times=9))
+    assert [in_parts(repository, hub, CHANGES).number for _ in range(2)] == [1, 2]
+    repository.close_pull_request("refs/pr/1", comment="whose?")
+    assert [each["status"] for each in hub.repository(NAME).discussions.values()] == ["draft", "draft"]
+    assert len(asked(hub, "GET", "/whoami")) == 1

@@ -62,7 +62,7 @@ def test_names_that_mean_no_repository():
 def test_create(hub, private):
     made = repository_of(hub, "acme/made")
     made.create(private)
-    assert hub.repository("acme/made").is_private is private
+    assert hub.repository("acme/made").is_private is made.is_private() is private
     with pytest.raises(RefusedError, match="acme/made: found HTTP 409"):
         made.create(private)
     with pytest.raises(AccessError, match="HTTP 403"):
@@ -81,6 +81,8 @@ def test_no_such_repository_or_revision(hub, repository):
         repository_of(hub, "acme/nope").head()
     with pytest.raises(MissingFileError, match="acme/ds@nowhere"):
         repository.head("nowhere")
+    with pytest.raises(MissingFileError, match="found an empty revision"):
+        repository.head("")
     with pytest.raises(AccessError, match="HTTP 401"):
         repository_of(hub, token="hf_wrong").create(True)
 
