@@ -9,6 +9,7 @@ is gone when the work is done.
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,9 @@ WORK_DIR = ".episeek-work"
 _PLAN = f"{WORK_DIR}/plan.json"
 _LOCK = f"{WORK_DIR}/lock"
 _REPLACED = "replaced"
+
+JOURNAL_PATH = f"{layout.BYTE_INDEX_PARTIAL_DIR}/publication.json"
+"""Says that a dataset is being switched to a publication (`episeek_pipelines.publish.store_journal`)."""
 
 
 class _LockedRoot:
@@ -107,9 +111,12 @@ class ReplacingStaging(_LockedRoot):
 
     Locally that is a directory beside them and two renames. In an object store the four tables are put one after the
     other; a reader that sees some of each build refuses them by their build ids.
+
+    Publications into the same root stage their files beside these, and keep a journal there: both are left alone.
     """
 
     def __init__(self, final: Root) -> None:
+        _require_no_publication(final)
         super().__init__(final, Root(final.join(layout.BYTE_INDEX_PARTIAL_DIR)) if final.is_local else final)
         if self.root.is_local:  # what a run that was killed while it wrote or renamed the tables left
             self._put_back()
@@ -128,6 +135,8 @@ class ReplacingStaging(_LockedRoot):
             WriteError: A rename failed.
         """
         target = self.final.join(layout.BYTE_INDEX_DIR)
+        if self.final.is_local:  # elsewhere the tables are there already
+            _require_no_publication(self.final)
         try:
             if self.final.is_local:
                 if os.path.exists(target):
@@ -137,7 +146,7 @@ class ReplacingStaging(_LockedRoot):
                 except BaseException:
                     self._put_back()
                     raise
-            self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)
+            self._remove_staged()
         except OSError as error:
             raise WriteError(target, first_line(error), "to rename the new sidecars to it") from error
 
@@ -148,7 +157,13 @@ class ReplacingStaging(_LockedRoot):
             os.rename(replaced, target)
 
     def _remove_staged(self) -> None:
-        self.final.remove(layout.BYTE_INDEX_PARTIAL_DIR)
+        Root(self.final.join(layout.BYTE_INDEX_PARTIAL_DIR)).remove(WORK_DIR)
+        if self.final.is_local:
+            self.root.remove(layout.BYTE_INDEX_DIR)
+            self.root.remove(_REPLACED)
+            for folder in (self.root.local / layout.META_DIR, self.root.local):
+                with suppress(OSError):  # a publication has staged files there
+                    folder.rmdir()
 
 
 def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
@@ -199,6 +214,17 @@ def open_replacing_staging(target: Root) -> ReplacingStaging:
         WriteError: It cannot be written.
     """
     return ReplacingStaging(target)
+
+
+def _require_no_publication(final: Root) -> None:
+    """Raises DestinationError."""
+    folder = final.join(layout.BYTE_INDEX_PARTIAL_DIR)
+    if final.is_local and os.path.islink(folder):
+        raise DestinationError(folder, f"a link to {os.path.realpath(folder)}", "a folder of this dataset, or nothing")
+    if final.exists(JOURNAL_PATH):
+        found = "the journal of a publication that is in progress, or has stopped"
+        expected = "none: run that publication again, then this"
+        raise DestinationError(final.join(JOURNAL_PATH), found, expected)
 
 
 def prune(root: Root, paths: set[str]) -> None:

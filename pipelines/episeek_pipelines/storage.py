@@ -7,13 +7,14 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import fsspec
+import fsspec.asyn
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
@@ -44,6 +45,12 @@ MAX_WHOLE_BYTES = 1 << 30
 
 REMOTE_IN_FLIGHT = 16
 """Files of a store that one task reads at the same time: each waits for an answer, most of the time."""
+
+_REMOVED_AT_ONCE = 1000
+"""Names in one request: the limit of S3."""
+
+_WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "hf"})
+"""Protocols of stores in which a folder is there while a file in it is."""
 
 _COPIED_BYTES = 1 << 22
 """What is read at once of a file that is copied."""
@@ -293,8 +300,18 @@ class Root:
             return
         with store_errors(self.join(path)):
             fs, full_path = self._resolve(path)
-            with suppress(FileNotFoundError):
-                fs.rm(full_path, recursive=True)
+            if not self.is_pinned:
+                fs.invalidate_cache()
+            try:
+                found = fs.find(full_path, withdirs=True, detail=True)
+            except FileNotFoundError:
+                return
+            remove_files(fs, [name for name, info in found.items() if info["type"] != "directory"])
+            if self.url.partition("://")[0] not in _WITHOUT_FOLDERS:
+                folders = {full_path, *(name for name, info in found.items() if info["type"] == "directory")}
+                for folder in sorted(folders, key=len, reverse=True):
+                    with suppress(OSError):
+                        fs.rmdir(folder)
 
     def _listed(self, directory: str) -> dict[str, dict[str, Any]]:
         """What the store says of each file below a directory now, whatever fsspec remembers of it."""
@@ -326,6 +343,20 @@ class Root:
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, root = url_to_fs(self.url)
         return fs, f"{root.rstrip('/')}/{path}".rstrip("/")
+
+
+def remove_files(fs: fsspec.AbstractFileSystem, full_paths: Sequence[str]) -> None:
+    """Remove files of these very names; those that are not there are no failure.
+
+    `rm` of fsspec takes `*`, `?` and `[` in a name for a pattern, and removes what matches it.
+    """
+    if len(full_paths) > 1 and hasattr(fs, "_bulk_delete"):  # S3: one request, which does not say what it was refused
+        for start in range(0, len(full_paths), _REMOVED_AT_ONCE):
+            fsspec.asyn.sync(fs.loop, fs._bulk_delete, list(full_paths[start : start + _REMOVED_AT_ONCE]))
+        return
+    for full_path in full_paths:
+        with suppress(FileNotFoundError):
+            fs.rm_file(full_path)
 
 
 def _walk(base: Path) -> Iterator[tuple[str, list[str]]]:

@@ -11,8 +11,9 @@ A store has no commits. What one has instead:
 - What a store cannot give: several objects that change at once. While the switch lasts (seconds), readers of episeek see the
   old index, the new one, or a named refusal (MixedBuildError, MissingSidecarError; ChangedFileError where a video is replaced),
   never wrong frames. Who copies or lists the dataset meanwhile may get some files of each. That is harmless where the rewrite
-  kept the rows of each file, which is the rule; where it moved episodes to other files, rows may be seen twice, never not at
-  all. A dataset that is published to a new prefix has no such moment: `meta/info.json` and the sidecars come last.
+  kept the rows of each file, which is the rule; where it moved episodes to other files, rows may be seen twice, and, where some
+  moved to earlier files and others to later ones, not at all (`episeek_pipelines.publish.store_switch`). A dataset that is
+  published to a new prefix has no such moment: `meta/info.json` and the sidecars come last.
 - A switch that was stopped stays as it is until it is run again: the journal, which others are refused by, says which it is.
 """
 
@@ -40,7 +41,7 @@ from episeek_pipelines.publish.store_journal import JOURNAL_PATH, Publication, r
 from episeek_pipelines.publish.store_origin import identities_of, of_unknown_origin
 from episeek_pipelines.publish.store_plan import StorePlan, plan_for_store, require_room, wanted_files
 from episeek_pipelines.publish.store_sending import Sending, differing
-from episeek_pipelines.publish.store_switch import moves_rows
+from episeek_pipelines.publish.store_switch import data_order, moves_rows
 from episeek_pipelines.publish.store_writers import FsspecWriter, StoreWriter
 from episeek_pipelines.publish_attempts import shown_paths
 from episeek_pipelines.published_here import last_files, remember_files
@@ -93,7 +94,8 @@ class StorePublication:
     staged_count: int
     """Files that an earlier run had sent already."""
     moves_rows: bool
-    """Whether rows are in other data files than before, so that whoever lists them during the switch may see some twice."""
+    """Whether rows are in other data files than before, so that whoever lists them during the switch may see some twice,
+    or not at all."""
     base: BaseCheck
     verification: VerificationReport | None
     arrival: ArrivalReport | None
@@ -209,6 +211,7 @@ class _Job:
                     raise
                 listing = sending.writer.files()
                 continue
+            sending.writer.require_inside(plan.changes.paths)
             self._require_known(plan)
             if self.options.dry_run:
                 return self._result(plan, videos, listing, attempt), plan
@@ -222,7 +225,7 @@ class _Job:
                 sending.finish(listing)
                 return self._result(plan, videos, listing, attempt), plan
             sending.stage(plan.changes.additions, listing)
-            sending.claim(plan.changes)
+            sending.claim(plan.changes, order=data_order(plan.changes, plan.listing.keys()))
             now = sending.writer.files()
             theirs = self._changed_by_others(plan, now)
             if theirs == {layout.CARD_PATH}:
@@ -273,7 +276,7 @@ class _Job:
             return listing
         changes = Changes(staged, (), 0)
         sending.stage(staged, listing)
-        sending.claim(changes)
+        sending.claim(changes, order=data_order(plan.changes, plan.listing.keys()))
         now = sending.writer.files()
         theirs = self._changed_by_others(plan, now) - names
         if theirs:

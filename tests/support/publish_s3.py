@@ -57,9 +57,7 @@ class PublishS3:
         files = self.datasets._writer
         files.invalidate_cache()
         prefix = url.removeprefix("s3://") + "/"
-        found = files.find(prefix)
-        contents = files.cat(found) if found else {}
-        return {path.removeprefix(prefix): contents[path] for path in found}
+        return {path.removeprefix(prefix): files.cat_file(path) for path in files.find(prefix)}
 
     def publish(
         self, overlay: str, url: str, *, source: str | None = None, options=UNVERIFIED, retry=QUICK

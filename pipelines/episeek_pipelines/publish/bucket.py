@@ -4,7 +4,7 @@ Content goes to Xet storage, where each piece is once whatever its names are, so
 the operations of a request one after the other; the request is as near to all at once as a bucket gets.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,9 @@ class BucketWriter:
             except MissingFileError as error:
                 raise self._missing(error) from None
         return found
+
+    def require_inside(self, paths: Iterable[str]) -> None:
+        """Names are all there is."""
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
         """In groups."""

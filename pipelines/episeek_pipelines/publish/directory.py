@@ -3,12 +3,13 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from episeek.errors import MissingFileError, WriteError, described
+from episeek.errors import DestinationError, MissingFileError, WriteError, described
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX, Listing
 from episeek_pipelines.publish.store_writers import Move
 from episeek_pipelines.storage import Root, writing
@@ -29,11 +30,33 @@ class DirectoryWriter:
         return True
 
     def files(self) -> Listing:
-        """As they are now, but for what is hidden or being written."""
-        return {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
+        """As they are now, but for what is hidden or being written, or staged behind a link."""
+        found = {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
+        linked = {folder for folder in _folders(found) if (self.root.local / folder).is_symlink()}
+        return {
+            path: identity
+            for path, identity in found.items()
+            if not path.startswith(STAGED_PREFIX) or linked.isdisjoint(_folders([path]))
+        }
+
+    def require_inside(self, paths: Iterable[str]) -> None:
+        """Folders have to be of this root and no other, and on its file system: a rename goes no further."""
+        folders = sorted(_folders((f"{STAGED_PREFIX}file", *paths)))
+        if not self.root.local.is_dir():
+            return
+        device = _device_of(self.root.local)
+        for folder in folders:
+            here = self.root.local / folder
+            if here.is_symlink():
+                expected = "a folder of this dataset alone: what is published there would change another place"
+                raise DestinationError(str(here), f"a link to {here.resolve()}", expected)
+            if here.exists() and _device_of(here) != device:
+                expected = "one on the file system of the dataset, since files change by a rename"
+                raise DestinationError(str(here), "a folder on another file system", expected)
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
         """One after the other: they wait for one disk."""
+        self.require_inside([path for path, _ in files])
         for path, content in files:
             with self.root.output(path) as stream:
                 if isinstance(content, bytes):
@@ -44,6 +67,7 @@ class DirectoryWriter:
 
     def create(self, path: str, data: bytes) -> bool:
         """A link to a file that is whole, which fails where there is one."""
+        self.require_inside([path])
         target = self.root.local / path
         beside = f"{path}.{os.getpid()}.{id(data):x}"
         self.root.write_bytes(beside, data)
@@ -64,6 +88,7 @@ class DirectoryWriter:
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
         """One rename a file."""
+        self.require_inside([move.path for wave in waves for move in wave])
         for wave in waves:
             for move in wave:
                 target = self.root.local / move.path
@@ -79,6 +104,7 @@ class DirectoryWriter:
 
     def delete(self, paths: Sequence[str]) -> None:
         """And the folders that are empty then."""
+        self.require_inside(paths)
         for path in paths:
             target = self.root.local / path
             with writing(target):
@@ -88,6 +114,21 @@ class DirectoryWriter:
                     if folder == self.root.local:
                         break
                     folder.rmdir()
+
+
+def _device_of(folder: Path) -> int:
+    return folder.stat().st_dev
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    """All folders that files are in, below the root."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
 
 
 def _is_hidden(path: str) -> bool:

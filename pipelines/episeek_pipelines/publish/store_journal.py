@@ -2,23 +2,23 @@
 
 It is written right before the first file gets its name, and removed last. While it is there no other publication may switch:
 what readers see may be half of this one. It names the publication by what it wants to be in the store, so that the same one,
-run again or run twice at once, goes on from it.
+run again or run twice at once, goes on from it. It also names the run that wrote it: only that one may take it back.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from episeek.errors import MissingFileError
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX
+from episeek_pipelines.publish.store_switch import DataOrder
 from episeek_pipelines.publish.store_writers import StoreWriter
+from episeek_pipelines.staging import JOURNAL_PATH as JOURNAL_PATH
 from episeek_pipelines.storage import Root
-
-JOURNAL_PATH: Final = f"{STAGED_PREFIX}publication.json"
 
 _VERSION: Final = 1
 
@@ -44,8 +44,21 @@ class Publication:
         return f"{STAGED_PREFIX}{self.digest[:16]}/"
 
 
-def claim(writer: StoreWriter, publication: Publication, changes: Changes) -> bool:
-    """Write the journal; whether it was there already, of the same publication.
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What the file says."""
+
+    publication: str
+    run: str
+    """Which run of the publication wrote it."""
+    order: DataOrder
+    """In which data files change: once some have, it cannot be told any more."""
+
+
+def claim(
+    writer: StoreWriter, publication: Publication, changes: Changes, *, run: str, order: DataOrder = "any"
+) -> Journal:
+    """Write the journal, unless it is there, of the same publication; returns what is there.
 
     Raises:
         ConflictError: Another publication has begun to switch.
@@ -53,13 +66,17 @@ def claim(writer: StoreWriter, publication: Publication, changes: Changes) -> bo
     document = {
         "version": _VERSION,
         "publication": publication.digest,
+        "run": run,
+        "data_order": order,
         "switched": [[addition.path, addition.size, addition.sha256] for addition in changes.additions],
         "deleted": list(changes.deletions),
     }
-    was_there = require_free(writer.root, publication)
-    if not was_there and not writer.create(JOURNAL_PATH, json.dumps(document, indent=1).encode()):
-        require_ours(writer.root, publication)
-    return was_there
+    found = journal_of(writer.root, publication)
+    if found is not None:
+        return found
+    if writer.create(JOURNAL_PATH, json.dumps(document, indent=1).encode()):
+        return Journal(publication.digest, run, order)
+    return require_ours(writer.root, publication)
 
 
 def require_free(root: Root, publication: Publication) -> bool:
@@ -68,36 +85,45 @@ def require_free(root: Root, publication: Publication) -> bool:
     Raises:
         ConflictError: It is of another.
     """
+    return journal_of(root, publication) is not None
+
+
+def journal_of(root: Root, publication: Publication) -> Journal | None:
+    """The journal of this publication; None where there is none.
+
+    Raises:
+        ConflictError: It is of another.
+    """
     found = _read(root)
-    if found is not None and found != publication.digest:
-        raise _taken(root, found)
-    return found is not None
+    if found is not None and found.publication != publication.digest:
+        raise _taken(root, found.publication)
+    return found
 
 
-def require_ours(root: Root, publication: Publication) -> None:
-    """Whether the journal is there, and of this publication.
+def require_ours(root: Root, publication: Publication) -> Journal:
+    """The journal, which has to be there, and of this publication.
 
     Raises:
         ConflictError: It is not: another publisher has taken it, or has finished the same publication.
     """
-    found = _read(root)
+    found = journal_of(root, publication)
     if found is None:
         raise ConflictError(root.join(JOURNAL_PATH), "no such file", "the journal of this publication: run it again")
-    if found != publication.digest:
-        raise _taken(root, found)
+    return found
 
 
-def _read(root: Root) -> str | None:
-    """The publication in the journal; None without one."""
+def _read(root: Root) -> Journal | None:
     try:
         data = root.read_bytes(JOURNAL_PATH)
     except MissingFileError:
         return None
     try:
         document = json.loads(data)
-        return str(document["publication"])
-    except (ValueError, KeyError, TypeError):
-        return "of no known form"
+        order = document.get("data_order")
+        known: DataOrder = order if order in get_args(DataOrder) else "any"
+        return Journal(str(document["publication"]), str(document.get("run", "")), known)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Journal("of no known form", "", "any")
 
 
 def _taken(root: Root, found: str) -> ConflictError:

@@ -4,6 +4,8 @@ Everything may be done by several runs of one publication, one after the other o
 content, and left.
 """
 
+import re
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,12 +15,22 @@ from episeek.errors import ChangedFileError, EpiseekError, MissingFileError, Wri
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX, Listing, StoreContents
-from episeek_pipelines.publish.store_journal import JOURNAL_PATH, Publication, claim, require_ours
-from episeek_pipelines.publish.store_switch import switch_waves
+from episeek_pipelines.publish.store_journal import (
+    JOURNAL_PATH,
+    Publication,
+    claim,
+    journal_of,
+    require_free,
+    require_ours,
+)
+from episeek_pipelines.publish.store_switch import DataOrder, switch_waves
 from episeek_pipelines.publish.store_writers import Move, StoreWriter
 
 _STAGE_ATTEMPTS: Final = 3
 """Another run of the same publication removes what is staged when it is done."""
+
+_IS_STAGED: Final = re.compile(f"{re.escape(STAGED_PREFIX)}[0-9a-f]{{16}}/")
+"""What publications stage; `episeek index` writes beside it."""
 
 
 @dataclass(slots=True)
@@ -34,6 +46,9 @@ class Sending:
     """Files that an earlier run had staged."""
     is_resumed: bool = False
     """Whether an earlier run, or one at the same time, had begun to switch."""
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Names this run in the journal."""
+    _order: DataOrder = field(default="any")
     _is_claimed: bool = field(default=False)
     _has_switched: bool = field(default=False)
 
@@ -80,15 +95,28 @@ class Sending:
         """Go on from a journal that is there, and of this publication."""
         self.is_resumed = self._is_claimed = self._has_switched = True
 
-    def claim(self, changes: Changes) -> None:
+    def claim(self, changes: Changes, *, order: DataOrder) -> None:
         """Keep other publications from switching.
+
+        Args:
+            changes: What is to be switched.
+            order: Of the data files; where an earlier run had begun, its order counts.
 
         Raises:
             ConflictError: Another one has begun to.
         """
-        was_there = claim(self.writer, self.publication, changes)
-        self.is_resumed = self.is_resumed or (was_there and not self._is_claimed)
-        self._is_claimed = True
+        for _ in range(_STAGE_ATTEMPTS):
+            journal = claim(self.writer, self.publication, changes, run=self.run, order=order)
+            self._is_claimed, self._order = True, journal.order
+            if journal.run == self.run:
+                return
+            self.is_resumed = True
+            self.writer.put([(self._runs + self.run, self.run.encode())])
+            if require_free(self.writer.root, self.publication):  # or its run has taken it back before it saw this one
+                return
+        raise ConflictError(
+            self.writer.root.join(JOURNAL_PATH), "a file that comes and goes", "one run after the other"
+        )
 
     def switch(self, changes: Changes, listing: Listing) -> None:
         """Give what is staged its names, and delete what is replaced.
@@ -107,7 +135,7 @@ class Sending:
         left = Changes(open_additions, tuple(path for path in changes.deletions if path in listing), 0)
         waves = [
             [Move(self._staged(path), path, listing.get(self._staged(path))) for path in wave]
-            for wave in switch_waves(left, listing.keys())
+            for wave in switch_waves(left, listing.keys(), order=self._order)
         ]
         before_deletions = self._require_ours if left.deletions else _nothing
         try:
@@ -125,19 +153,49 @@ class Sending:
         return tuple(addition for addition in changes.additions if done[addition.path] is not True)
 
     def finish(self, listing: Listing) -> None:
-        """Remove what is staged, and the journal last; of a publication that has not switched, its own alone."""
-        prefix = STAGED_PREFIX if self._has_switched else self.publication.staged_prefix
-        staged = [path for path in listing if path.startswith(prefix) and path != JOURNAL_PATH]
-        self.writer.delete(staged)
-        if self._is_claimed:
+        """Remove what is staged, and the journal last: what this publication has made, and, once it has switched, what others
+        have staged before they were refused. A journal of another publication stays.
+        """
+        prefix = STAGED_PREFIX if self._has_switched and self._holds_journal() else self.publication.staged_prefix
+        self.writer.delete([path for path in listing if path.startswith(prefix) and _IS_STAGED.match(path)])
+        if self._is_claimed and self._holds_journal():
             self.writer.delete([JOURNAL_PATH])
 
     def give_up(self) -> None:
-        """After a conflict: leave nothing behind that this run has made, but for what is half switched."""
-        if self._has_switched or self.is_resumed:
-            return
+        """After a conflict: leave nothing behind that this run has made, but for what is half switched, by this run or by
+        another one that goes on from its journal.
+        """
         with suppress(EpiseekError):
-            self.finish(self.writer.files())
+            listing = self.writer.files()
+            if self.is_resumed or self._has_switched:
+                self.writer.delete([path for path in listing if path == self._runs + self.run])
+                return
+            if self._is_claimed and not self._take_back(listing):
+                return
+            if not self._holds_journal():
+                self.finish(listing)
+
+    def _take_back(self, listing: Listing) -> bool:
+        """Remove the journal, if no other run goes on from it; one that begins to meanwhile has said so before it asks for it."""
+        journal = journal_of(self.writer.root, self.publication)
+        if self._has_others(listing) or (journal is not None and journal.run != self.run):
+            return False
+        self.writer.delete([JOURNAL_PATH])
+        if self._has_others(self.writer.files()):
+            claim(self.writer, self.publication, Changes((), (), 0), run=self.run, order=self._order)
+            return False
+        self._is_claimed = False
+        return True
+
+    def _has_others(self, listing: Listing) -> bool:
+        return any(path.startswith(self._runs) for path in listing)
+
+    def _holds_journal(self) -> bool:
+        """Whether the journal is there, and of this publication."""
+        try:
+            return require_free(self.writer.root, self.publication)
+        except ConflictError:
+            return False
 
     def _put(self, pairs: Sequence[tuple[Addition, str]]) -> None:
         self.writer.put([(path, addition.source) for addition, path in pairs])
@@ -167,6 +225,11 @@ class Sending:
 
     def _require_ours(self) -> None:
         require_ours(self.writer.root, self.publication)
+
+    @property
+    def _runs(self) -> str:
+        """Below it, a file for each run that goes on from the journal of another."""
+        return f"{self.publication.staged_prefix}runs/"
 
     def _staged(self, path: str) -> str:
         return f"{self.publication.staged_prefix}{path}"

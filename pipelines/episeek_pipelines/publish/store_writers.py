@@ -11,8 +11,7 @@ Every operation here may be made twice, and is tried again. What each kind of st
 
 import errno
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -28,7 +27,7 @@ from episeek.store_errors import status_of, store_errors
 from episeek.workers import map_in_threads
 from episeek_pipelines.publish.store_contents import Listing
 from episeek_pipelines.publish.store_tries import tried
-from episeek_pipelines.storage import Root
+from episeek_pipelines.storage import Root, remove_files
 
 T = TypeVar("T")
 
@@ -42,6 +41,10 @@ _DELETED_AT_ONCE: Final = 1000
 
 _WHOLE_PUTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "memory"})
 """Protocols of stores in which an object is there whole or not at all."""
+
+
+_EXCLUSIVE: Final = frozenset({"s3", "s3a", "gs", "gcs"})
+"""Protocols of stores that are known to refuse a second creation; others may not have heard of it, and replace the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,14 @@ class StoreWriter(Protocol):
 
     def files(self) -> Listing:
         """All files below the root, as they are now."""
+        ...
+
+    def require_inside(self, paths: Iterable[str]) -> None:
+        """Whether files of these paths may be written, given their names, and deleted.
+
+        Raises:
+            DestinationError: One of them is in a folder that belongs to something else.
+        """
         ...
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
@@ -124,6 +135,9 @@ class FsspecWriter:
         url_to_fs(self.root.url)[0].invalidate_cache()  # or what is asked of a file later would be answered from it
         return found
 
+    def require_inside(self, paths: Iterable[str]) -> None:
+        """Names are all there is."""
+
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
         """Some at the same time."""
         map_in_threads(self._put_one, files, max_in_flight=PUTS_IN_FLIGHT)
@@ -147,7 +161,7 @@ class FsspecWriter:
         made = self._tried(create, path, "a new file", byte_count=len(data))
         if made is None:
             self._tried(partial(fs.pipe_file, full_path, data), path, "a file", byte_count=len(data))
-        return bool(made)
+        return bool(made) and self.root.url.partition("://")[0] in _EXCLUSIVE
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
@@ -166,13 +180,7 @@ class FsspecWriter:
 
     def _delete_once(self, paths: Sequence[str]) -> None:
         fs, _ = self._resolve("")
-        full_paths = [self._resolve(path)[1] for path in paths]
-        if len(paths) > 1 and hasattr(fs, "_bulk_delete"):  # S3: one request, which does not say what it was refused
-            fs.rm(full_paths)
-            return
-        for full_path in full_paths:
-            with suppress(FileNotFoundError):
-                fs.rm_file(full_path)
+        remove_files(fs, [self._resolve(path)[1] for path in paths])
 
     def _put_one(self, file: tuple[str, str | bytes]) -> None:
         path, content = file

@@ -9,7 +9,9 @@ import pytest
 
 import episeek
 from episeek.errors import EpiseekError
+from episeek_pipelines import store_publishing
 from episeek_pipelines.prepare import verify
+from episeek_pipelines.publish import store_sending
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.store_journal import JOURNAL_PATH
 from episeek_pipelines.store_publishing import StorePublication
@@ -135,6 +137,51 @@ def test_a_card_that_is_edited_meanwhile_is_added_to(s3):
     assert b"# theirs\n" in card
     assert b"episeek:begin" in card
     check_whole(s3, url)
+
+
+def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3, monkeypatch):
+    """A colleague changes a file; this run meets it, while the other one is in the middle of the switch."""
+    url = s3.start(files_of(DATA / NAME))
+    overlay, seen = prepared(NAME).url, {}
+    original = store_publishing._Job._changed_by_others
+
+    def other_run_stops_in_its_switch():
+        s3.proxy.inject(Fault("gone", method="PUT", path=f"{url[len('s3:/') :]}/{layout.META_DIR}/byte_index/files"))
+        with pytest.raises(EpiseekError):
+            s3.publish(overlay, url, source=NAME, retry=ONCE)
+        s3.proxy.clear_faults()
+        seen.update(s3.files(url))
+
+    def changed_by_others(job, plan, now):
+        monkeypatch.setattr(store_publishing._Job, "_changed_by_others", original)
+        s3.datasets.change(url, {"meta/stats.json": b"{}"})
+        other_run_stops_in_its_switch()
+        return {"meta/stats.json"}
+
+    monkeypatch.setattr(store_publishing._Job, "_changed_by_others", changed_by_others)
+    with pytest.raises(ConflictError):
+        s3.publish(overlay, url, source=NAME)
+    assert any("/runs/" in path for path in seen)
+    assert JOURNAL_PATH in seen
+    assert s3.files(url) == seen
+    assert s3.publish(overlay, url, source=NAME).is_resumed
+    check_whole(s3, url)
+
+
+def test_the_journal_of_another_publication_that_has_begun_since_stays(s3, monkeypatch):
+    """Another run of the same publication has finished it."""
+    url = s3.start(files_of(DATA / NAME))
+    finish = store_sending.Sending.finish
+    theirs = {JOURNAL_PATH: b'{"publication": "ffff"}', f"{STAGED}{'f' * 16}/data/file": b"staged"}
+
+    def finished_twice(sending, listing):
+        finish(sending, listing)
+        s3.datasets.change(url, theirs)
+        finish(sending, sending.writer.files())
+
+    monkeypatch.setattr(store_sending.Sending, "finish", finished_twice)
+    assert s3.publish(prepared(NAME).url, url, source=NAME).is_new
+    assert {path: content for path, content in s3.files(url).items() if path.startswith(STAGED)} == theirs
 
 
 XML = {"Content-Type": "application/xml"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.store_switch import moves_rows, switch_waves
+from episeek_pipelines.publish.store_switch import data_order, moves_rows, switch_waves
 
 
 def added(*paths, deleted=()):
@@ -38,35 +38,69 @@ def test_the_order():
     assert switch_waves(added(), set()) == []
 
 
-@given(
-    before=st.lists(st.integers(1, 6), min_size=1, max_size=6),
-    pieces=st.integers(1, 3),
-)
-def test_no_row_is_missing_while_episodes_move_to_later_files(before, pieces):
-    """Splitting each file into up to `pieces`, numbered anew, as a rewrite does."""
-    names = [f"data/chunk-000/file-{number:03}.parquet" for number in range(100)]
+NAMES = [f"data/chunk-000/file-{number:03}.parquet" for number in range(100)]
+
+
+def split(counts):
+    """Episodes by file."""
     numbers = itertools.count()
-    there = {name: {next(numbers) for _ in range(count)} for name, count in zip(names, before, strict=False)}
-    parts = []
-    for episodes in there.values():
-        ordered, size = sorted(episodes), -(-len(episodes) // pieces)
-        parts += [set(ordered[start : start + size]) for start in range(0, len(ordered), size)]
-    new = dict(zip(names, parts, strict=False))
-    changes = added(*(name for name in new if there.get(name) != new[name]))
+    return {name: {next(numbers) for _ in range(count)} for name, count in zip(NAMES, counts, strict=False)}
+
+
+def pieces_of(sources, most):
+    """The sizes of files that sources of so many episodes are split into, of at most so many episodes each."""
+    for count in sources:
+        number = -(-count // most)
+        size = -(-count // number)
+        yield from (min(size, count - start) for start in range(0, count, size))
+
+
+def check_no_row_is_missing(there, new):
+    deleted = [name for name in there if name not in new]
+    changes = added(*(name for name in new if there.get(name) != new[name]), deleted=deleted)
     everything = set().union(*there.values())
-    assert moves_rows(changes, there) is (len(new) > len(there))
-    waves = switch_waves(changes, there)
-    if not moves_rows(changes, there):
-        return
+    assert moves_rows(changes, there) is (len(new) != len(there))
     now = dict(there)
-    for wave in waves:
+    for wave in switch_waves(changes, there):
         for order in itertools.islice(itertools.permutations(wave), 3):
             seen = dict(now)
             for path in order:
                 seen[path] = new[path]
                 assert set().union(*seen.values()) == everything
         now |= {path: new[path] for path in wave}
-    assert now == new
+    assert {path: now[path] for path in now if path not in deleted} == new
+
+
+@given(sources=st.lists(st.integers(1, 9), min_size=1, max_size=6), before=st.integers(1, 9), after=st.integers(1, 9))
+def test_no_row_is_missing_while_files_of_the_same_sources_become_more_or_fewer(sources, before, after):
+    there, new = split(pieces_of(sources, before)), split(pieces_of(sources, after))
+    if len(there) == len(new):
+        return
+    check_no_row_is_missing(there, new)
+
+
+@given(old=st.lists(st.integers(1, 6), min_size=1, max_size=6), cuts=st.sets(st.integers(1, 35), max_size=6))
+def test_no_row_is_missing_where_each_file_begins_on_one_side_of_where_it_did(old, cuts):
+    """Any contiguous split into another number of files: one that does both is what the order cannot help."""
+    total = sum(old)
+    starts = [0, *sorted(cut for cut in cuts if cut < total)]
+    new = [stop - start for start, stop in itertools.pairwise([*starts, total])]
+    begins = list(itertools.accumulate(old, initial=0))[:-1]
+    more = len(new) > len(old)
+    pairs = list(zip(begins, starts, strict=False))
+    if len(new) == len(old) or not all(b <= a if more else a <= b for a, b in pairs):
+        return
+    check_no_row_is_missing(split(old), split(new))
+
+
+def test_the_order_of_a_switch_that_had_begun():
+    """Once new files are there, nothing tells any more that rows move."""
+    paths = NAMES[:2]
+    assert switch_waves(added(*paths), set(NAMES[:3])) == [paths]
+    assert switch_waves(added(*paths), set(NAMES[:3]), order="last first") == [[paths[1]], [paths[0]]]
+    assert data_order(added(*NAMES[:3]), set(paths)) == "last first"
+    assert data_order(added(*paths, deleted=[NAMES[2]]), set(NAMES[:3])) == "first first"
+    assert data_order(added(*paths), set(paths)) == "any"
 
 
 def test_rows_stay_where_they_are_in_a_new_dataset_or_the_same_files():
