@@ -35,6 +35,7 @@ from episeek.hub_source import HubSource
 from episeek.identity import FileIdentity
 from episeek.sources import open_source
 from episeek.store_errors import store_errors
+from episeek.workers import map_in_threads
 from episeek_pipelines.store_parquet import open_store_parquet, require_size
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -350,13 +351,18 @@ def remove_files(fs: fsspec.AbstractFileSystem, full_paths: Sequence[str]) -> No
 
     `rm` of fsspec takes `*`, `?` and `[` in a name for a pattern, and removes what matches it.
     """
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
+    has_requests = not _WITHOUT_FOLDERS.isdisjoint(protocols)
     if len(full_paths) > 1 and hasattr(fs, "_bulk_delete"):  # S3: one request, which does not say what it was refused
         for start in range(0, len(full_paths), _REMOVED_AT_ONCE):
             fsspec.asyn.sync(fs.loop, fs._bulk_delete, list(full_paths[start : start + _REMOVED_AT_ONCE]))
         return
-    for full_path in full_paths:
+
+    def remove(full_path: str) -> None:
         with suppress(FileNotFoundError):
             fs.rm_file(full_path)
+
+    map_in_threads(remove, full_paths, max_in_flight=REMOTE_IN_FLIGHT if has_requests else 1)
 
 
 def _walk(base: Path) -> Iterator[tuple[str, list[str]]]:
