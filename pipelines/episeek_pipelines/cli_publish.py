@@ -51,7 +51,7 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         "--branch",
         default="main",
         metavar="B",
-        help="commit to this branch, which is there; no tag moves (default: main)",
+        help="commit to this branch, which has to be there; no tag moves (default: main)",
     )
     add_commit_arguments(where)
     where.add_argument(
@@ -59,7 +59,11 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make the repository, or the dataset in a store, when there is none; DST needs its videos",
     )
-    where.add_argument("--private", action="store_true", help="with --create: only for those who may see it")
+    where.add_argument(
+        "--private",
+        action="store_true",
+        help="with --create: for those who may see it alone; refused where it is public",
+    )
     where.add_argument(
         "--base",
         metavar="REVISION",

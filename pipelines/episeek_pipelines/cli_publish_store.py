@@ -64,7 +64,7 @@ def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]
     )
     if result.moves_rows and result.is_new:
         when = "while it is switched to" if options.dry_run else "who listed them in these seconds"
-        yield f"note     rows are in other data files than before: {when}, some may be seen twice"
+        yield f"note     rows are in other data files than before: {when}, some may be seen twice, or for a moment not at all"
     if options.dry_run:
         yield from _path_lines(result)
         yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"

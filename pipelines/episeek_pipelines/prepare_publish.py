@@ -82,6 +82,8 @@ def prepare_and_publish(
     if not root.is_local:
         raise DestinationError(folder, "a store", "a place on this machine, from which it is published")
     with nullcontext() if is_kept else _alone(root):
+        if not options.create_pr and not options.dry_run:
+            hub.require_writable(branch)
         _require_usable_card(hub, branch)
         preparation = None
         if not _is_prepared(root, source, max_episodes_per_file, at=hub.head(branch)):

@@ -14,7 +14,7 @@ from episeek_pipelines.verify import VerificationReport
 VERSION_TAG: Final = "v3.0"
 """What LeRobot's readers resolve for datasets of codebase version 3.0."""
 
-_TAG: Final = re.compile(r"(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")
+_TAG: Final = re.compile(r"(?!refs/|main$|HEAD$)(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")
 """The names of git-check-ref-format(1) that need no thought."""
 
 

@@ -151,6 +151,14 @@ class HubRepository:
 
     # --- changes ---
 
+    def require_writable(self, revision: str = MAIN) -> None:
+        """Ask whether a branch may be committed to, as a commit asks first: one request, which changes nothing.
+
+        Raises:
+            AccessError: The token may not.
+        """
+        uploads.require_writable(self, _hub(), revision)
+
     def commit(
         self, changes: Changes, *, revision: str = MAIN, parent: str, message: str, description: str = ""
     ) -> CommitOutcome:

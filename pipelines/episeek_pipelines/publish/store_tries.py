@@ -8,6 +8,7 @@ from episeek.retry import RetryPolicy, Transient, with_retries
 from episeek.store_errors import is_final, retry_after_of, store_errors
 from episeek.transfers import TransferCounter
 from episeek.workers import call_within
+from episeek_pipelines.publish.hub_errors import masked
 
 T = TypeVar("T")
 
@@ -48,8 +49,11 @@ def tried(
     try:
         return with_retries(once, policy=policy, counter=TransferCounter(), where=where, expected=expected)
     except AccessError as error:
-        raise AccessError(where, error.found, f"credentials that may {'write' if is_write else 'list'} it") from None
+        raise AccessError(
+            where, masked(error.found, ()), f"credentials that may {'write' if is_write else 'list'} it"
+        ) from None
     except ReadError as error:
+        found = masked(error.found, ())
         if not is_write or type(error) is not ReadError:
-            raise
-        raise WriteError(where, error.found, expected) from None
+            raise type(error)(error.where, found, error.expected) from None
+        raise WriteError(where, found, expected) from None

@@ -8,6 +8,7 @@ from episeek.errors import ChangedFileError, MissingFileError, first_line
 from episeek_pipelines.publish.changes import Addition
 from episeek_pipelines.publish.hub_errors import RefusedError
 from episeek_pipelines.publish.hub_values import KIND
+from episeek_schemas import layout
 
 if TYPE_CHECKING:
     from episeek_pipelines.publish.repository import HubRepository
@@ -48,6 +49,19 @@ def upload(repository: "HubRepository", hub: Any, additions: tuple[Addition, ...
             _require_unchanged(addition, operation)
             operations.append(operation)
     return operations
+
+
+def require_writable(repository: "HubRepository", hub: Any, revision: str) -> None:
+    """See `HubRepository.require_writable`."""
+    content = b"asked for, and not sent\n"
+    addition = Addition(layout.CARD_PATH, content, len(content), "")
+    operation = _operation(repository, hub, addition)
+    repository.write(
+        partial(_preupload, repository, operations=[operation], revision=revision),
+        where=repository.url(revision),
+        expected="a repository that may be written to; --create-pr leaves a pull request instead",
+        landed=None,
+    )
 
 
 def _preupload(repository: "HubRepository", api: Any, *, operations: list[Any], revision: str) -> bool:

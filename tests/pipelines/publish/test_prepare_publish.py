@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import episeek
-from episeek.errors import DestinationError, EpiseekError
+from episeek.errors import AccessError, DestinationError, EpiseekError
 from episeek_pipelines import cli
 from episeek_pipelines.prepare_publish import prepare_and_publish, working_directory
 from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
+from episeek_pipelines.publish.card import UnusableCardError
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_pipelines.publish.repository import HubRepository
@@ -143,7 +144,7 @@ def test_a_run_that_was_stopped_goes_on(path, hub):
 
 def test_another_commit_while_it_prepares(hub):
     stats = b'{"of": "others"}'
-    hub.before("POST", "/preupload/", 1, lambda: hub.hub.commit(NAME, {layout.STATS_PATH: stats}))
+    hub.before("POST", "/preupload/", 2, lambda: hub.hub.commit(NAME, {layout.STATS_PATH: stats}))
     with pytest.raises(ConflictError, match=f"which changes {layout.STATS_PATH}|{layout.STATS_PATH} changed since"):
         run()
     done = run()
@@ -205,6 +206,21 @@ def test_one_run_at_a_time(hub):
     assert run().publication is not None
     assert len(refused) == 1
     assert "another run that works there" in refused[0]
+
+
+@pytest.mark.parametrize("reason", ["rights", "card"])
+def test_what_cannot_be_published_is_not_prepared(reason, hub, tmp_path):
+    name, error = ("other/ds", AccessError) if reason == "rights" else ("acme/card", UnusableCardError)
+    card = {} if reason == "rights" else {"README.md": b"---\ntags: [a\n---\n"}
+    hub.hub.add_dataset(name, {**files_of(DATA / SMALL), **card})
+    repository, source = HubRepository(name, retry=QUICK), f"hf://datasets/{name}"
+    with pytest.raises(error):
+        prepare_and_publish(source, repository=repository)
+    assert folders(tmp_path) == []
+    assert not [exchange for exchange in hub.hub.exchanges() if "parquet" in exchange.path]
+    if reason == "rights":
+        done = prepare_and_publish(source, options=PublishOptions(dry_run=True), repository=repository)
+        assert done.publication is not None
 
 
 def test_another_branch(hub):
