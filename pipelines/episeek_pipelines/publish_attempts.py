@@ -142,7 +142,8 @@ class Publisher:
         remember_commit(self.repository.repository_id, published.commit)
         record = read_record(self.overlay)
         known = () if self._known is None else self._known.commits
-        if record is not None and (self.options.base is not None or record.commit in (None, *known)):
+        is_of_repository = record is not None and record.commit is not None and record.commit in known
+        if record is not None and (is_of_repository or self.options.base is not None):
             with suppress(WriteError):  # it is known all the same
                 write_record(self.overlay, replace(record, commit=published.commit))
 

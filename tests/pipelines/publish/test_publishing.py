@@ -9,7 +9,6 @@ import episeek
 from episeek.errors import DestinationError
 from episeek_pipelines.prepare import index, prepare
 from episeek_pipelines.publication import PublishOptions
-from episeek_pipelines.publish.base_check import BaseMismatchError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
@@ -97,7 +96,7 @@ def test_a_repository_is_made(running):
         running.publish(full)
     dry = running.publish(full, options=PublishOptions(create=True, dry_run=True, is_verified=False))
     assert dry.parent == dry.commit == ""
-    with pytest.raises(BaseMismatchError, match="none is sent"):
+    with pytest.raises(DestinationError, match="--videos link"):
         running.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(create=True))
     assert ("dataset", "acme/made") not in running.hub.state.store.repositories, "made for nothing"
     result = running.publish(full, options=PublishOptions(create=True, private=True, clip_count=2))
