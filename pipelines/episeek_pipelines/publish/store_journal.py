@@ -57,8 +57,9 @@ class Journal:
 
 def claim(
     writer: StoreWriter, publication: Publication, changes: Changes, *, run: str, order: DataOrder = "any"
-) -> Journal:
-    """Write the journal, unless it is there, of the same publication; returns what is there.
+) -> Journal | None:
+    """Write the journal, unless it is there, of the same publication; returns what is there. None where another run of the
+    publication had it and has removed it since: then it is done, or has been taken back, and can be claimed again.
 
     Raises:
         ConflictError: Another publication has begun to switch.
@@ -76,7 +77,7 @@ def claim(
         return found
     if writer.create(JOURNAL_PATH, json.dumps(document, indent=1).encode()):
         return Journal(publication.digest, run, order)
-    return require_ours(writer.root, publication)
+    return journal_of(writer.root, publication)
 
 
 def require_free(root: Root, publication: Publication) -> bool:

@@ -29,6 +29,9 @@ from episeek_pipelines.publish.store_writers import Move, StoreWriter
 _STAGE_ATTEMPTS: Final = 3
 """Another run of the same publication removes what is staged when it is done."""
 
+_CLAIM_ATTEMPTS: Final = 32
+"""Each after another run of the same publication has removed its journal: more than run at once."""
+
 _IS_STAGED: Final = re.compile(f"{re.escape(STAGED_PREFIX)}[0-9a-f]{{16}}/")
 """What publications stage; `episeek index` writes beside it."""
 
@@ -105,8 +108,10 @@ class Sending:
         Raises:
             ConflictError: Another one has begun to.
         """
-        for _ in range(_STAGE_ATTEMPTS):
+        for _ in range(_CLAIM_ATTEMPTS):
             journal = claim(self.writer, self.publication, changes, run=self.run, order=order)
+            if journal is None:
+                continue
             self._is_claimed, self._order = True, journal.order
             if journal.run == self.run:
                 return

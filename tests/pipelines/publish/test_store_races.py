@@ -1,5 +1,6 @@
 """Publications into stores beside each other, beside people who change files, and beside a store that stumbles."""
 
+import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,11 @@ from episeek_pipelines import store_publishing
 from episeek_pipelines.prepare import verify
 from episeek_pipelines.publish import store_sending
 from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publish.store_journal import JOURNAL_PATH
+from episeek_pipelines.publish.local_files import LocalDigests
+from episeek_pipelines.publish.store_contents import StoreContents
+from episeek_pipelines.publish.store_journal import JOURNAL_PATH, Publication
+from episeek_pipelines.publish.store_plan import wanted_files
+from episeek_pipelines.storage import Root
 from episeek_pipelines.store_publishing import StorePublication
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
@@ -165,6 +170,20 @@ def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3
     assert JOURNAL_PATH in seen
     assert s3.files(url) == seen
     assert s3.publish(overlay, url, source=NAME).is_resumed
+    check_whole(s3, url)
+
+
+def test_a_journal_that_another_run_of_the_same_has_removed_since_is_claimed_again(s3):
+    """It is there when this run would write it, and gone when this run looks whose it is."""
+    url, overlay = s3.start(files_of(DATA / NAME)), Root(prepared(NAME).url)
+    wanted = StoreContents(Root(url), LocalDigests()).additions_of({**wanted_files(overlay, sidecars_only=False)})
+    publication = Publication.of(wanted, sidecars_only=False).digest
+    journal = json.dumps({"publication": publication, "run": "another"}).encode()
+    s3.before("PUT", JOURNAL_PATH, 1, lambda: s3.datasets.change(url, {JOURNAL_PATH: journal}))
+    s3.before("HEAD", JOURNAL_PATH, 2, lambda: s3.datasets.change(url, {}, delete=(JOURNAL_PATH,)))
+    assert s3.publish(overlay.url, url, source=NAME).is_new
+    answers = [e.status for e in s3.proxy.exchanges() if e.method == "PUT" and e.path.endswith(JOURNAL_PATH)]
+    assert answers == [412, 200]
     check_whole(s3, url)
 
 
