@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines import cli_publish
+from episeek_pipelines.cli_publication import verify_line
 from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
@@ -144,8 +145,9 @@ def _published_lines(
     if done.publication is None:
         assert done.preparation is not None
         return (*lines, *_findings(done.preparation.verification, options))
-    sent = list(cli_publish.lines(done.publication, chosen))
-    lines += sent if done.preparation is None else sent[1:]  # verification has its line already
+    if done.preparation is None:
+        lines.append(verify_line(done.publication.verification, is_required=True, where="repository"))
+    lines += cli_publish.lines(done.publication, chosen)
     return (*lines, *_findings(done.publication.verification, options))
 
 

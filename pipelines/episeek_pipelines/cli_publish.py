@@ -9,10 +9,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines import cli_publish_store
+from episeek_pipelines.cli_publication import base_words, change_words, path_lines, shared_document, verify_line
 from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from episeek_pipelines.publication import PublishOptions, PublishResult
 
 _VERSION_TAG = "v3.0"
-_MAX_PATHS = 40
-"""Shown of a dry run; as JSON all are."""
 
 EPILOG = (
     "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or what arrived differs, 2 it could not be done. The token is "
@@ -137,7 +135,8 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
         return Outcome((), True, (f"error: {refusal}",))
     if options.json:
         return Outcome((json.dumps(document(result, chosen), indent=2),), False)
-    return Outcome(() if options.quiet else tuple(lines(result, chosen)), False)
+    verified = verify_line(result.verification, is_required=chosen.is_verified, where="repository")
+    return Outcome(() if options.quiet else (verified, *lines(result, chosen)), False)
 
 
 def _given(options: argparse.Namespace) -> tuple[str, ...]:
@@ -148,44 +147,46 @@ def _given(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def commit_options(options: argparse.Namespace) -> "PublishOptions":
-    """From the arguments that `prepare --publish` has as well."""
-    from episeek_pipelines.publication import PublishOptions
+    """From the arguments that `prepare --publish` has as well.
 
-    message = {} if options.message is None else {"message": options.message}
-    tag = _VERSION_TAG if options.tag is None else options.tag or None
-    return PublishOptions(tag=tag, create_pr=options.create_pr, dry_run=options.dry_run, **message)
+    Raises:
+        argparse.ArgumentTypeError: One of them is not what it has to be.
+    """
+    return _publish_options(options)
 
 
 def _chosen(options: argparse.Namespace) -> "PublishOptions":
+    return _publish_options(
+        options,
+        branch=options.branch,
+        base=options.base,
+        create=options.create,
+        private=options.private,
+        sidecars_only=options.sidecars_only,
+        is_verified=not options.no_verify,
+    )
+
+
+def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOptions":
+    from episeek_pipelines.publication import PublishOptions
+
+    tag = _VERSION_TAG if options.tag is None else options.tag or None
+    message = options.message or ""
     try:
-        return replace(
-            commit_options(options),
-            branch=options.branch,
-            base=options.base,
-            create=options.create,
-            private=options.private,
-            sidecars_only=options.sidecars_only,
-            is_verified=not options.no_verify,
-        )
+        return PublishOptions(tag=tag, create_pr=options.create_pr, dry_run=options.dry_run, message=message, **others)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"--{str(error).replace('create_pr', 'create-pr', 1)}") from None
 
 
 def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
-    """What was published, a line for each part; the first says what was verified."""
-    from episeek_pipelines.summary import counted, human_bytes
+    """What was published, a line for each part, but for what was verified."""
+    from episeek_pipelines.summary import counted
 
-    changes, base = result.changes, result.base
-    yield f"verify   {_verify_line(result, options)}"
-    headers = f" ({counted(base.headers_read, 'header')} compared)" if base.headers_read else ""
-    yield f"base     {counted(len(base.units), 'video file')} as indexed{headers}; {_base_words(result)}"
-    commits = counted(result.commit_count, "commit")
-    yield (
-        f"change   {counted(len(changes.additions), 'file')} to add or replace, {human_bytes(changes.byte_count)}, "
-        f"{len(changes.deletions):,} to delete, {changes.unchanged_count:,} unchanged, {commits}"
-    )
+    changes = result.changes
+    yield f"base     {base_words(result)}; {_base_commit_words(result)}"
+    yield f"change   {change_words(changes)}, {counted(result.commit_count, 'commit')}"
     if options.dry_run:
-        yield from _path_lines(result)
+        yield from path_lines(changes, result.replaced)
         yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"
         return
     if result.pull_request is not None:
@@ -201,15 +202,7 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
     yield f"done     {result.url} in {result.seconds:.1f} s"
 
 
-def _verify_line(result: "PublishResult", options: "PublishOptions") -> str:
-    from episeek_pipelines.verify import format_counts
-
-    if result.verification is not None:
-        return format_counts(result.verification)
-    return "sidecars alone: compared with the repository" if options.is_verified else "left out (--no-verify)"
-
-
-def _base_words(result: "PublishResult") -> str:
+def _base_commit_words(result: "PublishResult") -> str:
     if result.base_commit:
         return f"what is replaced is as it was at {result.base_commit}"
     return "what is replaced is what DST was prepared from" if result.parent else "a new repository"
@@ -226,45 +219,16 @@ def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
     return f"{options.tag} {'moved to' if result.tag_moved else 'is at'} {result.commit}"
 
 
-def _path_lines(result: "PublishResult") -> Iterator[str]:
-    from episeek_pipelines.summary import human_bytes
-
-    lines = [
-        f"{'replace' if addition.path in result.replaced else 'add':<8} {addition.path}  {human_bytes(addition.size)}"
-        for addition in result.changes.additions
-    ]
-    lines += [f"delete   {path}" for path in result.changes.deletions]
-    yield from lines[:_MAX_PATHS]
-    if len(lines) > _MAX_PATHS:
-        yield f"         and {len(lines) - _MAX_PATHS:,} more"
-
-
 def document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
     """The same as JSON."""
-    changes, verification, arrival = result.changes, result.verification, result.arrival
     return {
-        "url": result.url,
+        **shared_document(result),
         "parent": result.parent,
         "base": result.base_commit,
         "commit": result.commit,
-        "is_new": result.is_new,
         "dry_run": options.dry_run,
-        "added": [
-            {"path": addition.path, "bytes": addition.size, "sha256": addition.sha256} for addition in changes.additions
-        ],
-        "replaced": sorted(result.replaced.intersection(addition.path for addition in changes.additions)),
-        "deleted": list(changes.deletions),
-        "unchanged": changes.unchanged_count,
-        "bytes": changes.byte_count,
         "commits": result.commit_count,
         "pull_request": result.pull_request,
         "tag": options.tag,
         "tag_moved": result.tag_moved,
-        "verification": None
-        if verification is None
-        else {"errors": verification.error_count, "warnings": verification.warning_count},
-        "arrival": None if arrival is None else arrival.summary,
-        "build_id": "" if arrival is None else arrival.build_id,
-        "attempts": result.attempts,
-        "seconds": result.seconds,
     }

@@ -15,7 +15,7 @@ CLIENT_WARNINGS = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to uplo
 @contextmanager
 def hub_client(folder: Path, *, has_xet: bool = False) -> Iterator[pytest.MonkeyPatch]:
     """It asks the Hub, knows no token of this machine, waits for nothing and shows no bars; for more to be replaced."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, file_download
     from huggingface_hub.utils import _http
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -24,6 +24,7 @@ def hub_client(folder: Path, *, has_xet: bool = False) -> Iterator[pytest.Monkey
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
         patch.setattr(_http, "time", hurried_time())
+        patch.setattr(file_download, "time", hurried_time())
         has_bars = not are_progress_bars_disabled()
         disable_progress_bars()
         yield patch

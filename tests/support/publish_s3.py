@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -57,7 +58,11 @@ class PublishS3:
         files = self.datasets._writer
         files.invalidate_cache()
         prefix = url.removeprefix("s3://") + "/"
-        return {path.removeprefix(prefix): files.cat_file(path) for path in files.find(prefix)}
+        paths = files.find(prefix)
+        with ThreadPoolExecutor(8) as threads:
+            return dict(
+                zip((path.removeprefix(prefix) for path in paths), threads.map(files.cat_file, paths), strict=True)
+            )
 
     def publish(
         self, overlay: str, url: str, *, source: str | None = None, options=UNVERIFIED, retry=QUICK

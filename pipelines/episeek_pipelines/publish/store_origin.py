@@ -7,8 +7,9 @@ that the overlay was prepared from, or as what was published from here. A store 
 from collections.abc import Mapping
 from pathlib import Path
 
-from episeek.byte_source import is_local
+from episeek.byte_source import STORE_IN_FLIGHT, is_local
 from episeek.identity import FileIdentity
+from episeek.workers import map_in_threads
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX, Listing, StoreContents
 from episeek_schemas import layout
@@ -38,16 +39,21 @@ def of_unknown_origin(
     """
     is_read = contents.root.is_local
     replaced = {path for path in changes.paths & listing.keys() if not path.startswith((*_DERIVED, layout.CARD_PATH))}
-    unknown = {
+    unknown = sorted(
         path
         for path in replaced
         if is_read or not _shares_id(listing[path], source_files.get(path), published.get(path))
-    }
-    known = [(path, _as_published(path, published.get(path))) for path in unknown] if is_read else []
-    known += [(path, _in_source(source, path, source_files.get(path), contents)) for path in unknown]
-    pairs = [(addition, path) for path, addition in known if addition is not None]
-    same = {path for pair in pairs for path, is_same in contents.compared(listing, [pair]).items() if is_same}
-    return tuple(sorted(unknown - same))
+    )
+    published_here = [_as_published(path, published.get(path)) for path in unknown] if is_read else []
+    in_source = map_in_threads(
+        lambda path: _in_source(source, path, source_files.get(path), contents), unknown, max_in_flight=STORE_IN_FLIGHT
+    )
+    known = [addition for addition in (*published_here, *in_source) if addition is not None]
+    compared = map_in_threads(  # one by one: identities that differ say something only beside others of the same files
+        lambda addition: contents.compared(listing, [(addition, addition.path)]), known, max_in_flight=STORE_IN_FLIGHT
+    )
+    same = {path for found in compared for path, is_same in found.items() if is_same}
+    return tuple(path for path in unknown if path not in same)
 
 
 def identities_of(wanted: tuple[Addition, ...], listing: Listing) -> dict[str, FileIdentity]:

@@ -6,7 +6,7 @@ content, and left.
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -51,9 +51,9 @@ class Sending:
     """Whether an earlier run, or one at the same time, had begun to switch."""
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Names this run in the journal."""
-    _order: DataOrder = field(default="any")
-    _is_claimed: bool = field(default=False)
-    _has_switched: bool = field(default=False)
+    _order: DataOrder = field(default="any", init=False)
+    _is_claimed: bool = field(default=False, init=False)
+    _has_switched: bool = field(default=False, init=False)
 
     def put(self, additions: Sequence[Addition]) -> Listing:
         """Send files under their own names, where nobody looks for them yet; the store's files afterwards.
@@ -252,4 +252,5 @@ def differing(before: Listing, now: Listing, folders: Iterable[str]) -> set[str]
     }
 
 
-_nothing: Callable[[], None] = lambda: None  # noqa: E731
+def _nothing() -> None:
+    """Where nothing is deleted, nothing has to hold before."""

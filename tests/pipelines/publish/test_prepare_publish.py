@@ -304,6 +304,7 @@ def test_the_exit_code_of_errors(hub, capsys):
         (["out", "--no-tag"], "--no-tag: found without --publish"),
         (["out", "--dry-run"], "--dry-run: found without --publish"),
         (["--publish", "--videos", "copy"], "--videos: found with --publish"),
+        (["out", "--publish", "--tag", "no tag"], "--tag: found 'no tag'"),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, message, capsys):
