@@ -6,9 +6,10 @@ FUZZ_SECONDS ?= 240
 BIN := .venv/bin
 STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
+STOPS := tests/pipelines/publish/test_publishing_stops.py tests/pipelines/publish/test_store_stops.py
 
 .DEFAULT_GOAL := help
-.PHONY: help env browser demo test test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
+.PHONY: help env browser demo test test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +28,10 @@ demo: env ## prepare a sample dataset, verify it, read one clip back
 	@$(BIN)/python -m tests.demo
 
 test: env ## run the tests
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(addprefix --ignore=,$(STOPS))
+
+test-stops: env ## stop publications at every request in turn: minutes
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(STOPS)
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
 	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'

@@ -1,9 +1,8 @@
 """What a publication wants to change in a repository as it is at one commit, and what has to hold there before anything is sent."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from episeek.errors import MissingFileError, WriteError
 from episeek.identity import FileIdentity
@@ -11,7 +10,7 @@ from episeek_pipelines.publication import PublishOptions, PublishResult
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
 from episeek_pipelines.publish.base_revision import changed_by_others
-from episeek_pipelines.publish.changes import Changes, RemoteFiles
+from episeek_pipelines.publish.changes import Changes, RemoteFiles, shown_paths
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.hub_values import MAIN
 from episeek_pipelines.publish.local_files import LocalDigests
@@ -23,8 +22,6 @@ from episeek_pipelines.published_here import last_commit, remember_commit
 from episeek_pipelines.source_revision import read_record, write_record
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
-
-_SHOWN_PATHS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +149,3 @@ class Publisher:
         data_root = None if self.data_root is None else Root(self.data_root)
         url, clip_count = self.repository.url(revision), self.options.clip_count
         return check_arrival(url, attempt.sidecars, data_root, sent=attempt.changes, clip_count=clip_count)
-
-
-def shown_paths(paths: Collection[str]) -> str:
-    """The first of them, for messages."""
-    more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
-    return ", ".join(sorted(paths)[:_SHOWN_PATHS]) + more

@@ -21,11 +21,12 @@ from episeek_pipelines.overlay_verification import is_verifiable, require_videos
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult, RefusedPublicationError
 from episeek_pipelines.publish.arrival import ArrivalReport
+from episeek_pipelines.publish.changes import shown_paths
 from episeek_pipelines.publish.contents import differing_paths
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.hub_values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
 from episeek_pipelines.publish.repository import HubRepository
-from episeek_pipelines.publish_attempts import Attempt, Publisher, shown_paths
+from episeek_pipelines.publish_attempts import Attempt, Publisher
 from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 

@@ -32,7 +32,7 @@ from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck
 from episeek_pipelines.publish.bucket import BucketWriter
-from episeek_pipelines.publish.changes import Addition, Changes
+from episeek_pipelines.publish.changes import Addition, Changes, shown_paths
 from episeek_pipelines.publish.directory import DirectoryWriter
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import LocalDigests
@@ -43,7 +43,6 @@ from episeek_pipelines.publish.store_plan import StorePlan, plan_for_store, requ
 from episeek_pipelines.publish.store_sending import Sending, differing
 from episeek_pipelines.publish.store_switch import data_order, moves_rows
 from episeek_pipelines.publish.store_writers import FsspecWriter, StoreWriter
-from episeek_pipelines.publish_attempts import shown_paths
 from episeek_pipelines.published_here import last_files, remember_files
 from episeek_pipelines.source_revision import read_record
 from episeek_pipelines.storage import Root

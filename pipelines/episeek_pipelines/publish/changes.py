@@ -1,7 +1,10 @@
 """What a publication changes: plain values between planning, sending and telling."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+_SHOWN_PATHS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +65,9 @@ class Changes:
 
 
 RemoteFiles = Mapping[str, RemoteFile]
+
+
+def shown_paths(paths: Collection[str]) -> str:
+    """The first of them in words, for messages."""
+    more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
+    return ", ".join(sorted(paths)[:_SHOWN_PATHS]) + more

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import AccessError, EpiseekError
-from episeek_pipelines.publish.changes import Changes, RemoteFiles
+from episeek_pipelines.publish.changes import Changes, RemoteFiles, shown_paths
 from episeek_pipelines.publish.contents import changes_digest, differing_paths, outstanding
 from episeek_pipelines.publish.hub_errors import ConflictError, ForeignChangesError, RefusedError
 from episeek_pipelines.publish.hub_values import KIND, MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome, PullRequest
@@ -20,7 +20,6 @@ _MAX_TITLE = 200
 """Letters: the Hub's limit."""
 
 _DIGITS = 16
-_SHOWN_PATHS = 5
 _OPEN = ("draft", "open")
 
 
@@ -261,9 +260,7 @@ def _require_verified(
         before = next((older for older in history if older not in pushed), expected_base)
         foreign |= more & differing_paths(repository.files(before), merged)
     if foreign:
-        shown = ", ".join(sorted(foreign)[:_SHOWN_PATHS])
-        shown += f" and {len(foreign) - _SHOWN_PATHS} more" if len(foreign) > _SHOWN_PATHS else ""
-        found = f"{shown}, which somebody has pushed to {ref} after it was verified, or has committed to main meanwhile"
+        found = f"{shown_paths(foreign)}, pushed to {ref} after it was verified, or committed to main meanwhile"
         expected = (
             f"what was verified at {verified} and nothing else: no tag was moved; look at these files, and revert them"
         )

@@ -165,7 +165,7 @@ def test_what_is_pushed_in_the_moment_of_the_merge_is_named(hub, repository, fil
     if name:
         inject(hub, name, "POST", "/merge")
     before(hub, "POST", "/merge", 1, lambda: (hub.commit(NAME, {"theirs.txt": b"t"}), foreign(hub, made.ref, files)))
-    with pytest.raises(ForeignChangesError, match=f": found {shown}, which somebody has pushed to refs/pr/1"):
+    with pytest.raises(ForeignChangesError, match=f": found {shown}, pushed to refs/pr/1"):
         repository.merge(made.ref, expected_base=hub.base, head=made.head)
     with pytest.raises(ForeignChangesError, match=shown):  # also when it is merged already
         repository.merge(made.ref, expected_base=hub.base, head=made.head)
