@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Final
 
-from episeek_pipelines.publish.yaml_edits import Node, YamlEditError, YamlText
+from episeek_pipelines.publish.yaml_edits import Node, YamlEditError, YamlText, require_loadable
 from episeek_pipelines.verify.card_rules import CardConfig, CardError, matches, parse_configs
 from episeek_schemas import layout
 
@@ -45,10 +45,11 @@ def with_pin_and_tags(front_matter: str, *, opening: str, newline: str) -> str:
 
     Raises:
         CardError: It does not parse, is no mapping, or has configs that `datasets` would refuse.
-        YamlEditError: It cannot be changed in place; places are relative to `front_matter`.
+        YamlEditError: It cannot be changed in place, or `huggingface_hub` could not load it; places are relative to `front_matter`.
     """
     configs = _configs(front_matter, opening)
     yaml_text = YamlText(front_matter, newline)
+    require_loadable(front_matter)
     root = yaml_text.root
     if root is None:
         return front_matter + newline.join([*_TAG_LINES, *_CONFIG_LINES, ""])

@@ -38,6 +38,30 @@ class YamlEditError(ValueError):
         return f"character {self.offset}: found {self.found}; expected {self.expected}"
 
 
+def require_loadable(text: str) -> None:
+    """Refuse what parses and has no value: unknown tags, lists as keys, days that do not exist.
+
+    Args:
+        text: A mapping that parses, or nothing.
+
+    Raises:
+        YamlEditError: One of its values cannot be loaded.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
+            try:
+                loader.construct_document(value)
+            except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+                marked = error if isinstance(error, yaml.MarkedYAMLError) else None
+                mark = marked.problem_mark if marked is not None and marked.problem_mark is not None else key.start_mark
+                found = marked.problem if marked is not None and marked.problem else first_line(error)
+                raise YamlEditError(mark.index, found[:100], "YAML that huggingface_hub loads") from None
+    finally:
+        loader.dispose()
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Node:
     """A node of the document and its place `[start, stop)`, anchor and tag included; a block ends where the next token starts."""

@@ -32,6 +32,7 @@ _SIDECARS: Final = tuple(path for path, _ in sidecars.TABLES.values())
 _FRONT_MATTER = re.compile(r"\A(\s*---(?:\r\n|\r|\n))(.*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|\Z)", re.DOTALL)
 _STRING: Final = "tag:yaml.org,2002:str"
 _NULL: Final = "tag:yaml.org,2002:null"
+_KEYS: Final = (_STRING, "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def parse_configs(card: str) -> list[CardConfig]:
     """The configs in the front matter of a card; empty without a front matter or `configs`.
 
     Raises:
-        CardError: The YAML does not parse, or `datasets` would refuse the configs.
+        CardError: The YAML does not parse, has keys that are no text, or `datasets` would refuse the configs.
     """
     match = _FRONT_MATTER.match(card)
     if match is None:
@@ -106,6 +107,12 @@ def parse_configs(card: str) -> list[CardConfig]:
         return []
     if not isinstance(document, yaml.MappingNode):
         raise CardError(f"{_kind(document)} in the front matter; expected keys and values")
+    for key, _ in document.value:
+        if key.tag not in _KEYS:
+            found = (
+                f"the key {key.value[:60] or '~'}" if isinstance(key, yaml.ScalarNode) else f"a {_kind(key)} as a key"
+            )
+            raise CardError(f"line {_line(key, first_line)}: {found}, which is no text; expected keys of text")
     configs = _value(document, _CONFIGS)
     if configs is None or _is_null(configs):
         return []
