@@ -113,7 +113,7 @@ def updated_card(
 
 def _unusable(repository_id: str, line: int | str | None, found: str, expected: str) -> UnusableCardError:
     where = f"{layout.CARD_PATH} of {repository_id}" + (f", line {line}" if line is not None else "")
-    return UnusableCardError(where, found, expected)
+    return UnusableCardError(where, found.removeprefix("found "), expected)  # PyYAML's words may begin so
 
 
 def _split(card: str, repository_id: str) -> _Parts:

@@ -54,12 +54,17 @@ def require_loadable(text: str) -> None:
             try:
                 loader.construct_document(value)
             except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-                marked = error if isinstance(error, yaml.MarkedYAMLError) else None
-                mark = marked.problem_mark if marked is not None and marked.problem_mark is not None else key.start_mark
-                found = marked.problem if marked is not None and marked.problem else first_line(error)
-                raise YamlEditError(mark.index, found[:100], "YAML that huggingface_hub loads") from None
+                raise _refusal(error, key.start_mark.index, "YAML that huggingface_hub loads") from None
     finally:
         loader.dispose()
+
+
+def _refusal(error: Exception, offset: int, expected: str) -> YamlEditError:
+    """What PyYAML says, and where: at `offset` where it does not say."""
+    marked = error if isinstance(error, yaml.MarkedYAMLError) else None
+    mark = marked.problem_mark if marked is not None else None
+    found = marked.problem if marked is not None and marked.problem else first_line(error)
+    return YamlEditError(offset if mark is None else mark.index, found[:100], expected)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -127,10 +132,7 @@ class YamlText:
             places = [(token, *_place(token)) for token in yaml.scan(text, Loader=yaml.SafeLoader)]
             self.root = self._parse()
         except yaml.YAMLError as error:
-            marked = error if isinstance(error, yaml.MarkedYAMLError) else None
-            mark = marked.problem_mark if marked is not None else None
-            found = marked.problem if marked is not None and marked.problem else first_line(error)
-            raise YamlEditError(0 if mark is None else mark.index, found[:100], "YAML") from None
+            raise _refusal(error, 0, "YAML") from None
         self._tokens = [place for place in places if place[1] < place[2]]
         self._starts = [start for _, start, _ in self._tokens]
 
