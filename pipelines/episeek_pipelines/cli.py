@@ -250,7 +250,7 @@ def _tell(outcome: cli_verify.Outcome) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from episeek_pipelines.inspection import inspect_dataset
+    from episeek_pipelines.dataset.inspection import inspect_dataset
     from episeek_pipelines.summary import inspection_lines
 
     inspection = inspect_dataset(options.source, data_root=options.data_root)
@@ -311,7 +311,7 @@ def _extract(options: argparse.Namespace) -> int:
 
 def _write_clip(target: str, data: bytes, *, roots: list[str | None]) -> None:
     """Write the clip, unless that would replace a file of the dataset, or something that is no file."""
-    from episeek_pipelines.storage import Root
+    from episeek_pipelines.dataset.root import Root
 
     if is_local(target):
         path = Path(local_path(target)).resolve()  # through links: they are not replaced

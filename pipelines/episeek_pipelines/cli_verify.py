@@ -138,7 +138,7 @@ def _require_folder(options: argparse.Namespace) -> None:
 
 
 def _configured(options: argparse.Namespace) -> "Configuration":
-    from episeek_pipelines.storage import Root
+    from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.verify.configuration import configure
     from episeek_pipelines.verify.rules import includes
 
@@ -171,7 +171,7 @@ def _policed(report: "VerificationReport", configuration: "Configuration") -> "V
 
 
 def _read_baseline(path: str | None) -> "Baseline | None":
-    from episeek_pipelines.storage import Root
+    from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.verify.baseline import parse_baseline
 
     if path is None:

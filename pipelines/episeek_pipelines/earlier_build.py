@@ -16,7 +16,7 @@ from episeek.errors import (
 from episeek.file_record import FileRecord
 from episeek.mapped_table import footer_metadata
 from episeek.sidecar_files import check_build, check_version
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_schemas import sidecars
 
 _ANEW = "write it anew with `episeek index`"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from episeek.errors import EpiseekError, SidecarLayoutWarning
 from episeek.mapped_table import MappedTable
 from episeek.sidecar_files import SidecarFiles, open_sidecars
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_schemas import sidecars
 
 Int64Array = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ from typing import Final
 
 from episeek.errors import DatasetError, DestinationError, MissingFileError, WriteError
 from episeek_pipelines import prepare
-from episeek_pipelines.data_file_footer import PageIndexCounts
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.fix_plan import (
     DATA_CODES,
     SIDECAR_CODES,
@@ -34,9 +34,9 @@ from episeek_pipelines.in_place_rewrite import (
     remove_leftovers,
     rewrite_in_place,
 )
+from episeek_pipelines.parquet.footers import PageIndexCounts
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.results import WorkFailedError
-from episeek_pipelines.storage import Root
 from episeek_pipelines.summary import counted, human_bytes
 from episeek_pipelines.verify import VerificationReport
 

@@ -32,10 +32,10 @@ from episeek.fsspec_source import FsspecSource
 from episeek.identity import FileIdentity
 from episeek.sample_table import SampleTable
 from episeek.window import needed_samples
-from episeek_pipelines.dataset import Dataset
-from episeek_pipelines.episode_frames import DeclaredEpisodes, assign_frames
-from episeek_pipelines.storage import Root
-from episeek_pipelines.video_header import read_video_header
+from episeek_pipelines.dataset.metadata import Dataset
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
+from episeek_pipelines.video.header import read_video_header
 
 WRITER = f"episeek {__version__}"
 

@@ -18,12 +18,12 @@ from episeek.file_record import FileRecord
 from episeek.header import read_header
 from episeek.identity import FileIdentity
 from episeek.workers import map_in_threads
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.earlier_build import EarlierBuild, read_earlier_build
 from episeek_pipelines.index import WRITER, IndexUnit, list_units
 from episeek_pipelines.sidecar_merge import dataset_description
-from episeek_pipelines.storage import Root
-from episeek_pipelines.video_header import read_video_header
+from episeek_pipelines.video.header import read_video_header
 from episeek_schemas import layout
 
 Reason = Literal["changed", "new", "gone", "episodes", "dataset", "sidecars"]

@@ -13,12 +13,12 @@ import numpy as np
 from episeek.errors import EpiseekError
 from episeek.file_record import FileFacts, FileRecord
 from episeek.sidecar_files import SidecarFiles
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.earlier_build import EarlierBuild, read_earlier_build
 from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.index import WRITER, IndexUnit
 from episeek_pipelines.index_fragment import fragment_digest
 from episeek_pipelines.sidecar_merge import build_id_of
-from episeek_pipelines.storage import Root
 from episeek_schemas.lerobot import DatasetInfo
 
 

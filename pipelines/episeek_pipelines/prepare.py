@@ -12,7 +12,15 @@ from typing import Any, Literal, TypeVar
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines import tasks
-from episeek_pipelines.dataset import Dataset, open_dataset
+from episeek_pipelines.dataset.metadata import Dataset, open_dataset
+from episeek_pipelines.dataset.provenance import RECORD_DIR, record_of, write_record
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import (
+    ReplacingStaging,
+    Staging,
+    open_replacing_staging,
+    open_staging,
+)
 from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.graph import Graph, Node, Progress, values_and_failures
 from episeek_pipelines.index import WRITER, IndexUnit, plan_index
@@ -20,9 +28,6 @@ from episeek_pipelines.index_fragment import FragmentSummary
 from episeek_pipelines.index_reuse import with_unchanged
 from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
-from episeek_pipelines.source_revision import RECORD_DIR, record_of, write_record
-from episeek_pipelines.staging import ReplacingStaging, Staging, open_replacing_staging, open_staging
-from episeek_pipelines.storage import Root
 from episeek_pipelines.tasks import CopiedFile, RewriteReceipt, Sidecars
 from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
 from episeek_schemas import layout

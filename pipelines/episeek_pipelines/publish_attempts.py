@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from episeek.errors import MissingFileError, WriteError
 from episeek.identity import FileIdentity
+from episeek_pipelines.dataset.provenance import read_record, write_record
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publication import PublishOptions, PublishResult
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
@@ -19,8 +21,6 @@ from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publish.store_ids import with_store_ids
 from episeek_pipelines.published_here import last_commit, remember_commit
-from episeek_pipelines.source_revision import read_record, write_record
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from episeek.errors import EpiseekError
 from episeek.identity import FileIdentity
 from episeek.sidecar_cache import cache_directory
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 
 
 def last_commit(repository_id: str) -> str | None:

@@ -17,6 +17,7 @@ from typing import Final
 from episeek.byte_source import is_local
 from episeek.errors import DestinationError, EpiseekError
 from episeek.hub_location import is_hub, parse_hub_url
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.overlay_verification import is_verifiable, require_videos, verified
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult, RefusedPublicationError
@@ -27,7 +28,6 @@ from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.hub_values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publish_attempts import Attempt, Publisher
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 
 MAX_ATTEMPTS: Final = 6

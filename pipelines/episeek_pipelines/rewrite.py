@@ -18,10 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError, ParquetError, RowOrderError
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.encodings import writer_options
-from episeek_pipelines.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
+from episeek_pipelines.parquet.episode_runs import (
+    READ_OPTIONS,
+    EpisodeRun,
+    episode_runs,
+    measure_row_bytes,
+    reading,
+)
 from episeek_pipelines.rewrite_plan import Output, RewritePlan, RewriteUnit, plan_rewrite
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout, lerobot
 
 __all__ = [

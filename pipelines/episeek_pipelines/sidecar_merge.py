@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index import WRITER, Arrays
 from episeek_pipelines.index_fragment import FragmentSummary, fragment_episodes, load_fragment
 from episeek_pipelines.sidecar_writer import MappableWriter
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 

@@ -26,6 +26,8 @@ from episeek.byte_source import is_local
 from episeek.errors import ChangedFileError, DestinationError
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek.retry import DEFAULT_POLICY, RetryPolicy
+from episeek_pipelines.dataset.provenance import read_record
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.overlay_verification import is_verifiable, require_videos, verified
 from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import RefusedPublicationError
@@ -44,8 +46,6 @@ from episeek_pipelines.publish.store_sending import Sending, differing
 from episeek_pipelines.publish.store_switch import data_order, moves_rows
 from episeek_pipelines.publish.store_writers import FsspecWriter, StoreWriter
 from episeek_pipelines.published_here import last_files, remember_files
-from episeek_pipelines.source_revision import read_record
-from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import layout
 

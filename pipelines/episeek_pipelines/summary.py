@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from episeek_pipelines.inspection import CameraFacts, Inspection
+from episeek_pipelines.dataset.inspection import CameraFacts, Inspection
 
 if TYPE_CHECKING:  # `inspect` has to work where Dask is not installed
     from episeek_pipelines.index_check import IndexCheck

@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import prune
 from episeek_pipelines.earlier_rows import EarlierRows
 from episeek_pipelines.index import WRITER, IndexUnit
 from episeek_pipelines.index_fragment import FragmentSummary, index_to_fragment
@@ -21,8 +23,6 @@ from episeek_pipelines.rewrite import (
     write_metadata,
 )
 from episeek_pipelines.sidecar_merge import write_sidecars
-from episeek_pipelines.staging import prune
-from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import (
     CheckResult,
     Shard,

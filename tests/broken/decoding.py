@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from episeek.local_source import LocalSource
-from episeek_pipelines.video_header import read_video_header
+from episeek_pipelines.video.header import read_video_header
 from tests.broken import encoded
 from tests.broken.case import AV1, Case
 from tests.broken.videos import SINGLE, SINGLE_FRAMES

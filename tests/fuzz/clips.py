@@ -17,10 +17,10 @@ from episeek.retry import DEFAULT_POLICY
 from episeek.sample_description import read_entries
 from episeek.sample_table import SampleTable
 from episeek.window import needed_samples
-from episeek_pipelines.episode_frames import DeclaredEpisodes
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index import Arrays, IndexUnit, index_file
-from episeek_pipelines.storage import Root
-from episeek_pipelines.video_header import read_video_header
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.sidecars import TABLES, UNMAPPED_COLUMNS
 from tests.fuzz.box_tree import Node, parse, serialise
 from tests.fuzz.promises import WHERE, PaddedSource, check_refusal, hold, read_table

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_pipelines.source_revision import RECORD_PATH
+from episeek_pipelines.dataset.provenance import RECORD_PATH
 
 DATA = Path(__file__).parent.parent / "data"
 DATASETS = ("av1_multifile", "h264_bframes", "hevc", "images", "edited")

@@ -15,14 +15,19 @@ from hypothesis import strategies as st
 
 import episeek
 from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
-from episeek_pipelines.episode_frames import DeclaredEpisodes, EpisodeFrames, assign_frames, locate_frames
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import verify
 from episeek_pipelines.verify.findings import Finding
 from episeek_pipelines.verify.options import DEFAULT_OPTIONS
 from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo, frame_view
 from episeek_pipelines.verify.video_rules import check_frame_count, check_grid
+from episeek_pipelines.video.episode_frames import (
+    DeclaredEpisodes,
+    EpisodeFrames,
+    assign_frames,
+    locate_frames,
+)
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 from tests.pipelines.test_episode_frames import table_of

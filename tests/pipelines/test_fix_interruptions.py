@@ -9,10 +9,10 @@ import pytest
 
 from episeek.errors import DestinationError, WriteError
 from episeek_pipelines import in_place_rewrite, prepare
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.fix import apply_fix, fix, plan_fix
 from episeek_pipelines.results import WorkFailedError
 from episeek_pipelines.rewrite import rewrite_file
-from episeek_pipelines.storage import Root
 from tests.pipelines.conftest import digests
 from tests.support.broken_datasets import data, edit_parquet, set_value
 from tests.support.fixing import (

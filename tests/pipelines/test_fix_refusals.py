@@ -8,9 +8,9 @@ import pytest
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines import prepare
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.fix import apply_fix, fix, plan_fix, result_lines
 from episeek_pipelines.in_place_rewrite import examine_data_file
-from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import RULES, Location, VerificationReport
 from episeek_pipelines.verify.findings import Finding, finding
 from tests.pipelines.conftest import copy_dataset, digests

@@ -13,10 +13,10 @@ import pytest
 
 import episeek
 from episeek.errors import EpisodeOutsideFileError, MetadataError, MissingFileError, TruncatedMp4Error
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index import plan_index
 from episeek_pipelines.index_fragment import index_to_fragment
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout, sidecars
 from tests.support.build_index import (
     CAMERAS,

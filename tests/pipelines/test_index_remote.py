@@ -13,15 +13,15 @@ from episeek.errors import AccessError, ChangedFileError, DestinationError, NotA
 from episeek.identity import FileIdentity
 from episeek_pipelines import cli
 from episeek_pipelines import prepare as jobs
-from episeek_pipelines.dataset import open_dataset
-from episeek_pipelines.episode_frames import DeclaredEpisodes
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.provenance import RECORD_PATH
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index import IndexUnit, index_file, plan_index
 from episeek_pipelines.prepare import Execution, index, prepare, rewrite, verify
 from episeek_pipelines.results import WorkFailedError
-from episeek_pipelines.source_revision import RECORD_PATH
-from episeek_pipelines.storage import Root
 from episeek_pipelines.verify import plan_verification, run_check
 from episeek_pipelines.verify.tasks import VideoCheck
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import Datasets, files_of, http_dataset, hub_datasets, s3_datasets
 from tests.servers.range_server import RangeServer

@@ -37,8 +37,8 @@ from episeek.sample_table import SampleTable
 from episeek.sources import open_source
 from episeek.transfers import Transfers
 from episeek.video_track import IDENTITY_MATRIX
-from episeek_pipelines import source_file, stream_copy
-from episeek_pipelines.matroska import demux_matroska, is_matroska
+from episeek_pipelines.video import demuxer_file, stream_copy
+from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from tests.support import bar_code, matroska_file
 from tests.support.encode import Encoding, encode_episodes
 from tests.support.matroska_file import Form, Video, element, encoding, float_element, integer, matroska_bytes
@@ -477,8 +477,8 @@ def test_damage_ends_in_an_error_by_name_or_in_what_ffmpeg_reads(folder, name, d
 def test_blocks_and_batches_of_any_size_give_the_same_table(folder, name, monkeypatch):
     data = make(name, folder).read_bytes()
     expected = demux(data)
-    monkeypatch.setattr(source_file, "BLOCK_BYTES", 997)
-    monkeypatch.setattr(source_file, "KEPT_BLOCKS", 2)
+    monkeypatch.setattr(demuxer_file, "BLOCK_BYTES", 997)
+    monkeypatch.setattr(demuxer_file, "KEPT_BLOCKS", 2)
     assert same_tables(demux(data), expected)
     monkeypatch.setattr(stream_copy, "BATCH_BYTES", 3000)
     batched = demux(data)
@@ -487,7 +487,7 @@ def test_blocks_and_batches_of_any_size_give_the_same_table(folder, name, monkey
 
 
 def test_any_store_gives_the_same_table_and_is_read_once(folder, monkeypatch):
-    monkeypatch.setattr(source_file, "BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(demuxer_file, "BLOCK_BYTES", 1 << 12)
     path = make("h264-sound.mkv", folder)
     fsspec.filesystem("memory").pipe_file("/matroska/file.mkv", path.read_bytes())
     tables = []
@@ -500,7 +500,7 @@ def test_any_store_gives_the_same_table_and_is_read_once(folder, monkeypatch):
 
 @pytest.mark.parametrize("place", [0, 100, 20_000, -1])
 def test_an_error_of_the_store_arrives_as_it_is(folder, monkeypatch, place):
-    monkeypatch.setattr(source_file, "BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(demuxer_file, "BLOCK_BYTES", 1 << 12)
     data = make("h264-sound.mkv", folder).read_bytes()
     with pytest.raises(ReadError, match="a broken store"):
         demux_matroska(BytesSource(data, range(len(data))[place]), "file.mkv", file_size=len(data))
@@ -520,7 +520,7 @@ def test_other_containers_are_not_matroska(folder):
 
 
 def test_pyav_is_needed_when_a_file_is_read_and_not_before(folder, monkeypatch):
-    program = "import sys, episeek_pipelines.matroska; sys.exit('av' in sys.modules)"
+    program = "import sys, episeek_pipelines.video.matroska; sys.exit('av' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(BackendUnavailableError, match="PyAV"):

@@ -11,10 +11,10 @@ import pytest
 import episeek
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines import tasks
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import open_staging
 from episeek_pipelines.prepare import Execution, index, prepare, rewrite, verify
 from episeek_pipelines.results import WorkFailedError
-from episeek_pipelines.staging import open_staging
-from episeek_pipelines.storage import Root
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
 
 SIDECARS = [f"meta/byte_index/{name}.parquet" for name in ("episodes", "files", "keyframes", "samples")]

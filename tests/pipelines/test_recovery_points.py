@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek.sample_table import SampleTable
-from episeek_pipelines.recovery_points import without_recovery_points
+from episeek_pipelines.video.recovery_points import without_recovery_points
 from tests.support.mp4_boxes import BytesSource, box, sample_entry, stsd
 
 IDR, SLICE, SEI = b"\x65\x88", b"\x41\x9a", 6

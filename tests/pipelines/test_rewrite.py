@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import ParquetError
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.rewrite import plan_rewrite, rewrite_file
-from episeek_pipelines.storage import Root
 from tests.support.build_index import DATA
 from tests.support.rewriting import (
     FILE,

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import EpiseekError, MissingFileError, ParquetError, RowOrderError, WriteError
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
-from episeek_pipelines.storage import Root
 from tests.support.rewriting import (
     FILE,
     UNIT,

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import RowOrderError
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.rewrite import plan_rewrite
 from tests.support.build_index import DATA
 from tests.support.rewriting import (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from episeek.byte_source import CountingSource
 from episeek.errors import ReadError
 from episeek.local_source import LocalSource
-from episeek_pipelines import source_file
-from episeek_pipelines.source_file import SourceFile
+from episeek_pipelines.video import demuxer_file
+from episeek_pipelines.video.demuxer_file import SourceFile
 
 CONTENTS = bytes(range(250))
 
@@ -25,8 +25,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(source_file, "BLOCK_BYTES", 16)
-    monkeypatch.setattr(source_file, "KEPT_BLOCKS", 2)
+    monkeypatch.setattr(demuxer_file, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(demuxer_file, "KEPT_BLOCKS", 2)
 
 
 OPERATIONS = st.lists(

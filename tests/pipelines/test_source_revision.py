@@ -7,9 +7,15 @@ import pytest
 
 from episeek.errors import MetadataError
 from episeek.identity import FileIdentity
+from episeek_pipelines.dataset.provenance import (
+    RECORD_PATH,
+    SourceRecord,
+    commit_of,
+    read_record,
+    write_record,
+)
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.prepare import prepare, rewrite
-from episeek_pipelines.source_revision import RECORD_PATH, SourceRecord, commit_of, read_record, write_record
-from episeek_pipelines.storage import Root
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.hub_store import git_oid

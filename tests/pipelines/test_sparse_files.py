@@ -7,7 +7,7 @@ import pytest
 
 from episeek.byte_source import CountingSource
 from episeek.local_source import LocalSource
-from episeek_pipelines.video_header import read_video_header
+from episeek_pipelines.video.header import read_video_header
 from tests.features.encoding import Recipe, encode
 from tests.features.muxer import Layout, mux, track_of
 from tests.support import bar_code

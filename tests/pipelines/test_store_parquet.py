@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from episeek.errors import ChangedFileError, MissingFileError, ParquetError, ReadError
 from episeek.identity import FileIdentity
-from episeek_pipelines import store_parquet
-from episeek_pipelines.episode_runs import READ_OPTIONS
-from episeek_pipelines.storage import Root
-from episeek_pipelines.store_parquet import KEPT_BYTES, TAIL_BYTES, StoreFile, open_store_parquet
-from episeek_pipelines.verify.row_cursor import RowCursor
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet import store_file
+from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
+from episeek_pipelines.parquet.row_cursor import RowCursor
+from episeek_pipelines.parquet.store_file import KEPT_BYTES, TAIL_BYTES, StoreFile, open_store_parquet
 
 PATH = "data/file.parquet"
 MIB = 1 << 20
@@ -213,10 +213,10 @@ def test_the_same_values_however_it_is_read(seed, kept, block):
     content = made(2000, group_rows=generator.choice([37, 500, 5000]), vector=3, write_page_index=True)
     reference = pq.ParquetFile(io.BytesIO(content))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_parquet, "KEPT_BYTES", kept)
-        patch.setattr(store_parquet, "TAIL_BYTES", 1000)
-        patch.setattr(store_parquet, "BLOCK_BYTES", block)
-        patch.setattr(store_parquet, "GAP_BYTES", generator.choice([0, 1000]))
+        patch.setattr(store_file, "KEPT_BYTES", kept)
+        patch.setattr(store_file, "TAIL_BYTES", 1000)
+        patch.setattr(store_file, "BLOCK_BYTES", block)
+        patch.setattr(store_file, "GAP_BYTES", generator.choice([0, 1000]))
         _, file = opened(content, buffer_size=generator.choice([0, 100, 1000]))
         for _ in range(4):
             columns = generator.choice([None, ["action"], ["index", "task"], ["observation.state", "action.left"]])
@@ -232,9 +232,9 @@ def test_the_same_values_however_it_is_read(seed, kept, block):
 def test_reads_as_a_file_does(data):
     content = bytes(range(250))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_parquet, "TAIL_BYTES", data.draw(st.integers(0, 300)))
-        patch.setattr(store_parquet, "KEPT_BYTES", data.draw(st.integers(0, 300)))
-        patch.setattr(store_parquet, "_PART_BYTES", data.draw(st.integers(1, 300)))
+        patch.setattr(store_file, "TAIL_BYTES", data.draw(st.integers(0, 300)))
+        patch.setattr(store_file, "KEPT_BYTES", data.draw(st.integers(0, 300)))
+        patch.setattr(store_file, "_PART_BYTES", data.draw(st.integers(1, 300)))
         file, expected = StoreFile(RecordingSource(content), PATH, len(content)), io.BytesIO(content)
         if data.draw(st.booleans()):
             file.fetch_tail()

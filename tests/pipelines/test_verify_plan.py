@@ -15,7 +15,8 @@ import pytest
 from episeek.errors import NotADatasetError, ReadError
 from episeek.identity import FileIdentity
 from episeek.local_source import LocalSource
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify import (
     Finding,
     Location,
@@ -35,7 +36,6 @@ from episeek_pipelines.verify import (
     video_rules,
 )
 from episeek_pipelines.verify import verify as verify_at_level
-from episeek_pipelines.verify.row_cursor import RowCursor
 from episeek_pipelines.verify.tasks import DataCheck, VideoCheck
 from tests.support.broken_datasets import (
     EPISODES,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from episeek.version import __version__
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import (
     RULES,
     Finding,

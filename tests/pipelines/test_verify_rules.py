@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import RULES, VerificationReport, verify
 from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.rules import LEVELS, Level, includes

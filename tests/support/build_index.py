@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index import plan_index
 from episeek_pipelines.index_fragment import FragmentSummary, index_to_fragment
 from episeek_pipelines.sidecar_merge import write_sidecars
-from episeek_pipelines.storage import Root
 from episeek_schemas.sidecars import MAX_ROW_GROUP_ROWS
 
 DATA = Path(__file__).parents[1] / "data"

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file, write_metadata
-from episeek_pipelines.storage import Root
 
 FILE = "data/chunk-000/file-000.parquet"
 UNIT = RewriteUnit(FILE, (Output(FILE, 0, 1_000_000),))

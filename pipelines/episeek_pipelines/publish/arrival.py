@@ -19,8 +19,8 @@ from episeek.errors import BackendUnavailableError, EpiseekError, MissingFileErr
 from episeek.mapped_table import footer_metadata, read_footer
 from episeek.sources import open_source
 from episeek.workers import map_in_threads
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout, sidecars
 
 MAX_CLIP_FRAMES = 8

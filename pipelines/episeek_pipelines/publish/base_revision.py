@@ -24,7 +24,7 @@ def changed_by_others(
         now: The repository's files at the commit that is built upon.
         changes: What would be published there: files that are the same already are not in it.
         bases: Its files at commits that are known.
-        source: The files that the overlay was prepared from, as `episeek_pipelines.source_revision` records them.
+        source: The files that the overlay was prepared from, as `episeek_pipelines.dataset.provenance` records them.
     """
     paths = {path for path in changes.paths if path != layout.CARD_PATH and not path.startswith(_DERIVED)}
     for base in bases:

@@ -13,11 +13,11 @@ from typing import Any, Final
 from episeek.errors import DestinationError, MissingFileError, ReadError
 from episeek.hub_location import parse_hub_url
 from episeek.retry import DEFAULT_POLICY, RetryPolicy
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publish.store_contents import Listing
 from episeek_pipelines.publish.store_tries import tried
 from episeek_pipelines.publish.store_writers import Move
-from episeek_pipelines.storage import Root
 
 MAX_OPERATIONS: Final = 1000
 """Of one request: the client's own limit."""

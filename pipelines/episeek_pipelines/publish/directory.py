@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from episeek.errors import DestinationError, MissingFileError, WriteError, described
+from episeek_pipelines.dataset.root import Root, writing
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX, Listing
 from episeek_pipelines.publish.store_writers import Move
-from episeek_pipelines.storage import Root, writing
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 """What file systems without hard links say."""

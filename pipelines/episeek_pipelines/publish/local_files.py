@@ -9,7 +9,7 @@ from pathlib import Path
 
 from episeek.errors import ReadError
 from episeek.workers import map_in_threads
-from episeek_pipelines.storage import TEMPORARY_SUFFIX, Root
+from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
 from episeek_schemas import layout, sidecars
 
 PARTIAL_SUFFIX = ".partial"

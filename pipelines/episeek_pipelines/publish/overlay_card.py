@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.base_check import BaseCheck
 from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
 from episeek_pipelines.publish.local_files import sendable_files
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout, sidecars
 
 

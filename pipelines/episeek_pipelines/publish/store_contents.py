@@ -12,11 +12,11 @@ from episeek.byte_source import STORE_IN_FLIGHT
 from episeek.errors import MissingFileError
 from episeek.identity import FileIdentity
 from episeek.workers import map_in_threads
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.arrival import MAX_READ_BYTES
 from episeek_pipelines.publish.changes import Addition, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.content_ids import has_id
 from episeek_pipelines.publish.local_files import LocalDigests
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 
 Listing = Mapping[str, FileIdentity | None]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from episeek.errors import MissingFileError
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import JOURNAL_PATH as JOURNAL_PATH
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX
 from episeek_pipelines.publish.store_switch import DataOrder
 from episeek_pipelines.publish.store_writers import StoreWriter
-from episeek_pipelines.staging import JOURNAL_PATH as JOURNAL_PATH
-from episeek_pipelines.storage import Root
 
 _VERSION: Final = 1
 

@@ -34,7 +34,7 @@ def of_unknown_origin(
         changes: What would be published there: files that are the same already are not in it.
         contents: Of the store.
         source: Root of the dataset that the overlay was prepared from; empty where that is not known.
-        source_files: Its files then, as `episeek_pipelines.source_revision` records them.
+        source_files: Its files then, as `episeek_pipelines.dataset.provenance` records them.
         published: What was published into the store from here last, as `identities_of` has it.
     """
     is_read = contents.root.is_local

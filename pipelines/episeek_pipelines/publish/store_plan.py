@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from episeek.byte_source import is_local
 from episeek.errors import DestinationError, without_password
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.base_check import BaseCheck, check_base, require_no_loss
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS, sendable_files
@@ -14,7 +15,6 @@ from episeek_pipelines.publish.overlay_card import overlay_card
 from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.store_contents import STAGED_PREFIX, Listing, StoreContents
 from episeek_pipelines.publish.store_ids import with_store_ids
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 
 

@@ -25,9 +25,9 @@ from episeek.per_process import PerProcess
 from episeek.retry import RetryPolicy
 from episeek.store_errors import status_of, store_errors
 from episeek.workers import map_in_threads
+from episeek_pipelines.dataset.root import Root, remove_files
 from episeek_pipelines.publish.store_contents import Listing
 from episeek_pipelines.publish.store_tries import tried
-from episeek_pipelines.storage import Root, remove_files
 
 T = TypeVar("T")
 

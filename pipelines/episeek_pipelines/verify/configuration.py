@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.configuration_file import read_at_root, read_named_file
 from episeek_pipelines.verify.configuration_keys import ALL, check_value
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS

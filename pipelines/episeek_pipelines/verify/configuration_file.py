@@ -7,7 +7,7 @@ from typing import Any
 
 from episeek.byte_source import is_local, local_path
 from episeek.errors import MissingFileError, first_line
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.configuration_keys import CONFIGURATION_FILE, PROJECT_FILE, TOOL_TABLE, checked_table
 from episeek_pipelines.verify.quoting import as_json
 from episeek_pipelines.verify.rule_codes import ConfigurationError

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, first_line
-from episeek_pipelines.episode_runs import READ_OPTIONS
+from episeek_pipelines.parquet.columns import column_bytes, column_numbers
+from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.episode_shard import UNKNOWN_TASK
 from episeek_pipelines.verify.feature_ranges import FeatureRanges
@@ -23,7 +24,6 @@ from episeek_pipelines.verify.footer_rules import BOUND_RULES, FOOTER_RULES, foo
 from episeek_pipelines.verify.footer_scan import scan_footer
 from episeek_pipelines.verify.guard import guarded, run_rules
 from episeek_pipelines.verify.language_rules import LanguageScan
-from episeek_pipelines.verify.parquet_columns import column_bytes, column_numbers
 from episeek_pipelines.verify.rewrite_rules import compare_data_file
 from episeek_pipelines.verify.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_facts
 from episeek_pipelines.verify.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
 from episeek.identity import FileIdentity
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.feature_rules import check_features
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.lfs_pointers import check_pointers, find_pointers

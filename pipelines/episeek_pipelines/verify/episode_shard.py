@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, ReadError, first_line
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.columns import column_bytes
+from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify.dataset_survey import Files, listed_size
 from episeek_pipelines.verify.episode_values import check_columns
 from episeek_pipelines.verify.episodes import (
@@ -23,9 +25,7 @@ from episeek_pipelines.verify.episodes import (
 )
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
-from episeek_pipelines.verify.parquet_columns import column_bytes
 from episeek_pipelines.verify.rewrite_rules import EpisodesComparison, compare_episodes
-from episeek_pipelines.verify.row_cursor import RowCursor
 from episeek_pipelines.verify.rules import EPISODES_FOOTER, UNREADABLE
 from episeek_pipelines.verify.task_rules import check_episode_tasks
 from episeek_schemas import lerobot

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from episeek_pipelines.parquet.arrow_types import is_any_list, storage_type
 from episeek_pipelines.verify.arrays import BoolArray, Int64Array
-from episeek_pipelines.verify.arrow_types import is_any_list, storage_type
 from episeek_pipelines.verify.feature_ranges import FeatureRange, FeatureRanges, dimension_text
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import COLUMNS, FINITE

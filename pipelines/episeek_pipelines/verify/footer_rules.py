@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from episeek_pipelines.data_file_footer import FOOTER_BYTES, MIN_EPISODES_PER_FILE
+from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FILE
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.footer_scan import FooterScan
 from episeek_pipelines.verify.rules import (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from episeek_pipelines.data_file_footer import PageIndexCounts
+from episeek_pipelines.parquet.footers import PageIndexCounts
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.row_scan import RowScan
 from episeek_schemas import lerobot

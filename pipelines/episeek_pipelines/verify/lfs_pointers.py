@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import LFS_POINTER
 

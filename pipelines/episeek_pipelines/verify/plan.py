@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.batches import batched_checks
 from episeek_pipelines.verify.dataset_survey import Files, Survey, survey
 from episeek_pipelines.verify.episode_shard import read_shard

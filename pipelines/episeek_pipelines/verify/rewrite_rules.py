@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, ParquetError
-from episeek_pipelines.episode_runs import READ_OPTIONS
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
+from episeek_pipelines.parquet.exact_values import first_difference
+from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify.arrays import Int64Array
-from episeek_pipelines.verify.exact_values import first_difference
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.guard import guarded
-from episeek_pipelines.verify.row_cursor import RowCursor
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, INFO_CHANGED, ROWS_CHANGED, UNREADABLE, Rule
 from episeek_pipelines.verify.tasks import SourceFile
 from episeek_schemas import layout, lerobot

@@ -14,7 +14,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from episeek_pipelines.verify.arrow_types import is_any_list, is_binary, is_number, is_text, storage_type
+from episeek_pipelines.parquet.arrow_types import (
+    is_any_list,
+    is_binary,
+    is_number,
+    is_text,
+    storage_type,
+)
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.quoting import one_line
 from episeek_pipelines.verify.row_scan import SCANNED_COLUMNS

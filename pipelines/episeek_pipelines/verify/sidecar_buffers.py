@@ -10,7 +10,7 @@ from collections import OrderedDict
 from episeek.errors import MissingFileError, SidecarError
 from episeek.mapped_table import Buffer, open_buffer
 from episeek.sidecar_cache import local_copy
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 
 _KEPT = 8
 """Tables; two datasets of four."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ReadError, first_line
 from episeek.mapped_table import Buffer, footer_metadata, values_offset
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.dataset_survey import Files
 from episeek_pipelines.verify.findings import Finding, Location, finding

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.description_runs import description_runs
-from episeek_pipelines.episode_frames import DeclaredEpisodes
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.arrays import Int64Array
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, STALE
 from episeek_pipelines.verify.sidecar_format import TABLES, read_rows, stored_rows
 from episeek_pipelines.verify.tasks import IndexedFile, SidecarTables, VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas import layout
 
 _SPAN_COLUMNS = (

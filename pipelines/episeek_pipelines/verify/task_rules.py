@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from episeek_pipelines.verify.arrow_types import is_any_list, is_text
+from episeek_pipelines.parquet.arrow_types import is_any_list, is_text
 from episeek_pipelines.verify.findings import Finding, Location, finding
 from episeek_pipelines.verify.quoting import quoted
 from episeek_pipelines.verify.rules import TASKS

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.feature_ranges import FeatureRanges
 from episeek_pipelines.verify.figures import CameraFigures, Figures

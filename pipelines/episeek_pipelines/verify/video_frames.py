@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from episeek.sample_table import SampleTable
-from episeek_pipelines.episode_frames import DeclaredEpisodes, EpisodeFrames, locate_frames
 from episeek_pipelines.verify.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.tasks import VideoFile
-from episeek_pipelines.video_header import VideoHeader
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, locate_frames
+from episeek_pipelines.video.header import VideoHeader
 
 HALF_FRAME = 0.5
 

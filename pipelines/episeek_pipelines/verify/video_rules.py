@@ -7,7 +7,6 @@ import numpy as np
 from episeek.byte_source import ByteSource, CountingSource
 from episeek.errors import Mp4Error
 from episeek.video_track import video_tracks
-from episeek_pipelines.episode_frames import disagreement
 from episeek_pipelines.verify.arrays import BoolArray, Float64Array
 from episeek_pipelines.verify.decode_rules import check_pictures
 from episeek_pipelines.verify.figures import CameraFigures
@@ -27,7 +26,8 @@ from episeek_pipelines.verify.span_rules import SPAN_RULES
 from episeek_pipelines.verify.tasks import CheckResult, Facts, VerificationContext, VideoFile, VideoFormat
 from episeek_pipelines.verify.video_format import FORMAT_RULES, format_text, frame_entry, keyframe_intervals
 from episeek_pipelines.verify.video_frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
-from episeek_pipelines.video_header import read_video_header
+from episeek_pipelines.video.episode_frames import disagreement
+from episeek_pipelines.video.header import read_video_header
 
 LARGEST_DRIFT_STEP_FRAMES = 1.5
 """Summed seconds go wrong by fractions of a frame an episode, a frame at most; more is a gap."""

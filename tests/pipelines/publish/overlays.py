@@ -10,9 +10,9 @@ from tempfile import mkdtemp
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.prepare import Videos, prepare
 from episeek_pipelines.publish.changes import RemoteFile, RemoteFiles
-from episeek_pipelines.storage import Root
 from tests.pipelines.conftest import DATA
 from tests.servers.hub import FakeHub
 from tests.servers.hub_store import git_oid

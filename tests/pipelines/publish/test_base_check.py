@@ -14,12 +14,12 @@ from episeek.hub_source import HubSource
 from episeek.identity import FileIdentity
 from episeek.local_source import LocalSource
 from episeek.retry import DEFAULT_POLICY
-from episeek_pipelines.dataset import open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.prepare import index, prepare
 from episeek_pipelines.publish.base_check import BaseMismatchError, check_base, identity_in_repository
 from episeek_pipelines.publish.changes import RemoteFile
 from episeek_pipelines.publish.plan import plan_changes
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset
 from tests.pipelines.publish.overlays import in_git, in_lfs, listing_of, prepared, repository_of

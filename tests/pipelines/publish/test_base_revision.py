@@ -7,14 +7,20 @@ import pytest
 
 from episeek.errors import MissingFileError
 from episeek_pipelines import cli
+from episeek_pipelines.dataset.provenance import (
+    RECORD_PATH,
+    SourceRecord,
+    local_identity,
+    read_record,
+    write_record,
+)
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.prepare import prepare
 from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish.base_revision import changed_by_others
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import LocalDigests
-from episeek_pipelines.source_revision import RECORD_PATH, SourceRecord, local_identity, read_record, write_record
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import in_git, prepared

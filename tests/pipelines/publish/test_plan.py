@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek.errors import MissingSidecarError, MixedBuildError, NotADatasetError, ReadError
+from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
 from episeek_pipelines.publish import local_files, plan
 from episeek_pipelines.publish.changes import Addition, Changes
 from episeek_pipelines.publish.local_files import LocalDigests, sendable_files
 from episeek_pipelines.publish.plan import UnpublishableError, plan_changes, split_changes
-from episeek_pipelines.storage import TEMPORARY_SUFFIX, Root
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
 from tests.pipelines.publish.overlays import in_git, in_lfs, prepared, repository_of

@@ -11,14 +11,14 @@ import pytest
 import episeek
 from episeek.errors import AccessError, DestinationError, EpiseekError
 from episeek_pipelines import cli
+from episeek_pipelines.dataset.provenance import read_record
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.prepare_publish import prepare_and_publish, working_directory
 from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
 from episeek_pipelines.publish.card import UnusableCardError
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_pipelines.publish.repository import HubRepository
-from episeek_pipelines.source_revision import read_record
-from episeek_pipelines.storage import Root
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import files_of

@@ -11,6 +11,7 @@ import pytest
 import episeek
 from episeek.errors import EpiseekError
 from episeek_pipelines import store_publishing
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.prepare import verify
 from episeek_pipelines.publish import store_sending
 from episeek_pipelines.publish.hub_errors import ConflictError
@@ -18,7 +19,6 @@ from episeek_pipelines.publish.local_files import LocalDigests
 from episeek_pipelines.publish.store_contents import StoreContents
 from episeek_pipelines.publish.store_journal import JOURNAL_PATH, Publication
 from episeek_pipelines.publish.store_plan import wanted_files
-from episeek_pipelines.storage import Root
 from episeek_pipelines.store_publishing import StorePublication
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout

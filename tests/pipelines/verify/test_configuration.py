@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import LEVELS, VerifyOptions, configuration_keys
 from episeek_pipelines.verify.configuration import Configuration, configure
 from episeek_pipelines.verify.policy import Policy

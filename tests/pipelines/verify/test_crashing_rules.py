@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import Finding, VerifyOptions, verify
 from episeek_pipelines.verify.footer_rules import BOUND_RULES, FOOTER_RULES
 from episeek_pipelines.verify.metadata_rules import METADATA_RULES

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from episeek.byte_source import CountingSource
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.decode_rules import check_pictures, choose_episodes
 from episeek_pipelines.verify.episode_clip import episode_clip
 from episeek_pipelines.verify.findings import Finding
@@ -19,7 +19,7 @@ from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.picture_reader import burned_in_number, decode_clip
 from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
 from episeek_pipelines.verify.video_frames import ParsedVideo, frame_view
-from episeek_pipelines.video_header import read_video_header
+from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code
 from tests.support.broken_datasets import TOP, video

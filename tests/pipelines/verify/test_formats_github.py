@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import VerificationReport, verify
 from episeek_pipelines.verify.findings import Location, finding
 from episeek_pipelines.verify.formats.github import command, format_github

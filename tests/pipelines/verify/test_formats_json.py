@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import Location, VerificationReport, format_json, verify
 from episeek_pipelines.verify.findings import finding
 from episeek_pipelines.verify.options import VerifyOptions

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import LEVELS, RULES, Finding, Level, Location, VerificationReport, verify
 from episeek_pipelines.verify.findings import finding
 from episeek_pipelines.verify.formats.junit import MAX_PLACES, format_junit

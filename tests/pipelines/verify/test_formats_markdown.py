@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import VerificationReport, verify
 from episeek_pipelines.verify.findings import Location, finding
 from episeek_pipelines.verify.formats.markdown import MAX_BYTES, code_span, format_markdown

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from jsonschema import Draft4Validator
 
 from episeek.version import __version__
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import RULES, Finding, Location, VerificationReport, verify
 from episeek_pipelines.verify.findings import finding
 from episeek_pipelines.verify.formats import sarif

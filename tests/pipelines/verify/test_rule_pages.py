@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import LEVELS, RULES
 from episeek_pipelines.verify.configuration import configure
 from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED, FAMILIES, ConfigurationError

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from episeek.errors import DestinationError, WriteError, first_line
-from episeek_pipelines.storage import Root, writing
+from episeek_pipelines.dataset.root import Root, writing
 from episeek_schemas import layout
 
 WORK_DIR = ".episeek-work"

@@ -36,7 +36,7 @@ from episeek.identity import FileIdentity
 from episeek.sources import open_source
 from episeek.store_errors import store_errors
 from episeek.workers import map_in_threads
-from episeek_pipelines.store_parquet import open_store_parquet, require_size
+from episeek_pipelines.parquet.store_file import open_store_parquet, require_size
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the name of a file that is being written; one that is found was left by a run that was killed."""
@@ -213,7 +213,7 @@ class Root:
     def open_parquet(self, path: str, *, file_size: int | None = None, **options: Any) -> pq.ParquetFile:
         """Open a Parquet file for reading; the caller closes it (`with`).
 
-        Of a store, the end of the file is fetched, and then what is read of it (`episeek_pipelines.store_parquet`).
+        Of a store, the end of the file is fetched, and then what is read of it (`episeek_pipelines.parquet.store_file`).
 
         Args:
             path: The file.

@@ -1,7 +1,7 @@
 """Where the blocks of a Matroska or WebM file lie: the EBML structure, with every length checked (RFC 8794, RFC 9559).
 
 What FFmpeg demuxes is compared with this, block by block: FFmpeg skips what it cannot read and undoes compression
-without a word. Nothing of the pictures is read here; codecs, times and keyframes are `episeek_pipelines.matroska`'s.
+without a word. Nothing of the pictures is read here; codecs, times and keyframes are `episeek_pipelines.video.matroska`'s.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from episeek.container_signature import EBML
 from episeek.errors import MalformedBoxError, TruncatedMp4Error
-from episeek_pipelines.source_file import SourceFile
+from episeek_pipelines.video.demuxer_file import SourceFile
 
 _EBML = int.from_bytes(EBML)
 _SEGMENT = 0x18538067

@@ -8,7 +8,7 @@ import numpy as np
 from episeek import ByteIndex
 from episeek import open as open_index
 from episeek.errors import MissingSidecarError
-from episeek_pipelines.dataset import Dataset, open_dataset
+from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_schemas import layout
 
 MAX_SAMPLED_FRAMES = 200

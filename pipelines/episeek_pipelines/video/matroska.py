@@ -26,9 +26,9 @@ from episeek.errors import (
     first_line,
 )
 from episeek.sample_table import SampleTable
-from episeek_pipelines.matroska_blocks import Block, Layout, read_blocks, read_layout
-from episeek_pipelines.source_file import SourceFile
-from episeek_pipelines.stream_copy import CODECS, StreamCopy
+from episeek_pipelines.video.demuxer_file import SourceFile
+from episeek_pipelines.video.matroska_blocks import Block, Layout, read_blocks, read_layout
+from episeek_pipelines.video.stream_copy import CODECS, StreamCopy
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream

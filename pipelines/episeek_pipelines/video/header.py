@@ -15,9 +15,9 @@ from episeek.container_signature import EBML
 from episeek.errors import ContainerError
 from episeek.header import read_header
 from episeek.sample_table import SampleTable, parse_sample_table
-from episeek_pipelines.leading_pictures import without_skipped_pictures
-from episeek_pipelines.matroska import demux_matroska, is_matroska
-from episeek_pipelines.recovery_points import without_recovery_points
+from episeek_pipelines.video.leading_pictures import without_skipped_pictures
+from episeek_pipelines.video.matroska import demux_matroska, is_matroska
+from episeek_pipelines.video.recovery_points import without_recovery_points
 
 
 @dataclass(frozen=True, slots=True, eq=False)

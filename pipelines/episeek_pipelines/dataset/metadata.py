@@ -22,7 +22,7 @@ from episeek.errors import (
     UnsupportedVersionError,
     first_line,
 )
-from episeek_pipelines.storage import Root
+from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
 
