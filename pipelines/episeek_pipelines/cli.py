@@ -21,7 +21,7 @@ from episeek.errors import DestinationError, EpiseekError, FrameRangeError, firs
 from episeek_pipelines import cli_prepare, cli_publish, cli_verify
 
 if TYPE_CHECKING:
-    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.jobs.prepare import Execution
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -193,7 +193,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _rewrite(options: argparse.Namespace) -> int:
-    from episeek_pipelines import prepare
+    from episeek_pipelines.jobs import prepare
 
     result = prepare.rewrite(
         options.source,
@@ -207,14 +207,14 @@ def _rewrite(options: argparse.Namespace) -> int:
 def _index(options: argparse.Namespace) -> int:
     if options.check:
         return _check_index(options)
-    from episeek_pipelines import prepare
+    from episeek_pipelines.jobs import prepare
 
     return _print_result(prepare.index(options.source, output=options.output, execution=_execution(options)), options)
 
 
 def _check_index(options: argparse.Namespace) -> int:
     from episeek_pipelines import summary
-    from episeek_pipelines.index_check import check_index
+    from episeek_pipelines.index.staleness import check_index
 
     check = check_index(options.source, output=options.output, progress=_progress(options))
     if options.json:
@@ -235,7 +235,7 @@ def _rules(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.jobs.prepare import Execution
 
     for warning in cli_publish.warnings(options):
         _say(f"episeek: WARNING: {warning}")
@@ -339,7 +339,7 @@ def _print_result(result: Any, options: argparse.Namespace) -> int:
 
 
 def _execution(options: argparse.Namespace) -> "Execution":
-    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.jobs.prepare import Execution
 
     return Execution(options.scheduler, options.workers, _progress(options))
 

@@ -15,10 +15,10 @@ from episeek_pipelines.cli_publication import verify_line
 from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.results import PrepareResult
     from episeek_pipelines.prepare_publish import PreparedPublication
     from episeek_pipelines.publication import PublishOptions
-    from episeek_pipelines.results import PrepareResult
     from episeek_pipelines.verify import VerificationReport
 
 
@@ -83,7 +83,8 @@ def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek prepare`, after `notes`."""
     if options.publish:
         return _published(options, execution)
-    from episeek_pipelines import prepare, summary
+    from episeek_pipelines import summary
+    from episeek_pipelines.jobs import prepare
 
     result = prepare.prepare(
         options.source,

@@ -16,7 +16,7 @@ from episeek_pipelines.cli_publication import base_words, change_words, path_lin
 from episeek_pipelines.cli_verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.jobs.prepare import Execution
     from episeek_pipelines.publication import PublishOptions, PublishResult
 
 _VERSION_TAG = "v3.0"

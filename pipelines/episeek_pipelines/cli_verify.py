@@ -19,7 +19,7 @@ from episeek_pipelines.report_target import report_target, write_report
 from episeek_pipelines.verify.output_formats import parse_output
 
 if TYPE_CHECKING:
-    from episeek_pipelines.prepare import Execution
+    from episeek_pipelines.jobs.prepare import Execution
     from episeek_pipelines.verify.baseline import Baseline
     from episeek_pipelines.verify.configuration import Configuration
     from episeek_pipelines.verify.output_formats import Format
@@ -40,7 +40,7 @@ class Outcome:
 
 def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek verify`."""
-    from episeek_pipelines import fix, prepare
+    from episeek_pipelines.jobs import fix, prepare
     from episeek_pipelines.verify.formats import render
     from episeek_pipelines.verify.policy import fails
 

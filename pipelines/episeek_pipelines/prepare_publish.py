@@ -19,16 +19,16 @@ from urllib.parse import quote
 from episeek.errors import DestinationError
 from episeek.hub_location import HubLocation, is_hub, parse_hub_url
 from episeek.sidecar_cache import cache_directory
-from episeek_pipelines import prepare
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root, writing
-from episeek_pipelines.prepare import Execution
+from episeek_pipelines.jobs import prepare
+from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.jobs.results import PrepareResult
 from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.card import CardFacts, decoded_card, updated_card
 from episeek_pipelines.publish.hub_values import MAIN
 from episeek_pipelines.publish.repository import HubRepository
 from episeek_pipelines.publishing import publish
-from episeek_pipelines.results import PrepareResult
 from episeek_schemas import layout, sidecars
 
 _SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH: what it is published onto"

@@ -18,8 +18,8 @@ from episeek.byte_source import is_local
 from episeek.errors import DestinationError, EpiseekError
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.prepare import Execution
 from episeek_pipelines.overlay_verification import is_verifiable, require_videos, verified
-from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import DEFAULT_OPTIONS, PublishOptions, PublishResult, RefusedPublicationError
 from episeek_pipelines.publish.arrival import ArrivalReport
 from episeek_pipelines.publish.changes import shown_paths

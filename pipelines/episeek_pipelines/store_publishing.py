@@ -28,8 +28,8 @@ from episeek.hub_location import is_hub, parse_hub_url
 from episeek.retry import DEFAULT_POLICY, RetryPolicy
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.prepare import Execution
 from episeek_pipelines.overlay_verification import is_verifiable, require_videos, verified
-from episeek_pipelines.prepare import Execution
 from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.publish.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.base_check import BaseCheck

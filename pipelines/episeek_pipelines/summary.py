@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from episeek_pipelines.dataset.inspection import CameraFacts, Inspection
 
 if TYPE_CHECKING:  # `inspect` has to work where Dask is not installed
-    from episeek_pipelines.index_check import IndexCheck
-    from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary
+    from episeek_pipelines.index.staleness import IndexCheck
+    from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary
 
 
 def human_bytes(count: float) -> str:

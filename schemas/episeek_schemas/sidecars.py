@@ -3,7 +3,7 @@
 Every column is REQUIRED. The numeric columns of `episodes`, `keyframes` and `samples` are PLAIN, uncompressed and one
 data page per column chunk, so that the values of a column chunk are one little-endian array in the file. This module
 holds the columns, the footer keys and the limits; `episeek.mapped_table` maps the tables and
-`episeek_pipelines.sidecar_writer` writes them.
+`episeek_pipelines.index.table_writer` writes them.
 """
 
 from types import MappingProxyType

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.encodings import writer_options
-from episeek_pipelines.rewrite import RewriteUnit, plan_rewrite, rewrite_file
+from episeek_pipelines.rewrite.encodings import writer_options
+from episeek_pipelines.rewrite.rewrite import RewriteUnit, plan_rewrite, rewrite_file
 
 EPISODES = 1000
 ROWS = 300

@@ -18,7 +18,7 @@ from episeek.sample_description import read_entries
 from episeek.sample_table import SampleTable
 from episeek.window import needed_samples
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index import Arrays, IndexUnit, index_file
+from episeek_pipelines.index.file_rows import Arrays, IndexUnit, index_file
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.sidecars import TABLES, UNMAPPED_COLUMNS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from episeek import Clip, DecodedFrames
-from episeek_pipelines import index
+from episeek_pipelines.index import file_rows as index
 from tests.oracle import file_check, reference
 from tests.oracle.__main__ import check_all, main, video_files
 from tests.oracle.clip_check import ClipCheck, windows

@@ -359,7 +359,7 @@ def test_extract_does_not_replace_what_it_should_not(dataset, tmp_path, capsys):
 
 
 def test_a_defect_is_one_line_and_exit_2(capsys, monkeypatch):
-    from episeek_pipelines import prepare
+    from episeek_pipelines.jobs import prepare
 
     def broken(*_, **__):
         raise ZeroDivisionError("surprise\nand more")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
 from episeek.sample_table import SampleTable
-from episeek_pipelines.index import file_rows
+from episeek_pipelines.index.file_rows import file_rows
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
 
 FPS = 30

@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from episeek_pipelines import fix as job
-from episeek_pipelines import in_place_rewrite, prepare
-from episeek_pipelines.fix import fix, result_lines
-from episeek_pipelines.prepare import Execution
-from episeek_pipelines.results import WorkFailedError
+from episeek_pipelines.jobs import fix as job
+from episeek_pipelines.jobs import prepare
+from episeek_pipelines.jobs.fix import fix, result_lines
+from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.rewrite import in_place
 from tests.pipelines.conftest import DATASETS, digests
 from tests.support.broken_datasets import collapse, copy_of, data, edit_parquet
 from tests.support.fixing import (
@@ -125,8 +126,8 @@ def test_a_finding_without_a_file_is_about_all_of_them(tmp_path):
 
 
 def test_more_episodes_than_a_file_should_have_are_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("episeek_pipelines.rewrite_plan.MIN_EPISODES_PER_FILE", 1)
-    monkeypatch.setattr("episeek_pipelines.rewrite_plan.FOOTER_BYTES", 1)
+    monkeypatch.setattr("episeek_pipelines.rewrite.plan.MIN_EPISODES_PER_FILE", 1)
+    monkeypatch.setattr("episeek_pipelines.rewrite.plan.FOOTER_BYTES", 1)
     root = collapsed("h264_bframes", tmp_path)
     result = fix(str(root), all_files(root))
     assert [left.code for left in result.left] == []
@@ -174,7 +175,7 @@ def test_an_owner_that_cannot_be_kept_is_trouble(tmp_path, monkeypatch):
     root = collapsed("hevc", tmp_path)
     before = state(root)
 
-    def owned_by_others(path, status, original, keep=in_place_rewrite._take_over_owner_and_mode):
+    def owned_by_others(path, status, original, keep=in_place._take_over_owner_and_mode):
         values = list(status[:10])
         values[4] = status.st_uid + 1
         keep(path, os.stat_result(values), original)
@@ -182,7 +183,7 @@ def test_an_owner_that_cannot_be_kept_is_trouble(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(1, "no")
 
-    monkeypatch.setattr(in_place_rewrite, "_take_over_owner_and_mode", owned_by_others)
+    monkeypatch.setattr(in_place, "_take_over_owner_and_mode", owned_by_others)
     monkeypatch.setattr(os, "chown", refuse)
     with pytest.raises(WorkFailedError, match="which the new file cannot be given"):
         fix(str(root), all_files(root), execution=SERIAL)

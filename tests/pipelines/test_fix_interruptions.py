@@ -8,11 +8,12 @@ import pyarrow as pa
 import pytest
 
 from episeek.errors import DestinationError, WriteError
-from episeek_pipelines import in_place_rewrite, prepare
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.fix import apply_fix, fix, plan_fix
-from episeek_pipelines.results import WorkFailedError
-from episeek_pipelines.rewrite import rewrite_file
+from episeek_pipelines.jobs import prepare
+from episeek_pipelines.jobs.fix import apply_fix, fix, plan_fix
+from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.rewrite import in_place
+from episeek_pipelines.rewrite.rewrite import rewrite_file
 from tests.pipelines.conftest import digests
 from tests.support.broken_datasets import data, edit_parquet, set_value
 from tests.support.fixing import (
@@ -38,7 +39,7 @@ def test_a_failure_before_the_rename_leaves_the_old_file(step, error, tmp_path, 
 
     plan = plan_fix(all_files(root), Root(str(root)))
     with monkeypatch.context() as patched:
-        patched.setattr(f"episeek_pipelines.in_place_rewrite.{step}", fail)
+        patched.setattr(f"episeek_pipelines.rewrite.in_place.{step}", fail)
         with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else WorkFailedError):
             apply_fix(plan, Root(str(root)), execution=SERIAL)
     assert state(root) == before
@@ -47,14 +48,14 @@ def test_a_failure_before_the_rename_leaves_the_old_file(step, error, tmp_path, 
 
 def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
     root = collapsed("hevc", tmp_path)
-    sync = in_place_rewrite._sync
+    sync = in_place._sync
 
     def fail_for_folders(path):
         if path.is_dir():
             raise OSError(22, "invalid argument")
         sync(path)
 
-    monkeypatch.setattr(in_place_rewrite, "_sync", fail_for_folders)
+    monkeypatch.setattr(in_place, "_sync", fail_for_folders)
     assert fix(str(root), all_files(root), execution=SERIAL).done
 
 
@@ -165,7 +166,7 @@ def test_a_file_that_is_touched_between_plan_and_run_is_left(tmp_path):
 @pytest.mark.parametrize("removed", [False, True])
 def test_a_file_that_changes_while_it_is_rewritten_is_left(removed, tmp_path, monkeypatch):
     root = collapsed("hevc", tmp_path)
-    compare = in_place_rewrite._require_same_rows
+    compare = in_place._require_same_rows
 
     def compare_and_change(*arguments):
         compare(*arguments)
@@ -174,7 +175,7 @@ def test_a_file_that_changes_while_it_is_rewritten_is_left(removed, tmp_path, mo
         else:
             set_value(root, data(0), "timestamp", 3, 0.5)
 
-    monkeypatch.setattr(in_place_rewrite, "_require_same_rows", compare_and_change)
+    monkeypatch.setattr(in_place, "_require_same_rows", compare_and_change)
     result = fix(str(root), all_files(root), execution=SERIAL)
     assert result.done == ()
     assert [left.path for left in result.left] == [data(0)]
@@ -207,7 +208,7 @@ def test_a_copy_that_differs_replaces_nothing(difference, tmp_path, monkeypatch)
             edit_parquet(root, copy, change)
         return result
 
-    monkeypatch.setattr(in_place_rewrite, "rewrite_file", write_wrongly)
+    monkeypatch.setattr(in_place, "rewrite_file", write_wrongly)
     result = fix(str(root), all_files(root), execution=SERIAL)
     assert result.done == ()
     assert "a copy with" in (result.left[0].reason or "")

@@ -7,10 +7,10 @@ import pytest
 
 import episeek
 from episeek.errors import WriteError
-from episeek_pipelines import fix as job
-from episeek_pipelines import prepare
-from episeek_pipelines.fix import fix, result_lines
-from episeek_pipelines.results import WorkFailedError
+from episeek_pipelines.jobs import fix as job
+from episeek_pipelines.jobs import prepare
+from episeek_pipelines.jobs.fix import fix, result_lines
+from episeek_pipelines.jobs.results import WorkFailedError
 from tests.pipelines.conftest import change_episodes, digests
 from tests.support.broken_datasets import TOP, collapse, copy_of, data, patch, video
 from tests.support.fixing import SERIAL, all_files, report_of, state
@@ -116,7 +116,7 @@ def test_a_failure_to_write_sidecars_is_trouble(tmp_path, monkeypatch):
     def full(*_, **__):
         raise WriteError("meta/byte_index", "no space left on the device", "room")
 
-    monkeypatch.setattr("episeek_pipelines.tasks.write_sidecars", full)
+    monkeypatch.setattr("episeek_pipelines.jobs.tasks.write_sidecars", full)
     with pytest.raises(WorkFailedError, match="no space left"):
         fix(str(root), report_of(root, ("IDX031", video(TOP, 2))), execution=SERIAL)
     assert digests(root / "meta/byte_index") == before

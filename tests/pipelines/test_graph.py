@@ -5,7 +5,14 @@ import time
 import pytest
 
 from episeek.errors import ReadError, TruncatedMp4Error
-from episeek_pipelines.graph import ROUNDS_PER_TASK, Blocked, Done, Failure, Graph, values_and_failures
+from episeek_pipelines.jobs.graph import (
+    ROUNDS_PER_TASK,
+    Blocked,
+    Done,
+    Failure,
+    Graph,
+    values_and_failures,
+)
 
 SCHEDULERS = ["sync", "threads", "processes"]
 

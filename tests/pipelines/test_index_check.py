@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek_pipelines import cli
-from episeek_pipelines.index_check import check_index
-from episeek_pipelines.prepare import index
+from episeek_pipelines.index.staleness import check_index
+from episeek_pipelines.jobs.prepare import index
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, http_dataset, hub_datasets

@@ -12,13 +12,13 @@ import episeek
 from episeek.errors import AccessError, ChangedFileError, DestinationError, NotADatasetError
 from episeek.identity import FileIdentity
 from episeek_pipelines import cli
-from episeek_pipelines import prepare as jobs
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.provenance import RECORD_PATH
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index import IndexUnit, index_file, plan_index
-from episeek_pipelines.prepare import Execution, index, prepare, rewrite, verify
-from episeek_pipelines.results import WorkFailedError
+from episeek_pipelines.index.file_rows import IndexUnit, index_file, plan_index
+from episeek_pipelines.jobs import prepare as jobs
+from episeek_pipelines.jobs.prepare import Execution, index, prepare, rewrite, verify
+from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.verify import plan_verification, run_check
 from episeek_pipelines.verify.tasks import VideoCheck
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import episeek
-from episeek_pipelines.prepare import prepare
+from episeek_pipelines.jobs.prepare import prepare
 from tests.support import bar_code
 from tests.support.build_index import CAMERAS, DATA, copy_dataset, episode_frames_in_file
 from tests.support.remux import remux

@@ -10,11 +10,11 @@ import pytest
 
 import episeek
 from episeek.errors import DestinationError, EpiseekError
-from episeek_pipelines import tasks
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_staging
-from episeek_pipelines.prepare import Execution, index, prepare, rewrite, verify
-from episeek_pipelines.results import WorkFailedError
+from episeek_pipelines.jobs import tasks
+from episeek_pipelines.jobs.prepare import Execution, index, prepare, rewrite, verify
+from episeek_pipelines.jobs.results import WorkFailedError
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
 
 SIDECARS = [f"meta/byte_index/{name}.parquet" for name in ("episodes", "files", "keyframes", "samples")]
@@ -131,7 +131,7 @@ def test_killed_and_started_again_gives_the_same_bytes(dataset, tmp_path, refere
     """The process is killed in the middle of its work; a receipt is there for what was finished, and only for that."""
     target = tmp_path / "out"
     script = (
-        "import sys, time, episeek_pipelines.prepare as job, episeek_pipelines.tasks as tasks\n"
+        "import sys, time, episeek_pipelines.jobs.prepare as job, episeek_pipelines.jobs.tasks as tasks\n"
         "original = tasks.index_one\n"
         "def slow(*arguments):\n"
         "    time.sleep(0.15)\n"
@@ -258,7 +258,7 @@ def test_source_and_destination_may_not_overlap(inside, dataset):
 def test_results_pickle_with_their_failures():
     import pickle
 
-    from episeek_pipelines.graph import Failure
+    from episeek_pipelines.jobs.graph import Failure
 
     error = WorkFailedError("out", "1 of 2", "again", (Failure("a", "b", "c"),))
     copied = pickle.loads(pickle.dumps(error))
@@ -354,7 +354,7 @@ def test_linked_directories_are_part_of_a_dataset(dataset, tmp_path, reference):
 
 _KILLED_AT = """
 import os, signal, sys
-import episeek_pipelines.prepare as job
+import episeek_pipelines.jobs.prepare as job
 call = int(sys.argv[4])
 count = 0
 def killing(function):

@@ -11,7 +11,7 @@ import pytest
 from episeek.errors import ParquetError
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.rewrite import plan_rewrite, rewrite_file
+from episeek_pipelines.rewrite.rewrite import plan_rewrite, rewrite_file
 from tests.support.build_index import DATA
 from tests.support.rewriting import (
     FILE,

@@ -13,7 +13,7 @@ import pytest
 from episeek.errors import EpiseekError, MissingFileError, ParquetError, RowOrderError, WriteError
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
+from episeek_pipelines.rewrite.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
 from tests.support.rewriting import (
     FILE,
     UNIT,

@@ -7,8 +7,8 @@ import pytest
 
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.encodings import ColumnEncodings
-from episeek_pipelines.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
+from episeek_pipelines.rewrite.encodings import ColumnEncodings
+from episeek_pipelines.rewrite.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
 from tests.support.rewriting import FILE, assert_same_rows, episodes_table, lerobot_like, rewrite, write_dataset
 
 

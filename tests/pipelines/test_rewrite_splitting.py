@@ -9,7 +9,7 @@ import pytest
 
 from episeek.errors import RowOrderError
 from episeek_pipelines.dataset.metadata import open_dataset
-from episeek_pipelines.rewrite import plan_rewrite
+from episeek_pipelines.rewrite.rewrite import plan_rewrite
 from tests.support.build_index import DATA
 from tests.support.rewriting import (
     FILE,

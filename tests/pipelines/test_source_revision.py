@@ -15,7 +15,7 @@ from episeek_pipelines.dataset.provenance import (
     write_record,
 )
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.prepare import prepare, rewrite
+from episeek_pipelines.jobs.prepare import prepare, rewrite
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.hub_store import git_oid

@@ -25,7 +25,7 @@ from episeek.errors import (
     SidecarLayoutWarning,
 )
 from episeek.mapped_table import open_buffer, open_table
-from episeek_pipelines.sidecar_writer import MappableWriter
+from episeek_pipelines.index.table_writer import MappableWriter
 from episeek_schemas import layout, sidecars
 from tests.support.build_index import CAMERAS, DATA, build_index
 from tests.support.large_index import write_keyframes

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from episeek_pipelines.sidecar_writer import MappableWriter
+from episeek_pipelines.index.table_writer import MappableWriter
 from episeek_schemas import sidecars
 
 BLOCK_ROWS = 1 << 20

@@ -34,7 +34,7 @@ class SourceRecord:
     commit: str | None
     """Of the repository: what the source was read at, or the publication that followed; None where it is not known."""
     plan: dict[str, Any]
-    """The command, its source and its options, as `episeek_pipelines.prepare` keeps them for a run that is stopped."""
+    """The command, its source and its options, as `episeek_pipelines.jobs.prepare` keeps them for a run that is stopped."""
     files: dict[str, FileIdentity] = field(default_factory=dict)
     """The files of the source that a publication may replace, by path."""
     error_count: int = 0

@@ -21,11 +21,11 @@ from episeek.identity import FileIdentity, etag_id
 from episeek.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.earlier_build import EarlierBuild, read_earlier_build
-from episeek_pipelines.index import IndexUnit, list_units
+from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
+from episeek_pipelines.index.file_rows import IndexUnit, list_units
+from episeek_pipelines.index.merge import dataset_description
 from episeek_pipelines.publish.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.local_files import sendable_files
-from episeek_pipelines.sidecar_merge import dataset_description
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo

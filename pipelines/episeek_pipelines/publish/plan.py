@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from episeek.errors import EpiseekError, MissingSidecarError, NotADatasetError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.earlier_build import read_earlier_build
+from episeek_pipelines.index.existing_build import read_earlier_build
 from episeek_pipelines.publish.changes import Addition, Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS, Digests, LocalDigests, sendable_files
 from episeek_schemas import layout

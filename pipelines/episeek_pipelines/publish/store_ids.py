@@ -17,13 +17,13 @@ from episeek.errors import SidecarLayoutError
 from episeek.file_record import FileFacts, FileRecord
 from episeek.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.earlier_build import EarlierBuild, read_earlier_build
-from episeek_pipelines.earlier_rows import EarlierRows
-from episeek_pipelines.index import WRITER, IndexUnit
-from episeek_pipelines.index_fragment import FragmentSummary, fragment_digest, index_to_fragment
+from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
+from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.file_rows import WRITER, IndexUnit
+from episeek_pipelines.index.fragments import FragmentSummary, fragment_digest, index_to_fragment
+from episeek_pipelines.index.merge import build_id_of, write_sidecars
 from episeek_pipelines.publish.base_check import BaseCheck
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
-from episeek_pipelines.sidecar_merge import build_id_of, write_sidecars
 from episeek_schemas import layout
 
 _AGAIN = "tables as this release writes them: prepare or index the dataset again"

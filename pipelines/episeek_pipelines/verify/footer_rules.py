@@ -24,7 +24,7 @@ FOOTER_SLACK = 1.25
 
 
 def check_footer_size(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW019, by the measure of `episeek_pipelines.rewrite_plan`: 512 KiB, an episode's rows, or a hundred row groups."""
+    """ROW019, by the measure of `episeek_pipelines.rewrite.plan`: 512 KiB, an episode's rows, or a hundred row groups."""
     group_count = max(len(footer.group_rows), 1)
     of_episodes = MIN_EPISODES_PER_FILE * (footer.footer_bytes - footer.metadata_bytes) / group_count
     cap = max(FOOTER_BYTES, footer.row_bytes / group_count, of_episodes) * FOOTER_SLACK

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.prepare import Videos, prepare
+from episeek_pipelines.jobs.prepare import Videos, prepare
 from episeek_pipelines.publish.changes import RemoteFile, RemoteFiles
 from tests.pipelines.conftest import DATA
 from tests.servers.hub import FakeHub

@@ -16,7 +16,7 @@ from episeek.local_source import LocalSource
 from episeek.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.prepare import index, prepare
+from episeek_pipelines.jobs.prepare import index, prepare
 from episeek_pipelines.publish.base_check import BaseMismatchError, check_base, identity_in_repository
 from episeek_pipelines.publish.changes import RemoteFile
 from episeek_pipelines.publish.plan import plan_changes

@@ -15,7 +15,7 @@ from episeek_pipelines.dataset.provenance import (
     write_record,
 )
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.prepare import prepare
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish.base_revision import changed_by_others
 from episeek_pipelines.publish.changes import Addition, Changes

@@ -7,7 +7,7 @@ import pytest
 
 import episeek
 from episeek.errors import DestinationError
-from episeek_pipelines.prepare import index, prepare
+from episeek_pipelines.jobs.prepare import index, prepare
 from episeek_pipelines.publication import PublishOptions
 from episeek_pipelines.publish.local_files import SIDECAR_PATHS
 from episeek_schemas import layout

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from episeek_pipelines import publishing
-from episeek_pipelines.prepare import prepare, verify
+from episeek_pipelines.jobs.prepare import prepare, verify
 from episeek_pipelines.publication import PublishResult, RefusedPublicationError
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.verify import VerifyOptions

@@ -11,8 +11,8 @@ import pytest
 import episeek
 from episeek.errors import SidecarLayoutError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index_check import check_index
-from episeek_pipelines.prepare import index
+from episeek_pipelines.index.staleness import check_index
+from episeek_pipelines.jobs.prepare import index
 from episeek_pipelines.publish.base_check import BaseCheck, check_base
 from episeek_pipelines.publish.plan import plan_changes
 from episeek_pipelines.publish.store_ids import with_store_ids

@@ -12,7 +12,7 @@ import pytest
 
 import episeek
 from episeek.errors import AccessError, DestinationError
-from episeek_pipelines.prepare import index, prepare
+from episeek_pipelines.jobs.prepare import index, prepare
 from episeek_pipelines.publication import RefusedPublicationError
 from episeek_pipelines.publish import store_contents
 from episeek_pipelines.publish.base_check import BaseMismatchError

@@ -12,7 +12,7 @@ import episeek
 from episeek.errors import EpiseekError
 from episeek_pipelines import store_publishing
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.prepare import verify
+from episeek_pipelines.jobs.prepare import verify
 from episeek_pipelines.publish import store_sending
 from episeek_pipelines.publish.hub_errors import ConflictError
 from episeek_pipelines.publish.local_files import LocalDigests

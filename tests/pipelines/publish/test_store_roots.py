@@ -6,7 +6,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from episeek.errors import DestinationError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.prepare import index
+from episeek_pipelines.jobs.prepare import index
 from episeek_pipelines.publish import directory
 from episeek_pipelines.publish.store_journal import JOURNAL_PATH
 from episeek_pipelines.store_publishing import open_writer, publish_to_store

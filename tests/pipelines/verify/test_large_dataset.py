@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_pipelines.prepare import index, verify
+from episeek_pipelines.jobs.prepare import index, verify
 from episeek_pipelines.verify import Location, VerificationReport, VerifyOptions, span_rules
 from episeek_pipelines.verify.rules import Level
 from episeek_schemas import layout

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from episeek.file_record import FileFacts
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.earlier_rows import EarlierRows
-from episeek_pipelines.index import WRITER, Arrays, IndexUnit, index_file
+from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.file_rows import WRITER, Arrays, IndexUnit, index_file
 
 _BINARY_FACTS = ("sample_description", "track_matrix", "sample_description_runs")
 

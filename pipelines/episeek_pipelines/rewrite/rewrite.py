@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError, ParquetError, RowOrderError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.encodings import writer_options
 from episeek_pipelines.parquet.episode_runs import (
     READ_OPTIONS,
     EpisodeRun,
@@ -27,7 +26,8 @@ from episeek_pipelines.parquet.episode_runs import (
     measure_row_bytes,
     reading,
 )
-from episeek_pipelines.rewrite_plan import Output, RewritePlan, RewriteUnit, plan_rewrite
+from episeek_pipelines.rewrite.encodings import writer_options
+from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, plan_rewrite
 from episeek_schemas import layout, lerobot
 
 __all__ = [

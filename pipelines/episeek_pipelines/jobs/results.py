@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.graph import Failure
-from episeek_pipelines.index_fragment import FragmentSummary
-from episeek_pipelines.rewrite import RewritePlan
-from episeek_pipelines.tasks import RewriteReceipt
+from episeek_pipelines.index.fragments import FragmentSummary
+from episeek_pipelines.jobs.graph import Failure
+from episeek_pipelines.jobs.tasks import RewriteReceipt
+from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import sidecars
 

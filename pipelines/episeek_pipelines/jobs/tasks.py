@@ -11,10 +11,11 @@ from typing import Any
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import prune
-from episeek_pipelines.earlier_rows import EarlierRows
-from episeek_pipelines.index import WRITER, IndexUnit
-from episeek_pipelines.index_fragment import FragmentSummary, index_to_fragment
-from episeek_pipelines.rewrite import (
+from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.file_rows import WRITER, IndexUnit
+from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
+from episeek_pipelines.index.merge import write_sidecars
+from episeek_pipelines.rewrite.rewrite import (
     RewritePlan,
     RewriteResult,
     RewriteUnit,
@@ -22,7 +23,6 @@ from episeek_pipelines.rewrite import (
     rewrite_file,
     write_metadata,
 )
-from episeek_pipelines.sidecar_merge import write_sidecars
 from episeek_pipelines.verify import (
     CheckResult,
     Shard,

@@ -14,11 +14,11 @@ from episeek.errors import EpiseekError
 from episeek.file_record import FileFacts, FileRecord
 from episeek.sidecar_files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.earlier_build import EarlierBuild, read_earlier_build
-from episeek_pipelines.earlier_rows import EarlierRows
-from episeek_pipelines.index import WRITER, IndexUnit
-from episeek_pipelines.index_fragment import fragment_digest
-from episeek_pipelines.sidecar_merge import build_id_of
+from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
+from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.file_rows import WRITER, IndexUnit
+from episeek_pipelines.index.fragments import fragment_digest
+from episeek_pipelines.index.merge import build_id_of
 from episeek_schemas.lerobot import DatasetInfo
 
 

@@ -29,7 +29,7 @@ class EarlierBuild:
     build_id: str
     writer: str
     description: str
-    """Of the dataset, as `episeek_pipelines.sidecar_merge.dataset_description` makes it."""
+    """Of the dataset, as `episeek_pipelines.index.merge.dataset_description` makes it."""
     files: Mapping[str, FileRecord]
     """By path, in the order of the table."""
 

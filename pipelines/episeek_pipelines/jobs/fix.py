@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from episeek.errors import DatasetError, DestinationError, MissingFileError, WriteError
-from episeek_pipelines import prepare
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.fix_plan import (
+from episeek_pipelines.jobs import prepare
+from episeek_pipelines.jobs.fix_plan import (
     DATA_CODES,
     SIDECAR_CODES,
     Action,
@@ -27,16 +27,16 @@ from episeek_pipelines.fix_plan import (
     require_whole_and_local,
     sorted_left,
 )
-from episeek_pipelines.graph import Failure, Graph, values_and_failures
-from episeek_pipelines.in_place_rewrite import (
+from episeek_pipelines.jobs.graph import Failure, Graph, values_and_failures
+from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.parquet.footers import PageIndexCounts
+from episeek_pipelines.rewrite.in_place import (
     InPlaceUnit,
     ReplacedFile,
     remove_leftovers,
     rewrite_in_place,
 )
-from episeek_pipelines.parquet.footers import PageIndexCounts
-from episeek_pipelines.prepare import Execution
-from episeek_pipelines.results import WorkFailedError
 from episeek_pipelines.summary import counted, human_bytes
 from episeek_pipelines.verify import VerificationReport
 

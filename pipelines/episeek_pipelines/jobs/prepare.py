@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from episeek.errors import DestinationError, MissingFileError
-from episeek_pipelines import tasks
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.provenance import RECORD_DIR, record_of, write_record
 from episeek_pipelines.dataset.root import Root
@@ -21,14 +20,20 @@ from episeek_pipelines.dataset.staging import (
     open_replacing_staging,
     open_staging,
 )
-from episeek_pipelines.earlier_rows import EarlierRows
-from episeek_pipelines.graph import Graph, Node, Progress, values_and_failures
-from episeek_pipelines.index import WRITER, IndexUnit, plan_index
-from episeek_pipelines.index_fragment import FragmentSummary
-from episeek_pipelines.index_reuse import with_unchanged
-from episeek_pipelines.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
-from episeek_pipelines.rewrite import RewritePlan, plan_rewrite
-from episeek_pipelines.tasks import CopiedFile, RewriteReceipt, Sidecars
+from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.file_rows import WRITER, IndexUnit, plan_index
+from episeek_pipelines.index.fragments import FragmentSummary
+from episeek_pipelines.index.reuse import with_unchanged
+from episeek_pipelines.jobs import tasks
+from episeek_pipelines.jobs.graph import Graph, Node, Progress, values_and_failures
+from episeek_pipelines.jobs.results import (
+    IndexSummary,
+    PrepareResult,
+    RewriteSummary,
+    WorkFailedError,
+)
+from episeek_pipelines.jobs.tasks import CopiedFile, RewriteReceipt, Sidecars
+from episeek_pipelines.rewrite.rewrite import RewritePlan, plan_rewrite
 from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
 from episeek_schemas import layout
 

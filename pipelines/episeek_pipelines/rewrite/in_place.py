@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 
 from episeek.errors import ChangedFileError, DestinationError, MissingFileError, ParquetError, RowOrderError, WriteError
 from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root, writing
-from episeek_pipelines.encodings import ColumnEncodings
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, reading
 from episeek_pipelines.parquet.exact_values import first_difference
 from episeek_pipelines.parquet.footers import PageIndexCounts
 from episeek_pipelines.parquet.row_cursor import RowCursor
-from episeek_pipelines.rewrite import Output, RewriteUnit, rewrite_file
+from episeek_pipelines.rewrite.encodings import ColumnEncodings
+from episeek_pipelines.rewrite.rewrite import Output, RewriteUnit, rewrite_file
 from episeek_schemas import lerobot
 
 
