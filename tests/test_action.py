@@ -55,7 +55,7 @@ def verify(workspace: Path, tmp_path: Path, warm_python: WarmPython) -> Verify:
     bin = tmp_path / "bin"
     bin.mkdir()
     (bin / "python").symlink_to(sys.executable)
-    warm_python.command(bin / "episeek", "from episeek_pipelines.cli import main; sys.exit(main())")
+    warm_python.command(bin / "episeek", "from episeek_pipelines.cli.main import main; sys.exit(main())")
     return verify_with(bin, workspace, tmp_path)
 
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from episeek_pipelines import cli
+from episeek_pipelines.cli import main
 from tests.pipelines.conftest import DATA, change_episodes, change_info, digests
 
 TOP = "videos/observation.images.top/chunk-000"
@@ -123,7 +123,7 @@ BAD_SOURCES = {
 
 
 def run(capsys, *arguments):
-    code = cli.main([str(argument) for argument in arguments])
+    code = main.main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
     return code, captured.out, captured.err
@@ -317,7 +317,7 @@ def test_extract_wants_a_camera_when_there_are_two(tmp_path, capsys):
 @pytest.mark.parametrize("arguments", [["--scheduler", "spark"], ["--workers", "0"], ["--workers", "many"]])
 def test_wrong_options_are_usage_errors(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(["index", "somewhere", *arguments])
+        main.main(["index", "somewhere", *arguments])
     assert caught.value.code == 2
     assert "; expected" in capsys.readouterr().err
 
@@ -325,7 +325,7 @@ def test_wrong_options_are_usage_errors(arguments, capsys):
 def test_the_installed_command(tmp_path):
     command = [str(Path(sys.executable).with_name("episeek"))]
     if not Path(command[0]).exists():
-        command = [sys.executable, "-m", "episeek_pipelines.cli"]
+        command = [sys.executable, "-m", "episeek_pipelines.cli.main"]
     done = subprocess.run(
         [*command, "prepare", tmp_path / "no", tmp_path / "out"], capture_output=True, text=True, check=False
     )
@@ -370,7 +370,7 @@ def test_a_defect_is_one_line_and_exit_2(capsys, monkeypatch):
     assert err.startswith("episeek: error: unexpected ZeroDivisionError: surprise (please report it")
     monkeypatch.setenv("EPISEEK_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
-        cli.main(["index", str(DATA / "hevc")])
+        main.main(["index", str(DATA / "hevc")])
 
 
 def test_a_pipe_among_the_files_is_named(dataset, tmp_path, capsys):
@@ -437,7 +437,7 @@ def test_inspect_and_extract_need_no_offline_package(tmp_path, capsys):
         "import sys\n"
         "for name in ('dask', 'distributed', 'pandera', 'tqdm', 'av', 'torch', 'torchcodec'):\n"
         "    sys.modules[name] = None\n"
-        "from episeek_pipelines.cli import main\n"
+        "from episeek_pipelines.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
 

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from episeek_pipelines import cli_verify
-from episeek_pipelines.cli import main
+from episeek_pipelines.cli import verify
+from episeek_pipelines.cli.main import main
 from episeek_pipelines.verify import FORMATS, LEVELS
 from episeek_pipelines.verify.rules import FAIL_ON
 from tests.support.broken_datasets import EPISODES, collapse, copy_of, data, edit_info, set_value
@@ -175,14 +175,14 @@ def test_a_pipe_in_the_place_of_a_document_is_no_reason_to_wait(broken: Path, ca
 
 
 def test_closed_streams(broken: Path):
-    program = [sys.executable, "-m", "episeek_pipelines.cli", "verify", str(DATA / "images")]
+    program = [sys.executable, "-m", "episeek_pipelines.cli.main", "verify", str(DATA / "images")]
     for redirection in (">&-", "2>&-", ">&- 2>&-"):
         assert subprocess.run(["sh", "-c", f'"$@" {redirection}', "sh", *program], timeout=60).returncode == 0
 
 
 def test_the_choices_are_those_of_the_library():
     command = argparse.ArgumentParser()
-    cli_verify.add_verify_arguments(command, int)
+    verify.add_verify_arguments(command, int)
     choices = {action.dest: action.choices for action in command._actions if action.choices is not None}
     assert tuple(choices["level"]) == LEVELS
     assert tuple(choices["format"]) == FORMATS

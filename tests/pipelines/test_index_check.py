@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_pipelines import cli
+from episeek_pipelines.cli import main
 from episeek_pipelines.index.staleness import check_index
 from episeek_pipelines.jobs.prepare import index
 from episeek_schemas import layout
@@ -29,7 +29,7 @@ def hub(tmp_path_factory):
 
 
 def run(capsys, *arguments):
-    code = cli.main(["index", "--check", *map(str, arguments)])
+    code = main.main(["index", "--check", *map(str, arguments)])
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
     return code, captured.out, captured.err

@@ -11,7 +11,7 @@ import pytest
 import episeek
 from episeek.errors import AccessError, ChangedFileError, DestinationError, NotADatasetError
 from episeek.identity import FileIdentity
-from episeek_pipelines import cli
+from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.provenance import RECORD_PATH
 from episeek_pipelines.dataset.root import Root
@@ -269,7 +269,7 @@ def test_repositories_are_no_destinations(hub, tmp_path):
 
 
 def test_the_command_line_refuses_to_write_to_a_repository(hub, capsys):
-    assert cli.main(["index", hub.add(files_of(DATA / "hevc"))]) == 2
+    assert main.main(["index", hub.add(files_of(DATA / "hevc"))]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from episeek_pipelines.cli.lines.summary import prepare_lines
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_rows import EarlierRows
 from episeek_pipelines.index.file_rows import WRITER, index_file, plan_index
 from episeek_pipelines.jobs.prepare import Execution, index, prepare, verify
 from episeek_pipelines.jobs.results import IndexSummary, WorkFailedError
-from episeek_pipelines.summary import prepare_lines
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, hub_datasets, s3_datasets

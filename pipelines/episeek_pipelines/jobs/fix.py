@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from episeek.errors import DatasetError, DestinationError, MissingFileError, WriteError
+from episeek_pipelines.cli.lines.summary import counted, human_bytes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix_plan import (
@@ -37,7 +38,6 @@ from episeek_pipelines.rewrite.in_place import (
     remove_leftovers,
     rewrite_in_place,
 )
-from episeek_pipelines.summary import counted, human_bytes
 from episeek_pipelines.verify import VerificationReport
 
 __all__ = [

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from episeek.errors import EpiseekError
+from episeek_pipelines.cli.lines.summary import counted, human_bytes
 from episeek_pipelines.publish.front_matter import with_pin_and_tags
 from episeek_pipelines.publish.yaml_edits import YamlEditError
-from episeek_pipelines.summary import counted, human_bytes
 from episeek_pipelines.verify.card_rules import CardError
 from episeek_schemas import layout
 

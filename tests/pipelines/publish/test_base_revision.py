@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from episeek.errors import MissingFileError
-from episeek_pipelines import cli
+from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.provenance import (
     RECORD_PATH,
     SourceRecord,
@@ -171,7 +171,7 @@ def test_a_revision_that_is_not_there(hub):
 
 def test_what_the_command_says(hub, overlay, capsys):
     def lines(*arguments):
-        assert cli.main(["publish", *arguments, "--no-verify", "--dry-run"]) == 0
+        assert main.main(["publish", *arguments, "--no-verify", "--dry-run"]) == 0
         return capsys.readouterr().out.splitlines()
 
     base = commit_known(overlay)
@@ -181,5 +181,5 @@ def test_what_the_command_says(hub, overlay, capsys):
     assert f"what is replaced is as it was at {hub.head}" in lines(*local, "--base", "main")[1]
     assert json.loads("\n".join(lines(overlay, NAME, "--json")))["base"] == base
     hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
-    assert cli.main(["publish", overlay, NAME, "--no-verify"]) == 2
+    assert main.main(["publish", overlay, NAME, "--no-verify"]) == 2
     assert f"{layout.STATS_PATH} changed since {base}" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from episeek_pipelines import cli, cli_publish
+from episeek_pipelines.cli import main, publish
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import cut_one_data_file, prepared
 from tests.pipelines.remote_datasets import files_of
@@ -18,7 +18,7 @@ pytestmark = CLIENT_WARNINGS
 
 
 def run(capsys, *arguments):
-    code = cli.main(["publish", *arguments])
+    code = main.main(["publish", *arguments])
     said = capsys.readouterr()
     assert TOKEN not in said.out + said.err
     return code, said.out.splitlines(), said.err.splitlines()
@@ -41,7 +41,7 @@ def test_what_the_command_says(hub, capsys):
     assert hub.hub.repository(NAME).commits[hub.head].title == "mine"
     code, out, err = run(capsys, overlay, f"hf://datasets/{NAME}", *root, "--no-verify", "--quiet")
     assert (code, out) == (0, [])
-    assert err == [f"episeek: WARNING: {cli_publish.warnings(argparse.Namespace(no_verify=True))[0]}"]
+    assert err == [f"episeek: WARNING: {publish.warnings(argparse.Namespace(no_verify=True))[0]}"]
     code, out, err = run(capsys, overlay, NAME, *root, "--json")
     document = json.loads("\n".join(out))
     assert (code, err) == (0, [])

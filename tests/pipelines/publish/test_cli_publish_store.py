@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from episeek_pipelines import cli
+from episeek_pipelines.cli import main
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import prepared
@@ -22,7 +22,7 @@ def there(tmp_path):
 
 
 def run(capsys, *arguments):
-    code = cli.main(["publish", *arguments])
+    code = main.main(["publish", *arguments])
     said = capsys.readouterr()
     return code, said.out.splitlines(), said.err.splitlines()
 

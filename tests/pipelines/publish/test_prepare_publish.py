@@ -10,7 +10,7 @@ import pytest
 
 import episeek
 from episeek.errors import AccessError, DestinationError, EpiseekError
-from episeek_pipelines import cli
+from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.prepare_publish import prepare_and_publish, working_directory
@@ -268,7 +268,7 @@ def test_other_sources_and_destinations(source, destination, hub):
 
 
 def command(capsys, *arguments):
-    code = cli.main(["prepare", *arguments])
+    code = main.main(["prepare", *arguments])
     said = capsys.readouterr()
     return code, said.out.splitlines(), said.err.splitlines()
 

@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify import LEVELS, RULES
-from episeek_pipelines.verify.configuration import configure
-from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED, FAMILIES, ConfigurationError
-from episeek_pipelines.verify.rule_pages import (
+from episeek_pipelines.cli.lines.rules import (
     FAMILY_TITLES,
     LEVEL_MEANINGS,
     _markdown,
@@ -19,6 +15,10 @@ from episeek_pipelines.verify.rule_pages import (
     rules_json,
     rules_markdown,
 )
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify import LEVELS, RULES
+from episeek_pipelines.verify.configuration import configure
+from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED, FAMILIES, ConfigurationError
 
 
 def test_every_family_and_level_has_its_words():

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from episeek_pipelines import cli_publish
-from episeek_pipelines.cli_publication import verify_line
-from episeek_pipelines.cli_verify import Outcome
+from episeek_pipelines.cli import publish
+from episeek_pipelines.cli.lines.publication import verify_line
+from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
@@ -52,7 +52,7 @@ def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[
     publication.add_argument(
         "--dry-run", action="store_true", help="prepare it, say what would change, and send nothing"
     )
-    cli_publish.add_commit_arguments(publication)
+    publish.add_commit_arguments(publication)
 
 
 def notes(options: argparse.Namespace) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def notes(options: argparse.Namespace) -> tuple[str, ...]:
     if not options.publish:
         if options.destination is None:
             raise argparse.ArgumentTypeError("DST: found none; expected where the result is to be, or --publish")
-        given = cli_publish.given_commit_arguments(options) + (("--dry-run",) if options.dry_run else ())
+        given = publish.given_commit_arguments(options) + (("--dry-run",) if options.dry_run else ())
         if given:
             raise argparse.ArgumentTypeError(f"{given[0]}: found without --publish; expected both")
         return ()
@@ -83,7 +83,7 @@ def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek prepare`, after `notes`."""
     if options.publish:
         return _published(options, execution)
-    from episeek_pipelines import summary
+    from episeek_pipelines.cli.lines import summary
     from episeek_pipelines.jobs import prepare
 
     result = prepare.prepare(
@@ -113,11 +113,11 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 
 
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
-    cli_publish.still_progress(options)
+    publish.still_progress(options)
     from episeek_pipelines import prepare_publish
     from episeek_pipelines.publication import RefusedPublicationError
 
-    chosen = cli_publish.commit_options(options)
+    chosen = publish.commit_options(options)
     try:
         done = prepare_publish.prepare_and_publish(
             options.source,
@@ -138,7 +138,7 @@ def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
 def _published_lines(
     done: "PreparedPublication", options: argparse.Namespace, chosen: "PublishOptions"
 ) -> tuple[str, ...]:
-    from episeek_pipelines import summary
+    from episeek_pipelines.cli.lines import summary
 
     lines: list[str] = []
     if done.preparation is not None:
@@ -148,7 +148,7 @@ def _published_lines(
         return (*lines, *_findings(done.preparation.verification, options))
     if done.preparation is None:
         lines.append(verify_line(done.publication.verification, is_required=True, where="repository"))
-    lines += cli_publish.lines(done.publication, chosen)
+    lines += publish.lines(done.publication, chosen)
     return (*lines, *_findings(done.publication.verification, options))
 
 
@@ -170,5 +170,5 @@ def _document(result: "PrepareResult") -> dict[str, Any]:
 def _published_document(done: "PreparedPublication", chosen: "PublishOptions") -> dict[str, Any]:
     return {
         "preparation": None if done.preparation is None else _document(done.preparation),
-        "publication": None if done.publication is None else cli_publish.document(done.publication, chosen),
+        "publication": None if done.publication is None else publish.document(done.publication, chosen),
     }

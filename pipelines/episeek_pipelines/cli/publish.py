@@ -11,9 +11,15 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from episeek_pipelines import cli_publish_store
-from episeek_pipelines.cli_publication import base_words, change_words, path_lines, shared_document, verify_line
-from episeek_pipelines.cli_verify import Outcome
+from episeek_pipelines.cli import publish_store
+from episeek_pipelines.cli.lines.publication import (
+    base_words,
+    change_words,
+    path_lines,
+    shared_document,
+    verify_line,
+)
+from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
@@ -123,7 +129,7 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     from episeek_pipelines.publication import RefusedPublicationError
 
     if store_publishing.is_store(options.target):
-        return cli_publish_store.publish(options, execution, given=_given(options))
+        return publish_store.publish(options, execution, given=_given(options))
     if options.overwrite:
         raise argparse.ArgumentTypeError("--overwrite: found with a repository; expected a store, or --base REVISION")
     chosen = _chosen(options)
@@ -180,7 +186,7 @@ def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOpti
 
 def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
     """What was published, a line for each part, but for what was verified."""
-    from episeek_pipelines.summary import counted
+    from episeek_pipelines.cli.lines.summary import counted
 
     changes = result.changes
     yield f"base     {base_words(result)}; {_base_commit_words(result)}"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError, MissingFileError
-from episeek_pipelines.cli_verify_arguments import add_rules_arguments, add_verify_arguments
-from episeek_pipelines.report_target import report_target, write_report
+from episeek_pipelines.cli.report_files import report_target, write_report
+from episeek_pipelines.cli.verify_arguments import add_rules_arguments, add_verify_arguments
 from episeek_pipelines.verify.output_formats import parse_output
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
 
 def rules(options: argparse.Namespace) -> Outcome:
     """`episeek rules`."""
-    from episeek_pipelines.verify.rule_pages import family_lines, rule_lines, rule_page, rules_json
+    from episeek_pipelines.cli.lines.rules import family_lines, rule_lines, rule_page, rules_json
 
     families = {code: family_lines(code) for code in options.codes}
     if options.json:

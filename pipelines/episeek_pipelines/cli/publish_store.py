@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import without_password
-from episeek_pipelines.cli_publication import base_words, change_words, path_lines, shared_document, verify_line
-from episeek_pipelines.cli_verify import Outcome
+from episeek_pipelines.cli.lines.publication import (
+    base_words,
+    change_words,
+    path_lines,
+    shared_document,
+    verify_line,
+)
+from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
@@ -50,7 +56,7 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
 
 
 def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]:
-    from episeek_pipelines.summary import counted, human_bytes
+    from episeek_pipelines.cli.lines.summary import counted, human_bytes
 
     yield verify_line(result.verification, is_required=options.is_verified, where="store")
     yield f"base     {base_words(result)}"

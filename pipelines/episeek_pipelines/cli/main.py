@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from episeek import __version__
 from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
-from episeek_pipelines import cli_prepare, cli_publish, cli_verify
+from episeek_pipelines.cli import prepare as cli_prepare
+from episeek_pipelines.cli import publish, verify
 
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
@@ -146,17 +147,17 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "verify", parents=[graph, overlay], help="check a dataset: metadata, data files, videos, pictures and sidecars"
     )
-    cli_verify.add_verify_arguments(command, _positive)
+    verify.add_verify_arguments(command, _positive)
     command.set_defaults(run=_verify)
 
     command = commands.add_parser("rules", parents=[common], help="the rules of verify, or what one of them means")
-    cli_verify.add_rules_arguments(command)
+    verify.add_rules_arguments(command)
     command.set_defaults(run=_rules)
 
     command = commands.add_parser(
         "publish", parents=[common, overlay], help="onto a dataset repository of the Hub, or into a store"
     )
-    cli_publish.add_publish_arguments(command)
+    publish.add_publish_arguments(command)
     command.set_defaults(run=_publish)
 
     command = commands.add_parser("inspect", parents=[common, overlay], help="what is in a dataset")
@@ -213,7 +214,7 @@ def _index(options: argparse.Namespace) -> int:
 
 
 def _check_index(options: argparse.Namespace) -> int:
-    from episeek_pipelines import summary
+    from episeek_pipelines.cli.lines import summary
     from episeek_pipelines.index.staleness import check_index
 
     check = check_index(options.source, output=options.output, progress=_progress(options))
@@ -227,22 +228,22 @@ def _check_index(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    return _tell(cli_verify.verify(options, _execution(options)))
+    return _tell(verify.verify(options, _execution(options)))
 
 
 def _rules(options: argparse.Namespace) -> int:
-    return _tell(cli_verify.rules(options))
+    return _tell(verify.rules(options))
 
 
 def _publish(options: argparse.Namespace) -> int:
     from episeek_pipelines.jobs.prepare import Execution
 
-    for warning in cli_publish.warnings(options):
+    for warning in publish.warnings(options):
         _say(f"episeek: WARNING: {warning}")
-    return _tell(cli_publish.publish(options, Execution(progress=_progress(options))))
+    return _tell(publish.publish(options, Execution(progress=_progress(options))))
 
 
-def _tell(outcome: cli_verify.Outcome) -> int:
+def _tell(outcome: verify.Outcome) -> int:
     _print(*outcome.lines)
     for note in outcome.notes:
         _say(f"episeek: {note}")
@@ -250,8 +251,8 @@ def _tell(outcome: cli_verify.Outcome) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from episeek_pipelines.cli.lines.summary import inspection_lines
     from episeek_pipelines.dataset.inspection import inspect_dataset
-    from episeek_pipelines.summary import inspection_lines
 
     inspection = inspect_dataset(options.source, data_root=options.data_root)
     if options.json:
@@ -329,7 +330,7 @@ def _write_clip(target: str, data: bytes, *, roots: list[str | None]) -> None:
 
 
 def _print_result(result: Any, options: argparse.Namespace) -> int:
-    from episeek_pipelines import summary
+    from episeek_pipelines.cli.lines import summary
 
     if options.json:
         _print_json(cli_prepare.result_document(result))
@@ -345,7 +346,7 @@ def _execution(options: argparse.Namespace) -> "Execution":
 
 
 def _progress(options: argparse.Namespace) -> Callable[[int], Callable[[int], None]] | None:
-    from episeek_pipelines.progress import progress_bar
+    from episeek_pipelines.cli.progress import progress_bar
 
     return None if options.quiet else (lambda total: progress_bar(options.command, total))
 
