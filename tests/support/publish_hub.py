@@ -11,9 +11,9 @@ from pathlib import Path
 
 import episeek.retry
 from episeek.retry import RetryPolicy
-from episeek_pipelines.publication import PublishOptions, PublishResult
-from episeek_pipelines.publish.repository import HubRepository
-from episeek_pipelines.publishing import publish
+from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
+from episeek_pipelines.publish.hub.publish import publish
+from episeek_pipelines.publish.hub_client.client import HubRepository
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import hub_datasets
 from tests.servers.faults import Exchange

@@ -10,7 +10,7 @@ import pytest
 
 import episeek.retry
 from episeek.retry import RetryPolicy
-from episeek_pipelines.store_publishing import StoreOptions, StorePublication, publish_to_store
+from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication, publish_to_store
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import S3Datasets, s3_datasets
 from tests.servers.faults import Exchange

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from episeek.retry import RetryPolicy
-from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.hub_values import CommitOutcome, PullRequest
-from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.values import CommitOutcome, PullRequest
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Exchange, Fault
 from tests.servers.hub import TOKEN, FakeHub
 

@@ -5,7 +5,7 @@ import re
 import yaml
 from huggingface_hub import DatasetCard
 
-from episeek_pipelines.publish.card import BEGIN, END, CardFacts, updated_card
+from episeek_pipelines.publish.card.section import BEGIN, END, CardFacts, updated_card
 from episeek_pipelines.verify.card_rules import check_card
 from tests.support.sample_cards import FILES
 

@@ -17,8 +17,8 @@ from episeek_pipelines.cli.verify import Outcome
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
     from episeek_pipelines.jobs.results import PrepareResult
-    from episeek_pipelines.prepare_publish import PreparedPublication
-    from episeek_pipelines.publication import PublishOptions
+    from episeek_pipelines.publish.hub.options import PublishOptions
+    from episeek_pipelines.publish.prepared import PreparedPublication
     from episeek_pipelines.verify import VerificationReport
 
 
@@ -74,7 +74,7 @@ def notes(options: argparse.Namespace) -> tuple[str, ...]:
         )
     if options.destination is not None or options.quiet:
         return ()
-    from episeek_pipelines.prepare_publish import working_directory
+    from episeek_pipelines.publish.prepared import working_directory
 
     return (f"working in {working_directory(options.source)}, which is removed when it has been published",)
 
@@ -114,12 +114,12 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
     publish.still_progress(options)
-    from episeek_pipelines import prepare_publish
-    from episeek_pipelines.publication import RefusedPublicationError
+    from episeek_pipelines.publish import prepared
+    from episeek_pipelines.publish.hub.options import RefusedPublicationError
 
     chosen = publish.commit_options(options)
     try:
-        done = prepare_publish.prepare_and_publish(
+        done = prepared.prepare_and_publish(
             options.source,
             options.destination,
             max_episodes_per_file=options.max_episodes_per_file,

@@ -23,7 +23,7 @@ from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
-    from episeek_pipelines.publication import PublishOptions, PublishResult
+    from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 
 _VERSION_TAG = "v3.0"
 
@@ -125,16 +125,17 @@ def still_progress(options: argparse.Namespace) -> None:
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
     still_progress(options)
-    from episeek_pipelines import publishing, store_publishing
-    from episeek_pipelines.publication import RefusedPublicationError
+    from episeek_pipelines.publish.hub import publish
+    from episeek_pipelines.publish.hub.options import RefusedPublicationError
+    from episeek_pipelines.publish.store import publish
 
-    if store_publishing.is_store(options.target):
+    if publish.is_store(options.target):
         return publish_store.publish(options, execution, given=_given(options))
     if options.overwrite:
         raise argparse.ArgumentTypeError("--overwrite: found with a repository; expected a store, or --base REVISION")
     chosen = _chosen(options)
     try:
-        result = publishing.publish(
+        result = publish.publish(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
     except RefusedPublicationError as refusal:
@@ -174,7 +175,7 @@ def _chosen(options: argparse.Namespace) -> "PublishOptions":
 
 
 def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOptions":
-    from episeek_pipelines.publication import PublishOptions
+    from episeek_pipelines.publish.hub.options import PublishOptions
 
     tag = _VERSION_TAG if options.tag is None else options.tag or None
     message = options.message or ""

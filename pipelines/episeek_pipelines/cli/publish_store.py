@@ -17,7 +17,7 @@ from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
-    from episeek_pipelines.store_publishing import StoreOptions, StorePublication
+    from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication
 
 
 def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple[str, ...]) -> Outcome:
@@ -31,13 +31,13 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
     Raises:
         argparse.ArgumentTypeError: An option that only repositories have was given.
     """
-    from episeek_pipelines import store_publishing
-    from episeek_pipelines.publication import RefusedPublicationError
+    from episeek_pipelines.publish.hub.options import RefusedPublicationError
+    from episeek_pipelines.publish.store import publish
 
     if given:
         found = f"{', '.join(given)}: found with {without_password(options.target)}"
         raise argparse.ArgumentTypeError(f"{found}; expected a repository of the Hub")
-    chosen = store_publishing.StoreOptions(
+    chosen = publish.StoreOptions(
         create=options.create,
         dry_run=options.dry_run,
         sidecars_only=options.sidecars_only,
@@ -45,7 +45,7 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
         is_verified=not options.no_verify,
     )
     try:
-        result = store_publishing.publish_to_store(
+        result = publish.publish_to_store(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
     except RefusedPublicationError as refusal:

@@ -15,7 +15,7 @@ from episeek.errors import MetadataError, first_line
 from episeek.hub_location import is_hub, parse_hub_url
 from episeek.identity import FileIdentity
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.local_files import Digests, LocalDigests
+from episeek_pipelines.publish.overlay.files import Digests, LocalDigests
 from episeek_schemas import layout
 
 RECORD_DIR: Final = ".episeek"

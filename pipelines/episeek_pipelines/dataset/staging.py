@@ -24,7 +24,7 @@ _LOCK = f"{WORK_DIR}/lock"
 _REPLACED = "replaced"
 
 JOURNAL_PATH = f"{layout.BYTE_INDEX_PARTIAL_DIR}/publication.json"
-"""Says that a dataset is being switched to a publication (`episeek_pipelines.publish.store_journal`)."""
+"""Says that a dataset is being switched to a publication (`episeek_pipelines.publish.store.journal`)."""
 
 
 class _LockedRoot:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from episeek_pipelines import publishing
-from episeek_pipelines.publish import pull_requests, repository
+from episeek_pipelines.publish.hub import publish
+from episeek_pipelines.publish.hub_client import client, pull_requests
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import files_of
 from tests.support.publish_bucket import publish_bucket
@@ -25,7 +25,7 @@ def hub(running):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    for module in (publishing, pull_requests, repository):
+    for module in (publish, pull_requests, client):
         monkeypatch.setattr(module, "MAX_OPERATIONS_PER_COMMIT", 4)
 
 

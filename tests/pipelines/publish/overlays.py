@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import Videos, prepare
-from episeek_pipelines.publish.changes import RemoteFile, RemoteFiles
+from episeek_pipelines.publish.overlay.changes import RemoteFile, RemoteFiles
 from tests.pipelines.conftest import DATA
 from tests.servers.hub import FakeHub
 from tests.servers.hub_store import git_oid

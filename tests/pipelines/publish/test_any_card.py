@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.publish.card import BEGIN, END, UnusableCardError
+from episeek_pipelines.publish.card.section import BEGIN, END, UnusableCardError
 from tests.support.sample_cards import DATA, FILES, LEROBOT
 from tests.support.updated_cards import BOTH_TAGS, front, metadata, update
 

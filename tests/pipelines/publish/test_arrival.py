@@ -9,12 +9,12 @@ import pytest
 import episeek
 from episeek.errors import EpiseekError, MissingFileError, MissingSidecarError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish import arrival
-from episeek_pipelines.publish.arrival import check_arrival, sample_clips
-from episeek_pipelines.publish.base_check import check_base
-from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.plan import plan_changes
-from episeek_pipelines.publish.store_ids import with_store_ids
+from episeek_pipelines.publish.overlay import arrival
+from episeek_pipelines.publish.overlay.arrival import check_arrival, sample_clips
+from episeek_pipelines.publish.overlay.base_check import check_base
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_pipelines.publish.overlay.plan import plan_changes
+from episeek_pipelines.publish.overlay.store_ids import with_store_ids
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import listing_of, prepared, repository_of

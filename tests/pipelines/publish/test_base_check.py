@@ -17,9 +17,13 @@ from episeek.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publish.base_check import BaseMismatchError, check_base, identity_in_repository
-from episeek_pipelines.publish.changes import RemoteFile
-from episeek_pipelines.publish.plan import plan_changes
+from episeek_pipelines.publish.overlay.base_check import (
+    BaseMismatchError,
+    check_base,
+    identity_in_repository,
+)
+from episeek_pipelines.publish.overlay.changes import RemoteFile
+from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset
 from tests.pipelines.publish.overlays import in_git, in_lfs, listing_of, prepared, repository_of

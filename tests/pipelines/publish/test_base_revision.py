@@ -16,11 +16,11 @@ from episeek_pipelines.dataset.provenance import (
 )
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import prepare
-from episeek_pipelines.publication import PublishOptions
-from episeek_pipelines.publish.base_revision import changed_by_others
-from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publish.local_files import LocalDigests
+from episeek_pipelines.publish.hub.options import PublishOptions
+from episeek_pipelines.publish.hub.origin import changed_by_others
+from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_pipelines.publish.overlay.files import LocalDigests
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import in_git, prepared

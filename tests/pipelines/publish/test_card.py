@@ -5,7 +5,7 @@ import re
 import pytest
 from huggingface_hub import DatasetCard
 
-from episeek_pipelines.publish.card import UnusableCardError, decoded_card
+from episeek_pipelines.publish.card.section import UnusableCardError, decoded_card
 from tests.support.sample_cards import HINTS, LEROBOT
 from tests.support.updated_cards import BOTH_TAGS, PINNED, metadata, section, update
 

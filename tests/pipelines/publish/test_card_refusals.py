@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from episeek_pipelines.publish.card import BEGIN, END, UnusableCardError
+from episeek_pipelines.publish.card.section import BEGIN, END, UnusableCardError
 from tests.support.sample_cards import PIN
 from tests.support.updated_cards import front, update
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import episeek
-from episeek_pipelines.publish.card import CardFacts
+from episeek_pipelines.publish.card.section import CardFacts
 from tests.support.sample_cards import LEROBOT
 from tests.support.updated_cards import section, update
 

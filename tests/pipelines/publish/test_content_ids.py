@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from episeek_pipelines.publish import content_ids
-from episeek_pipelines.publish.content_ids import PART_SIZES_BYTES, has_id
+from episeek_pipelines.publish.store import content_ids
+from episeek_pipelines.publish.store.content_ids import PART_SIZES_BYTES, has_id
 
 
 def test_etags_of_one_request_and_of_parts(monkeypatch, tmp_path):

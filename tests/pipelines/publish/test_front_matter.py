@@ -2,7 +2,7 @@
 
 import pytest
 
-from episeek_pipelines.publish.card import updated_card
+from episeek_pipelines.publish.card.section import updated_card
 from tests.support.sample_cards import PIN
 from tests.support.updated_cards import BOTH_TAGS, FACTS, PINNED, TAGS, changed, front, metadata, update
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from episeek.errors import MissingSidecarError, MixedBuildError, NotADatasetError, ReadError
 from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
-from episeek_pipelines.publish import local_files, plan
-from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.local_files import LocalDigests, sendable_files
-from episeek_pipelines.publish.plan import UnpublishableError, plan_changes, split_changes
+from episeek_pipelines.publish.overlay import files, plan
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_pipelines.publish.overlay.files import LocalDigests, sendable_files
+from episeek_pipelines.publish.overlay.plan import UnpublishableError, plan_changes, split_changes
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
 from tests.pipelines.publish.overlays import in_git, in_lfs, prepared, repository_of
@@ -175,13 +175,13 @@ def test_replaced_files_are_sent_in_place_of_the_overlays(overlay, remote, tmp_p
 
 def test_each_file_is_read_once_and_again_when_it_changed(overlay, remote, monkeypatch):
     hashed = []
-    digests_of = local_files._Hashing.digests
+    digests_of = files._Hashing.digests
 
     def counted(self):
         hashed.append(1)
         return digests_of(self)
 
-    monkeypatch.setattr(local_files._Hashing, "digests", counted)
+    monkeypatch.setattr(files._Hashing, "digests", counted)
     known = LocalDigests()
     first = planned(overlay, remote, digests=known)
     count = len(sendable_files(overlay))
@@ -195,13 +195,13 @@ def test_each_file_is_read_once_and_again_when_it_changed(overlay, remote, monke
 
 
 def test_large_files_are_hashed_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(local_files, "_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 1000)
     content = bytes(range(256)) * 100
     (tmp_path / "large").write_bytes(content)
     (found,) = LocalDigests().of_all([str(tmp_path / "large")])
     assert (found.size, found.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert found.blob_id == in_git("large", content).blob_id
-    monkeypatch.setattr(local_files, "MAX_BLOB_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_BLOB_BYTES", 1000)
     (larger,) = LocalDigests().of_all([content])
     assert (larger.sha256, larger.blob_id) == (found.sha256, "")
 
@@ -315,7 +315,7 @@ def test_a_file_that_nobody_may_read(overlay, remote, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(local_files, "open", refuse, raising=False)
+    monkeypatch.setattr(files, "open", refuse, raising=False)
     with pytest.raises(ReadError, match="Permission denied"):
         planned(overlay, remote)
 

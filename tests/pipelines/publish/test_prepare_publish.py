@@ -13,12 +13,12 @@ from episeek.errors import AccessError, DestinationError, EpiseekError
 from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.prepare_publish import prepare_and_publish, working_directory
-from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
-from episeek_pipelines.publish.card import UnusableCardError
-from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publish.local_files import SIDECAR_PATHS
-from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publish.card.section import UnusableCardError
+from episeek_pipelines.publish.hub.options import PublishOptions, RefusedPublicationError
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_pipelines.publish.prepared import prepare_and_publish, working_directory
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import files_of

@@ -8,8 +8,8 @@ import pytest
 import episeek
 from episeek.errors import DestinationError
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publication import PublishOptions
-from episeek_pipelines.publish.local_files import SIDECAR_PATHS
+from episeek_pipelines.publish.hub.options import PublishOptions
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import change_one_data_file, prepared

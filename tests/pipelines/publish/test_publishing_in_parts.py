@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.publication import PublishOptions
-from episeek_pipelines.publish import pull_requests
-from episeek_pipelines.publish.base_check import BaseMismatchError
-from episeek_pipelines.publish.hub_errors import ForeignChangesError
-from episeek_pipelines.publish.local_files import SIDECAR_PATHS
+from episeek_pipelines.publish.hub.options import PublishOptions
+from episeek_pipelines.publish.hub_client import pull_requests
+from episeek_pipelines.publish.hub_client.errors import ForeignChangesError
+from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.publish.published import check_readable
 from tests.servers.faults import Fault

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from episeek_pipelines import publishing
 from episeek_pipelines.jobs.prepare import prepare, verify
-from episeek_pipelines.publication import PublishResult, RefusedPublicationError
-from episeek_pipelines.publish.hub_errors import ConflictError
+from episeek_pipelines.publish.hub import publish
+from episeek_pipelines.publish.hub.options import PublishResult, RefusedPublicationError
+from episeek_pipelines.publish.hub_client.errors import ConflictError
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
@@ -108,7 +108,7 @@ def test_commits_of_others_without_end(hub, monkeypatch):
         hub.before("POST", "/commit/", number, lambda: hub.hub.commit(NAME, {f"notes-{next(numbers)}.txt": b"n"}))
     with pytest.raises(ConflictError):
         hub.publish(prepared(SMALL).url, source=SMALL)
-    assert next(numbers) == publishing.MAX_ATTEMPTS
+    assert next(numbers) == publish.MAX_ATTEMPTS
 
 
 def test_a_tag_that_another_publisher_has_moved_already(hub):

@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from episeek.errors import DestinationError, EpiseekError
-from episeek_pipelines import publishing
-from episeek_pipelines.publication import PublishOptions, RefusedPublicationError
-from episeek_pipelines.publish.base_check import BaseMismatchError
-from episeek_pipelines.publish.card import UnusableCardError
-from episeek_pipelines.publishing import publish
+from episeek_pipelines.publish.card.section import UnusableCardError
+from episeek_pipelines.publish.hub import publish as publishing
+from episeek_pipelines.publish.hub.options import PublishOptions, RefusedPublicationError
+from episeek_pipelines.publish.hub.publish import publish
+from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import cut_one_data_file, prepared

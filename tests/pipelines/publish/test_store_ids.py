@@ -13,9 +13,9 @@ from episeek.errors import SidecarLayoutError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.staleness import check_index
 from episeek_pipelines.jobs.prepare import index
-from episeek_pipelines.publish.base_check import BaseCheck, check_base
-from episeek_pipelines.publish.plan import plan_changes
-from episeek_pipelines.publish.store_ids import with_store_ids
+from episeek_pipelines.publish.overlay.base_check import BaseCheck, check_base
+from episeek_pipelines.publish.overlay.plan import plan_changes
+from episeek_pipelines.publish.overlay.store_ids import with_store_ids
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
 from tests.pipelines.publish.overlays import listing_of, prepared

@@ -13,12 +13,12 @@ import pytest
 import episeek
 from episeek.errors import AccessError, DestinationError
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publication import RefusedPublicationError
-from episeek_pipelines.publish import store_contents
-from episeek_pipelines.publish.base_check import BaseMismatchError
-from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publish.local_files import SIDECAR_PATHS
-from episeek_pipelines.store_publishing import StoreOptions, is_store, publish_to_store
+from episeek_pipelines.publish.hub.options import RefusedPublicationError
+from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_pipelines.publish.store import contents
+from episeek_pipelines.publish.store.publish import StoreOptions, is_store, publish_to_store
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import change_one_data_file, prepared
@@ -154,7 +154,7 @@ def test_other_stores(url, tmp_path):
 def test_where_there_is_no_identity_large_files_are_sent_again(tmp_path, monkeypatch):
     url, overlay = "memory://episeek-publishing/large", prepared(NAME, "copy").url
     publish(overlay, url, source=None, options=CREATE)
-    monkeypatch.setattr(store_contents, "MAX_READ_BYTES", 10_000)
+    monkeypatch.setattr(contents, "MAX_READ_BYTES", 10_000)
     again = publish(overlay, url, source=None)
     assert again.changes.additions
     assert all(addition.size > 10_000 for addition in again.changes.additions)

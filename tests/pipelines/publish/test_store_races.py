@@ -10,16 +10,16 @@ import pytest
 
 import episeek
 from episeek.errors import EpiseekError
-from episeek_pipelines import store_publishing
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import verify
-from episeek_pipelines.publish import store_sending
-from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publish.local_files import LocalDigests
-from episeek_pipelines.publish.store_contents import StoreContents
-from episeek_pipelines.publish.store_journal import JOURNAL_PATH, Publication
-from episeek_pipelines.publish.store_plan import wanted_files
-from episeek_pipelines.store_publishing import StorePublication
+from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.overlay.files import LocalDigests
+from episeek_pipelines.publish.store import publish
+from episeek_pipelines.publish.store import sending as store_sending
+from episeek_pipelines.publish.store.contents import StoreContents
+from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication
+from episeek_pipelines.publish.store.plan import wanted_files
+from episeek_pipelines.publish.store.publish import StorePublication
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
@@ -148,7 +148,7 @@ def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3
     """A colleague changes a file; this run meets it, while the other one is in the middle of the switch."""
     url = s3.start(files_of(DATA / NAME))
     overlay, seen = prepared(NAME).url, {}
-    original = store_publishing._Job._changed_by_others
+    original = publish._Job._changed_by_others
 
     def other_run_stops_in_its_switch():
         s3.proxy.inject(Fault("gone", method="PUT", path=f"{url[len('s3:/') :]}/{layout.META_DIR}/byte_index/files"))
@@ -158,12 +158,12 @@ def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3
         seen.update(s3.files(url))
 
     def changed_by_others(job, plan, now):
-        monkeypatch.setattr(store_publishing._Job, "_changed_by_others", original)
+        monkeypatch.setattr(publish._Job, "_changed_by_others", original)
         s3.datasets.change(url, {"meta/stats.json": b"{}"})
         other_run_stops_in_its_switch()
         return {"meta/stats.json"}
 
-    monkeypatch.setattr(store_publishing._Job, "_changed_by_others", changed_by_others)
+    monkeypatch.setattr(publish._Job, "_changed_by_others", changed_by_others)
     with pytest.raises(ConflictError):
         s3.publish(overlay, url, source=NAME)
     assert any("/runs/" in path for path in seen)

@@ -7,9 +7,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from episeek.errors import DestinationError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import index
-from episeek_pipelines.publish import directory
-from episeek_pipelines.publish.store_journal import JOURNAL_PATH
-from episeek_pipelines.store_publishing import open_writer, publish_to_store
+from episeek_pipelines.publish.store.journal import JOURNAL_PATH
+from episeek_pipelines.publish.store.publish import open_writer, publish_to_store
+from episeek_pipelines.publish.store.writers import directory
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.remote_datasets import files_of

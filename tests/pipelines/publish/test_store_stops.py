@@ -15,7 +15,7 @@ import pytest
 
 import episeek
 from episeek.errors import ChangedFileError, EpiseekError, MissingSidecarError, MixedBuildError, WriteError
-from episeek_pipelines.store_publishing import publish_to_store
+from episeek_pipelines.publish.store.publish import publish_to_store
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import prepared

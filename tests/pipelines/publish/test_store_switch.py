@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.store_switch import data_order, moves_rows, switch_waves
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_pipelines.publish.store.switch_order import data_order, moves_rows, switch_waves
 
 
 def added(*paths, deleted=()):

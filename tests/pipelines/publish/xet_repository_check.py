@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from episeek.retry import RetryPolicy
-from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.hub_errors import RefusedError
-from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.errors import RefusedError
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault
 from tests.servers.hub import FakeHub
 

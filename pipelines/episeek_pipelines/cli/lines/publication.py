@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from episeek_pipelines.publication import PublishResult
-    from episeek_pipelines.publish.changes import Changes
-    from episeek_pipelines.store_publishing import StorePublication
+    from episeek_pipelines.publish.hub.options import PublishResult
+    from episeek_pipelines.publish.overlay.changes import Changes
+    from episeek_pipelines.publish.store.publish import StorePublication
     from episeek_pipelines.verify import VerificationReport
 
 MAX_PATHS = 40

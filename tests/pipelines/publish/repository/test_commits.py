@@ -10,9 +10,9 @@ from episeek.errors import (
     ChangedFileError,
     MissingFileError,
 )
-from episeek_pipelines.publish import uploads
-from episeek_pipelines.publish.changes import Addition, Changes
-from episeek_pipelines.publish.hub_errors import RefusedError
+from episeek_pipelines.publish.hub_client import uploads
+from episeek_pipelines.publish.hub_client.errors import RefusedError
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.repository_changes import (

@@ -14,9 +14,9 @@ from episeek.errors import (
     EpiseekError,
     MissingFileError,
 )
-from episeek_pipelines.publish import hub_errors
-from episeek_pipelines.publish.hub_errors import RefusedError
-from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publish.hub_client import errors
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.errors import RefusedError
 from tests.servers.faults import Fault
 from tests.servers.hub import TOKEN
 from tests.support.hub_client import CLIENT_WARNINGS
@@ -108,8 +108,8 @@ def test_errors_of_the_client_without_a_status():
         (FileNotFoundError(2, "no such file", "/x"), "MissingFileError"),
         (RuntimeError("x"), "Transient"),
     ):
-        assert type(hub_errors.named(error, where="w", expected="e")).__name__ == expected
-        assert not hub_errors.is_settled(error)
+        assert type(errors.named(error, where="w", expected="e")).__name__ == expected
+        assert not errors.is_settled(error)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_a_secret_is_masked_however_it_is_written(secret):
         repr(f"Bearer {secret}'\"".encode()),
         json.dumps({"token": secret}),
     ):
-        shown = hub_errors.masked(f"ValueError: {written} is no header", (secret,))
+        shown = errors.masked(f"ValueError: {written} is no header", (secret,))
         assert "SECRET" not in shown, written
         assert shown.startswith("ValueError: ")
         assert "***" in shown
-    assert hub_errors.masked("Bearer hf_x, and more", ()) == "Bearer *** and more"
+    assert errors.masked("Bearer hf_x, and more", ()) == "Bearer *** and more"
 
 
 def test_a_token_that_is_no_header_is_not_shown(hub):

@@ -4,7 +4,11 @@ import threading
 
 import pytest
 
-from episeek_pipelines.publish.hub_errors import ConflictError, ForeignChangesError, RefusedError
+from episeek_pipelines.publish.hub_client.errors import (
+    ConflictError,
+    ForeignChangesError,
+    RefusedError,
+)
 from tests.servers import hub_refs
 from tests.servers.faults import Fault
 from tests.servers.hub_call import HubError

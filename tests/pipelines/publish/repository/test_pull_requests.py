@@ -2,9 +2,9 @@
 
 import pytest
 
-from episeek_pipelines.publish.hub_errors import ConflictError
-from episeek_pipelines.publish.pull_requests import upload_marker
-from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.hub_client.pull_requests import upload_marker
 from tests.servers.faults import Fault
 from tests.servers.hub_refs import open_discussion
 from tests.support.hub_client import CLIENT_WARNINGS

@@ -12,9 +12,9 @@ from episeek.errors import (
     MissingFileError,
     ReadError,
 )
-from episeek_pipelines.publish.contents import git_blob_id
-from episeek_pipelines.publish.hub_errors import RefusedError
-from episeek_pipelines.publish.repository import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.errors import RefusedError
+from episeek_pipelines.publish.overlay.comparing import git_blob_id
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.repository_changes import (
@@ -97,7 +97,7 @@ def test_no_hub_when_offline(hub, repository, monkeypatch):
 
 def test_the_client_is_imported_when_it_is_used():
     code = (
-        "import sys, episeek_pipelines.publish.repository as r; r.HubRepository('a/b');"
+        "import sys, episeek_pipelines.publish.hub_client.client as r; r.HubRepository('a/b');"
         "sys.exit('huggingface_hub' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0

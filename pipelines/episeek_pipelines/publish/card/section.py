@@ -1,0 +1,212 @@
+"""The dataset card of a published, seekable dataset: what is there stays, what readers have to know is added.
+
+Two places of the card change, and no other byte: in the front matter the pin of `data_files`, without which the dataset viewer
+and `load_dataset` take the sidecars for data, and two tags; in the text one section between two comments. The same card
+published twice is the same bytes.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from episeek.errors import EpiseekError
+from episeek_pipelines.cli.lines.summary import counted, human_bytes
+from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
+from episeek_pipelines.publish.card.yaml_edits import YamlEditError
+from episeek_pipelines.verify.card_rules import CardError
+from episeek_schemas import layout
+
+BEGIN: Final = "<!-- episeek:begin -->"
+END: Final = "<!-- episeek:end -->"
+
+_OPENING = re.compile(r"\A\s*---(?:\r\n|\r|\n|\Z)")  # as huggingface_hub finds it
+_ALMOST_OPENING = re.compile(r"\A(?:\ufeff\s*---[ \t]*|\s*---[ \t]+)(?:[\r\n]|\Z)")
+_CLOSING = re.compile(r"^---[ \t]*(?:\r\n|\n|\Z)", re.MULTILINE)
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+_MARKER = re.compile(r"<!--\s*episeek:(begin|end)\s*-->")
+_CARD_ERROR = re.compile(r"(?:line (\d+): )?(.*?)(?:; expected (.*))?", re.DOTALL)
+_REPOSITORY_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+
+
+class UnusableCardError(EpiseekError, ValueError):
+    """A dataset card that cannot be kept and added to: its front matter, its section or its text is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What the section says of the dataset; the same for every commit that holds the same dataset."""
+
+    episode_count: int
+    frame_count: int
+    camera_count: int
+    fps: float
+    sidecar_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A card in four parts, joined as they are: all but the last are empty without a front matter."""
+
+    opening: str
+    front_matter: str
+    closing: str
+    text: str
+
+
+def decoded_card(content: bytes, *, repository_id: str) -> str:
+    """The text of a card, line ends as they are.
+
+    Raises:
+        UnusableCardError: It is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _unusable(repository_id, line, f"byte 0x{content[error.start]:02x}", "UTF-8") from None
+
+
+def updated_card(
+    card: str | None, *, repository_id: str, format_version: int, facts: CardFacts, url: str | None = None
+) -> str:
+    """The card of a dataset with its sidecars.
+
+    Args:
+        card: Text of README.md with its own line ends, None when there is none.
+        repository_id: ORG/NAME.
+        format_version: Of the sidecars.
+        facts: What the section says of the dataset.
+        url: Where it is read from; None: the repository.
+
+    Raises:
+        UnusableCardError: The front matter does not parse, is not closed or is no mapping, `configs` or `tags` are not what
+            `datasets` takes or cannot be changed in place, or the two comments do not make one section.
+    """
+    if _REPOSITORY_ID.fullmatch(repository_id) is None:
+        raise UnusableCardError("repository_id", repr(repository_id[:100]), "ORG/NAME")
+    text = f"\n# {repository_id.split('/')[-1]}\n" if card is None else card
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise _unusable(repository_id, line, f"character U+{ord(text[error.start]):04X}", "text of UTF-8") from None
+    newline = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+    parts = _split(text, repository_id)
+    try:
+        front_matter = with_pin_and_tags(parts.front_matter, opening=parts.opening, newline=newline)
+    except CardError as error:
+        match = _CARD_ERROR.fullmatch(str(error))
+        assert match is not None
+        raise _unusable(repository_id, match[1], match[2], match[3] or "YAML of keys and values") from None
+    except YamlEditError as error:
+        line = text.count("\n", 0, len(parts.opening) + error.offset) + 1
+        raise _unusable(repository_id, line, error.found, error.expected) from None
+    section = newline.join(_section_lines(url or f"hf://datasets/{repository_id}", format_version, facts))
+    fence = f"---{newline}"
+    head = (parts.opening or fence) + front_matter + (parts.closing or fence)
+    markers = _section_markers(parts, repository_id)
+    if markers is not None:
+        return head + parts.text[: markers[0].start()] + section + parts.text[markers[1].end() :]
+    return _appended(head + parts.text, section, newline)
+
+
+def _unusable(repository_id: str, line: int | str | None, found: str, expected: str) -> UnusableCardError:
+    where = f"{layout.CARD_PATH} of {repository_id}" + (f", line {line}" if line is not None else "")
+    return UnusableCardError(where, found.removeprefix("found "), expected)  # PyYAML's words may begin so
+
+
+def _split(card: str, repository_id: str) -> _Parts:
+    if _ALMOST_OPENING.match(card):
+        start = card.index("---")
+        found = "a byte order mark" if card.startswith("\ufeff") else repr(card[start:].splitlines()[0][:60])
+        line = card.count("\n", 0, start) + 1
+        raise _unusable(
+            repository_id, line, f"{found} before or in the line that opens the front matter", "the line ---"
+        )
+    opening = _OPENING.match(card)
+    if opening is None:
+        return _Parts("", "", "", card)
+    line = card.count("\n", 0, card.index("---")) + 1
+    closing = _CLOSING.search(card, opening.end())
+    if closing is None:
+        raise _unusable(repository_id, line, "a front matter that is not closed", "a second line --- below it")
+    lone = _LONE_RETURN.search(card, 0, closing.start())
+    if lone is not None:
+        line = card.count("\n", 0, lone.start()) + 1
+        raise _unusable(repository_id, line, "a carriage return alone in the front matter", "line ends of LF or CRLF")
+    return _Parts(opening[0], card[opening.end() : closing.start()], closing[0], card[closing.end() :])
+
+
+def _section_markers(parts: _Parts, repository_id: str) -> tuple[re.Match[str], re.Match[str]] | None:
+    """The two comments around the section, None when there is no section."""
+    markers = list(_MARKER.finditer(parts.text))
+    if not markers:
+        return None
+    if [marker[1] for marker in markers] == ["begin", "end"]:
+        return markers[0], markers[1]
+    lines_before = (parts.opening + parts.front_matter + parts.closing).count("\n")
+    lines = [lines_before + parts.text.count("\n", 0, marker.start()) + 1 for marker in markers]
+    found = ", ".join(
+        f"episeek:{marker[1]} in line {line}" for marker, line in list(zip(markers, lines, strict=True))[:5]
+    )
+    raise _unusable(repository_id, lines[0], found, f"{BEGIN} and {END} once each, in this order, or neither")
+
+
+def _appended(card: str, section: str, newline: str) -> str:
+    """With a line end at the end where the card had one."""
+    if not card.endswith("\n"):
+        return card + newline * 2 + section
+    gap = "" if card.endswith(("\n\n", "\n\r\n")) else newline
+    return card + gap + section + newline
+
+
+_EXTRA_OF_SCHEME: Final = {
+    "hf": "hub",
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+}
+
+
+def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]:
+    extra = _EXTRA_OF_SCHEME.get(url.partition("://")[0])
+    seekable = (
+        "Any frames of an episode are one small download, of exactly their bytes: whole videos need not be fetched."
+    )
+    lines = [
+        "clip = index.clip(0, index.cameras[0], start=0, stop=1)  # an episode, a camera, frames [start, stop)",
+        "mp4 = clip.read()  # one request; a complete MP4 of these frames",
+        "frames = clip.decode()  # or pictures, with TorchCodec or PyAV",
+    ]
+    if facts.camera_count == 0:
+        seekable, lines = "There are no videos; the index lists the episodes.", ["print(index.episode_count)"]
+    return [
+        BEGIN,
+        "",
+        "## Seekable",
+        "",
+        seekable,
+        "",
+        f"- {counted(facts.episode_count, 'episode')}, {counted(facts.frame_count, 'frame')} at {facts.fps:g} fps,"
+        f" {counted(facts.camera_count, 'camera')}",
+        f"- the index: four Parquet tables in [`{layout.BYTE_INDEX_DIR}/`]({layout.BYTE_INDEX_DIR}), format version"
+        f" {format_version}, {human_bytes(facts.sidecar_bytes)}",
+        "- all else is a LeRobot v3.0 dataset, for any of its readers",
+        "",
+        "```bash",
+        "pip install episeek" if extra is None else f"pip install 'episeek[{extra}]'",
+        "```",
+        "",
+        "```python",
+        "import episeek",
+        "",
+        f"index = episeek.open({json.dumps(url, ensure_ascii=False)})",
+        *lines,
+        "```",
+        "",
+        END,
+    ]

@@ -1,0 +1,41 @@
+"""Which files others have changed since an overlay was prepared, and a publication would replace or delete.
+
+A file may be replaced where it is known: it is what it was at a commit that the overlay was prepared from or that was published
+from here, or it is the file of the source that the overlay was prepared from.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from episeek.identity import FileIdentity
+from episeek_pipelines.publish.overlay.base_check import identity_in_repository
+from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
+from episeek_pipelines.publish.overlay.comparing import differing_paths
+from episeek_schemas import layout
+
+_DERIVED = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
+
+
+def changed_by_others(
+    now: RemoteFiles, changes: Changes, bases: Sequence[RemoteFiles], source: Mapping[str, FileIdentity]
+) -> tuple[str, ...]:
+    """Paths, sorted; without the card, which is added to, and the sidecars, which are compared with the videos.
+
+    Args:
+        now: The repository's files at the commit that is built upon.
+        changes: What would be published there: files that are the same already are not in it.
+        bases: Its files at commits that are known.
+        source: The files that the overlay was prepared from, as `episeek_pipelines.dataset.provenance` records them.
+    """
+    paths = {path for path in changes.paths if path != layout.CARD_PATH and not path.startswith(_DERIVED)}
+    for base in bases:
+        paths &= differing_paths(base, now)
+    is_lost = {path for path in paths if path not in now} if not bases else set()
+    return tuple(sorted(path for path in paths - is_lost if path not in now or not _is_of(source.get(path), now[path])))
+
+
+def _is_of(identity: FileIdentity | None, file: RemoteFile) -> bool:
+    """Whether a file of a repository is one of the source."""
+    if identity is None or identity.size != file.size:
+        return False
+    mine = (*identity_in_repository(file).store_ids, *(() if file.sha256 is not None else (f"blob:{file.blob_id}",)))
+    return not set(mine).isdisjoint(identity.store_ids)

@@ -1,0 +1,265 @@
+"""Publishing as one job: plan, compare with the repository, send, look at what arrived, move the tag last.
+
+Each attempt works against one commit, the head of the branch when it began, and what is sent is made up for that commit
+alone. When somebody else commits in between, the Hub refuses; where their commit touches none of our files, a new attempt
+starts from theirs, otherwise the error says which files both have changed. So it is for what others have committed since the
+commit that the overlay was prepared from, where that is known. Nothing else is remembered between runs: what a run that was
+stopped has sent is found by its content.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Final
+
+from episeek.byte_source import is_local
+from episeek.errors import DestinationError, EpiseekError
+from episeek.hub_location import is_hub, parse_hub_url
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.publish.hub.attempts import Attempt, Publisher
+from episeek_pipelines.publish.hub.options import (
+    DEFAULT_OPTIONS,
+    PublishOptions,
+    PublishResult,
+    RefusedPublicationError,
+)
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.hub_client.values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
+from episeek_pipelines.publish.overlay.arrival import ArrivalReport
+from episeek_pipelines.publish.overlay.changes import shown_paths
+from episeek_pipelines.publish.overlay.comparing import differing_paths
+from episeek_pipelines.publish.overlay.verification import is_verifiable, require_videos, verified
+from episeek_schemas import layout
+
+MAX_ATTEMPTS: Final = 6
+"""Each after a commit of somebody else."""
+
+_DATASET_FOLDERS: Final = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
+_TAGS_LEFT: Final = "what was sent; tags were left where they are"
+
+_HERE: Final = Execution()
+
+
+def publish(
+    overlay: str,
+    target: str,
+    *,
+    data_root: str | None = None,
+    options: PublishOptions = DEFAULT_OPTIONS,
+    execution: Execution = _HERE,
+    repository: HubRepository | None = None,
+) -> PublishResult:
+    """Publish a prepared dataset onto a dataset repository on the Hub.
+
+    Args:
+        overlay: What `episeek prepare` wrote, on this machine.
+        target: `ORG/NAME` or `hf://datasets/ORG/NAME`.
+        data_root: Where the videos are on this machine, to compare published clips with; None: the overlay itself where
+            it holds videos, otherwise clips are decoded.
+        options: How.
+        execution: Of the verification.
+        repository: For other retries; None: `target`. What has arrived is read as everybody reads it: with the environment's
+            Hub and token.
+
+    Raises:
+        DestinationError: `target` is no dataset repository, or not one that the options are for, or `overlay` not on this
+            machine.
+        RefusedPublicationError: The overlay has errors; or what arrived differs.
+        UnpublishableError, BaseMismatchError, UnusableCardError: What cannot be published, before anything is sent.
+        ConflictError: Somebody else has changed the same files.
+        ForeignChangesError: Somebody has pushed to the pull request of a publication in parts just before it was merged.
+        EpiseekError: The Hub, the token, or the network does not let it.
+    """
+    started = time.perf_counter()
+    if not is_local(overlay):
+        raise DestinationError(overlay, "an overlay in a store", "what `episeek prepare` wrote on this machine")
+    root = Root(overlay)
+    hub = repository if repository is not None else HubRepository(repository_id_of(target))
+    is_missing = not hub.exists()
+    if is_missing and not options.create:
+        raise DestinationError(hub.url(), "no such repository", "one that is there; or --create, which makes it")
+    _require_fitting(hub, options, is_missing=is_missing)
+    if is_missing:
+        require_videos(root, where=hub.url())
+    if data_root is None and root.list(layout.VIDEOS_DIR):
+        data_root = root.url
+    verification = None
+    if options.is_verified and is_verifiable(root):
+        videos = data_root or (root.url if is_missing else hub.url(hub.head(options.branch)))
+        verification = verified(root, videos, execution)
+    with _scratch() as work:
+        job = Publisher(root, hub, options, data_root, work)
+        planned = job.attempt(is_missing=True) if is_missing else None  # so that nothing is made for what is refused
+        if planned is not None and options.dry_run:
+            result = _result(job, planned, "")
+        else:
+            if is_missing:
+                hub.create(options.private)
+            result = _publish(job)
+    return replace(result, verification=verification, seconds=time.perf_counter() - started)
+
+
+def repository_id_of(target: str) -> str:
+    """`ORG/NAME` of a target.
+
+    Raises:
+        DestinationError: It is none.
+    """
+    expected = "ORG/NAME or hf://datasets/ORG/NAME, a dataset repository; or the URL of a store: s3://, hf://buckets/, file:///"
+    if target.startswith("hf://buckets/"):
+        raise DestinationError(target, "a bucket", expected)
+    if is_hub(target):
+        location = parse_hub_url(target)
+        if location.kind != "datasets" or location.revision or location.prefix:
+            raise DestinationError(target, "something else on the Hub, or a revision or folder of it", expected)
+        return location.repo_id
+    if "://" in target:
+        scheme = target.partition("://")[0]
+        raise DestinationError(target, f"a store, {scheme}", expected)
+    if target.count("/") != 1 or not all(target.split("/")):
+        raise DestinationError(target, "no name of a repository", expected)
+    return target
+
+
+def _require_fitting(hub: HubRepository, options: PublishOptions, *, is_missing: bool) -> None:
+    """What the options name is there, and is what they say."""
+    branch, base = options.branch, options.base
+    if branch.startswith("refs/"):
+        raise DestinationError(hub.url(), f"branch {branch!r}", "the name of a branch, not a ref")
+    if branch != MAIN and (is_missing or branch not in hub.refs().branches):
+        raise DestinationError(hub.url(), f"no branch {branch!r}", "one that is there")
+    if base is not None and not (is_missing and base):
+        hub.head(base)
+    if options.private and not is_missing and not hub.is_private():
+        expected = "one that is private, as --private asks for: it is made so in its settings; or no --private"
+        raise DestinationError(hub.url(), "a public repository", expected)
+
+
+def _publish(job: Publisher) -> PublishResult:
+    before: Attempt | None = None
+    conflict: ConflictError | None = None
+    for number in range(1, MAX_ATTEMPTS + 1):
+        attempt = job.attempt()
+        if before is not None and conflict is not None:
+            _require_apart(before, attempt, conflict)
+        attempt = job.with_base(attempt)
+        if job.options.dry_run:
+            return _result(job, attempt, "", attempts=number)
+        try:
+            sent = _send(job, attempt, number)
+        except ConflictError as error:
+            before, conflict = attempt, error
+        else:
+            job.remember(sent)
+            return _tagged(job, sent)
+    assert conflict is not None
+    raise conflict
+
+
+def _require_apart(before: Attempt, now: Attempt, conflict: ConflictError) -> None:
+    """What somebody else has committed must not be what is still to be changed, other than the card, which is added to."""
+    theirs = (differing_paths(before.files, now.files) & now.changes.paths) - {layout.CARD_PATH}
+    if theirs:
+        found = f"commit {now.parent} of somebody else, which changes {shown_paths(theirs)}, as this publication does"
+        expected = f"these files as they were at {before.parent}: prepare the dataset again, or run this again"
+        raise ConflictError(conflict.where, found, expected, now.parent)
+
+
+def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
+    """Commit, and look at what arrived."""
+    options, hub, changes = job.options, job.repository, attempt.changes
+    parent, message = attempt.parent, options.title
+    if options.create_pr:
+        request = hub.create_pull_request(changes, parent=parent, message=message)
+        head = parent if request is None else request.head
+        result = _result(job, attempt, head, is_new=request is not None and request.is_new, attempts=number)
+        result = replace(result, pull_request=None if request is None else request.url)
+    elif changes.operation_count <= MAX_OPERATIONS_PER_COMMIT:
+        outcome = hub.commit(changes, revision=options.branch, parent=parent, message=message)
+        result = _result(job, attempt, outcome.commit, is_new=outcome.is_new, attempts=number)
+    else:
+        outcome = _send_in_parts(job, attempt)
+        result = _result(job, attempt, outcome.commit, is_new=outcome.is_new, attempts=number)
+    return replace(result, arrival=_required(job.arrived(result.commit, attempt), result.url, _TAGS_LEFT))
+
+
+def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
+    """Through a pull request, which is looked at before it is merged: main changes once."""
+    options, hub = job.options, job.repository
+    if options.branch != MAIN:
+        found = f"{attempt.changes.operation_count} files for branch {options.branch}"
+        raise DestinationError(hub.url(), found, f"at most {MAX_OPERATIONS_PER_COMMIT}, or the branch main")
+    request = hub.commit_in_parts(attempt.changes, parent=attempt.parent, message=options.title)
+    if request is None:
+        return CommitOutcome(attempt.parent, False, 0)
+    _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
+    try:
+        _require_same_dataset(hub, attempt)
+        return hub.merge(request.ref, expected_base=attempt.parent, head=request.head)
+    except ConflictError as conflict:  # the next attempt has a pull request of its own
+        with suppress(EpiseekError):  # a draft that stays open does no harm
+            if hub.head(request.ref) == request.head:  # and nobody has pushed to it
+                hub.close_pull_request(request.ref, comment=f"Not merged: {conflict}")
+        raise
+
+
+def _require_same_dataset(hub: HubRepository, attempt: Attempt) -> None:
+    """A merge takes what others have committed as it is: nothing of the dataset may be other than what was compared."""
+    head = hub.head(MAIN)
+    changed = () if head == attempt.parent else differing_paths(attempt.files, hub.files(head))
+    first = min((path for path in changed if path.startswith(_DATASET_FOLDERS)), default=None)
+    if first is not None:
+        found, expected = f"commit {head}, which changes {first}", f"the dataset as it was at {attempt.parent}"
+        raise ConflictError(hub.url(MAIN), found, expected, head)
+
+
+def _tagged(job: Publisher, result: PublishResult) -> PublishResult:
+    """Move the tag, where there is one to move."""
+    options = job.options
+    if options.tag is None or options.branch != MAIN or options.create_pr:
+        return result
+    try:
+        is_moved = job.repository.move_tag(options.tag, result.commit)
+    except ConflictError as conflict:
+        if conflict.head != result.commit:
+            raise
+        is_moved = False  # somebody who publishes the same was faster
+    return replace(result, tag_moved=is_moved)
+
+
+def _required(arrival: ArrivalReport, where: str, expected: str) -> ArrivalReport:
+    if not arrival.is_as_sent:
+        raise RefusedPublicationError(where, arrival.summary, expected)
+    return arrival
+
+
+def _result(job: Publisher, attempt: Attempt, commit: str, *, is_new: bool = True, attempts: int = 1) -> PublishResult:
+    count = attempt.changes.operation_count
+    is_new = is_new and count > 0
+    return PublishResult(
+        url=job.repository.url(commit or attempt.parent),
+        parent=attempt.parent,
+        commit=commit,
+        is_new=is_new,
+        changes=attempt.changes,
+        replaced=frozenset(item.path for item in attempt.changes.additions if item.path in attempt.files),
+        commit_count=-(-count // MAX_OPERATIONS_PER_COMMIT) if is_new else 0,
+        pull_request=None,
+        tag_moved=False,
+        base=attempt.base,
+        base_commit=attempt.base_commit,
+        verification=None,
+        arrival=None,
+        attempts=attempts,
+        seconds=0.0,
+    )
+
+
+@contextmanager
+def _scratch() -> Iterator[Root]:
+    with tempfile.TemporaryDirectory(prefix="episeek-publish-") as folder:
+        yield Root(folder)

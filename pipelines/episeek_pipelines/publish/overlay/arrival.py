@@ -1,0 +1,286 @@
+"""Whether what was published can be read as it was sent: files by size and content identity, the index by opening it as a
+reader does, and clips by their bytes.
+
+Problems are collected and not raised: the caller decides what becomes of a revision that is not as it was sent.
+"""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import episeek
+from episeek.byte_index import ByteIndex
+from episeek.byte_source import STORE_IN_FLIGHT, ByteSource
+from episeek.clip import Clip
+from episeek.errors import BackendUnavailableError, EpiseekError, MissingFileError, first_line
+from episeek.mapped_table import footer_metadata, read_footer
+from episeek.sources import open_source
+from episeek.workers import map_in_threads
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_schemas import layout, sidecars
+
+MAX_CLIP_FRAMES = 8
+
+MAX_READ_BYTES = 1 << 26
+"""A file that the store gives no SHA-256 of is read to compare it, unless it is larger."""
+
+_PART_BYTES = 1 << 23
+_NOTHING_SENT = Changes((), (), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalProblem:
+    """One thing that is not as it was sent."""
+
+    where: str
+    """A path, a clip, or the index."""
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}; expected {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalReport:
+    """What was compared with a published revision, and what differed."""
+
+    url: str
+    build_id: str
+    """Of the published sidecars; empty where they could not be opened."""
+    file_count: int
+    """Files that were sent, and are there with the same content."""
+    size_only_count: int
+    """Of these: large ones that the store gives no digest of."""
+    deleted_count: int
+    """Files that are gone, as they should be."""
+    compared_clips: int
+    """Clips with the bytes of the source."""
+    decoded_clips: int
+    """Clips with the frames and times that the index promises; there was no source to compare with."""
+    clip_bytes: int
+    """Fetched for them."""
+    problems: tuple[ArrivalProblem, ...]
+
+    @property
+    def is_as_sent(self) -> bool:
+        """Whether nothing differs."""
+        return not self.problems
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        if self.problems:
+            more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+            return f"{self.url} is not as it was sent: {self.problems[0]}{more}"
+        parts = [f"{self.file_count} files as sent"]
+        if self.size_only_count:
+            parts[0] += f" ({self.size_only_count} by size alone)"
+        if self.compared_clips:
+            parts.append(f"{self.compared_clips} clips equal to the source's")
+        if self.decoded_clips:
+            parts.append(f"{self.decoded_clips} clips decoded")
+        return f"{', '.join(parts)}, {self.clip_bytes:,} bytes of clips, build {self.build_id[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Of one clip or file: what differs, and how it was looked at."""
+
+    problem: ArrivalProblem | None = None
+    byte_count: int = 0
+    is_decoded: bool = False
+    is_size_only: bool = False
+
+
+def check_arrival(
+    url: str,
+    overlay: Root,
+    data_root: Root | None,
+    *,
+    sent: Changes = _NOTHING_SENT,
+    clip_count: int = 16,
+    seed: int = 0,
+    storage_options: dict[str, Any] | None = None,
+) -> ArrivalReport:
+    """Open a published revision and compare it with what was published.
+
+    Args:
+        url: The dataset at the new revision: `hf://datasets/ORG/NAME@COMMIT`, or any other root.
+        overlay: What was published.
+        data_root: Where the videos were indexed: a directory or any other root. None: in the overlay, for files that it has; of
+            others, clips are decoded with PyAV.
+        sent: The files whose content is compared; the sidecars among them are those that the revision has to have.
+        clip_count: Clips to fetch: the first, the last, and random ones.
+        seed: Of the random ones.
+        storage_options: As `episeek.open` takes them.
+
+    Raises:
+        BackendUnavailableError: PyAV is needed and not installed.
+        EpiseekError: The overlay's own sidecars or videos cannot be read. What is wrong with the revision is in the report.
+    """
+    local = episeek.open(overlay.url, data_root=None if data_root is None else data_root.url)
+    expected_build = _build_sent(sent) or local.build_id
+    source = open_source(url, storage_options=storage_options)
+    files = map_in_threads(partial(_compare_file, source), sent.additions, max_in_flight=STORE_IN_FLIGHT)
+    gone = map_in_threads(partial(_compare_deleted, source), sent.deletions, max_in_flight=STORE_IN_FLIGHT)
+    problems = [outcome.problem for outcome in (*files, *gone)]
+    build_id, clips = "", []
+    try:
+        published = episeek.open(url, storage_options=storage_options)
+    except EpiseekError as error:
+        problems.append(ArrivalProblem(layout.BYTE_INDEX_DIR, _in_words(error), "sidecars that can be opened"))
+    else:
+        build_id = published.build_id
+        differences = _compare_indexes(published, local, expected_build)
+        problems += differences
+        if not differences:
+            wanted = sample_clips(local, clip_count, seed=seed)
+            compare = partial(_compare_clip, published, local, has_source=data_root is not None)
+            clips = map_in_threads(compare, wanted, max_in_flight=STORE_IN_FLIGHT)
+            problems += [outcome.problem for outcome in clips]
+    good_files = [outcome for outcome in files if outcome.problem is None]
+    good_clips = [outcome for outcome in clips if outcome.problem is None]
+    return ArrivalReport(
+        url=url,
+        build_id=build_id,
+        file_count=len(good_files),
+        size_only_count=sum(outcome.is_size_only for outcome in good_files),
+        deleted_count=sum(outcome.problem is None for outcome in gone),
+        compared_clips=sum(not outcome.is_decoded for outcome in good_clips),
+        decoded_clips=sum(outcome.is_decoded for outcome in good_clips),
+        clip_bytes=sum(outcome.byte_count for outcome in clips),
+        problems=tuple(problem for problem in problems if problem is not None),
+    )
+
+
+def sample_clips(index: ByteIndex, clip_count: int, *, seed: int) -> list[Clip]:
+    """Some clips of up to `MAX_CLIP_FRAMES` frames: the first frames, the last ones, and random ones over episodes and
+    cameras; none of a dataset without videos.
+    """
+    if not index.cameras or not index.episode_count:
+        return []
+    chosen = random.Random(seed)
+    first, last = (0, index.cameras[0]), (index.episode_count - 1, index.cameras[-1])
+    clips = []
+    for number in range(clip_count):
+        anywhere = (chosen.randrange(index.episode_count), chosen.choice(index.cameras))
+        episode, camera = first if number == 0 else last if number == 1 else anywhere
+        frame_count = index.lookup(episode, camera).frame_count
+        length = min(frame_count, MAX_CLIP_FRAMES)
+        latest = frame_count - length
+        start = 0 if number == 0 else latest if number == 1 else chosen.randint(0, latest)
+        clips.append(index.clip(episode, camera, start, start + length))
+    return clips
+
+
+def _build_sent(sent: Changes) -> str:
+    """The build id of the sidecars that were sent; empty where they were there already."""
+    content = next((addition.source for addition in sent.additions if addition.path == layout.FILES_PATH), None)
+    if content is None:
+        return ""
+    data = content if isinstance(content, bytes) else Path(content).read_bytes()
+    return footer_metadata(read_footer(data, where=layout.FILES_PATH)).get(sidecars.BUILD_ID_KEY, "")
+
+
+# --- files ----------------------------------------------------------------------------------------------------------------------
+
+
+def _compare_file(source: ByteSource, addition: Addition) -> _Outcome:
+    expected = f"{addition.size} bytes with SHA-256 {addition.sha256[:12]}..., as sent"
+    try:
+        identity = source.identity(addition.path)
+        if identity.size != addition.size:
+            return _Outcome(ArrivalProblem(addition.path, f"{identity.size} bytes", expected))
+        sha256 = next(
+            (known.removeprefix("sha256:") for known in identity.store_ids if known.startswith("sha256:")), ""
+        )
+        if not sha256 and addition.size > MAX_READ_BYTES:
+            return _Outcome(is_size_only=True)
+        sha256 = sha256 or _digest(source, addition)
+    except EpiseekError as error:
+        return _Outcome(ArrivalProblem(addition.path, _in_words(error), expected))
+    if sha256 == addition.sha256:
+        return _Outcome()
+    return _Outcome(ArrivalProblem(addition.path, f"SHA-256 {sha256[:12]}...", expected))
+
+
+def _digest(source: ByteSource, addition: Addition) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, addition.size, _PART_BYTES):
+        digest.update(source.get_ranges(addition.path, [(start, min(start + _PART_BYTES, addition.size))])[0])
+    return digest.hexdigest()
+
+
+def _compare_deleted(source: ByteSource, path: str) -> _Outcome:
+    try:
+        identity = source.identity(path)
+    except MissingFileError:
+        return _Outcome()
+    except EpiseekError as error:
+        return _Outcome(ArrivalProblem(path, _in_words(error), "no such file: it was deleted"))
+    return _Outcome(ArrivalProblem(path, f"{identity.size} bytes", "no such file: it was deleted"))
+
+
+# --- index and clips ------------------------------------------------------------------------------------------------------------
+
+
+def _compare_indexes(published: ByteIndex, local: ByteIndex, build_id: str) -> list[ArrivalProblem]:
+    compared: list[tuple[str, object, object]] = [
+        ("build", published.build_id, build_id),
+        ("cameras", published.cameras, local.cameras),
+        ("fps", published.fps, local.fps),
+        ("episodes", published.episode_count, local.episode_count),
+        ("frames", published.frame_count, local.frame_count),
+        ("videos", published.file_count, local.file_count),
+    ]
+    for name in ("episodes", "keyframes", "samples"):
+        compared.append((f"rows of {name}", published.table(name).row_count, local.table(name).row_count))
+    return [
+        ArrivalProblem(layout.BYTE_INDEX_DIR, f"{what} {found}", f"{expected}, as sent")
+        for what, found, expected in compared
+        if found != expected
+    ]
+
+
+def _compare_clip(published: ByteIndex, local: ByteIndex, wanted: Clip, *, has_source: bool) -> _Outcome:
+    """A clip of the revision against the same of the source, or against what the index promises of it."""
+    where = f"episode {wanted.episode_index} of {wanted.camera_key!r}, frames [{wanted.start}, {wanted.stop})"
+    mine = _bytes_here(wanted, has_source=has_source)
+    try:
+        clip = published.clip(wanted.episode_index, wanted.camera_key, wanted.start, wanted.stop)
+        byte_count = clip.byte_range[1] - clip.byte_range[0]
+        if mine is None:
+            clip.decode("pyav")  # which compares the frames and their times with the index
+            return _Outcome(byte_count=byte_count, is_decoded=True)
+        found = clip.read()
+    except BackendUnavailableError:
+        raise
+    except EpiseekError as error:
+        return _Outcome(ArrivalProblem(where, _in_words(error), "the clip that was indexed"), is_decoded=mine is None)
+    if found == mine:
+        return _Outcome(byte_count=byte_count)
+    problem = ArrivalProblem(where, _named(found), f"{_named(mine)}, as in {wanted.source.root}")
+    return _Outcome(problem, byte_count)
+
+
+def _bytes_here(clip: Clip, *, has_source: bool) -> bytes | None:
+    """The clip from where its video was indexed; None where that is not here."""
+    try:
+        return clip.read()
+    except MissingFileError:
+        if has_source:
+            raise
+        return None
+
+
+def _named(mp4: bytes) -> str:
+    return f"{len(mp4)} bytes with SHA-256 {hashlib.sha256(mp4).hexdigest()[:12]}..."
+
+
+def _in_words(error: EpiseekError) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"

@@ -1,0 +1,240 @@
+"""Which files a publication adds, replaces and deletes, by comparing content with what the repository's listing says; and how
+many of them go into one commit.
+
+Files are compared by size and by the identity that the listing has: LFS's SHA-256, or Git's id of the blob. Deleted are only
+Parquet files that the rewrite replaced, and what a run that was stopped left of sidecars; never videos, the card or other metadata.
+What a repository cannot hold is refused here, before anything is sent; whether the result belongs together is judged by
+`episeek_pipelines.publish.overlay.base_check`.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
+
+from episeek.errors import EpiseekError, MissingSidecarError, NotADatasetError
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.existing_build import read_earlier_build
+from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
+from episeek_pipelines.publish.overlay.files import (
+    SIDECAR_PATHS,
+    Digests,
+    LocalDigests,
+    sendable_files,
+)
+from episeek_schemas import layout
+
+MAX_FOLDER_ENTRIES = 10_000
+"""Files and folders in one folder: the Hub's limit."""
+
+MAX_REPOSITORY_FILES = 100_000
+"""The Hub's limit."""
+
+MAX_PART_OPERATIONS = 100
+"""Files of one commit: what the Hub advises."""
+
+MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 4095
+"""What a clone can hold (Linux's NAME_MAX, PATH_MAX)."""
+
+_FORBIDDEN_PARTS = frozenset({"", ".", "..", ".git", ".cache"})
+
+
+T = TypeVar("T")
+
+
+class UnpublishableError(EpiseekError, ValueError):
+    """A repository cannot hold what would be published, or a clone of it could not."""
+
+
+def plan_changes(
+    overlay: Root,
+    remote: RemoteFiles,
+    *,
+    card: bytes | None,
+    sidecars_only: bool,
+    replaced_files: Mapping[str, bytes | str] = MappingProxyType({}),
+    digests: LocalDigests | None = None,
+    is_repository: bool = True,
+) -> Changes:
+    """Compare a local root with a repository at a commit.
+
+    Args:
+        overlay: What `episeek prepare` wrote; with `sidecars_only`, or what `episeek index --output` did.
+        remote: The repository's files.
+        card: The new README.md; None leaves the one that is there (the overlay's is sent where there is none).
+        sidecars_only: Send `meta/byte_index/` and the card, delete nothing.
+        replaced_files: Contents, or local paths of them, to be sent in place of the overlay's files of these paths.
+        digests: Of files that were hashed already.
+        is_repository: Whether the limits of the Hub's repositories, and of their clones, hold.
+
+    Raises:
+        NotADatasetError: No `meta/info.json`, or none of the Parquet files whose place the overlay's are to take.
+        MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: No sidecars, or no whole build of them.
+        UnpublishableError: A path, or a number of files, that a repository cannot hold.
+        ReadError: A file cannot be read, or is being written.
+    """
+    contents: dict[str, str | bytes] = {**sendable_files(overlay), **replaced_files}
+    if layout.INFO_PATH not in (remote if sidecars_only else contents):
+        where = "the repository" if sidecars_only else str(overlay)
+        raise NotADatasetError(where, f"no {layout.INFO_PATH}", "the root of a LeRobot v3.0 dataset, as prepared")
+    for folder in () if sidecars_only else (layout.DATA_DIR, layout.EPISODES_DIR):
+        if not any(_is_rewritten(path, folder) for path in contents):
+            raise NotADatasetError(overlay.join(folder), "no Parquet files", "those of a dataset, as prepared")
+    for path in sorted(SIDECAR_PATHS - contents.keys()):
+        raise MissingSidecarError(overlay.join(path), "no such file", "a sidecar table: run `episeek prepare`")
+    read_earlier_build(overlay)
+    if sidecars_only:
+        contents = {path: content for path, content in contents.items() if path in SIDECAR_PATHS}
+    if card is not None:
+        contents[layout.CARD_PATH] = card
+    elif layout.CARD_PATH in remote:  # it may have been edited since
+        contents.pop(layout.CARD_PATH, None)
+    paths = sorted(contents)
+    for path in paths:
+        _require_path(path)
+    deletions = () if sidecars_only else tuple(sorted(path for path in remote if _is_replaced(path, contents)))
+    if is_repository:
+        _require_room(frozenset(remote), paths, deletions)
+    found = (digests or LocalDigests()).of_all([contents[path] for path in paths])
+    additions = tuple(
+        Addition(path, contents[path], digest.size, digest.sha256)
+        for path, digest in zip(paths, found, strict=True)
+        if not is_content(remote.get(path), digest)
+    )
+    return Changes(additions, deletions, unchanged_count=len(paths) - len(additions))
+
+
+def is_content(remote: RemoteFile | None, local: Digests) -> bool:
+    """Whether a file of a repository or a store is known to have this content."""
+    if remote is None or remote.size != local.size:
+        return False
+    if remote.sha256 is not None:
+        return remote.sha256 == local.sha256
+    return bool(remote.blob_id) and remote.blob_id == local.blob_id
+
+
+def split_changes(changes: Changes, max_operations: int = MAX_PART_OPERATIONS) -> list[Changes]:
+    """The same changes as several commits, for stores or limits that a single one is too much for.
+
+    Videos and data first, then metadata, sidecars and the card; what makes readers see the new data, `meta/episodes` and
+    `meta/info.json`, is in the last part that adds, with as much as has room; deletions come last.
+
+    Args:
+        changes: Of one publication.
+        max_operations: Files added, replaced and deleted by one part.
+
+    Raises:
+        ValueError: `max_operations` is less than 1.
+    """
+    if max_operations < 1:
+        raise ValueError(f"max_operations: found {max_operations}; expected 1 or more")
+    additions = sorted(changes.additions, key=lambda addition: (_rank(addition.path), addition.path))
+    first = len(additions) % max_operations or max_operations  # the last is a full one: it holds what belongs together
+    added = [additions[:first], *_chunks(additions[first:], max_operations)]
+    room = max_operations - len(added[-1])
+    parts: list[tuple[Sequence[Addition], Sequence[str]]] = [(part, ()) for part in added[:-1]]
+    parts.append((added[-1], changes.deletions[:room]))
+    parts += [((), part) for part in _chunks(changes.deletions[room:], max_operations)]
+    return [
+        Changes(
+            tuple(sorted(part, key=lambda addition: addition.path)),
+            tuple(deletions),
+            unchanged_count=0 if number else changes.unchanged_count,
+        )
+        for number, (part, deletions) in enumerate(parts)
+        if part or deletions
+    ]
+
+
+def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _rank(path: str) -> int:
+    if path == layout.INFO_PATH:
+        return 7
+    if path.startswith(f"{layout.EPISODES_DIR}/"):
+        return 6
+    if path == layout.CARD_PATH:
+        return 5
+    if path.startswith(f"{layout.BYTE_INDEX_DIR}/"):
+        return 4
+    folders = (layout.META_DIR, layout.DATA_DIR, layout.VIDEOS_DIR)
+    return next((3 - number for number, folder in enumerate(folders) if path.startswith(f"{folder}/")), 0)
+
+
+def _is_replaced(path: str, contents: Mapping[str, object]) -> bool:
+    """Whether a file of the repository is one that the overlay's take the place of."""
+    if path.startswith(f"{layout.BYTE_INDEX_PARTIAL_DIR}/"):
+        return True
+    is_rewritten = _is_rewritten(path, layout.DATA_DIR) or _is_rewritten(path, layout.EPISODES_DIR)
+    return is_rewritten and path not in contents
+
+
+def _is_rewritten(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/") and path.endswith(".parquet")
+
+
+# --- what a repository can hold -------------------------------------------------------------------------------------------------
+
+
+def _require_path(path: str) -> None:
+    problem = ""
+    parts = path.split("/")
+    if not _FORBIDDEN_PARTS.isdisjoint(parts):
+        problem = "an empty name, '.', '..', '.git' or '.cache' in it"
+    elif any(unicodedata.category(character) in ("Cc", "Cs") for character in path) or "\\" in path:
+        problem = "a control character, a backslash or bytes that are no UTF-8 in it"
+    elif max(len(part.encode()) for part in parts) > MAX_NAME_BYTES or len(path.encode()) > MAX_PATH_BYTES:
+        problem = f"a name of more than {MAX_NAME_BYTES} bytes, or {MAX_PATH_BYTES} in all"
+    if problem:
+        raise UnpublishableError(repr(path), problem, "a path that a repository and its clones can hold")
+
+
+def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[str]) -> None:
+    """Whether the repository can hold the files: those that it has, and has had before, are not judged."""
+    after = (before - frozenset(deletions)).union(added)
+    if len(after) > MAX_REPOSITORY_FILES:
+        raise UnpublishableError(
+            "the repository", f"{len(after)} files after the change", f"at most {MAX_REPOSITORY_FILES}"
+        )
+    entries: dict[str, set[str]] = {}
+    for path in after:
+        for folder, name in _entries(path):
+            entries.setdefault(folder, set()).add(name)
+    new = [path for path in added if path not in before]
+    touched = {folder for path in new for folder, _ in _entries(path)}
+    for folder in sorted(touched):
+        if len(entries[folder]) > MAX_FOLDER_ENTRIES:
+            found = f"{len(entries[folder])} entries after the change"
+            raise UnpublishableError(folder or "the repository's root", found, f"at most {MAX_FOLDER_ENTRIES}")
+    _require_names(entries, after, new)
+
+
+def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: list[str]) -> None:
+    """No new file beside one that differs in case alone, or where a folder is, or the other way round."""
+    same_folded: dict[tuple[str, str], list[str]] = {}
+    for folder in {folder for path in new for folder, _ in _entries(path)}:
+        for name in sorted(entries[folder]):
+            same_folded.setdefault((folder, name.casefold()), []).append(name)
+    for path in new:
+        if path in entries:
+            raise UnpublishableError(path, "a folder of that name in the repository", "a name that is free")
+        for folder, name in _entries(path):
+            if folder in after:
+                raise UnpublishableError(path, f"a file {folder!r} in the repository", "a folder, or nothing")
+            names = same_folded[folder, name.casefold()]
+            if len(names) > 1:
+                other = next(other for other in names if other != name)
+                found = f"{other!r} in the same folder after the change"
+                raise UnpublishableError(
+                    path, found, "names that differ in more than case: some file systems take them for one"
+                )
+
+
+def _entries(path: str) -> Iterator[tuple[str, str]]:
+    """The folders of a path, from the root, "", and the name of what is in each."""
+    parts = path.split("/")
+    for depth, name in enumerate(parts):
+        yield "/".join(parts[:depth]), name

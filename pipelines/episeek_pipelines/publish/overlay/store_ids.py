@@ -1,0 +1,107 @@
+"""The sidecars as indexing the repository itself would write them: with the identity that the Hub gives each video.
+
+Sidecars made from local files have no identities, and each reader would have to read a file's header before it believes it. The
+id of a build covers them, so that what is decided by them can be trusted: all four tables are written again, by the index step
+itself, from the rows that are there. No video is read. What comes out is byte for byte what `episeek index hf://...` writes.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+
+import numpy as np
+
+from episeek.errors import SidecarLayoutError
+from episeek.file_record import FileFacts, FileRecord
+from episeek.workers import map_in_threads
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
+from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.file_rows import WRITER, IndexUnit
+from episeek_pipelines.index.fragments import FragmentSummary, fragment_digest, index_to_fragment
+from episeek_pipelines.index.merge import build_id_of, write_sidecars
+from episeek_pipelines.publish.overlay.base_check import BaseCheck
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_schemas import layout
+
+_AGAIN = "tables as this release writes them: prepare or index the dataset again"
+
+
+def with_store_ids(overlay: Root, base: BaseCheck, work: Root) -> dict[str, str]:
+    """Write the sidecars with the column `store_id` filled in, below another root.
+
+    Args:
+        overlay: Whose sidecars they are made from.
+        base: What was compared with the repository: only identities of files that were are written.
+        work: A local root: `meta/byte_index/` below it is replaced.
+
+    Returns:
+        The local path of each table by its path in the dataset, as `plan_changes` takes `replaced_files`; empty where the
+        overlay's sidecars have these identities already.
+
+    Raises:
+        SidecarLayoutError: The sidecars are of another release, do not hold together, or cannot be mapped.
+        WriteError: `work` cannot be written.
+    """
+    build = read_earlier_build(overlay)
+    identified = [(unit, _facts(build.files[unit.path], unit)) for unit in base.units]
+    if all(facts.store_id == build.files[facts.file_path].store_id for _, facts in identified):
+        return {}
+    where = overlay.join(layout.BYTE_INDEX_DIR)
+    if build.writer != WRITER:
+        raise SidecarLayoutError(where, f"tables written by {build.writer!r}", _AGAIN)
+    earlier = EarlierRows(overlay, build.build_id)
+    work.local.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=work.local, prefix=".fragments-") as folder:
+        make = partial(_fragment, overlay, Root(folder), base.info.fps, earlier, build)
+        numbered = [(f"{number:07d}.npz", *item) for number, item in enumerate(identified)]
+        made = map_in_threads(make, numbered, max_in_flight=os.cpu_count() or 1)
+        _require_whole(build, [digest for digest, _ in made], where)
+        write_sidecars(
+            Root(folder),
+            [fragment for _, fragment in made],
+            work,
+            base.info,
+            episode_count=base.episode_count,
+            frame_count=base.frame_count,
+        )
+    return {path: work.join(path) for path in sorted(SIDECAR_PATHS)}
+
+
+def _facts(record: FileRecord, unit: IndexUnit) -> FileFacts:
+    """A row as it will be, but for its number."""
+    kept = _facts_of(record)
+    return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
+
+
+def _facts_of(record: FileRecord) -> FileFacts:
+    return FileFacts(**{name: value for name, value in asdict(record).items() if name != "file_id"})
+
+
+def _fragment(
+    overlay: Root,
+    work: Root,
+    fps: float,
+    earlier: EarlierRows,
+    build: EarlierBuild,
+    item: tuple[str, IndexUnit, FileFacts],
+) -> tuple[str, FragmentSummary]:
+    """The digest of a file's rows as they are, and a fragment of them as they will be."""
+    fragment, unit, facts = item
+    arrays = earlier.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
+    if arrays is None:
+        where = overlay.join(layout.BYTE_INDEX_DIR)
+        raise SidecarLayoutError(where, f"tables that do not give the rows of {unit.path}", _AGAIN)
+    digest = fragment_digest(_facts_of(build.files[unit.path]), arrays)
+    return digest, index_to_fragment(overlay, work, fragment, replace(unit, unchanged=facts), fps=fps, earlier=earlier)
+
+
+def _require_whole(build: EarlierBuild, digests: Sequence[str], where: str) -> None:
+    """The id of the build has to follow from its rows: damaged ones would be given a new one."""
+    found = build_id_of(build.description, digests)
+    if found != build.build_id:
+        raise SidecarLayoutError(
+            where, f"rows whose build id is {found}, not {build.build_id} as in the footers", _AGAIN
+        )

@@ -1,0 +1,45 @@
+"""The verification that an overlay has to pass before it is published."""
+
+from episeek.errors import DestinationError
+from episeek_pipelines.cli.lines.summary import counted
+from episeek_pipelines.dataset.metadata import read_info
+from episeek_pipelines.dataset.provenance import read_record
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs import prepare
+from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.publish.hub.options import RefusedPublicationError
+from episeek_pipelines.verify import VerificationReport, VerifyOptions
+from episeek_schemas import layout
+
+
+def is_verifiable(root: Root) -> bool:
+    """Whether it is more than sidecars, which `episeek index --output` writes alone: these are compared with what is there."""
+    return root.exists(layout.INFO_PATH)
+
+
+def require_videos(root: Root, *, where: str) -> None:
+    """A new dataset needs its videos.
+
+    Raises:
+        DestinationError: They are not in the overlay.
+    """
+    if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
+        found = f"nothing there, and no {layout.VIDEOS_DIR}/ in {root}"
+        raise DestinationError(where, found, "an overlay with its videos: prepare it with --videos link (or copy)")
+
+
+def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
+    """The verification of an overlay before it is published: of its rows as well, where `prepare` has found errors.
+
+    Raises:
+        RefusedPublicationError: It has errors.
+    """
+    record = read_record(root)
+    options = VerifyOptions(level="rows" if record is not None and record.error_count else "layout")
+    report = prepare.verify(root.url, data_root=videos, options=options, execution=execution)
+    if report.error_count:
+        first = next(finding for finding in report.findings if finding.severity == "error")
+        count = counted(report.error_count, "error")
+        found = f"{count}, the first {first.code} {first.location}: {first.message}"
+        raise RefusedPublicationError(root.url, found, "a dataset that passes `episeek verify`; or --no-verify")
+    return report

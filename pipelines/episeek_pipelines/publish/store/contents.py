@@ -1,0 +1,129 @@
+"""Whether the files of a store have the content that a publication wants them to have.
+
+By size and the store's identity, where that can be worked out here; by reading them, up to `MAX_READ_BYTES`, otherwise.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from episeek.byte_source import STORE_IN_FLIGHT
+from episeek.errors import MissingFileError
+from episeek.identity import FileIdentity
+from episeek.workers import map_in_threads
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.publish.overlay.arrival import MAX_READ_BYTES
+from episeek_pipelines.publish.overlay.changes import Addition, RemoteFile, RemoteFiles
+from episeek_pipelines.publish.overlay.files import LocalDigests
+from episeek_pipelines.publish.store.content_ids import has_id
+from episeek_schemas import layout
+
+Listing = Mapping[str, FileIdentity | None]
+"""What a store says of its files, by path; None where it does not say the size."""
+
+STAGED_PREFIX = f"{layout.BYTE_INDEX_PARTIAL_DIR}/"
+
+_HASHING_THREADS = 4
+_PART_BYTES = 1 << 23
+
+
+@dataclass(slots=True)
+class StoreContents:
+    """Compares a store's files with local content; what an identity has proved is remembered."""
+
+    root: Root
+    digests: LocalDigests
+    _proved: set[tuple[str, str]] = field(default_factory=set)
+    _sent: set[tuple[str, str]] = field(default_factory=set)
+
+    def note_sent(self, addition: Addition, path: str) -> None:
+        """This run has sent the content to this path: where nothing else tells, the size is enough from now on."""
+        self._sent.add((path, addition.sha256))
+
+    def additions_of(self, contents: Mapping[str, str | bytes]) -> list[Addition]:
+        """Contents with their digests, by path."""
+        paths = sorted(contents)
+        found = self.digests.of_all([contents[path] for path in paths])
+        return [
+            Addition(path, contents[path], digest.size, digest.sha256)
+            for path, digest in zip(paths, found, strict=True)
+        ]
+
+    def remote_files(self, listing: Listing, wanted: Sequence[Addition]) -> RemoteFiles:
+        """The files of a store as plans take them: those that have the content that is wanted of them have its digest.
+
+        Args:
+            listing: Of the root; what is staged there is left out.
+            wanted: What is to be in these paths.
+        """
+        pairs = [(addition, addition.path) for addition in wanted if addition.path in listing]
+        same = self.compared(listing, pairs)
+        known = {addition.path: addition.sha256 for addition, path in pairs if same[path]}
+        return {
+            path: RemoteFile(
+                path,
+                -1 if identity is None else identity.size,
+                known.get(path),
+                "",
+                store_ids=() if identity is None else identity.store_ids,
+            )
+            for path, identity in listing.items()
+            if not path.startswith(STAGED_PREFIX)
+        }
+
+    def compared(self, listing: Listing, pairs: Sequence[tuple[Addition, str]]) -> dict[str, bool | None]:
+        """Whether files of the store have the content of additions, by their path in the store.
+
+        None where all that is known is that the size is right, or not even that: no identity to compare, and too large to be
+        read. One that is not there has not.
+        """
+        decided: dict[str, bool | None] = {}
+        alike: list[tuple[Addition, str]] = []
+        for addition, path in pairs:
+            identity = listing.get(path)
+            if path not in listing or (identity is not None and identity.size != addition.size):
+                decided[path] = False
+            else:
+                alike.append((addition, path))
+        by_id = map_in_threads(
+            lambda pair: self._by_id(listing[pair[1]], pair[0]), alike, max_in_flight=_HASHING_THREADS
+        )
+        has_digests = any(by_id)  # identities are digests of contents here: one that differs is of another content
+        unknown = []
+        for pair, is_same in zip(alike, by_id, strict=True):
+            identity = listing[pair[1]]
+            if is_same is None and identity is not None and identity.store_ids and has_digests:
+                is_same = False
+            decided[pair[1]] = is_same
+            if is_same is None and identity is not None and (self.root.is_local or identity.size <= MAX_READ_BYTES):
+                unknown.append(pair)
+        read = map_in_threads(lambda pair: self._by_reading(*pair), unknown, max_in_flight=STORE_IN_FLIGHT)
+        decided.update({path: is_same for (_, path), is_same in zip(unknown, read, strict=True)})
+        for addition, path in alike:
+            if decided[path] is None and (path, addition.sha256) in self._sent:
+                decided[path] = True
+        return decided
+
+    def _by_id(self, identity: FileIdentity | None, addition: Addition) -> bool | None:
+        for store_id in () if identity is None else identity.store_ids:
+            if (store_id, addition.sha256) in self._proved:
+                return True
+            is_same = has_id(addition.source, size=addition.size, sha256=addition.sha256, store_id=store_id)
+            if is_same:
+                self._proved.add((store_id, addition.sha256))
+            if is_same is not None:
+                return is_same
+        return None
+
+    def _by_reading(self, addition: Addition, path: str) -> bool:
+        if self.root.is_local:
+            return self.digests.of_all([str(Path(self.root.join(path)))])[0].sha256 == addition.sha256
+        source, digest = self.root.source(), hashlib.sha256()
+        try:
+            for start in range(0, addition.size, _PART_BYTES):
+                stop = min(start + _PART_BYTES, addition.size)
+                digest.update(source.get_ranges(path, [(start, stop)])[0])
+        except MissingFileError:  # since it was listed
+            return False
+        return digest.hexdigest() == addition.sha256

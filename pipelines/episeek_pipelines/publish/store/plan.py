@@ -1,0 +1,107 @@
+"""What a publication changes in a store as it is now, and whether it may."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from episeek.byte_source import is_local
+from episeek.errors import DestinationError, without_password
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.publish.card.overlay_card import overlay_card
+from episeek_pipelines.publish.overlay.base_check import BaseCheck, check_base, require_no_loss
+from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS, sendable_files
+from episeek_pipelines.publish.overlay.plan import plan_changes
+from episeek_pipelines.publish.overlay.store_ids import with_store_ids
+from episeek_pipelines.publish.store.contents import STAGED_PREFIX, Listing, StoreContents
+from episeek_schemas import layout
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlan:
+    """What one look at the store has led to."""
+
+    listing: Listing
+    base: BaseCheck
+    changes: Changes
+    wanted: tuple[Addition, ...]
+    """What is to be in the store, by path, whether it is there or not."""
+    sidecars: Root
+    """Where the sidecars are that are published: those of the overlay, or with the store's identities filled in."""
+
+
+def plan_for_store(
+    overlay: Root, listing: Listing, contents: StoreContents, *, sidecars_only: bool, work: Root
+) -> StorePlan:
+    """Compare an overlay with a store.
+
+    Args:
+        overlay: As for `plan_changes`.
+        listing: The store's files, staged ones included.
+        contents: Of the store.
+        sidecars_only: Only the sidecars and the card.
+        work: A local root, for sidecars with the store's identities.
+
+    Raises:
+        EpiseekError: What cannot be published; as for `plan_changes`, `check_base`, `with_store_ids` and the card.
+    """
+    root = contents.root
+    local: dict[str, str | bytes] = dict(wanted_files(overlay, sidecars_only=sidecars_only))
+    files = dict(contents.remote_files(listing, contents.additions_of(local)))
+
+    def changes(card: bytes | None, replaced: Mapping[str, bytes | str]) -> Changes:
+        return plan_changes(
+            overlay,
+            files,
+            card=card,
+            sidecars_only=sidecars_only,
+            replaced_files=replaced,
+            digests=contents.digests,
+            is_repository=False,
+        )
+
+    base = check_base(overlay, files, root.source(), changes=changes(None, {}), sidecars_only=sidecars_only)
+    if layout.INFO_PATH in files and not sidecars_only:
+        info = root.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
+        require_no_loss(info, base, where=root.url)
+    replaced = with_store_ids(overlay, base, work)
+    there = root if layout.CARD_PATH in files else None
+    url = "." if is_local(root.url) else without_password(root.url)
+    card = overlay_card(overlay, there, base, replaced, name=_name_of(root), where=root.url, url=url)
+    made: dict[str, str | bytes] = {**replaced, layout.CARD_PATH: card}
+    again = contents.additions_of(made)
+    files |= contents.remote_files({path: listing[path] for path in made if path in listing}, again)
+    wanted = contents.additions_of({**local, **made})
+    return StorePlan(listing, base, changes(card, replaced), tuple(wanted), work if replaced else overlay)
+
+
+def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:
+    """The files of an overlay that are published, with their local paths."""
+    files = sendable_files(overlay)
+    return {path: file for path, file in files.items() if not sidecars_only or path in SIDECAR_PATHS}
+
+
+def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, create: bool) -> None:
+    """Whether there is a dataset, or else room for one: what an earlier run has left of the same is no obstacle.
+
+    Raises:
+        DestinationError: There is neither.
+    """
+    if layout.INFO_PATH in listing:
+        return
+    where = root.url
+    if not create:
+        found = f"no {layout.INFO_PATH}" if listing else "nothing there"
+        raise DestinationError(where, found, "a dataset; or --create, which makes one in a bucket that is there")
+    kept = {layout.CARD_PATH, ".gitattributes"}
+    foreign = min(
+        (p for p in listing if p not in wanted and p not in kept and not p.startswith(STAGED_PREFIX)), default=""
+    )
+    if foreign:
+        raise DestinationError(where, f"{foreign}, which is of no dataset", "an empty place for a new dataset")
+
+
+def _name_of(root: Root) -> str:
+    """Of the dataset, as a title can have it."""
+    return "".join(letter if letter.isalnum() else "-" for letter in Path(urlsplit(root.url).path).name) or "dataset"

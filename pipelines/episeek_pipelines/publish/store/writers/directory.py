@@ -1,0 +1,135 @@
+"""Writing into a directory of this machine, or one that is mounted: each file changes by a rename."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from episeek.errors import DestinationError, MissingFileError, WriteError, described
+from episeek_pipelines.dataset.root import Root, writing
+from episeek_pipelines.publish.store.contents import STAGED_PREFIX, Listing
+from episeek_pipelines.publish.store.writers.writer import Move
+
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems without hard links say."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryWriter:
+    """A directory of this machine, or one that is mounted."""
+
+    root: Root
+
+    @property
+    def has_whole_puts(self) -> bool:
+        """By a rename."""
+        return True
+
+    def files(self) -> Listing:
+        """As they are now, but for what is hidden or being written, or staged behind a link."""
+        found = {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
+        linked = {folder for folder in _folders(found) if (self.root.local / folder).is_symlink()}
+        return {
+            path: identity
+            for path, identity in found.items()
+            if not path.startswith(STAGED_PREFIX) or linked.isdisjoint(_folders([path]))
+        }
+
+    def require_inside(self, paths: Iterable[str]) -> None:
+        """Folders have to be of this root and no other, and on its file system: a rename goes no further."""
+        folders = sorted(_folders((f"{STAGED_PREFIX}file", *paths)))
+        if not self.root.local.is_dir():
+            return
+        device = _device_of(self.root.local)
+        for folder in folders:
+            here = self.root.local / folder
+            if here.is_symlink():
+                expected = "a folder of this dataset alone: what is published there would change another place"
+                raise DestinationError(str(here), f"a link to {here.resolve()}", expected)
+            if here.exists() and _device_of(here) != device:
+                expected = "one on the file system of the dataset, since files change by a rename"
+                raise DestinationError(str(here), "a folder on another file system", expected)
+
+    def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
+        """One after the other: they wait for one disk."""
+        self.require_inside([path for path, _ in files])
+        for path, content in files:
+            with self.root.output(path) as stream:
+                if isinstance(content, bytes):
+                    stream.write(content)
+                else:
+                    with open(content, "rb") as source:
+                        shutil.copyfileobj(source, stream, 1 << 20)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """A link to a file that is whole, which fails where there is one."""
+        self.require_inside([path])
+        target = self.root.local / path
+        beside = f"{path}.{os.getpid()}.{id(data):x}"
+        self.root.write_bytes(beside, data)
+        try:
+            with writing(target):
+                os.link(self.root.local / beside, target)
+        except WriteError as error:
+            if getattr(error.__cause__, "errno", None) in _NO_LINKS:
+                self.root.write_bytes(path, data)
+            elif not isinstance(error.__cause__, FileExistsError):
+                raise
+            return False
+        finally:
+            self.root.remove(beside)
+        return True
+
+    def switch(
+        self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
+    ) -> None:
+        """One rename a file."""
+        self.require_inside([move.path for wave in waves for move in wave])
+        for wave in waves:
+            for move in wave:
+                target = self.root.local / move.path
+                try:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(self.root.local / move.staged, target)
+                except OSError as error:
+                    expected = f"to rename {move.staged} to it"
+                    kind = MissingFileError if error.errno == errno.ENOENT else WriteError
+                    raise kind(str(target), described(error), expected) from error
+        before_deletions()
+        self.delete(deletions)
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """And the folders that are empty then."""
+        self.require_inside(paths)
+        for path in paths:
+            target = self.root.local / path
+            with writing(target):
+                target.unlink(missing_ok=True)
+            with suppress(OSError):
+                for folder in target.parents:
+                    if folder == self.root.local:
+                        break
+                    folder.rmdir()
+
+
+def _device_of(folder: Path) -> int:
+    return folder.stat().st_dev
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    """All folders that files are in, below the root."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/")) and not path.startswith(STAGED_PREFIX)

@@ -1,0 +1,59 @@
+"""Asking a store through fsspec: errors by name, and what passes is tried again."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from episeek.errors import AccessError, ReadError, WriteError
+from episeek.retry import RetryPolicy, Transient, with_retries
+from episeek.store_errors import is_final, retry_after_of, store_errors
+from episeek.transfers import TransferCounter
+from episeek.workers import call_within
+from episeek_pipelines.publish.hub_client.errors import masked
+
+T = TypeVar("T")
+
+_SLOWEST_BYTES_PER_SECOND = 100_000
+"""An upload that takes longer than at this rate is given up."""
+
+
+def tried(
+    call: Callable[[], T], *, where: str, expected: str, policy: RetryPolicy, byte_count: int = 0, is_write: bool = True
+) -> T:
+    """The result of a call that may be made twice.
+
+    Args:
+        call: Of a file system.
+        where: For messages.
+        expected: What should have come, for messages.
+        policy: How long to try.
+        byte_count: How much is sent.
+        is_write: Whether it changes something. What does not runs in this thread, since fsspec has a client for each.
+
+    Raises:
+        WriteError: It could not be written; or ReadError, for what changes nothing.
+        MissingFileError: There is no such file, or no such bucket.
+        AccessError, WaitLimitError: By what went wrong.
+    """
+    seconds = policy.max_seconds + byte_count / _SLOWEST_BYTES_PER_SECOND
+
+    def once() -> T:
+        try:
+            with store_errors(where):
+                return call_within(call, seconds) if is_write else call()
+        except ReadError as error:
+            if error.__cause__ is None or is_final(error.__cause__):
+                raise
+            asked = retry_after_of(getattr(error.__cause__, "headers", None))
+            raise Transient(error.found, error=type(error), retry_after_seconds=asked) from error.__cause__
+
+    try:
+        return with_retries(once, policy=policy, counter=TransferCounter(), where=where, expected=expected)
+    except AccessError as error:
+        raise AccessError(
+            where, masked(error.found, ()), f"credentials that may {'write' if is_write else 'list'} it"
+        ) from None
+    except ReadError as error:
+        found = masked(error.found, ())
+        if not is_write or type(error) is not ReadError:
+            raise type(error)(error.where, found, error.expected) from None
+        raise WriteError(where, found, expected) from None
