@@ -325,7 +325,7 @@ def test_wrong_options_are_usage_errors(arguments, capsys):
 def test_the_installed_command(tmp_path):
     command = [str(Path(sys.executable).with_name("episeek"))]
     if not Path(command[0]).exists():
-        command = [sys.executable, "-m", "episeek_pipelines.cli.main"]
+        command = [sys.executable, "-m", "episeek_pipelines.cli"]
     done = subprocess.run(
         [*command, "prepare", tmp_path / "no", tmp_path / "out"], capture_output=True, text=True, check=False
     )

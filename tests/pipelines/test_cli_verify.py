@@ -175,7 +175,7 @@ def test_a_pipe_in_the_place_of_a_document_is_no_reason_to_wait(broken: Path, ca
 
 
 def test_closed_streams(broken: Path):
-    program = [sys.executable, "-m", "episeek_pipelines.cli.main", "verify", str(DATA / "images")]
+    program = [sys.executable, "-m", "episeek_pipelines.cli", "verify", str(DATA / "images")]
     for redirection in (">&-", "2>&-", ">&- 2>&-"):
         assert subprocess.run(["sh", "-c", f'"$@" {redirection}', "sh", *program], timeout=60).returncode == 0
 

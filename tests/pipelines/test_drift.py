@@ -17,11 +17,11 @@ import episeek
 from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import verify
-from episeek_pipelines.verify.findings import Finding
-from episeek_pipelines.verify.options import DEFAULT_OPTIONS
-from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
-from episeek_pipelines.verify.video_frames import ParsedVideo, frame_view
-from episeek_pipelines.verify.video_rules import check_frame_count, check_grid
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
+from episeek_pipelines.verify.findings.findings import Finding
+from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS
+from episeek_pipelines.verify.videos.video_frames import ParsedVideo, frame_view
+from episeek_pipelines.verify.videos.video_rules import check_frame_count, check_grid
 from episeek_pipelines.video.episode_frames import (
     DeclaredEpisodes,
     EpisodeFrames,

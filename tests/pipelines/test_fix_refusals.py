@@ -12,7 +12,7 @@ from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix import apply_fix, fix, plan_fix, result_lines
 from episeek_pipelines.rewrite.in_place import examine_data_file
 from episeek_pipelines.verify import RULES, Location, VerificationReport
-from episeek_pipelines.verify.findings import Finding, finding
+from episeek_pipelines.verify.findings.findings import Finding, finding
 from tests.pipelines.conftest import copy_dataset, digests
 from tests.support.broken_datasets import TOP, collapse, copy_of, data, drop_rows, edit_parquet, set_value, video
 from tests.support.fixing import all_files, collapsed, report_of, rows, state

@@ -20,7 +20,7 @@ from episeek_pipelines.jobs import prepare as jobs
 from episeek_pipelines.jobs.prepare import Execution, index, prepare, rewrite, verify
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.verify import plan_verification, run_check
-from episeek_pipelines.verify.tasks import VideoCheck
+from episeek_pipelines.verify.findings.checks import VideoCheck
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import Datasets, files_of, http_dataset, hub_datasets, s3_datasets

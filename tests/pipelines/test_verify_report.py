@@ -18,7 +18,7 @@ from episeek_pipelines.verify import (
     format_text,
     verify,
 )
-from episeek_pipelines.verify.findings import finding
+from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video
 from tests.support.build_index import DATA

@@ -9,7 +9,7 @@ import pytest
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import RULES, VerificationReport, verify
-from episeek_pipelines.verify.options import VerifyOptions
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import LEVELS, Level, includes
 from tests.broken.__main__ import main
 from tests.broken.case import AV1, EDITED, H264, HEVC, IMAGES, Case

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from episeek_pipelines.jobs.prepare import Execution
 from episeek_pipelines.verify import RULES, Location, VerificationReport
-from episeek_pipelines.verify.findings import finding
+from episeek_pipelines.verify.findings.findings import finding
 from tests.pipelines.conftest import digests
 from tests.support.broken_datasets import collapse, copy_of
 

@@ -118,7 +118,7 @@ def publish_in_process(
     overlay: str, name: str, *, source: str, environment: Mapping[str, str]
 ) -> subprocess.Popen[str]:
     """`episeek publish`, unverified and quiet."""
-    command = [sys.executable, "-m", "episeek_pipelines.cli.main", "publish", overlay, name]
+    command = [sys.executable, "-m", "episeek_pipelines.cli", "publish", overlay, name]
     command += ["--no-verify", "--quiet", "--data-root", str(DATA / source)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -4,10 +4,10 @@ import random
 
 import numpy as np
 
-from episeek_pipelines.verify.figures import CameraFigures, Figures
-from episeek_pipelines.verify.findings import Finding, Location
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
+from episeek_pipelines.verify.findings.findings import Finding, Location
 from episeek_pipelines.verify.rules import RULES
-from episeek_pipelines.verify.tasks import VerificationReport
 
 CAMERAS = ("observation.images.front", "observation.images.wrist", "observation.images.top")
 

@@ -6,7 +6,7 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from episeek_pipelines.publish.card.section import BEGIN, END, CardFacts, updated_card
-from episeek_pipelines.verify.card_rules import check_card
+from episeek_pipelines.verify.metadata.card_rules import check_card
 from tests.support.sample_cards import FILES
 
 FACTS = CardFacts(episode_count=10, frame_count=1376, camera_count=2, fps=30.0, sidecar_bytes=40_600)

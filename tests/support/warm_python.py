@@ -19,7 +19,8 @@ from typing import Self
 _SERVER = """
 import json, os, socket, sys
 import pyarrow as pa
-import episeek_pipelines.cli.main, episeek_pipelines.jobs.fix, episeek_pipelines.jobs.prepare, episeek_pipelines.verify.formats.html
+import episeek_pipelines.cli.main, episeek_pipelines.jobs.fix, episeek_pipelines.jobs.prepare
+import episeek_pipelines.verify.formats.html.page
 from episeek_schemas.checks import check_table
 check_table(pa.table({"byte_offset": pa.array([None], pa.uint32())}), "samples")
 listener = socket.socket(fileno=int(sys.argv[1]))

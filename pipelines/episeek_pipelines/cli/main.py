@@ -399,7 +399,3 @@ def _frames(text: str) -> tuple[int, int | None]:
         return (int(start) if start else 0), (int(stop) if stop else None if separator else int(start) + 1)
     except ValueError:
         raise argparse.ArgumentTypeError(f"found {text!r}; expected A:B, for example 10:20") from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

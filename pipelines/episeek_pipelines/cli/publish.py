@@ -125,17 +125,17 @@ def still_progress(options: argparse.Namespace) -> None:
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
     still_progress(options)
-    from episeek_pipelines.publish.hub import publish
+    from episeek_pipelines.publish.hub import publish as repositories
     from episeek_pipelines.publish.hub.options import RefusedPublicationError
-    from episeek_pipelines.publish.store import publish
+    from episeek_pipelines.publish.store import publish as stores
 
-    if publish.is_store(options.target):
+    if stores.is_store(options.target):
         return publish_store.publish(options, execution, given=_given(options))
     if options.overwrite:
         raise argparse.ArgumentTypeError("--overwrite: found with a repository; expected a store, or --base REVISION")
     chosen = _chosen(options)
     try:
-        result = publish.publish(
+        result = repositories.publish(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
     except RefusedPublicationError as refusal:

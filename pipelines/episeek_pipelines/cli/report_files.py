@@ -6,7 +6,7 @@ from pathlib import Path
 
 from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError
-from episeek_pipelines.verify.configuration_keys import CONFIGURATION_FILE, PROJECT_FILE
+from episeek_pipelines.verify.settings.configuration_keys import CONFIGURATION_FILE, PROJECT_FILE
 from episeek_schemas import layout
 
 _NAMES_OF_OTHERS = (layout.CARD_PATH, CONFIGURATION_FILE, PROJECT_FILE, ".gitattributes", ".gitignore", "LICENSE")

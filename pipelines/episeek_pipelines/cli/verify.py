@@ -16,14 +16,14 @@ from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.cli.report_files import report_target, write_report
 from episeek_pipelines.cli.verify_arguments import add_rules_arguments, add_verify_arguments
-from episeek_pipelines.verify.output_formats import parse_output
+from episeek_pipelines.verify.formats.names import parse_output
 
 if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import Execution
-    from episeek_pipelines.verify.baseline import Baseline
-    from episeek_pipelines.verify.configuration import Configuration
-    from episeek_pipelines.verify.output_formats import Format
-    from episeek_pipelines.verify.tasks import VerificationReport
+    from episeek_pipelines.verify.findings.checks import VerificationReport
+    from episeek_pipelines.verify.formats.names import Format
+    from episeek_pipelines.verify.settings.baseline import Baseline
+    from episeek_pipelines.verify.settings.configuration import Configuration
 
 __all__ = ["Outcome", "add_rules_arguments", "add_verify_arguments", "rules", "verify"]
 
@@ -42,7 +42,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek verify`."""
     from episeek_pipelines.jobs import fix, prepare
     from episeek_pipelines.verify.formats import render
-    from episeek_pipelines.verify.policy import fails
+    from episeek_pipelines.verify.settings.policy import fails
 
     if options.dry_run and not options.fix:
         raise argparse.ArgumentTypeError("--dry-run: found without --fix; expected both")
@@ -139,8 +139,8 @@ def _require_folder(options: argparse.Namespace) -> None:
 
 def _configured(options: argparse.Namespace) -> "Configuration":
     from episeek_pipelines.dataset.root import Root
-    from episeek_pipelines.verify.configuration import configure
     from episeek_pipelines.verify.rules import includes
+    from episeek_pipelines.verify.settings.configuration import configure
 
     configuration = configure(
         Root(options.source),
@@ -165,14 +165,14 @@ def _configured(options: argparse.Namespace) -> "Configuration":
 
 
 def _policed(report: "VerificationReport", configuration: "Configuration") -> "VerificationReport":
-    from episeek_pipelines.verify.policy import apply_policy
+    from episeek_pipelines.verify.settings.policy import apply_policy
 
     return apply_policy(report, configuration.policy)
 
 
 def _read_baseline(path: str | None) -> "Baseline | None":
     from episeek_pipelines.dataset.root import Root
-    from episeek_pipelines.verify.baseline import parse_baseline
+    from episeek_pipelines.verify.settings.baseline import parse_baseline
 
     if path is None:
         return None
@@ -188,14 +188,14 @@ def _read_baseline(path: str | None) -> "Baseline | None":
 def _accepted(
     report: "VerificationReport", baseline: "Baseline | None"
 ) -> tuple["VerificationReport", tuple[Any, ...]]:
-    from episeek_pipelines.verify.baseline import apply_baseline
+    from episeek_pipelines.verify.settings.baseline import apply_baseline
 
     return (report, ()) if baseline is None else apply_baseline(report, baseline)
 
 
 def _write_baseline(target: str, report: "VerificationReport", notes: list[str]) -> Outcome:
-    from episeek_pipelines.verify.baseline import baseline_of, format_baseline
-    from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED
+    from episeek_pipelines.verify.settings.baseline import baseline_of, format_baseline
+    from episeek_pipelines.verify.settings.rule_codes import ALWAYS_COUNTED
 
     baseline = baseline_of(report)
     write_report(target, format_baseline(baseline))

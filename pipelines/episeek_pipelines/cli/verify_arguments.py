@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from episeek_pipelines.verify.output_formats import FORMATS
+from episeek_pipelines.verify.formats.names import FORMATS
 from episeek_pipelines.verify.rules import FAIL_ON, LEVELS
 
 EPILOG = (

@@ -12,24 +12,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from episeek_pipelines.verify.dataset_survey import Survey, survey
-    from episeek_pipelines.verify.episode_shard import read_shard
-    from episeek_pipelines.verify.episodes import Shard
-    from episeek_pipelines.verify.figures import CameraFigures, Figures
-    from episeek_pipelines.verify.findings import Finding, Location
-    from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
-    from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
-    from episeek_pipelines.verify.output_formats import FORMATS, Format, parse_output
-    from episeek_pipelines.verify.plan import plan_checks, plan_verification, shard_arguments
-    from episeek_pipelines.verify.rules import LEVELS, RULES, Level, Rule, Severity
-    from episeek_pipelines.verify.run import conclude, run_check, verify
-    from episeek_pipelines.verify.tasks import (
+    from episeek_pipelines.verify.episodes.episode_shard import read_shard
+    from episeek_pipelines.verify.episodes.episodes import Shard
+    from episeek_pipelines.verify.findings.checks import (
         Check,
         CheckResult,
         VerificationContext,
         VerificationPlan,
         VerificationReport,
     )
+    from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
+    from episeek_pipelines.verify.findings.findings import Finding, Location
+    from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+    from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
+    from episeek_pipelines.verify.formats.names import FORMATS, Format, parse_output
+    from episeek_pipelines.verify.metadata.survey import Survey, survey
+    from episeek_pipelines.verify.plan import plan_checks, plan_verification, shard_arguments
+    from episeek_pipelines.verify.rules import LEVELS, RULES, Level, Rule, Severity
+    from episeek_pipelines.verify.run import conclude, run_check, verify
 
 __all__ = [
     "DEFAULT_OPTIONS",
@@ -69,18 +69,18 @@ __all__ = [
 ]
 
 _NAMES_OF: Final = {
-    "dataset_survey": ("Survey", "survey"),
-    "episode_shard": ("read_shard",),
-    "episodes": ("Shard",),
-    "figures": ("CameraFigures", "Figures"),
-    "findings": ("Finding", "Location"),
+    "metadata.survey": ("Survey", "survey"),
+    "episodes.episode_shard": ("read_shard",),
+    "episodes.episodes": ("Shard",),
+    "findings.figures": ("CameraFigures", "Figures"),
+    "findings.findings": ("Finding", "Location"),
     "formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),
-    "options": ("DEFAULT_OPTIONS", "VerifyOptions"),
-    "output_formats": ("FORMATS", "Format", "parse_output"),
+    "findings.options": ("DEFAULT_OPTIONS", "VerifyOptions"),
+    "formats.names": ("FORMATS", "Format", "parse_output"),
     "plan": ("plan_checks", "plan_verification", "shard_arguments"),
     "rules": ("LEVELS", "RULES", "Level", "Rule", "Severity"),
     "run": ("conclude", "run_check", "verify"),
-    "tasks": ("Check", "CheckResult", "VerificationContext", "VerificationPlan", "VerificationReport"),
+    "findings.checks": ("Check", "CheckResult", "VerificationContext", "VerificationPlan", "VerificationReport"),
 }
 _MODULE_OF: Final = {name: module for module, names in _NAMES_OF.items() for name in names}
 

@@ -6,11 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from episeek_pipelines.verify.dataset_survey import Files, Survey
-from episeek_pipelines.verify.decode_rules import choose_episodes
-from episeek_pipelines.verify.options import VerifyOptions
-from episeek_pipelines.verify.sidecar_format import TABLES
-from episeek_pipelines.verify.tasks import (
+from episeek_pipelines.verify.findings.checks import (
     Check,
     DataCheck,
     DataFile,
@@ -21,6 +17,10 @@ from episeek_pipelines.verify.tasks import (
     VideoCheck,
     VideoFile,
 )
+from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.metadata.survey import Files, Survey
+from episeek_pipelines.verify.sidecars.sidecar_format import TABLES
+from episeek_pipelines.verify.videos.decode_rules import choose_episodes
 
 T = TypeVar("T")
 

@@ -9,28 +9,11 @@ import numpy as np
 
 from episeek.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify.data_rules import check_data_group
-from episeek_pipelines.verify.episodes import locate
-from episeek_pipelines.verify.feature_ranges import FeatureRanges, check_constant_dimensions
-from episeek_pipelines.verify.figures import CameraFigures, Figures
-from episeek_pipelines.verify.findings import Finding, Location, finding
-from episeek_pipelines.verify.guard import guarded
-from episeek_pipelines.verify.layout_rules import check_shards
-from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
-from episeek_pipelines.verify.plan import plan_verification
-from episeek_pipelines.verify.row_scan import NULL_NUMBER
-from episeek_pipelines.verify.rules import (
-    COLUMNS,
-    CRASHED,
-    DATA_FOOTER,
-    DATA_POINTER,
-    EPISODE_ROWS,
-    MISSING_FILE,
-    UNREADABLE,
-)
-from episeek_pipelines.verify.sidecar_buffers import forget_sidecars
-from episeek_pipelines.verify.sidecar_rules import check_sidecar
-from episeek_pipelines.verify.tasks import (
+from episeek_pipelines.verify.data.data_rules import check_data_group
+from episeek_pipelines.verify.data.feature_ranges import FeatureRanges, check_constant_dimensions
+from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
+from episeek_pipelines.verify.episodes.episodes import locate
+from episeek_pipelines.verify.findings.checks import (
     Check,
     CheckResult,
     DataCheck,
@@ -42,8 +25,25 @@ from episeek_pipelines.verify.tasks import (
     VerificationReport,
     VideoCheck,
 )
-from episeek_pipelines.verify.video_format import check_same_format
-from episeek_pipelines.verify.video_rules import check_video_file
+from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+from episeek_pipelines.verify.metadata.layout_rules import check_shards
+from episeek_pipelines.verify.plan import plan_verification
+from episeek_pipelines.verify.rules import (
+    COLUMNS,
+    CRASHED,
+    DATA_FOOTER,
+    DATA_POINTER,
+    EPISODE_ROWS,
+    MISSING_FILE,
+    UNREADABLE,
+)
+from episeek_pipelines.verify.sidecars.sidecar_buffers import forget_sidecars
+from episeek_pipelines.verify.sidecars.sidecar_rules import check_sidecar
+from episeek_pipelines.verify.videos.video_format import check_same_format
+from episeek_pipelines.verify.videos.video_rules import check_video_file
 from episeek_schemas import layout, lerobot
 
 _ROWS_UNSEEN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOOTER, CRASHED, UNREADABLE))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify import LEVELS, RULES, Finding, Level, Location, VerificationReport
-from episeek_pipelines.verify.baseline import (
+from episeek_pipelines.verify.settings.baseline import (
     Baseline,
     BaselineEntry,
     BaselineError,

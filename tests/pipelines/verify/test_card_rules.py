@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
-from episeek_pipelines.verify.card_rules import CardConfig, CardError, check_card, matches, parse_configs
+from episeek_pipelines.verify.metadata.card_rules import (
+    CardConfig,
+    CardError,
+    check_card,
+    matches,
+    parse_configs,
+)
 from tests.support.sample_cards import DATA, HINTS, LEROBOT, META, SIDECARS, UNINDEXED
 
 WITH_HINTS = LEROBOT.replace("---\n", f"---\n{HINTS}", 1)

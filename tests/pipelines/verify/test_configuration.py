@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify import LEVELS, VerifyOptions, configuration_keys
-from episeek_pipelines.verify.configuration import Configuration, configure
-from episeek_pipelines.verify.policy import Policy
-from episeek_pipelines.verify.rule_codes import ConfigurationError
+from episeek_pipelines.verify import LEVELS, VerifyOptions
 from episeek_pipelines.verify.rules import FAIL_ON
+from episeek_pipelines.verify.settings import configuration_keys
+from episeek_pipelines.verify.settings.configuration import Configuration, configure
+from episeek_pipelines.verify.settings.policy import Policy
+from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
 
 EVERY_KEY = """
 level = "rows"

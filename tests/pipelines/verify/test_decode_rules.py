@@ -12,13 +12,13 @@ import pytest
 
 from episeek.byte_source import CountingSource
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify.decode_rules import check_pictures, choose_episodes
-from episeek_pipelines.verify.episode_clip import episode_clip
-from episeek_pipelines.verify.findings import Finding
-from episeek_pipelines.verify.options import DEFAULT_OPTIONS, VerifyOptions
-from episeek_pipelines.verify.picture_reader import burned_in_number, decode_clip
-from episeek_pipelines.verify.tasks import VerificationContext, VideoFile
-from episeek_pipelines.verify.video_frames import ParsedVideo, frame_view
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
+from episeek_pipelines.verify.findings.findings import Finding
+from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+from episeek_pipelines.verify.videos.decode_rules import check_pictures, choose_episodes
+from episeek_pipelines.verify.videos.episode_clip import episode_clip
+from episeek_pipelines.verify.videos.picture_reader import burned_in_number, decode_clip
+from episeek_pipelines.verify.videos.video_frames import ParsedVideo, frame_view
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code
@@ -248,7 +248,7 @@ def test_one_broken_episode_does_not_keep_others_from_being_checked(tmp_path, mo
             raise ZeroDivisionError("odd")
         return real(file, video, source, position)
 
-    monkeypatch.setattr("episeek_pipelines.verify.decode_rules.episode_clip", broken)
+    monkeypatch.setattr("episeek_pipelines.verify.videos.decode_rules.episode_clip", broken)
     (found,) = _check(path, lengths)
     assert (found.code, found.location.episode, found.location.camera) == ("VER000", 1, "camera")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from episeek_pipelines.verify import VerificationReport
-from episeek_pipelines.verify.findings import Location, finding
+from episeek_pipelines.verify.findings.findings import Location, finding
 from episeek_pipelines.verify.formats import FORMATS, Format, parse_output, render
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import MISSING_FILE, ROW_NUMBERS
@@ -59,7 +59,7 @@ def test_an_unknown_format_is_named():
 
 
 def test_html_comes_from_its_module(monkeypatch: pytest.MonkeyPatch):
-    module = ModuleType("episeek_pipelines.verify.formats.html")
+    module = ModuleType("episeek_pipelines.verify.formats.html.page")
     monkeypatch.setattr(module, "format_html", lambda report: f"<p>{report.root}</p>", raising=False)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert render(report_of(), "html") == "<p>/somewhere</p>"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import VerificationReport, verify
-from episeek_pipelines.verify.findings import Location, finding
+from episeek_pipelines.verify.findings.findings import Location, finding
 from episeek_pipelines.verify.formats.github import command, format_github
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, RULES

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import Location, VerificationReport, format_json, verify
-from episeek_pipelines.verify.findings import finding
-from episeek_pipelines.verify.options import VerifyOptions
+from episeek_pipelines.verify.findings.findings import finding
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART
 from tests.pipelines.verify.report_strategies import report_of, reports
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video

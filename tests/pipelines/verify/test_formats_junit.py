@@ -9,7 +9,7 @@ from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import LEVELS, RULES, Finding, Level, Location, VerificationReport, verify
-from episeek_pipelines.verify.findings import finding
+from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.formats.junit import MAX_PLACES, format_junit
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import INFO, MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, ROWS_CHANGED, includes

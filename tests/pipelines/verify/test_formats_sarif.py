@@ -14,7 +14,8 @@ from jsonschema import Draft4Validator
 from episeek.version import __version__
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import RULES, Finding, Location, VerificationReport, verify
-from episeek_pipelines.verify.findings import finding
+from episeek_pipelines.verify.findings.findings import finding
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.formats import sarif
 from episeek_pipelines.verify.formats.sarif import (
     FINGERPRINT,
@@ -23,7 +24,6 @@ from episeek_pipelines.verify.formats.sarif import (
     format_sarif,
     percent_encoded,
 )
-from episeek_pipelines.verify.options import VerifyOptions
 from episeek_pipelines.verify.rules import CRASHED, MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, ROWS_CHANGED
 from tests.pipelines.verify.report_strategies import anything, report_of, reports
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video

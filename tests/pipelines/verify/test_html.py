@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import episeek
-from episeek_pipelines.verify.figures import CameraFigures, Figures
-from episeek_pipelines.verify.findings import Finding, Location
-from episeek_pipelines.verify.formats.html import format_html
-from episeek_pipelines.verify.formats.html_findings import group_findings
-from episeek_pipelines.verify.formats.html_text import breakable, byte_size, escaped, significant
-from episeek_pipelines.verify.formats.svg_chart import round_axis
+from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
+from episeek_pipelines.verify.findings.findings import Finding, Location
+from episeek_pipelines.verify.formats.html.findings import group_findings
+from episeek_pipelines.verify.formats.html.page import format_html
+from episeek_pipelines.verify.formats.html.svg_chart import round_axis
+from episeek_pipelines.verify.formats.html.text import breakable, byte_size, escaped, significant
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES
 from tests.support.report_samples import figures, findings, report

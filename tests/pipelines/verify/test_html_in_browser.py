@@ -9,9 +9,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from episeek_pipelines.verify.findings import Finding, Location
-from episeek_pipelines.verify.formats.html import format_html
-from episeek_pipelines.verify.tasks import VerificationReport
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.findings import Finding, Location
+from episeek_pipelines.verify.formats.html.page import format_html
 from tests.support.browser import open_browser
 from tests.support.report_samples import CAMERAS, figures, findings, report
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.verify.findings import Location
-from episeek_pipelines.verify.language_rules import EVENT_STYLES, PERSISTENT_STYLES, LanguageScan
+from episeek_pipelines.verify.data.language_rules import EVENT_STYLES, PERSISTENT_STYLES, LanguageScan
+from episeek_pipelines.verify.findings.findings import Location
 from tests.support.build_index import DATA
 
 PATH = "data/chunk-000/file-000.parquet"

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek_pipelines.jobs.prepare import index, verify
-from episeek_pipelines.verify import Location, VerificationReport, VerifyOptions, span_rules
+from episeek_pipelines.verify import Location, VerificationReport, VerifyOptions
 from episeek_pipelines.verify.rules import Level
+from episeek_pipelines.verify.videos import span_rules
 from episeek_schemas import layout
 from tests.bench.large_dataset import LargeDataset, write_large_dataset
 from tests.support.broken_datasets import sidecar_value

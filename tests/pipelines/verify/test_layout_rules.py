@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding, VerifyOptions
-from episeek_pipelines.verify.layout_rules import check_folders, check_shards, check_splits
+from episeek_pipelines.verify.metadata.layout_rules import check_folders, check_shards, check_splits
 from tests.support.build_index import DATA
 
 SAMPLES = ("av1_multifile", "edited", "h264_bframes", "hevc", "images")

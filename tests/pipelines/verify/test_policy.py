@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.verify import RULES, Finding, Location, VerificationReport
-from episeek_pipelines.verify.path_globs import matches, validate_pattern
-from episeek_pipelines.verify.policy import Policy, apply_policy, fails
-from episeek_pipelines.verify.rule_codes import FAMILIES, ConfigurationError, matching_codes, validate_codes
 from episeek_pipelines.verify.rules import FAIL_ON
+from episeek_pipelines.verify.settings.path_globs import matches, validate_pattern
+from episeek_pipelines.verify.settings.policy import Policy, apply_policy, fails
+from episeek_pipelines.verify.settings.rule_codes import (
+    FAMILIES,
+    ConfigurationError,
+    matching_codes,
+    validate_codes,
+)
 
 TOP, WRIST = "videos/top/chunk-000/file-000.mp4", "videos/wrist/chunk-000/file-001.mp4"
 

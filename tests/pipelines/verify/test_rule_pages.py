@@ -17,8 +17,8 @@ from episeek_pipelines.cli.lines.rules import (
 )
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import LEVELS, RULES
-from episeek_pipelines.verify.configuration import configure
-from episeek_pipelines.verify.rule_codes import ALWAYS_COUNTED, FAMILIES, ConfigurationError
+from episeek_pipelines.verify.settings.configuration import configure
+from episeek_pipelines.verify.settings.rule_codes import ALWAYS_COUNTED, FAMILIES, ConfigurationError
 
 
 def test_every_family_and_level_has_its_words():

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.verify.findings import Location
-from episeek_pipelines.verify.schema_rules import SCALARS, check_feature_types, declared_shape
+from episeek_pipelines.verify.data.schema_rules import SCALARS, check_feature_types, declared_shape
+from episeek_pipelines.verify.findings.findings import Location
 from episeek_schemas import lerobot
 from tests.support.build_index import DATA
 

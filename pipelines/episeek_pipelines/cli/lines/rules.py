@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from episeek_pipelines.verify.configuration_keys import CONFIGURATION_FILE
-from episeek_pipelines.verify.rule_codes import (
+from episeek_pipelines.verify.rules import RULES, Level, Rule
+from episeek_pipelines.verify.settings.configuration_keys import CONFIGURATION_FILE
+from episeek_pipelines.verify.settings.rule_codes import (
     ALWAYS_COUNTED,
     FAMILY_LENGTH,
     WHY_ALWAYS_COUNTED,
     ConfigurationError,
     suggested_code,
 )
-from episeek_pipelines.verify.rules import RULES, Level, Rule
 
 FAMILY_TITLES: Final[Mapping[str, str]] = MappingProxyType(
     {

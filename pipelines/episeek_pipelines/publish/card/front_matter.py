@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from episeek_pipelines.publish.card.yaml_edits import Node, YamlEditError, YamlText, require_loadable
-from episeek_pipelines.verify.card_rules import CardConfig, CardError, matches, parse_configs
+from episeek_pipelines.verify.metadata.card_rules import CardConfig, CardError, matches, parse_configs
 from episeek_schemas import layout
 
 DATA_GLOB: Final = "data/*/*.parquet"

@@ -5,14 +5,14 @@ A store has no commits. What one has instead:
 - Content is sent to names that nobody reads (`meta/byte_index.partial/`), and compared there. Videos that are new go to their own
   names: nothing refers to them yet, and sidecars can only hold identities that the store has given.
 - Then the switch: server-side copies (buckets: one request; directories: renames), in the order of
-  `episeek_pipelines.publish.store.switch_order`, then deletions. A journal says so while it lasts, keeps other publications out, and
+  `switch_order`, then deletions. A journal says so while it lasts, keeps other publications out, and
   lets the same one, run again, go on. S3, Google and directories create it exclusively; elsewhere it is written and read back,
   and two different publications that begin within the same moment may both go on.
 - What a store cannot give: several objects that change at once. While the switch lasts (seconds), readers of episeek see the
   old index, the new one, or a named refusal (MixedBuildError, MissingSidecarError; ChangedFileError where a video is replaced),
   never wrong frames. Who copies or lists the dataset meanwhile may get some files of each. That is harmless where the rewrite
   kept the rows of each file, which is the rule; where it moved episodes to other files, rows may be seen twice, and, where some
-  moved to earlier files and others to later ones, not at all (`episeek_pipelines.publish.store.switch_order`). A dataset that is
+  moved to earlier files and others to later ones, not at all (`switch_order`). A dataset that is
   published to a new prefix has no such moment: `meta/info.json` and the sidecars come last.
 - A switch that was stopped stays as it is until it is run again: the journal, which others are refused by, says which it is.
 """

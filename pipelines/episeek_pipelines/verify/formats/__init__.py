@@ -1,14 +1,14 @@
 """A report in the format that its reader takes; each module is one format, a pure function of the report."""
 
+from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.formats.github import format_github
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS
 from episeek_pipelines.verify.formats.json_document import format_json
 from episeek_pipelines.verify.formats.junit import format_junit
 from episeek_pipelines.verify.formats.markdown import format_markdown
+from episeek_pipelines.verify.formats.names import FORMATS, Format, parse_output
 from episeek_pipelines.verify.formats.sarif import format_sarif
 from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_text
-from episeek_pipelines.verify.output_formats import FORMATS, Format, parse_output
-from episeek_pipelines.verify.tasks import VerificationReport
 
 __all__ = [
     "FORMATS",
@@ -51,7 +51,7 @@ def render(report: VerificationReport, format: Format, *, max_findings: int = MA
         case "markdown":
             return format_markdown(report, max_findings=max_findings)
         case "html":
-            from episeek_pipelines.verify.formats.html import format_html
+            from episeek_pipelines.verify.formats.html.page import format_html
 
             return format_html(report)
     raise ValueError(f"format: found {format!r}; expected one of {', '.join(FORMATS)}")

@@ -8,12 +8,12 @@ comes first is one finding of each rule, and the last line says how many there a
 from collections.abc import Iterable
 from typing import Final
 
-from episeek_pipelines.verify.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped, place_in_file
 from episeek_pipelines.verify.formats.text import format_counts
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES, Severity
-from episeek_pipelines.verify.tasks import VerificationReport
 
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning")
 _MAX_LENGTH: Final = 4000  # an annotation's message may have 64 KiB

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from episeek_pipelines.verify.findings import Finding, Location, finding_count
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding_count
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
 MAX_FINDINGS: Final = 20

@@ -6,9 +6,9 @@ import re
 from typing import Any, Final
 
 from episeek.version import __version__
-from episeek_pipelines.verify.findings import Finding
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.findings import Finding
 from episeek_pipelines.verify.rules import RULES
-from episeek_pipelines.verify.tasks import VerificationReport
 
 SCHEMA_VERSION: Final = 1
 """Of the document: it changes when a key goes away or changes its meaning, not when one is added."""

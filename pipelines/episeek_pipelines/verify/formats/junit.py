@@ -8,12 +8,12 @@ does not tell them apart.
 import xml.etree.ElementTree as ElementTree
 from typing import Final
 
-from episeek_pipelines.verify.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
 from episeek_pipelines.verify.formats.text import format_counts
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import COMPARISONS, RULES, includes
-from episeek_pipelines.verify.tasks import VerificationReport
 
 SUITE: Final = "episeek verify"
 MAX_PLACES: Final = 100

@@ -9,10 +9,10 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, Group, and_more, grouped
 from episeek_pipelines.verify.formats.text import format_counts, format_verdict
 from episeek_pipelines.verify.formats.visible import visible
-from episeek_pipelines.verify.tasks import VerificationReport
 
 MAX_BYTES: Final = 1_000_000
 """GitHub drops the summary of a step that has more than 1 MiB."""

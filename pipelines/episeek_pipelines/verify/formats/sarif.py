@@ -17,12 +17,12 @@ from urllib.parse import quote_from_bytes
 
 from episeek.byte_source import is_local, local_path
 from episeek.version import __version__
-from episeek_pipelines.verify.findings import Finding, Location, finding_count
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding_count
 from episeek_pipelines.verify.formats.grouping import and_more, place_in_file
 from episeek_pipelines.verify.formats.json_document import dump_json
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import HOLES, RULES, Rule
-from episeek_pipelines.verify.tasks import VerificationReport
 from episeek_schemas.layout import INFO_PATH
 
 SCHEMA_URI: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -3,11 +3,11 @@
 import math
 from typing import Final
 
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped
 from episeek_pipelines.verify.formats.visible import visible
-from episeek_pipelines.verify.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import Severity
-from episeek_pipelines.verify.tasks import VerificationReport
 
 MISLEADING_FRAMES: Final = 0.5
 """With a tolerance of as many, a reader may take the frame beside the right one."""

@@ -3,9 +3,9 @@
 Every operation here may be made twice, and is tried again. What each kind of store makes of it:
 
 - object stores by fsspec: a put appears whole, a copy is made by the store, several files change one after the other;
-- directories of this machine (`episeek_pipelines.publish.store.writers.directory`): a put is written beside its name and renamed, a switch is
+- directories of this machine (`directory`): a put is written beside its name and renamed, a switch is
   one rename a file;
-- buckets of the Hub: `episeek_pipelines.publish.store.writers.bucket`;
+- buckets of the Hub: `bucket`;
 - any other file system that fsspec knows: as object stores, but what is half written may be seen under its name.
 """
 

@@ -1,0 +1,8 @@
+"""`python -m episeek_pipelines.cli` is the command `episeek`."""
+
+import sys
+
+from episeek_pipelines.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

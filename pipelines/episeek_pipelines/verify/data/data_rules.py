@@ -1,0 +1,269 @@
+"""One data file after the other, each opened once: schema, footer, and rows where they are looked at; the comparison with the
+rows of a source while it is open.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from episeek.errors import EpiseekError, ParquetError, first_line
+from episeek_pipelines.parquet.columns import column_bytes, column_numbers
+from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
+from episeek_pipelines.verify.data.feature_ranges import FeatureRanges
+from episeek_pipelines.verify.data.feature_scan import FeatureScan
+from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_facts
+from episeek_pipelines.verify.data.footer_scan import scan_footer
+from episeek_pipelines.verify.data.language_rules import LanguageScan
+from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_facts
+from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
+from episeek_pipelines.verify.data.schema_rules import check_feature_types
+from episeek_pipelines.verify.data.source_rows import compare_data_file
+from episeek_pipelines.verify.data.task_scan import TaskScan, names_tasks_elsewhere
+from episeek_pipelines.verify.episodes.episode_shard import UNKNOWN_TASK
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.findings.checks import (
+    CheckResult,
+    DataFile,
+    DataGroup,
+    Facts,
+    VerificationContext,
+)
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import guarded, run_rules
+from episeek_pipelines.verify.rules import COLUMNS, DATA_FOOTER
+from episeek_schemas import layout, lerobot
+
+LEROBOT_COLUMNS = (*SCANNED_COLUMNS, lerobot.TASK_INDEX)
+
+_BATCH_BYTES = 8 << 20
+_MAX_BATCH_ROWS = 1 << 16
+
+
+class Scanner(Protocol):
+    """Looks at some columns of a file, some rows at a time."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Those that it needs."""
+
+    def add(self, batch: pa.RecordBatch, first_row: int) -> None:
+        """The next rows; `first_row` is the number of the first of them in the file."""
+
+
+def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
+    """Everything about some data files; never raises for what is in them."""
+    findings: list[Finding] = []
+    facts: list[Facts] = []
+    bytes_read = 0
+    with ExitStack() as stack:
+        opened: dict[str, pq.ParquetFile] = {}
+        for file in group.files:
+            where = Location(file=file.path)
+            with guarded(findings, "read data file", where):
+                try:
+                    opening = context.root.open_parquet(file.path, file_size=file.file_size, **READ_OPTIONS)
+                    parquet = stack.enter_context(opening)
+                    found, fact, count = _check_open_file(context, file, parquet)
+                except (ParquetError, pa.ArrowException, OSError, EOFError) as error:
+                    if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
+                        raise
+                    reason = error.found if isinstance(error, ParquetError) else first_line(error)
+                    findings.append(finding(DATA_FOOTER, f"{reason}; expected a readable Parquet file", where))
+                    continue
+                opened[file.path] = parquet
+                findings += found
+                facts.append(fact)
+                bytes_read += count
+            if not group.sources:
+                stack.close()
+        if context.against is not None:
+            for source in group.sources:
+                found, count = compare_data_file(context.against, source, opened)
+                findings += found
+                bytes_read += count
+    return CheckResult(tuple(findings), bytes_read, len(group.files) + len(group.sources), Facts.merged(facts))
+
+
+def _check_open_file(
+    context: VerificationContext, file: DataFile, parquet: pq.ParquetFile
+) -> tuple[list[Finding], Facts, int]:
+    where = Location(file=file.path)
+    findings = run_rules((check_columns,), where, context, file, parquet)
+    with guarded(findings, "check_feature_types", where):
+        findings += check_feature_types(file.path, parquet.schema_arrow, context.features)
+    footer = scan_footer(parquet)
+    bytes_read = footer.footer_bytes
+    findings += run_rules(FOOTER_RULES, where, context, file, footer)
+    runs: RowScan | None = footer.runs()
+    ranges: tuple[FeatureRanges, ...] = ()
+    if context.options.looks_at("rows"):
+        rows = _read_rows(context, file, parquet)
+        findings += rows.findings
+        bytes_read += rows.bytes_read
+        ranges = rows.ranges
+        if rows.scan is not None:
+            runs = rows.scan
+            runs.row_group_starts = footer.group_starts
+            findings += run_rules(ROW_RULES, where, context, file, runs)
+    if runs is None:
+        findings += run_rules(BOUND_RULES, where, context, file, footer)
+        return findings, replace(footer_facts(file, footer), ranges=ranges), bytes_read
+    findings += run_rules(RUN_RULES, where, context, file, runs)
+    facts = replace(
+        row_facts(file, runs),
+        row_group_count=len(footer.group_rows),
+        collapsed_file_count=int(not is_per_episode(runs)),
+        ranges=ranges,
+    )
+    return findings, facts, bytes_read
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What one pass over the rows of a file gives."""
+
+    scan: RowScan | None = None
+    """None where LeRobot's own columns are not there."""
+    ranges: tuple[FeatureRanges, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+    bytes_read: int = 0
+
+
+def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
+    """One pass over the columns that some rule needs; a scanner that fails does not disturb the others."""
+    where = Location(file=file.path)
+    rows = _Rows()
+    schema = parquet.schema_arrow
+    numbers: RowScanner | None = None
+    if _has_scanned_columns(parquet):
+        first_index = _FirstIndex(file.episode_index, file.dataset_from_index) if context.has_tiling else None
+        options = context.options
+        numbers = RowScanner(fps=context.info.fps, tolerance_seconds=options.tolerance_seconds, first_index=first_index)
+    features: FeatureScan | None = None
+    others: list[_TaskRows | LanguageScan] = []
+    with guarded(rows.findings, "features", where):
+        features = FeatureScan(context.features, file.path)
+    if numbers is not None:
+        with guarded(rows.findings, "tasks", where):
+            if context.task_texts is not None and _has_integers(schema, lerobot.TASK_INDEX):
+                others.append(_TaskRows(context, context.task_texts, file))
+        with guarded(rows.findings, "language", where):
+            others.append(LanguageScan(context.features, schema, file.path))
+    scanners: list[Scanner] = [scanner for scanner in (numbers, features, *others) if scanner is not None]
+    failed: set[int] = set()
+    wanted = {name for scanner in scanners for name in scanner.columns}
+    columns = [name for name in schema.names if name in wanted]
+    rows.bytes_read = column_bytes(parquet.metadata, columns)
+    first_row = 0
+    for batch in parquet.iter_batches(_batch_rows(parquet, columns), columns=columns, use_threads=False):
+        for number, scanner in enumerate(scanners):
+            if number in failed:
+                continue
+            before = len(rows.findings)
+            with guarded(rows.findings, type(scanner).__name__, where):
+                scanner.add(batch, first_row)
+            if len(rows.findings) > before:
+                failed.add(number)
+        first_row += len(batch)
+    for number, scanner in enumerate(scanners):
+        if number in failed:
+            continue
+        with guarded(rows.findings, type(scanner).__name__, where):
+            if isinstance(scanner, RowScanner):
+                rows.scan = scanner.result()
+            else:
+                assert isinstance(scanner, FeatureScan | _TaskRows | LanguageScan)
+                rows.findings += scanner.findings()
+            if isinstance(scanner, FeatureScan):
+                rows.ranges = (scanner.ranges(),)
+    return rows
+
+
+class _TaskRows:
+    """TSK014: hands the rows' tasks to `TaskScan`."""
+
+    columns = (lerobot.EPISODE_INDEX, lerobot.TASK_INDEX)
+
+    def __init__(self, context: VerificationContext, texts: tuple[str, ...], file: DataFile) -> None:
+        named = zip(file.episode_index.tolist(), file.tasks or (), strict=False)
+        self._scan = TaskScan(
+            file.path,
+            dict(enumerate(texts)),
+            {episode: [texts[number] for number in tasks if number != UNKNOWN_TASK] for episode, tasks in named},
+            expects_every_task=not names_tasks_elsewhere(context.features),
+        )
+
+    def add(self, batch: pa.RecordBatch, first_row: int) -> None:
+        episode, task = (batch.column(name) for name in self.columns)
+        is_null = np.asarray(pc.is_null(task).to_numpy(zero_copy_only=False), np.bool_)
+        self._scan.add(integers(episode), integers(task), is_null)
+
+    def findings(self) -> Iterator[Finding]:
+        return self._scan.findings()
+
+
+def _batch_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> int:
+    """So many that a batch of these columns takes some megabytes."""
+    footer = parquet.metadata
+    wanted = column_numbers(footer, columns)
+    sizes = [
+        footer.row_group(group).column(number).total_uncompressed_size
+        for group in range(footer.num_row_groups)
+        for number in wanted
+    ]
+    row_bytes = sum(sizes) / max(footer.num_rows, 1)
+    return max(1, min(_MAX_BATCH_ROWS, int(_BATCH_BYTES / max(row_bytes, 1))))
+
+
+def check_columns(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> Iterator[Finding]:
+    """INF003: names as in `features`, and numbers in LeRobot's own columns."""
+    schema = parquet.schema_arrow
+    found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
+    for column in sorted(expected - found):
+        origin = f"the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
+        yield finding(COLUMNS, f"no such column; expected {origin}", Location(file=file.path, column=column))
+    for column in sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        yield finding(COLUMNS, "the column twice; expected it once", Location(file=file.path, column=column))
+    for column in sorted(found - expected):
+        message = f"a column that {layout.INFO_PATH} does not list; expected only its features"
+        yield finding(COLUMNS, message, Location(file=file.path, column=column))
+    for column in SCANNED_COLUMNS:
+        if schema.names.count(column) == 1 and not _is_numeric(schema.field(column)):
+            wanted = "floats" if column == lerobot.TIMESTAMP else "whole numbers"
+            message = f"type {schema.field(column).type}; expected {wanted}"
+            yield finding(COLUMNS, message, Location(file=file.path, column=column))
+
+
+class _FirstIndex:
+    """dataset_from_index of episodes of the file, -1 for others."""
+
+    def __init__(self, episode_index: Int64Array, first: Int64Array) -> None:
+        self._episode_index = episode_index
+        self._first = first
+
+    def __call__(self, episodes: Int64Array) -> Int64Array:
+        if not len(self._episode_index):
+            return np.full(len(episodes), -1, np.int64)
+        position = np.minimum(np.searchsorted(self._episode_index, episodes), len(self._episode_index) - 1)
+        return np.where(self._episode_index[position] == episodes, self._first[position], -1)
+
+
+def _has_scanned_columns(parquet: pq.ParquetFile) -> bool:
+    schema = parquet.schema_arrow
+    return all(schema.names.count(name) == 1 and _is_numeric(schema.field(name)) for name in SCANNED_COLUMNS)
+
+
+def _has_integers(schema: pa.Schema, name: str) -> bool:
+    return schema.names.count(name) == 1 and bool(pa.types.is_integer(schema.field(name).type))
+
+
+def _is_numeric(field: pa.Field) -> bool:
+    if pa.types.is_integer(field.type):
+        return True
+    return field.name == lerobot.TIMESTAMP and bool(pa.types.is_floating(field.type))

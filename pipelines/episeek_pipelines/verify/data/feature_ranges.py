@@ -1,0 +1,117 @@
+"""What the values of features ranged over: STA020, dimensions that never change."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from episeek_pipelines.verify.data.schema_rules import declared_dtype, declared_shape
+from episeek_pipelines.verify.findings.arrays import Float64Array
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.quoting import one_line
+from episeek_pipelines.verify.rules import CONSTANT_DIMENSION
+from episeek_schemas import layout
+
+MIN_CONSTANT_ROWS: Final = 2
+"""With one row every dimension is constant."""
+
+_SHOWN_DIMENSIONS = 4
+_SHOWN_NAME = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureRange:
+    """The finite values of one feature, over the rows seen.
+
+    Arrays have shape [dimensions], those of a matrix in row-major order; inf and -inf where no value was finite.
+    """
+
+    minimum: Float64Array
+    maximum: Float64Array
+    row_count: int
+
+    def merge(self, other: "FeatureRange") -> "FeatureRange":
+        """Of the rows of both."""
+        return FeatureRange(
+            np.minimum(self.minimum, other.minimum),
+            np.maximum(self.maximum, other.maximum),
+            self.row_count + other.row_count,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureRanges:
+    """Ranges by feature, of one file or of several; features that no file has rows of are not there."""
+
+    of: Mapping[str, FeatureRange] = field(default_factory=dict)
+
+    def merge(self, other: "FeatureRanges") -> "FeatureRanges":
+        """Of the rows of both.
+
+        Raises:
+            ValueError: They were made from different `features`.
+        """
+        merged = dict(self.of)
+        for name, ranged in other.of.items():
+            merged[name] = merged[name].merge(ranged) if name in merged else ranged
+        return FeatureRanges(merged)
+
+
+def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]) -> Iterator[Finding]:
+    """STA020: dimensions of float vectors with one value in all rows; one finding for each feature.
+
+    Scalars and whole numbers are left out: a reward or a flag that never changes is not normalized.
+
+    Args:
+        ranges: Of all data files, merged.
+        features: `features` of meta/info.json.
+    """
+    for name, ranged in ranges.of.items():
+        spec = features.get(name)
+        shape = declared_shape(spec) if isinstance(spec, Mapping) else None
+        dtype = declared_dtype(spec)
+        if shape is None or len(shape) != 1 or dtype is None or not dtype.startswith("float"):
+            continue
+        if ranged.row_count < MIN_CONSTANT_ROWS or ranged.minimum.shape != shape:
+            continue
+        constant = np.flatnonzero(ranged.minimum == ranged.maximum).tolist()
+        if not constant:
+            continue
+        first = [
+            f"{dimension_text(number, shape, spec)} is always {ranged.minimum[number]:.6g}"
+            for number in constant[:_SHOWN_DIMENSIONS]
+        ]
+        rest = f", and {len(constant) - len(first)} more" if len(constant) > len(first) else ""
+        message = (
+            f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {ranged.row_count} rows); "
+            "expected values that vary"
+        )
+        yield finding(CONSTANT_DIMENSION, message, Location(file=layout.INFO_PATH, column=name))
+
+
+def dimension_names(spec: object, count: int) -> list[str] | None:
+    """Names of the dimensions of a feature, None where `names` does not give exactly `count`.
+
+    LeRobot writes a list, a dictionary of lists (`{"motors": [...]}`), or one from names to positions.
+    """
+    names = spec.get("names") if isinstance(spec, Mapping) else None
+    flat: list[Any] = []
+    if isinstance(names, Mapping):
+        positions = list(names.values())
+        if positions == list(range(len(positions))) and not any(isinstance(p, bool) for p in positions):
+            flat = list(names)
+        else:
+            flat = [name for group in positions if isinstance(group, list | tuple) for name in group]
+    elif isinstance(names, list | tuple):
+        for name in names:
+            flat.extend(name if isinstance(name, list | tuple) else [name])
+    return flat if len(flat) == count and all(isinstance(name, str) for name in flat) else None
+
+
+def dimension_text(number: int, shape: tuple[int, ...], spec: object) -> str:
+    """A dimension by its number, by its numbers in a matrix, and its name where it has one."""
+    if len(shape) > 1:
+        return str([int(index) for index in np.unravel_index(number, shape)])
+    names = dimension_names(spec, shape[0])
+    return f"{number} ({one_line(names[number], _SHOWN_NAME)})" if names else str(number)

@@ -1,0 +1,112 @@
+"""What a Parquet footer tells of the rows of a data file without reading one: how many, and by the statistics of
+`episode_index` whose they are.
+
+Where every row group holds one episode, as LeRobot records them and episeek writes them, the footer tells as much about
+episodes as reading the column: which rows are whose. Otherwise it gives bounds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from episeek_pipelines.parquet.footers import PageIndexCounts
+from episeek_pipelines.verify.data.row_scan import RowScan
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_schemas import lerobot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FooterScan:
+    """Facts of one footer; arrays have shape [row groups]."""
+
+    row_count: int
+    footer_bytes: int
+    metadata_bytes: int
+    """Of the footer, for key-value metadata."""
+    row_bytes: int
+    """Bytes of all rows, before compression."""
+    group_rows: Int64Array
+    lowest_episode: Int64Array | None
+    """None where a row group has no statistics of `episode_index`, or nulls in it."""
+    highest_episode: Int64Array | None
+    null_count: int
+    """Of `episode_index`, where statistics say so."""
+    picture_nulls: Mapping[str, int]
+    """Nulls by leaf column, of those that end in `.bytes` and `.path`, as columns of images do, where statistics say so."""
+    has_page_index: bool
+    """Of the first row group: writers give it to all or to none, and a large footer has a million column chunks."""
+
+    @property
+    def group_starts(self) -> Int64Array:
+        """First row of each row group."""
+        return np.cumsum(self.group_rows) - self.group_rows
+
+    @property
+    def is_per_episode(self) -> bool:
+        """Whether each row group is known to hold rows of one episode."""
+        if self.lowest_episode is None or self.highest_episode is None:
+            return False
+        return np.array_equal(self.lowest_episode, self.highest_episode)
+
+    def runs(self) -> RowScan | None:
+        """The runs of rows of one episode, without a look at the rows; None where a row group holds several."""
+        if self.lowest_episode is None or not self.is_per_episode:
+            return None
+        rows, episode = self.group_rows, self.lowest_episode
+        starts = (
+            np.flatnonzero(np.concatenate([[True], episode[1:] != episode[:-1]]))
+            if len(rows)
+            else np.zeros(0, np.int64)
+        )
+        scan = RowScan(row_group_starts=self.group_starts)
+        if len(starts):
+            scan.episode_index, scan.first_row = episode[starts], self.group_starts[starts]
+            scan.row_count = np.add.reduceat(rows, starts)
+        return scan
+
+
+def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
+    """Read the facts off an open file; no further byte of it is read."""
+    footer = parquet.metadata
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    filled = [group for group in groups if group.num_rows]
+    position = next(
+        (n for n in range(footer.num_columns) if footer.schema.column(n).path == lerobot.EPISODE_INDEX), None
+    )
+    bounds = None if position is None else [_bounds(group.column(position)) for group in filled]
+    known = None if bounds is None or None in bounds else np.array(bounds, np.int64).reshape(-1, 2)
+    first = [filled[0].column(number) for number in range(footer.num_columns)] if filled else []
+    return FooterScan(
+        row_count=footer.num_rows,
+        footer_bytes=footer.serialized_size,
+        metadata_bytes=sum(len(key) + len(value) for key, value in (footer.metadata or {}).items()),
+        row_bytes=sum(group.total_byte_size for group in groups),
+        group_rows=np.array([group.num_rows for group in filled], np.int64),
+        lowest_episode=None if known is None else known[:, 0],
+        highest_episode=None if known is None else known[:, 1],
+        null_count=0 if position is None else sum(_null_count(group.column(position)) for group in filled),
+        picture_nulls=_picture_nulls(footer, filled),
+        has_page_index=PageIndexCounts.of(first).is_whole,
+    )
+
+
+def _bounds(chunk: Any) -> tuple[int, int] | None:
+    statistics = chunk.statistics
+    if statistics is None or not statistics.has_min_max or statistics.null_count:
+        return None
+    low, high = statistics.min, statistics.max
+    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
+
+
+def _picture_nulls(footer: pq.FileMetaData, groups: list[Any]) -> dict[str, int]:
+    paths = [footer.schema.column(number).path for number in range(footer.num_columns)]
+    leaves = {path: number for number, path in enumerate(paths) if path.endswith((".bytes", ".path"))}
+    return {path: sum(_null_count(group.column(number)) for group in groups) for path, number in leaves.items()}
+
+
+def _null_count(chunk: Any) -> int:
+    statistics = chunk.statistics
+    return statistics.null_count or 0 if statistics is not None and statistics.has_null_count else 0

@@ -1,0 +1,232 @@
+"""One pass over the language columns of a data file, batch by batch: ROW030.
+
+What LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) relies on:
+- `language_persistent` and `language_events` are known by name, and are declared with the dtype `language`;
+- every row of an episode holds the same persistent annotations, since each row is rendered from its own;
+- persistent annotations have a timestamp, which decides from when on they hold;
+- the style says in which column an annotation is looked for; other styles may be registered, and mean nothing here;
+- one annotation of a row answers to style `vqa`, role and camera: two are refused as ambiguous;
+- event annotations belong to their row. The first version gave them a timestamp as well, which has to be the row's.
+
+Memory is bounded by a batch, and the annotations of one row. Types that LeRobot cannot read are INF003 of `schema_rules`, and
+such columns are left out here.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, floats, integers
+from episeek_pipelines.verify.data.schema_rules import declared_dtype, language_problem
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
+from episeek_pipelines.verify.findings.quoting import one_line
+from episeek_pipelines.verify.rules import LANGUAGE
+from episeek_schemas import layout, lerobot
+
+PERSISTENT_STYLES: Final = frozenset({"subtask", "plan", "memory", "motion", "task_aug"})
+EVENT_STYLES: Final = frozenset({"interjection", "vqa", "trace"})
+VQA: Final = "vqa"
+
+_SHOWN = 40
+
+
+class LanguageScan:
+    """Reads the language columns of one data file.
+
+    Args:
+        features: `features` of meta/info.json, whatever is in it.
+        schema: Of the file.
+        path: Of the file.
+    """
+
+    def __init__(self, features: Mapping[str, Any], schema: pa.Schema, path: str) -> None:
+        self._path = path
+        self._declared = [
+            name
+            for name, spec in features.items()
+            if name in lerobot.LANGUAGE_COLUMNS or declared_dtype(spec) == "language"
+        ]
+        self._features = features
+        types = {column.name: column.type for column in schema}
+        is_keyed = lerobot.EPISODE_INDEX in types and pa.types.is_integer(types[lerobot.EPISODE_INDEX])
+        self._language = tuple(
+            name
+            for name in lerobot.LANGUAGE_COLUMNS
+            if is_keyed
+            and name in types
+            and schema.names.count(name) == 1
+            and language_problem(name, types[name]) is None
+        )
+        self._has_event_times = lerobot.LANGUAGE_EVENTS in self._language and _is_timed(types)
+        self._findings: dict[tuple[str, int, str], tuple[int, str, int]] = {}
+        self._episode: int | None = None
+        self._annotations: pa.Array | None = None  # of the first row of the episode, shape [1]
+        self._text = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that `add` needs; none where there is nothing to look at."""
+        if not self._language:
+            return ()
+        return (lerobot.EPISODE_INDEX, *([lerobot.TIMESTAMP] if self._has_event_times else []), *self._language)
+
+    def add(self, batch: pa.RecordBatch, first_row: int) -> None:
+        """Look at the next rows, which begin at row `first_row` of the file."""
+        if not self._language or not len(batch):
+            return
+        episode = integers(_column(batch, lerobot.EPISODE_INDEX))
+        if lerobot.LANGUAGE_PERSISTENT in self._language:
+            self._add_persistent(_column(batch, lerobot.LANGUAGE_PERSISTENT), episode, first_row)
+        if lerobot.LANGUAGE_EVENTS in self._language:
+            self._add_events(batch, episode, first_row)
+
+    def findings(self) -> Iterator[Finding]:
+        """ROW030: one for each episode, column and kind; `more` counts further rows of it."""
+        for name in self._declared:
+            dtype = declared_dtype(self._features[name])
+            where = Location(file=layout.INFO_PATH, column=name)
+            if name not in lerobot.LANGUAGE_COLUMNS:
+                names = " and ".join(lerobot.LANGUAGE_COLUMNS)
+                message = f"dtype language; expected it for {names} alone, which LeRobot knows by name"
+                yield finding(LANGUAGE, message, where)
+            elif dtype != "language":
+                found = "no dtype" if dtype is None else f"dtype {one_line(dtype, _SHOWN)}"
+                yield finding(LANGUAGE, f"{found}; expected language", where)
+        for (column, episode, _), (row, message, row_count) in self._findings.items():
+            place = Location(
+                file=self._path, episode=None if episode == NULL_NUMBER else episode, row=row, column=column
+            )
+            yield finding(LANGUAGE, message, place, more=row_count - 1)
+
+    def _add_persistent(self, values: pa.Array, episode: Int64Array, first_row: int) -> None:
+        starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1]).tolist()
+        for start, stop in zip(starts, [*starts[1:], len(episode)], strict=True):
+            number = int(episode[start])
+            if number == NULL_NUMBER:
+                continue
+            if number != self._episode or self._annotations is None:
+                self._episode = number
+                self._annotations = values.take(pa.array([start]))
+                self._text = _text(self._annotations)
+                self._check_persistent(self._annotations, number, first_row + start)
+            run, first = values.slice(start, stop - start), self._annotations
+            # One comparison of all rows in Arrow; what fails it is looked at row by row, and NaN does as well as a difference.
+            if run.slice(0, 1).equals(first) and run.slice(1).equals(run.slice(0, len(run) - 1)):
+                continue
+            rows = [run.slice(row, 1) for row in range(len(run))]
+            odd = [row for row, held in enumerate(rows) if not held.equals(first) and _text(held) != self._text]
+            if odd:
+                message = "annotations unlike those of the episode's first row; expected the same in every row"
+                self._note(lerobot.LANGUAGE_PERSISTENT, number, "differ", first_row + start + odd[0], message, len(odd))
+
+    def _check_persistent(self, first: pa.Array, episode: int, row: int) -> None:
+        annotations = [annotation for annotation in (first[0].as_py() or []) if annotation is not None]
+        for annotation in annotations:
+            style, timestamp = annotation["style"], annotation[lerobot.TIMESTAMP]
+            if style is None or style in EVENT_STYLES:
+                self._note_style(lerobot.LANGUAGE_PERSISTENT, episode, row, style)
+            if timestamp is None or not np.isfinite(timestamp):
+                found = "null" if timestamp is None else str(timestamp)
+                message = (
+                    f"timestamp {found} of an annotation ({_named(style)}); expected the second from which on it holds"
+                )
+                self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, message, 0)
+
+    def _add_events(self, batch: pa.RecordBatch, episode: Int64Array, first_row: int) -> None:
+        values = _column(batch, lerobot.LANGUAGE_EVENTS)
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+        rows = np.flatnonzero(lengths)
+        if not len(rows):
+            return
+        seconds = floats(_column(batch, lerobot.TIMESTAMP)) if self._has_event_times else None
+        fields = _event_fields(values.take(pa.array(rows)), self._has_event_times)
+        for row, annotations in zip(rows.tolist(), fields, strict=True):
+            self._check_events(
+                annotations, int(episode[row]), first_row + row, None if seconds is None else seconds[row]
+            )
+
+    def _check_events(self, annotations: list[Any], episode: int, row: int, seconds: float | None) -> None:
+        asked: set[tuple[str, str]] = set()
+        noted: set[str] = set()
+        for annotation in annotations:
+            if annotation is None:
+                continue
+            style = annotation["style"]
+            if style in PERSISTENT_STYLES and f"style {style}" not in noted:
+                noted.add(f"style {style}")
+                self._note_style(lerobot.LANGUAGE_EVENTS, episode, row, style)
+            timestamp = annotation.get(lerobot.TIMESTAMP)
+            is_timed = timestamp is not None and seconds is not None and not np.isnan(seconds)
+            if is_timed and "timestamp" not in noted and not abs(timestamp - seconds) <= TIMESTAMP_TOLERANCE_SECONDS:
+                noted.add("timestamp")
+                message = f"an event at {timestamp:.6f} s; expected {seconds:.6f} s, the time of its row"
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "timestamp", row, message, 1)
+            camera, role = annotation.get("camera"), annotation["role"]
+            if style != VQA or camera is None or role is None:
+                continue
+            if (camera, role) in asked and "ambiguous" not in noted:
+                noted.add("ambiguous")
+                named = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
+                message = f"several annotations of {named} in one row; expected one, others are refused as ambiguous"
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, message, 1)
+            asked.add((camera, role))
+
+    def _note_style(self, column: str, episode: int, row: int, style: str | None) -> None:
+        other = lerobot.LANGUAGE_EVENTS if column == lerobot.LANGUAGE_PERSISTENT else lerobot.LANGUAGE_PERSISTENT
+        message = f"an annotation of {_named(style)}; expected it in {other}, where LeRobot looks for it"
+        self._note(column, episode, f"style {style}", row, message, 1 if column == lerobot.LANGUAGE_EVENTS else 0)
+
+    def _note(self, column: str, episode: int, kind: str, row: int, message: str, row_count: int) -> None:
+        """Note rows; a count of 0 is for what is said of an episode once, whatever the number of its rows."""
+        known = self._findings.get((column, episode, kind))
+        if known is None:
+            self._findings[column, episode, kind] = (row, message, max(row_count, 1))
+        else:
+            self._findings[column, episode, kind] = (*known[:2], known[2] + row_count)
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    return batch.column(batch.schema.get_field_index(name))
+
+
+def _text(values: pa.Array) -> str:
+    """The annotations of one row as text, in which NaN equals itself and no list is an empty one."""
+    return repr(values[0].as_py() or [])
+
+
+def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
+    """The fields that are looked at, by row: tool calls are large."""
+    flat = values.flatten()
+    if not pa.types.is_struct(flat.type):
+        return [[] for _ in range(len(values))]
+    wanted = ["role", "style", "camera", *([lerobot.TIMESTAMP] if has_times else [])]
+    names = [name for name in wanted if flat.type.get_field_index(name) >= 0]
+    columns = [pc.struct_field(flat, name).to_pylist() for name in names]
+    is_null = flat.is_null().to_pylist()
+    annotations = [
+        None if null else dict(zip(names, row, strict=True)) for null, *row in zip(is_null, *columns, strict=True)
+    ]
+    stops = np.cumsum(pc.list_value_length(values).to_numpy(zero_copy_only=False)).tolist()
+    return [annotations[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+
+
+def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
+    """Whether events have timestamps, and there are those of rows to compare them with."""
+    row = types[lerobot.LANGUAGE_EVENTS].value_type
+    position = row.get_field_index(lerobot.TIMESTAMP) if pa.types.is_struct(row) else -1
+    of_rows = types.get(lerobot.TIMESTAMP)
+    return bool(
+        position >= 0
+        and of_rows is not None
+        and pa.types.is_floating(of_rows)
+        and (pa.types.is_floating(row[position].type) or pa.types.is_integer(row[position].type))
+    )
+
+
+def _named(style: str | None) -> str:
+    return "no style" if style is None else f"style {one_line(style, _SHOWN)}"

@@ -1,0 +1,167 @@
+"""One pass over the row numbers and timestamps of a data file, batch by batch: runs of rows, and what is odd in them.
+
+Memory is bounded by a batch, plus some words for each run of rows of one episode.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
+from episeek_schemas import lerobot
+
+SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TIMESTAMP)
+NULL_NUMBER = -1
+"""Stands for a null in a column of row numbers."""
+
+
+@dataclass(slots=True)
+class Oddity:
+    """Rows of one run that break a rule: the first of them, what it holds, what it should hold, and how many there are."""
+
+    row: int
+    found: float
+    expected: float
+    count: int
+    largest: float
+    """Largest difference between found and expected."""
+
+
+@dataclass(slots=True)
+class RowScan:
+    """The runs of a file, in order; run arrays have shape [runs]. Oddities are by run number."""
+
+    episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    first_row: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    row_count: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    odd_frame_index: dict[int, Oddity] = field(default_factory=dict)
+    odd_index: dict[int, Oddity] = field(default_factory=dict)
+    odd_timestamp: dict[int, Oddity] = field(default_factory=dict)
+    timestamp_tolerance_seconds: float = 0.0
+    """The smallest tolerance that every timestamp passes, rounding to the column's type aside; infinite with NaN or null."""
+    row_group_starts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """First row of each row group."""
+
+
+class RowScanner:
+    """Goes through a file that has `SCANNED_COLUMNS` with numbers in them, some rows at a time, from the first on.
+
+    Args:
+        fps: For timestamps.
+        tolerance_seconds: By which they may be off.
+        first_index: Gives the `index` of the first row of each of some episodes, -1 where unknown; None when nothing says it: then
+            `index` is only checked to rise by one.
+    """
+
+    columns = SCANNED_COLUMNS
+
+    def __init__(
+        self, *, fps: float, tolerance_seconds: float, first_index: Callable[[Int64Array], Int64Array] | None
+    ) -> None:
+        self._fps = fps
+        self._tolerance_seconds = tolerance_seconds
+        self._first_index = first_index
+        self._scan = RowScan()
+        self._episodes: list[Int64Array] = []
+        self._first_rows: list[Int64Array] = []
+        self._row_counts: list[Int64Array] = []
+        self._run_count = 0
+        self._file_first_index: int | None = None
+
+    def add(self, batch: pa.RecordBatch, first_row: int) -> None:
+        """The next rows."""
+        if not len(batch):
+            return
+        scan = self._scan
+        episode, frame_index, index = (integers(batch.column(name)) for name in SCANNED_COLUMNS[:3])
+        timestamp, rounding = _seconds(batch)
+        starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1])
+        lengths = np.diff(np.append(starts, len(episode)))
+        is_continued = bool(self._episodes) and self._episodes[-1][-1] == episode[0]
+        run = np.repeat(np.arange(len(starts)), lengths) + self._run_count - is_continued
+        position = np.arange(len(episode)) - np.repeat(starts, lengths)
+        if is_continued:
+            position[: lengths[0]] += self._row_counts[-1][-1]
+        if self._file_first_index is None:
+            self._file_first_index = int(index[0])
+        if self._first_index is None:
+            expected_index = np.arange(len(episode)) + first_row + self._file_first_index
+            is_known = np.ones(len(episode), np.bool_)
+        else:
+            first = self._first_index(episode)
+            expected_index, is_known = first + position, first >= 0
+        _note(scan.odd_frame_index, run, first_row, frame_index, position, frame_index != position)
+        _note(scan.odd_index, run, first_row, index, expected_index, is_known & (index != expected_index))
+
+        expected_seconds = position / self._fps
+        difference = np.abs(timestamp - expected_seconds) - rounding(expected_seconds)
+        difference = np.where(np.isnan(difference), np.inf, difference)
+        scan.timestamp_tolerance_seconds = max(scan.timestamp_tolerance_seconds, float(difference.max()))
+        _note(scan.odd_timestamp, run, first_row, timestamp, expected_seconds, difference > self._tolerance_seconds)
+
+        if is_continued:
+            self._row_counts[-1][-1] += lengths[0]
+            starts, lengths = starts[1:], lengths[1:]
+        if len(starts):
+            self._episodes.append(episode[starts])
+            self._first_rows.append(starts + first_row)
+            self._row_counts.append(lengths.copy())
+        self._run_count += len(starts)
+
+    def result(self) -> RowScan:
+        """Of all rows so far."""
+        scan = self._scan
+        if self._episodes:
+            scan.episode_index, scan.first_row = np.concatenate(self._episodes), np.concatenate(self._first_rows)
+            scan.row_count = np.concatenate(self._row_counts)
+        return scan
+
+
+def integers(column: pa.Array) -> Int64Array:
+    """Row numbers, `NULL_NUMBER` for nulls."""
+    values = pc.fill_null(column.cast(pa.int64(), safe=False), NULL_NUMBER)
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[npt.NDArray[np.float64]], Any]]:
+    """Timestamps, NaN for nulls, and what rounding to the column's type may add to a difference."""
+    column = batch.column(lerobot.TIMESTAMP)
+    if pa.types.is_float32(column.type):
+        return floats(column), lambda expected: np.spacing(expected.astype(np.float32)).astype(np.float64)
+    return floats(column), lambda expected: 0.0
+
+
+def floats(column: pa.Array) -> Float64Array:
+    """Numbers, NaN for nulls."""
+    return np.asarray(
+        pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64
+    )
+
+
+def _note(
+    odd: dict[int, Oddity],
+    run: Int64Array,
+    first_row: int,
+    found: npt.NDArray[Any],
+    expected: npt.NDArray[Any],
+    is_odd: npt.NDArray[np.bool_],
+) -> None:
+    rows = np.flatnonzero(is_odd)
+    if not len(rows):
+        return
+    difference = np.abs(found[rows] - expected[rows])
+    runs, first, counts = np.unique(run[rows], return_index=True, return_counts=True)
+    largest = np.maximum.reduceat(difference, first)
+    for number, at, count, most in zip(runs.tolist(), first.tolist(), counts.tolist(), largest.tolist(), strict=True):
+        known = odd.get(number)
+        if known is None:
+            row = int(rows[at])
+            odd[number] = Oddity(row + first_row, found[row].item(), expected[row].item(), count, most)
+        else:
+            known.count += count
+            known.largest = max(known.largest, most)

@@ -1,0 +1,236 @@
+"""Rules over the Arrow schema of a data file against `features`: the types of INF003, and INF003W.
+
+What LeRobot writes: a scalar for shape [1], a fixed-size list for one dimension (a list where it is 0 long), nested lists for
+two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and path for an image, a list of structs for its two
+language columns. Merging and the converter from v2.1 go through pandas, which leaves lists and wider numbers, and drops the
+schema metadata: that is INF003W. A dtype that is not known here is left alone. Missing columns and those that `features` does
+not list are `row_rules.check_columns`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import pyarrow as pa
+
+from episeek_pipelines.parquet.arrow_types import (
+    is_any_list,
+    is_binary,
+    is_number,
+    is_text,
+    storage_type,
+)
+from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.quoting import one_line
+from episeek_pipelines.verify.rules import COLUMN_STYLE, COLUMNS
+from episeek_schemas import lerobot
+
+Problem = tuple[str, bool]
+"""What was expected, and whether that is a matter of style only."""
+
+SCALARS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
+    {
+        "bool": pa.bool_(),
+        "string": pa.string(),
+        "float16": pa.float16(),
+        "float32": pa.float32(),
+        "float64": pa.float64(),
+        **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    }
+)
+"""Dtypes of `features`, and the Arrow type of one value."""
+
+_SHOWN_COLUMNS = 4
+_IMAGE = "struct<bytes: binary, path: string>"
+
+
+def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The shape of a feature; () for a scalar, which LeRobot declares as [1]. None where the document gives no usable one."""
+    shape = spec.get("shape")
+    if not isinstance(shape, list | tuple):
+        return None
+    if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
+        return None
+    return () if tuple(shape) == (1,) else tuple(shape)
+
+
+def declared_dtype(spec: object) -> str | None:
+    """The dtype of a feature, None where the document gives none."""
+    dtype = spec.get("dtype") if isinstance(spec, Mapping) else None
+    return dtype if isinstance(dtype, str) else None
+
+
+def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
+    """What a language column should have been, None where LeRobot can read it.
+
+    LeRobot lets pyarrow infer the type from the annotations, so that a file without any has a list of nulls, and a field that
+    none of them uses is null. Fields beyond those that its reader looks up may be missing, and others may be there.
+    """
+    timestamped = column == lerobot.LANGUAGE_PERSISTENT
+    expected = f"list<struct<role, content, style{', timestamp' if timestamped else ''}>>"
+    if not is_any_list(arrow_type):
+        return expected
+    row = arrow_type.value_type
+    if pa.types.is_null(row):
+        return None
+    if not pa.types.is_struct(row):
+        return expected
+    for name in ("role", "content", "style"):
+        position = row.get_field_index(name)
+        if position < 0 or not (pa.types.is_null(row[position].type) or is_text(row[position].type)):
+            return expected
+    if timestamped:
+        position = row.get_field_index(lerobot.TIMESTAMP)
+        if position < 0 or not is_number(row[position].type):
+            return expected
+    return None
+
+
+def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> Iterator[Finding]:
+    """INF003 and INF003W: one finding for each column whose type is not that of its feature, and one for the schema metadata.
+
+    Args:
+        path: Of the data file.
+        schema: Its Arrow schema, with metadata.
+        features: `features` of meta/info.json, whatever is in it.
+    """
+    types = {column.name: storage_type(column.type) for column in reversed(list(schema))}
+    for key, spec in features.items():
+        dtype = declared_dtype(spec)
+        if key not in types or dtype is None or dtype == "video":
+            continue
+        found = types[key]
+        if key in SCANNED_COLUMNS and not (
+            pa.types.is_integer(found) or (key == lerobot.TIMESTAMP and is_number(found))
+        ):
+            continue  # check_columns says so
+        problem = _problem(key, found, dtype, spec)
+        if problem is not None:
+            expected, is_style = problem
+            shape = declared_shape(spec)
+            declared = f"dtype {one_line(dtype)}" + (
+                f", shape {one_line(list(shape) or [1])}" if shape is not None else ""
+            )
+            message = f"type {one_line(found)}; expected {expected}, as features says ({declared})"
+            yield finding(COLUMN_STYLE if is_style else COLUMNS, message, Location(file=path, column=key))
+    yield from _check_schema_metadata(path, schema)
+
+
+def _problem(key: str, found: pa.DataType, dtype: str, spec: Mapping[str, Any]) -> Problem | None:
+    if key in lerobot.LANGUAGE_COLUMNS:
+        expected = language_problem(key, found)
+        return None if expected is None else (expected, False)
+    if dtype == "image":
+        return _image_problem(found)
+    if dtype not in SCALARS:
+        return None
+    shape = declared_shape(spec)
+    leaf, sizes = _unnest(found)
+    if shape is None:
+        return _leaf_problem(leaf, dtype, str(SCALARS[dtype]))
+    expected = _expected(shape, dtype)
+    if shape == () and len(sizes) == 1:
+        if sizes[0] not in (None, 1):
+            return expected, False
+        return _leaf_problem(leaf, dtype, expected) or (expected, True)
+    if len(sizes) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(sizes, shape, strict=True)):
+        return expected, False
+    if 0 in shape and pa.types.is_null(leaf):
+        return None
+    problem = _leaf_problem(leaf, dtype, expected)
+    if problem is None and len(shape) == 1 and shape != (0,) and sizes[0] is None:
+        return expected, True
+    return problem
+
+
+def _leaf_problem(leaf: pa.DataType, dtype: str, expected: str) -> Problem | None:
+    wanted = SCALARS[dtype]
+    if leaf == wanted:
+        return None
+    if pa.types.is_dictionary(leaf):
+        leaf = leaf.value_type
+    if dtype == "string" and (pa.types.is_null(leaf) or is_binary(leaf)):
+        return expected, True
+    return expected, _kind(leaf) == _kind(wanted)
+
+
+def _image_problem(found: pa.DataType) -> Problem | None:
+    if is_text(found) or is_binary(found):  # a path or the bytes alone, which `datasets.Image` reads as well
+        return _IMAGE, True
+    if not pa.types.is_struct(found):
+        return _IMAGE, False
+    types = {name: found[found.get_field_index(name)].type for name in ("bytes", "path") if _has_one(found, name)}
+    for name, is_right in (("bytes", is_binary), ("path", is_text)):
+        if name in types and not (is_right(types[name]) or pa.types.is_null(types[name])):
+            return _IMAGE, False
+    if not types:
+        return _IMAGE, False
+    has_bytes = "bytes" in types and not pa.types.is_null(types["bytes"])
+    return None if has_bytes and "path" in types else (_IMAGE, True)
+
+
+def _has_one(struct: pa.StructType, name: str) -> bool:
+    return bool(struct.get_field_index(name) >= 0)
+
+
+def _unnest(found: pa.DataType) -> tuple[pa.DataType, list[int | None]]:
+    """The type of one value, and the size of each list around it, None for one of any size."""
+    sizes: list[int | None] = []
+    while is_any_list(found):
+        sizes.append(found.list_size if pa.types.is_fixed_size_list(found) else None)
+        found = storage_type(found.value_type)
+    return found, sizes
+
+
+def _expected(shape: tuple[int, ...], dtype: str) -> str:
+    leaf = str(SCALARS[dtype])
+    if len(shape) == 1 and shape[0] > 0:
+        return f"fixed_size_list<{leaf}>[{shape[0]}]"
+    depth = min(len(shape), 8)
+    return "list<" * depth + leaf + ">" * depth
+
+
+def _kind(arrow_type: pa.DataType) -> str | None:
+    """Types of one kind hold the same values in another width."""
+    for kind, is_kind in (
+        ("float", pa.types.is_floating),
+        ("integer", pa.types.is_integer),
+        ("bool", pa.types.is_boolean),
+        ("string", is_text),
+    ):
+        if is_kind(arrow_type):
+            return kind
+    return None
+
+
+def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
+    """INF003W: `datasets` takes its features from the schema metadata."""
+    where = Location(file=path)
+    key = f"key `{lerobot.DATA_FEATURES_KEY}`"
+    text = (schema.metadata or {}).get(lerobot.DATA_FEATURES_KEY.encode())
+    if text is None:
+        message = f"no {key} in the schema metadata; expected the features of the columns, for `datasets`"
+        yield finding(COLUMN_STYLE, message, where)
+        return
+    try:
+        listed = json.loads(text)["info"]["features"]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        listed = None
+    if not isinstance(listed, dict):
+        message = f"the {key} of the schema metadata does not parse; expected JSON with info.features"
+        yield finding(COLUMN_STYLE, message, where)
+        return
+    columns = set(schema.names)
+    extra, absent = sorted(set(listed) - columns), sorted(columns - set(listed))
+    if extra or absent:
+        parts = [f"lists {_few(extra)}"] if extra else []
+        parts += [f"leaves out {_few(absent)}"] if absent else []
+        message = f"the {key} of the schema metadata {' and '.join(parts)}; expected the columns of the file"
+        yield finding(COLUMN_STYLE, message, where)
+
+
+def _few(names: list[str]) -> str:
+    listed = ", ".join(one_line(name) for name in names[:_SHOWN_COLUMNS])
+    return listed if len(names) <= _SHOWN_COLUMNS else f"{listed} and {len(names) - _SHOWN_COLUMNS} more"

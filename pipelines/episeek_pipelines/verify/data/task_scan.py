@@ -1,0 +1,142 @@
+"""TSK014 over the rows of data files: they are of the tasks that `meta/episodes` names for their episode."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.quoting import quoted
+from episeek_pipelines.verify.rules import TASKS
+from episeek_schemas import layout, lerobot
+
+_OTHER_TASK_COLUMNS: Final = ("annotation.", "language_")
+
+
+def names_tasks_elsewhere(features: Mapping[str, object]) -> bool:
+    """Whether other columns than task_index say what is done: then an episode may name tasks that no task_index is of."""
+    return any(key.startswith(_OTHER_TASK_COLUMNS) for key in features)
+
+
+@dataclass(slots=True)
+class _UnknownTask:
+    """The first of some rows without a task of the table, and how many there are."""
+
+    row: int
+    episode_index: int
+    task_index: int | None
+    count: int = 0
+
+
+@dataclass(slots=True)
+class TaskScan:
+    """TSK014, the part in one data file: which tasks the rows of each episode are of.
+
+    Takes the rows batch by batch, in order; memory grows with the distinct pairs of a known episode and a known task.
+    """
+
+    path: str
+    task_text: Mapping[int, str]
+    """By task_index, from meta/tasks.parquet; empty where it cannot be used, which is found there: then nothing is found here."""
+    episode_tasks: Mapping[int, Collection[str]]
+    """What `tasks` of meta/episodes says, by episode_index. Episodes that are not here, or name nothing, are not compared."""
+    expects_every_task: bool = True
+    """Whether every task that an episode names has to have rows: not when `names_tasks_elsewhere`, nor when the episode has
+    rows in other files.
+    """
+    _row_count: int = field(default=0, init=False)
+    _used: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
+    """First row and rows, by (episode_index, task_index)."""
+    _unknown: list[_UnknownTask] = field(default_factory=list, init=False)
+    """The first row of each kind, null and not null."""
+
+    def add(
+        self, episode_index: Int64Array, task_index: Int64Array, is_null: npt.NDArray[np.bool_] | None = None
+    ) -> None:
+        """The next rows of the file.
+
+        Args:
+            episode_index: Shape [rows].
+            task_index: Shape [rows].
+            is_null: Where task_index is null, shape [rows]; what `task_index` holds there does not matter.
+        """
+        first_row, self._row_count = self._row_count, self._row_count + len(episode_index)
+        if not self.task_text:
+            return
+        null = np.zeros(len(episode_index), np.bool_) if is_null is None else is_null
+        is_task = ~null & np.isin(task_index, _keys(self.task_text))
+        self._add_unknown(np.flatnonzero(null), episode_index, None, first_row)
+        self._add_unknown(np.flatnonzero(~null & ~is_task), episode_index, task_index, first_row)
+        rows = np.flatnonzero(is_task & np.isin(episode_index, _keys(self.episode_tasks)))
+        if not len(rows):
+            return
+        order = rows[np.lexsort((rows, task_index[rows], episode_index[rows]))]
+        episodes, numbers = episode_index[order], task_index[order]
+        is_start = np.ones(len(order), np.bool_)
+        is_start[1:] = (episodes[1:] != episodes[:-1]) | (numbers[1:] != numbers[:-1])
+        starts = np.flatnonzero(is_start)
+        counts = np.diff(starts, append=len(order))
+        for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+            pair = (int(episodes[start]), int(numbers[start]))
+            row, before = self._used.get(pair, (first_row + int(order[start]), 0))
+            self._used[pair] = (row, before + count)
+
+    def _add_unknown(
+        self, rows: Int64Array, episode_index: Int64Array, task_index: Int64Array | None, first_row: int
+    ) -> None:
+        if not len(rows):
+            return
+        unknown = next((kind for kind in self._unknown if (kind.task_index is None) == (task_index is None)), None)
+        if unknown is None:
+            row = int(rows[0])
+            number = None if task_index is None else int(task_index[row])
+            unknown = _UnknownTask(first_row + row, int(episode_index[row]), number)
+            self._unknown.append(unknown)
+        unknown.count += len(rows)
+
+    def findings(self) -> Iterator[Finding]:
+        """After the last row: a finding of each kind, with its first place."""
+        for unknown in sorted(self._unknown, key=lambda kind: kind.row):
+            found = f"{lerobot.TASK_INDEX} {quoted(unknown.task_index)}"
+            where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)
+            message = f"{found}; expected the number of a task of {layout.TASKS_PATH}"
+            yield finding(TASKS, message, where, more=unknown.count - 1)
+        texts = set(self.task_text.values())
+        used: dict[int, set[str]] = {}
+        unnamed: list[tuple[int, int, int, int]] = []
+        for (episode, number), (row, count) in self._used.items():
+            named = self.episode_tasks.get(episode)
+            if not named or not texts.issuperset(named):  # unknown ones are found in meta/episodes
+                continue
+            used.setdefault(episode, set()).add(self.task_text[number])
+            if self.task_text[number] not in named:
+                unnamed.append((row, episode, number, count))
+        if unnamed:
+            row, episode, number, count = min(unnamed)
+            found = f"{lerobot.TASK_INDEX} {number}, {quoted(self.task_text[number])}, in {count} rows"
+            message = f"{found}; expected {_one_of(self.episode_tasks[episode])}, as meta/episodes says"
+            where = Location(self.path, episode, row=row, column=lerobot.TASK_INDEX)
+            yield finding(TASKS, message, where, more=len({pair[1] for pair in unnamed}) - 1)
+        without_rows = {
+            episode: sorted(set(self.episode_tasks[episode]) - tasks)
+            for episode, tasks in used.items()
+            if self.expects_every_task and tasks <= set(self.episode_tasks[episode]) != tasks
+        }
+        if without_rows:
+            episode = min(without_rows)
+            found = f"no row of task {quoted(without_rows[episode][0])}"
+            message = f"{found}; expected one or more, as meta/episodes names it"
+            where = Location(self.path, episode, column=lerobot.TASK_INDEX)
+            yield finding(TASKS, message, where, more=len(without_rows) - 1)
+
+
+def _one_of(tasks: Collection[str]) -> str:
+    first = sorted(tasks)
+    return quoted(first[0]) + (f" or {len(first) - 1} others" if len(first) > 1 else "")
+
+
+def _keys(by_number: Mapping[int, object]) -> Int64Array:
+    return np.fromiter(by_number, np.int64, len(by_number))

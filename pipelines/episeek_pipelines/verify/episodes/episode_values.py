@@ -1,0 +1,35 @@
+"""EPI011: every column of meta/episodes that says where something is, through the pandera model, with row and value."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import EPISODE_VALUES
+from episeek_schemas import lerobot
+from episeek_schemas.checks import check_table
+from episeek_schemas.lerobot import DatasetInfo
+
+
+def check_columns(table: pa.Table, info: DatasetInfo, path: str, first_row: int) -> Iterator[Finding]:
+    """EPI011 on some rows of one file; what is about a whole column is said with its first rows.
+
+    Args:
+        table: The rows, the columns of places alone.
+        info: Names the cameras.
+        path: The file.
+        first_row: Of the table, in the file.
+    """
+    for problem in check_table(table, "meta/episodes", video_keys=info.video_keys, path=path, first_row=first_row):
+        if problem.row is None and first_row:
+            continue
+        episode = _episode_of(table, None if problem.row is None else problem.row - first_row)
+        where = Location(path, episode, lerobot.camera_of_column(problem.column), problem.row, problem.column)
+        yield finding(EPISODE_VALUES, f"{problem.found}; expected {problem.expected}", where, more=problem.more)
+
+
+def _episode_of(table: pa.Table, row: int | None) -> int | None:
+    if row is None or lerobot.EPISODE_INDEX not in table.column_names:
+        return None
+    value = table[lerobot.EPISODE_INDEX][row].as_py()
+    return value if isinstance(value, int) else None

@@ -1,0 +1,282 @@
+"""What goes between the plan, its checks and the conclusion: small values that pickle.
+
+A check holds a batch of files with what the metadata says of them, so that a worker needs nothing but the context and the check. A
+million episodes make thousands of checks, each some tens of kilobytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify.data.feature_ranges import FeatureRanges
+from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
+from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.rules import Level
+from episeek_schemas.lerobot import DatasetInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSegments:
+    """Where the values of one sidecar column lie: (first row, rows, byte offset) of each row group."""
+
+    dtype: str
+    segments: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarTables:
+    """The sidecar tables whose layout can be trusted, by name: row counts and where each mapped column's values lie."""
+
+    row_count: dict[str, int]
+    columns: dict[str, dict[str, ColumnSegments]]
+    versions: dict[str, str]
+    """What the listing says of each file."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationContext:
+    """What every check needs to know of the dataset."""
+
+    root: Root
+    data_root: Root
+    """Where the videos are."""
+    against: Root | None
+    info: DatasetInfo
+    features: Mapping[str, Any]
+    """`features` of meta/info.json."""
+    options: VerifyOptions
+    task_texts: tuple[str, ...] | None
+    """Of meta/tasks.parquet by number; None where it cannot be used."""
+    is_complete: bool
+    """Whether every row of meta/episodes is usable: otherwise rows and frames without an episode mean nothing."""
+    has_tiling: bool
+    """Whether dataset_from_index can be trusted (EPI010 holds)."""
+    is_prepared: bool
+    """Whether one row group per episode is promised."""
+    has_sidecars: bool
+    sidecars: SidecarTables | None
+    """None when there are none, or when their format is broken: then the comparisons with the videos are left out."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features that are columns of the data files."""
+        return tuple(key for key in self.features if key not in self.info.video_keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataFile:
+    """One data file and the episodes that the metadata places in it; arrays of shape [episodes], by rising episode_index."""
+
+    path: str
+    file_size: int | None
+    """Bytes; None where the listing does not say."""
+    episode_index: Int64Array
+    length: Int64Array
+    dataset_from_index: Int64Array
+    tasks: tuple[tuple[int, ...], ...] | None = None
+    """Numbers of each episode's tasks; None where meta/episodes or meta/tasks.parquet does not say, or rows are not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFile:
+    """What the sidecars say of one MP4: a row of `files`."""
+
+    row: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFile:
+    """One MP4 and the episodes that the metadata places in it; arrays of shape [episodes], by rising from_timestamp."""
+
+    path: str
+    camera_key: str
+    file_size: int | None
+    """Bytes; None where the listing does not say."""
+    episode_index: Int64Array
+    length: Int64Array
+    from_timestamp: Float64Array  # seconds
+    to_timestamp: Float64Array
+    indexed: IndexedFile | None = None
+    decoded: tuple[int, ...] = ()
+    """Positions of the episodes that are decoded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceFile:
+    """One data file of the source of a rewrite, and where its episodes are now; by rising episode_index."""
+
+    path: str
+    episode_index: Int64Array
+    rewritten_paths: tuple[str, ...]
+    """Of the rewritten dataset, by position of `rewritten_file`."""
+    rewritten_file: Int64Array
+    """Position in `rewritten_paths`, shape [episodes]."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataGroup:
+    """Data files that are looked at together, and the source files that their rows come from: each is opened once."""
+
+    files: tuple[DataFile, ...]
+    sources: tuple[SourceFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck:
+    """Some data files: footers, and rows where they are looked at."""
+
+    groups: tuple[DataGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCheck:
+    """Headers of some MP4 files, what the sidecars say of them, and pictures where they are looked at."""
+
+    files: tuple[VideoFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarCheck:
+    """Columns, order and values of one sidecar table."""
+
+    table: str
+
+
+Check = DataCheck | VideoCheck | SidecarCheck
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRows:
+    """Rows of an episode in a file that the metadata does not name for it."""
+
+    episode_index: int
+    path: str
+    first_row: int | None
+    row_count: int | None
+    """None where the footer alone was read, and tells that there are some."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """What the frames of one MP4 are."""
+
+    camera_key: str
+    path: str
+    text: str
+    """From `video_format.format_text`: equal texts, equal formats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What rules over several files need from one check: nothing, when the files are as they should be, but for figures."""
+
+    absent_episodes: tuple[tuple[int, str], ...] = ()
+    """(episode_index, path): named for the file, no row of it there."""
+    foreign_rows: tuple[ForeignRows, ...] = ()
+    timestamp_tolerance_seconds: float = 0.0
+    """The smallest tolerance with which ROW017 passes."""
+    row_group_count: int = 0
+    collapsed_file_count: int = 0
+    """Data files with a row group of several episodes, or where nothing says."""
+    ranges: tuple[FeatureRanges, ...] = ()
+    video_formats: tuple[VideoFormat, ...] = ()
+    figures: tuple[CameraFigures, ...] = ()
+
+    @classmethod
+    def merged(cls, facts: Sequence["Facts"]) -> "Facts":
+        """The facts of several checks as those of one."""
+        return cls(
+            absent_episodes=tuple(absent for fact in facts for absent in fact.absent_episodes),
+            foreign_rows=tuple(rows for fact in facts for rows in fact.foreign_rows),
+            timestamp_tolerance_seconds=max((fact.timestamp_tolerance_seconds for fact in facts), default=0.0),
+            row_group_count=sum(fact.row_group_count for fact in facts),
+            collapsed_file_count=sum(fact.collapsed_file_count for fact in facts),
+            ranges=tuple(ranges for fact in facts for ranges in fact.ranges),
+            video_formats=tuple(known for fact in facts for known in fact.video_formats),
+            figures=tuple(figures for fact in facts for figures in fact.figures),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check found, and what it cost."""
+
+    findings: tuple[Finding, ...] = ()
+    bytes_read: int = 0
+    files_read: int = 0
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VerificationPlan:
+    """The checks of one dataset, and what was found while planning them."""
+
+    root: str
+    context: VerificationContext | None
+    """None where meta/info.json cannot be used: then there are no checks."""
+    options: VerifyOptions
+    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...]
+    figures: Figures
+    """Without those of the cameras."""
+    data_file_count: int = 0
+    video_file_count: int = 0
+    episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    data_path: tuple[str, ...] = ()
+    """Of the files that the metadata names; by position of `data_file`."""
+    data_file: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Position in `data_path` by row of `episode_index`, -1 where the metadata does not say."""
+    shards: tuple[tuple[str, int], ...] = ()
+    """(path, rows) of the readable files of meta/episodes, in order: where row i of `episode_index` is."""
+    bytes_read: int = 0
+    files_read: int = 0
+
+    def require_context(self) -> VerificationContext:
+        """The context, where there are checks."""
+        if self.context is None:
+            raise ValueError(f"{self.root}: nothing can be checked")
+        return self.context
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """All findings, sorted, and the summary."""
+
+    root: str
+    findings: tuple[Finding, ...]
+    episode_count: int
+    data_file_count: int
+    video_file_count: int
+    files_read: int
+    bytes_read: int
+    timestamp_tolerance_seconds: float
+    """The smallest tolerance with which ROW017 passes; 0 where rows were not looked at."""
+    level: Level = "layout"
+    against: str | None = None
+    """The source that it was compared with."""
+    figures: Figures = field(default_factory=Figures, compare=False)
+    ignored_count: int = 0
+    """Findings that the configuration leaves out, those that a finding stands for included."""
+    accepted_count: int = 0
+    """Findings that the baseline accepts, those that a finding stands for included."""
+
+    @property
+    def error_count(self) -> int:
+        """Errors, those that a finding stands for included."""
+        return finding_count(found for found in self.findings if found.severity == "error")
+
+    @property
+    def warning_count(self) -> int:
+        """Warnings, those that a finding stands for included."""
+        return finding_count(found for found in self.findings if found.severity == "warning")
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there are no errors; warnings do not count."""
+        return not self.error_count

@@ -1,0 +1,37 @@
+"""Running rules so that one that fails, on bad input or by its own defect, is a finding and the others still run."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec
+
+from episeek.errors import MissingFileError, ReadError, first_line
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import CRASHED, MISSING_FILE, UNREADABLE
+
+P = ParamSpec("P")
+
+
+@contextmanager
+def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[None]:
+    """Turn an exception of the block into a finding at `location`; what was found before it stays."""
+    try:
+        yield
+    except MissingFileError as error:
+        findings.append(finding(MISSING_FILE, f"{error.found}; expected a file that the metadata names", location))
+    except ReadError as error:
+        findings.append(finding(UNREADABLE, str(error), location))
+    except Exception as error:  # whatever it is, the other rules have to run
+        findings.append(
+            finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}; expected to complete", location)
+        )
+
+
+def run_rules(
+    rules: Iterable[Callable[P, Iterable[Finding]]], location: Location, *args: P.args, **kwargs: P.kwargs
+) -> list[Finding]:
+    """What each rule finds; a rule that raises gives VER000 instead, and what it had found before."""
+    findings: list[Finding] = []
+    for rule in rules:
+        with guarded(findings, getattr(rule, "__name__", "rule"), location):
+            findings.extend(rule(*args, **kwargs))
+    return findings

@@ -1,0 +1,279 @@
+"""HUB007 and HUB035: which files `load_dataset` and the dataset viewer take, going by the front matter of `README.md`.
+
+The YAML is composed, not constructed: only `configs` is looked at, an alias costs nothing, and no tag makes an object. Patterns
+match as `datasets` resolves them, with the globs of fsspec: `*`, `?`, `[...]` within a name, `**` for any number of folders,
+no `{a,b}`, and names that start with `.` or folders with `__` only where the pattern says so. Patterns that lead out of
+the repository (URLs, absolute paths) are left alone, and so is `.huggingface.yaml`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Final
+
+import yaml
+
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import CARD_GLOB, CARD_SIDECARS
+from episeek_schemas import layout, sidecars
+
+EXPECTED: Final = "expected configs with data_files: data/*/*.parquet"
+MOST_PATTERNS: Final = 1000
+"""Patterns of one config that are looked at."""
+
+_CONFIGS: Final = "configs"
+_EVERYTHING: Final = "**"
+_SHARDED: Final = "data/*-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*.*"
+_SIDECARS: Final = tuple(path for path, _ in sidecars.TABLES.values())
+_FRONT_MATTER = re.compile(r"\A(\s*---(?:\r\n|\r|\n))(.*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|\Z)", re.DOTALL)
+_STRING: Final = "tag:yaml.org,2002:str"
+_NULL: Final = "tag:yaml.org,2002:null"
+_KEYS: Final = (_STRING, "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
+
+
+@dataclass(frozen=True, slots=True)
+class CardConfig:
+    """One entry of `configs`."""
+
+    name: str
+    patterns: tuple[str, ...] | None
+    """Those of `data_files`, relative to the root; None where the card leaves the choice to `datasets`."""
+    data_dir: str = ""
+    is_default: bool = False
+
+
+class CardError(ValueError):
+    """The front matter cannot be used; the message says what was found where, and what was expected."""
+
+
+def check_card(
+    card: str | None, files: Collection[str], *, is_published: bool, has_sidecars: bool
+) -> Iterator[Finding]:
+    """HUB007 for what the default config takes, HUB035 for sidecars among the files of a config.
+
+    Args:
+        card: Text of README.md, None when there is none.
+        files: Paths of all files, relative to the root.
+        is_published: Whether the dataset is on the Hub: elsewhere it needs no card.
+        has_sidecars: Whether there are sidecars, or will be, beside `files`.
+    """
+    if card is None and not is_published:
+        return
+    where = Location(file=layout.CARD_PATH, column=_CONFIGS)
+    try:
+        configs = [] if card is None else parse_configs(card)
+    except CardError as error:
+        yield finding(CARD_GLOB, str(error), where)
+        return
+    lacking = "no dataset card" if card is None else "" if configs else "no configs"
+    configs = configs or [CardConfig("default", None)]
+    parquet = sorted({path for path in files if path.endswith(".parquet")} | set(_SIDECARS if has_sidecars else ()))
+    default = _default_config(configs)
+    for config in configs:
+        taken = _taken(config, parquet)
+        if config is default:
+            yield from _check_default(config, lacking, taken, files, where)
+        indexes = [path for path in taken if _is_below(path, layout.BYTE_INDEX_DIR)]
+        if indexes and len(indexes) < len(taken):  # a config of nothing but sidecars mixes nothing
+            found = f"config {config.name[:60]!r} takes {indexes[0]}, {len(indexes)} of {len(taken)} Parquet files"
+            yield finding(CARD_SIDECARS, f"{found}; {EXPECTED}", where)
+
+
+def parse_configs(card: str) -> list[CardConfig]:
+    """The configs in the front matter of a card; empty without a front matter or `configs`.
+
+    Raises:
+        CardError: The YAML does not parse, has keys that are no text, or `datasets` would refuse the configs.
+    """
+    match = _FRONT_MATTER.match(card)
+    if match is None:
+        return []
+    first_line = len(match[1].splitlines()) + 1
+    try:
+        document = yaml.compose(match[2], Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + first_line}: " if mark is not None else ""
+        raise CardError(
+            f"{line}{(error.problem or error.context or '')[:100]}; expected YAML between the lines ---"
+        ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise CardError(f"{type(error).__name__}; expected YAML between the lines ---") from None
+    if document is None:
+        return []
+    if not isinstance(document, yaml.MappingNode):
+        raise CardError(f"{_kind(document)} in the front matter; expected keys and values")
+    for key, _ in document.value:
+        if key.tag not in _KEYS:
+            found = (
+                f"the key {key.value[:60] or '~'}" if isinstance(key, yaml.ScalarNode) else f"a {_kind(key)} as a key"
+            )
+            raise CardError(f"line {_line(key, first_line)}: {found}, which is no text; expected keys of text")
+    configs = _value(document, _CONFIGS)
+    if configs is None or _is_null(configs):
+        return []
+    if not isinstance(configs, yaml.SequenceNode):
+        raise CardError(f"line {_line(configs, first_line)}: configs is a {_kind(configs)}; expected a list")
+    return [_config(node, first_line) for node in configs.value]
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether `datasets` takes the file `path` for `pattern`, both relative to the root of the repository."""
+    parts, names = _parts(pattern), path.split("/")
+    if "**" not in parts and len(parts) != len(names):
+        return False
+    return _matches_parts(parts, names) and _counts(parts) == _counts(names)
+
+
+def _check_default(
+    config: CardConfig, lacking: str, taken: Sequence[str], files: Collection[str], where: Location
+) -> Iterator[Finding]:
+    others = [path for path in taken if not path.startswith((f"{layout.DATA_DIR}/", f"{layout.BYTE_INDEX_DIR}/"))]
+    by = lacking or f"config {config.name[:60]!r}"
+    if others:
+        more = f" and {len(others) - 1:,} other Parquet files" if len(others) > 1 else ""
+        verb = ": readers take" if lacking else " takes"
+        yield finding(CARD_GLOB, f"{by}{verb} {others[0]}{more} outside of data/; {EXPECTED}", where)
+    elif not taken and config.patterns and any(_is_below(path, layout.DATA_DIR) for path in files):
+        patterns = [_joined(config.data_dir, pattern) for pattern in config.patterns]
+        if not any(pattern is None or any(matches(pattern, path) for path in files) for pattern in patterns):
+            yield finding(CARD_GLOB, f"{by} matches no file with {config.patterns[0][:60]!r}; {EXPECTED}", where)
+
+
+def _default_config(configs: Sequence[CardConfig]) -> CardConfig | None:
+    """What `load_dataset` takes when it is given no name; None when it insists on one."""
+    if len(configs) == 1:
+        return configs[0]
+    return next((config for config in configs if config.name == "default" or config.is_default), None)
+
+
+def _taken(config: CardConfig, parquet: Iterable[str]) -> list[str]:
+    """The Parquet files of a config."""
+    if config.patterns is not None:
+        joined = (_joined(config.data_dir, pattern) for pattern in config.patterns)
+        patterns = [pattern for pattern in joined if pattern is not None]
+        return [path for path in parquet if any(matches(pattern, path) for pattern in patterns)]
+    for choice in (_SHARDED, _EVERYTHING):  # in the order in which `datasets` tries what needs no split in a name
+        pattern = _joined(config.data_dir, choice)
+        taken = [path for path in parquet if pattern is not None and matches(pattern, path)]
+        if taken:
+            return taken
+    return []
+
+
+def _joined(data_dir: str, pattern: str) -> str | None:
+    """A pattern relative to the root, or None when it leads elsewhere."""
+    if "://" in pattern or "::" in pattern or "://" in data_dir:
+        return None
+    joined = PurePosixPath(data_dir) / pattern
+    return None if joined.is_absolute() else joined.as_posix()
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/")
+
+
+# --- YAML ------------------------------------------------------------------------------------------------------------
+
+
+def _config(node: yaml.Node, first_line: int) -> CardConfig:
+    line = f"line {_line(node, first_line)}: "
+    if not isinstance(node, yaml.MappingNode):
+        raise CardError(f"{line}a config is a {_kind(node)}; expected config_name and data_files")
+    name = _value(node, "config_name")
+    if not isinstance(name, yaml.ScalarNode):
+        raise CardError(f"{line}a config without a name; expected config_name")
+    data_files, data_dir, default = (_value(node, key) for key in ("data_files", "data_dir", "default"))
+    patterns: tuple[str, ...] | None = None
+    if data_files is not None and not _is_null(data_files):
+        patterns = tuple(islice(_patterns(data_files, first_line), MOST_PATTERNS))
+        for pattern in patterns:
+            if any("**" in part and part != "**" for part in pattern.split("/")):
+                raise CardError(f"{line}data_files {pattern[:60]!r}; expected ** to be a whole part between slashes")
+    return CardConfig(
+        name=name.value,
+        patterns=patterns,
+        data_dir=data_dir.value if isinstance(data_dir, yaml.ScalarNode) and not _is_null(data_dir) else "",
+        is_default=isinstance(default, yaml.ScalarNode) and default.value.lower() in ("true", "yes", "on"),
+    )
+
+
+def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
+    """A pattern, a list of patterns, or a list of {split, path}, where path is a pattern or a list of them."""
+    for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        if isinstance(item, yaml.MappingNode) and item is not node:
+            path = _value(item, "path")
+            if path is None or _value(item, "split") is None or len(item.value) != 2:
+                raise CardError(f"line {_line(item, first_line)}: an entry of data_files; expected split and path")
+            for part in path.value if isinstance(path, yaml.SequenceNode) else [path]:
+                yield _pattern(part, first_line)
+        else:
+            yield _pattern(item, first_line)
+
+
+def _pattern(node: yaml.Node, first_line: int) -> str:
+    if not isinstance(node, yaml.ScalarNode) or node.tag != _STRING:
+        message = f"line {_line(node, first_line)}: data_files is a {_kind(node)}; expected a pattern"
+        raise CardError(f"{message}, a list of them, or a list of split and path")
+    return str(node.value)
+
+
+def _value(node: yaml.MappingNode, key: str) -> yaml.Node | None:
+    for name, value in node.value:
+        if isinstance(name, yaml.ScalarNode) and name.value == key:
+            return value if isinstance(value, yaml.Node) else None
+    return None
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == _NULL
+
+
+def _kind(node: yaml.Node) -> str:
+    return (
+        "mapping" if isinstance(node, yaml.MappingNode) else "list" if isinstance(node, yaml.SequenceNode) else "value"
+    )
+
+
+def _line(node: yaml.Node, first_line: int) -> int:
+    return int(node.start_mark.line) + first_line if node.start_mark is not None else first_line
+
+
+# --- Globs -----------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def _parts(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.split("/"))
+
+
+@lru_cache(maxsize=4096)
+def _name_pattern(part: str) -> re.Pattern[str]:
+    return re.compile(translate(part))
+
+
+def _matches_parts(parts: tuple[str, ...], names: Sequence[str]) -> bool:
+    """Part by part; `reached` holds how many names the parts so far can have taken."""
+    reached = {0}
+    for position, part in enumerate(parts):
+        if part == "**":
+            least = min(reached, default=len(names) + 1)
+            reached = set(range(least, len(names) + 1))
+            if position == len(parts) - 1:  # takes one name or more there, none or more elsewhere
+                reached.discard(least)
+        else:
+            name_pattern = _name_pattern(part)
+            reached = {taken + 1 for taken in reached if taken < len(names) and name_pattern.match(names[taken])}
+        if not reached:
+            return False
+    return len(names) in reached
+
+
+def _counts(parts: Sequence[str]) -> tuple[int, int]:
+    """Hidden names, and folders such as `__pycache__`: files below those are taken only where a pattern has as many."""
+    hidden = sum(part.startswith(".") and part.strip(".") != "" for part in parts)
+    return hidden, sum(part.startswith("__") for part in parts[:-1])

@@ -1,0 +1,100 @@
+"""Rules over how much of what there is: INF006 files per folder, INF009W splits, TRN037 and TRN037W shards."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.rules import FOLDER_LIMITS, SHARDS, SPLITS, WORKER_SHARDS
+from episeek_schemas import layout
+
+MOST_ENTRIES: Final = 10_000
+"""Files and folders in one folder of a repository on the Hub."""
+MOST_FILES: Final = 100_000
+"""Files in a repository on the Hub."""
+
+_CHUNK_FOLDER = re.compile(r"chunk-[0-9]+")
+_RANGE = re.compile(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*")
+
+
+def check_folders(files: Collection[str], chunks_size: int) -> Iterator[Finding]:
+    """INF006: one finding for each folder that holds too much, and one for the dataset.
+
+    Args:
+        files: Paths of all files, relative to the root.
+        chunks_size: Files that LeRobot puts into a chunk folder.
+    """
+    if len(files) > MOST_FILES:
+        yield finding(FOLDER_LIMITS, f"{len(files):,} files; expected {MOST_FILES:,} or fewer")
+    file_count, entry_count = _count_entries(files)
+    for folder, entries in sorted(entry_count.items()):
+        where = Location(file=folder or None)
+        if entries > MOST_ENTRIES:
+            message = f"{entries:,} entries in {folder or 'the root'}; expected {MOST_ENTRIES:,} or fewer"
+            yield finding(FOLDER_LIMITS, message, where)
+        elif file_count[folder] > chunks_size and _CHUNK_FOLDER.fullmatch(folder.rpartition("/")[2]):
+            message = f"{file_count[folder]:,} files in a chunk folder; expected chunks_size, {chunks_size:,}, or fewer"
+            yield finding(FOLDER_LIMITS, message, where)
+
+
+def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterator[Finding]:
+    """INF009W: splits written as `"first:stop"`, as LeRobot does, lie within the episodes. Other spellings pass.
+
+    Args:
+        document: meta/info.json as parsed.
+        total_episodes: Episodes of the dataset.
+    """
+    splits = document.get("splits")
+    if not isinstance(splits, Mapping):
+        return
+    for name, spelled in splits.items():
+        match = _RANGE.fullmatch(spelled) if isinstance(spelled, str) else None
+        if match is None:
+            continue
+        start, stop = int(match[1]), int(match[2])
+        if start > stop or stop > total_episodes:
+            message = f"split {str(name)[:60]!r} of episodes {start}:{stop}; expected a range within 0:{total_episodes}"
+            yield finding(SPLITS, message, Location(file=layout.INFO_PATH, column="splits"))
+
+
+def check_shards(
+    options: VerifyOptions, *, row_groups: int, data_files: int, is_prepared_layout: bool
+) -> Iterator[Finding]:
+    """TRN037, or TRN037W where only some workers stay idle.
+
+    Args:
+        options: `world_size` None asks nothing.
+        row_groups: Of all data files.
+        data_files: That hold episodes.
+        is_prepared_layout: Whether each row group is one episode: then row groups are the shards, otherwise files are.
+    """
+    if options.world_size is None:
+        return
+    shards, kind = (row_groups, "row groups") if is_prepared_layout else (data_files, "data files")
+    readers = options.world_size * max(options.num_workers, 1)
+    if options.world_size > shards:
+        message = f"{shards:,} shards ({kind}) for {options.world_size:,} ranks; expected one or more for each"
+        yield finding(SHARDS, message)
+    elif readers > shards:
+        spread = (
+            f"{shards:,} shards ({kind}) for {options.world_size:,} ranks with {options.num_workers:,} workers each"
+        )
+        message = f"{spread}; expected {readers:,} or more"
+        if shards % options.world_size:
+            message += ", and a multiple of the ranks: otherwise `datasets` lets every rank read all shards"
+        yield finding(WORKER_SHARDS, message)
+
+
+def _count_entries(files: Collection[str]) -> tuple[Counter[str], Counter[str]]:
+    """Files, and files and folders, directly in each folder; the root is the empty string."""
+    file_count = Counter(path.rpartition("/")[0] for path in files)
+    entry_count = Counter(file_count)
+    seen: set[str] = set()
+    for folder in file_count:
+        while folder and folder not in seen:
+            seen.add(folder)
+            folder = folder.rpartition("/")[0]
+            entry_count[folder] += 1
+    return file_count, entry_count

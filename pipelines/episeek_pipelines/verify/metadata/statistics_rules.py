@@ -1,0 +1,231 @@
+"""STA029, a rule over `meta/stats.json`: every feature that a policy may see has statistics, and they can be true.
+
+Whether they are those of the rows is not asked: that would need the rows. What LeRobot itself writes passes:
+
+- its own columns (`index` and the like) need no entry: nobody normalizes them;
+- quantiles are estimates from histograms whose edges lie 1e-10 outside the values, joined over episodes by a weighted mean
+  or by the outermost value: either way they stay in order and between the extremes;
+- of an array of several dimensions only the last one may have been kept;
+- `count` of pictures is of those sampled, and `action` may hold statistics of relative actions, counted by chunk;
+- means are float32 sums of up to a whole episode's values, off by far more than one rounding.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from episeek_pipelines.verify.data.schema_rules import SCALARS
+from episeek_pipelines.verify.findings.arrays import Float64Array
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import STATISTICS
+from episeek_schemas import layout, lerobot
+
+QUANTILES: Final = ("q01", "q10", "q50", "q90", "q99")
+STATISTIC_NAMES: Final = ("min", "max", "mean", "std", "count", *QUANTILES)
+
+RELATIVE_TOLERANCE: Final = 1e-3
+"""Of the larger extreme. 100,000 equal float32 values, added one by one, give a mean that is off by up to 1.4e-4."""
+ABSOLUTE_TOLERANCE: Final = 1e-8
+ZERO_STD: Final = 1e-8
+"""What LeRobot adds to a standard deviation before it divides; below it the sum is no standard deviation any more."""
+
+_VISUAL: Final = frozenset({"image", "video"})
+_FLOATS: Final = frozenset({"float16", "float32", "float64"})
+_NUMBERS: Final = frozenset(SCALARS) - {"string"}
+_MOST_DIMENSIONS: Final = 8
+
+
+def check_statistics(features: Mapping[str, object], document: object, total_frames: int) -> Iterator[Finding]:
+    """STA029: the statistics of all features.
+
+    Args:
+        features: Those of meta/info.json.
+        document: meta/stats.json as parsed, None when there is no such file.
+        total_frames: That of meta/info.json.
+    """
+    where = Location(file=layout.STATS_PATH)
+    specs = {key: spec for key, spec in features.items() if isinstance(spec, Mapping) and _has_statistics(spec)}
+    needed = [key for key in specs if key not in lerobot.ROW_COLUMNS]
+    if document is None:
+        if needed and total_frames > 0:
+            yield finding(STATISTICS, f"no such file; expected statistics of {len(needed)} features", where)
+        return
+    if not isinstance(document, Mapping):
+        yield finding(STATISTICS, f"{type(document).__name__}; expected an object with a key for each feature", where)
+        return
+    entries = {key: document[key] for key in specs if isinstance(document.get(key), Mapping)}
+    nowhere = [name for name in QUANTILES if entries and not any(name in entry for entry in entries.values())]
+    if nowhere:
+        message = f"no {', '.join(nowhere)} of any feature; expected the quantiles that policies normalize with"
+        yield finding(STATISTICS, message, where)
+    for key, spec in specs.items():
+        at = Location(file=layout.STATS_PATH, column=key)
+        if key in entries:
+            required = [name for name in STATISTIC_NAMES if name not in nowhere]
+            yield from _check_feature(key, spec, entries[key], required, total_frames, at)
+        elif key in document:
+            yield finding(STATISTICS, f"{type(document[key]).__name__}; expected an object with the statistics", at)
+        elif key in needed:
+            yield finding(STATISTICS, f"no entry; expected {', '.join(STATISTIC_NAMES)}", at)
+
+
+def _check_feature(
+    key: str,
+    spec: Mapping[str, Any],
+    entry: Mapping[str, object],
+    required: list[str],
+    total_frames: int,
+    where: Location,
+) -> Iterator[Finding]:
+    missing = [name for name in required if name not in entry]
+    if missing:
+        yield finding(STATISTICS, f"no {', '.join(missing)}; expected {', '.join(STATISTIC_NAMES)}", where)
+    is_visual = spec.get("dtype") in _VISUAL
+    arrays: dict[str, Float64Array] = {}
+    misshapen: list[str] = []
+    for name in STATISTIC_NAMES:
+        if name == "count" or name not in entry:
+            continue
+        array = _array(entry[name])
+        shape = _shape(spec)
+        if array is None:
+            misshapen.append(f"{name} is no array of numbers; expected one")
+        elif not _fits(array.shape, shape, is_visual=is_visual):
+            expected = "[channels, 1, 1]" if is_visual else list(shape or ())
+            misshapen.append(f"{name} of shape {list(array.shape)}; expected {expected}")
+        else:
+            arrays[name] = array
+    yield from _first(misshapen, where)
+    yield from _first((text for name in arrays for text in _not_finite(name, arrays[name])), where)
+    if "count" in entry:
+        is_exact = not is_visual and key != "action"
+        yield from _check_count(entry["count"], total_frames if is_exact else None, where)
+    yield from _check_values(arrays, where)
+    if "std" in arrays and _is_normalized(key, spec):
+        std = arrays["std"]
+        zero = np.flatnonzero((std.ravel() >= 0) & (std.ravel() < ZERO_STD))
+        texts = [f"std {std.flat[i]:g}{_dimension(std, i)}; expected a dimension that varies" for i in zero.tolist()]
+        yield from _first(texts, where)
+
+
+def _check_values(arrays: Mapping[str, Float64Array], where: Location) -> Iterator[Finding]:
+    """Order of the extremes, the quantiles and the mean, and the sign of the standard deviation."""
+    if "std" in arrays:
+        std = arrays["std"]
+        below = np.flatnonzero(std.ravel() < 0).tolist()
+        yield from _first((f"std {std.flat[i]:g}{_dimension(std, i)}; expected 0 or more" for i in below), where)
+    if "min" not in arrays or "max" not in arrays or arrays["min"].size != arrays["max"].size:
+        return
+    tolerance = _tolerance(arrays["min"].ravel(), arrays["max"].ravel())
+    ordered = [name for name in ("min", *QUANTILES, "max") if name in arrays]
+    yield from _first((text for pair in pairwise(ordered) for text in _above(arrays, *pair, tolerance)), where)
+    if "mean" in arrays and not any(_above(arrays, "min", "max", tolerance)):
+        pairs = (("min", "mean"), ("mean", "max"))
+        yield from _first((text for pair in pairs for text in _above(arrays, *pair, tolerance)), where)
+
+
+def _above(arrays: Mapping[str, Float64Array], lower: str, upper: str, tolerance: Float64Array) -> Iterator[str]:
+    """Dimensions in which what should be the lower of two statistics is the greater one."""
+    low, high = arrays[lower].ravel(), arrays[upper].ravel()
+    if not low.size == high.size == tolerance.size:
+        return
+    with np.errstate(all="ignore"):
+        wrong = np.flatnonzero(low > high + tolerance)  # false for NaN and between equal infinities
+    for i in wrong.tolist():
+        found = f"{lower} {low[i]:g} above {upper} {high[i]:g}{_dimension(arrays[lower], i)}"
+        yield f"{found}; expected {lower} to be no more than {upper}"
+
+
+def _tolerance(low: Float64Array, high: Float64Array) -> Float64Array:
+    with np.errstate(all="ignore"):
+        return RELATIVE_TOLERANCE * np.maximum(np.abs(low), np.abs(high)) + ABSOLUTE_TOLERANCE
+
+
+def _check_count(value: object, total_frames: int | None, where: Location) -> Iterator[Finding]:
+    array = _array(value)
+    expected = "a number above 0" if total_frames is None else f"{total_frames}, the frames of the dataset"
+    if array is None or array.size != 1:
+        yield finding(STATISTICS, f"count is not one number; expected {expected}", where)
+        return
+    count = float(array.flat[0])
+    if not (0 < count < np.inf) if total_frames is None else count != total_frames:
+        yield finding(STATISTICS, f"count {count:.17g}; expected {expected}", where)
+
+
+def _not_finite(name: str, array: Float64Array) -> Iterator[str]:
+    for i in np.flatnonzero(~np.isfinite(array.ravel())).tolist():
+        yield f"{name} {array.flat[i]}{_dimension(array, i)}; expected a finite number"
+
+
+def _first(texts: Iterable[str], where: Location) -> Iterator[Finding]:
+    """A finding with the first message, and how many more there are."""
+    messages = list(texts)
+    if messages:
+        yield finding(STATISTICS, messages[0], where, more=len(messages) - 1)
+
+
+def _dimension(array: Float64Array, position: int) -> str:
+    if array.size == 1:
+        return ""
+    index = [int(i) for i in np.unravel_index(position, array.shape)]
+    long = [i for i, size in zip(index, array.shape, strict=True) if size > 1]
+    return f" in dimension {long[0] if len(long) == 1 else long}"
+
+
+def _has_statistics(spec: Mapping[str, Any]) -> bool:
+    dtype = spec.get("dtype")
+    return isinstance(dtype, str) and (dtype in _VISUAL or dtype in _NUMBERS)
+
+
+def _is_normalized(key: str, spec: Mapping[str, Any]) -> bool:
+    """Whether a policy divides by its standard deviation: vectors of floats, and what LeRobot takes as a state or an action."""
+    if spec.get("dtype") not in _FLOATS or key in lerobot.ROW_COLUMNS:
+        return False
+    shape = _shape(spec)
+    return key.startswith(("observation", "action")) or (shape is not None and any(size > 1 for size in shape))
+
+
+def _shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
+    shape = spec.get("shape")
+    if not isinstance(shape, (list, tuple)) or not all(type(size) is int for size in shape):
+        return None
+    return tuple(shape)
+
+
+def _fits(found: tuple[int, ...], shape: tuple[int, ...] | None, *, is_visual: bool) -> bool:
+    if is_visual:
+        channels = set(shape) if shape is not None and len(shape) == 3 else None
+        return len(found) == 3 and found[1:] == (1, 1) and (channels is None or found[0] in channels)
+    return shape is None or _squeeze(found) in (_squeeze(shape), _squeeze(shape[-1:]))
+
+
+def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)
+
+
+def _array(value: object) -> Float64Array | None:
+    """Numbers in nested lists of equal lengths, or None; null is NaN, and what is too large for a float is infinite."""
+    shape: list[int] = []
+    first = value
+    while isinstance(first, list) and first and len(shape) < _MOST_DIMENSIONS:
+        shape.append(len(first))
+        first = first[0]
+    leaves: list[Any] = [value]
+    for size in shape:
+        if not all(isinstance(part, list) and len(part) == size for part in leaves):
+            return None
+        leaves = [leaf for part in leaves for leaf in part]
+    if not all(leaf is None or isinstance(leaf, (int, float)) for leaf in leaves):
+        return None
+    return np.array([_float(leaf) for leaf in leaves], np.float64).reshape(shape)
+
+
+def _float(leaf: float | None) -> float:
+    if leaf is None:
+        return float("nan")
+    try:
+        return float(leaf)
+    except OverflowError:
+        return float("inf") if leaf > 0 else float("-inf")

@@ -1,0 +1,252 @@
+"""What there is: one listing of each root, and the small documents of `meta/`, each read once.
+
+Rules over documents get them from here, the comparison with a source included; nothing behind this module asks whether a
+file exists, or how large it is, where the listing has said so.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
+from episeek.identity import FileIdentity
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.metadata.feature_rules import check_features
+from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers, find_pointers
+from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS, UNREADABLE
+from episeek_schemas import layout, lerobot
+from episeek_schemas.lerobot import DatasetInfo
+
+Files = Mapping[str, FileIdentity | None]
+"""A listing: what the store says of each file, None where it says no size."""
+
+_EXPECTED = "the root of a LeRobot v3.0 dataset"
+
+_OWN_CHECKS = (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """A dataset from outside, and its documents."""
+
+    root: Root
+    data_root: Root
+    """Where the videos are."""
+    against: Root | None
+    files: Files
+    """Below meta/ and data/ of `root`."""
+    videos: Files
+    """Below videos/ of `data_root`."""
+    documents: Mapping[str, bytes]
+    """Files below meta/ that are compared byte by byte with a source; without one, those that rules look into."""
+    source_documents: Mapping[str, bytes]
+    source_files: Files
+    """Below meta/ of the source; empty without one."""
+    info: DatasetInfo | None
+    """None where meta/info.json cannot be used: `findings` says why."""
+    document: Mapping[str, Any]
+    """meta/info.json, parsed."""
+    tasks: pa.Table | None
+    statistics: Mapping[str, Any] | None
+    card: str | None
+    pointers: frozenset[str] = frozenset()
+    """Files of the listings that are Git LFS pointers: nothing else is looked for in them."""
+    findings: tuple[Finding, ...] = ()
+    bytes_read: int = 0
+    files_read: int = 0
+
+    @property
+    def is_lone_overlay(self) -> bool:
+        """Whether there are sidecars, and no videos: one mistake, not a missing file for each video."""
+        has_cameras = self.info is not None and bool(self.info.video_keys)
+        return has_cameras and not self.videos and layout.FILES_PATH in self.files
+
+    @property
+    def episode_paths(self) -> tuple[str, ...]:
+        """The files of meta/episodes, in the order of their names."""
+        return _episode_paths(self.files)
+
+    @property
+    def source_episodes(self) -> tuple[str, ...]:
+        """Those of the source."""
+        return _episode_paths(self.source_files)
+
+    def require_info(self) -> DatasetInfo:
+        """The dataset's description, where there is a usable one."""
+        if self.info is None:
+            raise NotADatasetError(str(self.root), f"an unusable {layout.INFO_PATH}", "a LeRobot v3.0 dataset")
+        return self.info
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads documents, and keeps what went wrong and what it cost."""
+
+    findings: list[Finding] = field(default_factory=list)
+    bytes_read: int = 0
+    files_read: int = 0
+
+    def read(self, root: Root, path: str, listed: Files) -> bytes | None:
+        try:
+            data = root.read_bytes(path, file_size=listed_size(listed, path))
+        except MissingFileError:
+            return None
+        except ReadError as error:
+            self.findings.append(finding(UNREADABLE, str(error), Location(file=path)))
+            return None
+        self.bytes_read += len(data)
+        self.files_read += 1
+        return data
+
+
+def survey(root: Root, *, data_root: Root | None = None, against: Root | None = None) -> Survey:
+    """List the files, and read the documents.
+
+    Args:
+        root: The dataset, or an overlay with its data/ and meta/.
+        data_root: Where the videos are, when `root` is an overlay.
+        against: The source dataset, when `root` is a rewrite of it.
+
+    Raises:
+        NotADatasetError: `root`, `data_root` or `against` is no directory, or has no meta/info.json.
+    """
+    videos_root = data_root if data_root is not None else root
+    reader = _Reader()
+    _require_directory(root)
+    metadata = root.files(layout.META_DIR)
+    info_bytes = _require_info_file(reader, root, metadata)
+    document, info = _parse_info(reader, info_bytes)
+    data_folder, videos_folder = _folders(info)
+    files = {**metadata, **root.files(data_folder)}
+    videos = videos_root.files(videos_folder)
+    if data_root is not None and not videos and not data_root.is_dir():
+        raise NotADatasetError(str(data_root), "no such directory", "the root that holds the dataset's videos/")
+    pointers = find_pointers(root, _sizes(files)) | find_pointers(videos_root, _sizes(videos))
+    reader.findings += check_pointers(pointers)
+    if layout.INFO_PATH in pointers:
+        reader.findings, document, info = [*check_pointers(pointers)], {}, None
+    documents = {layout.INFO_PATH: info_bytes}
+    source_documents: dict[str, bytes] = {}
+    source_files: Files = {}
+    wanted: list[str] = [path for path in (layout.TASKS_PATH, layout.STATS_PATH) if path in files]
+    if against is not None:
+        _require_directory(against)
+        source_files = against.files(layout.META_DIR)
+        source_documents[layout.INFO_PATH] = _require_info_file(reader, against, source_files)
+        compared = [path for path in source_files if path != layout.INFO_PATH and not path.startswith(_OWN_CHECKS)]
+        read = ((path, reader.read(against, path, source_files)) for path in compared)
+        source_documents |= {path: data for path, data in read if data is not None}
+        wanted = sorted({*wanted, *(path for path in compared if path in files)})
+    documents |= {path: data for path in wanted if (data := reader.read(root, path, files)) is not None}
+    card = reader.read(root, layout.CARD_PATH, files)
+    looked_into = {path: data for path, data in documents.items() if path not in pointers}
+    return Survey(
+        root=root,
+        data_root=videos_root,
+        against=against,
+        files=files,
+        videos=videos,
+        documents=documents,
+        source_documents=source_documents,
+        source_files=source_files,
+        info=info,
+        document=document,
+        tasks=_parse_tasks(reader, looked_into.get(layout.TASKS_PATH)),
+        statistics=_parse_statistics(reader, looked_into.get(layout.STATS_PATH)),
+        card=None if card is None else card.decode("utf-8", "replace"),
+        pointers=pointers,
+        findings=tuple(reader.findings),
+        bytes_read=reader.bytes_read,
+        files_read=reader.files_read,
+    )
+
+
+def _folders(info: DatasetInfo | None) -> tuple[str, str]:
+    """Where the data files and the videos are: what their paths begin with, whatever the numbers."""
+    if info is None:
+        return layout.DATA_DIR, layout.VIDEOS_DIR
+    paths = (info.data_path, info.video_path or layout.DEFAULT_VIDEO_PATH)
+    data, videos = (path.partition("/")[0] if "/" in path else "" for path in paths)
+    return "" if "{" in data else data, "" if "{" in videos else videos
+
+
+def listed_size(listed: Files, path: str) -> int | None:
+    """Bytes of a file; None where a listing does not hold it or does not say."""
+    identity = listed.get(path)
+    return None if identity is None else identity.size
+
+
+def _sizes(listed: Files) -> Iterator[tuple[str, int | None]]:
+    return ((path, listed_size(listed, path)) for path in listed)
+
+
+def _episode_paths(files: Files) -> tuple[str, ...]:
+    return tuple(path for path in files if path.startswith(f"{layout.EPISODES_DIR}/") and path.endswith(".parquet"))
+
+
+def _require_directory(root: Root) -> None:
+    if root.is_local and not root.is_dir():
+        raise NotADatasetError(str(root), "no such directory", _EXPECTED)
+
+
+def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
+    try:
+        data = root.read_bytes(layout.INFO_PATH, file_size=listed_size(listed, layout.INFO_PATH))
+    except MissingFileError:
+        found = f"no {layout.INFO_PATH}" if root.is_local or root.is_dir() else "no such directory"
+        raise NotADatasetError(str(root), found, _EXPECTED) from None
+    reader.bytes_read += len(data)
+    reader.files_read += 1
+    return data
+
+
+def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetInfo | None]:
+    """INF001."""
+    where = Location(file=layout.INFO_PATH)
+    try:
+        document = json.loads(data.decode("utf-8"))  # as LeRobot reads it; json would guess other encodings
+    except (ValueError, RecursionError) as error:
+        reader.findings.append(finding(INFO, f"{first_line(error)}; expected a JSON document", where))
+        return {}, None
+    if not isinstance(document, dict):
+        reader.findings.append(finding(INFO, f"{type(document).__name__}; expected a JSON object", where))
+        return {}, None
+    problems = lerobot.validate_info(document)
+    for problem in problems:
+        at = Location(file=layout.INFO_PATH, column=problem.key)
+        reader.findings.append(finding(INFO, f"{problem.found}; expected {problem.expected}", at))
+    if not problems:
+        reader.findings += check_features(document["features"])
+    return document, None if problems else lerobot.parse_info(document)
+
+
+def _parse_tasks(reader: _Reader, data: bytes | None) -> pa.Table | None:
+    if data is None:
+        return None
+    try:
+        return pq.ParquetFile(io.BytesIO(data), pre_buffer=False).read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        where = Location(file=layout.TASKS_PATH)
+        reader.findings.append(finding(TASKS, f"{first_line(error)}; expected a readable Parquet file", where))
+        return None
+
+
+def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | None:
+    if data is None:
+        return None
+    where = Location(file=layout.STATS_PATH)
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        reader.findings.append(finding(STATISTICS, f"{first_line(error)}; expected a JSON document", where))
+        return None
+    if not isinstance(document, dict):
+        reader.findings.append(finding(STATISTICS, f"{type(document).__name__}; expected a JSON object", where))
+        return None
+    return document

@@ -1,0 +1,47 @@
+"""The rules over what `survey` read whole: meta/info.json, tasks, statistics, the card, and the listing."""
+
+from episeek_pipelines.verify.data.source_rows import check_documents
+from episeek_pipelines.verify.episodes.episode_rules import check_declared_rates
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.metadata.card_rules import check_card
+from episeek_pipelines.verify.metadata.layout_rules import check_folders, check_splits
+from episeek_pipelines.verify.metadata.statistics_rules import check_statistics
+from episeek_pipelines.verify.metadata.survey import Survey
+from episeek_pipelines.verify.metadata.task_rules import check_tasks
+from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER
+from episeek_schemas import layout
+from episeek_schemas.lerobot import DatasetInfo
+
+
+def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
+    """What the rules find; one that raises gives VER000 instead."""
+    findings: list[Finding] = []
+    names = {*surveyed.files, *surveyed.videos}
+    has_sidecars = layout.FILES_PATH in surveyed.files
+    features = surveyed.document.get("features", {})
+    if not surveyed.episode_paths and info.total_episodes:
+        where = Location(file=layout.EPISODES_DIR)
+        findings.append(finding(EPISODES_FOOTER, "no Parquet files; expected the episodes of the dataset", where))
+    with guarded(findings, "check_declared_rates", Location(file=layout.INFO_PATH)):
+        findings += check_declared_rates(features, info)
+    with guarded(findings, "check_tasks", Location(file=layout.TASKS_PATH)):
+        if surveyed.tasks is not None or layout.TASKS_PATH not in surveyed.files:
+            findings += check_tasks(surveyed.document, surveyed.tasks)
+    with guarded(findings, "check_statistics", Location(file=layout.STATS_PATH)):
+        if surveyed.statistics is not None or layout.STATS_PATH not in surveyed.files:
+            findings += check_statistics(features, surveyed.statistics, info.total_frames)
+    with guarded(findings, "check_card", Location(file=layout.CARD_PATH)):
+        card, is_published = surveyed.card, surveyed.root.is_history
+        findings += check_card(card, names, is_published=is_published, has_sidecars=has_sidecars)
+    with guarded(findings, "check_folders", Location()):
+        findings += check_folders(names, info.chunks_size)
+    with guarded(findings, "check_splits", Location(file=layout.INFO_PATH)):
+        findings += check_splits(surveyed.document, info.total_episodes)
+    if surveyed.against is not None:
+        with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
+            findings += check_documents(surveyed.documents, surveyed.source_documents)
+        for path in sorted(set(surveyed.source_episodes) - set(surveyed.episode_paths)):
+            message = "no such file; expected it as in the source"
+            findings.append(finding(EPISODES_CHANGED, message, Location(file=path)))
+    return findings

@@ -1,0 +1,225 @@
+"""A baseline: findings that were accepted once, so that only what is new counts.
+
+It is a JSON file to be committed beside a dataset or in a project, one finding a line and in a fixed order, so that a
+change of one finding is a change of one line:
+
+    {
+    "format": "episeek-baseline",
+    "version": 1,
+    "level": "layout",
+    "findings": [
+    {"fingerprint": "0f3c...", "code": "ROW019", "count": 1, "location": {"file": "data/chunk-000/file-000.parquet"}},
+    {"fingerprint": "9a41...", "code": "VID039", "count": 3, "location": {"file": "...", "camera": "top"}}
+    ]
+    }
+
+`level` is that of the verification that it was written from. A fingerprint is `Finding.fingerprint`: of the rule and the
+place, whatever was found there. `count` is how many findings of that rule and place there were, those that a finding stands
+for included. VER000 and VER001 are never in it: nobody can accept what was not looked at.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from episeek.errors import EpiseekError, first_line
+from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding, finding_count
+from episeek_pipelines.verify.findings.quoting import as_json
+from episeek_pipelines.verify.rules import (
+    COMPARISONS,
+    LEVELS,
+    RULES,
+    SHARDS,
+    WORKER_SHARDS,
+    Level,
+    includes,
+)
+from episeek_pipelines.verify.settings.rule_codes import ALWAYS_COUNTED, WHY_ALWAYS_COUNTED
+
+FORMAT: Final = "episeek-baseline"
+VERSION: Final = 1
+
+_OF_OPTIONS: Final = frozenset(rule.code for rule in (SHARDS, WORKER_SHARDS))
+"""Looked at when asked for ranks, which a report does not tell."""
+
+_LOCATION_TYPES: Final = {"file": str, "episode": int, "camera": str, "row": int, "column": str}
+
+
+class BaselineError(EpiseekError, ValueError):
+    """A file that is no baseline, or not as one was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineEntry:
+    """Findings of one rule at one place."""
+
+    fingerprint: str
+    code: str
+    count: int
+    location: Location
+
+    @property
+    def sort_key(self) -> tuple[Any, ...]:
+        """Orders entries by code and place."""
+        return (self.code, self.location.sort_key, self.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is accepted: entries in order, each fingerprint once."""
+
+    entries: tuple[BaselineEntry, ...] = ()
+    level: Level = "layout"
+    """Of the verification that it was written from."""
+
+
+def baseline_of(report: VerificationReport) -> Baseline:
+    """A baseline that accepts every finding of a report but VER000 and VER001."""
+    entries = [
+        BaselineEntry(fingerprint, same[0].code, finding_count(same), same[0].location)
+        for fingerprint, same in _by_fingerprint(report.findings).items()
+        if same[0].code not in ALWAYS_COUNTED
+    ]
+    return Baseline(tuple(sorted(entries, key=lambda entry: entry.sort_key)), report.level)
+
+
+def write_baseline(report: VerificationReport) -> str:
+    """The text of `baseline_of(report)`: the module says how it looks; the same report gives the same text."""
+    return format_baseline(baseline_of(report))
+
+
+def format_baseline(baseline: Baseline) -> str:
+    """The text that `parse_baseline` reads."""
+    lines = [
+        json.dumps(
+            {
+                "fingerprint": entry.fingerprint,
+                "code": entry.code,
+                "count": entry.count,
+                "location": entry.location.as_dict(),
+            }
+        )
+        for entry in baseline.entries
+    ]
+    head = [f'"format": "{FORMAT}",', f'"version": {VERSION},', f'"level": "{baseline.level}",', '"findings": [']
+    return "\n".join(["{", *head, *([",\n".join(lines)] if lines else []), "]", "}", ""])
+
+
+def parse_baseline(text: str, where: str) -> Baseline:
+    """Read a baseline.
+
+    Args:
+        text: Of the file.
+        where: The file, for messages.
+
+    Raises:
+        BaselineError: It is no baseline, of a later version, or an entry is not as it was written: one whose fingerprint is
+            not of its code and place would accept something else than it shows.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BaselineError(where, first_line(error), "a baseline that `episeek verify` wrote") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise BaselineError(where, "no baseline", f'a JSON object with "format": "{FORMAT}"')
+    version, level, listed = (document.get(key) for key in ("version", "level", "findings"))
+    if type(version) is not int or version != VERSION:
+        raise BaselineError(where, f"version {as_json(version)}", f"version {VERSION}: write the baseline again")
+    if level not in LEVELS:
+        raise BaselineError(f"{where}, level", as_json(level), f"one of {', '.join(LEVELS)}")
+    if not isinstance(listed, list):
+        raise BaselineError(f"{where}, findings", as_json(listed), "an array")
+    entries: dict[str, BaselineEntry] = {}
+    for position, values in enumerate(listed):
+        place = f"{where}, finding {position}"
+        entry = _parse_entry(values, place)
+        if entry.fingerprint in entries:
+            raise BaselineError(place, f"{entry.code} at {entry.location} a second time", "each once: write it again")
+        entries[entry.fingerprint] = entry
+    return Baseline(tuple(sorted(entries.values(), key=lambda entry: entry.sort_key)), cast(Level, level))
+
+
+def apply_baseline(
+    report: VerificationReport, baseline: Baseline
+) -> tuple[VerificationReport, tuple[BaselineEntry, ...]]:
+    """Leave out what is accepted, and say what no longer occurs.
+
+    It is meant for a report that no policy was applied to: what a policy leaves out would seem to be gone.
+
+    Returns:
+        The report: findings of a rule and a place are left out, and counted in `accepted_count`, when they are as many as
+        were accepted, or fewer. When they are more, which of them are new cannot be told: all of them stay, and say so.
+        Entries that no longer occur, in order, so that the baseline can shrink; where fewer occur than were accepted, the
+        entry has the number that is gone as its `count`. An entry is only called gone when it would have been seen: at
+        the baseline's level, and when every file was read.
+    """
+    accepted = {entry.fingerprint: entry for entry in baseline.entries if entry.code not in ALWAYS_COUNTED}
+    now = _by_fingerprint(report.findings)
+    kept: list[Finding] = []
+    accepted_count = 0
+    for fingerprint, same in now.items():
+        entry, count = accepted.get(fingerprint), finding_count(same)
+        if entry is None:
+            kept += same
+        elif count <= entry.count:
+            accepted_count += count
+        else:
+            note = f"{count} here now, the baseline accepts {entry.count}"
+            kept += (replace(found, message=f"{found.message} ({note})") for found in same)
+    gone = [
+        replace(entry, count=entry.count - finding_count(now.get(entry.fingerprint, ())))
+        for entry in baseline.entries
+        if _would_be_seen(entry, baseline, report)
+    ]
+    return (
+        replace(report, findings=tuple(sorted(kept)), accepted_count=report.accepted_count + accepted_count),
+        tuple(entry for entry in gone if entry.count > 0),
+    )
+
+
+def _would_be_seen(entry: BaselineEntry, baseline: Baseline, report: VerificationReport) -> bool:
+    if any(found.code in ALWAYS_COUNTED for found in report.findings) or not includes(report.level, baseline.level):
+        return False
+    return entry.code not in _OF_OPTIONS and (entry.code not in COMPARISONS or report.against is not None)
+
+
+def _by_fingerprint(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    groups: dict[str, list[Finding]] = {}
+    for found in findings:
+        groups.setdefault(found.fingerprint, []).append(found)
+    return groups
+
+
+def _parse_entry(listed: object, where: str) -> BaselineEntry:
+    if not isinstance(listed, dict):
+        raise BaselineError(where, as_json(listed), "an object")
+    fingerprint, code, count = (listed.get(key) for key in ("fingerprint", "code", "count"))
+    if not isinstance(code, str):
+        raise BaselineError(f"{where}, code", as_json(code), "the code of a rule")
+    if code in ALWAYS_COUNTED:
+        raise BaselineError(f"{where}, code", code, f"another rule: {WHY_ALWAYS_COUNTED}")
+    if type(count) is not int or count < 1:
+        raise BaselineError(f"{where}, count", as_json(count), "a whole number, 1 or more")
+    location = _parse_location(listed.get("location"), f"{where}, location")
+    if not isinstance(fingerprint, str):
+        raise BaselineError(f"{where}, fingerprint", as_json(fingerprint), "32 hex digits")
+    rule = RULES.get(code)  # one that went away is never found again, and called gone
+    if rule is not None and finding(rule, "", location).fingerprint != fingerprint:
+        raise BaselineError(
+            f"{where}, fingerprint", as_json(fingerprint), f"that of {code} at {location}: write the baseline again"
+        )
+    return BaselineEntry(fingerprint, code, count, location)
+
+
+def _parse_location(listed: object, where: str) -> Location:
+    if not isinstance(listed, dict):
+        raise BaselineError(where, as_json(listed), "an object")
+    for name, value in cast(Mapping[str, object], listed).items():
+        if name not in _LOCATION_TYPES:
+            raise BaselineError(f"{where}, {name}", "an unknown key", f"one of {', '.join(_LOCATION_TYPES)}")
+        if type(value) is not _LOCATION_TYPES[name]:
+            expected = "a text" if _LOCATION_TYPES[name] is str else "a whole number"
+            raise BaselineError(f"{where}, {name}", as_json(value), expected)
+    return Location(**listed)

@@ -1,0 +1,95 @@
+"""Finding and reading the settings of a dataset, `configuration_keys` in a TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from episeek.byte_source import is_local, local_path
+from episeek.errors import MissingFileError, first_line
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify.findings.quoting import as_json
+from episeek_pipelines.verify.settings.configuration_keys import (
+    CONFIGURATION_FILE,
+    PROJECT_FILE,
+    TOOL_TABLE,
+    checked_table,
+)
+from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
+
+
+def read_at_root(root: Root, files: Mapping[str, object] | None) -> tuple[str | None, dict[str, Any]]:
+    """The path and the checked values of the one configuration file of a dataset; None and nothing when it has none."""
+    tables = {}
+    for name in (CONFIGURATION_FILE, PROJECT_FILE):
+        data = _read_if_there(root, name, files)
+        table = None if data is None else _table(data, root.join(name), is_project=name == PROJECT_FILE)
+        if table is not None:
+            tables[name] = table
+    if len(tables) > 1:
+        found = f"{CONFIGURATION_FILE}, and [{'.'.join(TOOL_TABLE)}] in {PROJECT_FILE}"
+        raise ConfigurationError(root.url, found, "one of the two")
+    for name, table in tables.items():
+        place = _place(root.join(name), is_project=name == PROJECT_FILE)
+        values = checked_table(table, place)
+        if "baseline" in values:
+            values["baseline"] = root.join(_inside(values["baseline"], f"{place}baseline"))
+        return root.join(name), values
+    return None, {}
+
+
+def _read_if_there(root: Root, name: str, files: Mapping[str, object] | None) -> bytes | None:
+    if files is not None and name not in files:
+        return None
+    try:
+        return root.read_bytes(name)
+    except MissingFileError:
+        return None
+
+
+def read_named_file(config_path: str) -> tuple[str, dict[str, Any]]:
+    """The path and the checked values of the file that `--config` names."""
+    if not is_local(config_path):
+        raise ConfigurationError("--config", config_path, "a local file")
+    path = Path(local_path(config_path))
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        raise ConfigurationError("--config", f"{config_path}: {reason.lower()}", "a readable file") from None
+    is_project = path.name == PROJECT_FILE
+    table = _table(data, str(path), is_project=is_project)
+    if table is None:
+        raise ConfigurationError(str(path), "no such table", f"[{'.'.join(TOOL_TABLE)}]")
+    values = checked_table(table, _place(str(path), is_project=is_project))
+    if "baseline" in values and is_local(values["baseline"]):
+        values["baseline"] = str(path.parent / local_path(values["baseline"]))
+    return str(path), values
+
+
+def _table(data: bytes, where: str, *, is_project: bool) -> dict[str, Any] | None:
+    """The table with the keys; None when a project's file has none."""
+    try:
+        table: Any = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
+        raise ConfigurationError(where, first_line(error), "a TOML file in UTF-8") from None
+    if not is_project:
+        return dict(table)
+    for depth, key in enumerate(TOOL_TABLE, start=1):
+        if key not in table:
+            return None
+        table = table[key]
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{where}, {'.'.join(TOOL_TABLE[:depth])}", as_json(table), "a table")
+    return dict(table)
+
+
+def _place(path: str, *, is_project: bool) -> str:
+    return f"{path}, {'.'.join(TOOL_TABLE)}." if is_project else f"{path}, "
+
+
+def _inside(path: str, where: str) -> str:
+    """A relative path that stays below the dataset root."""
+    if path.startswith("/") or ".." in path.split("/") or "://" in path or "::" in path:
+        raise ConfigurationError(where, as_json(path), "a path below the dataset root (or use --baseline, or --config)")
+    return PurePosixPath(path).as_posix()

@@ -1,0 +1,189 @@
+"""Whether pictures stand still where the scene does not (VID028), from small copies of them.
+
+That pictures do not change says nothing by itself. A robot at rest under a camera with noise, encoded as LeRobot encodes
+(AV1, g=2, crf 30), gives bit-identical neighbours for half of all pairs; HEVC with g=30 for nine of ten; a simulated scene
+for all of them. So both measures ask for motion around what stands still:
+
+- *frozen*: pictures stay as the first of them is for 0.5 s or more; the scene moved right before, moves right after, and
+  between the two it jumps, by at least 4 times what it moves a frame afterwards: it went on while the pictures did not. A
+  robot that rests starts again with a step like those that follow.
+- *repeated*: more than 30 % of the neighbours amid strong motion are bit-identical, at least 10 of them: a camera that gives
+  half of the pictures that are recorded. Jerky motion gave up to 24 %; slow motion, of which AV1 at crf 45 and more leaves
+  every second picture as it was, changes less than 20 levels.
+- *nothing changes*: no picture of an episode of 2 s or more differs from its first one.
+
+The change between two pictures is the largest mean absolute difference of luma in any tile (16 x 16 pixels of a picture up to
+959 wide, more of larger ones), in levels of 0 to 255. Measured on pictures with noise of 0.5 to 3 levels, AV1, H.264 and HEVC
+at crf 23 to 45: still scenes change by up to 7 (a keyframe that refreshes the noise), a textured edge that moves by two
+pixels changes 12 or more. Hence the limit of 8 between standing still and moving.
+
+Missed on purpose: a freeze at rest, at the start or at the end of an episode; a camera at two thirds of the rate; repeated
+frames of encoders that do not leave them as they were (x264, x265).
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.verify.videos.picture_reader import is_same_picture, luma, luma_bits
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+MOTION_LEVELS = 8.0
+FROZEN_SECONDS = 0.5
+UNCHANGED_SECONDS = 2.0
+JUMP_RATIO = 4.0
+REPEATED_SHARE = 0.3
+STRONG_MOTION_LEVELS = 20.0
+REPEATED_COUNT = 10
+
+_NEAR_PAIRS = 5
+"""Pairs of neighbours that say whether the scene moves before or after a run."""
+
+_TILE = 8
+_THINNED_WIDTH = 320
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Between two pictures, in levels of 0 to 255."""
+
+    peak: float
+    """In the tile that changes most."""
+    mean: float
+
+    @property
+    def is_motion(self) -> bool:
+        """More than what encoding makes of a still scene."""
+        return self.peak >= MOTION_LEVELS
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenRun:
+    """Frames `[start, stop)` that show what frame `start` shows."""
+
+    start: int
+    stop: int
+
+
+@dataclass(slots=True)
+class _Held:
+    """A run that is long enough, until the pairs behind it have told what it is."""
+
+    run: FrozenRun
+    jump: Change
+    after: list[Change] = field(default_factory=list)
+
+
+class PictureChanges:
+    """Fed with an episode's pictures in order; keeps the last picture and small copies of two."""
+
+    def __init__(self, *, fps: float) -> None:
+        self._fps = fps
+        self.frozen: list[FrozenRun] = []
+        """Runs found so far."""
+        self.picture_count = 0
+        self.repeated_count = 0
+        """Bit-identical neighbours amid motion."""
+        self.moving_count = 0
+        """Neighbours that differ by strong motion."""
+        self._is_as_first = True
+        self._first: FloatArray | None = None
+        self._last: FloatArray | None = None
+        self._last_frame: VideoFrame | None = None
+        self._anchor: FloatArray | None = None
+        self._anchor_number = 0
+        self._before_anchor: list[Change] = []
+        self._near: deque[Change] = deque(maxlen=_NEAR_PAIRS)
+        self._held: list[_Held] = []
+        self._pending_repeats = 0
+        self._was_motion = False
+
+    def add(self, frame: "VideoFrame") -> None:
+        """The next picture."""
+        small = _small_copy(frame)
+        number, self.picture_count = self.picture_count, self.picture_count + 1
+        if self._last is None or self._last_frame is None or small.shape != self._last.shape:
+            self._first = self._anchor = small
+            self._anchor_number = number
+        else:
+            change = _change(self._last, small)
+            is_repeat = not change.peak and is_same_picture(self._last_frame, frame)
+            self._count_repeats(change, is_repeat=is_repeat)
+            self._follow_runs(number, small, change)
+            if self._is_as_first and self._first is not None:
+                self._is_as_first = not _change(self._first, small).is_motion
+        self._last, self._last_frame = small, frame
+
+    @property
+    def never_changes(self) -> bool:
+        """Whether all pictures show what the first one shows, for long enough to say so."""
+        return self._is_as_first and self.picture_count >= UNCHANGED_SECONDS * self._fps
+
+    @property
+    def repeats_frames(self) -> bool:
+        """Whether pictures come more slowly than the video's frames."""
+        moving = self.repeated_count + self.moving_count
+        return self.repeated_count >= max(REPEATED_COUNT, REPEATED_SHARE * moving)
+
+    def _count_repeats(self, change: Change, *, is_repeat: bool) -> None:
+        """Repeats count when the nearest pairs around them that differ are strong motion."""
+        if is_repeat:
+            self._pending_repeats += self._was_motion
+            return
+        is_strong = change.peak >= STRONG_MOTION_LEVELS
+        if is_strong:
+            self.moving_count += 1
+            if self._pending_repeats < FROZEN_SECONDS * self._fps:
+                self.repeated_count += self._pending_repeats
+        self._pending_repeats = 0
+        self._was_motion = is_strong
+
+    def _follow_runs(self, number: int, small: FloatArray, change: Change) -> None:
+        for held in self._held:
+            held.after.append(change)
+        if self._held and len(self._held[0].after) == _NEAR_PAIRS:
+            held = self._held.pop(0)
+            moved = float(np.median([pair.mean for pair in held.after]))
+            if _moves(held.after) and held.jump.mean >= JUMP_RATIO * moved:
+                self.frozen.append(held.run)
+        assert self._anchor is not None
+        if _change(self._anchor, small).is_motion:
+            pairs = number - 1 - self._anchor_number
+            is_long = pairs >= max(FROZEN_SECONDS * self._fps, _NEAR_PAIRS)
+            if is_long and _moves(self._before_anchor) and change.is_motion:
+                self._held.append(_Held(FrozenRun(self._anchor_number, number), change))
+            self._near.append(change)
+            self._anchor, self._anchor_number = small, number
+            self._before_anchor = list(self._near)
+        else:
+            self._near.append(change)
+
+
+def _moves(pairs: list[Change]) -> bool:
+    """Whether most of a few neighbouring pairs are motion."""
+    return len(pairs) == _NEAR_PAIRS and 2 * sum(pair.is_motion for pair in pairs) > len(pairs)
+
+
+def _small_copy(frame: "VideoFrame") -> FloatArray:
+    """Every n-th pixel of the luma, in levels of 0 to 255."""
+    picture = luma(frame)
+    step = max(picture.shape[1] // _THINNED_WIDTH, 2 if picture.shape[1] >= 8 * _TILE else 1)
+    small: FloatArray = picture[::step, ::step].astype(np.float32)
+    small /= np.float32(1 << (luma_bits(frame) - 8))
+    return small
+
+
+def _change(one: FloatArray, other: FloatArray) -> Change:
+    difference = np.abs(other - one)
+    height, width = (max(side // _TILE, 1) for side in difference.shape)
+    tiles = difference[: height * _TILE, : width * _TILE]
+    if min(difference.shape) >= _TILE:
+        tiles = tiles.reshape(height, _TILE, width, _TILE).mean(axis=(1, 3))
+    return Change(float(tiles.max()), float(difference.mean()))

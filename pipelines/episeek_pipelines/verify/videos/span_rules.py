@@ -1,0 +1,294 @@
+"""Rules that compare one MP4, as its header is now, with its rows of the sidecars: IDX031 to IDX033, IDX036.
+
+The expected rows are worked out here from the header and the metadata, without the code that writes the sidecars; of the
+file's row only the runs of sample descriptions and the digest of what is declared are shared.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.description_runs import description_runs
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.findings.checks import (
+    IndexedFile,
+    SidecarTables,
+    VerificationContext,
+    VideoFile,
+)
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, STALE
+from episeek_pipelines.verify.sidecars.sidecar_format import TABLES, read_rows, stored_rows
+from episeek_pipelines.verify.videos.video_frames import ParsedVideo
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+from episeek_schemas import layout
+
+_SPAN_COLUMNS = (
+    "file_id", "mdat_offset", "mdat_length", "frame_count", "first_pts", "last_pts", "first_frame_tick",
+    "sample_count", "keyframe_count", "lead_in_count",
+)  # fmt: skip
+_STARTS = ("sample_start", "keyframe_start")
+_ROWS = (("samples", "sample"), ("keyframes", "keyframe"))
+"""Tables with rows of their own for each episode, and what their columns in the table of episodes begin with."""
+_BLOCK_SAMPLES = 1 << 18
+"""Of that many, episodes are compared at once: samples are in two episodes or more where sync samples are rare."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpectedSpans:
+    """What the sidecars have to say of some episodes of one camera."""
+
+    row: dict[str, npt.NDArray[Any]]
+    """Columns of the table of episodes, shape [episodes]."""
+    samples: dict[str, Int64Array]
+    """Columns of that table, the rows of one episode behind those of the other."""
+    keyframes: dict[str, Int64Array]
+    """As `samples`."""
+
+
+def check_indexed_file(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """IDX031: the file is listed, and it is the one that was indexed."""
+    where = Location(file=layout.FILES_PATH, camera=file.camera_key)
+    if file.indexed is None:
+        yield finding(INDEXED_FILES, f"no row for {file.path}; expected every MP4 of the dataset", where)
+        return
+    row = file.indexed.row
+    for column, found, expected in _file_differences(file.indexed, file.path, video):
+        at = Location(layout.FILES_PATH, camera=file.camera_key, row=row, column=column)
+        yield finding(INDEXED_FILES, f"{found} for {file.path}; expected {expected}, as the file is now", at)
+
+
+def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """IDX032 and IDX033, when the file is the one that was indexed."""
+    tables, indexed = context.sidecars, file.indexed
+    if tables is None or indexed is None or _file_differences(indexed, file.path, video):
+        return
+    camera_count, camera_index = len(context.info.video_keys), context.info.video_keys.index(file.camera_key)
+    found = np.flatnonzero((video.view.stop > video.view.first) & (video.view.stop <= video.view.frame_count))
+    ids = file.episode_index[found] * camera_count + camera_index
+    is_there = ids < tables.row_count["episodes"]  # the table's own check reports the number of rows
+    found, ids = found[is_there], ids[is_there]
+    stored = {column: read_rows(context.root, tables, "episodes", column, ids) for column in (*_SPAN_COLUMNS, *_STARTS)}
+    windows = sample_windows(video, found)
+    is_as_declared = True
+    for block in _blocks(windows.stop - windows.start):
+        expected = expected_spans(file, indexed, video, found[block], windows.of(block))
+        here = {column: values[block] for column, values in stored.items()}
+        episode, row = file.episode_index[found[block]], ids[block]
+        is_other = {column: here[column] != expected.row[column] for column in _SPAN_COLUMNS}
+        differs = np.logical_or.reduce(list(is_other.values()))
+        for number in np.flatnonzero(differs).tolist():
+            is_as_declared = False
+            for column in _SPAN_COLUMNS:
+                if is_other[column][number]:
+                    message = f"{here[column][number]}; expected {expected.row[column][number]}"
+                    at = Location(layout.EPISODES_PATH, int(episode[number]), file.camera_key, int(row[number]), column)
+                    yield finding(INDEXED_SPANS, message, at)
+        for table, prefix in _ROWS:
+            places = (here[f"{prefix}_start"], expected.row[f"{prefix}_count"])
+            wanted: dict[str, Int64Array] = getattr(expected, table)
+            yield from _compare_rows(context.root, tables, table, *places, wanted, ~differs, episode, file.camera_key)
+    if is_as_declared and context.is_complete:  # lengths and the fps are in no column of their own
+        yield from _compare_declaration(context, file, indexed, camera_index)
+
+
+def _compare_declaration(
+    context: VerificationContext, file: VideoFile, indexed: IndexedFile, camera_index: int
+) -> Iterator[Finding]:
+    """IDX036."""
+    declared = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
+    expected = declared.digest(camera_index=camera_index, fps=context.info.fps)
+    found = indexed.values["episodes_sha256"]
+    if found != expected:
+        at = Location(layout.FILES_PATH, camera=file.camera_key, row=indexed.row, column="episodes_sha256")
+        message = f"{_short(found)} for {file.path}; expected {_short(expected)}, as its episodes are declared now"
+        yield finding(STALE, message, at)
+
+
+SPAN_RULES = (check_indexed_file, check_spans)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleWindows:
+    """Samples `[start, stop)`, in decode order, that decoding each of some episodes takes; arrays have shape [episodes]."""
+
+    tick: Int64Array
+    """Presentation time of the episode's first frame."""
+    start: Int64Array
+    stop: Int64Array
+
+    def of(self, part: slice) -> "SampleWindows":
+        """Those of some of the episodes."""
+        return SampleWindows(self.tick[part], self.start[part], self.stop[part])
+
+
+def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
+    """The samples of episodes of a file, which have frames.
+
+    They run from the last sync sample that is not behind the first frame, neither in decoding nor in presentation, to the
+    last sample, in decode order, of any of the frames.
+    """
+    table, view = video.table, video.view
+    count = view.stop[position] - view.first[position]
+    begin = np.cumsum(count) - count
+    frames = view.decode_position[_ranges(view.first[position], count)]
+    tick = table.pts[frames[begin]]
+    sync = np.concatenate([[0], np.flatnonzero(table.is_sync)])  # sample 0 where there is none
+    nearest = np.searchsorted(sync[1:], np.minimum.reduceat(frames, begin), side="right")
+    while (is_late := (nearest > 0) & (table.pts[sync[nearest]] > tick)).any():  # a group of pictures or two
+        nearest -= is_late
+    return SampleWindows(tick, sync[nearest], np.maximum.reduceat(frames, begin) + 1)
+
+
+def expected_spans(
+    file: VideoFile, indexed: IndexedFile, video: ParsedVideo, position: Int64Array, windows: SampleWindows
+) -> ExpectedSpans:
+    """The rows of the episodes at `position` of `file`, which is `indexed`, given their `sample_windows`."""
+    table, view = video.table, video.view
+    count = windows.stop - windows.start
+    begin = np.cumsum(count) - count
+    number = np.repeat(np.arange(len(count)), count)
+    sample = _ranges(windows.start, count)
+    offset, size, pts = table.offset[sample], table.size[sample], table.pts[sample]
+    first_byte = np.minimum.reduceat(offset, begin)
+    order = np.lexsort((pts, number))
+    shown_at = np.empty_like(order)
+    shown_at[order] = np.arange(len(order))
+    lead_in = np.bincount(number[pts < windows.tick[number]], minlength=len(count))
+    keyframe = order[table.is_sync[sample[order]]]
+    of_episode = number[keyframe]
+    row = {
+        "file_id": np.full(len(count), indexed.row),
+        "mdat_offset": first_byte,
+        "mdat_length": np.maximum.reduceat(offset + size, begin) - first_byte,
+        "frame_count": view.stop[position] - view.first[position],
+        "first_pts": file.from_timestamp[position],
+        "last_pts": file.to_timestamp[position],
+        "first_frame_tick": windows.tick,
+        "sample_count": count,
+        "keyframe_count": np.bincount(of_episode, minlength=len(count)),
+        "lead_in_count": lead_in,
+    }
+    keyframes = {
+        "pts": pts[keyframe],
+        "byte_offset": offset[keyframe],
+        "sample_index": keyframe - begin[of_episode],
+        "frame_index": (shown_at - begin[number])[keyframe] - lead_in[of_episode],
+    }
+    samples = {"byte_offset": offset - first_byte[number], "byte_size": size, "pts": pts - windows.tick[number]}
+    return ExpectedSpans(row, samples, keyframes)
+
+
+def _ranges(start: Int64Array, count: Int64Array) -> Int64Array:
+    """The numbers `[start, start + count)` of each, one behind the other."""
+    return np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
+
+
+def _blocks(count: Int64Array) -> Iterator[slice]:
+    """Neighbours whose counts add up to `_BLOCK_SAMPLES` at most; one alone may have more."""
+    end = np.cumsum(count)
+    start = 0
+    while start < len(count):
+        stop = int(np.searchsorted(end, end[start] - count[start] + _BLOCK_SAMPLES, side="right"))
+        yield slice(start, max(stop, start + 1))
+        start = max(stop, start + 1)
+
+
+def _file_differences(indexed: IndexedFile, path: str, video: ParsedVideo) -> list[tuple[str, str, str]]:
+    """(column, found, expected) of the row of `files`; only the digest when the header changed, since the rest follows from it."""
+    header, table = video.header, video.table
+    expected = {
+        "file_size": header.file_size,
+        "moov_sha256": header.digest,
+        "moov_offset": header.moov_offset,
+        "moov_length": len(header.moov),
+        "header_length": header.mdat_offset,
+        "faststart": header.is_faststart,
+        "codec": table.codec,
+        "width": table.width,
+        "height": table.height,
+        "timescale": table.timescale,
+        "sample_count": len(table),
+        "avg_fps": table.average_fps,
+        "sample_description": table.sample_description,
+        "container": header.container,
+        "track_matrix": table.matrix,
+        "sample_description_runs": description_runs(table.offset, table.description_index, where=path),
+    }
+    found = indexed.values
+    names = ["moov_sha256"] if found["moov_sha256"] != expected["moov_sha256"] else list(expected)
+    return [
+        (name, _short(found[name]), _short(expected[name]))
+        for name in names
+        if found[name] != expected[name] or type(found[name]) is not type(expected[name])
+    ]
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes with SHA-256 {hashlib.sha256(value).hexdigest()[:12]}..."
+    return f"{value[:12]}..." if isinstance(value, str) and len(value) > 20 else str(value)
+
+
+def _compare_rows(
+    root: Root,
+    tables: SidecarTables,
+    table: str,
+    start: npt.NDArray[Any],
+    count: Int64Array,
+    wanted: dict[str, Int64Array],
+    is_compared: npt.NDArray[np.bool_],
+    episode: Int64Array,
+    camera_key: str,
+) -> Iterator[Finding]:
+    """IDX033: all rows at once, then again those of an episode in which something is wrong.
+
+    Args:
+        root: The dataset.
+        tables: Its sidecars.
+        table: Which of them.
+        start: The first row of each episode, as the table of episodes says; shape [episodes].
+        count: Its rows; shape [episodes].
+        wanted: Columns, the rows of one episode behind those of the other.
+        is_compared: Whether an episode is; shape [episodes].
+        episode: The index; shape [episodes].
+        camera_key: The camera.
+    """
+    total = min(stored_rows(tables, table, column) for column in wanted)
+    first = start.astype(np.int64)
+    is_whole = is_compared & (first >= 0) & (first <= total - count)
+    whole = np.flatnonzero(is_whole)
+    rows, at = _ranges(first[whole], count[whole]), _ranges((np.cumsum(count) - count)[whole], count[whole])
+    is_wrong = np.zeros(len(rows), np.bool_)
+    for column, values in wanted.items():
+        is_wrong |= read_rows(root, tables, table, column, rows).astype(np.int64) != values[at]
+    is_suspect = is_compared & ~is_whole
+    is_suspect[np.repeat(whole, count[whole])[is_wrong]] = True
+    for number in np.flatnonzero(is_suspect).tolist():
+        before = int(count[:number].sum())
+        of_one = {column: values[before : before + int(count[number])] for column, values in wanted.items()}
+        where = Location(TABLES[table][0], int(episode[number]), camera_key)
+        yield from _compare_rows_of_one(root, tables, table, of_one, int(start[number]), where)
+
+
+def _compare_rows_of_one(
+    root: Root, tables: SidecarTables, table: str, wanted: dict[str, Int64Array], start: int, where: Location
+) -> Iterator[Finding]:
+    for column, values in wanted.items():
+        total = stored_rows(tables, table, column)
+        rows = np.arange(max(start, 0), max(0, min(start + len(values), total)))
+        found = read_rows(root, tables, table, column, rows).astype(np.int64)
+        if len(found) != len(values):
+            yield finding(INDEXED_SAMPLES, f"{len(found)} rows; expected {len(values)}", replace(where, row=start))
+            return
+        wrong = np.flatnonzero(found != values)
+        if len(wrong):
+            first = int(wrong[0])
+            at = replace(where, row=start + first, column=column)
+            message = f"{found[first]}; expected {values[first]}, as in the video's header"
+            yield finding(INDEXED_SAMPLES, message, at, more=len(wrong) - 1)
