@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 240
 BIN := .venv/bin
 STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
-STOPS := tests/pipelines/publish/test_publishing_stops.py tests/pipelines/publish/test_store_stops.py
+STOPS := tests/pipelines/publish/hub/test_stops.py tests/pipelines/publish/store/test_stops.py
 
 .DEFAULT_GOAL := help
 .PHONY: help env browser demo test test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
@@ -35,7 +35,7 @@ test-stops: env ## stop publications at every request in turn: minutes
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
 	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/test_hub_source.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/repository tests/pipelines/publish/test_publishing*.py tests/pipelines/publish/test_cli_publish.py tests/pipelines/publish/test_base_revision.py tests/pipelines/publish/test_prepare_publish.py tests/pipelines/publish/test_store_stops.py
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/stores/test_hub.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/hub_client tests/pipelines/publish/hub tests/pipelines/publish/test_prepared.py tests/pipelines/publish/store/test_stops.py
 
 lint: env ## style, formatting and layers
 	@$(BIN)/ruff check

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 import episeek
-from episeek.byte_source import CountingSource
 from episeek.decode import choose_backend
+from episeek.stores.byte_source import CountingSource
 from episeek_pipelines.cli.lines import summary
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.verify import format_text

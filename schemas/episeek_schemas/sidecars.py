@@ -2,7 +2,7 @@
 
 Every column is REQUIRED. The numeric columns of `episodes`, `keyframes` and `samples` are PLAIN, uncompressed and one
 data page per column chunk, so that the values of a column chunk are one little-endian array in the file. This module
-holds the columns, the footer keys and the limits; `episeek.mapped_table` maps the tables and
+holds the columns, the footer keys and the limits; `episeek.sidecars.mapped_table` maps the tables and
 `episeek_pipelines.index.table_writer` writes them.
 """
 

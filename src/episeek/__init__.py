@@ -35,9 +35,9 @@ from episeek.errors import (
     SidecarLayoutWarning,
     WaitLimitError,
 )
-from episeek.file_record import FileRecord
-from episeek.retry import RetryPolicy
-from episeek.transfers import Transfers
+from episeek.sidecars.file_record import FileRecord
+from episeek.stores.retry import RetryPolicy
+from episeek.stores.transfers import Transfers
 from episeek.version import __version__
 
 __all__ = [

@@ -14,11 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek.byte_source import ByteSource, is_local, local_path
-from episeek.checked_source import VERIFY_MODES, CheckedSource, Verify
 from episeek.clip import Clip, LeadIn
-from episeek.clip_header import ClipSamples, TrackFacts
-from episeek.description_runs import description_of
 from episeek.errors import (
     CameraNotFoundError,
     EpisodeNotFoundError,
@@ -27,14 +23,18 @@ from episeek.errors import (
     SidecarLayoutError,
     without_password,
 )
-from episeek.file_record import FileRecord
-from episeek.hub_source import HubSource
-from episeek.mapped_table import MappedTable
-from episeek.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
-from episeek.retry import DEFAULT_POLICY, RetryPolicy
-from episeek.sidecar_files import open_sidecars
-from episeek.sources import Transport, open_source
-from episeek.window import needed_samples
+from episeek.mp4.clip_header import ClipSamples, TrackFacts
+from episeek.mp4.description_runs import description_of
+from episeek.mp4.window import needed_samples
+from episeek.sidecars.checked_source import VERIFY_MODES, CheckedSource, Verify
+from episeek.sidecars.file_record import FileRecord
+from episeek.sidecars.files import open_sidecars
+from episeek.sidecars.mapped_table import MappedTable
+from episeek.stores.byte_source import ByteSource, is_local, local_path
+from episeek.stores.hub.source import HubSource
+from episeek.stores.open_source import Transport, open_source
+from episeek.stores.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
+from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, first frame, end of the frames."""
@@ -351,9 +351,9 @@ def open_index(
         data_root: Where the videos are, when the sidecars live elsewhere (an overlay made by `episeek prepare`).
         storage_options: Credentials and endpoints as fsspec takes them, where the URL needs any; `token` and `endpoint` of
             `hf://`.
-        verify: How videos are checked to be those that were indexed: see `episeek.checked_source.CheckedSource`.
+        verify: How videos are checked to be those that were indexed: see `episeek.sidecars.checked_source.CheckedSource`.
         retry: How long to try what fails.
-        transport: "obstore" or "fsspec" to insist on one where "auto" would choose: see `episeek.sources.open_source`.
+        transport: "obstore" or "fsspec" to insist on one where "auto" would choose: see `episeek.stores.open_source.open_source`.
 
     Raises:
         MissingSidecarError: A table is not there.

@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from episeek.byte_index import ByteIndex, ClipRequest
-from episeek.byte_source import range_name
 from episeek.cache_state import CacheState, Fetch, Key
 from episeek.clip import Clip
 from episeek.errors import ReadError, WaitLimitError
-from episeek.payload_source import PayloadSource
-from episeek.per_process import PerProcess
-from episeek.range_plan import DEFAULT_GAP_BYTES
+from episeek.stores.byte_source import range_name
+from episeek.stores.payload_source import PayloadSource
+from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.range_plan import DEFAULT_GAP_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from episeek.range_plan import WantedRange, plan_requests
-from episeek.transfers import Transfers
-from episeek.workers import WorkerPool
+from episeek.stores.processes.workers import WorkerPool
+from episeek.stores.range_plan import WantedRange, plan_requests
+from episeek.stores.transfers import Transfers
 
 Key = tuple[str, int, int]
 """File, first byte, end of the bytes."""

@@ -13,8 +13,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from episeek.byte_source import ByteRange, ByteSource
-from episeek.clip_header import ClipSamples, TrackFacts, clip_header
 from episeek.decode import (
     KEEPS_EVERY_BIT,
     Backend,
@@ -25,7 +23,9 @@ from episeek.decode import (
     decode_with_torchcodec,
 )
 from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
-from episeek.sample_description import VisualSampleEntry, read_entries
+from episeek.mp4.clip_header import ClipSamples, TrackFacts, clip_header
+from episeek.mp4.sample_description import VisualSampleEntry, read_entries
+from episeek.stores.byte_source import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
 """Codecs without monochrome pictures of more than 8 bits; of others the decoder configuration says, or the decoder."""

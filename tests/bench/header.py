@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from episeek.sample_table import SampleTable, parse_sample_table
+from episeek.mp4.sample_table import SampleTable, parse_sample_table
 from tests.bench.timing import best_interleaved
 from tests.support.mp4_boxes import array, elst, full_box, moov, runs, sample_boxes, track
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from episeek.mapped_table import open_buffer, open_table
+from episeek.sidecars.mapped_table import open_buffer, open_table
 from episeek_schemas import sidecars
 from tests.bench.timing import best_interleaved
 from tests.support.large_index import write_keyframes

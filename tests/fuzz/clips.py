@@ -11,12 +11,12 @@ import numpy as np
 from episeek.byte_index import ByteIndex, Reading
 from episeek.clip import Clip, LeadIn
 from episeek.errors import EpiseekError
-from episeek.file_record import FileFacts, FileRecord
-from episeek.mapped_table import MappedColumn, MappedTable
-from episeek.retry import DEFAULT_POLICY
-from episeek.sample_description import read_entries
-from episeek.sample_table import SampleTable
-from episeek.window import needed_samples
+from episeek.mp4.sample_description import read_entries
+from episeek.mp4.sample_table import SampleTable
+from episeek.mp4.window import needed_samples
+from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.mapped_table import MappedColumn, MappedTable
+from episeek.stores.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.file_rows import Arrays, IndexUnit, index_file
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes

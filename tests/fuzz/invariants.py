@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 from episeek.errors import EpiseekError
-from episeek.sample_table import SampleTable, parse_sample_table
+from episeek.mp4.sample_table import SampleTable, parse_sample_table
 from episeek_pipelines.video.header import read_video_header
 from tests.fuzz.clips import check_some_clip, sample_entries
 from tests.fuzz.promises import WHERE, PaddedSource, check_refusal, hold, read_table

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from episeek.errors import EpiseekError
-from episeek.header import read_header
-from episeek.identity import FileIdentity
-from episeek.sample_table import SampleTable, parse_sample_table
-from episeek.transfers import Transfers
+from episeek.mp4.header import read_header
+from episeek.mp4.sample_table import SampleTable, parse_sample_table
+from episeek.stores.identity import FileIdentity
+from episeek.stores.transfers import Transfers
 
 WHERE = "file"
 MAX_MESSAGE_CHARACTERS = 600

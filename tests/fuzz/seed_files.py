@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Iterator
 from random import Random
 
-from episeek.sample_table import SampleTable
+from episeek.mp4.sample_table import SampleTable
 from tests.fuzz.box_tree import CONTAINERS, Node, find, parse, serialise
 from tests.fuzz.invariants import MDAT_TO_THE_END, source_of
 from tests.fuzz.movies import fragmented, progressive

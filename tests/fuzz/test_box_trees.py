@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from episeek.errors import EpiseekError
-from episeek.isobmff import MAX_CHILDREN
+from episeek.mp4.boxes import MAX_CHILDREN
 from tests.fuzz.box_tree import CONTAINERS, Node, parse, places, serialise
 from tests.fuzz.clips import check_every_clip
 from tests.fuzz.invariants import ARRAYS, check, check_moov, source_of

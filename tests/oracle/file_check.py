@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 import episeek
-from episeek.sample_table import SampleTable
+from episeek.mp4.sample_table import SampleTable
 from tests.oracle.clip_check import ClipCheck, Expected, windows
 from tests.oracle.reference import Reference, decode_with_pyav, decode_with_torchcodec
 from tests.oracle.sample_check import check_samples

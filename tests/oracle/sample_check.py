@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from episeek.sample_table import SampleTable
+from episeek.mp4.sample_table import SampleTable
 from tests.oracle.picture_digest import bytes_digest
 from tests.oracle.reference import Entry, Reference
 from tests.oracle.verdict import Problems

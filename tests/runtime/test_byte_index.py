@@ -11,7 +11,6 @@ import pytest
 
 import episeek
 from episeek import errors
-from episeek.byte_source import CountingSource
 from episeek.errors import (
     BackendUnavailableError,
     CameraNotFoundError,
@@ -24,6 +23,7 @@ from episeek.errors import (
     MissingSidecarError,
     ShortReadError,
 )
+from episeek.stores.byte_source import CountingSource
 from tests.support import bar_code
 from tests.support.build_index import CAMERAS, DATA, build_index, copy_dataset
 from tests.support.whole_file import decode_with_plain_pyav, usable_backends

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from episeek.errors import MissingFileError, ShortReadError
-from episeek.identity import FileIdentity
-from episeek.transfers import Transfers
+from episeek.stores.identity import FileIdentity
+from episeek.stores.transfers import Transfers
 
 TIMESCALE = 15360
 MOVIE_TIMESCALE = 1000

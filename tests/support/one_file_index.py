@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 import episeek
-from episeek.local_source import LocalSource
-from episeek.sample_table import SampleTable
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.local_source import LocalSource
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.file_rows import IndexUnit
 from episeek_pipelines.index.fragments import index_to_fragment

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from episeek.retry import RetryPolicy
+from episeek.stores.retry import RetryPolicy
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.hub_client.values import CommitOutcome, PullRequest
 from episeek_pipelines.publish.overlay.changes import Addition, Changes

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from episeek.byte_source import is_local, local_path
 from episeek.errors import DestinationError
+from episeek.stores.byte_source import is_local, local_path
 from episeek_pipelines.verify.settings.configuration_keys import CONFIGURATION_FILE, PROJECT_FILE
 from episeek_schemas import layout
 

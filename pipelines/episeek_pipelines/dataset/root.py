@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from episeek.byte_source import ByteSource, is_local, local_path
 from episeek.errors import (
     EpiseekError,
     MissingFileError,
@@ -29,13 +28,14 @@ from episeek.errors import (
     WriteError,
     first_line,
 )
-from episeek.fsspec_source import TWO_ETAGS, identity_of
-from episeek.hub_location import is_hub, parse_hub_url
-from episeek.hub_source import HubSource
-from episeek.identity import FileIdentity
-from episeek.sources import open_source
-from episeek.store_errors import store_errors
-from episeek.workers import map_in_threads
+from episeek.stores.byte_source import ByteSource, is_local, local_path
+from episeek.stores.errors import store_errors
+from episeek.stores.fsspec_source import TWO_ETAGS, identity_of
+from episeek.stores.hub.location import is_hub, parse_hub_url
+from episeek.stores.hub.source import HubSource
+from episeek.stores.identity import FileIdentity
+from episeek.stores.open_source import open_source
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.parquet.store_file import open_store_parquet, require_size
 
 TEMPORARY_SUFFIX = ".tmp"

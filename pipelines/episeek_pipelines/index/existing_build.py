@@ -13,9 +13,9 @@ from episeek.errors import (
     SidecarLayoutError,
     first_line,
 )
-from episeek.file_record import FileRecord
-from episeek.mapped_table import footer_metadata
-from episeek.sidecar_files import check_build, check_version
+from episeek.sidecars.file_record import FileRecord
+from episeek.sidecars.files import check_build, check_version
+from episeek.sidecars.mapped_table import footer_metadata
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import sidecars
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.errors import EpiseekError, SidecarLayoutWarning
-from episeek.mapped_table import MappedTable
-from episeek.sidecar_files import SidecarFiles, open_sidecars
+from episeek.sidecars.files import SidecarFiles, open_sidecars
+from episeek.sidecars.mapped_table import MappedTable
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import sidecars
 

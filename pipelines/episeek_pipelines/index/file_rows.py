@@ -16,8 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek import __version__
-from episeek.byte_source import CountingSource
-from episeek.description_runs import description_runs
 from episeek.errors import (
     ChangedFileError,
     EpiseekError,
@@ -27,11 +25,13 @@ from episeek.errors import (
     SampleTableError,
     SpanTooLargeError,
 )
-from episeek.file_record import FileFacts, FileRecord
-from episeek.fsspec_source import FsspecSource
-from episeek.identity import FileIdentity
-from episeek.sample_table import SampleTable
-from episeek.window import needed_samples
+from episeek.mp4.description_runs import description_runs
+from episeek.mp4.sample_table import SampleTable
+from episeek.mp4.window import needed_samples
+from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.stores.byte_source import CountingSource
+from episeek.stores.fsspec_source import FsspecSource
+from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek.file_record import FileFacts
+from episeek.sidecars.file_record import FileFacts
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_rows import EarlierRows
 from episeek_pipelines.index.file_rows import WRITER, Arrays, IndexUnit, index_file

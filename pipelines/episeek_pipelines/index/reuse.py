@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from episeek.errors import EpiseekError
-from episeek.file_record import FileFacts, FileRecord
-from episeek.sidecar_files import SidecarFiles
+from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
 from episeek_pipelines.index.existing_rows import EarlierRows

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from episeek.byte_source import ByteSource, CountingSource
 from episeek.errors import MissingFileError, Mp4Error, SidecarError
-from episeek.file_record import FileRecord
-from episeek.header import read_header
-from episeek.identity import FileIdentity
-from episeek.workers import map_in_threads
+from episeek.mp4.header import read_header
+from episeek.sidecars.file_record import FileRecord
+from episeek.stores.byte_source import ByteSource, CountingSource
+from episeek.stores.identity import FileIdentity
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build

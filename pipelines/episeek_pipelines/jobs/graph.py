@@ -22,7 +22,7 @@ from dask.system import CPU_COUNT
 from dask.threaded import get as threads_get
 
 from episeek.errors import EpiseekError, ReadError
-from episeek.workers import map_in_threads
+from episeek.stores.processes.workers import map_in_threads
 
 T = TypeVar("T")
 

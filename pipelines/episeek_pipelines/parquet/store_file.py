@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek.byte_source import ByteRange, ByteSource
 from episeek.errors import ChangedFileError
+from episeek.stores.byte_source import ByteRange, ByteSource
 
 TAIL_BYTES = 1 << 16
 """Fetched when a file is opened; pyarrow looks there first."""

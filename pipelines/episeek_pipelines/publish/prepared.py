@@ -17,8 +17,8 @@ from typing import Final
 from urllib.parse import quote
 
 from episeek.errors import DestinationError
-from episeek.hub_location import HubLocation, is_hub, parse_hub_url
-from episeek.sidecar_cache import cache_directory
+from episeek.sidecars.local_copies import cache_directory
+from episeek.stores.hub.location import HubLocation, is_hub, parse_hub_url
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root, writing
 from episeek_pipelines.jobs import prepare

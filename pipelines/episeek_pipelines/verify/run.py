@@ -7,7 +7,7 @@ from functools import partial, reduce
 
 import numpy as np
 
-from episeek.workers import map_in_threads
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.data.data_rules import check_data_group
 from episeek_pipelines.verify.data.feature_ranges import FeatureRanges, check_constant_dimensions

@@ -6,8 +6,8 @@ A few blocks are kept, the most recently used ones, so that one reader can follo
 import os
 from collections import OrderedDict
 
-from episeek.byte_source import ByteSource
 from episeek.errors import EpiseekError
+from episeek.stores.byte_source import ByteSource
 
 BLOCK_BYTES = 1 << 20
 """What one request reads."""

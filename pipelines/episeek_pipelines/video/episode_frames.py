@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
-from episeek.sample_table import SampleTable
+from episeek.mp4.sample_table import SampleTable
 from episeek_schemas import sidecars
 
 Int64Array = npt.NDArray[np.int64]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from episeek.byte_source import ByteSource
-from episeek.container_signature import EBML
 from episeek.errors import ContainerError
-from episeek.header import read_header
-from episeek.sample_table import SampleTable, parse_sample_table
+from episeek.mp4.container_signature import EBML
+from episeek.mp4.header import read_header
+from episeek.mp4.sample_table import SampleTable, parse_sample_table
+from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.leading_pictures import without_skipped_pictures
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from episeek_pipelines.video.recovery_points import without_recovery_points

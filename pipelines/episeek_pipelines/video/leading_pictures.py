@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from episeek.byte_source import ByteSource
 from episeek.errors import MalformedBoxError, SampleTableError
-from episeek.sample_description import decoder_configuration
-from episeek.sample_table import SampleTable
-from episeek.stbl import Int64Array
+from episeek.mp4.sample_boxes import Int64Array
+from episeek.mp4.sample_description import decoder_configuration
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import ByteSource
 
 _PEEK_BYTES = 4096
 """Of a sample: parameter sets and messages come before the first slice."""

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from episeek.byte_source import ByteSource
-from episeek.container_signature import EBML
 from episeek.errors import (
     BackendUnavailableError,
     ContainerError,
@@ -25,7 +23,9 @@ from episeek.errors import (
     SampleTableError,
     first_line,
 )
-from episeek.sample_table import SampleTable
+from episeek.mp4.container_signature import EBML
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.demuxer_file import SourceFile
 from episeek_pipelines.video.matroska_blocks import Block, Layout, read_blocks, read_layout
 from episeek_pipelines.video.stream_copy import CODECS, StreamCopy

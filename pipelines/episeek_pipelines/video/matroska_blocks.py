@@ -7,8 +7,8 @@ without a word. Nothing of the pictures is read here; codecs, times and keyframe
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from episeek.container_signature import EBML
 from episeek.errors import MalformedBoxError, TruncatedMp4Error
+from episeek.mp4.container_signature import EBML
 from episeek_pipelines.video.demuxer_file import SourceFile
 
 _EBML = int.from_bytes(EBML)

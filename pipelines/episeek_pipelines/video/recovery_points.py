@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from episeek.byte_source import ByteSource
-from episeek.sample_description import decoder_configuration
-from episeek.sample_table import SampleTable
+from episeek.mp4.sample_description import decoder_configuration
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import ByteSource
 
 _PEEK_BYTES = 2048
 """Of a sample: messages come before the first slice."""

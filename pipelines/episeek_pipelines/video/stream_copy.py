@@ -7,8 +7,8 @@ import io
 from typing import TYPE_CHECKING
 
 from episeek.errors import ContainerError, SampleDescriptionError, SampleTableError, first_line
-from episeek.isobmff import parse_box
-from episeek.sample_table import SampleTable, parse_sample_table
+from episeek.mp4.boxes import parse_box
+from episeek.mp4.sample_table import SampleTable, parse_sample_table
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from episeek.header import read_header
-from episeek.local_source import LocalSource
+from episeek.mp4.header import read_header
+from episeek.stores.local_source import LocalSource
 from episeek_pipelines.dataset.provenance import RECORD_DIR
 from episeek_pipelines.jobs.prepare import Execution, prepare, verify
 from episeek_pipelines.verify import VerifyOptions

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from episeek.errors import MissingFileError, WriteError
-from episeek.identity import FileIdentity
+from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.provenance import read_record, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card

@@ -6,7 +6,7 @@ from here, or it is the file of the source that the overlay was prepared from.
 
 from collections.abc import Mapping, Sequence
 
-from episeek.identity import FileIdentity
+from episeek.stores.identity import FileIdentity
 from episeek_pipelines.publish.overlay.base_check import identity_in_repository
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.comparing import differing_paths

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
-from episeek.byte_source import is_local
 from episeek.errors import DestinationError, EpiseekError
-from episeek.hub_location import is_hub, parse_hub_url
+from episeek.stores.byte_source import is_local
+from episeek.stores.hub.location import is_hub, parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import Execution
 from episeek_pipelines.publish.hub.attempts import Attempt, Publisher

@@ -21,11 +21,11 @@ from episeek.errors import (
     WriteError,
     first_line,
 )
-from episeek.hub_location import parse_hub_url
-from episeek.retry import DEFAULT_POLICY, RetryPolicy, with_retries
-from episeek.transfers import TransferCounter
+from episeek.stores.hub.location import parse_hub_url
+from episeek.stores.processes.workers import call_within
+from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, with_retries
+from episeek.stores.transfers import TransferCounter
 from episeek.version import __version__
-from episeek.workers import call_within
 from episeek_pipelines.publish.hub_client import errors, pull_requests, tags, uploads
 from episeek_pipelines.publish.hub_client.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client.values import (

@@ -19,8 +19,8 @@ from episeek.errors import (
     described,
     first_line,
 )
-from episeek.retry import Transient
-from episeek.store_errors import may_pass, retry_after_of, status_of
+from episeek.stores.errors import may_pass, retry_after_of, status_of
+from episeek.stores.retry import Transient
 
 _MASK = "***"
 _BEARER = re.compile(r"(?i)\b(bearer\s+)\S+")

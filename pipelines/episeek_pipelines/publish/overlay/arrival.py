@@ -13,12 +13,12 @@ from typing import Any
 
 import episeek
 from episeek.byte_index import ByteIndex
-from episeek.byte_source import STORE_IN_FLIGHT, ByteSource
 from episeek.clip import Clip
 from episeek.errors import BackendUnavailableError, EpiseekError, MissingFileError, first_line
-from episeek.mapped_table import footer_metadata, read_footer
-from episeek.sources import open_source
-from episeek.workers import map_in_threads
+from episeek.sidecars.mapped_table import footer_metadata, read_footer
+from episeek.stores.byte_source import STORE_IN_FLIGHT, ByteSource
+from episeek.stores.open_source import open_source
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_schemas import layout, sidecars

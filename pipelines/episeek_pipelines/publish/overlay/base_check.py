@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from episeek.byte_source import STORE_IN_FLIGHT, ByteSource, CountingSource
 from episeek.errors import EpiseekError, MissingFileError, Mp4Error
-from episeek.file_record import FileRecord
-from episeek.header import read_header
-from episeek.identity import FileIdentity, etag_id
-from episeek.workers import map_in_threads
+from episeek.mp4.header import read_header
+from episeek.sidecars.file_record import FileRecord
+from episeek.stores.byte_source import STORE_IN_FLIGHT, ByteSource, CountingSource
+from episeek.stores.identity import FileIdentity, etag_id
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from episeek.errors import ReadError
-from episeek.workers import map_in_threads
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
 from episeek_schemas import layout, sidecars
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from episeek.errors import EpiseekError
-from episeek.identity import FileIdentity
-from episeek.sidecar_cache import cache_directory
+from episeek.sidecars.local_copies import cache_directory
+from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.root import Root
 
 

@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 
 from episeek.errors import SidecarLayoutError
-from episeek.file_record import FileFacts, FileRecord
-from episeek.workers import map_in_threads
+from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
 from episeek_pipelines.index.existing_rows import EarlierRows

@@ -29,7 +29,7 @@ def has_id(content: str | bytes, *, size: int, sha256: str, store_id: str) -> bo
         content: A local path, or the bytes.
         size: Bytes of it, and of the file in the store.
         sha256: Of it, hex.
-        store_id: As `episeek.identity.FileIdentity.store_ids` has them.
+        store_id: As `episeek.stores.identity.FileIdentity.store_ids` has them.
 
     Returns:
         None where that kind of identity cannot be worked out here, or is another kind than it looks like.

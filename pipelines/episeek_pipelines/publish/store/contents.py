@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from episeek.byte_source import STORE_IN_FLIGHT
 from episeek.errors import MissingFileError
-from episeek.identity import FileIdentity
-from episeek.workers import map_in_threads
+from episeek.stores.byte_source import STORE_IN_FLIGHT
+from episeek.stores.identity import FileIdentity
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay.arrival import MAX_READ_BYTES
 from episeek_pipelines.publish.overlay.changes import Addition, RemoteFile, RemoteFiles

@@ -7,9 +7,9 @@ that the overlay was prepared from, or as what was published from here. A store 
 from collections.abc import Mapping
 from pathlib import Path
 
-from episeek.byte_source import STORE_IN_FLIGHT, is_local
-from episeek.identity import FileIdentity
-from episeek.workers import map_in_threads
+from episeek.stores.byte_source import STORE_IN_FLIGHT, is_local
+from episeek.stores.identity import FileIdentity
+from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_pipelines.publish.store.contents import STAGED_PREFIX, Listing, StoreContents
 from episeek_schemas import layout

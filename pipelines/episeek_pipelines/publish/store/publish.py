@@ -22,10 +22,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from episeek.byte_source import is_local
 from episeek.errors import ChangedFileError, DestinationError
-from episeek.hub_location import is_hub, parse_hub_url
-from episeek.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.byte_source import is_local
+from episeek.stores.hub.location import is_hub, parse_hub_url
+from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import Execution

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
-from episeek.identity import FileIdentity
+from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.metadata.feature_rules import check_features

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from episeek.byte_source import is_local, local_path
 from episeek.errors import MissingFileError, first_line
+from episeek.stores.byte_source import is_local, local_path
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.quoting import as_json
 from episeek_pipelines.verify.settings.configuration_keys import (

@@ -1,5 +1,5 @@
 """The bytes of sidecar tables, opened once a process: mapped where the dataset is on this machine, kept on it and mapped
-where it is in a store (`episeek.sidecar_cache`).
+where it is in a store (`episeek.sidecars.local_copies`).
 
 The checks of a thousand videos compare their rows with slices of these bytes, and ask the store for nothing.
 """
@@ -8,8 +8,8 @@ import threading
 from collections import OrderedDict
 
 from episeek.errors import MissingFileError, SidecarError
-from episeek.mapped_table import Buffer, open_buffer
-from episeek.sidecar_cache import local_copy
+from episeek.sidecars.local_copies import local_copy
+from episeek.sidecars.mapped_table import Buffer, open_buffer
 from episeek_pipelines.dataset.root import Root
 
 _KEPT = 8

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ReadError, first_line
-from episeek.mapped_table import Buffer, footer_metadata, values_offset
+from episeek.sidecars.mapped_table import Buffer, footer_metadata, values_offset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import ColumnSegments, IndexedFile, SidecarTables

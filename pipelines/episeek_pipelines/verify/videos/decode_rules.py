@@ -11,9 +11,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from episeek.byte_source import ByteSource
 from episeek.clip import Clip
 from episeek.errors import EpisodeFramesError
+from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding

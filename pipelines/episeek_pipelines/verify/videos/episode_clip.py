@@ -6,10 +6,10 @@ table by their own rules.
 
 import numpy as np
 
-from episeek.byte_source import ByteSource
 from episeek.clip import Clip
-from episeek.clip_header import ClipSamples, TrackFacts
-from episeek.window import needed_samples
+from episeek.mp4.clip_header import ClipSamples, TrackFacts
+from episeek.mp4.window import needed_samples
+from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.verify.findings.checks import VideoFile
 from episeek_pipelines.verify.videos.video_frames import ParsedVideo
 

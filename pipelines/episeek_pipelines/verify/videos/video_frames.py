@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from episeek.sample_table import SampleTable
+from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.checks import VideoFile
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, locate_frames

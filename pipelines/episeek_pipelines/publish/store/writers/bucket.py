@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from episeek.errors import DestinationError, MissingFileError, ReadError
-from episeek.hub_location import parse_hub_url
-from episeek.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.hub.location import parse_hub_url
+from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.store.contents import Listing

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from episeek.errors import AccessError, ReadError, WriteError
-from episeek.retry import RetryPolicy, Transient, with_retries
-from episeek.store_errors import is_final, retry_after_of, store_errors
-from episeek.transfers import TransferCounter
-from episeek.workers import call_within
+from episeek.stores.errors import is_final, retry_after_of, store_errors
+from episeek.stores.processes.workers import call_within
+from episeek.stores.retry import RetryPolicy, Transient, with_retries
+from episeek.stores.transfers import TransferCounter
 from episeek_pipelines.publish.hub_client.errors import masked
 
 T = TypeVar("T")

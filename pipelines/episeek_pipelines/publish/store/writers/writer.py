@@ -20,11 +20,11 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from episeek.errors import DestinationError, MissingFileError, ReadError, described
-from episeek.identity import FileIdentity
-from episeek.per_process import PerProcess
-from episeek.retry import RetryPolicy
-from episeek.store_errors import status_of, store_errors
-from episeek.workers import map_in_threads
+from episeek.stores.errors import status_of, store_errors
+from episeek.stores.identity import FileIdentity
+from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.processes.workers import map_in_threads
+from episeek.stores.retry import RetryPolicy
 from episeek_pipelines.dataset.root import Root, remove_files
 from episeek_pipelines.publish.store.contents import Listing
 from episeek_pipelines.publish.store.writers.retries import tried

@@ -1,0 +1,127 @@
+"""ISO base media file format: the box structure, with every length checked (ISO/IEC 14496-12, clause 4.2).
+
+This layer knows where boxes begin and end. What is in them is read by `video_track`, `stbl`, `fragments`,
+`sample_description` and `edit_list`; where the moov box lies
+in a file is found by `episeek.mp4.header`.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from episeek.errors import MalformedBoxError, TruncatedMp4Error
+
+MAX_BOX_HEADER_BYTES = 32
+"""size + type + largesize + usertype."""
+
+MAX_CHILDREN = 1 << 16
+"""Boxes in one container; real ones hold tens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box: its type and, in bytes from the start of the buffer or file, where it starts, where its payload starts,
+    its end.
+    """
+
+    type: str
+    start: int
+    payload: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Bytes, header included."""
+        return self.end - self.start
+
+
+def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str, origin: int = 0) -> Box:
+    """The box whose header starts at `position` of `data`.
+
+    Args:
+        data: A buffer that holds at least the header.
+        position: Offset of the header in `data`.
+        limit: Where the enclosing box or file ends, as an offset in `data`; it may lie behind the end of `data`.
+        where: The file, for messages.
+        origin: Added to offsets in messages and in the result: the place of `data` in the file.
+
+    Raises:
+        TruncatedMp4Error: The header or the box reaches past `limit`.
+        MalformedBoxError: The box is smaller than its own header.
+    """
+    room = min(limit, len(data)) - position
+    if room < 8:
+        raise TruncatedMp4Error(where, f"{max(room, 0)} bytes at offset {origin + position}", "a box header of 8 bytes")
+    size, kind = struct.unpack_from(">I4s", data, position)
+    header = 8
+    if size == 1:  # largesize follows
+        header = 16
+        if room < header:
+            raise TruncatedMp4Error(where, f"{room} bytes at offset {origin + position}", "a box header of 16 bytes")
+        (size,) = struct.unpack_from(">Q", data, position + 8)
+    elif size == 0:  # to the end of the enclosing box
+        size = limit - position
+    if kind == b"uuid":
+        header += 16
+    name = kind.decode("latin-1")
+    if size < header:
+        raise MalformedBoxError(
+            where, f"{name!r} box of {size} bytes at offset {origin + position}", f"at least {header} bytes"
+        )
+    if position + size > limit:
+        raise TruncatedMp4Error(
+            where,
+            f"{name!r} box of {size} bytes at offset {origin + position}",
+            f"at most {limit - position} bytes: the file or the box around it ends there",
+        )
+    return Box(name, origin + position, origin + position + header, origin + position + size)
+
+
+def child_boxes(data: bytes, start: int, end: int, *, where: str) -> Iterator[Box]:
+    """The boxes that lie back to back in `data[start:end]`.
+
+    Raises:
+        TruncatedMp4Error: A box reaches past `end`.
+        MalformedBoxError: A box is smaller than its own header, or there are more than `MAX_CHILDREN`.
+    """
+    position = start
+    count = 0
+    while end - position >= 8:  # QuickTime ends some containers with four zero bytes
+        box = parse_box(data, position, end, where=where)
+        yield box
+        position = box.end
+        count += 1
+        if count > MAX_CHILDREN:
+            raise MalformedBoxError(
+                where, f"more than {MAX_CHILDREN} boxes in one container", "a container of few boxes"
+            )
+
+
+def find_child(data: bytes, parent: Box, kind: str, *, where: str) -> Box | None:
+    """The first child of `parent` with this type, or None."""
+    return next((box for box in child_boxes(data, parent.payload, parent.end, where=where) if box.type == kind), None)
+
+
+def require_child(data: bytes, parent: Box, kind: str, *, where: str) -> Box:
+    """The first child of `parent` with this type.
+
+    Raises:
+        MalformedBoxError: There is none.
+    """
+    box = find_child(data, parent, kind, where=where)
+    if box is None:
+        raise MalformedBoxError(where, f"a {parent.type!r} box without {kind!r}", f"a {kind!r} box in it")
+    return box
+
+
+def box_fields(data: bytes, box: Box, layout: str, *, where: str) -> tuple[Any, ...]:
+    """The fields at the start of a box's payload, unpacked as `struct` does.
+
+    Raises:
+        MalformedBoxError: The box is too small for them.
+    """
+    if box.end - box.payload < struct.calcsize(layout):
+        found = f"{box.type!r} box of {box.size} bytes"
+        raise MalformedBoxError(where, found, f"at least {struct.calcsize(layout)} bytes of contents")
+    return struct.unpack_from(layout, data, box.payload)

@@ -1,0 +1,215 @@
+"""The header of a clip: `ftyp + moov + mdat header`, so that a fetched byte range behind it makes a complete MP4.
+
+Only what the sidecars hold is needed: sizes, offsets and presentation times of the samples, and the file's stsd box.
+Decode times are not kept there and need not be: the n-th sample in decode order gets the n-th presentation time, and
+ctts holds the difference, moved so that none is negative (ISO/IEC 14496-12, 8.6.1). An edit list takes the move back,
+and hides what the caller wants hidden (8.6.6).
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.mp4.sample_description import with_entries
+from episeek.mp4.video_track import IDENTITY_MATRIX
+
+Int64Array = npt.NDArray[np.int64]
+
+_LANGUAGE_UNDETERMINED = 0x55C4
+_UINT32_MAX = (1 << 32) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipSamples:
+    """The samples of a clip in decode order; arrays of shape [sample_count]."""
+
+    offset: Int64Array  # from the start of the fetched range, bytes
+    size: Int64Array  # bytes
+    pts: Int64Array  # ticks, any origin
+    is_sync: npt.NDArray[np.bool_]
+    description_index: Int64Array | None = None
+    """Entry of the file's stsd, from 1; None: all use the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFacts:
+    """What a clip takes over from its file."""
+
+    sample_description: bytes
+    timescale: int
+    width: int
+    height: int
+    frame_duration: int
+    """Ticks of the last sample, whose successor is not in the clip."""
+    matrix: bytes = IDENTITY_MATRIX
+    """How pictures are turned to be shown: nine big-endian int32, as in tkhd."""
+
+
+def clip_header(
+    samples: ClipSamples, track: TrackFacts, *, payload_bytes: int, shown_from: int, shown_until: int, last_end: int
+) -> bytes:
+    """The bytes to put in front of a fetched range of `payload_bytes`.
+
+    Args:
+        samples: The samples within the range.
+        track: From the sidecars' `files` table.
+        payload_bytes: Length of the range.
+        shown_from: Presentation time of the first frame to show, in the ticks of `samples.pts`.
+        shown_until: Where the last frame to show ends.
+        last_end: Where the last sample in presentation order ends.
+    """
+    order = np.argsort(samples.pts, kind="stable")
+    sorted_pts = samples.pts[order]
+    first_pts = int(sorted_pts[0])
+    duration = _lengths(sorted_pts, last_end)
+    total = int(duration.sum())
+    shift = int((sorted_pts - samples.pts).max())  # the least that keeps every composition offset from being negative
+    composition = samples.pts - sorted_pts + shift
+    media_time = shift + shown_from - first_pts
+    length = shown_until - shown_from
+
+    description, index = _used_descriptions(samples, track)
+    mdat = _mdat_header(payload_bytes)
+    wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX  # more than any header of this many samples
+
+    sample_to_chunk, chunk_offset = _chunks(samples, index)
+    tables = [
+        description,
+        _full_box(b"stts", 0, 0, *_runs(duration, ">u4")),
+        _full_box(b"ctts", 0, 0, *_runs(composition, ">u4")) if shift else b"",
+        _sync_box(samples.is_sync),
+        _full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(samples.size)), samples.size.astype(">u4").tobytes()),
+        sample_to_chunk,
+    ]
+    edits = _edit_box(length, media_time) if media_time or length != total else b""
+    movie_header, track_header = _mvhd(track.timescale, length), _tkhd(track, length)
+    media_header = _mdhd(track.timescale, total)
+
+    def build(data_offset: int) -> bytes:
+        table = _box(b"stbl", *tables, _chunk_offset_box(chunk_offset + data_offset, wide=wide))
+        media = _box(b"mdia", media_header, _handler(), _media_information(table))
+        return _FILE_TYPE + _box(b"moov", movie_header, _box(b"trak", track_header, edits, media)) + mdat
+
+    return build(len(build(0)))  # the size does not depend on the offsets in it
+
+
+def _mdat_header(payload_bytes: int) -> bytes:
+    if payload_bytes + 8 <= _UINT32_MAX:
+        return struct.pack(">I4s", payload_bytes + 8, b"mdat")
+    return struct.pack(">I4sQ", 1, b"mdat", payload_bytes + 16)
+
+
+def _box(kind: bytes, *parts: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + sum(map(len, parts)), kind) + b"".join(parts)
+
+
+def _full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
+    return _box(kind, struct.pack(">I", version << 24 | flags), *parts)
+
+
+_FILE_TYPE = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso2", b"mp41")
+
+
+def _runs(values: Int64Array, dtype: str) -> tuple[bytes, bytes]:
+    """Entry count and (run length, value) pairs, as in stts and ctts."""
+    starts = _run_starts(values[1:] != values[:-1])
+    pairs = np.empty((len(starts), 2), dtype)
+    pairs[:, 0], pairs[:, 1] = _lengths(starts, len(values)), values[starts]
+    return struct.pack(">I", len(starts)), pairs.tobytes()
+
+
+def _run_starts(breaks: npt.NDArray[np.bool_]) -> Int64Array:
+    """Where runs start; `breaks[i]`: whether one starts at i + 1."""
+    inner = breaks.nonzero()[0]
+    starts = np.zeros(len(inner) + 1, np.int64)
+    np.add(inner, 1, out=starts[1:])
+    return starts
+
+
+def _lengths(starts: Int64Array, end: int) -> Int64Array:
+    """From each start to the next one, and from the last one to `end`."""
+    lengths = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=lengths[:-1])
+    lengths[-1] = end - starts[-1]
+    return lengths
+
+
+def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
+    if is_sync.all():  # no stss: every sample is a sync sample
+        return b""
+    numbers = np.flatnonzero(is_sync) + 1
+    return _full_box(b"stss", 0, 0, struct.pack(">I", len(numbers)), numbers.astype(">u4").tobytes())
+
+
+def _used_descriptions(samples: ClipSamples, track: TrackFacts) -> tuple[bytes, Int64Array | None]:
+    """The stsd box with the entries that the clip's samples use, and the entry of each sample in it (None: the first).
+
+    A decoder is set up with the first entry; one that no sample of the clip uses has no business there.
+    """
+    stsd = track.sample_description
+    if samples.description_index is None:
+        return with_entries(stsd, [1], where="stsd"), None
+    _, first, inverse = np.unique(samples.description_index, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # in order of use
+    used = samples.description_index[np.sort(first)].tolist()
+    return with_entries(stsd, used, where="stsd"), rank[inverse] + 1
+
+
+def _chunks(samples: ClipSamples, description_index: Int64Array | None) -> tuple[bytes, Int64Array]:
+    """stsc, and where in the range chunks start: one for each run of samples that lie back to back and share a description."""
+    breaks = samples.offset[1:] != samples.offset[:-1] + samples.size[:-1]
+    if description_index is not None:
+        breaks |= description_index[1:] != description_index[:-1]
+    starts = _run_starts(breaks)
+    counts = _lengths(starts, len(samples.offset))
+    description = np.ones(len(starts), np.int64) if description_index is None else description_index[starts]
+    changes = _run_starts((counts[1:] != counts[:-1]) | (description[1:] != description[:-1]))
+    entries = np.stack([changes + 1, counts[changes], description[changes]], axis=1)
+    stsc = _full_box(b"stsc", 0, 0, struct.pack(">I", len(changes)), entries.astype(">u4").tobytes())
+    return stsc, samples.offset[starts]
+
+
+def _chunk_offset_box(offsets: Int64Array, *, wide: bool) -> bytes:
+    """stco, or co64."""
+    kind, dtype = (b"co64", ">u8") if wide else (b"stco", ">u4")
+    return _full_box(kind, 0, 0, struct.pack(">I", len(offsets)), offsets.astype(dtype).tobytes())
+
+
+def _edit_box(length: int, media_time: int) -> bytes:
+    return _box(b"edts", _full_box(b"elst", 1, 0, struct.pack(">IQqI", 1, length, media_time, 0x10000)))
+
+
+def _mvhd(timescale: int, length: int) -> bytes:
+    times = struct.pack(">QQIQ", 0, 0, timescale, length)
+    return _full_box(
+        b"mvhd", 1, 0, times, struct.pack(">IH10x", 0x10000, 0x100), IDENTITY_MATRIX, bytes(24), struct.pack(">I", 2)
+    )
+
+
+def _tkhd(track: TrackFacts, length: int) -> bytes:
+    enabled_in_movie = 3
+    identity = struct.pack(">QQI4xQ", 0, 0, 1, length)
+    return _full_box(
+        b"tkhd",
+        1,
+        enabled_in_movie,
+        identity,
+        bytes(16),
+        track.matrix,
+        struct.pack(">II", track.width << 16, track.height << 16),
+    )
+
+
+def _mdhd(timescale: int, total: int) -> bytes:
+    return _full_box(b"mdhd", 1, 0, struct.pack(">QQIQHH", 0, 0, timescale, total, _LANGUAGE_UNDETERMINED, 0))
+
+
+def _handler() -> bytes:
+    return _full_box(b"hdlr", 0, 0, struct.pack(">4x4s12x", b"vide"), b"VideoHandler\0")
+
+
+def _media_information(sample_table: bytes) -> bytes:
+    self_contained = _full_box(b"dref", 0, 0, struct.pack(">I", 1), _full_box(b"url ", 0, 1))
+    return _box(b"minf", _full_box(b"vmhd", 0, 1, bytes(8)), _box(b"dinf", self_contained), sample_table)

@@ -1,0 +1,190 @@
+"""Reading the header of an MP4: the moov box, where mdat starts, and every moof box, by following box sizes.
+
+Nothing of the pictures is read. The first request is one small probe; a moov that lies in it costs nothing more.
+Otherwise the rest of the moov is read, or, when mdat comes first, the place behind it is probed. Fragments cost a probe
+each; sidx and mfra, which may be there or lie, are not needed.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from episeek.errors import ContainerError, FragmentedMp4Error, MalformedBoxError, TruncatedMp4Error
+from episeek.mp4.boxes import MAX_BOX_HEADER_BYTES, Box, parse_box
+from episeek.mp4.container_signature import other_container
+from episeek.mp4.fragments import Fragment, announces_fragments
+from episeek.stores.byte_source import ByteSource
+
+MAX_HEADER_BYTES = 1 << 28
+"""Of the moov and moof boxes: 20 million samples; more is a size that lies."""
+
+_LARGE_BOX_BYTES = 1 << 24
+"""Read by itself: twice the memory is more than another request."""
+
+MAX_PROBES = 64
+"""Requests before the moov box is found."""
+
+MAX_TOP_LEVEL_BOXES = 1 << 20
+"""Five hours of fragments that hold one frame each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mp4Header:
+    """The moov box of one file, and where things lie in it (bytes)."""
+
+    file_path: str
+    file_size: int
+    moov: bytes
+    """The whole box, its header included."""
+    moov_offset: int
+    mdat_offset: int
+    """First byte of the first mdat box; the file's size without one."""
+    fragments: tuple[Fragment, ...] = ()
+    """The moof boxes, in file order; none in a progressive file."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, of the moov box and the moof boxes behind it."""
+        digest = hashlib.sha256(self.moov)
+        for fragment in self.fragments:
+            digest.update(fragment.moof)
+        return digest.hexdigest()
+
+    @property
+    def container(self) -> str:
+        """Of `episeek_schemas.sidecars.CONTAINERS`: fragmented where samples are in movie fragments."""
+        return "fragmented" if self.fragments else "mp4"
+
+    @property
+    def is_faststart(self) -> bool:
+        """Whether moov comes before mdat."""
+        return self.moov_offset < self.mdat_offset
+
+    def __repr__(self) -> str:
+        return (
+            f"Mp4Header({self.file_path!r}, file_size={self.file_size}, moov=[{len(self.moov)} bytes at {self.moov_offset}], "
+            f"mdat_offset={self.mdat_offset})"
+        )
+
+
+def read_header(source: ByteSource, path: str, *, file_size: int | None = None) -> Mp4Header:
+    """Find and read the moov box of `path`, and its moof boxes where moov announces fragments.
+
+    Reads at most the moov and two probes when a progressive file is laid out as encoders do it (moov and mdat in either
+    order); and one probe for each fragment.
+
+    Args:
+        source: Where the file is.
+        path: Relative to the source's root.
+        file_size: Bytes, where the caller knows it already.
+
+    Raises:
+        MissingFileError: There is no such file.
+        TruncatedMp4Error: A box reaches past the end of the file, or moov or mdat is missing.
+        FragmentedMp4Error: The file starts with a movie fragment.
+        MalformedBoxError: A box size that cannot be right.
+        ContainerError: The file starts as one of another format.
+    """
+    size = source.identity(path).size if file_size is None else file_size
+    reader = _ProbingReader(source, path, size)
+    moov: bytes | None = None
+    moov_offset = 0
+    mdat: Box | None = None
+    is_fragmented = False
+    fragments: list[Fragment] = []
+    header_bytes = box_count = position = 0
+    while position < size and (moov is None or mdat is None or is_fragmented):
+        if is_fragmented and size - position < 8 and not any(reader.read(position, size)):
+            break  # padding
+        box = reader.box_at(position)
+        box_count += 1
+        if box_count > MAX_TOP_LEVEL_BOXES:
+            raise MalformedBoxError(path, f"more than {MAX_TOP_LEVEL_BOXES} boxes", "a file of fewer boxes")
+        if (box.type == "moov" and moov is None) or box.type == "moof":
+            header_bytes += box.size
+            if header_bytes > MAX_HEADER_BYTES:
+                found = f"{header_bytes} bytes of moov and moof boxes"
+                raise MalformedBoxError(path, found, f"at most {MAX_HEADER_BYTES}")
+            if box.size > _LARGE_BOX_BYTES:
+                data = source.get_ranges(path, [(box.start, box.end)])[0]
+            else:
+                if mdat is None or is_fragmented:  # the header of what follows comes with the same request
+                    stop = min(box.end + 2 * MAX_BOX_HEADER_BYTES, size)
+                    reader.cover(box.start, stop, is_fragment=box.type == "moof")
+                data = reader.read(box.start, box.end)
+        if box.type == "moov" and moov is None:
+            moov, moov_offset, reader.has_moov = data, box.start, True
+            is_fragmented = announces_fragments(moov, where=path)
+        elif box.type == "mdat" and mdat is None:
+            mdat, reader.has_media = box, True
+        elif box.type == "moof":
+            if moov is None:
+                found = "a movie fragment (moof) without a moov before it"
+                raise FragmentedMp4Error(path, found, "a file that starts with its moov: this may be a media segment")
+            if is_fragmented:
+                fragments.append(Fragment(box.start, data))
+        position = box.end
+    if moov is None:
+        raise TruncatedMp4Error(
+            path, f"no moov box in {size} bytes", "a complete MP4: recording may have stopped before it was closed"
+        )
+    if mdat is None and not is_fragmented:
+        raise TruncatedMp4Error(path, f"no mdat box in {size} bytes", "a complete MP4 with its media data")
+    mdat_offset = mdat.start if mdat is not None else size
+    return Mp4Header(path, size, moov, moov_offset, mdat_offset, tuple(fragments))
+
+
+class _ProbingReader:
+    """One window of the file, moved when something outside it is asked for."""
+
+    def __init__(self, source: ByteSource, path: str, size: int) -> None:
+        self._source = source
+        self._path = path
+        self._size = size
+        self._start = 0
+        self._data = b""
+        self._probe_count = 0
+        self.has_moov = False
+        self.has_media = False
+
+    def box_at(self, position: int) -> Box:
+        need = min(position + MAX_BOX_HEADER_BYTES, self._size)
+        if not self._covers(position, need):
+            if not self.has_moov:
+                self._probe_count += 1
+            if self._probe_count > MAX_PROBES:
+                raise MalformedBoxError(self._path, f"no moov box after {MAX_PROBES} probes", "few boxes before moov")
+            count = self._source.probe_bytes
+            if self.has_media and not self.has_moov and self._size - position <= self._source.tail_bytes:
+                count = self._size - position  # what follows the media data is nearly always the moov box
+            self._fetch(position, min(position + count, self._size))
+        if position == 0:
+            name = other_container(self._data)
+            if name is not None:
+                raise ContainerError(self._path, f"a file that starts as {name}", "MP4, Matroska or WebM: remux it")
+        local = position - self._start
+        return parse_box(self._data, local, self._size - self._start, where=self._path, origin=self._start)
+
+    def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
+        """Extend the window, which holds the box header at `start`, to `stop`; behind a fragment there may be more."""
+        window_stop = self._start + len(self._data)
+        if stop > window_stop:
+            if is_fragment:
+                stop = min(max(stop, window_stop + self._source.probe_bytes), self._size)
+            kept = self._data[start - self._start :]
+            self._data = kept + self._source.get_ranges(self._path, [(window_stop, stop)])[0]
+            self._start = start
+
+    def read(self, start: int, stop: int) -> bytes:
+        if not self._covers(start, stop):
+            if self._covers(start, start + 1):
+                self.cover(start, stop)
+            else:
+                self._fetch(start, stop)
+        return self._data[start - self._start : stop - self._start]
+
+    def _covers(self, start: int, stop: int) -> bool:
+        return self._start <= start and stop <= self._start + len(self._data)
+
+    def _fetch(self, start: int, stop: int) -> None:
+        self._data = self._source.get_ranges(self._path, [(start, stop)])[0]
+        self._start = start

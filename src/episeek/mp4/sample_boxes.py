@@ -1,0 +1,227 @@
+"""The sample tables of a track in the moov box, expanded to one value a sample.
+
+Clauses are those of ISO/IEC 14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, stsz and stz2 8.7.3, stsc 8.7.4, stco
+and co64 8.7.5, sbgp 8.9.2, `rap ` 10.4; stps is QuickTime's. Nothing is allocated before it is known that the
+tables agree on how many samples there are. Refused by name: tables that disagree, or do not fit their boxes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.errors import MalformedBoxError, SampleTableError
+from episeek.mp4.boxes import Box, box_fields, child_boxes
+
+MAX_SAMPLES = 1 << 26
+"""Two million seconds at 30 frames a second. Some tables are run-length coded: without a limit, a few bytes could ask
+for any memory."""
+
+_MAX_CHUNK_OFFSET = 1 << 62
+
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleColumns:
+    """Samples in decode order; arrays of shape [sample_count]."""
+
+    offset: Int64Array  # absolute, bytes
+    size: Int64Array  # bytes
+    dts: Int64Array  # decode times, ticks
+    duration: Int64Array  # ticks
+    composition: Int64Array | None
+    """Composition time minus decode time, ticks; None where there is no ctts."""
+    is_sync: BoolArray
+    description_index: Int64Array
+    """Sample description of each, from 1."""
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+class SampleBoxes:
+    """The boxes of one stbl: full boxes (version, flags) that start with fixed fields and go on with an array."""
+
+    def __init__(self, moov: bytes, stbl: Box, where: str) -> None:
+        self.moov = moov
+        self.where = where
+        self.children = tuple(child_boxes(moov, stbl.payload, stbl.end, where=where))
+        self._boxes: dict[str, Box] = {}
+        for box in self.children:
+            self._boxes.setdefault(box.type, box)
+
+    def get(self, kind: str) -> Box | None:
+        """The first box of this type, or None."""
+        return self._boxes.get(kind)
+
+    def require(self, kind: str) -> Box:
+        """The first box of this type. Raises MalformedBoxError."""
+        box = self._boxes.get(kind)
+        if box is None:
+            raise MalformedBoxError(self.where, f"a sample table without {kind!r}", f"a {kind!r} box")
+        return box
+
+    def fields(self, box: Box, layout: str) -> tuple[Any, ...]:
+        """The fields at the start of a box. Raises MalformedBoxError."""
+        return box_fields(self.moov, box, layout, where=self.where)
+
+    def array(self, box: Box, skip: int, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """`count` items that start `skip` bytes into the payload. Raises MalformedBoxError."""
+        item = np.dtype(dtype)
+        room = box.end - box.payload - skip
+        if count * item.itemsize > room:
+            found = f"{box.type!r} with {count} entries in {max(room, 0)} bytes"
+            raise MalformedBoxError(self.where, found, f"{item.itemsize} bytes an entry")
+        return np.frombuffer(self.moov, item, count, box.payload + skip)
+
+
+def read_samples(boxes: SampleBoxes, *, file_size: int) -> SampleColumns:
+    """The samples of a track; none when its tables are empty, as in a file of fragments.
+
+    Args:
+        boxes: Of the track's stbl.
+        file_size: Bytes; no more of them can be samples.
+
+    Raises:
+        MalformedBoxError, SampleTableError: By what is wrong.
+    """
+    size = _sizes(boxes, file_size)
+    count = len(size)
+    offset, description_index = _offsets(boxes, size)
+    duration = _run_lengths(boxes, boxes.require("stts"), count, signed=False)
+    dts = np.zeros(count, np.int64)
+    np.cumsum(duration[:-1], out=dts[1:])
+    ctts = boxes.get("ctts")
+    composition = _run_lengths(boxes, ctts, count, signed=True) if ctts is not None else None
+    return SampleColumns(offset, size, dts, duration, composition, _sync_samples(boxes, count), description_index)
+
+
+def _sizes(boxes: SampleBoxes, file_size: int) -> Int64Array:
+    stsz = boxes.get("stsz")
+    if stsz is not None:
+        constant, count = boxes.fields(stsz, ">4xII")
+        _check_count(boxes, count)
+        if not constant:
+            return boxes.array(stsz, 12, count, ">u4").astype(np.int64)
+        if constant * count > file_size:
+            found = f"{count} samples of {constant} bytes"
+            raise SampleTableError(boxes.where, found, f"samples within the file's {file_size} bytes")
+        return np.full(count, constant, np.int64)
+    stz2 = boxes.get("stz2")
+    if stz2 is None:
+        raise MalformedBoxError(boxes.where, "a sample table without 'stsz' and 'stz2'", "one of them")
+    field_bits, count = boxes.fields(stz2, ">7xBI")
+    _check_count(boxes, count)
+    if field_bits == 4:  # two to a byte, the high half first
+        packed = boxes.array(stz2, 12, (count + 1) // 2, np.uint8)
+        return np.stack([packed >> 4, packed & 15], axis=1).reshape(-1)[:count].astype(np.int64)
+    if field_bits in (8, 16):
+        return boxes.array(stz2, 12, count, f">u{field_bits // 8}").astype(np.int64)
+    raise MalformedBoxError(boxes.where, f"'stz2' with fields of {field_bits} bits", "4, 8 or 16")
+
+
+def _check_count(boxes: SampleBoxes, count: int) -> None:
+    if count > MAX_SAMPLES:
+        raise SampleTableError(boxes.where, f"{count} video samples", f"at most {MAX_SAMPLES}")
+
+
+def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Absolute offsets: a chunk's offset plus the sizes of the samples before it in the same chunk; and each sample's
+    description, which its chunk says.
+    """
+    stco, width = boxes.get("stco"), 4
+    if stco is None:
+        stco, width = boxes.require("co64"), 8
+    (chunk_count,) = boxes.fields(stco, ">4xI")
+    chunk_offset = boxes.array(stco, 8, chunk_count, f">u{width}")
+    if width == 8 and len(chunk_offset) and int(chunk_offset.max()) >= _MAX_CHUNK_OFFSET:
+        raise SampleTableError(boxes.where, f"a chunk at offset {int(chunk_offset.max())}", "an offset within the file")
+    chunk_offset = chunk_offset.astype(np.int64)
+
+    stsc = boxes.require("stsc")
+    (run_count,) = boxes.fields(stsc, ">4xI")
+    runs = boxes.array(stsc, 8, run_count, np.dtype([("first", ">u4"), ("samples", ">u4"), ("description", ">u4")]))
+    if not len(size) and not chunk_count:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    first = runs["first"].astype(np.int64)
+    if not run_count or first[0] != 1 or np.any(np.diff(first) <= 0) or first[-1] > chunk_count:
+        raise SampleTableError(
+            boxes.where, f"'stsc' runs that start at chunks {first[:4].tolist()}", f"rising from 1 to {chunk_count}"
+        )
+    run_chunks = np.diff(np.append(first, chunk_count + 1))
+    run_samples = runs["samples"].astype(np.int64)
+    total = sum(
+        a * b for a, b in zip(run_chunks.tolist(), run_samples.tolist(), strict=True)
+    )  # exact: these may overflow 64 bits
+    if total != len(size):
+        raise SampleTableError(boxes.where, f"{total} samples in chunks, {len(size)} sample sizes", "the same number")
+    per_chunk = np.repeat(run_samples, run_chunks)
+    before = np.zeros(len(size) + 1, np.int64)
+    np.cumsum(size, out=before[1:])
+    chunk_first = np.cumsum(per_chunk) - per_chunk
+    offset: Int64Array = before[:-1] + np.repeat(chunk_offset - before[chunk_first], per_chunk)
+    run_description = runs["description"].astype(np.int64)
+    if np.all(run_description == run_description[0]):  # one value, however many samples
+        return offset, np.broadcast_to(run_description[0], size.shape)
+    return offset, np.repeat(run_description, run_chunks * run_samples)
+
+
+def _run_lengths(boxes: SampleBoxes, box: Box, count: int, *, signed: bool) -> Int64Array:
+    """stts and ctts: runs of (sample_count, value), expanded. ctts is read as signed in both versions, as QuickTime
+    writes it.
+    """
+    (run_count,) = boxes.fields(box, ">4xI")
+    runs = boxes.array(box, 8, run_count, np.dtype([("count", ">u4"), ("value", ">i4" if signed else ">u4")]))
+    run_samples = runs["count"].astype(np.int64)
+    total = int(run_samples.sum())
+    if total != count:
+        raise SampleTableError(
+            boxes.where, f"{box.type!r} for {total} samples, {count} sample sizes", "the same number"
+        )
+    return np.repeat(runs["value"].astype(np.int64), run_samples)
+
+
+def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
+    """Samples where decoding can start: those of stss, or all without one; partial sync samples and random access
+    points, whose leading pictures need the samples before them, too.
+    """
+    groups = (box for box in boxes.children if box.type == "sbgp")
+    points = next((box for box in groups if boxes.fields(box, ">4x4s") == (b"rap ",)), None)
+    if boxes.get("stss") is None:
+        if boxes.get("stps") is not None or points is not None:
+            found = "partial sync samples or random access points, and no 'stss'"
+            raise SampleTableError(boxes.where, found, "a 'stss' box: without one every sample is a sync sample")
+        return np.ones(count, np.bool_)
+    is_sync = np.zeros(count, np.bool_)
+    for kind in ("stss", "stps"):
+        box = boxes.get(kind)
+        if box is None:
+            continue
+        (entry_count,) = boxes.fields(box, ">4xI")
+        numbers = boxes.array(box, 8, entry_count, ">u4").astype(np.int64)
+        if len(numbers) and (numbers.min() < 1 or numbers.max() > count):
+            found = f"sync samples {numbers.min()} to {numbers.max()} in {kind!r}"
+            raise SampleTableError(boxes.where, found, f"numbers within 1 to {count}")
+        is_sync[numbers - 1] = True
+    if points is not None:
+        is_sync |= _random_access_points(boxes, points, count)
+    return is_sync
+
+
+def _random_access_points(boxes: SampleBoxes, sbgp: Box, count: int) -> BoolArray:
+    """Samples that belong to a group of type `rap `: runs of (sample_count, group_description_index), 0 for no group."""
+    in_group = np.zeros(count, np.bool_)
+    (version,) = boxes.fields(sbgp, ">B")
+    skip = 12 if version == 1 else 8  # version 1 has a parameter
+    (run_count,) = boxes.fields(sbgp, f">{skip}xI")
+    runs = boxes.array(sbgp, skip + 4, run_count, np.dtype([("count", ">u4"), ("group", ">u4")]))
+    run_samples = runs["count"].astype(np.int64)
+    total = int(run_samples.sum())
+    if total > count:
+        found = f"'sbgp' for {total} samples, {count} sample sizes"
+        raise SampleTableError(boxes.where, found, "no more samples than there are")
+    in_group[:total] = np.repeat(runs["group"] > 0, run_samples)
+    return in_group

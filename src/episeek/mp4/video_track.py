@@ -1,0 +1,138 @@
+"""The video track of a moov box: which one it is, its clocks, its matrix, and where its tables are.
+
+The first track with handler `vide` is taken (ISO/IEC 14496-12:2022, 8.4.3). Refused by name: no such track, media data
+in other files.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from episeek.errors import MalformedBoxError, NoVideoTrackError, SampleTableError
+from episeek.mp4.boxes import Box, box_fields, child_boxes, find_child, parse_box, require_child
+
+IDENTITY_MATRIX = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+"""The matrix of a track that is shown as it is coded (6.2.2)."""
+
+_FRACTION_BITS = (16, 16, 30)
+"""Of the matrix values in each column: 16.16, 16.16 and 2.30 fixed point."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """One trak box, its parts found and its fields read. Boxes are places in the moov."""
+
+    box: Box
+    track_id: int
+    timescale: int
+    """Ticks per second of the media: mdhd."""
+    movie_timescale: int
+    """Ticks per second of the movie, for durations of edits: mvhd."""
+    matrix: bytes
+    """How pictures are turned to be shown: nine big-endian int32 as in tkhd, the movie's matrix applied."""
+    sample_table: Box
+    """The stbl box."""
+
+
+def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
+    """The first video track of a moov box.
+
+    Raises:
+        NoVideoTrackError: There is none.
+        SampleTableError: Its media data is in another file.
+        MalformedBoxError, TruncatedMp4Error: A box that is needed is missing or too small.
+    """
+    root = parse_box(moov, 0, len(moov), where=where)
+    movie_header = require_child(moov, root, "mvhd", where=where)
+    track = video_tracks(moov, where=where)[0]
+    track_header = find_child(moov, track, "tkhd", where=where)
+    media = require_child(moov, track, "mdia", where=where)
+    information = require_child(moov, media, "minf", where=where)
+    _require_self_contained(moov, information, where)
+    return VideoTrack(
+        track,
+        _track_id(moov, track_header, where) if track_header is not None else 0,
+        _timescale(moov, require_child(moov, media, "mdhd", where=where), where),
+        _timescale(moov, movie_header, where),
+        _matrix(moov, track_header, movie_header, where) if track_header is not None else IDENTITY_MATRIX,
+        require_child(moov, information, "stbl", where=where),
+    )
+
+
+def video_tracks(moov: bytes, *, where: str) -> list[Box]:
+    """The trak boxes of a moov with handler `vide`, in order.
+
+    Raises:
+        NoVideoTrackError: There is none.
+        MalformedBoxError, TruncatedMp4Error: A box does not fit the one around it.
+    """
+    root = parse_box(moov, 0, len(moov), where=where)
+    found, handlers = [], []
+    for track in child_boxes(moov, root.payload, root.end, where=where):
+        if track.type != "trak":
+            continue
+        media = find_child(moov, track, "mdia", where=where)
+        handler_box = find_child(moov, media, "hdlr", where=where) if media is not None else None
+        if handler_box is None:
+            continue
+        (handler,) = box_fields(moov, handler_box, ">8x4s", where=where)
+        if handler == b"vide":
+            found.append(track)
+        handlers.append(handler.decode("latin-1"))
+    if found:
+        return found
+    more = f" and {len(handlers) - 4} more" if len(handlers) > 4 else ""
+    there = f"tracks {handlers[:4]}{more}" if handlers else "no tracks"
+    raise NoVideoTrackError(where, there, "a video track (handler 'vide')")
+
+
+def _timescale(moov: bytes, box: Box, where: str) -> int:
+    """mvhd (8.2.2) and mdhd (8.4.2) have the timescale at the same place: behind two times of 4 or, in version 1, 8
+    bytes.
+    """
+    (version,) = box_fields(moov, box, ">B", where=where)
+    (timescale,) = box_fields(moov, box, ">4x16xI" if version == 1 else ">4x8xI", where=where)
+    if not 0 < timescale < 1 << 31:
+        raise MalformedBoxError(where, f"{box.type!r} with timescale {timescale}", "1 to 2147483647 ticks per second")
+    return int(timescale)
+
+
+def _track_id(moov: bytes, track_header: Box, where: str) -> int:
+    """tkhd (8.3.2): behind two times."""
+    (version,) = box_fields(moov, track_header, ">B", where=where)
+    (track_id,) = box_fields(moov, track_header, ">4x16xI" if version == 1 else ">4x8xI", where=where)
+    return int(track_id)
+
+
+def _matrix(moov: bytes, track_header: Box, movie_header: Box, where: str) -> bytes:
+    """The track's matrix (tkhd, 8.3.2) times the movie's (mvhd, 8.2.2)."""
+    (version,) = box_fields(moov, track_header, ">B", where=where)
+    track = box_fields(moov, track_header, ">52x9i" if version == 1 else ">40x9i", where=where)
+    (version,) = box_fields(moov, movie_header, ">B", where=where)
+    layout = ">48x9i" if version == 1 else ">36x9i"
+    if movie_header.end - movie_header.payload < struct.calcsize(layout):
+        return struct.pack(">9i", *track)
+    movie = box_fields(moov, movie_header, layout, where=where)
+    if not any(movie) or struct.pack(">9i", *movie) == IDENTITY_MATRIX:
+        return struct.pack(">9i", *track)
+    product = [
+        sum(track[3 * row + k] * movie[3 * k + column] >> _FRACTION_BITS[k] for k in range(3))
+        for row in range(3)
+        for column in range(3)
+    ]
+    if max(map(abs, product)) >= 1 << 31:
+        raise MalformedBoxError(where, f"matrices {track} and {movie}", "a matrix of 32-bit values")
+    return struct.pack(">9i", *product)
+
+
+def _require_self_contained(moov: bytes, information: Box, where: str) -> None:
+    data_information = find_child(moov, information, "dinf", where=where)
+    reference = find_child(moov, data_information, "dref", where=where) if data_information is not None else None
+    if reference is None:
+        return
+    box_fields(moov, reference, ">8x", where=where)
+    for entry in child_boxes(moov, reference.payload + 8, reference.end, where=where):
+        (flags,) = box_fields(moov, entry, ">I", where=where)
+        if not flags & 1:
+            raise SampleTableError(
+                where, f"media data in another file ({entry.type!r} reference)", "media data in the file itself"
+            )

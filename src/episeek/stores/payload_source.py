@@ -1,0 +1,50 @@
+"""Bytes that were fetched already, as the source of the clip they belong to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from episeek.errors import ReadError
+from episeek.stores.byte_source import ByteRange, range_name
+from episeek.stores.identity import FileIdentity
+from episeek.stores.transfers import Transfers
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadSource:
+    """One range of one file, in memory. See `episeek.stores.byte_source.ByteSource`."""
+
+    root: str
+    path: str
+    byte_range: ByteRange
+    payload: bytes = field(repr=False)
+
+    @property
+    def probe_bytes(self) -> int:
+        """All there is."""
+        return len(self.payload)
+
+    @property
+    def tail_bytes(self) -> int:
+        """All there is."""
+        return len(self.payload)
+
+    def identity(self, path: str) -> FileIdentity:
+        """Not known here. Raises ReadError."""
+        raise ReadError(f"{self.root}/{path}", "a range in memory", "the file itself: ask the index's source")
+
+    def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Parts of the range. Raises ReadError for any others."""
+        first, last = self.byte_range
+        for byte_range in ranges:
+            if path != self.path or not first <= byte_range[0] <= byte_range[1] <= last:
+                where = range_name(f"{self.root}/{path}", byte_range)
+                raise ReadError(
+                    where, "a range that is not in memory", f"a part of {range_name(self.path, self.byte_range)}"
+                )
+        if list(ranges) == [self.byte_range]:
+            return [self.payload]
+        return [self.payload[start - first : stop - first] for start, stop in ranges]
+
+    def transfers(self) -> Transfers:
+        """Nothing."""
+        return Transfers()

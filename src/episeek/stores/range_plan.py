@@ -1,0 +1,92 @@
+"""Which requests fetch a set of ranges: near ones together, and no byte twice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from episeek.stores.byte_source import ByteSource
+from episeek.stores.processes.workers import map_in_threads
+
+DEFAULT_GAP_BYTES = 1 << 16
+"""Bytes between two ranges that are cheaper to fetch than another request: see `make bench-remote`."""
+
+MAX_REQUEST_BYTES = 1 << 25
+"""Ranges that only lie near each other are not merged beyond this: several requests then share the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRange:
+    """A range of a file."""
+
+    path: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRequest:
+    """One request, and the wanted ranges in it."""
+
+    path: str
+    start: int
+    stop: int
+    members: tuple[int, ...]
+    """Positions in the list of wanted ranges."""
+
+
+def plan_requests(
+    wanted: Sequence[WantedRange],
+    *,
+    max_gap_bytes: int = DEFAULT_GAP_BYTES,
+    max_request_bytes: int = MAX_REQUEST_BYTES,
+) -> list[PlannedRequest]:
+    """The requests for a list of ranges, by file and position.
+
+    Ranges that overlap share a request, whatever its length; so do those that touch or have at most `max_gap_bytes`
+    between them, up to `max_request_bytes`. No byte is in two requests, and every wanted range lies in one.
+
+    Raises:
+        ValueError: A limit is negative.
+    """
+    if max_gap_bytes < 0 or max_request_bytes < 0:
+        raise ValueError(f"limits: found {max_gap_bytes} and {max_request_bytes} bytes; expected 0 or more")
+    requests: list[PlannedRequest] = []
+    members: list[int] = []
+    path, start, stop = "", 0, 0
+
+    def close() -> None:
+        if members:
+            requests.append(PlannedRequest(path, start, stop, tuple(members)))
+            members.clear()
+
+    for number in sorted(range(len(wanted)), key=lambda n: (wanted[n].path, wanted[n].start, wanted[n].stop)):
+        want = wanted[number]
+        overlaps = want.path == path and want.start < stop
+        is_near = want.path == path and want.start - stop <= max_gap_bytes and want.stop - start <= max_request_bytes
+        if not members or not (overlaps or is_near):
+            close()
+            path, start, stop = want.path, want.start, want.stop
+        members.append(number)
+        stop = max(stop, want.stop)
+    close()
+    return requests
+
+
+def fetch_planned(
+    source: ByteSource, wanted: Sequence[WantedRange], requests: Sequence[PlannedRequest], *, max_in_flight: int
+) -> list[memoryview]:
+    """The bytes of each wanted range, in order; views on what the requests returned.
+
+    Raises:
+        EpiseekError: The first failure, in the order of the requests; other requests are not started then.
+    """
+    bodies = map_in_threads(lambda request: _fetch(source, request), requests, max_in_flight=max_in_flight)
+    parts: list[memoryview] = [memoryview(b"")] * len(wanted)
+    for request, body in zip(requests, bodies, strict=True):
+        view = memoryview(body)
+        for number in request.members:
+            parts[number] = view[wanted[number].start - request.start : wanted[number].stop - request.start]
+    return parts
+
+
+def _fetch(source: ByteSource, request: PlannedRequest) -> bytes:
+    return source.get_ranges(request.path, [(request.start, request.stop)])[0]

@@ -1,0 +1,92 @@
+"""What `episeek publish` says of stores."""
+
+import json
+import shutil
+
+import pytest
+
+from episeek_pipelines.cli import main
+from episeek_schemas import layout
+from tests.pipelines.conftest import DATA
+from tests.pipelines.publish.overlays import prepared
+from tests.pipelines.publish.store.test_publish import DATA_PATH, NAME
+
+ROOT = ("--data-root", str(DATA / NAME))
+
+
+@pytest.fixture
+def there(tmp_path):
+    """A copy of the dataset, and its URL."""
+    shutil.copytree(DATA / NAME, tmp_path / "there")
+    return tmp_path / "there", f"file://{tmp_path}/there"
+
+
+def run(capsys, *arguments):
+    code = main.main(["publish", *arguments])
+    said = capsys.readouterr()
+    return code, said.out.splitlines(), said.err.splitlines()
+
+
+def test_what_the_command_says(there, capsys):
+    root, url = there
+    overlay = prepared(NAME).url
+    code, out, err = run(capsys, overlay, url, *ROOT, "--dry-run")
+    assert (code, err) == (0, [])
+    assert [line.split()[0] for line in out[:3]] == ["verify", "base", "change"]
+    assert "add      meta/byte_index/files.parquet" in "\n".join(out)
+    assert out[-1].startswith("done     nothing was sent (--dry-run)")
+    assert not (root / layout.BYTE_INDEX_DIR).exists()
+    code, out, err = run(capsys, overlay, url, *ROOT, "--no-tag")
+    assert (code, err) == (0, [])
+    assert [line.split()[0] for line in out] == ["verify", "base", "change", "send", "switch", "arrival", "done"]
+    assert out[3].startswith("send     6 files, ")
+    assert out[4] == "switch   done"
+    code, out, err = run(capsys, overlay, url, *ROOT, "--json", "--no-verify")
+    document = json.loads("\n".join(out))
+    assert (code, document["is_new"], document["added"], document["sent"]) == (0, False, [], 0)
+    assert err[0].startswith("episeek: WARNING: --no-verify")
+    code, out, err = run(capsys, overlay, url, *ROOT, "--no-verify", "--quiet")
+    assert (code, out) == (0, [])
+    code, out, _ = run(capsys, overlay, url, *ROOT, "--no-verify", "--sidecars-only")
+    assert out[0] == "verify   left out (--no-verify)"
+    assert out[3] == "send     nothing: all of it is there"
+
+
+def test_rows_that_move_are_mentioned(there, capsys):
+    root, url = there
+    shutil.copyfile(root / DATA_PATH, root / "data/chunk-000/file-001.parquet")
+    _, out, _ = run(capsys, prepared(NAME).url, url, *ROOT, "--no-verify", "--dry-run", "--overwrite")
+    told = "note     rows are in other data files than before: while it is switched to, some may be seen twice"
+    assert any(line.startswith(told) for line in out)
+    assert "delete   data/chunk-000/file-001.parquet" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--branch", "next"], "--branch"),
+        (["--create-pr"], "--create-pr"),
+        (["--private", "--create"], "--private"),
+        (["--tag", "v3.0"], "--tag"),
+        (["--message", "m"], "--message"),
+        (["--base", "main", "--message", "m"], "--base, --message"),
+    ],
+)
+def test_options_of_repositories_are_refused(options, named, there, capsys):
+    _, url = there
+    code, out, (said,) = run(capsys, prepared(NAME).url, url, *options)
+    assert (code, out) == (2, [])
+    assert said == f"episeek: error: {named}: found with {url}; expected a repository of the Hub"
+
+
+def test_the_exit_codes(there, tmp_path, capsys):
+    _, url = there
+    shutil.copytree(prepared(NAME).local, tmp_path / "overlay")
+    broken = tmp_path / "overlay" / DATA_PATH
+    broken.write_bytes(broken.read_bytes()[:-8])
+    code, out, (said,) = run(capsys, str(tmp_path / "overlay"), url, *ROOT)
+    assert (code, out) == (1, [])
+    assert said.startswith("episeek: error: ")
+    code, out, (said,) = run(capsys, prepared(NAME).url, f"{url}/nothing", *ROOT)
+    assert (code, out) == (2, [])
+    assert "or --create" in said
