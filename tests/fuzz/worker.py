@@ -20,8 +20,8 @@ from random import Random
 from types import FrameType
 
 INSTRUMENTED = (
-    *("isobmff", "header", "video_track", "stbl", "sample_description", "fragments", "sample_table", "edit_list"),
-    *("description_runs", "clip_header", "window", "clip"),
+    *("mp4.boxes", "mp4.header", "mp4.video_track", "mp4.sample_boxes", "mp4.sample_description", "mp4.fragments"),
+    *("mp4.sample_table", "mp4.edit_list", "mp4.description_runs", "mp4.clip_header", "mp4.window", "clip"),
 )
 MAX_CASE_SECONDS = 5
 MAX_MEMORY_BYTES = 512 << 20
@@ -135,7 +135,9 @@ def _run_atheris(options: argparse.Namespace) -> None:
     episeek = importlib.util.find_spec("episeek")
     assert episeek is not None
     assert episeek.origin is not None
-    others = {f"episeek.{path.stem}" for path in Path(episeek.origin).parent.glob("*.py")}
+    root = Path(episeek.origin).parent
+    modules = (path.relative_to(root).with_suffix("") for path in root.rglob("*.py"))
+    others = {".".join(("episeek", *module.parts)) for module in modules}
     with atheris.instrument_imports(
         include=["episeek"], exclude=["episeek", *(others - {f"episeek.{name}" for name in INSTRUMENTED})]
     ):

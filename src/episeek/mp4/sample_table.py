@@ -2,8 +2,8 @@
 
 Read from the moov box and, in fragmented files, the moof boxes alone, vectorised, in integer ticks of the track's
 timescale. Here the parts come together: the track (`video_track`), its tables (`sample_boxes`), its fragments
-(`fragments`), its sample descriptions (`sample_description`) and its edit list (`edit_list`); what each refuses is said there. Samples outside the file are refused here; samples of no bytes, which are no pictures,
-are left out.
+(`fragments`), its sample descriptions (`sample_description`) and its edit list (`edit_list`); what each refuses is said
+there. Samples outside the file are refused here; samples of no bytes, which are no pictures, are left out.
 """
 
 import struct
