@@ -9,6 +9,7 @@ import numpy as np
 import episeek
 from episeek.decode import choose_backend
 from episeek.stores.byte_source import CountingSource
+from episeek_pipelines import words
 from episeek_pipelines.cli.lines import summary
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.verify import format_text
@@ -47,7 +48,7 @@ def main() -> None:
     report = prepare.verify(str(target), data_root=str(SOURCE), against=str(SOURCE))
     print()
     print(format_text(report, max_findings=2))
-    say("verified", f"{summary.human_bytes(report.bytes_read)} read from {report.files_read} files", started)
+    say("verified", f"{words.human_bytes(report.bytes_read)} read from {report.files_read} files", started)
 
     started = time.perf_counter()
     index = episeek.open(target, data_root=SOURCE)
@@ -61,7 +62,7 @@ def main() -> None:
     path = OUTPUT / f"episode-{EPISODE}.mp4"
     path.write_bytes(mp4)
     file_bytes = index.file(index.lookup(EPISODE, CAMERA).file_id).file_size
-    requests = summary.counted(source.request_count, "request")
+    requests = words.counted(source.request_count, "request")
     read = f"{source.byte_count:,} of the file's {file_bytes:,} bytes in {requests}"
     say("clip", f"{path.relative_to(OUTPUT.parent)}: {clip.frame_count} frames, {read}", started)
 

@@ -4,6 +4,8 @@ root.
 
 from typing import Final
 
+from episeek_schemas import layout
+
 INFO_PATH: Final = "meta/info.json"
 META_DIR: Final = "meta"
 TASKS_PATH: Final = "meta/tasks.parquet"
@@ -25,3 +27,7 @@ DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.p
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 DEFAULT_CHUNKS_SIZE: Final = 1000
 """Files per chunk folder when `meta/info.json` does not say."""
+
+
+JOURNAL_PATH = f"{layout.BYTE_INDEX_PARTIAL_DIR}/publication.json"
+"""Says that a dataset is being switched to a publication (`episeek_pipelines.publish.store.journal`)."""

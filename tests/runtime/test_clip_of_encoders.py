@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 import episeek
 from episeek.errors import DecodeError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.file_rows import IndexUnit
 from episeek_pipelines.index.fragments import index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
+from episeek_pipelines.index.units import (
+    IndexUnit,
+)
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code

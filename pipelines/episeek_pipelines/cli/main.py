@@ -22,7 +22,9 @@ from episeek_pipelines.cli import prepare as cli_prepare
 from episeek_pipelines.cli import publish, verify
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.graph import (
+        Execution,
+    )
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -236,7 +238,9 @@ def _rules(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.graph import (
+        Execution,
+    )
 
     for warning in publish.warnings(options):
         _say(f"episeek: WARNING: {warning}")
@@ -340,7 +344,9 @@ def _print_result(result: Any, options: argparse.Namespace) -> int:
 
 
 def _execution(options: argparse.Namespace) -> "Execution":
-    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.graph import (
+        Execution,
+    )
 
     return Execution(options.scheduler, options.workers, _progress(options))
 

@@ -15,7 +15,9 @@ from episeek_pipelines.cli.lines.publication import verify_line
 from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.graph import (
+        Execution,
+    )
     from episeek_pipelines.jobs.results import PrepareResult
     from episeek_pipelines.publish.hub.options import PublishOptions
     from episeek_pipelines.publish.prepared import PreparedPublication
@@ -115,7 +117,9 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
     publish.still_progress(options)
     from episeek_pipelines.publish import prepared
-    from episeek_pipelines.publish.hub.options import RefusedPublicationError
+    from episeek_pipelines.publish.errors import (
+        RefusedPublicationError,
+    )
 
     chosen = publish.commit_options(options)
     try:

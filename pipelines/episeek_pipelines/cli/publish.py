@@ -22,7 +22,9 @@ from episeek_pipelines.cli.lines.publication import (
 from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.graph import (
+        Execution,
+    )
     from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 
 _VERSION_TAG = "v3.0"
@@ -125,8 +127,10 @@ def still_progress(options: argparse.Namespace) -> None:
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
     still_progress(options)
+    from episeek_pipelines.publish.errors import (
+        RefusedPublicationError,
+    )
     from episeek_pipelines.publish.hub import publish as repositories
-    from episeek_pipelines.publish.hub.options import RefusedPublicationError
     from episeek_pipelines.publish.store import publish as stores
 
     if stores.is_store(options.target):
@@ -187,7 +191,9 @@ def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOpti
 
 def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
     """What was published, a line for each part, but for what was verified."""
-    from episeek_pipelines.cli.lines.summary import counted
+    from episeek_pipelines.words import (
+        counted,
+    )
 
     changes = result.changes
     yield f"base     {base_words(result)}; {_base_commit_words(result)}"

@@ -16,7 +16,9 @@ from episeek_pipelines.cli.lines.publication import (
 from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.graph import (
+        Execution,
+    )
     from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication
 
 
@@ -31,7 +33,9 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
     Raises:
         argparse.ArgumentTypeError: An option that only repositories have was given.
     """
-    from episeek_pipelines.publish.hub.options import RefusedPublicationError
+    from episeek_pipelines.publish.errors import (
+        RefusedPublicationError,
+    )
     from episeek_pipelines.publish.store import publish
 
     if given:
@@ -56,7 +60,10 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
 
 
 def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]:
-    from episeek_pipelines.cli.lines.summary import counted, human_bytes
+    from episeek_pipelines.words import (
+        counted,
+        human_bytes,
+    )
 
     yield verify_line(result.verification, is_required=options.is_verified, where="store")
     yield f"base     {base_words(result)}"

@@ -19,7 +19,9 @@ from episeek_pipelines.cli.verify_arguments import add_rules_arguments, add_veri
 from episeek_pipelines.verify.formats.names import parse_output
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.prepare import Execution
+    from episeek_pipelines.jobs.graph import (
+        Execution,
+    )
     from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.formats.names import Format
     from episeek_pipelines.verify.settings.baseline import Baseline
@@ -40,6 +42,7 @@ class Outcome:
 
 def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek verify`."""
+    from episeek_pipelines.cli.lines.fix import result_lines
     from episeek_pipelines.jobs import fix, prepare
     from episeek_pipelines.verify.formats import render
     from episeek_pipelines.verify.settings.policy import fails
@@ -78,7 +81,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     if options.fix:
         result = fix.fix(options.source, _policed(report, configuration), dry_run=options.dry_run, execution=execution)
         lines += (
-            [*fix.result_lines(result), ""]
+            [*result_lines(result), ""]
             if result.plan.actions
             else ["nothing here that --fix mends: see the remedies", ""]
         )

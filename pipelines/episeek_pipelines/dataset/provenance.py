@@ -14,8 +14,11 @@ from typing import Any, Final
 from episeek.errors import MetadataError, first_line
 from episeek.stores.hub.location import is_hub, parse_hub_url
 from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.digests import (
+    Digests,
+    LocalDigests,
+)
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay.files import Digests, LocalDigests
 from episeek_schemas import layout
 
 RECORD_DIR: Final = ".episeek"

@@ -17,14 +17,12 @@ from typing import Any, Self
 from episeek.errors import DestinationError, WriteError, first_line
 from episeek_pipelines.dataset.root import Root, writing
 from episeek_schemas import layout
+from episeek_schemas.layout import JOURNAL_PATH
 
 WORK_DIR = ".episeek-work"
 _PLAN = f"{WORK_DIR}/plan.json"
 _LOCK = f"{WORK_DIR}/lock"
 _REPLACED = "replaced"
-
-JOURNAL_PATH = f"{layout.BYTE_INDEX_PARTIAL_DIR}/publication.json"
-"""Says that a dataset is being switched to a publication (`episeek_pipelines.publish.store.journal`)."""
 
 
 class _LockedRoot:

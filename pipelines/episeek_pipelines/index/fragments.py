@@ -20,7 +20,14 @@ import numpy.typing as npt
 from episeek.sidecars.file_record import FileFacts
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_rows import EarlierRows
-from episeek_pipelines.index.file_rows import WRITER, Arrays, IndexUnit, index_file
+from episeek_pipelines.index.file_rows import (
+    index_file,
+)
+from episeek_pipelines.index.units import (
+    WRITER,
+    Arrays,
+    IndexUnit,
+)
 
 _BINARY_FACTS = ("sample_description", "track_matrix", "sample_description_runs")
 

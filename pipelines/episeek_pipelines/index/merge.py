@@ -17,9 +17,12 @@ import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.file_rows import WRITER, Arrays
 from episeek_pipelines.index.fragments import FragmentSummary, fragment_episodes, load_fragment
 from episeek_pipelines.index.table_writer import MappableWriter
+from episeek_pipelines.index.units import (
+    WRITER,
+    Arrays,
+)
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 

@@ -16,9 +16,12 @@ from episeek.sidecars.files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
 from episeek_pipelines.index.existing_rows import EarlierRows
-from episeek_pipelines.index.file_rows import WRITER, IndexUnit
 from episeek_pipelines.index.fragments import fragment_digest
 from episeek_pipelines.index.merge import build_id_of
+from episeek_pipelines.index.units import (
+    WRITER,
+    IndexUnit,
+)
 from episeek_schemas.lerobot import DatasetInfo
 
 

@@ -21,8 +21,12 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
-from episeek_pipelines.index.file_rows import WRITER, IndexUnit, list_units
 from episeek_pipelines.index.merge import dataset_description
+from episeek_pipelines.index.units import (
+    WRITER,
+    IndexUnit,
+    list_units,
+)
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas import layout
 

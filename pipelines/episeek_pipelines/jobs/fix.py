@@ -10,10 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from episeek.errors import DatasetError, DestinationError, MissingFileError, WriteError
-from episeek_pipelines.cli.lines.summary import counted, human_bytes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix_plan import (
@@ -28,10 +26,14 @@ from episeek_pipelines.jobs.fix_plan import (
     require_whole_and_local,
     sorted_left,
 )
-from episeek_pipelines.jobs.graph import Failure, Graph, values_and_failures
-from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.jobs.graph import (
+    DEFAULT_EXECUTION,
+    Execution,
+    Failure,
+    Graph,
+    values_and_failures,
+)
 from episeek_pipelines.jobs.results import WorkFailedError
-from episeek_pipelines.parquet.footers import PageIndexCounts
 from episeek_pipelines.rewrite.in_place import (
     InPlaceUnit,
     ReplacedFile,
@@ -39,6 +41,10 @@ from episeek_pipelines.rewrite.in_place import (
     rewrite_in_place,
 )
 from episeek_pipelines.verify import VerificationReport
+from episeek_pipelines.words import (
+    counted,
+    human_bytes,
+)
 
 __all__ = [
     "DATA_CODES",
@@ -53,10 +59,7 @@ __all__ = [
     "apply_fix",
     "fix",
     "plan_fix",
-    "result_lines",
 ]
-
-_HERE: Final = Execution()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ class FixResult:
     is_dry_run: bool
 
 
-def fix(root: str, report: VerificationReport, *, dry_run: bool = False, execution: Execution = _HERE) -> FixResult:
+def fix(
+    root: str, report: VerificationReport, *, dry_run: bool = False, execution: Execution = DEFAULT_EXECUTION
+) -> FixResult:
     """Mend what a verification found, as far as that is safe. Verify again afterwards.
 
     Args:
@@ -100,7 +105,7 @@ def fix(root: str, report: VerificationReport, *, dry_run: bool = False, executi
     return apply_fix(plan, where, execution=execution)
 
 
-def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = _HERE) -> FixResult:
+def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = DEFAULT_EXECUTION) -> FixResult:
     """Carry out a plan: data files first, each on its own, then the sidecars.
 
     A file that is not what the plan was made from any more, or that cannot be read, is left, and the others are mended.
@@ -131,18 +136,6 @@ def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = _HERE) -> Fix
                         raise
                     left += _left_after(action, str(error))
     return FixResult(root.url, plan, tuple(done), sorted_left(left), is_dry_run=False)
-
-
-def result_lines(result: FixResult) -> Iterator[str]:
-    """What the plan changes, in the manner of a unified diff, and what came of each change; of a dry run, the changes alone."""
-    done = {done.action.path: done.result for done in result.done}
-    reasons = {left.path: left.reason for left in result.left if left.path is not None}
-    for action in result.plan.actions:
-        yield from _diff_of(action)
-        if action.path in done:
-            yield f"done: {done[action.path]}"
-        elif not result.is_dry_run:
-            yield f"left: {reasons.get(action.path)}"
 
 
 # --- doing ------------------------------------------------------------------------------------------------------------------------
@@ -202,33 +195,3 @@ def _is_locked(handle: int, root: Root) -> bool:
 
 
 # --- saying -----------------------------------------------------------------------------------------------------------------------
-
-
-def _diff_of(action: Action) -> Iterator[str]:
-    yield f"--- {action.path}"
-    yield f"+++ {action.path}"
-    if isinstance(action, RebuildSidecars):
-        build = f"build {action.build_id[:12]}" if action.build_id else "no build that can be read"
-        yield f"-sidecars: {build}"
-        yield from (f"-stale: {line}" for line in action.stale)
-        yield f"+sidecars: {action.what}"
-        return
-    before = action.before
-    if not before.is_one_per_episode:
-        yield f"-row groups: {before.row_group_count:,} of {before.row_count:,} rows"
-        yield f"+row groups: {before.episode_count:,}, one per episode"
-    if before.episode_count > action.max_episodes_per_file:
-        yield (
-            f"+footer: of more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into a file"
-        )
-    if not before.page_index.is_whole:
-        yield f"-page index: {_page_index(before.page_index)}"
-        yield "+page index: offsets and columns"
-
-
-def _page_index(counts: PageIndexCounts) -> str:
-    if counts.offset_index_count == counts.column_chunk_count:
-        return "offsets"
-    if counts.offset_index_count:
-        return f"of {counts.offset_index_count:,} of {counts.column_chunk_count:,} column chunks"
-    return "none"

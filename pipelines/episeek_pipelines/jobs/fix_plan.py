@@ -11,11 +11,12 @@ from typing import Final
 import numpy as np
 
 from episeek.errors import DatasetError, DestinationError, EpiseekError, ParquetError, RowOrderError
-from episeek_pipelines.cli.lines.summary import counted
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset, read_info
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.file_rows import plan_index
 from episeek_pipelines.index.staleness import check_index
+from episeek_pipelines.index.units import (
+    plan_index,
+)
 from episeek_pipelines.rewrite.encodings import ColumnEncodings
 from episeek_pipelines.rewrite.in_place import DataFileLayout, examine_data_file, require_no_link
 from episeek_pipelines.rewrite.rewrite import plan_rewrite
@@ -31,6 +32,9 @@ from episeek_pipelines.verify.rules import (
     ROW_GROUPS_OF_INDEXED,
     SIDECAR_FORMAT,
     STALE,
+)
+from episeek_pipelines.words import (
+    counted,
 )
 from episeek_schemas import layout
 

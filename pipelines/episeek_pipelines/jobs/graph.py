@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
@@ -290,3 +290,16 @@ def _lost_workers(scheduler: str) -> Iterator[None]:
 
 def _ignore(item_count: int, /) -> None:
     """No progress is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Where and how a graph runs."""
+
+    scheduler: str = "threads"
+    workers: int | None = None
+    progress: Callable[[int], Progress] | None = None
+    """Called once with the number of items; gives what is told of finished ones."""
+
+
+DEFAULT_EXECUTION: Final = Execution()

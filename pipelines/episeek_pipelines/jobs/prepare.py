@@ -6,8 +6,8 @@ same command again to go on.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from episeek.errors import DestinationError, MissingFileError
@@ -21,11 +21,15 @@ from episeek_pipelines.dataset.staging import (
     open_staging,
 )
 from episeek_pipelines.index.existing_rows import EarlierRows
-from episeek_pipelines.index.file_rows import WRITER, IndexUnit, plan_index
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
+from episeek_pipelines.index.units import (
+    WRITER,
+    IndexUnit,
+    plan_index,
+)
 from episeek_pipelines.jobs import tasks
-from episeek_pipelines.jobs.graph import Graph, Node, Progress, values_and_failures
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph, Node, values_and_failures
 from episeek_pipelines.jobs.results import (
     IndexSummary,
     PrepareResult,
@@ -48,23 +52,13 @@ MAX_SHARD_SLICES = 8
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """Where and how a graph runs."""
-
-    scheduler: str = "threads"
-    workers: int | None = None
-    progress: Callable[[int], Progress] | None = None
-    """Called once with the number of items; gives what is told of finished ones."""
-
-
 def prepare(
     source: str,
     destination: str,
     *,
     max_episodes_per_file: int | None = None,
     videos: Videos = "none",
-    execution: Execution = Execution(),
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Rewrite, index and verify a dataset as one graph.
 
@@ -121,7 +115,7 @@ def rewrite(
     destination: str,
     *,
     max_episodes_per_file: int | None = None,
-    execution: Execution = Execution(),
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Rewrite the data files and `meta/` of a dataset. Arguments and errors as for `prepare`."""
     started = time.perf_counter()
@@ -147,7 +141,7 @@ def index(
     source: str,
     *,
     output: str | None = None,
-    execution: Execution = Execution(),
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Write the sidecars of a dataset, in place or below another root; those that are there are replaced as a whole.
 
@@ -187,7 +181,7 @@ def verify(
     against: str | None = None,
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
-    execution: Execution = Execution(),
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> VerificationReport:
     """Check a dataset. See `episeek_pipelines.verify` for what is checked.
 

@@ -12,9 +12,12 @@ from typing import Any
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import prune
 from episeek_pipelines.index.existing_rows import EarlierRows
-from episeek_pipelines.index.file_rows import WRITER, IndexUnit
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
+from episeek_pipelines.index.units import (
+    WRITER,
+    IndexUnit,
+)
 from episeek_pipelines.rewrite.rewrite import (
     RewritePlan,
     RewriteResult,

@@ -1,6 +1,6 @@
 """Rows of a Parquet file by number, in bounded memory: cheap from front to back, correct in any order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -66,3 +66,23 @@ class RowCursor:
         if batch is not None:
             self.bytes_read += batch.nbytes
         return batch
+
+
+def column_numbers(footer: pq.FileMetaData, names: Sequence[str]) -> list[int]:
+    """Leaf columns that belong to some columns of a Parquet file."""
+    wanted = set(names)
+    paths = [footer.schema.column(number).path for number in range(footer.num_columns)]
+    return [number for number, path in enumerate(paths) if path in wanted or _top_level(path, wanted)]
+
+
+def column_bytes(footer: pq.FileMetaData, names: Sequence[str]) -> int:
+    """Bytes that some columns take in a Parquet file."""
+    numbers = column_numbers(footer, names)
+    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    return sum(group.column(number).total_compressed_size for group in groups for number in numbers)
+
+
+def _top_level(path: str, wanted: set[str]) -> bool:
+    """Whether a leaf such as `action.list.element` belongs to a wanted column; names may hold dots themselves."""
+    parts = path.split(".")
+    return any(".".join(parts[:count]) in wanted for count in range(1, len(parts)))

@@ -22,7 +22,9 @@ from episeek.stores.hub.location import HubLocation, is_hub, parse_hub_url
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root, writing
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.jobs.graph import (
+    Execution,
+)
 from episeek_pipelines.jobs.results import PrepareResult
 from episeek_pipelines.publish.card.section import CardFacts, decoded_card, updated_card
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult

@@ -10,7 +10,9 @@ import numpy as np
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.data.data_rules import check_data_group
-from episeek_pipelines.verify.data.feature_ranges import FeatureRanges, check_constant_dimensions
+from episeek_pipelines.verify.data.feature_ranges import (
+    check_constant_dimensions,
+)
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.episodes.episodes import locate
 from episeek_pipelines.verify.findings.checks import (
@@ -29,6 +31,9 @@ from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+from episeek_pipelines.verify.findings.ranges import (
+    FeatureRanges,
+)
 from episeek_pipelines.verify.metadata.layout_rules import check_shards
 from episeek_pipelines.verify.plan import plan_verification
 from episeek_pipelines.verify.rules import (

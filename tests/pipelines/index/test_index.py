@@ -15,8 +15,10 @@ import episeek
 from episeek.errors import EpisodeOutsideFileError, MetadataError, MissingFileError, TruncatedMp4Error
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.file_rows import plan_index
 from episeek_pipelines.index.fragments import index_to_fragment
+from episeek_pipelines.index.units import (
+    plan_index,
+)
 from episeek_schemas import layout, sidecars
 from tests.support.build_index import (
     CAMERAS,

@@ -14,8 +14,21 @@ from episeek_pipelines.cli.lines.summary import prepare_lines
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_rows import EarlierRows
-from episeek_pipelines.index.file_rows import WRITER, index_file, plan_index
-from episeek_pipelines.jobs.prepare import Execution, index, prepare, verify
+from episeek_pipelines.index.file_rows import (
+    index_file,
+)
+from episeek_pipelines.index.units import (
+    WRITER,
+    plan_index,
+)
+from episeek_pipelines.jobs.graph import (
+    Execution,
+)
+from episeek_pipelines.jobs.prepare import (
+    index,
+    prepare,
+    verify,
+)
 from episeek_pipelines.jobs.results import IndexSummary, WorkFailedError
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset, digests

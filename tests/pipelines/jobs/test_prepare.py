@@ -13,7 +13,15 @@ from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_staging
 from episeek_pipelines.jobs import tasks
-from episeek_pipelines.jobs.prepare import Execution, index, prepare, rewrite, verify
+from episeek_pipelines.jobs.graph import (
+    Execution,
+)
+from episeek_pipelines.jobs.prepare import (
+    index,
+    prepare,
+    rewrite,
+    verify,
+)
 from episeek_pipelines.jobs.results import WorkFailedError
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
 

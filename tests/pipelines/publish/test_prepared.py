@@ -14,9 +14,14 @@ from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.section import UnusableCardError
-from episeek_pipelines.publish.hub.options import PublishOptions, RefusedPublicationError
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+    RefusedPublicationError,
+)
+from episeek_pipelines.publish.hub.options import (
+    PublishOptions,
+)
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.hub_client.errors import ConflictError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.prepared import prepare_and_publish, working_directory
 from episeek_schemas import layout

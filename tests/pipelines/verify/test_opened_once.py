@@ -13,7 +13,13 @@ import pytest
 from episeek.mp4.header import read_header
 from episeek.stores.local_source import LocalSource
 from episeek_pipelines.dataset.provenance import RECORD_DIR
-from episeek_pipelines.jobs.prepare import Execution, prepare, verify
+from episeek_pipelines.jobs.graph import (
+    Execution,
+)
+from episeek_pipelines.jobs.prepare import (
+    prepare,
+    verify,
+)
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.remote_datasets import Datasets, files_of, hub_datasets, s3_datasets

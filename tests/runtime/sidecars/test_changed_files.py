@@ -11,9 +11,11 @@ from episeek.errors import ChangedFileError, CorruptBytesError, EpiseekError
 from episeek.stores.retry import RetryPolicy
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.file_rows import plan_index
 from episeek_pipelines.index.fragments import index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
+from episeek_pipelines.index.units import (
+    plan_index,
+)
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
 from tests.support.build_index import CAMERAS, DATA, build_index

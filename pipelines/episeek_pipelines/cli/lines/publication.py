@@ -30,7 +30,9 @@ def verify_line(verification: "VerificationReport | None", *, is_required: bool,
 
 def base_words(result: "PublishResult | StorePublication") -> str:
     """What the sidecars were compared with."""
-    from episeek_pipelines.cli.lines.summary import counted
+    from episeek_pipelines.words import (
+        counted,
+    )
 
     headers = f" ({counted(result.base.headers_read, 'header')} compared)" if result.base.headers_read else ""
     return f"{counted(len(result.base.units), 'video file')} as indexed{headers}"
@@ -38,7 +40,10 @@ def base_words(result: "PublishResult | StorePublication") -> str:
 
 def change_words(changes: "Changes") -> str:
     """How much differs."""
-    from episeek_pipelines.cli.lines.summary import counted, human_bytes
+    from episeek_pipelines.words import (
+        counted,
+        human_bytes,
+    )
 
     return (
         f"{counted(len(changes.additions), 'file')} to add or replace, {human_bytes(changes.byte_count)}, "
@@ -48,7 +53,9 @@ def change_words(changes: "Changes") -> str:
 
 def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
     """The files of a dry run, a line each."""
-    from episeek_pipelines.cli.lines.summary import human_bytes
+    from episeek_pipelines.words import (
+        human_bytes,
+    )
 
     lines = [
         f"{'replace' if addition.path in replaced else 'add':<8} {addition.path}  {human_bytes(addition.size)}"

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.cli.lines.summary import counted, human_bytes
 from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
 from episeek_pipelines.publish.card.yaml_edits import YamlEditError
 from episeek_pipelines.verify.metadata.card_rules import CardError
+from episeek_pipelines.words import (
+    counted,
+    human_bytes,
+)
 from episeek_schemas import layout
 
 BEGIN: Final = "<!-- episeek:begin -->"

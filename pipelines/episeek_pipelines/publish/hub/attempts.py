@@ -6,18 +6,22 @@ from dataclasses import dataclass, field, replace
 
 from episeek.errors import MissingFileError, WriteError
 from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.digests import (
+    LocalDigests,
+)
 from episeek_pipelines.dataset.provenance import read_record, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
 from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.origin import changed_by_others
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.hub_client.errors import ConflictError
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.overlay.base_check import BaseCheck, check_base, require_no_loss
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
-from episeek_pipelines.publish.overlay.files import LocalDigests
 from episeek_pipelines.publish.overlay.last_published import last_commit, remember_commit
 from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.store_ids import with_store_ids

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from episeek.errors import EpiseekError
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.base_check import BaseCheck
@@ -91,7 +90,3 @@ class PublishResult:
     arrival: ArrivalReport | None
     attempts: int
     seconds: float
-
-
-class RefusedPublicationError(EpiseekError, RuntimeError):
-    """The overlay did not pass, so nothing was sent; or what arrived is not what was sent, and the tag was left."""

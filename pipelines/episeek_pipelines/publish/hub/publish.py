@@ -18,16 +18,20 @@ from episeek.errors import DestinationError, EpiseekError
 from episeek.stores.byte_source import is_local
 from episeek.stores.hub.location import is_hub, parse_hub_url
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import Execution
+from episeek_pipelines.jobs.graph import (
+    Execution,
+)
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+    RefusedPublicationError,
+)
 from episeek_pipelines.publish.hub.attempts import Attempt, Publisher
 from episeek_pipelines.publish.hub.options import (
     DEFAULT_OPTIONS,
     PublishOptions,
     PublishResult,
-    RefusedPublicationError,
 )
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.hub_client.errors import ConflictError
 from episeek_pipelines.publish.hub_client.values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import shown_paths

@@ -26,8 +26,11 @@ from episeek.stores.processes.workers import call_within
 from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, with_retries
 from episeek.stores.transfers import TransferCounter
 from episeek.version import __version__
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+    RefusedError,
+)
 from episeek_pipelines.publish.hub_client import errors, pull_requests, tags, uploads
-from episeek_pipelines.publish.hub_client.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client.values import (
     KIND,
     MAIN,

@@ -5,8 +5,7 @@ the token is shown without it.
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from episeek.errors import (
     AccessError,
@@ -15,46 +14,18 @@ from episeek.errors import (
     MissingFileError,
     ReadError,
     WaitLimitError,
-    WriteError,
     described,
     first_line,
 )
 from episeek.stores.errors import may_pass, retry_after_of, status_of
 from episeek.stores.retry import Transient
+from episeek_pipelines.publish.errors import ConflictError, RefusedError, masked
 
-_MASK = "***"
-_BEARER = re.compile(r"(?i)\b(bearer\s+)\S+")
 _MAX_FOUND = 500
 """Letters of a server's message that are shown."""
 
 _QUOTA_WORDS = ("quota", "storage limit", "storage capacity", "usage limit", "payment")
 _TOKEN = "a token (HF_TOKEN, `hf auth login`) that may do this"
-
-
-class ConflictError(EpiseekError, RuntimeError):
-    """Somebody else changed the repository in the meantime: nothing was overwritten.
-
-    Args:
-        where: The repository and the revision or path.
-        found: What is there now.
-        expected: What was there when the change was made up.
-        head: The commit that is there now; "" where it is not known.
-    """
-
-    def __init__(self, where: str, found: str, expected: str, head: str = "") -> None:
-        super().__init__(where, found, expected)
-        self.head = head
-
-    def __reduce__(self) -> tuple[type["ConflictError"], tuple[str, str, str, str]]:  # type: ignore[override]  # one argument more
-        return type(self), (self.where, self.found, self.expected, self.head)
-
-
-class ForeignChangesError(EpiseekError, RuntimeError):
-    """A merge has brought to main what was not in the pull request when it was verified."""
-
-
-class RefusedError(WriteError):
-    """The Hub does not take a change as it is: too large, a name that is in use, a quota that is used up."""
 
 
 def named(error: Exception, *, where: str, expected: str, secrets: Iterable[str] = ()) -> EpiseekError | Transient:
@@ -138,20 +109,3 @@ def _found(error: BaseException, status: int | None, secrets: Iterable[str]) -> 
         message = str(getattr(error, "server_message", None) or "").strip()
         text = f"HTTP {status}: {message.splitlines()[0]}" if message else f"HTTP {status} ({text})"
     return masked(text, secrets)[:_MAX_FOUND]
-
-
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """A text without any of the secrets, also as Python and JSON write them, and without what follows `Bearer`."""
-    for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
-        text = text.replace(form, _MASK)
-    return _BEARER.sub(rf"\1{_MASK}", text)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """A secret as it is, and inside the quotes of its `repr` as a text or as bytes, and of its JSON."""
-    if not secret:
-        return
-    yield secret
-    encoded = secret.encode(errors="surrogatepass")
-    for written in (repr(secret)[1:-1], ascii(secret)[1:-1], repr(encoded)[2:-1], json.dumps(secret)[1:-1]):
-        yield from (written, written.replace("'", "\\'"), written.replace("\\'", "'"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import AccessError, EpiseekError
-from episeek_pipelines.publish.hub_client.errors import (
+from episeek_pipelines.publish.errors import (
     ConflictError,
     ForeignChangesError,
     RefusedError,

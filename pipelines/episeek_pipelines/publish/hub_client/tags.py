@@ -3,7 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import EpiseekError, MissingFileError, WriteError
-from episeek_pipelines.publish.hub_client.errors import ConflictError, RefusedError
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+    RefusedError,
+)
 from episeek_pipelines.publish.hub_client.values import KIND
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import ChangedFileError, MissingFileError, first_line
-from episeek_pipelines.publish.hub_client.errors import RefusedError
+from episeek_pipelines.publish.errors import (
+    RefusedError,
+)
 from episeek_pipelines.publish.hub_client.values import KIND
 from episeek_pipelines.publish.overlay.changes import Addition
 from episeek_schemas import layout

@@ -20,13 +20,11 @@ from episeek.stores.byte_source import STORE_IN_FLIGHT, ByteSource
 from episeek.stores.open_source import open_source
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_pipelines.publish.overlay.changes import MAX_READ_BYTES, Addition, Changes
 from episeek_schemas import layout, sidecars
 
 MAX_CLIP_FRAMES = 8
 
-MAX_READ_BYTES = 1 << 26
-"""A file that the store gives no SHA-256 of is read to compare it, unless it is larger."""
 
 _PART_BYTES = 1 << 23
 _NOTHING_SENT = Changes((), (), 0)

@@ -22,8 +22,11 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
-from episeek_pipelines.index.file_rows import IndexUnit, list_units
 from episeek_pipelines.index.merge import dataset_description
+from episeek_pipelines.index.units import (
+    IndexUnit,
+    list_units,
+)
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_pipelines.video.header import read_video_header

@@ -4,6 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from episeek.stores.identity import FileIdentity
+from episeek_schemas import layout
+
 _SHOWN_PATHS: Final = 5
 
 
@@ -71,3 +74,14 @@ def shown_paths(paths: Collection[str]) -> str:
     """The first of them in words, for messages."""
     more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
     return ", ".join(sorted(paths)[:_SHOWN_PATHS]) + more
+
+
+MAX_READ_BYTES = 1 << 26
+"""A file that the store gives no SHA-256 of is read to compare it, unless it is larger."""
+
+
+Listing = Mapping[str, FileIdentity | None]
+"""What a store says of its files, by path; None where it does not say the size."""
+
+
+STAGED_PREFIX = f"{layout.BYTE_INDEX_PARTIAL_DIR}/"

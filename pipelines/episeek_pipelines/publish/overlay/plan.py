@@ -13,13 +13,15 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from episeek.errors import EpiseekError, MissingSidecarError, NotADatasetError
+from episeek_pipelines.dataset.digests import (
+    Digests,
+    LocalDigests,
+)
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import read_earlier_build
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import (
     SIDECAR_PATHS,
-    Digests,
-    LocalDigests,
     sendable_files,
 )
 from episeek_schemas import layout

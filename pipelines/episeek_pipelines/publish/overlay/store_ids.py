@@ -19,9 +19,12 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
 from episeek_pipelines.index.existing_rows import EarlierRows
-from episeek_pipelines.index.file_rows import WRITER, IndexUnit
 from episeek_pipelines.index.fragments import FragmentSummary, fragment_digest, index_to_fragment
 from episeek_pipelines.index.merge import build_id_of, write_sidecars
+from episeek_pipelines.index.units import (
+    WRITER,
+    IndexUnit,
+)
 from episeek_pipelines.publish.overlay.base_check import BaseCheck
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_schemas import layout

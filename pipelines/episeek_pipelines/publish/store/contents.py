@@ -12,17 +12,19 @@ from episeek.errors import MissingFileError
 from episeek.stores.byte_source import STORE_IN_FLIGHT
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
+from episeek_pipelines.dataset.digests import (
+    LocalDigests,
+)
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay.arrival import MAX_READ_BYTES
-from episeek_pipelines.publish.overlay.changes import Addition, RemoteFile, RemoteFiles
-from episeek_pipelines.publish.overlay.files import LocalDigests
+from episeek_pipelines.publish.overlay.changes import (
+    MAX_READ_BYTES,
+    STAGED_PREFIX,
+    Addition,
+    Listing,
+    RemoteFile,
+    RemoteFiles,
+)
 from episeek_pipelines.publish.store.content_ids import has_id
-from episeek_schemas import layout
-
-Listing = Mapping[str, FileIdentity | None]
-"""What a store says of its files, by path; None where it does not say the size."""
-
-STAGED_PREFIX = f"{layout.BYTE_INDEX_PARTIAL_DIR}/"
 
 _HASHING_THREADS = 4
 _PART_BYTES = 1 << 23

@@ -10,8 +10,15 @@ from pathlib import Path
 from episeek.stores.byte_source import STORE_IN_FLIGHT, is_local
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
-from episeek_pipelines.publish.overlay.changes import Addition, Changes
-from episeek_pipelines.publish.store.contents import STAGED_PREFIX, Listing, StoreContents
+from episeek_pipelines.publish.overlay.changes import (
+    STAGED_PREFIX,
+    Addition,
+    Changes,
+    Listing,
+)
+from episeek_pipelines.publish.store.contents import (
+    StoreContents,
+)
 from episeek_schemas import layout
 
 _SHA256 = "sha256:"

@@ -10,11 +10,18 @@ from episeek.stores.byte_source import is_local
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card
 from episeek_pipelines.publish.overlay.base_check import BaseCheck, check_base, require_no_loss
-from episeek_pipelines.publish.overlay.changes import Addition, Changes
+from episeek_pipelines.publish.overlay.changes import (
+    STAGED_PREFIX,
+    Addition,
+    Changes,
+    Listing,
+)
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS, sendable_files
 from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.store_ids import with_store_ids
-from episeek_pipelines.publish.store.contents import STAGED_PREFIX, Listing, StoreContents
+from episeek_pipelines.publish.store.contents import (
+    StoreContents,
+)
 from episeek_schemas import layout
 
 

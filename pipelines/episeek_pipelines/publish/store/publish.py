@@ -26,18 +26,31 @@ from episeek.errors import ChangedFileError, DestinationError
 from episeek.stores.byte_source import is_local
 from episeek.stores.hub.location import is_hub, parse_hub_url
 from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek_pipelines.dataset.digests import (
+    LocalDigests,
+)
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import Execution
-from episeek_pipelines.publish.hub.options import RefusedPublicationError
-from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.jobs.graph import (
+    Execution,
+)
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+    RefusedPublicationError,
+)
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.overlay.base_check import BaseCheck
-from episeek_pipelines.publish.overlay.changes import Addition, Changes, shown_paths
-from episeek_pipelines.publish.overlay.files import LocalDigests
+from episeek_pipelines.publish.overlay.changes import (
+    Addition,
+    Changes,
+    Listing,
+    shown_paths,
+)
 from episeek_pipelines.publish.overlay.last_published import last_files, remember_files
 from episeek_pipelines.publish.overlay.verification import is_verifiable, require_videos, verified
-from episeek_pipelines.publish.store.contents import Listing, StoreContents
+from episeek_pipelines.publish.store.contents import (
+    StoreContents,
+)
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication, require_free
 from episeek_pipelines.publish.store.origin import identities_of, of_unknown_origin
 from episeek_pipelines.publish.store.plan import StorePlan, plan_for_store, require_room, wanted_files

@@ -12,9 +12,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from episeek.errors import ChangedFileError, EpiseekError, MissingFileError, WriteError
-from episeek_pipelines.publish.hub_client.errors import ConflictError
-from episeek_pipelines.publish.overlay.changes import Addition, Changes
-from episeek_pipelines.publish.store.contents import STAGED_PREFIX, Listing, StoreContents
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
+from episeek_pipelines.publish.overlay.changes import (
+    STAGED_PREFIX,
+    Addition,
+    Changes,
+    Listing,
+)
+from episeek_pipelines.publish.store.contents import (
+    StoreContents,
+)
 from episeek_pipelines.publish.store.journal import (
     JOURNAL_PATH,
     Publication,

@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, first_line
-from episeek_pipelines.parquet.columns import column_bytes, column_numbers
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
-from episeek_pipelines.verify.data.feature_ranges import FeatureRanges
+from episeek_pipelines.parquet.row_cursor import (
+    column_bytes,
+    column_numbers,
+)
 from episeek_pipelines.verify.data.feature_scan import FeatureScan
 from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_facts
 from episeek_pipelines.verify.data.footer_scan import scan_footer
@@ -25,9 +27,9 @@ from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, Row
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
 from episeek_pipelines.verify.data.source_rows import compare_data_file
 from episeek_pipelines.verify.data.task_scan import TaskScan, names_tasks_elsewhere
-from episeek_pipelines.verify.episodes.episode_shard import UNKNOWN_TASK
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import (
+    UNKNOWN_TASK,
     CheckResult,
     DataFile,
     DataGroup,
@@ -36,6 +38,9 @@ from episeek_pipelines.verify.findings.checks import (
 )
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
+from episeek_pipelines.verify.findings.ranges import (
+    FeatureRanges,
+)
 from episeek_pipelines.verify.rules import COLUMNS, DATA_FOOTER
 from episeek_schemas import layout, lerobot
 

@@ -1,61 +1,25 @@
 """What the values of features ranged over: STA020, dimensions that never change."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from episeek_pipelines.verify.data.schema_rules import declared_dtype, declared_shape
-from episeek_pipelines.verify.findings.arrays import Float64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.quoting import one_line
+from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.rules import CONSTANT_DIMENSION
 from episeek_schemas import layout
+from episeek_schemas.features import (
+    declared_dtype,
+    declared_shape,
+)
 
 MIN_CONSTANT_ROWS: Final = 2
 """With one row every dimension is constant."""
 
 _SHOWN_DIMENSIONS = 4
 _SHOWN_NAME = 40
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureRange:
-    """The finite values of one feature, over the rows seen.
-
-    Arrays have shape [dimensions], those of a matrix in row-major order; inf and -inf where no value was finite.
-    """
-
-    minimum: Float64Array
-    maximum: Float64Array
-    row_count: int
-
-    def merge(self, other: "FeatureRange") -> "FeatureRange":
-        """Of the rows of both."""
-        return FeatureRange(
-            np.minimum(self.minimum, other.minimum),
-            np.maximum(self.maximum, other.maximum),
-            self.row_count + other.row_count,
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureRanges:
-    """Ranges by feature, of one file or of several; features that no file has rows of are not there."""
-
-    of: Mapping[str, FeatureRange] = field(default_factory=dict)
-
-    def merge(self, other: "FeatureRanges") -> "FeatureRanges":
-        """Of the rows of both.
-
-        Raises:
-            ValueError: They were made from different `features`.
-        """
-        merged = dict(self.of)
-        for name, ranged in other.of.items():
-            merged[name] = merged[name].merge(ranged) if name in merged else ranged
-        return FeatureRanges(merged)
 
 
 def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]) -> Iterator[Finding]:

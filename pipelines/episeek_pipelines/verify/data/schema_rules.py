@@ -9,8 +9,7 @@ not list are `row_rules.check_columns`.
 
 import json
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
@@ -26,40 +25,14 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, findin
 from episeek_pipelines.verify.findings.quoting import one_line
 from episeek_pipelines.verify.rules import COLUMN_STYLE, COLUMNS
 from episeek_schemas import lerobot
+from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 Problem = tuple[str, bool]
 """What was expected, and whether that is a matter of style only."""
 
-SCALARS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
-    {
-        "bool": pa.bool_(),
-        "string": pa.string(),
-        "float16": pa.float16(),
-        "float32": pa.float32(),
-        "float64": pa.float64(),
-        **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
-    }
-)
-"""Dtypes of `features`, and the Arrow type of one value."""
 
 _SHOWN_COLUMNS = 4
 _IMAGE = "struct<bytes: binary, path: string>"
-
-
-def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """The shape of a feature; () for a scalar, which LeRobot declares as [1]. None where the document gives no usable one."""
-    shape = spec.get("shape")
-    if not isinstance(shape, list | tuple):
-        return None
-    if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
-        return None
-    return () if tuple(shape) == (1,) else tuple(shape)
-
-
-def declared_dtype(spec: object) -> str | None:
-    """The dtype of a feature, None where the document gives none."""
-    dtype = spec.get("dtype") if isinstance(spec, Mapping) else None
-    return dtype if isinstance(dtype, str) else None
 
 
 def language_problem(column: str, arrow_type: pa.DataType) -> str | None:

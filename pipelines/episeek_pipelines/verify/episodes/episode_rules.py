@@ -1,6 +1,6 @@
 """Rules over `meta/info.json` and all of `meta/episodes`: INF002, INF009, EPI008, EPI010, EPI013."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,6 @@ def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     if info.fps != int(info.fps):
         where = Location(file=layout.INFO_PATH, column="fps")
         yield finding(FPS, f"fps {info.fps:g}; expected a whole number of frames per second", where)
-
-
-def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:
-    """INF002, the part in `features`: each camera is declared with the dataset's rate, where it is declared with one."""
-    for camera in info.video_keys:
-        for declared_info in lerobot.video_infos(features[camera]):
-            declared = declared_info.get("video.fps")
-            is_number = isinstance(declared, int | float) and not isinstance(declared, bool)
-            if is_number and declared != info.fps:
-                where = Location(file=layout.INFO_PATH, camera=camera, column="video.fps")
-                yield finding(FPS, f"video.fps {declared:g}; expected {info.fps:g}, the fps of the dataset", where)
 
 
 def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, ReadError, first_line
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.parquet.columns import column_bytes
-from episeek_pipelines.parquet.row_cursor import RowCursor
-from episeek_pipelines.verify.data.source_rows import EpisodesComparison, compare_episodes
+from episeek_pipelines.parquet.row_cursor import (
+    RowCursor,
+    column_bytes,
+)
 from episeek_pipelines.verify.episodes.episode_values import check_columns
 from episeek_pipelines.verify.episodes.episodes import (
     SOURCE_COLUMNS,
@@ -23,6 +24,11 @@ from episeek_pipelines.verify.episodes.episodes import (
     episode_columns,
     joined_tasks,
 )
+from episeek_pipelines.verify.episodes.source_episodes import (
+    EpisodesComparison,
+    compare_episodes,
+)
+from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.metadata.survey import Files, listed_size
@@ -32,9 +38,6 @@ from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 _BLOCK_ROWS = 1 << 14
-
-UNKNOWN_TASK = -1
-"""Stands for a task that meta/tasks.parquet does not list."""
 
 
 def read_shard(

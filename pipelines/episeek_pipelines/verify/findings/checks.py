@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify.data.feature_ranges import FeatureRanges
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.findings.ranges import (
+    FeatureRanges,
+)
 from episeek_pipelines.verify.rules import Level
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -280,3 +282,7 @@ class VerificationReport:
     def is_clean(self) -> bool:
         """Whether there are no errors; warnings do not count."""
         return not self.error_count
+
+
+UNKNOWN_TASK = -1
+"""Stands for a task that meta/tasks.parquet does not list."""

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.rules import INFO
-from episeek_schemas import layout
+from episeek_pipelines.verify.rules import FPS, INFO
+from episeek_schemas import layout, lerobot
+from episeek_schemas.lerobot import DatasetInfo
 
 
 def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
@@ -24,3 +25,14 @@ def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _short(value: object) -> str:
     return "nothing" if value is None else repr(value)[:60]
+
+
+def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:
+    """INF002, the part in `features`: each camera is declared with the dataset's rate, where it is declared with one."""
+    for camera in info.video_keys:
+        for declared_info in lerobot.video_infos(features[camera]):
+            declared = declared_info.get("video.fps")
+            is_number = isinstance(declared, int | float) and not isinstance(declared, bool)
+            if is_number and declared != info.fps:
+                where = Location(file=layout.INFO_PATH, camera=camera, column="video.fps")
+                yield finding(FPS, f"video.fps {declared:g}; expected {info.fps:g}, the fps of the dataset", where)

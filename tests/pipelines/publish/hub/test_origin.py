@@ -7,6 +7,9 @@ import pytest
 
 from episeek.errors import MissingFileError
 from episeek_pipelines.cli import main
+from episeek_pipelines.dataset.digests import (
+    LocalDigests,
+)
 from episeek_pipelines.dataset.provenance import (
     RECORD_PATH,
     SourceRecord,
@@ -16,11 +19,12 @@ from episeek_pipelines.dataset.provenance import (
 )
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
 from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.hub.origin import changed_by_others
-from episeek_pipelines.publish.hub_client.errors import ConflictError
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
-from episeek_pipelines.publish.overlay.files import LocalDigests
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import in_git, prepared

@@ -7,8 +7,13 @@ import pytest
 
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines.publish.card.section import UnusableCardError
+from episeek_pipelines.publish.errors import (
+    RefusedPublicationError,
+)
 from episeek_pipelines.publish.hub import publish as publishing
-from episeek_pipelines.publish.hub.options import PublishOptions, RefusedPublicationError
+from episeek_pipelines.publish.hub.options import (
+    PublishOptions,
+)
 from episeek_pipelines.publish.hub.publish import publish
 from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
 from episeek_schemas import layout

@@ -12,8 +12,10 @@ from episeek.errors import (
     MissingFileError,
     ReadError,
 )
+from episeek_pipelines.publish.errors import (
+    RefusedError,
+)
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.hub_client.errors import RefusedError
 from episeek_pipelines.publish.overlay.comparing import git_blob_id
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS

@@ -10,8 +10,10 @@ from episeek.errors import (
     ChangedFileError,
     MissingFileError,
 )
+from episeek_pipelines.publish.errors import (
+    RefusedError,
+)
 from episeek_pipelines.publish.hub_client import uploads
-from episeek_pipelines.publish.hub_client.errors import RefusedError
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS

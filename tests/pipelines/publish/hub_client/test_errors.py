@@ -14,9 +14,12 @@ from episeek.errors import (
     EpiseekError,
     MissingFileError,
 )
+from episeek_pipelines.publish.errors import (
+    RefusedError,
+    masked,
+)
 from episeek_pipelines.publish.hub_client import errors
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.hub_client.errors import RefusedError
 from tests.servers.faults import Fault
 from tests.servers.hub import TOKEN
 from tests.support.hub_client import CLIENT_WARNINGS
@@ -135,11 +138,11 @@ def test_a_secret_is_masked_however_it_is_written(secret):
         repr(f"Bearer {secret}'\"".encode()),
         json.dumps({"token": secret}),
     ):
-        shown = errors.masked(f"ValueError: {written} is no header", (secret,))
+        shown = masked(f"ValueError: {written} is no header", (secret,))
         assert "SECRET" not in shown, written
         assert shown.startswith("ValueError: ")
         assert "***" in shown
-    assert errors.masked("Bearer hf_x, and more", ()) == "Bearer *** and more"
+    assert masked("Bearer hf_x, and more", ()) == "Bearer *** and more"
 
 
 def test_a_token_that_is_no_header_is_not_shown(hub):

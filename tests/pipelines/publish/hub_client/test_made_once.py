@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
 from tests.servers.faults import Fault
 from tests.servers.hub_call import json_response
 from tests.support.hub_client import CLIENT_WARNINGS

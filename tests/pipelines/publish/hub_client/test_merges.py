@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from episeek_pipelines.publish.hub_client.errors import (
+from episeek_pipelines.publish.errors import (
     ConflictError,
     ForeignChangesError,
     RefusedError,

@@ -2,8 +2,10 @@
 
 import pytest
 
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.hub_client.errors import ConflictError
 from episeek_pipelines.publish.hub_client.pull_requests import upload_marker
 from tests.servers.faults import Fault
 from tests.servers.hub_refs import open_discussion

@@ -6,7 +6,9 @@ from episeek.errors import (
     MissingFileError,
     WriteError,
 )
-from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.repository_changes import FAULTS, NAME, asked, inject, tag

@@ -11,7 +11,9 @@ from episeek.errors import (
     WriteError,
 )
 from episeek.stores.retry import RetryPolicy
-from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.repository_changes import NAME, asked, changes_of, commit, commits, repository_of

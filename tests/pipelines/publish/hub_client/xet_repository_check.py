@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from episeek.stores.retry import RetryPolicy
+from episeek_pipelines.publish.errors import (
+    RefusedError,
+)
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.hub_client.errors import RefusedError
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault
 from tests.servers.hub import FakeHub

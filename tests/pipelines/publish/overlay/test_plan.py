@@ -10,10 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek.errors import MissingSidecarError, MixedBuildError, NotADatasetError, ReadError
+from episeek_pipelines.dataset import digests as digests_module
+from episeek_pipelines.dataset.digests import (
+    LocalDigests,
+)
 from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
-from episeek_pipelines.publish.overlay import files, plan
+from episeek_pipelines.publish.overlay import plan
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
-from episeek_pipelines.publish.overlay.files import LocalDigests, sendable_files
+from episeek_pipelines.publish.overlay.files import (
+    sendable_files,
+)
 from episeek_pipelines.publish.overlay.plan import UnpublishableError, plan_changes, split_changes
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
@@ -175,13 +181,13 @@ def test_replaced_files_are_sent_in_place_of_the_overlays(overlay, remote, tmp_p
 
 def test_each_file_is_read_once_and_again_when_it_changed(overlay, remote, monkeypatch):
     hashed = []
-    digests_of = files._Hashing.digests
+    digests_of = digests_module._Hashing.digests
 
     def counted(self):
         hashed.append(1)
         return digests_of(self)
 
-    monkeypatch.setattr(files._Hashing, "digests", counted)
+    monkeypatch.setattr(digests_module._Hashing, "digests", counted)
     known = LocalDigests()
     first = planned(overlay, remote, digests=known)
     count = len(sendable_files(overlay))
@@ -195,13 +201,13 @@ def test_each_file_is_read_once_and_again_when_it_changed(overlay, remote, monke
 
 
 def test_large_files_are_hashed_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(digests_module, "_CHUNK_BYTES", 1000)
     content = bytes(range(256)) * 100
     (tmp_path / "large").write_bytes(content)
     (found,) = LocalDigests().of_all([str(tmp_path / "large")])
     assert (found.size, found.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert found.blob_id == in_git("large", content).blob_id
-    monkeypatch.setattr(files, "MAX_BLOB_BYTES", 1000)
+    monkeypatch.setattr(digests_module, "MAX_BLOB_BYTES", 1000)
     (larger,) = LocalDigests().of_all([content])
     assert (larger.sha256, larger.blob_id) == (found.sha256, "")
 
@@ -315,7 +321,7 @@ def test_a_file_that_nobody_may_read(overlay, remote, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files, "open", refuse, raising=False)
+    monkeypatch.setattr(digests_module, "open", refuse, raising=False)
     with pytest.raises(ReadError, match="Permission denied"):
         planned(overlay, remote)
 

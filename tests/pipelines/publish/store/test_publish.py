@@ -13,8 +13,10 @@ import pytest
 import episeek
 from episeek.errors import AccessError, DestinationError
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publish.hub.options import RefusedPublicationError
-from episeek_pipelines.publish.hub_client.errors import ConflictError
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+    RefusedPublicationError,
+)
 from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.store import contents

@@ -10,10 +10,14 @@ import pytest
 
 import episeek
 from episeek.errors import EpiseekError
+from episeek_pipelines.dataset.digests import (
+    LocalDigests,
+)
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import verify
-from episeek_pipelines.publish.hub_client.errors import ConflictError
-from episeek_pipelines.publish.overlay.files import LocalDigests
+from episeek_pipelines.publish.errors import (
+    ConflictError,
+)
 from episeek_pipelines.publish.store import publish
 from episeek_pipelines.publish.store import sending as store_sending
 from episeek_pipelines.publish.store.contents import StoreContents

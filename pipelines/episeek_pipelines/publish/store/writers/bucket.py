@@ -15,7 +15,9 @@ from episeek.stores.hub.location import parse_hub_url
 from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.store.contents import Listing
+from episeek_pipelines.publish.overlay.changes import (
+    Listing,
+)
 from episeek_pipelines.publish.store.writers.retries import tried
 from episeek_pipelines.publish.store.writers.writer import Move
 

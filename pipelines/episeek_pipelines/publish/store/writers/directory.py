@@ -11,7 +11,10 @@ from typing import Final
 
 from episeek.errors import DestinationError, MissingFileError, WriteError, described
 from episeek_pipelines.dataset.root import Root, writing
-from episeek_pipelines.publish.store.contents import STAGED_PREFIX, Listing
+from episeek_pipelines.publish.overlay.changes import (
+    STAGED_PREFIX,
+    Listing,
+)
 from episeek_pipelines.publish.store.writers.writer import Move
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})

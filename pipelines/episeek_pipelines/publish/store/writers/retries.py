@@ -8,7 +8,9 @@ from episeek.stores.errors import is_final, retry_after_of, store_errors
 from episeek.stores.processes.workers import call_within
 from episeek.stores.retry import RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter
-from episeek_pipelines.publish.hub_client.errors import masked
+from episeek_pipelines.publish.errors import (
+    masked,
+)
 
 T = TypeVar("T")
 

@@ -26,7 +26,9 @@ from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.workers import map_in_threads
 from episeek.stores.retry import RetryPolicy
 from episeek_pipelines.dataset.root import Root, remove_files
-from episeek_pipelines.publish.store.contents import Listing
+from episeek_pipelines.publish.overlay.changes import (
+    Listing,
+)
 from episeek_pipelines.publish.store.writers.retries import tried
 
 T = TypeVar("T")

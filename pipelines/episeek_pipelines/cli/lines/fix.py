@@ -1,0 +1,52 @@
+"""The lines that `verify --fix` prints."""
+
+from collections.abc import Iterator
+
+from episeek_pipelines.jobs.fix import FixResult
+from episeek_pipelines.jobs.fix_plan import (
+    Action,
+    RebuildSidecars,
+)
+from episeek_pipelines.parquet.footers import PageIndexCounts
+
+
+def result_lines(result: FixResult) -> Iterator[str]:
+    """What the plan changes, in the manner of a unified diff, and what came of each change; of a dry run, the changes alone."""
+    done = {done.action.path: done.result for done in result.done}
+    reasons = {left.path: left.reason for left in result.left if left.path is not None}
+    for action in result.plan.actions:
+        yield from _diff_of(action)
+        if action.path in done:
+            yield f"done: {done[action.path]}"
+        elif not result.is_dry_run:
+            yield f"left: {reasons.get(action.path)}"
+
+
+def _diff_of(action: Action) -> Iterator[str]:
+    yield f"--- {action.path}"
+    yield f"+++ {action.path}"
+    if isinstance(action, RebuildSidecars):
+        build = f"build {action.build_id[:12]}" if action.build_id else "no build that can be read"
+        yield f"-sidecars: {build}"
+        yield from (f"-stale: {line}" for line in action.stale)
+        yield f"+sidecars: {action.what}"
+        return
+    before = action.before
+    if not before.is_one_per_episode:
+        yield f"-row groups: {before.row_group_count:,} of {before.row_count:,} rows"
+        yield f"+row groups: {before.episode_count:,}, one per episode"
+    if before.episode_count > action.max_episodes_per_file:
+        yield (
+            f"+footer: of more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into a file"
+        )
+    if not before.page_index.is_whole:
+        yield f"-page index: {_page_index(before.page_index)}"
+        yield "+page index: offsets and columns"
+
+
+def _page_index(counts: PageIndexCounts) -> str:
+    if counts.offset_index_count == counts.column_chunk_count:
+        return "offsets"
+    if counts.offset_index_count:
+        return f"of {counts.offset_index_count:,} of {counts.column_chunk_count:,} column chunks"
+    return "none"

@@ -1,0 +1,72 @@
+"""Compare meta/episodes with that of the source of a rewrite."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MissingFileError
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.row_cursor import RowCursor
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.source_differences import (
+    compare_column,
+    schema_differences,
+    shared_columns,
+)
+from episeek_pipelines.verify.rules import EPISODES_CHANGED
+from episeek_schemas import lerobot
+
+_MAY_CHANGE = frozenset({lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX})
+
+
+@dataclass(slots=True)
+class EpisodesComparison:
+    """EPI021 on one file of meta/episodes, some rows at a time."""
+
+    path: str
+    source: pq.ParquetFile
+    columns: tuple[str, ...]
+    """Those that may not change; none where rows cannot be compared."""
+    _cursor: RowCursor
+
+    @property
+    def bytes_read(self) -> int:
+        """Of the source."""
+        return int(self.source.metadata.serialized_size) + self._cursor.bytes_read
+
+    def differences(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
+        """What differs in these rows of the rewritten file."""
+        expected = self._cursor.read(first_row, table.num_rows)
+        for name in self.columns:
+            where = Location(file=self.path, column=name)
+            yield from compare_column(EPISODES_CHANGED, expected[name], table[name], where, first_row)
+
+
+@contextmanager
+def compare_episodes(
+    against: Root, path: str, rewritten: pq.ParquetFile, findings: list[Finding], *, file_size: int | None = None
+) -> Iterator[EpisodesComparison | None]:
+    """Open the source's file of the same name; what its schema says goes into `findings`. None where there is none.
+
+    `file_size` is what a listing says of it.
+    """
+    where = Location(file=path)
+    try:
+        source = against.open_parquet(path, file_size=file_size)
+    except MissingFileError:
+        message = "a file that the source does not have; expected the same files"
+        findings.append(finding(EPISODES_CHANGED, message, where))
+        yield None
+        return
+    with source:
+        findings += schema_differences(rewritten.schema_arrow, source.schema_arrow, EPISODES_CHANGED, path)
+        found, expected = rewritten.metadata.num_rows, source.metadata.num_rows
+        if found != expected:
+            findings.append(finding(EPISODES_CHANGED, f"{found} rows; expected {expected}, as in the source", where))
+            names = []
+        else:
+            names = [name for name in shared_columns(source, rewritten) if name not in _MAY_CHANGE]
+        yield EpisodesComparison(path, source, tuple(names), RowCursor(source, columns=names))

@@ -1,0 +1,46 @@
+"""Smallest and largest values of features."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.arrays import Float64Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureRange:
+    """The finite values of one feature, over the rows seen.
+
+    Arrays have shape [dimensions], those of a matrix in row-major order; inf and -inf where no value was finite.
+    """
+
+    minimum: Float64Array
+    maximum: Float64Array
+    row_count: int
+
+    def merge(self, other: "FeatureRange") -> "FeatureRange":
+        """Of the rows of both."""
+        return FeatureRange(
+            np.minimum(self.minimum, other.minimum),
+            np.maximum(self.maximum, other.maximum),
+            self.row_count + other.row_count,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureRanges:
+    """Ranges by feature, of one file or of several; features that no file has rows of are not there."""
+
+    of: Mapping[str, FeatureRange] = field(default_factory=dict)
+
+    def merge(self, other: "FeatureRanges") -> "FeatureRanges":
+        """Of the rows of both.
+
+        Raises:
+            ValueError: They were made from different `features`.
+        """
+        merged = dict(self.of)
+        for name, ranged in other.of.items():
+            merged[name] = merged[name].merge(ranged) if name in merged else ranged
+        return FeatureRanges(merged)

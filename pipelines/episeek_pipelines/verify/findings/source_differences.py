@@ -1,0 +1,66 @@
+"""Differences between a table of a rewritten dataset and the same table of its source, as findings."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek_pipelines.parquet.exact_values import first_difference
+from episeek_pipelines.verify.data.source_rows import _bytes_text, _field_text
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import Rule
+
+
+def compare_column(
+    rule: Rule, expected: pa.ChunkedArray, found: pa.ChunkedArray, where: Location, first_row: int
+) -> Iterator[Finding]:
+    """Yield a finding for the first row in which a column differs from the same column of the source."""
+    if expected.type != found.type:  # said once, by the schema
+        return
+    row = first_difference(found, expected)
+    if row is not None:
+        at = Location(where.file, where.episode, where.camera, first_row + row, where.column)
+        message = f"{_text(found[row])}; expected {_text(expected[row])}, as in the source"
+        yield finding(rule, message, at)
+
+
+def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: str) -> list[Finding]:
+    """Return findings for columns, types and schema metadata that differ from those of the source."""
+    if found.equals(expected, check_metadata=True):
+        return []
+    where = Location(file=path)
+    if found.names != expected.names:
+        lost = [name for name in expected.names if name not in found.names]
+        new = [name for name in found.names if name not in expected.names]
+        told = (
+            f"without {', '.join(lost)}" * bool(lost)
+            + " and " * bool(lost and new)
+            + f"with {', '.join(new)}" * bool(new)
+        )
+        return [finding(rule, f"columns {told or 'in another order'}; expected those of the source", where)]
+    findings = []
+    for new, old in zip(found, expected, strict=True):
+        if not new.equals(old, check_metadata=True):
+            at = Location(file=path, column=new.name)
+            message = f"{_field_text(new)}; expected {_field_text(old)}, as in the source"
+            findings.append(finding(rule, message, at))
+    for key in sorted({*(found.metadata or {}), *(expected.metadata or {})}):
+        new_value, old_value = (found.metadata or {}).get(key), (expected.metadata or {}).get(key)
+        if new_value != old_value:
+            message = (
+                f"schema metadata {key.decode('utf-8', 'replace')!r} {_bytes_text(new_value)}; "
+                f"expected {_bytes_text(old_value)}, as in the source"
+            )
+            findings.append(finding(rule, message, where))
+    return findings
+
+
+def shared_columns(source: pq.ParquetFile, rewritten: pq.ParquetFile) -> list[str]:
+    """Return the columns that both files have and whose types are equal, in the order of the source."""
+    there = set(rewritten.schema_arrow.names)
+    return [name for name in source.schema_arrow.names if name in there]
+
+
+def _text(value: pa.Scalar) -> str:
+    text = repr(value.as_py())
+    return text if len(text) <= 60 else f"{text[:57]}..."

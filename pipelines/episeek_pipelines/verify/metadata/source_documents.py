@@ -1,0 +1,35 @@
+"""Compare the documents of meta/ with those of the source of a rewrite."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import INFO_CHANGED
+from episeek_schemas import layout
+
+
+def check_documents(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> Iterator[Finding]:
+    """INF021: tasks, statistics and the like byte for byte; meta/info.json by its contents.
+
+    Args:
+        found: Files below meta/ of the rewritten dataset, by path.
+        expected: Those of the source; each has to be there.
+    """
+    for path, old in expected.items():
+        where = Location(file=path)
+        if path not in found:
+            yield finding(INFO_CHANGED, "no such file; expected it as in the source", where)
+        elif found[path] != old and path == layout.INFO_PATH:
+            yield from _compare_info(found[path], old)
+        elif found[path] != old:
+            yield finding(INFO_CHANGED, f"{len(found[path])} other bytes; expected the {len(old)} of the source", where)
+
+
+def _compare_info(found: bytes, expected: bytes) -> Iterator[Finding]:
+    new, old = json.loads(found), json.loads(expected)
+    for key in sorted({*new, *old}):
+        if new.get(key) != old.get(key) or (key in new) != (key in old):
+            message = (
+                f"{str(new.get(key, 'nothing'))[:60]}; expected {str(old.get(key, 'nothing'))[:60]}, as in the source"
+            )
+            yield finding(INFO_CHANGED, message, Location(file=layout.INFO_PATH, column=key))
