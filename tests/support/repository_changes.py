@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from episeek.stores.retry import RetryPolicy
+from episeek_pipelines.publish.hub_client import commits, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.hub_client.values import CommitOutcome, PullRequest
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
@@ -49,19 +50,19 @@ def many(count: int = 250) -> Changes:
 
 
 def commit(repository: HubRepository, hub: Hub, **options: Any) -> CommitOutcome:
-    return repository.commit(CHANGES, **{"parent": hub.base, "message": "new", **options})
+    return commits.commit(repository, CHANGES, **{"parent": hub.base, "message": "new", **options})
 
 
 def in_parts(repository: HubRepository, hub: Hub, changes: Changes | None = None, **options: Any) -> PullRequest:
     """The pull request; there is one, since the repository has nothing of the changes."""
-    made = repository.commit_in_parts(
-        many() if changes is None else changes, **{"parent": hub.base, "message": "many", **options}
+    made = pull_requests.commit_in_parts(
+        repository, many() if changes is None else changes, **{"parent": hub.base, "message": "many", **options}
     )
     assert made is not None
     return made
 
 
-def commits(hub: FakeHub) -> list[str]:
+def commits_of(hub: FakeHub) -> list[str]:
     return list(hub.repository(NAME).commits)
 
 

@@ -30,6 +30,7 @@ from episeek_pipelines.publish.card.section import CardFacts, decoded_card, upda
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.publish import publish
 from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.uploads import require_writable
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_schemas import layout, sidecars
 
@@ -85,7 +86,7 @@ def prepare_and_publish(
         raise DestinationError(folder, "a store", "a place on this machine, from which it is published")
     with nullcontext() if is_kept else _alone(root):
         if not options.create_pr and not options.dry_run:
-            hub.require_writable(branch)
+            require_writable(hub, branch)
         _require_usable_card(hub, branch)
         preparation = None
         if not _is_prepared(root, source, max_episodes_per_file, at=hub.head(branch)):

@@ -3,7 +3,7 @@
 import pytest
 
 from episeek_pipelines.publish.hub import publish
-from episeek_pipelines.publish.hub_client import client, pull_requests
+from episeek_pipelines.publish.hub_client import commits, pull_requests
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import files_of
 from tests.support.publish_bucket import publish_bucket
@@ -25,7 +25,7 @@ def hub(running):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    for module in (publish, pull_requests, client):
+    for module in (publish, pull_requests, commits):
         monkeypatch.setattr(module, "MAX_OPERATIONS_PER_COMMIT", 4)
 
 

@@ -31,7 +31,11 @@ from episeek_pipelines.publish.hub.options import (
     PublishOptions,
     PublishResult,
 )
+from episeek_pipelines.publish.hub_client import pull_requests
 from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.commits import commit
+from episeek_pipelines.publish.hub_client.pull_requests import commit_in_parts
+from episeek_pipelines.publish.hub_client.tags import move_tag
 from episeek_pipelines.publish.hub_client.values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import shown_paths
@@ -178,12 +182,12 @@ def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
     options, hub, changes = job.options, job.repository, attempt.changes
     parent, message = attempt.parent, options.title
     if options.create_pr:
-        request = hub.create_pull_request(changes, parent=parent, message=message)
+        request = commit_in_parts(hub, changes, parent=parent, message=message)
         head = parent if request is None else request.head
         result = _result(job, attempt, head, is_new=request is not None and request.is_new, attempts=number)
         result = replace(result, pull_request=None if request is None else request.url)
     elif changes.operation_count <= MAX_OPERATIONS_PER_COMMIT:
-        outcome = hub.commit(changes, revision=options.branch, parent=parent, message=message)
+        outcome = commit(hub, changes, revision=options.branch, parent=parent, message=message)
         result = _result(job, attempt, outcome.commit, is_new=outcome.is_new, attempts=number)
     else:
         outcome = _send_in_parts(job, attempt)
@@ -197,17 +201,17 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     if options.branch != MAIN:
         found = f"{attempt.changes.operation_count} files for branch {options.branch}"
         raise DestinationError(hub.url(), found, f"at most {MAX_OPERATIONS_PER_COMMIT}, or the branch main")
-    request = hub.commit_in_parts(attempt.changes, parent=attempt.parent, message=options.title)
+    request = commit_in_parts(hub, attempt.changes, parent=attempt.parent, message=options.title)
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
     _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
     try:
         _require_same_dataset(hub, attempt)
-        return hub.merge(request.ref, expected_base=attempt.parent, head=request.head)
+        return pull_requests.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
     except ConflictError as conflict:  # the next attempt has a pull request of its own
         with suppress(EpiseekError):  # a draft that stays open does no harm
             if hub.head(request.ref) == request.head:  # and nobody has pushed to it
-                hub.close_pull_request(request.ref, comment=f"Not merged: {conflict}")
+                pull_requests.close(hub, request.ref, comment=f"Not merged: {conflict}")
         raise
 
 
@@ -227,7 +231,7 @@ def _tagged(job: Publisher, result: PublishResult) -> PublishResult:
     if options.tag is None or options.branch != MAIN or options.create_pr:
         return result
     try:
-        is_moved = job.repository.move_tag(options.tag, result.commit)
+        is_moved = move_tag(job.repository, options.tag, result.commit)
     except ConflictError as conflict:
         if conflict.head != result.commit:
             raise

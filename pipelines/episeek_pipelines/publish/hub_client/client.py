@@ -9,7 +9,7 @@ A change is made once. Where it is open whether it was made (no response, a time
 read before another try. A commit names its parent, so a second one of the same call is refused by the Hub, whatever was late.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -27,20 +27,15 @@ from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, with_retries
 from episeek.stores.transfers import TransferCounter
 from episeek.version import __version__
 from episeek_pipelines.publish.errors import (
-    ConflictError,
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client import errors, pull_requests, tags, uploads
+from episeek_pipelines.publish.hub_client import errors
 from episeek_pipelines.publish.hub_client.values import (
     KIND,
     MAIN,
-    MAX_OPERATIONS_PER_COMMIT,
-    CommitOutcome,
-    PullRequest,
     Refs,
 )
-from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile
-from episeek_pipelines.publish.overlay.comparing import outstanding
+from episeek_pipelines.publish.overlay.changes import RemoteFile
 
 T = TypeVar("T")
 
@@ -159,155 +154,6 @@ class HubRepository:
         )
         return Refs(*({ref.name: ref.target_commit for ref in refs} for refs in (found.branches, found.tags)))
 
-    # --- changes ---
-
-    def require_writable(self, revision: str = MAIN) -> None:
-        """Ask whether a branch may be committed to, as a commit asks first: one request, which changes nothing.
-
-        Raises:
-            AccessError: The token may not.
-        """
-        uploads.require_writable(self, _hub(), revision)
-
-    def commit(
-        self, changes: Changes, *, revision: str = MAIN, parent: str, message: str, description: str = ""
-    ) -> CommitOutcome:
-        """Make the changes in one commit: readers of the branch see all of them, or none.
-
-        Content goes first, and what the Hub has already is not sent again, so a run that was stopped goes on where it was. Then
-        the one request that commits, which the Hub refuses unless the branch is still at `parent`.
-
-        Args:
-            changes: At most `MAX_OPERATIONS_PER_COMMIT` operations; `commit_in_parts` takes more.
-            revision: A branch, or `refs/pr/N`.
-            parent: The commit that the branch is at.
-            message: The commit's title.
-            description: And what follows it.
-
-        Returns:
-            The commit, also one whose response was lost; `parent`, and nothing new, where it has all changes already.
-
-        Raises:
-            ConflictError: The branch is at another commit, which the error names.
-            ChangedFileError: A local file is not what it was when the changes were made up.
-            MissingFileError: A local file, the repository or the branch is not there.
-            AccessError, RefusedError, WriteError: The token, the Hub, or the network does not let it.
-        """
-        where = self.url(revision)
-        if changes.operation_count > MAX_OPERATIONS_PER_COMMIT:
-            limit = f"at most {MAX_OPERATIONS_PER_COMMIT} in one commit"
-            raise RefusedError(where, f"{changes.operation_count} files to add and delete", limit)
-        changes = outstanding(changes, self._touched(changes, parent))
-        if not changes.operation_count:
-            return CommitOutcome(parent, False, 0)
-        operations = uploads.upload(self, _hub(), changes.additions, revision)
-        head = self.head(revision)
-        if head != parent:  # the client decides by the branch what has not changed, and may find nothing to commit
-            raise self._conflict(revision, parent, head)
-        hub = _hub()
-        operations += [hub.CommitOperationDelete(path, is_folder=False) for path in changes.deletions]
-        try:
-            made = self.write(
-                lambda api: str(
-                    api.create_commit(
-                        self.repository_id,
-                        operations,
-                        commit_message=message,
-                        commit_description=description,
-                        repo_type=KIND,
-                        revision=revision,
-                        parent_commit=parent,
-                    ).oid
-                ),
-                where=where,
-                expected=f"a commit on top of {parent}",
-                landed=lambda: self._landed(changes, revision, parent),
-                byte_count=min(changes.byte_count, uploads.GROUP_BYTES),
-            )
-        except ConflictError as conflict:
-            raise (conflict if conflict.head else self._conflict(revision, parent, self.head(revision))) from None
-        return CommitOutcome(made, True, changes.operation_count)
-
-    def commit_in_parts(
-        self, changes: Changes, *, parent: str, message: str, description: str = ""
-    ) -> PullRequest | None:
-        """Bring any number of changes into a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
-
-        Readers of the branches see nothing of it. Run again after it was stopped, it finds its own pull request, by its author,
-        the parent and a digest of the changes in the title, and what is in it, and makes the commits that are missing. Where
-        the Hub does not say who the token belongs to, it opens another.
-
-        Args:
-            changes: Any number.
-            parent: The commit that main is at.
-            message: The title, and that of the commits.
-            description: Of the pull request.
-
-        Returns:
-            What to verify at its `ref`, and then to `merge`; None where `parent` has all changes already.
-
-        Raises:
-            ConflictError: Main is at another commit, or somebody else commits to the pull request.
-            ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: As for `commit`.
-        """
-        return pull_requests.commit_in_parts(self, changes, parent=parent, message=message, description=description)
-
-    def create_pull_request(
-        self, changes: Changes, *, parent: str, message: str, description: str = ""
-    ) -> PullRequest | None:
-        """The same, for others to look at and merge: a draft, until somebody publishes it on the Hub. It needs no right to
-        write to the repository.
-        """
-        return self.commit_in_parts(changes, parent=parent, message=message, description=description)
-
-    def merge(self, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
-        """Make a pull request visible on main, in one step.
-
-        The Hub's merge has no precondition, neither of main nor of the pull request. Of what others commit to main between the
-        look at it and the merge, it refuses only what Git cannot merge; and what is pushed to the pull request in the moment
-        between the look at its head and the merge is merged. That is found when it is done, and not prevented: what the merge
-        has changed is compared with the pull request at `head`, before the caller does anything with it.
-
-        Args:
-            ref: `refs/pr/N`.
-            expected_base: The commit that the pull request was made on top of.
-            head: The commit of the pull request that was verified; None: that it is at now.
-
-        Returns:
-            The merge's commit; where it was merged before, the commit that has it, and nothing new.
-
-        Raises:
-            ConflictError: Main has moved, in files that the pull request touches; or the pull request has another head, or is
-                closed.
-            ForeignChangesError: It is merged, and main has files of it that are not those at `head`.
-        """
-        return pull_requests.merge(self, ref, expected_base=expected_base, head=head)
-
-    def close_pull_request(self, ref: str, *, comment: str) -> None:
-        """Close a pull request that will not be merged; nothing happens where it is merged or closed, or not of the user that
-        the token belongs to.
-
-        Args:
-            ref: `refs/pr/N`.
-            comment: Why, for those who look at it.
-        """
-        pull_requests.close(self, ref, comment)
-
-    def move_tag(self, tag: str, commit: str) -> bool:
-        """Point a tag to a commit; whether that changed anything.
-
-        The client can only delete a tag and create it, so there is a moment, the one request that creates it, when there is
-        none. Who asks for the tag then is told that there is no such revision (LeRobot: RevisionNotFoundError, or the next
-        lower version's tag where there is one); whoever has resolved the tag before reads on at that commit, and main is not
-        concerned. A run that was stopped in that moment leaves no tag, and this, run again, creates it.
-
-        Raises:
-            MissingFileError: There is no such commit; the tag is where it was.
-            ConflictError: Somebody else has put the tag elsewhere in the meantime.
-            WriteError: The Hub cannot be asked any more; the message says whether the tag is missing now.
-        """
-        return tags.move_tag(self, tag, commit)
-
     # --- for the modules beside this one ---
 
     def user(self) -> str:
@@ -385,7 +231,7 @@ class HubRepository:
             raise leaf(error.where, found, error.expected) from None
 
     def _api(self) -> Any:
-        return _hub().HfApi(
+        return hub_library().HfApi(
             endpoint=self.endpoint, token=self.token, library_name="episeek", library_version=__version__
         )
 
@@ -396,7 +242,7 @@ class HubRepository:
         if self.token is not None:
             return (self.token,)
         try:
-            return (_hub().get_token() or "",)
+            return (hub_library().get_token() or "",)
         except EpiseekError:
             return ()
 
@@ -417,9 +263,9 @@ class HubRepository:
             expected="a dataset repository" + (" with this revision" if revision else ""),
         )
 
-    def _touched(self, changes: Changes, commit: str) -> dict[str, RemoteFile]:
-        """Those files at a commit that the changes touch."""
-        paths = sorted(changes.paths)
+    def files_at(self, commit: str, paths: Iterable[str]) -> dict[str, RemoteFile]:
+        """Return those of the files that are there at a commit, by path."""
+        paths = sorted(paths)
         if not paths:
             return {}
         return self.read(
@@ -429,26 +275,6 @@ class HubRepository:
             where=self.url(commit),
             expected="a listing of the files",
         )
-
-    def _landed(self, changes: Changes, revision: str, parent: str) -> str | None:
-        """The commit on top of `parent` where it has exactly the changes; None where `parent` is still the head.
-
-        Raises:
-            ConflictError: There is another commit on top of it.
-        """
-        head = self.head(revision)
-        if head == parent:
-            return None
-        history = self.commit_ids(head)
-        if parent in history[1:]:
-            child: str = history[history.index(parent) - 1]
-            if not outstanding(changes, self._touched(changes, child)).operation_count:
-                return child
-        raise self._conflict(revision, parent, head)
-
-    def _conflict(self, revision: str, parent: str, head: str) -> ConflictError:
-        expected = f"{parent}, which the changes were made up for: nothing was changed"
-        return ConflictError(self.url(revision), f"commit {head}", expected, head)
 
 
 def _unpickled(repository_id: str, retry: RetryPolicy, endpoint: str | None) -> HubRepository:
@@ -465,7 +291,12 @@ def _remote_files(entries: Any) -> dict[str, RemoteFile]:
     return files
 
 
-def _hub() -> Any:
+def hub_library() -> Any:
+    """Import huggingface_hub.
+
+    Raises:
+        BackendUnavailableError: It is not installed.
+    """
     try:
         import huggingface_hub
     except ImportError as error:

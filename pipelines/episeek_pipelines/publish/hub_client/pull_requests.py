@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from episeek.errors import AccessError, EpiseekError
 from episeek_pipelines.publish.errors import (
@@ -11,6 +11,8 @@ from episeek_pipelines.publish.errors import (
     ForeignChangesError,
     RefusedError,
 )
+from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.commits import commit
 from episeek_pipelines.publish.hub_client.values import (
     KIND,
     MAIN,
@@ -22,9 +24,6 @@ from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, show
 from episeek_pipelines.publish.overlay.comparing import changes_digest, differing_paths, outstanding
 from episeek_pipelines.publish.overlay.plan import split_changes
 
-if TYPE_CHECKING:
-    from episeek_pipelines.publish.hub_client.client import HubRepository
-
 _REF = "refs/pr/"
 _MAX_TITLE = 200
 """Letters: the Hub's limit."""
@@ -34,9 +33,28 @@ _OPEN = ("draft", "open")
 
 
 def commit_in_parts(
-    repository: "HubRepository", changes: Changes, *, parent: str, message: str, description: str
+    repository: HubRepository, changes: Changes, *, parent: str, message: str, description: str = ""
 ) -> PullRequest | None:
-    """See `HubRepository.commit_in_parts`."""
+    """Bring any number of changes into a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
+
+    Readers of the branches see nothing of it. Run again after it was stopped, it finds its own pull request, by its author,
+    the parent and a digest of the changes in the title, and what is in it, and makes the commits that are missing. Where
+    the Hub does not say who the token belongs to, it opens another.
+
+    Args:
+        repository: The client of the repository.
+        changes: Any number.
+        parent: The commit that main is at.
+        message: The title, and that of the commits.
+        description: Of the pull request.
+
+    Returns:
+        What to verify at its `ref`, and then to `merge`; None where `parent` has all changes already.
+
+    Raises:
+        ConflictError: Main is at another commit, or somebody else commits to the pull request.
+        ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: As for `commit`.
+    """
     base = repository.files(parent)
     changes = outstanding(changes, base)
     if not changes.operation_count:
@@ -55,7 +73,7 @@ def commit_in_parts(
     head = found.head
     for number, part in enumerate(parts, 1):
         title = message if len(parts) == 1 else f"{message} (part {number} of {len(parts)})"
-        head = repository.commit(part, revision=found.ref, parent=head, message=title).commit
+        head = commit(repository, part, revision=found.ref, parent=head, message=title).commit
     return replace(found, head=head)
 
 
@@ -64,8 +82,28 @@ def upload_marker(parent: str, changes: Changes) -> str:
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 
 
-def merge(repository: "HubRepository", ref: str, *, expected_base: str, head: str | None) -> CommitOutcome:
-    """See `HubRepository.merge`."""
+def merge(repository: HubRepository, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
+    """Make a pull request visible on main, in one step.
+
+    The Hub's merge has no precondition, neither of main nor of the pull request. Of what others commit to main between the
+    look at it and the merge, it refuses only what Git cannot merge; and what is pushed to the pull request in the moment
+    between the look at its head and the merge is merged. That is found when it is done, and not prevented: what the merge
+    has changed is compared with the pull request at `head`, before the caller does anything with it.
+
+    Args:
+        repository: The client of the repository.
+        ref: `refs/pr/N`.
+        expected_base: The commit that the pull request was made on top of.
+        head: The commit of the pull request that was verified; None: that it is at now.
+
+    Returns:
+        The merge's commit; where it was merged before, the commit that has it, and nothing new.
+
+    Raises:
+        ConflictError: Main has moved, in files that the pull request touches; or the pull request has another head, or is
+            closed.
+        ForeignChangesError: It is merged, and main has files of it that are not those at `head`.
+    """
     where = repository.url(ref)
     number = _number(ref, where)
     before = _merged(repository, number)
@@ -108,8 +146,15 @@ def merge(repository: "HubRepository", ref: str, *, expected_base: str, head: st
     return CommitOutcome(commit, True, len(touched))
 
 
-def close(repository: "HubRepository", ref: str, comment: str) -> None:
-    """See `HubRepository.close_pull_request`."""
+def close(repository: HubRepository, ref: str, *, comment: str) -> None:
+    """Close a pull request that will not be merged; nothing happens where it is merged or closed, or not of the user that
+    the token belongs to.
+
+    Args:
+        repository: The client of the repository.
+        ref: `refs/pr/N`.
+        comment: Why, for those who look at it.
+    """
     where = repository.url(ref)
     number = _number(ref, where)
 
@@ -126,15 +171,15 @@ def close(repository: "HubRepository", ref: str, comment: str) -> None:
         repository.write(change, where=where, expected="a pull request that is closed", landed=landed)
 
 
-def _close(repository: "HubRepository", ref: str, comment: str) -> None:
+def _close(repository: HubRepository, ref: str, comment: str) -> None:
     with suppress(EpiseekError):  # one that stays open does no harm
-        close(repository, ref, comment)
+        close(repository, ref, comment=comment)
 
 
 # --- one pull request -----------------------------------------------------------------------------------------------------
 
 
-def _open(repository: "HubRepository", title: str, description: str, parent: str) -> PullRequest:
+def _open(repository: HubRepository, title: str, description: str, parent: str) -> PullRequest:
     where = repository.url()
     head = repository.head(MAIN)
     if head != parent:
@@ -157,7 +202,7 @@ def _open(repository: "HubRepository", title: str, description: str, parent: str
     return made
 
 
-def _find(repository: "HubRepository", marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
+def _find(repository: HubRepository, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
     """The first pull request that has this marker, and the base and some of the changes in it and nothing else."""
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
@@ -168,7 +213,7 @@ def _find(repository: "HubRepository", marker: str, base: RemoteFiles, changes: 
     return None
 
 
-def _titled(repository: "HubRepository", end: str) -> Iterator[int]:
+def _titled(repository: HubRepository, end: str) -> Iterator[int]:
     """Numbers of the pull requests of the token's user that are not merged or closed and whose titles end so: anybody can work
     out the title.
     """
@@ -190,12 +235,12 @@ def _titled(repository: "HubRepository", end: str) -> Iterator[int]:
     return iter(sorted(number for number, author in titled if author == user))
 
 
-def _pull_request(repository: "HubRepository", number: int, *, is_new: bool) -> PullRequest:
+def _pull_request(repository: HubRepository, number: int, *, is_new: bool) -> PullRequest:
     ref = f"{_REF}{number}"
     return PullRequest(number, ref, repository.head(ref), str(_details(repository, number).url), is_new)
 
 
-def _details(repository: "HubRepository", number: int) -> Any:
+def _details(repository: HubRepository, number: int) -> Any:
     return repository.read(
         lambda api: api.get_discussion_details(repository.repository_id, number, repo_type=KIND),
         where=repository.url(f"{_REF}{number}"),
@@ -210,7 +255,7 @@ def _number(ref: str, where: str) -> int:
     return int(number)
 
 
-def _merged(repository: "HubRepository", number: int) -> str | None:
+def _merged(repository: HubRepository, number: int) -> str | None:
     """The commit that merged it; None where it can be merged. Raises ConflictError where it is closed."""
     details = _details(repository, number)
     if details.status == "merged":
@@ -223,7 +268,7 @@ def _merged(repository: "HubRepository", number: int) -> str | None:
 
 
 def _in_main(
-    repository: "HubRepository", ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
+    repository: HubRepository, ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
 ) -> str | None:
     """Main's head where it has all that the pull request changes; None where it can be merged.
 
@@ -247,7 +292,7 @@ def _in_main(
 
 
 def _require_verified(
-    repository: "HubRepository",
+    repository: HubRepository,
     ref: str,
     commit: str,
     expected_base: str,
@@ -277,7 +322,7 @@ def _require_verified(
         raise ForeignChangesError(repository.url(commit), found, expected)
 
 
-def _publish(repository: "HubRepository", number: int, where: str, refusal: Exception) -> None:
+def _publish(repository: HubRepository, number: int, where: str, refusal: Exception) -> None:
     """Make a draft one that can be merged; raise what the Hub said of merging where it is none."""
     details = _details(repository, number)
     if details.conflicting_files:

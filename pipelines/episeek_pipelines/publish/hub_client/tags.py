@@ -1,24 +1,32 @@
 """Moving a tag of a repository with what the Hub offers: deleting it and creating it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from episeek.errors import EpiseekError, MissingFileError, WriteError
 from episeek_pipelines.publish.errors import (
     ConflictError,
     RefusedError,
 )
+from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.hub_client.values import KIND
-
-if TYPE_CHECKING:
-    from episeek_pipelines.publish.hub_client.client import HubRepository
-
 
 _MAX_CREATIONS = 5
 """Each after somebody else, who moves it as well, has created it first, and deleted it."""
 
 
-def move_tag(repository: "HubRepository", tag: str, commit: str) -> bool:
-    """See `HubRepository.move_tag`."""
+def move_tag(repository: HubRepository, tag: str, commit: str) -> bool:
+    """Point a tag to a commit; whether that changed anything.
+
+    The client can only delete a tag and create it, so there is a moment, the one request that creates it, when there is
+    none. Who asks for the tag then is told that there is no such revision (LeRobot: RevisionNotFoundError, or the next
+    lower version's tag where there is one); whoever has resolved the tag before reads on at that commit, and main is not
+    concerned. A run that was stopped in that moment leaves no tag, and this, run again, creates it.
+
+    Raises:
+        MissingFileError: There is no such commit; the tag is where it was.
+        ConflictError: Somebody else has put the tag elsewhere in the meantime.
+        WriteError: The Hub cannot be asked any more; the message says whether the tag is missing now.
+    """
     where = repository.url(tag)
     before = repository.refs().tags.get(tag)
     if before == commit:
@@ -39,7 +47,7 @@ def move_tag(repository: "HubRepository", tag: str, commit: str) -> bool:
     return True
 
 
-def _delete(repository: "HubRepository", tag: str, before: str, where: str) -> None:
+def _delete(repository: HubRepository, tag: str, before: str, where: str) -> None:
     def landed() -> bool | None:
         now = repository.refs().tags.get(tag)
         if now not in (None, before):
@@ -57,7 +65,7 @@ def _delete(repository: "HubRepository", tag: str, before: str, where: str) -> N
             raise
 
 
-def _create(repository: "HubRepository", tag: str, commit: str, where: str) -> None:
+def _create(repository: HubRepository, tag: str, commit: str, where: str) -> None:
     def landed() -> bool | None:
         now = repository.refs().tags.get(tag)
         if now not in (None, commit):

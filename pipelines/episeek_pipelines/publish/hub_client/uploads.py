@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from episeek.errors import ChangedFileError, MissingFileError, first_line
 from episeek_pipelines.publish.errors import (
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.values import KIND
+from episeek_pipelines.publish.hub_client.client import HubRepository, hub_library
+from episeek_pipelines.publish.hub_client.values import KIND, MAIN
 from episeek_pipelines.publish.overlay.changes import Addition
 from episeek_schemas import layout
-
-if TYPE_CHECKING:
-    from episeek_pipelines.publish.hub_client.client import HubRepository
 
 GROUP_BYTES = 1 << 30
 """Uploaded by one call, and tried again together."""
@@ -22,12 +20,11 @@ _IGNORE_NOTHING = "# nothing is left out\n"
 """Sent as .gitignore: the Hub drops what the repository's own names from a commit, without a word."""
 
 
-def upload(repository: "HubRepository", hub: Any, additions: tuple[Addition, ...], revision: str) -> list[Any]:
+def upload(repository: HubRepository, additions: tuple[Addition, ...], revision: str) -> list[Any]:
     """Send the content of what does not lie in Git itself.
 
     Args:
         repository: Where to.
-        hub: The client.
         additions: What is to be committed.
         revision: And where: the Hub decides by its `.gitattributes`.
 
@@ -39,7 +36,7 @@ def upload(repository: "HubRepository", hub: Any, additions: tuple[Addition, ...
     """
     operations: list[Any] = []
     for group in _groups(additions):
-        made = [(addition, _operation(repository, hub, addition)) for addition in group]
+        made = [(addition, _operation(repository, addition)) for addition in group]
         repository.write(
             partial(_preupload, repository, operations=[operation for _, operation in made], revision=revision),
             where=repository.url(revision),
@@ -53,11 +50,15 @@ def upload(repository: "HubRepository", hub: Any, additions: tuple[Addition, ...
     return operations
 
 
-def require_writable(repository: "HubRepository", hub: Any, revision: str) -> None:
-    """See `HubRepository.require_writable`."""
+def require_writable(repository: HubRepository, revision: str = MAIN) -> None:
+    """Ask whether a branch may be committed to, as a commit asks first: one request, which changes nothing.
+
+    Raises:
+        AccessError: The token may not.
+    """
     content = b"asked for, and not sent\n"
     addition = Addition(layout.CARD_PATH, content, len(content), "")
-    operation = _operation(repository, hub, addition)
+    operation = _operation(repository, addition)
     repository.write(
         partial(_preupload, repository, operations=[operation], revision=revision),
         where=repository.url(revision),
@@ -66,7 +67,7 @@ def require_writable(repository: "HubRepository", hub: Any, revision: str) -> No
     )
 
 
-def _preupload(repository: "HubRepository", api: Any, *, operations: list[Any], revision: str) -> bool:
+def _preupload(repository: HubRepository, api: Any, *, operations: list[Any], revision: str) -> bool:
     api.preupload_lfs_files(
         repository.repository_id,
         operations,
@@ -78,10 +79,10 @@ def _preupload(repository: "HubRepository", api: Any, *, operations: list[Any], 
     return True
 
 
-def _operation(repository: "HubRepository", hub: Any, addition: Addition) -> Any:
+def _operation(repository: HubRepository, addition: Addition) -> Any:
     where = f"{repository.url()}/{addition.path}"
     try:
-        return hub.CommitOperationAdd(addition.path, addition.source)
+        return hub_library().CommitOperationAdd(addition.path, addition.source)
     except ValueError as error:
         if "is not a file on the local file system" in str(error):
             raise MissingFileError(str(addition.source), "no such file", f"what is to be {where}") from None

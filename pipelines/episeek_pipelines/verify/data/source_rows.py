@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, ParquetError
@@ -104,12 +103,3 @@ def _episode_rows(file: pq.ParquetFile) -> dict[int, tuple[int, int]]:
     for episode, start, length in zip(index[starts].tolist(), starts.tolist(), lengths.tolist(), strict=True):
         rows.setdefault(episode, (start, length))  # a second run is ROW015
     return rows
-
-
-def _field_text(field: pa.Field) -> str:
-    nulls = "" if field.nullable else " not null"
-    return f"type {field.type}{nulls}" + (f" with metadata {field.metadata}" if field.metadata else "")
-
-
-def _bytes_text(value: bytes | None) -> str:
-    return "missing" if value is None else f"of {len(value)} bytes"

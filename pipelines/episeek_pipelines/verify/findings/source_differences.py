@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek_pipelines.parquet.exact_values import first_difference
-from episeek_pipelines.verify.data.source_rows import _bytes_text, _field_text
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.source_differences import compare_column, schema_differences, shared_columns
 from episeek_pipelines.verify.rules import Rule
 
 
@@ -64,3 +64,12 @@ def shared_columns(source: pq.ParquetFile, rewritten: pq.ParquetFile) -> list[st
 def _text(value: pa.Scalar) -> str:
     text = repr(value.as_py())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _field_text(field: pa.Field) -> str:
+    nulls = "" if field.nullable else " not null"
+    return f"type {field.type}{nulls}" + (f" with metadata {field.metadata}" if field.metadata else "")
+
+
+def _bytes_text(value: bytes | None) -> str:
+    return "missing" if value is None else f"of {len(value)} bytes"

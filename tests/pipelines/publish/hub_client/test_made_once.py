@@ -9,6 +9,8 @@ import pytest
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
+from episeek_pipelines.publish.hub_client import commits, pull_requests
+from episeek_pipelines.publish.hub_client.tags import move_tag
 from tests.servers.faults import Fault
 from tests.servers.hub_call import json_response
 from tests.support.hub_client import CLIENT_WARNINGS
@@ -22,7 +24,7 @@ from tests.support.repository_changes import (
     asked,
     changes_of,
     commit,
-    commits,
+    commits_of,
     inject,
     paths,
     repository_of,
@@ -53,7 +55,7 @@ def test_a_commit_is_made_once_whatever_fails(hub, repository, method, path, nam
     assert outcome.is_new
     assert outcome.operation_count == 4
     assert hub.repository(NAME).commits[outcome.commit].parents == (hub.base,)
-    assert len(commits(hub)) == 3
+    assert len(commits_of(hub)) == 3
     assert paths(hub) == AFTER
 
 
@@ -89,7 +91,7 @@ def test_a_commit_that_is_nearly_ours_is_not(hub, repository):
     with pytest.raises(ConflictError) as caught:
         commit(repository, hub)
     assert caught.value.head == hub.head(NAME)
-    assert len(commits(hub)) == 3
+    assert len(commits_of(hub)) == 3
 
 
 def lose_to_a_gateway(hub, method, path):
@@ -119,11 +121,12 @@ def test_changes_that_a_gateway_times_out_on_are_made_once(hub, repository):
         lose_to_a_gateway(hub, method, path)
     repository_of(hub, "acme/made").create(True)
     parent = commit(repository, hub).commit
-    made = repository.commit_in_parts(changes_of({"x.txt": b"x"}), parent=parent, message="parts")
-    merged = repository.merge(made.ref, expected_base=parent).commit
+    made = pull_requests.commit_in_parts(repository, changes_of({"x.txt": b"x"}), parent=parent, message="parts")
+    assert made is not None
+    merged = pull_requests.merge(repository, made.ref, expected_base=parent).commit
     hub.add_tag(NAME, "v3.0", parent)
-    repository.move_tag("v3.0", merged)
-    assert len(commits(hub)) == 5
+    move_tag(repository, "v3.0", merged)
+    assert len(commits_of(hub)) == 5
     assert len(hub.repository(NAME).discussions) == 1
     assert tag(hub) == merged == hub.head(NAME)
     assert len([exchange for exchange in hub.exchanges() if exchange.status == 504]) == 6
@@ -156,7 +159,7 @@ def test_two_publishers_race(hub, is_same):
     def publish(changes):
         barrier.wait(20)
         try:
-            commits_made.append(repository_of(hub).commit(changes, parent=hub.base, message="m").commit)
+            commits_made.append(commits.commit(repository_of(hub), changes, parent=hub.base, message="m").commit)
         except ConflictError as conflict:
             heads_met.append(conflict.head)
 
@@ -166,4 +169,4 @@ def test_two_publishers_race(hub, is_same):
     for thread in threads:
         thread.join(30)
     assert commits_made == heads_met == [hub.head(NAME)]
-    assert len(commits(hub)) == 3
+    assert len(commits_of(hub)) == 3

@@ -5,7 +5,7 @@ import pytest
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client import commits, pull_requests
 from episeek_pipelines.publish.hub_client.pull_requests import upload_marker
 from tests.servers.faults import Fault
 from tests.servers.hub_refs import open_discussion
@@ -17,7 +17,7 @@ from tests.support.repository_changes import (
     NAME,
     OLD,
     asked,
-    commits,
+    commits_of,
     in_parts,
     inject,
     many,
@@ -46,25 +46,28 @@ def test_many_changes_are_a_pull_request_of_several_commits(hub, repository):
     assert hub.head(NAME) == hub.base
     assert [step.title for step in chain_of(hub, made.ref)] == [f"many (part {number} of 4)" for number in (1, 2, 3, 4)]
     assert paths(hub, made.ref) == {".gitattributes", *OLD, *many().paths} - {"data/old.parquet"}
-    outcome = repository.merge(made.ref, expected_base=hub.base)
+    outcome = pull_requests.merge(repository, made.ref, expected_base=hub.base)
     assert (outcome.commit, outcome.is_new, outcome.operation_count) == (hub.head(NAME), True, 250)
     assert hub.repository(NAME).commits[outcome.commit].parents[0] == hub.base
     assert paths(hub) == paths(hub, made.ref)
-    again = repository.merge(made.ref, expected_base=hub.base)
+    again = pull_requests.merge(repository, made.ref, expected_base=hub.base)
     assert (again.commit, again.is_new) == (outcome.commit, False)
-    assert repository.commit_in_parts(many(), parent=outcome.commit, message="many") is None
-    assert len(commits(hub)) == 2 + 4 + 1
+    assert pull_requests.commit_in_parts(repository, many(), parent=outcome.commit, message="many") is None
+    assert len(commits_of(hub)) == 2 + 4 + 1
     bodies = asked(hub, "POST", "/commit/")
     assert len(bodies) == 4
 
 
 def test_a_pull_request_for_others_to_merge(hub, repository):
-    made = repository.create_pull_request(CHANGES, parent=hub.base, message="for you")
+    made = pull_requests.commit_in_parts(repository, CHANGES, parent=hub.base, message="for you")
+    assert made is not None
     assert [step.title for step in chain_of(hub, made.ref)] == ["for you"]
     assert paths(hub, made.ref) == AFTER
     assert hub.head(NAME) == hub.base
-    assert repository.create_pull_request(CHANGES, parent=hub.base, message="for you").number == made.number
-    assert len(commits(hub)) == 3
+    again = pull_requests.commit_in_parts(repository, CHANGES, parent=hub.base, message="for you")
+    assert again is not None
+    assert again.number == made.number
+    assert len(commits_of(hub)) == 3
 
 
 class Killed(BaseException):
@@ -75,7 +78,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("is_applied", [True, False])
 def test_a_run_that_was_stopped_goes_on(hub, repository, monkeypatch, commit_number, is_applied):
     calls = []
-    commit_ = HubRepository.commit
+    commit_ = commits.commit
 
     def mortal(self, *arguments, **options):
         calls.append(arguments)
@@ -86,10 +89,10 @@ def test_a_run_that_was_stopped_goes_on(hub, repository, monkeypatch, commit_num
             raise Killed
         return result
 
-    monkeypatch.setattr(HubRepository, "commit", mortal)
+    monkeypatch.setattr(pull_requests, "commit", mortal)
     with pytest.raises(Killed):
         in_parts(repository, hub)
-    monkeypatch.setattr(HubRepository, "commit", commit_)
+    monkeypatch.setattr(pull_requests, "commit", commit_)
     hub.clear()
     made = in_parts(repository_of(hub), hub, message="another title")
     assert (made.number, made.is_new) == (1, False)
@@ -160,7 +163,7 @@ def test_parts_are_made_once_whatever_fails(hub, repository, method, path, name)
 
 
 def test_two_runs_in_one_pull_request(hub, repository, monkeypatch):
-    commit_, calls = HubRepository.commit, []
+    commit_, calls = commits.commit, []
 
     def overtaken(self, *arguments, **options):
         calls.append(arguments)
@@ -168,7 +171,7 @@ def test_two_runs_in_one_pull_request(hub, repository, monkeypatch):
             in_parts(repository_of(hub), hub)
         return commit_(self, *arguments, **options)
 
-    monkeypatch.setattr(HubRepository, "commit", overtaken)
+    monkeypatch.setattr(pull_requests, "commit", overtaken)
     with pytest.raises(ConflictError, match="@refs/pr/1: found commit"):
         in_parts(repository, hub)
     made = in_parts(repository, hub)
@@ -182,9 +185,9 @@ def test_a_pull_request_of_somebody_else_is_not_taken_over_and_not_closed(hub, r
     open_discussion(hub.repository(NAME), title, author="outsider", is_pull_request=True)
     made = in_parts(repository, hub, CHANGES)
     assert (made.number, made.is_new) == (2, True)
-    repository.close_pull_request("refs/pr/1", comment="not ours")
+    pull_requests.close(repository, "refs/pr/1", comment="not ours")
     assert hub.repository(NAME).discussions[1]["status"] == "draft"
-    repository.close_pull_request(made.ref, comment="ours")
+    pull_requests.close(repository, made.ref, comment="ours")
     assert hub.repository(NAME).discussions[2]["status"] == "closed"
     assert len(asked(hub, "GET", "/whoami")) == 1
 
@@ -200,6 +203,6 @@ def test_an_opened_pull_request_of_somebody_else_is_not_what_was_opened(hub, rep
 def test_a_token_that_may_not_ask_whose_it_is_takes_nothing_over(hub, repository):
     hub.inject(Fault("status", method="GET", path="/whoami", status=403, times=9))
     assert [in_parts(repository, hub, CHANGES).number for _ in range(2)] == [1, 2]
-    repository.close_pull_request("refs/pr/1", comment="whose?")
+    pull_requests.close(repository, "refs/pr/1", comment="whose?")
     assert [each["status"] for each in hub.repository(NAME).discussions.values()] == ["draft", "draft"]
     assert len(asked(hub, "GET", "/whoami")) == 1

@@ -14,9 +14,10 @@ from episeek.stores.retry import RetryPolicy
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
+from episeek_pipelines.publish.hub_client import commits
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
-from tests.support.repository_changes import NAME, asked, changes_of, commit, commits, repository_of
+from tests.support.repository_changes import NAME, asked, changes_of, commit, commits_of, repository_of
 
 pytestmark = CLIENT_WARNINGS
 
@@ -59,12 +60,12 @@ def test_a_commit_that_comes_too_late_is_said_to_be_open(hub):
     hasty = RetryPolicy(max_attempts=6, max_seconds=0.6, first_wait_seconds=0.01, max_wait_seconds=0.01)
     changes = changes_of({"note.txt": b"n"})
     with pytest.raises(WaitLimitError, match="it may have been done all the same"):
-        repository_of(hub, retry=hasty).commit(changes, parent=hub.base, message="m")
-    wait_until(lambda: len(commits(hub)) == 3)
-    assert not repository_of(hub).commit(changes, parent=hub.head(NAME), message="m").is_new
+        commits.commit(repository_of(hub, retry=hasty), changes, parent=hub.base, message="m")
+    wait_until(lambda: len(commits_of(hub)) == 3)
+    assert not commits.commit(repository_of(hub), changes, parent=hub.head(NAME), message="m").is_new
     with pytest.raises(ConflictError):
-        repository_of(hub).commit(changes, parent=hub.base, message="m")
-    assert len(commits(hub)) == 3
+        commits.commit(repository_of(hub), changes, parent=hub.base, message="m")
+    assert len(commits_of(hub)) == 3
 
 
 def wait_until(is_so, seconds=10.0):

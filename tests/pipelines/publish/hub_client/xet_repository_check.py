@@ -16,6 +16,7 @@ from episeek.stores.retry import RetryPolicy
 from episeek_pipelines.publish.errors import (
     RefusedError,
 )
+from episeek_pipelines.publish.hub_client import commits, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault
@@ -48,13 +49,13 @@ def check(hub: FakeHub, folder: Path) -> None:
 
     hub.inject(Fault("status", method="POST", path="/commit/", status=400))
     with pytest.raises(RefusedError, match="HTTP 400"):
-        repository.commit(changes, parent=base, message="m")
+        commits.commit(repository, changes, parent=base, message="m")
     sent = xorb_bytes(hub)
     assert sent >= len(content), sent
 
     hub.inject(Fault("commit_then_drop", method="POST", path="/commit/"))
     hub.inject(Fault("status", method="GET", path="/xet-write-token/"))
-    outcome = repository.commit(changes, parent=base, message="m")
+    outcome = commits.commit(repository, changes, parent=base, message="m")
     assert outcome.commit == hub.head(NAME)
     assert len(hub.repository(NAME).commits) == 3
     assert xorb_bytes(hub) - sent < len(content) / 10, "what had arrived was sent again"
@@ -65,10 +66,10 @@ def check(hub: FakeHub, folder: Path) -> None:
 
     edited = content[:500_000] + b"edit" + content[500_000:]
     more = Addition("videos/b.mp4", edited, len(edited), hashlib.sha256(edited).hexdigest())
-    made = repository.commit_in_parts(Changes((more,), (), 0), parent=outcome.commit, message="parts")
+    made = pull_requests.commit_in_parts(repository, Changes((more,), (), 0), parent=outcome.commit, message="parts")
     assert made is not None
     assert repository.files(made.ref)["videos/b.mp4"].sha256 == more.sha256
-    merged = repository.merge(made.ref, expected_base=outcome.commit)
+    merged = pull_requests.merge(repository, made.ref, expected_base=outcome.commit)
     assert hub.head(NAME) == merged.commit
     print("checked", flush=True)
 

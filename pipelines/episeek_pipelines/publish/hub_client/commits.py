@@ -1,0 +1,99 @@
+"""Commits to a repository on the Hub: all of the changes in one, or none."""
+
+from episeek_pipelines.publish.errors import ConflictError, RefusedError
+from episeek_pipelines.publish.hub_client import uploads
+from episeek_pipelines.publish.hub_client.client import HubRepository, hub_library
+from episeek_pipelines.publish.hub_client.values import KIND, MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
+from episeek_pipelines.publish.overlay.changes import Changes
+from episeek_pipelines.publish.overlay.comparing import outstanding
+
+
+def commit(
+    repository: HubRepository,
+    changes: Changes,
+    *,
+    revision: str = MAIN,
+    parent: str,
+    message: str,
+    description: str = "",
+) -> CommitOutcome:
+    """Make the changes in one commit: readers of the branch see all of them, or none.
+
+    Content goes first, and what the Hub has already is not sent again, so a run that was stopped goes on where it was. Then
+    the one request that commits, which the Hub refuses unless the branch is still at `parent`.
+
+    Args:
+        repository: The client of the repository.
+        changes: At most `MAX_OPERATIONS_PER_COMMIT` operations; `commit_in_parts` takes more.
+        revision: A branch, or `refs/pr/N`.
+        parent: The commit that the branch is at.
+        message: The commit's title.
+        description: And what follows it.
+
+    Returns:
+        The commit, also one whose response was lost; `parent`, and nothing new, where it has all changes already.
+
+    Raises:
+        ConflictError: The branch is at another commit, which the error names.
+        ChangedFileError: A local file is not what it was when the changes were made up.
+        MissingFileError: A local file, the repository or the branch is not there.
+        AccessError, RefusedError, WriteError: The token, the Hub, or the network does not let it.
+    """
+    where = repository.url(revision)
+    if changes.operation_count > MAX_OPERATIONS_PER_COMMIT:
+        limit = f"at most {MAX_OPERATIONS_PER_COMMIT} in one commit"
+        raise RefusedError(where, f"{changes.operation_count} files to add and delete", limit)
+    changes = outstanding(changes, repository.files_at(parent, changes.paths))
+    if not changes.operation_count:
+        return CommitOutcome(parent, False, 0)
+    operations = uploads.upload(repository, changes.additions, revision)
+    head = repository.head(revision)
+    if head != parent:  # the client decides by the branch what has not changed, and may find nothing to commit
+        raise _conflict(repository, revision, parent, head)
+    hub = hub_library()
+    operations += [hub.CommitOperationDelete(path, is_folder=False) for path in changes.deletions]
+    try:
+        made = repository.write(
+            lambda api: str(
+                api.create_commit(
+                    repository.repository_id,
+                    operations,
+                    commit_message=message,
+                    commit_description=description,
+                    repo_type=KIND,
+                    revision=revision,
+                    parent_commit=parent,
+                ).oid
+            ),
+            where=where,
+            expected=f"a commit on top of {parent}",
+            landed=lambda: _landed(repository, changes, revision, parent),
+            byte_count=min(changes.byte_count, uploads.GROUP_BYTES),
+        )
+    except ConflictError as conflict:
+        raise (
+            conflict if conflict.head else _conflict(repository, revision, parent, repository.head(revision))
+        ) from None
+    return CommitOutcome(made, True, changes.operation_count)
+
+
+def _landed(repository: HubRepository, changes: Changes, revision: str, parent: str) -> str | None:
+    """The commit on top of `parent` where it has exactly the changes; None where `parent` is still the head.
+
+    Raises:
+        ConflictError: There is another commit on top of it.
+    """
+    head = repository.head(revision)
+    if head == parent:
+        return None
+    history = repository.commit_ids(head)
+    if parent in history[1:]:
+        child: str = history[history.index(parent) - 1]
+        if not outstanding(changes, repository.files_at(child, changes.paths)).operation_count:
+            return child
+    raise _conflict(repository, revision, parent, head)
+
+
+def _conflict(repository: HubRepository, revision: str, parent: str, head: str) -> ConflictError:
+    expected = f"{parent}, which the changes were made up for: nothing was changed"
+    return ConflictError(repository.url(revision), f"commit {head}", expected, head)
