@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 
 from episeek_pipelines.parquet.exact_values import first_difference
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.findings.source_differences import compare_column, schema_differences, shared_columns
 from episeek_pipelines.verify.rules import Rule
 
 
