@@ -6,6 +6,7 @@ pool raise them as they are.
 """
 
 import re
+from typing import Any
 
 
 class EpiseekError(Exception):
@@ -14,21 +15,24 @@ class EpiseekError(Exception):
     Args:
         where: The file, table, episode or argument concerned.
         found: What is there.
-        expected: What should be there, or what to do.
+        expected: What should be there.
+        hint: What the reader can do about it, as an imperative sentence without a full stop; empty where nothing is known.
     """
 
-    def __init__(self, where: str, found: str, expected: str) -> None:
-        where, found, expected = map(without_password, (where, found, expected))
-        Exception.__init__(self, where, found, expected)  # OSError's takes them for errno, strerror and filename
+    def __init__(self, where: str, found: str, expected: str, hint: str = "") -> None:
+        where, found, expected, hint = map(without_password, (where, found, expected, hint))
+        Exception.__init__(self, where, found, expected, hint)  # OSError's takes them for errno, strerror and filename
         self.where = where
         self.found = found
         self.expected = expected
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.where}: found {self.found}; expected {self.expected}"
+        hint = f"; hint: {self.hint}" if self.hint else ""
+        return f"{self.where}: found {self.found}; expected {self.expected}{hint}"
 
-    def __reduce__(self) -> tuple[type["EpiseekError"], tuple[str, str, str]]:
-        return type(self), (self.where, self.found, self.expected)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.where, self.found, self.expected, self.hint)
 
 
 def without_password(text: str) -> str:

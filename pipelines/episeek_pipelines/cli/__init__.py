@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line: arguments in, lines out. Nothing else prints."""

@@ -94,7 +94,7 @@ class WorkFailedError(EpiseekError, RuntimeError):
         super().__init__(where, found, expected)
         self.failures = failures
 
-    def __reduce__(self) -> tuple[type["WorkFailedError"], tuple[str, str, str, tuple[Failure, ...]]]:  # type: ignore[override]  # one argument more
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.where, self.found, self.expected, self.failures)
 
     @classmethod

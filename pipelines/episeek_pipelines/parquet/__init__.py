@@ -1,1 +1,1 @@
-"""parquet."""
+"""Parquet files: footers, row groups, columns and exact values, local or in a store."""

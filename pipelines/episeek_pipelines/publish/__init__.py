@@ -1,1 +1,1 @@
-"""The publish step: an overlay onto a dataset repository, or into a store, so that readers see the old dataset or the new one."""
+"""Publishing: an overlay onto a dataset repository of the Hub, or into a store."""

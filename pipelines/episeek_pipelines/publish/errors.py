@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from episeek.errors import (
     EpiseekError,
@@ -29,7 +30,7 @@ class ConflictError(EpiseekError, RuntimeError):
         super().__init__(where, found, expected)
         self.head = head
 
-    def __reduce__(self) -> tuple[type["ConflictError"], tuple[str, str, str, str]]:  # type: ignore[override]  # one argument more
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.where, self.found, self.expected, self.head)
 
 

@@ -1,1 +1,1 @@
-"""rewrite."""
+"""The rewrite step: data files with one row group per episode."""

@@ -1,1 +1,1 @@
-"""mp4."""
+"""MP4 files: boxes, sample tables, fragments, edit lists, sample descriptions and the headers of clips."""

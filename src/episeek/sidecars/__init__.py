@@ -1,1 +1,1 @@
-"""sidecars."""
+"""The byte-index sidecars: mapped tables, file records, local copies, and checked sources."""

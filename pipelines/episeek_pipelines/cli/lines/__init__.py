@@ -1,1 +1,1 @@
-"""lines."""
+"""What the command line prints: pure functions from results to lines."""

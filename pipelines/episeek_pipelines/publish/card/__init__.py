@@ -1,1 +1,1 @@
-"""card."""
+"""The dataset card: its front matter and its section about episeek."""

@@ -1,1 +1,1 @@
-"""hub."""
+"""Publishing onto a dataset repository of the Hub."""

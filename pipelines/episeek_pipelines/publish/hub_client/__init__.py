@@ -1,1 +1,1 @@
-"""hub_client."""
+"""The client of one repository on the Hub; the only place that imports huggingface_hub."""

@@ -228,7 +228,7 @@ class HubRepository:
         except ReadError as error:
             found = error.found + ("; it may have been done all the same" if is_open and landed is not None else "")
             leaf = WriteError if type(error) is ReadError else type(error)
-            raise leaf(error.where, found, error.expected) from None
+            raise leaf(error.where, found, error.expected, error.hint) from None
 
     def _api(self) -> Any:
         return hub_library().HfApi(

@@ -55,7 +55,7 @@ class BaseMismatchError(EpiseekError, ValueError):
         super().__init__(where, found, expected)
         self.problems = problems
 
-    def __reduce__(self) -> tuple[type["BaseMismatchError"], tuple[str, str, str, tuple[BaseProblem, ...]]]:  # type: ignore[override]  # one argument more
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.where, self.found, self.expected, self.problems)
 
     @classmethod

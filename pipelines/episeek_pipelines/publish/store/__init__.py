@@ -1,1 +1,1 @@
-"""store."""
+"""Publishing into a store or a directory."""

@@ -1,1 +1,1 @@
-"""data."""
+"""Rules on data files: footers, schemas and rows."""

@@ -1,1 +1,1 @@
-"""episodes."""
+"""Rules on meta/episodes and the files that it names."""

@@ -1,1 +1,1 @@
-"""findings."""
+"""The values of a verification: findings, figures, checks and options."""

@@ -1,1 +1,1 @@
-"""metadata."""
+"""Rules on the documents of a dataset: info.json, tasks, statistics, the card, the listing."""

@@ -1,1 +1,1 @@
-"""settings."""
+"""What counts: configuration files, policies and baselines."""

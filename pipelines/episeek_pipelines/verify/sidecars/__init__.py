@@ -1,1 +1,1 @@
-"""sidecars."""
+"""Rules on the sidecars."""

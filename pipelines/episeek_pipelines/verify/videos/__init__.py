@@ -1,1 +1,1 @@
-"""videos."""
+"""Rules on video files: headers, spans and decoded pictures."""

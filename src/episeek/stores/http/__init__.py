@@ -1,1 +1,1 @@
-"""http."""
+"""Ranges over pooled HTTP connections."""

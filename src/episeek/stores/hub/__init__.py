@@ -1,1 +1,1 @@
-"""hub."""
+"""The Hugging Face Hub as a source."""

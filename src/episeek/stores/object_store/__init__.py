@@ -1,1 +1,1 @@
-"""object_store."""
+"""Object stores through obstore."""

@@ -1,1 +1,1 @@
-"""writers."""
+"""Writing into each kind of store."""

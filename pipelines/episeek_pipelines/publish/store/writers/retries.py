@@ -57,5 +57,5 @@ def tried(
     except ReadError as error:
         found = masked(error.found, ())
         if not is_write or type(error) is not ReadError:
-            raise type(error)(error.where, found, error.expected) from None
+            raise type(error)(error.where, found, error.expected, error.hint) from None
         raise WriteError(where, found, expected) from None

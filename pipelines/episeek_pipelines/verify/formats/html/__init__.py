@@ -1,1 +1,1 @@
-"""html."""
+"""The report as one HTML page."""
