@@ -1,6 +1,7 @@
 """What the jobs say they did: small values for people and for JSON."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.root import Root

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from episeek.errors import EpiseekError, MissingFileError, Mp4Error
 from episeek.mp4.header import read_header
