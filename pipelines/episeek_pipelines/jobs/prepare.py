@@ -23,11 +23,7 @@ from episeek_pipelines.dataset.staging import (
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
-from episeek_pipelines.index.units import (
-    WRITER,
-    IndexUnit,
-    plan_index,
-)
+from episeek_pipelines.index.units import IndexUnit, plan_index
 from episeek_pipelines.jobs import tasks
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph, Node, values_and_failures
 from episeek_pipelines.jobs.results import (
@@ -37,9 +33,9 @@ from episeek_pipelines.jobs.results import (
     WorkFailedError,
 )
 from episeek_pipelines.jobs.tasks import CopiedFile, RewriteReceipt, Sidecars
-from episeek_pipelines.rewrite.rewrite import RewritePlan, plan_rewrite
+from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, RewritePlan, plan_rewrite
 from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
-from episeek_schemas import layout
+from episeek_schemas import layout, sidecars
 
 Videos = Literal["none", "link", "copy"]
 
@@ -214,7 +210,7 @@ def preparation_plan(
     source: str, *, max_episodes_per_file: int | None = None, videos: Videos = "none"
 ) -> dict[str, Any]:
     """What decides the result of `prepare`: a run goes on, or is left out, only where this is the same."""
-    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
+    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION)
 
 
 def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any], *, error_count: int = 0) -> None:
@@ -279,7 +275,7 @@ def _verification_node(graph: Graph, surveyed: Survey | Node, prepared: bool | N
 
 
 def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
-    return {"command": command, "source": Root(source).url, "writer": WRITER, **options}
+    return {"command": command, "source": Root(source).url, "rewrite_version": REWRITE_VERSION, **options}
 
 
 def _run(graph: Graph, wanted: Sequence[Node], staging: Staging | ReplacingStaging, execution: Execution) -> list[Any]:
