@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from episeek import __version__
 from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.cli import prepare as cli_prepare
 from episeek_pipelines.cli import publish, verify
 

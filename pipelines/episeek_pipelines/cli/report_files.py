@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from episeek.errors import DestinationError
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.verify.settings.configuration_keys import CONFIGURATION_FILE, PROJECT_FILE
 from episeek_schemas import layout
 

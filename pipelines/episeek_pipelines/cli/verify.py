@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import DestinationError, MissingFileError
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.cli.report_files import report_target, write_report
 from episeek_pipelines.cli.verify_arguments import add_rules_arguments, add_verify_arguments
 from episeek_pipelines.verify.formats.names import parse_output
