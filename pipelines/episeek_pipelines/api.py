@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from episeek_pipelines.dataset.inspection import CameraFacts, DataFacts, Inspection
+    from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
     from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from episeek_pipelines.publish.errors import ConflictError, ForeignChangesError, RefusedPublicationError
     from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
     from episeek_pipelines.publish.hub.publish import publish
-    from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
     from episeek_pipelines.publish.overlay.changes import Changes
     from episeek_pipelines.publish.overlay.plan import UnpublishableError
+    from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
     from episeek_pipelines.publish.prepared import PreparedPublication, prepare_and_publish, working_directory
     from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication, is_store, publish_to_store
     from episeek_pipelines.verify.findings.checks import VerificationReport
@@ -40,12 +40,11 @@ if TYPE_CHECKING:
 __all__ = [
     "RULES",
     "Action",
-    "BaseMismatchError",
-    "CameraFacts",
+    "CameraSummary",
     "Changes",
     "ConfigurationError",
     "ConflictError",
-    "DataFacts",
+    "DataSummary",
     "Execution",
     "Failure",
     "Finding",
@@ -74,6 +73,7 @@ __all__ = [
     "Stale",
     "StoreOptions",
     "StorePublication",
+    "TargetMismatchError",
     "UnpublishableError",
     "UnusableCardError",
     "VerificationReport",
@@ -100,7 +100,7 @@ __all__ = [
 ]
 
 _NAMES_OF: Final = {
-    "dataset.inspection": ("CameraFacts", "DataFacts", "Inspection"),
+    "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
     "dataset.root": ("Root",),
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
     "jobs.fix": ("FixResult", "fix"),
@@ -113,7 +113,7 @@ _NAMES_OF: Final = {
     "publish.errors": ("ConflictError", "ForeignChangesError", "RefusedPublicationError"),
     "publish.hub.options": ("PublishOptions", "PublishResult"),
     "publish.hub.publish": ("publish",),
-    "publish.overlay.base_check": ("BaseMismatchError",),
+    "publish.overlay.target_check": ("TargetMismatchError",),
     "publish.overlay.changes": ("Changes",),
     "publish.overlay.plan": ("UnpublishableError",),
     "publish.prepared": ("PreparedPublication", "prepare_and_publish", "working_directory"),
