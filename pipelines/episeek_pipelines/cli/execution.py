@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.graph import Execution
+    from episeek_pipelines.api import Execution
 
 
 def execution_of(options: argparse.Namespace) -> "Execution":
     """Return the execution that `--scheduler`, `--workers` and `--quiet` ask for; the defaults for commands without them."""
-    from episeek_pipelines.jobs.graph import Execution
+    from episeek_pipelines.api import Execution
 
     scheduler, workers = getattr(options, "scheduler", "threads"), getattr(options, "workers", None)
     return Execution(scheduler, workers, progress_of(options))

@@ -11,7 +11,7 @@ from episeek_pipelines.cli.arguments import Once, frame_range, with_examples
 from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.api import Root
 
 DESCRIPTION = (
     "Write frames of one episode and camera as an MP4, without re-encoding, from one range of bytes of the video file. SRC "
@@ -141,7 +141,7 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
 def _writable(file: str, *, roots: Sequence[str | None], is_forced: bool) -> str:
     """Return the path or URL to write, which is not a file of the dataset and replaces nothing unless it is forced to."""
     from episeek.errors import DestinationError
-    from episeek.stores.byte_source import is_local, local_path
+    from episeek.stores.kinds import is_local, local_path
 
     if is_local(file):
         # through links: they are not replaced
@@ -164,7 +164,7 @@ def _write(target: str, data: bytes) -> None:
 
 
 def _split(target: str) -> tuple["Root", str]:
-    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.api import Root
 
     folder, _, name = target.rpartition("/")
     return Root(folder or "/"), name

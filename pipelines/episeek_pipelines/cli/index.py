@@ -45,15 +45,15 @@ def run(options: argparse.Namespace) -> Outcome:
     """Run `episeek index`."""
     if options.check:
         return _check(options)
-    from episeek_pipelines.jobs import prepare
+    from episeek_pipelines import api
 
-    result = prepare.index(options.source, output=options.output, execution=execution_of(options))
+    result = api.index(options.source, output=options.output, execution=execution_of(options))
     return result_outcome(result, options)
 
 
 def _check(options: argparse.Namespace) -> Outcome:
+    from episeek_pipelines.api import check_index
     from episeek_pipelines.cli.lines import summary
-    from episeek_pipelines.index.staleness import check_index
 
     check = check_index(options.source, output=options.output, progress=progress_of(options))
     if options.json:

@@ -25,10 +25,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Run `episeek inspect`."""
+    from episeek_pipelines import api
     from episeek_pipelines.cli.lines.summary import inspection_lines
-    from episeek_pipelines.dataset.inspection import inspect_dataset
 
-    inspection = inspect_dataset(options.source, data_root=options.data_root)
+    inspection = api.inspect(options.source, data_root=options.data_root)
     if options.json:
         return Outcome((json.dumps(asdict(inspection), indent=2),))
     return Outcome(() if options.quiet else tuple(inspection_lines(inspection)))

@@ -28,9 +28,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Run `episeek rewrite`."""
-    from episeek_pipelines.jobs import prepare
+    from episeek_pipelines import api
 
-    result = prepare.rewrite(
+    result = api.rewrite(
         options.source,
         options.destination,
         max_episodes_per_file=options.max_episodes_per_file,

@@ -16,7 +16,7 @@ from episeek_pipelines.cli.outcome import Outcome
 from episeek_pipelines.cli.verify_arguments import add_arguments
 
 if TYPE_CHECKING:
-    from episeek_pipelines.verify.findings.checks import VerificationReport
+    from episeek_pipelines.api import VerificationReport
     from episeek_pipelines.verify.formats.names import Format
     from episeek_pipelines.verify.settings.baseline import Baseline
     from episeek_pipelines.verify.settings.configuration import Configuration
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 def _check_arguments(options: argparse.Namespace) -> None:
     from episeek.errors import DestinationError, NotADatasetError
-    from episeek.stores.byte_source import is_local, local_path
+    from episeek.stores.kinds import is_local, local_path
 
     if options.dry_run and not options.fix:
         raise argparse.ArgumentTypeError("--dry-run: found without --fix; expected both")
@@ -85,9 +85,9 @@ def _check_arguments(options: argparse.Namespace) -> None:
 
 
 def _verified(options: argparse.Namespace, configuration: "Configuration") -> "VerificationReport":
-    from episeek_pipelines.jobs import prepare
+    from episeek_pipelines import api
 
-    return prepare.verify(
+    return api.verify(
         options.source,
         data_root=options.data_root,
         against=options.against,
@@ -101,19 +101,19 @@ def _fixed(
     report: "VerificationReport", options: argparse.Namespace, configuration: "Configuration"
 ) -> tuple["VerificationReport", list[str]]:
     """Return the report after fixing, and lines about each fix."""
+    from episeek_pipelines import api
     from episeek_pipelines.cli.lines.fix import result_lines
-    from episeek_pipelines.jobs import fix
     from episeek_pipelines.verify.settings.policy import apply_policy
 
     considered = apply_policy(report, configuration.policy)
-    result = fix.fix(options.source, considered, dry_run=options.dry_run, execution=execution_of(options))
+    result = api.fix(options.source, considered, dry_run=options.dry_run, execution=execution_of(options))
     if not result.plan.actions:
         return report, ["--fix: no finding can be fixed here; see the remedies"]
     return _verified(options, configuration) if result.done else report, list(result_lines(result))
 
 
 def _configured(options: argparse.Namespace) -> "Configuration":
-    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.api import Root
     from episeek_pipelines.verify.rules import includes
     from episeek_pipelines.verify.settings.configuration import configure
 
@@ -144,8 +144,8 @@ def _read_baseline(path: str | None) -> "Baseline | None":
     if path is None:
         return None
     from episeek.errors import MissingFileError
-    from episeek.stores.byte_source import is_local, local_path
-    from episeek_pipelines.dataset.root import Root
+    from episeek.stores.kinds import is_local, local_path
+    from episeek_pipelines.api import Root
     from episeek_pipelines.verify.settings.baseline import parse_baseline
 
     folder, _, name = (local_path(path) if is_local(path) else path).rpartition("/")
@@ -190,8 +190,8 @@ def _write_baseline(target: str, report: "VerificationReport", notes: list[str])
 def _write_reports(
     report: "VerificationReport", outputs: "list[tuple[Format, str]]", configuration: "Configuration"
 ) -> None:
+    from episeek_pipelines.api import render
     from episeek_pipelines.cli.report_files import write_report
-    from episeek_pipelines.verify.formats import render
 
     for format, target in outputs:
         write_report(target, render(report, format, max_findings=configuration.max_findings))
@@ -205,7 +205,7 @@ def _outcome(
     notes: list[str],
     fixes: list[str],
 ) -> Outcome:
-    from episeek_pipelines.verify.formats import render
+    from episeek_pipelines.api import render
     from episeek_pipelines.verify.settings.policy import fails
 
     is_failure = fails(report, configuration.policy)
@@ -222,7 +222,7 @@ def _outcome(
 def _text_lines(
     report: "VerificationReport", configuration: "Configuration", *, is_quiet: bool, is_failure: bool
 ) -> Iterator[str]:
-    from episeek_pipelines.verify.formats import format_findings, format_text
+    from episeek_pipelines.api import format_findings, format_text
 
     if not is_quiet:
         yield format_text(report, max_findings=configuration.max_findings)

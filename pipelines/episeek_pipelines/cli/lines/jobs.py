@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.results import PrepareResult
+    from episeek_pipelines.api import PrepareResult
 
 
 def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:

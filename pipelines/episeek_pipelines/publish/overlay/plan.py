@@ -4,7 +4,7 @@ many of them go into one commit.
 Files are compared by size and by the identity that the listing has: LFS's SHA-256, or Git's id of the blob. Deleted are only
 Parquet files that the rewrite replaced, and what a run that was stopped left of sidecars; never videos, the card or other metadata.
 What a repository cannot hold is refused here, before anything is sent; whether the result belongs together is judged by
-`episeek_pipelines.publish.overlay.base_check`.
+`episeek_pipelines.publish.overlay.target_check`.
 """
 
 import unicodedata
@@ -18,7 +18,7 @@ from episeek_pipelines.dataset.digests import (
     LocalDigests,
 )
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import read_earlier_build
+from episeek_pipelines.index.existing_build import read_existing_build
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import (
     SIDECAR_PATHS,
@@ -85,7 +85,7 @@ def plan_changes(
             raise NotADatasetError(overlay.join(folder), "no Parquet files", "those of a dataset, as prepared")
     for path in sorted(SIDECAR_PATHS - contents.keys()):
         raise MissingSidecarError(overlay.join(path), "no such file", "a sidecar table: run `episeek prepare`")
-    read_earlier_build(overlay)
+    read_existing_build(overlay)
     if sidecars_only:
         contents = {path: content for path, content in contents.items() if path in SIDECAR_PATHS}
     if card is not None:
