@@ -7,7 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-A, B, C, T = TypeVar("A"), TypeVar("B"), TypeVar("C"), TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+T = TypeVar("T")
 
 IS_FULL: Final = os.environ.get("EPISEEK_TEST_ALL") == "1"
 
