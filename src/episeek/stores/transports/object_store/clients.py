@@ -5,7 +5,6 @@ obstore in the same sense is left to fsspec. Retries are off: `episeek.stores.re
 """
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -61,23 +60,6 @@ def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | No
     options = translate(storage_options)
     return None if options is None else ClientConfig(scheme, place, prefix, tuple(sorted(options.items())))
 
-
-def was_used_before_fork() -> bool:
-    """Whether this process was forked from one that had loaded obstore: its threads are not here, and it would wait for them
-    for ever.
-    """
-    return _FORKED_WITH_OBSTORE
-
-
-_FORKED_WITH_OBSTORE = False
-
-
-def _after_fork() -> None:
-    global _FORKED_WITH_OBSTORE
-    _FORKED_WITH_OBSTORE = _FORKED_WITH_OBSTORE or "obstore" in sys.modules
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 _CLIENTS: PerProcess[dict[tuple[ClientConfig, RetryPolicy], Any]] = PerProcess(dict)
 
