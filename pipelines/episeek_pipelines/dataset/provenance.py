@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from episeek.errors import MetadataError, first_line
-from episeek.stores.hub.location import is_hub, parse_hub_url
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import is_hub
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.digests import (
     Digests,
     LocalDigests,
