@@ -1,0 +1,109 @@
+"""The sidecars as indexing the repository itself would write them: with the identity that the Hub gives each video.
+
+Sidecars made from local files have no identities, and each reader would have to read a file's header before it believes it. The
+id of a build covers them, so that what is decided by them can be trusted: all four tables are written again, by the index step
+itself, from the rows that are there. No video is read. What comes out is byte for byte what `episeek index hf://...` writes.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from episeek.errors import SidecarLayoutError
+from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.stores.processes.workers import map_in_threads
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.build_id import build_id_of, fragment_digest
+from episeek_pipelines.index.existing_build import ExistingBuild, facts_of, read_existing_build
+from episeek_pipelines.index.existing_rows import ExistingRows
+from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
+from episeek_pipelines.index.merge import write_sidecars
+from episeek_pipelines.index.units import IndexUnit
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_pipelines.publish.overlay.target_check import TargetCheck
+from episeek_schemas import layout
+
+_AGAIN = "prepare or index the dataset again"
+
+
+def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Root) -> dict[str, str]:
+    """Write the sidecars with the column `store_id` filled in, below another root.
+
+    Args:
+        overlay: Whose sidecars they are made from.
+        target_check: What was compared with the repository: only identities of files that were are written.
+        work: A local root: `meta/byte_index/` below it is replaced.
+
+    Returns:
+        The local path of each table by its path in the dataset, as `plan_changes` takes `replaced_files`; empty where the
+        overlay's sidecars have these identities already.
+
+    Raises:
+        SidecarLayoutError: The sidecars are of another release, do not hold together, or cannot be mapped.
+        WriteError: `work` cannot be written.
+    """
+    build = read_existing_build(overlay)
+    identified = [(unit, _facts(build.files[unit.path], unit)) for unit in target_check.units]
+    if all(facts.store_id == build.files[facts.file_path].store_id for _, facts in identified):
+        return {}
+    where = overlay.join(layout.BYTE_INDEX_DIR)
+    outdated = build.outdated()
+    if outdated is not None:
+        raise SidecarLayoutError(where, *outdated, _AGAIN)
+    existing = ExistingRows(overlay, build.build_id)
+    work.local.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=work.local, prefix=".fragments-") as folder:
+        make = partial(_fragment, overlay, Root(folder), target_check.info.fps, existing, build)
+        numbered = [(f"{number:07d}.npz", *item) for number, item in enumerate(identified)]
+        made = map_in_threads(make, numbered, max_in_flight=os.cpu_count() or 1)
+        _require_whole(build, [digest for digest, _ in made], where)
+        write_sidecars(
+            Root(folder),
+            [fragment for _, fragment in made],
+            work,
+            target_check.info,
+            episode_count=target_check.episode_count,
+            frame_count=target_check.frame_count,
+        )
+    return {path: work.join(path) for path in sorted(SIDECAR_PATHS)}
+
+
+def _facts(record: FileRecord, unit: IndexUnit) -> FileFacts:
+    """A row as it will be, but for its number."""
+    kept = facts_of(record)
+    return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
+
+
+def _fragment(
+    overlay: Root,
+    work: Root,
+    fps: float,
+    existing: ExistingRows,
+    build: ExistingBuild,
+    item: tuple[str, IndexUnit, FileFacts],
+) -> tuple[str, FragmentSummary]:
+    """The digest of a file's rows as they are, and a fragment of them as they will be."""
+    fragment, unit, facts = item
+    arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
+    if arrays is None:
+        where = overlay.join(layout.BYTE_INDEX_DIR)
+        raise SidecarLayoutError(
+            where, f"tables that do not give the rows of {unit.path}", "tables that can be mapped", _AGAIN
+        )
+    digest = fragment_digest(build.files[unit.path], arrays)
+    return digest, index_to_fragment(
+        overlay, work, fragment, replace(unit, unchanged=facts), fps=fps, existing=existing
+    )
+
+
+def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
+    """The id of the build has to follow from its rows: damaged ones would be given a new one."""
+    found = build_id_of(build.description, digests, legacy_writer=build.legacy_writer)
+    if found != build.build_id:
+        raise SidecarLayoutError(
+            where, f"rows whose build id is {found}", f"{build.build_id} as in the footers", _AGAIN
+        )

@@ -1,0 +1,101 @@
+"""Whether local content is what a store's own identity of a file says: without reading the file.
+
+An ETag of S3 is an MD5 of the content of one request; of an upload in parts it is the MD5 of the parts' MD5s with their number
+(both only where the store does not encrypt with keys of its own). Which parts it does not say: the usual sizes are tried. An
+ETag that agrees proves the content; one that does not proves nothing, since other stores, and encryption, give other ones.
+"""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from episeek.errors import ReadError, described
+
+_ETAG: Final = re.compile(r"etag:([0-9a-f]{32})(?:-(\d+))?")
+
+PART_SIZES_BYTES: Final = tuple(count << 20 for count in (5, 8, 10, 15, 16, 25, 32, 50, 64, 100, 128, 250, 500, 512))
+"""Of uploads in parts, as clients choose them: 8 MiB the AWS command line, 50 MiB s3fs, 5 MiB rclone and the SDKs."""
+
+_BLOCK_BYTES: Final = 1 << 20
+
+
+def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: str) -> bool | None:
+    """Whether content has an identity of a store.
+
+    Args:
+        content: A local path, or the bytes.
+        size: Bytes of it, and of the file in the store.
+        sha256: Of it, hex.
+        store_id: As `episeek.stores.identity.FileIdentity.store_ids` has them.
+
+    Returns:
+        None where that kind of identity cannot be worked out here, or is another kind than it looks like.
+
+    Raises:
+        ReadError: The local file cannot be read.
+    """
+    kind, _, value = store_id.partition(":")
+    if kind == "sha256":
+        return value == sha256
+    if kind == "xet":
+        found = _xet_hash(content)
+        return None if found is None else found == value
+    match = _ETAG.fullmatch(store_id)
+    if match is None:
+        return None
+    part_count = None if match[2] is None else int(match[2])
+    return True if any(found == match[1] for found in _md5s(content, size, part_count)) else None
+
+
+def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[str]:
+    """The MD5 of the content, or what stands in ETags for as many parts of each usual size."""
+    if part_count is None:
+        yield _digests(content, max(size, 1))[0].hex() if size else hashlib.md5(b"", usedforsecurity=False).hexdigest()
+        return
+    for part_bytes in PART_SIZES_BYTES:
+        if -(-size // part_bytes) == part_count:
+            yield hashlib.md5(b"".join(_digests(content, part_bytes)), usedforsecurity=False).hexdigest()
+
+
+def _digests(content: str | bytes, part_bytes: int) -> list[bytes]:
+    """MD5 of each part."""
+    digests, digest, room = [], hashlib.md5(usedforsecurity=False), part_bytes
+    for block in _blocks(content):
+        view = memoryview(block)
+        while view:
+            taken, view = view[:room], view[room:]
+            digest.update(taken)
+            room -= len(taken)
+            if not room:
+                digests.append(digest.digest())
+                digest, room = hashlib.md5(usedforsecurity=False), part_bytes
+    return digests if room == part_bytes else [*digests, digest.digest()]
+
+
+def _blocks(content: str | bytes) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    try:
+        with open(content, "rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                yield block
+    except OSError as error:
+        raise ReadError(content, described(error), "what is to be published") from error
+
+
+def _xet_hash(content: str | bytes) -> str | None:
+    """The hash of the Hub's Xet storage; None without its package."""
+    try:
+        from hf_xet import hash_files
+    except ImportError:
+        return None
+    if isinstance(content, str):
+        return str(hash_files([content])[0].hash)
+    with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
+        path = Path(folder, "content")
+        path.write_bytes(content)
+        return str(hash_files([str(path)])[0].hash)

@@ -1,0 +1,174 @@
+"""Reading one file of `meta/episodes`, and what takes no other file to see. Each file is opened once."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from episeek.errors import EpiseekError, ParquetError, ReadError, first_line
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.row_cursor import (
+    RowCursor,
+    column_bytes,
+)
+from episeek_pipelines.verify.episodes.source_comparison import (
+    EpisodesComparison,
+    compare_episodes,
+)
+from episeek_pipelines.verify.episodes.table import (
+    SOURCE_COLUMNS,
+    RawColumn,
+    Shard,
+    TaskLists,
+    concatenated,
+    episode_columns,
+    joined_tasks,
+)
+from episeek_pipelines.verify.episodes.values import check_columns
+from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.metadata.survey import Files, listed_size
+from episeek_pipelines.verify.metadata.task_rules import check_episode_tasks
+from episeek_pipelines.verify.rules import EPISODES_FOOTER, UNREADABLE
+from episeek_schemas import lerobot
+from episeek_schemas.lerobot import DatasetInfo
+
+_BLOCK_ROWS = 1 << 14
+
+
+def read_shard(
+    path: str,
+    root: Root,
+    info: DatasetInfo,
+    task_numbers: Mapping[str, int] | None,
+    against: Root | None,
+    files: Files,
+    source_files: Files,
+    pointers: frozenset[str] = frozenset(),
+) -> Shard:
+    """Read one file of meta/episodes, and check what takes no other file to see: EPI005, EPI011, TSK014, EPI021.
+
+    Some rows at a time: of the columns that do not say where something is, tasks are looked at, and with a source every
+    column is compared with it. Never raises for what is in the file.
+
+    Args:
+        path: The file.
+        root: The dataset.
+        info: Its description.
+        task_numbers: Of meta/tasks.parquet; None where it cannot be read.
+        against: The source of a rewrite: the same file of it is compared, but for the place of the data.
+        files: The listing.
+        source_files: That of the source.
+        pointers: Files that are Git LFS pointers, which is known: nothing is found in them.
+    """
+    if path in pointers:
+        return Shard(path)
+    where = Location(file=path)
+    try:
+        file = root.open_parquet(path, file_size=listed_size(files, path))
+    except ReadError as error:
+        return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
+    except (EpiseekError, pa.ArrowException, OSError) as error:
+        return Shard(path, findings=(_no_footer(error, where),))
+    with file:
+        try:
+            return _read_open_shard(file, path, info, task_numbers, against, listed_size(source_files, path))
+        except ReadError as error:
+            return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
+        except (EpiseekError, pa.ArrowException, OSError, EOFError) as error:
+            return Shard(path, findings=(_no_footer(error, where),))
+
+
+def _no_footer(error: Exception, where: Location) -> Finding:
+    found = error.found if isinstance(error, ParquetError) else first_line(error)
+    return finding(EPISODES_FOOTER, f"{found}; expected a readable Parquet file", where)
+
+
+def _read_open_shard(
+    file: pq.ParquetFile,
+    path: str,
+    info: DatasetInfo,
+    task_numbers: Mapping[str, int] | None,
+    against: Root | None,
+    source_size: int | None,
+) -> Shard:
+    names = episode_columns(info)
+    all_names = file.schema_arrow.names
+    has_tasks = lerobot.TASKS in all_names
+    present = [name for name in names if name in all_names]
+    wanted = [*present, *([lerobot.TASKS] if has_tasks else [])]
+    findings: list[Finding] = []
+    parts: dict[str, list[RawColumn]] = {name: [] for name in names}
+    task_parts: list[TaskLists] = []
+    row_count = file.metadata.num_rows
+    with ExitStack() as stack:
+        comparison: EpisodesComparison | None = None
+        with guarded(findings, "compare meta/episodes", Location(file=path)):
+            if against is not None:
+                comparison = stack.enter_context(compare_episodes(against, path, file, findings, file_size=source_size))
+        columns = list(dict.fromkeys([*wanted, *(comparison.columns if comparison is not None else ())]))
+        cursor = RowCursor(file, columns=columns)
+        for start in range(0, max(row_count, 1), _BLOCK_ROWS):
+            table = cursor.read(start, min(_BLOCK_ROWS, row_count - start))
+            located = table.select(present)
+            with guarded(findings, "check columns", Location(file=path)):
+                findings += check_columns(located, info, path, start)
+            for name in names:
+                parts[name].append(_usable(located, name))
+            if has_tasks and task_numbers is not None:
+                with guarded(findings, "check tasks", Location(file=path)):
+                    findings += check_episode_tasks(path, table[lerobot.TASKS], task_numbers, start)
+                    task_parts.append(_numbered(table[lerobot.TASKS], task_numbers))
+            if comparison is not None:
+                with guarded(findings, "compare meta/episodes", Location(file=path)):
+                    findings += comparison.differences(table, start)
+        source: dict[str, RawColumn] | None = None
+        with guarded(findings, "compare meta/episodes", Location(file=path)):
+            if comparison is not None:
+                there = [name for name in SOURCE_COLUMNS if name in comparison.source.schema_arrow.names]
+                places = comparison.source.read(columns=there, use_threads=False)
+                source = {name: _usable(places, name) for name in SOURCE_COLUMNS}
+        bytes_read = file.metadata.serialized_size + column_bytes(file.metadata, columns)
+        bytes_read += comparison.bytes_read if comparison is not None else 0
+    tasks = joined_tasks(task_parts)
+    return Shard(
+        path=path,
+        row_count=row_count,
+        columns={name: concatenated(parts[name], name) for name in names},
+        column_names=tuple(all_names),
+        tasks=tasks if len(tasks.offsets) == row_count + 1 else None,
+        is_readable=True,
+        findings=tuple(findings),
+        bytes_read=bytes_read,
+        source=source,
+    )
+
+
+def _usable(table: pa.Table, name: str) -> RawColumn:
+    is_seconds = name.endswith("_timestamp")
+    dtype = np.float64 if is_seconds else np.int64
+    nothing = RawColumn(np.zeros(table.num_rows, dtype), np.zeros(table.num_rows, np.bool_))
+    if table.column_names.count(name) != 1:
+        return nothing
+    column = table[name]
+    if not (pa.types.is_integer(column.type) or (is_seconds and pa.types.is_floating(column.type))):
+        return nothing
+    is_valid = np.asarray(pc.is_valid(column).to_numpy(), dtype=np.bool_)
+    values = np.asarray(pc.fill_null(column, 0).to_numpy())
+    if values.dtype.kind == "f":
+        is_valid = is_valid & np.isfinite(values)
+    is_valid = is_valid & (values >= 0)
+    return RawColumn(np.where(is_valid, values, 0).astype(dtype), is_valid)
+
+
+def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> TaskLists:
+    """The lists of texts as lists of numbers; a row without a list has none."""
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False), np.int64)
+    texts = array.flatten().to_pylist()
+    values = np.array([task_numbers.get(text, UNKNOWN_TASK) for text in texts], np.int32)
+    return TaskLists(np.concatenate([[0], np.cumsum(lengths)]), values)

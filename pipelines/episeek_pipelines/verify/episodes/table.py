@@ -1,0 +1,139 @@
+"""`meta/episodes` as it is: nulls, missing columns and unreadable files included; `shard` reads it.
+
+`dataset.metadata.read_episodes` refuses those; here they are what is looked for. A value that is not usable (null, NaN, of
+another type, in a column that is not there) is marked, and the rules leave such rows out: EPI011 names them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.verify.findings.arrays import BoolArray, Int32Array, Int64Array
+from episeek_pipelines.verify.findings.findings import Finding
+from episeek_schemas import lerobot
+from episeek_schemas.lerobot import DatasetInfo
+
+SOURCE_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
+"""Which rows of a source become which of its rewrite is worked out from these."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawColumn:
+    """Values of shape [rows], 0 where `is_valid` is false."""
+
+    values: npt.NDArray[Any]  # int64 or float64
+    is_valid: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskLists:
+    """The tasks of each row by their numbers: those of row k are `values[offsets[k]:offsets[k + 1]]`."""
+
+    offsets: Int64Array = field(default_factory=lambda: np.zeros(1, np.int64))
+    values: Int32Array = field(default_factory=lambda: np.zeros(0, np.int32))
+
+    def of(self, row: int) -> Int32Array:
+        """The tasks of one row."""
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """One file of meta/episodes: the columns that say where episodes are, and what was found in it."""
+
+    path: str
+    row_count: int = 0
+    columns: Mapping[str, RawColumn] = field(default_factory=dict)
+    column_names: tuple[str, ...] = ()
+    """All of them, those of the statistics included."""
+    tasks: TaskLists | None = None
+    """None where the file does not say, or the tasks of the dataset are not known."""
+    is_readable: bool = False
+    findings: tuple[Finding, ...] = ()
+    bytes_read: int = 0
+    source: Mapping[str, RawColumn] | None = None
+    """`SOURCE_COLUMNS` of the same file of the source; None without one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawEpisodes:
+    """The location columns of all readable files, in file order."""
+
+    columns: dict[str, RawColumn]
+    shards: tuple[tuple[str, int], ...]
+    """(path, rows) of each readable file."""
+    column_names: tuple[tuple[str, ...], ...]
+    """All columns of each readable file."""
+    tasks: TaskLists | None
+    """None where a file does not say."""
+    is_complete: bool
+    """Whether every file could be read."""
+
+    def __len__(self) -> int:
+        return sum(rows for _, rows in self.shards)
+
+    def values(self, name: str) -> npt.NDArray[Any]:
+        """A column's values; meaningless where they are not valid."""
+        return self.columns[name].values
+
+    def valid(self, *names: str) -> BoolArray:
+        """Rows where all of these columns are usable."""
+        valid = np.ones(len(self), np.bool_)
+        for name in names:
+            valid &= self.columns[name].is_valid
+        return valid
+
+    def all_valid(self, *names: str) -> bool:
+        """Whether every row of every file is there and usable in these columns."""
+        return self.is_complete and bool(self.valid(*names).all())
+
+
+def episode_columns(info: DatasetInfo) -> list[str]:
+    """The columns that say where an episode is."""
+    names = list(lerobot.EPISODE_COLUMNS)
+    for key in info.video_keys:
+        names += [lerobot.video_column(key, field) for field in lerobot.VIDEO_FIELDS]
+    return names
+
+
+def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
+    """The file and the row in it of a row over all shards."""
+    for path, rows in shards:
+        if row < rows:
+            return path, row
+        row -= rows
+    raise IndexError(row)
+
+
+def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
+    """All readable shards as one table."""
+    readable = [shard for shard in shards if shard.is_readable]
+    columns = {name: concatenated([shard.columns[name] for shard in readable], name) for name in episode_columns(info)}
+    tasks = [shard.tasks for shard in readable]
+    known = [lists for lists in tasks if lists is not None]
+    return RawEpisodes(
+        columns=columns,
+        shards=tuple((shard.path, shard.row_count) for shard in readable),
+        column_names=tuple(shard.column_names for shard in readable),
+        tasks=joined_tasks(known) if len(known) == len(tasks) else None,
+        is_complete=bool(shards) and len(readable) == len(shards),
+    )
+
+
+def concatenated(parts: Sequence[RawColumn], name: str) -> RawColumn:
+    """The parts of a column as one."""
+    if not parts:
+        dtype = np.float64 if name.endswith("_timestamp") else np.int64
+        return RawColumn(np.zeros(0, dtype), np.zeros(0, np.bool_))
+    return RawColumn(np.concatenate([part.values for part in parts]), np.concatenate([part.is_valid for part in parts]))
+
+
+def joined_tasks(parts: Sequence[TaskLists]) -> TaskLists:
+    """The tasks of rows that follow one another."""
+    if not parts:
+        return TaskLists()
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    return TaskLists(np.concatenate([[0], np.cumsum(counts)]), np.concatenate([part.values for part in parts]))

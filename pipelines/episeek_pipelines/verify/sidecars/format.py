@@ -1,0 +1,206 @@
+"""The sidecars' footers: versions, builds, columns, layout (IDX034), and where in each file the values of a column are.
+
+With the places found, a check looks at exactly the rows it compares, as arrays on the table's bytes.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import EpiseekError, ReadError, first_line
+from episeek.sidecars.mapped_table import Buffer, footer_metadata, values_offset
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.findings.checks import ColumnSegments, IndexedFile, SidecarTables
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.metadata.survey import Files
+from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
+from episeek_pipelines.verify.sidecars.buffers import sidecar_bytes
+from episeek_schemas import layout, sidecars
+from episeek_schemas.lerobot import DatasetInfo
+
+TABLES = sidecars.TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminedSidecars:
+    """What the four footers say, and the table `files`."""
+
+    tables: SidecarTables | None
+    """None when something was found against their format."""
+    files: dict[str, IndexedFile]
+    """By path; empty when the format is broken."""
+    findings: tuple[Finding, ...]
+
+
+def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSidecars:
+    """Check the four footers.
+
+    Args:
+        root: The dataset.
+        info: Its description.
+        files: The listing.
+    """
+    findings: list[Finding] = []
+    row_count: dict[str, int] = {}
+    columns: dict[str, dict[str, ColumnSegments]] = {}
+    builds: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    indexed: dict[str, IndexedFile] = {}
+    for name, (path, schema) in TABLES.items():
+        where = Location(file=path)
+        if path not in files:
+            findings.append(_broken("no such file; expected all four sidecar tables", where))
+            continue
+        versions[name] = str(files[path])
+        with guarded(findings, "read footer", where):
+            try:
+                buffer = sidecar_bytes(root, path, versions[name])
+                file = open_sidecar(buffer)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                if isinstance(error, ReadError):
+                    raise
+                reason = error.found if isinstance(error, EpiseekError) else first_line(error)
+                findings.append(_broken(f"{reason}; expected a Parquet file with its footer", where))
+                continue
+            footer, metadata = file.metadata, footer_metadata(file.metadata)
+            row_count[name] = footer.num_rows
+            builds[name] = metadata.get(sidecars.BUILD_ID_KEY, "")
+            findings += _check_metadata(metadata, info, where)
+            broken = _check_schema(file, schema, where)
+            findings += broken
+            if broken:
+                continue
+            if name == "files":
+                rows = file.read(use_threads=False).to_pylist()
+                indexed = {row["file_path"]: IndexedFile(number, row) for number, row in enumerate(rows)}
+            else:
+                columns[name], unmappable = _find_columns(buffer, path, footer, schema)
+                findings += unmappable
+    findings += _check_builds(builds)
+    is_sound = len(row_count) == len(TABLES) and not any(found.code == SIDECAR_FORMAT.code for found in findings)
+    if not is_sound:
+        return ExaminedSidecars(None, {}, tuple(findings))
+    return ExaminedSidecars(SidecarTables(row_count, columns, versions), indexed, tuple(findings))
+
+
+def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
+    """A table whose bytes are in memory or mapped."""
+    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
+
+
+def stored_rows(tables: SidecarTables, table: str, column: str) -> int:
+    """How many values of a column there are."""
+    return sum(rows for _, rows, _ in tables.columns[table][column].segments)
+
+
+def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: Int64Array) -> npt.NDArray[Any]:
+    """Values of one column at some rows, in any order.
+
+    Raises:
+        IndexError: A row is none of the `stored_rows`.
+    """
+    place = tables.columns[table][column]
+    buffer = sidecar_bytes(root, TABLES[table][0], tables.versions[table])
+    dtype = np.dtype(place.dtype).newbyteorder("<")
+    segments = [(first, np.ndarray(count, dtype, buffer, offset)) for first, count, offset in place.segments]
+    if len(segments) == 1:
+        return segments[0][1][rows]
+    values = np.empty(len(rows), dtype)
+    which = np.searchsorted([first for first, _ in segments], rows, side="right") - 1
+    for number in np.unique(which).tolist():
+        first, segment = segments[number]
+        is_here = which == number
+        values[is_here] = segment[rows[is_here] - first]
+    return values
+
+
+def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location) -> list[Finding]:
+    findings = []
+    version = metadata.get(sidecars.FORMAT_VERSION_KEY)
+    if not sidecars.is_readable_format(version):
+        found = "no format version" if version is None else f"format version {version!r}"
+        findings.append(_broken(f"{found}; expected {sidecars.readable_formats()}", where))
+    try:
+        described = json.loads(metadata.get(sidecars.DATASET_KEY, ""))
+        described_facts = {key: described.get(key) for key in ("fps", "total_episodes", "total_frames", "video_keys")}
+    except (ValueError, AttributeError):
+        return [
+            *findings,
+            _broken(f"no JSON object under {sidecars.DATASET_KEY!r}; expected the dataset's facts", where),
+        ]
+    facts: dict[str, Any] = {
+        "fps": info.fps,
+        "total_episodes": info.total_episodes,
+        "total_frames": info.total_frames,
+        "video_keys": list(info.video_keys),
+    }
+    for key, expected in facts.items():
+        if described_facts[key] != expected:
+            message = f"built for {key} {described_facts[key]!r}; expected {expected!r} as in {layout.INFO_PATH}"
+            findings.append(finding(INDEXED_SPANS, message, where))
+    return findings
+
+
+def _check_schema(file: pq.ParquetFile, expected: pa.Schema, where: Location) -> list[Finding]:
+    found = file.schema_arrow
+    if found.names != expected.names:
+        return [_broken(f"columns {', '.join(found.names)}; expected {', '.join(expected.names)}", where)]
+    findings = []
+    for position, field in enumerate(expected):
+        at = Location(file=where.file, column=field.name)
+        if found.field(position).type != field.type:
+            findings.append(_broken(f"type {found.field(position).type}; expected {field.type}", at))
+        elif file.schema.column(position).max_definition_level:
+            findings.append(_broken("an optional column; expected a REQUIRED one", at))
+    return findings
+
+
+def _find_columns(
+    buffer: Buffer, path: str, footer: pq.FileMetaData, schema: pa.Schema
+) -> tuple[dict[str, ColumnSegments], list[Finding]]:
+    columns: dict[str, ColumnSegments] = {}
+    findings = []
+    for group in range(footer.num_row_groups):
+        rows = footer.row_group(group).num_rows
+        if rows > sidecars.MAX_ROW_GROUP_ROWS:
+            message = f"{rows} rows in row group {group}; expected at most {sidecars.MAX_ROW_GROUP_ROWS}"
+            findings.append(_broken(message, Location(file=path)))
+    for position, field in enumerate(schema):
+        if field.name in sidecars.UNMAPPED_COLUMNS:
+            continue
+        dtype = np.dtype(field.type.to_pandas_dtype())
+        segments = []
+        first_row = 0
+        for group in range(footer.num_row_groups):
+            rows = footer.row_group(group).num_rows
+            chunk = footer.row_group(group).column(position)
+            offset, reason = values_offset(buffer, chunk, footer.schema.column(position), rows, dtype)
+            if reason:
+                message = f"a column that {reason}; expected plain values that can be mapped"
+                findings.append(_broken(message, Location(file=path, column=field.name)))
+                break
+            segments.append((first_row, rows, offset))
+            first_row += rows
+        columns[field.name] = ColumnSegments(dtype.str, tuple(segments))
+    return columns, findings
+
+
+def _check_builds(builds: dict[str, str]) -> list[Finding]:
+    findings = []
+    expected = builds.get("files", "")
+    for name, build in builds.items():
+        if not build or (expected and build != expected):
+            message = f"build {build or 'without an id'}; expected {expected or 'an id'}, the same in all four tables"
+            findings.append(_broken(message, Location(file=TABLES[name][0])))
+    return findings
+
+
+def _broken(message: str, where: Location) -> Finding:
+    return finding(SIDECAR_FORMAT, message, where)

@@ -1,0 +1,269 @@
+"""Files under any fsspec URL: stores without a source of their own, or where obstore is not installed.
+
+Of HTTP and S3, the answer to each request is checked: the range in it, the size, the identity. Other file systems give bytes and
+nothing else: there the length is checked, and the identity is asked for once in a process and remembered.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem, sync
+from fsspec.core import url_to_fs
+from fsspec.exceptions import FSTimeoutError
+
+from episeek.errors import RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError, without_password
+from episeek.stores.byte_source import (
+    STORE_IN_FLIGHT,
+    STORE_PROBE_BYTES,
+    STORE_TAIL_BYTES,
+    ByteRange,
+    SeenFiles,
+    range_name,
+)
+from episeek.stores.identity import FileIdentity, etag_id
+from episeek.stores.kinds import kind_of
+from episeek.stores.processes.inherited_loop import protect_parents
+from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.processes.workers import call_within, map_in_threads
+from episeek.stores.requests.errors import is_final, retry_after_of, store_errors
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.stores.transfers import TransferCounter, Transfers
+
+protect_parents()
+
+T = TypeVar("T")
+
+_CHUNK_BYTES = 1 << 20
+
+_SLOW_BYTES_PER_SECOND = 1 << 18
+"""A store that sends less is one that stalls, where nothing else tells."""
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class FsspecSource:
+    """Files under any fsspec URL. Every range is asked for as it is: no read-ahead. See `episeek.stores.byte_source.ByteSource`."""
+
+    root: str
+    storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    policy: RetryPolicy = DEFAULT_POLICY
+    _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
+    _seen: PerProcess[SeenFiles] = field(default_factory=lambda: PerProcess(SeenFiles), repr=False, compare=False)
+    _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"FsspecSource({without_password(self.root)!r})"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root, **self.storage_options)))
+
+    @property
+    def probe_bytes(self) -> int:
+        """As of any store."""
+        return STORE_PROBE_BYTES
+
+    @property
+    def tail_bytes(self) -> int:
+        """As of any store."""
+        return STORE_TAIL_BYTES
+
+    def identity(self, path: str) -> FileIdentity:
+        """Size and the store's identities: LFS or Xet hash, or ETag."""
+        seen = self._seen.get().get(path)
+        if seen is not None:
+            return seen
+        url = self._url(path)
+        identity = identity_of(self._tried(partial(self._info_once, path), url, "the file's size and identity"))
+        if identity is None:
+            raise ReadError(url, "a store that does not say the size", "a file with a known size")
+        if not kind_of(self.root).fsspec_etags_agree:
+            identity = FileIdentity(identity.size)
+        return self._seen.get().note(path, identity, where=url)
+
+    def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """The bytes of each range, in order."""
+        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
+
+    def transfers(self) -> Transfers:
+        """What this source has transferred, in this process."""
+        return self._counter.snapshot()
+
+    def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
+        if byte_range[0] == byte_range[1]:
+            return b""
+        where = range_name(self._url(path), byte_range)
+        data, identity = self._tried(partial(self._get_once, path, byte_range, where), where, "the bytes of this range")
+        if identity is not None:
+            self._seen.get().note(path, identity, where=where)
+        self._counter.add(byte_count=len(data))
+        return data
+
+    def _get_once(self, path: str, byte_range: ByteRange, where: str) -> tuple[bytes, FileIdentity | None]:
+        start, stop = byte_range
+        self._counter.add(request_count=1)
+        fs, full_path = self._resolve(path)
+        # these show nothing of a range before all of it is there
+        seconds = min(
+            _first_byte_seconds(self.policy) + (stop - start) / _SLOW_BYTES_PER_SECOND, self.policy.max_seconds
+        )
+        identity: FileIdentity | None = None
+        if _is_http(fs) or _is_s3(fs):
+            read = partial(_http_range if _is_http(fs) else _s3_range, fs, full_path, byte_range, self.policy)
+            data, identity = self._wait_for(fs, read, seconds=self.policy.max_seconds)
+        elif isinstance(fs, AsyncFileSystem) and fs.async_impl:
+            data = self._wait_for(fs, partial(fs._cat_file, full_path, start=start, end=stop), seconds=seconds)
+        else:
+            # the general one opens the file, which would read ahead
+            options = {"cache_type": "none"} if type(fs).cat_file is fsspec.AbstractFileSystem.cat_file else {}
+            data = self._wait_for(
+                None, partial(fs.cat_file, full_path, start=start, end=stop, **options), seconds=seconds
+            )
+        if len(data) != stop - start:
+            if identity is None and len(data) < stop - start:
+                self._require_size(path, stop, where)
+            raise Transient(f"{len(data)} bytes", error=ShortReadError)
+        return data, identity
+
+    def _require_size(self, path: str, stop: int, where: str) -> None:
+        """Whether a file that gave less is that long at all: then trying again is of no use."""
+        now = identity_of(self._info_once(path))
+        if now is not None and now.size < stop:
+            self._seen.get().note(path, now, where=where)
+            raise ShortReadError(where, f"a file of {now.size} bytes", "a file that holds this range")
+
+    def _info_once(self, path: str) -> dict[str, Any]:
+        self._counter.add(metadata_request_count=1)
+        fs, full_path = self._resolve(path)
+        if isinstance(fs, AsyncFileSystem) and fs.async_impl:
+            return cast(dict[str, Any], self._wait_for(fs, partial(fs._info, full_path)))
+        return cast(dict[str, Any], self._wait_for(None, partial(fs.info, full_path)))
+
+    def _wait_for(self, fs: AsyncFileSystem | None, call: Callable[[], Any], *, seconds: float | None = None) -> Any:
+        """The result of a call, of a coroutine on a file system's loop, within the time it may take: that of a response of which
+        nothing can be seen before its end, unless told otherwise.
+        """
+        limit = _first_byte_seconds(self.policy) if seconds is None else seconds
+        try:
+            return call_within(call, limit) if fs is None else sync(fs.loop, call, timeout=limit)
+        except (TimeoutError, FSTimeoutError) as error:
+            raise Transient(f"no answer within {limit:g} s", error=WaitLimitError) from error
+
+    def _tried(self, attempt: Callable[[], T], where: str, expected: str) -> T:
+        def once() -> T:
+            try:
+                with store_errors(where):
+                    return attempt()
+            except ReadError as error:
+                if error.__cause__ is None or is_final(error.__cause__):
+                    raise
+                asked = retry_after_of(getattr(error.__cause__, "headers", None))
+                raise Transient(error.found, error=type(error), retry_after_seconds=asked) from error.__cause__
+
+        return with_retries(once, policy=self.policy, counter=self._counter, where=where, expected=expected)
+
+    def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        fs, root = self._opened.get()
+        return fs, f"{root.rstrip('/')}/{quote(path) if _is_http(fs) else path}"
+
+    def _url(self, path: str) -> str:
+        return f"{self.root.rstrip('/')}/{path}"
+
+
+def identity_of(info: dict[str, Any]) -> FileIdentity | None:
+    """What `fs.info` or a listing says of a file; None where it does not say the size."""
+    if info.get("size") is None:
+        return None
+    lfs = info.get("lfs") or {}
+    given = [f"sha256:{lfs['sha256']}"] if lfs.get("sha256") else []
+    if info.get("xet_hash"):
+        given.append(f"xet:{info['xet_hash']}")
+    etag = next((info[key] for key in ("ETag", "etag") if info.get(key)), None)
+    if etag is None and info.get("blob_id"):  # a file that the Hub keeps in git: what it sends as ETag
+        etag = info["blob_id"]
+    return FileIdentity(int(info["size"]), (*given, *etag_id(None if etag is None else str(etag))))
+
+
+def answered_range(content_range: str | None, byte_range: ByteRange, *, found: str) -> int:
+    """The size of the file in a Content-Range header (RFC 9110, 14.4) that has to be of this range.
+
+    Raises:
+        Transient: It is of another range, or there is none: a proxy that ignores or rewrites ranges.
+    """
+    match = _CONTENT_RANGE.fullmatch((content_range or "").strip())
+    if match is None or (int(match[1]), int(match[2]) + 1) != byte_range:
+        raise Transient(f"{found}, Content-Range {content_range!r}", error=RangeNotHonouredError)
+    return int(match[3])
+
+
+def _is_http(fs: Any) -> bool:
+    return "https" in _protocols(fs) and hasattr(fs, "set_session")
+
+
+def _is_s3(fs: Any) -> bool:
+    return "s3" in _protocols(fs) and hasattr(fs, "_call_s3")
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
+
+
+def _first_byte_seconds(policy: RetryPolicy) -> float:
+    return policy.connect_seconds + policy.stall_seconds
+
+
+async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
+    """A range by the session of fsspec's HTTP file system, which itself looks at the status only."""
+    start, stop = byte_range
+    options = dict(fs.kwargs)
+    headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
+    session = await fs.set_session()
+    async with (
+        _patience(policy) as patience,
+        session.get(fs.encode_url(url), headers=headers, **options) as response,
+    ):
+        fs._raise_not_found_for_status(response, url)
+        size = answered_range(response.headers.get("Content-Range"), byte_range, found=f"status {response.status}")
+        data = await _body(response.content, stop - start, policy, patience)
+        return data, FileIdentity(size, etag_id(response.headers.get("ETag")))
+
+
+async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
+    """A range by s3fs, with what the answer says of it."""
+    start, stop = byte_range
+    bucket, key, _ = fs.split_path(path)
+    async with _patience(policy) as patience:
+        answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+        try:
+            size = answered_range(answer.get("ContentRange"), byte_range, found="an answer")
+            data = await _body(answer["Body"], stop - start, policy, patience)
+            return data, FileIdentity(size, etag_id(answer.get("ETag")))
+        finally:
+            answer["Body"].close()
+
+
+@asynccontextmanager
+async def _patience(policy: RetryPolicy) -> AsyncIterator[asyncio.Timeout]:
+    """How long the next byte may take. Raises Transient."""
+    try:
+        async with asyncio.timeout(_first_byte_seconds(policy)) as patience:
+            yield patience
+    except TimeoutError as error:
+        limit = _first_byte_seconds(policy)
+        raise Transient(f"no answer within {limit:g} s, or one that stalled", error=WaitLimitError) from error
+
+
+async def _body(stream: Any, count: int, policy: RetryPolicy, patience: asyncio.Timeout) -> bytes:
+    """What a response gives, and no more than one byte more than it should."""
+    data = bytearray()
+    while len(data) <= count and (part := await stream.read(min(count + 1 - len(data), _CHUNK_BYTES))):
+        data += part
+        patience.reschedule(asyncio.get_running_loop().time() + policy.stall_seconds)
+    return bytes(data)

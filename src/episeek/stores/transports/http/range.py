@@ -1,0 +1,237 @@
+"""One range over HTTP by a shared pool of connections (urllib3), with every part of the answer checked.
+
+For stores that hand out the place of each file as a URL of its own, as the Hub does; obstore would need a client and
+connections for each of them.
+"""
+
+import os
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from episeek.errors import (
+    BackendUnavailableError,
+    RangeNotHonouredError,
+    ShortReadError,
+    WaitLimitError,
+    described,
+    first_line,
+    install_hint,
+)
+from episeek.stores.byte_source import ByteRange
+from episeek.stores.identity import etag_id
+from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.requests.errors import may_pass, retry_after_of
+from episeek.stores.requests.retry import RetryPolicy, Transient
+from episeek.stores.transports.fsspec import answered_range
+from episeek.stores.transports.http.deadline import deadline, pool_classes
+
+_CONNECTIONS = 64
+"""Kept open for one host; more are made where more are needed at the same time."""
+
+_CHUNK_BYTES = 1 << 20
+"""Between two looks at the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeAnswer:
+    """A range of a file, and what came with it."""
+
+    data: bytes
+    file_size: int
+    store_ids: tuple[str, ...]
+
+
+class RefusedError(Exception):
+    """A status that another try with the same URL will not change; `status` says which."""
+
+    def __init__(self, status: int, found: str) -> None:
+        super().__init__(status, found)
+        self.status = status
+        self.found = found
+
+
+def get_range(url: str, byte_range: ByteRange, *, headers: Mapping[str, str], policy: RetryPolicy) -> RangeAnswer:
+    """One try for one range: status 206, this range in Content-Range, all of its bytes.
+
+    Redirects are not followed: what may be sent to the next origin is the caller's decision.
+
+    Raises:
+        Transient: What another try may mend.
+        RefusedError: Any other status than 206: 403 of a URL that has expired, 404, a redirect.
+    """
+    start, stop = byte_range
+    sent = {**headers, "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
+    with _Response("GET", url, sent, policy) as response:
+        if response.status == 200:
+            raise Transient("status 200: the range was ignored", error=RangeNotHonouredError)
+        response.require(206)
+        size = answered_range(response.headers.get("Content-Range"), byte_range, found="status 206")
+        data = response.read(stop - start)
+        response.keep()
+    return RangeAnswer(data, size, etag_id(response.headers.get("ETag")))
+
+
+def ask(method: str, url: str, *, headers: Mapping[str, str], policy: RetryPolicy, max_bytes: int = 1 << 20) -> Answer:
+    """One try for a small answer, as it is: redirects are answers, too.
+
+    Raises:
+        Transient: What another try may mend.
+        RefusedError: A status of 400 or above.
+    """
+    with _Response(method, url, {**headers, "Accept-Encoding": "identity"}, policy) as response:
+        if response.status >= 400:
+            response.require(200)
+        body = b"" if method == "HEAD" else response.read_up_to(max_bytes)
+        response.keep()
+    return Answer(response.status, response.headers, body)
+
+
+class _Response:
+    """A response that is being read; its connection goes back to the pool only when `keep` says that it was read whole."""
+
+    def __init__(self, method: str, url: str, headers: Mapping[str, str], policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._deadline = time.monotonic() + policy.max_seconds
+        self._is_whole = False
+        urllib3 = _urllib3()
+        timeout = urllib3.Timeout(connect=policy.connect_seconds, read=policy.stall_seconds)
+        try:
+            with deadline(self._deadline):
+                self._response = _pool(url).request(
+                    method,
+                    url,
+                    headers=dict(headers),
+                    preload_content=False,
+                    decode_content=False,
+                    redirect=False,
+                    retries=False,
+                    timeout=timeout,
+                )
+        except urllib3.exceptions.HTTPError as error:
+            raise _transient(error) from error
+        self.status: int = self._response.status
+        self.headers: Mapping[str, str] = self._response.headers
+
+    def __enter__(self) -> "_Response":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_whole:
+            self._response.release_conn()
+        else:
+            self._response.close()
+
+    def keep(self) -> None:
+        """The response was read to its end."""
+        self._is_whole = True
+
+    def require(self, status: int) -> None:
+        """Raise what another status means."""
+        if self.status == status:
+            return
+        found = f"status {self.status}"
+        if may_pass(self.status):
+            asked = retry_after_of(self.headers)
+            raise Transient(found, retry_after_seconds=asked)
+        raise RefusedError(self.status, found)
+
+    def read(self, count: int) -> bytes:
+        """Exactly `count` bytes, which have to be all there are."""
+        data = self.read_up_to(count + 1)
+        if len(data) != count:
+            found = f"{len(data)} bytes" if len(data) < count else f"more than {count} bytes"
+            raise Transient(found, error=ShortReadError)
+        return data
+
+    def read_up_to(self, count: int) -> bytes:
+        """The body, no more than `count` bytes of it."""
+        parts: list[bytes] = []
+        length = 0
+        try:
+            while length < count:
+                part = self._response.read(min(count - length, _CHUNK_BYTES))
+                if not part:
+                    break
+                parts.append(part)
+                length += len(part)
+                if time.monotonic() > self._deadline:
+                    found = f"{length} bytes within {self._policy.max_seconds:g} s"
+                    raise Transient(found, error=WaitLimitError)
+        except _urllib3().exceptions.HTTPError as error:
+            raise _transient(error) from error
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _transient(error: Exception) -> Transient:
+    exceptions = _urllib3().exceptions
+    found = described(error)
+    if isinstance(error, exceptions.TimeoutError):
+        return Transient(found, error=WaitLimitError)
+    if isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError) and "IncompleteRead" in found:
+        return Transient(found, error=ShortReadError)
+    return Transient(found)
+
+
+class _Pools:
+    """One pool for every origin without a proxy, and one for each proxy."""
+
+    def __init__(self) -> None:
+        certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+        self._options: dict[str, Any] = {"num_pools": 16, "maxsize": _CONNECTIONS, "ca_certs": certificates}
+        self._direct = _with_deadlines(_urllib3().PoolManager(**self._options))
+        self._proxies = urllib.request.getproxies()
+        self._proxied: dict[str, Any] = {}
+
+    def of(self, url: str) -> Any:
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        if not proxy or any(map(urllib.request.proxy_bypass, (parts.hostname or "", f"{parts.hostname}:{parts.port}"))):
+            return self._direct
+        if proxy not in self._proxied:
+            self._proxied[proxy] = _with_deadlines(
+                _urllib3().ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **self._options)
+            )
+        return self._proxied[proxy]
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    """Name and password of a proxy's URL."""
+    parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
+    if parts.username is None:
+        return {}
+    given = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    headers: dict[str, str] = _urllib3().make_headers(proxy_basic_auth=given)
+    return headers
+
+
+def _with_deadlines(manager: Any) -> Any:
+    manager.pool_classes_by_scheme = pool_classes(_urllib3())
+    return manager
+
+
+_POOLS: PerProcess[_Pools] = PerProcess(_Pools)
+
+
+def _pool(url: str) -> Any:
+    return _POOLS.get().of(url)
+
+
+def _urllib3() -> Any:
+    try:
+        import urllib3
+    except ImportError as error:
+        raise BackendUnavailableError("HTTP", first_line(error), "the package urllib3", install_hint("hub")) from error
+    return urllib3

@@ -1,0 +1,320 @@
+"""Files on the Hugging Face Hub: `hf://datasets/...` at one commit, and `hf://buckets/...`.
+
+The revision is pinned to a commit once. Where a file's bytes are is asked once a file (a HEAD to `/resolve/`, which is what the
+Hub limits the rate of) and used until it expires or is refused; ranges then go to that place alone, over shared connections, and
+without the token unless the place is the Hub itself.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from episeek.errors import (
+    AccessError,
+    BackendUnavailableError,
+    CorruptBytesError,
+    RangeNotHonouredError,
+    ReadError,
+    WaitLimitError,
+    described,
+    first_line,
+    install_hint,
+)
+from episeek.stores.byte_source import (
+    STORE_IN_FLIGHT,
+    STORE_PROBE_BYTES,
+    STORE_TAIL_BYTES,
+    ByteRange,
+    SeenFiles,
+    missing,
+    range_name,
+)
+from episeek.stores.identity import FileIdentity
+from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.processes.single_flight import SingleFlight
+from episeek.stores.processes.workers import call_within, map_in_threads
+from episeek.stores.requests.errors import rate_limit_of
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.stores.transfers import TransferCounter, Transfers
+from episeek.stores.transports.http import range as http_range
+from episeek.stores.transports.hub.location import HubLocation, parse_hub_url
+from episeek.stores.transports.hub.resolved_file import Place, lifetime_seconds, origin, store_ids
+from episeek.version import __version__
+
+T = TypeVar("T")
+
+_MAX_REDIRECTS = 5
+"""Within the Hub: of a repository that was renamed."""
+
+_EXPIRY_MARGIN_SECONDS = 30.0
+"""A place that expires sooner is asked for again."""
+
+
+class _State:
+    """What one process knows of the Hub's files."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.places: dict[str, Place] = {}
+        self.resolving: SingleFlight[Place] = SingleFlight()
+        self.pinning: SingleFlight[str] = SingleFlight()
+        self.commit: str | None = None
+        self.resume_at = 0.0
+        """On the monotonic clock: the Hub has said that nothing is left before."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """Files of a repository or a bucket. See `episeek.stores.byte_source.ByteSource`."""
+
+    location: HubLocation
+    token: str | bool | None = field(default=None, repr=False)
+    endpoint: str | None = None
+    policy: RetryPolicy = DEFAULT_POLICY
+    _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
+    _seen: PerProcess[SeenFiles] = field(default_factory=lambda: PerProcess(SeenFiles), repr=False, compare=False)
+    _state: PerProcess[_State] = field(default_factory=lambda: PerProcess(_State), repr=False, compare=False)
+
+    @classmethod
+    def from_url(cls, url: str, *, storage_options: dict[str, Any], policy: RetryPolicy) -> "HubSource":
+        """The source for an `hf://` URL. Raises ReadError when it names nothing."""
+        unknown = sorted(storage_options.keys() - {"token", "endpoint"})
+        if unknown:
+            raise ReadError(url, f"storage option {unknown[0]!r}", "token or endpoint")
+        return cls(parse_hub_url(url), storage_options.get("token"), storage_options.get("endpoint"), policy)
+
+    @property
+    def root(self) -> str:
+        """As `hf://...`."""
+        return self.location.url
+
+    @property
+    def probe_bytes(self) -> int:
+        """As of any store."""
+        return STORE_PROBE_BYTES
+
+    @property
+    def tail_bytes(self) -> int:
+        """As of any store."""
+        return STORE_TAIL_BYTES
+
+    def pinned(self) -> "HubSource":
+        """The same files at the commit that the revision is now; a bucket has none, and is given as it is."""
+        return replace(self, location=self._pinned_location())
+
+    def identity(self, path: str) -> FileIdentity:
+        """Size, and LFS's SHA-256, Xet's hash or git's identity."""
+        return self._place(path, where=self._url(path)).identity
+
+    def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """The bytes of each range, in order."""
+        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
+
+    def transfers(self) -> Transfers:
+        """What this source has transferred, in this process."""
+        return self._counter.snapshot()
+
+    def download(self, path: str) -> Path:
+        """A whole file in the Hub's own cache directory, downloaded unless it is there; of a repository only.
+
+        Raises:
+            CorruptBytesError: What arrives does not have the SHA-256 that the Hub says, again and again.
+            MissingFileError, AccessError, ReadError: As for `get_ranges`.
+        """
+        hub = _hub()
+        location = self._pinned_location()
+        names: dict[str, Any] = {
+            "repo_id": location.repo_id,
+            "filename": location.full_path(path),
+            "repo_type": location.kind.removesuffix("s"),
+            "revision": location.revision,
+        }
+        cached = hub.try_to_load_from_cache(**names)
+        if isinstance(cached, str):
+            return Path(cached)
+        where = self._url(path)
+        expected = self.identity(path)
+
+        def attempt() -> Path:
+            self._counter.add(request_count=1)
+            download = partial(hub.hf_hub_download, **names, token=self.token, endpoint=self.endpoint)
+            try:
+                downloaded = Path(call_within(download, self.policy.max_seconds))
+            except TimeoutError:
+                raise Transient(f"no end after {self.policy.max_seconds:g} s", error=WaitLimitError) from None
+            except Exception as error:  # of httpx, httpx2, requests or hf_xet, by the client's release
+                raise Transient(described(error)) from error
+            with open(downloaded, "rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if downloaded.stat().st_size != expected.size or expected.is_content(f"sha256:{digest}") is False:
+                downloaded.resolve().unlink()
+                downloaded.unlink(missing_ok=True)
+                raise Transient(f"{digest} as the SHA-256 of what arrived", error=CorruptBytesError)
+            self._counter.add(byte_count=expected.size)
+            return downloaded
+
+        expects = f"{expected.size} bytes, {expected.store_id}"
+        return with_retries(attempt, policy=self.policy, counter=self._counter, where=where, expected=expects)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = self._state.peek()
+        commit = None if state is None else state.commit
+        location = self.location if commit is None else self.location.at(commit)
+        return HubSource, (location, self.token, self.endpoint, self.policy)
+
+    # --- ranges ---
+
+    def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
+        if byte_range[0] == byte_range[1]:
+            return b""
+        where = range_name(self._url(path), byte_range)
+
+        def attempt() -> bytes:
+            place = self._place(path, where=where)
+            self._counter.add(request_count=1)
+            try:
+                answer = http_range.get_range(place.url, byte_range, headers=place.headers, policy=self.policy)
+            except http_range.RefusedError as refusal:
+                raise self._refused(path, place, refusal, where) from refusal
+            if answer.file_size != place.identity.size:
+                found = f"a file of {answer.file_size} bytes, expected {place.identity.size}"
+                raise Transient(found, error=RangeNotHonouredError)
+            return answer.data
+
+        data = self._tried(attempt, where=where, expected="the bytes of this range")
+        self._counter.add(byte_count=len(data))
+        return data
+
+    def _refused(self, path: str, place: Place, refusal: http_range.RefusedError, where: str) -> Exception:
+        """What a refusal of a place means: it may have expired, and the next try asks for another one."""
+        state = self._state.get()
+        with state.lock:
+            if state.places.get(path) is place:  # another thread may have a newer one
+                del state.places[path]
+        if refusal.status in (401, 403, 404, 410) or 300 <= refusal.status < 400:
+            error = AccessError if refusal.status in (401, 403) else ReadError
+            return Transient(
+                f"{refusal.found} from {urlsplit(place.url).hostname}", error=error, retry_after_seconds=0.0
+            )
+        return ReadError(where, refusal.found, "the bytes of this range")
+
+    # --- where files are ---
+
+    def _place(self, path: str, *, where: str) -> Place:
+        state = self._state.get()
+        place = state.places.get(path)
+        if place is not None and place.expires > time.monotonic() + _EXPIRY_MARGIN_SECONDS:
+            return place
+        return state.resolving.call(path, partial(self._new_place, path, where))
+
+    def _new_place(self, path: str, where: str) -> Place:
+        made = self._tried(partial(self._resolve, path, where), where=where, expected="where the file's bytes are")
+        self._seen.get().note(path, made.identity, where=where)
+        self._state.get().places[path] = made
+        return made
+
+    def _resolve(self, path: str, where: str) -> Place:
+        """Ask the Hub for a file's place: one request, and one more for each redirect within the Hub."""
+        endpoint = self._endpoint()
+        url = self._pinned_location().resolve_url(endpoint, path)
+        headers = self._headers()
+        for _ in range(_MAX_REDIRECTS):
+            answer = self._ask("HEAD", url, headers, where)
+            target = answer.headers.get("Location")
+            if answer.status < 300 or target is None:
+                target = url
+            elif not urlsplit(target).netloc:  # a repository that was renamed
+                url = urljoin(url, target)
+                continue
+            size = answer.headers.get("X-Linked-Size") or (
+                answer.headers.get("Content-Length") if target == url else None
+            )
+            if size is None or not size.isdigit():
+                raise ReadError(where, "no size in the Hub's answer", "X-Linked-Size or Content-Length")
+            is_hubs_own = origin(target) == origin(endpoint)
+            identity = FileIdentity(int(size), store_ids(answer.headers))
+            expires = time.monotonic() + lifetime_seconds(target, answer.headers.get("Date"))
+            return Place(target, headers if is_hubs_own else {}, identity, expires)
+        raise ReadError(where, f"more than {_MAX_REDIRECTS} redirects", "a place for the file's bytes")
+
+    def _pinned_location(self) -> HubLocation:
+        if self.location.is_pinned or self.location.kind == "buckets":
+            return self.location
+        state = self._state.get()
+        if state.commit is None:
+            state.commit = state.pinning.call("commit", self._commit)
+        return self.location.at(state.commit)
+
+    def _commit(self) -> str:
+        where = self.location.url
+        return self._tried(partial(self._commit_once, where), where=where, expected="the revision's commit")
+
+    def _commit_once(self, where: str) -> str:
+        answer = self._ask("GET", self.location.revision_url(self._endpoint()), self._headers(), where)
+        try:
+            commit = json.loads(answer.body)["sha"]
+        except (ValueError, KeyError, TypeError):
+            raise ReadError(where, f"status {answer.status} without a commit", "a revision of the repository") from None
+        if not isinstance(commit, str) or not self.location.at(commit).is_pinned:
+            raise ReadError(where, f"commit {commit!r}", "a SHA-1 of 40 digits")
+        return commit
+
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], where: str) -> http_range.Answer:
+        """One request to the Hub itself, not before it has said that there is something left of the rate limit."""
+        if _hub().constants.HF_HUB_OFFLINE:
+            raise ReadError(where, "HF_HUB_OFFLINE in the environment", "a Hub that may be asked, or a local copy")
+        state = self._state.get()
+        pause = state.resume_at - time.monotonic()
+        if pause > self.policy.max_seconds:
+            raise ReadError(where, f"a rate limit that ends in {pause:.0f} s", f"at most {self.policy.max_seconds:g} s")
+        if pause > 0:
+            self._counter.add(wait_seconds=pause)
+            time.sleep(pause)
+        self._counter.add(metadata_request_count=1)
+        try:
+            answer = http_range.ask(method, url, headers=headers, policy=self.policy, max_bytes=1 << 26)
+        except http_range.RefusedError as refusal:
+            if refusal.status in (401, 403):
+                expected = "access: a token (HF_TOKEN, `hf auth login`) that may read it"
+                raise AccessError(where, refusal.found, expected) from None
+            if refusal.status == 404:
+                raise missing(where) from None
+            raise ReadError(where, refusal.found, "an answer of the Hub") from None
+        left = rate_limit_of(answer.headers.get("RateLimit") or "")
+        if left is not None:
+            state.resume_at = time.monotonic() + left
+        return answer
+
+    def _tried(self, attempt: Callable[[], T], *, where: str, expected: str) -> T:
+        return with_retries(attempt, policy=self.policy, counter=self._counter, where=where, expected=expected)
+
+    def _endpoint(self) -> str:
+        return (self.endpoint or _hub().constants.ENDPOINT).rstrip("/")
+
+    def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = _hub().utils.build_hf_headers(
+            token=self.token, library_name="episeek", library_version=__version__
+        )
+        return headers
+
+    def _url(self, path: str) -> str:
+        return f"{self.location.url}/{path}"
+
+
+def _hub() -> Any:
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.utils
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "hf://", first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
+        ) from error
+    return huggingface_hub

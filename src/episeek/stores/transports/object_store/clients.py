@@ -1,0 +1,156 @@
+"""obstore's clients for a URL: which URLs and options it can serve, and how it is told of them.
+
+Options are fsspec's (`storage_options` of s3fs, gcsfs, adlfs), so that one set serves both transports; what cannot be said to
+obstore in the same sense is left to fsspec. Retries are off: `episeek.stores.requests.retry` is the one place that tries again.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from episeek.stores.kinds import ObstoreClass, kind_of, kind_of_scheme
+from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.requests.retry import RetryPolicy
+
+_S3_NAMES = {
+    "key": "access_key_id",
+    "secret": "secret_access_key",
+    "token": "session_token",
+    "anon": "skip_signature",
+    "endpoint_url": "endpoint",
+}
+_AZURE_NAMES = {"account_name": "account_name", "account_key": "account_key", "sas_token": "sas_token"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """What a client is made of."""
+
+    scheme: str
+    place: str
+    """Bucket or container; of HTTP the whole URL."""
+    prefix: str
+    options: tuple[tuple[str, Any], ...] = field(repr=False)
+    """obstore's names; credentials among them."""
+
+    @property
+    def obstore_class(self) -> ObstoreClass | None:
+        """Name of the class in `obstore.store`."""
+        return kind_of_scheme(self.scheme).obstore_class
+
+
+def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | None:
+    """How obstore serves a URL; None where it is not installed, or does not know the scheme or an option."""
+    scheme, _, rest = url.partition("://")
+    obstore_class = kind_of(url).obstore_class
+    if obstore_class is None or find_spec("obstore") is None:
+        return None
+    if obstore_class == "HTTPStore":
+        return (
+            None
+            if storage_options or "?" in url or "@" in rest.partition("/")[0]
+            else ClientConfig(scheme, url, "", ())
+        )
+    place, _, prefix = rest.strip("/").partition("/")
+    translate = {"S3Store": _s3_options, "AzureStore": _azure_options, "GCSStore": _gcs_options}[obstore_class]
+    options = translate(storage_options)
+    return None if options is None else ClientConfig(scheme, place, prefix, tuple(sorted(options.items())))
+
+
+_CLIENTS: PerProcess[dict[tuple[ClientConfig, RetryPolicy], Any]] = PerProcess(dict)
+
+
+def client(config: ClientConfig, policy: RetryPolicy) -> Any:
+    """The client of this process for a configuration: every source with the same one shares its connections."""
+    clients = _CLIENTS.get()
+    key = (config, policy)
+    made = clients.get(key)
+    return clients.setdefault(key, _make(config, policy)) if made is None else made
+
+
+def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
+    from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
+
+    options: Any = dict(config.options)  # of one of three stores
+    endpoint = (
+        str(options.get("endpoint", ""))
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL", "")
+    )
+    common: dict[str, Any] = {
+        "client_options": {
+            "allow_http": config.scheme != "https",
+            "connect_timeout": timedelta(seconds=policy.connect_seconds),
+            "read_timeout": timedelta(seconds=policy.stall_seconds),
+            "timeout": timedelta(seconds=policy.max_seconds),
+        },
+        "retry_config": {"max_retries": 0},
+    }
+    obstore_class = config.obstore_class
+    if obstore_class == "HTTPStore":
+        return HTTPStore(config.place, **common)
+    common["prefix"] = config.prefix or None
+    if obstore_class == "S3Store":
+        if endpoint and "endpoint" not in options:
+            options["endpoint"] = endpoint
+        is_given = {"access_key_id", "skip_signature"} & options.keys() or os.environ.get("AWS_ACCESS_KEY_ID")
+        session = None if is_given or find_spec("botocore") is None else _aws_session()
+        provider: Any = None if session is None else partial(_aws_credentials, session)
+        region = None if session is None else session.get_config_variable("region")
+        if region and "region" not in options:
+            options["region"] = region
+        return S3Store(config.place, config=options, credential_provider=provider, **common)
+    if obstore_class == "GCSStore":
+        return GCSStore(config.place, config=options, **common)
+    return AzureStore(config.place, config=options, **common)
+
+
+def _s3_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        if name == "client_kwargs" and set(value) <= {"endpoint_url", "region_name"}:
+            options.update({"endpoint" if key == "endpoint_url" else "region": text for key, text in value.items()})
+        elif name in _S3_NAMES:
+            options[_S3_NAMES[name]] = value
+        else:
+            return None
+    return {name: value for name, value in options.items() if value not in (None, False)}
+
+
+def _azure_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    return {_AZURE_NAMES[name]: value for name, value in given.items()} if given.keys() <= _AZURE_NAMES.keys() else None
+
+
+def _gcs_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    token = given.get("token")
+    if not given.keys() <= {"token"}:
+        return None
+    if token is None:
+        return {}
+    return (
+        {"skip_signature": True} if token == "anon" else {"service_account": token} if isinstance(token, str) else None
+    )
+
+
+def _aws_session() -> Any:
+    """botocore's chain (profiles, SSO, instance roles), which knows more than obstore's own; None where it has no credentials."""
+    import botocore.session
+
+    session = botocore.session.Session()
+    return None if session.get_credentials() is None else session
+
+
+def _aws_credentials(session: Any) -> dict[str, Any]:
+    """What obstore asks for whenever the credentials it has expire."""
+    credentials = session.get_credentials()
+    frozen = credentials.get_frozen_credentials()
+    return {
+        "access_key_id": frozen.access_key,
+        "secret_access_key": frozen.secret_key,
+        "token": frozen.token,
+        "expires_at": getattr(credentials, "_expiry_time", None),
+    }

@@ -1,0 +1,172 @@
+"""Files behind HTTP, S3, Google Cloud Storage and Azure through obstore: one request for each range, checked by what the answer
+says of the file.
+
+In a process forked from one that had used obstore its threads are missing, and every call would wait for ever; there the same
+files are read through fsspec.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from episeek.errors import AccessError, RangeNotHonouredError, ReadError, ShortReadError, WaitLimitError, described
+from episeek.stores.byte_source import (
+    STORE_IN_FLIGHT,
+    STORE_PROBE_BYTES,
+    STORE_TAIL_BYTES,
+    ByteRange,
+    SeenFiles,
+    missing,
+    range_name,
+)
+from episeek.stores.identity import FileIdentity, etag_id
+from episeek.stores.processes.forks import is_child_of_obstore
+from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.processes.workers import map_in_threads
+from episeek.stores.requests.errors import may_pass
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.stores.transfers import TransferCounter, Transfers
+from episeek.stores.transports.fsspec import FsspecSource
+from episeek.stores.transports.object_store.clients import ClientConfig, client, config_of
+
+T = TypeVar("T")
+
+_STATUS = re.compile(r"status code: (\d{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStoreSource:
+    """Files under an object store's URL, or an HTTP server's. See `episeek.stores.byte_source.ByteSource`."""
+
+    root: str
+    config: ClientConfig
+    storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    policy: RetryPolicy = DEFAULT_POLICY
+    _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
+    _seen: PerProcess[SeenFiles] = field(default_factory=lambda: PerProcess(SeenFiles), repr=False, compare=False)
+    _fallback: FsspecSource = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        fallback = FsspecSource(self.root, self.storage_options, self.policy, _counter=self._counter, _seen=self._seen)
+        object.__setattr__(self, "_fallback", fallback)
+
+    @property
+    def probe_bytes(self) -> int:
+        """As of any store."""
+        return STORE_PROBE_BYTES
+
+    @property
+    def tail_bytes(self) -> int:
+        """As of any store."""
+        return STORE_TAIL_BYTES
+
+    def identity(self, path: str) -> FileIdentity:
+        """Size and ETag, from the last answer about the file; without one, one request."""
+        seen = self._seen.get().get(path)
+        if seen is not None:
+            return seen
+        if is_child_of_obstore():
+            return self._fallback.identity(path)
+        url = self._url(path)
+        identity = self._tried(partial(self._head_once, path), url, "the file's size and identity")
+        return self._seen.get().note(path, identity, where=url)
+
+    def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """The bytes of each range, in order."""
+        if is_child_of_obstore():
+            return self._fallback.get_ranges(path, ranges)
+        return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
+
+    def transfers(self) -> Transfers:
+        """What this source has transferred, in this process."""
+        return self._counter.snapshot()
+
+    def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
+        if byte_range[0] == byte_range[1]:
+            return b""
+        where = range_name(self._url(path), byte_range)
+        data, identity = self._tried(partial(self._get_once, path, byte_range, where), where, "the bytes of this range")
+        self._seen.get().note(path, identity, where=where)
+        self._counter.add(byte_count=len(data))
+        return data
+
+    def _get_once(self, path: str, byte_range: ByteRange, where: str) -> tuple[bytes, FileIdentity]:
+        import obstore
+
+        self._counter.add(request_count=1)
+        result = obstore.get(client(self.config, self.policy), path, options={"range": byte_range})
+        identity = _identity(result.meta)
+        if identity.size < byte_range[1]:
+            raise ShortReadError(where, f"a file of {identity.size} bytes", "a file that holds this range")
+        data = bytes(result.bytes())
+        if len(data) != byte_range[1] - byte_range[0]:
+            raise Transient(f"{len(data)} bytes", error=ShortReadError)
+        return data, identity
+
+    def _head_once(self, path: str) -> FileIdentity:
+        import obstore
+
+        self._counter.add(metadata_request_count=1)
+        store = client(self.config, self.policy)
+        try:
+            return _identity(obstore.head(store, path))
+        except FileNotFoundError:
+            if self.config.obstore_class != "HTTPStore":
+                raise
+            # obstore says so of a server that does not allow HEAD, too
+            self._counter.add(metadata_request_count=1)
+            return _identity(obstore.get(store, path, options={"range": (0, 1)}).meta)
+
+    def _tried(self, attempt: Callable[[], T], where: str, expected: str) -> T:
+        def once() -> T:
+            try:
+                return attempt()
+            except (Transient, ReadError):
+                raise
+            except FileNotFoundError:
+                raise missing(where) from None
+            except Exception as error:  # obstore's have a common base in some releases only
+                raise _named(error, where) from error
+
+        return with_retries(once, policy=self.policy, counter=self._counter, where=where, expected=expected)
+
+    def _url(self, path: str) -> str:
+        return f"{self.root.rstrip('/')}/{path}"
+
+
+def object_store_source(url: str, storage_options: dict[str, Any], policy: RetryPolicy) -> ObjectStoreSource | None:
+    """The source for a URL; None where obstore does not serve it, or not with these options."""
+    config = config_of(url, storage_options)
+    return None if config is None else ObjectStoreSource(url, config, storage_options, policy)
+
+
+def _identity(meta: Any) -> FileIdentity:
+    return FileIdentity(int(meta["size"]), etag_id(meta["e_tag"]))
+
+
+def _named(error: Exception, where: str) -> Exception:
+    """What obstore says in words, as an error or as something to try again."""
+    text = str(error)
+    summary = described(error)
+    kind = type(error).__name__
+    match = _STATUS.search(text)
+    status = int(match[1]) if match else None
+    if kind in ("PermissionDeniedError", "UnauthenticatedError"):
+        found = f"status {status}" if status else summary
+        return AccessError(where, found, "access: credentials that may read it")
+    if kind == "NotSupportedError" or "UnexpectedRange" in text or "non-partial" in text:
+        return Transient(summary, error=RangeNotHonouredError)
+    if status is not None:
+        if not may_pass(status):
+            hint = "; an S3 bucket of another region needs AWS_REGION" if status == 301 else ""
+            return ReadError(where, f"status {status}", f"the bytes of this range{hint}")
+        return Transient(f"status {status}")
+    if "kind: Timeout" in text or "TimedOut" in text:
+        return Transient("no answer in time, or a response that stalled", error=WaitLimitError)
+    if "kind: Interrupted" in text or "kind: Decode" in text:
+        return Transient("a response that broke off", error=ShortReadError)
+    if kind != "GenericError":  # a path it does not take, a configuration that is wrong
+        return ReadError(where, summary, "a file that can be read")
+    return Transient(summary)
