@@ -8,11 +8,10 @@ published twice is the same bytes.
 import json
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
-from episeek_pipelines.publish.card.yaml_edits import YamlEditError
 from episeek_pipelines.verify.metadata.card_rules import CardError
 from episeek_pipelines.words import (
     counted,
@@ -32,7 +31,22 @@ _REPOSITORY_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
 
 class UnusableCardError(EpiseekError, ValueError):
-    """A dataset card that cannot be kept and added to: its front matter, its section or its text is not what it should be."""
+    """A dataset card that cannot be kept and added to: its front matter, its section or its text is not what it should be.
+
+    Args:
+        where: The card, with the line where it is known.
+        found: What is there.
+        expected: What should be there.
+        hint: What to write instead; empty where nothing is known.
+        line: Number of the line, from 1; None where it is unknown.
+    """
+
+    def __init__(self, where: str, found: str, expected: str, hint: str = "", line: int | None = None) -> None:
+        super().__init__(where, found, expected, hint)
+        self.line = line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.where, self.found, self.expected, self.hint, self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +112,7 @@ def updated_card(
     try:
         front_matter = with_pin_and_tags(parts.front_matter, opening=parts.opening, newline=newline)
     except CardError as error:
-        raise _unusable(repository_id, error.line, error.found, error.expected) from None
-    except YamlEditError as error:
-        line = text.count("\n", 0, len(parts.opening) + error.offset) + 1
-        raise _unusable(repository_id, line, error.found, error.expected) from None
+        raise _unusable(repository_id, error.line, error.found, error.expected, error.hint) from None
     section = newline.join(_section_lines(url or f"hf://datasets/{repository_id}", format_version, facts))
     fence = f"---{newline}"
     head = (parts.opening or fence) + front_matter + (parts.closing or fence)
@@ -111,9 +122,10 @@ def updated_card(
     return _appended(head + parts.text, section, newline)
 
 
-def _unusable(repository_id: str, line: int | None, found: str, expected: str) -> UnusableCardError:
+def _unusable(repository_id: str, line: int | None, found: str, expected: str, hint: str = "") -> UnusableCardError:
     where = f"{layout.CARD_PATH} of {repository_id}" + (f", line {line}" if line is not None else "")
-    return UnusableCardError(where, found.removeprefix("found "), expected)  # PyYAML's words may begin so
+    # PyYAML's own words may begin with "found"
+    return UnusableCardError(where, found.removeprefix("found "), expected, hint, line)
 
 
 def _split(card: str, repository_id: str) -> _Parts:
