@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.card.section import CardFacts, decoded_card, updated_card
+from episeek_pipelines.publish.card.section import DatasetFigures, decoded_card, updated_card
 from episeek_pipelines.publish.overlay.base_check import BaseCheck
 from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_schemas import layout, sidecars
@@ -39,12 +39,12 @@ def overlay_card(
     source = remote if remote is not None else own
     text = None if source is None else decoded_card(source.read_bytes(layout.CARD_PATH), repository_id=where)
     paths = [replaced.get(path, overlay.join(path)) for path, _ in sidecars.TABLES.values()]
-    facts = CardFacts(
+    figures = DatasetFigures(
         episode_count=base.episode_count,
         frame_count=base.frame_count,
         camera_count=len(base.info.video_keys),
         fps=base.info.fps,
         sidecar_bytes=sum(Path(path).stat().st_size for path in paths),
     )
-    card = updated_card(text, repository_id=name, format_version=sidecars.FORMAT_VERSION, facts=facts, url=url)
+    card = updated_card(text, repository_id=name, format_version=sidecars.FORMAT_VERSION, figures=figures, url=url)
     return card.encode()

@@ -4,7 +4,7 @@ import pytest
 
 from episeek_pipelines.publish.card.section import UnusableCardError, updated_card
 from tests.support.sample_cards import PIN
-from tests.support.updated_cards import BOTH_TAGS, FACTS, TAGS, changed, front, metadata, update
+from tests.support.updated_cards import BOTH_TAGS, FIGURES, TAGS, changed, front, metadata, update
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_pin_is_added(configs, expected):
 def test_a_pin_that_keeps_the_metadata_out_stays(data_files):
     lines = f"{TAGS}configs:\n- config_name: default\n  data_files: {data_files}\n"
     if "whatever" in data_files:
-        assert updated_card(front(lines), repository_id="a/b", format_version=1, facts=FACTS).startswith(
+        assert updated_card(front(lines), repository_id="a/b", format_version=1, figures=FIGURES).startswith(
             f"---\n{lines}---\n"
         )
     else:
