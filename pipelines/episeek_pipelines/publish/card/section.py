@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from episeek.errors import EpiseekError
+from episeek.stores.kinds import kind_of
 from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
 from episeek_pipelines.verify.metadata.card_rules import CardError
 from episeek_pipelines.words import (
@@ -174,19 +175,8 @@ def _appended(card: str, section: str, newline: str) -> str:
     return card + gap + section + newline
 
 
-_EXTRA_OF_SCHEME: Final = {
-    "hf": "hub",
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "az": "azure",
-    "abfs": "azure",
-}
-
-
 def _section_lines(url: str, format_version: int, figures: DatasetFigures) -> list[str]:
-    extra = _EXTRA_OF_SCHEME.get(url.partition("://")[0])
+    install = kind_of(url).hint or "pip install episeek"
     seekable = (
         "Any frames of an episode are one small download, of exactly their bytes: whole videos need not be fetched."
     )
@@ -212,7 +202,7 @@ def _section_lines(url: str, format_version: int, figures: DatasetFigures) -> li
         f"- all else is a LeRobot {lerobot.CODEBASE_VERSION} dataset, for any of its readers",
         "",
         "```bash",
-        "pip install episeek" if extra is None else f"pip install 'episeek[{extra}]'",
+        install,
         "```",
         "",
         "```python",
