@@ -24,6 +24,7 @@ from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.remote_datasets import Datasets, files_of, hub_datasets, s3_datasets
 from tests.servers.faults import Exchange, Fault
+from tests.support.amount import amount, every
 from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, set_value, video
 from tests.support.large_video import make_large_video
 from tests.support.opened_files import counting_opens
@@ -342,7 +343,15 @@ def test_preparing_a_repository_fetches_each_data_file_once_a_step(hub, tmp_path
 # --- faults ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "level"), [("status", "rows"), ("reset", "layout"), ("truncate", "rows")])
+@pytest.mark.parametrize(
+    ("store", "kind", "level"),
+    [
+        (store, *fault)
+        for number, fault in enumerate([("status", "rows"), ("reset", "layout"), ("truncate", "rows")])
+        for store in every(["s3", "hub"], 2)[:: 1 if number % 2 else -1][: amount(2, 1)]
+    ],
+    indirect=["store"],
+)
 def test_faults_change_nothing(kind, level, store, tmp_path):
     """The first request about each file fails, and the first for its bytes."""
     root = copy_of("h264_bframes", tmp_path, indexed=True)

@@ -27,6 +27,7 @@ from episeek.errors import (
 from episeek.sidecars.mapped_table import open_buffer, open_table
 from episeek_pipelines.index.table_writer import MappableWriter
 from episeek_schemas import layout, sidecars
+from tests.support.amount import examples
 from tests.support.build_index import CAMERAS, DATA, build_index
 from tests.support.large_index import write_keyframes
 
@@ -142,7 +143,7 @@ def test_mapped_arrays_cannot_be_written(indexes):
         values[0] = 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     row_count=st.integers(0, 50),
     max_row_group_rows=st.integers(1, 60),
@@ -342,7 +343,7 @@ def test_a_row_that_cannot_be_right_is_named(root, column, value):
     assert index.clip(0, CAMERAS[1]).frame_count == 49  # the others are as they were
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(data=st.data())
 def test_a_damaged_page_header_gives_a_named_error_or_the_right_values(sidecar_roots, tmp_path_factory, data):
     """The footer is left alone: pyarrow itself aborts the process on some damaged footers."""

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.publish.card.section import BEGIN, END, UnusableCardError
+from tests.support.amount import examples
 from tests.support.sample_cards import DATA, FILES, LEROBOT
 from tests.support.updated_cards import BOTH_TAGS, front, metadata, update
 
@@ -182,7 +183,7 @@ def values_of(tags: object) -> list:
     return [] if tags is None else list(tags) if isinstance(tags, list) else [tags]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(generated=cards())
 def test_any_card(tree, generated):
     card, verbatim = generated
