@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-import yaml
-
-from episeek_pipelines.publish.card.yaml_edits import YamlMapping
+from episeek_pipelines.publish.card.yaml_edits import YamlMapping, on_one_line
 from episeek_pipelines.verify.metadata.card_rules import (
     CardConfig,
     CardError,
@@ -53,7 +51,7 @@ def with_pin_and_tags(front_matter: str, *, opening: str, newline: str) -> str:
 
 def _add_tags(mapping: YamlMapping) -> None:
     tags, pair = mapping.values.get("tags"), mapping.pair("tags")
-    if pair is not None and isinstance(pair[1], yaml.MappingNode):
+    if pair is not None and isinstance(pair[1].value, list) and not isinstance(tags, list):
         hint = f"write `tags: [{', '.join(TAGS)}]`"
         raise CardError("tags of keys and values", "a list", mapping.line_of(pair[0]), hint)
     present = [] if tags is None else tags if isinstance(tags, list) else [tags]
@@ -70,8 +68,7 @@ def _add_tags(mapping: YamlMapping) -> None:
         written = [] if tags is None else [mapping.text_of(pair[1])]
         text = mapping.with_value(pair, f"[{', '.join([*written, *lacking])}]")
     wanted = [*present, *lacking]
-    line = yaml.safe_dump(wanted, default_flow_style=True, allow_unicode=True, width=float("inf")).strip()
-    mapping.change("tags", wanted, text, hint=f"write `tags: {line}`")
+    mapping.change("tags", wanted, text, hint=f"write `tags: {on_one_line(wanted)}`")
 
 
 def _pin_configs(mapping: YamlMapping, configs: Sequence[CardConfig]) -> None:

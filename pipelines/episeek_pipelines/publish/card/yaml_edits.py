@@ -110,6 +110,12 @@ class YamlMapping:
         return self.text[:place] + "".join(f"{indent}{line}{self._newline}" for line in lines) + self.text[place:]
 
 
+def on_one_line(values: Sequence[object]) -> str:
+    """Return the YAML of a list, in brackets."""
+    written = yaml.safe_dump([*values], default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return str(written).strip()
+
+
 def _stop(node: yaml.Node) -> int:
     assert node.end_mark is not None
     return node.end_mark.index
