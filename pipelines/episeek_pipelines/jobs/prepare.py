@@ -14,12 +14,8 @@ from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.provenance import RECORD_DIR, record_source, write_record
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.dataset.staging import (
-    DatasetStaging,
-    SidecarStaging,
-    open_dataset_staging,
-    open_sidecar_staging,
-)
+from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
+from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
@@ -162,7 +158,7 @@ def index(
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     target = dataset.root if output is None else Root(output)
-    with open_sidecar_staging(target) as staging:
+    with SidecarStaging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
         units, existing = with_unchanged(units, target, dataset.info)
         graph = Graph()
