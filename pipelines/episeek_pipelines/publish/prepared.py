@@ -26,7 +26,7 @@ from episeek_pipelines.jobs.graph import (
     Execution,
 )
 from episeek_pipelines.jobs.results import PrepareResult
-from episeek_pipelines.publish.card.section import CardFacts, decoded_card, updated_card
+from episeek_pipelines.publish.card.section import DatasetFigures, decoded_card, updated_card
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.publish import publish
 from episeek_pipelines.publish.hub_client.client import HubRepository
@@ -117,8 +117,8 @@ def _require_usable_card(hub: HubRepository, branch: str) -> None:
     remote = Root(hub.url(hub.head(branch)))
     if remote.exists(layout.CARD_PATH):
         text = decoded_card(remote.read_bytes(layout.CARD_PATH), repository_id=hub.repository_id)
-        facts = CardFacts(episode_count=0, frame_count=0, camera_count=0, fps=1.0, sidecar_bytes=0)
-        updated_card(text, repository_id=hub.repository_id, format_version=sidecars.FORMAT_VERSION, facts=facts)
+        figures = DatasetFigures(episode_count=0, frame_count=0, camera_count=0, fps=1.0, sidecar_bytes=0)
+        updated_card(text, repository_id=hub.repository_id, format_version=sidecars.FORMAT_VERSION, figures=figures)
 
 
 def working_directory(source: str) -> str:
