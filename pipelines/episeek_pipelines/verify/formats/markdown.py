@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
-from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, Group, and_more, grouped
+from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
+from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.formats.text import format_counts, format_verdict
 from episeek_pipelines.verify.formats.visible import visible
 
