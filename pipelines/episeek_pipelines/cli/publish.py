@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli import publish_store
+from episeek_pipelines.cli.arguments import add_data_root, add_output, with_examples
+from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.publication import (
     base_words,
     change_words,
@@ -24,20 +26,21 @@ from episeek_schemas.lerobot import CODEBASE_VERSION
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import (
-        Execution,
         PublishOptions,
         PublishResult,
     )
 
 
-EPILOG = (
+NOTES = (
     "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or what arrived differs, 2 it could not be done. The token is "
     "that of the environment (HF_TOKEN, `hf auth login`). A run that was stopped goes on when it is run again."
 )
 
 
-def add_publish_arguments(command: argparse.ArgumentParser) -> None:
-    """The arguments of `publish` beside those that commands share."""
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `publish`."""
+    add_output(command)
+    add_data_root(command)
     command.description = (
         "Publish what `episeek prepare` wrote on a dataset repository of the Hub: only what differs is sent, readers see all of "
         "it or nothing, what arrived is compared, and the tag that LeRobot resolves moves last. Or into a store: a bucket of the "
@@ -45,7 +48,16 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         "cannot change several at once, so for seconds readers of episeek see the old index, the new one, or an error that says "
         "so, never wrong frames, and whoever copies the dataset then may get some of each. A new prefix has no such moment."
     )
-    command.epilog = EPILOG
+    command.epilog = with_examples(
+        ("show what would change, and send nothing", "episeek publish out/pusht ORG/NAME --dry-run"),
+        ("publish onto a dataset of the Hub", "episeek publish out/pusht ORG/NAME"),
+        ("propose the changes as a draft pull request", "episeek publish out/pusht ORG/NAME --create-pr"),
+        (
+            "publish a dataset with its videos into a new place of a bucket",
+            "episeek publish out/pusht s3://BUCKET/DIR --create",
+        ),
+        notes=NOTES,
+    )
     command.add_argument("source", metavar="DST", help="what `episeek prepare` wrote")
     command.add_argument(
         "target",
@@ -112,11 +124,13 @@ def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(name for name, is_given in given.items() if is_given)
 
 
-def warnings(options: argparse.Namespace) -> tuple[str, ...]:
-    """What is said before anything is done, whatever `--quiet` says."""
+def notices(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the lines to print before anything is done, with `--quiet`, too."""
     if not options.no_verify:
         return ()
-    return ("--no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",)
+    return (
+        "WARNING: --no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",
+    )
 
 
 def still_progress(options: argparse.Namespace) -> None:
@@ -125,8 +139,9 @@ def still_progress(options: argparse.Namespace) -> None:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
-def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
-    """`episeek publish`."""
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek publish`, after its notices have been printed."""
+    execution = execution_of(options)
     still_progress(options)
     from episeek_pipelines import api
     from episeek_pipelines.api import (
