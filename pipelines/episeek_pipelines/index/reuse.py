@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from episeek.errors import EpiseekError
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.sidecars.files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
@@ -62,7 +62,7 @@ def video_keys(build: ExistingBuild) -> list[str]:
     return keys if isinstance(keys, list) else []
 
 
-def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileFacts | None:
+def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProperties | None:
     record = build.files.get(unit.path)
     identity = unit.identity
     if record is None or identity is None or not identity.store_id:
@@ -73,8 +73,8 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileFact
     return _facts(record) if is_same else None
 
 
-def _facts(record: FileRecord) -> FileFacts:
-    return FileFacts(**{name: value for name, value in asdict(record).items() if name != "file_id"})
+def _facts(record: FileRecord) -> FileProperties:
+    return FileProperties(**{name: value for name, value in asdict(record).items() if name != "file_id"})
 
 
 def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:

@@ -13,7 +13,7 @@ from episeek.errors import (
     MetadataError,
     MissingFileError,
 )
-from episeek.sidecars.file_record import FileFacts
+from episeek.sidecars.file_record import FileProperties
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
@@ -34,7 +34,7 @@ class IndexUnit:
     episodes: DeclaredEpisodes
     identity: FileIdentity | None = None
     """As the store's listing has it; None where that does not say the size."""
-    unchanged: FileFacts | None = None
+    unchanged: FileProperties | None = None
     """Its row in the sidecars of an earlier run, where it can be taken over with all that follows from it."""
 
 
