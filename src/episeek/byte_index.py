@@ -6,6 +6,7 @@ number.
 
 import operator
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from episeek.errors import (
     EpisodeNotFoundError,
     FileNotIndexedError,
     FrameRangeError,
+    RecordedSourceWarning,
     SidecarLayoutError,
     without_password,
 )
@@ -28,6 +30,7 @@ from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
+from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
 from episeek.sidecars.video_source import VERIFY_MODES, IndexedVideoSource, Verify
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.kinds import is_local, local_path
@@ -115,9 +118,14 @@ class ByteIndex:
 
     def __init__(self, url: str, *, data_root: str | None, options: ReadOptions) -> None:
         sidecars = options.open(url)
+        opened = open_sidecars(sidecars)
+        if data_root is None and opened.dataset.video_keys:
+            data_root = recorded_source(sidecars.root)
+            if data_root is not None:
+                message = f"{use_of_recorded_source(sidecars.root, data_root)}; data_root overrides"
+                warnings.warn(message, RecordedSourceWarning, stacklevel=3)
         videos = sidecars if data_root is None else options.open(data_root)
         self._arguments = (sidecars.root, None if data_root is None else videos.root, options)
-        opened = open_sidecars(sidecars)
         self.retry = options.retry
         """How often and how long requests are tried."""
         self._file_ids: dict[str, int] | None = None
@@ -374,7 +382,8 @@ def open_index(
     Args:
         url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
             `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
-        data_root: The root of the videos, if it is another one, as for an overlay made by `episeek prepare`.
+        data_root: The root of the videos, if it is another one, as for an overlay made by `episeek prepare`. None: the videos
+            are in `url`; for an overlay on this machine without videos, in the source that it records, with a warning.
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
         verify: How to check that the videos are those that were indexed: "identity", "moov", "size" or "bytes". See
             `episeek.sidecars.video_source.IndexedVideoSource`.
@@ -392,6 +401,7 @@ def open_index(
 
     Warns:
         SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
+        RecordedSourceWarning: Videos are read from the source that the overlay records.
     """
     if verify not in VERIFY_MODES:
         raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")

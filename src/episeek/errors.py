@@ -210,6 +210,10 @@ class SidecarLayoutWarning(UserWarning):
     """A sidecar table was rewritten by another tool, so it is read into memory instead of being mapped."""
 
 
+class RecordedSourceWarning(UserWarning):
+    """An overlay has no videos and no `data_root` was given: they are read from the source that the overlay records."""
+
+
 # --- episodes, frames, decoding --------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +238,7 @@ class FileNotIndexedError(EpiseekError, IndexError):
 
 
 class EpisodeFramesError(EpiseekError, ValueError):
-    """The frames of an episode cannot be determined: two share a presentation time, or seconds and lengths contradict each other."""
+    """The frames of an episode cannot be determined: two share a presentation time, or seconds contradict lengths."""
 
 
 class BackendUnavailableError(EpiseekError, ImportError):

@@ -77,7 +77,7 @@ def test_options_in_obstores_words():
     }
     config = config_of("s3://bucket/some/dir/", options)
     assert config is not None
-    assert (config.scheme, config.place, config.prefix) == ("s3", "bucket", "some/dir")
+    assert (config.scheme, config.container, config.prefix) == ("s3", "bucket", "some/dir")
     assert dict(config.options) == {
         "access_key_id": "k",
         "secret_access_key": "s",
