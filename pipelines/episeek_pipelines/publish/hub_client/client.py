@@ -45,7 +45,7 @@ _SLOWEST_BYTES_PER_SECOND = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class HubRepository:
+class HubClient:
     """A dataset repository.
 
     A copy that is unpickled in another process has no `token` of its own: it takes that process's.
@@ -278,8 +278,8 @@ class HubRepository:
         )
 
 
-def _unpickled(repository_id: str, retry: RetryPolicy, endpoint: str | None) -> HubRepository:
-    return HubRepository(repository_id, retry=retry, endpoint=endpoint)
+def _unpickled(repository_id: str, retry: RetryPolicy, endpoint: str | None) -> HubClient:
+    return HubClient(repository_id, retry=retry, endpoint=endpoint)
 
 
 def _remote_files(entries: Any) -> dict[str, RemoteFile]:

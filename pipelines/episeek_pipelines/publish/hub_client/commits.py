@@ -2,14 +2,15 @@
 
 from episeek_pipelines.publish.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client import uploads
-from episeek_pipelines.publish.hub_client.client import HubRepository, hub_library
-from episeek_pipelines.publish.hub_client.values import KIND, MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
+from episeek_pipelines.publish.hub_client.client import HubClient, hub_library
+from episeek_pipelines.publish.hub_client.values import KIND, MAIN, CommitOutcome
+from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT
 from episeek_pipelines.publish.overlay.changes import Changes
 from episeek_pipelines.publish.overlay.file_comparison import outstanding
 
 
 def commit(
-    repository: HubRepository,
+    repository: HubClient,
     changes: Changes,
     *,
     revision: str = MAIN,
@@ -77,7 +78,7 @@ def commit(
     return CommitOutcome(made, True, changes.operation_count)
 
 
-def _landed(repository: HubRepository, changes: Changes, revision: str, parent: str) -> str | None:
+def _landed(repository: HubClient, changes: Changes, revision: str, parent: str) -> str | None:
     """The commit on top of `parent` where it has exactly the changes; None where `parent` is still the head.
 
     Raises:
@@ -94,6 +95,6 @@ def _landed(repository: HubRepository, changes: Changes, revision: str, parent: 
     raise _conflict(repository, revision, parent, head)
 
 
-def _conflict(repository: HubRepository, revision: str, parent: str, head: str) -> ConflictError:
+def _conflict(repository: HubClient, revision: str, parent: str, head: str) -> ConflictError:
     expected = f"{parent}, which the changes were made up for: nothing was changed"
     return ConflictError(repository.url(revision), f"commit {head}", expected, head)

@@ -11,29 +11,26 @@ from episeek_pipelines.publish.errors import (
     ForeignChangesError,
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.commits import commit
 from episeek_pipelines.publish.hub_client.values import (
     KIND,
     MAIN,
-    MAX_OPERATIONS_PER_COMMIT,
     CommitOutcome,
     PullRequest,
 )
+from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT, MAX_TITLE_LENGTH
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
 from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, outstanding
 from episeek_pipelines.publish.overlay.plan import split_changes
 
 _REF = "refs/pr/"
-_MAX_TITLE = 200
-"""Letters: the Hub's limit."""
-
 _DIGITS = 16
 _OPEN = ("draft", "open")
 
 
 def commit_in_parts(
-    repository: HubRepository, changes: Changes, *, parent: str, message: str, description: str = ""
+    repository: HubClient, changes: Changes, *, parent: str, message: str, description: str = ""
 ) -> PullRequest | None:
     """Bring any number of changes into a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
 
@@ -62,7 +59,7 @@ def commit_in_parts(
     marker = upload_marker(parent, changes)
     found = _find(repository, marker, base, changes)
     if found is None:
-        title = f"{message[: _MAX_TITLE - len(marker) - 1]} {marker}"
+        title = f"{message[: MAX_TITLE_LENGTH - len(marker) - 1]} {marker}"
         made = _open(repository, title, description, parent)
         first = _find(repository, marker, base, changes)
         found = made if first is None or first.number == made.number else first
@@ -82,7 +79,7 @@ def upload_marker(parent: str, changes: Changes) -> str:
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 
 
-def merge(repository: HubRepository, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
+def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
     """Make a pull request visible on main, in one step.
 
     The Hub's merge has no precondition, neither of main nor of the pull request. Of what others commit to main between the
@@ -146,7 +143,7 @@ def merge(repository: HubRepository, ref: str, *, expected_base: str, head: str 
     return CommitOutcome(commit, True, len(touched))
 
 
-def close(repository: HubRepository, ref: str, *, comment: str) -> None:
+def close(repository: HubClient, ref: str, *, comment: str) -> None:
     """Close a pull request that will not be merged; nothing happens where it is merged or closed, or not of the user that
     the token belongs to.
 
@@ -171,7 +168,7 @@ def close(repository: HubRepository, ref: str, *, comment: str) -> None:
         repository.write(change, where=where, expected="a pull request that is closed", landed=landed)
 
 
-def _close(repository: HubRepository, ref: str, comment: str) -> None:
+def _close(repository: HubClient, ref: str, comment: str) -> None:
     with suppress(EpiseekError):  # one that stays open does no harm
         close(repository, ref, comment=comment)
 
@@ -179,7 +176,7 @@ def _close(repository: HubRepository, ref: str, comment: str) -> None:
 # --- one pull request -----------------------------------------------------------------------------------------------------
 
 
-def _open(repository: HubRepository, title: str, description: str, parent: str) -> PullRequest:
+def _open(repository: HubClient, title: str, description: str, parent: str) -> PullRequest:
     where = repository.url()
     head = repository.head(MAIN)
     if head != parent:
@@ -202,7 +199,7 @@ def _open(repository: HubRepository, title: str, description: str, parent: str) 
     return made
 
 
-def _find(repository: HubRepository, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
+def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
     """The first pull request that has this marker, and the base and some of the changes in it and nothing else."""
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
@@ -213,7 +210,7 @@ def _find(repository: HubRepository, marker: str, base: RemoteFiles, changes: Ch
     return None
 
 
-def _titled(repository: HubRepository, end: str) -> Iterator[int]:
+def _titled(repository: HubClient, end: str) -> Iterator[int]:
     """Numbers of the pull requests of the token's user that are not merged or closed and whose titles end so: anybody can work
     out the title.
     """
@@ -235,12 +232,12 @@ def _titled(repository: HubRepository, end: str) -> Iterator[int]:
     return iter(sorted(number for number, author in titled if author == user))
 
 
-def _pull_request(repository: HubRepository, number: int, *, is_new: bool) -> PullRequest:
+def _pull_request(repository: HubClient, number: int, *, is_new: bool) -> PullRequest:
     ref = f"{_REF}{number}"
     return PullRequest(number, ref, repository.head(ref), str(_details(repository, number).url), is_new)
 
 
-def _details(repository: HubRepository, number: int) -> Any:
+def _details(repository: HubClient, number: int) -> Any:
     return repository.read(
         lambda api: api.get_discussion_details(repository.repository_id, number, repo_type=KIND),
         where=repository.url(f"{_REF}{number}"),
@@ -255,7 +252,7 @@ def _number(ref: str, where: str) -> int:
     return int(number)
 
 
-def _merged(repository: HubRepository, number: int) -> str | None:
+def _merged(repository: HubClient, number: int) -> str | None:
     """The commit that merged it; None where it can be merged. Raises ConflictError where it is closed."""
     details = _details(repository, number)
     if details.status == "merged":
@@ -268,7 +265,7 @@ def _merged(repository: HubRepository, number: int) -> str | None:
 
 
 def _in_main(
-    repository: HubRepository, ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
+    repository: HubClient, ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
 ) -> str | None:
     """Main's head where it has all that the pull request changes; None where it can be merged.
 
@@ -292,7 +289,7 @@ def _in_main(
 
 
 def _require_verified(
-    repository: HubRepository,
+    repository: HubClient,
     ref: str,
     commit: str,
     expected_base: str,
@@ -322,7 +319,7 @@ def _require_verified(
         raise ForeignChangesError(repository.url(commit), found, expected)
 
 
-def _publish(repository: HubRepository, number: int, where: str, refusal: Exception) -> None:
+def _publish(repository: HubClient, number: int, where: str, refusal: Exception) -> None:
     """Make a draft one that can be merged; raise what the Hub said of merging where it is none."""
     details = _details(repository, number)
     if details.conflicting_files:

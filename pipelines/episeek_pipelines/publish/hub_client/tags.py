@@ -7,14 +7,14 @@ from episeek_pipelines.publish.errors import (
     ConflictError,
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.values import KIND
 
 _MAX_CREATIONS = 5
 """Each after somebody else, who moves it as well, has created it first, and deleted it."""
 
 
-def move_tag(repository: HubRepository, tag: str, commit: str) -> bool:
+def move_tag(repository: HubClient, tag: str, commit: str) -> bool:
     """Point a tag to a commit; whether that changed anything.
 
     The client can only delete a tag and create it, so there is a moment, the one request that creates it, when there is
@@ -47,7 +47,7 @@ def move_tag(repository: HubRepository, tag: str, commit: str) -> bool:
     return True
 
 
-def _delete(repository: HubRepository, tag: str, before: str, where: str) -> None:
+def _delete(repository: HubClient, tag: str, before: str, where: str) -> None:
     def landed() -> bool | None:
         now = repository.refs().tags.get(tag)
         if now not in (None, before):
@@ -65,7 +65,7 @@ def _delete(repository: HubRepository, tag: str, before: str, where: str) -> Non
             raise
 
 
-def _create(repository: HubRepository, tag: str, commit: str, where: str) -> None:
+def _create(repository: HubClient, tag: str, commit: str, where: str) -> None:
     def landed() -> bool | None:
         now = repository.refs().tags.get(tag)
         if now not in (None, commit):

@@ -8,7 +8,7 @@ from episeek.errors import ChangedFileError, MissingFileError, first_line
 from episeek_pipelines.publish.errors import (
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository, hub_library
+from episeek_pipelines.publish.hub_client.client import HubClient, hub_library
 from episeek_pipelines.publish.hub_client.values import KIND, MAIN
 from episeek_pipelines.publish.overlay.changes import Addition
 from episeek_schemas import layout
@@ -20,7 +20,7 @@ _IGNORE_NOTHING = "# nothing is left out\n"
 """Sent as .gitignore: the Hub drops what the repository's own names from a commit, without a word."""
 
 
-def upload(repository: HubRepository, additions: tuple[Addition, ...], revision: str) -> list[Any]:
+def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str) -> list[Any]:
     """Send the content of what does not lie in Git itself.
 
     Args:
@@ -50,7 +50,7 @@ def upload(repository: HubRepository, additions: tuple[Addition, ...], revision:
     return operations
 
 
-def require_writable(repository: HubRepository, revision: str = MAIN) -> None:
+def require_writable(repository: HubClient, revision: str = MAIN) -> None:
     """Ask whether a branch may be committed to, as a commit asks first: one request, which changes nothing.
 
     Raises:
@@ -67,7 +67,7 @@ def require_writable(repository: HubRepository, revision: str = MAIN) -> None:
     )
 
 
-def _preupload(repository: HubRepository, api: Any, *, operations: list[Any], revision: str) -> bool:
+def _preupload(repository: HubClient, api: Any, *, operations: list[Any], revision: str) -> bool:
     api.preupload_lfs_files(
         repository.repository_id,
         operations,
@@ -79,7 +79,7 @@ def _preupload(repository: HubRepository, api: Any, *, operations: list[Any], re
     return True
 
 
-def _operation(repository: HubRepository, addition: Addition) -> Any:
+def _operation(repository: HubClient, addition: Addition) -> Any:
     where = f"{repository.url()}/{addition.path}"
     try:
         return hub_library().CommitOperationAdd(addition.path, addition.source)

@@ -1,4 +1,4 @@
-"""What a repository on the Hub answers with, and the limits that it has."""
+"""Values of a repository on the Hub: its branches and tags, and the results of commits and pull requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,6 @@ KIND: Final = "dataset"
 """Of the repositories, as the Hub's client calls it."""
 
 MAIN: Final = "main"
-
-MAX_OPERATIONS_PER_COMMIT: Final = 100
-"""Files added, replaced and deleted: what the Hub advises."""
 
 
 @dataclass(frozen=True, slots=True)
