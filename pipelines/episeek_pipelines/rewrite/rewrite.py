@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, pla
 from episeek_schemas import layout, lerobot
 
 __all__ = [
+    "REWRITE_VERSION",
     "Output",
     "RewritePlan",
     "RewriteResult",
@@ -40,6 +41,9 @@ __all__ = [
     "rewrite_file",
     "write_metadata",
 ]
+
+REWRITE_VERSION: Final = 1
+"""Bump it when what is written changes: finished work of another version is not used again."""
 
 
 @dataclass(frozen=True, slots=True)
