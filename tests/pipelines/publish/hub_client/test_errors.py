@@ -111,7 +111,7 @@ def test_errors_of_the_client_without_a_status():
         (FileNotFoundError(2, "no such file", "/x"), "MissingFileError"),
         (RuntimeError("x"), "Transient"),
     ):
-        assert type(errors.named(error, where="w", expected="e")).__name__ == expected
+        assert type(errors.translated(error, where="w", expected="e")).__name__ == expected
         assert not errors.is_settled(error)
 
 
