@@ -35,8 +35,8 @@ def commit_in_parts(
     """Commit any number of changes to a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
 
     Readers of the branches see nothing of it. Run again after a stop, it finds its own pull request by the author, by the parent
-    and a digest of the changes in the title, and by its contents, and makes the commits that are missing. Where the Hub does not say
-    who the user of the token is, it opens another one.
+    and a digest of the changes in the title, and by its contents, and makes the commits that are missing. Where the Hub does not
+    say who the user of the token is, it opens another one.
 
     Args:
         repository: The client of the repository.
