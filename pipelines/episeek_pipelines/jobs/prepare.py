@@ -220,7 +220,7 @@ def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, An
 
 def _require_no_history(destination: Root, remedy: str) -> None:
     """Every file that is written to a repository is a commit of its own."""
-    if destination.is_history:
+    if destination.kind.has_history:
         expected = f"another place: write {remedy}, and then `episeek publish`"
         raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
 

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import remove_unlisted_files
 from episeek_pipelines.index.existing_rows import ExistingRows
@@ -104,7 +105,7 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
     receipt, path = item
     identity = _identity(f"link={link}", source, path)
     if _read_receipt(work, receipt, identity) is None or not destination.exists(path):
-        destination.copy_from(source, path, link=link)
+        copy_file(source, destination, path, link=link)
         _write_receipt(work, receipt, identity, {})
     return CopiedFile(path)
 
@@ -155,7 +156,7 @@ def conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) ->
 
 
 def _identity(plan: str, source: Root, path: str) -> str:
-    return hashlib.sha256(f"rewrite {REWRITE_VERSION} {path} {plan} {source.identity(path)}".encode()).hexdigest()
+    return hashlib.sha256(f"rewrite {REWRITE_VERSION} {path} {plan} {source.version_of(path)}".encode()).hexdigest()
 
 
 def _read_receipt(work: Root, receipt: str, identity: str) -> Any:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError, ParquetError, RowOrderError
+from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.episode_runs import (
     READ_OPTIONS,
@@ -126,7 +127,7 @@ def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[
         if path in first_rows:
             _write_episodes(source, destination, path, plan, first_rows[path])
         else:
-            destination.copy_from(source, path)
+            copy_file(source, destination, path)
     return tuple(paths)
 
 
@@ -166,7 +167,7 @@ def _nearby(source: Root, path: str) -> Iterator[Root]:
         return
     with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
         local = Root(folder)
-        local.copy_from(source, path)
+        copy_file(source, local, path)
         yield local
 
 

@@ -169,7 +169,7 @@ def test_a_bucket_has_no_commits_and_says_what_is_unchanged(hub, tmp_path):
     hub.hub.add_bucket("acme/bucket", files)
     root = Root("hf://buckets/acme/bucket")
     assert root.pinned() == root
-    assert not root.is_history
+    assert not root.kind.has_history
     indexed(root.url, tmp_path / "out")
     store_ids = pq.read_table(tmp_path / "out" / layout.FILES_PATH)["store_id"].to_pylist()
     assert all(store_id.startswith("xet:") for store_id in store_ids)
