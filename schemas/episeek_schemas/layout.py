@@ -23,6 +23,10 @@ EPISODES_PATH: Final = f"{BYTE_INDEX_DIR}/episodes.parquet"
 KEYFRAMES_PATH: Final = f"{BYTE_INDEX_DIR}/keyframes.parquet"
 SAMPLES_PATH: Final = f"{BYTE_INDEX_DIR}/samples.parquet"
 
+SOURCE_RECORD_DIR: Final = ".episeek"
+SOURCE_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/source.json"
+"""Names the dataset that an overlay was prepared from. Local only: hidden files are neither verified nor published."""
+
 DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 DEFAULT_CHUNKS_SIZE: Final = 1000

@@ -15,6 +15,9 @@ from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAU
 
 SUPPORTED_MAJOR: Final = 3
 
+CODEBASE_VERSION: Final = "v3.0"
+"""The `codebase_version` of `meta/info.json`, and the tag that LeRobot's readers resolve on the Hub."""
+
 # Columns of meta/episodes/chunk-*/file-*.parquet.
 EPISODE_INDEX: Final = "episode_index"
 LENGTH: Final = "length"

@@ -5,6 +5,7 @@ them, and the checks follow on what was written. A file that fails names itself 
 same command again to go on.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,14 +13,10 @@ from typing import Any, Literal, TypeVar
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
-from episeek_pipelines.dataset.provenance import RECORD_DIR, record_source, write_record
+from episeek_pipelines.dataset.provenance import record_source, write_record
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.dataset.staging import (
-    DatasetStaging,
-    SidecarStaging,
-    open_dataset_staging,
-    open_sidecar_staging,
-)
+from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
+from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
@@ -162,7 +159,7 @@ def index(
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     target = dataset.root if output is None else Root(output)
-    with open_sidecar_staging(target) as staging:
+    with SidecarStaging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
         units, existing = with_unchanged(units, target, dataset.info)
         graph = Graph()
@@ -221,7 +218,7 @@ def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, An
     """What a publication compares with what it would replace."""
     if staging.root.is_local:  # nothing else is published
         if staging.is_resumed:
-            staging.root.remove(RECORD_DIR)  # what a run that was killed may have left
+            staging.root.remove(layout.SOURCE_RECORD_DIR)  # what a run that was killed may have left
         write_record(staging.root, record_source(dataset.root, plan, error_count=error_count))
 
 
@@ -279,7 +276,9 @@ def _verification_node(graph: Graph, surveyed: Survey | Node, prepared: bool | N
 
 
 def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
-    return {"command": command, "source": Root(source).url, "writer": WRITER, **options}
+    where = Root(source)
+    url = os.path.abspath(where.url) if where.is_local else where.url  # it is read again from other working directories
+    return {"command": command, "source": url, "writer": WRITER, **options}
 
 
 def _run(

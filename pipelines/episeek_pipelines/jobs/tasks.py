@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.dataset.staging import prune
+from episeek_pipelines.dataset.staging import remove_unlisted_files
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
@@ -122,7 +122,7 @@ def finish_metadata(values: list[Any], source: Root, destination: Root, plan: Re
             expected.add(value.path)
         elif isinstance(value, Sidecars):
             expected.update(path for path, _ in sidecars.TABLES.values())
-    prune(destination, expected)
+    remove_unlisted_files(destination, expected)
     return written
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from episeek.mp4.header import read_header
 from episeek.stores.transports.local import LocalSource
-from episeek_pipelines.dataset.provenance import RECORD_DIR
 from episeek_pipelines.jobs.graph import (
     Execution,
 )
@@ -22,6 +21,7 @@ from episeek_pipelines.jobs.prepare import (
 )
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
+from episeek_schemas.layout import SOURCE_RECORD_DIR
 from tests.pipelines.remote_datasets import Datasets, files_of, hub_datasets, s3_datasets
 from tests.servers.faults import Exchange, Fault
 from tests.support.amount import amount, every
@@ -71,7 +71,7 @@ def expected_openings(root: Path, level: str) -> set[Path]:
     """Files that a level looks into."""
     wanted = {path for path in (root / "meta").rglob("*") if path.is_file() and "byte_index" not in path.parts}
     if level != "meta":
-        wanted |= {path for path in root.rglob("*") if path.is_file() and RECORD_DIR not in path.parts}
+        wanted |= {path for path in root.rglob("*") if path.is_file() and SOURCE_RECORD_DIR not in path.parts}
     return wanted
 
 
