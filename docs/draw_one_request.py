@@ -52,7 +52,12 @@ def draw() -> str:
         WANTED,
     )
     parts.append(
-        text(LEFT, 280, "Orange and blue: bytes that travel (widths are not to scale). Boxes: the header and 24 episodes.", fill=QUIET)
+        text(
+            LEFT,
+            280,
+            "Orange and blue: bytes that travel (widths are not to scale). Boxes: the header and 24 episodes.",
+            fill=QUIET,
+        )
     )
     return "\n".join([*parts, "</svg>", ""])
 

@@ -87,7 +87,9 @@ def run(command: str, shown: list[str], where: str, capsys) -> None:
     elif program == "pip":
         check_extras(arguments, where)
     elif program in ("git", "cd", "source", "python"):
-        assert program != "python" or (ROOT / f"{arguments[1].replace('.', '/')}").exists() or arguments[0] != "-m", where
+        assert program != "python" or (ROOT / f"{arguments[1].replace('.', '/')}").exists() or arguments[0] != "-m", (
+            where
+        )
     else:
         assert program == "episeek", f"{where}: {command}"
         code = main(arguments)
@@ -137,9 +139,19 @@ def test_the_picture_is_what_its_script_draws():
 
 def test_the_blocks_of_a_document_are_found(tmp_path):
     document = tmp_path / "a.md"
-    document.write_text("# a\n\n```console\n$ episeek rules  # all\nVID022\n\n$ make test\n```\n\n```sh\nepiseek --help\n```\n")
+    document.write_text(
+        "# a\n\n```console\n$ episeek rules  # all\nVID022\n\n$ make test\n```\n\n```sh\nepiseek --help\n```\n"
+    )
     first, second = blocks_of(document)
     assert (first.language, first.line) == ("console", 4)
     assert list(commands_of(first)) == [("episeek rules", ["VID022", ""]), ("make test", [])]
     assert list(commands_of(second)) == [("episeek --help", [])]
     assert list(commands_of(Block("sh", "", 1))) == []
+
+
+def test_the_tree_is_as_it_is():
+    namespace: dict[str, object] = {"__name__": "tree", "__file__": str(ROOT / "docs/write_tree.py")}
+    exec((ROOT / "docs/write_tree.py").read_text(), namespace)
+    document = namespace["document"]
+    assert callable(document)
+    assert (ROOT / "docs/development.md").read_text(encoding="utf-8") == document(), "run python docs/write_tree.py"
