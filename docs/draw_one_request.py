@@ -55,7 +55,7 @@ def draw() -> str:
         text(
             LEFT,
             280,
-            "Orange and blue: bytes that travel (widths are not to scale). Boxes: the header and 24 episodes.",
+            "Coloured: bytes that travel (widths not to scale). Boxes: the header and 24 episodes.",
             fill=QUIET,
         )
     )
