@@ -14,7 +14,8 @@ from episeek_pipelines.dataset import digests as digests_module
 from episeek_pipelines.dataset.digests import (
     LocalDigests,
 )
-from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
+from episeek_pipelines.dataset.local_files import TEMPORARY_SUFFIX
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay import plan
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_pipelines.publish.overlay.files import (
