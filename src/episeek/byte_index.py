@@ -5,9 +5,9 @@ Opening maps the tables; it costs the same for ten rows and for ten million. Loo
 row number.
 """
 
+import logging
 import operator
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,6 @@ from episeek.errors import (
     EpisodeNotFoundError,
     FileNotIndexedError,
     FrameRangeError,
-    RecordedSourceWarning,
     SidecarLayoutError,
     without_password,
 )
@@ -42,6 +41,8 @@ from episeek.stores.transports.hub.source import HubSource
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, first frame, end of the frames."""
+
+_LOGGER = logging.getLogger("episeek")
 
 _AS_WRITTEN = "rows as `episeek index` writes them"
 
@@ -117,8 +118,7 @@ class ByteIndex:
         if data_root is None and opened.dataset.video_keys:
             data_root = recorded_source(sidecars.root)
             if data_root is not None:
-                message = f"{use_of_recorded_source(sidecars.root, data_root)}; data_root overrides"
-                warnings.warn(message, RecordedSourceWarning, stacklevel=3)
+                _LOGGER.info("%s; data_root overrides", use_of_recorded_source(sidecars.root, data_root))
         videos = sidecars if data_root is None else reading.open(data_root)
         self._arguments = (sidecars.root, None if data_root is None else videos.root, reading)
         self.retry = reading.retry
@@ -144,8 +144,10 @@ class ByteIndex:
         return _reopen, self._arguments
 
     def __repr__(self) -> str:
+        root, data_root, _ = self._arguments
+        videos = "" if data_root is None else f"videos in {without_password(data_root)!r}, "
         return (
-            f"ByteIndex({without_password(self._arguments[0])!r}, {self.episode_count} episodes, {len(self.cameras)} cameras, "
+            f"ByteIndex({without_password(root)!r}, {videos}{self.episode_count} episodes, {len(self.cameras)} cameras, "
             f"{self.file_count} files, {self.table('samples').row_count} samples)"
         )
 
@@ -358,7 +360,8 @@ def open_index(
         url: The dataset's root: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to the commit it is now;
             `hf://buckets/ORG/NAME`; an http, https, s3, gs or az URL; or any other that fsspec knows.
         data_root: Where the videos are, when the sidecars live elsewhere (an overlay made by `episeek prepare`). None: in `url`; an
-            overlay on this machine without videos reads those of the source that it records, and warns.
+            overlay on this machine without videos reads those of the source that it records: the index shows it, and a message
+            of the level INFO to the logger `episeek` says it.
         storage_options: Credentials and endpoints as fsspec takes them, where the URL needs any; `token` and `endpoint` of
             `hf://`.
         verify: How videos are checked to be those that were indexed: see `episeek.sidecars.checked_source.CheckedSource`.
@@ -376,7 +379,6 @@ def open_index(
 
     Warns:
         SidecarLayoutWarning: A table was rewritten by another tool and is read into memory instead of being mapped.
-        RecordedSourceWarning: Videos are read from the source that the overlay records.
     """
     if verify not in VERIFY_MODES:
         raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from episeek_pipelines.api import prepare
 from episeek_pipelines.cli.main import main
 from tests.documents.blocks import Block, blocks_of, commands_of
 from tests.pipelines.remote_datasets import files_of
 from tests.support.build_index import DATA
 from tests.support.hub_client import CLIENT_WARNINGS
-from tests.support.publish_hub import publish_hub
+from tests.support.publish_hub import NAME, publish_hub
 from tests.support.publish_s3 import publish_s3
 
 pytestmark = CLIENT_WARNINGS
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"sh", "console", "python", "toml", "yaml", "json", "text"}
 REPOSITORY, STORE = "ORG/NAME", "s3://bucket/prefix"
+"""Names in the documents, which stand for others here."""
 SAMPLE = "av1_multifile"
 
 
@@ -39,17 +41,29 @@ def s3():
         yield store
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """The dataset as it is after `episeek prepare --videos copy`."""
+    target = tmp_path_factory.mktemp("prepared") / SAMPLE
+    prepare(str(DATA / SAMPLE), str(target), videos="copy")
+    return target
+
+
 @pytest.fixture
-def desk(tmp_path, monkeypatch, hub, s3):
-    """A folder as a reader has it: a clone with the sample datasets, a dataset, a repository, a bucket."""
+def desk(request, tmp_path, monkeypatch, hub, s3, prepared):
+    """A folder as a reader has it: a clone with the sample datasets, a dataset, a repository, a bucket.
+
+    The repository is prepared already where a document reads from it before it publishes.
+    """
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/data").symlink_to(DATA)
     shutil.copytree(DATA / SAMPLE, tmp_path / "my-dataset")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EPISEEK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_COLOR", "1")
-    hub.start(REPOSITORY, files_of(DATA / SAMPLE))
-    return {STORE: s3.start(files_of(DATA / SAMPLE))}
+    document = request.node.callspec.params["document"]
+    hub.start(NAME, files_of(prepared if document.name == "stores.md" else DATA / SAMPLE))
+    return {REPOSITORY: NAME, STORE: s3.start(files_of(DATA / SAMPLE))}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
