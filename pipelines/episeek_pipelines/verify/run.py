@@ -176,23 +176,36 @@ def _misplaced_rows(
         if rows.episode_index in absent or named in unreadable:
             placed.add(rows.episode_index)
             where = Location(shard, rows.episode_index, row=local_row, column=lerobot.DATA_FILE_INDEX)
-            message = f"points at {named}; expected {rows.path}, which holds {_counted(rows, 'its')}"
-            found.append(finding(DATA_POINTER, message, where))
+            found.append(
+                finding(DATA_POINTER, f"points at {named}", f"{rows.path}, which holds {_counted(rows, 'its')}", where)
+            )
         elif named is not None:  # where the metadata does not say, EPI011 does
             where = Location(rows.path, rows.episode_index, row=rows.first_row)
-            message = f"{_counted(rows, '')} of an episode that is in {named} too; expected it there only"
-            found.append(finding(EPISODE_ROWS, message, where))
+            found.append(
+                finding(
+                    EPISODE_ROWS, f"{_counted(rows, '')} of an episode that is in {named} too", "it there only", where
+                )
+            )
     for path, all_rows in unlisted.items():
         first = all_rows[0]
         is_null = first.episode_index == NULL_NUMBER
         where = Location(path, None if is_null else first.episode_index, row=first.first_row)
         owner = "episode null" if is_null else "an episode that meta/episodes does not list"
-        message = f"{_counted(first, '')} of {owner}; expected only listed episodes"
-        found.append(finding(EPISODE_ROWS, message, where, more=len(all_rows) - 1))
+        found.append(
+            finding(
+                EPISODE_ROWS, f"{_counted(first, '')} of {owner}", "only listed episodes", where, more=len(all_rows) - 1
+            )
+        )
     for episode, path in sorted(absent.items()):
         if episode not in placed:
-            message = "no rows in the file that meta/episodes names, nor in any other; expected the episode's rows"
-            found.append(finding(EPISODE_ROWS, message, Location(path, episode)))
+            found.append(
+                finding(
+                    EPISODE_ROWS,
+                    "no rows in the file that meta/episodes names, nor in any other",
+                    "the episode's rows",
+                    Location(path, episode),
+                )
+            )
     return found
 
 

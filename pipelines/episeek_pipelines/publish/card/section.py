@@ -28,7 +28,6 @@ _ALMOST_OPENING = re.compile(r"\A(?:\ufeff\s*---[ \t]*|\s*---[ \t]+)(?:[\r\n]|\Z
 _CLOSING = re.compile(r"^---[ \t]*(?:\r\n|\n|\Z)", re.MULTILINE)
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _MARKER = re.compile(r"<!--\s*episeek:(begin|end)\s*-->")
-_CARD_ERROR = re.compile(r"(?:line (\d+): )?(.*?)(?:; expected (.*))?", re.DOTALL)
 _REPOSITORY_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
 
@@ -99,9 +98,7 @@ def updated_card(
     try:
         front_matter = with_pin_and_tags(parts.front_matter, opening=parts.opening, newline=newline)
     except CardError as error:
-        match = _CARD_ERROR.fullmatch(str(error))
-        assert match is not None
-        raise _unusable(repository_id, match[1], match[2], match[3] or "YAML of keys and values") from None
+        raise _unusable(repository_id, error.line, error.found, error.expected) from None
     except YamlEditError as error:
         line = text.count("\n", 0, len(parts.opening) + error.offset) + 1
         raise _unusable(repository_id, line, error.found, error.expected) from None
@@ -114,7 +111,7 @@ def updated_card(
     return _appended(head + parts.text, section, newline)
 
 
-def _unusable(repository_id: str, line: int | str | None, found: str, expected: str) -> UnusableCardError:
+def _unusable(repository_id: str, line: int | None, found: str, expected: str) -> UnusableCardError:
     where = f"{layout.CARD_PATH} of {repository_id}" + (f", line {line}" if line is not None else "")
     return UnusableCardError(where, found.removeprefix("found "), expected)  # PyYAML's words may begin so
 

@@ -47,11 +47,8 @@ def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]
             for number in constant[:_SHOWN_DIMENSIONS]
         ]
         rest = f", and {len(constant) - len(first)} more" if len(constant) > len(first) else ""
-        message = (
-            f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {ranged.row_count} rows); "
-            "expected values that vary"
-        )
-        yield finding(CONSTANT_DIMENSION, message, Location(file=layout.INFO_PATH, column=name))
+        found = f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {ranged.row_count} rows)"
+        yield finding(CONSTANT_DIMENSION, found, "values that vary", Location(file=layout.INFO_PATH, column=name))
 
 
 def dimension_names(spec: object, count: int) -> list[str] | None:

@@ -117,11 +117,9 @@ class FeatureScan:
         """ROW020 and INF003, one for each column and kind; `more` counts further rows."""
         for name, column in self._columns.items():
             if column.short is not None:
-                message = (
-                    f"a list of {column.short.detail}; expected {_sizes(column.shape)}, as features says "
-                    f"(dtype {column.dtype}, shape {list(column.shape) or [1]})"
-                )
-                yield self._finding(COLUMNS, name, column.short, message)
+                declared = f"dtype {column.dtype}, shape {list(column.shape) or [1]}"
+                expected = f"{_sizes(column.shape)}, as features says ({declared})"
+                yield self._finding(COLUMNS, name, column.short, f"a list of {column.short.detail}", expected)
             for kind in KINDS:
                 odd = column.odd.get(kind)
                 if odd is None:
@@ -129,7 +127,7 @@ class FeatureScan:
                 place = ""
                 if odd.detail is not None and column.shape:
                     place = f" in dimension {dimension_text(odd.detail, column.shape, self._features[name])}"
-                yield self._finding(FINITE, name, odd, f"{kind}{place}; expected finite numbers")
+                yield self._finding(FINITE, name, odd, f"{kind}{place}", "finite numbers")
 
     def ranges(self) -> FeatureRanges:
         """What the features ranged over."""
@@ -141,8 +139,9 @@ class FeatureScan:
                 )
         return FeatureRanges(found)
 
-    def _finding(self, rule: Any, name: str, odd: _Odd, message: str) -> Finding:
-        return finding(rule, message, Location(file=self._path, row=odd.row, column=name), more=odd.row_count - 1)
+    def _finding(self, rule: Any, name: str, odd: _Odd, found: str, expected: str) -> Finding:
+        where = Location(file=self._path, row=odd.row, column=name)
+        return finding(rule, found, expected, where, more=odd.row_count - 1)
 
 
 def _add(column: _Column, values: pa.Array, first_row: int) -> None:

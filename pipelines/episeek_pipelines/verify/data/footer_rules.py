@@ -29,18 +29,24 @@ def check_footer_size(context: VerificationContext, file: DataFile, footer: Foot
     of_episodes = MIN_EPISODES_PER_FILE * (footer.footer_bytes - footer.metadata_bytes) / group_count
     cap = max(FOOTER_BYTES, footer.row_bytes / group_count, of_episodes) * FOOTER_SLACK
     if footer.footer_bytes > cap:
-        message = (
+        yield finding(
+            FOOTER_SIZE,
             f"a footer of {footer.footer_bytes:,} bytes, {footer.metadata_bytes:,} of them key-value metadata, for "
-            f"{group_count:,} row groups; expected at most {int(cap):,} bytes"
+            f"{group_count:,} row groups",
+            f"at most {int(cap):,} bytes",
+            Location(file=file.path),
         )
-        yield finding(FOOTER_SIZE, message, Location(file=file.path))
 
 
 def check_page_index(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
     """ROW038, where preparation promised it."""
     if context.is_prepared and not footer.has_page_index:
-        message = "column chunks without page index; expected its two parts, offsets and columns"
-        yield finding(PAGE_INDEX, message, Location(file=file.path))
+        yield finding(
+            PAGE_INDEX,
+            "column chunks without page index",
+            "its two parts, offsets and columns",
+            Location(file=file.path),
+        )
 
 
 def check_images(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
@@ -55,8 +61,12 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
         without_path = footer.picture_nulls.get(f"{name}.path", footer.row_count)
         missing = min(without_bytes, without_path)
         if missing and without_bytes + without_path != footer.row_count:
-            message = f"{missing} of {footer.row_count} rows without a picture; expected its bytes or its path"
-            yield finding(IMAGES, message, Location(file=file.path, column=name))
+            yield finding(
+                IMAGES,
+                f"{missing} of {footer.row_count} rows without a picture",
+                "its bytes or its path",
+                Location(file=file.path, column=name),
+            )
 
 
 FOOTER_RULES = (check_footer_size, check_page_index, check_images)
@@ -72,15 +82,19 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
         return
     expected = int(file.length.sum())
     if footer.row_count != expected:
-        message = f"{footer.row_count} rows; expected {expected}, the sum of its episodes' lengths"
-        yield finding(EPISODE_ROWS, message, Location(file=file.path))
+        yield finding(
+            EPISODE_ROWS,
+            f"{footer.row_count} rows",
+            f"{expected}, the sum of its episodes' lengths",
+            Location(file=file.path),
+        )
 
 
 def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
     """ROW015, where the statistics count nulls: rows of nobody."""
     if footer.null_count:
         where = Location(file=file.path, column=lerobot.EPISODE_INDEX)
-        yield finding(EPISODE_ROWS, f"{footer.null_count} rows of episode null; expected only listed episodes", where)
+        yield finding(EPISODE_ROWS, f"{footer.null_count} rows of episode null", "only listed episodes", where)
 
 
 def check_collapsed(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
@@ -94,8 +108,13 @@ def check_collapsed(context: VerificationContext, file: DataFile, footer: Footer
     held = f"episodes {footer.lowest_episode[group]} to {footer.highest_episode[group]}"
     where = Location(file=file.path, row=int(footer.group_starts[group]))
     rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
-    message = f"row group {group} of {len(footer.group_rows)} holds {held}; expected one episode and no other"
-    yield finding(rule, message, where, more=len(wrong) - 1)
+    yield finding(
+        rule,
+        f"row group {group} of {len(footer.group_rows)} holds {held}",
+        "one episode and no other",
+        where,
+        more=len(wrong) - 1,
+    )
 
 
 BOUND_RULES = (check_row_count, check_nulls, check_collapsed)

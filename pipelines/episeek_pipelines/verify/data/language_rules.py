@@ -68,7 +68,7 @@ class LanguageScan:
             and language_problem(name, types[name]) is None
         )
         self._has_event_times = lerobot.LANGUAGE_EVENTS in self._language and _is_timed(types)
-        self._findings: dict[tuple[str, int, str], tuple[int, str, int]] = {}
+        self._findings: dict[tuple[str, int, str], tuple[int, str, str, int]] = {}
         self._episode: int | None = None
         self._annotations: pa.Array | None = None  # of the first row of the episode, shape [1]
         self._text = ""
@@ -97,16 +97,16 @@ class LanguageScan:
             where = Location(file=layout.INFO_PATH, column=name)
             if name not in lerobot.LANGUAGE_COLUMNS:
                 names = " and ".join(lerobot.LANGUAGE_COLUMNS)
-                message = f"dtype language; expected it for {names} alone, which LeRobot knows by name"
-                yield finding(LANGUAGE, message, where)
+                expected = f"it for {names} alone, which LeRobot knows by name"
+                yield finding(LANGUAGE, "dtype language", expected, where)
             elif dtype != "language":
                 found = "no dtype" if dtype is None else f"dtype {one_line(dtype, _SHOWN)}"
-                yield finding(LANGUAGE, f"{found}; expected language", where)
-        for (column, episode, _), (row, message, row_count) in self._findings.items():
+                yield finding(LANGUAGE, found, "language", where)
+        for (column, episode, _), (row, found, expected, row_count) in self._findings.items():
             place = Location(
                 file=self._path, episode=None if episode == NULL_NUMBER else episode, row=row, column=column
             )
-            yield finding(LANGUAGE, message, place, more=row_count - 1)
+            yield finding(LANGUAGE, found, expected, place, more=row_count - 1)
 
     def _add_persistent(self, values: pa.Array, episode: Int64Array, first_row: int) -> None:
         starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1]).tolist()
@@ -126,8 +126,10 @@ class LanguageScan:
             rows = [run.slice(row, 1) for row in range(len(run))]
             odd = [row for row, held in enumerate(rows) if not held.equals(first) and _text(held) != self._text]
             if odd:
-                message = "annotations unlike those of the episode's first row; expected the same in every row"
-                self._note(lerobot.LANGUAGE_PERSISTENT, number, "differ", first_row + start + odd[0], message, len(odd))
+                found = "annotations unlike those of the episode's first row"
+                expected = "the same in every row"
+                row = first_row + start + odd[0]
+                self._note(lerobot.LANGUAGE_PERSISTENT, number, "differ", row, found, expected, len(odd))
 
     def _check_persistent(self, first: pa.Array, episode: int, row: int) -> None:
         annotations = [annotation for annotation in (first[0].as_py() or []) if annotation is not None]
@@ -136,11 +138,10 @@ class LanguageScan:
             if style is None or style in EVENT_STYLES:
                 self._note_style(lerobot.LANGUAGE_PERSISTENT, episode, row, style)
             if timestamp is None or not np.isfinite(timestamp):
-                found = "null" if timestamp is None else str(timestamp)
-                message = (
-                    f"timestamp {found} of an annotation ({_named(style)}); expected the second from which on it holds"
-                )
-                self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, message, 0)
+                value = "null" if timestamp is None else str(timestamp)
+                found = f"timestamp {value} of an annotation ({_style_text(style)})"
+                expected = "the second from which on it holds"
+                self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, found, expected, 0)
 
     def _add_events(self, batch: pa.RecordBatch, episode: Int64Array, first_row: int) -> None:
         values = _column(batch, lerobot.LANGUAGE_EVENTS)
@@ -169,30 +170,31 @@ class LanguageScan:
             is_timed = timestamp is not None and seconds is not None and not np.isnan(seconds)
             if is_timed and "timestamp" not in noted and not abs(timestamp - seconds) <= TIMESTAMP_TOLERANCE_SECONDS:
                 noted.add("timestamp")
-                message = f"an event at {timestamp:.6f} s; expected {seconds:.6f} s, the time of its row"
-                self._note(lerobot.LANGUAGE_EVENTS, episode, "timestamp", row, message, 1)
+                found, expected = f"an event at {timestamp:.6f} s", f"{seconds:.6f} s, the time of its row"
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "timestamp", row, found, expected, 1)
             camera, role = annotation.get("camera"), annotation["role"]
             if style != VQA or camera is None or role is None:
                 continue
             if (camera, role) in asked and "ambiguous" not in noted:
                 noted.add("ambiguous")
-                named = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
-                message = f"several annotations of {named} in one row; expected one, others are refused as ambiguous"
-                self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, message, 1)
+                kind = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
+                found, expected = f"several annotations of {kind} in one row", "one, others are refused as ambiguous"
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, found, expected, 1)
             asked.add((camera, role))
 
     def _note_style(self, column: str, episode: int, row: int, style: str | None) -> None:
         other = lerobot.LANGUAGE_EVENTS if column == lerobot.LANGUAGE_PERSISTENT else lerobot.LANGUAGE_PERSISTENT
-        message = f"an annotation of {_named(style)}; expected it in {other}, where LeRobot looks for it"
-        self._note(column, episode, f"style {style}", row, message, 1 if column == lerobot.LANGUAGE_EVENTS else 0)
+        found, expected = f"an annotation of {_style_text(style)}", f"it in {other}, where LeRobot looks for it"
+        row_count = 1 if column == lerobot.LANGUAGE_EVENTS else 0
+        self._note(column, episode, f"style {style}", row, found, expected, row_count)
 
-    def _note(self, column: str, episode: int, kind: str, row: int, message: str, row_count: int) -> None:
+    def _note(self, column: str, episode: int, kind: str, row: int, found: str, expected: str, row_count: int) -> None:
         """Note rows; a count of 0 is for what is said of an episode once, whatever the number of its rows."""
-        known = self._findings.get((column, episode, kind))
-        if known is None:
-            self._findings[column, episode, kind] = (row, message, max(row_count, 1))
+        noted = self._findings.get((column, episode, kind))
+        if noted is None:
+            self._findings[column, episode, kind] = (row, found, expected, max(row_count, 1))
         else:
-            self._findings[column, episode, kind] = (*known[:2], known[2] + row_count)
+            self._findings[column, episode, kind] = (*noted[:3], noted[3] + row_count)
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -233,5 +235,5 @@ def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
     )
 
 
-def _named(style: str | None) -> str:
+def _style_text(style: str | None) -> str:
     return "no style" if style is None else f"style {one_line(style, _SHOWN)}"

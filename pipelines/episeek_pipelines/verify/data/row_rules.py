@@ -29,10 +29,9 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
             starts = ", ".join(str(scan.first_row[member]) for member in members[:4])
             found = f"{rows[number]} rows in {runs[number]} runs, from rows {starts}"
             expected = f"{length[number]} rows in one run" if length[number] >= 0 else "one run"
-            yield finding(EPISODE_ROWS, f"{found}; expected {expected}", where)
+            yield finding(EPISODE_ROWS, found, expected, where)
         else:
-            message = f"{rows[number]} rows; expected {length[number]}, the episode's length"
-            yield finding(EPISODE_ROWS, message, where)
+            yield finding(EPISODE_ROWS, f"{rows[number]} rows", f"{length[number]}, the episode's length", where)
 
 
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
@@ -40,7 +39,7 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
     for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
         for where, first in _of_whole_episodes(file, scan, odd, column):
             found = "null" if first.found < 0 else f"{first.found:.0f}"
-            yield finding(ROW_NUMBERS, f"{column} {found}; expected {first.expected:.0f}", where, more=first.count - 1)
+            yield finding(ROW_NUMBERS, f"{column} {found}", f"{first.expected:.0f}", where, more=first.count - 1)
 
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
@@ -49,11 +48,13 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
         is_number = np.isfinite(first.largest)
         passes = f"a tolerance of {first.largest:.3g} s would pass" if is_number else "no tolerance would pass"
         found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
-        message = (
-            f"timestamp {found}; expected {first.expected:.6f} s within {context.options.tolerance_seconds:g} s "
-            f"(in this episode {passes})"
+        yield finding(
+            TIMESTAMPS,
+            f"timestamp {found}",
+            f"{first.expected:.6f} s within {context.options.tolerance_seconds:g} s (in this episode {passes})",
+            where,
+            more=first.count - 1,
         )
-        yield finding(TIMESTAMPS, message, where, more=first.count - 1)
 
 
 def is_per_episode(scan: RowScan) -> bool:
@@ -82,9 +83,7 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
     expected = f"episode {in_order[group]} and no other" if group < len(in_order) else "no such row group"
     where = Location(file=file.path, row=int(groups[group]))
     rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
-    yield finding(
-        rule, f"row group {group} of {len(groups)} holds {held}; expected {expected}", where, more=len(wrong) - 1
-    )
+    yield finding(rule, f"row group {group} of {len(groups)} holds {held}", expected, where, more=len(wrong) - 1)
 
 
 RUN_RULES = (check_episode_rows, check_row_groups)

@@ -79,7 +79,7 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                     if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
                         raise
                     reason = error.found if isinstance(error, ParquetError) else first_line(error)
-                    findings.append(finding(DATA_FOOTER, f"{reason}; expected a readable Parquet file", where))
+                    findings.append(finding(DATA_FOOTER, reason, "a readable Parquet file", where))
                     continue
                 opened[file.path] = parquet
                 findings += found
@@ -232,17 +232,20 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
     found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
     for column in sorted(expected - found):
         origin = f"the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
-        yield finding(COLUMNS, f"no such column; expected {origin}", Location(file=file.path, column=column))
+        yield finding(COLUMNS, "no such column", origin, Location(file=file.path, column=column))
     for column in sorted({name for name in schema.names if schema.names.count(name) > 1}):
-        yield finding(COLUMNS, "the column twice; expected it once", Location(file=file.path, column=column))
+        yield finding(COLUMNS, "the column twice", "it once", Location(file=file.path, column=column))
     for column in sorted(found - expected):
-        message = f"a column that {layout.INFO_PATH} does not list; expected only its features"
-        yield finding(COLUMNS, message, Location(file=file.path, column=column))
+        yield finding(
+            COLUMNS,
+            f"a column that {layout.INFO_PATH} does not list",
+            "only its features",
+            Location(file=file.path, column=column),
+        )
     for column in SCANNED_COLUMNS:
         if schema.names.count(column) == 1 and not _is_numeric(schema.field(column)):
             wanted = "floats" if column == lerobot.TIMESTAMP else "whole numbers"
-            message = f"type {schema.field(column).type}; expected {wanted}"
-            yield finding(COLUMNS, message, Location(file=file.path, column=column))
+            yield finding(COLUMNS, f"type {schema.field(column).type}", wanted, Location(file=file.path, column=column))
 
 
 class _FirstIndex:

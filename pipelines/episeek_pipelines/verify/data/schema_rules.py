@@ -86,8 +86,12 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
             declared = f"dtype {one_line(dtype)}" + (
                 f", shape {one_line(list(shape) or [1])}" if shape is not None else ""
             )
-            message = f"type {one_line(found)}; expected {expected}, as features says ({declared})"
-            yield finding(COLUMN_STYLE if is_style else COLUMNS, message, Location(file=path, column=key))
+            yield finding(
+                COLUMN_STYLE if is_style else COLUMNS,
+                f"type {one_line(found)}",
+                f"{expected}, as features says ({declared})",
+                Location(file=path, column=key),
+            )
     yield from _check_schema_metadata(path, schema)
 
 
@@ -184,24 +188,27 @@ def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
     key = f"key `{lerobot.DATA_FEATURES_KEY}`"
     text = (schema.metadata or {}).get(lerobot.DATA_FEATURES_KEY.encode())
     if text is None:
-        message = f"no {key} in the schema metadata; expected the features of the columns, for `datasets`"
-        yield finding(COLUMN_STYLE, message, where)
+        yield finding(
+            COLUMN_STYLE, f"no {key} in the schema metadata", "the features of the columns, for `datasets`", where
+        )
         return
     try:
         listed = json.loads(text)["info"]["features"]
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         listed = None
     if not isinstance(listed, dict):
-        message = f"the {key} of the schema metadata does not parse; expected JSON with info.features"
-        yield finding(COLUMN_STYLE, message, where)
+        yield finding(
+            COLUMN_STYLE, f"the {key} of the schema metadata does not parse", "JSON with info.features", where
+        )
         return
     columns = set(schema.names)
     extra, absent = sorted(set(listed) - columns), sorted(columns - set(listed))
     if extra or absent:
         parts = [f"lists {_few(extra)}"] if extra else []
         parts += [f"leaves out {_few(absent)}"] if absent else []
-        message = f"the {key} of the schema metadata {' and '.join(parts)}; expected the columns of the file"
-        yield finding(COLUMN_STYLE, message, where)
+        yield finding(
+            COLUMN_STYLE, f"the {key} of the schema metadata {' and '.join(parts)}", "the columns of the file", where
+        )
 
 
 def _few(names: list[str]) -> str:

@@ -40,8 +40,7 @@ def compare_data_file(
             source = against.open_parquet(file.path, **READ_OPTIONS)
         except (MissingFileError, ParquetError) as error:
             where = Location(file=against.join(file.path))
-            message = f"the source has {error.found}; expected the rows to compare with"
-            return [finding(UNREADABLE, message, where)], 0
+            return [finding(UNREADABLE, f"the source has {error.found}", "the rows to compare with", where)], 0
         with source:
             original = RowCursor(source)
             rows = _episode_rows(source)
@@ -77,8 +76,9 @@ def _compare_episode(
     expected = rows[1] if rows else 0
     found = copied_rows[1] if copied_rows else 0
     if found != expected:
-        message = f"{found} rows; expected {expected}, as in the source"
-        yield finding(ROWS_CHANGED, message, Location(file=path, episode=episode))
+        yield finding(
+            ROWS_CHANGED, f"{found} rows", f"{expected}, as in the source", Location(file=path, episode=episode)
+        )
         return
     if rows is None or copied_rows is None:
         return

@@ -102,8 +102,7 @@ class TaskScan:
         for unknown in sorted(self._unknown, key=lambda kind: kind.row):
             found = f"{lerobot.TASK_INDEX} {quoted(unknown.task_index)}"
             where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)
-            message = f"{found}; expected the number of a task of {layout.TASKS_PATH}"
-            yield finding(TASKS, message, where, more=unknown.count - 1)
+            yield finding(TASKS, found, f"the number of a task of {layout.TASKS_PATH}", where, more=unknown.count - 1)
         texts = set(self.task_text.values())
         used: dict[int, set[str]] = {}
         unnamed: list[tuple[int, int, int, int]] = []
@@ -117,9 +116,14 @@ class TaskScan:
         if unnamed:
             row, episode, number, count = min(unnamed)
             found = f"{lerobot.TASK_INDEX} {number}, {quoted(self.task_text[number])}, in {count} rows"
-            message = f"{found}; expected {_one_of(self.episode_tasks[episode])}, as meta/episodes says"
             where = Location(self.path, episode, row=row, column=lerobot.TASK_INDEX)
-            yield finding(TASKS, message, where, more=len({pair[1] for pair in unnamed}) - 1)
+            yield finding(
+                TASKS,
+                found,
+                f"{_one_of(self.episode_tasks[episode])}, as meta/episodes says",
+                where,
+                more=len({pair[1] for pair in unnamed}) - 1,
+            )
         without_rows = {
             episode: sorted(set(self.episode_tasks[episode]) - tasks)
             for episode, tasks in used.items()
@@ -128,9 +132,8 @@ class TaskScan:
         if without_rows:
             episode = min(without_rows)
             found = f"no row of task {quoted(without_rows[episode][0])}"
-            message = f"{found}; expected one or more, as meta/episodes names it"
             where = Location(self.path, episode, column=lerobot.TASK_INDEX)
-            yield finding(TASKS, message, where, more=len(without_rows) - 1)
+            yield finding(TASKS, found, "one or more, as meta/episodes names it", where, more=len(without_rows) - 1)
 
 
 def _one_of(tasks: Collection[str]) -> str:

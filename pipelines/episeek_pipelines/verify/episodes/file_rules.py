@@ -16,39 +16,46 @@ def check_missing(files: Sequence[DataFile | VideoFile], there: Files) -> Iterat
     for file in files:
         where = Location(file=file.path, camera=file.camera_key if isinstance(file, VideoFile) else None)
         if file.path not in there:
-            yield finding(MISSING_FILE, "no such file; expected a file that the metadata names", where)
+            yield finding(MISSING_FILE, "no such file", "a file that the metadata names", where)
         elif file.file_size == 0:
-            yield finding(MISSING_FILE, "an empty file; expected what its episodes hold", where)
+            yield finding(MISSING_FILE, "an empty file", "what its episodes hold", where)
 
 
 def check_orphans(there: Files, directory: str, suffix: str, named: set[str]) -> list[Finding]:
     """INF004W: files below a directory that no episode refers to."""
-    message = "no episode refers to this file; expected only files that meta/episodes names"
     unnamed = [p for p in there if p.startswith(f"{directory}/") and p.endswith(suffix) and p not in named]
-    return [finding(ORPHAN_FILE, message, Location(file=path)) for path in unnamed]
+    return [
+        finding(
+            ORPHAN_FILE, "no episode refers to this file", "only files that meta/episodes names", Location(file=path)
+        )
+        for path in unnamed
+    ]
 
 
 def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Finding]:
     """INF043: `*/*.parquet` below meta/episodes and data/ is what LeRobot reads, sorted by path."""
     for path in surveyed.episode_paths:
         if path.count("/") != layout.EPISODES_DIR.count("/") + 2:
-            message = "not in one folder below meta/episodes; expected meta/episodes/*/*.parquet"
-            yield finding(FILE_ORDER, message, Location(file=path))
+            yield finding(
+                FILE_ORDER, "not in one folder below meta/episodes", "meta/episodes/*/*.parquet", Location(file=path)
+            )
     before, reached = "", -1
     for file in files:
         if file.path not in surveyed.files:
             continue
         if file.path.count("/") != 2 or not file.path.startswith(f"{layout.DATA_DIR}/"):
-            yield finding(
-                FILE_ORDER, "not in one folder below data; expected data/*/*.parquet", Location(file=file.path)
-            )
+            yield finding(FILE_ORDER, "not in one folder below data", "data/*/*.parquet", Location(file=file.path))
         known = file.dataset_from_index[file.dataset_from_index >= 0]
         if not len(known):
             continue
         first = int(known.min())
         if first < reached:
-            message = f"rows from {first} on, behind {before} with rows from {reached} on; expected paths in the order of rows"
-            yield finding(FILE_ORDER, message, Location(file=file.path))
+            yield finding(
+                FILE_ORDER,
+                f"rows from {first} on, behind {before} with rows from {reached} on",
+                "paths in the order of rows",
+                Location(file=file.path),
+            )
         before, reached = file.path, first
 
 
@@ -58,7 +65,8 @@ def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoF
     return [
         finding(
             INDEXED_FILES,
-            f"a row for {path}, which does not exist; expected the files as they were indexed",
+            f"a row for {path}, which does not exist",
+            "the files as they were indexed",
             Location(file=layout.FILES_PATH, row=indexed[path].row),
         )
         for path in unknown

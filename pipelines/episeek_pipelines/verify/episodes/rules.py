@@ -17,7 +17,7 @@ def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     """INF002, the part in meta/info.json."""
     if info.fps != int(info.fps):
         where = Location(file=layout.INFO_PATH, column="fps")
-        yield finding(FPS, f"fps {info.fps:g}; expected a whole number of frames per second", where)
+        yield finding(FPS, f"fps {info.fps:g}", "a whole number of frames per second", where)
 
 
 def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -27,22 +27,33 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     index = episodes.values(lerobot.EPISODE_INDEX)
     wrong = episodes.valid(lerobot.EPISODE_INDEX) & (index != np.arange(len(index)))
     for row, more in _first_of_each_shard(episodes, wrong):
-        message = (
-            f"episode_index {index[row]} in row {row} of all; expected {row}: LeRobot looks episodes up by position"
+        yield finding(
+            EPISODE_ORDER,
+            f"episode_index {index[row]} in row {row} of all",
+            f"{row}: LeRobot looks episodes up by position",
+            _at(episodes, row, lerobot.EPISODE_INDEX),
+            more=more,
         )
-        yield finding(EPISODE_ORDER, message, _at(episodes, row, lerobot.EPISODE_INDEX), more=more)
 
 
 def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     """INF009: total_episodes and total_frames."""
     if episodes.is_complete and info.total_episodes != len(episodes):
-        message = f"total_episodes {info.total_episodes}; expected {len(episodes)}, the rows of meta/episodes"
-        yield finding(TOTALS, message, Location(file=layout.INFO_PATH, column="total_episodes"))
+        yield finding(
+            TOTALS,
+            f"total_episodes {info.total_episodes}",
+            f"{len(episodes)}, the rows of meta/episodes",
+            Location(file=layout.INFO_PATH, column="total_episodes"),
+        )
     if episodes.all_valid(lerobot.LENGTH):
         frames = int(episodes.values(lerobot.LENGTH).sum())
         if info.total_frames != frames:
-            message = f"total_frames {info.total_frames}; expected {frames}, the sum of the episodes' lengths"
-            yield finding(TOTALS, message, Location(file=layout.INFO_PATH, column="total_frames"))
+            yield finding(
+                TOTALS,
+                f"total_frames {info.total_frames}",
+                f"{frames}, the sum of the episodes' lengths",
+                Location(file=layout.INFO_PATH, column="total_frames"),
+            )
 
 
 def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -53,8 +64,13 @@ def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     wrong_span = episodes.valid(*bounds, lerobot.LENGTH) & (stop - start != length)
     for row, more in _first_of_each_shard(episodes, wrong_span):
         found = f"rows [{start[row]}, {stop[row]}), {stop[row] - start[row]} of them"
-        message = f"{found}; expected {length[row]}, the episode's length"
-        yield finding(TILING, message, _at(episodes, row, lerobot.DATASET_TO_INDEX, index), more=more)
+        yield finding(
+            TILING,
+            found,
+            f"{length[row]}, the episode's length",
+            _at(episodes, row, lerobot.DATASET_TO_INDEX, index),
+            more=more,
+        )
     if not episodes.all_valid(*bounds, lerobot.EPISODE_INDEX) or not len(episodes):
         return
     order = np.argsort(index, kind="stable")  # rows in the wrong order are EPI008, not this
@@ -64,8 +80,13 @@ def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     expected = np.zeros(len(index), np.int64)
     expected[order] = previous_stop
     for row, more in _first_of_each_shard(episodes, gap):
-        message = f"dataset_from_index {start[row]}; expected {expected[row]}, where the episode before it ends"
-        yield finding(TILING, message, _at(episodes, row, lerobot.DATASET_FROM_INDEX, index), more=more)
+        yield finding(
+            TILING,
+            f"dataset_from_index {start[row]}",
+            f"{expected[row]}, where the episode before it ends",
+            _at(episodes, row, lerobot.DATASET_FROM_INDEX, index),
+            more=more,
+        )
 
 
 def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -73,8 +94,12 @@ def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]
     for (path, _), names in zip(episodes.shards, episodes.column_names, strict=True):
         cameras = {camera for camera in map(lerobot.camera_of_column, names) if camera is not None}
         for camera in sorted(cameras - set(info.video_keys)):
-            message = f"columns of camera {camera!r}; expected only the video features {list(info.video_keys)}"
-            yield finding(VIDEO_COLUMNS, message, Location(file=path, camera=camera))
+            yield finding(
+                VIDEO_COLUMNS,
+                f"columns of camera {camera!r}",
+                f"only the video features {list(info.video_keys)}",
+                Location(file=path, camera=camera),
+            )
 
 
 METADATA_RULES = (check_fps, check_order, check_totals, check_tiling, check_cameras)

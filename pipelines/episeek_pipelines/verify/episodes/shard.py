@@ -30,10 +30,10 @@ from episeek_pipelines.verify.episodes.table import (
 from episeek_pipelines.verify.episodes.values import check_columns
 from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.guard import guarded, unreadable
 from episeek_pipelines.verify.metadata.survey import Files, listed_size
 from episeek_pipelines.verify.metadata.task_rules import check_episode_tasks
-from episeek_pipelines.verify.rules import EPISODES_FOOTER, UNREADABLE
+from episeek_pipelines.verify.rules import EPISODES_FOOTER
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -71,21 +71,21 @@ def read_shard(
     try:
         file = root.open_parquet(path, file_size=listed_size(files, path))
     except ReadError as error:
-        return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
+        return Shard(path, findings=(unreadable(error, where),))
     except (EpiseekError, pa.ArrowException, OSError) as error:
         return Shard(path, findings=(_no_footer(error, where),))
     with file:
         try:
             return _read_open_shard(file, path, info, task_numbers, against, listed_size(source_files, path))
         except ReadError as error:
-            return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
+            return Shard(path, findings=(unreadable(error, where),))
         except (EpiseekError, pa.ArrowException, OSError, EOFError) as error:
             return Shard(path, findings=(_no_footer(error, where),))
 
 
 def _no_footer(error: Exception, where: Location) -> Finding:
     found = error.found if isinstance(error, ParquetError) else first_line(error)
-    return finding(EPISODES_FOOTER, f"{found}; expected a readable Parquet file", where)
+    return finding(EPISODES_FOOTER, found, "a readable Parquet file", where)
 
 
 def _read_open_shard(

@@ -57,15 +57,14 @@ def compare_episodes(
     try:
         source = against.open_parquet(path, file_size=file_size)
     except MissingFileError:
-        message = "a file that the source does not have; expected the same files"
-        findings.append(finding(EPISODES_CHANGED, message, where))
+        findings.append(finding(EPISODES_CHANGED, "a file that the source does not have", "the same files", where))
         yield None
         return
     with source:
         findings += schema_differences(rewritten.schema_arrow, source.schema_arrow, EPISODES_CHANGED, path)
         found, expected = rewritten.metadata.num_rows, source.metadata.num_rows
         if found != expected:
-            findings.append(finding(EPISODES_CHANGED, f"{found} rows; expected {expected}, as in the source", where))
+            findings.append(finding(EPISODES_CHANGED, f"{found} rows", f"{expected}, as in the source", where))
             names = []
         else:
             names = [name for name in shared_columns(source, rewritten) if name not in _MAY_CHANGE]

@@ -25,7 +25,7 @@ def check_columns(table: pa.Table, info: DatasetInfo, path: str, first_row: int)
             continue
         episode = _episode_of(table, None if problem.row is None else problem.row - first_row)
         where = Location(path, episode, lerobot.camera_of_column(problem.column), problem.row, problem.column)
-        yield finding(EPISODE_VALUES, f"{problem.found}; expected {problem.expected}", where, more=problem.more)
+        yield finding(EPISODE_VALUES, problem.found, problem.expected, where, more=problem.more)
 
 
 def _episode_of(table: pa.Table, row: int | None) -> int | None:

@@ -14,13 +14,13 @@ def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
     for name, spec in features.items():
         where = Location(file=layout.INFO_PATH, column=f"features.{str(name)[:100]}")
         if not isinstance(spec, Mapping):
-            yield finding(INFO, f"{_short(spec)}; expected an object with dtype and shape", where)
+            yield finding(INFO, f"{_short(spec)}", "an object with dtype and shape", where)
             continue
         if not isinstance(spec.get("dtype"), str) or not spec["dtype"]:
-            yield finding(INFO, f"dtype {_short(spec.get('dtype'))}; expected the name of a type", where)
+            yield finding(INFO, f"dtype {_short(spec.get('dtype'))}", "the name of a type", where)
         shape = spec.get("shape")
         if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
-            yield finding(INFO, f"shape {_short(shape)}; expected a list of whole numbers", where)
+            yield finding(INFO, f"shape {_short(shape)}", "a list of whole numbers", where)
 
 
 def _short(value: object) -> str:
@@ -35,4 +35,4 @@ def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iter
             is_number = isinstance(declared, int | float) and not isinstance(declared, bool)
             if is_number and declared != info.fps:
                 where = Location(file=layout.INFO_PATH, camera=camera, column="video.fps")
-                yield finding(FPS, f"video.fps {declared:g}; expected {info.fps:g}, the fps of the dataset", where)
+                yield finding(FPS, f"video.fps {declared:g}", f"{info.fps:g}, the fps of the dataset", where)

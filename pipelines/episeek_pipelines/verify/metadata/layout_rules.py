@@ -27,16 +27,21 @@ def check_folders(files: Collection[str], chunks_size: int) -> Iterator[Finding]
         chunks_size: Files that LeRobot puts into a chunk folder.
     """
     if len(files) > MOST_FILES:
-        yield finding(FOLDER_LIMITS, f"{len(files):,} files; expected {MOST_FILES:,} or fewer")
+        yield finding(FOLDER_LIMITS, f"{len(files):,} files", f"{MOST_FILES:,} or fewer")
     file_count, entry_count = _count_entries(files)
     for folder, entries in sorted(entry_count.items()):
         where = Location(file=folder or None)
         if entries > MOST_ENTRIES:
-            message = f"{entries:,} entries in {folder or 'the root'}; expected {MOST_ENTRIES:,} or fewer"
-            yield finding(FOLDER_LIMITS, message, where)
+            yield finding(
+                FOLDER_LIMITS, f"{entries:,} entries in {folder or 'the root'}", f"{MOST_ENTRIES:,} or fewer", where
+            )
         elif file_count[folder] > chunks_size and _CHUNK_FOLDER.fullmatch(folder.rpartition("/")[2]):
-            message = f"{file_count[folder]:,} files in a chunk folder; expected chunks_size, {chunks_size:,}, or fewer"
-            yield finding(FOLDER_LIMITS, message, where)
+            yield finding(
+                FOLDER_LIMITS,
+                f"{file_count[folder]:,} files in a chunk folder",
+                f"chunks_size, {chunks_size:,}, or fewer",
+                where,
+            )
 
 
 def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterator[Finding]:
@@ -55,8 +60,12 @@ def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterato
             continue
         start, stop = int(match[1]), int(match[2])
         if start > stop or stop > total_episodes:
-            message = f"split {str(name)[:60]!r} of episodes {start}:{stop}; expected a range within 0:{total_episodes}"
-            yield finding(SPLITS, message, Location(file=layout.INFO_PATH, column="splits"))
+            yield finding(
+                SPLITS,
+                f"split {str(name)[:60]!r} of episodes {start}:{stop}",
+                f"a range within 0:{total_episodes}",
+                Location(file=layout.INFO_PATH, column="splits"),
+            )
 
 
 def check_shards(
@@ -75,16 +84,15 @@ def check_shards(
     shards, kind = (row_groups, "row groups") if is_prepared_layout else (data_files, "data files")
     readers = options.world_size * max(options.num_workers, 1)
     if options.world_size > shards:
-        message = f"{shards:,} shards ({kind}) for {options.world_size:,} ranks; expected one or more for each"
-        yield finding(SHARDS, message)
+        yield finding(SHARDS, f"{shards:,} shards ({kind}) for {options.world_size:,} ranks", "one or more for each")
     elif readers > shards:
         spread = (
             f"{shards:,} shards ({kind}) for {options.world_size:,} ranks with {options.num_workers:,} workers each"
         )
-        message = f"{spread}; expected {readers:,} or more"
+        expected = f"{readers:,} or more"
         if shards % options.world_size:
-            message += ", and a multiple of the ranks: otherwise `datasets` lets every rank read all shards"
-        yield finding(WORKER_SHARDS, message)
+            expected += ", and a multiple of the ranks: otherwise `datasets` lets every rank read all shards"
+        yield finding(WORKER_SHARDS, spread, expected)
 
 
 def _count_entries(files: Collection[str]) -> tuple[Counter[str], Counter[str]]:

@@ -33,8 +33,13 @@ def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozen
 def check_pointers(pointers: frozenset[str]) -> Iterator[Finding]:
     """INF040: one finding, at the first of them."""
     if pointers:
-        message = "a Git LFS pointer; expected the file itself, which was not fetched with the clone"
-        yield finding(LFS_POINTER, message, Location(file=min(pointers)), more=len(pointers) - 1)
+        yield finding(
+            LFS_POINTER,
+            "a Git LFS pointer",
+            "the file itself, which was not fetched with the clone",
+            Location(file=min(pointers)),
+            more=len(pointers) - 1,
+        )
 
 
 def _is_pointer(root: Root, path: str) -> bool:

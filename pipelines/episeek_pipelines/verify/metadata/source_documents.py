@@ -18,18 +18,20 @@ def check_documents(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -
     for path, old in expected.items():
         where = Location(file=path)
         if path not in found:
-            yield finding(INFO_CHANGED, "no such file; expected it as in the source", where)
+            yield finding(INFO_CHANGED, "no such file", "it as in the source", where)
         elif found[path] != old and path == layout.INFO_PATH:
             yield from _compare_info(found[path], old)
         elif found[path] != old:
-            yield finding(INFO_CHANGED, f"{len(found[path])} other bytes; expected the {len(old)} of the source", where)
+            yield finding(INFO_CHANGED, f"{len(found[path])} other bytes", f"the {len(old)} of the source", where)
 
 
 def _compare_info(found: bytes, expected: bytes) -> Iterator[Finding]:
     new, old = json.loads(found), json.loads(expected)
     for key in sorted({*new, *old}):
         if new.get(key) != old.get(key) or (key in new) != (key in old):
-            message = (
-                f"{str(new.get(key, 'nothing'))[:60]}; expected {str(old.get(key, 'nothing'))[:60]}, as in the source"
+            yield finding(
+                INFO_CHANGED,
+                f"{str(new.get(key, 'nothing'))[:60]}",
+                f"{str(old.get(key, 'nothing'))[:60]}, as in the source",
+                Location(file=layout.INFO_PATH, column=key),
             )
-            yield finding(INFO_CHANGED, message, Location(file=layout.INFO_PATH, column=key))

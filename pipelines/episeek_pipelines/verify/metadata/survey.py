@@ -17,9 +17,10 @@ from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import unreadable
 from episeek_pipelines.verify.metadata.feature_rules import check_features
 from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers, find_pointers
-from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS, UNREADABLE
+from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -98,7 +99,7 @@ class _Reader:
         except MissingFileError:
             return None
         except ReadError as error:
-            self.findings.append(finding(UNREADABLE, str(error), Location(file=path)))
+            self.findings.append(unreadable(error, Location(file=path)))
             return None
         self.bytes_read += len(data)
         self.files_read += 1
@@ -212,15 +213,15 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     try:
         document = json.loads(data.decode("utf-8"))  # as LeRobot reads it; json would guess other encodings
     except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(INFO, f"{first_line(error)}; expected a JSON document", where))
+        reader.findings.append(finding(INFO, f"{first_line(error)}", "a JSON document", where))
         return {}, None
     if not isinstance(document, dict):
-        reader.findings.append(finding(INFO, f"{type(document).__name__}; expected a JSON object", where))
+        reader.findings.append(finding(INFO, f"{type(document).__name__}", "a JSON object", where))
         return {}, None
     problems = lerobot.validate_info(document)
     for problem in problems:
         at = Location(file=layout.INFO_PATH, column=problem.key)
-        reader.findings.append(finding(INFO, f"{problem.found}; expected {problem.expected}", at))
+        reader.findings.append(finding(INFO, problem.found, problem.expected, at))
     if not problems:
         reader.findings += check_features(document["features"])
     return document, None if problems else lerobot.parse_info(document)
@@ -233,7 +234,7 @@ def _parse_tasks(reader: _Reader, data: bytes | None) -> pa.Table | None:
         return pq.ParquetFile(io.BytesIO(data), pre_buffer=False).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         where = Location(file=layout.TASKS_PATH)
-        reader.findings.append(finding(TASKS, f"{first_line(error)}; expected a readable Parquet file", where))
+        reader.findings.append(finding(TASKS, f"{first_line(error)}", "a readable Parquet file", where))
         return None
 
 
@@ -244,9 +245,9 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(STATISTICS, f"{first_line(error)}; expected a JSON document", where))
+        reader.findings.append(finding(STATISTICS, f"{first_line(error)}", "a JSON document", where))
         return None
     if not isinstance(document, dict):
-        reader.findings.append(finding(STATISTICS, f"{type(document).__name__}; expected a JSON object", where))
+        reader.findings.append(finding(STATISTICS, f"{type(document).__name__}", "a JSON object", where))
         return None
     return document

@@ -26,7 +26,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
     features = surveyed.document.get("features", {})
     if not surveyed.episode_paths and info.total_episodes:
         where = Location(file=layout.EPISODES_DIR)
-        findings.append(finding(EPISODES_FOOTER, "no Parquet files; expected the episodes of the dataset", where))
+        findings.append(finding(EPISODES_FOOTER, "no Parquet files", "the episodes of the dataset", where))
     with guarded(findings, "check_declared_rates", Location(file=layout.INFO_PATH)):
         findings += check_declared_rates(features, info)
     with guarded(findings, "check_tasks", Location(file=layout.TASKS_PATH)):
@@ -46,6 +46,5 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
             findings += check_documents(surveyed.documents, surveyed.source_documents)
         for path in sorted(set(surveyed.source_episodes) - set(surveyed.episode_paths)):
-            message = "no such file; expected it as in the source"
-            findings.append(finding(EPISODES_CHANGED, message, Location(file=path)))
+            findings.append(finding(EPISODES_CHANGED, "no such file", "it as in the source", Location(file=path)))
     return findings

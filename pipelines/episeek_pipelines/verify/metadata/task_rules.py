@@ -30,22 +30,26 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
     where = Location(file=layout.TASKS_PATH)
     if table is None:
         if document.get("total_episodes") != 0:  # LeRobot writes the table with the first episode
-            yield finding(TASKS, "no such file; expected the tasks and their numbers", where)
+            yield finding(TASKS, "no such file", "the tasks and their numbers", where)
         return
     text_column, numbers = _text_column(table), _column(table, lerobot.TASK_INDEX, pa.types.is_integer)
     if text_column is None:
-        yield finding(TASKS, f"columns {_names(table)}; expected one with the text of each task", where)
+        yield finding(TASKS, f"columns {_names(table)}", "one with the text of each task", where)
     else:
         yield from _check_texts(text_column, table[text_column])
     if numbers is None:
         found = f"columns {_names(table)}"
-        yield finding(TASKS, f"{found}; expected the integer column {lerobot.TASK_INDEX!r}", where)
+        yield finding(TASKS, found, f"the integer column {lerobot.TASK_INDEX!r}", where)
     else:
         yield from _check_numbers(numbers)
     total = document.get(TOTAL_TASKS, table.num_rows)
     if isinstance(total, bool) or total != table.num_rows:
-        message = f"{TOTAL_TASKS} {quoted(total)}; expected {table.num_rows}, the rows of {layout.TASKS_PATH}"
-        yield finding(TASKS, message, Location(file=layout.INFO_PATH, column=TOTAL_TASKS))
+        yield finding(
+            TASKS,
+            f"{TOTAL_TASKS} {quoted(total)}",
+            f"{table.num_rows}, the rows of {layout.TASKS_PATH}",
+            Location(file=layout.INFO_PATH, column=TOTAL_TASKS),
+        )
 
 
 def task_numbers(table: pa.Table | None) -> dict[str, int]:
@@ -85,22 +89,25 @@ def check_episode_tasks(
     lists = _string_lists(tasks_column)
     if lists is None:
         where = Location(file=path, column=lerobot.TASKS)
-        yield finding(
-            TASKS, f"{lerobot.TASKS} of type {quoted(str(tasks_column.type))}; expected lists of strings", where
-        )
+        yield finding(TASKS, f"{lerobot.TASKS} of type {quoted(str(tasks_column.type))}", "lists of strings", where)
         return
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         where = Location(file=path, row=first_row + int(empty[0]), column=lerobot.TASKS)
-        yield finding(TASKS, "no task; expected one or more", where, more=len(empty) - 1)
+        yield finding(TASKS, "no task", "one or more", where, more=len(empty) - 1)
     values, rows = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
     is_known = pc.is_in(values, value_set=pa.array(sorted(known), pa.large_string()))
     unknown = np.flatnonzero(~np.asarray(is_known, np.bool_))
     if known and len(unknown):
         where = Location(file=path, row=first_row + int(rows[unknown[0]]), column=lerobot.TASKS)
-        message = f"task {quoted(values[unknown[0]].as_py())}; expected one of {layout.TASKS_PATH}"
-        yield finding(TASKS, message, where, more=len(np.unique(rows[unknown])) - 1)
+        yield finding(
+            TASKS,
+            f"task {quoted(values[unknown[0]].as_py())}",
+            f"one of {layout.TASKS_PATH}",
+            where,
+            more=len(np.unique(rows[unknown])) - 1,
+        )
 
 
 def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
@@ -108,15 +115,20 @@ def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     null = [row for row, text in enumerate(texts) if text is None]
     if null:
         where = Location(file=layout.TASKS_PATH, row=null[0], column=column)
-        yield finding(TASKS, "null; expected the text of a task", where, more=len(null) - 1)
+        yield finding(TASKS, "null", "the text of a task", where, more=len(null) - 1)
     first_row: dict[str, int] = {}
     again = [
         (row, text) for row, text in enumerate(texts) if text is not None and first_row.setdefault(text, row) != row
     ]
     if again:
         row, text = again[0]
-        message = f"task {quoted(text)}, which row {first_row[text]} has, too; expected each task once"
-        yield finding(TASKS, message, Location(file=layout.TASKS_PATH, row=row, column=column), more=len(again) - 1)
+        yield finding(
+            TASKS,
+            f"task {quoted(text)}, which row {first_row[text]} has, too",
+            "each task once",
+            Location(file=layout.TASKS_PATH, row=row, column=column),
+            more=len(again) - 1,
+        )
 
 
 def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
@@ -125,9 +137,14 @@ def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
     if wrong:
         row = wrong[0]
         found = "null" if numbers[row] is None else numbers[row]
-        message = f"{lerobot.TASK_INDEX} {found} in row {row}; expected {row}: LeRobot looks tasks up by position"
         where = Location(file=layout.TASKS_PATH, row=row, column=lerobot.TASK_INDEX)
-        yield finding(TASKS, message, where, more=len(wrong) - 1)
+        yield finding(
+            TASKS,
+            f"{lerobot.TASK_INDEX} {found} in row {row}",
+            f"{row}: LeRobot looks tasks up by position",
+            where,
+            more=len(wrong) - 1,
+        )
 
 
 def _text_column(table: pa.Table) -> str | None:

@@ -36,9 +36,7 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
             table = pa.Table.from_batches([batch])
             for problem in check_table(table, cast(TableName, check.table), path=path, first_row=first_row):
                 where = Location(file=path, row=problem.row, column=problem.column)
-                findings.append(
-                    finding(SIDECAR_FORMAT, f"{problem.found}; expected {problem.expected}", where, more=problem.more)
-                )
+                findings.append(finding(SIDECAR_FORMAT, problem.found, problem.expected, where, more=problem.more))
             findings += order.partition(table, first_row)
             first_row += table.num_rows
         findings += order.end(first_row)
@@ -70,7 +68,7 @@ class _Order:
             row = int(wrong[0])
             rule = SIDECAR_FORMAT if is_format else INDEXED_SPANS
             where = Location(file=self.path, row=first_row + row, column=column)
-            yield finding(rule, f"{found[row]}; expected {expected[row]}", where, more=len(wrong) - 1)
+            yield finding(rule, f"{found[row]}", f"{expected[row]}", where, more=len(wrong) - 1)
 
 
 class _FilesOrder(_Order):
@@ -87,7 +85,7 @@ class _FilesOrder(_Order):
         for row, (before, path) in enumerate(zip([self._last, *paths[:-1]], paths, strict=True)):
             if before >= path:
                 where = Location(file=self.path, row=first_row + row, column="file_path")
-                yield finding(SIDECAR_FORMAT, f"{path} behind {before}; expected rising paths", where)
+                yield finding(SIDECAR_FORMAT, f"{path} behind {before}", "rising paths", where)
                 break
         self._last = paths[-1] if paths else self._last
 
@@ -118,13 +116,17 @@ class _EpisodesOrder(_Order):
         tables, info = self._context.sidecars, self._context.info
         expected = info.total_episodes * len(info.video_keys)
         if row_count != expected:
-            message = f"{row_count} rows; expected {expected}, {info.total_episodes} episodes of {len(info.video_keys)} cameras"
-            yield finding(INDEXED_SPANS, message, Location(file=self.path))
+            yield finding(
+                INDEXED_SPANS,
+                f"{row_count} rows",
+                f"{expected}, {info.total_episodes} episodes of {len(info.video_keys)} cameras",
+                Location(file=self.path),
+            )
         for name, total in self._next.items():
             if tables is not None and tables.row_count[f"{name}s"] != total:
                 found = f"{tables.row_count[f'{name}s']} rows"
                 where = Location(file=TABLES[f"{name}s"][0])
-                yield finding(INDEXED_SPANS, f"{found}; expected {total}, the sum of {name}_count", where)
+                yield finding(INDEXED_SPANS, found, f"{total}, the sum of {name}_count", where)
 
 
 class _KeyframesOrder(_Order):
@@ -144,8 +146,13 @@ class _KeyframesOrder(_Order):
             at = int(wrong[0]) + 1
             row = first_row + at - (self._last is not None)
             found = f"({episode[at]}, {pts[at]}) behind ({episode[at - 1]}, {pts[at - 1]})"
-            message = f"{found}; expected rows that rise by (global_episode_id, pts)"
-            yield finding(SIDECAR_FORMAT, message, Location(file=self.path, row=row), more=len(wrong) - 1)
+            yield finding(
+                SIDECAR_FORMAT,
+                found,
+                "rows that rise by (global_episode_id, pts)",
+                Location(file=self.path, row=row),
+                more=len(wrong) - 1,
+            )
         if len(episode):
             self._last = int(episode[-1]), int(pts[-1])
 

@@ -111,14 +111,14 @@ def _check_episode(
     length = int(file.length[position])
     held = int(video.view.stop[position] - video.view.first[position])
     if held <= 0:
-        yield finding(DECODED, f"no frame of the file is certain to be of this episode; expected {length}", where)
+        yield finding(DECODED, "no frame of the file is certain to be of this episode", str(length), where)
         return
     if held != length:
-        yield finding(DECODED, f"{held} frames in the file; expected {length}, the episode's length", where)
+        yield finding(DECODED, f"{held} frames in the file", f"{length}, the episode's length", where)
     try:
         clip = episode_clip(file, video, source, position)
     except EpisodeFramesError as error:
-        yield finding(DECODED, f"{error.found}; expected {error.expected}", where)
+        yield finding(DECODED, error.found, error.expected, where)
         return
     if not has_other_rate(video.view, fps=context.info.fps):  # INF002 says so, once
         yield from _check_times(clip, context.info.fps, where)
@@ -176,29 +176,33 @@ def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
     if len(wrong):
         frame = int(wrong[0])
         message = f"frame {frame} is shown {clip.frame_ticks[frame] / clip.timescale:.6f} s behind frame 0"
-        yield finding(DECODED, f"{message}; expected {frame / fps:.6f} s", where, more=len(wrong) - 1)
+        yield finding(DECODED, message, f"{frame / fps:.6f} s", where, more=len(wrong) - 1)
 
 
 def _check_seen(clip: Clip, seen: _Seen, where: Location) -> Iterator[Finding]:
     count = clip.frame_count
     if seen.error:
-        yield finding(DECODED, f"{seen.error}; expected {count} pictures, {seen.count} were decoded", where)
+        yield finding(DECODED, seen.error, f"{count} pictures, {seen.count} were decoded", where)
     elif seen.count < count:
         first = seen.is_there.index(False)
         message = f"{seen.count} pictures decoded, none of frame {first} at tick {clip.frame_ticks[first]}"
-        yield finding(DECODED, f"{message}; expected {count}, one for each frame", where)
+        yield finding(DECODED, message, f"{count}, one for each frame", where)
     if seen.stray_ticks:
         message = f"a picture at tick {seen.stray_ticks[0]} of the clip, where no frame is"
-        yield finding(
-            DECODED, f"{message}; expected pictures at the header's times", where, more=len(seen.stray_ticks) - 1
-        )
+        yield finding(DECODED, message, "pictures at the header's times", where, more=len(seen.stray_ticks) - 1)
     if seen.damaged:
-        message = f"the decoder marks frame {seen.damaged[0]} as damaged; expected whole pictures"
-        yield finding(DECODED, message, where, more=len(seen.damaged) - 1)
+        yield finding(
+            DECODED,
+            f"the decoder marks frame {seen.damaged[0]} as damaged",
+            "whole pictures",
+            where,
+            more=len(seen.damaged) - 1,
+        )
     if seen.sizes:
         frame, (width, height) = seen.sizes[0]
-        message = f"frame {frame} has {width}x{height} pixels; expected {clip.track.width}x{clip.track.height}"
-        yield finding(DECODED, f"{message}, as the header says", where, more=len(seen.sizes) - 1)
+        found = f"frame {frame} has {width}x{height} pixels"
+        expected = f"{clip.track.width}x{clip.track.height}, as the header says"
+        yield finding(DECODED, found, expected, where, more=len(seen.sizes) - 1)
 
 
 def _check_numbers(seen: _Seen, bits: int, where: Location) -> Iterator[Finding]:
@@ -209,7 +213,7 @@ def _check_numbers(seen: _Seen, bits: int, where: Location) -> Iterator[Finding]
         message = f"frame {frame} has no room for {bits} burned-in bits"
     else:
         message = f"frame {frame} shows the burned-in number {number}"
-    yield finding(DECODED, f"{message}; expected {frame % (1 << bits)}", where, more=len(seen.numbers) - 1)
+    yield finding(DECODED, message, f"{frame % (1 << bits)}", where, more=len(seen.numbers) - 1)
 
 
 def _check_ends(
@@ -228,24 +232,23 @@ def _check_ends(
         reference = file_picture_digest(path, seconds, start_seconds=Fraction(start, table.timescale))
         if reference is not None and reference != digest:
             message = f"frame {frame} is another picture than decoding the whole file gives at {float(seconds):.6f} s"
-            yield finding(DECODED, f"{message}; expected the same", where)
+            yield finding(DECODED, message, "the same", where)
 
 
 def _check_changes(changes: PictureChanges, fps: float, where: Location) -> Iterator[Finding]:
     """VID028."""
     if changes.never_changes:
-        message = f"no picture of {changes.picture_count} differs from the first one; expected motion"
-        yield finding(FROZEN, message, where)
+        yield finding(FROZEN, f"no picture of {changes.picture_count} differs from the first one", "motion", where)
         return
     if changes.frozen:
         run = changes.frozen[0]
         seconds = (run.stop - run.start) / fps
         message = f"frames {run.start} to {run.stop - 1} show the same for {seconds:.2f} s, then the scene jumps"
-        yield finding(FROZEN, f"{message}; expected pictures that go on with it", where, more=len(changes.frozen) - 1)
+        yield finding(FROZEN, message, "pictures that go on with it", where, more=len(changes.frozen) - 1)
     if changes.repeats_frames:
         moving = changes.repeated_count + changes.moving_count
         message = f"{changes.repeated_count} of {moving} neighbours amid motion are the same picture"
-        yield finding(FROZEN, f"{message}; expected a new picture for each frame", where)
+        yield finding(FROZEN, message, "a new picture for each frame", where)
 
 
 def _hashed(values: np.ndarray) -> np.ndarray:

@@ -42,18 +42,16 @@ def check_declared_format(context: VerificationContext, file: VideoFile, video: 
     entry = frame_entry(video, file.path)
     where = Location(file=file.path, camera=file.camera_key)
     for what, found, expected in _differences(spec if isinstance(spec, Mapping) else {}, entry):
-        yield finding(VIDEO_FORMAT, f"{what} {found}; expected {expected}, as {layout.INFO_PATH} says", where)
+        yield finding(VIDEO_FORMAT, f"{what} {found}", f"{expected}, as {layout.INFO_PATH} says", where)
 
 
 def check_order(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """VID026W."""
     later = np.flatnonzero(np.diff(video.view.decode_position) < 0)
     if len(later):
-        message = (
-            f"{len(later)} of {video.view.frame_count} frames are stored behind one that is shown after them; "
-            "expected frames in the order they are shown in"
-        )
-        yield finding(REORDERED, message, Location(file=file.path, camera=file.camera_key))
+        found = f"{len(later)} of {video.view.frame_count} frames are stored behind one that is shown after them"
+        where = Location(file=file.path, camera=file.camera_key)
+        yield finding(REORDERED, found, "frames in the order they are shown in", where)
 
 
 def check_keyframe_interval(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
@@ -62,12 +60,14 @@ def check_keyframe_interval(context: VerificationContext, file: VideoFile, video
     intervals = keyframe_intervals(video)
     long = intervals[intervals > limit]
     if len(long):
-        message = (
-            f"{int(long.max())} frames from one keyframe to the next; expected at most {limit}, "
-            f"{LONG_INTERVAL_SECONDS:g} s at {context.info.fps:g} fps"
-        )
         where = Location(file=file.path, camera=file.camera_key)
-        yield finding(KEYFRAME_INTERVAL, message, where, more=len(long) - 1)
+        yield finding(
+            KEYFRAME_INTERVAL,
+            f"{int(long.max())} frames from one keyframe to the next",
+            f"at most {limit}, {LONG_INTERVAL_SECONDS:g} s at {context.info.fps:g} fps",
+            where,
+            more=len(long) - 1,
+        )
 
 
 FORMAT_RULES = (check_declared_format, check_order, check_keyframe_interval)
@@ -82,8 +82,12 @@ def check_same_format(formats: Sequence[VideoFormat]) -> Iterator[Finding]:
         for known in members:
             if known.text != usual:
                 where = Location(file=known.path, camera=camera)
-                message = f"{known.text}; expected {usual}, as in {counts[usual]} of the camera's {len(members)} files"
-                yield finding(VIDEO_FORMAT, message, where)
+                yield finding(
+                    VIDEO_FORMAT,
+                    known.text,
+                    f"{usual}, as in {counts[usual]} of the camera's {len(members)} files",
+                    where,
+                )
 
 
 def keyframe_intervals(video: ParsedVideo) -> Int64Array:

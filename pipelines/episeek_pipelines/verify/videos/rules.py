@@ -60,7 +60,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
         try:
             header = read_video_header(counting, file.path, file_size=file.file_size)
         except Mp4Error as error:
-            findings.append(finding(UNUSABLE_VIDEO, f"{error.found}; expected {error.expected}", where))
+            findings.append(finding(UNUSABLE_VIDEO, error.found, error.expected, where))
         else:
             view = frame_view(header.table, file, fps=context.info.fps)
             video = ParsedVideo(header, header.table, view)
@@ -105,18 +105,23 @@ def check_container(context: VerificationContext, file: VideoFile, video: Parsed
     where = Location(file=file.path, camera=file.camera_key)
     tracks = len(video_tracks(video.header.moov, where=file.path))
     if tracks != 1:
-        yield finding(UNUSABLE_VIDEO, f"{tracks} video tracks; expected one: the first is taken", where)
+        yield finding(UNUSABLE_VIDEO, f"{tracks} video tracks", "one: the first is taken", where)
     if not video.header.is_faststart:
-        message = f"moov box at byte {video.header.moov_offset}, behind the media data; expected it in front"
-        yield finding(NOT_FASTSTART, message, where)
+        yield finding(
+            NOT_FASTSTART, f"moov box at byte {video.header.moov_offset}, behind the media data", "it in front", where
+        )
 
 
 def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """INF002, the part in the videos."""
     fps = context.info.fps
     if has_other_rate(video.view, fps=fps):
-        message = f"{video.view.frames_per_second:.6g} frames per second; expected {fps:g}, the fps of meta/info.json"
-        yield finding(FPS, message, Location(file=file.path, camera=file.camera_key))
+        yield finding(
+            FPS,
+            f"{video.view.frames_per_second:.6g} frames per second",
+            f"{fps:g}, the fps of meta/info.json",
+            Location(file=file.path, camera=file.camera_key),
+        )
 
 
 def check_frame_count(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
@@ -125,8 +130,12 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
     if found == expected or (found > expected and not context.is_complete):
         return
     where = Location(file=file.path, camera=file.camera_key)
-    message = f"{found} frames; expected {expected}, the sum of its episodes' lengths"
-    yield finding(VIDEO_SHORT if found < expected else VIDEO_LONG, message, where)
+    yield finding(
+        VIDEO_SHORT if found < expected else VIDEO_LONG,
+        f"{found} frames",
+        f"{expected}, the sum of its episodes' lengths",
+        where,
+    )
 
 
 def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
@@ -142,7 +151,7 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
     wrong = np.abs(declared - length) > HALF_FRAME
     for row in np.flatnonzero(wrong).tolist():
         found = f"seconds {start[row]:.6f} to {stop[row]:.6f}, {declared[row]:.2f} frames"
-        yield _grid_error(file, row, f"{found}; expected {length[row]}, the episode's length")
+        yield _grid_error(file, row, found, f"{length[row]}, the episode's length")
     said |= wrong
 
     step = np.zeros(len(length))
@@ -154,7 +163,7 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
             f"from_timestamp {start[row]:.6f} s, {abs(step[row]):.2f} frames {'into' if overlaps[row] else 'behind'}"
         )
         expected = f"{stop[row - 1]:.6f} s, the end of episode {file.episode_index[row - 1]}"
-        yield _grid_error(file, row, f"{found} the episode in front of it; expected {expected}")
+        yield _grid_error(file, row, f"{found} the episode in front of it", expected)
     said |= overlaps | leaves_gap
 
     yield from _check_frames(file, view, ~said)
@@ -178,9 +187,7 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
         before = sync[: np.searchsorted(sync, sample)]
         nearest = f"; the last one before it is sample {before[-1]}" if len(before) else ""
         where = Location(file.path, int(file.episode_index[row]), file.camera_key)
-        yield finding(
-            SYNC_START, f"sample {sample} is not a sync sample{nearest}; expected one at the episode's start", where
-        )
+        yield finding(SYNC_START, f"sample {sample} is not a sync sample{nearest}", "one at the episode's start", where)
 
 
 VIDEO_RULES = (check_container, check_rate, check_frame_count, check_grid, check_sync_start)
@@ -202,7 +209,7 @@ def _check_times(
     irregular = worst > HALF_FRAME
     for number in np.flatnonzero(irregular).tolist():
         found = f"a frame {worst[number]:.2f} frames away from its place at {fps:g} per second"
-        yield _grid_error(file, int(rows[number]), f"{found}; expected frame k at k/fps seconds")
+        yield _grid_error(file, int(rows[number]), found, "frame k at k/fps seconds")
 
     drift_seconds = file.from_timestamp[rows] - view.seconds[first]
     drift = np.abs(drift_seconds) * fps
@@ -211,12 +218,12 @@ def _check_times(
     if len(drifting):
         number = int(drifting[np.argmax(np.abs(drift_seconds[drifting]))])
         row = int(rows[number])
-        message = (
-            f"from_timestamp {file.from_timestamp[row]:.6f} s is {drift[number]:.2f} frames off, the most in this file; "
-            f"expected {view.seconds[first[number]]:.6f} s, the time of the episode's first frame"
+        found = (
+            f"from_timestamp {file.from_timestamp[row]:.6f} s is {drift[number]:.2f} frames off, the most in this file"
         )
+        expected = f"{view.seconds[first[number]]:.6f} s, the time of the episode's first frame"
         where = Location(file.path, int(file.episode_index[row]), file.camera_key, column="from_timestamp")
-        yield finding(DRIFT, message, where, more=len(drifting) - 1)
+        yield finding(DRIFT, found, expected, where, more=len(drifting) - 1)
 
 
 def _check_frames(file: VideoFile, view: FrameView, rows: BoolArray) -> Iterator[Finding]:
@@ -228,14 +235,15 @@ def _check_frames(file: VideoFile, view: FrameView, rows: BoolArray) -> Iterator
         found, expected = disagreement(view.frames, file.length, row, view.frame_count)
         decided = "" if view.frames.is_placed[row] else ", and nothing decides"
         where = Location(file.path, int(file.episode_index[row]), file.camera_key)
-        yield finding(FRAME_GRID, f"{found}{decided}; expected {expected}", where, more=count - 1)
+        yield finding(FRAME_GRID, f"{found}{decided}", expected, where, more=count - 1)
 
     held = np.maximum(view.stop - view.first, 0)
     for row in np.flatnonzero((held != file.length) & rows & ~doubtful).tolist():
         seconds = f"seconds {file.from_timestamp[row]:.6f} to {file.to_timestamp[row]:.6f}"
         found = f"{seconds} hold {held[row]} of the file's {view.frame_count} frames"
-        yield _grid_error(file, row, f"{found}; expected {file.length[row]}, the episode's length")
+        yield _grid_error(file, row, found, f"{file.length[row]}, the episode's length")
 
 
-def _grid_error(file: VideoFile, row: int, message: str) -> Finding:
-    return finding(FRAME_GRID, message, Location(file.path, int(file.episode_index[row]), file.camera_key))
+def _grid_error(file: VideoFile, row: int, found: str, expected: str) -> Finding:
+    where = Location(file.path, int(file.episode_index[row]), file.camera_key)
+    return finding(FRAME_GRID, found, expected, where)

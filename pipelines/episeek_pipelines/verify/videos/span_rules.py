@@ -55,12 +55,12 @@ def check_indexed_file(context: VerificationContext, file: VideoFile, video: Par
     """IDX031: the file is listed, and it is the one that was indexed."""
     where = Location(file=layout.FILES_PATH, camera=file.camera_key)
     if file.indexed is None:
-        yield finding(INDEXED_FILES, f"no row for {file.path}; expected every MP4 of the dataset", where)
+        yield finding(INDEXED_FILES, f"no row for {file.path}", "every MP4 of the dataset", where)
         return
     row = file.indexed.row
     for column, found, expected in _file_differences(file.indexed, file.path, video):
         at = Location(layout.FILES_PATH, camera=file.camera_key, row=row, column=column)
-        yield finding(INDEXED_FILES, f"{found} for {file.path}; expected {expected}, as the file is now", at)
+        yield finding(INDEXED_FILES, f"{found} for {file.path}", f"{expected}, as the file is now", at)
 
 
 def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
@@ -86,9 +86,8 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
             is_as_declared = False
             for column in _SPAN_COLUMNS:
                 if is_other[column][number]:
-                    message = f"{here[column][number]}; expected {expected.row[column][number]}"
                     at = Location(layout.EPISODES_PATH, int(episode[number]), file.camera_key, int(row[number]), column)
-                    yield finding(INDEXED_SPANS, message, at)
+                    yield finding(INDEXED_SPANS, f"{here[column][number]}", f"{expected.row[column][number]}", at)
         for table, prefix in _ROWS:
             places = (here[f"{prefix}_start"], expected.row[f"{prefix}_count"])
             wanted: dict[str, Int64Array] = getattr(expected, table)
@@ -106,8 +105,9 @@ def _compare_declaration(
     found = indexed.values["episodes_sha256"]
     if found != expected:
         at = Location(layout.FILES_PATH, camera=file.camera_key, row=indexed.row, column="episodes_sha256")
-        message = f"{_short(found)} for {file.path}; expected {_short(expected)}, as its episodes are declared now"
-        yield finding(STALE, message, at)
+        yield finding(
+            STALE, f"{_short(found)} for {file.path}", f"{_short(expected)}, as its episodes are declared now", at
+        )
 
 
 SPAN_RULES = (check_indexed_file, check_spans)
@@ -284,11 +284,16 @@ def _compare_rows_of_one(
         rows = np.arange(max(start, 0), max(0, min(start + len(values), total)))
         found = read_rows(root, tables, table, column, rows).astype(np.int64)
         if len(found) != len(values):
-            yield finding(INDEXED_SAMPLES, f"{len(found)} rows; expected {len(values)}", replace(where, row=start))
+            yield finding(INDEXED_SAMPLES, f"{len(found)} rows", f"{len(values)}", replace(where, row=start))
             return
         wrong = np.flatnonzero(found != values)
         if len(wrong):
             first = int(wrong[0])
             at = replace(where, row=start + first, column=column)
-            message = f"{found[first]}; expected {values[first]}, as in the video's header"
-            yield finding(INDEXED_SAMPLES, message, at, more=len(wrong) - 1)
+            yield finding(
+                INDEXED_SAMPLES,
+                f"{found[first]}",
+                f"{values[first]}, as in the video's header",
+                at,
+                more=len(wrong) - 1,
+            )
