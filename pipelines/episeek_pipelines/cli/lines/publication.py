@@ -34,8 +34,10 @@ def base_words(result: "PublishResult | StorePublication") -> str:
         counted,
     )
 
-    headers = f" ({counted(result.base.headers_read, 'header')} compared)" if result.base.headers_read else ""
-    return f"{counted(len(result.base.units), 'video file')} as indexed{headers}"
+    headers = (
+        f" ({counted(result.target_check.headers_read, 'header')} compared)" if result.target_check.headers_read else ""
+    )
+    return f"{counted(len(result.target_check.units), 'video file')} as indexed{headers}"
 
 
 def change_words(changes: "Changes") -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from episeek_pipelines.dataset.inspection import CameraFacts, Inspection
+from episeek_pipelines.dataset.inspection import CameraSummary, Inspection
 from episeek_pipelines.words import counted, human_bytes
 
 if TYPE_CHECKING:  # `inspect` has to work where Dask is not installed
@@ -89,7 +89,7 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
         )
 
 
-def _camera_row(facts: CameraFacts) -> list[str]:
+def _camera_row(facts: CameraSummary) -> list[str]:
     return [
         facts.camera_key,
         str(facts.files),

@@ -25,7 +25,7 @@ _SHA256 = "sha256:"
 _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", STAGED_PREFIX)
 
 
-def of_unknown_origin(
+def paths_of_unknown_origin(
     listing: Listing,
     changes: Changes,
     contents: StoreContents,

@@ -18,7 +18,7 @@ _SLOWEST_BYTES_PER_SECOND = 100_000
 """An upload that takes longer than at this rate is given up."""
 
 
-def tried(
+def call_store(
     call: Callable[[], T], *, where: str, expected: str, policy: RetryPolicy, byte_count: int = 0, is_write: bool = True
 ) -> T:
     """The result of a call that may be made twice.

@@ -29,7 +29,7 @@ from episeek_pipelines.dataset.root import Root, remove_files
 from episeek_pipelines.publish.overlay.changes import (
     Listing,
 )
-from episeek_pipelines.publish.store.writers.retries import tried
+from episeek_pipelines.publish.store.writers.retries import call_store
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ class FsspecWriter:
     def files(self) -> Listing:
         """One listing, of what is there now."""
         expected = "a listing of the files"
-        found = tried(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
+        found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
         url_to_fs(self.root.url)[0].invalidate_cache()  # or what is asked of a file later would be answered from it
         return found
 
@@ -221,7 +221,7 @@ class FsspecWriter:
 
     def _tried(self, call: Callable[[], T], path: str, expected: str, *, byte_count: int = 0) -> T:
         where = self.root.join(path)
-        return tried(call, where=where, expected=expected, policy=self.retry, byte_count=byte_count)
+        return call_store(call, where=where, expected=expected, policy=self.retry, byte_count=byte_count)
 
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         with store_errors(self.root.join(path)):
