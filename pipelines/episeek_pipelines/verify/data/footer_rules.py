@@ -7,7 +7,7 @@ import numpy as np
 
 from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FILE
 from episeek_pipelines.verify.data.footer_scan import FooterScan
-from episeek_pipelines.verify.findings.checks import DataFile, Facts, ForeignRows, VerificationContext
+from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import (
     EPISODE_ROWS,
@@ -77,8 +77,8 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
     """ROW015, where the footer does not say whose the rows are: all of them together."""
     if not context.is_complete or footer.is_per_episode or bool((file.length < 0).any()):
         return
-    facts = footer_facts(file, footer)
-    if facts.absent_episodes or facts.foreign_rows:  # then episodes are elsewhere, which is EPI012
+    observations = footer_observations(file, footer)
+    if observations.absent_episodes or observations.foreign_rows:  # then episodes are elsewhere, which is EPI012
         return
     expected = int(file.length.sum())
     if footer.row_count != expected:
@@ -121,9 +121,11 @@ BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
 """Where rows are not looked at, and the footer does not say whose they are."""
 
 
-def footer_facts(file: DataFile, footer: FooterScan) -> Facts:
+def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
     """What the bounds tell: an episode outside all of them is not there; a bound itself is there."""
-    of_groups = Facts(row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode))
+    of_groups = Observations(
+        row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)
+    )
     if footer.lowest_episode is None or footer.highest_episode is None:
         return of_groups
     low, high = footer.lowest_episode, footer.highest_episode

@@ -20,7 +20,7 @@ from episeek_schemas import lerobot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FooterScan:
-    """Facts of one footer; arrays have shape [row groups]."""
+    """Observations of one footer; arrays have shape [row groups]."""
 
     row_count: int
     footer_bytes: int

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, Oddity, RowScan
-from episeek_pipelines.verify.findings.checks import DataFile, Facts, ForeignRows, VerificationContext
+from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import EPISODE_ROWS, ROW_GROUPS, ROW_GROUPS_OF_INDEXED, ROW_NUMBERS, TIMESTAMPS
 from episeek_schemas import lerobot
@@ -106,7 +106,7 @@ def _of_whole_episodes(
             yield Location(file=file.path, episode=episode, row=odd[run].row, column=column), odd[run]
 
 
-def row_facts(file: DataFile, scan: RowScan) -> Facts:
+def row_observations(file: DataFile, scan: RowScan) -> Observations:
     """Episodes that are not there, and rows of episodes that are not named for the file."""
     expected = file.episode_index
     absent = np.setdiff1d(expected, scan.episode_index)
@@ -116,4 +116,6 @@ def row_facts(file: DataFile, scan: RowScan) -> Facts:
         ForeignRows(int(found[number]), file.path, int(scan.first_row[first_run[number]]), int(row_count[number]))
         for number in np.flatnonzero(~np.isin(found, expected)).tolist()
     )
-    return Facts(tuple((episode, file.path) for episode in absent.tolist()), rows, scan.timestamp_tolerance_seconds)
+    return Observations(
+        tuple((episode, file.path) for episode in absent.tolist()), rows, scan.timestamp_tolerance_seconds
+    )

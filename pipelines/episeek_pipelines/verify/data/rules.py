@@ -19,10 +19,10 @@ from episeek_pipelines.parquet.row_cursor import (
     column_numbers,
 )
 from episeek_pipelines.verify.data.feature_scan import FeatureScan
-from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_facts
+from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_observations
 from episeek_pipelines.verify.data.footer_scan import scan_footer
 from episeek_pipelines.verify.data.language_rules import LanguageScan
-from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_facts
+from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_observations
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
 from episeek_pipelines.verify.data.source_rows import compare_data_file
@@ -33,7 +33,7 @@ from episeek_pipelines.verify.findings.checks import (
     CheckResult,
     DataFile,
     DataGroup,
-    Facts,
+    Observations,
     VerificationContext,
 )
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
@@ -64,7 +64,7 @@ class Scanner(Protocol):
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
     """Everything about some data files; never raises for what is in them."""
     findings: list[Finding] = []
-    facts: list[Facts] = []
+    observations: list[Observations] = []
     bytes_read = 0
     with ExitStack() as stack:
         opened: dict[str, pq.ParquetFile] = {}
@@ -74,7 +74,7 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                 try:
                     opening = context.root.open_parquet(file.path, file_size=file.file_size, **READ_OPTIONS)
                     parquet = stack.enter_context(opening)
-                    found, fact, count = _check_open_file(context, file, parquet)
+                    found, observed, count = _check_open_file(context, file, parquet)
                 except (ParquetError, pa.ArrowException, OSError, EOFError) as error:
                     if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
                         raise
@@ -83,7 +83,7 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                     continue
                 opened[file.path] = parquet
                 findings += found
-                facts.append(fact)
+                observations.append(observed)
                 bytes_read += count
             if not group.sources:
                 stack.close()
@@ -92,12 +92,14 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                 found, count = compare_data_file(context.against, source, opened)
                 findings += found
                 bytes_read += count
-    return CheckResult(tuple(findings), bytes_read, len(group.files) + len(group.sources), Facts.merged(facts))
+    return CheckResult(
+        tuple(findings), bytes_read, len(group.files) + len(group.sources), Observations.merged(observations)
+    )
 
 
 def _check_open_file(
     context: VerificationContext, file: DataFile, parquet: pq.ParquetFile
-) -> tuple[list[Finding], Facts, int]:
+) -> tuple[list[Finding], Observations, int]:
     where = Location(file=file.path)
     findings = run_rules((check_columns,), where, context, file, parquet)
     with guarded(findings, "check_feature_types", where):
@@ -118,15 +120,15 @@ def _check_open_file(
             findings += run_rules(ROW_RULES, where, context, file, runs)
     if runs is None:
         findings += run_rules(BOUND_RULES, where, context, file, footer)
-        return findings, replace(footer_facts(file, footer), ranges=ranges), bytes_read
+        return findings, replace(footer_observations(file, footer), ranges=ranges), bytes_read
     findings += run_rules(RUN_RULES, where, context, file, runs)
-    facts = replace(
-        row_facts(file, runs),
+    observations = replace(
+        row_observations(file, runs),
         row_group_count=len(footer.group_rows),
         collapsed_file_count=int(not is_per_episode(runs)),
         ranges=ranges,
     )
-    return findings, facts, bytes_read
+    return findings, observations, bytes_read
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from episeek.stores.byte_source import ByteSource, CountingSource
 from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
 from episeek_pipelines.verify.findings.checks import (
     CheckResult,
-    Facts,
+    Observations,
     VerificationContext,
     VideoFile,
     VideoFormat,
@@ -54,7 +54,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
     """Everything about one MP4: its header, and pictures where they are looked at; never raises for what is in it."""
     where = Location(file=file.path, camera=file.camera_key)
     findings: list[Finding] = []
-    facts = Facts()
+    observations = Observations()
     counting = CountingSource(source)
     with guarded(findings, "read header", where):
         try:
@@ -73,13 +73,13 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
                     (check_pictures,), where, context, file, video, counting, file.decoded, burned_in_bits=bits
                 )
             with guarded(findings, "figures", where):
-                facts = Facts(
+                observations = Observations(
                     video_formats=(
                         VideoFormat(file.camera_key, file.path, format_text(frame_entry(video, file.path))),
                     ),
                     figures=(camera_figures(file, video),),
                 )
-    return CheckResult(tuple(findings), counting.byte_count, 1, facts)
+    return CheckResult(tuple(findings), counting.byte_count, 1, observations)
 
 
 def camera_figures(file: VideoFile, video: ParsedVideo) -> CameraFigures:
