@@ -31,7 +31,7 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
         yield finding(
             EPISODE_ORDER,
             f"episode_index {index[row]} in row {row} of all files",
-            f"{row}: LeRobot looks episodes up by position",
+            f"{row}, since LeRobot looks episodes up by position",
             _at(episodes, row, lerobot.EPISODE_INDEX),
             more=more,
         )

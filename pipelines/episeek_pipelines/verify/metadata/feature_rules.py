@@ -1,4 +1,4 @@
-"""INF001, the part in `features`: what LeRobot looks up in each of them, whatever it makes of it."""
+"""INF001 and INF002 in `features` of meta/info.json: the keys that LeRobot looks up in each feature, and the declared rates."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from episeek_schemas.lerobot import DatasetInfo
 
 
 def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
-    """Each feature is an object with a `dtype` and a `shape`; which dtypes there are is LeRobot's business."""
+    """Yield INF001 for features that are not an object with a `dtype` and a `shape`; any dtype passes."""
     for name, spec in features.items():
         where = Location(file=layout.INFO_PATH, column=f"features.{str(name)[:100]}")
         if not isinstance(spec, Mapping):
-            yield finding(INFO, f"{_short(spec)}", "an object with dtype and shape", where)
+            yield finding(INFO, _short(spec), "an object with dtype and shape", where)
             continue
         if not isinstance(spec.get("dtype"), str) or not spec["dtype"]:
             yield finding(INFO, f"dtype {_short(spec.get('dtype'))}", "the name of a type", where)
@@ -28,7 +28,7 @@ def _short(value: object) -> str:
 
 
 def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:
-    """INF002, the part in `features`: each camera is declared with the dataset's rate, where it is declared with one."""
+    """Yield INF002 for cameras whose declared rate is not the dataset's; cameras without a declared rate pass."""
     for camera in info.video_keys:
         for declared_info in lerobot.video_infos(features[camera]):
             declared = declared_info.get("video.fps")
