@@ -1,6 +1,6 @@
-"""The sidecars' footers: versions, builds, columns, layout (IDX034), and where in each file the values of a column are.
+"""IDX034 in the footers of the sidecars: versions, builds, columns, and the byte offsets of each column's values.
 
-With the places found, a check looks at exactly the rows it compares, as arrays on the table's bytes.
+With these offsets, a check reads exactly the rows that it compares, as arrays on the table's bytes.
 """
 
 import json
@@ -30,22 +30,22 @@ TABLES = sidecars.TABLES
 
 @dataclass(frozen=True, slots=True)
 class ExaminedSidecars:
-    """What the four footers say, and the table `files`."""
+    """The contents of the four footers, and of the table `files`."""
 
     tables: SidecarTables | None
-    """None when something was found against their format."""
+    """None when a table breaks the format."""
     files: dict[str, IndexedFile]
-    """By path; empty when the format is broken."""
+    """Rows of `files` by path; empty when a table breaks the format."""
     findings: tuple[Finding, ...]
 
 
 def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSidecars:
-    """Check the four footers.
+    """Check the footers of the four sidecars, and read the table `files`.
 
     Args:
         root: The dataset.
-        info: Its description.
-        files: The listing.
+        info: Parsed meta/info.json.
+        files: The listing of the dataset.
     """
     findings: list[Finding] = []
     row_count: dict[str, int] = {}
@@ -56,7 +56,7 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
     for name, (path, schema) in TABLES.items():
         where = Location(file=path)
         if path not in files:
-            findings.append(_broken("no such file", "all four sidecar tables", where))
+            findings.append(_broken("no such file, though other sidecar tables exist", "all four tables", where))
             continue
         versions[name] = str(files[path])
         with guarded(findings, "read footer", where):
@@ -91,20 +91,20 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
 
 
 def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
-    """A table whose bytes are in memory or mapped."""
+    """Open a table whose bytes are in memory or mapped."""
     return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
 
 
 def stored_rows(tables: SidecarTables, table: str, column: str) -> int:
-    """How many values of a column there are."""
+    """Return the number of values of a column."""
     return sum(rows for _, rows, _ in tables.columns[table][column].segments)
 
 
 def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: Int64Array) -> npt.NDArray[Any]:
-    """Values of one column at some rows, in any order.
+    """Return the values of one column at some rows, in any order.
 
     Raises:
-        IndexError: A row is none of the `stored_rows`.
+        IndexError: A row is not less than `stored_rows`.
     """
     place = tables.columns[table][column]
     buffer = sidecar_bytes(root, TABLES[table][0], tables.versions[table])
@@ -129,25 +129,25 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
         findings.append(_broken(found, str(sidecars.FORMAT_VERSION), where))
     try:
         described = json.loads(metadata.get(sidecars.DATASET_KEY, ""))
-        described_facts = {key: described.get(key) for key in ("fps", "total_episodes", "total_frames", "video_keys")}
+        recorded = {key: described.get(key) for key in ("fps", "total_episodes", "total_frames", "video_keys")}
     except (ValueError, AttributeError):
         return [
             *findings,
-            _broken(f"no JSON object under {sidecars.DATASET_KEY!r}", "the dataset's facts", where),
+            _broken(f"no JSON object under {sidecars.DATASET_KEY!r}", "the description of the dataset", where),
         ]
-    facts: dict[str, Any] = {
+    declared: dict[str, Any] = {
         "fps": info.fps,
         "total_episodes": info.total_episodes,
         "total_frames": info.total_frames,
         "video_keys": list(info.video_keys),
     }
-    for key, expected in facts.items():
-        if described_facts[key] != expected:
+    for key, expected in declared.items():
+        if recorded[key] != expected:
             findings.append(
                 finding(
                     INDEXED_SPANS,
-                    f"built for {key} {described_facts[key]!r}",
-                    f"{expected!r} as in {layout.INFO_PATH}",
+                    f"built for {key} {recorded[key]!r}",
+                    f"{expected!r}, as in {layout.INFO_PATH}",
                     where,
                 )
             )

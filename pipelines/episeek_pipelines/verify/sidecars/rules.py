@@ -1,4 +1,4 @@
-"""Rules over one sidecar table by itself: values through the pandera models, order, and how the tables refer to each other."""
+"""Rules on one sidecar table: values by the pandera models, the order of rows, and references to the other tables."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -16,14 +16,15 @@ from episeek_schemas import layout
 from episeek_schemas.checks import TableName, check_table
 
 PARTITION_ROWS = 1 << 20
+"""Rows that are checked at once."""
 
 
 def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckResult:
-    """Everything about one table, a partition at a time; never raises for what is in it."""
+    """Check one table, a partition at a time. Never raises for its contents: they become findings."""
     path, _ = TABLES[check.table]
     tables = context.sidecars
     if tables is None:
-        raise ValueError("sidecars whose format is broken are not looked into")
+        raise ValueError("sidecars that break the format cannot be checked row by row")
     findings: list[Finding] = []
     bytes_read = 0
     with guarded(findings, "read sidecar", Location(file=path)):
@@ -44,7 +45,7 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
 
 
 class _Order:
-    """Rules that look at one partition after the other."""
+    """Checks a table partition by partition; this base class accepts any order of rows."""
 
     path = ""
 
@@ -52,11 +53,11 @@ class _Order:
         self._context = context
 
     def partition(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
-        """What is wrong in these rows."""
+        """Yield the findings of these rows."""
         yield from ()
 
     def end(self, row_count: int) -> Iterator[Finding]:
-        """What is wrong with the whole table."""
+        """Yield the findings of the whole table, after the last partition."""
         yield from ()
 
     def _equal(
@@ -85,7 +86,7 @@ class _FilesOrder(_Order):
         for row, (before, path) in enumerate(zip([self._last, *paths[:-1]], paths, strict=True)):
             if before >= path:
                 where = Location(file=self.path, row=first_row + row, column="file_path")
-                yield finding(SIDECAR_FORMAT, f"{path} behind {before}", "rising paths", where)
+                yield finding(SIDECAR_FORMAT, f"{path} after {before}", "rising paths", where)
                 break
         self._last = paths[-1] if paths else self._last
 
@@ -119,7 +120,7 @@ class _EpisodesOrder(_Order):
             yield finding(
                 INDEXED_SPANS,
                 f"{row_count} rows",
-                f"{expected}, {info.total_episodes} episodes of {len(info.video_keys)} cameras",
+                f"{expected}: {info.total_episodes} episodes of {len(info.video_keys)} cameras",
                 Location(file=self.path),
             )
         for name, total in self._next.items():
@@ -145,7 +146,7 @@ class _KeyframesOrder(_Order):
         if len(wrong):
             at = int(wrong[0]) + 1
             row = first_row + at - (self._last is not None)
-            found = f"({episode[at]}, {pts[at]}) behind ({episode[at - 1]}, {pts[at - 1]})"
+            found = f"({episode[at]}, {pts[at]}) after ({episode[at - 1]}, {pts[at - 1]})"
             yield finding(
                 SIDECAR_FORMAT,
                 found,
