@@ -1,4 +1,4 @@
-"""Rules over the footer of a data file: ROW015, ROW018, ROW019, ROW038 as far as it tells, and what EPI012 needs."""
+"""Rules on the footer of a data file: ROW019, ROW038, ROW041, and ROW015, ROW018 and EPI012 where rows are not read."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,11 +20,11 @@ from episeek_pipelines.verify.rules import (
 from episeek_schemas import lerobot
 
 FOOTER_SLACK = 1.25
-"""Times the cap that a footer may take: what is planned from a sample of episodes comes out a little otherwise."""
+"""A footer may exceed its limit by this factor: a rewrite is planned from a sample of episodes."""
 
 
 def check_footer_size(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW019, by the measure of `episeek_pipelines.rewrite.plan`: 512 KiB, an episode's rows, or a hundred row groups."""
+    """Yield ROW019 above the limit of `episeek_pipelines.rewrite.plan`: 512 KiB, an episode's rows, or a hundred row groups."""
     group_count = max(len(footer.group_rows), 1)
     of_episodes = MIN_EPISODES_PER_FILE * (footer.footer_bytes - footer.metadata_bytes) / group_count
     cap = max(FOOTER_BYTES, footer.row_bytes / group_count, of_episodes) * FOOTER_SLACK
@@ -39,7 +39,7 @@ def check_footer_size(context: VerificationContext, file: DataFile, footer: Foot
 
 
 def check_page_index(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW038, where preparation promised it."""
+    """Yield ROW038 where a prepared file has no page index."""
     if context.is_prepared and not footer.has_page_index:
         yield finding(
             PAGE_INDEX,
@@ -50,9 +50,9 @@ def check_page_index(context: VerificationContext, file: DataFile, footer: Foote
 
 
 def check_images(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW041: rows of an image feature with neither bytes nor a path, by the number of nulls in both.
+    """Yield ROW041 for rows of an image feature with neither bytes nor a path, by the numbers of nulls in both.
 
-    Rows that have one of them and rows that have the other add up to all rows, and are no finding.
+    Where rows with bytes and rows with a path add up to all rows, nothing is reported.
     """
     for name, spec in context.features.items():
         if not isinstance(spec, Mapping) or spec.get("dtype") != "image" or f"{name}.bytes" not in footer.picture_nulls:
@@ -70,15 +70,16 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
 
 
 FOOTER_RULES = (check_footer_size, check_page_index, check_images)
-"""At any level that opens data files."""
+"""These apply at every level that opens data files."""
 
 
 def check_row_count(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW015, where the footer does not say whose the rows are: all of them together."""
+    """Yield ROW015 where the footer does not assign rows to episodes, and their total is wrong."""
     if not context.is_complete or footer.is_per_episode or bool((file.length < 0).any()):
         return
     observations = footer_observations(file, footer)
-    if observations.absent_episodes or observations.foreign_rows:  # then episodes are elsewhere, which is EPI012
+    # Then episodes are in other files, which EPI012 reports.
+    if observations.absent_episodes or observations.foreign_rows:
         return
     expected = int(file.length.sum())
     if footer.row_count != expected:
@@ -91,14 +92,16 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
 
 
 def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW015, where the statistics count nulls: rows of nobody."""
+    """Yield ROW015 where the statistics count rows without an episode."""
     if footer.null_count:
         where = Location(file=file.path, column=lerobot.EPISODE_INDEX)
-        yield finding(EPISODE_ROWS, f"{footer.null_count} rows of episode null", "only listed episodes", where)
+        yield finding(
+            EPISODE_ROWS, f"{footer.null_count} rows with a null episode_index", "only rows of listed episodes", where
+        )
 
 
 def check_collapsed(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW018 and its warning, where the footer says that a row group holds several episodes."""
+    """Yield ROW018 or ROW018W where the footer shows that a row group holds several episodes."""
     if footer.lowest_episode is None or footer.highest_episode is None or footer.is_per_episode:
         return
     if not (context.is_prepared or context.has_sidecars):
@@ -111,18 +114,18 @@ def check_collapsed(context: VerificationContext, file: DataFile, footer: Footer
     yield finding(
         rule,
         f"row group {group} of {len(footer.group_rows)} holds {held}",
-        "one episode and no other",
+        "one episode",
         where,
         more=len(wrong) - 1,
     )
 
 
 BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
-"""Where rows are not looked at, and the footer does not say whose they are."""
+"""These apply where rows are not read, and the footer does not assign them to episodes."""
 
 
 def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
-    """What the bounds tell: an episode outside all of them is not there; a bound itself is there."""
+    """Return what the bounds of row groups prove: episodes outside all of them are absent, and the bounds are present."""
     of_groups = Observations(
         row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)
     )

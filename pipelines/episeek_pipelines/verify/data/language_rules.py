@@ -1,15 +1,15 @@
-"""One pass over the language columns of a data file, batch by batch: ROW030.
+"""ROW030: one pass over the language columns of a data file.
 
-What LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) relies on:
-- `language_persistent` and `language_events` are known by name, and are declared with the dtype `language`;
+LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) relies on this:
+- `language_persistent` and `language_events` are found by name, and are declared with the dtype `language`;
 - every row of an episode holds the same persistent annotations, since each row is rendered from its own;
-- persistent annotations have a timestamp, which decides from when on they hold;
-- the style says in which column an annotation is looked for; other styles may be registered, and mean nothing here;
-- one annotation of a row answers to style `vqa`, role and camera: two are refused as ambiguous;
-- event annotations belong to their row. The first version gave them a timestamp as well, which has to be the row's.
+- persistent annotations have a timestamp, from which on they hold;
+- the style decides in which column an annotation is looked up; other styles may be registered, and are ignored here;
+- a row has at most one annotation of style `vqa` for a role and a camera: LeRobot refuses two as ambiguous;
+- event annotations belong to their row. The first version gave them a timestamp too, which must be the row's.
 
-Memory is bounded by a batch, and the annotations of one row. Types that LeRobot cannot read are INF003 of `schema_rules`, and
-such columns are left out here.
+Memory is bounded by a batch and the annotations of one row. Columns of types that LeRobot cannot read are skipped; INF003 of
+`schema_rules` reports them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,8 +45,8 @@ class LanguageScan:
 
     Args:
         features: `features` of meta/info.json, whatever is in it.
-        schema: Of the file.
-        path: Of the file.
+        schema: The file's Arrow schema.
+        path: The file.
     """
 
     def __init__(self, features: Mapping[str, Any], schema: pa.Schema, path: str) -> None:
@@ -70,18 +70,19 @@ class LanguageScan:
         self._has_event_times = lerobot.LANGUAGE_EVENTS in self._language and _is_timed(types)
         self._findings: dict[tuple[str, int, str], tuple[int, str, str, int]] = {}
         self._episode: int | None = None
-        self._annotations: pa.Array | None = None  # of the first row of the episode, shape [1]
+        self._annotations: pa.Array | None = None
+        """Those of the episode's first row; shape [1]."""
         self._text = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that `add` needs; none where there is nothing to look at."""
+        """Names of the columns that `add` scans; empty where the file has no usable language column."""
         if not self._language:
             return ()
         return (lerobot.EPISODE_INDEX, *([lerobot.TIMESTAMP] if self._has_event_times else []), *self._language)
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
-        """Look at the next rows, which begin at row `first_row` of the file."""
+        """Scan the next rows, which begin at row `first_row` of the file."""
         if not self._language or not len(batch):
             return
         episode = integers(_column(batch, lerobot.EPISODE_INDEX))
@@ -91,17 +92,17 @@ class LanguageScan:
             self._add_events(batch, episode, first_row)
 
     def findings(self) -> Iterator[Finding]:
-        """ROW030: one for each episode, column and kind; `more` counts further rows of it."""
+        """Yield ROW030, one for each episode, column and kind; `more` counts further rows."""
         for name in self._declared:
             dtype = declared_dtype(self._features[name])
             where = Location(file=layout.INFO_PATH, column=name)
             if name not in lerobot.LANGUAGE_COLUMNS:
                 names = " and ".join(lerobot.LANGUAGE_COLUMNS)
-                expected = f"it for {names} alone, which LeRobot knows by name"
+                expected = f"dtype language only for {names}, which LeRobot finds by name"
                 yield finding(LANGUAGE, "dtype language", expected, where)
             elif dtype != "language":
                 found = "no dtype" if dtype is None else f"dtype {one_line(dtype, _SHOWN)}"
-                yield finding(LANGUAGE, found, "language", where)
+                yield finding(LANGUAGE, found, "dtype language", where)
         for (column, episode, _), (row, found, expected, row_count) in self._findings.items():
             place = Location(
                 file=self._path, episode=None if episode == NULL_NUMBER else episode, row=row, column=column
@@ -120,14 +121,14 @@ class LanguageScan:
                 self._text = _text(self._annotations)
                 self._check_persistent(self._annotations, number, first_row + start)
             run, first = values.slice(start, stop - start), self._annotations
-            # One comparison of all rows in Arrow; what fails it is looked at row by row, and NaN does as well as a difference.
+            # Arrow compares all rows at once, but takes NaN for a difference: where it finds one, rows are compared as text.
             if run.slice(0, 1).equals(first) and run.slice(1).equals(run.slice(0, len(run) - 1)):
                 continue
             rows = [run.slice(row, 1) for row in range(len(run))]
             odd = [row for row, held in enumerate(rows) if not held.equals(first) and _text(held) != self._text]
             if odd:
-                found = "annotations unlike those of the episode's first row"
-                expected = "the same in every row"
+                found = "annotations that differ from those of the episode's first row"
+                expected = "the same annotations in every row"
                 row = first_row + start + odd[0]
                 self._note(lerobot.LANGUAGE_PERSISTENT, number, "differ", row, found, expected, len(odd))
 
@@ -140,7 +141,7 @@ class LanguageScan:
             if timestamp is None or not np.isfinite(timestamp):
                 value = "null" if timestamp is None else str(timestamp)
                 found = f"timestamp {value} of an annotation ({_style_text(style)})"
-                expected = "the second from which on it holds"
+                expected = "the second from which on the annotation holds"
                 self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, found, expected, 0)
 
     def _add_events(self, batch: pa.RecordBatch, episode: Int64Array, first_row: int) -> None:
@@ -178,18 +179,21 @@ class LanguageScan:
             if (camera, role) in asked and "ambiguous" not in noted:
                 noted.add("ambiguous")
                 kind = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
-                found, expected = f"several annotations of {kind} in one row", "one, others are refused as ambiguous"
+                found, expected = (
+                    f"several annotations of {kind} in one row",
+                    "one, since LeRobot refuses others as ambiguous",
+                )
                 self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, found, expected, 1)
             asked.add((camera, role))
 
     def _note_style(self, column: str, episode: int, row: int, style: str | None) -> None:
         other = lerobot.LANGUAGE_EVENTS if column == lerobot.LANGUAGE_PERSISTENT else lerobot.LANGUAGE_PERSISTENT
-        found, expected = f"an annotation of {_style_text(style)}", f"it in {other}, where LeRobot looks for it"
+        found, expected = f"an annotation of {_style_text(style)}", f"this style in {other}, where LeRobot looks it up"
         row_count = 1 if column == lerobot.LANGUAGE_EVENTS else 0
         self._note(column, episode, f"style {style}", row, found, expected, row_count)
 
     def _note(self, column: str, episode: int, kind: str, row: int, found: str, expected: str, row_count: int) -> None:
-        """Note rows; a count of 0 is for what is said of an episode once, whatever the number of its rows."""
+        """Note rows; a count of 0 is for a defect that is reported once an episode, whatever its number of rows."""
         noted = self._findings.get((column, episode, kind))
         if noted is None:
             self._findings[column, episode, kind] = (row, found, expected, max(row_count, 1))
@@ -202,12 +206,12 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _text(values: pa.Array) -> str:
-    """The annotations of one row as text, in which NaN equals itself and no list is an empty one."""
+    """Return the annotations of one row as text, in which NaN equals NaN and null equals an empty list."""
     return repr(values[0].as_py() or [])
 
 
 def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
-    """The fields that are looked at, by row: tool calls are large."""
+    """Return the fields that the rules need, by row; others, such as tool calls, are large."""
     flat = values.flatten()
     if not pa.types.is_struct(flat.type):
         return [[] for _ in range(len(values))]
@@ -223,7 +227,7 @@ def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
 
 
 def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
-    """Whether events have timestamps, and there are those of rows to compare them with."""
+    """Return whether both events and rows have timestamps, so that they can be compared."""
     row = types[lerobot.LANGUAGE_EVENTS].value_type
     position = row.get_field_index(lerobot.TIMESTAMP) if pa.types.is_struct(row) else -1
     of_rows = types.get(lerobot.TIMESTAMP)

@@ -1,4 +1,4 @@
-"""Rules over the runs of rows of a data file: ROW015 to ROW018, and what EPI012 needs."""
+"""ROW015 to ROW018: rules on the runs of rows of a data file, and the observations for EPI012."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from episeek_schemas import lerobot
 
 
 def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW015, as far as one file tells: `length` rows in one run."""
+    """Yield ROW015 for episodes that do not have `length` rows in one run; `run` compares several files."""
     order = np.argsort(scan.episode_index, kind="stable")
     episodes, first, runs = np.unique(scan.episode_index[order], return_index=True, return_counts=True)
     rows = np.add.reduceat(scan.row_count[order], first) if len(first) else first
@@ -35,7 +35,7 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
 
 
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW016, in episodes whose rows are together: otherwise positions mean nothing, and ROW015 says so."""
+    """Yield ROW016 for episodes whose rows lie together; ROW015 reports the others."""
     for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
         for where, first in _of_whole_episodes(file, scan, odd, column):
             found = "null" if first.found < 0 else f"{first.found:.0f}"
@@ -43,7 +43,7 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
 
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW017, in episodes whose rows are together."""
+    """Yield ROW017 for episodes whose rows lie together; ROW015 reports the others."""
     for where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
         is_number = np.isfinite(first.largest)
         passes = f"a tolerance of {first.largest:.3g} s would pass" if is_number else "no tolerance would pass"
@@ -58,13 +58,13 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
 
 
 def is_per_episode(scan: RowScan) -> bool:
-    """Whether row group k is the k-th episode of the file, whole."""
+    """Return whether each row group is one whole episode, by rising episode_index."""
     is_same = np.array_equal(scan.row_group_starts, scan.first_row)
     return is_same and bool(np.all(np.diff(scan.episode_index) > 0))
 
 
 def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW018, where it is promised, and its warning where only the index was built."""
+    """Yield ROW018 for prepared data, and ROW018W where only the index was built."""
     if not (context.is_prepared or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
         return
     groups, runs = scan.row_group_starts, scan.first_row
@@ -74,23 +74,24 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
     is_wrong = (first_run != last_run) | (runs[first_run] != groups) | (first_run != np.arange(len(groups)))
     is_wrong[1:] |= scan.episode_index[first_run[1:]] <= scan.episode_index[first_run[:-1]]
     wrong = np.flatnonzero(is_wrong)
-    if not len(wrong):  # a run that is split over row groups shows in the next one; this cannot happen
+    # Cannot happen: a run that is split over row groups shows in the next group.
+    if not len(wrong):
         return
     group = int(wrong[0])
     episodes = np.unique(scan.episode_index[first_run[group] : last_run[group] + 1])
     held = f"episode {episodes[0]}" if len(episodes) == 1 else f"episodes {episodes[0]} to {episodes[-1]}"
     in_order = np.unique(scan.episode_index)
-    expected = f"episode {in_order[group]} and no other" if group < len(in_order) else "no such row group"
+    expected = f"episode {in_order[group]} alone" if group < len(in_order) else "no such row group"
     where = Location(file=file.path, row=int(groups[group]))
     rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
     yield finding(rule, f"row group {group} of {len(groups)} holds {held}", expected, where, more=len(wrong) - 1)
 
 
 RUN_RULES = (check_episode_rows, check_row_groups)
-"""Where it is known whose the rows are, by a look at them or by the footer."""
+"""These apply where the episode of every row is known, from the rows or from the footer."""
 
 ROW_RULES = (check_numbers, check_timestamps)
-"""Where rows were looked at."""
+"""These apply where rows were read."""
 
 
 def _of_whole_episodes(
@@ -107,7 +108,7 @@ def _of_whole_episodes(
 
 
 def row_observations(file: DataFile, scan: RowScan) -> Observations:
-    """Episodes that are not there, and rows of episodes that are not named for the file."""
+    """Return the episodes that the file lacks, and the rows of episodes that meta/episodes places in other files."""
     expected = file.episode_index
     absent = np.setdiff1d(expected, scan.episode_index)
     found, first_run, inverse = np.unique(scan.episode_index, return_index=True, return_inverse=True)

@@ -1,6 +1,4 @@
-"""One data file after the other, each opened once: schema, footer, and rows where they are looked at; the comparison with the
-rows of a source while it is open.
-"""
+"""Checks data files, each opened once: schema, footer, rows at the level `rows`, and the comparison with a source's rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -26,7 +24,7 @@ from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
 from episeek_pipelines.verify.data.source_rows import compare_data_file
-from episeek_pipelines.verify.data.task_scan import TaskScan, names_tasks_elsewhere
+from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import (
     UNKNOWN_TASK,
@@ -51,18 +49,18 @@ _MAX_BATCH_ROWS = 1 << 16
 
 
 class Scanner(Protocol):
-    """Looks at some columns of a file, some rows at a time."""
+    """Scans some columns of a file, batch by batch."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """Those that it needs."""
+        """Names of the columns that it scans."""
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
-        """The next rows; `first_row` is the number of the first of them in the file."""
+        """Scan the next rows; `first_row` is the number of the first of them in the file."""
 
 
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
-    """Everything about some data files; never raises for what is in them."""
+    """Check some data files. Never raises for their contents: they become findings."""
     findings: list[Finding] = []
     observations: list[Observations] = []
     bytes_read = 0
@@ -133,17 +131,17 @@ def _check_open_file(
 
 @dataclass(slots=True)
 class _Rows:
-    """What one pass over the rows of a file gives."""
+    """The results of one pass over the rows of a file."""
 
     scan: RowScan | None = None
-    """None where LeRobot's own columns are not there."""
+    """None where LeRobot's own columns are missing or have wrong types."""
     ranges: tuple[FeatureRanges, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     bytes_read: int = 0
 
 
 def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
-    """One pass over the columns that some rule needs; a scanner that fails does not disturb the others."""
+    """Read the columns that the rules need, in one pass; a scanner that fails does not stop the others."""
     where = Location(file=file.path)
     rows = _Rows()
     schema = parquet.schema_arrow
@@ -193,17 +191,17 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
 
 
 class _TaskRows:
-    """TSK014: hands the rows' tasks to `TaskScan`."""
+    """Hands the tasks of rows to a `TaskScan` (TSK014)."""
 
     columns = (lerobot.EPISODE_INDEX, lerobot.TASK_INDEX)
 
     def __init__(self, context: VerificationContext, texts: tuple[str, ...], file: DataFile) -> None:
-        named = zip(file.episode_index.tolist(), file.tasks or (), strict=False)
+        declared = zip(file.episode_index.tolist(), file.tasks or (), strict=False)
         self._scan = TaskScan(
             file.path,
             dict(enumerate(texts)),
-            {episode: [texts[number] for number in tasks if number != UNKNOWN_TASK] for episode, tasks in named},
-            expects_every_task=not names_tasks_elsewhere(context.features),
+            {episode: [texts[number] for number in tasks if number != UNKNOWN_TASK] for episode, tasks in declared},
+            expects_every_task=not has_other_task_columns(context.features),
         )
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
@@ -216,7 +214,7 @@ class _TaskRows:
 
 
 def _batch_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """So many that a batch of these columns takes some megabytes."""
+    """Return a number of rows such that a batch of these columns takes some megabytes."""
     footer = parquet.metadata
     wanted = column_numbers(footer, columns)
     sizes = [
@@ -229,19 +227,23 @@ def _batch_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> int:
 
 
 def check_columns(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> Iterator[Finding]:
-    """INF003: names as in `features`, and numbers in LeRobot's own columns."""
+    """Yield INF003 for missing, repeated and undeclared columns, and for LeRobot's own columns without numbers."""
     schema = parquet.schema_arrow
     found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
     for column in sorted(expected - found):
-        origin = f"the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
+        origin = (
+            f"a column for the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
+        )
         yield finding(COLUMNS, "no such column", origin, Location(file=file.path, column=column))
     for column in sorted({name for name in schema.names if schema.names.count(name) > 1}):
-        yield finding(COLUMNS, "the column twice", "it once", Location(file=file.path, column=column))
+        yield finding(
+            COLUMNS, "two columns or more of this name", "one column", Location(file=file.path, column=column)
+        )
     for column in sorted(found - expected):
         yield finding(
             COLUMNS,
             f"a column that {layout.INFO_PATH} does not list",
-            "only its features",
+            "only columns for its features",
             Location(file=file.path, column=column),
         )
     for column in SCANNED_COLUMNS:
@@ -251,7 +253,7 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
 
 
 class _FirstIndex:
-    """dataset_from_index of episodes of the file, -1 for others."""
+    """Returns dataset_from_index of episodes of the file, -1 for others."""
 
     def __init__(self, episode_index: Int64Array, first: Int64Array) -> None:
         self._episode_index = episode_index

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
-from episeek_pipelines.verify.data.task_scan import TaskScan, names_tasks_elsewhere
+from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.quoting import quoted
 from episeek_pipelines.verify.metadata.task_rules import (
     check_episode_tasks,
@@ -220,9 +220,9 @@ def test_rows(batches, named, expected):
     assert scan(*batches, named=named) == expected
 
 
-def test_rows_of_a_dataset_that_names_tasks_elsewhere():
-    assert names_tasks_elsewhere({"task_index": {}, "annotation.human.validity": {}})
-    assert not names_tasks_elsewhere({"task_index": {}})
+def test_rows_of_a_dataset_that_has_other_task_columns():
+    assert has_other_task_columns({"task_index": {}, "annotation.human.validity": {}})
+    assert not has_other_task_columns({"task_index": {}})
     assert not scan([(0, 0)], named={0: ["a", "b"]}, expects_every_task=False)
 
 
