@@ -51,8 +51,8 @@ class CardError(ValueError):
     """The front matter cannot be used.
 
     Args:
-        found: What is there.
-        expected: What should be there.
+        found: The part that cannot be used.
+        expected: What `datasets` takes in its place.
         line: Number of the line in the card, from 1; None where it is unknown.
         hint: What to do about it; empty where nothing is known.
     """

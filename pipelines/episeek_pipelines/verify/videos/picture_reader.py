@@ -76,7 +76,8 @@ def file_picture_digest(path: Path, seconds: Fraction, *, start_seconds: Fractio
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError:  # a sync sample that is none, long before the picture
+            except av.error.FFmpegError:
+                # A false sync sample, well before the picture.
                 continue
             for frame in frames:
                 if frame.pts == tick:

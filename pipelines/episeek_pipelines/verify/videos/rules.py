@@ -177,7 +177,7 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def check_sync_start(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID025 for episodes whose first frame is not a sync sample, where decoding can start."""
+    """Yield VID025 for episodes whose first frame is not a sync sample, so that decoding cannot start there."""
     view = video.view
     # Then the frame at which an episode starts is unknown.
     if not view.is_counted and has_other_rate(view, fps=context.info.fps):

@@ -71,11 +71,11 @@ def test_samples_have_no_findings(name):
         ({"total_tasks": 2.0}, tasks(["a", "b"]), []),
         ({}, pa.table({"task_index": [0], "task": pa.array(["a"]).dictionary_encode()}), []),
         ({"total_episodes": 0, "total_tasks": 0}, None, []),
-        ({}, None, ["meta/tasks.parquet: no such file; expected the tasks and their numbers +0"]),
+        ({}, None, ["meta/tasks.parquet: no such file; expected a table of tasks and their numbers +0"]),
         (
             {},
             tasks(["a", "b", "a", "a"]),
-            ["meta/tasks.parquet, row 2, column __index_level_0__: task 'a', which row 0 has, too;"
+            ["meta/tasks.parquet, row 2, column __index_level_0__: task 'a', which is also in row 0;"
              " expected each task once +1"],
         ),
         (
@@ -86,20 +86,20 @@ def test_samples_have_no_findings(name):
         (
             {},
             tasks(["a", "b", "c"], [0, 2, 1]),
-            ["meta/tasks.parquet, row 1, column task_index: task_index 2 in row 1; expected 1:"
-             " LeRobot looks tasks up by position +1"],
+            ["meta/tasks.parquet, row 1, column task_index: task_index 2 in row 1; expected 1,"
+             " since LeRobot looks tasks up by position +1"],
         ),
         (
             {},
             tasks(["a", "b"], [1, 2]),
-            ["meta/tasks.parquet, row 0, column task_index: task_index 1 in row 0; expected 0:"
-             " LeRobot looks tasks up by position +1"],
+            ["meta/tasks.parquet, row 0, column task_index: task_index 1 in row 0; expected 0,"
+             " since LeRobot looks tasks up by position +1"],
         ),
         (
             {},
             tasks(["a", "b"], [0, None]),
-            ["meta/tasks.parquet, row 1, column task_index: task_index null in row 1; expected 1:"
-             " LeRobot looks tasks up by position +0"],
+            ["meta/tasks.parquet, row 1, column task_index: task_index null in row 1; expected 1,"
+             " since LeRobot looks tasks up by position +0"],
         ),
         (
             {"total_tasks": 3},
@@ -114,7 +114,7 @@ def test_samples_have_no_findings(name):
         (
             {},
             pa.table({"task_index": [0]}),
-            ["meta/tasks.parquet: columns 'task_index int64'; expected one with the text of each task +0"],
+            ["meta/tasks.parquet: columns 'task_index int64'; expected a column with the text of each task +0"],
         ),
         (
             {},
@@ -203,7 +203,7 @@ def scan(*batches, named, expects_every_task=True, texts=("a", "b", LONG)):
             {0: ["a"], 1: ["a"], 2: ["b", LONG]},
             [
                 "data.parquet, episode 1, row 2, column task_index: task_index 1, 'b', in 2 rows;"
-                " expected 'a', as meta/episodes says +1"
+                " expected 'a', as declared in meta/episodes +1"
             ],
         ),
         (
@@ -211,7 +211,7 @@ def scan(*batches, named, expects_every_task=True, texts=("a", "b", LONG)):
             {0: ["a", "b"], 1: ["a"], 2: ["a", "b"]},
             [
                 "data.parquet, episode 0, column task_index: no row of task 'b';"
-                " expected one or more, as meta/episodes names it +1"
+                " expected one or more, since meta/episodes declares it +1"
             ],
         ),
     ],
