@@ -1,11 +1,12 @@
-"""The byte-index sidecars, format version 1: four Parquet tables under `meta/byte_index/`.
+"""The byte-index sidecars: four Parquet tables under `meta/byte_index/`. docs/format.md specifies them.
 
 Every column is REQUIRED. The numeric columns of `episodes`, `keyframes` and `samples` are PLAIN, uncompressed and one
 data page per column chunk, so that the values of a column chunk are one little-endian array in the file. This module
-holds the columns, the footer keys and the limits; `episeek.sidecars.mapped_table` maps the tables and
+holds the columns, the footer keys, the versions and the limits; `episeek.sidecars.mapped_table` maps the tables and
 `episeek_pipelines.index.table_writer` writes them.
 """
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -15,12 +16,46 @@ import pyarrow as pa
 from episeek_schemas import layout
 
 FORMAT_VERSION: Final = 1
+"""The version that is written. Bump it when tables, columns, types, encodings or the meaning of a value change."""
+
+READABLE_FORMAT_VERSIONS: Final = frozenset({1})
+"""The versions that readers accept."""
+
+INDEX_VERSION: Final = 1
+"""Bump it when what is computed changes: other values from the same inputs, in the same format. Sidecars with another index
+version stay readable, but they are stale: the index step replaces them.
+"""
 
 FORMAT_VERSION_KEY: Final = "episeek:format_version"
+INDEX_VERSION_KEY: Final = "episeek:index_version"
 WRITER_KEY: Final = "episeek:writer"
+"""The release that wrote the tables; for people, never compared."""
 DATASET_KEY: Final = "episeek:dataset"
 """JSON object: codebase_version, fps, total_episodes, total_frames, video_keys in camera_index order."""
 BUILD_ID_KEY: Final = "episeek:build_id"
+
+FOOTER_KEYS: Final = (FORMAT_VERSION_KEY, INDEX_VERSION_KEY, WRITER_KEY, DATASET_KEY, BUILD_ID_KEY)
+"""Keys of the footer's key-value metadata, in the order written; the same values in all four tables."""
+
+INDEX_VERSION_WITHOUT_KEY: Final = "1"
+"""The index version of tables without the key, which was added later."""
+
+
+def is_readable_format(version: str | None) -> bool:
+    """Return whether readers accept a format version as the footer has it; None where the footer has none."""
+    return version is not None and version in map(str, READABLE_FORMAT_VERSIONS)
+
+
+def readable_formats() -> str:
+    """Return the readable format versions in words, for messages."""
+    versions = sorted(READABLE_FORMAT_VERSIONS)
+    return f"format version {' or '.join(map(str, versions))}"
+
+
+def index_version_of(metadata: Mapping[str, str]) -> str:
+    """Return the index version of a table by its footer's key-value metadata, as text."""
+    return metadata.get(INDEX_VERSION_KEY, INDEX_VERSION_WITHOUT_KEY)
+
 
 MAX_ROW_GROUP_ROWS: Final = 1 << 24
 

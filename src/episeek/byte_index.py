@@ -7,6 +7,7 @@ row number.
 
 import operator
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from episeek.errors import (
     EpisodeNotFoundError,
     FileNotIndexedError,
     FrameRangeError,
+    RecordedSourceWarning,
     SidecarLayoutError,
     without_password,
 )
@@ -30,11 +32,13 @@ from episeek.sidecars.checked_source import VERIFY_MODES, CheckedSource, Verify
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
-from episeek.stores.byte_source import ByteSource, is_local, local_path
-from episeek.stores.hub.source import HubSource
+from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
+from episeek.stores.byte_source import ByteSource
+from episeek.stores.kinds import is_local, local_path
 from episeek.stores.open_source import Transport, open_source
-from episeek.stores.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.transports.hub.source import HubSource
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, first frame, end of the frames."""
@@ -109,9 +113,14 @@ class ByteIndex:
 
     def __init__(self, url: str, *, data_root: str | None, reading: Reading) -> None:
         sidecars = reading.open(url)
+        opened = open_sidecars(sidecars)
+        if data_root is None and opened.dataset.video_keys:
+            data_root = recorded_source(sidecars.root)
+            if data_root is not None:
+                message = f"{use_of_recorded_source(sidecars.root, data_root)}; data_root overrides"
+                warnings.warn(message, RecordedSourceWarning, stacklevel=3)
         videos = sidecars if data_root is None else reading.open(data_root)
         self._arguments = (sidecars.root, None if data_root is None else videos.root, reading)
-        opened = open_sidecars(sidecars)
         self.retry = reading.retry
         """How long reading tries."""
         self._file_ids: dict[str, int] | None = None
@@ -348,7 +357,8 @@ def open_index(
     Args:
         url: The dataset's root: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to the commit it is now;
             `hf://buckets/ORG/NAME`; an http, https, s3, gs or az URL; or any other that fsspec knows.
-        data_root: Where the videos are, when the sidecars live elsewhere (an overlay made by `episeek prepare`).
+        data_root: Where the videos are, when the sidecars live elsewhere (an overlay made by `episeek prepare`). None: in `url`; an
+            overlay on this machine without videos reads those of the source that it records, and warns.
         storage_options: Credentials and endpoints as fsspec takes them, where the URL needs any; `token` and `endpoint` of
             `hf://`.
         verify: How videos are checked to be those that were indexed: see `episeek.sidecars.checked_source.CheckedSource`.
@@ -366,6 +376,7 @@ def open_index(
 
     Warns:
         SidecarLayoutWarning: A table was rewritten by another tool and is read into memory instead of being mapped.
+        RecordedSourceWarning: Videos are read from the source that the overlay records.
     """
     if verify not in VERIFY_MODES:
         raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")

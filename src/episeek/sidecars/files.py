@@ -32,8 +32,8 @@ from episeek.sidecars.mapped_table import (
     read_whole,
 )
 from episeek.stores.byte_source import ByteSource
-from episeek.stores.local_source import LocalSource
 from episeek.stores.processes.workers import map_in_threads
+from episeek.stores.transports.local import LocalSource
 from episeek_schemas import sidecars
 
 
@@ -108,11 +108,12 @@ def _buffer(source: ByteSource, path: str) -> Buffer:
 
 
 def check_version(metadata: Mapping[str, str], where: str) -> None:
-    """Whether a table's footer says the format version this release knows. Raises FormatVersionError."""
+    """Raise FormatVersionError unless a table's footer has a format version that this release reads."""
     version = metadata.get(sidecars.FORMAT_VERSION_KEY)
-    if version != str(sidecars.FORMAT_VERSION):
+    if not sidecars.is_readable_format(version):
         found = "no format version" if version is None else f"format version {version!r}"
-        raise FormatVersionError(where, found, f"version {sidecars.FORMAT_VERSION}: write it anew with `episeek index`")
+        hint = "write the sidecars again with `episeek index`"
+        raise FormatVersionError(where, found, sidecars.readable_formats(), hint)
 
 
 def check_build(metadata: Mapping[str, Mapping[str, str]], where: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 
 import pytest
 
-from episeek.stores.processes import per_process
+from episeek.stores.processes import forks
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.single_flight import SingleFlight
 from episeek.stores.processes.workers import WorkerPool, call_within, map_in_threads
@@ -435,6 +435,7 @@ def test_a_child_with_the_number_of_an_ancestor_has_its_own_too(monkeypatch):
     state.get()["key"] = "value"
     number = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: number)
-    monkeypatch.setattr(per_process, "_fork_count", per_process._fork_count)
-    per_process._after_fork()  # what a fork does
+    monkeypatch.setattr(forks, "_fork_count", forks._fork_count)
+    monkeypatch.setattr(forks, "_is_child_of_obstore", False)
+    forks._after_fork()  # what a fork does
     assert state.get() == {}

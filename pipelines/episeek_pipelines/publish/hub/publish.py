@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import Final
 
 from episeek.errors import DestinationError, EpiseekError
-from episeek.stores.byte_source import is_local
-from episeek.stores.hub.location import is_hub, parse_hub_url
+from episeek.stores.kinds import HUB_BUCKET, is_hub, is_local, kind_of
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import (
     Execution,
@@ -118,7 +118,7 @@ def repository_id_of(target: str) -> str:
         DestinationError: It is none.
     """
     expected = "ORG/NAME or hf://datasets/ORG/NAME, a dataset repository; or the URL of a store: s3://, hf://buckets/, file:///"
-    if target.startswith("hf://buckets/"):
+    if kind_of(target) is HUB_BUCKET:
         raise DestinationError(target, "a bucket", expected)
     if is_hub(target):
         location = parse_hub_url(target)

@@ -121,7 +121,7 @@ def check_arrival(
         BackendUnavailableError: PyAV is needed and not installed.
         EpiseekError: The overlay's own sidecars or videos cannot be read. What is wrong with the revision is in the report.
     """
-    local = episeek.open(overlay.url, data_root=None if data_root is None else data_root.url)
+    local = episeek.open(overlay.url, data_root=(overlay if data_root is None else data_root).url)
     expected_build = _build_sent(sent) or local.build_id
     source = open_source(url, storage_options=storage_options)
     files = map_in_threads(partial(_compare_file, source), sent.additions, max_in_flight=STORE_IN_FLIGHT)

@@ -7,8 +7,9 @@ that the overlay was prepared from, or as what was published from here. A store 
 from collections.abc import Mapping
 from pathlib import Path
 
-from episeek.stores.byte_source import STORE_IN_FLIGHT, is_local
+from episeek.stores.byte_source import STORE_IN_FLIGHT
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import is_local
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.publish.overlay.changes import (
     STAGED_PREFIX,

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from episeek.errors import DestinationError, without_password
-from episeek.stores.byte_source import is_local
+from episeek.stores.kinds import is_local
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card
 from episeek_pipelines.publish.overlay.changes import (

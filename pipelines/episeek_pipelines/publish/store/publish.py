@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from episeek.errors import ChangedFileError, DestinationError
-from episeek.stores.byte_source import is_local
-from episeek.stores.hub.location import is_hub, parse_hub_url
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.kinds import is_hub, is_local, kind_of
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.digests import (
     LocalDigests,
 )
@@ -117,7 +117,7 @@ class StorePublication:
 
 def is_store(target: str) -> bool:
     """Whether a target is a store, and no repository: every URL but those of the Hub's repositories."""
-    return "://" in target and (not is_hub(target) or target.startswith("hf://buckets/"))
+    return "://" in target and not kind_of(target).has_history
 
 
 def publish_to_store(

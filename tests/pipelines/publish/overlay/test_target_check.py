@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import MixedBuildError, NotADatasetError, ReadError
-from episeek.stores.hub.source import HubSource
 from episeek.stores.identity import FileIdentity
-from episeek.stores.local_source import LocalSource
-from episeek.stores.retry import DEFAULT_POLICY
+from episeek.stores.requests.retry import DEFAULT_POLICY
+from episeek.stores.transports.hub.source import HubSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import index, prepare

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from episeek.errors import DestinationError, MissingFileError, ReadError
-from episeek.stores.hub.location import parse_hub_url
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.overlay.changes import (

@@ -20,12 +20,14 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from episeek.errors import DestinationError, MissingFileError, ReadError, described
-from episeek.stores.errors import status_of, store_errors
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import MAX_DELETED_AT_ONCE
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.workers import map_in_threads
-from episeek.stores.retry import RetryPolicy
-from episeek_pipelines.dataset.root import Root, remove_files
+from episeek.stores.requests.errors import status_of, store_errors
+from episeek.stores.requests.retry import RetryPolicy
+from episeek_pipelines.dataset.removal import remove_files
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay.changes import (
     Listing,
 )
@@ -37,16 +39,6 @@ PUTS_IN_FLIGHT: Final = 4
 """Files sent at the same time: s3fs has up to 100 MB of each in memory."""
 
 COPIES_IN_FLIGHT: Final = 16
-
-_DELETED_AT_ONCE: Final = 1000
-"""Names in one request: the limit of S3."""
-
-_WHOLE_PUTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "memory"})
-"""Protocols of stores in which an object is there whole or not at all."""
-
-
-_EXCLUSIVE: Final = frozenset({"s3", "s3a", "gs", "gcs"})
-"""Protocols of stores that are known to refuse a second creation; others may not have heard of it, and replace the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +120,7 @@ class FsspecWriter:
     @property
     def has_whole_puts(self) -> bool:
         """By its protocol."""
-        return self.root.url.partition("://")[0] in _WHOLE_PUTS
+        return self.root.kind.has_whole_puts
 
     def files(self) -> Listing:
         """One listing, of what is there now."""
@@ -163,7 +155,7 @@ class FsspecWriter:
         made = self._tried(create, path, "a new file", byte_count=len(data))
         if made is None:
             self._tried(partial(fs.pipe_file, full_path, data), path, "a file", byte_count=len(data))
-        return bool(made) and self.root.url.partition("://")[0] in _EXCLUSIVE
+        return bool(made) and self.root.kind.has_exclusive_create
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
@@ -176,8 +168,8 @@ class FsspecWriter:
 
     def delete(self, paths: Sequence[str]) -> None:
         """Many by one request, where the store takes that."""
-        for start in range(0, len(paths), _DELETED_AT_ONCE):
-            part = paths[start : start + _DELETED_AT_ONCE]
+        for start in range(0, len(paths), MAX_DELETED_AT_ONCE):
+            part = paths[start : start + MAX_DELETED_AT_ONCE]
             self._tried(partial(self._delete_once, part), part[0], "a file that may be deleted")
 
     def _delete_once(self, paths: Sequence[str]) -> None:

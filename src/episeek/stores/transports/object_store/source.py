@@ -21,14 +21,15 @@ from episeek.stores.byte_source import (
     missing,
     range_name,
 )
-from episeek.stores.errors import may_pass
-from episeek.stores.fsspec_source import FsspecSource
 from episeek.stores.identity import FileIdentity, etag_id
-from episeek.stores.object_store.clients import ClientConfig, client, config_of, was_used_before_fork
+from episeek.stores.processes.forks import is_child_of_obstore
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.workers import map_in_threads
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.stores.requests.errors import may_pass
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter, Transfers
+from episeek.stores.transports.fsspec import FsspecSource
+from episeek.stores.transports.object_store.clients import ClientConfig, client, config_of
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class ObjectStoreSource:
         seen = self._seen.get().get(path)
         if seen is not None:
             return seen
-        if was_used_before_fork():
+        if is_child_of_obstore():
             return self._fallback.identity(path)
         url = self._url(path)
         identity = self._tried(partial(self._head_once, path), url, "the file's size and identity")
@@ -74,7 +75,7 @@ class ObjectStoreSource:
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """The bytes of each range, in order."""
-        if was_used_before_fork():
+        if is_child_of_obstore():
             return self._fallback.get_ranges(path, ranges)
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
@@ -112,7 +113,7 @@ class ObjectStoreSource:
         try:
             return _identity(obstore.head(store, path))
         except FileNotFoundError:
-            if self.config.scheme not in ("http", "https"):
+            if self.config.obstore_class != "HTTPStore":
                 raise
             # obstore says so of a server that does not allow HEAD, too
             self._counter.add(metadata_request_count=1)
