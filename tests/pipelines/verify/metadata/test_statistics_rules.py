@@ -132,7 +132,10 @@ DEFECTS: list[tuple[Damage, str]] = [
         (put_at("action", "std", 1, 0.0), "action: std 0 in dimension 1; expected a dimension that varies +0"),
         (put("action", "std", [0.0] * 6), "action: std 0 in dimension 0; expected a dimension that varies +5"),
         (put("next.done", "count", [375]), "next.done: count 375; expected 376, the frames of the dataset +0"),
-        (put("next.done", "count", [376, 1]), "next.done: count that is not one number; expected 376, the frames of the dataset +0"),
+        (
+            put("next.done", "count", [376, 1]),
+            "next.done: count that is not one number; expected 376, the frames of the dataset +0",
+        ),
         (put(TOP, "count", [0]), f"{TOP}: count 0; expected a number above 0 +0"),
         (put(TOP, "count", [float("nan")]), f"{TOP}: count nan; expected a number above 0 +0"),
         (put("action", "count", []), "action: count that is not one number; expected a number above 0 +0"),
