@@ -246,4 +246,4 @@ def test_nested_deep():
     for _ in range(5000):
         deep = [deep]
     found = texts({"a": {"dtype": "float32", "shape": [1]}}, {"a": {"min": deep, "count": deep}}, 1)
-    assert any("min is no array" in text for text in found)
+    assert any("min that is not an array" in text for text in found)

@@ -142,7 +142,7 @@ def test_tasks_of_episodes_as_other_writers_type_them(kind):
     column = pa.chunked_array([pa.array([["a"], ["b"]], kind), pa.array([["b"]], kind)])
     assert not messages(check_episode_tasks("e", column, {"a", "b"}))
     assert messages(check_episode_tasks("e", column, {"a"}, 10)) == [
-        "e, row 11, column tasks: task 'b'; expected one of meta/tasks.parquet +1"
+        "e, row 11, column tasks: task 'b'; expected a task of meta/tasks.parquet +1"
     ]
     assert not messages(check_episode_tasks("e", column.slice(0, 0), {"a"}))
 
@@ -150,8 +150,8 @@ def test_tasks_of_episodes_as_other_writers_type_them(kind):
 def test_tasks_of_episodes():
     column = pa.chunked_array([pa.array([["a"], [], None, ["b", "x", "x"]]), pa.array([["a"], [LONG, None], ["b"]])])
     empty, unknown = messages(check_episode_tasks("e", column, {"a", "b"}, 100))
-    assert empty == "e, row 101, column tasks: no task; expected one or more +1"
-    assert unknown == "e, row 103, column tasks: task 'x'; expected one of meta/tasks.parquet +1"
+    assert empty == "e, row 101, column tasks: no task; expected one or more tasks +1"
+    assert unknown == "e, row 103, column tasks: task 'x'; expected a task of meta/tasks.parquet +1"
     assert len(messages(check_episode_tasks("e", column.slice(5), {"b"}))[0]) < 140  # the text is cut
     assert "task null" in messages(check_episode_tasks("e", pa.chunked_array([[["a", None]]]), {"a"}))[0]
     assert messages(check_episode_tasks("e", column, (), 100)) == [empty]  # the table is what is wrong
@@ -166,7 +166,7 @@ def test_tasks_of_another_type(column):
 def test_tasks_that_are_all_null():
     for column in (pa.chunked_array([pa.nulls(2)]), pa.chunked_array([pa.array([[], []])])):
         assert messages(check_episode_tasks("e", column, {"a"})) == [
-            "e, row 0, column tasks: no task; expected one or more +1"
+            "e, row 0, column tasks: no task; expected one or more tasks +1"
         ]
 
 
