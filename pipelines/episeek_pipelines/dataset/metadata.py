@@ -214,7 +214,7 @@ def _column(root: Root, parts: list[tuple[str, pa.ChunkedArray]], name: str) -> 
         if part.null_count:
             raise MetadataError(root.join(path), f"{part.null_count} nulls in column {name!r}", "a value in every row")
         try:
-            arrays.append(numpy_values(part.cast(target)))
+            arrays.append(numpy_values(part if part.type == target else part.cast(target)))
         except pa.ArrowInvalid as error:
             raise MetadataError(root.join(path), f"column {name!r}: {first_line(error)}", str(target)) from None
     values = np.concatenate(arrays)

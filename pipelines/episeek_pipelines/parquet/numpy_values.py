@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 
 def numpy_values(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
@@ -24,7 +23,7 @@ def numpy_values(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
 
 def is_valid(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     """Return for each row whether it has a value, shape [row_count]."""
-    return numpy_values(pc.is_valid(column))
+    return numpy_values(column.is_valid())
 
 
 def large_strings(texts: Sequence[str]) -> pa.LargeStringArray:
