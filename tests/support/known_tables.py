@@ -13,7 +13,7 @@ _known: dict[tuple[object, ...], list[ColumnProblem]] = {}
 
 def ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that verify the same tables many times, and look at other things than `check_table`."""
-    for module in ("episodes.episode_values", "sidecars.sidecar_rules"):
+    for module in ("episodes.values", "sidecars.rules"):
         monkeypatch.setattr(f"episeek_pipelines.verify.{module}.check_table", _check_table)
 
 

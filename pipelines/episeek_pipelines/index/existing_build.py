@@ -23,7 +23,7 @@ _ANEW = "write it anew with `episeek index`"
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierBuild:
+class ExistingBuild:
     """Footers and `files` of one build."""
 
     build_id: str
@@ -34,7 +34,7 @@ class EarlierBuild:
     """By path, in the order of the table."""
 
 
-def read_earlier_build(root: Root) -> EarlierBuild:
+def read_existing_build(root: Root) -> ExistingBuild:
     """Read the footers of the sidecars below a root, and its `files`; nothing is kept anywhere.
 
     Raises:
@@ -69,7 +69,7 @@ def read_earlier_build(root: Root) -> EarlierBuild:
             raise SidecarLayoutError(
                 where, problem or f"file_id {file_record.file_id}", f"a row as the index writes it: {_ANEW}"
             )
-    return EarlierBuild(
+    return ExistingBuild(
         build_id,
         first.get(sidecars.WRITER_KEY, ""),
         first.get(sidecars.DATASET_KEY, ""),

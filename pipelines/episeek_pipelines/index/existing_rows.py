@@ -26,7 +26,7 @@ _FRAGMENT_COLUMNS = {
 }
 
 
-class EarlierRows:
+class ExistingRows:
     """The mapped tables of one build. Opened where they are first used, once a process; pickles as where they are.
 
     Args:
@@ -41,8 +41,8 @@ class EarlierRows:
         self._opened: SidecarFiles | None = None
         self._is_unusable = False
 
-    def __reduce__(self) -> tuple[type["EarlierRows"], tuple[Root, str]]:
-        return EarlierRows, (self._root, self._build_id)
+    def __reduce__(self) -> tuple[type["ExistingRows"], tuple[Root, str]]:
+        return ExistingRows, (self._root, self._build_id)
 
     def tables(self) -> SidecarFiles | None:
         """The tables; None where they cannot be mapped, or are those of another build."""

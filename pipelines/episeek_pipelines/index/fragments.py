@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from episeek.sidecars.file_record import FileFacts
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import (
     index_file,
 )
@@ -51,7 +51,7 @@ class FragmentSummary:
 
 
 def index_to_fragment(
-    data_root: Root, work: Root, fragment: str, unit: IndexUnit, *, fps: float, earlier: EarlierRows | None = None
+    data_root: Root, work: Root, fragment: str, unit: IndexUnit, *, fps: float, existing: ExistingRows | None = None
 ) -> FragmentSummary:
     """`index_file`, kept in `work` under the name `fragment`; a fragment that a run that was stopped had finished is used
     as it is, and the rows of an unchanged file are taken from the `earlier` sidecars.
@@ -63,8 +63,8 @@ def index_to_fragment(
     if reused is not None:
         return reused
     facts, arrays, request_count, byte_count = unit.unchanged, None, 0, 0
-    if facts is not None and earlier is not None:
-        arrays = earlier.arrays(unit.episodes.episode_index, unit.camera_index)
+    if facts is not None and existing is not None:
+        arrays = existing.arrays(unit.episodes.episode_index, unit.camera_index)
     is_unchanged = arrays is not None
     if facts is None or arrays is None:
         facts, arrays, source = index_file(data_root, unit, fps=fps)

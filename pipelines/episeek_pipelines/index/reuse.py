@@ -14,8 +14,8 @@ from episeek.errors import EpiseekError
 from episeek.sidecars.file_record import FileFacts, FileRecord
 from episeek.sidecars.files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
-from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
+from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import fragment_digest
 from episeek_pipelines.index.merge import build_id_of
 from episeek_pipelines.index.units import (
@@ -27,7 +27,7 @@ from episeek_schemas.lerobot import DatasetInfo
 
 def with_unchanged(
     units: list[IndexUnit], target: Root, info: DatasetInfo
-) -> tuple[list[IndexUnit], EarlierRows | None]:
+) -> tuple[list[IndexUnit], ExistingRows | None]:
     """The units, those of unchanged files marked, and where their rows are.
 
     Args:
@@ -38,7 +38,7 @@ def with_unchanged(
     if not any(unit.identity is not None and unit.identity.store_id for unit in units):
         return units, None  # local files: nothing tells for certain that they are the same
     try:
-        build = read_earlier_build(target)
+        build = read_existing_build(target)
     except EpiseekError:
         return units, None
     if build.writer != WRITER or video_keys(build) != list(info.video_keys):
@@ -46,14 +46,14 @@ def with_unchanged(
     marked = [replace(unit, unchanged=_unchanged(unit, build, fps=info.fps)) for unit in units]
     if not any(unit.unchanged for unit in marked):
         return units, None
-    earlier = EarlierRows(target, build.build_id)
-    opened = earlier.tables()
-    if opened is None or not _holds_together(build, opened, earlier):
+    existing = ExistingRows(target, build.build_id)
+    opened = existing.tables()
+    if opened is None or not _holds_together(build, opened, existing):
         return units, None
-    return marked, earlier
+    return marked, existing
 
 
-def video_keys(build: EarlierBuild) -> list[str]:
+def video_keys(build: ExistingBuild) -> list[str]:
     """The cameras of a build; none where its footer does not say."""
     try:
         keys = json.loads(build.description)["video_keys"]
@@ -62,7 +62,7 @@ def video_keys(build: EarlierBuild) -> list[str]:
     return keys if isinstance(keys, list) else []
 
 
-def _unchanged(unit: IndexUnit, build: EarlierBuild, *, fps: float) -> FileFacts | None:
+def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileFacts | None:
     record = build.files.get(unit.path)
     identity = unit.identity
     if record is None or identity is None or not identity.store_id:
@@ -77,7 +77,7 @@ def _facts(record: FileRecord) -> FileFacts:
     return FileFacts(**{name: value for name, value in asdict(record).items() if name != "file_id"})
 
 
-def _holds_together(build: EarlierBuild, opened: SidecarFiles, earlier: EarlierRows) -> bool:
+def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:
     """Whether the build's id follows from its rows."""
     camera_count = len(opened.dataset.video_keys)
     table = opened.tables["episodes"]
@@ -102,7 +102,7 @@ def _holds_together(build: EarlierBuild, opened: SidecarFiles, earlier: EarlierR
         rows = order[start:stop]
         if not len(rows) or (cameras[rows] != cameras[rows[0]]).any():
             return False
-        arrays = earlier.arrays(episodes[rows], int(cameras[rows[0]]))
+        arrays = existing.arrays(episodes[rows], int(cameras[rows[0]]))
         if arrays is None:
             return False
         digests.append(fragment_digest(_facts(record), arrays))

@@ -20,7 +20,7 @@ from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
+from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
 from episeek_pipelines.index.units import (
     WRITER,
@@ -82,7 +82,7 @@ def check_index(
     units, missing = list_units(dataset, dataset.root)
     file_count = len(units) + len(missing)
     try:
-        build = read_earlier_build(target)
+        build = read_existing_build(target)
     except SidecarError as error:
         where = error.where.removeprefix(f"{target.url}/")
         return IndexCheck(target.url, "", file_count, (Stale(where, "sidecars", error.found, error.expected),))
@@ -118,20 +118,20 @@ def check_index(
     )
 
 
-def _missing_rows(units: list[IndexUnit], build: EarlierBuild) -> Iterator[Stale]:
+def _missing_rows(units: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:
     for unit in units:
         if unit.path not in build.files:
             yield Stale(unit.path, "new", "no row", f"one for its {len(unit.episodes)} episodes")
 
 
-def _gone(units: list[IndexUnit], missing: list[IndexUnit], build: EarlierBuild) -> Iterator[Stale]:
+def _gone(units: list[IndexUnit], missing: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:
     for unit in missing:
         yield Stale(unit.path, "gone", "no such file", f"the MP4 of episode {unit.episodes.episode_index[0]}")
     for path in build.files.keys() - {unit.path for unit in (*units, *missing)}:
         yield Stale(path, "gone", "no episode in it", "the episodes that were indexed")
 
 
-def _redeclared(units: list[IndexUnit], build: EarlierBuild, *, fps: float) -> Iterator[Stale]:
+def _redeclared(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[Stale]:
     for unit in units:
         record = build.files.get(unit.path)
         declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)

@@ -20,7 +20,7 @@ from episeek_pipelines.dataset.staging import (
     open_replacing_staging,
     open_staging,
 )
-from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
 from episeek_pipelines.index.units import (
@@ -164,9 +164,9 @@ def index(
     target = dataset.root if output is None else Root(output)
     with open_replacing_staging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
-        units, earlier = with_unchanged(units, target, dataset.info)
+        units, existing = with_unchanged(units, target, dataset.info)
         graph = Graph()
-        nodes = _index_nodes(graph, dataset, staging.work, units, earlier)
+        nodes = _index_nodes(graph, dataset, staging.work, units, existing)
         merged = _merge_node(graph, dataset, staging.work, staging.root, nodes)
         values = _run(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
@@ -233,10 +233,10 @@ def _require_no_history(destination: Root, remedy: str) -> None:
 
 
 def _index_nodes(
-    graph: Graph, dataset: Dataset, work: Root, units: list[IndexUnit], earlier: EarlierRows | None = None
+    graph: Graph, dataset: Dataset, work: Root, units: list[IndexUnit], existing: ExistingRows | None = None
 ) -> list[Node]:
     numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
-    shared = (dataset.root, work, dataset.info.fps, earlier)
+    shared = (dataset.root, work, dataset.info.fps, existing)
     in_flight = dataset.root.in_flight
     return graph.map(tasks.index_one, numbered, *shared, label=lambda item: item[1].path, in_flight=in_flight)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import prune
-from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
 from episeek_pipelines.index.units import (
@@ -67,11 +67,11 @@ class CopiedFile:
 
 
 def index_one(
-    item: tuple[str, IndexUnit], data_root: Root, work: Root, fps: float, earlier: EarlierRows | None
+    item: tuple[str, IndexUnit], data_root: Root, work: Root, fps: float, existing: ExistingRows | None
 ) -> FragmentSummary:
     """Index one MP4 into its fragment."""
     fragment, unit = item
-    return index_to_fragment(data_root, work, fragment, unit, fps=fps, earlier=earlier)
+    return index_to_fragment(data_root, work, fragment, unit, fps=fps, existing=existing)
 
 
 def merge(

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from episeek_pipelines.verify.episodes.episode_shard import read_shard
-    from episeek_pipelines.verify.episodes.episodes import Shard
+    from episeek_pipelines.verify.episodes.shard import read_shard
+    from episeek_pipelines.verify.episodes.table import Shard
     from episeek_pipelines.verify.findings.checks import (
         Check,
         CheckResult,
@@ -70,8 +70,8 @@ __all__ = [
 
 _NAMES_OF: Final = {
     "metadata.survey": ("Survey", "survey"),
-    "episodes.episode_shard": ("read_shard",),
-    "episodes.episodes": ("Shard",),
+    "episodes.shard": ("read_shard",),
+    "episodes.table": ("Shard",),
     "findings.figures": ("CameraFigures", "Figures"),
     "findings.findings": ("Finding", "Location"),
     "formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),

@@ -19,7 +19,7 @@ from episeek_pipelines.verify.findings.checks import (
 )
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.metadata.survey import Files, Survey
-from episeek_pipelines.verify.sidecars.sidecar_format import TABLES
+from episeek_pipelines.verify.sidecars.format import TABLES
 from episeek_pipelines.verify.videos.decode_rules import choose_episodes
 
 T = TypeVar("T")

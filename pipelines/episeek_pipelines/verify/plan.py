@@ -10,21 +10,21 @@ import numpy as np
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.batches import batched_checks
-from episeek_pipelines.verify.episodes.episode_rules import METADATA_RULES, has_tiling
-from episeek_pipelines.verify.episodes.episode_shard import read_shard
-from episeek_pipelines.verify.episodes.episodes import RawEpisodes, Shard, episode_columns, joined
+from episeek_pipelines.verify.episodes.declared_files import (
+    collect_data_files,
+    collect_source_files,
+    collect_video_files,
+    data_paths,
+)
 from episeek_pipelines.verify.episodes.file_rules import (
     check_file_order,
     check_indexed_files,
     check_missing,
     check_orphans,
 )
-from episeek_pipelines.verify.episodes.named_files import (
-    collect_data_files,
-    collect_source_files,
-    collect_video_files,
-    data_paths,
-)
+from episeek_pipelines.verify.episodes.rules import METADATA_RULES, has_tiling
+from episeek_pipelines.verify.episodes.shard import read_shard
+from episeek_pipelines.verify.episodes.table import RawEpisodes, Shard, episode_columns, joined
 from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan
 from episeek_pipelines.verify.findings.figures import Figures
 from episeek_pipelines.verify.findings.findings import Location
@@ -33,7 +33,7 @@ from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOpt
 from episeek_pipelines.verify.metadata.survey import Files, Survey, survey
 from episeek_pipelines.verify.metadata.survey_rules import check_survey
 from episeek_pipelines.verify.metadata.task_rules import task_numbers, texts_by_position
-from episeek_pipelines.verify.sidecars.sidecar_format import (
+from episeek_pipelines.verify.sidecars.format import (
     TABLES,
     ExaminedSidecars,
     examine_sidecars,

@@ -9,12 +9,12 @@ import numpy as np
 
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify.data.data_rules import check_data_group
 from episeek_pipelines.verify.data.feature_ranges import (
     check_constant_dimensions,
 )
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
-from episeek_pipelines.verify.episodes.episodes import locate
+from episeek_pipelines.verify.data.rules import check_data_group
+from episeek_pipelines.verify.episodes.table import locate
 from episeek_pipelines.verify.findings.checks import (
     Check,
     CheckResult,
@@ -45,10 +45,10 @@ from episeek_pipelines.verify.rules import (
     MISSING_FILE,
     UNREADABLE,
 )
-from episeek_pipelines.verify.sidecars.sidecar_buffers import forget_sidecars
-from episeek_pipelines.verify.sidecars.sidecar_rules import check_sidecar
-from episeek_pipelines.verify.videos.video_format import check_same_format
-from episeek_pipelines.verify.videos.video_rules import check_video_file
+from episeek_pipelines.verify.sidecars.buffers import forget_sidecars
+from episeek_pipelines.verify.sidecars.rules import check_sidecar
+from episeek_pipelines.verify.videos.format import check_same_format
+from episeek_pipelines.verify.videos.rules import check_video_file
 from episeek_schemas import layout, lerobot
 
 _ROWS_UNSEEN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOOTER, CRASHED, UNREADABLE))

@@ -13,7 +13,7 @@ import pytest
 from episeek_pipelines.cli.lines.summary import prepare_lines
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import (
     index_file,
 )
@@ -319,18 +319,18 @@ def test_a_stopped_run_keeps_what_was_taken_over(hub, tmp_path):
 @pytest.mark.parametrize("name", ["av1_multifile", "edited", "h264_bframes", "hevc"])
 def test_rows_are_those_that_reading_gives(name, tmp_path):
     summary = indexed(str(DATA / name), tmp_path)
-    earlier = pickle.loads(pickle.dumps(EarlierRows(Root(str(tmp_path)), summary.build_id)))
+    existing = pickle.loads(pickle.dumps(ExistingRows(Root(str(tmp_path)), summary.build_id)))
     dataset = open_dataset(str(DATA / name))
     for unit in plan_index(dataset, dataset.root):
         _, arrays, _ = index_file(dataset.root, unit, fps=dataset.info.fps)
-        found = earlier.arrays(unit.episodes.episode_index, unit.camera_index)
+        found = existing.arrays(unit.episodes.episode_index, unit.camera_index)
         assert found is not None
         assert found.keys() == arrays.keys()
         for column, values in arrays.items():
             assert found[column].dtype == values.dtype
             assert np.array_equal(found[column], values)
-    assert earlier.arrays(np.array([10_000]), 0) is None
-    assert EarlierRows(Root(str(tmp_path)), "another build").arrays(np.array([0]), 0) is None
+    assert existing.arrays(np.array([10_000]), 0) is None
+    assert ExistingRows(Root(str(tmp_path)), "another build").arrays(np.array([0]), 0) is None
 
 
 def test_verification_knows_what_was_declared(tmp_path):

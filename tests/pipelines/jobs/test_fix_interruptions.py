@@ -62,17 +62,17 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 import pyarrow.parquet as pq
-from episeek_pipelines import in_place_rewrite
-from episeek_pipelines.fix import apply_fix, plan_fix
-from episeek_pipelines.prepare import Execution
-from episeek_pipelines.storage import Root
+from episeek_pipelines.rewrite import in_place
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.fix import apply_fix, plan_fix
+from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.verify import RULES, VerificationReport
-from episeek_pipelines.verify.findings import finding
+from episeek_pipelines.verify.findings.findings import finding
 
 root, step, count = Root(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 report = VerificationReport(root.url, (finding(RULES["ROW038"], "of every file"),), 10, 3, 12, 0, 0, 0.0)
 plan = plan_fix(report, root)
-owner = {"write_table": pq.ParquetWriter, "replace": os}.get(step, in_place_rewrite)
+owner = {"write_table": pq.ParquetWriter, "replace": os}.get(step, in_place)
 original = getattr(owner, step)
 calls = 0
 

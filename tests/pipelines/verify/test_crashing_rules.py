@@ -9,23 +9,23 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import Finding, VerifyOptions, verify
 from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES
 from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES
-from episeek_pipelines.verify.episodes.episode_rules import METADATA_RULES
+from episeek_pipelines.verify.episodes.rules import METADATA_RULES
+from episeek_pipelines.verify.videos.format import FORMAT_RULES
+from episeek_pipelines.verify.videos.rules import VIDEO_RULES
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
-from episeek_pipelines.verify.videos.video_format import FORMAT_RULES
-from episeek_pipelines.verify.videos.video_rules import VIDEO_RULES
 from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, edit_info, set_value, video
 from tests.support.build_index import DATA
 from tests.support.known_tables import ask_once
 
 TUPLES = {
     "plan.METADATA_RULES": METADATA_RULES,
-    "data.data_rules.FOOTER_RULES": FOOTER_RULES,
-    "data.data_rules.BOUND_RULES": BOUND_RULES,
-    "data.data_rules.RUN_RULES": RUN_RULES,
-    "data.data_rules.ROW_RULES": ROW_RULES,
-    "videos.video_rules.VIDEO_RULES": VIDEO_RULES,
-    "videos.video_rules.FORMAT_RULES": FORMAT_RULES,
-    "videos.video_rules.SPAN_RULES": SPAN_RULES,
+    "data.rules.FOOTER_RULES": FOOTER_RULES,
+    "data.rules.BOUND_RULES": BOUND_RULES,
+    "data.rules.RUN_RULES": RUN_RULES,
+    "data.rules.ROW_RULES": ROW_RULES,
+    "videos.rules.VIDEO_RULES": VIDEO_RULES,
+    "videos.rules.FORMAT_RULES": FORMAT_RULES,
+    "videos.rules.SPAN_RULES": SPAN_RULES,
 }
 FUNCTIONS = {
     "metadata.survey_rules.check_declared_rates": "INF002",
@@ -35,24 +35,24 @@ FUNCTIONS = {
     "metadata.survey_rules.check_folders": "INF006",
     "metadata.survey_rules.check_splits": "INF009W",
     "metadata.survey_rules.check_documents": "INF021",
-    "episodes.episode_shard.check_columns": "EPI011",
-    "episodes.episode_shard.check_episode_tasks": "TSK014",
-    "episodes.episode_shard.compare_episodes": "EPI021 ROW021",
-    "data.data_rules.check_columns": "INF003",
-    "data.data_rules.check_feature_types": "INF003",
+    "episodes.shard.check_columns": "EPI011",
+    "episodes.shard.check_episode_tasks": "TSK014",
+    "episodes.shard.compare_episodes": "EPI021 ROW021",
+    "data.rules.check_columns": "INF003",
+    "data.rules.check_feature_types": "INF003",
     "data.feature_scan.FeatureScan.add": "ROW020 STA020",
     "data.feature_scan.FeatureScan.findings": "ROW020 STA020",
     "data.language_rules.LanguageScan.add": "ROW030",
     "data.task_scan.TaskScan.add": "TSK014",
     "data.row_scan.RowScanner.add": "ROW",
     "data.source_rows.first_difference": "ROW021 EPI021",
-    "videos.video_rules.camera_figures": "VID026",
+    "videos.rules.camera_figures": "VID026",
     "videos.decode_rules._check_episode": "VID027 VID028",
     "run.check_same_format": "VID026",
     "run.check_constant_dimensions": "STA020",
     "run.check_shards": "TRN037",
     "run._misplaced_rows": "EPI012 ROW015",
-    "sidecars.sidecar_rules.check_table": "IDX03",
+    "sidecars.rules.check_table": "IDX03",
 }
 """What each of them finds: the codes, or starts of them, that may be missing when it fails."""
 
@@ -99,7 +99,7 @@ def failing(*arguments: Any, **options: Any) -> Any:
     ("name", "number"), [(name, number) for name, rules in TUPLES.items() for number in range(len(rules))]
 )
 def test_a_rule_of_many(name: str, number: int, damaged: Path, before: tuple[Finding, ...], monkeypatch):
-    options = FOOTERS if name == "data.data_rules.BOUND_RULES" else EVERY
+    options = FOOTERS if name == "data.rules.BOUND_RULES" else EVERY
     known = before if options is EVERY else found(damaged, options)
     rules: list[Any] = list(TUPLES[name])
     codes = (rules[number].__doc__ or "").replace(":", " ").replace(",", " ").replace(".", " ").split()

@@ -36,7 +36,7 @@ from episeek_pipelines.verify import (
 from episeek_pipelines.verify import verify as verify_at_level
 from episeek_pipelines.verify.data import row_rules
 from episeek_pipelines.verify.findings.checks import DataCheck, VideoCheck
-from episeek_pipelines.verify.videos import video_rules
+from episeek_pipelines.verify.videos import rules as video_rules
 from tests.support.broken_datasets import (
     EPISODES,
     TOP,
@@ -113,7 +113,7 @@ def test_an_exception_in_a_rule_is_a_finding_and_the_others_still_run(damaged: P
         raise ZeroDivisionError("a defect of the rule")
         yield
 
-    monkeypatch.setattr("episeek_pipelines.verify.data.data_rules.ROW_RULES", (defective, *row_rules.ROW_RULES))
+    monkeypatch.setattr("episeek_pipelines.verify.data.rules.ROW_RULES", (defective, *row_rules.ROW_RULES))
     monkeypatch.setattr(video_rules, "VIDEO_RULES", (*video_rules.VIDEO_RULES, defective))
     after = verify(root_of(damaged)).findings
     crashed = [found for found in after if found.code == "VER000"]
@@ -130,7 +130,7 @@ def test_what_a_rule_found_before_it_failed_stays(damaged: Path, monkeypatch: py
         yield from original(*arguments)  # type: ignore[arg-type]
         raise KeyError("late")
 
-    monkeypatch.setattr("episeek_pipelines.verify.data.data_rules.ROW_RULES", (defective,))
+    monkeypatch.setattr("episeek_pipelines.verify.data.rules.ROW_RULES", (defective,))
     codes = {found.code for found in verify(root_of(damaged)).findings}
     assert {"ROW016", "VER000"} <= codes
 

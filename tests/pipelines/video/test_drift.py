@@ -20,8 +20,8 @@ from episeek_pipelines.verify import verify
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS
-from episeek_pipelines.verify.videos.video_frames import ParsedVideo, frame_view
-from episeek_pipelines.verify.videos.video_rules import check_frame_count, check_grid
+from episeek_pipelines.verify.videos.frames import ParsedVideo, frame_view
+from episeek_pipelines.verify.videos.rules import check_frame_count, check_grid
 from episeek_pipelines.video.episode_frames import (
     DeclaredEpisodes,
     EpisodeFrames,

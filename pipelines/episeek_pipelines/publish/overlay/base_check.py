@@ -22,7 +22,7 @@ from episeek.stores.identity import FileIdentity, etag_id
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
+from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
 from episeek_pipelines.index.units import (
     IndexUnit,
@@ -110,7 +110,7 @@ def check_base(
         BaseMismatchError: The sidecars describe other files, or the metadata names files that will not be there.
         EpiseekError: The metadata or the sidecars cannot be read, or the repository does not answer.
     """
-    build = read_earlier_build(overlay)
+    build = read_existing_build(overlay)
     with _metadata(overlay, remote, videos, sidecars_only) as root:
         dataset = open_dataset(root)
         there, elsewhere = list_units(dataset, root)
@@ -222,7 +222,7 @@ def _metadata(overlay: Root, remote: RemoteFiles, source: ByteSource, sidecars_o
         yield Root(folder)
 
 
-def _description_problems(dataset: Dataset, build: EarlierBuild) -> Iterator[BaseProblem]:
+def _description_problems(dataset: Dataset, build: ExistingBuild) -> Iterator[BaseProblem]:
     frame_count = int(dataset.episodes.length.sum())
     description = dataset_description(dataset.info, episode_count=len(dataset.episodes), frame_count=frame_count)
     if description != build.description:
@@ -238,7 +238,7 @@ def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[BaseProblem]:
             yield BaseProblem(path, "no such file after the change", f"the rows of episode {episode}")
 
 
-def _row_problems(units: list[IndexUnit], build: EarlierBuild, *, fps: float) -> Iterator[BaseProblem]:
+def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[BaseProblem]:
     """Files without a row, rows without a file that episodes name, and files whose episodes are others by now."""
     for unit in units:
         record = build.files.get(unit.path)

@@ -18,7 +18,7 @@ from episeek_pipelines.dataset.digests import (
     LocalDigests,
 )
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import read_earlier_build
+from episeek_pipelines.index.existing_build import read_existing_build
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import (
     SIDECAR_PATHS,
@@ -85,7 +85,7 @@ def plan_changes(
             raise NotADatasetError(overlay.join(folder), "no Parquet files", "those of a dataset, as prepared")
     for path in sorted(SIDECAR_PATHS - contents.keys()):
         raise MissingSidecarError(overlay.join(path), "no such file", "a sidecar table: run `episeek prepare`")
-    read_earlier_build(overlay)
+    read_existing_build(overlay)
     if sidecars_only:
         contents = {path: content for path, content in contents.items() if path in SIDECAR_PATHS}
     if card is not None:

@@ -17,8 +17,8 @@ from episeek.errors import SidecarLayoutError
 from episeek.sidecars.file_record import FileFacts, FileRecord
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import EarlierBuild, read_earlier_build
-from episeek_pipelines.index.existing_rows import EarlierRows
+from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
+from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, fragment_digest, index_to_fragment
 from episeek_pipelines.index.merge import build_id_of, write_sidecars
 from episeek_pipelines.index.units import (
@@ -48,17 +48,17 @@ def with_store_ids(overlay: Root, base: BaseCheck, work: Root) -> dict[str, str]
         SidecarLayoutError: The sidecars are of another release, do not hold together, or cannot be mapped.
         WriteError: `work` cannot be written.
     """
-    build = read_earlier_build(overlay)
+    build = read_existing_build(overlay)
     identified = [(unit, _facts(build.files[unit.path], unit)) for unit in base.units]
     if all(facts.store_id == build.files[facts.file_path].store_id for _, facts in identified):
         return {}
     where = overlay.join(layout.BYTE_INDEX_DIR)
     if build.writer != WRITER:
         raise SidecarLayoutError(where, f"tables written by {build.writer!r}", _AGAIN)
-    earlier = EarlierRows(overlay, build.build_id)
+    existing = ExistingRows(overlay, build.build_id)
     work.local.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work.local, prefix=".fragments-") as folder:
-        make = partial(_fragment, overlay, Root(folder), base.info.fps, earlier, build)
+        make = partial(_fragment, overlay, Root(folder), base.info.fps, existing, build)
         numbered = [(f"{number:07d}.npz", *item) for number, item in enumerate(identified)]
         made = map_in_threads(make, numbered, max_in_flight=os.cpu_count() or 1)
         _require_whole(build, [digest for digest, _ in made], where)
@@ -87,21 +87,23 @@ def _fragment(
     overlay: Root,
     work: Root,
     fps: float,
-    earlier: EarlierRows,
-    build: EarlierBuild,
+    existing: ExistingRows,
+    build: ExistingBuild,
     item: tuple[str, IndexUnit, FileFacts],
 ) -> tuple[str, FragmentSummary]:
     """The digest of a file's rows as they are, and a fragment of them as they will be."""
     fragment, unit, facts = item
-    arrays = earlier.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
+    arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
     if arrays is None:
         where = overlay.join(layout.BYTE_INDEX_DIR)
         raise SidecarLayoutError(where, f"tables that do not give the rows of {unit.path}", _AGAIN)
     digest = fragment_digest(_facts_of(build.files[unit.path]), arrays)
-    return digest, index_to_fragment(overlay, work, fragment, replace(unit, unchanged=facts), fps=fps, earlier=earlier)
+    return digest, index_to_fragment(
+        overlay, work, fragment, replace(unit, unchanged=facts), fps=fps, existing=existing
+    )
 
 
-def _require_whole(build: EarlierBuild, digests: Sequence[str], where: str) -> None:
+def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
     """The id of the build has to follow from its rows: damaged ones would be given a new one."""
     found = build_id_of(build.description, digests)
     if found != build.build_id:

@@ -171,7 +171,7 @@ class VideoFormat:
     camera_key: str
     path: str
     text: str
-    """From `video_format.format_text`: equal texts, equal formats."""
+    """From `videos.format.format_text`: equal texts, equal formats."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import DECODED, FROZEN
 from episeek_pipelines.verify.videos.episode_clip import episode_clip
+from episeek_pipelines.verify.videos.frames import HALF_FRAME, ParsedVideo, has_other_rate
 from episeek_pipelines.verify.videos.picture_changes import PictureChanges
 from episeek_pipelines.verify.videos.picture_reader import (
     PictureError,
@@ -29,7 +30,6 @@ from episeek_pipelines.verify.videos.picture_reader import (
     file_picture_digest,
     picture_digest,
 )
-from episeek_pipelines.verify.videos.video_frames import HALF_FRAME, ParsedVideo, has_other_rate
 
 REFERENCE_LEAD_SAMPLES = 32
 """How far in front of an episode FFmpeg's way through the whole file begins: a sync sample that is none shows there."""

@@ -11,7 +11,7 @@ from episeek.mp4.clip_header import ClipSamples, TrackFacts
 from episeek.mp4.window import needed_samples
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.verify.findings.checks import VideoFile
-from episeek_pipelines.verify.videos.video_frames import ParsedVideo
+from episeek_pipelines.verify.videos.frames import ParsedVideo
 
 
 def episode_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, position: int) -> Clip:

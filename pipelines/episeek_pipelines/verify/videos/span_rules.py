@@ -23,8 +23,8 @@ from episeek_pipelines.verify.findings.checks import (
 )
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, STALE
-from episeek_pipelines.verify.sidecars.sidecar_format import TABLES, read_rows, stored_rows
-from episeek_pipelines.verify.videos.video_frames import ParsedVideo
+from episeek_pipelines.verify.sidecars.format import TABLES, read_rows, stored_rows
+from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas import layout
 

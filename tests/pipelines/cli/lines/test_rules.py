@@ -122,7 +122,7 @@ WITHOUT_OFFLINE_PACKAGES = """
 import sys
 for name in ("av", "dask", "distributed", "pandera", "tqdm", "yaml", "huggingface_hub"):
     sys.modules[name] = None  # importing it fails
-from episeek_pipelines.cli import main
+from episeek_pipelines.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -17,8 +17,8 @@ from episeek_pipelines.verify.findings.findings import Finding
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.videos.decode_rules import check_pictures, choose_episodes
 from episeek_pipelines.verify.videos.episode_clip import episode_clip
+from episeek_pipelines.verify.videos.frames import ParsedVideo, frame_view
 from episeek_pipelines.verify.videos.picture_reader import burned_in_number, decode_clip
-from episeek_pipelines.verify.videos.video_frames import ParsedVideo, frame_view
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.verify.episodes.episodes import RawEpisodes, locate
+from episeek_pipelines.verify.episodes.table import RawEpisodes, locate
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import EPISODE_ORDER, FPS, TILING, TOTALS, VIDEO_COLUMNS
 from episeek_schemas import layout, lerobot

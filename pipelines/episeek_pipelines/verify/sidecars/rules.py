@@ -10,8 +10,8 @@ from episeek_pipelines.verify.findings.checks import CheckResult, SidecarCheck, 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
-from episeek_pipelines.verify.sidecars.sidecar_buffers import sidecar_bytes
-from episeek_pipelines.verify.sidecars.sidecar_format import TABLES, open_sidecar
+from episeek_pipelines.verify.sidecars.buffers import sidecar_bytes
+from episeek_pipelines.verify.sidecars.format import TABLES, open_sidecar
 from episeek_schemas import layout
 from episeek_schemas.checks import TableName, check_table
 

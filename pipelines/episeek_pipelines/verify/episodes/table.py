@@ -1,4 +1,4 @@
-"""`meta/episodes` as it is: nulls, missing columns and unreadable files included; `episode_shard` reads it.
+"""`meta/episodes` as it is: nulls, missing columns and unreadable files included; `shard` reads it.
 
 `dataset.metadata.read_episodes` refuses those; here they are what is looked for. A value that is not usable (null, NaN, of
 another type, in a column that is not there) is marked, and the rules leave such rows out: EPI011 names them.

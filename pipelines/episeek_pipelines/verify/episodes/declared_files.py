@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.verify.episodes.episodes import SOURCE_COLUMNS, RawEpisodes, Shard
+from episeek_pipelines.verify.episodes.table import SOURCE_COLUMNS, RawEpisodes, Shard
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import DataFile, IndexedFile, SourceFile, VideoFile
 from episeek_pipelines.verify.metadata.survey import Files, listed_size

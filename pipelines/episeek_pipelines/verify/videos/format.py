@@ -12,7 +12,7 @@ from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile, VideoFormat
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import KEYFRAME_INTERVAL, REORDERED, VIDEO_FORMAT
-from episeek_pipelines.verify.videos.video_frames import ParsedVideo
+from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_schemas import layout, lerobot
 
 LONG_INTERVAL_SECONDS: Final = 2.0

@@ -14,8 +14,11 @@ from episeek_pipelines.parquet.row_cursor import (
     RowCursor,
     column_bytes,
 )
-from episeek_pipelines.verify.episodes.episode_values import check_columns
-from episeek_pipelines.verify.episodes.episodes import (
+from episeek_pipelines.verify.episodes.source_comparison import (
+    EpisodesComparison,
+    compare_episodes,
+)
+from episeek_pipelines.verify.episodes.table import (
     SOURCE_COLUMNS,
     RawColumn,
     Shard,
@@ -24,10 +27,7 @@ from episeek_pipelines.verify.episodes.episodes import (
     episode_columns,
     joined_tasks,
 )
-from episeek_pipelines.verify.episodes.source_episodes import (
-    EpisodesComparison,
-    compare_episodes,
-)
+from episeek_pipelines.verify.episodes.values import check_columns
 from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded

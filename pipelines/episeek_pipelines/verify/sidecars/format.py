@@ -21,7 +21,7 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, findin
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.metadata.survey import Files
 from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
-from episeek_pipelines.verify.sidecars.sidecar_buffers import sidecar_bytes
+from episeek_pipelines.verify.sidecars.buffers import sidecar_bytes
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 
