@@ -1,5 +1,5 @@
-"""Offline work on LeRobot datasets: rewrite, index, verify, and the graph and command line that run them.
+"""Offline work on LeRobot datasets: prepare, index, verify, fix and publish.
 
-Steps are plain functions over plain values. They do not import each other; `graph` is the one module that knows Dask,
-`cli` the one that prints.
+`episeek_pipelines.api` is the Python API, `cli` the command line above it. Below them, jobs run steps as graphs; a step (`rewrite`,
+`index`, `verify`) is plain functions over plain values and imports no other step.
 """

@@ -36,7 +36,7 @@ from episeek.errors import (
     WaitLimitError,
 )
 from episeek.sidecars.file_record import FileRecord
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from episeek.stores.transfers import Transfers
 from episeek.version import __version__
 

@@ -30,11 +30,12 @@ from episeek.sidecars.checked_source import VERIFY_MODES, CheckedSource, Verify
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
-from episeek.stores.byte_source import ByteSource, is_local, local_path
-from episeek.stores.hub.source import HubSource
+from episeek.stores.byte_source import ByteSource
+from episeek.stores.kinds import is_local, local_path
 from episeek.stores.open_source import Transport, open_source
-from episeek.stores.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.transports.hub.source import HubSource
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, first frame, end of the frames."""

@@ -18,9 +18,9 @@ from episeek.cache_state import CacheState, Fetch, Key
 from episeek.clip import Clip
 from episeek.errors import ReadError, WaitLimitError
 from episeek.stores.byte_source import range_name
-from episeek.stores.payload_source import PayloadSource
 from episeek.stores.processes.per_process import PerProcess
-from episeek.stores.range_plan import DEFAULT_GAP_BYTES
+from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
+from episeek.stores.transports.fetched_range import PayloadSource
 
 
 @dataclass(frozen=True, slots=True)

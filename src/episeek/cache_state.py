@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from episeek.stores.processes.workers import WorkerPool
-from episeek.stores.range_plan import WantedRange, plan_requests
+from episeek.stores.requests.range_plan import WantedRange, plan_requests
 from episeek.stores.transfers import Transfers
 
 Key = tuple[str, int, int]

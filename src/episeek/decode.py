@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from episeek.errors import BackendUnavailableError, DecodeError, first_line
+from episeek.errors import BackendUnavailableError, DecodeError, first_line, install_hint
 
 Backend = Literal["auto", "torchcodec", "pyav"]
 
@@ -127,7 +127,8 @@ def decode_with_pyav(
         raise BackendUnavailableError(
             "PyAV",
             first_line(error),
-            "a decoder: TorchCodec (episeek[torch] and FFmpeg's libraries) or PyAV (pip install av)",
+            "a decoder: PyAV, or TorchCodec with FFmpeg's shared libraries",
+            f"{install_hint('torch')}, or pip install av",
         ) from error
     waiting = {tick: rank for rank, tick in enumerate(expected_ticks.tolist())}
     count = len(waiting)
@@ -207,7 +208,8 @@ def _import_torchcodec() -> Callable[..., Any]:
         raise BackendUnavailableError(
             "TorchCodec",
             f"{type(error).__name__}: {first_line(error)}",
-            "episeek[torch] and FFmpeg's shared libraries (4 to 8) on the system, or backend='pyav'",
+            "TorchCodec, and FFmpeg's shared libraries (4 to 8) on the system",
+            f"{install_hint('torch')} and install FFmpeg, or use backend='pyav'",
         ) from error
     decoder_class: Callable[..., Any] = VideoDecoder
     return decoder_class

@@ -6,7 +6,10 @@ pool raise them as they are.
 """
 
 import re
-from typing import Any
+from typing import Any, Literal
+
+Extra = Literal["prepare", "hub", "http", "s3", "gcs", "azure", "torch"]
+"""What `pip install 'episeek[...]'` installs besides the runtime."""
 
 
 class EpiseekError(Exception):
@@ -33,6 +36,11 @@ class EpiseekError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.where, self.found, self.expected, self.hint)
+
+
+def install_hint(extra: Extra) -> str:
+    """Return the command that installs what is missing, as the `hint` of an error."""
+    return f"pip install 'episeek[{extra}]'"
 
 
 def without_password(text: str) -> str:

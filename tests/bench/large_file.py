@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video.header import read_video_header
 from tests.bench.timing import best_interleaved
 from tests.features.encoding import Recipe, encode

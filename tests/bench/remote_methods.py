@@ -15,7 +15,7 @@ from torch import Tensor
 from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # the package exports it without saying so
 
 import episeek
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from tests.bench.remote_dataset import CAMERA, VIDEO_PATH, Frame
 from tests.bench.remote_prototype import HeaderAndSlice
 

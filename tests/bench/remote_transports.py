@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from episeek.stores.http.range import get_range
 from episeek.stores.open_source import Transport, open_source
 from episeek.stores.processes.workers import map_in_threads
-from episeek.stores.retry import DEFAULT_POLICY
+from episeek.stores.requests.retry import DEFAULT_POLICY
+from episeek.stores.transports.http.range import get_range
 from tests.bench.remote_dataset import VIDEO_PATH
 from tests.bench.remote_run import Condition
 from tests.servers.range_server import RangeServerProcess

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video.header import read_video_header
 from tests.broken import encoded
 from tests.broken.case import AV1, Case

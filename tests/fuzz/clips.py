@@ -16,7 +16,7 @@ from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileFacts, FileRecord
 from episeek.sidecars.mapped_table import MappedColumn, MappedTable
-from episeek.stores.retry import DEFAULT_POLICY
+from episeek.stores.requests.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.file_rows import (
     index_file,

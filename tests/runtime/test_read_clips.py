@@ -18,8 +18,8 @@ from episeek.errors import (
     ReadError,
     ShortReadError,
 )
-from episeek.stores.range_plan import DEFAULT_GAP_BYTES, WantedRange, plan_requests
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES, WantedRange, plan_requests
+from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
 from tests.support import bar_code

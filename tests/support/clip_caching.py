@@ -4,7 +4,7 @@ import dataclasses
 import threading
 import time
 
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from tests.support.build_index import CAMERAS
 
 TOP, WRIST = CAMERAS

@@ -6,7 +6,7 @@ import numpy as np
 
 import episeek
 from episeek.mp4.sample_table import SampleTable
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import episeek.stores.retry
+import episeek.stores.requests.retry
 from tests.servers.hub import TOKEN, FakeHub
 from tests.support.hub_client import hub_client
 from tests.support.hurried import hurried_time
@@ -64,7 +64,7 @@ def publish_bucket(cache: Path) -> Iterator[PublishBucket]:
         patch.setattr(constants, "ENDPOINT", hub.url)
         patch.setattr(constants, "HF_HUB_CACHE", str(cache))
         patch.setenv("HF_XET_CACHE", str(cache / "xet"))
-        patch.setattr(episeek.stores.retry, "time", hurried_time())
+        patch.setattr(episeek.stores.requests.retry, "time", hurried_time())
         HfFileSystem.clear_instance_cache()
         yield PublishBucket(hub)
         HfFileSystem.clear_instance_cache()

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import episeek.stores.retry
-from episeek.stores.retry import RetryPolicy
+import episeek.stores.requests.retry
+from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.publish import publish
 from episeek_pipelines.publish.hub_client.client import HubRepository
@@ -128,5 +128,5 @@ def publish_hub(cache: Path) -> Iterator[PublishHub]:
     with hub_datasets(cache) as datasets, hub_client(cache) as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         patch.setenv("EPISEEK_CACHE", str(cache / "episeek"))
-        patch.setattr(episeek.stores.retry, "time", hurried_time())
+        patch.setattr(episeek.stores.requests.retry, "time", hurried_time())
         yield PublishHub(datasets.hub, cache)

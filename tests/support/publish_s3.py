@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-import episeek.stores.retry
-from episeek.stores.retry import RetryPolicy
+import episeek.stores.requests.retry
+from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication, publish_to_store
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import S3Datasets, s3_datasets
@@ -84,6 +84,6 @@ def publish_s3(bucket: str) -> Iterator[PublishS3]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setattr(s3fs.S3FileSystem, "retries", 1)
-        patch.setattr(episeek.stores.retry, "time", hurried_time())
+        patch.setattr(episeek.stores.requests.retry, "time", hurried_time())
         with s3_datasets(bucket) as datasets:
             yield PublishS3(datasets)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.hub_client import commits, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.hub_client.values import CommitOutcome, PullRequest

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.open_source import Transport, open_source
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.controlled_server import ControlledServer
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.hub import FakeHub

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from episeek import __version__
 from episeek.errors import DestinationError, EpiseekError, FrameRangeError, first_line
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.cli import prepare as cli_prepare
 from episeek_pipelines.cli import publish, verify
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.graph import (
+    from episeek_pipelines.api import (
         Execution,
     )
 
@@ -196,9 +196,9 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _rewrite(options: argparse.Namespace) -> int:
-    from episeek_pipelines.jobs import prepare
+    from episeek_pipelines import api
 
-    result = prepare.rewrite(
+    result = api.rewrite(
         options.source,
         options.destination,
         max_episodes_per_file=options.max_episodes_per_file,
@@ -210,14 +210,14 @@ def _rewrite(options: argparse.Namespace) -> int:
 def _index(options: argparse.Namespace) -> int:
     if options.check:
         return _check_index(options)
-    from episeek_pipelines.jobs import prepare
+    from episeek_pipelines import api
 
-    return _print_result(prepare.index(options.source, output=options.output, execution=_execution(options)), options)
+    return _print_result(api.index(options.source, output=options.output, execution=_execution(options)), options)
 
 
 def _check_index(options: argparse.Namespace) -> int:
+    from episeek_pipelines.api import check_index
     from episeek_pipelines.cli.lines import summary
-    from episeek_pipelines.index.staleness import check_index
 
     check = check_index(options.source, output=options.output, progress=_progress(options))
     if options.json:
@@ -238,7 +238,7 @@ def _rules(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from episeek_pipelines.jobs.graph import (
+    from episeek_pipelines.api import (
         Execution,
     )
 
@@ -255,10 +255,10 @@ def _tell(outcome: verify.Outcome) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from episeek_pipelines.api import inspect
     from episeek_pipelines.cli.lines.summary import inspection_lines
-    from episeek_pipelines.dataset.inspection import inspect_dataset
 
-    inspection = inspect_dataset(options.source, data_root=options.data_root)
+    inspection = inspect(options.source, data_root=options.data_root)
     if options.json:
         _print_json(asdict(inspection))
     elif not options.quiet:
@@ -316,7 +316,7 @@ def _extract(options: argparse.Namespace) -> int:
 
 def _write_clip(target: str, data: bytes, *, roots: list[str | None]) -> None:
     """Write the clip, unless that would replace a file of the dataset, or something that is no file."""
-    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.api import Root
 
     if is_local(target):
         path = Path(local_path(target)).resolve()  # through links: they are not replaced
@@ -344,7 +344,7 @@ def _print_result(result: Any, options: argparse.Namespace) -> int:
 
 
 def _execution(options: argparse.Namespace) -> "Execution":
-    from episeek_pipelines.jobs.graph import (
+    from episeek_pipelines.api import (
         Execution,
     )
 

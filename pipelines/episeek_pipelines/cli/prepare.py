@@ -15,13 +15,13 @@ from episeek_pipelines.cli.lines.publication import verify_line
 from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.graph import (
+    from episeek_pipelines.api import (
         Execution,
+        PreparedPublication,
+        PrepareResult,
+        PublishOptions,
+        VerificationReport,
     )
-    from episeek_pipelines.jobs.results import PrepareResult
-    from episeek_pipelines.publish.hub.options import PublishOptions
-    from episeek_pipelines.publish.prepared import PreparedPublication
-    from episeek_pipelines.verify import VerificationReport
 
 
 def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
@@ -76,7 +76,7 @@ def notes(options: argparse.Namespace) -> tuple[str, ...]:
         )
     if options.destination is not None or options.quiet:
         return ()
-    from episeek_pipelines.publish.prepared import working_directory
+    from episeek_pipelines.api import working_directory
 
     return (f"working in {working_directory(options.source)}, which is removed when it has been published",)
 
@@ -85,10 +85,10 @@ def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek prepare`, after `notes`."""
     if options.publish:
         return _published(options, execution)
+    from episeek_pipelines import api
     from episeek_pipelines.cli.lines import summary
-    from episeek_pipelines.jobs import prepare
 
-    result = prepare.prepare(
+    result = api.prepare(
         options.source,
         options.destination,
         max_episodes_per_file=options.max_episodes_per_file,
@@ -116,14 +116,14 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
     publish.still_progress(options)
-    from episeek_pipelines.publish import prepared
-    from episeek_pipelines.publish.errors import (
+    from episeek_pipelines import api
+    from episeek_pipelines.api import (
         RefusedPublicationError,
     )
 
     chosen = publish.commit_options(options)
     try:
-        done = prepared.prepare_and_publish(
+        done = api.prepare_and_publish(
             options.source,
             options.destination,
             max_episodes_per_file=options.max_episodes_per_file,
@@ -157,7 +157,7 @@ def _published_lines(
 
 
 def _findings(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
-    from episeek_pipelines.verify import format_findings
+    from episeek_pipelines.api import format_findings
 
     if report is None or not report.findings:
         return ()
@@ -165,7 +165,7 @@ def _findings(report: "VerificationReport | None", options: argparse.Namespace) 
 
 
 def _document(result: "PrepareResult") -> dict[str, Any]:
-    from episeek_pipelines.verify import format_json
+    from episeek_pipelines.api import format_json
 
     report = result.verification
     return {**result_document(result), "verification": None if report is None else json.loads(format_json(report))}

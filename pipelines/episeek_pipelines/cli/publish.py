@@ -22,10 +22,11 @@ from episeek_pipelines.cli.lines.publication import (
 from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.graph import (
+    from episeek_pipelines.api import (
         Execution,
+        PublishOptions,
+        PublishResult,
     )
-    from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 
 _VERSION_TAG = "v3.0"
 
@@ -127,19 +128,18 @@ def still_progress(options: argparse.Namespace) -> None:
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
     still_progress(options)
-    from episeek_pipelines.publish.errors import (
+    from episeek_pipelines import api
+    from episeek_pipelines.api import (
         RefusedPublicationError,
     )
-    from episeek_pipelines.publish.hub import publish as repositories
-    from episeek_pipelines.publish.store import publish as stores
 
-    if stores.is_store(options.target):
+    if api.is_store(options.target):
         return publish_store.publish(options, execution, given=_given(options))
     if options.overwrite:
         raise argparse.ArgumentTypeError("--overwrite: found with a repository; expected a store, or --base REVISION")
     chosen = _chosen(options)
     try:
-        result = repositories.publish(
+        result = api.publish(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
     except RefusedPublicationError as refusal:
@@ -179,7 +179,7 @@ def _chosen(options: argparse.Namespace) -> "PublishOptions":
 
 
 def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOptions":
-    from episeek_pipelines.publish.hub.options import PublishOptions
+    from episeek_pipelines.api import PublishOptions
 
     tag = _VERSION_TAG if options.tag is None else options.tag or None
     message = options.message or ""

@@ -16,10 +16,11 @@ from episeek_pipelines.cli.lines.publication import (
 from episeek_pipelines.cli.verify import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.graph import (
+    from episeek_pipelines.api import (
         Execution,
+        StoreOptions,
+        StorePublication,
     )
-    from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication
 
 
 def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple[str, ...]) -> Outcome:
@@ -33,15 +34,15 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
     Raises:
         argparse.ArgumentTypeError: An option that only repositories have was given.
     """
-    from episeek_pipelines.publish.errors import (
+    from episeek_pipelines import api
+    from episeek_pipelines.api import (
         RefusedPublicationError,
     )
-    from episeek_pipelines.publish.store import publish
 
     if given:
         found = f"{', '.join(given)}: found with {without_password(options.target)}"
         raise argparse.ArgumentTypeError(f"{found}; expected a repository of the Hub")
-    chosen = publish.StoreOptions(
+    chosen = api.StoreOptions(
         create=options.create,
         dry_run=options.dry_run,
         sidecars_only=options.sidecars_only,
@@ -49,7 +50,7 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
         is_verified=not options.no_verify,
     )
     try:
-        result = publish.publish_to_store(
+        result = api.publish_to_store(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
     except RefusedPublicationError as refusal:

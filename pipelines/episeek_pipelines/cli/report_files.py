@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from episeek.errors import DestinationError
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.verify.settings.configuration_keys import CONFIGURATION_FILE, PROJECT_FILE
 from episeek_schemas import layout
 
@@ -43,7 +43,7 @@ def report_target(file: str, *, roots: Iterable[str | None]) -> str:
 
 def write_report(target: str, text: str) -> None:
     """Write a report to what `report_target` gave: a file at once, or a pipe."""
-    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.api import Root
 
     data = (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "backslashreplace")
     if is_local(target) and Path(target).exists() and not Path(target).is_file():  # /dev/stdout, a pipe

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import DestinationError, MissingFileError
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.cli.report_files import report_target, write_report
 from episeek_pipelines.cli.verify_arguments import add_rules_arguments, add_verify_arguments
 from episeek_pipelines.verify.formats.names import parse_output
 
 if TYPE_CHECKING:
-    from episeek_pipelines.jobs.graph import (
+    from episeek_pipelines.api import (
         Execution,
+        VerificationReport,
     )
-    from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.formats.names import Format
     from episeek_pipelines.verify.settings.baseline import Baseline
     from episeek_pipelines.verify.settings.configuration import Configuration
@@ -42,8 +42,8 @@ class Outcome:
 
 def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek verify`."""
+    from episeek_pipelines import api
     from episeek_pipelines.cli.lines.fix import result_lines
-    from episeek_pipelines.jobs import fix, prepare
     from episeek_pipelines.verify.formats import render
     from episeek_pipelines.verify.settings.policy import fails
 
@@ -62,7 +62,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     outputs = [(kind, report_target(file, roots=roots)) for kind, file in map(_output, options.output)]
 
     def verified() -> "VerificationReport":
-        return prepare.verify(
+        return api.verify(
             options.source,
             data_root=options.data_root,
             against=options.against,
@@ -79,7 +79,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     if configuration.path is not None and not options.no_config:
         notes.append(f"settings of {configuration.path} decide what counts (--no-config leaves them aside)")
     if options.fix:
-        result = fix.fix(options.source, _policed(report, configuration), dry_run=options.dry_run, execution=execution)
+        result = api.fix(options.source, _policed(report, configuration), dry_run=options.dry_run, execution=execution)
         lines += (
             [*result_lines(result), ""]
             if result.plan.actions
@@ -141,7 +141,7 @@ def _require_folder(options: argparse.Namespace) -> None:
 
 
 def _configured(options: argparse.Namespace) -> "Configuration":
-    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.api import Root
     from episeek_pipelines.verify.rules import includes
     from episeek_pipelines.verify.settings.configuration import configure
 
@@ -174,7 +174,7 @@ def _policed(report: "VerificationReport", configuration: "Configuration") -> "V
 
 
 def _read_baseline(path: str | None) -> "Baseline | None":
-    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.api import Root
     from episeek_pipelines.verify.settings.baseline import parse_baseline
 
     if path is None:
@@ -213,7 +213,7 @@ def _write_baseline(target: str, report: "VerificationReport", notes: list[str])
 
 
 def _text_lines(report: "VerificationReport", options: argparse.Namespace, max_findings: int) -> Iterator[str]:
-    from episeek_pipelines.verify import format_findings, format_text
+    from episeek_pipelines.api import format_findings, format_text
 
     if not options.quiet:
         yield format_text(report, max_findings=max_findings)

@@ -16,7 +16,7 @@ MAX_FOOTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class DataFacts:
+class DataSummary:
     """The data files, as far as their footers were read."""
 
     files: int
@@ -29,7 +29,7 @@ class DataFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraFacts:
+class CameraSummary:
     """One camera, from the sidecars."""
 
     camera_key: str
@@ -63,11 +63,11 @@ class Inspection:
     median_episode: float
     longest_episode: int
     cameras: tuple[str, ...]
-    data: DataFacts
+    data: DataSummary
     build_id: str | None
     """None when there are no sidecars."""
     sidecar_bytes: int
-    camera_facts: tuple[CameraFacts, ...]
+    camera_facts: tuple[CameraSummary, ...]
 
 
 def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
@@ -100,7 +100,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
     )
 
 
-def _data_facts(dataset: Dataset) -> DataFacts:
+def _data_facts(dataset: Dataset) -> DataSummary:
     listed = dataset.root.files(layout.DATA_DIR)
     paths = [path for path in listed if path.endswith(".parquet")]
     chosen = set(paths[:MAX_FOOTERS])
@@ -111,14 +111,14 @@ def _data_facts(dataset: Dataset) -> DataFacts:
             row_groups += file.metadata.num_row_groups
     episodes = sum(path in chosen for path in dataset.data_paths())
     sizes = sum(known.size if (known := listed[path]) is not None else dataset.root.size(path) for path in paths)
-    return DataFacts(len(paths), sizes, len(chosen), rows, row_groups, episodes)
+    return DataSummary(len(paths), sizes, len(chosen), rows, row_groups, episodes)
 
 
 def _sidecar_bytes(dataset: Dataset) -> int:
     return sum(dataset.root.size(path) for path in dataset.root.list(layout.BYTE_INDEX_DIR, suffix=".parquet"))
 
 
-def _camera_facts(index: ByteIndex, camera_key: str) -> CameraFacts:
+def _camera_facts(index: ByteIndex, camera_key: str) -> CameraSummary:
     camera = index.cameras.index(camera_key)
     table = index.table("episodes")
 
@@ -128,7 +128,7 @@ def _camera_facts(index: ByteIndex, camera_key: str) -> CameraFacts:
     files = [index.file(int(file_id)) for file_id in np.unique(column("file_id"))]
     frame_counts = column("frame_count").astype(np.int64)
     bytes_read, samples_read = _random_frames(index, camera_key, frame_counts)
-    return CameraFacts(
+    return CameraSummary(
         camera_key=camera_key,
         files=len(files),
         file_bytes=sum(file.file_size for file in files),

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from episeek.errors import MetadataError, first_line
-from episeek.stores.hub.location import is_hub, parse_hub_url
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import is_hub
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.digests import (
     Digests,
     LocalDigests,
@@ -44,7 +45,7 @@ class SourceRecord:
     """What verification found when it was prepared."""
 
 
-def commit_of(root: Root) -> str | None:
+def source_commit(root: Root) -> str | None:
     """The commit that a dataset is at, or is a copy of; None where that is not known.
 
     Known are a repository on the Hub and what was prepared from one, snapshots in the client's cache, folders that the client has
@@ -64,14 +65,14 @@ def commit_of(root: Root) -> str | None:
     return _snapshot_commit(root.local) or _downloaded_commit(root.local) or _cloned_commit(root.local)
 
 
-def record_of(source: Root, plan: dict[str, Any], *, error_count: int) -> SourceRecord:
+def record_source(source: Root, plan: dict[str, Any], *, error_count: int) -> SourceRecord:
     """The record of what is prepared from a root now; the files of a local one are hashed.
 
     Raises:
         MetadataError: A record in it is damaged.
         ReadError: A file cannot be read, or is being written.
     """
-    return SourceRecord(commit_of(source), plan, _identities(source), error_count)
+    return SourceRecord(source_commit(source), plan, _identities(source), error_count)
 
 
 def local_identity(digests: Digests) -> FileIdentity:

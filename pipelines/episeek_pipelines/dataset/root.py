@@ -28,14 +28,15 @@ from episeek.errors import (
     WriteError,
     first_line,
 )
-from episeek.stores.byte_source import ByteSource, is_local, local_path
-from episeek.stores.errors import store_errors
-from episeek.stores.fsspec_source import TWO_ETAGS, identity_of
-from episeek.stores.hub.location import is_hub, parse_hub_url
-from episeek.stores.hub.source import HubSource
+from episeek.stores.byte_source import ByteSource
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import MAX_DELETED_AT_ONCE, StoreKind, is_hub, is_local, kind_of, kind_of_scheme, local_path
 from episeek.stores.open_source import open_source
 from episeek.stores.processes.workers import map_in_threads
+from episeek.stores.requests.errors import store_errors
+from episeek.stores.transports.fsspec import identity_of
+from episeek.stores.transports.hub.location import parse_hub_url
+from episeek.stores.transports.hub.source import HubSource
 from episeek_pipelines.parquet.store_file import open_store_parquet, require_size
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -46,12 +47,6 @@ MAX_WHOLE_BYTES = 1 << 30
 
 REMOTE_IN_FLIGHT = 16
 """Files of a store that one task reads at the same time: each waits for an answer, most of the time."""
-
-_REMOVED_AT_ONCE = 1000
-"""Names in one request: the limit of S3."""
-
-_WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "hf"})
-"""Protocols of stores in which a folder is there while a file in it is."""
 
 _COPIED_BYTES = 1 << 22
 """What is read at once of a file that is copied."""
@@ -74,6 +69,11 @@ class Root:
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def kind(self) -> StoreKind:
+        """The kind of the store that the root is in."""
+        return kind_of(self.url)
 
     @property
     def is_local(self) -> bool:
@@ -103,7 +103,7 @@ class Root:
     @property
     def is_history(self) -> bool:
         """Whether what is written here becomes part of a repository's history: a commit for each file."""
-        return is_hub(self.url) and parse_hub_url(self.url).kind != "buckets"
+        return self.kind.has_history
 
     @property
     def is_pinned(self) -> bool:
@@ -162,7 +162,7 @@ class Root:
                 with suppress(MissingFileError):  # a link to nothing
                     found[path] = source.identity(path)
             return found
-        has_two_etags = self.url.startswith(TWO_ETAGS)
+        has_two_etags = not self.kind.fsspec_etags_agree
         identities = {path: identity_of(info) for path, info in sorted(self._listed(directory).items())}
         if not has_two_etags:
             return identities
@@ -308,7 +308,7 @@ class Root:
             except FileNotFoundError:
                 return
             remove_files(fs, [name for name, info in found.items() if info["type"] != "directory"])
-            if self.url.partition("://")[0] not in _WITHOUT_FOLDERS:
+            if self.kind.has_folders:
                 folders = {full_path, *(name for name, info in found.items() if info["type"] == "directory")}
                 for folder in sorted(folders, key=len, reverse=True):
                     with suppress(OSError):
@@ -352,10 +352,10 @@ def remove_files(fs: fsspec.AbstractFileSystem, full_paths: Sequence[str]) -> No
     `rm` of fsspec takes `*`, `?` and `[` in a name for a pattern, and removes what matches it.
     """
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
-    has_requests = not _WITHOUT_FOLDERS.isdisjoint(protocols)
+    has_requests = any(not kind_of_scheme(protocol).has_folders for protocol in protocols)
     if len(full_paths) > 1 and hasattr(fs, "_bulk_delete"):  # S3: one request, which does not say what it was refused
-        for start in range(0, len(full_paths), _REMOVED_AT_ONCE):
-            fsspec.asyn.sync(fs.loop, fs._bulk_delete, list(full_paths[start : start + _REMOVED_AT_ONCE]))
+        for start in range(0, len(full_paths), MAX_DELETED_AT_ONCE):
+            fsspec.asyn.sync(fs.loop, fs._bulk_delete, list(full_paths[start : start + MAX_DELETED_AT_ONCE]))
         return
 
     def remove(full_path: str) -> None:

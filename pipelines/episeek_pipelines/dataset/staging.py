@@ -68,7 +68,7 @@ class _LockedRoot:
             self.root.remove("")
 
 
-class Staging(_LockedRoot):
+class DatasetStaging(_LockedRoot):
     """Where a new dataset is written: `root` until `commit`, then `final`."""
 
     def __init__(self, final: Root, root: Root, plan: str, *, is_resumed: bool) -> None:
@@ -104,7 +104,7 @@ class Staging(_LockedRoot):
             raise WriteError(str(self.final), first_line(error), f"to rename {self.root} to it") from error
 
 
-class ReplacingStaging(_LockedRoot):
+class SidecarStaging(_LockedRoot):
     """Where new sidecars of `final` are written, to replace those that are there all at once.
 
     Locally that is a directory beside them and two renames. In an object store the four tables are put one after the
@@ -164,7 +164,7 @@ class ReplacingStaging(_LockedRoot):
                     folder.rmdir()
 
 
-def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
+def open_dataset_staging(source: Root, final: Root, plan: dict[str, Any]) -> DatasetStaging:
     """Prepare to write `final`, or to go on with a run that was stopped.
 
     Args:
@@ -201,17 +201,17 @@ def open_staging(source: Root, final: Root, plan: dict[str, Any]) -> Staging:
             "an unfinished run with another source, other options or another version",
             "the same command as then, or remove it to start afresh",
         )
-    return Staging(final, root, document, is_resumed=is_resumed)
+    return DatasetStaging(final, root, document, is_resumed=is_resumed)
 
 
-def open_replacing_staging(target: Root) -> ReplacingStaging:
+def open_sidecar_staging(target: Root) -> SidecarStaging:
     """Prepare to write new sidecars below a root.
 
     Raises:
         DestinationError: Another run is writing them.
         WriteError: It cannot be written.
     """
-    return ReplacingStaging(target)
+    return SidecarStaging(target)
 
 
 def _require_no_publication(final: Root) -> None:

@@ -27,8 +27,9 @@ from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileFacts, FileRecord
 from episeek.stores.byte_source import CountingSource
-from episeek.stores.fsspec_source import FsspecSource
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import kind_of
+from episeek.stores.transports.fsspec import FsspecSource
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.units import Arrays, IndexUnit
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
@@ -94,10 +95,9 @@ def _require_unchanged(
     Raises:
         ChangedFileError: The file was replaced in between: then that is what a `failure` comes from.
     """
-    if isinstance(source.source, FsspecSource) and not source.root.startswith(
-        ("http://", "https://", "s3://", "s3a://")
-    ):
-        return listed  # ranges of these say nothing
+    # what such a store answers to a range request does not say which file it is of
+    if isinstance(source.source, FsspecSource) and not kind_of(source.root).fsspec_range_has_identity:
+        return listed
     try:
         found = source.identity(path)
     except EpiseekError:

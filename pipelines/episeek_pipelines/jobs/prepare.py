@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeVar
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
-from episeek_pipelines.dataset.provenance import RECORD_DIR, record_of, write_record
+from episeek_pipelines.dataset.provenance import RECORD_DIR, record_source, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import (
-    ReplacingStaging,
-    Staging,
-    open_replacing_staging,
-    open_staging,
+    DatasetStaging,
+    SidecarStaging,
+    open_dataset_staging,
+    open_sidecar_staging,
 )
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
@@ -80,7 +80,7 @@ def prepare(
     units = plan_index(dataset, dataset.root)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
-    with open_staging(dataset.root, Root(destination), plan) as staging:
+    with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
         index_nodes = _index_nodes(graph, dataset, staging.work, units)
         rewrite_nodes = _rewrite_nodes(graph, dataset, staging, rewriting)
@@ -123,7 +123,7 @@ def rewrite(
     dataset = open_dataset(source)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     plan = _plan(source, "rewrite", cap=max_episodes_per_file)
-    with open_staging(dataset.root, Root(destination), plan) as staging:
+    with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
         nodes = _rewrite_nodes(graph, dataset, staging, rewriting)
         metadata = graph.reduce(
@@ -162,7 +162,7 @@ def index(
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     target = dataset.root if output is None else Root(output)
-    with open_replacing_staging(target) as staging:
+    with open_sidecar_staging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
         units, existing = with_unchanged(units, target, dataset.info)
         graph = Graph()
@@ -217,12 +217,12 @@ def preparation_plan(
     return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
 
 
-def _record_source(dataset: Dataset, staging: Staging, plan: dict[str, Any], *, error_count: int = 0) -> None:
+def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, Any], *, error_count: int = 0) -> None:
     """What a publication compares with what it would replace."""
     if staging.root.is_local:  # nothing else is published
         if staging.is_resumed:
             staging.root.remove(RECORD_DIR)  # what a run that was killed may have left
-        write_record(staging.root, record_of(dataset.root, plan, error_count=error_count))
+        write_record(staging.root, record_source(dataset.root, plan, error_count=error_count))
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:
@@ -246,13 +246,13 @@ def _merge_node(graph: Graph, dataset: Dataset, work: Root, destination: Root, n
     return graph.reduce(tasks.merge, nodes, work, destination, dataset.info, *counts, label=layout.BYTE_INDEX_DIR)
 
 
-def _rewrite_nodes(graph: Graph, dataset: Dataset, staging: Staging, plan: RewritePlan) -> list[Node]:
+def _rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, plan: RewritePlan) -> list[Node]:
     numbered = [(f"rewrite/{number:07d}.json", unit) for number, unit in enumerate(plan.units)]
     roots = (dataset.root, staging.root, staging.work)
     return graph.map(tasks.rewrite_one, numbered, *roots, label=lambda item: item[1].path)
 
 
-def _copy_nodes(graph: Graph, dataset: Dataset, staging: Staging, videos: Videos) -> list[Node]:
+def _copy_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, videos: Videos) -> list[Node]:
     """Everything that is neither rewritten nor metadata."""
     if videos == "none":
         return []
@@ -282,7 +282,9 @@ def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
     return {"command": command, "source": Root(source).url, "writer": WRITER, **options}
 
 
-def _run(graph: Graph, wanted: Sequence[Node], staging: Staging | ReplacingStaging, execution: Execution) -> list[Any]:
+def _run(
+    graph: Graph, wanted: Sequence[Node], staging: DatasetStaging | SidecarStaging, execution: Execution
+) -> list[Any]:
     values, failures = values_and_failures(_compute(graph, wanted, execution))
     if failures:
         kept = "nothing was written"

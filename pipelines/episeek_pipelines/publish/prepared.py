@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 from episeek.errors import DestinationError
 from episeek.sidecars.local_copies import cache_directory
-from episeek.stores.hub.location import HubLocation, is_hub, parse_hub_url
+from episeek.stores.kinds import is_hub
+from episeek.stores.transports.hub.location import HubLocation, parse_hub_url
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root, writing
 from episeek_pipelines.jobs import prepare

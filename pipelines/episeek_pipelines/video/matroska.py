@@ -22,6 +22,7 @@ from episeek.errors import (
     SampleDescriptionError,
     SampleTableError,
     first_line,
+    install_hint,
 )
 from episeek.mp4.container_signature import EBML
 from episeek.mp4.sample_table import SampleTable
@@ -67,7 +68,8 @@ def demux_matroska(source: ByteSource, path: str, *, file_size: int) -> SampleTa
     try:
         import av
     except ImportError as error:
-        raise BackendUnavailableError("PyAV", first_line(error), "PyAV to read Matroska: episeek[prepare]") from error
+        expected = "the package av, to read Matroska"
+        raise BackendUnavailableError("PyAV", first_line(error), expected, install_hint("prepare")) from error
     file = SourceFile(source, path, file_size)
     layout = read_layout(file)
     try:

@@ -32,8 +32,8 @@ from episeek.sidecars.mapped_table import (
     read_whole,
 )
 from episeek.stores.byte_source import ByteSource
-from episeek.stores.local_source import LocalSource
 from episeek.stores.processes.workers import map_in_threads
+from episeek.stores.transports.local import LocalSource
 from episeek_schemas import sidecars
 
 

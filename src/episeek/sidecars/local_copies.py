@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from episeek.stores.byte_source import ByteSource
-from episeek.stores.hub.source import HubSource
+from episeek.stores.transports.hub.source import HubSource
 
 _PART_BYTES = 1 << 26
 """Of one request; of a larger table, some parts are in memory at once."""

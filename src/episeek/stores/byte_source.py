@@ -5,10 +5,8 @@ nothing until it is used, carries no open file or connection through pickling or
 longer than its `RetryPolicy` says, and never returns fewer bytes, or others, than were asked for.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from episeek.errors import ChangedFileError, MissingFileError, ShortReadError
@@ -130,18 +128,6 @@ class SeenFiles:
             expected = f"{first.size} bytes, {first.store_id}, as a moment ago: the file is being replaced"
             raise ChangedFileError(where, found, expected)
         return first
-
-
-def is_local(url: str) -> bool:
-    """Whether a URL is a path of this machine: no scheme, or `file:` / `local:`."""
-    scheme, separator, _ = url.partition("://")
-    return not separator or scheme in ("file", "local")
-
-
-def local_path(url: str) -> str:
-    """The path of a local URL."""
-    _, separator, path = url.partition("://")
-    return str(Path(os.path.expanduser(path if separator else url)))
 
 
 def range_name(where: str, byte_range: ByteRange) -> str:

@@ -4,13 +4,13 @@ import os
 from typing import Any, Literal, get_args
 
 from episeek.errors import BackendUnavailableError
-from episeek.stores.byte_source import ByteSource, is_local, local_path
-from episeek.stores.fsspec_source import FsspecSource
-from episeek.stores.hub.location import is_hub
-from episeek.stores.hub.source import HubSource
-from episeek.stores.local_source import LocalSource
-from episeek.stores.object_store.source import object_store_source
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.byte_source import ByteSource
+from episeek.stores.kinds import KINDS, kind_of, local_path
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.transports.fsspec import FsspecSource
+from episeek.stores.transports.hub.source import HubSource
+from episeek.stores.transports.local import LocalSource
+from episeek.stores.transports.object_store.source import object_store_source
 
 Transport = Literal["auto", "obstore", "fsspec"]
 
@@ -45,12 +45,14 @@ def open_source(
     options = dict(storage_options or {})
     if transport not in get_args(Transport):
         raise ValueError(f"transport: found {transport!r}; expected one of {', '.join(get_args(Transport))}")
-    if is_local(text):
+    kind = kind_of(text)
+    if kind.transport == "local":
         return LocalSource(local_path(text))
-    if is_hub(text) and transport == "auto":
+    if kind.transport == "hub" and transport == "auto":
         return HubSource.from_url(text, storage_options=options, policy=policy)
     source = None if transport == "fsspec" else object_store_source(text, options, policy)
     if source is None and transport == "obstore":
-        expected = "obstore installed, a URL it knows (http, https, s3, gs, az) and options it knows"
-        raise BackendUnavailableError(text, "no obstore for it", expected)
+        schemes = ", ".join(scheme for kind in KINDS if kind.obstore_class for scheme in kind.schemes)
+        expected = f"obstore installed, a URL that it reads ({schemes}) and options that it takes"
+        raise BackendUnavailableError(text, "a URL that obstore does not read here", expected, kind.hint)
     return source or FsspecSource(text, options, policy)

@@ -10,8 +10,8 @@ from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.provenance import (
     RECORD_PATH,
     SourceRecord,
-    commit_of,
     read_record,
+    source_commit,
     write_record,
 )
 from episeek_pipelines.dataset.root import Root
@@ -24,7 +24,7 @@ COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 
 
 def test_a_repository_at_a_commit():
-    assert commit_of(Root(f"hf://datasets/acme/ds@{COMMIT}")) == COMMIT
+    assert source_commit(Root(f"hf://datasets/acme/ds@{COMMIT}")) == COMMIT
     for url in (
         "hf://datasets/acme/ds",
         "hf://datasets/acme/ds@main",
@@ -32,18 +32,18 @@ def test_a_repository_at_a_commit():
         f"hf://acme/model@{COMMIT}",
         "s3://bucket/ds",
     ):
-        assert commit_of(Root(url)) is None
+        assert source_commit(Root(url)) is None
 
 
 def test_a_snapshot_in_the_clients_cache(tmp_path):
     folder = tmp_path / "datasets--acme--ds" / "snapshots" / COMMIT
     folder.mkdir(parents=True)
-    assert commit_of(Root(str(folder))) == COMMIT
+    assert source_commit(Root(str(folder))) == COMMIT
     (tmp_path / "link").symlink_to(folder)
-    assert commit_of(Root(str(tmp_path / "link"))) == COMMIT
+    assert source_commit(Root(str(tmp_path / "link"))) == COMMIT
     other = tmp_path / "datasets--acme--ds" / COMMIT
     other.mkdir()
-    assert commit_of(Root(str(other))) is None
+    assert source_commit(Root(str(other))) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_folder_that_the_client_downloaded_to(notes, expected, tmp_path):
         note = tmp_path / ".cache/huggingface/download/meta" / f"{path}.metadata"
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(f"{commit}\netag\n1700000000.0\n")
-    assert commit_of(Root(str(tmp_path))) == expected
+    assert source_commit(Root(str(tmp_path))) == expected
 
 
 def test_a_clone(tmp_path):
@@ -71,16 +71,16 @@ def test_a_clone(tmp_path):
 
     git("init", "-q", "-b", "main")
     root = Root(str(tmp_path))
-    assert commit_of(root) is None
+    assert source_commit(root) is None
     (tmp_path / "file").write_text("content")
     git("add", "file")
     git("commit", "-q", "-m", "one")
     head = git("rev-parse", "HEAD")
-    assert commit_of(root) == head
+    assert source_commit(root) == head
     git("pack-refs", "--all")
-    assert commit_of(root) == head
+    assert source_commit(root) == head
     git("checkout", "-q", "--detach")
-    assert commit_of(root) == head
+    assert source_commit(root) == head
 
 
 def test_what_is_prepared_from_a_clone(tmp_path):
@@ -92,7 +92,7 @@ def test_what_is_prepared_from_a_clone(tmp_path):
     assert record is not None
     assert (record.commit, record.plan["command"]) == (COMMIT, "prepare")
     rewrite(str(tmp_path / "out"), str(tmp_path / "again"))
-    assert commit_of(Root(str(tmp_path / "again"))) == COMMIT
+    assert source_commit(Root(str(tmp_path / "again"))) == COMMIT
 
 
 def test_what_is_prepared_from_an_unknown_place(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from episeek.stores.byte_source import CountingSource
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video.header import read_video_header
 from tests.features.encoding import Recipe, encode
 from tests.features.muxer import Layout, mux, track_of

@@ -11,7 +11,7 @@ import pytest
 import episeek
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.dataset.staging import open_staging
+from episeek_pipelines.dataset.staging import open_dataset_staging
 from episeek_pipelines.jobs import tasks
 from episeek_pipelines.jobs.graph import (
     Execution,
@@ -311,9 +311,9 @@ def test_files_of_a_source_that_changed_since_do_not_stay(dataset, tmp_path):
 
 def test_two_runs_do_not_write_the_same_destination(dataset, tmp_path):
     source, target = Root(str(dataset)), Root(str(tmp_path / "out"))
-    with open_staging(source, target, {}) as staging:
+    with open_dataset_staging(source, target, {}) as staging:
         with pytest.raises(DestinationError, match="another run"):
-            open_staging(source, target, {})
+            open_dataset_staging(source, target, {})
         staging.root.remove("")
     assert not (tmp_path / "out.partial").exists()
     prepare(str(dataset), str(tmp_path / "out"))

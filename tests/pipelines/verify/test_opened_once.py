@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.mp4.header import read_header
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.dataset.provenance import RECORD_DIR
 from episeek_pipelines.jobs.graph import (
     Execution,

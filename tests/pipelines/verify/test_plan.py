@@ -14,7 +14,7 @@ import pytest
 
 from episeek.errors import NotADatasetError, ReadError
 from episeek.stores.identity import FileIdentity
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify import (

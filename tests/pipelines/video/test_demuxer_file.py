@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from episeek.errors import ReadError
 from episeek.stores.byte_source import CountingSource
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video import demuxer_file
 from episeek_pipelines.video.demuxer_file import SourceFile
 

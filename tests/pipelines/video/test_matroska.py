@@ -34,9 +34,9 @@ from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.video_track import IDENTITY_MATRIX
 from episeek.stores.byte_source import ByteRange, CountingSource
 from episeek.stores.identity import FileIdentity
-from episeek.stores.local_source import LocalSource
 from episeek.stores.open_source import open_source
 from episeek.stores.transfers import Transfers
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video import demuxer_file, stream_copy
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from tests.support import bar_code, matroska_file

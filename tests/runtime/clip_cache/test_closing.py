@@ -131,7 +131,7 @@ def test_a_cache_pickles_as_an_empty_one(index, served):
 PROGRAM = """
 import sys, time
 import episeek
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 sidecars, url, transport = sys.argv[1:]
 index = episeek.open(sidecars, data_root=url, verify="size", transport=transport)
 cache = episeek.ClipCache(index, max_gap_bytes=0)

@@ -4,7 +4,7 @@ import pytest
 
 import episeek
 from episeek.errors import MissingFileError, ReadError, WaitLimitError
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
 from tests.support.build_index import CAMERAS
 from tests.support.clip_caching import A, B, C, counts, in_threads, settled, size_of, wait_until

@@ -24,7 +24,7 @@ from episeek.errors import (
 )
 from episeek.mp4.header import read_header
 from episeek.mp4.sample_table import SampleTable, parse_sample_table
-from episeek.stores.local_source import LocalSource
+from episeek.stores.transports.local import LocalSource
 from tests.support.build_index import DATA, MP4_FILES
 from tests.support.mp4_boxes import (
     FTYP,

@@ -8,7 +8,7 @@ import pytest
 
 import episeek
 from episeek.errors import ChangedFileError, CorruptBytesError, EpiseekError
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import index_to_fragment

@@ -19,8 +19,8 @@ from episeek.errors import (
     WaitLimitError,
 )
 from episeek.sidecars.checked_source import CheckedSource, Verify
-from episeek.stores import retry
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests import retry
+from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
 from tests.support.served_file import PATIENCE, SOURCES, serve
 from tests.support.survival import record

@@ -11,8 +11,8 @@ import time
 import pytest
 
 import episeek
-from episeek.stores.object_store import clients
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
+from episeek.stores.transports.object_store import clients
 from tests.servers.range_server import RangeServer
 from tests.support.build_index import CAMERAS, DATA
 

@@ -12,11 +12,11 @@ import pytest
 
 import episeek
 from episeek.errors import AccessError, CorruptBytesError, MissingFileError, MissingSidecarError, ReadError
-from episeek.stores.hub.location import parse_hub_url
-from episeek.stores.hub.place import lifetime_seconds
-from episeek.stores.hub.source import HubSource
 from episeek.stores.open_source import open_source
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
+from episeek.stores.transports.hub.location import parse_hub_url
+from episeek.stores.transports.hub.resolved_file import lifetime_seconds
+from episeek.stores.transports.hub.source import HubSource
 from tests.servers.faults import Fault
 from tests.servers.hub import TOKEN, FakeHub
 from tests.support.build_index import CAMERAS, DATA
@@ -188,7 +188,9 @@ def test_many_that_meet_an_expired_url_at_once(hub):
 def test_an_url_that_says_when_it_expires_is_not_used_then(hub, monkeypatch):
     hub.add_dataset("acme/ds", {PATH: CONTENT})
     source = source_of(hub)
-    monkeypatch.setattr("episeek.stores.hub.source.lifetime_seconds", lambda url, date: 5)  # within the margin
+    monkeypatch.setattr(
+        "episeek.stores.transports.hub.source.lifetime_seconds", lambda url, date: 5
+    )  # within the margin
     for _ in range(3):
         source.get_ranges(PATH, [(0, 10)])
     assert len(seen(hub, "HEAD", "/resolve/")) == 3

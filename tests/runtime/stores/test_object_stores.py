@@ -9,15 +9,15 @@ import pytest
 
 import episeek
 from episeek.errors import AccessError, BackendUnavailableError, MissingFileError, ReadError, described
-from episeek.stores.errors import named, rate_limit_of, retry_after_of
-from episeek.stores.fsspec_source import FsspecSource, identity_of
-from episeek.stores.hub.source import HubSource
 from episeek.stores.identity import FileIdentity, etag_id
-from episeek.stores.local_source import LocalSource
-from episeek.stores.object_store import clients
-from episeek.stores.object_store.clients import config_of
-from episeek.stores.object_store.source import ObjectStoreSource
 from episeek.stores.open_source import open_source
+from episeek.stores.requests.errors import named, rate_limit_of, retry_after_of
+from episeek.stores.transports.fsspec import FsspecSource, identity_of
+from episeek.stores.transports.hub.source import HubSource
+from episeek.stores.transports.local import LocalSource
+from episeek.stores.transports.object_store import clients
+from episeek.stores.transports.object_store.clients import config_of
+from episeek.stores.transports.object_store.source import ObjectStoreSource
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
 from tests.servers.s3 import S3Server
@@ -56,7 +56,7 @@ def test_the_source_of_a_url(url, options, expected):
 
 def test_transports_on_request():
     assert type(open_source("s3://bucket/ds", transport="fsspec")) is FsspecSource
-    with pytest.raises(BackendUnavailableError, match="no obstore for it"):
+    with pytest.raises(BackendUnavailableError, match="a URL that obstore does not read here"):
         open_source("memory://ds", transport="obstore")
 
 

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from episeek.stores.http import range as http_range
 from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.transports.http import range as http_range
 from tests.support.raw_server import raw_server
 from tests.support.served_file import PATIENCE
 

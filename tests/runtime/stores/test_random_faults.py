@@ -8,7 +8,7 @@ import pytest
 
 import episeek
 from episeek.errors import EpiseekError
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault, FaultKind
 from tests.support.build_index import CAMERAS, DATA
 from tests.support.served_file import serve

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from episeek.stores.range_plan import PlannedRequest, WantedRange, fetch_planned, plan_requests
+from episeek.stores.requests.range_plan import PlannedRequest, WantedRange, fetch_planned, plan_requests
 
 PATHS = ("a.mp4", "b.mp4", "")
 FILES = {path: random.Random(number).randbytes(400) for number, path in enumerate(PATHS)}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from episeek.errors import MissingFileError, ReadError, ShortReadError, WaitLimitError
-from episeek.stores import retry
-from episeek.stores.retry import RetryPolicy, Transient, wait_seconds, with_retries
+from episeek.stores.requests import retry
+from episeek.stores.requests.retry import RetryPolicy, Transient, wait_seconds, with_retries
 from episeek.stores.transfers import TransferCounter, Transfers
 
 WHERE, EXPECTED = "s3://bucket/file.mp4, bytes [0, 9)", "the bytes of this range"

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from episeek.errors import ShortReadError, WaitLimitError
-from episeek.stores.fsspec_source import FsspecSource
-from episeek.stores.http import range as http_range
-from episeek.stores.retry import Transient
+from episeek.stores.requests.retry import Transient
+from episeek.stores.transports.fsspec import FsspecSource
+from episeek.stores.transports.http import range as http_range
 from tests.support.raw_server import raw_server
 from tests.support.served_file import PATIENCE
 

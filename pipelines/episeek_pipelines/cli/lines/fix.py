@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from episeek_pipelines.jobs.fix import FixResult
-from episeek_pipelines.jobs.fix_plan import (
+from episeek_pipelines.api import (
     Action,
+    FixResult,
+    PageIndexCounts,
     RebuildSidecars,
 )
-from episeek_pipelines.parquet.footers import PageIndexCounts
 
 
 def result_lines(result: FixResult) -> Iterator[str]:

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from episeek_pipelines.publish.hub.options import PublishResult
-    from episeek_pipelines.publish.overlay.changes import Changes
-    from episeek_pipelines.publish.store.publish import StorePublication
-    from episeek_pipelines.verify import VerificationReport
+    from episeek_pipelines.api import Changes, PublishResult, StorePublication, VerificationReport
 
 MAX_PATHS = 40
 """Shown of a dry run; as JSON all are."""
@@ -21,7 +18,7 @@ def verify_line(verification: "VerificationReport | None", *, is_required: bool,
         is_required: Whether it has to pass.
         where: What sidecars alone are compared with.
     """
-    from episeek_pipelines.verify import format_counts
+    from episeek_pipelines.api import format_counts
 
     if verification is not None:
         return f"verify   {format_counts(verification)}"
@@ -34,8 +31,10 @@ def base_words(result: "PublishResult | StorePublication") -> str:
         counted,
     )
 
-    headers = f" ({counted(result.base.headers_read, 'header')} compared)" if result.base.headers_read else ""
-    return f"{counted(len(result.base.units), 'video file')} as indexed{headers}"
+    headers = (
+        f" ({counted(result.target_check.headers_read, 'header')} compared)" if result.target_check.headers_read else ""
+    )
+    return f"{counted(len(result.target_check.units), 'video file')} as indexed{headers}"
 
 
 def change_words(changes: "Changes") -> str:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from episeek_pipelines.dataset.inspection import CameraFacts, Inspection
+from episeek_pipelines.api import CameraSummary, Inspection
 from episeek_pipelines.words import counted, human_bytes
 
 if TYPE_CHECKING:  # `inspect` has to work where Dask is not installed
-    from episeek_pipelines.index.staleness import IndexCheck
-    from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary
+    from episeek_pipelines.api import IndexCheck, IndexSummary, PrepareResult, RewriteSummary
 
 
 def prepare_lines(result: "PrepareResult") -> Iterator[str]:
@@ -20,7 +19,7 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
     if result.verification is not None:
-        from episeek_pipelines.verify import format_counts
+        from episeek_pipelines.api import format_counts
 
         yield f"verify   {format_counts(result.verification)}"
     if result.copied_files:
@@ -89,7 +88,7 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
         )
 
 
-def _camera_row(facts: CameraFacts) -> list[str]:
+def _camera_row(facts: CameraSummary) -> list[str]:
     return [
         facts.camera_key,
         str(facts.files),

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.section import CardFacts, decoded_card, updated_card
-from episeek_pipelines.publish.overlay.base_check import BaseCheck
 from episeek_pipelines.publish.overlay.files import sendable_files
+from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_schemas import layout, sidecars
 
 
 def overlay_card(
     overlay: Root,
     remote: Root | None,
-    base: BaseCheck,
+    target_check: TargetCheck,
     replaced: Mapping[str, str],
     *,
     name: str,
@@ -25,7 +25,7 @@ def overlay_card(
     Args:
         overlay: What is published.
         remote: Where it is published to; None where there is no card yet.
-        base: What the sidecars describe.
+        target_check: What the sidecars describe.
         replaced: Local paths of sidecars that take the place of the overlay's, by path.
         name: Of the dataset, for a title where there is no card at all.
         where: The place, for messages.
@@ -40,10 +40,10 @@ def overlay_card(
     text = None if source is None else decoded_card(source.read_bytes(layout.CARD_PATH), repository_id=where)
     paths = [replaced.get(path, overlay.join(path)) for path, _ in sidecars.TABLES.values()]
     facts = CardFacts(
-        episode_count=base.episode_count,
-        frame_count=base.frame_count,
-        camera_count=len(base.info.video_keys),
-        fps=base.info.fps,
+        episode_count=target_check.episode_count,
+        frame_count=target_check.frame_count,
+        camera_count=len(target_check.info.video_keys),
+        fps=target_check.info.fps,
         sidecar_bytes=sum(Path(path).stat().st_size for path in paths),
     )
     card = updated_card(text, repository_id=name, format_version=sidecars.FORMAT_VERSION, facts=facts, url=url)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from episeek.errors import EpiseekError
+from episeek.stores.kinds import kind_of
 from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
 from episeek_pipelines.publish.card.yaml_edits import YamlEditError
 from episeek_pipelines.verify.metadata.card_rules import CardError
@@ -28,7 +29,6 @@ _ALMOST_OPENING = re.compile(r"\A(?:\ufeff\s*---[ \t]*|\s*---[ \t]+)(?:[\r\n]|\Z
 _CLOSING = re.compile(r"^---[ \t]*(?:\r\n|\n|\Z)", re.MULTILINE)
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _MARKER = re.compile(r"<!--\s*episeek:(begin|end)\s*-->")
-_CARD_ERROR = re.compile(r"(?:line (\d+): )?(.*?)(?:; expected (.*))?", re.DOTALL)
 _REPOSITORY_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
 
@@ -99,9 +99,7 @@ def updated_card(
     try:
         front_matter = with_pin_and_tags(parts.front_matter, opening=parts.opening, newline=newline)
     except CardError as error:
-        match = _CARD_ERROR.fullmatch(str(error))
-        assert match is not None
-        raise _unusable(repository_id, match[1], match[2], match[3] or "YAML of keys and values") from None
+        raise _unusable(repository_id, error.line, error.found, error.expected) from None
     except YamlEditError as error:
         line = text.count("\n", 0, len(parts.opening) + error.offset) + 1
         raise _unusable(repository_id, line, error.found, error.expected) from None
@@ -114,7 +112,7 @@ def updated_card(
     return _appended(head + parts.text, section, newline)
 
 
-def _unusable(repository_id: str, line: int | str | None, found: str, expected: str) -> UnusableCardError:
+def _unusable(repository_id: str, line: int | None, found: str, expected: str) -> UnusableCardError:
     where = f"{layout.CARD_PATH} of {repository_id}" + (f", line {line}" if line is not None else "")
     return UnusableCardError(where, found.removeprefix("found "), expected)  # PyYAML's words may begin so
 
@@ -164,19 +162,8 @@ def _appended(card: str, section: str, newline: str) -> str:
     return card + gap + section + newline
 
 
-_EXTRA_OF_SCHEME: Final = {
-    "hf": "hub",
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "az": "azure",
-    "abfs": "azure",
-}
-
-
 def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]:
-    extra = _EXTRA_OF_SCHEME.get(url.partition("://")[0])
+    install = kind_of(url).hint or "pip install episeek"
     seekable = (
         "Any frames of an episode are one small download, of exactly their bytes: whole videos need not be fetched."
     )
@@ -201,7 +188,7 @@ def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]
         "- all else is a LeRobot v3.0 dataset, for any of its readers",
         "",
         "```bash",
-        "pip install episeek" if extra is None else f"pip install 'episeek[{extra}]'",
+        install,
         "```",
         "",
         "```python",

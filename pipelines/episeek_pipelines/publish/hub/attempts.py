@@ -20,11 +20,11 @@ from episeek_pipelines.publish.hub.origin import changed_by_others
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport, check_arrival
-from episeek_pipelines.publish.overlay.base_check import BaseCheck, check_base, require_no_loss
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
 from episeek_pipelines.publish.overlay.last_published import last_commit, remember_commit
 from episeek_pipelines.publish.overlay.plan import plan_changes
-from episeek_pipelines.publish.overlay.store_ids import with_store_ids
+from episeek_pipelines.publish.overlay.sidecar_identities import write_identified_sidecars
+from episeek_pipelines.publish.overlay.target_check import TargetCheck, check_target, require_no_loss
 from episeek_schemas import layout
 
 
@@ -34,7 +34,7 @@ class Attempt:
 
     parent: str
     files: RemoteFiles
-    base: BaseCheck
+    target_check: TargetCheck
     changes: Changes
     sidecars: Root
     """Where the sidecars are that it sends: those of the overlay, or with the repository's identities filled in."""
@@ -83,18 +83,20 @@ class Publisher:
             )
 
         first = changes(None, {})
-        base = check_base(self.overlay, files, remote.source(), changes=first, sidecars_only=options.sidecars_only)
+        target_check = check_target(
+            self.overlay, files, remote.source(), changes=first, sidecars_only=options.sidecars_only
+        )
         if layout.INFO_PATH in files and not options.sidecars_only:
             info = remote.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
-            require_no_loss(info, base, where=repository.url(parent))
-        replaced = with_store_ids(self.overlay, base, self.work)
+            require_no_loss(info, target_check, where=repository.url(parent))
+        replaced = write_identified_sidecars(self.overlay, target_check, self.work)
         repository_id = repository.repository_id
         has_card = layout.CARD_PATH in files
         card = overlay_card(
-            self.overlay, remote if has_card else None, base, replaced, name=repository_id, where=repository_id
+            self.overlay, remote if has_card else None, target_check, replaced, name=repository_id, where=repository_id
         )
         sidecars_root = self.work if replaced else self.overlay
-        return Attempt(parent, files, base, changes(card, replaced), sidecars_root)
+        return Attempt(parent, files, target_check, changes(card, replaced), sidecars_root)
 
     def with_base(self, attempt: Attempt) -> Attempt:
         """The same, when nothing of what it replaces is somebody else's.

@@ -6,8 +6,8 @@ from typing import Final
 
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
-from episeek_pipelines.publish.overlay.base_check import BaseCheck
 from episeek_pipelines.publish.overlay.changes import Changes
+from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_pipelines.verify import VerificationReport
 
 VERSION_TAG: Final = "v3.0"
@@ -83,7 +83,7 @@ class PublishResult:
     pull_request: str | None
     """Its page, where one was asked for."""
     tag_moved: bool
-    base: BaseCheck
+    target_check: TargetCheck
     base_commit: str
     """That what was replaced was compared with; empty where that was the source of the overlay, or nothing was there."""
     verification: VerificationReport | None

@@ -7,9 +7,9 @@ from here, or it is the file of the source that the overlay was prepared from.
 from collections.abc import Mapping, Sequence
 
 from episeek.stores.identity import FileIdentity
-from episeek_pipelines.publish.overlay.base_check import identity_in_repository
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
-from episeek_pipelines.publish.overlay.comparing import differing_paths
+from episeek_pipelines.publish.overlay.file_comparison import differing_paths
+from episeek_pipelines.publish.overlay.target_check import identity_in_repository
 from episeek_schemas import layout
 
 _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")

@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import Final
 
 from episeek.errors import DestinationError, EpiseekError
-from episeek.stores.byte_source import is_local
-from episeek.stores.hub.location import is_hub, parse_hub_url
+from episeek.stores.kinds import HUB_BUCKET, is_hub, is_local, kind_of
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import (
     Execution,
@@ -39,7 +39,7 @@ from episeek_pipelines.publish.hub_client.tags import move_tag
 from episeek_pipelines.publish.hub_client.values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import shown_paths
-from episeek_pipelines.publish.overlay.comparing import differing_paths
+from episeek_pipelines.publish.overlay.file_comparison import differing_paths
 from episeek_pipelines.publish.overlay.verification import is_verifiable, require_videos, verified
 from episeek_schemas import layout
 
@@ -77,7 +77,7 @@ def publish(
         DestinationError: `target` is no dataset repository, or not one that the options are for, or `overlay` not on this
             machine.
         RefusedPublicationError: The overlay has errors; or what arrived differs.
-        UnpublishableError, BaseMismatchError, UnusableCardError: What cannot be published, before anything is sent.
+        UnpublishableError, TargetMismatchError, UnusableCardError: What cannot be published, before anything is sent.
         ConflictError: Somebody else has changed the same files.
         ForeignChangesError: Somebody has pushed to the pull request of a publication in parts just before it was merged.
         EpiseekError: The Hub, the token, or the network does not let it.
@@ -118,7 +118,7 @@ def repository_id_of(target: str) -> str:
         DestinationError: It is none.
     """
     expected = "ORG/NAME or hf://datasets/ORG/NAME, a dataset repository; or the URL of a store: s3://, hf://buckets/, file:///"
-    if target.startswith("hf://buckets/"):
+    if kind_of(target) is HUB_BUCKET:
         raise DestinationError(target, "a bucket", expected)
     if is_hub(target):
         location = parse_hub_url(target)
@@ -258,7 +258,7 @@ def _result(job: Publisher, attempt: Attempt, commit: str, *, is_new: bool = Tru
         commit_count=-(-count // MAX_OPERATIONS_PER_COMMIT) if is_new else 0,
         pull_request=None,
         tag_moved=False,
-        base=attempt.base,
+        target_check=attempt.target_check,
         base_commit=attempt.base_commit,
         verification=None,
         arrival=None,

@@ -20,11 +20,12 @@ from episeek.errors import (
     ReadError,
     WriteError,
     first_line,
+    install_hint,
 )
-from episeek.stores.hub.location import parse_hub_url
 from episeek.stores.processes.workers import call_within
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, with_retries
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, with_retries
 from episeek.stores.transfers import TransferCounter
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek.version import __version__
 from episeek_pipelines.publish.errors import (
     RefusedError,
@@ -301,6 +302,6 @@ def hub_library() -> Any:
         import huggingface_hub
     except ImportError as error:
         raise BackendUnavailableError(
-            "hf://", first_line(error), "the Hub's client: pip install 'episeek[hub]'"
+            "hf://", first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
         ) from error
     return huggingface_hub

@@ -5,7 +5,7 @@ from episeek_pipelines.publish.hub_client import uploads
 from episeek_pipelines.publish.hub_client.client import HubRepository, hub_library
 from episeek_pipelines.publish.hub_client.values import KIND, MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
 from episeek_pipelines.publish.overlay.changes import Changes
-from episeek_pipelines.publish.overlay.comparing import outstanding
+from episeek_pipelines.publish.overlay.file_comparison import outstanding
 
 
 def commit(

@@ -16,9 +16,10 @@ from episeek.errors import (
     WaitLimitError,
     described,
     first_line,
+    install_hint,
 )
-from episeek.stores.errors import may_pass, retry_after_of, status_of
-from episeek.stores.retry import Transient
+from episeek.stores.requests.errors import may_pass, retry_after_of, status_of
+from episeek.stores.requests.retry import Transient
 from episeek_pipelines.publish.errors import ConflictError, RefusedError, masked
 
 _MAX_FOUND = 500
@@ -40,7 +41,9 @@ def named(error: Exception, *, where: str, expected: str, secrets: Iterable[str]
     if isinstance(error, EpiseekError | Transient):
         return error
     if isinstance(error, ImportError):
-        return BackendUnavailableError(where, first_line(error), "the Hub's client: pip install 'episeek[hub]'")
+        return BackendUnavailableError(
+            where, first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
+        )
     if type(error).__name__ == "OfflineModeIsEnabled":
         return ReadError(where, "HF_HUB_OFFLINE in the environment", "a Hub that may be asked")
     cause = _with_status(error)

@@ -21,7 +21,7 @@ from episeek_pipelines.publish.hub_client.values import (
     PullRequest,
 )
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
-from episeek_pipelines.publish.overlay.comparing import changes_digest, differing_paths, outstanding
+from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, outstanding
 from episeek_pipelines.publish.overlay.plan import split_changes
 
 _REF = "refs/pr/"

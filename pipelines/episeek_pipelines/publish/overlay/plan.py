@@ -4,7 +4,7 @@ many of them go into one commit.
 Files are compared by size and by the identity that the listing has: LFS's SHA-256, or Git's id of the blob. Deleted are only
 Parquet files that the rewrite replaced, and what a run that was stopped left of sidecars; never videos, the card or other metadata.
 What a repository cannot hold is refused here, before anything is sent; whether the result belongs together is judged by
-`episeek_pipelines.publish.overlay.base_check`.
+`episeek_pipelines.publish.overlay.target_check`.
 """
 
 import unicodedata

@@ -24,7 +24,7 @@ from episeek_pipelines.publish.overlay.changes import (
     RemoteFile,
     RemoteFiles,
 )
-from episeek_pipelines.publish.store.content_ids import has_id
+from episeek_pipelines.publish.store.identity_match import matches_identity
 
 _HASHING_THREADS = 4
 _PART_BYTES = 1 << 23
@@ -111,7 +111,7 @@ class StoreContents:
         for store_id in () if identity is None else identity.store_ids:
             if (store_id, addition.sha256) in self._proved:
                 return True
-            is_same = has_id(addition.source, size=addition.size, sha256=addition.sha256, store_id=store_id)
+            is_same = matches_identity(addition.source, size=addition.size, sha256=addition.sha256, store_id=store_id)
             if is_same:
                 self._proved.add((store_id, addition.sha256))
             if is_same is not None:

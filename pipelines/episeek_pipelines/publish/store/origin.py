@@ -7,8 +7,9 @@ that the overlay was prepared from, or as what was published from here. A store 
 from collections.abc import Mapping
 from pathlib import Path
 
-from episeek.stores.byte_source import STORE_IN_FLIGHT, is_local
+from episeek.stores.byte_source import STORE_IN_FLIGHT
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import is_local
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.publish.overlay.changes import (
     STAGED_PREFIX,
@@ -25,7 +26,7 @@ _SHA256 = "sha256:"
 _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", STAGED_PREFIX)
 
 
-def of_unknown_origin(
+def paths_of_unknown_origin(
     listing: Listing,
     changes: Changes,
     contents: StoreContents,

@@ -6,10 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from episeek.errors import DestinationError, without_password
-from episeek.stores.byte_source import is_local
+from episeek.stores.kinds import is_local
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card
-from episeek_pipelines.publish.overlay.base_check import BaseCheck, check_base, require_no_loss
 from episeek_pipelines.publish.overlay.changes import (
     STAGED_PREFIX,
     Addition,
@@ -18,7 +17,8 @@ from episeek_pipelines.publish.overlay.changes import (
 )
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS, sendable_files
 from episeek_pipelines.publish.overlay.plan import plan_changes
-from episeek_pipelines.publish.overlay.store_ids import with_store_ids
+from episeek_pipelines.publish.overlay.sidecar_identities import write_identified_sidecars
+from episeek_pipelines.publish.overlay.target_check import TargetCheck, check_target, require_no_loss
 from episeek_pipelines.publish.store.contents import (
     StoreContents,
 )
@@ -30,7 +30,7 @@ class StorePlan:
     """What one look at the store has led to."""
 
     listing: Listing
-    base: BaseCheck
+    target_check: TargetCheck
     changes: Changes
     wanted: tuple[Addition, ...]
     """What is to be in the store, by path, whether it is there or not."""
@@ -51,7 +51,7 @@ def plan_for_store(
         work: A local root, for sidecars with the store's identities.
 
     Raises:
-        EpiseekError: What cannot be published; as for `plan_changes`, `check_base`, `with_store_ids` and the card.
+        EpiseekError: What cannot be published; as for `plan_changes`, `check_target`, `write_identified_sidecars` and the card.
     """
     root = contents.root
     local: dict[str, str | bytes] = dict(wanted_files(overlay, sidecars_only=sidecars_only))
@@ -68,19 +68,19 @@ def plan_for_store(
             is_repository=False,
         )
 
-    base = check_base(overlay, files, root.source(), changes=changes(None, {}), sidecars_only=sidecars_only)
+    target_check = check_target(overlay, files, root.source(), changes=changes(None, {}), sidecars_only=sidecars_only)
     if layout.INFO_PATH in files and not sidecars_only:
         info = root.read_bytes(layout.INFO_PATH, file_size=files[layout.INFO_PATH].size)
-        require_no_loss(info, base, where=root.url)
-    replaced = with_store_ids(overlay, base, work)
+        require_no_loss(info, target_check, where=root.url)
+    replaced = write_identified_sidecars(overlay, target_check, work)
     there = root if layout.CARD_PATH in files else None
     url = "." if is_local(root.url) else without_password(root.url)
-    card = overlay_card(overlay, there, base, replaced, name=_name_of(root), where=root.url, url=url)
+    card = overlay_card(overlay, there, target_check, replaced, name=_name_of(root), where=root.url, url=url)
     made: dict[str, str | bytes] = {**replaced, layout.CARD_PATH: card}
     again = contents.additions_of(made)
     files |= contents.remote_files({path: listing[path] for path in made if path in listing}, again)
     wanted = contents.additions_of({**local, **made})
-    return StorePlan(listing, base, changes(card, replaced), tuple(wanted), work if replaced else overlay)
+    return StorePlan(listing, target_check, changes(card, replaced), tuple(wanted), work if replaced else overlay)
 
 
 def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:

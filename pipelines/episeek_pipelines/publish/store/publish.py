@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from episeek.errors import ChangedFileError, DestinationError
-from episeek.stores.byte_source import is_local
-from episeek.stores.hub.location import is_hub, parse_hub_url
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.kinds import is_hub, is_local, kind_of
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.digests import (
     LocalDigests,
 )
@@ -39,7 +39,6 @@ from episeek_pipelines.publish.errors import (
     RefusedPublicationError,
 )
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport, check_arrival
-from episeek_pipelines.publish.overlay.base_check import BaseCheck
 from episeek_pipelines.publish.overlay.changes import (
     Addition,
     Changes,
@@ -47,14 +46,15 @@ from episeek_pipelines.publish.overlay.changes import (
     shown_paths,
 )
 from episeek_pipelines.publish.overlay.last_published import last_files, remember_files
+from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_pipelines.publish.overlay.verification import is_verifiable, require_videos, verified
 from episeek_pipelines.publish.store.contents import (
     StoreContents,
 )
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication, require_free
-from episeek_pipelines.publish.store.origin import identities_of, of_unknown_origin
+from episeek_pipelines.publish.store.origin import identities_of, paths_of_unknown_origin
 from episeek_pipelines.publish.store.plan import StorePlan, plan_for_store, require_room, wanted_files
-from episeek_pipelines.publish.store.sending import Sending, differing
+from episeek_pipelines.publish.store.publication_run import PublicationRun, differing
 from episeek_pipelines.publish.store.switch_order import data_order, moves_rows
 from episeek_pipelines.publish.store.writers.bucket import BucketWriter
 from episeek_pipelines.publish.store.writers.directory import DirectoryWriter
@@ -108,7 +108,7 @@ class StorePublication:
     moves_rows: bool
     """Whether rows are in other data files than before, so that whoever lists them during the switch may see some twice,
     or not at all."""
-    base: BaseCheck
+    target_check: TargetCheck
     verification: VerificationReport | None
     arrival: ArrivalReport | None
     attempts: int
@@ -117,7 +117,7 @@ class StorePublication:
 
 def is_store(target: str) -> bool:
     """Whether a target is a store, and no repository: every URL but those of the Hub's repositories."""
-    return "://" in target and (not is_hub(target) or target.startswith("hf://buckets/"))
+    return "://" in target and not kind_of(target).has_history
 
 
 def publish_to_store(
@@ -143,7 +143,7 @@ def publish_to_store(
     Raises:
         DestinationError: There is no dataset and none is to be made, no such bucket, or `overlay` is not on this machine.
         RefusedPublicationError: The overlay has errors; or what arrived differs.
-        UnpublishableError, BaseMismatchError, UnusableCardError: What cannot be published, before anything is sent.
+        UnpublishableError, TargetMismatchError, UnusableCardError: What cannot be published, before anything is sent.
         ConflictError: Another publication is in progress, or somebody has changed the same files.
         EpiseekError: The store, the credentials or the network do not let it.
     """
@@ -168,7 +168,7 @@ def publish_to_store(
     if JOURNAL_PATH in listing:
         is_ours = require_free(writer.root, publication)
     with tempfile.TemporaryDirectory(prefix="episeek-publish-") as folder:
-        job = _Job(root, Sending(writer, contents, publication), options, Root(folder))
+        job = _Job(root, PublicationRun(writer, contents, publication), options, Root(folder))
         if is_ours:
             job.sending.take_over()
         try:
@@ -208,7 +208,7 @@ def open_writer(url: str, retry: RetryPolicy = DEFAULT_POLICY) -> StoreWriter:
 @dataclass(slots=True)
 class _Job:
     overlay: Root
-    sending: Sending
+    sending: PublicationRun
     options: StoreOptions
     work: Root
 
@@ -255,7 +255,7 @@ class _Job:
         if self.options.overwrite or self.sending.is_resumed:
             return
         record, url = read_record(self.overlay), self.sending.writer.root.url
-        theirs = of_unknown_origin(
+        theirs = paths_of_unknown_origin(
             plan.listing,
             plan.changes,
             self.sending.contents,
@@ -322,7 +322,7 @@ class _Job:
             sent_bytes=sending.sent_bytes,
             staged_count=sending.found_count,
             moves_rows=moves_rows(rest, before.keys()),
-            base=plan.base,
+            target_check=plan.target_check,
             verification=None,
             arrival=None,
             attempts=attempts,

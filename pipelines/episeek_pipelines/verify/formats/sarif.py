@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_from_bytes
 
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek.version import __version__
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding_count

@@ -26,6 +26,7 @@ MOST_PATTERNS: Final = 1000
 """Patterns of one config that are looked at."""
 
 _CONFIGS: Final = "configs"
+_YAML: Final = "YAML between the lines ---"
 _EVERYTHING: Final = "**"
 _SHARDED: Final = "data/*-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*.*"
 _SIDECARS: Final = tuple(path for path, _ in sidecars.TABLES.values())
@@ -47,7 +48,24 @@ class CardConfig:
 
 
 class CardError(ValueError):
-    """The front matter cannot be used; the message says what was found where, and what was expected."""
+    """The front matter cannot be used.
+
+    Args:
+        found: What is there.
+        expected: What should be there.
+        line: Number of the line in the card, from 1; None where it is unknown.
+        hint: What to do about it; empty where nothing is known.
+    """
+
+    def __init__(self, found: str, expected: str, line: int | None = None, hint: str = "") -> None:
+        super().__init__(found, expected, line, hint)
+        self.found = found
+        self.expected = expected
+        self.line = line
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{'' if self.line is None else f'line {self.line}: '}{self.found}; expected {self.expected}"
 
 
 def check_card(
@@ -72,9 +90,9 @@ def check_card(
     lacking = "no dataset card" if card is None else "" if configs else "no configs"
     configs = configs or [CardConfig("default", None)]
     parquet = sorted({path for path in files if path.endswith(".parquet")} | set(_SIDECARS if has_sidecars else ()))
-    default = _default_config(configs)
+    default = default_config(configs)
     for config in configs:
-        taken = _taken(config, parquet)
+        taken = taken_files(config, parquet)
         if config is default:
             yield from _check_default(config, lacking, taken, files, where)
         indexes = [path for path in taken if _is_below(path, layout.BYTE_INDEX_DIR)]
@@ -97,27 +115,25 @@ def parse_configs(card: str) -> list[CardConfig]:
         document = yaml.compose(match[2], Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + first_line}: " if mark is not None else ""
-        raise CardError(
-            f"{line}{(error.problem or error.context or '')[:100]}; expected YAML between the lines ---"
-        ) from None
+        line = None if mark is None else mark.line + first_line
+        raise CardError((error.problem or error.context or "")[:100], _YAML, line) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CardError(f"{type(error).__name__}; expected YAML between the lines ---") from None
+        raise CardError(type(error).__name__, _YAML) from None
     if document is None:
         return []
     if not isinstance(document, yaml.MappingNode):
-        raise CardError(f"{_kind(document)} in the front matter; expected keys and values")
+        raise CardError(f"{_kind(document)} in the front matter", "keys and values")
     for key, _ in document.value:
         if key.tag not in _KEYS:
             found = (
                 f"the key {key.value[:60] or '~'}" if isinstance(key, yaml.ScalarNode) else f"a {_kind(key)} as a key"
             )
-            raise CardError(f"line {_line(key, first_line)}: {found}, which is no text; expected keys of text")
+            raise CardError(f"{found}, which is no text", "keys of text", _line(key, first_line))
     configs = _value(document, _CONFIGS)
     if configs is None or _is_null(configs):
         return []
     if not isinstance(configs, yaml.SequenceNode):
-        raise CardError(f"line {_line(configs, first_line)}: configs is a {_kind(configs)}; expected a list")
+        raise CardError(f"configs is a {_kind(configs)}", "a list", _line(configs, first_line))
     return [_config(node, first_line) for node in configs.value]
 
 
@@ -144,15 +160,15 @@ def _check_default(
             yield finding(CARD_GLOB, f"{by} matches no file with {config.patterns[0][:60]!r}; {EXPECTED}", where)
 
 
-def _default_config(configs: Sequence[CardConfig]) -> CardConfig | None:
-    """What `load_dataset` takes when it is given no name; None when it insists on one."""
+def default_config(configs: Sequence[CardConfig]) -> CardConfig | None:
+    """Return the config that `load_dataset` takes when it is given no name; None when it insists on one."""
     if len(configs) == 1:
         return configs[0]
     return next((config for config in configs if config.name == "default" or config.is_default), None)
 
 
-def _taken(config: CardConfig, parquet: Iterable[str]) -> list[str]:
-    """The Parquet files of a config."""
+def taken_files(config: CardConfig, parquet: Iterable[str]) -> list[str]:
+    """Return those of the Parquet files that a config takes."""
     if config.patterns is not None:
         joined = (_joined(config.data_dir, pattern) for pattern in config.patterns)
         patterns = [pattern for pattern in joined if pattern is not None]
@@ -181,19 +197,19 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _config(node: yaml.Node, first_line: int) -> CardConfig:
-    line = f"line {_line(node, first_line)}: "
+    line = _line(node, first_line)
     if not isinstance(node, yaml.MappingNode):
-        raise CardError(f"{line}a config is a {_kind(node)}; expected config_name and data_files")
+        raise CardError(f"a config is a {_kind(node)}", "config_name and data_files", line)
     name = _value(node, "config_name")
     if not isinstance(name, yaml.ScalarNode):
-        raise CardError(f"{line}a config without a name; expected config_name")
+        raise CardError("a config without a name", "config_name", line)
     data_files, data_dir, default = (_value(node, key) for key in ("data_files", "data_dir", "default"))
     patterns: tuple[str, ...] | None = None
     if data_files is not None and not _is_null(data_files):
         patterns = tuple(islice(_patterns(data_files, first_line), MOST_PATTERNS))
         for pattern in patterns:
             if any("**" in part and part != "**" for part in pattern.split("/")):
-                raise CardError(f"{line}data_files {pattern[:60]!r}; expected ** to be a whole part between slashes")
+                raise CardError(f"data_files {pattern[:60]!r}", "** to be a whole part between slashes", line)
     return CardConfig(
         name=name.value,
         patterns=patterns,
@@ -208,7 +224,7 @@ def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
         if isinstance(item, yaml.MappingNode) and item is not node:
             path = _value(item, "path")
             if path is None or _value(item, "split") is None or len(item.value) != 2:
-                raise CardError(f"line {_line(item, first_line)}: an entry of data_files; expected split and path")
+                raise CardError("an entry of data_files", "split and path", _line(item, first_line))
             for part in path.value if isinstance(path, yaml.SequenceNode) else [path]:
                 yield _pattern(part, first_line)
         else:
@@ -217,8 +233,8 @@ def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
 
 def _pattern(node: yaml.Node, first_line: int) -> str:
     if not isinstance(node, yaml.ScalarNode) or node.tag != _STRING:
-        message = f"line {_line(node, first_line)}: data_files is a {_kind(node)}; expected a pattern"
-        raise CardError(f"{message}, a list of them, or a list of split and path")
+        expected = "a pattern, a list of them, or a list of split and path"
+        raise CardError(f"data_files is a {_kind(node)}", expected, _line(node, first_line))
     return str(node.value)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from episeek.errors import MissingFileError, first_line
-from episeek.stores.byte_source import is_local, local_path
+from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.quoting import as_json
 from episeek_pipelines.verify.settings.configuration_keys import (

@@ -11,8 +11,8 @@ from episeek_pipelines.publish.errors import (
 )
 from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.hub_client import pull_requests
-from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.publish.published import check_readable
 from tests.servers.faults import Fault
@@ -68,7 +68,7 @@ def test_an_unrelated_commit_before_the_merge(hub, small_parts):
 def test_a_video_that_changes_before_the_merge(hub, small_parts):
     path = "videos/observation.images.top/chunk-000/file-000.mp4"
     hub.before("POST", "/commit/", 2, lambda: hub.hub.commit(NAME, {path: b"\0other"}))
-    with pytest.raises(BaseMismatchError, match=path):
+    with pytest.raises(TargetMismatchError, match=path):
         hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.asked("POST", "/merge") == []
     assert not SIDECAR_PATHS & hub.tree().keys()

@@ -15,7 +15,7 @@ from episeek_pipelines.publish.hub.options import (
     PublishOptions,
 )
 from episeek_pipelines.publish.hub.publish import publish
-from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
+from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import cut_one_data_file, prepared
@@ -29,7 +29,7 @@ pytestmark = CLIENT_WARNINGS
 def test_a_video_that_has_changed(hub):
     path = "videos/observation.images.top/chunk-000/file-000.mp4"
     hub.hub.commit(NAME, {path: (DATA / SMALL / path).read_bytes() + b"more"})
-    with pytest.raises(BaseMismatchError, match=path):
+    with pytest.raises(TargetMismatchError, match=path):
         hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.changing() == []
 
@@ -39,7 +39,7 @@ def test_a_repository_that_has_grown_since(hub):
     for key in ("total_episodes", "total_frames"):
         grown = {**info, key: info[key] + 1}
         hub.hub.commit(NAME, {layout.INFO_PATH: json.dumps(grown).encode()})
-        with pytest.raises(BaseMismatchError, match=f"{key} {info[key] + 1} in the repository"):
+        with pytest.raises(TargetMismatchError, match=f"{key} {info[key] + 1} in the repository"):
             hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.changing() == []
 

@@ -16,7 +16,7 @@ from episeek_pipelines.publish.errors import (
     RefusedError,
 )
 from episeek_pipelines.publish.hub_client.client import HubRepository
-from episeek_pipelines.publish.overlay.comparing import git_blob_id
+from episeek_pipelines.publish.overlay.file_comparison import git_blob_id
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.repository_changes import (

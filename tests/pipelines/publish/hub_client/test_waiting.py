@@ -5,12 +5,12 @@ import types
 
 import pytest
 
-import episeek.stores.retry
+import episeek.stores.requests.retry
 from episeek.errors import (
     WaitLimitError,
     WriteError,
 )
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
@@ -25,7 +25,7 @@ pytestmark = CLIENT_WARNINGS
 def test_the_hub_is_waited_for_as_it_asks(hub, repository, monkeypatch):
     waits: list[float] = []
     monkeypatch.setattr(
-        episeek.stores.retry, "time", types.SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
+        episeek.stores.requests.retry, "time", types.SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
     )
     hub.inject(Fault("status", method="POST", path="/commit/", status=429, headers={"Retry-After": "7"}))
     hub.inject(Fault("status", method="GET", path="/refs", status=503, headers={"RateLimit": '"api";r=0;t=9'}))

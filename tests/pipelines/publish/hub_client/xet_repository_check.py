@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.errors import (
     RefusedError,
 )

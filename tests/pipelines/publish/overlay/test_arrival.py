@@ -11,10 +11,10 @@ from episeek.errors import EpiseekError, MissingFileError, MissingSidecarError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay import arrival
 from episeek_pipelines.publish.overlay.arrival import check_arrival, sample_clips
-from episeek_pipelines.publish.overlay.base_check import check_base
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_pipelines.publish.overlay.plan import plan_changes
-from episeek_pipelines.publish.overlay.store_ids import with_store_ids
+from episeek_pipelines.publish.overlay.sidecar_identities import write_identified_sidecars
+from episeek_pipelines.publish.overlay.target_check import check_target
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import listing_of, prepared, repository_of
@@ -46,8 +46,8 @@ def publish(hub, work, *, name=NAME, overlay=None, start=None):
     overlay = overlay or prepared(name)
     remote = listing_of(hub.hub, url)
     first = plan_changes(overlay, remote, card=None, sidecars_only=False)
-    base = check_base(overlay, remote, Root(url).source(), changes=first, sidecars_only=False)
-    replaced = with_store_ids(overlay, base, Root(str(work)))
+    target_check = check_target(overlay, remote, Root(url).source(), changes=first, sidecars_only=False)
+    replaced = write_identified_sidecars(overlay, target_check, Root(str(work)))
     changes = plan_changes(overlay, remote, card=None, sidecars_only=False, replaced_files=replaced)
     hub.change(url, contents_of(changes), delete=changes.deletions)
     return f"{url}@{hub.hub.head(url.removeprefix('hf://datasets/'))}", changes

@@ -17,8 +17,8 @@ from episeek_pipelines.publish.errors import (
     ConflictError,
     RefusedPublicationError,
 )
-from episeek_pipelines.publish.overlay.base_check import BaseMismatchError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from episeek_pipelines.publish.store import contents
 from episeek_pipelines.publish.store.publish import StoreOptions, is_store, publish_to_store
 from episeek_schemas import layout
@@ -254,7 +254,7 @@ def test_no_permission(method, s3):
 
 def test_an_overlay_of_another_dataset_or_a_broken_one(s3, tmp_path):
     url = s3.start(files_of(DATA / NAME))
-    with pytest.raises(BaseMismatchError):
+    with pytest.raises(TargetMismatchError):
         publish(prepared("h264_bframes").url, url)
     shutil.copytree(prepared(NAME).local, tmp_path / "overlay")
     path = tmp_path / "overlay" / DATA_PATH

@@ -18,8 +18,7 @@ from episeek_pipelines.jobs.prepare import verify
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
-from episeek_pipelines.publish.store import publish
-from episeek_pipelines.publish.store import sending as store_sending
+from episeek_pipelines.publish.store import publication_run, publish
 from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication
 from episeek_pipelines.publish.store.plan import wanted_files
@@ -194,7 +193,7 @@ def test_a_journal_that_another_run_of_the_same_has_removed_since_is_claimed_aga
 def test_the_journal_of_another_publication_that_has_begun_since_stays(s3, monkeypatch):
     """Another run of the same publication has finished it."""
     url = s3.start(files_of(DATA / NAME))
-    finish = store_sending.Sending.finish
+    finish = publication_run.PublicationRun.finish
     theirs = {JOURNAL_PATH: b'{"publication": "ffff"}', f"{STAGED}{'f' * 16}/data/file": b"staged"}
 
     def finished_twice(sending, listing):
@@ -202,7 +201,7 @@ def test_the_journal_of_another_publication_that_has_begun_since_stays(s3, monke
         s3.datasets.change(url, theirs)
         finish(sending, sending.writer.files())
 
-    monkeypatch.setattr(store_sending.Sending, "finish", finished_twice)
+    monkeypatch.setattr(publication_run.PublicationRun, "finish", finished_twice)
     assert s3.publish(prepared(NAME).url, url, source=NAME).is_new
     assert {path: content for path, content in s3.files(url).items() if path.startswith(STAGED)} == theirs
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from episeek.errors import DestinationError, MissingFileError, ReadError
-from episeek.stores.hub.location import parse_hub_url
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_client.client import HubRepository
 from episeek_pipelines.publish.overlay.changes import (
     Listing,
 )
-from episeek_pipelines.publish.store.writers.retries import tried
+from episeek_pipelines.publish.store.writers.retries import call_store
 from episeek_pipelines.publish.store.writers.writer import Move
 
 MAX_OPERATIONS: Final = 1000
@@ -48,7 +48,7 @@ class BucketWriter:
             DestinationError: There is no such bucket, or the token may not see it.
         """
         expected = "a listing of the files"
-        found = tried(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
+        found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
         if not found:  # as of a bucket that is not there
             client = HubRepository(self._bucket_id, retry=self.retry)
             try:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from episeek.errors import AccessError, ReadError, WriteError
-from episeek.stores.errors import is_final, retry_after_of, store_errors
 from episeek.stores.processes.workers import call_within
-from episeek.stores.retry import RetryPolicy, Transient, with_retries
+from episeek.stores.requests.errors import is_final, retry_after_of, store_errors
+from episeek.stores.requests.retry import RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter
 from episeek_pipelines.publish.errors import (
     masked,
@@ -18,7 +18,7 @@ _SLOWEST_BYTES_PER_SECOND = 100_000
 """An upload that takes longer than at this rate is given up."""
 
 
-def tried(
+def call_store(
     call: Callable[[], T], *, where: str, expected: str, policy: RetryPolicy, byte_count: int = 0, is_write: bool = True
 ) -> T:
     """The result of a call that may be made twice.

@@ -20,16 +20,17 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from episeek.errors import DestinationError, MissingFileError, ReadError, described
-from episeek.stores.errors import status_of, store_errors
 from episeek.stores.identity import FileIdentity
+from episeek.stores.kinds import MAX_DELETED_AT_ONCE
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.workers import map_in_threads
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.errors import status_of, store_errors
+from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.dataset.root import Root, remove_files
 from episeek_pipelines.publish.overlay.changes import (
     Listing,
 )
-from episeek_pipelines.publish.store.writers.retries import tried
+from episeek_pipelines.publish.store.writers.retries import call_store
 
 T = TypeVar("T")
 
@@ -37,16 +38,6 @@ PUTS_IN_FLIGHT: Final = 4
 """Files sent at the same time: s3fs has up to 100 MB of each in memory."""
 
 COPIES_IN_FLIGHT: Final = 16
-
-_DELETED_AT_ONCE: Final = 1000
-"""Names in one request: the limit of S3."""
-
-_WHOLE_PUTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "memory"})
-"""Protocols of stores in which an object is there whole or not at all."""
-
-
-_EXCLUSIVE: Final = frozenset({"s3", "s3a", "gs", "gcs"})
-"""Protocols of stores that are known to refuse a second creation; others may not have heard of it, and replace the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +119,12 @@ class FsspecWriter:
     @property
     def has_whole_puts(self) -> bool:
         """By its protocol."""
-        return self.root.url.partition("://")[0] in _WHOLE_PUTS
+        return self.root.kind.has_whole_puts
 
     def files(self) -> Listing:
         """One listing, of what is there now."""
         expected = "a listing of the files"
-        found = tried(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
+        found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
         url_to_fs(self.root.url)[0].invalidate_cache()  # or what is asked of a file later would be answered from it
         return found
 
@@ -163,7 +154,7 @@ class FsspecWriter:
         made = self._tried(create, path, "a new file", byte_count=len(data))
         if made is None:
             self._tried(partial(fs.pipe_file, full_path, data), path, "a file", byte_count=len(data))
-        return bool(made) and self.root.url.partition("://")[0] in _EXCLUSIVE
+        return bool(made) and self.root.kind.has_exclusive_create
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
@@ -176,8 +167,8 @@ class FsspecWriter:
 
     def delete(self, paths: Sequence[str]) -> None:
         """Many by one request, where the store takes that."""
-        for start in range(0, len(paths), _DELETED_AT_ONCE):
-            part = paths[start : start + _DELETED_AT_ONCE]
+        for start in range(0, len(paths), MAX_DELETED_AT_ONCE):
+            part = paths[start : start + MAX_DELETED_AT_ONCE]
             self._tried(partial(self._delete_once, part), part[0], "a file that may be deleted")
 
     def _delete_once(self, paths: Sequence[str]) -> None:
@@ -221,7 +212,7 @@ class FsspecWriter:
 
     def _tried(self, call: Callable[[], T], path: str, expected: str, *, byte_count: int = 0) -> T:
         where = self.root.join(path)
-        return tried(call, where=where, expected=expected, policy=self.retry, byte_count=byte_count)
+        return call_store(call, where=where, expected=expected, policy=self.retry, byte_count=byte_count)
 
     def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         with store_errors(self.root.join(path)):

@@ -27,12 +27,13 @@ from episeek.stores.byte_source import (
     SeenFiles,
     range_name,
 )
-from episeek.stores.errors import is_final, retry_after_of, store_errors
 from episeek.stores.identity import FileIdentity, etag_id
+from episeek.stores.kinds import kind_of
 from episeek.stores.processes.inherited_loop import protect_parents
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.workers import call_within, map_in_threads
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.stores.requests.errors import is_final, retry_after_of, store_errors
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter, Transfers
 
 protect_parents()
@@ -43,9 +44,6 @@ _CHUNK_BYTES = 1 << 20
 
 _SLOW_BYTES_PER_SECOND = 1 << 18
 """A store that sends less is one that stalls, where nothing else tells."""
-
-TWO_ETAGS = ("gs://", "gcs://")
-"""Google's JSON API, by which fsspec asks, gives other ETags than the XML API that obstore reads by: they say nothing here."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -86,7 +84,7 @@ class FsspecSource:
         identity = identity_of(self._tried(partial(self._info_once, path), url, "the file's size and identity"))
         if identity is None:
             raise ReadError(url, "a store that does not say the size", "a file with a known size")
-        if self.root.startswith(TWO_ETAGS):
+        if not kind_of(self.root).fsspec_etags_agree:
             identity = FileIdentity(identity.size)
         return self._seen.get().note(path, identity, where=url)
 

@@ -25,19 +25,19 @@ from episeek_pipelines.index.units import (
     WRITER,
     IndexUnit,
 )
-from episeek_pipelines.publish.overlay.base_check import BaseCheck
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_schemas import layout
 
 _AGAIN = "tables as this release writes them: prepare or index the dataset again"
 
 
-def with_store_ids(overlay: Root, base: BaseCheck, work: Root) -> dict[str, str]:
+def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Root) -> dict[str, str]:
     """Write the sidecars with the column `store_id` filled in, below another root.
 
     Args:
         overlay: Whose sidecars they are made from.
-        base: What was compared with the repository: only identities of files that were are written.
+        target_check: What was compared with the repository: only identities of files that were are written.
         work: A local root: `meta/byte_index/` below it is replaced.
 
     Returns:
@@ -49,7 +49,7 @@ def with_store_ids(overlay: Root, base: BaseCheck, work: Root) -> dict[str, str]
         WriteError: `work` cannot be written.
     """
     build = read_existing_build(overlay)
-    identified = [(unit, _facts(build.files[unit.path], unit)) for unit in base.units]
+    identified = [(unit, _facts(build.files[unit.path], unit)) for unit in target_check.units]
     if all(facts.store_id == build.files[facts.file_path].store_id for _, facts in identified):
         return {}
     where = overlay.join(layout.BYTE_INDEX_DIR)
@@ -58,7 +58,7 @@ def with_store_ids(overlay: Root, base: BaseCheck, work: Root) -> dict[str, str]
     existing = ExistingRows(overlay, build.build_id)
     work.local.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work.local, prefix=".fragments-") as folder:
-        make = partial(_fragment, overlay, Root(folder), base.info.fps, existing, build)
+        make = partial(_fragment, overlay, Root(folder), target_check.info.fps, existing, build)
         numbered = [(f"{number:07d}.npz", *item) for number, item in enumerate(identified)]
         made = map_in_threads(make, numbered, max_in_flight=os.cpu_count() or 1)
         _require_whole(build, [digest for digest, _ in made], where)
@@ -66,9 +66,9 @@ def with_store_ids(overlay: Root, base: BaseCheck, work: Root) -> dict[str, str]
             Root(folder),
             [fragment for _, fragment in made],
             work,
-            base.info,
-            episode_count=base.episode_count,
-            frame_count=base.frame_count,
+            target_check.info,
+            episode_count=target_check.episode_count,
+            frame_count=target_check.frame_count,
         )
     return {path: work.join(path) for path in sorted(SIDECAR_PATHS)}
 

@@ -38,7 +38,7 @@ _SHOWN_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class BaseProblem:
+class TargetProblem:
     """One file that is not what the publication takes it for."""
 
     path: str
@@ -49,10 +49,10 @@ class BaseProblem:
         return f"{self.path}: found {self.found}; expected {self.expected}"
 
 
-class BaseMismatchError(EpiseekError, ValueError):
+class TargetMismatchError(EpiseekError, ValueError):
     """The sidecars or the metadata do not belong to the repository's files; `problems` has all of it, by path."""
 
-    def __init__(self, where: str, found: str, expected: str, problems: tuple[BaseProblem, ...] = ()) -> None:
+    def __init__(self, where: str, found: str, expected: str, problems: tuple[TargetProblem, ...] = ()) -> None:
         super().__init__(where, found, expected)
         self.problems = problems
 
@@ -60,7 +60,7 @@ class BaseMismatchError(EpiseekError, ValueError):
         return type(self), (self.where, self.found, self.expected, self.problems)
 
     @classmethod
-    def of(cls, problems: list[BaseProblem], *, where: str) -> "BaseMismatchError":
+    def of(cls, problems: list[TargetProblem], *, where: str) -> "TargetMismatchError":
         """From what was found, the first of it in words."""
         ordered = tuple(sorted(problems, key=lambda problem: (problem.path, problem.found)))
         shown = " | ".join(map(str, ordered[:_SHOWN_PROBLEMS]))
@@ -71,7 +71,7 @@ class BaseMismatchError(EpiseekError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class BaseCheck:
+class TargetCheck:
     """What was compared, all of it equal."""
 
     info: DatasetInfo
@@ -94,9 +94,9 @@ class _Pending:
     record: FileRecord
 
 
-def check_base(
+def check_target(
     overlay: Root, remote: RemoteFiles, videos: ByteSource, *, changes: Changes, sidecars_only: bool
-) -> BaseCheck:
+) -> TargetCheck:
     """Compare an overlay with the repository that it is to be published in.
 
     Args:
@@ -107,7 +107,7 @@ def check_base(
         sidecars_only: The metadata that counts is the repository's, not the overlay's.
 
     Raises:
-        BaseMismatchError: The sidecars describe other files, or the metadata names files that will not be there.
+        TargetMismatchError: The sidecars describe other files, or the metadata names files that will not be there.
         EpiseekError: The metadata or the sidecars cannot be read, or the repository does not answer.
     """
     build = read_existing_build(overlay)
@@ -133,28 +133,28 @@ def check_base(
             identity = identity_in_repository(known)
         else:
             expected = f"the MP4 of episode {unit.episodes.episode_index[0]}"
-            problems.append(BaseProblem(unit.path, "no such file in the repository, and none is sent", expected))
+            problems.append(TargetProblem(unit.path, "no such file in the repository, and none is sent", expected))
             continue
         identified.append(replace(unit, identity=identity))
         if record is None:
             continue
         if identity.size != record.file_size:
             found, expected = f"{identity.size} bytes", f"{record.file_size}, as when it was indexed"
-            problems.append(BaseProblem(unit.path, found, expected))
+            problems.append(TargetProblem(unit.path, found, expected))
             continue
         is_same = _is_content(identity, record.store_id)
         if is_same is False:
             found, expected = ", ".join(identity.store_ids), f"{record.store_id}, as when it was indexed"
-            problems.append(BaseProblem(unit.path, found, expected))
+            problems.append(TargetProblem(unit.path, found, expected))
         elif is_same is None:  # one that is here as well has the same content: that is why it is not sent
             source = local if unit.path in kept_here else videos
             pending.append(_Pending(CountingSource(source), record))
     compared = map_in_threads(_header_problem, pending, max_in_flight=STORE_IN_FLIGHT)
     problems += [problem for problem in compared if problem is not None]
     if problems:
-        raise BaseMismatchError.of(problems, where=videos.root)
+        raise TargetMismatchError.of(problems, where=videos.root)
     asked = [item.source for item in pending if item.source.source is videos]
-    return BaseCheck(
+    return TargetCheck(
         dataset.info,
         episode_count,
         frame_count,
@@ -165,26 +165,28 @@ def check_base(
     )
 
 
-def require_no_loss(info: bytes, base: BaseCheck, *, where: str) -> None:
+def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> None:
     """Refuse an overlay that was prepared before the repository grew: what replaces its files would not have the new episodes.
 
     Args:
         info: The repository's meta/info.json at the parent commit.
-        base: What was compared.
+        target_check: What was compared.
         where: The repository, for messages.
 
     Raises:
-        BaseMismatchError: The repository has more episodes or frames than the overlay.
+        TargetMismatchError: The repository has more episodes or frames than the overlay.
     """
     try:
         document = json.loads(info)
         counts = [(key, document.get(key)) for key in ("total_episodes", "total_frames")]
     except (ValueError, AttributeError):  # nothing that a reader could lose
         return
-    for (key, count), here in zip(counts, (base.episode_count, base.frame_count), strict=True):
+    for (key, count), here in zip(counts, (target_check.episode_count, target_check.frame_count), strict=True):
         if isinstance(count, int) and count > here:
             found = f"{key} {count} in the repository, {here} in what is to be published"
-            raise BaseMismatchError(where, found, "no fewer than the repository has: prepare the dataset again from it")
+            raise TargetMismatchError(
+                where, found, "no fewer than the repository has: prepare the dataset again from it"
+            )
 
 
 def identity_in_repository(file: RemoteFile) -> FileIdentity:
@@ -222,35 +224,35 @@ def _metadata(overlay: Root, remote: RemoteFiles, source: ByteSource, sidecars_o
         yield Root(folder)
 
 
-def _description_problems(dataset: Dataset, build: ExistingBuild) -> Iterator[BaseProblem]:
+def _description_problems(dataset: Dataset, build: ExistingBuild) -> Iterator[TargetProblem]:
     frame_count = int(dataset.episodes.length.sum())
     description = dataset_description(dataset.info, episode_count=len(dataset.episodes), frame_count=frame_count)
     if description != build.description:
-        yield BaseProblem(layout.INFO_PATH, description, f"{build.description}, as when it was indexed")
+        yield TargetProblem(layout.INFO_PATH, description, f"{build.description}, as when it was indexed")
 
 
-def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[BaseProblem]:
+def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[TargetProblem]:
     first_episode: dict[str, int] = {}
     for row, path in enumerate(dataset.data_paths()):
         first_episode.setdefault(path, row)
     for path, episode in first_episode.items():
         if path not in after:
-            yield BaseProblem(path, "no such file after the change", f"the rows of episode {episode}")
+            yield TargetProblem(path, "no such file after the change", f"the rows of episode {episode}")
 
 
-def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[BaseProblem]:
+def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[TargetProblem]:
     """Files without a row, rows without a file that episodes name, and files whose episodes are others by now."""
     for unit in units:
         record = build.files.get(unit.path)
         if record is None:
-            yield BaseProblem(unit.path, "no row in the sidecars", f"one for its {len(unit.episodes)} episodes")
+            yield TargetProblem(unit.path, "no row in the sidecars", f"one for its {len(unit.episodes)} episodes")
             continue
         declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
         if declared != record.episodes_sha256:
             found = f"declared episodes with digest {declared[:12]}..."
-            yield BaseProblem(unit.path, found, f"{record.episodes_sha256[:12]}..., as when it was indexed")
+            yield TargetProblem(unit.path, found, f"{record.episodes_sha256[:12]}..., as when it was indexed")
     for path in build.files.keys() - {unit.path for unit in units}:
-        yield BaseProblem(path, "a row in the sidecars, and no episode in it", "the episodes that were indexed")
+        yield TargetProblem(path, "a row in the sidecars, and no episode in it", "the episodes that were indexed")
 
 
 def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
@@ -259,15 +261,15 @@ def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
     return None if is_same is False and store_id.startswith("etag:") else is_same
 
 
-def _header_problem(item: _Pending) -> BaseProblem | None:
+def _header_problem(item: _Pending) -> TargetProblem | None:
     """How the header of a file differs from its row."""
     path, record = item.record.file_path, item.record
     expected = f"the header that was indexed, with digest {record.moov_sha256[:12]}..."
     try:
         digest = _header_digest(item.source, path, record)
     except (Mp4Error, MissingFileError) as error:
-        return BaseProblem(path, error.found, expected)
-    return None if digest == record.moov_sha256 else BaseProblem(path, f"one with digest {digest[:12]}...", expected)
+        return TargetProblem(path, error.found, expected)
+    return None if digest == record.moov_sha256 else TargetProblem(path, f"one with digest {digest[:12]}...", expected)
 
 
 def _header_digest(source: ByteSource, path: str, record: FileRecord) -> str:

@@ -1,7 +1,7 @@
 """obstore's clients for a URL: which URLs and options it can serve, and how it is told of them.
 
 Options are fsspec's (`storage_options` of s3fs, gcsfs, adlfs), so that one set serves both transports; what cannot be said to
-obstore in the same sense is left to fsspec. Retries are off: `episeek.stores.retry` is the one place that tries again.
+obstore in the same sense is left to fsspec. Retries are off: `episeek.stores.requests.retry` is the one place that tries again.
 """
 
 import os
@@ -13,8 +13,9 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from episeek.stores.kinds import ObstoreClass, kind_of, kind_of_scheme
 from episeek.stores.processes.per_process import PerProcess
-from episeek.stores.retry import RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 
 _S3_NAMES = {
     "key": "access_key_id",
@@ -24,8 +25,6 @@ _S3_NAMES = {
     "endpoint_url": "endpoint",
 }
 _AZURE_NAMES = {"account_name": "account_name", "account_key": "account_key", "sas_token": "sas_token"}
-
-_SCHEMES = frozenset({"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +38,26 @@ class ClientConfig:
     options: tuple[tuple[str, Any], ...] = field(repr=False)
     """obstore's names; credentials among them."""
 
+    @property
+    def obstore_class(self) -> ObstoreClass | None:
+        """Name of the class in `obstore.store`."""
+        return kind_of_scheme(self.scheme).obstore_class
+
 
 def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | None:
     """How obstore serves a URL; None where it is not installed, or does not know the scheme or an option."""
     scheme, _, rest = url.partition("://")
-    if scheme not in _SCHEMES or find_spec("obstore") is None:
+    obstore_class = kind_of(url).obstore_class
+    if obstore_class is None or find_spec("obstore") is None:
         return None
-    if scheme in ("http", "https"):
+    if obstore_class == "HTTPStore":
         return (
             None
             if storage_options or "?" in url or "@" in rest.partition("/")[0]
             else ClientConfig(scheme, url, "", ())
         )
     place, _, prefix = rest.strip("/").partition("/")
-    translate = {"s3": _s3_options, "s3a": _s3_options, "az": _azure_options, "abfs": _azure_options}.get(
-        scheme, _gcs_options
-    )
+    translate = {"S3Store": _s3_options, "AzureStore": _azure_options, "GCSStore": _gcs_options}[obstore_class]
     options = translate(storage_options)
     return None if options is None else ClientConfig(scheme, place, prefix, tuple(sorted(options.items())))
 
@@ -105,10 +108,11 @@ def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
         },
         "retry_config": {"max_retries": 0},
     }
-    if config.scheme in ("http", "https"):
+    obstore_class = config.obstore_class
+    if obstore_class == "HTTPStore":
         return HTTPStore(config.place, **common)
     common["prefix"] = config.prefix or None
-    if config.scheme in ("s3", "s3a"):
+    if obstore_class == "S3Store":
         if endpoint and "endpoint" not in options:
             options["endpoint"] = endpoint
         is_given = {"access_key_id", "skip_signature"} & options.keys() or os.environ.get("AWS_ACCESS_KEY_ID")
@@ -118,7 +122,7 @@ def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
         if region and "region" not in options:
             options["region"] = region
         return S3Store(config.place, config=options, credential_provider=provider, **common)
-    if config.scheme in ("gs", "gcs"):
+    if obstore_class == "GCSStore":
         return GCSStore(config.place, config=options, **common)
     return AzureStore(config.place, config=options, **common)
 

@@ -1,4 +1,4 @@
-"""Sending a publication into a store: staged beside what is there, then switched to.
+"""PublicationRun a publication into a store: staged beside what is there, then switched to.
 
 Everything may be done by several runs of one publication, one after the other or at once: what is done already is found by its
 content, and left.
@@ -46,7 +46,7 @@ _IS_STAGED: Final = re.compile(f"{re.escape(STAGED_PREFIX)}[0-9a-f]{{16}}/")
 
 
 @dataclass(slots=True)
-class Sending:
+class PublicationRun:
     """One publication on its way, and what has been done for it."""
 
     writer: StoreWriter

@@ -25,6 +25,7 @@ from episeek.errors import (
     WaitLimitError,
     described,
     first_line,
+    install_hint,
 )
 from episeek.stores.byte_source import (
     STORE_IN_FLIGHT,
@@ -35,16 +36,16 @@ from episeek.stores.byte_source import (
     missing,
     range_name,
 )
-from episeek.stores.errors import rate_limit_of
-from episeek.stores.http import range as http_range
-from episeek.stores.hub.location import HubLocation, parse_hub_url
-from episeek.stores.hub.place import Place, lifetime_seconds, origin, store_ids
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.single_flight import SingleFlight
 from episeek.stores.processes.workers import call_within, map_in_threads
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.stores.requests.errors import rate_limit_of
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter, Transfers
+from episeek.stores.transports.http import range as http_range
+from episeek.stores.transports.hub.location import HubLocation, parse_hub_url
+from episeek.stores.transports.hub.resolved_file import Place, lifetime_seconds, origin, store_ids
 from episeek.version import __version__
 
 T = TypeVar("T")
@@ -314,6 +315,6 @@ def _hub() -> Any:
         import huggingface_hub.utils
     except ImportError as error:
         raise BackendUnavailableError(
-            "hf://", first_line(error), "the Hub's client: pip install 'episeek[hub]'"
+            "hf://", first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
         ) from error
     return huggingface_hub

@@ -61,11 +61,6 @@ class HubLocation:
         return f"{endpoint}/api/{self.kind}/{self.repo_id}/revision/{revision}?expand=sha"
 
 
-def is_hub(url: str) -> bool:
-    """Whether a URL is the Hub's."""
-    return url.startswith(SCHEME)
-
-
 def parse_hub_url(url: str) -> HubLocation:
     """What a URL names. Raises ReadError when it names nothing."""
     rest = url.removeprefix(SCHEME).strip("/")

@@ -10,20 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import MixedBuildError, NotADatasetError, ReadError
-from episeek.stores.hub.source import HubSource
 from episeek.stores.identity import FileIdentity
-from episeek.stores.local_source import LocalSource
-from episeek.stores.retry import DEFAULT_POLICY
+from episeek.stores.requests.retry import DEFAULT_POLICY
+from episeek.stores.transports.hub.source import HubSource
+from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publish.overlay.base_check import (
-    BaseMismatchError,
-    check_base,
-    identity_in_repository,
-)
 from episeek_pipelines.publish.overlay.changes import RemoteFile
 from episeek_pipelines.publish.overlay.plan import plan_changes
+from episeek_pipelines.publish.overlay.target_check import (
+    TargetMismatchError,
+    check_target,
+    identity_in_repository,
+)
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset
 from tests.pipelines.publish.overlays import in_git, in_lfs, listing_of, prepared, repository_of
@@ -51,11 +51,11 @@ def check(overlay, repository, *, remote=None, sidecars_only=False):
     listed = repository_of(repository) if remote is None else remote
     changes = plan_changes(overlay, listed, card=None, sidecars_only=sidecars_only)
     source = LocalSource(str(repository))
-    return check_base(overlay, listed, source, changes=changes, sidecars_only=sidecars_only)
+    return check_target(overlay, listed, source, changes=changes, sidecars_only=sidecars_only)
 
 
 def problems(*args, **options):
-    with pytest.raises(BaseMismatchError) as caught:
+    with pytest.raises(TargetMismatchError) as caught:
         check(*args, **options)
     assert len(caught.value.problems) > 0
     return caught.value.problems
@@ -79,28 +79,28 @@ def store_id(path, repository, kind="sha256"):
 @pytest.mark.parametrize("name", ["av1_multifile", "h264_bframes", "hevc", "images", "edited"])
 @pytest.mark.parametrize("sidecars_only", [False, True])
 def test_an_overlay_of_the_repository(name, sidecars_only):
-    base = check(prepared(name), DATA / name, sidecars_only=sidecars_only)
+    target_check = check(prepared(name), DATA / name, sidecars_only=sidecars_only)
     videos = {path: file for path, file in repository_of(DATA / name).items() if path.endswith(".mp4")}
-    assert {unit.path: unit.identity for unit in base.units} == {
+    assert {unit.path: unit.identity for unit in target_check.units} == {
         path: FileIdentity(file.size, (f"sha256:{file.sha256}",)) for path, file in videos.items()
     }
-    assert (base.headers_read, base.request_count) == (len(videos), len(videos))
+    assert (target_check.headers_read, target_check.request_count) == (len(videos), len(videos))
     moovs = pq.read_table(prepared(name).join(layout.FILES_PATH))["moov_length"].to_pylist()
-    assert base.bytes_read == sum(moovs)
+    assert target_check.bytes_read == sum(moovs)
     info = json.loads((DATA / name / layout.INFO_PATH).read_text())
-    assert (base.episode_count, base.frame_count) == (info["total_episodes"], info["total_frames"])
+    assert (target_check.episode_count, target_check.frame_count) == (info["total_episodes"], info["total_frames"])
 
 
 def test_identities_cost_no_request(overlay, repository):
     with_rows(overlay, lambda row: row | {"store_id": store_id(row["file_path"], repository)})
-    base = check(overlay, repository)
-    assert (base.headers_read, base.request_count, base.bytes_read) == (0, 0, 0)
+    target_check = check(overlay, repository)
+    assert (target_check.headers_read, target_check.request_count, target_check.bytes_read) == (0, 0, 0)
     listed = {path: replace(file, xet_hash="f" * 64) for path, file in repository_of(repository).items() if file.sha256}
     with_rows(overlay, lambda row: row | {"store_id": f"xet:{'f' * 64}"})
-    base = check(overlay, repository, remote={**repository_of(repository), **listed})
-    assert base.request_count == 0
-    assert base.units[0].identity is not None
-    assert base.units[0].identity.store_ids == (store_id(FIRST, repository), f"xet:{'f' * 64}")
+    target_check = check(overlay, repository, remote={**repository_of(repository), **listed})
+    assert target_check.request_count == 0
+    assert target_check.units[0].identity is not None
+    assert target_check.units[0].identity.store_ids == (store_id(FIRST, repository), f"xet:{'f' * 64}")
 
 
 def test_etags_of_another_store_say_nothing(overlay, repository):
@@ -108,9 +108,9 @@ def test_etags_of_another_store_say_nothing(overlay, repository):
     assert check(overlay, repository).headers_read == 12
     content = (repository / FIRST).read_bytes()
     listed = {**repository_of(repository), FIRST: in_git(FIRST, content)}
-    base = check(overlay, repository, remote=listed)
-    assert base.headers_read == 12
-    assert base.units[0].identity == FileIdentity(len(content), (f"etag:{in_git(FIRST, content).blob_id}",))
+    target_check = check(overlay, repository, remote=listed)
+    assert target_check.headers_read == 12
+    assert target_check.units[0].identity == FileIdentity(len(content), (f"etag:{in_git(FIRST, content).blob_id}",))
     with_rows(overlay, lambda row: row | {"store_id": f"etag:{in_git(FIRST, content).blob_id}"})
     assert check(overlay, repository, remote=listed).headers_read == 11
 
@@ -120,9 +120,9 @@ def test_videos_that_the_overlay_sends_or_holds(repository):
     assert (check(overlay, repository).headers_read, check(overlay, repository).request_count) == (12, 0)
     for video in repository.rglob("*.mp4"):
         video.unlink()
-    base = check(overlay, repository)
-    assert [unit.path for unit in base.units] == [p for p in overlay.list() if p.endswith(".mp4")]
-    assert all(unit.identity and unit.identity.store_id.startswith("sha256:") for unit in base.units)
+    target_check = check(overlay, repository)
+    assert [unit.path for unit in target_check.units] == [p for p in overlay.list() if p.endswith(".mp4")]
+    assert all(unit.identity and unit.identity.store_id.startswith("sha256:") for unit in target_check.units)
 
 
 def test_what_is_here_is_not_read_there(repository):
@@ -143,12 +143,12 @@ def test_headers_are_read_by_ranges_from_the_hub(tmp_path):
         changes = plan_changes(prepared(name), remote, card=None, sidecars_only=False)
         source = HubSource.from_url(url, storage_options={}, policy=DEFAULT_POLICY)
         hub.clear()
-        base = check_base(prepared(name), remote, source, changes=changes, sidecars_only=False)
+        target_check = check_target(prepared(name), remote, source, changes=changes, sidecars_only=False)
         ranges = [e for e in hub.exchanges() if e.server == "cdn"]
-        assert len(ranges) == base.request_count == base.headers_read > 0
-        assert sum(e.sent_bytes for e in ranges) == base.bytes_read
+        assert len(ranges) == target_check.request_count == target_check.headers_read > 0
+        assert sum(e.sent_bytes for e in ranges) == target_check.bytes_read
         hub.clear()
-        check_base(prepared(name), remote, source, changes=changes, sidecars_only=True)
+        check_target(prepared(name), remote, source, changes=changes, sidecars_only=True)
         whole = {path for path in remote if path == layout.INFO_PATH or path.startswith("meta/episodes/")}
         assert sum(len(hub.questions_about(path)) for path in whole) == len(whole)
 
@@ -242,7 +242,7 @@ def test_data_files_that_will_not_be_there(overlay, repository):
 def test_every_problem_is_told_and_the_first_in_words(overlay, repository):
     for video in repository.rglob("*.mp4"):
         video.write_bytes(b"other")
-    with pytest.raises(BaseMismatchError, match=r"12 problems: videos/.*file-000.* and 9 more; expected") as caught:
+    with pytest.raises(TargetMismatchError, match=r"12 problems: videos/.*file-000.* and 9 more; expected") as caught:
         check(overlay, repository)
     error = caught.value
     assert len(error.problems) == 12
@@ -272,11 +272,11 @@ def test_sidecars_that_cannot_be_read(overlay, repository):
     shutil.copyfile(prepared("edited").join(layout.FILES_PATH), overlay.join(layout.FILES_PATH))
     source = LocalSource(str(repository))
     with pytest.raises(MixedBuildError):
-        check_base(overlay, remote, source, changes=changes, sidecars_only=False)
+        check_target(overlay, remote, source, changes=changes, sidecars_only=False)
 
 
 def test_a_repository_without_metadata(overlay, repository):
     remote: dict[str, RemoteFile] = {}
     changes = plan_changes(overlay, repository_of(repository), card=None, sidecars_only=True)
     with pytest.raises(NotADatasetError):
-        check_base(overlay, remote, LocalSource(str(repository)), changes=changes, sidecars_only=True)
+        check_target(overlay, remote, LocalSource(str(repository)), changes=changes, sidecars_only=True)

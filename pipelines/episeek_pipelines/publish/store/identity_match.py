@@ -22,7 +22,7 @@ PART_SIZES_BYTES: Final = tuple(count << 20 for count in (5, 8, 10, 15, 16, 25, 
 _BLOCK_BYTES: Final = 1 << 20
 
 
-def has_id(content: str | bytes, *, size: int, sha256: str, store_id: str) -> bool | None:
+def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: str) -> bool | None:
     """Whether content has an identity of a store.
 
     Args:

@@ -19,14 +19,15 @@ from episeek.errors import (
     WaitLimitError,
     described,
     first_line,
+    install_hint,
 )
 from episeek.stores.byte_source import ByteRange
-from episeek.stores.errors import may_pass, retry_after_of
-from episeek.stores.fsspec_source import answered_range
-from episeek.stores.http.deadline import deadline, pool_classes
 from episeek.stores.identity import etag_id
 from episeek.stores.processes.per_process import PerProcess
-from episeek.stores.retry import RetryPolicy, Transient
+from episeek.stores.requests.errors import may_pass, retry_after_of
+from episeek.stores.requests.retry import RetryPolicy, Transient
+from episeek.stores.transports.fsspec import answered_range
+from episeek.stores.transports.http.deadline import deadline, pool_classes
 
 _CONNECTIONS = 64
 """Kept open for one host; more are made where more are needed at the same time."""
@@ -232,5 +233,5 @@ def _urllib3() -> Any:
     try:
         import urllib3
     except ImportError as error:
-        raise BackendUnavailableError("HTTP", first_line(error), "urllib3, as episeek[hub] installs it") from error
+        raise BackendUnavailableError("HTTP", first_line(error), "the package urllib3", install_hint("hub")) from error
     return urllib3

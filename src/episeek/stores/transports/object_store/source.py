@@ -21,14 +21,14 @@ from episeek.stores.byte_source import (
     missing,
     range_name,
 )
-from episeek.stores.errors import may_pass
-from episeek.stores.fsspec_source import FsspecSource
 from episeek.stores.identity import FileIdentity, etag_id
-from episeek.stores.object_store.clients import ClientConfig, client, config_of, was_used_before_fork
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.workers import map_in_threads
-from episeek.stores.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
+from episeek.stores.requests.errors import may_pass
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter, Transfers
+from episeek.stores.transports.fsspec import FsspecSource
+from episeek.stores.transports.object_store.clients import ClientConfig, client, config_of, was_used_before_fork
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class ObjectStoreSource:
         try:
             return _identity(obstore.head(store, path))
         except FileNotFoundError:
-            if self.config.scheme not in ("http", "https"):
+            if self.config.obstore_class != "HTTPStore":
                 raise
             # obstore says so of a server that does not allow HEAD, too
             self._counter.add(metadata_request_count=1)

@@ -13,7 +13,8 @@ from episeek.errors import (
     first_line,
 )
 from episeek.stores.byte_source import missing
-from episeek.stores.retry import Transient
+from episeek.stores.kinds import kind_of
+from episeek.stores.requests.retry import Transient
 
 _EXPECTED = "a readable file or directory"
 
@@ -49,7 +50,9 @@ def named(error: Exception, where: str) -> EpiseekError:
             return ReadError(where, described(cause), _EXPECTED)
         return missing(where)
     if isinstance(error, ImportError):
-        return BackendUnavailableError(where, first_line(error), "the package for this kind of store")
+        return BackendUnavailableError(
+            where, first_line(error), "the package for this kind of store", kind_of(where).hint
+        )
     found = described(error)
     if isinstance(error, PermissionError) or status_of(error) in (401, 403):
         return AccessError(where, found, "access: credentials that may read it")

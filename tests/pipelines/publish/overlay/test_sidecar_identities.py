@@ -13,9 +13,9 @@ from episeek.errors import SidecarLayoutError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.staleness import check_index
 from episeek_pipelines.jobs.prepare import index
-from episeek_pipelines.publish.overlay.base_check import BaseCheck, check_base
 from episeek_pipelines.publish.overlay.plan import plan_changes
-from episeek_pipelines.publish.overlay.store_ids import with_store_ids
+from episeek_pipelines.publish.overlay.sidecar_identities import write_identified_sidecars
+from episeek_pipelines.publish.overlay.target_check import TargetCheck, check_target
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
 from tests.pipelines.publish.overlays import listing_of, prepared
@@ -37,7 +37,7 @@ class Case:
 
     url: str
     overlay: Root
-    base: BaseCheck
+    target_check: TargetCheck
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def case(hub):
         chosen = overlay or prepared(name)
         remote = listing_of(hub.hub, url)
         changes = plan_changes(chosen, remote, card=None, sidecars_only=True)
-        return Case(url, chosen, check_base(chosen, remote, Root(url).source(), changes=changes, sidecars_only=True))
+        return Case(url, chosen, check_target(chosen, remote, Root(url).source(), changes=changes, sidecars_only=True))
 
     return make
 
@@ -55,7 +55,7 @@ def case(hub):
 def published(hub, case, work, *, fill=True):
     """Send what a publication would."""
     remote = listing_of(hub.hub, case.url)
-    replaced = with_store_ids(case.overlay, case.base, Root(str(work))) if fill else {}
+    replaced = write_identified_sidecars(case.overlay, case.target_check, Root(str(work))) if fill else {}
     changes = plan_changes(case.overlay, remote, card=None, sidecars_only=False, replaced_files=replaced)
     contents = {
         a.path: a.source if isinstance(a.source, bytes) else Path(a.source).read_bytes() for a in changes.additions
@@ -67,7 +67,7 @@ def published(hub, case, work, *, fill=True):
 @pytest.mark.parametrize("name", NAMES)
 def test_byte_for_byte_what_indexing_the_repository_writes(name, case, hub, tmp_path):
     made = case(name)
-    replaced = with_store_ids(made.overlay, made.base, Root(str(tmp_path / "work")))
+    replaced = write_identified_sidecars(made.overlay, made.target_check, Root(str(tmp_path / "work")))
     assert sorted(replaced) == sorted(TABLES.values())
     published(hub, made, tmp_path / "work")
     index(made.url, output=str(tmp_path / "indexed"))
@@ -78,7 +78,7 @@ def test_byte_for_byte_what_indexing_the_repository_writes(name, case, hub, tmp_
 @pytest.mark.parametrize("name", NAMES)
 def test_only_identities_and_the_build_id_change(name, case, tmp_path):
     made = case(name)
-    replaced = with_store_ids(made.overlay, made.base, Root(str(tmp_path)))
+    replaced = write_identified_sidecars(made.overlay, made.target_check, Root(str(tmp_path)))
     builds = set()
     for table, path in TABLES.items():
         before, after = (pq.ParquetFile(file) for file in (made.overlay.join(path), replaced[path]))
@@ -90,7 +90,7 @@ def test_only_identities_and_the_build_id_change(name, case, tmp_path):
         rows = [file.read().replace_schema_metadata() for file in (before, after)]
         if table == "files":
             assert set(rows[0]["store_id"].to_pylist()) == {""}
-            expected = {unit.path: unit.identity.store_id for unit in made.base.units if unit.identity}
+            expected = {unit.path: unit.identity.store_id for unit in made.target_check.units if unit.identity}
             found = dict(zip(rows[1]["file_path"].to_pylist(), rows[1]["store_id"].to_pylist(), strict=True))
             assert found == expected
             assert all(each.startswith("sha256:") for each in found.values())
@@ -102,9 +102,9 @@ def test_only_identities_and_the_build_id_change(name, case, tmp_path):
 def test_the_same_bytes_again_and_nothing_left_behind(case, tmp_path):
     made = case("av1_multifile")
     before = digests(made.overlay.local)
-    first = with_store_ids(made.overlay, made.base, Root(str(tmp_path / "a")))
-    again = with_store_ids(made.overlay, made.base, Root(str(tmp_path / "b")))
-    with_store_ids(made.overlay, made.base, Root(str(tmp_path / "b")))
+    first = write_identified_sidecars(made.overlay, made.target_check, Root(str(tmp_path / "a")))
+    again = write_identified_sidecars(made.overlay, made.target_check, Root(str(tmp_path / "b")))
+    write_identified_sidecars(made.overlay, made.target_check, Root(str(tmp_path / "b")))
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
     assert sorted(digests(tmp_path / "a")) == sorted(first) == sorted(again)
     assert digests(made.overlay.local) == before
@@ -114,11 +114,11 @@ def test_nothing_where_they_are_there(case, hub, tmp_path):
     made = case("av1_multifile")
     index(made.url, output=str(tmp_path / "indexed"))
     filled = case("av1_multifile", overlay=Root(str(tmp_path / "indexed")))
-    assert filled.base.headers_read == 0
-    assert with_store_ids(filled.overlay, filled.base, Root(str(tmp_path / "work"))) == {}
+    assert filled.target_check.headers_read == 0
+    assert write_identified_sidecars(filled.overlay, filled.target_check, Root(str(tmp_path / "work"))) == {}
     assert not (tmp_path / "work").exists()
     images = case("images")
-    assert with_store_ids(images.overlay, images.base, Root(str(tmp_path / "work"))) == {}
+    assert write_identified_sidecars(images.overlay, images.target_check, Root(str(tmp_path / "work"))) == {}
 
 
 @pytest.mark.parametrize("fill", [True, False])
@@ -162,7 +162,7 @@ def test_rows_that_do_not_hold_together_get_no_new_id(case, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
     damaged = Root(str(tmp_path / "overlay"))
     with pytest.raises(SidecarLayoutError, match="rows whose build id is"):
-        with_store_ids(damaged, made.base, Root(str(tmp_path / "work")))
+        write_identified_sidecars(damaged, made.target_check, Root(str(tmp_path / "work")))
     assert digests(tmp_path / "work") == {}
 
 
@@ -173,18 +173,18 @@ def test_tables_of_another_release_or_rewritten(case, tmp_path):
     samples = overlay.join(layout.SAMPLES_PATH)
     pq.write_table(pq.read_table(samples), samples, compression="zstd")
     with pytest.raises(SidecarLayoutError, match="do not give the rows"):
-        with_store_ids(overlay, made.base, Root(str(tmp_path / "work")))
+        write_identified_sidecars(overlay, made.target_check, Root(str(tmp_path / "work")))
     for path in TABLES.values():
         table = pq.read_table(overlay.join(path))
         other = {**table.schema.metadata, sidecars.WRITER_KEY.encode(): b"episeek 0.0.1"}
         pq.write_table(table.replace_schema_metadata(other), overlay.join(path))
     with pytest.raises(SidecarLayoutError, match=r"written by 'episeek 0\.0\.1'"):
-        with_store_ids(overlay, made.base, Root(str(tmp_path / "work")))
+        write_identified_sidecars(overlay, made.target_check, Root(str(tmp_path / "work")))
 
 
 def test_row_groups_are_those_of_the_index_step(case, tmp_path):
     made = case("av1_multifile")
-    replaced = with_store_ids(made.overlay, made.base, Root(str(tmp_path)))
+    replaced = write_identified_sidecars(made.overlay, made.target_check, Root(str(tmp_path)))
     for path, local in replaced.items():
         before, after = (pq.ParquetFile(file).metadata for file in (made.overlay.join(path), local))
         for group in range(before.num_row_groups):

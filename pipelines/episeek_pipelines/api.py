@@ -1,0 +1,144 @@
+"""The Python API: every job of the command line as a function, with its options, results and errors.
+
+    from episeek_pipelines.api import VerifyOptions, prepare, verify
+
+The functions return values and print nothing; errors are subclasses of `episeek.EpiseekError`. They are imported from here, not
+from `episeek_pipelines`, where `index`, `publish`, `rewrite` and `verify` are packages. A name is imported when it is first used,
+so importing this module costs nothing. docs/python-api.md describes the names with examples.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
+    from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
+    from episeek_pipelines.dataset.root import Root
+    from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
+    from episeek_pipelines.jobs.fix import FixResult, fix
+    from episeek_pipelines.jobs.fix_plan import Action, FixPlan, Left, RebuildSidecars, RewriteDataFile
+    from episeek_pipelines.jobs.graph import Execution, Failure, Progress
+    from episeek_pipelines.jobs.prepare import Videos, index, prepare, rewrite, verify
+    from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
+    from episeek_pipelines.parquet.footers import PageIndexCounts
+    from episeek_pipelines.publish.card.section import UnusableCardError
+    from episeek_pipelines.publish.errors import ConflictError, ForeignChangesError, RefusedPublicationError
+    from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
+    from episeek_pipelines.publish.hub.publish import publish
+    from episeek_pipelines.publish.overlay.changes import Changes
+    from episeek_pipelines.publish.overlay.plan import UnpublishableError
+    from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
+    from episeek_pipelines.publish.prepared import PreparedPublication, prepare_and_publish, working_directory
+    from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication, is_store, publish_to_store
+    from episeek_pipelines.verify.findings.checks import VerificationReport
+    from episeek_pipelines.verify.findings.findings import Finding, Location
+    from episeek_pipelines.verify.findings.options import VerifyOptions
+    from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
+    from episeek_pipelines.verify.rules import RULES, Level, Rule, Severity
+    from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
+
+__all__ = [
+    "RULES",
+    "Action",
+    "CameraSummary",
+    "Changes",
+    "ConfigurationError",
+    "ConflictError",
+    "DataSummary",
+    "Execution",
+    "Failure",
+    "Finding",
+    "FixPlan",
+    "FixResult",
+    "ForeignChangesError",
+    "IndexCheck",
+    "IndexSummary",
+    "Inspection",
+    "Left",
+    "Level",
+    "Location",
+    "PageIndexCounts",
+    "PrepareResult",
+    "PreparedPublication",
+    "Progress",
+    "PublishOptions",
+    "PublishResult",
+    "RebuildSidecars",
+    "RefusedPublicationError",
+    "RewriteDataFile",
+    "RewriteSummary",
+    "Root",
+    "Rule",
+    "Severity",
+    "Stale",
+    "StoreOptions",
+    "StorePublication",
+    "TargetMismatchError",
+    "UnpublishableError",
+    "UnusableCardError",
+    "VerificationReport",
+    "VerifyOptions",
+    "Videos",
+    "WorkFailedError",
+    "check_index",
+    "fix",
+    "format_counts",
+    "format_findings",
+    "format_json",
+    "format_text",
+    "index",
+    "inspect",
+    "is_store",
+    "prepare",
+    "prepare_and_publish",
+    "publish",
+    "publish_to_store",
+    "render",
+    "rewrite",
+    "verify",
+    "working_directory",
+]
+
+_NAMES_OF: Final = {
+    "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
+    "dataset.root": ("Root",),
+    "index.staleness": ("IndexCheck", "Stale", "check_index"),
+    "jobs.fix": ("FixResult", "fix"),
+    "jobs.fix_plan": ("Action", "FixPlan", "Left", "RebuildSidecars", "RewriteDataFile"),
+    "jobs.graph": ("Execution", "Failure", "Progress"),
+    "jobs.prepare": ("Videos", "index", "prepare", "rewrite", "verify"),
+    "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
+    "parquet.footers": ("PageIndexCounts",),
+    "publish.card.section": ("UnusableCardError",),
+    "publish.errors": ("ConflictError", "ForeignChangesError", "RefusedPublicationError"),
+    "publish.hub.options": ("PublishOptions", "PublishResult"),
+    "publish.hub.publish": ("publish",),
+    "publish.overlay.target_check": ("TargetMismatchError",),
+    "publish.overlay.changes": ("Changes",),
+    "publish.overlay.plan": ("UnpublishableError",),
+    "publish.prepared": ("PreparedPublication", "prepare_and_publish", "working_directory"),
+    "publish.store.publish": ("StoreOptions", "StorePublication", "is_store", "publish_to_store"),
+    "verify.findings.checks": ("VerificationReport",),
+    "verify.findings.findings": ("Finding", "Location"),
+    "verify.findings.options": ("VerifyOptions",),
+    "verify.formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),
+    "verify.rules": ("RULES", "Level", "Rule", "Severity"),
+    "verify.settings.rule_codes": ("ConfigurationError",),
+}
+_HOME: Final = {
+    **{name: (module, name) for module, names in _NAMES_OF.items() for name in names},
+    "inspect": ("dataset.inspection", "inspect_dataset"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import one of the names above (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOME[name]
+    return getattr(import_module(f"episeek_pipelines.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, also those that have not been imported yet."""
+    return sorted(__all__)
