@@ -8,11 +8,13 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from episeek.errors import DestinationError, MissingFileError
+from episeek.errors import DestinationError, EpiseekError, MissingFileError
 from episeek.stores.kinds import is_local, local_path
 from episeek_pipelines.cli.report_files import report_target, write_report
 from episeek_pipelines.cli.verify_arguments import add_rules_arguments, add_verify_arguments
@@ -62,7 +64,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
     outputs = [(kind, report_target(file, roots=roots)) for kind, file in map(_output, options.output)]
 
     def verified() -> "VerificationReport":
-        return api.verify(
+        report = api.verify(
             options.source,
             data_root=options.data_root,
             against=options.against,
@@ -70,6 +72,7 @@ def verify(options: argparse.Namespace, execution: "Execution") -> Outcome:
             options=configuration.options,
             execution=execution,
         )
+        return replace(report, date=datetime.now(UTC), revision=_revision(report.root))
 
     if len({target for _, target in outputs}) != len(outputs):
         raise argparse.ArgumentTypeError("--output: found the same file twice; expected a file for each report")
@@ -114,16 +117,11 @@ def rules(options: argparse.Namespace) -> Outcome:
     """`episeek rules`."""
     from episeek_pipelines.cli.lines.rules import family_lines, rule_lines, rule_page, rules_json
 
-    families = {code: family_lines(code) for code in options.codes}
     if options.json:
-        chosen = {
-            line.split()[0].rstrip(":") for code, lines in families.items() for line in lines or [rule_page(code)]
-        }
-        listed = [rule for rule in rules_json() if not options.codes or rule["code"] in chosen]
-        return Outcome((json.dumps(listed, indent=2),), False)
+        return Outcome((json.dumps(rules_json(options.codes), indent=2),), False)
     if not options.codes:
         return Outcome(tuple(rule_lines()), False)
-    pages = ["\n".join(lines) or rule_page(code) for code, lines in families.items()]
+    pages = ["\n".join(family_lines(code)) or rule_page(code) for code in options.codes]
     return Outcome(tuple("\n\n".join(pages).split("\n")), False)
 
 
@@ -138,6 +136,17 @@ def _require_folder(options: argparse.Namespace) -> None:
     elif options.fix:
         expected = "a dataset on this machine; `episeek prepare SRC DST` writes a mended one"
         raise DestinationError(where, "--fix of a dataset in a store", expected)
+
+
+def _revision(url: str) -> str | None:
+    """Return the commit of a dataset; None where it is not known."""
+    from episeek_pipelines.dataset.provenance import source_commit
+    from episeek_pipelines.dataset.root import Root
+
+    # A damaged record of the source is no reason to report nothing.
+    with suppress(EpiseekError):
+        return source_commit(Root(url))
+    return None
 
 
 def _configured(options: argparse.Namespace) -> "Configuration":

@@ -122,7 +122,7 @@ def _undecoded(plan: VerificationPlan, context: VerificationContext, options: Ve
         if decoded < total:
             reason = f"only {counted(decoded, 'episode')} of each camera were decoded"
             hint = "use --decode-episodes all"
-            yield Unchecked(f"pictures of {total - decoded:,} of {counted(total, 'episode')}", reason, hint)
+            yield Unchecked(f"pictures of {counted(total - decoded, 'other episode')}", reason, hint)
     if any(isinstance(spec, dict) and spec.get("dtype") == _IMAGE_DTYPE for spec in context.features.values()):
         yield Unchecked("pictures in data files", "no level decodes them")
 

@@ -126,7 +126,12 @@ def rules_json(texts: Sequence[str] = ()) -> list[dict[str, Any]]:
 def rules_markdown() -> str:
     """Return one table of all rules in GitHub's Markdown, in the order of `rule_lines`."""
     rows = [
-        (rule.code, rule.severity, rule.level, *map(_markdown, (rule.problem, rule.invariant, rule.protects, rule.broke_in)))
+        (
+            rule.code,
+            rule.severity,
+            rule.level,
+            *map(_markdown, (rule.problem, rule.invariant, rule.protects, rule.broke_in)),
+        )
         for family in FAMILY_TITLES
         for rule in _rules_of(family)
     ]

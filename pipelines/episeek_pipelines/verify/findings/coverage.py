@@ -12,7 +12,7 @@ class Unchecked:
     """A part of a dataset that was not checked."""
 
     subject: str
-    """The part, as a noun phrase: `pictures of 2 of 10 episodes`."""
+    """The part, as a noun phrase: `pictures of 2 other episodes`."""
     reason: str
     """Why it was not checked, as a clause: `the level rows does not decode them`."""
     hint: str = ""
