@@ -7,9 +7,11 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
 STOPS := tests/pipelines/publish/hub/test_stops.py tests/pipelines/publish/store/test_stops.py
+# Tests of what the tests are made with: servers, generators of files, the oracle, the fuzzer.
+TOOLS := tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
 
 .DEFAULT_GOAL := help
-.PHONY: help env browser demo test test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
+.PHONY: help env browser demo test test-all test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,10 +29,13 @@ browser: ## install Chromium, which the tests of the report page drive
 demo: env ## prepare a sample dataset, verify it, read one clip back
 	@$(BIN)/python -m tests.demo
 
-test: env ## run the tests
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(addprefix --ignore=,$(STOPS))
+test: env ## run the tests: every pair of what is varied, and all kinds of input once
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(addprefix --ignore=,$(STOPS) $(TOOLS))
 
-test-stops: env ## stop publications at every request in turn: minutes
+test-all: env ## run all of every test, as CI does: full products, the tests of the test servers, stops at every request
+	@EPISEEK_TEST_ALL=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
+
+test-stops: env ## the part of test-all that stops publications at every request in turn
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(STOPS)
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins

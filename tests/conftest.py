@@ -2,12 +2,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import episeek
+from tests.support.amount import examples
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
 from tests.support.publication_stops import report_publications
 from tests.support.survival import report_survival
 from tests.support.warm_python import WarmPython
+
+settings.register_profile("amount", settings(), max_examples=examples(100))
+settings.load_profile("amount")
 
 
 @pytest.fixture(scope="session")

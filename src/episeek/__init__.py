@@ -1,5 +1,7 @@
 """episeek: any frame of any LeRobot episode in one range request, as a complete MP4, decoded exactly.
 
+Names are imported when they are first used: importing the package alone loads neither numpy nor pyarrow nor fsspec.
+
 Example:
     >>> import episeek
     >>> index = episeek.open("/data/pusht")
@@ -7,11 +9,9 @@ Example:
     >>> clip.decode().data.shape
 """
 
-from episeek.byte_index import ByteIndex, EpisodeSpan, Keyframes
-from episeek.byte_index import open_index as open
-from episeek.cache import CacheStats, ClipCache
-from episeek.clip import Clip
-from episeek.decode import DecodedFrames
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from episeek.errors import (
     AccessError,
     BackendUnavailableError,
@@ -35,10 +35,18 @@ from episeek.errors import (
     SidecarLayoutWarning,
     WaitLimitError,
 )
-from episeek.sidecars.file_record import FileRecord
-from episeek.stores.requests.retry import RetryPolicy
-from episeek.stores.transfers import Transfers
+from episeek.stores.processes import forks as _forks  # noqa: F401 - forks count from here on, whatever is used later
 from episeek.version import __version__
+
+if TYPE_CHECKING:
+    from episeek.byte_index import ByteIndex, EpisodeSpan, Keyframes
+    from episeek.byte_index import open_index as open
+    from episeek.cache import CacheStats, ClipCache
+    from episeek.clip import Clip
+    from episeek.decode import DecodedFrames
+    from episeek.sidecars.file_record import FileRecord
+    from episeek.stores.requests.retry import RetryPolicy
+    from episeek.stores.transfers import Transfers
 
 __all__ = [
     "AccessError",
@@ -75,3 +83,32 @@ __all__ = [
     "__version__",
     "open",
 ]
+
+_IMPORTED_ON_USE = {
+    "ByteIndex": ("episeek.byte_index", "ByteIndex"),
+    "CacheStats": ("episeek.cache", "CacheStats"),
+    "Clip": ("episeek.clip", "Clip"),
+    "ClipCache": ("episeek.cache", "ClipCache"),
+    "DecodedFrames": ("episeek.decode", "DecodedFrames"),
+    "EpisodeSpan": ("episeek.byte_index", "EpisodeSpan"),
+    "FileRecord": ("episeek.sidecars.file_record", "FileRecord"),
+    "Keyframes": ("episeek.byte_index", "Keyframes"),
+    "RetryPolicy": ("episeek.stores.requests.retry", "RetryPolicy"),
+    "Transfers": ("episeek.stores.transfers", "Transfers"),
+    "open": ("episeek.byte_index", "open_index"),
+}
+
+# hidden from type checkers, for which every name would exist otherwise
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        try:
+            module, attribute = _IMPORTED_ON_USE[name]
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        value = globals()[name] = getattr(import_module(module), attribute)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

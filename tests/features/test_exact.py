@@ -6,10 +6,11 @@ from tests.features.catalogue import FEATURES
 from tests.features.read_back import promised, read_with_ffmpeg
 from tests.features.registry import IDENTICAL, STANDARD, Feature
 from tests.oracle.file_check import Options, check_file
+from tests.support.amount import amount
 from tests.support.one_file_index import CAMERA, open_one_file, read_table
 
-WINDOWS = 2
-"""Random ones beside those the oracle always takes: `python -m tests.oracle` takes more."""
+WINDOWS = amount(2, 0)
+"""Random windows beside those that the oracle always takes: `python -m tests.oracle` takes more."""
 
 
 def with_expectation(*expected):

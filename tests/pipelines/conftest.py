@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_pipelines.dataset.provenance import RECORD_PATH
+from episeek_schemas.layout import SOURCE_RECORD_PATH
 
 DATA = Path(__file__).parent.parent / "data"
 DATASETS = ("av1_multifile", "h264_bframes", "hevc", "images", "edited")
@@ -25,7 +25,7 @@ def digests(root: Path) -> dict[str, str]:
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.relative_to(root).as_posix() != RECORD_PATH
+        if path.is_file() and path.relative_to(root).as_posix() != SOURCE_RECORD_PATH
     }
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import bar_code
+from tests.support.amount import examples
 from tests.support.build_index import CAMERAS, DATA, VIDEO_DATASETS, episode_frames_in_file
 from tests.support.whole_file import decode_whole_file, decode_with_plain_pyav, usable_backends
 
@@ -62,7 +63,7 @@ def test_whole_episode_is_right_and_needs_no_lead_in(indexes, name, episode, cam
     assert clip.read().endswith((DATA / name / path).read_bytes()[slice(*clip.byte_range)])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(window=windows())
 def test_any_window_is_right(indexes, window):
     name, *rest = window

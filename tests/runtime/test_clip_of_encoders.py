@@ -20,6 +20,7 @@ from episeek_pipelines.index.units import (
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code
+from tests.support.amount import examples
 from tests.support.encode import FRAME_TICKS, TIME_BASE, Encoding, encode_episodes, frame_ticks
 from tests.support.whole_file import Backend, WholeFile, decode_whole_file, decode_with_plain_pyav, usable_backends
 
@@ -147,7 +148,7 @@ def test_whole_episodes_are_right(folder, name):
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.data())
 def test_any_window_is_right(folder, name, data):
     episode = data.draw(st.integers(0, len(LENGTHS) - 1))

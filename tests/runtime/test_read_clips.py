@@ -23,6 +23,7 @@ from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
 from tests.support import bar_code
+from tests.support.amount import examples
 from tests.support.build_index import CAMERAS, DATA
 from tests.support.whole_file import decode_with_plain_pyav
 
@@ -115,7 +116,7 @@ def some_requests(draw):
     return requests
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some_requests(), st.integers(0, 3000), st.integers(1, 5))
 def test_any_windows(server, served, indexes, requests, gap, in_flight):
     name = "h264_bframes"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import InfoProblemsError, camera_of_column, codebase_major, parse_info, validate_info
+from tests.support.amount import examples
 from tests.support.build_index import CAMERAS, DATA, VIDEO_DATASETS
 
 VALID = {
@@ -128,7 +129,7 @@ JSON = st.recursive(
 KEYS = [*VALID, "chunks_size", "data_path", "video_path"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(changes=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=4))
 def test_validation_never_raises_and_parsing_agrees(changes):
     document = VALID | changes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli import publish
 from episeek_pipelines.cli.lines.publication import verify_line
-from episeek_pipelines.cli.verify import Outcome
+from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import (

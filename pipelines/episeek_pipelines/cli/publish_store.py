@@ -13,7 +13,7 @@ from episeek_pipelines.cli.lines.publication import (
     shared_document,
     verify_line,
 )
-from episeek_pipelines.cli.verify import Outcome
+from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import (

@@ -1,110 +1,148 @@
-"""The arguments of `episeek verify` and `episeek rules`; their choices are those of the library."""
+"""The arguments of `episeek verify`; their choices are those of the library."""
 
 import argparse
-from collections.abc import Callable
 
+from episeek_pipelines.cli.arguments import count, positive, with_examples
 from episeek_pipelines.verify.formats.names import FORMATS
 from episeek_pipelines.verify.rules import FAIL_ON, LEVELS
 
-EPILOG = (
-    "Exit codes: 0 nothing counts as a failure, 1 something does (errors; --fail-on says what), 2 it could not be done. "
-    "Settings of a repository are in episeek.toml at the dataset root, or in [tool.episeek] of its pyproject.toml: the long "
-    "options' names as keys, and per-path-ignores. `episeek rules` explains the codes."
+DESCRIPTION = (
+    "Check a dataset. Level layout, the default, reads the metadata, the footers of data files and the headers of videos: of "
+    "a store, some kilobytes a file. Other levels read less (meta) or also rows and pictures (rows, decode)."
+)
+NOTES = (
+    "Settings of a repository are in episeek.toml at the dataset root, or in [tool.episeek] of its pyproject.toml: the names "
+    "of the long options as keys, and per-path-ignores. `episeek rules` explains the codes.\n\n"
+    "Exit codes: 0 nothing counts as a failure; 1 something does (errors, unless --fail-on says otherwise); 2 it could not "
+    "be done."
 )
 
 
-def add_verify_arguments(command: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
-    """The arguments of `verify` beside those that commands share."""
-    command.description = (
-        "Check a dataset: its metadata; the footers of its data files and the headers of its videos (level layout, the "
-        "default: of a store, some kilobytes a file are read); its rows; its pictures."
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `verify` that other commands do not have."""
+    command.description = DESCRIPTION
+    command.epilog = with_examples(
+        ("check a dataset of the Hub without downloading it", "episeek verify hf://datasets/lerobot/pusht"),
+        (
+            "check rows and all pictures of a local dataset",
+            "episeek verify data/pusht --level decode --decode-episodes all",
+        ),
+        ("write a report page", "episeek verify data/pusht --output report.html"),
+        (
+            "prove that a prepared dataset has the values of its source",
+            "episeek verify out/pusht --data-root data/pusht --against data/pusht",
+        ),
+        (
+            "accept what is found now, and fail on new findings later",
+            "episeek verify data/pusht --write-baseline accepted.json",
+        ),
+        ("show what can be fixed in place, and change nothing", "episeek verify data/pusht --fix --dry-run"),
+        notes=NOTES,
     )
-    command.epilog = EPILOG
     command.add_argument(
-        "source", metavar="SRC", help="the dataset's folder, or its URL: hf://datasets/ORG/NAME, s3://..."
+        "source", metavar="SRC", help="the dataset: a path, or a URL such as hf://datasets/ORG/NAME or s3://..."
     )
-    looked_at = command.add_argument_group("what is looked at")
-    looked_at.add_argument(
+    _add_checks(command.add_argument_group("what is checked"))
+    _add_policy(command.add_argument_group("what counts as a failure"))
+    _add_reports(command.add_argument_group("reports"))
+    _add_fixes(command.add_argument_group("fixing a local dataset in place"))
+
+
+def _add_checks(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--level",
         choices=LEVELS,
-        help="meta: meta/ and a listing; layout: Parquet footers and video headers, too (default; rows with --against); "
-        "rows: rows, too; decode: pictures, too",
+        help="meta: metadata and the list of files; layout: also Parquet footers and video headers (default; rows with "
+        "--against); rows: also rows; decode: also pictures",
     )
-    looked_at.add_argument(
-        "--against",
-        metavar="DIR",
-        help="also prove that SRC has the values of this dataset, which it was rewritten from",
+    group.add_argument(
+        "--against", metavar="DIR", help="also prove that SRC, a rewrite of this dataset, has the same values"
     )
-    looked_at.add_argument(
+    group.add_argument(
         "--prepared",
         action="store_true",
         default=None,
-        help="one row group per episode is promised (so it is with --against)",
+        help="require one row group per episode (required with --against, too)",
     )
-    looked_at.add_argument(
-        "--tolerance-seconds", type=float, metavar="S", help="by which times may be off (default: 1e-4, LeRobot's)"
+    group.add_argument(
+        "--tolerance-seconds",
+        type=float,
+        metavar="S",
+        help="difference of timestamps that is accepted (default: 1e-4, that of LeRobot)",
     )
-    looked_at.add_argument("--world-size", type=positive, metavar="N", help="ranks that training will run with")
-    looked_at.add_argument("--num-workers", type=_count, metavar="M", help="data loading workers of each rank")
-    looked_at.add_argument(
+    group.add_argument("--world-size", type=positive, metavar="N", help="number of ranks that training will use")
+    group.add_argument("--num-workers", type=count, metavar="M", help="number of data loading workers of each rank")
+    group.add_argument(
         "--decode-episodes",
         type=_episodes,
         default=...,
         metavar="N",
-        help="of each camera, at level decode; or all (default: 8)",
+        help="episodes of each camera that level decode decodes, or all (default: 8)",
     )
-    looked_at.add_argument("--seed", type=_count, default=0, metavar="N", help="decides which these are (default: 0)")
-    looked_at.add_argument(
+    group.add_argument("--seed", type=count, default=0, metavar="N", help="chooses these episodes (default: 0)")
+    group.add_argument(
         "--burned-in-bits",
         type=positive,
         metavar="N",
-        help="frame numbers are burned into the pictures: N cells of 6x6 pixels from the top left, least significant first",
+        help="the pictures show their frame number: N cells of 6x6 pixels from the top left, least significant bit first",
     )
-    counted = command.add_argument_group("what counts")
-    counted.add_argument(
-        "--select", action="append", default=[], metavar="CODES", help="only these: VID024, or a family: VID"
+
+
+def _add_policy(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="CODES",
+        help="apply only these rules: VID024, or a family, VID; may be repeated",
     )
-    counted.add_argument(
-        "--ignore", action="append", default=[], metavar="CODES", help="nor these, beside those of the settings"
+    group.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="CODES",
+        help="do not apply these rules, in addition to those that the settings ignore; may be repeated",
     )
-    counted.add_argument("--severity", action="append", default=[], metavar="CODE=SEVERITY", help="error or warning")
-    counted.add_argument("--fail-on", choices=FAIL_ON, help="what makes the exit code 1 (default: error)")
-    settings = counted.add_mutually_exclusive_group()
-    settings.add_argument("--config", metavar="FILE", help="settings, instead of those at the dataset root")
-    settings.add_argument("--no-config", action="store_true", help="no settings but those given here")
-    counted.add_argument("--baseline", metavar="FILE", help="findings that are accepted; new ones are not")
-    counted.add_argument("--write-baseline", metavar="FILE", help="accept what is found now: write it, and exit with 0")
-    told = command.add_argument_group("how it is told")
-    told.add_argument("--format", choices=FORMATS, default="text", help="on standard output (default: text)")
-    told.add_argument(
+    group.add_argument(
+        "--severity",
+        action="append",
+        default=[],
+        metavar="CODE=SEVERITY",
+        help="change the severity of a rule: error or warning; may be repeated",
+    )
+    group.add_argument(
+        "--fail-on", choices=FAIL_ON, help="the least severity that makes the exit code 1 (default: error)"
+    )
+    settings = group.add_mutually_exclusive_group()
+    settings.add_argument("--config", metavar="FILE", help="read settings from FILE instead of the dataset root")
+    settings.add_argument("--no-config", action="store_true", help="read no settings")
+    group.add_argument("--baseline", metavar="FILE", help="accept the findings listed in FILE; others count")
+    group.add_argument(
+        "--write-baseline", metavar="FILE", help="accept all present findings: list them in FILE, and exit with code 0"
+    )
+
+
+def _add_reports(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--format", choices=FORMATS, help="format of standard output (default: text)")
+    group.add_argument(
         "--output",
         action="append",
         default=[],
         metavar="[FORMAT:]FILE",
-        help="also write a report; without FORMAT by its suffix: .txt .json .xml (JUnit) .sarif .md .html; may be repeated",
+        help="also write a report to FILE; its suffix tells the format: .txt .json .xml (JUnit) .sarif .md .html; may be repeated",
     )
-    told.add_argument("--max-findings", type=positive, metavar="N", help="findings shown as text (default: 20)")
-    mended = command.add_argument_group("mending (a local dataset, in place)")
-    mended.add_argument(
+    group.add_argument(
+        "--max-findings", type=positive, metavar="N", help="number of findings that text reports list (default: 20)"
+    )
+
+
+def _add_fixes(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--fix",
         action="store_true",
-        help="mend what is safe: row groups, page index, stale sidecars; values stay as they are, nothing is deleted",
+        help="fix what is safe to fix: row groups, page indexes, stale sidecars; values stay as they are, nothing is deleted",
     )
-    mended.add_argument(
-        "--dry-run", action="store_true", help="with --fix: show what would be changed, and change nothing"
-    )
-
-
-def add_rules_arguments(command: argparse.ArgumentParser) -> None:
-    """The arguments of `rules`."""
-    command.description = "List the rules of `episeek verify`, or explain some of them."
-    command.add_argument("codes", nargs="*", metavar="CODE", help="VID024, or a family: VID")
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 0 or more")
-    return int(text)
+    group.add_argument("--dry-run", action="store_true", help="with --fix: show the changes and make none")
 
 
 def _episodes(text: str) -> int | None:

@@ -80,7 +80,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
     lengths = dataset.episodes.length
     index: ByteIndex | None
     try:
-        index = open_index(dataset.root.url, data_root)
+        index = open_index(dataset.root.url, data_root or dataset.root.url)  # no video is read
     except MissingSidecarError:
         index = None
     return Inspection(

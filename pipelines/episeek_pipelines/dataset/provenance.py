@@ -9,7 +9,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from episeek.errors import MetadataError, first_line
 from episeek.stores.identity import FileIdentity
@@ -21,10 +21,6 @@ from episeek_pipelines.dataset.digests import (
 )
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
-
-RECORD_DIR: Final = ".episeek"
-RECORD_PATH: Final = f"{RECORD_DIR}/source.json"
-"""Below the root of what was prepared; hidden files are neither verified nor published."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOAD_DIR = ".cache/huggingface/download"
@@ -89,7 +85,7 @@ def write_record(root: Root, record: SourceRecord) -> None:
         "error_count": record.error_count,
         "files": {path: [identity.size, *identity.store_ids] for path, identity in record.files.items()},
     }
-    root.write_bytes(RECORD_PATH, f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode())
+    root.write_bytes(layout.SOURCE_RECORD_PATH, f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode())
 
 
 def read_record(root: Root) -> SourceRecord | None:
@@ -98,18 +94,20 @@ def read_record(root: Root) -> SourceRecord | None:
     Raises:
         MetadataError: It is damaged.
     """
-    if not root.exists(RECORD_PATH):
+    if not root.exists(layout.SOURCE_RECORD_PATH):
         return None
     try:
-        document = json.loads(root.read_bytes(RECORD_PATH))
+        document = json.loads(root.read_bytes(layout.SOURCE_RECORD_PATH))
         commit, plan = document["commit"], document["plan"]
         error_count = int(document.get("error_count", 0))
         files = {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in document.get("files", {}).items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MetadataError(root.join(RECORD_PATH), f"{type(error).__name__}: {first_line(error)}", _EXPECTED) from None
+        raise MetadataError(
+            root.join(layout.SOURCE_RECORD_PATH), f"{type(error).__name__}: {first_line(error)}", _EXPECTED
+        ) from None
     is_commit = commit is None or (isinstance(commit, str) and _COMMIT.fullmatch(commit))
     if not is_commit or not isinstance(plan, dict):
-        raise MetadataError(root.join(RECORD_PATH), f"commit {commit!r}", _EXPECTED)
+        raise MetadataError(root.join(layout.SOURCE_RECORD_PATH), f"commit {commit!r}", _EXPECTED)
     return SourceRecord(commit, plan, files, error_count)
 
 

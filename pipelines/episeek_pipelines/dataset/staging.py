@@ -1,43 +1,47 @@
-"""A destination that appears when it is complete, and a place beside it where a run that was stopped can go on.
+"""Staging of a new dataset: the destination appears when it is complete, and a run that was stopped can be continued.
 
-Locally, everything is written below `DST.partial` and renamed to `DST` at the end: one rename, so that nobody sees half
-of it. An object store has no rename: there, objects are written under their names, `meta/info.json` last, since nothing
-is a dataset without it. In both, `.episeek-work/` holds the receipts of finished work and the plan they belong to; it
-is gone when the work is done.
+On this machine everything is written below `DST.partial`, which is renamed to `DST` at the end, so that nobody sees half of
+the result. An object store cannot rename: there, objects are written under their final names, `meta/info.json` last, since
+nothing is a dataset without it. In both, `.episeek-work/` holds the receipts of finished work and the options of the run. It
+is removed when the result is complete.
 """
 
-import fcntl
 import json
 import os
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from episeek.errors import DestinationError, WriteError, first_line
-from episeek_pipelines.dataset.root import Root, writing
+from episeek_pipelines.dataset.locks import exclusive_lock
+from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
-from episeek_schemas.layout import JOURNAL_PATH
 
-WORK_DIR = ".episeek-work"
-_PLAN = f"{WORK_DIR}/plan.json"
-_LOCK = f"{WORK_DIR}/lock"
-_REPLACED = "replaced"
+WORK_DIR: Final = ".episeek-work"
+_OPTIONS: Final = f"{WORK_DIR}/plan.json"
+_LOCK: Final = f"{WORK_DIR}/lock"
+
+_OPTION_NAMES: Final = {"writer": "version", "cap": "--max-episodes-per-file", "videos": "--videos"}
+"""Names of recorded options as people know them; the others have the same name."""
 
 
-class _LockedRoot:
-    """A root that one run at a time writes to; use it in a `with` block.
+class LockedStaging:
+    """A root that one run at a time writes to, in a `with` block.
 
-    At the end of the block the lock is released. What was staged is removed when no work was finished: then there is
-    nothing to go on from.
+    At the end of the block the lock is released. After a failure, staged files are removed unless there is finished work that
+    another run can continue from.
     """
 
     def __init__(self, final: Root, root: Root) -> None:
         self.final = final
         """Where the result appears."""
         self.root = root
-        """Where it is written until then."""
-        self._handle = _lock(root)
+        """Where the result is written until then."""
+        self._lock = ExitStack()
+        if root.is_local:
+            lock = exclusive_lock(root.local / _LOCK, where=str(root), found="another run that is writing it")
+            self._lock.enter_context(lock)
 
     def __enter__(self) -> Self:
         return self
@@ -45,21 +49,17 @@ class _LockedRoot:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with self._lock:
             if kind is not None and not self.holds_work():
                 self._remove_staged()
-        finally:
-            if self._handle is not None:
-                os.close(self._handle)
-                self._handle = None
 
     def holds_work(self) -> bool:
-        """Whether there is finished work to go on from."""
-        return any(f"{WORK_DIR}/{path}" not in (_PLAN, _LOCK) for path in self.work.list())
+        """Return whether there is finished work to continue from."""
+        return any(f"{WORK_DIR}/{path}" not in (_OPTIONS, _LOCK) for path in self.work.list())
 
     @property
     def work(self) -> Root:
-        """Receipts and intermediate files."""
+        """Root of the receipts and intermediate files."""
         return Root(self.root.join(WORK_DIR))
 
     def _remove_staged(self) -> None:
@@ -68,19 +68,19 @@ class _LockedRoot:
             self.root.remove("")
 
 
-class DatasetStaging(_LockedRoot):
+class DatasetStaging(LockedStaging):
     """Where a new dataset is written: `root` until `commit`, then `final`."""
 
-    def __init__(self, final: Root, root: Root, plan: str, *, is_resumed: bool) -> None:
+    def __init__(self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool) -> None:
         self.is_resumed = is_resumed
-        """Whether an earlier run was stopped here."""
-        self._document = plan
+        """Whether this run continues one that was stopped."""
+        self._options = options
         super().__init__(final, root)
 
     def __enter__(self) -> Self:
         if not self.is_resumed:
             try:
-                self.root.write_bytes(_PLAN, self._document.encode())
+                self.root.write_bytes(_OPTIONS, _document(self._options).encode())
             except BaseException as error:
                 self.__exit__(type(error), error, error.__traceback__)
                 raise
@@ -97,145 +97,63 @@ class DatasetStaging(_LockedRoot):
             return
         receipts = _receipts_aside(self.final)
         try:
-            os.rename(self.work.local, receipts)  # so that DST never shows them, not even for a moment
-            os.rename(self.root.local, self.final.local)  # replaces an empty directory
+            # The receipts move first, so that DST never shows them.
+            os.rename(self.work.local, receipts)
+            # This replaces an empty directory.
+            os.rename(self.root.local, self.final.local)
             Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
             raise WriteError(str(self.final), first_line(error), f"to rename {self.root} to it") from error
 
 
-class SidecarStaging(_LockedRoot):
-    """Where new sidecars of `final` are written, to replace those that are there all at once.
-
-    Locally that is a directory beside them and two renames. In an object store the four tables are put one after the
-    other; a reader that sees some of each build refuses them by their build ids.
-
-    Publications into the same root stage their files beside these, and keep a journal there: both are left alone.
-    """
-
-    def __init__(self, final: Root) -> None:
-        _require_no_publication(final)
-        super().__init__(final, Root(final.join(layout.BYTE_INDEX_PARTIAL_DIR)) if final.is_local else final)
-        if self.root.is_local:  # what a run that was killed while it wrote or renamed the tables left
-            self._put_back()
-            self.root.remove(layout.BYTE_INDEX_DIR)
-            self.root.remove(_REPLACED)
-
-    @property
-    def work(self) -> Root:
-        """Receipts and intermediate files."""
-        return Root(f"{self.final.join(layout.BYTE_INDEX_PARTIAL_DIR)}/{WORK_DIR}")
-
-    def commit(self) -> None:
-        """Put the new tables in place of the old ones.
-
-        Raises:
-            WriteError: A rename failed.
-        """
-        target = self.final.join(layout.BYTE_INDEX_DIR)
-        if self.final.is_local:  # elsewhere the tables are there already
-            _require_no_publication(self.final)
-        try:
-            if self.final.is_local:
-                if os.path.exists(target):
-                    os.rename(target, self.root.join(_REPLACED))
-                try:
-                    os.rename(self.root.join(layout.BYTE_INDEX_DIR), target)
-                except BaseException:
-                    self._put_back()
-                    raise
-            self._remove_staged()
-        except OSError as error:
-            raise WriteError(target, first_line(error), "to rename the new sidecars to it") from error
-
-    def _put_back(self) -> None:
-        """The earlier tables, where the run that moved them aside ended before it had moved its own to their place."""
-        target, replaced = self.final.join(layout.BYTE_INDEX_DIR), self.root.join(_REPLACED)
-        if os.path.exists(replaced) and not os.path.exists(target):
-            os.rename(replaced, target)
-
-    def _remove_staged(self) -> None:
-        Root(self.final.join(layout.BYTE_INDEX_PARTIAL_DIR)).remove(WORK_DIR)
-        if self.final.is_local:
-            self.root.remove(layout.BYTE_INDEX_DIR)
-            self.root.remove(_REPLACED)
-            for folder in (self.root.local / layout.META_DIR, self.root.local):
-                with suppress(OSError):  # a publication has staged files there
-                    folder.rmdir()
-
-
-def open_dataset_staging(source: Root, final: Root, plan: dict[str, Any]) -> DatasetStaging:
-    """Prepare to write `final`, or to go on with a run that was stopped.
+def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> DatasetStaging:
+    """Prepare to write `final`, or to continue a run that was stopped.
 
     Args:
-        source: The dataset read, which may not lie in the destination nor hold it.
-        final: The destination: not there, or an empty directory.
-        plan: What decides the result; a run goes on only where these are the same.
+        source: The dataset that is read. It may not lie in the destination, nor hold it.
+        final: The destination: a directory that does not exist, or is empty.
+        options: Command, source, options and version: all that decides the result. A run is continued only with the same.
 
     Raises:
-        DestinationError: The destination holds something, overlaps the source, or holds an unfinished run of another
-            plan, or another run is writing it.
+        DestinationError: The destination holds something, overlaps the source, or holds an unfinished run with other options,
+            or another run is writing it.
         WriteError: It cannot be written.
     """
     _require_apart(source, final)
-    if final.is_local and final.local.name in ("", ".."):  # `.` has a name, but only where it lies
+    # A link cannot be replaced by a rename; `.` and `..` have no name of their own.
+    if final.is_local and (final.local.name in ("", "..") or (final.local.is_symlink() and final.local.is_dir())):
         final = Root(str(final.local.resolve()))
-    if final.is_local and final.local.is_symlink() and final.local.is_dir():
-        final = Root(str(final.local.resolve()))  # a link cannot be replaced by a rename
     root = Root(f"{final.url}.partial") if final.is_local else final
-    document = json.dumps(plan, sort_keys=True, separators=(",", ":"))
     if final.is_local:
         _recover_receipts(final, root)
         _require_empty(final)
-    is_resumed = root.exists(_PLAN)
-    if final.is_local:
-        if not is_resumed and any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
+    is_resumed = root.exists(_OPTIONS)
+    if is_resumed:
+        _require_same_options(root, options)
+    elif final.is_local:
+        if any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
+            found = "a directory that is not an unfinished run"
             raise DestinationError(
-                str(root), "a directory that is not an unfinished run", "nothing there: it is needed while writing"
+                str(root), found, "nothing, since files are written there", f"remove or rename {root}"
             )
-    elif not is_resumed and (held := final.list()):
-        raise DestinationError(str(final), f"{len(held)} objects, {held[0]} first", "an empty destination")
-    if is_resumed and root.read_bytes(_PLAN).decode() != document:
-        raise DestinationError(
-            str(root),
-            "an unfinished run with another source, other options or another version",
-            "the same command as then, or remove it to start afresh",
-        )
-    return DatasetStaging(final, root, document, is_resumed=is_resumed)
+    elif existing := final.list():
+        raise DestinationError(str(final), f"{len(existing)} objects, {existing[0]} first", "an empty destination")
+    return DatasetStaging(final, root, options, is_resumed=is_resumed)
 
 
-def open_sidecar_staging(target: Root) -> SidecarStaging:
-    """Prepare to write new sidecars below a root.
-
-    Raises:
-        DestinationError: Another run is writing them.
-        WriteError: It cannot be written.
-    """
-    return SidecarStaging(target)
-
-
-def _require_no_publication(final: Root) -> None:
-    """Raises DestinationError."""
-    folder = final.join(layout.BYTE_INDEX_PARTIAL_DIR)
-    if final.is_local and os.path.islink(folder):
-        raise DestinationError(folder, f"a link to {os.path.realpath(folder)}", "a folder of this dataset, or nothing")
-    if final.exists(JOURNAL_PATH):
-        found = "the journal of a publication that is in progress, or has stopped"
-        expected = "none: run that publication again, then this"
-        raise DestinationError(final.join(JOURNAL_PATH), found, expected)
-
-
-def prune(root: Root, paths: set[str]) -> None:
-    """Remove the files of a dataset below a root that are neither receipts nor among `paths`."""
+def remove_unlisted_files(root: Root, paths: set[str]) -> None:
+    """Remove the files of a dataset below a root that are not among `paths`, and empty folders; receipts stay."""
+    folders = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
     for path in root.list():
-        if path not in paths and path.startswith(
-            (f"{layout.DATA_DIR}/", f"{layout.META_DIR}/", f"{layout.VIDEOS_DIR}/")
-        ):
+        if path not in paths and path.startswith(folders):
             root.remove(path)
     if root.is_local:
         for folder, _, _ in os.walk(root.local, topdown=False):
             if not os.listdir(folder):
                 os.rmdir(folder)
+
+
+# --- the destination --------------------------------------------------------------------------------------------------------------
 
 
 def _require_apart(source: Root, final: Root) -> None:
@@ -257,18 +175,50 @@ def _require_empty(final: Root) -> None:
             found = f"{len(names)} entries, {names[0]!r} first"
             raise DestinationError(str(final), found, "an empty directory, or none")
         if os.path.ismount(path):
-            raise DestinationError(str(final), "a mount point", "a directory below it, which can be renamed into place")
+            expected = "a directory that can be renamed into place"
+            raise DestinationError(str(final), "a mount point", expected, "use a directory below it")
     elif path.exists() or path.is_symlink():
         raise DestinationError(str(final), "a file", "an empty directory, or nothing")
 
 
+# --- the options of an unfinished run ---------------------------------------------------------------------------------------------
+
+
+def _document(options: dict[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True, separators=(",", ":"))
+
+
+def _require_same_options(root: Root, options: dict[str, Any]) -> None:
+    """Raise DestinationError where an unfinished run was started with other options; it says which differ."""
+    anew = f"remove {root} to start anew"
+    try:
+        recorded = json.loads(root.read_bytes(_OPTIONS))
+        names = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
+    except (ValueError, AttributeError):
+        found = f"an unfinished run whose options in {_OPTIONS} cannot be read"
+        raise DestinationError(str(root), found, "a run with the same options", anew) from None
+    if names:
+        found, expected = (", ".join(_option(name, chosen) for name in names) for chosen in (recorded, options))
+        hint = f"run the command with the options of the unfinished run to continue it, or {anew}"
+        raise DestinationError(str(root), f"an unfinished run with {found}", f"{expected}, as in this run", hint)
+
+
+def _option(key: str, options: dict[str, Any]) -> str:
+    """Return an option and its value in words."""
+    value, name = options.get(key), _OPTION_NAMES.get(key, key)
+    return f"no {name}" if value is None else f"{name} {value}"
+
+
+# --- the receipts during a commit -------------------------------------------------------------------------------------------------
+
+
 def _receipts_aside(final: Root) -> Path:
-    """Where receipts are while the result gets its name."""
+    """Return where the receipts are kept while the result gets its name."""
     return final.local.with_name(f".{final.local.name}.episeek-work")
 
 
 def _recover_receipts(final: Root, root: Root) -> None:
-    """Undo a commit that was killed between its two renames, or clean up after one that was killed behind them."""
+    """Undo a commit that was killed between its two renames; clean up after one that was killed after them."""
     receipts = _receipts_aside(final)
     if not receipts.is_dir():
         return
@@ -276,18 +226,3 @@ def _recover_receipts(final: Root, root: Root) -> None:
         os.rename(receipts, root.local / WORK_DIR)
     else:
         Root(str(receipts.parent)).remove(receipts.name)
-
-
-def _lock(root: Root) -> int | None:
-    """Keep other runs out while this one goes on; the system lets go of it when the process ends, however it ends."""
-    if not root.is_local:
-        return None
-    with writing(root.local):
-        (root.local / WORK_DIR).mkdir(parents=True, exist_ok=True)
-        handle = os.open(root.local / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise DestinationError(str(root), "another run that is writing it", "one run at a time") from None
-    return handle

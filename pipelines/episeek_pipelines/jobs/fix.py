@@ -5,13 +5,10 @@ file keeps its name, values, types and schema metadata, so that `meta/` stays as
 headers and replaced all at once. Nothing is deleted from `data/` and `videos/`. All else that was found is left, with a remedy.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from episeek.errors import DatasetError, DestinationError, MissingFileError, WriteError
+from episeek.errors import DatasetError, MissingFileError, WriteError
+from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix_plan import (
@@ -118,7 +115,9 @@ def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = DEFAULT_EXECU
     rewrites = {action.path: action for action in plan.actions if isinstance(action, RewriteDataFile)}
     done: list[Done] = []
     left = list(plan.left)
-    with _one_run_at_a_time(root) as is_locked:
+    with exclusive_lock(
+        root.local, where=str(root), found="another run that is fixing it", is_required=False
+    ) as is_locked:
         for path in rewrites if is_locked else ():
             remove_leftovers(root, path)
         replaced, failures = _rewrite(list(rewrites.values()), root, execution)
@@ -172,26 +171,3 @@ def _rebuild(action: RebuildSidecars, root: Root, execution: Execution) -> Done:
 def _is_trouble(failure: Failure) -> bool:
     """Whether it says nothing about the file: the next one would fail as well, or nobody knows."""
     return bool(failure.trace) or failure.kind == WriteError.__name__
-
-
-@contextmanager
-def _one_run_at_a_time(root: Root) -> Iterator[bool]:
-    """Keep other runs out; gives whether that is possible: some network file systems have no such locks on directories."""
-    handle = os.open(root.local, os.O_RDONLY)
-    try:
-        yield _is_locked(handle, root)
-    finally:
-        os.close(handle)
-
-
-def _is_locked(handle: int, root: Root) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DestinationError(str(root), "another run that is mending it", "one run at a time") from None
-    except OSError:
-        return False
-    return True
-
-
-# --- saying -----------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ them, and the checks follow on what was written. A file that fails names itself 
 same command again to go on.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,22 +13,14 @@ from typing import Any, Literal, TypeVar
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
-from episeek_pipelines.dataset.provenance import RECORD_DIR, record_source, write_record
+from episeek_pipelines.dataset.provenance import record_source, write_record
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.dataset.staging import (
-    DatasetStaging,
-    SidecarStaging,
-    open_dataset_staging,
-    open_sidecar_staging,
-)
+from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
+from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
-from episeek_pipelines.index.units import (
-    WRITER,
-    IndexUnit,
-    plan_index,
-)
+from episeek_pipelines.index.units import IndexUnit, plan_index
 from episeek_pipelines.jobs import tasks
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph, Node, values_and_failures
 from episeek_pipelines.jobs.results import (
@@ -37,9 +30,9 @@ from episeek_pipelines.jobs.results import (
     WorkFailedError,
 )
 from episeek_pipelines.jobs.tasks import CopiedFile, RewriteReceipt, Sidecars
-from episeek_pipelines.rewrite.rewrite import RewritePlan, plan_rewrite
+from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, RewritePlan, plan_rewrite
 from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
-from episeek_schemas import layout
+from episeek_schemas import layout, sidecars
 
 Videos = Literal["none", "link", "copy"]
 
@@ -162,7 +155,7 @@ def index(
     dataset = open_dataset(source)
     units = plan_index(dataset, dataset.root)
     target = dataset.root if output is None else Root(output)
-    with open_sidecar_staging(target) as staging:
+    with SidecarStaging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
         units, existing = with_unchanged(units, target, dataset.info)
         graph = Graph()
@@ -214,20 +207,20 @@ def preparation_plan(
     source: str, *, max_episodes_per_file: int | None = None, videos: Videos = "none"
 ) -> dict[str, Any]:
     """What decides the result of `prepare`: a run goes on, or is left out, only where this is the same."""
-    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
+    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION)
 
 
 def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, Any], *, error_count: int = 0) -> None:
     """What a publication compares with what it would replace."""
     if staging.root.is_local:  # nothing else is published
         if staging.is_resumed:
-            staging.root.remove(RECORD_DIR)  # what a run that was killed may have left
+            staging.root.remove(layout.SOURCE_RECORD_DIR)  # what a run that was killed may have left
         write_record(staging.root, record_source(dataset.root, plan, error_count=error_count))
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:
     """Every file that is written to a repository is a commit of its own."""
-    if destination.is_history:
+    if destination.kind.has_history:
         expected = f"another place: write {remedy}, and then `episeek publish`"
         raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
 
@@ -279,7 +272,9 @@ def _verification_node(graph: Graph, surveyed: Survey | Node, prepared: bool | N
 
 
 def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
-    return {"command": command, "source": Root(source).url, "writer": WRITER, **options}
+    where = Root(source)
+    url = os.path.abspath(where.url) if where.is_local else where.url  # it is read again from other working directories
+    return {"command": command, "source": url, "rewrite_version": REWRITE_VERSION, **options}
 
 
 def _run(

@@ -5,12 +5,10 @@ and `meta/` are read, and written anew on this machine; what differs is sent. A 
 its finished work, and the publication from what has arrived.
 """
 
-import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -20,17 +18,18 @@ from episeek.errors import DestinationError
 from episeek.sidecars.local_copies import cache_directory
 from episeek.stores.kinds import is_hub
 from episeek.stores.transports.hub.location import HubLocation, parse_hub_url
+from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.provenance import read_record
-from episeek_pipelines.dataset.root import Root, writing
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.graph import (
     Execution,
 )
 from episeek_pipelines.jobs.results import PrepareResult
-from episeek_pipelines.publish.card.section import CardFacts, decoded_card, updated_card
+from episeek_pipelines.publish.card.section import DatasetFigures, decoded_card, updated_card
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.publish import publish
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.uploads import require_writable
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_schemas import layout, sidecars
@@ -56,7 +55,7 @@ def prepare_and_publish(
     max_episodes_per_file: int | None = None,
     options: PublishOptions = DEFAULT_OPTIONS,
     execution: Execution = _HERE,
-    repository: HubRepository | None = None,
+    repository: HubClient | None = None,
 ) -> PreparedPublication:
     """Rewrite, index and verify a dataset of the Hub, and publish the result onto the branch that it was read from.
 
@@ -76,7 +75,7 @@ def prepare_and_publish(
     """
     started = time.perf_counter()
     location = _location(source)
-    hub = repository if repository is not None else HubRepository(location.repo_id)
+    hub = repository if repository is not None else HubClient(location.repo_id)
     branch = location.revision or MAIN
     if location.revision is not None and branch not in hub.refs().branches:
         raise DestinationError(source, f"{branch!r}, which is no branch", _SOURCE)
@@ -85,7 +84,9 @@ def prepare_and_publish(
     root = Root(folder)
     if not root.is_local:
         raise DestinationError(folder, "a store", "a place on this machine, from which it is published")
-    with nullcontext() if is_kept else _alone(root):
+    lock = root.local.with_name(f".{root.local.name}.lock")
+    found, hint = "another run that works there", "wait until that run has ended, or give a DST"
+    with nullcontext() if is_kept else exclusive_lock(lock, where=str(root), found=found, hint=hint):
         if not options.create_pr and not options.dry_run:
             require_writable(hub, branch)
         _require_usable_card(hub, branch)
@@ -107,29 +108,7 @@ def prepare_and_publish(
     return PreparedPublication(preparation, replace(publication, seconds=time.perf_counter() - started))
 
 
-@contextmanager
-def _alone(root: Root) -> Iterator[None]:
-    """One run at a time in a working directory; the system lets go of the lock when the process ends.
-
-    Raises:
-        DestinationError: There is another one.
-        WriteError: The cache directory cannot be written.
-    """
-    lock = root.local.with_name(f".{root.local.name}.lock")
-    with writing(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DestinationError(str(root), "another run that works there", "one run at a time, or a DST") from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def _require_usable_card(hub: HubRepository, branch: str) -> None:
+def _require_usable_card(hub: HubClient, branch: str) -> None:
     """Before any work: what the publication will make of it.
 
     Raises:
@@ -138,8 +117,8 @@ def _require_usable_card(hub: HubRepository, branch: str) -> None:
     remote = Root(hub.url(hub.head(branch)))
     if remote.exists(layout.CARD_PATH):
         text = decoded_card(remote.read_bytes(layout.CARD_PATH), repository_id=hub.repository_id)
-        facts = CardFacts(episode_count=0, frame_count=0, camera_count=0, fps=1.0, sidecar_bytes=0)
-        updated_card(text, repository_id=hub.repository_id, format_version=sidecars.FORMAT_VERSION, facts=facts)
+        figures = DatasetFigures(episode_count=0, frame_count=0, camera_count=0, fps=1.0, sidecar_bytes=0)
+        updated_card(text, repository_id=hub.repository_id, format_version=sidecars.FORMAT_VERSION, figures=figures)
 
 
 def working_directory(source: str) -> str:

@@ -343,8 +343,8 @@ def test_extract_does_not_replace_what_it_should_not(dataset, tmp_path, capsys):
     for target, message in (
         (dataset / TOP / "file-001.mp4", "a place in the dataset itself"),
         (tmp_path / "link.mp4", "a place in the dataset itself"),
-        (tmp_path / "fifo", "no regular file"),
-        ("/dev/null", "no regular file"),
+        (tmp_path / "fifo", "not a regular file"),
+        ("/dev/null", "not a regular file"),
     ):
         code, _, err = run(capsys, *arguments, target)
         assert code == 2
@@ -352,7 +352,11 @@ def test_extract_does_not_replace_what_it_should_not(dataset, tmp_path, capsys):
     assert digests(dataset) == before
     (tmp_path / "elsewhere.mp4").write_text("old")
     (tmp_path / "other.mp4").symlink_to(tmp_path / "elsewhere.mp4")
-    code, _, _ = run(capsys, *arguments, tmp_path / "other.mp4")
+    code, _, err = run(capsys, *arguments, tmp_path / "other.mp4")
+    assert code == 2
+    assert "found an existing file; expected a new file; hint: add --force" in err
+    assert (tmp_path / "elsewhere.mp4").read_text() == "old"
+    code, _, _ = run(capsys, *arguments, tmp_path / "other.mp4", "--force")
     assert code == 0
     assert (tmp_path / "other.mp4").is_symlink()
     assert b"ftyp" in (tmp_path / "elsewhere.mp4").read_bytes()[:12]

@@ -8,7 +8,6 @@ import pytest
 from episeek.errors import MetadataError
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.provenance import (
-    RECORD_PATH,
     SourceRecord,
     read_record,
     source_commit,
@@ -16,6 +15,7 @@ from episeek_pipelines.dataset.provenance import (
 )
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import prepare, rewrite
+from episeek_schemas.layout import SOURCE_RECORD_PATH
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.hub_store import git_oid
@@ -123,6 +123,6 @@ def test_what_is_prepared_from_an_unknown_place(tmp_path):
 def test_a_damaged_record(text, tmp_path):
     root = Root(str(tmp_path))
     write_record(root, SourceRecord(COMMIT, {}))
-    (tmp_path / RECORD_PATH).write_text(text)
+    (tmp_path / SOURCE_RECORD_PATH).write_text(text)
     with pytest.raises(MetadataError, match=r"\.episeek/source\.json.*or no such file"):
         read_record(root)

@@ -13,7 +13,6 @@ from episeek.errors import AccessError, ChangedFileError, DestinationError, NotA
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.metadata import open_dataset
-from episeek_pipelines.dataset.provenance import RECORD_PATH
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.file_rows import (
     index_file,
@@ -36,6 +35,7 @@ from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.verify import plan_verification, run_check
 from episeek_pipelines.verify.findings.checks import VideoCheck
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+from episeek_schemas.layout import SOURCE_RECORD_PATH
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import Datasets, files_of, http_dataset, hub_datasets, s3_datasets
 from tests.servers.range_server import RangeServer
@@ -263,7 +263,7 @@ def test_an_unfinished_run_goes_on_when_the_branch_has_moved(hub, tmp_path):
     assert result.index.reused_files == 1
     prepare(hub.add(files), str(tmp_path / "other"))
     for name in ("out", "other"):
-        (tmp_path / name / RECORD_PATH).unlink()  # of another repository
+        (tmp_path / name / SOURCE_RECORD_PATH).unlink()  # of another repository
     assert digests(tmp_path / "out") == digests(tmp_path / "other")
 
 

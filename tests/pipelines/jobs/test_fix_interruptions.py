@@ -223,7 +223,7 @@ def test_one_run_at_a_time(tmp_path):
     plan = plan_fix(all_files(root), Root(str(root)))
     other = os.open(root, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(DestinationError, match="another run that is mending it"):
+    with pytest.raises(DestinationError, match="another run that is fixing it"):
         apply_fix(plan, Root(str(root)))
     assert state(root) == before
     os.close(other)

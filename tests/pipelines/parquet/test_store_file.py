@@ -19,6 +19,7 @@ from episeek_pipelines.parquet import store_file
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.parquet.store_file import KEPT_BYTES, TAIL_BYTES, StoreFile, open_store_parquet
+from tests.support.amount import examples
 
 PATH = "data/file.parquet"
 MIB = 1 << 20
@@ -204,7 +205,7 @@ def test_memory_is_bounded(collapsed):
 # --- the same as pyarrow --------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=25)  # each writes a file and reads it eight times
+@settings(deadline=None, max_examples=examples(25))  # each writes a file and reads it eight times
 @given(
     seed=st.integers(0, 1 << 30), kept=st.sampled_from([1, 500, 5000, 1 << 24]), block=st.sampled_from([1, 300, 9000])
 )

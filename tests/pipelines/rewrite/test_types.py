@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.dataset.metadata import open_dataset
+from tests.support.amount import examples
 from tests.support.build_index import DATA
 from tests.support.rewriting import (
     FILE,
@@ -186,7 +187,7 @@ def test_empty_dataset(tmp_path):
     assert_same_rows(source / FILE, tmp_path / "out" / FILE)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12),
     row_group_size=st.integers(1, 200),

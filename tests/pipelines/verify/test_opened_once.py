@@ -12,7 +12,6 @@ import pytest
 
 from episeek.mp4.header import read_header
 from episeek.stores.transports.local import LocalSource
-from episeek_pipelines.dataset.provenance import RECORD_DIR
 from episeek_pipelines.jobs.graph import (
     Execution,
 )
@@ -22,8 +21,10 @@ from episeek_pipelines.jobs.prepare import (
 )
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
+from episeek_schemas.layout import SOURCE_RECORD_DIR
 from tests.pipelines.remote_datasets import Datasets, files_of, hub_datasets, s3_datasets
 from tests.servers.faults import Exchange, Fault
+from tests.support.amount import amount, every
 from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, set_value, video
 from tests.support.large_video import make_large_video
 from tests.support.opened_files import counting_opens
@@ -70,7 +71,7 @@ def expected_openings(root: Path, level: str) -> set[Path]:
     """Files that a level looks into."""
     wanted = {path for path in (root / "meta").rglob("*") if path.is_file() and "byte_index" not in path.parts}
     if level != "meta":
-        wanted |= {path for path in root.rglob("*") if path.is_file() and RECORD_DIR not in path.parts}
+        wanted |= {path for path in root.rglob("*") if path.is_file() and SOURCE_RECORD_DIR not in path.parts}
     return wanted
 
 
@@ -342,7 +343,15 @@ def test_preparing_a_repository_fetches_each_data_file_once_a_step(hub, tmp_path
 # --- faults ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "level"), [("status", "rows"), ("reset", "layout"), ("truncate", "rows")])
+@pytest.mark.parametrize(
+    ("store", "kind", "level"),
+    [
+        (store, *fault)
+        for number, fault in enumerate([("status", "rows"), ("reset", "layout"), ("truncate", "rows")])
+        for store in every(["s3", "hub"], 2)[:: 1 if number % 2 else -1][: amount(2, 1)]
+    ],
+    indirect=["store"],
+)
 def test_faults_change_nothing(kind, level, store, tmp_path):
     """The first request about each file fails, and the first for its bytes."""
     root = copy_of("h264_bframes", tmp_path, indexed=True)

@@ -31,6 +31,7 @@ from episeek_pipelines.video.episode_frames import (
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 from tests.pipelines.video.test_episode_frames import table_of
+from tests.support.amount import examples
 from tests.support.bar_code import read
 from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_parquet, set_values
 from tests.support.build_index import build_index
@@ -161,7 +162,7 @@ rates = st.sampled_from([30.0, 30000 / 1001, 24.0])
 jitters = st.one_of(st.none(), st.lists(st.floats(-0.1, 0.1), min_size=1, max_size=7).map(np.array))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(lengths=lengths, rate=rates, jitter=jitters, steps=small, tail=st.integers(0, 12))
 def test_summed_seconds_are_no_hindrance(lengths, rate, jitter, steps, tail):
     """However far they drift: with nobody's frames at the end as well, where the lengths do not add up."""
@@ -169,7 +170,7 @@ def test_summed_seconds_are_no_hindrance(lengths, rate, jitter, steps, tail):
     assert_found(summed(truth, steps * rate / FPS))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     lengths=st.lists(st.integers(10, 40), min_size=2, max_size=20),
     deleted=st.sets(st.integers(0, 18)),
@@ -182,7 +183,7 @@ def test_deleted_episodes_leave_gaps_that_drift_does_not_hide(lengths, deleted, 
     assert not errors(truth)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(lengths=lengths, rate=rates, deleted=st.sets(st.integers(0, 23)))
 def test_single_precision_is_no_hindrance(lengths, rate, deleted):
     assert_found(in_float32(make(lengths, deleted=[row for row in deleted if row < len(lengths) - 1], rate=rate)))
@@ -195,7 +196,7 @@ def test_hundreds_of_episodes_in_single_precision():
     assert_found(truth)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(lengths=lengths, offset=st.floats(-8, 8))
 def test_a_constant_offset_is_no_hindrance_where_lengths_add_up(lengths, offset):
     assert_found(make(lengths).moved(offset, offset))
@@ -262,7 +263,7 @@ def damaged(draw) -> Truth:
     return truth
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=examples(400), deadline=None, derandomize=True)
 @given(
     damaged().filter(lambda truth: (np.diff(truth.start) > 0).all())
 )  # the order is all there is to say which is which

@@ -9,6 +9,7 @@ from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
 from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.index.file_rows import file_rows
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
+from tests.support.amount import examples
 
 FPS = 30
 
@@ -113,7 +114,7 @@ def test_samples_that_are_not_presented_are_no_frames():
     assert assign(table, declare([3, 5])) == ([0, 3], [3, 5], True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30),
     order=st.randoms(use_true_random=False),

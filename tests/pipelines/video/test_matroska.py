@@ -40,6 +40,7 @@ from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video import demuxer_file, stream_copy
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from tests.support import bar_code, matroska_file
+from tests.support.amount import examples
 from tests.support.encode import Encoding, encode_episodes
 from tests.support.matroska_file import Form, Video, element, encoding, float_element, integer, matroska_bytes
 from tests.support.one_file_index import CAMERA, open_one_file
@@ -205,7 +206,7 @@ def test_fixtures_are_what_they_are_meant_to_be(folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(data=st.data())
 def test_clip_of_any_window_is_bit_for_bit_what_decoding_the_whole_file_gives(folder, name, data):
     start = data.draw(st.integers(0, FRAME_COUNT - 1))
@@ -396,7 +397,7 @@ def test_keyframes_are_what_the_container_and_the_codec_agree_on(folder, has_gro
     assert found == {"none": [0], "all": [0, 25, 50], "two": [0, 25]}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_a_file_cut_anywhere_is_refused_by_name(folder, data):
     whole = make("h264-sound.mkv", folder).read_bytes()
@@ -457,7 +458,7 @@ def test_an_element_that_cannot_be_is_refused(folder):
 
 
 @pytest.mark.parametrize("name", ["h264-sound.mkv", "vp9-hidden-frames.webm", "hevc-open-gop-sound.mkv"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_damage_ends_in_an_error_by_name_or_in_what_ffmpeg_reads(folder, name, data):
     damaged = bytearray(make(name, folder).read_bytes())

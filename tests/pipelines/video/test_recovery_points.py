@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.video.recovery_points import without_recovery_points
+from tests.support.amount import examples
 from tests.support.mp4_boxes import BytesSource, box, sample_entry, stsd
 
 IDR, SLICE, SEI = b"\x65\x88", b"\x41\x9a", 6
@@ -60,7 +61,7 @@ def test_all_are_looked_at_where_one_is_found():
     assert sync_after(unit(IDR), refreshed(IN_6_FRAMES), unit(IDR), refreshed(IN_6_FRAMES)) == [0, 2]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(later=st.binary(min_size=1, max_size=60) | st.binary(max_size=40).map(lambda data: unit(bytes([SEI]) + data)))
 def test_any_bytes_are_read(later):
     assert sync_after(unit(IDR), later) in ([0], [0, 1])

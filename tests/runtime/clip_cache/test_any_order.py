@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import episeek
 from episeek.errors import ReadError
+from tests.support.amount import examples
 from tests.support.build_index import CAMERAS
 from tests.support.clip_caching import SHORTEST, in_threads, settled, size_of
 
@@ -48,7 +49,7 @@ class Model:
         assert sum(map(len, state._ahead.values())) + pending == state._ahead_bytes <= self.cache.max_bytes
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.sampled_from([1, 500, 3000, 20_000, 1 << 30]), st.sampled_from([0, 700, 1 << 16]))
 def test_no_more_than_max_bytes_are_held_and_counts_agree(index, truth, steps, max_bytes, gap):
     index.source.asked.clear()

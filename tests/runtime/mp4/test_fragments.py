@@ -20,6 +20,7 @@ from episeek.errors import (
 from episeek.mp4.fragments import Fragment
 from episeek.mp4.header import read_header
 from episeek.mp4.sample_table import SampleTable, parse_sample_table
+from tests.support.amount import examples
 from tests.support.fragment_boxes import (
     NON_SYNC,
     TRACK_ID,
@@ -184,7 +185,7 @@ def movies(draw):
     return draw(st.lists(runs, min_size=1, max_size=5)), draw(st.booleans()), draw(st.booleans())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(movie=movies())
 def test_any_fragments_are_read_as_they_were_written(movie):
     fragments, has_decode_times, has_data_offsets = movie

@@ -25,6 +25,7 @@ from episeek.errors import (
 from episeek.mp4.header import read_header
 from episeek.mp4.sample_table import SampleTable, parse_sample_table
 from episeek.stores.transports.local import LocalSource
+from tests.support.amount import examples
 from tests.support.build_index import DATA, MP4_FILES
 from tests.support.mp4_boxes import (
     FTYP,
@@ -259,7 +260,7 @@ def sample_tables(draw):
     return samples_per_chunk, sizes, durations, [48 + 20_000 * place for place in offsets], composition, sync
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(drawn=sample_tables())
 def test_any_table_is_read_as_it_was_written(drawn):
     samples_per_chunk, sizes, durations, chunk_offsets, composition, sync = drawn
@@ -546,7 +547,7 @@ def assert_consistent(table: SampleTable, file_size: int) -> None:
     repr(table)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @given(data=st.data())
 def test_a_damaged_moov_is_a_named_error_or_a_consistent_table(data):
     raw, file_size = data.draw(st.sampled_from(REAL_MOOVS))

@@ -1,4 +1,4 @@
-"""What a clip and an index cost, counted by the servers: a file of 200 MB of real episodes behind each kind of source."""
+"""What a clip and an index cost, counted by the servers: a large file of real episodes behind each kind of source."""
 
 from dataclasses import dataclass, replace
 from typing import cast
@@ -20,6 +20,7 @@ from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAU
 from episeek_schemas.lerobot import DatasetInfo
 from tests.servers.faults import Exchange
 from tests.servers.range_server import RangeServer
+from tests.support.amount import amount
 from tests.support.bar_code import read
 from tests.support.large_video import FRAMES_PER_SECOND, LargeVideo, make_large_video
 from tests.support.served_file import SOURCES, serve
@@ -27,6 +28,7 @@ from tests.support.served_file import SOURCES, serve
 CAMERA = "observation.images.top"
 PATH = f"videos/{CAMERA}/chunk-000/file-000.mp4"
 PROBE_BYTES = 1 << 16
+LARGE_BYTES = amount(200_000_000, 20_000_000)
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,10 @@ class Indexed:
 
 
 def index_large_video(folder, *, is_faststart) -> Indexed:
-    """A file of 200 MB, indexed behind an HTTP server."""
+    """A large file, indexed behind an HTTP server."""
     path = folder / "served" / PATH
     path.parent.mkdir(parents=True)
-    video = make_large_video(path, is_faststart=is_faststart)
+    video = make_large_video(path, LARGE_BYTES, is_faststart=is_faststart)
     ends = np.cumsum(video.episode_lengths) / FRAMES_PER_SECOND
     declared = DeclaredEpisodes(
         np.arange(len(ends)), np.array(video.episode_lengths), np.concatenate([[0.0], ends[:-1]]), ends
@@ -91,7 +93,7 @@ def write_index(indexed, store_id, folder):
 
 def check_index_requests(indexed):
     ranged = [e for e in indexed.exchanges if e.range_header]
-    assert indexed.video.size_bytes > 200_000_000
+    assert indexed.video.size_bytes > LARGE_BYTES
     assert len(ranged) <= 2
     assert sum(e.sent_bytes for e in ranged) <= indexed.video.moov_bytes + PROBE_BYTES
     assert [e.method for e in indexed.exchanges if not e.range_header] == ["HEAD"]

@@ -1,7 +1,9 @@
 """Every fault at every source: the right bytes, or an error that names the file and the range."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,10 +20,11 @@ from episeek.errors import (
     ShortReadError,
     WaitLimitError,
 )
-from episeek.sidecars.checked_source import CheckedSource, Verify
+from episeek.sidecars.video_source import IndexedVideoSource, Verify
 from episeek.stores.requests import retry
 from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
+from tests.support.amount import pairwise
 from tests.support.served_file import PATIENCE, SOURCES, serve
 from tests.support.survival import record
 
@@ -92,10 +95,16 @@ def waits(monkeypatch) -> list[float]:
     return waits
 
 
-@pytest.fixture(scope="module", params=SOURCES)
-def served(request, tmp_path_factory):
-    with serve(request.param, {PATH: DATA}, tmp_path_factory.mktemp("served")) as served:
-        yield served
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """Start a server of each kind of source when it is first asked for."""
+    with ExitStack() as servers:
+        yield cache(lambda name: servers.enter_context(serve(name, {PATH: DATA}, tmp_path_factory.mktemp("served"))))
+
+
+@pytest.fixture
+def served(request, running):
+    return running(request.param)
 
 
 def outcome(served, fault: Fault, *, verify: Verify, policy: RetryPolicy) -> tuple[str, EpiseekError | None]:
@@ -103,7 +112,7 @@ def outcome(served, fault: Fault, *, verify: Verify, policy: RetryPolicy) -> tup
     source = served.open(policy)
     assert source.get_ranges(PATH, [(0, 10)]) == [DATA[:10]]
     row: Any = SimpleNamespace(file_size=len(DATA), store_id=source.identity(PATH).store_id)
-    checked = CheckedSource(source, lambda _: row, verify)
+    checked = IndexedVideoSource(source, lambda _: row, verify)
     served.server.inject(fault)
     try:
         data = checked.get_ranges(PATH, [RANGE])[0]
@@ -115,7 +124,16 @@ def outcome(served, fault: Fault, *, verify: Verify, policy: RetryPolicy) -> tup
     return "right bytes", None
 
 
-@pytest.mark.parametrize("name", FAULTS)
+def faults(kind: str) -> list[tuple[str, str]]:
+    """The source and the fault of each test: of every fault that happens once or stays, half unless the run is full."""
+    return [
+        (source, name)
+        for source, name, when in pairwise(list(SOURCES), list(FAULTS), ["once", "for good"])
+        if when == kind
+    ]
+
+
+@pytest.mark.parametrize(("served", "name"), faults("once"), indirect=["served"])
 def test_one_fault(served, name, waits, record_property):
     fault = replace(FAULTS[name], server=served.bytes_server)
     verify: Verify = "bytes" if fault.kind == "corrupt" else "identity"
@@ -136,7 +154,11 @@ def test_one_fault(served, name, waits, record_property):
     record(record_property, fault=name, source=served.name, outcome=found)
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.kind != "corrupt"])
+@pytest.mark.parametrize(
+    ("served", "name"),
+    [(source, name) for source, name in faults("for good") if FAULTS[name].kind != "corrupt"],
+    indirect=["served"],
+)
 def test_a_fault_that_stays(served, name, record_property):
     fault = replace(FAULTS[name], server=served.bytes_server, times=1000)
     started = time.monotonic()

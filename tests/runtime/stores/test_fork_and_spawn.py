@@ -11,8 +11,8 @@ import time
 import pytest
 
 import episeek
+from episeek.stores.processes import forks
 from episeek.stores.requests.retry import RetryPolicy
-from episeek.stores.transports.object_store import clients
 from tests.servers.range_server import RangeServer
 from tests.support.build_index import CAMERAS, DATA
 
@@ -240,7 +240,7 @@ def test_a_closed_cache_is_closed_in_a_child(right, indexes):
 
 def tell_transport(pipe, index):
     index.clip(*REQUESTS[0]).read()
-    pipe.send((clients.was_used_before_fork(), "aiohttp" in sys.modules))
+    pipe.send((forks.is_child_of_obstore(), "aiohttp" in sys.modules))
 
 
 def asked_of_a_fork(index):
@@ -260,7 +260,7 @@ def test_a_fork_of_a_process_that_used_obstore_reads_through_fsspec(server, side
     index = open_by("obstore", server, sidecar_roots)
     index.clip(*REQUESTS[0]).read()
     assert "obstore" in sys.modules
-    assert not clients.was_used_before_fork()
+    assert not forks.is_child_of_obstore()
     assert asked_of_a_fork(index) == (True, True)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 
 import pytest
 
-from episeek.stores.processes import per_process
+from episeek.stores.processes import forks
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.single_flight import SingleFlight
 from episeek.stores.processes.workers import WorkerPool, call_within, map_in_threads
@@ -107,7 +107,7 @@ def test_an_idle_thread_is_used_again():
     pool = WorkerPool(8, name="again")
     for _ in range(20):
         pool.submit(lambda: None).result(LONG)
-        wait_until(lambda: not pool._load.unfinished)
+        wait_until(lambda: not pool._backlog.unfinished)
     assert len(threads_named("again")) == 1
     pool.close()
 
@@ -201,7 +201,7 @@ def test_where_no_further_thread_starts_those_that_are_there_do_it(gate, monkeyp
     gate.set()
     assert (first.result(LONG), second.result(LONG)) == (True, "second")
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert pool._load.thread_count == 1
+    assert pool._backlog.thread_count == 1
     pool.close()
 
 
@@ -378,14 +378,14 @@ def test_who_waits_is_not_interrupted_with_the_one_that_makes_it(gate):
     found = outcomes.result()
     assert sum(isinstance(outcome, KeyboardInterrupt) for outcome in found) == 1
     assert found.count("made again") == 3
-    assert not flight._under_way
+    assert not flight._in_progress
 
 
 def test_many_keys_and_threads():
     flight: SingleFlight = SingleFlight()
     outcomes = InThreads(8, lambda: [flight.call(key % 7, partial(divmod, key, 7))[1] for key in range(500)])
     assert outcomes.result() == [[key % 7 for key in range(500)]] * 8
-    assert not flight._under_way
+    assert not flight._in_progress
 
 
 # --- one state a process --------------------------------------------------------------------------------------------------
@@ -435,6 +435,7 @@ def test_a_child_with_the_number_of_an_ancestor_has_its_own_too(monkeypatch):
     state.get()["key"] = "value"
     number = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: number)
-    monkeypatch.setattr(per_process, "_fork_count", per_process._fork_count)
-    per_process._after_fork()  # what a fork does
+    monkeypatch.setattr(forks, "_fork_count", forks._fork_count)
+    monkeypatch.setattr(forks, "_is_child_of_obstore", False)
+    forks._after_fork()  # what a fork does
     assert state.get() == {}

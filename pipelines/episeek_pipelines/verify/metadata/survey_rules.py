@@ -36,7 +36,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
         if surveyed.statistics is not None or layout.STATS_PATH not in surveyed.files:
             findings += check_statistics(features, surveyed.statistics, info.total_frames)
     with guarded(findings, "check_card", Location(file=layout.CARD_PATH)):
-        card, is_published = surveyed.card, surveyed.root.is_history
+        card, is_published = surveyed.card, surveyed.root.kind.has_history
         findings += check_card(card, names, is_published=is_published, has_sidecars=has_sidecars)
     with guarded(findings, "check_folders", Location()):
         findings += check_folders(names, info.chunks_size)

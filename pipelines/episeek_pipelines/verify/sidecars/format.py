@@ -124,9 +124,9 @@ def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: 
 def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location) -> list[Finding]:
     findings = []
     version = metadata.get(sidecars.FORMAT_VERSION_KEY)
-    if version != str(sidecars.FORMAT_VERSION):
+    if not sidecars.is_readable_format(version):
         found = "no format version" if version is None else f"format version {version!r}"
-        findings.append(_broken(f"{found}; expected {sidecars.FORMAT_VERSION}", where))
+        findings.append(_broken(f"{found}; expected {sidecars.readable_formats()}", where))
     try:
         described = json.loads(metadata.get(sidecars.DATASET_KEY, ""))
         described_facts = {key: described.get(key) for key in ("fps", "total_episodes", "total_frames", "video_keys")}

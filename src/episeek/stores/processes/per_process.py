@@ -1,25 +1,11 @@
 """State that belongs to one process: connections, threads and locks mean nothing in a forked child."""
 
-import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from episeek.stores.processes.forks import process_key
+
 T = TypeVar("T")
-
-_fork_count = 0
-
-
-def _after_fork() -> None:
-    global _fork_count
-    _fork_count += 1
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _process() -> tuple[int, int]:
-    """Its number, and how many forks led to it: a child may get the number of an ancestor that has ended."""
-    return os.getpid(), _fork_count
 
 
 class PerProcess(Generic[T]):
@@ -31,20 +17,20 @@ class PerProcess(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        # a parent's state stays: closing its connections is the parent's business
-        self._states: dict[tuple[int, int], T] = {}
+        # a parent's value is kept: closing its connections is the parent's business
+        self._values: dict[tuple[int, int], T] = {}
 
     def get(self) -> T:
-        """This process's value."""
-        process = _process()
+        """Return the value of this process; make it if there is none."""
+        key = process_key()
         try:
-            return self._states[process]
+            return self._values[key]
         except KeyError:
-            return self._states.setdefault(process, self._make())
+            return self._values.setdefault(key, self._make())
 
     def peek(self) -> T | None:
-        """This process's value, or None where it was not needed yet."""
-        return self._states.get(_process())
+        """Return the value of this process, or None where it has not been needed yet."""
+        return self._values.get(process_key())
 
     def __reduce__(self) -> tuple[type["PerProcess[T]"], tuple[Callable[[], T]]]:
         return PerProcess, (self._make,)

@@ -11,7 +11,6 @@ from episeek_pipelines.dataset.digests import (
     LocalDigests,
 )
 from episeek_pipelines.dataset.provenance import (
-    RECORD_PATH,
     SourceRecord,
     local_identity,
     read_record,
@@ -26,6 +25,7 @@ from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.hub.origin import changed_by_others
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_schemas import layout
+from episeek_schemas.layout import SOURCE_RECORD_PATH
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import in_git, prepared
 from tests.pipelines.remote_datasets import files_of
@@ -159,7 +159,7 @@ def test_files_of_others_where_no_commit_is_known(hub, tmp_path):
     head = hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
     with pytest.raises(ConflictError, match=f"{layout.STATS_PATH} is other than what DST was prepared from"):
         hub.publish(str(tmp_path / "overlay"), source=SMALL)
-    (tmp_path / "overlay" / RECORD_PATH).unlink()
+    (tmp_path / "overlay" / SOURCE_RECORD_PATH).unlink()
     with pytest.raises(ConflictError, match=r"are of unknown origin: DST does not say its source.*--base "):
         hub.publish(str(tmp_path / "overlay"), source=SMALL)
     assert hub.changing() == []

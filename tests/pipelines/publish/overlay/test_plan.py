@@ -14,8 +14,9 @@ from episeek_pipelines.dataset import digests as digests_module
 from episeek_pipelines.dataset.digests import (
     LocalDigests,
 )
-from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
-from episeek_pipelines.publish.overlay import plan
+from episeek_pipelines.dataset.local_files import TEMPORARY_SUFFIX
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.publish.hub_limits import MAX_REPOSITORY_FILES
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_pipelines.publish.overlay.files import (
     sendable_files,
@@ -24,6 +25,7 @@ from episeek_pipelines.publish.overlay.plan import UnpublishableError, plan_chan
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
 from tests.pipelines.publish.overlays import in_git, in_lfs, prepared, repository_of
+from tests.support.amount import examples
 
 SIDECARS = sorted(path for path, _ in sidecars.TABLES.values())
 NAMES = ("av1_multifile", "h264_bframes", "hevc", "images", "edited")
@@ -309,7 +311,7 @@ def test_more_files_than_a_folder_may_have(overlay, remote):
 
 
 def test_more_files_than_a_repository_may_have(overlay, remote):
-    room = plan.MAX_REPOSITORY_FILES - len(remote) - len(SIDECARS)
+    room = MAX_REPOSITORY_FILES - len(remote) - len(SIDECARS)
     many = {path: in_lfs(path, b"x") for path in (f"other/{n // 5000}/{n}" for n in range(room))}
     assert planned(overlay, {**remote, **many})
     one_more = {**remote, **many, "other/more": in_lfs("other/more", b"")}
@@ -338,7 +340,7 @@ EXTRA = st.sampled_from(
 CONTENT = st.sampled_from([b"1", b"2", b"33"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(mine=st.dictionaries(EXTRA, CONTENT), theirs=st.dictionaries(EXTRA, CONTENT), is_lfs=st.booleans())
 def test_after_the_change_the_repository_is_the_overlay_and_what_was_left(mine, theirs, is_lfs):
     overlay, make = prepared("edited"), in_lfs if is_lfs else in_git

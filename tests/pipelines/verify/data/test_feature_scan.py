@@ -23,6 +23,7 @@ from episeek_pipelines.verify.findings.findings import Finding, Location
 from episeek_pipelines.verify.findings.ranges import (
     FeatureRanges,
 )
+from tests.support.amount import examples
 from tests.support.build_index import DATA
 
 PATH = "data/chunk-000/file-000.parquet"
@@ -129,7 +130,7 @@ def tables(draw: Any) -> tuple[tuple[int, ...], list[Any], pa.DataType]:
     return shape, draw(st.lists(rows, max_size=12)), arrow_type
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(tables(), st.lists(st.integers(0, 12), max_size=3))
 def test_against_plain_python_wherever_batches_end(drawn, cuts):
     shape, rows, arrow_type = drawn
@@ -145,7 +146,7 @@ def test_against_plain_python_wherever_batches_end(drawn, cuts):
     assert seen(scan) == seen(whole)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.lists(st.integers(-128, 127) | st.none(), min_size=2, max_size=2), max_size=9), st.integers(0, 9))
 def test_whole_numbers_have_only_nulls(rows, cut):
     table = pa.table({"x": pa.array(rows, pa.list_(pa.int8(), 2))})
@@ -266,7 +267,7 @@ def test_values_of_a_slice():
     assert bounds(scan.ranges()) == {"x": ([2.0, 3.0], [4.0, 5.0], 2)}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.integers(1, 700), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_ranges_of_any_number_of_rows(row_count, width, seed):
     numbers = np.random.default_rng(seed).standard_normal((row_count, width), dtype=np.float32)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from episeek_pipelines.verify.data.language_rules import EVENT_STYLES, PERSISTENT_STYLES, LanguageScan
 from episeek_pipelines.verify.findings.findings import Location
+from tests.support.amount import examples
 from tests.support.build_index import DATA
 
 PATH = "data/chunk-000/file-000.parquet"
@@ -281,7 +282,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.data(), st.lists(st.integers(0, 9), max_size=3))
 def test_against_plain_python_wherever_batches_end(data, cuts):
     lengths = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))

@@ -22,6 +22,7 @@ from episeek_schemas.features import (
     SCALARS,
     declared_shape,
 )
+from tests.support.amount import examples
 from tests.support.build_index import DATA
 
 PATH = "data/chunk-000/file-000.parquet"
@@ -68,7 +69,7 @@ def test_there_are_samples():
     assert {path.parts[-4] for path in SAMPLES} == {"av1_multifile", "edited", "h264_bframes", "hevc", "images"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.sampled_from([*NUMBERS, "string"]),
     st.one_of(

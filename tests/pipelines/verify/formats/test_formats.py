@@ -11,6 +11,7 @@ from episeek_pipelines.verify.formats import FORMATS, Format, parse_output, rend
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import MISSING_FILE, ROW_NUMBERS
 from tests.pipelines.verify.formats.report_strategies import anything, report_of, reports
+from tests.support.amount import examples
 
 WRITTEN_HERE = tuple(format for format in FORMATS if format != "html")  # its own tests are elsewhere
 
@@ -75,7 +76,7 @@ def test_max_findings_reaches_the_formats_for_people(format: Format):
     assert shown == {"text": 7, "markdown": 7, "github": 7, "json": 50, "sarif": 50, "junit": 51}[format]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(report=reports)
 def test_every_format_is_repeatable_and_can_be_written_as_utf_8(report: VerificationReport):
     for format in WRITTEN_HERE:

@@ -12,6 +12,7 @@ from episeek_pipelines.verify.formats.github import command, format_github
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, RULES
 from tests.pipelines.verify.formats.report_strategies import anything, hostile, report_of, reports
+from tests.support.amount import examples
 from tests.support.broken_datasets import TOP, copy_of, video
 
 
@@ -94,7 +95,7 @@ def test_errors_come_first_and_of_them_one_of_each_rule():
     assert commands[-1].message.endswith("; 9 of them are not annotated")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(report=reports)
 def test_any_report_is_one_line_a_finding_and_a_notice(report: VerificationReport):
     commands = commands_of(report)

@@ -17,6 +17,7 @@ from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART
 from tests.pipelines.verify.formats.report_strategies import report_of, reports
+from tests.support.amount import examples
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video
 from tests.support.build_index import DATA
 
@@ -67,7 +68,7 @@ def as_json_has_it(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(report=reports)
 def test_any_report_is_as_the_schema_says_and_keeps_every_word(report: VerificationReport):
     document = document_of(report)

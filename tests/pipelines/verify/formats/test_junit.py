@@ -15,6 +15,7 @@ from episeek_pipelines.verify.formats.junit import MAX_PLACES, format_junit
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import INFO, MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, ROWS_CHANGED, includes
 from tests.pipelines.verify.formats.report_strategies import SNIPPETS, report_of, reports
+from tests.support.amount import examples
 from tests.support.broken_datasets import TOP, copy_of, video
 
 
@@ -114,7 +115,7 @@ def test_any_text_survives(text: str):
     assert str(failure.text).splitlines()[0] == expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(report=reports)
 def test_any_report_is_well_formed(report: VerificationReport):
     text = format_junit(report)

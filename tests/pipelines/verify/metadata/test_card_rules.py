@@ -15,6 +15,7 @@ from episeek_pipelines.verify.metadata.card_rules import (
     matches,
     parse_configs,
 )
+from tests.support.amount import examples
 from tests.support.sample_cards import DATA, HINTS, LEROBOT, META, SIDECARS, UNINDEXED
 
 WITH_HINTS = LEROBOT.replace("---\n", f"---\n{HINTS}", 1)
@@ -220,7 +221,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(parts=st.lists(PARTS, min_size=1, max_size=4))
 def test_any_glob_as_datasets_resolves_it(tree, parts):
     pattern = "/".join(parts)

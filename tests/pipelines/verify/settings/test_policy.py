@@ -19,6 +19,7 @@ from episeek_pipelines.verify.settings.rule_codes import (
     matching_codes,
     validate_codes,
 )
+from tests.support.amount import examples
 
 TOP, WRIST = "videos/top/chunk-000/file-000.mp4", "videos/wrist/chunk-000/file-001.mp4"
 
@@ -298,7 +299,7 @@ SEGMENTS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join))
 @example("**")
 @example("**/**/f")

@@ -1,0 +1,152 @@
+"""Argument types, the arguments that several commands share, and the layout of the help texts."""
+
+import argparse
+import textwrap
+from typing import Any, NoReturn
+
+USAGE_ERROR = 2
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps each paragraph of a description or an epilog by itself, and keeps indented lines as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = [
+            paragraph if "\n  " in paragraph else textwrap.fill(paragraph, width) for paragraph in text.split("\n\n")
+        ]
+        return textwrap.indent("\n\n".join(paragraphs), indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports a usage error in one line, like every other error of the command line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=HelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message to standard error and exit with code 2."""
+        self.exit(USAGE_ERROR, f"episeek: error: {message} (see `{self.prog} --help`)\n")
+
+
+class Once(argparse.Action):
+    """Stores a value, and refuses an option that is given twice instead of using the last one."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Store `values`; a second call for one command line is a usage error."""
+        given: set[str] = namespace.__dict__.setdefault("_given_once", set())
+        if self.dest in given:
+            parser.error(f"argument {option}: found twice; expected once")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+def with_examples(*examples: tuple[str, str], notes: str = "") -> str:
+    """Return the epilog of a command: examples, and paragraphs after them.
+
+    Args:
+        examples: Pairs of what a command line does and the command line itself.
+        notes: Further paragraphs, with an empty line between two of them.
+    """
+    lines = [line for purpose, command in examples for line in (f"  # {purpose}", f"  {command}")]
+    return "\n\n".join(part for part in ("\n".join(["examples:", *lines]), notes) if part)
+
+
+# --- shared arguments ------------------------------------------------------------------------------------------------------------
+
+
+def output_arguments() -> Parser:
+    """Return the arguments of every command that reports a result."""
+    parent = Parser(add_help=False)
+    parent.add_argument("--json", action="store_true", help="print the result as JSON")
+    parent.add_argument(
+        "--quiet",
+        action="store_true",
+        help="print no progress and no summary; findings that fail the command are printed",
+    )
+    return parent
+
+
+def execution_arguments() -> Parser:
+    """Return the arguments of the commands that run a graph."""
+    parent = Parser(add_help=False)
+    parent.add_argument(
+        "--scheduler",
+        default="threads",
+        type=scheduler,
+        metavar="NAME",
+        help="threads (default), processes, sync, or tcp://HOST:PORT of a running Dask scheduler",
+    )
+    parent.add_argument(
+        "--workers", type=positive, metavar="N", help="number of threads or processes (default: one per core)"
+    )
+    return parent
+
+
+def data_root_argument() -> Parser:
+    """Return the argument of the commands that read overlays."""
+    parent = Parser(add_help=False)
+    parent.add_argument("--data-root", metavar="DIR", help="the dataset with the videos, when SRC is an overlay")
+    return parent
+
+
+def splitting_argument() -> Parser:
+    """Return the argument of the commands that write data files."""
+    parent = Parser(add_help=False)
+    parent.add_argument(
+        "--max-episodes-per-file",
+        type=positive,
+        metavar="N",
+        help="split data files with more episodes (default: chosen by the size of the footers)",
+    )
+    return parent
+
+
+# --- argument types --------------------------------------------------------------------------------------------------------------
+
+
+def positive(text: str) -> int:
+    """Return a whole number of 1 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is something else.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 1 or more")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """Return a whole number of 0 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is something else.
+    """
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 0 or more")
+    return int(text)
+
+
+def scheduler(text: str) -> str:
+    """Return the name or the address of a scheduler.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is neither.
+    """
+    if text not in ("threads", "processes", "sync") and "://" not in text:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected threads, processes, sync or tcp://HOST:PORT")
+    return text
+
+
+def frame_range(text: str) -> tuple[int, int | None]:
+    """Return `(start, stop)` of `A:B`, of `A:` or of one frame `A`; a stop of None is the end of the episode.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is something else.
+    """
+    start, separator, stop = text.partition(":")
+    try:
+        return (int(start) if start else 0), (int(stop) if stop else None if separator else int(start) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected A:B, for example 10:20") from None

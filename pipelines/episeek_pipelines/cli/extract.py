@@ -1,0 +1,170 @@
+"""`episeek extract`: frames of one episode as an MP4, without re-encoding."""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from episeek_pipelines.cli.arguments import Once, frame_range, with_examples
+from episeek_pipelines.cli.outcome import Outcome
+
+if TYPE_CHECKING:
+    from episeek_pipelines.api import Root
+
+DESCRIPTION = (
+    "Write frames of one episode and camera as an MP4, without re-encoding, from one range of bytes of the video file. SRC "
+    "has sidecars, from `episeek prepare` or `episeek index`."
+)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `extract` that other commands do not have."""
+    command.description = DESCRIPTION
+    command.epilog = with_examples(
+        ("all frames of episode 7, of the only camera", "episeek extract data/pusht --episode 7 -o episode.mp4"),
+        (
+            "ten frames of the camera observation.images.top",
+            "episeek extract data/aloha --episode 7 --camera top --frames 10:20 -o clip.mp4",
+        ),
+        (
+            "to a player, through a pipe",
+            "episeek extract out/pusht --data-root data/pusht --episode 7 -o - | ffplay -",
+        ),
+    )
+    command.add_argument("source", metavar="SRC", help="a dataset with sidecars: a path or a URL")
+    command.add_argument("--episode", type=int, action=Once, required=True, metavar="N", help="index of the episode")
+    command.add_argument(
+        "--camera",
+        action=Once,
+        metavar="KEY",
+        help="key of the camera, or an end that only one key has: top for observation.images.top (default: the only camera)",
+    )
+    command.add_argument(
+        "--frames",
+        type=frame_range,
+        action=Once,
+        default=(0, None),
+        metavar="A:B",
+        help="from frame A up to frame B, without B (default: all)",
+    )
+    command.add_argument(
+        "-o", "--output", action=Once, required=True, metavar="FILE", help="the MP4 to write; - for standard output"
+    )
+    command.add_argument("--force", action="store_true", help="replace FILE if it exists")
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek extract`."""
+    import episeek
+
+    started = time.perf_counter()
+    target = options.output
+    if target != "-":
+        target = _writable(target, roots=[options.source, options.data_root], is_forced=options.force)
+    index = episeek.open(options.source, options.data_root)
+    camera = choose_camera(index.cameras, options.camera)
+    start, stop = options.frames
+    clip = index.clip(options.episode, camera, start, stop)
+    # sidecars in the same place have been read by now
+    before = index.source.transfers()
+    data = clip.read()
+    after = index.source.transfers()
+    request_count, byte_count = after.request_count - before.request_count, after.byte_count - before.byte_count
+    if target == "-":
+        return Outcome(data=data)
+    _write(target, data)
+    if options.quiet and not options.json:
+        return Outcome()
+    first, last = clip.byte_range
+    # the clip is one request; a file whose store gives it no identity takes another, for its header
+    header_request_count = request_count - 1
+    if options.json:
+        document = {
+            "output": options.output,
+            "output_bytes": len(data),
+            "episode_index": clip.episode_index,
+            "camera": clip.camera_key,
+            "frames": [clip.start, clip.stop],
+            "file_path": clip.file_path,
+            "byte_range": [first, last],
+            "requests": request_count,
+            "clip_requests": 1,
+            "header_requests": header_request_count,
+            "bytes_fetched": byte_count,
+            "seconds": time.perf_counter() - started,
+        }
+        return Outcome((json.dumps(document, indent=2),))
+    line = (
+        f"{options.output}: frames {clip.start} to {clip.stop - 1} of episode {clip.episode_index}, {camera}: {len(data):,} "
+        f"bytes; the clip took one request, {last - first:,} bytes at {first:,} of {clip.file_path}"
+    )
+    if header_request_count > 0:
+        line += "; one more request compared the file's header with the index"
+    return Outcome((line,))
+
+
+def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
+    """Return the key of the camera that is meant by a key or by its end.
+
+    Args:
+        cameras: Keys of all cameras.
+        wanted: A key, the last parts of one key (`images.top`), or an end of one (`left` of `wrist_left`); None for the
+            only camera.
+
+    Raises:
+        CameraNotFoundError: No camera is meant, or more than one.
+    """
+    from episeek.errors import CameraNotFoundError
+
+    listed = ", ".join(cameras)
+    if not cameras:
+        raise CameraNotFoundError("--camera", "a dataset without cameras", "a dataset with videos")
+    if wanted is None:
+        if len(cameras) == 1:
+            return cameras[0]
+        raise CameraNotFoundError("--camera", "nothing", f"one of {listed}")
+    if wanted in cameras:
+        return wanted
+    by_parts = [camera for camera in cameras if wanted and camera.endswith(f".{wanted}")]
+    matching = by_parts or [camera for camera in cameras if wanted and camera.endswith(wanted)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise CameraNotFoundError(
+            "--camera", f"{wanted!r}, which ends {len(matching)} keys", f"one of {', '.join(matching)}"
+        )
+    raise CameraNotFoundError("--camera", f"no camera {wanted!r}", f"one of {listed}")
+
+
+def _writable(file: str, *, roots: Sequence[str | None], is_forced: bool) -> str:
+    """Return the path or URL to write, which is not a file of the dataset and replaces nothing unless it is forced to."""
+    from episeek.errors import DestinationError
+    from episeek.stores.kinds import is_local, local_path
+
+    if is_local(file):
+        # through links: they are not replaced
+        path = Path(local_path(file)).resolve()
+        inside = [root for root in roots if root is not None and is_local(root)]
+        if any(path.is_relative_to(Path(local_path(root)).resolve()) for root in inside):
+            raise DestinationError(file, "a place in the dataset itself", "a file outside the dataset")
+        if path.exists() and not path.is_file():
+            raise DestinationError(file, "something that is not a regular file", "a file to write")
+        file = str(path)
+    root, name = _split(file)
+    if not is_forced and root.exists(name):
+        raise DestinationError(file, "an existing file", "a new file", "add --force to replace it")
+    return file
+
+
+def _write(target: str, data: bytes) -> None:
+    root, name = _split(target)
+    root.write_bytes(name, data)
+
+
+def _split(target: str) -> tuple["Root", str]:
+    from episeek_pipelines.api import Root
+
+    folder, _, name = target.rpartition("/")
+    return Root(folder or "/"), name

@@ -1,0 +1,32 @@
+"""Which extra of episeek installs a package that is missing."""
+
+from typing import Final
+
+_EXTRA_OF: Final = {
+    "adlfs": "azure",
+    "aiohttp": "http",
+    "av": "prepare",
+    "botocore": "s3",
+    "cloudpickle": "prepare",
+    "dask": "prepare",
+    "distributed": "prepare",
+    "gcsfs": "gcs",
+    "huggingface_hub": "hub",
+    "jinja2": "prepare",
+    "narwhals": "prepare",
+    "obstore": "http",
+    "pandas": "prepare",
+    "pandera": "prepare",
+    "s3fs": "s3",
+    "torch": "torch",
+    "torchcodec": "torch",
+    "tqdm": "prepare",
+    "urllib3": "hub",
+    "yaml": "prepare",
+}
+
+
+def install_hint(module: str) -> str | None:
+    """Return the advice that installs a module, or None when no extra of episeek has it."""
+    extra = _EXTRA_OF.get(module.partition(".")[0])
+    return None if extra is None else f"pip install 'episeek[{extra}]'"

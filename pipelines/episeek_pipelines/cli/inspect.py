@@ -1,0 +1,34 @@
+"""`episeek inspect`: the contents of a dataset at a glance."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.outcome import Outcome
+
+DESCRIPTION = (
+    "Show episodes, frames, data files, cameras and sidecars of a dataset. Reads metadata and footers only; with sidecars "
+    "it also shows codecs, keyframe distances and the bytes that one random frame takes."
+)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `inspect` that other commands do not have."""
+    command.description = DESCRIPTION
+    command.epilog = with_examples(
+        ("show a dataset of the Hub", "episeek inspect hf://datasets/lerobot/pusht"),
+        ("show a prepared overlay", "episeek inspect out/pusht --data-root data/pusht"),
+    )
+    command.add_argument("source", metavar="SRC", help="the dataset: a path or a URL")
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek inspect`."""
+    from episeek_pipelines import api
+    from episeek_pipelines.cli.lines.summary import inspection_lines
+
+    inspection = api.inspect(options.source, data_root=options.data_root)
+    if options.json:
+        return Outcome((json.dumps(asdict(inspection), indent=2),))
+    return Outcome(() if options.quiet else tuple(inspection_lines(inspection)))

@@ -1,0 +1,39 @@
+"""`episeek rewrite`: data files with one row group per episode."""
+
+import argparse
+
+from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.execution import execution_of
+from episeek_pipelines.cli.lines.jobs import result_outcome
+from episeek_pipelines.cli.outcome import Outcome
+
+DESCRIPTION = (
+    "Write the data files and meta/ of a dataset to DST, with one row group per episode, so that one episode's rows are "
+    "one range of bytes. Values stay as they are. `episeek prepare` does this, and writes and verifies the index, too."
+)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `rewrite` that other commands do not have."""
+    command.description = DESCRIPTION
+    command.epilog = with_examples(
+        (
+            "rewrite a local dataset with two processes",
+            "episeek rewrite data/pusht out/pusht --scheduler processes --workers 2",
+        ),
+    )
+    command.add_argument("source", metavar="SRC", help="the dataset: a path or a URL")
+    command.add_argument("destination", metavar="DST", help="a new or empty directory")
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek rewrite`."""
+    from episeek_pipelines import api
+
+    result = api.rewrite(
+        options.source,
+        options.destination,
+        max_episodes_per_file=options.max_episodes_per_file,
+        execution=execution_of(options),
+    )
+    return result_outcome(result, options)

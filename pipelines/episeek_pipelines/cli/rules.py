@@ -1,0 +1,30 @@
+"""`episeek rules`: the rules of `episeek verify`, listed or explained."""
+
+import argparse
+import json
+
+from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.outcome import Outcome
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `rules` that other commands do not have."""
+    command.description = "List the rules of `episeek verify`, or explain some of them."
+    command.epilog = with_examples(
+        ("list all rules", "episeek rules"),
+        ("explain one rule", "episeek rules VID024"),
+        ("list the rules of a family", "episeek rules VID"),
+    )
+    command.add_argument("codes", nargs="*", metavar="CODE", help="a rule, VID024, or a family of rules, VID")
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek rules`."""
+    from episeek_pipelines.cli.lines.rules import family_lines, rule_lines, rule_page, rules_json
+
+    if options.json:
+        return Outcome((json.dumps(rules_json(options.codes), indent=2),))
+    if not options.codes:
+        return Outcome(tuple(rule_lines()))
+    pages = ["\n".join(family_lines(code)) or rule_page(code) for code in options.codes]
+    return Outcome(tuple("\n\n".join(pages).split("\n")))

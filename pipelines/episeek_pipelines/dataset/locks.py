@@ -1,0 +1,51 @@
+"""Locks by which one run at a time works in a place of this machine."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from episeek.errors import DestinationError
+from episeek_pipelines.dataset.local_files import writing
+
+
+@contextmanager
+def exclusive_lock(
+    path: Path, *, where: str, found: str, hint: str = "wait until that run has ended", is_required: bool = True
+) -> Iterator[bool]:
+    """Hold the lock of a file or folder while the block runs; yield whether the file system has such locks.
+
+    The system releases the lock when the process ends, however it ends.
+
+    Args:
+        path: A folder, or a file, which is made where it does not exist.
+        where: The place that the lock protects, for messages.
+        found: The other run in words, for messages.
+        hint: What to do where another process holds the lock.
+        is_required: Refuse to work without the lock. Some network file systems have no locks.
+
+    Raises:
+        DestinationError: Another process holds the lock, or it is required and the file system has no locks.
+        WriteError: The file cannot be made.
+    """
+    with writing(path):
+        if path.is_dir():
+            handle = os.open(path, os.O_RDONLY)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_locked = True
+        except BlockingIOError:
+            raise DestinationError(where, found, "one run at a time", hint) from None
+        except OSError as error:
+            if is_required:
+                reason = f"a file system without locks ({os.strerror(error.errno or 0).lower()})"
+                raise DestinationError(where, reason, "one on which a second run can be kept out") from None
+            is_locked = False
+        yield is_locked
+    finally:
+        os.close(handle)

@@ -1,0 +1,46 @@
+"""How much a run of the tests tries: everything in `make test-all`, which CI runs, and a part of it in `make test`.
+
+The part still meets every pair of values of a product, both ends of a range, and every kind of input once.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+T = TypeVar("T")
+
+IS_FULL: Final = os.environ.get("EPISEEK_TEST_ALL") == "1"
+
+
+def amount(full: int, part: int) -> int:
+    """Return how many of something to try: `full` in a full run, and otherwise `part`."""
+    return full if IS_FULL else part
+
+
+def examples(full: int) -> int:
+    """Return how many examples a property is tried on: a quarter of `full`, at least 10, unless the run is full."""
+    return full if IS_FULL else min(full, max(10, full // 4))
+
+
+def every(items: Sequence[T], step: int) -> list[T]:
+    """Return all items in a full run, and otherwise every `step`-th and the last."""
+    if IS_FULL or not items:
+        return list(items)
+    return [*items[: len(items) - 1 : step], items[-1]]
+
+
+def pairwise(first: Sequence[A], second: Sequence[B], third: Sequence[C]) -> list[tuple[A, B, C]]:
+    """Return the product of three axes in a full run, and otherwise a Latin square of it.
+
+    A square holds each pair of values of two axes, where the third is no longer than the first and the second.
+    """
+    return [
+        (a, b, c)
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+        for k, c in enumerate(third)
+        if IS_FULL or (i + j) % len(third) == k
+    ]
