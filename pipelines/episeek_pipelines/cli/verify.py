@@ -7,7 +7,6 @@ done. They are a contract: scripts and CI rely on them.
 import argparse
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,19 +96,7 @@ def _verified(options: argparse.Namespace, configuration: "Configuration") -> "V
         options=configuration.options,
         execution=execution_of(options),
     )
-    return replace(report, date=datetime.now(UTC), revision=_revision(report.root))
-
-
-def _revision(url: str) -> str | None:
-    """Return the commit of a dataset; None where it is not known."""
-    from episeek.errors import EpiseekError
-    from episeek_pipelines.dataset.provenance import source_commit
-    from episeek_pipelines.dataset.root import Root
-
-    # A damaged record of the source is no reason to report nothing.
-    with suppress(EpiseekError):
-        return source_commit(Root(url))
-    return None
+    return replace(report, date=datetime.now(UTC))
 
 
 def _fixed(
