@@ -5,20 +5,20 @@ import re
 import yaml
 from huggingface_hub import DatasetCard
 
-from episeek_pipelines.publish.card.section import BEGIN, END, CardFacts, updated_card
+from episeek_pipelines.publish.card.section import BEGIN, END, DatasetFigures, updated_card
 from episeek_pipelines.verify.metadata.card_rules import check_card
 from tests.support.sample_cards import FILES
 
-FACTS = CardFacts(episode_count=10, frame_count=1376, camera_count=2, fps=30.0, sidecar_bytes=40_600)
+FIGURES = DatasetFigures(episode_count=10, frame_count=1376, camera_count=2, fps=30.0, sidecar_bytes=40_600)
 PINNED = [{"config_name": "default", "data_files": "data/*/*.parquet"}]
 BOTH_TAGS = ["LeRobot", "episeek"]
 TAGS = "tags:\n- LeRobot\n- episeek\n"
 
 
-def update(card: str | None, *, repository_id: str = "org/name", facts: CardFacts = FACTS) -> str:
+def update(card: str | None, *, repository_id: str = "org/name", figures: DatasetFigures = FIGURES) -> str:
     """The updated card, which no update changes again, and no rule finds anything in."""
-    result = updated_card(card, repository_id=repository_id, format_version=1, facts=facts)
-    again = updated_card(result, repository_id=repository_id, format_version=1, facts=facts)
+    result = updated_card(card, repository_id=repository_id, format_version=1, figures=figures)
+    again = updated_card(result, repository_id=repository_id, format_version=1, figures=figures)
     assert again == result
     assert not list(check_card(result, FILES, is_published=True, has_sidecars=True))
     return result

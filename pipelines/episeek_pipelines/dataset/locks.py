@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from episeek.errors import DestinationError
-from episeek_pipelines.dataset.root import writing
+from episeek_pipelines.dataset.local_files import writing
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""What the sidecars of an earlier run say without their rows: the footers of the four tables, and the table `files`."""
+"""The sidecars that exist below a root, without their rows: the footers of the four tables, and the table `files`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pyarrow as pa
 
@@ -13,32 +13,48 @@ from episeek.errors import (
     SidecarLayoutError,
     first_line,
 )
-from episeek.sidecars.file_record import FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.sidecars.files import check_build, check_version
 from episeek.sidecars.mapped_table import footer_metadata
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import sidecars
 
-_ANEW = "write it anew with `episeek index`"
+_HINT = "write the sidecars again with `episeek index`"
 
 
 @dataclass(frozen=True, slots=True)
 class ExistingBuild:
-    """Footers and `files` of one build."""
+    """The footers and the `files` table of one build."""
 
     build_id: str
-    writer: str
+    format_version: str
+    index_version: str
+    legacy_writer: str | None
+    """The release that wrote tables without an index version, which their build id covers; otherwise None."""
     description: str
-    """Of the dataset, as `episeek_pipelines.index.merge.dataset_description` makes it."""
+    """The dataset's description, as `episeek_pipelines.index.merge.dataset_description` makes it."""
     files: Mapping[str, FileRecord]
-    """By path, in the order of the table."""
+    """The rows of `files` by path, in the order of the table."""
+
+    def outdated(self) -> tuple[str, str] | None:
+        """Return the version found and the one expected, where this release would write another; otherwise None."""
+        for kind, found, current in (
+            ("format", self.format_version, sidecars.FORMAT_VERSION),
+            ("index", self.index_version, sidecars.INDEX_VERSION),
+        ):
+            if found != str(current):
+                return f"{kind} version {found}", f"{kind} version {current}"
+        return None
 
 
 def read_existing_build(root: Root) -> ExistingBuild:
-    """Read the footers of the sidecars below a root, and its `files`; nothing is kept anywhere.
+    """Read the footers of the sidecars below a root, and its `files` table; keep no local copy.
 
     Raises:
-        MissingSidecarError, FormatVersionError, MixedBuildError, SidecarLayoutError: By what is wrong with them.
+        MissingSidecarError: A table does not exist.
+        FormatVersionError: The tables have a format version that this release does not read.
+        MixedBuildError: The tables come from different builds.
+        SidecarLayoutError: A table is damaged or has other columns.
         ReadError: The store does not answer.
     """
     footers: dict[str, dict[str, str]] = {}
@@ -53,31 +69,38 @@ def read_existing_build(root: Root) -> ExistingBuild:
                 if name == "files":
                     files = [FileRecord(**row) for row in file.read(use_threads=False).to_pylist()]
         except MissingFileError:
-            raise MissingSidecarError(where, "no such file", "a sidecar table: run `episeek index`") from None
+            raise MissingSidecarError(where, "no such file", "a sidecar table", "run `episeek index`") from None
         except ParquetError as error:
-            raise SidecarLayoutError(where, error.found, error.expected) from None
+            raise SidecarLayoutError(where, error.found, error.expected, _HINT) from None
         except (pa.ArrowException, ValueError) as error:
             if isinstance(error, SidecarLayoutError | FormatVersionError):
                 raise
-            raise SidecarLayoutError(where, first_line(error), "a readable Parquet table") from None
+            raise SidecarLayoutError(where, first_line(error), "a readable Parquet table", _HINT) from None
     build_id = check_build(footers, {name: root.join(path) for name, (path, _) in sidecars.TABLES.items()})
-    first = footers["files"]
     for number, file_record in enumerate(files):
         problem = file_record.problem()
         if problem or file_record.file_id != number:
             where = f"{root.join(sidecars.TABLES['files'][0])}, row {number}"
-            raise SidecarLayoutError(
-                where, problem or f"file_id {file_record.file_id}", f"a row as the index writes it: {_ANEW}"
-            )
+            found = problem or f"file_id {file_record.file_id}"
+            raise SidecarLayoutError(where, found, "a row as the index step writes it", _HINT)
+    footer = footers["files"]
+    has_index_version = sidecars.INDEX_VERSION_KEY in footer
     return ExistingBuild(
         build_id,
-        first.get(sidecars.WRITER_KEY, ""),
-        first.get(sidecars.DATASET_KEY, ""),
-        {record.file_path: record for record in files},
+        format_version=footer[sidecars.FORMAT_VERSION_KEY],
+        index_version=sidecars.index_version_of(footer),
+        legacy_writer=None if has_index_version else footer.get(sidecars.WRITER_KEY, ""),
+        description=footer.get(sidecars.DATASET_KEY, ""),
+        files={record.file_path: record for record in files},
     )
+
+
+def facts_of(record: FileRecord) -> FileProperties:
+    """Return a row of `files` without its number."""
+    return FileProperties(**{field.name: getattr(record, field.name) for field in fields(FileProperties)})
 
 
 def _check_columns(found: pa.Schema, expected: pa.Schema, where: str) -> None:
     if found.names != expected.names or found.types != expected.types:
         columns = ", ".join(f"{field.name} {field.type}" for field in found)
-        raise SidecarLayoutError(where, f"columns {columns}", f"columns {', '.join(expected.names)}: {_ANEW}")
+        raise SidecarLayoutError(where, f"columns {columns}", f"columns {', '.join(expected.names)}", _HINT)

@@ -1,5 +1,6 @@
-"""The rows of one MP4 in the sidecars of an earlier run, as the index step would make them again: where a file has not
-changed, they are taken over and it is not read.
+"""The rows of one MP4 in the existing sidecars, in the form in which the index step makes them.
+
+The rows of a file that has not changed are taken over from here, and the file is not read.
 """
 
 import threading
@@ -17,7 +18,7 @@ from episeek_schemas import sidecars
 Int64Array = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[np.generic]]
 
-_AS_THEY_ARE = ("mdat_offset", "mdat_length", "first_frame_tick", "sample_count", "keyframe_count", "lead_in_count")
+_INT64_COLUMNS = ("mdat_offset", "mdat_length", "first_frame_tick", "sample_count", "keyframe_count", "lead_in_count")
 _FRAGMENT_COLUMNS = {
     "episode_index": np.int64,
     "frame_count": np.int64,
@@ -27,11 +28,11 @@ _FRAGMENT_COLUMNS = {
 
 
 class ExistingRows:
-    """The mapped tables of one build. Opened where they are first used, once a process; pickles as where they are.
+    """The mapped tables of one build. They are opened at their first use, once in each process; only their place is pickled.
 
     Args:
-        root: The dataset root that the sidecars are below.
-        build_id: Of the build; sidecars that have another one by then are not used.
+        root: The dataset root above the sidecars.
+        build_id: Id of the build; sidecars that have another one when they are opened are not used.
     """
 
     def __init__(self, root: Root, build_id: str) -> None:
@@ -45,7 +46,7 @@ class ExistingRows:
         return ExistingRows, (self._root, self._build_id)
 
     def tables(self) -> SidecarFiles | None:
-        """The tables; None where they cannot be mapped, or are those of another build."""
+        """Return the tables; None where they cannot be mapped or belong to another build."""
         with self._lock:
             if self._opened is None and not self._is_unusable:
                 self._opened = _open(self._root, self._build_id)
@@ -53,14 +54,15 @@ class ExistingRows:
             return self._opened
 
     def arrays(self, episode_index: Int64Array, camera_index: int) -> Arrays | None:
-        """The arrays of a file's fragment, by its episodes in the order declared; None where the tables do not give them."""
+        """Return the arrays of a file's fragment, its episodes in declared order; None where the tables do not hold them."""
         opened = self.tables()
         if opened is None:
             return None
         camera_count = len(opened.dataset.video_keys)
         try:
             return _arrays(opened, episode_index * camera_count + camera_index)
-        except (IndexError, ValueError):  # rows that point outside their table
+        except (IndexError, ValueError):
+            # rows that point outside their table
             return None
 
 
@@ -75,7 +77,7 @@ def _open(root: Root, build_id: str) -> SidecarFiles | None:
 
 def _arrays(opened: SidecarFiles, rows: Int64Array) -> Arrays:
     episodes = opened.tables["episodes"]
-    arrays: Arrays = {f"episodes/{name}": _values(episodes, name, rows, np.dtype(np.int64)) for name in _AS_THEY_ARE}
+    arrays: Arrays = {f"episodes/{name}": _values(episodes, name, rows, np.dtype(np.int64)) for name in _INT64_COLUMNS}
     for name, dtype in _FRAGMENT_COLUMNS.items():
         arrays[f"episodes/{name}"] = _values(episodes, name, rows, np.dtype(dtype))
     for table, count_name, start_name, columns in (
@@ -90,8 +92,8 @@ def _arrays(opened: SidecarFiles, rows: Int64Array) -> Arrays:
         for name in columns:
             column = opened.tables[table].columns[name]
             parts = [
-                column.slice(first, first + rows_of_it)
-                for first, rows_of_it in zip(start.tolist(), count.tolist(), strict=True)
+                column.slice(first, first + row_count)
+                for first, row_count in zip(start.tolist(), count.tolist(), strict=True)
             ]
             arrays[f"{table}/{name}"] = np.concatenate(parts).astype(column.dtype)
     return arrays

@@ -1,10 +1,10 @@
-"""The index step: from the header of each MP4 to its rows of the sidecars, and from all rows to the four tables.
+"""The rows of one video file in the sidecars, made from its header.
 
-Data: one `IndexUnit` per MP4 (its path, what the store's one listing says of it, and the episodes declared in it) gives one
-fragment, a small `.npz` of the file's rows, and a `FragmentSummary` of some hundred bytes; `write_sidecars` merges the
-fragments in episode order, holding a few at a time. Of a file nothing is asked for but ranges; one that is still what
-earlier sidecars say of it is not read at all. Refused by name: whatever the sample table refuses, an episode outside its
-file, frames that cannot be told apart, spans beyond the 32-bit columns.
+One `IndexUnit` per file holds its path, its identity in the store's listing, and the episodes declared in it. It gives one
+fragment, a small `.npz` of the file's rows, and a `FragmentSummary` of some hundred bytes. `write_sidecars` merges the
+fragments in episode order, with a few in memory. Files are read by ranges; a file whose existing rows are still right is
+not read at all. Refused are files that the sample table refuses, episodes outside their file, frames with the same
+presentation time, and spans that do not fit the 32-bit columns.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from episeek.errors import (
 from episeek.mp4.description_runs import description_runs
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.stores.byte_source import CountingSource
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import kind_of
@@ -36,18 +36,18 @@ from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_fram
 from episeek_pipelines.video.header import read_video_header
 
 _MAX_REORDERING_TICKS = 1 << 29
-"""Composition offsets of a clip are 32-bit; a window of an episode displaces its samples twice as far at most."""
+"""Composition offsets of a clip have 32 bits, and a window of an episode displaces its samples at most twice as far."""
 
 
-def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFacts, Arrays, CountingSource]:
-    """Read one header and work out the file's rows.
+def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileProperties, Arrays, CountingSource]:
+    """Read the header of one file and compute its rows.
 
     Returns:
-        The file's facts, the arrays of its fragment, and what reading cost.
+        The file's row of `files`, the arrays of its fragment, and the source that counted requests and bytes.
 
     Raises:
-        ChangedFileError: The file is not the one that was listed.
-        EpiseekError: Another of its leaves, by what is wrong; the message starts with the file.
+        ChangedFileError: The file is no longer the one that was listed.
+        EpiseekError: The file cannot be indexed; the leaf says why, and the message starts with the file.
     """
     source = CountingSource(data_root.source())
     listed = unit.identity or source.identity(unit.path)
@@ -60,7 +60,7 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         raise
     found = _require_unchanged(source, unit.path, listed)
     table = header.table
-    facts = FileFacts(
+    facts = FileProperties(
         file_path=unit.path,
         file_size=header.file_size,
         store_id=listed.store_id or found.store_id,
@@ -82,20 +82,21 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         episodes_sha256=unit.episodes.digest(camera_index=unit.camera_index, fps=fps),
     )
     problem = FileRecord(file_id=0, **asdict(facts)).problem()
-    if problem:  # what the reader would call damaged
-        raise SampleTableError(unit.path, problem, "a picture size, a clock and a rate that can be")
+    if problem:
+        # readers would refuse the row as damaged
+        raise SampleTableError(unit.path, problem, "a possible picture size, timescale and frame rate")
     return facts, file_rows(table, unit.episodes, fps=fps, where=unit.path), source
 
 
 def _require_unchanged(
     source: CountingSource, path: str, listed: FileIdentity, *, failure: EpiseekError | None = None
 ) -> FileIdentity:
-    """What the ranges of a file said of it, which has to be what the listing said; nothing is asked for to learn it.
+    """Return the identity that came with a file's ranges, without another request; it has to be the listed one.
 
     Raises:
-        ChangedFileError: The file was replaced in between: then that is what a `failure` comes from.
+        ChangedFileError: The file was replaced after it was listed, which then also explains a `failure`.
     """
-    # what such a store answers to a range request does not say which file it is of
+    # what such a store answers to a range request does not identify the file
     if isinstance(source.source, FsspecSource) and not kind_of(source.root).fsspec_range_has_identity:
         return listed
     try:
@@ -108,17 +109,20 @@ def _require_unchanged(
         found.size == listed.size and found.version == listed.version and listed.is_content(found.store_id) is not False
     )
     if not is_same:
-        expected = (
-            f"{listed.size} bytes, {listed.store_id or 'as last modified'}, as it was listed: it is being replaced"
+        expected = f"{listed.size} bytes, {listed.store_id or 'not modified'}, as it was listed"
+        raise ChangedFileError(
+            f"{source.root}/{path}",
+            f"{found.size} bytes, {found.store_id or 'modified'}",
+            expected,
+            "run the command again when nothing replaces the file",
         )
-        raise ChangedFileError(f"{source.root}/{path}", f"{found.size} bytes, {found.store_id or 'modified'}", expected)
     return found
 
 
 def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str) -> Arrays:
-    """The rows of `episodes`, `keyframes` and `samples` for one file, by the names `<table>/<column>`.
+    """Return the rows of `episodes`, `keyframes` and `samples` for one file, under the names `<table>/<column>`.
 
-    `sample_start` and `keyframe_start` count from the fragment's own first row; rows follow `episodes` as declared.
+    `sample_start` and `keyframe_start` count from the fragment's own first row; rows have the order of `episodes`.
     """
     frames = assign_frames(table, episodes, fps=fps, where=where)
     order = table.presentation_order()
@@ -175,7 +179,18 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, whe
 
 
 def _check_span(name: str, length: int, relative_pts: npt.NDArray[np.int64], frame_pts: npt.NDArray[np.int64]) -> None:
-    """`frame_pts`: of the episode's frames and of the one before and behind them, which must be told apart as well."""
+    """Raise an error where an episode does not fit the columns or two of its frames have the same presentation time.
+
+    Args:
+        name: The file and the episode, for messages.
+        length: Bytes of the span.
+        relative_pts: Presentation times of the span's samples from frame 0, ticks.
+        frame_pts: Presentation times of the episode's frames, and of the frames just before and after them.
+
+    Raises:
+        SpanTooLargeError: Bytes or ticks do not fit the 32-bit columns.
+        EpisodeFramesError: Two frames have the same presentation time.
+    """
     if length >= 1 << 32:
         raise SpanTooLargeError(name, f"a span of {length} bytes", "less than 4 GiB")
     if int(relative_pts.min()) < -(1 << 31) or int(relative_pts.max()) >= 1 << 31:

@@ -1,7 +1,7 @@
-"""What the index step keeps of one MP4 until all are done: its rows as a small `.npz` with a receipt, and a summary.
+"""Fragments: the rows of one video file, kept as a small `.npz` with a receipt until all files are indexed.
 
-A fragment whose receipt says that it is of the same file, as declared now, by this code, is used again by a run that goes on
-where another was stopped.
+A run that resumes a stopped one uses a fragment again where its receipt names the same file, the same declared episodes and
+the same index version.
 """
 
 import hashlib
@@ -17,44 +17,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek.sidecars.file_record import FileFacts
+from episeek.sidecars.file_record import FileProperties
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.build_id import fragment_digest
 from episeek_pipelines.index.existing_rows import ExistingRows
-from episeek_pipelines.index.file_rows import (
-    index_file,
-)
-from episeek_pipelines.index.units import (
-    WRITER,
-    Arrays,
-    IndexUnit,
-)
+from episeek_pipelines.index.file_rows import index_file
+from episeek_pipelines.index.units import Arrays, IndexUnit
+from episeek_schemas.sidecars import INDEX_VERSION
 
 _BINARY_FACTS = ("sample_description", "track_matrix", "sample_description_runs")
 
 
 @dataclass(frozen=True, slots=True)
 class FragmentSummary:
-    """What the reduction needs to know of a fragment."""
+    """A fragment without its rows: what merging needs before it opens the fragment."""
 
     fragment: str
-    """Relative path in the work directory."""
-    facts: FileFacts
+    """Path relative to the work directory."""
+    facts: FileProperties
     camera_index: int
     digest: str
-    """SHA-256 of everything in the fragment."""
+    """SHA-256, hex, of everything in the fragment."""
     bytes_read: int
     request_count: int
     is_reused: bool
-    """True when a run that was stopped had finished it."""
+    """True where a stopped run had finished it."""
     is_unchanged: bool = False
-    """True when it was taken over from the sidecars of an earlier run."""
+    """True where it was taken over from the existing sidecars."""
 
 
 def index_to_fragment(
     data_root: Root, work: Root, fragment: str, unit: IndexUnit, *, fps: float, existing: ExistingRows | None = None
 ) -> FragmentSummary:
-    """`index_file`, kept in `work` under the name `fragment`; a fragment that a run that was stopped had finished is used
-    as it is, and the rows of an unchanged file are taken from the `earlier` sidecars.
+    """Index one file and keep the result in `work` under the name `fragment`.
+
+    A fragment that a stopped run had finished is used as it is. The rows of an unchanged file are taken from `existing`.
     """
     if unit.identity is None:
         unit = replace(unit, identity=data_root.source().identity(unit.path))
@@ -91,13 +88,13 @@ def index_to_fragment(
 
 
 def load_fragment(work: Root, fragment: str) -> Arrays:
-    """The arrays of a fragment."""
+    """Return the arrays of a fragment."""
     with _open_fragment(work, fragment) as archive:
         return {name: archive[name] for name in archive.files if name != "receipt"}
 
 
 def fragment_episodes(work: Root, fragment: str) -> npt.NDArray[np.int64]:
-    """The episodes in a fragment; of a local file, nothing else is read."""
+    """Return the episodes in a fragment. Nothing else is read from a local one."""
     with _open_fragment(work, fragment) as archive:
         episodes: npt.NDArray[np.int64] = archive["episodes/episode_index"]
         return episodes
@@ -105,7 +102,7 @@ def fragment_episodes(work: Root, fragment: str) -> npt.NDArray[np.int64]:
 
 @contextmanager
 def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
-    """A lazily read archive. The stream is opened here because `np.load` leaves its own open when it fails."""
+    """Open an archive that is read lazily. The stream is opened here because `np.load` leaves its own open when it fails."""
     with (
         open(work.join(fragment), "rb") if work.is_local else io.BytesIO(work.read_bytes(fragment)) as stream,
         np.load(stream, allow_pickle=False) as archive,
@@ -114,9 +111,9 @@ def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
 
 
 def _identity(unit: IndexUnit, fps: float) -> str:
-    """What a fragment depends on: the file as it was listed, what is declared about it, and this code's version."""
+    """Return a digest of all that a fragment depends on: the listed file, its declared episodes, and the index version."""
     declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
-    return hashlib.sha256(f"{WRITER} {unit.path} {unit.identity} {declared}".encode()).hexdigest()
+    return hashlib.sha256(f"index {INDEX_VERSION} {unit.path} {unit.identity} {declared}".encode()).hexdigest()
 
 
 def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSummary | None:
@@ -127,26 +124,11 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
                 return None
             arrays = {name: archive[name] for name in archive.files if name != "receipt"}
         stored = receipt.pop("facts")
-        facts = FileFacts(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_FACTS}})
+        facts = FileProperties(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_FACTS}})
         is_whole = receipt["digest"] == fragment_digest(facts, arrays)
         return FragmentSummary(**{**receipt, "facts": facts, "is_reused": True}) if is_whole else None
     except FileNotFoundError:
         return None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ):  # damaged, or not one of ours: made anew
+    except (ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):
+        # damaged, or not a fragment: it is made again
         return None
-
-
-def fragment_digest(facts: FileFacts, arrays: Arrays) -> str:
-    """SHA-256 of everything in a fragment; the build's id follows from those of all files."""
-    digest = hashlib.sha256(repr(facts).encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {len(arrays[name])}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()

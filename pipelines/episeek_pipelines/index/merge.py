@@ -1,12 +1,9 @@
-"""Merging the fragments of all MP4 files into the four sidecar tables, in episode order, with a few fragments in memory
-at a time.
+"""Merge the fragments of all video files into the four sidecar tables, in episode order, with a few fragments in memory.
 
-The result depends on the fragments' contents alone: not on the order they were made in, a clock, or a host.
+The result depends on the fragments' contents alone: not on the order in which they were made, a clock, or a host.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,19 +12,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from episeek import __version__
 from episeek.errors import MetadataError
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.build_id import build_id_of
 from episeek_pipelines.index.fragments import FragmentSummary, fragment_episodes, load_fragment
 from episeek_pipelines.index.table_writer import MappableWriter
-from episeek_pipelines.index.units import (
-    WRITER,
-    Arrays,
-)
+from episeek_pipelines.index.units import Arrays
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 
 _BLOCK_ROWS = 1 << 16
-_LOCAL = ("mdat_offset", "mdat_length", "frame_count", "first_pts", "last_pts", "first_frame_tick")
+_COPIED = ("mdat_offset", "mdat_length", "frame_count", "first_pts", "last_pts", "first_frame_tick")
 _COUNTS = ("sample_count", "keyframe_count", "lead_in_count")
 
 
@@ -41,16 +37,16 @@ def write_sidecars(
     frame_count: int,
     max_row_group_rows: int = sidecars.MAX_ROW_GROUP_ROWS,
 ) -> str:
-    """Write `meta/byte_index/*.parquet` below `destination`; returns the build id.
+    """Write the four tables below `destination` and return the build id.
 
     Args:
-        work: Where the fragments are.
-        fragments: One for each MP4, in any order.
+        work: The root of the fragments.
+        fragments: One for each video file, in any order.
         destination: A dataset root.
-        info: The dataset's facts.
-        episode_count: Episodes of the dataset.
-        frame_count: Rows of the dataset.
-        max_row_group_rows: For tests; the format allows 2^24.
+        info: The parsed meta/info.json.
+        episode_count: Number of episodes in the dataset.
+        frame_count: Number of rows in the dataset.
+        max_row_group_rows: Rows of a full row group; the format's limit is 2^24.
 
     Raises:
         MetadataError: An episode of a camera is in no fragment, or in two.
@@ -61,7 +57,8 @@ def write_sidecars(
     build_id = build_id_of(description, (fragment.digest for fragment in ordered))
     metadata = {
         sidecars.FORMAT_VERSION_KEY: str(sidecars.FORMAT_VERSION),
-        sidecars.WRITER_KEY: WRITER,
+        sidecars.INDEX_VERSION_KEY: str(sidecars.INDEX_VERSION),
+        sidecars.WRITER_KEY: f"episeek {__version__}",
         sidecars.DATASET_KEY: description,
         sidecars.BUILD_ID_KEY: build_id,
     }
@@ -82,7 +79,7 @@ def write_sidecars(
 
         _merge(
             _Merger(work, ordered, info, episode_count),
-            episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, "camera_key"),
+            episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, *sidecars.UNMAPPED_COLUMNS),
             keyframes=writer(layout.KEYFRAMES_PATH, sidecars.KEYFRAMES),
             samples=writer(layout.SAMPLES_PATH, sidecars.SAMPLES),
         )
@@ -90,7 +87,7 @@ def write_sidecars(
 
 
 def dataset_description(info: DatasetInfo, *, episode_count: int, frame_count: int) -> str:
-    """What the footers say of the dataset: `episeek:dataset`."""
+    """Return the footer value `episeek:dataset`, a JSON object."""
     dataset = {
         "codebase_version": info.codebase_version,
         "fps": int(info.fps) if info.fps.is_integer() else info.fps,
@@ -99,14 +96,6 @@ def dataset_description(info: DatasetInfo, *, episode_count: int, frame_count: i
         "video_keys": list(info.video_keys),
     }
     return json.dumps(dataset, separators=(",", ":"))
-
-
-def build_id_of(description: str, digests: Iterable[str]) -> str:
-    """The id of a build: of its dataset's description and the digests of its fragments, by file path."""
-    build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{WRITER}\n{description}\n".encode())
-    for digest in digests:
-        build.update(digest.encode())
-    return build.hexdigest()[:32]
 
 
 def _write_files(destination: Root, fragments: list[FragmentSummary], metadata: dict[str, str]) -> None:
@@ -120,7 +109,7 @@ def _write_files(destination: Root, fragments: list[FragmentSummary], metadata: 
 
 
 class _Merger:
-    """Finds the rows of an episode and camera in the fragments, and keeps those fragments that are still needed."""
+    """Finds the rows of an episode and camera in the fragments, and keeps the fragments that are still needed loaded."""
 
     def __init__(self, work: Root, fragments: list[FragmentSummary], info: DatasetInfo, episode_count: int) -> None:
         self._work = work
@@ -136,7 +125,7 @@ class _Merger:
             taken = self.file_of[episodes, fragment.camera_index] >= 0
             if taken.any():
                 where = f"episode {episodes[taken][0]} of {self.cameras[fragment.camera_index]!r}"
-                raise MetadataError(where, f"a second file {fragment.facts.file_path}", "one MP4")
+                raise MetadataError(where, f"a second file {fragment.facts.file_path}", "one file")
             self.file_of[episodes, fragment.camera_index] = number
             self._row_of[episodes, fragment.camera_index] = np.arange(len(episodes))
             self._last_episode[number] = episodes.max()
@@ -144,11 +133,11 @@ class _Merger:
         if len(unindexed):
             episode, camera = unindexed[0]
             raise MetadataError(
-                f"episode {episode} of {self.cameras[camera]!r}", "no indexed MP4", "one for every episode and camera"
+                f"episode {episode} of {self.cameras[camera]!r}", "no indexed file", "one for every episode and camera"
             )
 
     def rows(self, episode: int, camera: int) -> tuple[Arrays, int]:
-        """The fragment of an episode, and its row there."""
+        """Return the fragment of an episode and camera, and its row there."""
         number = int(self.file_of[episode, camera])
         arrays = self._loaded.get(number)
         if arrays is None:
@@ -167,11 +156,11 @@ def _merge(merger: _Merger, *, episodes: MappableWriter, keyframes: MappableWrit
         episode_index, camera_index = np.divmod(ids, camera_count)
         block: dict[str, npt.NDArray[Any]] = {
             name: np.empty(len(ids), sidecars.EPISODES.field(name).type.to_pandas_dtype())
-            for name in (*_LOCAL, *_COUNTS, "sample_start", "keyframe_start")
+            for name in (*_COPIED, *_COUNTS, "sample_start", "keyframe_start")
         }
         for position in range(len(ids)):
             arrays, row = merger.rows(int(episode_index[position]), int(camera_index[position]))
-            for name in (*_LOCAL, *_COUNTS):
+            for name in (*_COPIED, *_COUNTS):
                 block[name][position] = arrays[f"episodes/{name}"][row]
             block["sample_start"][position] = sample_start
             block["keyframe_start"][position] = keyframe_start

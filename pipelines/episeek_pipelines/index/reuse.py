@@ -1,47 +1,47 @@
-"""Which files of a dataset need not be read again, since the sidecars of an earlier run say of them what reading would.
+"""Find the files of a dataset that need not be read again because the existing sidecars have their rows.
 
-A file is unchanged where its path, its size, the store's identity of its content and what is declared of its episodes are
-those of its row. Nothing is believed of sidecars that do not hold together: the id of their build is worked out again from
-every one of their rows first. What cannot be used costs reading the headers, and nothing else.
+A file is unchanged where its path, its size, the store's identity of its content and the declaration of its episodes equal
+those in its row. Existing sidecars are trusted only as a whole: their build id is computed again from all of their rows
+first. Sidecars that cannot be used cost only the reading of the headers.
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
 from episeek.errors import EpiseekError
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties
 from episeek.sidecars.files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
+from episeek_pipelines.index.build_id import build_id_of, fragment_digest
+from episeek_pipelines.index.existing_build import ExistingBuild, facts_of, read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
-from episeek_pipelines.index.fragments import fragment_digest
-from episeek_pipelines.index.merge import build_id_of
-from episeek_pipelines.index.units import (
-    WRITER,
-    IndexUnit,
-)
+from episeek_pipelines.index.units import IndexUnit
 from episeek_schemas.lerobot import DatasetInfo
 
 
 def with_unchanged(
     units: list[IndexUnit], target: Root, info: DatasetInfo
 ) -> tuple[list[IndexUnit], ExistingRows | None]:
-    """The units, those of unchanged files marked, and where their rows are.
+    """Mark the units of unchanged files, and return all units with the rows to take over.
 
     Args:
         units: What is to be indexed.
-        target: The root below which an earlier run may have written sidecars.
-        info: The dataset's facts.
+        target: The root below which sidecars may exist.
+        info: The parsed meta/info.json.
+
+    Returns:
+        The units in the same order, and the existing rows; None instead of these where no unit is unchanged.
     """
     if not any(unit.identity is not None and unit.identity.store_id for unit in units):
-        return units, None  # local files: nothing tells for certain that they are the same
+        # local files: nothing proves that they are the same
+        return units, None
     try:
         build = read_existing_build(target)
     except EpiseekError:
         return units, None
-    if build.writer != WRITER or video_keys(build) != list(info.video_keys):
+    if build.outdated() is not None or video_keys(build) != list(info.video_keys):
         return units, None
     marked = [replace(unit, unchanged=_unchanged(unit, build, fps=info.fps)) for unit in units]
     if not any(unit.unchanged for unit in marked):
@@ -54,7 +54,7 @@ def with_unchanged(
 
 
 def video_keys(build: ExistingBuild) -> list[str]:
-    """The cameras of a build; none where its footer does not say."""
+    """Return the cameras of a build; an empty list where its footer does not list them."""
     try:
         keys = json.loads(build.description)["video_keys"]
     except (ValueError, KeyError, TypeError):
@@ -62,7 +62,7 @@ def video_keys(build: ExistingBuild) -> list[str]:
     return keys if isinstance(keys, list) else []
 
 
-def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileFacts | None:
+def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProperties | None:
     record = build.files.get(unit.path)
     identity = unit.identity
     if record is None or identity is None or not identity.store_id:
@@ -70,15 +70,11 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileFact
     is_same = (identity.size, identity.store_id) == (record.file_size, record.store_id) and unit.episodes.digest(
         camera_index=unit.camera_index, fps=fps
     ) == record.episodes_sha256
-    return _facts(record) if is_same else None
-
-
-def _facts(record: FileRecord) -> FileFacts:
-    return FileFacts(**{name: value for name, value in asdict(record).items() if name != "file_id"})
+    return facts_of(record) if is_same else None
 
 
 def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:
-    """Whether the build's id follows from its rows."""
+    """Return whether the build's id follows from its rows."""
     camera_count = len(opened.dataset.video_keys)
     table = opened.tables["episodes"]
     column = {
@@ -105,5 +101,5 @@ def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: Existi
         arrays = existing.arrays(episodes[rows], int(cameras[rows[0]]))
         if arrays is None:
             return False
-        digests.append(fragment_digest(_facts(record), arrays))
-    return build_id_of(build.description, digests) == build.build_id
+        digests.append(fragment_digest(record, arrays))
+    return build_id_of(build.description, digests, legacy_writer=build.legacy_writer) == build.build_id

@@ -1,8 +1,7 @@
-"""Which files' rows in the sidecars are stale, without writing anything: the store's listing and meta/episodes, compared
-with the footers and the table `files`.
+"""Find the stale parts of the sidecars without writing anything.
 
-Where the store gives files no identity that can be compared, as on this machine, their headers are read, many at once, and
-the digests compared.
+The store's listing and meta/episodes are compared with the footers and the table `files`. Where the store gives no identity
+that can be compared, as the local file system does not, headers are read, many at once, and their digests are compared.
 """
 
 import os
@@ -22,23 +21,22 @@ from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
-from episeek_pipelines.index.units import (
-    WRITER,
-    IndexUnit,
-    list_units,
-)
+from episeek_pipelines.index.units import IndexUnit, list_units
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas import layout
 
 Reason = Literal["changed", "new", "gone", "episodes", "dataset", "sidecars"]
-"""Of a file: another size, identity or header; without a row; named without being there, or the other way round; other
-episodes declared. Of the dataset: other facts in meta/info.json. Of the sidecars: missing, of another writer, damaged.
+"""Why something is stale.
+
+A file is "changed" (its size, identity or header differs), "new" (it has no row), "gone" (it does not exist, or no episode
+is in it any more), or has other "episodes" declared. The "dataset" is described differently in meta/info.json. The
+"sidecars" are missing, damaged, or of another format version or index version.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Something the sidecars say that is not so any more, or do not say."""
+    """Something that the sidecars have wrong or lack."""
 
     path: str
     reason: Reason
@@ -47,16 +45,17 @@ class Stale:
 
 
 _UNSURE = Stale("", "changed", "", "")
+"""Neither size nor identity shows whether a file has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexCheck:
-    """What is stale, by path, and what finding out cost."""
+    """The stale parts, by path, and the cost of finding them."""
 
     target: str
-    """The root below which the sidecars are."""
+    """The root above the sidecars."""
     build_id: str
-    """Empty where there are none that can be read."""
+    """Empty where no readable sidecars exist."""
     file_count: int
     stale: tuple[Stale, ...]
     headers_read: int = 0
@@ -71,11 +70,11 @@ def check_index(
 
     Args:
         source: Root of a LeRobot v3.0 dataset.
-        output: Root that holds the sidecars; None is `source`.
-        progress: Called once with the number of headers to read; gives what is told of finished ones.
+        output: Root above the sidecars; None is `source`.
+        progress: Called once with the number of headers to read; returns the function that is called as they are finished.
 
     Raises:
-        EpiseekError: It cannot be done: no dataset, or a store that does not answer.
+        EpiseekError: The check is impossible: there is no dataset, or the store does not answer.
     """
     dataset = open_dataset(source)
     target = dataset.root if output is None else Root(output).pinned()
@@ -86,8 +85,9 @@ def check_index(
     except SidecarError as error:
         where = error.where.removeprefix(f"{target.url}/")
         return IndexCheck(target.url, "", file_count, (Stale(where, "sidecars", error.found, error.expected),))
-    if build.writer != WRITER:
-        other = Stale(layout.BYTE_INDEX_DIR, "sidecars", f"tables written by {build.writer!r}", f"by {WRITER!r}")
+    outdated = build.outdated()
+    if outdated is not None:
+        other = Stale(layout.BYTE_INDEX_DIR, "sidecars", *outdated)
         return IndexCheck(target.url, build.build_id, file_count, (other,))
     stale = [
         *_missing_rows(units, build),
@@ -121,7 +121,7 @@ def check_index(
 def _missing_rows(units: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:
     for unit in units:
         if unit.path not in build.files:
-            yield Stale(unit.path, "new", "no row", f"one for its {len(unit.episodes)} episodes")
+            yield Stale(unit.path, "new", "no row", f"a row for its {len(unit.episodes)} episodes")
 
 
 def _gone(units: list[IndexUnit], missing: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:
@@ -141,7 +141,7 @@ def _redeclared(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> 
 
 
 def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> Stale | None:
-    """How a file differs from its row; `_UNSURE` where neither size nor identity says."""
+    """Return how a file differs from its row; `_UNSURE` where neither size nor identity shows it."""
     if identity is None:
         return _UNSURE
     if identity.size != record.file_size:
@@ -155,7 +155,7 @@ def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> St
 def _read(
     source: ByteSource, report: Callable[[int], None], item: tuple[IndexUnit, FileRecord]
 ) -> tuple[Stale | None, CountingSource]:
-    """What asking for the file, and reading its header where that does not do, says; and what it cost."""
+    """Compare a file with its row by its identity, or else by its header; return the difference and the counted source."""
     unit, record = item
     counting = CountingSource(source)
     try:
@@ -191,4 +191,4 @@ def _one_at_a_time(report: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def _ignore(file_count: int, /) -> None:
-    """No progress is wanted."""
+    """Report no progress."""

@@ -1,5 +1,6 @@
-"""Writing one mapped table: REQUIRED columns, PLAIN, uncompressed, one data page per column chunk, at most 2^24 rows a
-row group.
+"""Write a table that can be mapped: REQUIRED columns, PLAIN, uncompressed, and one data page per column chunk.
+
+A row group has at most 2^24 rows.
 """
 
 from types import TracebackType
@@ -14,17 +15,17 @@ from episeek_schemas.sidecars import MAX_ROW_GROUP_ROWS
 
 _ONE_PAGE_BYTES = 1 << 30
 _ONE_PAGE_ROWS = (1 << 31) - 1
-_FIRST_ROOM_ROWS = 1 << 16
+_INITIAL_CAPACITY_ROWS = 1 << 16
 
 
 class MappableWriter:
-    """Collects rows and writes a row group whenever `max_row_group_rows` rows are there; use it in a `with` block.
+    """Collects rows and writes a row group whenever it has `max_row_group_rows` rows; use it in a `with` block.
 
     Args:
-        stream: A binary file; it stays open.
+        stream: A binary file, which the writer does not close.
         schema: The table's columns.
         metadata: The footer's key-value metadata.
-        dictionary_columns: Columns that may be dictionary encoded, since nobody maps them.
+        dictionary_columns: Columns that may be dictionary encoded because readers do not map them.
         max_row_group_rows: Rows of a full row group.
     """
 
@@ -40,9 +41,9 @@ class MappableWriter:
         self._schema = schema.with_metadata(metadata)
         self._limit = max_row_group_rows
         self._filled = 0
-        self._room = min(_FIRST_ROOM_ROWS, max_row_group_rows)
+        self._capacity = min(_INITIAL_CAPACITY_ROWS, max_row_group_rows)
         self._columns: dict[str, npt.NDArray[np.generic]] = {
-            field.name: np.empty(self._room, field.type.to_pandas_dtype()) for field in schema
+            field.name: np.empty(self._capacity, field.type.to_pandas_dtype()) for field in schema
         }
         plain = {name: "PLAIN" for name in schema.names if name not in dictionary_columns}
         self._writer = pq.ParquetWriter(
@@ -67,12 +68,12 @@ class MappableWriter:
         self._writer.close()
 
     def append(self, columns: dict[str, npt.NDArray[Any]]) -> None:
-        """Add rows: one array per column, all of the same length."""
+        """Add rows, given as one array per column, all of the same length."""
         rows = len(columns[self._schema.names[0]])
         position = 0
         while position < rows:
             take = min(rows - position, self._limit - self._filled)
-            self._make_room(self._filled + take)
+            self._grow(self._filled + take)
             for name, values in columns.items():
                 self._columns[name][self._filled : self._filled + take] = values[position : position + take]
             self._filled += take
@@ -80,13 +81,13 @@ class MappableWriter:
             if self._filled == self._limit:
                 self._flush()
 
-    def _make_room(self, rows: int) -> None:
-        if rows <= self._room:
+    def _grow(self, rows: int) -> None:
+        if rows <= self._capacity:
             return
-        while self._room < rows:
-            self._room = min(2 * self._room, self._limit)
+        while self._capacity < rows:
+            self._capacity = min(2 * self._capacity, self._limit)
         for name, column in self._columns.items():
-            larger = np.empty(self._room, column.dtype)
+            larger = np.empty(self._capacity, column.dtype)
             larger[: self._filled] = column[: self._filled]
             self._columns[name] = larger
 

@@ -1,4 +1,4 @@
-"""The MP4 files to index, each with the episodes that the dataset declares in it."""
+"""The video files to index, each with the episodes that the dataset declares in it."""
 
 import posixpath
 from collections import defaultdict
@@ -8,42 +8,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek import __version__
-from episeek.errors import (
-    MetadataError,
-    MissingFileError,
-)
-from episeek.sidecars.file_record import FileFacts
+from episeek.errors import MetadataError, MissingFileError
+from episeek.sidecars.file_record import FileProperties
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
-
-WRITER = f"episeek {__version__}"
-
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndexUnit:
-    """One MP4 to index."""
+    """One video file to index."""
 
     path: str
     camera_index: int
     episodes: DeclaredEpisodes
     identity: FileIdentity | None = None
-    """As the store's listing has it; None where that does not say the size."""
-    unchanged: FileFacts | None = None
-    """Its row in the sidecars of an earlier run, where it can be taken over with all that follows from it."""
+    """The identity in the store's listing; None where the listing gives no size."""
+    unchanged: FileProperties | None = None
+    """The file's row in the existing sidecars, where it and the rows that belong to it can be taken over."""
 
 
 def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
-    """The MP4 files of a dataset with their episodes, sorted by path.
+    """Return the video files of a dataset with their episodes, sorted by path.
 
     Raises:
-        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or more than 2^31.
-        MissingFileError: A file that meta/episodes names is not there.
+        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or 2^31 or more.
+        MissingFileError: A file that meta/episodes names does not exist.
     """
     units, missing = list_units(dataset, data_root)
     if missing:
@@ -54,25 +47,26 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
 
 
 def list_units(dataset: Dataset, data_root: Root) -> tuple[list[IndexUnit], list[IndexUnit]]:
-    """The MP4 files of a dataset with their episodes and what one listing of the store says of them, sorted by path; and
-    those that are not there.
+    """Return the video files of a dataset with their episodes, sorted by path: those that exist, and those that do not.
+
+    The existing ones have the identities that one listing of the store gives.
 
     Raises:
-        MetadataError: As `plan_index`.
+        MetadataError: As for `plan_index`.
     """
     table = dataset.episodes
-    wrong = np.flatnonzero(table.episode_index != np.arange(len(table)))
-    if len(wrong):
-        path, row = table.locate(int(wrong[0]))
+    displaced = np.flatnonzero(table.episode_index != np.arange(len(table)))
+    if len(displaced):
+        path, row = table.locate(int(displaced[0]))
         where = f"{dataset.root.join(path)}, row {row}"
         raise MetadataError(
-            where, f"episode_index {table.episode_index[wrong[0]]}", f"{wrong[0]}: episodes in order, from 0"
+            where, f"episode_index {table.episode_index[displaced[0]]}", f"{displaced[0]}: episodes in order, from 0"
         )
-    odd = np.flatnonzero((table.length < 1) | (table.length >= 1 << 31))
-    if len(odd):
-        path, row = table.locate(int(odd[0]))
+    unusable = np.flatnonzero((table.length < 1) | (table.length >= 1 << 31))
+    if len(unusable):
+        path, row = table.locate(int(unusable[0]))
         raise MetadataError(
-            f"{dataset.root.join(path)}, row {row}", f"length {table.length[odd[0]]}", "1 or more frames"
+            f"{dataset.root.join(path)}, row {row}", f"length {table.length[unusable[0]]}", "1 or more frames"
         )
     rows: dict[tuple[int, str], list[int]] = defaultdict(list)
     for camera_index, camera_key in enumerate(dataset.info.video_keys):
@@ -92,5 +86,5 @@ def list_units(dataset: Dataset, data_root: Root) -> tuple[list[IndexUnit], list
     if not units:
         return [], []
     listed = data_root.files(posixpath.commonpath({posixpath.dirname(unit.path) for unit in units}))
-    there = [replace(unit, identity=listed[unit.path]) for unit in units if unit.path in listed]
-    return there, [unit for unit in units if unit.path not in listed]
+    existing = [replace(unit, identity=listed[unit.path]) for unit in units if unit.path in listed]
+    return existing, [unit for unit in units if unit.path not in listed]

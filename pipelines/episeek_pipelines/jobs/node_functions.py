@@ -1,6 +1,6 @@
 """The functions that the nodes of a job's graph call: those of the steps, with a receipt for each file that is finished.
 
-A receipt identifies everything its work depended on: the version of the source file, the plan for it, and the version of this code.
+A receipt identifies everything its work depended on: the version of the source file, the plan for it, and the version of the step.
 A run that resumes a stopped one reuses finished work only if all of that is the same.
 """
 
@@ -9,16 +9,15 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import remove_unlisted_files
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
-from episeek_pipelines.index.units import (
-    WRITER,
-    IndexUnit,
-)
+from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.rewrite.rewrite import (
+    REWRITE_VERSION,
     RewritePlan,
     RewriteResult,
     RewriteUnit,
@@ -107,7 +106,7 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
     receipt, path = item
     identity = _identity(f"link={link}", source, path)
     if _read_receipt(work, receipt, identity) is None or not destination.exists(path):
-        destination.copy_from(source, path, link=link)
+        copy_file(source, destination, path, link=link)
         _write_receipt(work, receipt, identity, {})
     return CopiedFile(path)
 
@@ -161,7 +160,7 @@ def conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) ->
 
 
 def _identity(plan: str, source: Root, path: str) -> str:
-    return hashlib.sha256(f"{WRITER} {path} {plan} {source.identity(path)}".encode()).hexdigest()
+    return hashlib.sha256(f"rewrite {REWRITE_VERSION} {path} {plan} {source.version_of(path)}".encode()).hexdigest()
 
 
 def _read_receipt(work: Root, receipt: str, identity: str) -> Any:

@@ -19,11 +19,7 @@ from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_stagi
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
-from episeek_pipelines.index.units import (
-    WRITER,
-    IndexUnit,
-    plan_index,
-)
+from episeek_pipelines.index.units import IndexUnit, plan_index
 from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph, Node, values_and_failures
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
@@ -34,9 +30,9 @@ from episeek_pipelines.jobs.results import (
     RewriteSummary,
     WorkFailedError,
 )
-from episeek_pipelines.rewrite.rewrite import RewritePlan, plan_rewrite
+from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, RewritePlan, plan_rewrite
 from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
-from episeek_schemas import layout
+from episeek_schemas import layout, sidecars
 
 Videos = Literal["none", "link", "copy"]
 
@@ -212,7 +208,7 @@ def preparation_plan(
     source: str, *, max_episodes_per_file: int | None = None, videos: Videos = "none"
 ) -> dict[str, Any]:
     """Return everything that decides the result of `prepare`: a run is resumed or skipped only if this is the same."""
-    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos)
+    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION)
 
 
 def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, Any], *, error_count: int = 0) -> None:
@@ -227,7 +223,7 @@ def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, An
 
 def _require_no_history(destination: Root, remedy: str) -> None:
     """Refuse a repository as destination: each file would be a commit of its own."""
-    if destination.is_history:
+    if destination.kind.has_history:
         expected = f"another place: write {remedy}, and then `episeek publish`"
         raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
 
@@ -323,7 +319,7 @@ def _verification_node(graph: Graph, surveyed: Survey | Node, prepared: bool | N
 def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
     where = Root(source)
     url = os.path.abspath(where.url) if where.is_local else where.url  # it is read again from other working directories
-    return {"command": command, "source": url, "writer": WRITER, **options}
+    return {"command": command, "source": url, "rewrite_version": REWRITE_VERSION, **options}
 
 
 def _run(

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import ChangedFileError, DestinationError, MissingFileError, ParquetError, RowOrderError, WriteError
-from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root, writing
+from episeek_pipelines.dataset.local_files import TEMPORARY_SUFFIX, writing
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, reading
 from episeek_pipelines.parquet.exact_values import first_difference
 from episeek_pipelines.parquet.footers import PageIndexCounts

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError, ParquetError, RowOrderError
+from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.episode_runs import (
     READ_OPTIONS,
@@ -31,6 +32,7 @@ from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, pla
 from episeek_schemas import layout, lerobot
 
 __all__ = [
+    "REWRITE_VERSION",
     "Output",
     "RewritePlan",
     "RewriteResult",
@@ -40,6 +42,9 @@ __all__ = [
     "rewrite_file",
     "write_metadata",
 ]
+
+REWRITE_VERSION: Final = 1
+"""Bump it when what is written changes: finished work of another version is not used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[
         if path in first_rows:
             _write_episodes(source, destination, path, plan, first_rows[path])
         else:
-            destination.copy_from(source, path)
+            copy_file(source, destination, path)
     return tuple(paths)
 
 
@@ -162,7 +167,7 @@ def _nearby(source: Root, path: str) -> Iterator[Root]:
         return
     with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
         local = Root(folder)
-        local.copy_from(source, path)
+        copy_file(source, local, path)
         yield local
 
 

@@ -105,12 +105,13 @@ def test_tables_are_laid_out_as_the_format_says(sidecar_roots, name, table):
 def test_footers_carry_the_same_facts(sidecar_roots, name):
     info = json.loads((DATA / name / "meta/info.json").read_text())
     footers = [pq.read_schema(sidecar_roots[name] / path).metadata for path, _ in TABLES.values()]
-    keys = [b"episeek:format_version", b"episeek:writer", b"episeek:dataset", b"episeek:build_id"]
+    keys = [key.encode() for key in sidecars.FOOTER_KEYS]
     assert all([footer[key] for key in keys] == [footers[0][key] for key in keys] for footer in footers)
-    assert footers[0][keys[0]] == b"1"
-    assert footers[0][keys[1]] == f"episeek {episeek.__version__}".encode()
+    assert [key for key in footers[0] if key.startswith(b"episeek:")] == keys
+    assert [footers[0][key] for key in keys[:2]] == [b"1", b"1"]
+    assert footers[0][keys[2]] == f"episeek {episeek.__version__}".encode()
     facts = {key: info[key] for key in ("codebase_version", "fps", "total_episodes", "total_frames")}
-    assert json.loads(footers[0][keys[2]]) == facts | {"video_keys": list(CAMERAS)}
+    assert json.loads(footers[0][keys[3]]) == facts | {"video_keys": list(CAMERAS)}
 
 
 @pytest.mark.parametrize("max_row_group_rows", [sidecars.MAX_ROW_GROUP_ROWS, 100, 7])

@@ -3,24 +3,24 @@
 import json
 import pickle
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+import episeek
 from episeek_pipelines.cli.lines.summary import prepare_lines
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.build_id import build_id_of, fragment_digest
+from episeek_pipelines.index.existing_build import read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
-from episeek_pipelines.index.file_rows import (
-    index_file,
-)
-from episeek_pipelines.index.units import (
-    WRITER,
-    plan_index,
-)
+from episeek_pipelines.index.file_rows import index_file
+from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.jobs.graph import (
     Execution,
 )
@@ -30,7 +30,7 @@ from episeek_pipelines.jobs.prepare import (
     verify,
 )
 from episeek_pipelines.jobs.results import IndexSummary, WorkFailedError
-from episeek_schemas import layout
+from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, hub_datasets, s3_datasets
 
@@ -169,7 +169,7 @@ def test_a_bucket_has_no_commits_and_says_what_is_unchanged(hub, tmp_path):
     hub.hub.add_bucket("acme/bucket", files)
     root = Root("hf://buckets/acme/bucket")
     assert root.pinned() == root
-    assert not root.is_history
+    assert not root.kind.has_history
     indexed(root.url, tmp_path / "out")
     store_ids = pq.read_table(tmp_path / "out" / layout.FILES_PATH)["store_id"].to_pylist()
     assert all(store_id.startswith("xet:") for store_id in store_ids)
@@ -219,9 +219,20 @@ def drop_a_table(root: Path) -> None:
     (root / layout.KEYFRAMES_PATH).unlink()
 
 
-def other_writer(root: Path) -> None:
-    for path in (layout.FILES_PATH, layout.EPISODES_PATH, layout.KEYFRAMES_PATH, layout.SAMPLES_PATH):
-        replace_in_footer(root / path, WRITER.encode(), WRITER.replace("episeek", "someone").encode())
+TABLES = (layout.FILES_PATH, layout.EPISODES_PATH, layout.KEYFRAMES_PATH, layout.SAMPLES_PATH)
+INDEX_VERSION_ENTRY = b"episeek:index_version\x18\x011"
+"""As the footer has it: Thrift's compact protocol, field 2 of KeyValue, one byte."""
+
+
+def other_index_version(root: Path) -> None:
+    for path in TABLES:
+        replace_in_footer(root / path, INDEX_VERSION_ENTRY, INDEX_VERSION_ENTRY[:-1] + b"2")
+
+
+def without_index_version(root: Path) -> None:
+    """An entry of another name: the ids of tables without the key cover the writer, and these do not."""
+    for path in TABLES:
+        replace_in_footer(root / path, b"episeek:index_version", b"someone:index_version")
 
 
 def other_files(root: Path) -> None:
@@ -237,7 +248,7 @@ def mixed_builds(root: Path) -> None:
     replace_in_footer(root / layout.EPISODES_PATH, build_id, b"0" * len(build_id))
 
 
-def earlier_columns(root: Path) -> None:
+def fewer_columns(root: Path) -> None:
     path = root / layout.FILES_PATH
     pq.write_table(pq.read_table(path).drop_columns(["episodes_sha256"]), path)
 
@@ -252,8 +263,8 @@ def other_tool(root: Path) -> None:
 
 
 DAMAGES = (
-    truncate, flip_samples, flip_keyframes, flip_episodes, drop_a_table, other_writer, other_files, mixed_builds,
-    earlier_columns, garbage, other_tool,
+    truncate, flip_samples, flip_keyframes, flip_episodes, drop_a_table, other_index_version,
+    without_index_version, other_files, mixed_builds, fewer_columns, garbage, other_tool,
 )  # fmt: skip
 
 
@@ -277,6 +288,64 @@ def test_nothing_is_believed_of_damaged_or_foreign_sidecars(damage, sound, tmp_p
     assert digests(tmp_path / "out") != digests(root)
     assert indexed(url, tmp_path / "out").unchanged_files == 0
     assert digests(tmp_path / "out") == digests(root)
+
+
+def as_of_a_release(root: Path, writer: bytes) -> None:
+    """Tables as a release wrote them that had no index version: with its name, which their id covered."""
+    footer = pq.read_schema(root / layout.FILES_PATH).metadata
+    build = read_existing_build(Root(str(root)))
+    rows = ExistingRows(Root(str(root)), build.build_id)
+    opened = rows.tables()
+    assert opened is not None
+    declared = pq.read_table(root / layout.EPISODES_PATH)
+    digests_by_path = []
+    for record in build.files.values():
+        of_file = declared.filter(pc.equal(declared["file_id"], record.file_id)).sort_by("first_pts")
+        arrays = rows.arrays(of_file["episode_index"].to_numpy(), of_file["camera_index"][0].as_py())
+        assert arrays is not None
+        digests_by_path.append(fragment_digest(record, arrays))
+    old_id = build_id_of(build.description, digests_by_path, legacy_writer=writer.decode()).encode()
+    for path in TABLES:
+        replace_in_footer(root / path, footer[b"episeek:build_id"], old_id)
+        replace_in_footer(root / path, footer[b"episeek:writer"], writer)
+        replace_in_footer(root / path, b"episeek:index_version", b"someone:index_version")
+
+
+def test_another_release_changes_nothing_but_its_name(hub, tmp_path, monkeypatch):
+    url = hub.add(files_of(DATA / "hevc"))
+    first = indexed(url, tmp_path / "out")
+    shutil.copytree(tmp_path / "out", tmp_path / "before")
+    monkeypatch.setattr("episeek_pipelines.index.merge.__version__", "9.9.9")
+    again = indexed(url, tmp_path / "out")
+    full = indexed(url, tmp_path / "full")
+    assert (again.unchanged_files, full.unchanged_files) == (2, 0)
+    assert first.build_id == again.build_id == full.build_id
+    assert digests(tmp_path / "out") == digests(tmp_path / "full") != digests(tmp_path / "before")
+    for path in TABLES:
+        before, after = (pq.read_table(tmp_path / name / path) for name in ("before", "out"))
+        footers = [dict(table.schema.metadata) for table in (before, after)]
+        writers = [footer.pop(b"episeek:writer") for footer in footers]
+        assert writers == [f"episeek {episeek.__version__}".encode(), b"episeek 9.9.9"]
+        assert footers[0] == footers[1]
+        assert before.equals(after)
+
+
+def test_sidecars_of_a_release_without_index_versions_are_taken_over(sound, tmp_path):
+    url, root = sound
+    shutil.copytree(root, tmp_path / "out")
+    as_of_a_release(tmp_path / "out", b"episeek 0.0.9")
+    assert indexed(url, tmp_path / "out").unchanged_files == 2
+    assert digests(tmp_path / "out") == digests(root)
+
+
+def test_another_index_version_is_read_again(sound, tmp_path, monkeypatch):
+    url, root = sound
+    shutil.copytree(root, tmp_path / "out")
+    monkeypatch.setattr(sidecars, "INDEX_VERSION", 2)
+    result = indexed(url, tmp_path / "out")
+    assert result.unchanged_files == 0
+    assert result.build_id != pq.read_schema(root / layout.FILES_PATH).metadata[b"episeek:build_id"].decode()
+    assert indexed(url, tmp_path / "out").unchanged_files == 2
 
 
 def test_other_cameras_and_another_rate_are_read_again(hub, tmp_path):

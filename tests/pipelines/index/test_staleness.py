@@ -12,7 +12,7 @@ import pytest
 from episeek_pipelines.cli import main
 from episeek_pipelines.index.staleness import check_index
 from episeek_pipelines.jobs.prepare import index
-from episeek_schemas import layout
+from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, http_dataset, hub_datasets
 
@@ -101,9 +101,9 @@ def with_metadata(path, key, value):
     pq.write_table(table.replace_schema_metadata({**table.schema.metadata, key: value}), path)
 
 
-def other_writer(root):
+def other_index_version(root):
     for path in TABLES:
-        with_metadata(root / path, b"episeek:writer", "another 1.0")
+        with_metadata(root / path, b"episeek:index_version", "2")
 
 
 def other_format(root):
@@ -138,7 +138,7 @@ STALE = {
     without_sidecars: {(layout.FILES_PATH, "sidecars")},
     truncated: {(layout.SAMPLES_PATH, "sidecars")},
     empty_table: {(layout.FILES_PATH, "sidecars")},
-    other_writer: {(layout.BYTE_INDEX_DIR, "sidecars")},
+    other_index_version: {(layout.BYTE_INDEX_DIR, "sidecars")},
     other_format: {(layout.FILES_PATH, "sidecars")},
     damaged_row: {(f"{layout.FILES_PATH}, row 0", "sidecars")},
     mixed: {(layout.SAMPLES_PATH, "sidecars")},
@@ -234,6 +234,35 @@ def test_what_cannot_be_done_is_2(tmp_path, capsys):
     code, _, err = run(capsys, root)
     assert code == 2
     assert "length 0" in err
+
+
+def test_another_release_is_not_stale(source, monkeypatch, capsys):
+    for path in TABLES:
+        with_metadata(source / path, b"episeek:writer", "episeek 99.0.0")
+    assert run(capsys, source)[0] == 0
+    monkeypatch.setattr("episeek.version.__version__", "99.1.0")
+    monkeypatch.setattr("episeek_pipelines.index.merge.__version__", "99.1.0")
+    assert run(capsys, source)[0] == 0
+
+
+def test_sidecars_without_an_index_version_are_of_version_1(source, monkeypatch, capsys):
+    for path in TABLES:
+        table = pq.read_table(source / path)
+        kept = {key: value for key, value in table.schema.metadata.items() if key != b"episeek:index_version"}
+        pq.write_table(table.replace_schema_metadata(kept), source / path)
+    assert run(capsys, source)[0] == 0
+    monkeypatch.setattr(sidecars, "INDEX_VERSION", 2)
+    code, out, _ = run(capsys, source)
+    assert code == 1
+    assert f"sidecars  {layout.BYTE_INDEX_DIR}: found index version 1; expected index version 2" in out
+
+
+def test_a_readable_format_that_is_no_longer_written_is_stale(source, monkeypatch, capsys):
+    monkeypatch.setattr(sidecars, "READABLE_FORMAT_VERSIONS", frozenset({1, 2}))
+    monkeypatch.setattr(sidecars, "FORMAT_VERSION", 2)
+    code, out, _ = run(capsys, source)
+    assert code == 1
+    assert "found format version 1; expected format version 2" in out
 
 
 def test_a_touched_file_is_not_stale(source, capsys):

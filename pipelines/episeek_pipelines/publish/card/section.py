@@ -1,30 +1,30 @@
-"""The dataset card of a published, seekable dataset: what is there stays, what readers have to know is added.
+"""The dataset card of a published, seekable dataset: everything in it stays, and a section for readers is added.
 
-Two places of the card change, and no other byte: in the front matter the pin of `data_files`, without which the dataset viewer
-and `load_dataset` take the sidecars for data, and two tags; in the text one section between two comments. The same card
-published twice is the same bytes.
+Two places of the card change, and no other byte: the front matter gets the pin of `data_files`, without which the dataset viewer
+and `load_dataset` take the sidecars for data, and two tags; the text gets one section between two comments. Updating an updated
+card changes nothing.
 """
 
 import json
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from episeek.errors import EpiseekError
 from episeek.stores.kinds import kind_of
 from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
-from episeek_pipelines.publish.card.yaml_edits import YamlEditError
 from episeek_pipelines.verify.metadata.card_rules import CardError
 from episeek_pipelines.words import (
     counted,
     human_bytes,
 )
-from episeek_schemas import layout
+from episeek_schemas import layout, lerobot
 
 BEGIN: Final = "<!-- episeek:begin -->"
 END: Final = "<!-- episeek:end -->"
 
-_OPENING = re.compile(r"\A\s*---(?:\r\n|\r|\n|\Z)")  # as huggingface_hub finds it
+# as huggingface_hub finds it
+_OPENING = re.compile(r"\A\s*---(?:\r\n|\r|\n|\Z)")
 _ALMOST_OPENING = re.compile(r"\A(?:\ufeff\s*---[ \t]*|\s*---[ \t]+)(?:[\r\n]|\Z)")
 _CLOSING = re.compile(r"^---[ \t]*(?:\r\n|\n|\Z)", re.MULTILINE)
 _LONE_RETURN = re.compile(r"\r(?!\n)")
@@ -33,12 +33,27 @@ _REPOSITORY_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
 
 class UnusableCardError(EpiseekError, ValueError):
-    """A dataset card that cannot be kept and added to: its front matter, its section or its text is not what it should be."""
+    """A dataset card that cannot be kept and added to: its front matter, its section or its text is not what it should be.
+
+    Args:
+        where: The card, with the line where it is known.
+        found: What is there.
+        expected: What should be there.
+        hint: What to write instead; empty where nothing is known.
+        line: Number of the line, from 1; None where it is unknown.
+    """
+
+    def __init__(self, where: str, found: str, expected: str, hint: str = "", line: int | None = None) -> None:
+        super().__init__(where, found, expected, hint)
+        self.line = line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.where, self.found, self.expected, self.hint, self.line)
 
 
 @dataclass(frozen=True, slots=True)
-class CardFacts:
-    """What the section says of the dataset; the same for every commit that holds the same dataset."""
+class DatasetFigures:
+    """The numbers that the section shows; the same for every commit that holds the same dataset."""
 
     episode_count: int
     frame_count: int
@@ -49,7 +64,7 @@ class CardFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A card in four parts, joined as they are: all but the last are empty without a front matter."""
+    """A card in four parts, which joined are the card; all but the last are empty without a front matter."""
 
     opening: str
     front_matter: str
@@ -58,7 +73,7 @@ class _Parts:
 
 
 def decoded_card(content: bytes, *, repository_id: str) -> str:
-    """The text of a card, line ends as they are.
+    """Decode the text of a card and keep its line ends.
 
     Raises:
         UnusableCardError: It is not UTF-8.
@@ -71,20 +86,20 @@ def decoded_card(content: bytes, *, repository_id: str) -> str:
 
 
 def updated_card(
-    card: str | None, *, repository_id: str, format_version: int, facts: CardFacts, url: str | None = None
+    card: str | None, *, repository_id: str, format_version: int, figures: DatasetFigures, url: str | None = None
 ) -> str:
-    """The card of a dataset with its sidecars.
+    """Return the card of a dataset with its sidecars.
 
     Args:
-        card: Text of README.md with its own line ends, None when there is none.
+        card: Text of README.md with its own line ends; None when there is no card.
         repository_id: ORG/NAME.
-        format_version: Of the sidecars.
-        facts: What the section says of the dataset.
-        url: Where it is read from; None: the repository.
+        format_version: The format version of the sidecars.
+        figures: The numbers that the section shows.
+        url: The URL that readers open; None for the repository's.
 
     Raises:
-        UnusableCardError: The front matter does not parse, is not closed or is no mapping, `configs` or `tags` are not what
-            `datasets` takes or cannot be changed in place, or the two comments do not make one section.
+        UnusableCardError: The front matter cannot be loaded, is not closed or is no mapping; `datasets` would refuse `configs`;
+            `configs` or `tags` are in a form that is not edited here; or the two comments do not enclose one section.
     """
     if _REPOSITORY_ID.fullmatch(repository_id) is None:
         raise UnusableCardError("repository_id", repr(repository_id[:100]), "ORG/NAME")
@@ -99,11 +114,8 @@ def updated_card(
     try:
         front_matter = with_pin_and_tags(parts.front_matter, opening=parts.opening, newline=newline)
     except CardError as error:
-        raise _unusable(repository_id, error.line, error.found, error.expected) from None
-    except YamlEditError as error:
-        line = text.count("\n", 0, len(parts.opening) + error.offset) + 1
-        raise _unusable(repository_id, line, error.found, error.expected) from None
-    section = newline.join(_section_lines(url or f"hf://datasets/{repository_id}", format_version, facts))
+        raise _unusable(repository_id, error.line, error.found, error.expected, error.hint) from None
+    section = newline.join(_section_lines(url or f"hf://datasets/{repository_id}", format_version, figures))
     fence = f"---{newline}"
     head = (parts.opening or fence) + front_matter + (parts.closing or fence)
     markers = _section_markers(parts, repository_id)
@@ -112,9 +124,10 @@ def updated_card(
     return _appended(head + parts.text, section, newline)
 
 
-def _unusable(repository_id: str, line: int | None, found: str, expected: str) -> UnusableCardError:
+def _unusable(repository_id: str, line: int | None, found: str, expected: str, hint: str = "") -> UnusableCardError:
     where = f"{layout.CARD_PATH} of {repository_id}" + (f", line {line}" if line is not None else "")
-    return UnusableCardError(where, found.removeprefix("found "), expected)  # PyYAML's words may begin so
+    # PyYAML's own words may begin with "found"
+    return UnusableCardError(where, found.removeprefix("found "), expected, hint, line)
 
 
 def _split(card: str, repository_id: str) -> _Parts:
@@ -131,7 +144,7 @@ def _split(card: str, repository_id: str) -> _Parts:
     line = card.count("\n", 0, card.index("---")) + 1
     closing = _CLOSING.search(card, opening.end())
     if closing is None:
-        raise _unusable(repository_id, line, "a front matter that is not closed", "a second line --- below it")
+        raise _unusable(repository_id, line, "a front matter that is not closed", "a second line ---")
     lone = _LONE_RETURN.search(card, 0, closing.start())
     if lone is not None:
         line = card.count("\n", 0, lone.start()) + 1
@@ -140,7 +153,7 @@ def _split(card: str, repository_id: str) -> _Parts:
 
 
 def _section_markers(parts: _Parts, repository_id: str) -> tuple[re.Match[str], re.Match[str]] | None:
-    """The two comments around the section, None when there is no section."""
+    """Return the two comments around the section; None when there is no section."""
     markers = list(_MARKER.finditer(parts.text))
     if not markers:
         return None
@@ -155,14 +168,14 @@ def _section_markers(parts: _Parts, repository_id: str) -> tuple[re.Match[str], 
 
 
 def _appended(card: str, section: str, newline: str) -> str:
-    """With a line end at the end where the card had one."""
+    """Append the section; the result ends with a line end where the card did."""
     if not card.endswith("\n"):
         return card + newline * 2 + section
     gap = "" if card.endswith(("\n\n", "\n\r\n")) else newline
     return card + gap + section + newline
 
 
-def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]:
+def _section_lines(url: str, format_version: int, figures: DatasetFigures) -> list[str]:
     install = kind_of(url).hint or "pip install episeek"
     seekable = (
         "Any frames of an episode are one small download, of exactly their bytes: whole videos need not be fetched."
@@ -172,8 +185,9 @@ def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]
         "mp4 = clip.read()  # one request; a complete MP4 of these frames",
         "frames = clip.decode()  # or pictures, with TorchCodec or PyAV",
     ]
-    if facts.camera_count == 0:
-        seekable, lines = "There are no videos; the index lists the episodes.", ["print(index.episode_count)"]
+    if figures.camera_count == 0:
+        seekable = "There are no videos; the index lists the episodes."
+        lines = ["print(index.episode_count)"]
     return [
         BEGIN,
         "",
@@ -181,11 +195,11 @@ def _section_lines(url: str, format_version: int, facts: CardFacts) -> list[str]
         "",
         seekable,
         "",
-        f"- {counted(facts.episode_count, 'episode')}, {counted(facts.frame_count, 'frame')} at {facts.fps:g} fps,"
-        f" {counted(facts.camera_count, 'camera')}",
+        f"- {counted(figures.episode_count, 'episode')}, {counted(figures.frame_count, 'frame')} at {figures.fps:g} fps,"
+        f" {counted(figures.camera_count, 'camera')}",
         f"- the index: four Parquet tables in [`{layout.BYTE_INDEX_DIR}/`]({layout.BYTE_INDEX_DIR}), format version"
-        f" {format_version}, {human_bytes(facts.sidecar_bytes)}",
-        "- all else is a LeRobot v3.0 dataset, for any of its readers",
+        f" {format_version}, {human_bytes(figures.sidecar_bytes)}",
+        f"- all else is a LeRobot {lerobot.CODEBASE_VERSION} dataset, for any of its readers",
         "",
         "```bash",
         install,

@@ -9,9 +9,7 @@ from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import Changes
 from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_pipelines.verify import VerificationReport
-
-VERSION_TAG: Final = "v3.0"
-"""What LeRobot's readers resolve for datasets of codebase version 3.0."""
+from episeek_schemas.lerobot import CODEBASE_VERSION
 
 _TAG: Final = re.compile(r"(?!refs/|main$|HEAD$)(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")
 """The names of git-check-ref-format(1) that need no thought."""
@@ -26,7 +24,7 @@ class PublishOptions:
     """
 
     branch: str = MAIN
-    tag: str | None = VERSION_TAG
+    tag: str | None = CODEBASE_VERSION
     """Moved to the commit at the end, where it is on main; None leaves tags alone."""
     create_pr: bool = False
     """Leave a pull request for others to merge."""
@@ -51,7 +49,7 @@ class PublishOptions:
         if self.private and not self.create:
             raise ValueError("private: found without create; expected both, of a repository that is made")
         if self.tag is not None and not _TAG.fullmatch(self.tag):
-            raise ValueError(f"tag: found {self.tag!r}; expected a name that Git takes, as {VERSION_TAG}")
+            raise ValueError(f"tag: found {self.tag!r}; expected a name that Git takes, as {CODEBASE_VERSION}")
 
     @property
     def title(self) -> str:

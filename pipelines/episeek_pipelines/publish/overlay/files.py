@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from episeek_pipelines.dataset.root import TEMPORARY_SUFFIX, Root
+from episeek_pipelines.dataset.local_files import TEMPORARY_SUFFIX
+from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout, sidecars
 
 PARTIAL_SUFFIX = ".partial"

@@ -8,28 +8,26 @@ itself, from the rows that are there. No video is read. What comes out is byte f
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from episeek.errors import SidecarLayoutError
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
+from episeek_pipelines.index.build_id import build_id_of, fragment_digest
+from episeek_pipelines.index.existing_build import ExistingBuild, facts_of, read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
-from episeek_pipelines.index.fragments import FragmentSummary, fragment_digest, index_to_fragment
-from episeek_pipelines.index.merge import build_id_of, write_sidecars
-from episeek_pipelines.index.units import (
-    WRITER,
-    IndexUnit,
-)
+from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
+from episeek_pipelines.index.merge import write_sidecars
+from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_schemas import layout
 
-_AGAIN = "tables as this release writes them: prepare or index the dataset again"
+_AGAIN = "prepare or index the dataset again"
 
 
 def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Root) -> dict[str, str]:
@@ -53,8 +51,9 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
     if all(facts.store_id == build.files[facts.file_path].store_id for _, facts in identified):
         return {}
     where = overlay.join(layout.BYTE_INDEX_DIR)
-    if build.writer != WRITER:
-        raise SidecarLayoutError(where, f"tables written by {build.writer!r}", _AGAIN)
+    outdated = build.outdated()
+    if outdated is not None:
+        raise SidecarLayoutError(where, *outdated, _AGAIN)
     existing = ExistingRows(overlay, build.build_id)
     work.local.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work.local, prefix=".fragments-") as folder:
@@ -73,14 +72,10 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
     return {path: work.join(path) for path in sorted(SIDECAR_PATHS)}
 
 
-def _facts(record: FileRecord, unit: IndexUnit) -> FileFacts:
+def _facts(record: FileRecord, unit: IndexUnit) -> FileProperties:
     """A row as it will be, but for its number."""
-    kept = _facts_of(record)
+    kept = facts_of(record)
     return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
-
-
-def _facts_of(record: FileRecord) -> FileFacts:
-    return FileFacts(**{name: value for name, value in asdict(record).items() if name != "file_id"})
 
 
 def _fragment(
@@ -89,15 +84,17 @@ def _fragment(
     fps: float,
     existing: ExistingRows,
     build: ExistingBuild,
-    item: tuple[str, IndexUnit, FileFacts],
+    item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
     """The digest of a file's rows as they are, and a fragment of them as they will be."""
     fragment, unit, facts = item
     arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
     if arrays is None:
         where = overlay.join(layout.BYTE_INDEX_DIR)
-        raise SidecarLayoutError(where, f"tables that do not give the rows of {unit.path}", _AGAIN)
-    digest = fragment_digest(_facts_of(build.files[unit.path]), arrays)
+        raise SidecarLayoutError(
+            where, f"tables that do not give the rows of {unit.path}", "tables that can be mapped", _AGAIN
+        )
+    digest = fragment_digest(build.files[unit.path], arrays)
     return digest, index_to_fragment(
         overlay, work, fragment, replace(unit, unchanged=facts), fps=fps, existing=existing
     )
@@ -105,8 +102,8 @@ def _fragment(
 
 def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
     """The id of the build has to follow from its rows: damaged ones would be given a new one."""
-    found = build_id_of(build.description, digests)
+    found = build_id_of(build.description, digests, legacy_writer=build.legacy_writer)
     if found != build.build_id:
         raise SidecarLayoutError(
-            where, f"rows whose build id is {found}, not {build.build_id} as in the footers", _AGAIN
+            where, f"rows whose build id is {found}", f"{build.build_id} as in the footers", _AGAIN
         )

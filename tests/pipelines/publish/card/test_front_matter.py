@@ -2,21 +2,20 @@
 
 import pytest
 
-from episeek_pipelines.publish.card.section import updated_card
+from episeek_pipelines.publish.card.section import UnusableCardError, updated_card
 from tests.support.sample_cards import PIN
-from tests.support.updated_cards import BOTH_TAGS, FACTS, PINNED, TAGS, changed, front, metadata, update
+from tests.support.updated_cards import BOTH_TAGS, FIGURES, TAGS, changed, front, metadata, update
 
 
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [
+        ("tags: [\n  a, # c\n  b\n]\n", "tags: [\n  a, # c\n  b, LeRobot, episeek\n]\n"),
         ("tags: [a, b]\n", "tags: [a, b, LeRobot, episeek]\n"),
         ("tags: [a, b, ] # c\n", "tags: [a, b, LeRobot, episeek ] # c\n"),
-        ("tags: [\n  a, # c\n  b # d\n  ]\n", "tags: [\n  a, # c\n  b, LeRobot, episeek # d\n  ]\n"),
         ("tags: []\n", "tags: [LeRobot, episeek]\n"),
         ("tags: a # c\n", "tags: [a, LeRobot, episeek] # c\n"),
         ("tags: 'a'\n", "tags: ['a', LeRobot, episeek]\n"),
-        ("tags: it's, that\n", "tags: ['it''s, that', LeRobot, episeek]\n"),
         ("tags: lerobot\n", "tags: [lerobot, episeek]\n"),
         ("tags: # none\n", "tags: [LeRobot, episeek] # none\n"),
         ("tags: ~\n", "tags: [LeRobot, episeek]\n"),
@@ -24,10 +23,7 @@ from tests.support.updated_cards import BOTH_TAGS, FACTS, PINNED, TAGS, changed,
         ("tags:\n- a # c\n\n# d\n", "tags:\n- a # c\n- LeRobot\n- episeek\n\n# d\n"),
         ("tags:\n    - lerobot\n    # c\n", "tags:\n    - lerobot\n    - episeek\n    # c\n"),
         ('tags:\n  - "EpiSeek"\n', 'tags:\n  - "EpiSeek"\n  - LeRobot\n'),
-        ("tags:\n- |\n  a\n", "tags:\n- LeRobot\n- episeek\n- |\n  a\n"),
-        ("x: &x a\ntags: *x\n", "x: &x a\ntags: [*x, LeRobot, episeek]\n"),
         ("x: &x lerobot\ntags: [*x]\n", "x: &x lerobot\ntags: [*x, episeek]\n"),
-        ("tags: &x\n- a\n", "tags: &x\n- a\n- LeRobot\n- episeek\n"),
         ("tags: [&x a, b]\ny: *x\n", "tags: [&x a, b, LeRobot, episeek]\ny: *x\n"),
         ("x: &x\n- episeek\n- lerobot\ntags: *x\n", "x: &x\n- episeek\n- lerobot\ntags: *x\n"),
         ("? tags\n: [a]\n", "? tags\n: [a, LeRobot, episeek]\n"),
@@ -59,10 +55,6 @@ def test_tags(tags, expected):
         (
             "configs:\n- config_name: a\n  data_files: \n",
             "configs:\n- config_name: a\n  data_files: data/*/*.parquet \n",
-        ),
-        (
-            "configs:\n- config_name: |-\n    a\n",
-            "configs:\n- data_files: data/*/*.parquet\n  config_name: |-\n    a\n",
         ),
         (
             "configs:\n- config_name: a\n- config_name: b\n  default: true # c\n",
@@ -101,7 +93,7 @@ def test_a_pin_is_added(configs, expected):
 def test_a_pin_that_keeps_the_metadata_out_stays(data_files):
     lines = f"{TAGS}configs:\n- config_name: default\n  data_files: {data_files}\n"
     if "whatever" in data_files:
-        assert updated_card(front(lines), repository_id="a/b", format_version=1, facts=FACTS).startswith(
+        assert updated_card(front(lines), repository_id="a/b", format_version=1, figures=FIGURES).startswith(
             f"---\n{lines}---\n"
         )
     else:
@@ -113,16 +105,12 @@ def test_a_pin_that_keeps_the_metadata_out_stays(data_files):
     [
         (' "**" # c', " data/*/*.parquet # c"),
         (" '**/*.parquet'", " data/*/*.parquet"),
-        (' ["**"]', " [data/*/*.parquet]"),
-        ("\n  - '**' # c\n  # d", "\n  - data/*/*.parquet # c\n  # d"),
-        ("\n  - split: train # c\n    path: '**'", "\n  - split: train # c\n    path: data/*/*.parquet"),
-        ("\n  - split: train\n    path:\n    - '**' # c", "\n  - split: train\n    path:\n    - data/*/*.parquet # c"),
+        (' ["**"]', " data/*/*.parquet"),
+        ("\n  - '**' # c\n  # d", " data/*/*.parquet # c\n  # d"),
         (" [data/*/*.parquet, meta/tasks.parquet]", " data/*/*.parquet"),
         ("\n  - data/*/*\n  - meta/*/*.parquet # c\n  version: 1.0.0", " data/*/*.parquet # c\n  version: 1.0.0"),
         ("\n  - data/*/*\n  - meta/tasks.parquet", " data/*/*.parquet"),
-        (" [{split: train, path: [data/**, meta/**]}]", " [{split: train, path: data/*/*.parquet}]"),
         (" []", " data/*/*.parquet"),
-        (" |-\n    **", " data/*/*.parquet"),
         (" meta/byte_index/*.parquet", " data/*/*.parquet"),
         (" &unused '**'", " data/*/*.parquet"),
     ],
@@ -133,11 +121,6 @@ def test_a_pin_that_takes_more_is_narrowed(data_files, expected):
     assert changed(lines, "\r\n") == changed(lines).replace("\n", "\r\n")
 
 
-def test_an_alias_is_replaced_where_it_is_used():
-    lines = f"glob: &glob '**'\n{TAGS}configs:\n- config_name: default\n  data_files: *glob\n"
-    assert changed(lines) == lines.replace("*glob", "data/*/*.parquet")
-
-
 def test_a_config_of_everything_beside_the_default_is_narrowed():
     lines = (
         f"{TAGS}{PIN}- config_name: all\n  data_files: '**'\n- config_name: index\n  data_files: meta/byte_index/*\n"
@@ -145,22 +128,67 @@ def test_a_config_of_everything_beside_the_default_is_narrowed():
     assert changed(lines) == lines.replace("'**'", "data/*/*.parquet")
 
 
-def test_a_mapping_in_brackets():
-    assert changed("{license: mit, tags: [a]}\n") == (
-        "{license: mit, tags: [a, LeRobot, episeek], configs: [{config_name: default, data_files: data/*/*.parquet}]}\n"
-    )
-    assert metadata(update(front('{\n  "a": "b", # c\n}\n'))) == {"a": "b", "tags": BOTH_TAGS, "configs": PINNED}
-    assert metadata(update(front("{}\n"))) == {"tags": BOTH_TAGS, "configs": PINNED}
+ADD_CONFIG = "write `configs: [{config_name: default, data_files: data/*/*.parquet}]`"
 
 
-@pytest.mark.parametrize("sign", ["|", "|+", "|-", ">", ">+\n"])
-def test_a_text_at_the_end_gains_no_line_end(sign):
-    card = front(f"# c\nlicense: mit\npretty: {sign.strip()}\n  one\n  two\n\n" + ("\n" if sign.endswith("\n") else ""))
-    assert metadata(update(card))["pretty"] == metadata(card)["pretty"]
-    card = "---\npretty: |\n  one\n---\n"
-    assert metadata(update(card))["pretty"] == metadata(card)["pretty"] == "one"
+@pytest.mark.parametrize(
+    ("lines", "line", "hint"),
+    [
+        ("license: mit\ntags: it's, that\n", 3, """write `tags: ['it''s, that', LeRobot, episeek]`"""),
+        ("tags: [\n  a # c\n  ]\n", 2, "write `tags: [a, LeRobot, episeek]`"),
+        ("tags:\n- |\n  é\n", 2, "write `tags: [é, LeRobot, episeek]`"),
+        ("tags: |\n  a\n", 2, "write `tags: [a, LeRobot, episeek]`"),
+        ("tags: &x\n- a\n", 2, "write `tags: [a, LeRobot, episeek]`"),
+        ("? tags\n", 2, "write `tags: [LeRobot, episeek]`"),
+        ("x: &x a\ntags: *x\n", 3, "write `tags: [a, LeRobot, episeek]`"),
+        ("x: &x [a]\ntags: *x\n", 3, "write `tags: [a, LeRobot, episeek]`"),
+        ("tags: &x [a]\nx: *x\n", 2, "write `tags: [a, LeRobot, episeek]`"),
+        ("{license: mit, tags: [a]}\n", 2, ADD_CONFIG),
+        ("{license: mit}\n", 2, "write `tags: [LeRobot, episeek]`"),
+        ("license: mit\n...\n", 2, "write `tags: [LeRobot, episeek]`"),
+        (f"{TAGS}pretty: |\n  one\n", 2, ADD_CONFIG),
+        (f"{TAGS}pretty: >+\n  one\n\n", 2, ADD_CONFIG),
+        (f"{TAGS}? configs\n", 5, ADD_CONFIG),
+        (
+            f"{TAGS}configs:\n- config_name: a\n  data_files: |-\n    **\n  default: true\n",
+            5,
+            "write `data_files: data/*/*.parquet` in the config 'a'",
+        ),
+        (f"{TAGS}x: &x\n- config_name: a\nconfigs: *x\n", 7, "write `data_files: data/*/*.parquet` in the config 'a'"),
+        (f"{TAGS}configs: &x\n- config_name: a\nx: *x\n", 5, "write `data_files: data/*/*.parquet` in the config 'a'"),
+        (
+            f"{TAGS}configs:\n- config_name: a\n  data_files: &x '**'\nx: *x\n",
+            5,
+            "write `data_files: data/*/*.parquet` in the config 'a'",
+        ),
+        (
+            f"{TAGS}glob: &glob '**'\nconfigs:\n- config_name: a\n  data_files: *glob\n",
+            6,
+            "write `data_files: data/*/*.parquet` in the config 'a'",
+        ),
+    ],
+)
+def test_other_forms_are_refused_with_the_line_to_paste(lines, line, hint):
+    with pytest.raises(UnusableCardError) as caught:
+        update(front(lines))
+    assert (caught.value.line, caught.value.hint) == (line, hint)
 
 
-def test_an_end_of_the_document_and_indentation():
-    assert changed("  license: mit\n  # c\n...\n").startswith("  license: mit\n  # c\n  tags:\n  - LeRobot\n")
-    assert changed("  license: mit\n...\n").endswith("    data_files: data/*/*.parquet\n...\n")
+def test_the_pasted_line_is_taken():
+    lines = "license: mit\ntags: it's, that\n"
+    with pytest.raises(UnusableCardError) as caught:
+        update(front(lines))
+    pasted = caught.value.hint.removeprefix("write `").removesuffix("`")
+    assert metadata(update(front(f"license: mit\n{pasted}\n")))["tags"] == ["it's, that", *BOTH_TAGS]
+
+
+def test_a_text_of_several_lines_at_the_end():
+    lines = "pretty: >-\n  one\n  two\n"
+    assert changed(lines) == f"{lines}{TAGS}{PIN}"
+    lines = f"pretty: |\n  one\n{TAGS}{PIN}"
+    assert changed(lines) == lines
+
+
+def test_indentation():
+    assert changed("  license: mit\n  # c\n").startswith("  license: mit\n  # c\n  tags:\n  - LeRobot\n")
+    assert changed("  license: mit\n").endswith("    data_files: data/*/*.parquet\n")

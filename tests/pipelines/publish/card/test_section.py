@@ -5,7 +5,7 @@ import re
 import pytest
 
 import episeek
-from episeek_pipelines.publish.card.section import CardFacts
+from episeek_pipelines.publish.card.section import DatasetFigures
 from tests.support.sample_cards import LEROBOT
 from tests.support.updated_cards import section, update
 
@@ -14,7 +14,7 @@ def test_the_section_is_replaced_where_it_is():
     first = update(LEROBOT)
     moved = first.replace(section(first), "").rstrip() + "\n"
     moved = moved.replace("## Dataset Description", f"before {section(first)} behind\n\n## Dataset Description")
-    result = update(moved, facts=CardFacts(1, 1, 1, 29.97, 999))
+    result = update(moved, figures=DatasetFigures(1, 1, 1, 29.97, 999))
     new = section(result)
     assert new != section(first)
     assert result == moved.replace(section(first), new)
@@ -31,8 +31,8 @@ def test_what_the_section_says():
 
 @pytest.mark.parametrize("camera_count", [2, 0])
 def test_the_python_of_the_section_runs(camera_count, indexes, monkeypatch):
-    facts = CardFacts(10, 376, camera_count, 30, 40_600)
-    code = re.search(r"```python\n(.*?)```", update(None, facts=facts), re.DOTALL)
+    figures = DatasetFigures(10, 376, camera_count, 30, 40_600)
+    code = re.search(r"```python\n(.*?)```", update(None, figures=figures), re.DOTALL)
     assert code is not None
     opened = []
 

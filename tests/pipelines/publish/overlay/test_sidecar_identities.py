@@ -166,7 +166,7 @@ def test_rows_that_do_not_hold_together_get_no_new_id(case, tmp_path):
     assert digests(tmp_path / "work") == {}
 
 
-def test_tables_of_another_release_or_rewritten(case, tmp_path):
+def test_tables_of_another_index_version_or_rewritten(case, tmp_path):
     made = case("edited")
     shutil.copytree(made.overlay.local, tmp_path / "overlay")
     overlay = Root(str(tmp_path / "overlay"))
@@ -176,9 +176,9 @@ def test_tables_of_another_release_or_rewritten(case, tmp_path):
         write_identified_sidecars(overlay, made.target_check, Root(str(tmp_path / "work")))
     for path in TABLES.values():
         table = pq.read_table(overlay.join(path))
-        other = {**table.schema.metadata, sidecars.WRITER_KEY.encode(): b"episeek 0.0.1"}
+        other = {**table.schema.metadata, sidecars.INDEX_VERSION_KEY.encode(): b"0"}
         pq.write_table(table.replace_schema_metadata(other), overlay.join(path))
-    with pytest.raises(SidecarLayoutError, match=r"written by 'episeek 0\.0\.1'"):
+    with pytest.raises(SidecarLayoutError, match="found index version 0; expected index version 1; hint: prepare"):
         write_identified_sidecars(overlay, made.target_check, Root(str(tmp_path / "work")))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from episeek.errors import DestinationError, MissingFileError, WriteError, described
-from episeek_pipelines.dataset.root import Root, writing
+from episeek_pipelines.dataset.local_files import writing
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay.changes import (
     STAGED_PREFIX,
     Listing,

@@ -26,7 +26,8 @@ from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.processes.workers import map_in_threads
 from episeek.stores.requests.errors import status_of, store_errors
 from episeek.stores.requests.retry import RetryPolicy
-from episeek_pipelines.dataset.root import Root, remove_files
+from episeek_pipelines.dataset.removal import remove_files
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay.changes import (
     Listing,
 )

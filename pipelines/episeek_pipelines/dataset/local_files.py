@@ -1,0 +1,68 @@
+"""Files of this machine: listing folders, and writing files that appear complete or not at all."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from episeek.errors import MissingFileError, ReadError, WriteError, first_line
+
+TEMPORARY_SUFFIX: Final = ".tmp"
+"""End of the name of a file that is being written. A run that was killed may leave such a file."""
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder below one with the names of its files. Links to folders are followed, but not in circles.
+
+    Raises:
+        ReadError: A folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        # A folder that may not be read is not an empty one.
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise ReadError(str(error.filename), first_line(error), "a readable directory") from error
+
+    for found, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(found)
+        if here.is_symlink() and here.parent.resolve().is_relative_to(here.resolve()):
+            folders.clear()
+            continue
+        yield found, names
+
+
+@contextmanager
+def local_output(target: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name when the block ends without an error, and is removed otherwise.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        name = target.parent / f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+        handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        with writing(target):
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+            os.replace(name, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn the system's errors within the block into WriteError for one file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, WriteError | ReadError | MissingFileError):
+            raise
+        reason = "no space left on the device" if error.errno == errno.ENOSPC else os.strerror(error.errno).lower()
+        raise WriteError(str(target), reason, "a writable destination with room") from error

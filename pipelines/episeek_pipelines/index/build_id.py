@@ -1,0 +1,41 @@
+"""The id of a build: a digest of everything in its four tables, by which tables of different builds are told apart.
+
+The release that writes the tables is not part of it: the same dataset gets the same id from every release with the same
+format version and index version.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import fields
+
+import numpy as np
+
+from episeek.sidecars.file_record import FileProperties
+from episeek_pipelines.index.units import Arrays
+from episeek_schemas import sidecars
+
+
+def build_id_of(description: str, digests: Iterable[str], *, legacy_writer: str | None = None) -> str:
+    """Return the id of a build: 32 hex digits.
+
+    Args:
+        description: The dataset's description, as `episeek_pipelines.index.merge.dataset_description` makes it.
+        digests: The `fragment_digest` of each file, by file path.
+        legacy_writer: The writer in the footers of tables without an index version: their ids cover it instead.
+    """
+    version = str(sidecars.INDEX_VERSION) if legacy_writer is None else legacy_writer
+    build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{version}\n{description}\n".encode())
+    for digest in digests:
+        build.update(digest.encode())
+    return build.hexdigest()[:32]
+
+
+def fragment_digest(facts: FileProperties, arrays: Arrays) -> str:
+    """Return the SHA-256, hex, of all rows of one file: its row of `files` without file_id, and its arrays."""
+    values = ", ".join(f"{field.name}={getattr(facts, field.name)!r}" for field in fields(FileProperties))
+    # the name is part of every id that was ever written, whatever the class is called
+    digest = hashlib.sha256(f"FileProperties({values})".encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {len(arrays[name])}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
