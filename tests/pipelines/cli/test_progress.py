@@ -2,7 +2,6 @@ import io
 
 import pytest
 
-from episeek_pipelines.cli import progress
 from episeek_pipelines.cli.progress import Tally, display_progress
 from episeek_pipelines.jobs.progress import Phase
 
@@ -48,7 +47,7 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_line_from_time_to_time_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     now = iter([100.0, 110.0, 120.0, 121.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("episeek_pipelines.cli.progress.time.monotonic", lambda: next(now))
     report = display_progress("prepare", PHASES)
     report("reading headers", 4, 0)
     report("rewriting", 1, 1_500_000)
