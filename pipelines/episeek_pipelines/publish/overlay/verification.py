@@ -47,5 +47,11 @@ def verified(root: Root, videos: str, execution: Execution) -> VerificationRepor
         first = next(finding for finding in report.findings if finding.severity == "error")
         count = counted(report.error_count, "error")
         found = f"{count}, the first {first.code} {first.location}: {first.message}"
-        raise RefusedPublicationError(root.url, found, "a dataset that passes `episeek verify`; or --no-verify")
+        raise RefusedPublicationError(
+            root.url,
+            found,
+            "a dataset that passes `episeek verify`",
+            "correct the errors, or publish them as they are with --no-verify",
+            verification=report,
+        )
     return report
