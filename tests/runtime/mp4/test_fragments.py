@@ -146,8 +146,8 @@ def test_samples_of_moov_come_first():
             "negative composition",
         ),
         ({"ctts": full_box(b"ctts", 0, struct.pack(">IIi", 1, 2, 0))}, b"", SampleTableError, "negative composition"),
-        ({}, elst([(0, 0, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
-        ({}, elst([(100, 512, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
+        ({}, elst([(0, 0, 1 << 16)]), EditListError, "with samples in moov and in fragments"),
+        ({}, elst([(100, 512, 1 << 16)]), EditListError, "with samples in moov and in fragments"),
     ],
 )
 def test_what_decoders_read_otherwise_in_moov_than_in_fragments_is_refused(changes, edits, error, message):
