@@ -64,8 +64,8 @@ class IndexSummary:
         """Added up over the MP4 files, and the size of the tables below `root`."""
         return cls(
             files=len(fragments),
-            file_bytes=sum(fragment.facts.file_size for fragment in fragments),
-            samples=sum(fragment.facts.sample_count for fragment in fragments),
+            file_bytes=sum(fragment.properties.file_size for fragment in fragments),
+            samples=sum(fragment.properties.sample_count for fragment in fragments),
             request_count=sum(fragment.request_count for fragment in fragments),
             bytes_read=sum(fragment.bytes_read for fragment in fragments),
             sidecar_bytes=sum(root.size(path) for path, _ in sidecars.TABLES.values()),
