@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # arguments that cannot be combined
         _say(f"episeek: error: {error}")
     except ModuleNotFoundError as error:
-        from episeek_pipelines.cli.extras import install_hint
+        from episeek_pipelines.cli.extras import install_hint_for
 
-        hint = install_hint(error.name or "")
+        hint = install_hint_for(error.name or "")
         if hint is None:
             return _unexpected(error)
         _say(f"episeek: error: {options.command}: found no package {error.name}; expected it installed; hint: {hint}")
@@ -95,8 +95,8 @@ def _print_error(error: EpiseekError) -> None:
     lines = [failure.message for failure in failures[:MAX_FAILURES_SHOWN]]
     if len(failures) > MAX_FAILURES_SHOWN:
         lines.append(f"and {len(failures) - MAX_FAILURES_SHOWN} more")
-    advice = f"; hint: {error.hint}" if error.hint else ""
-    lines[-1] += f" ({error.expected}{advice})"
+    if error.hint:
+        lines[-1] += f"; hint: {error.hint}"
     for line in lines:
         _say(f"episeek: error: {line}")
 

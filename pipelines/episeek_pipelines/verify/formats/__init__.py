@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.formats.junit import format_junit
     from episeek_pipelines.verify.formats.markdown import format_markdown
     from episeek_pipelines.verify.formats.sarif import format_sarif
-    from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_text
+    from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_remarks, format_text
 
 __all__ = [
     "FORMATS",
@@ -28,6 +28,7 @@ __all__ = [
     "format_json",
     "format_junit",
     "format_markdown",
+    "format_remarks",
     "format_sarif",
     "format_text",
     "parse_output",
@@ -42,6 +43,7 @@ _MODULE_OF: Final = {
     "format_json": "json_document",
     "format_junit": "junit",
     "format_markdown": "markdown",
+    "format_remarks": "text",
     "format_sarif": "sarif",
     "format_text": "text",
 }
