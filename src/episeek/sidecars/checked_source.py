@@ -4,14 +4,13 @@ Size and identity are compared with every answer of the store; where the store o
 compared, the header is read again and its digest is compared, once a file and process.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from episeek.errors import ChangedFileError, CorruptBytesError, Mp4Error, ShortReadError
-from episeek.mp4.header import read_header
 from episeek.sidecars.file_record import FileRecord
+from episeek.sidecars.header_digest import header_digest
 from episeek.stores.byte_source import ByteRange, ByteSource, range_name
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.per_process import PerProcess
@@ -108,16 +107,12 @@ class CheckedSource:
                 )
                 raise ChangedFileError(where, f"{', '.join(identity.store_ids)}", expected)
             if is_same is None and record.container != "matroska":  # whose header is all of the file
-                self._check_header(path, record, where)
+                self._check_header(record, where)
         accepted[path] = identity
 
-    def _check_header(self, path: str, record: FileRecord, where: str) -> None:
+    def _check_header(self, record: FileRecord, where: str) -> None:
         try:
-            if record.container == "mp4":
-                moov = (record.moov_offset, record.moov_offset + record.moov_length)
-                digest = hashlib.sha256(self.source.get_ranges(path, [moov])[0]).hexdigest()
-            else:
-                digest = read_header(self.source, path, file_size=record.file_size).digest
+            digest = header_digest(self.source, record)
         except Mp4Error as error:
             raise ChangedFileError(where, error.found, f"the header that was indexed: {_INDEX_AGAIN}") from error
         if digest != record.moov_sha256:

@@ -21,7 +21,7 @@ from episeek_pipelines.publish.hub_client.values import (
     PullRequest,
 )
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
-from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, outstanding
+from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, remaining_changes
 from episeek_pipelines.publish.overlay.plan import split_changes
 
 _REF = "refs/pr/"
@@ -56,7 +56,7 @@ def commit_in_parts(
         ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: As for `commit`.
     """
     base = repository.files(parent)
-    changes = outstanding(changes, base)
+    changes = remaining_changes(changes, base)
     if not changes.operation_count:
         return None
     marker = upload_marker(parent, changes)
@@ -68,7 +68,7 @@ def commit_in_parts(
         found = made if first is None or first.number == made.number else first
         if found is not made:  # somebody who publishes the same was faster: both go on with that
             _close(repository, made.ref, f"The same as #{found.number}")
-    remaining = changes if found.head == parent else outstanding(changes, repository.files(found.head))
+    remaining = changes if found.head == parent else remaining_changes(changes, repository.files(found.head))
     parts = split_changes(remaining, MAX_OPERATIONS_PER_COMMIT)
     head = found.head
     for number, part in enumerate(parts, 1):
@@ -207,7 +207,7 @@ def _find(repository: HubRepository, marker: str, base: RemoteFiles, changes: Ch
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
         files = repository.files(found.head)
-        done = frozenset(changes.paths - outstanding(changes, files).paths)
+        done = frozenset(changes.paths - remaining_changes(changes, files).paths)
         if differing_paths(base, files) <= done:
             return found
     return None

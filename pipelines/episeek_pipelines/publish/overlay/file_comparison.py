@@ -1,20 +1,21 @@
-"""Whether a repository's files have the content that a publication wants them to have."""
+"""Comparing the files of a repository with the content to be published, and with those of another commit."""
 
 import hashlib
 import os
+from typing import Final
 
 from episeek.errors import MissingFileError, ReadError, described
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES: Final = 1 << 20
 
 
-def outstanding(changes: Changes, files: RemoteFiles) -> Changes:
-    """What of the changes a tree does not have yet.
+def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
+    """Return the part of the changes that is not in a tree yet.
 
     Args:
-        changes: Of one publication.
-        files: The tree; of the paths that are touched is enough.
+        changes: The changes of one publication.
+        files: The tree; the paths that the changes touch are enough.
     """
     additions = tuple(addition for addition in changes.additions if not has_content(files.get(addition.path), addition))
     deletions = tuple(path for path in changes.deletions if path in files)
@@ -23,7 +24,7 @@ def outstanding(changes: Changes, files: RemoteFiles) -> Changes:
 
 
 def has_content(remote: RemoteFile | None, addition: Addition) -> bool:
-    """Whether a file of a repository is what is to be added."""
+    """Return whether a file of a repository has the content of an addition."""
     if remote is None or remote.size != addition.size:
         return False
     if remote.sha256 is not None:
@@ -32,12 +33,16 @@ def has_content(remote: RemoteFile | None, addition: Addition) -> bool:
 
 
 def differing_paths(one: RemoteFiles, other: RemoteFiles) -> frozenset[str]:
-    """Where two trees differ."""
+    """Return the paths at which two trees differ."""
     return frozenset(path for path in one.keys() | other.keys() if not _is_same(one.get(path), other.get(path)))
 
 
 def git_blob_id(source: str | bytes) -> str:
-    """Git's id of a local path's or a content's blob."""
+    """Return the id that Git gives a local file or a content as a blob, hex.
+
+    Raises:
+        MissingFileError, ReadError: The file cannot be read.
+    """
     digest = hashlib.sha1(usedforsecurity=False)
     if isinstance(source, bytes):
         digest.update(b"blob %d\0" % len(source))
@@ -49,14 +54,14 @@ def git_blob_id(source: str | bytes) -> str:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
     except FileNotFoundError:
-        raise MissingFileError(source, "no such file", "what is to be sent") from None
+        raise MissingFileError(source, "no such file", "a file to publish") from None
     except OSError as error:
-        raise ReadError(source, described(error), "what is to be sent") from error
+        raise ReadError(source, described(error), "a file to publish") from error
     return digest.hexdigest()
 
 
 def changes_digest(changes: Changes) -> str:
-    """Of what is to be in which path, hex: the same for the same publication, wherever its files lie."""
+    """Return a digest of the wanted content of each path, hex; it does not depend on where the local files are."""
     digest = hashlib.sha256()
     for addition in sorted(changes.additions, key=lambda addition: addition.path):
         digest.update(f"+{addition.path}\0{addition.size}\0{addition.sha256}\0".encode())

@@ -5,8 +5,6 @@ Videos are compared by size and content identity. Where sidecars were made from 
 read, by ranges, and its digest compared. Nothing else of a video is read, and nothing is sent.
 """
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from episeek.errors import EpiseekError, MissingFileError, Mp4Error
-from episeek.mp4.header import read_header
 from episeek.sidecars.file_record import FileRecord
 from episeek.stores.byte_source import STORE_IN_FLIGHT, ByteSource, CountingSource
 from episeek.stores.identity import FileIdentity, etag_id
@@ -30,9 +27,9 @@ from episeek_pipelines.index.units import (
 )
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import sendable_files
-from episeek_pipelines.video.header import read_video_header
-from episeek_schemas import layout
-from episeek_schemas.lerobot import DatasetInfo
+from episeek_pipelines.video.header import recorded_header_digest
+from episeek_schemas import layout, lerobot
+from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 _SHOWN_PROBLEMS = 3
 
@@ -177,11 +174,13 @@ def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> No
         TargetMismatchError: The repository has more episodes or frames than the overlay.
     """
     try:
-        document = json.loads(info)
-        counts = [(key, document.get(key)) for key in ("total_episodes", "total_frames")]
-    except (ValueError, AttributeError):  # nothing that a reader could lose
+        document = lerobot.parse_document(info)
+    except DocumentError:
+        # Nothing that a reader could lose.
         return
-    for (key, count), here in zip(counts, (target_check.episode_count, target_check.frame_count), strict=True):
+    counts = {"total_episodes": target_check.episode_count, "total_frames": target_check.frame_count}
+    for key, here in counts.items():
+        count = document.get(key)
         if isinstance(count, int) and count > here:
             found = f"{key} {count} in the repository, {here} in what is to be published"
             raise TargetMismatchError(
@@ -266,15 +265,7 @@ def _header_problem(item: _Pending) -> TargetProblem | None:
     path, record = item.record.file_path, item.record
     expected = f"the header that was indexed, with digest {record.moov_sha256[:12]}..."
     try:
-        digest = _header_digest(item.source, path, record)
+        digest = recorded_header_digest(item.source, record)
     except (Mp4Error, MissingFileError) as error:
         return TargetProblem(path, error.found, expected)
     return None if digest == record.moov_sha256 else TargetProblem(path, f"one with digest {digest[:12]}...", expected)
-
-
-def _header_digest(source: ByteSource, path: str, record: FileRecord) -> str:
-    if record.container == "mp4":  # where it was: one request
-        moov = (record.moov_offset, record.moov_offset + record.moov_length)
-        return hashlib.sha256(source.get_ranges(path, [moov])[0]).hexdigest()
-    reader = read_video_header if record.container == "matroska" else read_header
-    return reader(source, path, file_size=record.file_size).digest

@@ -259,7 +259,7 @@ class _Job:
             plan.listing,
             plan.changes,
             self.sending.contents,
-            source="" if record is None else str(record.plan.get("source", "")),
+            source="" if record is None else str(record.preparation.get("source", "")),
             source_files={} if record is None else record.files,
             published=last_files(url),
         )

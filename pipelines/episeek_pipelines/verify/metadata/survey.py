@@ -5,7 +5,6 @@ file exists, or how large it is, where the listing has said so.
 """
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +14,14 @@ import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
 from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.metadata import read_info_bytes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.metadata.feature_rules import check_features
 from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers, find_pointers
 from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS, UNREADABLE
 from episeek_schemas import layout, lerobot
-from episeek_schemas.lerobot import DatasetInfo
+from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 Files = Mapping[str, FileIdentity | None]
 """A listing: what the store says of each file, None where it says no size."""
@@ -196,11 +196,7 @@ def _require_directory(root: Root) -> None:
 
 
 def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
-    try:
-        data = root.read_bytes(layout.INFO_PATH, file_size=listed_size(listed, layout.INFO_PATH))
-    except MissingFileError:
-        found = f"no {layout.INFO_PATH}" if root.is_local or root.is_dir() else "no such directory"
-        raise NotADatasetError(str(root), found, _EXPECTED) from None
+    data = read_info_bytes(root, file_size=listed_size(listed, layout.INFO_PATH))
     reader.bytes_read += len(data)
     reader.files_read += 1
     return data
@@ -210,12 +206,9 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     """INF001."""
     where = Location(file=layout.INFO_PATH)
     try:
-        document = json.loads(data.decode("utf-8"))  # as LeRobot reads it; json would guess other encodings
-    except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(INFO, f"{first_line(error)}; expected a JSON document", where))
-        return {}, None
-    if not isinstance(document, dict):
-        reader.findings.append(finding(INFO, f"{type(document).__name__}; expected a JSON object", where))
+        document = lerobot.parse_document(data)
+    except DocumentError as error:
+        reader.findings.append(finding(INFO, str(error), where))
         return {}, None
     problems = lerobot.validate_info(document)
     for problem in problems:
@@ -242,11 +235,7 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
         return None
     where = Location(file=layout.STATS_PATH)
     try:
-        document = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(STATISTICS, f"{first_line(error)}; expected a JSON document", where))
+        return lerobot.parse_document(data)
+    except DocumentError as error:
+        reader.findings.append(finding(STATISTICS, str(error), where))
         return None
-    if not isinstance(document, dict):
-        reader.findings.append(finding(STATISTICS, f"{type(document).__name__}; expected a JSON object", where))
-        return None
-    return document
