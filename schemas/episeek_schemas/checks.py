@@ -1,42 +1,43 @@
-"""Pandera models of `meta/episodes` and of the four sidecars: every column's type, nulls and range, all problems at once.
+"""Pandera models of `meta/episodes` and of the four sidecars, which check every column's type, nulls and range.
 
-The only module that imports pandera. `check_table` never raises for what is in a table: it lists problems as plain
-values. Pandera says which check of which column failed; the rows are found here, since its failure cases for Arrow
-tables carry no row number.
+No other module imports pandera, and this one does so only when a table is checked, since the import takes a second.
+`check_table` never raises for the contents of a table: it lists all problems as plain values. Pandera names the column and
+the check that failed; the rows are found here, since its failure cases for Arrow tables carry no row number.
 """
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandera.pyarrow as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandera.errors import SchemaErrorReason, SchemaErrors
 
 from episeek_schemas import lerobot, sidecars
+
+if TYPE_CHECKING:
+    import pandera.pyarrow
 
 TableName = Literal["meta/episodes", "files", "episodes", "keyframes", "samples"]
 
 MAX_ROWS_PER_PROBLEM: Final = 1000
-"""Rows listed for one failed check of one column; the last of them says how many more there are."""
+"""Rows listed for one failed check of one column; the last one carries the number of further rows."""
 
 _INT64_MAX: Final = (1 << 63) - 1
 _MAX_SECONDS: Final = 1e12
 
 _validating = threading.Lock()
-"""Pandera tries to import PySpark for every column of every validation: a thread that does so while it fails in another finds
-half a module, and so a problem in a sound table.
+"""Held while pandera works: it tries to import PySpark for every column of every validation, and a thread that does so while
+the import fails in another thread finds half a module, and reports a problem in a sound table.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnProblem:
-    """One value, or one column where `row` is None, that is not as it should be; `more` rows beyond the listed ones are alike."""
+    """A problem of one value, or of one column where `row` is None; `more` unlisted rows have the same problem."""
 
     table: str
     column: str
@@ -49,7 +50,7 @@ class ColumnProblem:
 
 @dataclass(frozen=True, slots=True)
 class _ColumnModel:
-    """What a column holds: a type, and either a range of numbers or a pattern of text."""
+    """The type of a column, and either its range of numbers or its pattern of text."""
 
     dtype: pa.DataType
     low: int | float | None = None
@@ -58,19 +59,23 @@ class _ColumnModel:
 
     @property
     def range_text(self) -> str:
+        """The range in words."""
         if self.high in (_INT64_MAX, _MAX_SECONDS) or self.high is None:
             return f"a number, {self.low} or more"
         return f"a number from {self.low} to {self.high}"
 
     def accepts(self, dtype: pa.DataType) -> bool:
-        """Foreign tables may use another width; sidecars may not (see `check_table`)."""
+        """Return whether a column of meta/episodes may have a type: LeRobot may use another width. Sidecars may not."""
         if pa.types.is_integer(self.dtype):
             return bool(pa.types.is_integer(dtype))
         if pa.types.is_floating(self.dtype):
             return bool(pa.types.is_floating(dtype) or pa.types.is_integer(dtype))
         return bool(dtype == self.dtype)
 
-    def pandera_column(self, dtype: pa.DataType) -> pandera.Column:
+    def pandera_column(self, dtype: pa.DataType) -> "pandera.pyarrow.Column":
+        """Return the model of a column with this type."""
+        import pandera.pyarrow as pandera
+
         check = None
         if self.pattern is not None:
             check = pandera.Check.str_matches(self.pattern)
@@ -83,15 +88,16 @@ class _ColumnModel:
 def check_table(
     table: pa.Table, name: TableName, *, video_keys: Sequence[str] = (), path: str | None = None, first_row: int = 0
 ) -> list[ColumnProblem]:
-    """Everything that is wrong with the columns of a table, or of a partition of it. Raises what pandera raises for a table that it
-    cannot take at all.
+    """Return all problems of the columns of a table, or of some row groups of it.
+
+    Raises what pandera raises for a table that it cannot check at all.
 
     Args:
         table: The table, or some row groups of it.
-        name: Which model to check against.
-        video_keys: Cameras that `meta/episodes` must have columns for.
-        path: The file, to name it in the problems; the model's name without it.
-        first_row: Row number, in the file, of the table's first row.
+        name: The model to check against.
+        video_keys: The cameras for which `meta/episodes` must have columns.
+        path: The file, for the problems; None puts the model's name there.
+        first_row: The row number in the file of the table's first row.
 
     Example:
         >>> import pyarrow as pa
@@ -107,28 +113,33 @@ def check_table(
         ColumnProblem(where, column, None, "unique_column_names", "the column twice", "once") for column in duplicates
     ]
     problems += _type_problems(table, models, where, exact=is_sidecar)
-    wrong = {problem.column for problem in problems}
+    unchecked = {problem.column for problem in problems}
     checked = table.select(
-        [column for column in table.column_names if column not in wrong and (is_sidecar or column in models)]
+        [column for column in table.column_names if column not in unchecked and (is_sidecar or column in models)]
     )
-    schema = pandera.DataFrameSchema(
-        {
+    applicable = {column: model for column, model in models.items() if column not in unchecked}
+    for error in _pandera_errors(checked, applicable, exact=is_sidecar):
+        problems += _located(error, checked, models, where, first_row)
+    return sorted(set(problems), key=lambda p: (p.column, -1 if p.row is None else p.row, p.check, p.found))
+
+
+def _pandera_errors(table: pa.Table, models: dict[str, _ColumnModel], *, exact: bool) -> list[Any]:
+    """Validate a table and return pandera's errors; `exact` refuses other columns and another order."""
+    with _validating:
+        import pandera.pyarrow as pandera
+        from pandera.errors import SchemaErrors
+
+        columns = {
             column: model.pandera_column(
-                checked.schema.field(column).type if column in checked.column_names else model.dtype
+                table.schema.field(column).type if column in table.column_names else model.dtype
             )
             for column, model in models.items()
-            if column not in wrong
-        },
-        strict=is_sidecar,
-        ordered=is_sidecar,
-    )
-    try:
-        with _validating:
-            schema.validate(checked, lazy=True)
-    except SchemaErrors as errors:
-        for error in errors.schema_errors:
-            problems += _located(error, checked, models, where, first_row)
-    return sorted(set(problems), key=lambda p: (p.column, -1 if p.row is None else p.row, p.check, p.found))
+        }
+        try:
+            pandera.DataFrameSchema(columns, strict=exact, ordered=exact).validate(table, lazy=True)
+        except SchemaErrors as errors:
+            return list(errors.schema_errors)
+    return []
 
 
 def _type_problems(table: pa.Table, models: dict[str, _ColumnModel], where: str, *, exact: bool) -> list[ColumnProblem]:
@@ -145,7 +156,9 @@ def _type_problems(table: pa.Table, models: dict[str, _ColumnModel], where: str,
 def _located(
     error: Any, table: pa.Table, models: dict[str, _ColumnModel], where: str, first_row: int
 ) -> list[ColumnProblem]:
-    """One pandera error as problems, by row where it is about values."""
+    """Return the problems of one pandera error, one per row where it is about values."""
+    from pandera.errors import SchemaErrorReason
+
     reason = error.reason_code
     check = getattr(error.check, "name", None) or str(error.check)
     if reason is SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME:
@@ -242,7 +255,7 @@ _SIDECARS: Final = {
 _SIGNED: Final = frozenset(
     {("episodes", "first_frame_tick"), ("keyframes", "pts"), ("keyframes", "frame_index"), ("samples", "pts")}
 )
-"""Columns where a negative number is no mistake: the lead-in lies before frame 0."""
+"""Columns in which negative numbers are valid, since the lead-in lies before frame 0."""
 
 _AT_LEAST_ONE: Final = frozenset(
     {

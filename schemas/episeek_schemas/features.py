@@ -1,4 +1,4 @@
-"""The types and shapes that `features` of meta/info.json declares."""
+"""The types and shapes that `features` in meta/info.json declares."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -16,11 +16,11 @@ SCALARS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
         **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
     }
 )
-"""Dtypes of `features`, and the Arrow type of one value."""
+"""The Arrow type of one value, by the dtype of its feature."""
 
 
 def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """The shape of a feature; () for a scalar, which LeRobot declares as [1]. None where the document gives no usable one."""
+    """Return the shape of a feature: () for a scalar, which LeRobot declares as [1]; None where no usable shape is declared."""
     shape = spec.get("shape")
     if not isinstance(shape, list | tuple):
         return None
@@ -30,6 +30,6 @@ def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def declared_dtype(spec: object) -> str | None:
-    """The dtype of a feature, None where the document gives none."""
+    """Return the dtype of a feature; None where none is declared."""
     dtype = spec.get("dtype") if isinstance(spec, Mapping) else None
     return dtype if isinstance(dtype, str) else None

@@ -1,10 +1,6 @@
-"""Where things are in a LeRobot v3.0 dataset, and where the sidecars are added. Paths are POSIX and relative to the
-root.
-"""
+"""The paths in a LeRobot v3.0 dataset, and those that this project adds. All are POSIX and relative to the root."""
 
 from typing import Final
-
-from episeek_schemas import layout
 
 INFO_PATH: Final = "meta/info.json"
 META_DIR: Final = "meta"
@@ -16,7 +12,7 @@ VIDEOS_DIR: Final = "videos"
 EPISODES_DIR: Final = "meta/episodes"
 BYTE_INDEX_DIR: Final = "meta/byte_index"
 BYTE_INDEX_PARTIAL_DIR: Final = "meta/byte_index.partial"
-"""Where new sidecars are written before they replace the old ones."""
+"""The directory in which new sidecars are written before they replace the old ones."""
 
 FILES_PATH: Final = f"{BYTE_INDEX_DIR}/files.parquet"
 EPISODES_PATH: Final = f"{BYTE_INDEX_DIR}/episodes.parquet"
@@ -30,8 +26,7 @@ SOURCE_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/source.json"
 DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 DEFAULT_CHUNKS_SIZE: Final = 1000
-"""Files per chunk folder when `meta/info.json` does not say."""
+"""Files per chunk folder where `meta/info.json` gives no number."""
 
-
-JOURNAL_PATH = f"{layout.BYTE_INDEX_PARTIAL_DIR}/publication.json"
-"""Says that a dataset is being switched to a publication (`episeek_pipelines.publish.store.journal`)."""
+JOURNAL_PATH: Final = f"{BYTE_INDEX_PARTIAL_DIR}/publication.json"
+"""The journal of a publication that is being switched to (`episeek_pipelines.publish.store.journal`)."""

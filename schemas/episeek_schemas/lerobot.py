@@ -1,8 +1,8 @@
 """LeRobot v3.0 metadata: the shape of `meta/info.json` and the columns of `meta/episodes`.
 
-The trio for `info.json`: `validate_info` lists every problem and never raises, `is_info` answers yes or no,
-`parse_info` gives a `DatasetInfo` or raises `InfoProblemsError` with all of the problems. Unknown keys are ignored:
-LeRobot drops them at its next write.
+Three functions check `info.json`: `validate_info` lists every problem and never raises, `is_info` returns a bool, and
+`parse_info` returns a `DatasetInfo` or raises `InfoProblemsError` with all problems. Unknown keys are ignored, since LeRobot
+drops them when it next writes the file.
 """
 
 import json
@@ -16,8 +16,8 @@ from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAU
 
 SUPPORTED_MAJOR: Final = 3
 
-CODEBASE_VERSION: Final = "v3.0"
-"""The `codebase_version` of `meta/info.json`, and the tag that LeRobot's readers resolve on the Hub."""
+CODEBASE_VERSION: Final = f"v{SUPPORTED_MAJOR}.0"
+"""The `codebase_version` that LeRobot writes, and the name of the tag at which it reads a dataset on the Hub."""
 
 # Columns of meta/episodes/chunk-*/file-*.parquet.
 EPISODE_INDEX: Final = "episode_index"
@@ -45,19 +45,19 @@ ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)
 LANGUAGE_PERSISTENT: Final = "language_persistent"
 LANGUAGE_EVENTS: Final = "language_events"
 LANGUAGE_COLUMNS: Final = (LANGUAGE_PERSISTENT, LANGUAGE_EVENTS)
-"""LeRobot takes language columns of data files by name, not by dtype."""
+"""Language columns of data files, which LeRobot recognises by name, not by dtype."""
 
 DATA_FEATURES_KEY: Final = "huggingface"
-"""Key of a data file's schema metadata: JSON from which `datasets` takes the features of its columns."""
+"""Key of a data file's schema metadata; the JSON value tells `datasets` the features of the columns."""
 
-# The texts of an episode's tasks, a list, in meta/episodes.
+# Column of meta/episodes with the list of an episode's task texts.
 TASKS: Final = "tasks"
 
 TASK_TEXT_COLUMNS: Final = ("__index_level_0__", "task")
-"""Where meta/tasks.parquet has the text of a task: the pandas index without a name, or of that name; some write a plain column."""
+"""Columns of meta/tasks.parquet that may hold the text of a task: an unnamed pandas index, or an index or column "task"."""
 
 VIDEO_INFO_KEYS: Final = ("info", "video_info")
-"""Of a feature, where it says how its videos are encoded; older LeRobot writes `video_info`. The first that is there counts."""
+"""Keys of a feature under which its video encoding is described; the first one present counts. Old LeRobot wrote `video_info`."""
 
 VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
@@ -66,26 +66,26 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
 
 
 def video_column(camera_key: str, field: str) -> str:
-    """Name of a camera's column in `meta/episodes`, for example `videos/observation.images.top/from_timestamp`."""
+    """Return the name of a camera's column in `meta/episodes`, for example `videos/observation.images.top/from_timestamp`."""
     return f"videos/{camera_key}/{field}"
 
 
 def camera_of_column(column: str) -> str | None:
-    """The camera key of a `videos/...` column of `meta/episodes`, or None for any other column."""
+    """Return the camera key of a `videos/...` column of `meta/episodes`; None for any other column."""
     prefix, _, rest = column.partition("/")
     camera_key, _, field = rest.rpartition("/")
     return camera_key if prefix == "videos" and camera_key and field in VIDEO_FIELDS else None
 
 
 def video_infos(feature: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What a feature of `meta/info.json` says of its videos, the one that counts first; empty where it says nothing."""
+    """Return the descriptions of a feature's video encoding, the one that counts first; an empty list where there is none."""
     found = [feature.get(key) for key in VIDEO_INFO_KEYS]
     return [info for info in found if isinstance(info, Mapping)]
 
 
 @dataclass(frozen=True, slots=True)
 class InfoProblem:
-    """One thing that is wrong with `meta/info.json`: the key, what was found, what was expected."""
+    """One problem of `meta/info.json`: the key, what was found, and what was expected."""
 
     key: str
     found: str
@@ -93,7 +93,7 @@ class InfoProblem:
 
 
 class InfoProblemsError(ValueError):
-    """`meta/info.json` is not usable; `problems` holds every reason."""
+    """`meta/info.json` cannot be used; `problems` holds every reason."""
 
     def __init__(self, problems: Sequence[InfoProblem]) -> None:
         super().__init__(tuple(problems))
@@ -117,7 +117,7 @@ class DocumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """The part of `meta/info.json` that decides where things are and what they mean."""
+    """The part of `meta/info.json` that locates the files and gives the values their meaning."""
 
     codebase_version: str
     fps: float
@@ -130,24 +130,24 @@ class DatasetInfo:
     """Cameras stored as video, in the order of `features`: the position is the camera index."""
 
     def data_file(self, chunk_index: int, file_index: int) -> str:
-        """Relative path of a data file."""
+        """Return the relative path of a data file."""
         return self.data_path.format(chunk_index=chunk_index, file_index=file_index)
 
     def video_file(self, camera_key: str, chunk_index: int, file_index: int) -> str:
-        """Relative path of a camera's MP4."""
+        """Return the relative path of a camera's video file."""
         if self.video_path is None:
             raise ValueError(f"{camera_key}: the dataset has no video_path")
         return self.video_path.format(video_key=camera_key, chunk_index=chunk_index, file_index=file_index)
 
 
 def codebase_major(version: object) -> int | None:
-    """Major number of a `codebase_version` such as `v3.0`, or None when it does not parse."""
+    """Return the major number of a `codebase_version` such as `v3.0`; None where it does not parse."""
     match = _VERSION.fullmatch(version) if isinstance(version, str) else None
     return int(match[1]) if match else None
 
 
 def video_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
-    """Keys of the features that are stored as video, in the order of `features`."""
+    """Return the keys of the features that are stored as video, in the order of `features`."""
     return tuple(key for key, spec in features.items() if isinstance(spec, Mapping) and spec.get("dtype") == "video")
 
 
@@ -169,7 +169,7 @@ def parse_document(data: bytes) -> dict[str, Any]:
 
 
 def validate_info(document: object) -> list[InfoProblem]:
-    """Every reason why a parsed `meta/info.json` cannot be used; empty when it can."""
+    """Return every reason why a parsed `meta/info.json` cannot be used; an empty list where it can."""
     if not isinstance(document, Mapping):
         return [InfoProblem("(document)", type(document).__name__, "a JSON object")]
     problems = []
@@ -202,15 +202,15 @@ def validate_info(document: object) -> list[InfoProblem]:
 
 
 def is_info(document: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a parsed `meta/info.json` can be used."""
+    """Return whether a parsed `meta/info.json` can be used."""
     return not validate_info(document)
 
 
 def parse_info(document: object) -> DatasetInfo:
-    """Read a parsed `meta/info.json`.
+    """Return the usable part of a parsed `meta/info.json`.
 
     Raises:
-        InfoProblemsError: with every problem found.
+        InfoProblemsError: The document cannot be used; the error holds every problem.
     """
     problems = validate_info(document)
     if problems or not isinstance(document, Mapping):
@@ -243,9 +243,10 @@ def _is_template(template: object, fields: set[str]) -> bool:
     try:
         parsed = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
         if not all(_FORMAT_SPEC.fullmatch(spec or "") and not conversion for _, spec, conversion in parsed):
-            return False  # a width of a billion, say
-        named = {name for name, _, _ in parsed}
+            # a width of a billion, for example, would exhaust memory
+            return False
+        used_fields = {name for name, _, _ in parsed}
         rendered = template.format(**dict.fromkeys(fields - {"video_key"}, 0), video_key="key")
     except (ValueError, KeyError, IndexError, AttributeError):
         return False
-    return named == fields and not rendered.startswith("/") and ".." not in rendered.split("/")
+    return used_fields == fields and not rendered.startswith("/") and ".." not in rendered.split("/")

@@ -1,8 +1,7 @@
-"""The byte index of one dataset: the four sidecar tables, and what can be asked of them without reading a video's
-header.
+"""The byte index of one dataset: lookups in the four sidecar tables, without reading the header of any video.
 
-Opening maps the tables; it costs the same for ten rows and for ten million. Looking up an episode is arithmetic on its
-row number.
+Opening maps the tables, which costs the same for ten rows as for ten million. Looking up an episode is arithmetic on its row
+number.
 """
 
 import operator
@@ -25,14 +24,14 @@ from episeek.errors import (
     SidecarLayoutError,
     without_password,
 )
-from episeek.mp4.clip_header import ClipSamples, TrackFacts
+from episeek.mp4.clip_header import ClipSamples, TrackProperties
 from episeek.mp4.description_runs import description_of
 from episeek.mp4.window import needed_samples
-from episeek.sidecars.checked_source import VERIFY_MODES, CheckedSource, Verify
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
 from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
+from episeek.sidecars.video_source import VERIFY_MODES, IndexedVideoSource, Verify
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.kinds import is_local, local_path
 from episeek.stores.open_source import Transport, open_source
@@ -41,14 +40,14 @@ from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.stores.transports.hub.source import HubSource
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
-"""A clip, or the arguments of `ByteIndex.clip`: episode, camera, first frame, end of the frames."""
+"""A clip, or the arguments of `ByteIndex.clip`: episode, camera, start and stop of the frames."""
 
 _AS_WRITTEN = "rows as `episeek index` writes them"
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSpan:
-    """Where one episode of one camera lies: a row of `episodes`."""
+    """The location of one episode of one camera: a row of the `episodes` table."""
 
     global_episode_id: int
     episode_index: int
@@ -56,15 +55,16 @@ class EpisodeSpan:
     camera_key: str
     file_id: int
     mdat_offset: int
-    """Absolute offset of the first byte needed."""
+    """Offset in the file of the first byte needed to decode the episode."""
     mdat_length: int
-    """Bytes needed."""
+    """Bytes from there to the end of the last one needed."""
     frame_count: int
     first_pts: float
-    """Declared start, seconds in the file."""
+    """Declared start, seconds from the start of the file."""
     last_pts: float
-    """Declared end, seconds in the file."""
+    """Declared end, seconds from the start of the file."""
     first_frame_tick: int
+    """Presentation time of the first frame, ticks of the file."""
     sample_start: int
     sample_count: int
     keyframe_start: int
@@ -74,31 +74,36 @@ class EpisodeSpan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyframes:
-    """The sync samples of one episode, by presentation time; arrays of shape [keyframe_count], views on the map."""
+    """The sync samples of one episode by presentation time, as views of the mapped table; shape [keyframe_count] each."""
 
-    pts: npt.NDArray[np.int64]  # ticks in the file
-    byte_offset: npt.NDArray[np.int64]  # absolute
-    sample_index: npt.NDArray[np.int32]  # decode position within the episode's samples
-    frame_index: npt.NDArray[np.int32]  # presentation position within the episode; negative in the lead-in
+    pts: npt.NDArray[np.int64]
+    """Presentation times, ticks of the file."""
+    byte_offset: npt.NDArray[np.int64]
+    """Offsets in the file, bytes."""
+    sample_index: npt.NDArray[np.int32]
+    """Positions in decode order within the samples of the episode."""
+    frame_index: npt.NDArray[np.int32]
+    """Positions in presentation order within the episode; negative in the lead-in."""
 
     def __len__(self) -> int:
         return len(self.pts)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How the files of an index are read."""
+class ReadOptions:
+    """Options for reading the files of an index."""
 
     storage_options: tuple[tuple[str, Any], ...]
     verify: Verify
     retry: RetryPolicy
     transport: Transport
 
-    def __repr__(self) -> str:  # storage options hold credentials
-        return f"Reading(verify={self.verify!r}, transport={self.transport!r})"
+    def __repr__(self) -> str:
+        # storage options hold credentials
+        return f"ReadOptions(verify={self.verify!r}, transport={self.transport!r})"
 
     def open(self, url: str) -> ByteSource:
-        """The source of a URL; of the Hub, at the commit that the revision is now."""
+        """Return the source of a URL; on the Hub, at the commit that the revision is now."""
         source = open_source(
             url, storage_options=dict(self.storage_options), policy=self.retry, transport=self.transport
         )
@@ -106,38 +111,38 @@ class Reading:
 
 
 class ByteIndex:
-    """The sidecars of one dataset, mapped. Made by `episeek.open`.
+    """The mapped sidecar tables of one dataset. Made by `episeek.open`.
 
-    Pickles as its URLs: a worker process opens the tables again.
+    It is pickled as its URLs: a worker process opens the tables again.
     """
 
-    def __init__(self, url: str, *, data_root: str | None, reading: Reading) -> None:
-        sidecars = reading.open(url)
+    def __init__(self, url: str, *, data_root: str | None, options: ReadOptions) -> None:
+        sidecars = options.open(url)
         opened = open_sidecars(sidecars)
         if data_root is None and opened.dataset.video_keys:
             data_root = recorded_source(sidecars.root)
             if data_root is not None:
                 message = f"{use_of_recorded_source(sidecars.root, data_root)}; data_root overrides"
                 warnings.warn(message, RecordedSourceWarning, stacklevel=3)
-        videos = sidecars if data_root is None else reading.open(data_root)
-        self._arguments = (sidecars.root, None if data_root is None else videos.root, reading)
-        self.retry = reading.retry
-        """How long reading tries."""
+        videos = sidecars if data_root is None else options.open(data_root)
+        self._arguments = (sidecars.root, None if data_root is None else videos.root, options)
+        self.retry = options.retry
+        """How often and how long requests are tried."""
         self._file_ids: dict[str, int] | None = None
-        self.source: ByteSource = CheckedSource(videos, self.file_of_path, reading.verify)
-        """Where the MP4 files are read from; what has changed since it was indexed is refused."""
+        self.source: ByteSource = IndexedVideoSource(videos, self.file_of_path, options.verify)
+        """The source of the videos; it refuses files that have changed since they were indexed."""
         self._where = opened.where
         self._tables = opened.tables
         self._files = opened.files
         self._file_records: dict[int, FileRecord] = {}
         self.build_id = opened.build_id
-        """The same in all four tables; another build has another."""
+        """Id of the build that wrote the four tables."""
         self.cameras = opened.dataset.video_keys
-        """Camera keys; the position is the camera index."""
+        """Keys of the cameras; the position of a key is the index of its camera."""
         self.fps = opened.dataset.fps
         self.episode_count = opened.dataset.episode_count
         self.frame_count = opened.dataset.frame_count
-        """Frames of the dataset (of one camera), as its metadata says."""
+        """Frames of the dataset, for one camera, from its metadata."""
         self._camera_index: Mapping[str, int] = {key: position for position, key in enumerate(self.cameras)}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -151,18 +156,23 @@ class ByteIndex:
 
     @property
     def file_count(self) -> int:
-        """MP4 files indexed."""
+        """Number of indexed videos."""
         return int(self._files.num_rows)
 
     def table(self, name: str) -> MappedTable:
-        """A mapped table: "episodes", "keyframes" or "samples"."""
+        """Return a mapped table: "episodes", "keyframes" or "samples"."""
         return self._tables[name]
 
     def file(self, file_id: int) -> FileRecord:
-        """A row of `files`. Raises FileNotIndexedError."""
+        """Return a row of the `files` table.
+
+        Raises:
+            FileNotIndexedError: There is no such row.
+            SidecarLayoutError: The row is damaged.
+        """
         if not 0 <= file_id < self.file_count:
             raise FileNotIndexedError(
-                self._where["files"], f"file {file_id}", f"one of its {self.file_count} rows, from 0"
+                self._where["files"], f"no row {file_id}", f"one of its {self.file_count} rows, from 0"
             )
         record = self._file_records.get(file_id)
         if record is None:
@@ -174,28 +184,35 @@ class ByteIndex:
         return record
 
     def file_of_path(self, path: str) -> FileRecord:
-        """The row of `files` of an MP4. Raises FileNotIndexedError."""
+        """Return the row of the `files` table for the path of a video.
+
+        Raises:
+            FileNotIndexedError: There is no row for this path.
+            SidecarLayoutError: The row is damaged.
+        """
         if self._file_ids is None:
             self._file_ids = {name: row for row, name in enumerate(self._files["file_path"].to_pylist())}
         file_id = self._file_ids.get(path)
         if file_id is None:
-            raise FileNotIndexedError(self._where["files"], f"no row of {path!r}", "one of its files")
+            raise FileNotIndexedError(self._where["files"], f"no row for {path!r}", "the path of an indexed video")
         return self.file(file_id)
 
     def lookup(self, episode_index: int, camera_key: str) -> EpisodeSpan:
-        """Where an episode of a camera lies; O(1).
+        """Return the location of an episode of a camera, in constant time.
 
         Raises:
             EpisodeNotFoundError: The dataset has no such episode.
             CameraNotFoundError: The dataset has no such camera.
+            SidecarLayoutError: The row is damaged.
         """
         camera_index = self._camera_index.get(camera_key)
         if camera_index is None:
             raise CameraNotFoundError(self._arguments[0], f"no camera {camera_key!r}", f"one of {list(self.cameras)}")
-        episode_index = operator.index(episode_index)  # small numpy integers would wrap around below
+        # small numpy integers would wrap around in the arithmetic below
+        episode_index = operator.index(episode_index)
         if not 0 <= episode_index < self.episode_count:
-            known = f"0 to {self.episode_count - 1}" if self.episode_count else "an episode: there are none"
-            raise EpisodeNotFoundError(self._arguments[0], f"no episode {episode_index}", known)
+            expected = f"0 to {self.episode_count - 1}" if self.episode_count else "a dataset with episodes"
+            raise EpisodeNotFoundError(self._arguments[0], f"no episode {episode_index}", expected)
         row = episode_index * len(self.cameras) + camera_index
         columns = self._tables["episodes"].columns
         values = {name: column.value(row).item() for name, column in columns.items()}
@@ -206,7 +223,10 @@ class ByteIndex:
         return span
 
     def _problem_of(self, span: EpisodeSpan, row: int) -> str:
-        """What cannot be right about a row of `episodes`: a damaged row may not become another episode's pictures."""
+        """Return what cannot be right about a row of the `episodes` table; empty if nothing is.
+
+        A damaged row must not lead to the pictures of another episode.
+        """
         if span.global_episode_id != row:
             return f"global_episode_id {span.global_episode_id}"
         if not 0 <= span.file_id < self.file_count:
@@ -225,7 +245,11 @@ class ByteIndex:
         return ""
 
     def keyframes(self, episode_index: int, camera_key: str) -> Keyframes:
-        """The sync samples of an episode. Raises as `lookup`."""
+        """Return the sync samples of an episode.
+
+        Raises:
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+        """
         span = self.lookup(episode_index, camera_key)
         rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
         columns = self._tables["keyframes"].columns
@@ -234,17 +258,17 @@ class ByteIndex:
         )
 
     def clip(self, episode_index: int, camera_key: str, start: int = 0, stop: int | None = None) -> Clip:
-        """Frames `[start, stop)` of an episode as a clip; nothing is fetched yet.
+        """Return frames `[start, stop)` of an episode as a clip. Nothing is fetched yet.
 
         Args:
             episode_index: 0 to `episode_count - 1`.
             camera_key: One of `cameras`.
-            start: First frame, episode-local.
-            stop: End of the frames, exclusive; None is the episode's end.
+            start: First frame, counted from the start of the episode.
+            stop: End of the frames, exclusive; None for the end of the episode.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError: As `lookup`.
-            FrameRangeError: The window is empty or reaches past the episode.
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            FrameRangeError: The window is empty or reaches past the end of the episode.
         """
         span = self.lookup(episode_index, camera_key)
         start = operator.index(start)
@@ -274,10 +298,11 @@ class ByteIndex:
         is_sync = np.zeros(len(pts), np.bool_)
         is_sync[sync] = True
         description_index = description_of(file.sample_description_runs, offset[chosen] + span.mdat_offset)
-        track = _track_facts(file)
+        track = _track_properties(file)
         if end < span.frame_count:
             end_tick = pts[frames[end]]
-        else:  # pictures of the next episode that lie within the span are not to be shown, whatever the average rate says
+        else:
+            # pictures of the next episode within the span must not be shown, whatever the average frame rate is
             after = pts[pts > pts[wanted[-1]]]
             end_tick = min(pts[wanted[-1]] + track.frame_duration, after.min(initial=np.iinfo(np.int64).max))
         frame_ticks = pts[wanted]
@@ -299,17 +324,17 @@ class ByteIndex:
         )
 
     def clips(self, requests: Iterable[ClipRequest]) -> list[Clip]:
-        """The clip of each request: a clip as it is, or the arguments of `clip` as a tuple.
+        """Return the clip of each request, which is a clip itself or the arguments of `clip` as a tuple.
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `clip`.
-            FileNotIndexedError: A clip is one of another index's files.
+            FileNotIndexedError: A clip is from another index.
         """
         clips = []
         for request in requests:
             clip = request if isinstance(request, Clip) else self.clip(*request)
             if clip.source.root != self.source.root:
-                raise FileNotIndexedError(repr(clip), f"a clip of {clip.source.root}", f"one of {self.source.root}")
+                raise FileNotIndexedError(repr(clip), f"a clip of {clip.source.root}", f"a clip of {self.source.root}")
             clips.append(clip)
         return clips
 
@@ -321,17 +346,17 @@ class ByteIndex:
         max_in_flight: int = 16,
         max_gap_bytes: int = DEFAULT_GAP_BYTES,
     ) -> list[bytes]:
-        """Many clips as standalone MP4s, in order; near ranges of a file are fetched together, and no byte twice.
+        """Return many clips as standalone MP4s, in order. Near ranges of a file share a request, and no byte is fetched twice.
 
         Args:
             requests: Clips, or tuples (episode_index, camera_key[, start[, stop]]).
             lead_in: As for `Clip.read`.
-            max_in_flight: Requests at the same time.
-            max_gap_bytes: Ranges with no more than this between them share a request.
+            max_in_flight: Largest number of requests at the same time.
+            max_gap_bytes: Ranges with at most this many bytes between them share a request.
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `clips`, before anything is fetched.
-            ChangedFileError, MissingFileError, ReadError: As `Clip.read`; the first failure, by file and position.
+            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, for the first failure by file and position.
 
         Example:
             >>> first, second = index.read_clips([(0, "observation.images.top"), (3, "observation.images.top", 10, 14)])
@@ -355,46 +380,48 @@ def open_index(
     """Open the sidecars of a prepared dataset. Exported as `episeek.open`.
 
     Args:
-        url: The dataset's root: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to the commit it is now;
-            `hf://buckets/ORG/NAME`; an http, https, s3, gs or az URL; or any other that fsspec knows.
-        data_root: Where the videos are, when the sidecars live elsewhere (an overlay made by `episeek prepare`). None: in `url`; an
-            overlay on this machine without videos reads those of the source that it records, and warns.
-        storage_options: Credentials and endpoints as fsspec takes them, where the URL needs any; `token` and `endpoint` of
-            `hf://`.
-        verify: How videos are checked to be those that were indexed: see `episeek.sidecars.checked_source.CheckedSource`.
-        retry: How long to try what fails.
-        transport: "obstore" or "fsspec" to insist on one where "auto" would choose: see `episeek.stores.open_source.open_source`.
+        url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
+            `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
+        data_root: The root of the videos, if it is another one, as for an overlay made by `episeek prepare`. None: the videos
+            are in `url`; for an overlay on this machine without videos, in the source that it records, with a warning.
+        storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
+        verify: How to check that the videos are those that were indexed: "identity", "moov", "size" or "bytes". See
+            `episeek.sidecars.video_source.IndexedVideoSource`.
+        retry: How often and how long to try each request.
+        transport: "auto", or "obstore" or "fsspec" to allow no other one. See `episeek.stores.open_source.open_source`.
 
     Raises:
-        MissingSidecarError: A table is not there.
-        FormatVersionError: The tables have a format version this release does not know.
-        MixedBuildError: The tables come from different builds.
+        MissingSidecarError: A table is missing.
+        FormatVersionError: The tables have no format version, or one that this release does not know.
+        MixedBuildError: The tables are of different builds.
         SidecarLayoutError: A table has other columns or types, or is damaged.
-        AccessError, ReadError: The store refuses, or does not answer.
-        BackendUnavailableError: The package for this kind of store is not installed.
-        ValueError: There is no such mode of `verify` or `transport`.
+        AccessError, ReadError: The store refuses access or does not answer.
+        BackendUnavailableError: A package for this kind of store is not installed.
+        ValueError: `verify` or `transport` is none of its modes.
 
     Warns:
-        SidecarLayoutWarning: A table was rewritten by another tool and is read into memory instead of being mapped.
+        SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
         RecordedSourceWarning: Videos are read from the source that the overlay records.
     """
     if verify not in VERIFY_MODES:
         raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")
     root = None if data_root is None else _absolute(data_root)
-    options = tuple(sorted((storage_options or {}).items()))
-    return ByteIndex(_absolute(url), data_root=root, reading=Reading(options, verify, retry, transport))
+    credentials = tuple(sorted((storage_options or {}).items()))
+    return ByteIndex(_absolute(url), data_root=root, options=ReadOptions(credentials, verify, retry, transport))
 
 
 def _absolute(url: str | os.PathLike[str]) -> str:
-    """Local paths from the root of the file system: the index may be used, or unpickled, in another directory."""
+    """Return a URL unchanged, and a local path as an absolute one: the index may be unpickled in another directory."""
     text = os.fspath(url)
     return os.path.abspath(local_path(text)) if is_local(text) else text
 
 
-def _reopen(url: str, data_root: str | None, reading: Reading) -> ByteIndex:
-    return ByteIndex(url, data_root=data_root, reading=reading)
+def _reopen(url: str, data_root: str | None, options: ReadOptions) -> ByteIndex:
+    return ByteIndex(url, data_root=data_root, options=options)
 
 
-def _track_facts(file: FileRecord) -> TrackFacts:
+def _track_properties(file: FileRecord) -> TrackProperties:
     duration = max(round(file.timescale / file.avg_fps), 1) if file.avg_fps > 0 else 1
-    return TrackFacts(file.sample_description, file.timescale, file.width, file.height, duration, file.track_matrix)
+    return TrackProperties(
+        file.sample_description, file.timescale, file.width, file.height, duration, file.track_matrix
+    )

@@ -1,7 +1,7 @@
-"""A bounded cache of clips that fetches ahead: what a training loop reads through.
+"""A bounded cache of clips that fetches ahead, for training loops to read through.
 
-What is kept are the fetched bytes, by file and range; least recently used ones go first. A clip that several threads ask for is
-fetched once. The cache opens nothing until it is used; a forked child, or a process it is pickled to, starts with an empty one.
+It holds the fetched bytes by file and range, and drops the least recently used ones first. A clip that several threads request
+is fetched once. The cache opens nothing until it is used. In a forked child, and where it is unpickled, it starts empty.
 """
 
 import time
@@ -20,47 +20,47 @@ from episeek.errors import ReadError, WaitLimitError
 from episeek.stores.byte_source import range_name
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
-from episeek.stores.transports.fetched_range import PayloadSource
+from episeek.stores.transports.fetched_range import FetchedRange
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """What a cache has done, in this process."""
+    """Counts of a cache in this process, since it was made."""
 
     hits: int
-    """Clips that were there, or on their way, when they were asked for."""
+    """Clips that were held, or being fetched, when they were requested."""
     misses: int
-    """Clips that were not."""
+    """Requested clips that were neither held nor being fetched."""
     requests: int
-    """Ranges asked for; tries again are `retries`."""
+    """Range requests sent; retries are counted in `retries`."""
     bytes_fetched: int
-    """That arrived: with gaps between ranges that were fetched together, and clips that nobody asked for in the end."""
+    """Bytes that arrived, including gaps between ranges of one request and clips that were never requested."""
     bytes_wanted: int
-    """Of the clips given out."""
+    """Bytes of the clips that were returned."""
     bytes_held: int
-    """Of the clips in the cache now."""
+    """Bytes of the clips held now."""
     evicted: int
-    """Clips that had to go."""
+    """Clips dropped to make room."""
     waits: int
-    """Clips that were on their way when they were asked for, or not even that: what the cache did not hide."""
+    """Clips that a caller had to wait for, because they were being fetched or not even that."""
     waited_seconds: float
-    """For those, summed over threads."""
+    """Time that callers waited for clips, summed over threads."""
     retries: int
-    """Of all readers of the index, in this process."""
+    """Retries of all readers of the index in this process."""
     retry_wait_seconds: float
-    """Between tries of all readers of the index, summed over threads."""
+    """Time between tries of all readers of the index, summed over threads."""
 
 
 class ClipCache:
-    """Clips of an index through a byte-bounded, least-recently-used cache with prefetch. Thread-safe.
+    """A cache of clips with a limit in bytes, least-recently-used eviction and prefetching. Thread-safe.
 
     Args:
         index: An open index.
-        max_bytes: Of fetched bytes held; a clip that is larger is fetched and not kept. Beside them there are the bodies of up to
-            `max_in_flight` requests, of 32 MiB or one clip at most.
-        max_in_flight: Requests that prefetching has under way at the same time; `get` fetches what is missing in the calling
-            thread.
-        max_gap_bytes: Ranges of one `prefetch` with no more than this between them share a request.
+        max_bytes: Limit of the bytes held; a larger clip is fetched and not kept. The bodies of up to `max_in_flight` requests
+            come on top, each of 32 MiB or one clip at most.
+        max_in_flight: Largest number of requests that prefetching has in progress at the same time. `get` fetches a missing
+            clip in the calling thread.
+        max_gap_bytes: Ranges of one `prefetch` with at most this many bytes between them share a request.
 
     Example:
         >>> with episeek.ClipCache(index, max_bytes=1 << 30) as cache:
@@ -105,16 +105,18 @@ class ClipCache:
         self.close()
 
     def clear(self) -> None:
-        """Drop what is held, and failures that nobody has seen: after a loop that was broken off, say, whose clips were fetched
-        ahead and would be kept for it.
+        """Drop all clips, and all failures that have not been raised yet.
+
+        Useful after a loop that ended early: the clips that were fetched ahead for it would be kept.
         """
         state = self._state.peek()
         if state is not None:
             state.clear()
 
     def close(self) -> None:
-        """Drop what is held and start nothing more. May be called twice. Who waits for a clip that was not started gets a
-        ReadError; requests under way end by themselves, and nothing waits for them.
+        """Drop all clips and start no more requests. May be called twice.
+
+        Callers that wait for a clip whose request has not started get a ReadError. Requests in progress end by themselves.
         """
         self._is_closed = True
         state = self._state.peek()
@@ -122,13 +124,12 @@ class ClipCache:
             state.close()
 
     def get(self, episode_index: int, camera_key: str, start: int = 0, stop: int | None = None) -> Clip:
-        """The clip of `ByteIndex.clip` with its bytes in memory: its `read` and `decode` fetch nothing.
+        """Return the clip of `ByteIndex.clip` with its bytes in memory, so that its `read` and `decode` fetch nothing.
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `ByteIndex.clip`.
-            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, also when it was a prefetch that failed; the next
-                call tries again.
-            WaitLimitError: A request that another thread has under way does not end.
+            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, also if a prefetch failed; the next call tries again.
+            WaitLimitError: The request of another thread for this clip does not end.
             ValueError: The cache is closed.
         """
         clip = self.index.clip(episode_index, camera_key, start, stop)
@@ -137,19 +138,19 @@ class ClipCache:
         found = state.look_up(key)
         payload = found if isinstance(found, bytes) else self._awaited(state, found, key)
         state.note_given(key, len(payload))
-        return replace(clip, source=PayloadSource(clip.source.root, clip.file_path, clip.byte_range, payload))
+        return replace(clip, source=FetchedRange(clip.source.root, clip.file_path, clip.byte_range, payload))
 
     def prefetch(self, requests: Iterable[ClipRequest]) -> int:
-        """Start fetching clips that will be asked for soon, the first ones in front; returns without waiting.
+        """Start to fetch clips that will be needed soon, in their order, and return without waiting.
 
         Returns:
-            How many of the clips, from the first, are in the cache or on their way. The others would not fit into `max_bytes`
-            beside those that were fetched ahead and are not yet asked for: prefetch them again later. Clips larger than
-            `max_bytes` are counted and not fetched ahead: `get` does it.
+            The number of clips, from the first one, that are held or being fetched. The others do not fit into `max_bytes`
+            beside clips that were fetched ahead and not yet requested: prefetch them again later. Clips larger than `max_bytes`
+            count as accepted but are not fetched ahead: `get` fetches them.
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `ByteIndex.clips`, before
-                anything is fetched. What goes wrong in fetching is raised by `get` of that clip.
+                anything is fetched. A failure to fetch a clip is raised by `get` of that clip.
             ValueError: The cache is closed.
         """
         clips = self.index.clips(requests)
@@ -162,7 +163,7 @@ class ClipCache:
 
     @property
     def stats(self) -> CacheStats:
-        """What the cache has done so far, in this process; a snapshot."""
+        """The counts so far, in this process."""
         state = self._state.get()
         now, before = self.index.source.transfers(), state.transfers_before
         return CacheStats(
@@ -178,7 +179,7 @@ class ClipCache:
         if self._is_closed:
             raise ValueError("the cache is closed")
         state = self._state.get()
-        if self._is_closed:  # while the state was made
+        if self._is_closed:  # another thread closed it while the state was made
             state.close()
         return state
 
@@ -187,18 +188,18 @@ class ClipCache:
             self._run(state, fetch)
 
     def _run(self, state: CacheState, fetch: Fetch) -> None:
-        """Fetch, and give everybody who waits the bytes or the error."""
+        """Make a request, and give its bytes or its error to all who wait for them."""
         try:
             body = self.index.source.get_ranges(fetch.path, [(fetch.start, fetch.stop)])[0]
         except BaseException as error:
             state.fail(fetch, error)
-            if not isinstance(error, Exception):  # the thread is being stopped
+            if not isinstance(error, Exception):  # the thread is interrupted
                 raise
         else:
             state.arrive(fetch, body)
 
     def _awaited(self, state: CacheState, fetch: Fetch, key: Key) -> bytes:
-        """What a fetch gives, which this thread runs where no other one does."""
+        """Return the bytes of a key from a fetch, which this thread runs if no other one does."""
         started = time.monotonic()
         if state.start(fetch):
             self._run(state, fetch)
@@ -211,16 +212,17 @@ class ClipCache:
         return payload
 
     def _wait(self, state: CacheState, fetch: Fetch, key: Key) -> bytes:
-        limit = 4 * self.index.retry.max_seconds  # who fetches it has limits of its own, which are shorter
+        # the thread that fetches has shorter limits of its own
+        limit = 4 * self.index.retry.max_seconds
         future = fetch.futures[key]
         try:
             return future.result(timeout=limit)
         except WaitTimeoutError:
-            if future.done():  # a store's own TimeoutError, or bytes in the last moment
+            if future.done():  # the store raised a TimeoutError, or the bytes arrived at the last moment
                 return future.result()
             raise WaitLimitError(self._where(key), f"nothing after {limit:g} s", "bytes, or an error") from None
         except CancelledError:
-            if not state.is_closed:  # the thread that fetched it was interrupted: this one does it
+            if not state.is_closed:  # the thread that fetched it was interrupted: this one takes over
                 found = state.look_up(key)
                 return found if isinstance(found, bytes) else self._awaited(state, found, key)
             raise ReadError(self._where(key), "a cache that was closed", "an open cache") from None

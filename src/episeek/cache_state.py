@@ -1,4 +1,4 @@
-"""What a cache of clips holds in one process: bytes that are there, fetches on their way, failures nobody has seen, counts."""
+"""The state of a cache of clips in one process: bytes, fetches in progress, failures not yet raised, and counts."""
 
 import threading
 from collections import OrderedDict
@@ -12,38 +12,40 @@ from episeek.stores.requests.range_plan import WantedRange, plan_requests
 from episeek.stores.transfers import Transfers
 
 Key = tuple[str, int, int]
-"""File, first byte, end of the bytes."""
+"""File, and start and stop of the bytes."""
 
 _MAX_FAILURES = 10_000
-"""Kept for whoever asks; of more, the oldest are forgotten, and asking fetches."""
+"""Failures of prefetching that are kept. Older ones are forgotten: requesting such a clip fetches it again."""
 
 
 @dataclass(slots=True, eq=False)
 class Fetch:
-    """One request, the keys in it, and a future for each."""
+    """One range request, with a future for each of the keys in it."""
 
     path: str
     start: int
     stop: int
     is_ahead: bool
+    """Whether it was prefetched: no caller has requested it yet."""
     futures: dict[Key, "Future[bytes]"] = field(default_factory=dict)
     is_started: bool = False
 
 
 class CacheState:
-    """Thread-safe; every method holds the lock for a moment only."""
+    """The state of a cache. Thread-safe; every method holds the lock for a moment only."""
 
     def __init__(self, max_bytes: int, transfers_before: Transfers) -> None:
         self.transfers_before = transfers_before
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._used: OrderedDict[Key, bytes] = OrderedDict()
-        """Asked for, the least recently used first."""
+        """Bytes that callers have requested, the least recently used first."""
         self._ahead: OrderedDict[Key, bytes] = OrderedDict()
-        """Fetched ahead and not asked for, the oldest first."""
+        """Bytes that were fetched ahead and not requested yet, the oldest first."""
         self._pending: dict[Key, Fetch] = {}
         self._failures: OrderedDict[Key, BaseException] = OrderedDict()
-        self._ahead_bytes = 0  # held, or on their way
+        self._ahead_bytes = 0
+        """Bytes fetched ahead: held, or still being fetched."""
         self._held_bytes = 0
         self._pool: WorkerPool | None = None
         self._is_closed = False
@@ -52,13 +54,16 @@ class CacheState:
         )
         self._counts["waited_seconds"] = 0.0
 
-    # --- asking ---
+    # --- requests of callers ---
 
     def look_up(self, key: Key) -> bytes | Fetch:
-        """The bytes of a key that is held; else its fetch: the one on its way, or a new one for the caller to start.
+        """Return the bytes of a key if they are held, else its fetch: the one in progress, or a new one for the caller to start.
 
-        One step: a key that arrives between looking and claiming would be fetched, and counted, twice. Raises, once, what a
-        fetch ahead failed with; ValueError where the state is closed.
+        Both are one step: a key that arrived between a lookup and a claim would be fetched, and counted, twice.
+
+        Raises:
+            ValueError: The state is closed.
+            Exception: The prefetch of this key failed; its exception is raised once.
         """
         with self._lock:
             if self._is_closed:
@@ -78,18 +83,18 @@ class CacheState:
         return self._is_closed
 
     def forget_failure(self, key: Key) -> None:
-        """Somebody has seen it."""
+        """Forget the failure of a key, which a caller has seen."""
         with self._lock:
             self._failures.pop(key, None)
 
     def note_wait(self, seconds: float) -> None:
-        """A caller had to wait."""
+        """Count a caller that had to wait."""
         with self._lock:
             self._counts["waits"] += 1
             self._counts["waited_seconds"] += seconds
 
     def note_given(self, key: Key, byte_count: int) -> None:
-        """A clip was given out: it is used now."""
+        """Count a clip that is returned, and mark its bytes as just used."""
         with self._lock:
             self._counts["bytes_wanted"] += byte_count
             self._use(key)
@@ -97,9 +102,13 @@ class CacheState:
     # --- fetching ahead ---
 
     def plan_ahead(self, keys: Sequence[Key], *, max_gap_bytes: int) -> tuple[list[Fetch], int]:
-        """The fetches for those of the keys that are not here, as far as there is room for them, in the order of the keys; and
-        how many of the keys, from the first, are or will be here. What is here already stays until it is used, too; keys
-        that cannot be held take no part.
+        """Return the fetches for keys that are not held, in their order, and the number of keys that are or will be held.
+
+        Keys are accepted, from the first one, as long as there is room for them. Keys that are held already stay until they are
+        used. A key with more bytes than the cache may hold is accepted and not fetched.
+
+        Raises:
+            ValueError: The state is closed.
         """
         chosen: dict[Key, None] = {}
         accepted = len(keys)
@@ -134,7 +143,7 @@ class CacheState:
         return fetches, accepted
 
     def submit(self, call: Callable[[], None], max_in_flight: int) -> None:
-        """Run in the background; not at all where the state is closed."""
+        """Run a call in the background, unless the state is closed."""
         with self._lock:
             if self._is_closed:
                 return
@@ -145,7 +154,10 @@ class CacheState:
     # --- the life of a fetch ---
 
     def start(self, fetch: Fetch) -> bool:
-        """Whether the caller is the one to run a fetch: somebody who needs it does not wait for a free thread."""
+        """Return whether the caller is the one to run a fetch.
+
+        The first one is: a caller that needs the bytes does not wait for a free thread of the pool.
+        """
         with self._lock:
             is_first = not fetch.is_started and not self._is_closed
             fetch.is_started = fetch.is_started or is_first
@@ -154,7 +166,7 @@ class CacheState:
             return is_first
 
     def arrive(self, fetch: Fetch, body: bytes) -> None:
-        """Keep what came, and give it to who waits."""
+        """Hold the bytes that arrived, and give them to all who wait for them."""
         payloads = {key: body[key[1] - fetch.start : key[2] - fetch.start] for key in fetch.futures}
         with self._lock:
             self._counts["bytes_fetched"] += len(body)
@@ -175,8 +187,9 @@ class CacheState:
             fetch.futures[key].set_result(payload)
 
     def fail(self, fetch: Fetch, error: BaseException) -> None:
-        """Give an error to who waits, and keep it for who asks next where nobody does. An interruption of this thread is no
-        error of theirs: their futures are cancelled.
+        """Give an error to all who wait for the bytes, and keep it for the next caller if the fetch was ahead.
+
+        An interruption of this thread is not an error of the others: their futures are cancelled.
         """
         is_error = isinstance(error, Exception)
         with self._lock:
@@ -195,7 +208,7 @@ class CacheState:
                 future.cancel()
 
     def close(self) -> None:
-        """Forget everything; futures of fetches that were not started are cancelled."""
+        """Drop everything, and cancel the futures of fetches that have not started."""
         with self._lock:
             self._is_closed = True
             waiting = {id(fetch): fetch for fetch in self._pending.values() if not fetch.is_started}
@@ -214,7 +227,7 @@ class CacheState:
                 future.cancel()
 
     def clear(self) -> None:
-        """Drop what is held; what is on its way arrives."""
+        """Drop the bytes and failures that are held. Fetches in progress continue."""
         with self._lock:
             self._ahead_bytes -= sum(map(len, self._ahead.values()))
             self._used.clear()
@@ -223,7 +236,7 @@ class CacheState:
             self._held_bytes = 0
 
     def counts(self) -> dict[str, Any]:
-        """Counts by name."""
+        """Return the counts by name."""
         with self._lock:
             return {**self._counts, "bytes_held": self._held_bytes}
 
@@ -236,7 +249,7 @@ class CacheState:
         return fetch
 
     def _use(self, key: Key) -> bytes | None:
-        """What is held under a key, which is the one used last then."""
+        """Return the bytes held for a key, or None, and mark them as just used."""
         payload = self._ahead.pop(key, None)
         if payload is None:
             payload = self._used.pop(key, None)

@@ -1,8 +1,8 @@
-"""A clip: some frames of one episode and camera, as a complete MP4 made from one range of bytes.
+"""Clips: some frames of one episode and camera, as a complete MP4 made from one range of bytes.
 
-In the *hidden* form an edit list hides the lead-in (frames before `start` that decoding needs): for players, PyAV and
-files on disk. In the *shown* form every sample is presented: for TorchCodec, which ignores edit lists when it counts
-frames. Where nothing but the wanted frames lies in the range, both are the same bytes.
+The lead-in is the frames before `start` that decoding needs. In the *hidden* form an edit list hides it: for players, PyAV and
+files on disk. In the *shown* form every sample is presented: for TorchCodec, which ignores edit lists when it counts frames.
+If the range holds only the wanted frames, both forms are the same bytes.
 """
 
 import json
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.decode import (
-    KEEPS_EVERY_BIT,
+    EVERY_BIT,
+    USE_PYAV,
     Backend,
     DecodedFrames,
     as_tensor,
@@ -23,43 +24,41 @@ from episeek.decode import (
     decode_with_torchcodec,
 )
 from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
-from episeek.mp4.clip_header import ClipSamples, TrackFacts, clip_header
+from episeek.mp4.clip_header import ClipSamples, TrackProperties, clip_header
 from episeek.mp4.sample_description import VisualSampleEntry, read_entries
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
-"""Codecs without monochrome pictures of more than 8 bits; of others the decoder configuration says, or the decoder."""
+"""Codecs that have no monochrome pictures of more than 8 bits; for others, the configuration or the decoder decides."""
 
 LeadIn = Literal["hidden", "shown"]
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames `[start, stop)` of one episode and camera. Made by `ByteIndex.clip`; nothing is fetched until `read` or
-    `decode`.
-    """
+    """Frames `[start, stop)` of one episode and camera. Made by `ByteIndex.clip`; `read` and `decode` fetch the bytes."""
 
     episode_index: int
     camera_key: str
     start: int
-    """First frame, episode-local."""
+    """First frame, counted from the start of the episode."""
     stop: int
     """End of the frames, exclusive."""
     file_path: str
     byte_range: ByteRange
-    """What is fetched: absolute offsets in the file, end exclusive."""
+    """The bytes that are fetched: offsets `[start, stop)` in the file."""
     samples: ClipSamples
-    """The samples in the range, decode order; presentation times count from the episode's frame 0."""
+    """The samples in the range, in decode order; presentation times count from frame 0 of the episode."""
     frame_ticks: npt.NDArray[np.int64]
-    """Presentation times of the wanted frames, ticks from the episode's frame 0, shape [frame_count]."""
+    """Presentation times of the wanted frames, ticks from frame 0 of the episode, shape [frame_count]."""
     end_tick: int
-    """Where the last wanted frame ends, ticks from the episode's frame 0."""
-    track: TrackFacts
+    """End of the last wanted frame, ticks from frame 0 of the episode."""
+    track: TrackProperties
     source: ByteSource
 
     @property
     def frame_count(self) -> int:
-        """Wanted frames."""
+        """Number of wanted frames."""
         return self.stop - self.start
 
     @property
@@ -69,19 +68,20 @@ class Clip:
 
     @property
     def _last_end(self) -> int:
-        """Where the last sample in presentation order ends: its successor, if it has one, is not in the clip."""
+        """End of the last sample in presentation order; its successor, if there is one, is not in the clip."""
         last = int(self.samples.pts.max())
         return self.end_tick if last == self.frame_ticks[-1] else last + self.track.frame_duration
 
     @cached_property
     def pts_seconds(self) -> npt.NDArray[np.float64]:
-        """Presentation times of the wanted frames from 0, seconds, shape [frame_count]."""
+        """Presentation times of the wanted frames, seconds from the first one, shape [frame_count]."""
         seconds: npt.NDArray[np.float64] = (self.frame_ticks - self.frame_ticks[0]) / self.timescale
-        seconds.setflags(write=False)  # handed out with every decode
+        # every caller gets the same array
+        seconds.setflags(write=False)
         return seconds
 
     def _sample_entry(self) -> VisualSampleEntry:
-        """Of any sample: all agree in what is asked of it."""
+        """Return the first sample entry; all entries agree in codec, picture size and bit depth."""
         return read_entries(self.track.sample_description, where=self.file_path)[0]
 
     def __repr__(self) -> str:
@@ -92,25 +92,33 @@ class Clip:
         )
 
     def fetch(self) -> bytes:
-        """The bytes of `byte_range`: one request."""
+        """Return the bytes of `byte_range`, by one request.
+
+        Raises:
+            ChangedFileError, MissingFileError, ReadError: As `read`.
+        """
         return self.source.get_ranges(self.file_path, [self.byte_range])[0]
 
     def read(self, lead_in: LeadIn = "hidden") -> bytes:
-        """A standalone MP4 of these frames: one request, no re-encoding.
+        """Return a standalone MP4 of these frames, by one request and without re-encoding.
 
         Args:
-            lead_in: "hidden" presents the wanted frames only, from time 0; "shown" presents every sample in the range,
+            lead_in: "hidden" presents only the wanted frames, from time 0; "shown" presents every sample in the range,
                 from time 0.
 
         Raises:
             ChangedFileError: The file is not the one that was indexed.
-            MissingFileError, ReadError: It is gone, or cannot be read.
+            MissingFileError, ReadError: The file does not exist or cannot be read.
         """
         _check_form(lead_in)
         return self.mux(self.fetch(), lead_in)
 
     def mux(self, payload: bytes | memoryview, lead_in: LeadIn = "hidden") -> bytes:
-        """The same from bytes already fetched.
+        """Return the MP4 of `read`, from bytes that were fetched already.
+
+        Args:
+            payload: The bytes of `byte_range`.
+            lead_in: As for `read`.
 
         Raises:
             ShortReadError: `payload` has another length than `byte_range`.
@@ -137,10 +145,10 @@ class Clip:
         return b"".join((header, payload))
 
     def frame_mappings(self) -> bytes:
-        """TorchCodec's `custom_frame_mappings` for the shown form: JSON of every sample's pts, duration and key_frame.
+        """Return TorchCodec's `custom_frame_mappings` for the shown form: JSON with pts, duration and key_frame of every sample.
 
-        In presentation order, in ticks of the clip's timescale, from 0. A mapping of only some of a clip's samples
-        makes TorchCodec return wrong frames without an error, so this one always covers all of them.
+        Samples are in presentation order, and times are ticks of the clip's timescale, from 0. With a mapping of only some of
+        the samples TorchCodec would return wrong frames without an error, so this one always covers all of them.
         """
         order = np.argsort(self.samples.pts, kind="stable")
         pts = self.samples.pts[order]
@@ -152,32 +160,32 @@ class Clip:
         return json.dumps(document, separators=(",", ":")).encode()
 
     def decode(self, backend: Backend = "auto", *, device: str = "cpu") -> DecodedFrames:
-        """Fetch and decode.
+        """Fetch and decode the wanted frames.
 
-        Pictures are turned as the track's matrix says, by quarters.
+        Pictures are turned by quarters as the matrix of the track demands.
 
         Args:
             backend: "torchcodec", "pyav", or "auto": TorchCodec where it can be imported, else PyAV; on the CPU, PyAV
                 also decodes what TorchCodec refuses, and depth.
-            device: Where TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
+            device: The device on which TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
 
         Returns:
             `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV
-            (with "auto", a tensor where TorchCodec can be imported). Of monochrome video of more than 8 bits, as depth
-            is recorded: uint16 [frame_count, 1, height, width], the values as they were encoded.
+            (with "auto", a tensor where TorchCodec can be imported). For monochrome video of more than 8 bits, as used for
+            depth: uint16 [frame_count, 1, height, width], the values as they were encoded.
             `.pts_seconds` float64 [frame_count], from 0.
 
         Raises:
-            BackendUnavailableError: The decoder is not installed, or cannot do this: TorchCodec gives 8 bits a value.
-            DecodeError: The decoder failed, or returned other frames than the sidecars promise.
-            ChangedFileError, MissingFileError, ReadError: As for `read`.
+            BackendUnavailableError: The decoder is not installed, or cannot decode this: TorchCodec returns 8 bits a value.
+            DecodeError: The decoder failed, or returned other frames than the sidecars describe.
+            ChangedFileError, MissingFileError, ReadError: As `read`.
         """
         chosen = choose_backend(backend, device)
         entry = self._sample_entry()
         is_depth = entry.pictures is not None and entry.pictures.is_depth
         if is_depth and chosen == "torchcodec" and (backend != "auto" or device != "cpu"):
             found = f"monochrome pictures of more than 8 bits with backend={backend!r}, device={device!r}"
-            raise BackendUnavailableError(repr(self), found, KEEPS_EVERY_BIT)
+            raise BackendUnavailableError(repr(self), found, EVERY_BIT, USE_PYAV)
         mp4 = self.read("shown")
         origin = int(self.samples.pts.min())
         if chosen == "pyav" or is_depth:
@@ -198,8 +206,8 @@ class Clip:
         except (DecodeError, BackendUnavailableError):
             if backend != "auto" or device != "cpu":
                 raise
-            # depth that only the decoder knows of; or FFmpeg 5, which drops pictures behind a recovery point when a
-            # stream ends early: PyAV brings a newer one
+            # the pictures may be depth, which only the decoder notices; or FFmpeg is version 5, which drops pictures after a
+            # recovery point when a stream ends early: PyAV comes with a newer one
             data = as_tensor(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)))
         return DecodedFrames(data, self.pts_seconds.copy())
 

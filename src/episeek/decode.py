@@ -1,7 +1,7 @@
-"""Decoding a standalone MP4 with TorchCodec or PyAV. The one module that imports a decoder, and only when it decodes.
+"""Decoding of standalone MP4s with TorchCodec or PyAV. No other module imports a decoder, and this one only to decode.
 
-What a decoder returns is compared with the presentation times the sidecars promise: a frame that is missing or
-displaced is a `DecodeError`, never a wrong picture.
+The frames that a decoder returns are compared with the presentation times in the sidecars: a missing or displaced frame is a
+`DecodeError`, never a wrong picture.
 """
 
 import io
@@ -19,22 +19,23 @@ from episeek.errors import BackendUnavailableError, DecodeError, first_line, ins
 
 Backend = Literal["auto", "torchcodec", "pyav"]
 
-KEEPS_EVERY_BIT = "backend='pyav' or 'auto' on the CPU: they keep every bit of monochrome pictures"
+EVERY_BIT = "a decoder that keeps every bit of monochrome pictures"
+USE_PYAV = "use backend='pyav', or backend='auto' on the CPU"
 
 _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)(le|be)")
-"""FFmpeg's names of monochrome formats of more than 8 bits."""
+"""FFmpeg's names of monochrome pixel formats of more than 8 bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrames:
-    """Pictures and their times."""
+    """Pictures and their presentation times."""
 
     data: Any
-    """uint8 [frame_count, 3, height, width], RGB, or uint16 [frame_count, 1, height, width], the values of monochrome
-    video of more than 8 bits: a torch tensor from TorchCodec, a numpy array from PyAV.
+    """uint8 [frame_count, 3, height, width], RGB; or uint16 [frame_count, 1, height, width], the values of monochrome video
+    of more than 8 bits. A torch tensor from TorchCodec, a numpy array from PyAV.
     """
     pts_seconds: npt.NDArray[np.float64]
-    """Presentation times from 0, shape [frame_count]; a numpy array with both decoders, the caller's own."""
+    """Presentation times, seconds from the first frame, shape [frame_count]; a numpy array that belongs to the caller."""
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -44,10 +45,10 @@ class DecodedFrames:
 
 
 def choose_backend(backend: Backend, device: str) -> Literal["torchcodec", "pyav"]:
-    """The decoder to use: for "auto", TorchCodec where it can be imported, else PyAV.
+    """Return the decoder to use: for "auto", TorchCodec where it can be imported, else PyAV.
 
     Raises:
-        BackendUnavailableError: A device that only TorchCodec can use was asked of PyAV.
+        BackendUnavailableError: PyAV is to use a device that only TorchCodec can use.
         ValueError: There is no such backend.
     """
     if backend not in ("auto", "torchcodec", "pyav"):
@@ -55,7 +56,8 @@ def choose_backend(backend: Backend, device: str) -> Literal["torchcodec", "pyav
     if backend == "auto":
         return "torchcodec" if device != "cpu" or _torchcodec_loads() else "pyav"
     if backend == "pyav" and device != "cpu":
-        raise BackendUnavailableError("decode", f"device {device!r} with PyAV", "device='cpu', or backend='torchcodec'")
+        hint = "use device='cpu' or backend='torchcodec'"
+        raise BackendUnavailableError("decode", f"device {device!r} with PyAV", "the CPU", hint)
     return backend
 
 
@@ -70,30 +72,30 @@ def decode_with_torchcodec(
     may_be_depth: bool,
     where: str,
 ) -> Any:
-    """Consecutive frames of an MP4 as a tensor uint8 [frame_count, 3, height, width] on `device`.
+    """Return consecutive frames of an MP4 as a tensor uint8 [frame_count, 3, height, width] on `device`.
 
     Args:
         mp4: A complete file.
         frame_mappings: `custom_frame_mappings` of all of its frames.
-        first_frame: Presentation position of the first frame wanted.
-        expected_seconds: Presentation times of the frames wanted, shape [frame_count].
-        time_base_seconds: Length of a tick.
-        device: Where the pictures go.
-        may_be_depth: Whether the header does not say that they are not monochrome of more than 8 bits.
+        first_frame: Position of the first wanted frame in presentation order.
+        expected_seconds: Presentation times of the wanted frames, shape [frame_count].
+        time_base_seconds: Length of a tick, seconds.
+        device: The device of the tensor.
+        may_be_depth: Whether the header leaves it open that the pictures are monochrome of more than 8 bits.
         where: The clip, for messages.
 
     Raises:
-        BackendUnavailableError: TorchCodec or FFmpeg's libraries are not there, or 8 bits would not keep the pictures.
-        DecodeError: Decoding failed, on this device or at all, or gave frames of other times.
+        BackendUnavailableError: TorchCodec or FFmpeg's libraries are missing, or the pictures have more than 8 bits.
+        DecodeError: Decoding failed, or returned frames with other presentation times.
     """
     decoder_class = _import_torchcodec()
     count = len(expected_seconds)
     try:
         decoder = decoder_class(mp4, custom_frame_mappings=frame_mappings, dimension_order="NCHW", device=device)
-        pixel_format = getattr(decoder.metadata, "pixel_format", None)  # of recent releases
+        pixel_format = getattr(decoder.metadata, "pixel_format", None)  # only recent releases give it
         if may_be_depth and (pixel_format is None or _DEPTH_FORMAT.fullmatch(pixel_format)):
             raise BackendUnavailableError(
-                where, f"TorchCodec for pictures of {pixel_format or 'any depth'}", KEEPS_EVERY_BIT
+                where, f"TorchCodec for pictures of {pixel_format or 'any depth'}", EVERY_BIT, USE_PYAV
             )
         batch = decoder.get_frames_in_range(first_frame, first_frame + count)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -107,15 +109,17 @@ def decode_with_torchcodec(
 def decode_with_pyav(
     mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, is_depth: bool = False, where: str
 ) -> npt.NDArray[Any]:
-    """The frames of an MP4 with these presentation times, as uint8 [frame_count, 3, height, width], RGB, turned as the
-    track's matrix says.
+    """Return the frames of an MP4 with these presentation times, turned as the matrix of the track demands.
 
     Args:
         mp4: A complete file.
-        expected_ticks: Presentation times of the frames wanted, ascending, shape [frame_count].
-        is_depth: The video is monochrome of more than 8 bits, whatever the decoder makes of it. Its values are given as
-            they are: uint16 [frame_count, 1, height, width]; so are those of frames that turn out to be.
+        expected_ticks: Presentation times of the wanted frames, ascending, shape [frame_count].
+        is_depth: Whether the video is known to be monochrome of more than 8 bits, also if the decoder returns other pictures.
         where: The clip, for messages.
+
+    Returns:
+        uint8 [frame_count, 3, height, width], RGB. With `is_depth`, or if the decoder returns monochrome pictures of more than
+        8 bits, uint16 [frame_count, 1, height, width], the values as they were encoded.
 
     Raises:
         BackendUnavailableError: PyAV is not installed.
@@ -157,12 +161,12 @@ def decode_with_pyav(
 
 
 def _is_depth(frame: Any) -> bool:
-    """Whether a frame is monochrome of more bits than RGB would keep."""
+    """Return whether a frame is monochrome with more bits than RGB would keep."""
     return len(frame.format.components) == 1 and 8 < frame.format.components[0].bits <= 16
 
 
 def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
-    """The first plane, [height, width, 1]: all of a monochrome frame; FFmpeg adds gray chroma to that of H.264."""
+    """Return the first plane of a monochrome frame, shape [height, width, 1]; FFmpeg adds gray chroma planes for H.264."""
     if frame.format.components[0].bits <= 8:
         found = f"frames of {frame.format.name}"
         raise DecodeError(where, found, "more than 8 bits, as the decoder configuration says")
@@ -178,15 +182,16 @@ def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
 
 
 def quarter_turns(degrees: int) -> int:
-    """Counterclockwise, to the nearest, halves away from 0: as TorchCodec turns pictures. A mirrored picture has an
-    angle, too; one that is no angle comes from a matrix of zeros.
+    """Return an angle in quarter turns counterclockwise, rounded as TorchCodec does: to the nearest, halves away from 0.
+
+    Mirrored pictures have an angle as well. A value beyond 180 degrees comes from a matrix of zeros and means no turn.
     """
     turns = math.floor(abs(degrees) / 90 + 0.5) if abs(degrees) <= 180 else 0
     return turns if degrees > 0 else -turns
 
 
 def as_tensor(pictures: npt.NDArray[Any]) -> Any:
-    """Pictures as a torch tensor on the CPU; torch has to be installed."""
+    """Return pictures as a torch tensor on the CPU. torch has to be installed."""
     import torch
 
     return torch.from_numpy(pictures)
@@ -203,8 +208,8 @@ def _torchcodec_loads() -> bool:
 
 def _import_torchcodec() -> Callable[..., Any]:
     try:
-        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # the package exports it without saying so
-    except (ImportError, RuntimeError, OSError) as error:  # the last two: FFmpeg's shared libraries are missing
+        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # not in the __all__ of the package
+    except (ImportError, RuntimeError, OSError) as error:  # the last two if FFmpeg's shared libraries are missing
         raise BackendUnavailableError(
             "TorchCodec",
             f"{type(error).__name__}: {first_line(error)}",

@@ -1,30 +1,31 @@
-"""Every error this package raises on purpose.
+"""Every error that this package raises on purpose.
 
-One base, `EpiseekError`, and leaves that are builtins too, so that `except FileNotFoundError` works as a caller
-expects. A message says where, what was found and what was expected. All of them survive pickling: workers of a process
-pool raise them as they are.
+They have one base, `EpiseekError`, and each of them is a builtin error too, so that `except FileNotFoundError` works as a
+caller expects. A message says where something is wrong, what was found, what was expected and, where it is known, what to do
+about it. All of them can be pickled, so that workers of a process pool raise them unchanged.
 """
 
 import re
 from typing import Any, Literal
 
 Extra = Literal["prepare", "hub", "http", "s3", "gcs", "azure", "torch"]
-"""What `pip install 'episeek[...]'` installs besides the runtime."""
+"""Optional dependencies of this package, by the names that pyproject.toml gives them."""
 
 
 class EpiseekError(Exception):
-    """Something named is wrong: `where` it is, what was `found`, what was `expected`.
+    """Base of all errors of this package. The parts of its message are attributes: nobody has to parse it.
 
     Args:
         where: The file, table, episode or argument concerned.
-        found: What is there.
-        expected: What should be there.
-        hint: What the reader can do about it, as an imperative sentence without a full stop; empty where nothing is known.
+        found: A noun phrase for what is wrong there.
+        expected: A noun phrase for what would be right.
+        hint: Advice to the reader, an imperative sentence without a full stop; empty where there is none.
     """
 
     def __init__(self, where: str, found: str, expected: str, hint: str = "") -> None:
         where, found, expected, hint = map(without_password, (where, found, expected, hint))
-        Exception.__init__(self, where, found, expected, hint)  # OSError's takes them for errno, strerror and filename
+        # OSError.__init__ would take them for errno, strerror and filename
+        Exception.__init__(self, where, found, expected, hint)
         self.where = where
         self.found = found
         self.expected = expected
@@ -44,7 +45,7 @@ def install_hint(extra: Extra) -> str:
 
 
 def without_password(text: str) -> str:
-    """A text with URLs in it, for people: `https://user:password@host/` without the two."""
+    """Return a text with user names and passwords in its URLs replaced: `https://user:password@host/`."""
     return _USER_INFO.sub("://***@", text)
 
 
@@ -52,13 +53,13 @@ _USER_INFO = re.compile(r"://[^/@\s:]*:[^/@\s]*@")
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line."""
+    """Return the first line of an error's message, or the name of its class where the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def described(error: BaseException) -> str:
-    """The same of a store's error, with its class; queries of URLs are left out: they may hold signatures."""
+    """Return the class and the first line of a store's error, without queries of URLs: they may hold signatures."""
     return f"{type(error).__name__}: {_QUERY.sub('?...', first_line(error))}"
 
 
@@ -69,23 +70,23 @@ _QUERY = re.compile(r"\?[^\s'\"]+=[^\s'\"]*")
 
 
 class MissingFileError(EpiseekError, FileNotFoundError):
-    """A file that the dataset or a sidecar names does not exist."""
+    """A file that the dataset or a sidecar table refers to does not exist."""
 
 
 class ReadError(EpiseekError, OSError):
-    """A store could not deliver the bytes asked for."""
+    """A store could not deliver the requested bytes."""
 
 
 class ShortReadError(ReadError):
-    """Fewer bytes came back than the file should have."""
+    """Fewer bytes arrived than were requested, or the file is too short."""
 
 
 class ChangedFileError(ReadError):
-    """A file is not the one that was indexed: another size, store identity or header."""
+    """A file is not the one that was indexed: its size, store identity or header differs."""
 
 
 class RangeNotHonouredError(ReadError):
-    """A server or a proxy answered a range request with something else than that range."""
+    """A server or a proxy answered a range request with something other than that range."""
 
 
 class CorruptBytesError(ReadError):
@@ -93,26 +94,26 @@ class CorruptBytesError(ReadError):
 
 
 class AccessError(ReadError, PermissionError):
-    """A store refuses access: credentials that are missing, wrong or expired."""
+    """A store refuses access because credentials are missing, wrong or expired."""
 
 
 class WaitLimitError(ReadError, TimeoutError):
-    """Something did not happen within the time it is given."""
+    """Something did not happen within its time limit."""
 
 
 class WriteError(EpiseekError, OSError):
-    """A destination could not be written: no space, no permission, a broken store."""
+    """A destination could not be written for lack of space or permission, or because the store failed."""
 
 
 class DestinationError(EpiseekError, FileExistsError):
-    """A destination holds something already, or is not a place for a dataset."""
+    """A destination already holds something else, or cannot hold a dataset."""
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------------------
 
 
 class DatasetError(EpiseekError, ValueError):
-    """A directory is not a dataset this project reads."""
+    """A directory is not a dataset that this project can read."""
 
 
 class NotADatasetError(DatasetError):
@@ -124,11 +125,11 @@ class UnsupportedVersionError(DatasetError):
 
 
 class MetadataError(DatasetError):
-    """`meta/episodes` contradicts itself or lacks what is needed."""
+    """`meta/episodes` contradicts itself, or lacks values that are needed."""
 
 
 class ParquetError(DatasetError):
-    """A Parquet file has no footer, or cannot be read."""
+    """A Parquet file has no footer or cannot be read."""
 
 
 class RowOrderError(DatasetError):
@@ -139,19 +140,19 @@ class RowOrderError(DatasetError):
 
 
 class Mp4Error(EpiseekError, ValueError):
-    """A video file that cannot be indexed; each leaf says why."""
+    """A video file cannot be indexed; each subclass says why."""
 
 
 class TruncatedMp4Error(Mp4Error):
-    """A box reaches past the end of the file, or there is no moov box."""
+    """A box reaches past the end of the file, or the moov box is missing."""
 
 
 class MalformedBoxError(Mp4Error):
-    """A box whose size or contents cannot be right."""
+    """The size or the contents of a box cannot be right."""
 
 
 class SampleTableError(Mp4Error):
-    """The sample tables disagree with each other or with the file, or say what cannot be read here."""
+    """The sample tables contradict each other or the file, or use a form that this project does not read."""
 
 
 class NoVideoTrackError(Mp4Error):
@@ -159,7 +160,7 @@ class NoVideoTrackError(Mp4Error):
 
 
 class FragmentedMp4Error(Mp4Error):
-    """Movie fragments without the moov that describes them, or a moov without the fragments it announces."""
+    """Movie fragments lack the moov box that describes them, or a moov box lacks the fragments that it announces."""
 
 
 class EncryptedMp4Error(Mp4Error):
@@ -167,11 +168,11 @@ class EncryptedMp4Error(Mp4Error):
 
 
 class SampleDescriptionError(Mp4Error):
-    """The track has no sample description, or several that differ in codec or picture size."""
+    """The track has no sample description, or its descriptions differ in codec or picture size."""
 
 
 class ContainerError(Mp4Error):
-    """The file is of another container, or its samples do not lie in it as they are."""
+    """The file is of another container format, or its samples are not stored as contiguous bytes."""
 
 
 class EditListError(Mp4Error):
@@ -182,15 +183,15 @@ class EditListError(Mp4Error):
 
 
 class SidecarError(EpiseekError, ValueError):
-    """A sidecar table is not what the format says."""
+    """A sidecar table does not follow the format."""
 
 
 class MissingSidecarError(SidecarError, FileNotFoundError):
-    """A sidecar table is not there."""
+    """A sidecar table is missing."""
 
 
 class FormatVersionError(SidecarError):
-    """The sidecars have a format version this release does not know, or none."""
+    """The sidecars have no format version, or one that this release does not know."""
 
 
 class MixedBuildError(SidecarError):
@@ -198,15 +199,15 @@ class MixedBuildError(SidecarError):
 
 
 class SidecarLayoutError(SidecarError):
-    """A sidecar table has other columns or types, or values that cannot be found in the file."""
+    """A sidecar table has other columns or types than the format, or is damaged."""
 
 
 class SpanTooLargeError(EpiseekError, OverflowError):
-    """An episode's bytes or ticks do not fit the sidecars' 32-bit columns."""
+    """The bytes or ticks of an episode do not fit the 32-bit columns of the sidecars."""
 
 
 class SidecarLayoutWarning(UserWarning):
-    """A sidecar table was rewritten by another tool: it is read into memory instead of being mapped."""
+    """A sidecar table was rewritten by another tool, so it is read into memory instead of being mapped."""
 
 
 class RecordedSourceWarning(UserWarning):
@@ -225,24 +226,24 @@ class CameraNotFoundError(EpiseekError, LookupError):
 
 
 class FrameRangeError(EpiseekError, IndexError):
-    """A window `[start, stop)` that is empty or reaches past the episode's frames."""
+    """A window `[start, stop)` of frames is empty or reaches past the end of the episode."""
 
 
 class EpisodeOutsideFileError(EpiseekError, ValueError):
-    """An episode's declared seconds lie outside its MP4."""
+    """The declared start or end of an episode lies outside its video file."""
 
 
 class FileNotIndexedError(EpiseekError, IndexError):
-    """The `files` table has no such row."""
+    """The `files` table has no row for a file."""
 
 
 class EpisodeFramesError(EpiseekError, ValueError):
-    """An episode's frames cannot be told: two have one presentation time, or its seconds and the lengths contradict each other."""
+    """The frames of an episode cannot be determined: two share a presentation time, or seconds contradict lengths."""
 
 
 class BackendUnavailableError(EpiseekError, ImportError):
-    """A decoder, or a package that a command needs, is not installed."""
+    """A decoder, or a package that is needed, is not installed or cannot do what was requested."""
 
 
 class DecodeError(EpiseekError, RuntimeError):
-    """A decoder failed, or returned other frames than were asked for."""
+    """A decoder failed, or returned other frames than the requested ones."""

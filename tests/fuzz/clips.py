@@ -8,13 +8,13 @@ from typing import cast
 
 import numpy as np
 
-from episeek.byte_index import ByteIndex, Reading
+from episeek.byte_index import ByteIndex, ReadOptions
 from episeek.clip import Clip, LeadIn
 from episeek.errors import EpiseekError
 from episeek.mp4.sample_description import read_entries
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.sidecars.mapped_table import MappedColumn, MappedTable
 from episeek.stores.requests.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.root import Root
@@ -64,14 +64,14 @@ class MemoryRoot:
 class MemoryIndex(ByteIndex):
     """The sidecars of one file, never written: episode 0 of one camera."""
 
-    def __init__(self, facts: FileFacts, arrays: Arrays, source: PaddedSource) -> None:
-        self._arguments = ("memory", None, Reading((), "size", DEFAULT_POLICY, "auto"))
+    def __init__(self, facts: FileProperties, arrays: Arrays, source: PaddedSource) -> None:
+        self._arguments = ("memory", None, ReadOptions((), "size", DEFAULT_POLICY, "auto"))
         self.source = source
         self._where = dict.fromkeys(TABLES, WHERE)
         self.cameras = (CAMERA,)
         self.episode_count = 1
         self._camera_index = {CAMERA: 0}
-        record = FileRecord(file_id=0, **{name: getattr(facts, name) for name in FileFacts.__dataclass_fields__})
+        record = FileRecord(file_id=0, **{name: getattr(facts, name) for name in FileProperties.__dataclass_fields__})
         hold(not record.problem(), f"the index takes what the index step writes: {record.problem()}")
         self._file_records = {0: record}
         known = dict.fromkeys(("global_episode_id", "camera_index", "file_id"), np.zeros(1, np.int64))

@@ -20,6 +20,7 @@ from episeek_pipelines.cli.lines.publication import (
     verify_line,
 )
 from episeek_pipelines.cli.outcome import Outcome
+from episeek_schemas.lerobot import CODEBASE_VERSION
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import (
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         PublishResult,
     )
 
-_VERSION_TAG = "v3.0"
 
 EPILOG = (
     "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or what arrived differs, 2 it could not be done. The token is "
@@ -96,7 +96,7 @@ def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--message", metavar="M", help="of the commit")
     tag = group.add_mutually_exclusive_group()
     tag.add_argument(
-        "--tag", default=None, metavar="TAG", help=f"moved to the new commit of main (default: {_VERSION_TAG})"
+        "--tag", default=None, metavar="TAG", help=f"moved to the new commit of main (default: {CODEBASE_VERSION})"
     )
     tag.add_argument("--no-tag", dest="tag", action="store_const", const="", help="leave tags where they are")
 
@@ -181,7 +181,7 @@ def _chosen(options: argparse.Namespace) -> "PublishOptions":
 def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOptions":
     from episeek_pipelines.api import PublishOptions
 
-    tag = _VERSION_TAG if options.tag is None else options.tag or None
+    tag = CODEBASE_VERSION if options.tag is None else options.tag or None
     message = options.message or ""
     try:
         return PublishOptions(tag=tag, create_pr=options.create_pr, dry_run=options.dry_run, message=message, **others)

@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from episeek.sidecars.file_record import FileFacts
+from episeek.sidecars.file_record import FileProperties
 from episeek_pipelines.index.units import Arrays
 from episeek_schemas import sidecars
 
@@ -30,11 +30,11 @@ def build_id_of(description: str, digests: Iterable[str], *, legacy_writer: str 
     return build.hexdigest()[:32]
 
 
-def fragment_digest(facts: FileFacts, arrays: Arrays) -> str:
+def fragment_digest(facts: FileProperties, arrays: Arrays) -> str:
     """Return the SHA-256, hex, of all rows of one file: its row of `files` without file_id, and its arrays."""
-    values = ", ".join(f"{field.name}={getattr(facts, field.name)!r}" for field in fields(FileFacts))
+    values = ", ".join(f"{field.name}={getattr(facts, field.name)!r}" for field in fields(FileProperties))
     # the name is part of every id that was ever written, whatever the class is called
-    digest = hashlib.sha256(f"FileFacts({values})".encode())
+    digest = hashlib.sha256(f"FileProperties({values})".encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {len(arrays[name])}".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())

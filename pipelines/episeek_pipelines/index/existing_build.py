@@ -13,7 +13,7 @@ from episeek.errors import (
     SidecarLayoutError,
     first_line,
 )
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.sidecars.files import check_build, check_version
 from episeek.sidecars.mapped_table import footer_metadata
 from episeek_pipelines.dataset.root import Root
@@ -95,9 +95,9 @@ def read_existing_build(root: Root) -> ExistingBuild:
     )
 
 
-def facts_of(record: FileRecord) -> FileFacts:
+def facts_of(record: FileRecord) -> FileProperties:
     """Return a row of `files` without its number."""
-    return FileFacts(**{field.name: getattr(record, field.name) for field in fields(FileFacts)})
+    return FileProperties(**{field.name: getattr(record, field.name) for field in fields(FileProperties)})
 
 
 def _check_columns(found: pa.Schema, expected: pa.Schema, where: str) -> None:

@@ -25,7 +25,7 @@ from episeek.errors import (
 from episeek.mp4.description_runs import description_runs
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.stores.byte_source import CountingSource
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import kind_of
@@ -39,7 +39,7 @@ _MAX_REORDERING_TICKS = 1 << 29
 """Composition offsets of a clip have 32 bits, and a window of an episode displaces its samples at most twice as far."""
 
 
-def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFacts, Arrays, CountingSource]:
+def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileProperties, Arrays, CountingSource]:
     """Read the header of one file and compute its rows.
 
     Returns:
@@ -60,7 +60,7 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileFac
         raise
     found = _require_unchanged(source, unit.path, listed)
     table = header.table
-    facts = FileFacts(
+    facts = FileProperties(
         file_path=unit.path,
         file_size=header.file_size,
         store_id=listed.store_id or found.store_id,

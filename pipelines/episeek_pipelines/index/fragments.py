@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek.sidecars.file_record import FileFacts
+from episeek.sidecars.file_record import FileProperties
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.build_id import fragment_digest
 from episeek_pipelines.index.existing_rows import ExistingRows
@@ -34,7 +34,7 @@ class FragmentSummary:
 
     fragment: str
     """Path relative to the work directory."""
-    facts: FileFacts
+    facts: FileProperties
     camera_index: int
     digest: str
     """SHA-256, hex, of everything in the fragment."""
@@ -124,7 +124,7 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
                 return None
             arrays = {name: archive[name] for name in archive.files if name != "receipt"}
         stored = receipt.pop("facts")
-        facts = FileFacts(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_FACTS}})
+        facts = FileProperties(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_FACTS}})
         is_whole = receipt["digest"] == fragment_digest(facts, arrays)
         return FragmentSummary(**{**receipt, "facts": facts, "is_reused": True}) if is_whole else None
     except FileNotFoundError:

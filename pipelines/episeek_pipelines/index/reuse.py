@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from episeek.errors import EpiseekError
-from episeek.sidecars.file_record import FileFacts
+from episeek.sidecars.file_record import FileProperties
 from episeek.sidecars.files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.build_id import build_id_of, fragment_digest
@@ -62,7 +62,7 @@ def video_keys(build: ExistingBuild) -> list[str]:
     return keys if isinstance(keys, list) else []
 
 
-def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileFacts | None:
+def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProperties | None:
     record = build.files.get(unit.path)
     identity = unit.identity
     if record is None or identity is None or not identity.store_id:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.errors import MetadataError, MissingFileError
-from episeek.sidecars.file_record import FileFacts
+from episeek.sidecars.file_record import FileProperties
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
@@ -27,7 +27,7 @@ class IndexUnit:
     episodes: DeclaredEpisodes
     identity: FileIdentity | None = None
     """The identity in the store's listing; None where the listing gives no size."""
-    unchanged: FileFacts | None = None
+    unchanged: FileProperties | None = None
     """The file's row in the existing sidecars, where it and the rows that belong to it can be taken over."""
 
 

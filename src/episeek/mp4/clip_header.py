@@ -34,7 +34,7 @@ class ClipSamples:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackFacts:
+class TrackProperties:
     """What a clip takes over from its file."""
 
     sample_description: bytes
@@ -48,7 +48,13 @@ class TrackFacts:
 
 
 def clip_header(
-    samples: ClipSamples, track: TrackFacts, *, payload_bytes: int, shown_from: int, shown_until: int, last_end: int
+    samples: ClipSamples,
+    track: TrackProperties,
+    *,
+    payload_bytes: int,
+    shown_from: int,
+    shown_until: int,
+    last_end: int,
 ) -> bytes:
     """The bytes to put in front of a fetched range of `payload_bytes`.
 
@@ -143,7 +149,7 @@ def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
     return _full_box(b"stss", 0, 0, struct.pack(">I", len(numbers)), numbers.astype(">u4").tobytes())
 
 
-def _used_descriptions(samples: ClipSamples, track: TrackFacts) -> tuple[bytes, Int64Array | None]:
+def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[bytes, Int64Array | None]:
     """The stsd box with the entries that the clip's samples use, and the entry of each sample in it (None: the first).
 
     A decoder is set up with the first entry; one that no sample of the clip uses has no business there.
@@ -188,7 +194,7 @@ def _mvhd(timescale: int, length: int) -> bytes:
     )
 
 
-def _tkhd(track: TrackFacts, length: int) -> bytes:
+def _tkhd(track: TrackProperties, length: int) -> bytes:
     enabled_in_movie = 3
     identity = struct.pack(">QQI4xQ", 0, 0, 1, length)
     return _full_box(

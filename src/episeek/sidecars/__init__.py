@@ -1,1 +1,1 @@
-"""The byte-index sidecars: mapped tables, file records, local copies, and checked sources."""
+"""The sidecar tables: opened and mapped, kept on this machine, and the videos that they index."""

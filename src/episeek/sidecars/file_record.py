@@ -1,4 +1,4 @@
-"""One MP4 as the `files` table has it. Units and meanings: `episeek_schemas.sidecars.FILES`."""
+"""Rows of the `files` table, one for each video. Units and meanings are in `episeek_schemas.sidecars.FILES`."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ MATRIX_BYTES = len(IDENTITY_MATRIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
-    """A row of `files`, but for its number."""
+class FileProperties:
+    """A row of `files` without its number."""
 
     file_path: str
     file_size: int
@@ -37,13 +37,16 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FileRecord(FileFacts):
+class FileRecord(FileProperties):
     """A row of `files`."""
 
     file_id: int
 
     def problem(self) -> str:
-        """What cannot be right about a row; empty when nothing is: a damaged row may not become a wrong picture or path."""
+        """Return what cannot be right about the row; empty if nothing is.
+
+        A damaged row must not lead to a wrong picture or path.
+        """
         parts = self.file_path.split("/")
         if not self.file_path or self.file_path.startswith("/") or ".." in parts or "\0" in self.file_path:
             return f"file_path {self.file_path!r}"

@@ -1,6 +1,7 @@
-"""Opening the four sidecar tables together: format version, one build, known columns; mapped where they lie on this machine.
+"""Opening of the four sidecar tables together, with checks of their format version, their build and their columns.
 
-Tables in a store are fetched whole, once, and mapped from where they are kept (`episeek.sidecars.local_copies`).
+Tables on this machine are mapped. Tables in a store are fetched whole, once, and the local copies are mapped
+(`episeek.sidecars.local_copies`).
 """
 
 import json
@@ -36,13 +37,15 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek.stores.transports.local import LocalSource
 from episeek_schemas import sidecars
 
+_DATASET_ENTRY = "properties of the dataset as JSON"
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedDataset:
-    """What the footers say of the dataset."""
+    """Properties of the dataset from the footer of the `files` table."""
 
     video_keys: tuple[str, ...]
-    """Cameras, in camera_index order."""
+    """Keys of the cameras, in the order of camera_index."""
     fps: float
     episode_count: int
     frame_count: int
@@ -50,30 +53,36 @@ class IndexedDataset:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SidecarFiles:
-    """The four tables of one build."""
+    """The four sidecar tables, all of one build."""
 
     where: Mapping[str, str]
-    """Path or URL of each table."""
+    """Path or URL of each table, by its name."""
     build_id: str
     dataset: IndexedDataset
     files: pa.Table
     tables: Mapping[str, MappedTable]
-    """The mapped ones: episodes, keyframes, samples."""
+    """The mapped tables: episodes, keyframes and samples."""
 
 
 def open_sidecars(source: ByteSource) -> SidecarFiles:
-    """Open and check the tables below a dataset root.
+    """Open and check the sidecar tables of a dataset.
+
+    Args:
+        source: The source of the dataset's root.
 
     Raises:
-        MissingSidecarError, FormatVersionError, MixedBuildError, SidecarLayoutError: By what is wrong.
+        MissingSidecarError: A table is missing.
+        FormatVersionError: A table has no format version, or one that this release does not know.
+        MixedBuildError: The tables are of different builds.
+        SidecarLayoutError: A table has other columns or types, or is damaged.
     """
     where = {name: f"{source.root}/{path}" for name, (path, _) in sidecars.TABLES.items()}
     paths = [path for path, _ in sidecars.TABLES.values()]
     in_flight = 1 if isinstance(source, LocalSource) else len(paths)
     buffers = dict(zip(where, map_in_threads(partial(_buffer, source), paths, max_in_flight=in_flight), strict=True))
     metadata = {name: footer_metadata(read_footer(buffers[name], where=where[name])) for name in buffers}
-    for name, facts in metadata.items():
-        check_version(facts, where[name])
+    for name, footer in metadata.items():
+        check_version(footer, where[name])
     build_id = check_build(metadata, where)
     tables = {
         name: open_table(buffers[name], schema, name=name, where=where[name], unmapped=sidecars.UNMAPPED_COLUMNS)
@@ -81,7 +90,7 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
         if name != "files"
     }
     files = _read_files(buffers["files"], where["files"])
-    dataset = _dataset_facts(metadata["files"], where["files"])
+    dataset = _read_dataset(metadata["files"], where["files"])
     expected_rows = dataset.episode_count * len(dataset.video_keys)
     if tables["episodes"].row_count != expected_rows:
         raise SidecarLayoutError(
@@ -98,13 +107,12 @@ def _buffer(source: ByteSource, path: str) -> Buffer:
     try:
         kept = local_copy(source, path)
         if kept is not None:
-            with suppress(MissingSidecarError):  # another process has replaced it by a new version
+            with suppress(MissingSidecarError):  # another process may have replaced it with a new version
                 return open_buffer(str(kept))
         return source.get_ranges(path, [(0, source.identity(path).size)])[0]
     except MissingFileError:
-        raise MissingSidecarError(
-            f"{source.root}/{path}", "no such file", "a sidecar table: run `episeek prepare`"
-        ) from None
+        where, hint = f"{source.root}/{path}", "run `episeek prepare` or `episeek index`"
+        raise MissingSidecarError(where, "no such file", "a sidecar table", hint) from None
 
 
 def check_version(metadata: Mapping[str, str], where: str) -> None:
@@ -117,28 +125,37 @@ def check_version(metadata: Mapping[str, str], where: str) -> None:
 
 
 def check_build(metadata: Mapping[str, Mapping[str, str]], where: Mapping[str, str]) -> str:
-    """The id of the build that the four tables are of, by their footers and paths. Raises MixedBuildError."""
-    builds = {name: facts.get(sidecars.BUILD_ID_KEY, "") for name, facts in metadata.items()}
+    """Return the id of the build that all tables are of.
+
+    Args:
+        metadata: Key-value metadata of each table's footer, by the table's name.
+        where: Path or URL of each table, for messages.
+
+    Raises:
+        MixedBuildError: The tables have no id of a build, or different ones.
+    """
+    builds = {name: footer.get(sidecars.BUILD_ID_KEY, "") for name, footer in metadata.items()}
     for name, build in builds.items():
         if build != builds["files"] or not build:
             raise MixedBuildError(
-                where[name], f"build {build or 'without an id'}", f"build {builds['files']} as in {where['files']}"
+                where[name],
+                f"build {build or 'without an id'}",
+                f"build {builds['files']} as in {where['files']}",
+                "run `episeek index` again",
             )
     return builds["files"]
 
 
-def _dataset_facts(metadata: dict[str, str], where: str) -> IndexedDataset:
+def _read_dataset(metadata: dict[str, str], where: str) -> IndexedDataset:
     try:
-        facts: dict[str, Any] = json.loads(metadata[sidecars.DATASET_KEY])
-        cameras = tuple(facts["video_keys"])
-        dataset = IndexedDataset(cameras, float(facts["fps"]), int(facts["total_episodes"]), int(facts["total_frames"]))
+        entry: dict[str, Any] = json.loads(metadata[sidecars.DATASET_KEY])
+        cameras = tuple(entry["video_keys"])
+        dataset = IndexedDataset(cameras, float(entry["fps"]), int(entry["total_episodes"]), int(entry["total_frames"]))
     except (KeyError, TypeError, ValueError) as error:
         found = f"footer entry {sidecars.DATASET_KEY!r}: {type(error).__name__} {first_line(error)}"
-        raise SidecarLayoutError(where, found, "the dataset's facts as JSON") from None
+        raise SidecarLayoutError(where, found, _DATASET_ENTRY) from None
     if not all(isinstance(key, str) for key in cameras) or dataset.episode_count < 0:
-        raise SidecarLayoutError(
-            where, f"footer entry {sidecars.DATASET_KEY!r}: {facts}", "the dataset's facts as JSON"
-        )
+        raise SidecarLayoutError(where, f"footer entry {sidecars.DATASET_KEY!r}: {entry}", _DATASET_ENTRY)
     return dataset
 
 
@@ -152,7 +169,8 @@ def _read_files(buffer: Buffer, where: str) -> pa.Table:
         raise SidecarLayoutError(
             where,
             f"columns {found}",
-            f"columns {sidecars.FILES.names} of the format's types: write it anew with `episeek index`",
+            f"columns {sidecars.FILES.names} of the format's types",
+            "run `episeek index` again",
         )
     for name in table.schema.names:
         if table[name].null_count:

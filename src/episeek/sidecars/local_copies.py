@@ -1,7 +1,7 @@
-"""Sidecar tables of a store, kept on this machine so that they can be mapped: by one process after the other, and by many at once.
+"""Local copies of the sidecar tables of a store, so that they can be mapped, also by several processes at once.
 
-Files of a Hub repository are kept in the Hub's own cache. Those of other stores are kept below `$EPISEEK_CACHE`, else
-`$XDG_CACHE_HOME/episeek`, else `~/.cache/episeek`, by URL and store identity; a new version replaces the one before. The
+Files of a Hub repository are kept in the Hub's own cache. Files of other stores are kept below `$EPISEEK_CACHE`, else
+`$XDG_CACHE_HOME/episeek`, else `~/.cache/episeek`, by URL and store identity; a new version replaces the previous one. The
 directory may be removed at any time. Where a store gives no identity, nothing is kept.
 """
 
@@ -15,22 +15,25 @@ from episeek.stores.byte_source import ByteSource
 from episeek.stores.transports.hub.source import HubSource
 
 _PART_BYTES = 1 << 26
-"""Of one request; of a larger table, some parts are in memory at once."""
+"""Length of one request."""
 
 
 def cache_directory() -> Path:
-    """Where sidecars of stores are kept."""
-    given = os.environ.get("EPISEEK_CACHE")
-    if given:
-        return Path(given)
+    """Return the directory for local copies of sidecar tables."""
+    directory = os.environ.get("EPISEEK_CACHE")
+    if directory:
+        return Path(directory)
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "episeek")
 
 
 def local_copy(source: ByteSource, path: str) -> Path | None:
-    """A file of a store on this machine, fetched unless it is there; None where it cannot be kept.
+    """Return the path of a local copy of a file in a store, and fetch the file if there is none.
+
+    Returns:
+        None where the file cannot be kept: the store gives no identity, or the directory cannot be written.
 
     Raises:
-        MissingFileError, ReadError: As the source's.
+        MissingFileError, ReadError: As those of the source.
     """
     if isinstance(source, HubSource) and source.location.kind != "buckets":
         return source.download(path)
@@ -39,10 +42,10 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
         return None
     url = hashlib.sha256(f"{source.root}/{path}".encode()).hexdigest()[:24]
     version = hashlib.sha256(f"{identity.size} {identity.store_id}".encode()).hexdigest()[:24]
-    kept = cache_directory()
-    if kept.parts[:1] == ("~",):  # no home directory
+    directory = cache_directory()
+    if directory.parts[:1] == ("~",):  # no home directory
         return None
-    folder = kept / url
+    folder = directory / url
     target = folder / version / Path(path).name
     with suppress(OSError):
         if target.stat().st_size == identity.size:
@@ -50,7 +53,7 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError:  # a read-only home, no space: it is used from memory
+    except OSError:  # such as a read-only home or no space: the table is read into memory
         return None
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -61,7 +64,7 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     except BaseException as error:
         with suppress(OSError):
             os.unlink(name)
-        if isinstance(error, OSError) and error.errno is not None:  # this machine's, not the store's
+        if isinstance(error, OSError) and error.errno is not None:  # an error of this machine, not of the store
             return None
         raise
     _remove_others(folder, version)
@@ -69,7 +72,7 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
 
 
 def _remove_others(folder: Path, version: str) -> None:
-    """Earlier versions; who has one mapped keeps it. Other processes may be removing them, too."""
+    """Remove other versions of a file. Processes that have one mapped keep it; others may be removing them as well."""
     for other in list(folder.iterdir()):
         if other.name != version:
             with suppress(OSError):

@@ -1,9 +1,9 @@
-"""A Parquet table as arrays on its bytes: nothing is decoded, nothing proportional to the rows is allocated.
+"""Parquet tables as arrays on the bytes of their file: nothing is decoded, and no memory grows with the number of rows.
 
-The sidecars' mapped columns are REQUIRED, PLAIN, uncompressed and one data page per column chunk, so that the values of
-a column chunk are one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
-PLAIN encoding). Each page header is checked before its chunk is trusted. A table that another tool rewrote (compressed,
-say) is read the ordinary way, with a warning.
+The mapped columns of the sidecars are REQUIRED, PLAIN and uncompressed, with one data page in each column chunk. The values of
+a column chunk are therefore one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
+PLAIN encoding). Each page header is checked before its chunk is used. A table that another tool rewrote, with compression for
+example, is read into memory with a warning.
 """
 
 import mmap
@@ -29,10 +29,9 @@ Buffer = mmap.mmap | bytes
 
 
 class MappedColumn:
-    """One column of a table: a read-only array per row group, indexed by row number over all of them.
+    """One column of a table: a read-only array for each row group, indexed by row number over all of them.
 
-    Values may be unaligned: index with whole numbers and slices; searching or arithmetic on everything would copy it
-    first.
+    Values may be unaligned. Index single rows or slices: searching a whole column, or arithmetic on it, would copy it first.
     """
 
     __slots__ = ("_segments", "_starts", "dtype")
@@ -49,14 +48,14 @@ class MappedColumn:
         return f"MappedColumn({len(self)} x {self.dtype}, {len(self._segments)} row groups)"
 
     def value(self, row: int) -> Any:
-        """The value of one row, as a numpy scalar. Raises IndexError."""
+        """Return the value of one row as a numpy scalar. Raises IndexError."""
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
         segment = self._segment_of(row)
         return self._segments[segment][row - self._starts[segment]]
 
     def slice(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Rows `[start, stop)`: a view, or a copy when they lie in several row groups. Raises IndexError."""
+        """Return rows `[start, stop)`: a view, or a copy if they lie in several row groups. Raises IndexError."""
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"rows [{start}, {stop}) of {len(self)}")
         if start == stop:
@@ -75,14 +74,14 @@ class MappedColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MappedTable:
-    """The mapped columns of one sidecar table and its footer's key-value metadata."""
+    """The mapped columns of one sidecar table, and the key-value metadata of its footer."""
 
     name: str
     row_count: int
     columns: Mapping[str, MappedColumn]
     metadata: Mapping[str, str]
     is_mapped: bool
-    """False when the table had to be read into memory."""
+    """False if the table had to be read into memory."""
 
 
 def open_buffer(path: str) -> Buffer:
@@ -90,14 +89,13 @@ def open_buffer(path: str) -> Buffer:
 
     Raises:
         MissingSidecarError: There is no such file.
-        SidecarLayoutError: It is empty or cannot be read.
+        SidecarLayoutError: The file is empty or cannot be read.
     """
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        raise MissingSidecarError(
-            path, "no such file", "a sidecar table: run `episeek index` or `episeek prepare`"
-        ) from None
+        hint = "run `episeek prepare` or `episeek index`"
+        raise MissingSidecarError(path, "no such file", "a sidecar table", hint) from None
     except OSError as error:
         raise SidecarLayoutError(path, str(error), "a readable file") from error
     try:
@@ -109,10 +107,10 @@ def open_buffer(path: str) -> Buffer:
 
 
 def read_footer(buffer: Buffer, *, where: str) -> pq.FileMetaData:
-    """The footer of a Parquet file in memory or mapped.
+    """Return the footer of a Parquet file that is in memory or mapped.
 
     Raises:
-        SidecarLayoutError: There is none.
+        SidecarLayoutError: The file has no footer.
     """
     try:
         return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer))).metadata
@@ -121,16 +119,21 @@ def read_footer(buffer: Buffer, *, where: str) -> pq.FileMetaData:
 
 
 def read_whole(buffer: Buffer, columns: list[str] | None = None) -> pa.Table:
-    """Columns of a Parquet file in memory or mapped, decoded. Raises what pyarrow raises.
+    """Return columns of a Parquet file that is in memory or mapped, decoded. Raises what pyarrow raises.
 
-    On this thread alone: a process that ends soon after Arrow's threads have read a table may abort (apache/arrow#34314).
+    The calling thread does all the work: a process that ends soon after Arrow's threads have read a table may abort
+    (apache/arrow#34314).
+
+    Args:
+        buffer: The file.
+        columns: Names of columns; None for all of them.
     """
     file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
     return file.read(columns=columns, use_threads=False)
 
 
 def footer_metadata(footer: pq.FileMetaData) -> dict[str, str]:
-    """The footer's key-value metadata as text, without Arrow's own entry."""
+    """Return the key-value metadata of a footer as text, without the entry of Arrow."""
     pairs = footer.metadata or {}
     return {
         key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
@@ -146,10 +149,10 @@ def open_table(
 
     Args:
         buffer: The file, mapped or in memory; the arrays keep it alive.
-        schema: The columns the format demands.
-        name: The table's name.
+        schema: The columns that the format demands.
+        name: The name of the table.
         where: The file, for messages.
-        unmapped: Columns to leave alone.
+        unmapped: Names of columns to skip.
 
     Raises:
         SidecarLayoutError: Columns or types differ, there are nulls, or the file is damaged.
@@ -168,7 +171,8 @@ def open_table(
     if found != schema.names:
         raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
     found_types = dict(zip(found, footer.schema.to_arrow_schema().types, strict=True))
-    for field in fields:  # the physical type alone does not tell float from integer, nor signed from unsigned
+    # the physical type alone does not tell floats from integers, nor signed from unsigned ones
+    for field in fields:
         if found_types[field.name] != field.type:
             found_type = f"column {field.name!r} of type {found_types[field.name]}"
             raise SidecarLayoutError(where, found_type, str(field.type))
@@ -192,7 +196,7 @@ def open_table(
         columns[field.name] = MappedColumn(segments, dtype)
     if reason:
         warnings.warn(
-            f"{where}: {reason}: reading the table into memory instead of mapping it; `episeek index` writes it anew",
+            f"{where}: {reason}: reading the table into memory instead of mapping it; run `episeek index` to write it again",
             SidecarLayoutWarning,
             stacklevel=3,
         )
@@ -201,7 +205,11 @@ def open_table(
 
 
 def values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any]) -> tuple[int, str]:
-    """Where the values of a column chunk start in the file, or why they cannot be found there."""
+    """Return the position of the values of a column chunk in the file, or the reason why they cannot be mapped.
+
+    Returns:
+        The offset in bytes and an empty text; or 0 and a clause that follows the name of the column.
+    """
     physical = {"INT32": 4, "INT64": 8, "DOUBLE": 8, "FLOAT": 4}.get(chunk.physical_type)
     if physical != dtype.itemsize:
         return 0, f"is stored as {chunk.physical_type}"
@@ -228,9 +236,9 @@ def values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype
 
 
 def _page_header(data: bytes) -> tuple[int, int]:
-    """Type and compressed size of a page: the first three fields of PageHeader, all i32, in Thrift's compact protocol.
+    """Return the type and the compressed size of a page, in bytes; (-1, -1) if `data` is not a page header.
 
-    Returns (-1, -1) for anything else.
+    They are among the first three fields of PageHeader, all of them i32, in Thrift's compact protocol.
     """
     position, values = 0, []
     for _ in range(3):

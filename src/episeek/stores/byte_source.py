@@ -1,8 +1,8 @@
-"""Where bytes come from: one small protocol, whatever the store.
+"""The protocol by which bytes are read, the same for every kind of store.
 
-A source knows the identity of files and their byte ranges, nothing else; planning and decoding are done elsewhere. It opens
-nothing until it is used, carries no open file or connection through pickling or into a forked process, waits for nothing
-longer than its `RetryPolicy` says, and never returns fewer bytes, or others, than were asked for.
+A source gives the identities of files and ranges of their bytes, and nothing else: planning requests and decoding are done
+elsewhere. It opens nothing until it is used. It takes no open file or connection along when it is pickled or the process is
+forked. It waits for nothing longer than its `RetryPolicy` allows, and it never returns fewer or other bytes than requested.
 """
 
 from collections.abc import Sequence
@@ -14,63 +14,63 @@ from episeek.stores.identity import FileIdentity
 from episeek.stores.transfers import Transfers
 
 ByteRange = tuple[int, int]
-"""`(start, stop)` in bytes, end exclusive."""
+"""`[start, stop)`, in bytes."""
 
 STORE_PROBE_BYTES = 1 << 15
-"""`probe_bytes` of a store: large enough for the moov of some hundred frames; sending it takes less time than asking for it."""
+"""`probe_bytes` of a store: enough for the moov box of some hundred frames, and quicker to send than to request again."""
 
 STORE_TAIL_BYTES = 1 << 24
-"""`tail_bytes` of a store: what follows the media data is nearly always the moov box."""
+"""`tail_bytes` of a store: nearly always, only the moov box follows the media data."""
 
 STORE_IN_FLIGHT = 16
-"""Ranges that a store is asked for at once, for one call."""
+"""Ranges of one call that are requested from a store at the same time."""
 
 
 class ByteSource(Protocol):
-    """Identities and byte ranges of the files under one root."""
+    """A reader of the files under one root: their identities and ranges of their bytes."""
 
     @property
     def root(self) -> str:
-        """The directory or URL that paths are relative to."""
+        """Directory or URL that paths are relative to."""
         ...
 
     @property
     def probe_bytes(self) -> int:
-        """How much to read at a place that may hold what is looked for: little here, more where a request is a round trip."""
+        """Bytes to read at a position that may hold the wanted box: few of a local file, more where a request is a round trip."""
         ...
 
     @property
     def tail_bytes(self) -> int:
-        """How much at the end of a file to read at once rather than look into first."""
+        """Largest rest of a file, in bytes, that is read at once instead of being probed box by box."""
         ...
 
     def identity(self, path: str) -> FileIdentity:
-        """Size and identity of a file, as of the last look at it; a range that was read is one.
+        """Return the size and identity of a file, from the last answer about it; that may be the answer to a range request.
 
         Raises:
             MissingFileError: There is no such file.
-            ReadError: The store does not answer, or does not say the size.
+            ReadError: The store does not answer, or does not give the size.
         """
         ...
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """The bytes of each range, in order.
+        """Return the bytes of each range, in order.
 
         Raises:
             MissingFileError: There is no such file.
-            ChangedFileError: The store gave the file another identity than before, in this process.
-            ShortReadError, RangeNotHonouredError, AccessError, ReadError: By what went wrong, when trying again did not help.
+            ChangedFileError: The file has another identity than at an earlier request of this process.
+            ShortReadError, RangeNotHonouredError, AccessError, ReadError: The store failed, and trying again did not help.
         """
         ...
 
     def transfers(self) -> Transfers:
-        """What this source has transferred, in this process."""
+        """Return what this source has transferred in this process."""
         ...
 
 
 @dataclass(slots=True)
 class CountingSource:
-    """A source that counts what it is asked for, to report or to assert on. Not shared between processes."""
+    """A source that counts the ranges requested from another one. The counts are those of one process."""
 
     source: ByteSource
     request_count: int = 0
@@ -78,77 +78,84 @@ class CountingSource:
 
     @property
     def root(self) -> str:
-        """The directory or URL that paths are relative to."""
+        """Directory or URL that paths are relative to."""
         return self.source.root
 
     @property
     def probe_bytes(self) -> int:
-        """As the source's."""
+        """Those of the wrapped source."""
         return self.source.probe_bytes
 
     @property
     def tail_bytes(self) -> int:
-        """As the source's."""
+        """Those of the wrapped source."""
         return self.source.tail_bytes
 
     def identity(self, path: str) -> FileIdentity:
-        """Size and identity of a file."""
+        """Return the size and identity of a file."""
         return self.source.identity(path)
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """The bytes of each range, in order."""
+        """Return the bytes of each range, in order."""
         parts = self.source.get_ranges(path, ranges)
         self.request_count += len(parts)
         self.byte_count += sum(map(len, parts))
         return parts
 
     def transfers(self) -> Transfers:
-        """As the source's."""
+        """Return the transfers of the wrapped source."""
         return self.source.transfers()
 
 
 class SeenFiles:
-    """The identity of each file as it was seen first: it may not become another one while it is in use."""
+    """The first identity of each file that a store gave. No file may change while it is in use."""
 
     def __init__(self) -> None:
         self._seen: dict[str, FileIdentity] = {}
 
     def get(self, path: str) -> FileIdentity | None:
-        """What was seen of a file."""
+        """Return the first identity of a file, or None before there is one."""
         return self._seen.get(path)
 
     def note(self, path: str, identity: FileIdentity, *, where: str) -> FileIdentity:
-        """Remember an identity. Raises ChangedFileError when it differs from what was seen before."""
+        """Remember the identity of a file, unless there is one already, and return the first one.
+
+        Raises:
+            ChangedFileError: The identity differs from the first one.
+        """
         first = self._seen.setdefault(path, identity)
         is_same = identity.size == first.size and (
             not identity.store_id or first.is_content(identity.store_id) is not False
         )
         if not is_same:
             found = f"{identity.size} bytes, {identity.store_id or 'no identity'}"
-            expected = f"{first.size} bytes, {first.store_id}, as a moment ago: the file is being replaced"
-            raise ChangedFileError(where, found, expected)
+            expected = f"{first.size} bytes, {first.store_id or 'no identity'}, as at the first request"
+            raise ChangedFileError(where, found, expected, "wait until the file is no longer being replaced")
         return first
 
 
 def range_name(where: str, byte_range: ByteRange) -> str:
-    """A file and a range of it, for messages."""
+    """Return the name of a range of a file, for messages."""
     return f"{where}, bytes [{byte_range[0]}, {byte_range[1]})"
 
 
-def checked(where: str, byte_range: ByteRange, data: bytes) -> bytes:
-    """The bytes of a range, which have to be all of them. Raises ShortReadError."""
+def require_whole(where: str, byte_range: ByteRange, data: bytes) -> bytes:
+    """Return the bytes of a range.
+
+    Raises:
+        ShortReadError: They are not as many as the range has.
+    """
     start, stop = byte_range
     if len(data) != stop - start:
         raise ShortReadError(
             where,
             f"{len(data)} bytes at offset {start}",
-            f"{stop - start} bytes: the file is not what it was, or its store ignores ranges",
+            f"{stop - start} bytes: the file has changed, or its store ignores ranges",
         )
     return data
 
 
-def missing(where: str) -> MissingFileError:
-    """The error for a file that is not there."""
-    return MissingFileError(
-        where, "no such file", "a file that the dataset names; videos of an overlay are found with data_root"
-    )
+def missing_file(where: str) -> MissingFileError:
+    """Return the error for a file that does not exist."""
+    hint = "give the root of the videos (data_root, --data-root) if this is an overlay"
+    return MissingFileError(where, "no such file", "a file that the dataset refers to", hint)

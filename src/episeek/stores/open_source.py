@@ -1,4 +1,4 @@
-"""The source for a path or a URL: which transport reads it."""
+"""The choice of the transport that reads a path or a URL."""
 
 import os
 from typing import Any, Literal, get_args
@@ -22,19 +22,19 @@ def open_source(
     policy: RetryPolicy = DEFAULT_POLICY,
     transport: Transport = "auto",
 ) -> ByteSource:
-    """The source for a local path or a URL. Opens nothing.
+    """Return the source for a local path or a URL. Nothing is opened yet.
 
     Args:
-        url: A path; `hf://datasets/ORG/NAME[@REVISION]` or `hf://buckets/ORG/NAME`; http, https, s3, gs, az; any other URL
-            that fsspec knows.
-        storage_options: As fsspec takes them; of `hf://`, token and endpoint.
-        policy: How long to try.
-        transport: "auto" reads `hf://` by `HubSource`, all else through obstore where it is installed and serves the URL, else
-            through fsspec; "obstore" and "fsspec" insist. Local files have their own, whatever is said.
+        url: A path; `hf://datasets/ORG/NAME[@REVISION]` or `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any
+            other URL that fsspec knows.
+        storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
+        policy: How often and how long to try each request.
+        transport: "auto" reads `hf://` with `HubSource`, and other stores through obstore where it is installed and reads the
+            URL, else through fsspec; "obstore" and "fsspec" allow no other one. Local files are always read directly.
 
     Raises:
-        BackendUnavailableError: obstore was asked for and does not serve this.
-        ReadError: An `hf://` URL names no repository, or an option it does not know is given.
+        BackendUnavailableError: `transport` is "obstore", and obstore does not read this URL here.
+        ReadError: An `hf://` URL without a repository, or with an unknown option.
         ValueError: There is no such transport.
 
     Example:

@@ -1,4 +1,4 @@
-"""Counting what a source asks its store for."""
+"""Counts of the requests of a source and of the bytes that arrived."""
 
 import threading
 from dataclasses import dataclass, fields
@@ -8,34 +8,34 @@ from episeek.stores.processes.per_process import PerProcess
 
 @dataclass(frozen=True, slots=True)
 class Transfers:
-    """What has been transferred, in this process."""
+    """Requests, bytes, retries and waits in one process."""
 
     request_count: int = 0
-    """Requests for ranges, retries included."""
+    """Range requests, including retries."""
     byte_count: int = 0
-    """Bytes of ranges that arrived whole."""
+    """Bytes of the ranges that arrived whole."""
     metadata_request_count: int = 0
-    """Requests for sizes, identities, revisions and places, retries included."""
+    """Requests for sizes, identities, revisions and locations of files, including retries."""
     retry_count: int = 0
     wait_seconds: float = 0.0
-    """Waited between tries, summed over threads."""
+    """Time waited between tries, summed over threads."""
 
 
 class TransferCounter:
-    """Thread-safe counts; starts at nothing in a forked or spawned process."""
+    """Counts that several threads may add to. They start at zero in a forked or spawned process."""
 
     def __init__(self) -> None:
         self._counts: PerProcess[_Counts] = PerProcess(_Counts)
 
     def add(self, **counts: float) -> None:
-        """Add to counts of `Transfers`, by name."""
+        """Add to the counts of `Transfers` with these names."""
         state = self._counts.get()
         with state.lock:
             for name, count in counts.items():
                 state.values[name] += count
 
     def snapshot(self) -> Transfers:
-        """The counts now."""
+        """Return the counts so far."""
         state = self._counts.get()
         with state.lock:
             return Transfers(**state.values)  # type: ignore[arg-type]  # counts are added as integers, seconds as floats

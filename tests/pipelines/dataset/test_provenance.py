@@ -124,5 +124,5 @@ def test_a_damaged_record(text, tmp_path):
     root = Root(str(tmp_path))
     write_record(root, SourceRecord(COMMIT, {}))
     (tmp_path / SOURCE_RECORD_PATH).write_text(text)
-    with pytest.raises(MetadataError, match=r"\.episeek/source\.json.*or no such file"):
+    with pytest.raises(MetadataError, match=r"\.episeek/source\.json.*hint: remove the file, or prepare"):
         read_record(root)

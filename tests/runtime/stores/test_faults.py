@@ -20,7 +20,7 @@ from episeek.errors import (
     ShortReadError,
     WaitLimitError,
 )
-from episeek.sidecars.checked_source import CheckedSource, Verify
+from episeek.sidecars.video_source import IndexedVideoSource, Verify
 from episeek.stores.requests import retry
 from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
@@ -112,7 +112,7 @@ def outcome(served, fault: Fault, *, verify: Verify, policy: RetryPolicy) -> tup
     source = served.open(policy)
     assert source.get_ranges(PATH, [(0, 10)]) == [DATA[:10]]
     row: Any = SimpleNamespace(file_size=len(DATA), store_id=source.identity(PATH).store_id)
-    checked = CheckedSource(source, lambda _: row, verify)
+    checked = IndexedVideoSource(source, lambda _: row, verify)
     served.server.inject(fault)
     try:
         data = checked.get_ranges(PATH, [RANGE])[0]

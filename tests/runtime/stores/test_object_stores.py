@@ -11,7 +11,7 @@ import episeek
 from episeek.errors import AccessError, BackendUnavailableError, MissingFileError, ReadError, described
 from episeek.stores.identity import FileIdentity, etag_id
 from episeek.stores.open_source import open_source
-from episeek.stores.requests.errors import named, rate_limit_of, retry_after_of
+from episeek.stores.requests.errors import error_for, rate_limit_of, retry_after_of
 from episeek.stores.transports.fsspec import FsspecSource, identity_of
 from episeek.stores.transports.hub.source import HubSource
 from episeek.stores.transports.local import LocalSource
@@ -77,7 +77,7 @@ def test_options_in_obstores_words():
     }
     config = config_of("s3://bucket/some/dir/", options)
     assert config is not None
-    assert (config.scheme, config.place, config.prefix) == ("s3", "bucket", "some/dir")
+    assert (config.scheme, config.container, config.prefix) == ("s3", "bucket", "some/dir")
     assert dict(config.options) == {
         "access_key_id": "k",
         "secret_access_key": "s",
@@ -233,7 +233,7 @@ def test_rate_limits_that_make_no_sense():
 def test_signatures_stay_out_of_messages():
     error = OSError("GET https://account.blob/x.mp4?sv=1&sig=secret failed")
     assert "secret" not in described(error)
-    assert "secret" not in str(named(error, "az://container/x.mp4"))
+    assert "secret" not in str(error_for(error, "az://container/x.mp4"))
 
 
 def test_the_import_stays_light():

@@ -107,7 +107,7 @@ def test_an_idle_thread_is_used_again():
     pool = WorkerPool(8, name="again")
     for _ in range(20):
         pool.submit(lambda: None).result(LONG)
-        wait_until(lambda: not pool._load.unfinished)
+        wait_until(lambda: not pool._backlog.unfinished)
     assert len(threads_named("again")) == 1
     pool.close()
 
@@ -201,7 +201,7 @@ def test_where_no_further_thread_starts_those_that_are_there_do_it(gate, monkeyp
     gate.set()
     assert (first.result(LONG), second.result(LONG)) == (True, "second")
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert pool._load.thread_count == 1
+    assert pool._backlog.thread_count == 1
     pool.close()
 
 
@@ -378,14 +378,14 @@ def test_who_waits_is_not_interrupted_with_the_one_that_makes_it(gate):
     found = outcomes.result()
     assert sum(isinstance(outcome, KeyboardInterrupt) for outcome in found) == 1
     assert found.count("made again") == 3
-    assert not flight._under_way
+    assert not flight._in_progress
 
 
 def test_many_keys_and_threads():
     flight: SingleFlight = SingleFlight()
     outcomes = InThreads(8, lambda: [flight.call(key % 7, partial(divmod, key, 7))[1] for key in range(500)])
     assert outcomes.result() == [[key % 7 for key in range(500)]] * 8
-    assert not flight._under_way
+    assert not flight._in_progress
 
 
 # --- one state a process --------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import Changes
 from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_pipelines.verify import VerificationReport
+from episeek_schemas.lerobot import CODEBASE_VERSION
 
-VERSION_TAG: Final = "v3.0"
+VERSION_TAG: Final = CODEBASE_VERSION
 """What LeRobot's readers resolve for datasets of codebase version 3.0."""
 
 _TAG: Final = re.compile(r"(?!refs/|main$|HEAD$)(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from episeek.errors import SidecarLayoutError
-from episeek.sidecars.file_record import FileFacts, FileRecord
+from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.build_id import build_id_of, fragment_digest
@@ -72,7 +72,7 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
     return {path: work.join(path) for path in sorted(SIDECAR_PATHS)}
 
 
-def _facts(record: FileRecord, unit: IndexUnit) -> FileFacts:
+def _facts(record: FileRecord, unit: IndexUnit) -> FileProperties:
     """A row as it will be, but for its number."""
     kept = facts_of(record)
     return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
@@ -84,7 +84,7 @@ def _fragment(
     fps: float,
     existing: ExistingRows,
     build: ExistingBuild,
-    item: tuple[str, IndexUnit, FileFacts],
+    item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
     """The digest of a file's rows as they are, and a fragment of them as they will be."""
     fragment, unit, facts = item

@@ -54,7 +54,7 @@ def _open(root: Root, path: str) -> Buffer:
             return open_buffer(root.join(path))
         except SidecarError as error:
             if isinstance(error, FileNotFoundError):
-                raise MissingFileError(root.join(path), error.found, error.expected) from None
+                raise MissingFileError(root.join(path), error.found, error.expected, error.hint) from None
             raise
     source = root.source()
     copy = local_copy(source, path)

@@ -7,7 +7,7 @@ table by their own rules.
 import numpy as np
 
 from episeek.clip import Clip
-from episeek.mp4.clip_header import ClipSamples, TrackFacts
+from episeek.mp4.clip_header import ClipSamples, TrackProperties
 from episeek.mp4.window import needed_samples
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.verify.findings.checks import VideoFile
@@ -52,7 +52,7 @@ def episode_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, positi
         ),
         frame_ticks=frame_ticks,
         end_tick=int(min(frame_ticks[-1] + frame_duration, behind.min(initial=np.iinfo(np.int64).max))),
-        track=TrackFacts(
+        track=TrackProperties(
             table.sample_description, table.timescale, table.width, table.height, frame_duration, table.matrix
         ),
         source=source,

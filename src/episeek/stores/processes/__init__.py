@@ -1,1 +1,1 @@
-"""State per process, threads that wait for stores, and calls that are made once."""
+"""State per process, what forked children inherit, and threads that wait for stores."""

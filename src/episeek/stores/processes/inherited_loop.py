@@ -1,8 +1,8 @@
-"""fsspec's event loop in a forked child: what the child closes of the connections it inherits may not reach the parent.
+"""Protection of a parent's connections from its forked children, which inherit fsspec's event loop.
 
-A child shares the parent's epoll instance. When it collects a file system that it inherited, the sessions in it are closed and
-their sockets taken off that instance: the parent would no longer notice answers on them. The inherited loop, which does not run
-in the child, gets an instance of its own.
+A child shares the epoll instance of its parent. When the child collects a file system that it inherited, its sessions are
+closed and their sockets are removed from that instance, so that the parent would miss answers on them. Therefore the inherited
+loop, which does not run in the child, gets an epoll instance of its own.
 """
 
 import os
@@ -31,5 +31,5 @@ def _after_in_child() -> None:
 
 
 def protect_parents() -> None:
-    """Have it done at every fork from now on."""
+    """Protect the connections of this process from children that are forked from now on."""
     os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

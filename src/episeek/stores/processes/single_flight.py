@@ -1,4 +1,4 @@
-"""One call for many that ask for the same thing at the same time."""
+"""Sharing of one call by all threads that need the same result at the same time."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -9,21 +9,22 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Calls by key: who asks while one is under way waits for it, and gets its result or its exception; where the thread
-    that makes it is interrupted, another one makes it.
+    """Calls by key: a thread that needs the result of a call in progress waits for its result or exception.
+
+    Where the thread that makes the call is interrupted, a waiting one makes it instead.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[Hashable, Future[T]] = {}
+        self._in_progress: dict[Hashable, Future[T]] = {}
 
     def call(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The result of `make()`, or of the one under way."""
+        """Return the result of `make()`, or of the call with this key that is in progress."""
         while True:
             with self._lock:
-                future = self._under_way.get(key)
+                future = self._in_progress.get(key)
                 if future is None:
-                    mine = self._under_way[key] = Future()
+                    mine = self._in_progress[key] = Future()
                     break
             try:
                 return future.result()
@@ -36,7 +37,7 @@ class SingleFlight(Generic[T]):
             self._end(key)
             if isinstance(error, Exception):
                 mine.set_exception(error)
-            else:  # nobody interrupted the others
+            else:  # this thread was interrupted, the others were not
                 mine.cancel()
             raise
         self._end(key)
@@ -45,4 +46,4 @@ class SingleFlight(Generic[T]):
 
     def _end(self, key: Hashable) -> None:
         with self._lock:
-            del self._under_way[key]
+            del self._in_progress[key]

@@ -1,7 +1,7 @@
-"""Threads that wait for stores: a bounded number of requests in flight.
+"""Threads that wait for stores, so that a bounded number of requests are in flight.
 
-They are daemon threads: a program that ends does not wait for a store that does not answer, as it would with
-`concurrent.futures`, which joins its threads.
+They are daemon threads. A program that ends does not wait for a store that does not answer; with `concurrent.futures`, which
+joins its threads, it would.
 """
 
 import queue
@@ -17,12 +17,13 @@ R = TypeVar("R")
 
 
 class WorkerPool:
-    """Up to `max_workers` threads, started as they are needed, that run what is submitted in order. Of a pool that nobody
-    refers to any more they end when that is done.
+    """Up to `max_workers` threads that run calls in the order in which they are submitted.
+
+    Threads are started as they are needed. When nothing refers to a pool any more, they finish its calls and end.
 
     Args:
-        max_workers: Calls that run at the same time.
-        name: Of the threads.
+        max_workers: Largest number of calls that run at the same time.
+        name: Beginning of the names of the threads.
     """
 
     def __init__(self, max_workers: int, *, name: str = "episeek") -> None:
@@ -31,43 +32,47 @@ class WorkerPool:
         self._max_workers = max_workers
         self._name = name
         self._lock = threading.Lock()
-        self._load = _Load()
+        self._backlog = _Backlog()
         self._is_closed = False
-        weakref.finalize(self, _end_threads, self._load).atexit = False  # daemon threads end with the program
+        weakref.finalize(self, _end_threads, self._backlog).atexit = False  # daemon threads end with the program
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
-        """Run `call` in a thread; its result or exception is the future's. Raises RuntimeError when closed."""
+        """Run `call` in a thread and return a future for its result or exception.
+
+        Raises:
+            RuntimeError: The pool is closed.
+        """
         future: Future[T] = Future()
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the pool is closed")
-            load = self._load
-            load.add((future, call))
-            if load.thread_count < min(load.unfinished, self._max_workers):
-                name = f"{self._name}-{load.thread_count + 1}"
+            backlog = self._backlog
+            backlog.add((future, call))
+            if backlog.thread_count < min(backlog.unfinished, self._max_workers):
+                name = f"{self._name}-{backlog.thread_count + 1}"
                 try:
-                    threading.Thread(target=_work, args=(load,), name=name, daemon=True).start()
-                except RuntimeError:  # no further threads: those that are there will do it
-                    if not load.thread_count:
-                        load.take_back()
+                    threading.Thread(target=_work, args=(backlog,), name=name, daemon=True).start()
+                except RuntimeError:  # the system allows no further threads: the running ones make the call
+                    if not backlog.thread_count:
+                        backlog.take_back()
                         raise
                 else:
-                    load.thread_count += 1
+                    backlog.thread_count += 1
         return future
 
     def close(self) -> None:
-        """Start nothing more: what waits is cancelled, what runs is left to its end. May be called twice."""
+        """Cancel the calls that have not started; those that are running finish. May be called twice."""
         with self._lock:
             if self._is_closed:
                 return
             self._is_closed = True
-            while (waiting := self._load.take_back()) is not None:
+            while (waiting := self._backlog.take_back()) is not None:
                 waiting[0].cancel()
-            _end_threads(self._load)
+            _end_threads(self._backlog)
 
 
-class _Load:
-    """What a pool shares with its threads, which keep it alive, and not the pool."""
+class _Backlog:
+    """The calls of a pool, which its threads hold instead of the pool, so that the pool can be collected."""
 
     def __init__(self) -> None:
         self.calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
@@ -81,7 +86,7 @@ class _Load:
         self.calls.put(waiting)
 
     def take_back(self) -> tuple[Future[Any], Callable[[], Any]] | None:
-        """The call that waits longest; None where none does."""
+        """Remove and return the call that has waited longest; None where none is waiting."""
         try:
             waiting = self.calls.get_nowait()
         except queue.Empty:
@@ -94,32 +99,34 @@ class _Load:
             self.unfinished -= 1
 
 
-def _end_threads(load: _Load) -> None:
-    """Without a lock: this also runs wherever the garbage collector does."""
-    for _ in range(load.thread_count):
-        load.calls.put(None)
+def _end_threads(backlog: _Backlog) -> None:
+    """Tell the threads of a pool to end. Takes no lock: the garbage collector may run it anywhere."""
+    for _ in range(backlog.thread_count):
+        backlog.calls.put(None)
 
 
-def _work(load: _Load) -> None:
-    while (waiting := load.calls.get()) is not None:
+def _work(backlog: _Backlog) -> None:
+    while (waiting := backlog.calls.get()) is not None:
         future, call = waiting
         del waiting
         if future.set_running_or_notify_cancel():
             try:
                 result = call()
-            except BaseException as error:  # whatever it is, it belongs to whoever waits
+            except BaseException as error:  # of any kind: whoever waits for the result gets it
                 future.set_exception(error)
             else:
                 future.set_result(result)
                 del result
-        load.note_finished()
-        del future, call  # an idle thread keeps nothing alive
+        backlog.note_finished()
+        # an idle thread must not keep objects alive
+        del future, call
 
 
 def map_in_threads(call: Callable[[T], R], items: Sequence[T], *, max_in_flight: int) -> list[R]:
-    """`call` of each item, in order, up to `max_in_flight` at the same time; one item is run in this thread.
+    """Return the results of `call` for each item, in order, with up to `max_in_flight` calls at the same time.
 
-    The first failure, in the order of the items, is raised; what has not started then is not started.
+    A single item is run in the calling thread. The first failure, in the order of the items, is raised; calls that have not
+    started by then are not made.
 
     Raises:
         ValueError: `max_in_flight` is less than 1.
@@ -132,7 +139,8 @@ def map_in_threads(call: Callable[[T], R], items: Sequence[T], *, max_in_flight:
     try:
         futures = deque(pool.submit(lambda item=item: call(item)) for item in items)  # type: ignore[misc]
         results = []
-        while futures:  # one that failed is not kept here: its traceback refers to this
+        # a failed future must not stay in this list: its traceback refers to this frame
+        while futures:
             results.append(futures.popleft().result())
         return results
     finally:
@@ -140,7 +148,11 @@ def map_in_threads(call: Callable[[T], R], items: Sequence[T], *, max_in_flight:
 
 
 def call_within(call: Callable[[], T], seconds: float) -> T:
-    """The result of `call`, run in a thread of its own. Raises TimeoutError after `seconds`; the thread is left behind."""
+    """Return the result of `call`, which runs in a thread of its own.
+
+    Raises:
+        TimeoutError: There is no result after `seconds`. The thread continues by itself.
+    """
     pool = WorkerPool(1)
     try:
         return pool.submit(call).result(timeout=seconds)

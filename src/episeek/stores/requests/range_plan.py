@@ -1,4 +1,4 @@
-"""Which requests fetch a set of ranges: near ones together, and no byte twice."""
+"""Plans of requests that fetch a set of ranges: near ranges share a request, and no byte is fetched twice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from episeek.stores.byte_source import ByteSource
 from episeek.stores.processes.workers import map_in_threads
 
 DEFAULT_GAP_BYTES = 1 << 16
-"""Bytes between two ranges that are cheaper to fetch than another request: see `make bench-remote`."""
+"""Bytes between two ranges that are cheaper to fetch than to send another request; `make bench-remote` measures it."""
 
 MAX_REQUEST_BYTES = 1 << 25
-"""Ranges that only lie near each other are not merged beyond this: several requests then share the work."""
+"""Ranges that lie near each other are not merged beyond this length, so that several requests share the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class WantedRange:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRequest:
-    """One request, and the wanted ranges in it."""
+    """One request and the wanted ranges in it."""
 
     path: str
     start: int
@@ -39,7 +39,7 @@ def plan_requests(
     max_gap_bytes: int = DEFAULT_GAP_BYTES,
     max_request_bytes: int = MAX_REQUEST_BYTES,
 ) -> list[PlannedRequest]:
-    """The requests for a list of ranges, by file and position.
+    """Return the requests that fetch a list of ranges, sorted by file and position.
 
     Ranges that overlap share a request, whatever its length; so do those that touch or have at most `max_gap_bytes`
     between them, up to `max_request_bytes`. No byte is in two requests, and every wanted range lies in one.
@@ -74,10 +74,10 @@ def plan_requests(
 def fetch_planned(
     source: ByteSource, wanted: Sequence[WantedRange], requests: Sequence[PlannedRequest], *, max_in_flight: int
 ) -> list[memoryview]:
-    """The bytes of each wanted range, in order; views on what the requests returned.
+    """Return the bytes of each wanted range, in order, as views of the answers.
 
     Raises:
-        EpiseekError: The first failure, in the order of the requests; other requests are not started then.
+        EpiseekError: The first failure, in the order of the requests; no further requests are started after it.
     """
     bodies = map_in_threads(lambda request: _fetch(source, request), requests, max_in_flight=max_in_flight)
     parts: list[memoryview] = [memoryview(b"")] * len(wanted)

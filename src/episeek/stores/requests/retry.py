@@ -1,7 +1,7 @@
-"""Trying again, within a stated budget, what a store or the network failed to do.
+"""Retries, within the budget of a `RetryPolicy`, of requests that a store or the network failed.
 
-A source's attempt raises `Transient` for what another try may mend; everything else is final at once. When the budget is
-used up the last failure is raised under its own name.
+An attempt raises `Transient` for a failure that may pass; every other exception is final. When the budget is used up, the last
+failure is raised as the error that it stands for.
 """
 
 import random
@@ -18,21 +18,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to try, for each request; every wait has its limit."""
+    """How often and how long to try each request. Every wait has a limit."""
 
     max_attempts: int = 6
-    """Tries, the first one included."""
+    """Tries, including the first one."""
     max_seconds: float = 300.0
-    """No further try is started later than this after the first one, waits included, and no try takes longer. A store that asks
-    for a longer wait than is left is not tried again.
+    """Limit of the time from the first try to the start of the last one, and of each try. A store that demands a longer wait
+    than the remaining time is not tried again.
     """
     first_wait_seconds: float = 0.2
-    """Before the second try; doubled for each further one, with jitter. A store's Retry-After goes first."""
+    """Wait before the second try, doubled before each further one, with jitter. Retry-After of a store takes precedence."""
     max_wait_seconds: float = 10.0
+    """Longest wait between two tries, unless the store demands a longer one."""
     connect_seconds: float = 5.0
-    """For a connection."""
+    """Limit for opening a connection."""
     stall_seconds: float = 15.0
-    """Without any byte, before the response or within it."""
+    """Limit of the time without any byte, before a response or within it."""
 
     def __post_init__(self) -> None:
         for name in ("max_attempts", "max_seconds", "connect_seconds", "stall_seconds"):
@@ -47,12 +48,12 @@ DEFAULT_POLICY = RetryPolicy()
 
 
 class Transient(Exception):
-    """A failure that another try may mend.
+    """A failure that may pass, so that it is worth trying again.
 
     Args:
         found: What happened.
         error: The class to raise when there is no further try.
-        retry_after_seconds: What the store asked to wait, if it did.
+        retry_after_seconds: The wait that the store demanded; None where it did not.
     """
 
     def __init__(
@@ -67,17 +68,17 @@ class Transient(Exception):
 def with_retries(
     attempt: Callable[[], T], *, policy: RetryPolicy, counter: TransferCounter, where: str, expected: str
 ) -> T:
-    """The result of the first attempt that does not raise `Transient`.
+    """Return the result of the first attempt that does not raise `Transient`.
 
     Args:
         attempt: One try.
         policy: The budget.
-        counter: Told of retries and waits.
+        counter: Counts the retries and waits.
         where: The file and the range, for messages.
-        expected: What should have come, for messages.
+        expected: A noun phrase for the answer, for messages.
 
     Raises:
-        ReadError: Or a leaf of it, as the last `Transient` says.
+        ReadError: The budget is used up; the class is the one that the last `Transient` gives.
     """
     started = time.monotonic()
     number = 1
@@ -88,8 +89,9 @@ def with_retries(
             elapsed = time.monotonic() - started
             wait = wait_seconds(policy, number, failure.retry_after_seconds)
             if number >= policy.max_attempts or elapsed + wait > policy.max_seconds:
-                asked = failure.retry_after_seconds
-                further = f", and {asked:.0f} s to wait" if asked is not None and number < policy.max_attempts else ""
+                demanded = failure.retry_after_seconds
+                is_too_long = demanded is not None and number < policy.max_attempts
+                further = f", and {demanded:.0f} s to wait" if is_too_long else ""
                 tries = f"{number} {'try' if number == 1 else 'tries'} in {elapsed:.1f} s{further}"
                 raise failure.error(where, f"{failure.found} ({tries})", expected) from failure
         counter.add(retry_count=1, wait_seconds=wait)
@@ -98,8 +100,9 @@ def with_retries(
 
 
 def wait_seconds(policy: RetryPolicy, number: int, retry_after_seconds: float | None) -> float:
-    """How long to wait before try `number` + 1: what the store asked for and a little more, else doubling, with jitter."""
+    """Return the wait before try `number` + 1: a little more than the store demands, or doubling waits with jitter."""
     backoff: float = min(policy.first_wait_seconds * 2 ** min(number - 1, 60), policy.max_wait_seconds)
-    if retry_after_seconds is not None:  # all that were told the same may not come back at the same moment
+    if retry_after_seconds is not None:
+        # clients that were given the same time must not all come back at the same moment
         return max(retry_after_seconds, 0.0) + random.uniform(0, backoff)
     return random.uniform(backoff / 2, backoff)

@@ -1,4 +1,4 @@
-"""Bytes that were fetched already, as the source of the clip they belong to."""
+"""A source for bytes in memory: a clip whose bytes were fetched already reads them from here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from episeek.stores.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
-class PayloadSource:
-    """One range of one file, in memory. See `episeek.stores.byte_source.ByteSource`."""
+class FetchedRange:
+    """One range of one file in memory. Follows `episeek.stores.byte_source.ByteSource`."""
 
     root: str
     path: str
@@ -20,20 +20,25 @@ class PayloadSource:
 
     @property
     def probe_bytes(self) -> int:
-        """All there is."""
+        """All bytes of the range."""
         return len(self.payload)
 
     @property
     def tail_bytes(self) -> int:
-        """All there is."""
+        """All bytes of the range."""
         return len(self.payload)
 
     def identity(self, path: str) -> FileIdentity:
-        """Not known here. Raises ReadError."""
-        raise ReadError(f"{self.root}/{path}", "a range in memory", "the file itself: ask the index's source")
+        """Raise ReadError: a range in memory does not say which file it is of."""
+        hint = "use the source of the index"
+        raise ReadError(f"{self.root}/{path}", "a range in memory", "the file itself", hint)
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """Parts of the range. Raises ReadError for any others."""
+        """Return parts of the range, in order.
+
+        Raises:
+            ReadError: A range is not within the one in memory.
+        """
         first, last = self.byte_range
         for byte_range in ranges:
             if path != self.path or not first <= byte_range[0] <= byte_range[1] <= last:
@@ -46,5 +51,5 @@ class PayloadSource:
         return [self.payload[start - first : stop - first] for start, stop in ranges]
 
     def transfers(self) -> Transfers:
-        """Nothing."""
+        """Return zero transfers: nothing is fetched here."""
         return Transfers()

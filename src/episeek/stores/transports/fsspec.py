@@ -1,7 +1,7 @@
-"""Files under any fsspec URL: stores without a source of their own, or where obstore is not installed.
+"""The transport through fsspec, for stores that no other transport reads and where obstore is not installed.
 
-Of HTTP and S3, the answer to each request is checked: the range in it, the size, the identity. Other file systems give bytes and
-nothing else: there the length is checked, and the identity is asked for once in a process and remembered.
+The answers of HTTP servers and S3 are checked in full: the range in it, the size and the identity of the file. Other file
+systems return bytes and nothing else: there the length is checked, and the identity is requested once in each process.
 """
 
 import asyncio
@@ -43,14 +43,14 @@ T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
 
 _SLOW_BYTES_PER_SECOND = 1 << 18
-"""A store that sends less is one that stalls, where nothing else tells."""
+"""Slowest rate that a store may send at, where progress of a request cannot be seen."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class FsspecSource:
-    """Files under any fsspec URL. Every range is asked for as it is: no read-ahead. See `episeek.stores.byte_source.ByteSource`."""
+    """Files under any fsspec URL. Follows `episeek.stores.byte_source.ByteSource`; there is no read-ahead."""
 
     root: str
     storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -67,40 +67,42 @@ class FsspecSource:
 
     @property
     def probe_bytes(self) -> int:
-        """As of any store."""
+        """Those of any store."""
         return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """As of any store."""
+        """Those of any store."""
         return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
-        """Size and the store's identities: LFS or Xet hash, or ETag."""
+        """Return the size and the identities of the store: LFS or Xet hash, or ETag."""
         seen = self._seen.get().get(path)
         if seen is not None:
             return seen
         url = self._url(path)
-        identity = identity_of(self._tried(partial(self._info_once, path), url, "the file's size and identity"))
+        identity = identity_of(self._with_retries(partial(self._info_once, path), url, "the file's size and identity"))
         if identity is None:
-            raise ReadError(url, "a store that does not say the size", "a file with a known size")
+            raise ReadError(url, "a store that does not give the size", "the size of the file")
         if not kind_of(self.root).fsspec_etags_agree:
             identity = FileIdentity(identity.size)
         return self._seen.get().note(path, identity, where=url)
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """The bytes of each range, in order."""
+        """Return the bytes of each range, in order."""
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
     def transfers(self) -> Transfers:
-        """What this source has transferred, in this process."""
+        """Return what this source has transferred in this process."""
         return self._counter.snapshot()
 
     def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
         if byte_range[0] == byte_range[1]:
             return b""
         where = range_name(self._url(path), byte_range)
-        data, identity = self._tried(partial(self._get_once, path, byte_range, where), where, "the bytes of this range")
+        data, identity = self._with_retries(
+            partial(self._get_once, path, byte_range, where), where, "the bytes of this range"
+        )
         if identity is not None:
             self._seen.get().note(path, identity, where=where)
         self._counter.add(byte_count=len(data))
@@ -110,7 +112,7 @@ class FsspecSource:
         start, stop = byte_range
         self._counter.add(request_count=1)
         fs, full_path = self._resolve(path)
-        # these show nothing of a range before all of it is there
+        # the methods of fsspec itself return nothing before the whole range has arrived
         seconds = min(
             _first_byte_seconds(self.policy) + (stop - start) / _SLOW_BYTES_PER_SECOND, self.policy.max_seconds
         )
@@ -121,7 +123,7 @@ class FsspecSource:
         elif isinstance(fs, AsyncFileSystem) and fs.async_impl:
             data = self._wait_for(fs, partial(fs._cat_file, full_path, start=start, end=stop), seconds=seconds)
         else:
-            # the general one opens the file, which would read ahead
+            # the default implementation opens the file, which would read ahead
             options = {"cache_type": "none"} if type(fs).cat_file is fsspec.AbstractFileSystem.cat_file else {}
             data = self._wait_for(
                 None, partial(fs.cat_file, full_path, start=start, end=stop, **options), seconds=seconds
@@ -133,7 +135,7 @@ class FsspecSource:
         return data, identity
 
     def _require_size(self, path: str, stop: int, where: str) -> None:
-        """Whether a file that gave less is that long at all: then trying again is of no use."""
+        """Raise ShortReadError if the file ends before `stop`: trying again is of no use then."""
         now = identity_of(self._info_once(path))
         if now is not None and now.size < stop:
             self._seen.get().note(path, now, where=where)
@@ -147,8 +149,12 @@ class FsspecSource:
         return cast(dict[str, Any], self._wait_for(None, partial(fs.info, full_path)))
 
     def _wait_for(self, fs: AsyncFileSystem | None, call: Callable[[], Any], *, seconds: float | None = None) -> Any:
-        """The result of a call, of a coroutine on a file system's loop, within the time it may take: that of a response of which
-        nothing can be seen before its end, unless told otherwise.
+        """Return the result of a call, or of a coroutine on the event loop of `fs`, within a time limit.
+
+        Args:
+            fs: The file system with the event loop; None for a call that blocks.
+            call: The call, or the function that makes the coroutine.
+            seconds: The limit; None allows for a connection and a first byte.
         """
         limit = _first_byte_seconds(self.policy) if seconds is None else seconds
         try:
@@ -156,7 +162,7 @@ class FsspecSource:
         except (TimeoutError, FSTimeoutError) as error:
             raise Transient(f"no answer within {limit:g} s", error=WaitLimitError) from error
 
-    def _tried(self, attempt: Callable[[], T], where: str, expected: str) -> T:
+    def _with_retries(self, attempt: Callable[[], T], where: str, expected: str) -> T:
         def once() -> T:
             try:
                 with store_errors(where):
@@ -164,8 +170,8 @@ class FsspecSource:
             except ReadError as error:
                 if error.__cause__ is None or is_final(error.__cause__):
                     raise
-                asked = retry_after_of(getattr(error.__cause__, "headers", None))
-                raise Transient(error.found, error=type(error), retry_after_seconds=asked) from error.__cause__
+                wait = retry_after_of(getattr(error.__cause__, "headers", None))
+                raise Transient(error.found, error=type(error), retry_after_seconds=wait) from error.__cause__
 
         return with_retries(once, policy=self.policy, counter=self._counter, where=where, expected=expected)
 
@@ -178,24 +184,25 @@ class FsspecSource:
 
 
 def identity_of(info: dict[str, Any]) -> FileIdentity | None:
-    """What `fs.info` or a listing says of a file; None where it does not say the size."""
+    """Return the identity of a file from `fs.info` or a listing; None where the size is missing."""
     if info.get("size") is None:
         return None
     lfs = info.get("lfs") or {}
-    given = [f"sha256:{lfs['sha256']}"] if lfs.get("sha256") else []
+    store_ids = [f"sha256:{lfs['sha256']}"] if lfs.get("sha256") else []
     if info.get("xet_hash"):
-        given.append(f"xet:{info['xet_hash']}")
+        store_ids.append(f"xet:{info['xet_hash']}")
     etag = next((info[key] for key in ("ETag", "etag") if info.get(key)), None)
-    if etag is None and info.get("blob_id"):  # a file that the Hub keeps in git: what it sends as ETag
+    # the Hub sends the blob id of a file in git as its ETag
+    if etag is None and info.get("blob_id"):
         etag = info["blob_id"]
-    return FileIdentity(int(info["size"]), (*given, *etag_id(None if etag is None else str(etag))))
+    return FileIdentity(int(info["size"]), (*store_ids, *etag_id(None if etag is None else str(etag))))
 
 
 def answered_range(content_range: str | None, byte_range: ByteRange, *, found: str) -> int:
-    """The size of the file in a Content-Range header (RFC 9110, 14.4) that has to be of this range.
+    """Return the size of the file from a Content-Range header (RFC 9110, 14.4), which has to be for this range.
 
     Raises:
-        Transient: It is of another range, or there is none: a proxy that ignores or rewrites ranges.
+        Transient: The header is missing or for another range, as from a proxy that ignores or rewrites ranges.
     """
     match = _CONTENT_RANGE.fullmatch((content_range or "").strip())
     if match is None or (int(match[1]), int(match[2]) + 1) != byte_range:
@@ -220,7 +227,7 @@ def _first_byte_seconds(policy: RetryPolicy) -> float:
 
 
 async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
-    """A range by the session of fsspec's HTTP file system, which itself looks at the status only."""
+    """Return a range and the identity of its file, by the session of fsspec's HTTP file system, which checks the status only."""
     start, stop = byte_range
     options = dict(fs.kwargs)
     headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
@@ -236,7 +243,7 @@ async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPol
 
 
 async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
-    """A range by s3fs, with what the answer says of it."""
+    """Return a range and the identity of its file, by s3fs."""
     start, stop = byte_range
     bucket, key, _ = fs.split_path(path)
     async with _patience(policy) as patience:
@@ -251,7 +258,7 @@ async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPoli
 
 @asynccontextmanager
 async def _patience(policy: RetryPolicy) -> AsyncIterator[asyncio.Timeout]:
-    """How long the next byte may take. Raises Transient."""
+    """Limit the time until the next byte; the caller extends the limit with every part. Raises Transient."""
     try:
         async with asyncio.timeout(_first_byte_seconds(policy)) as patience:
             yield patience
@@ -261,7 +268,7 @@ async def _patience(policy: RetryPolicy) -> AsyncIterator[asyncio.Timeout]:
 
 
 async def _body(stream: Any, count: int, policy: RetryPolicy, patience: asyncio.Timeout) -> bytes:
-    """What a response gives, and no more than one byte more than it should."""
+    """Return the bytes of a response, at most one more than `count`, so that a longer response is noticed."""
     data = bytearray()
     while len(data) <= count and (part := await stream.read(min(count + 1 - len(data), _CHUNK_BYTES))):
         data += part

@@ -1,54 +1,54 @@
-"""Files of this machine, read with `pread`."""
+"""The transport for files of this machine, which are read with `pread`."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from episeek.errors import ReadError
-from episeek.stores.byte_source import ByteRange, checked, missing
+from episeek.stores.byte_source import ByteRange, missing_file, require_whole
 from episeek.stores.identity import FileIdentity
 from episeek.stores.transfers import TransferCounter, Transfers
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSource:
-    """Files under a local directory. See `episeek.stores.byte_source.ByteSource`."""
+    """Files under a local directory. Follows `episeek.stores.byte_source.ByteSource`."""
 
     root: str
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
 
     @property
     def probe_bytes(self) -> int:
-        """A page."""
+        """One page."""
         return 1 << 12
 
     @property
     def tail_bytes(self) -> int:
-        """As little: looking first costs nothing."""
+        """One page, because probing first costs nothing."""
         return 1 << 12
 
     def identity(self, path: str) -> FileIdentity:
-        """Size, and a version that changes when the file is written or replaced; no store identity."""
+        """Return the size and a version that changes when the file is written or replaced. There is no store identity."""
         full_path = os.path.join(self.root, path)
         try:
             status = os.stat(full_path)
         except FileNotFoundError:
-            raise missing(full_path) from None
+            raise missing_file(full_path) from None
         except OSError as error:
             raise ReadError(full_path, str(error), "a readable file") from error
         return FileIdentity(status.st_size, version=f"{status.st_mtime_ns}:{status.st_ino}")
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """The bytes of each range, in order."""
+        """Return the bytes of each range, in order."""
         full_path = os.path.join(self.root, path)
         try:
             handle = os.open(full_path, os.O_RDONLY)
         except FileNotFoundError:
-            raise missing(full_path) from None
+            raise missing_file(full_path) from None
         except OSError as error:
             raise ReadError(full_path, str(error), "a readable file") from error
         try:
-            parts = [checked(full_path, byte_range, _pread(handle, *byte_range)) for byte_range in ranges]
+            parts = [require_whole(full_path, byte_range, _pread(handle, *byte_range)) for byte_range in ranges]
         except OSError as error:
             if isinstance(error, ReadError):
                 raise
@@ -59,7 +59,7 @@ class LocalSource:
         return parts
 
     def transfers(self) -> Transfers:
-        """What this source has read, in this process."""
+        """Return what this source has read in this process."""
         return self._counter.snapshot()
 
 
@@ -67,7 +67,8 @@ def _pread(handle: int, start: int, stop: int) -> bytes:
     data = os.pread(handle, stop - start, start)
     if len(data) == stop - start or not data:
         return data
-    parts = [data]  # one call returns at most 0x7ffff000 bytes, and less when interrupted
+    # one call returns at most 0x7ffff000 bytes, and fewer when it is interrupted
+    parts = [data]
     position = start + len(data)
     while position < stop and (more := os.pread(handle, stop - position, position)):
         parts.append(more)

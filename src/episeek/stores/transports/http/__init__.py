@@ -1,1 +1,1 @@
-"""Ranges over pooled HTTP connections."""
+"""Range requests over pooled HTTP connections, with urllib3."""

@@ -1,7 +1,7 @@
-"""Connections of urllib3 whose answers have a deadline, however slowly they come.
+"""Deadlines for whole responses in urllib3.
 
-Its own timeouts are of one read from the socket: a server that sends a byte now and then would be waited for without end, in
-the headers as well as in the body.
+The timeouts of urllib3 limit one read from the socket. A server that sends a byte now and then, in the headers or in the body,
+would be waited for without end.
 """
 
 import http.client
@@ -18,7 +18,11 @@ _CURRENT = threading.local()
 
 @contextmanager
 def deadline(at: float) -> Iterator[None]:
-    """Responses that begin in this thread, meanwhile, have to be read before `at`, on the monotonic clock."""
+    """Limit the reading of responses that begin in this thread within the block.
+
+    Args:
+        at: The deadline, seconds on the monotonic clock.
+    """
     before = getattr(_CURRENT, "at", None)
     _CURRENT.at = at
     try:
@@ -29,8 +33,9 @@ def deadline(at: float) -> Iterator[None]:
 
 @cache
 def pool_classes(urllib3: Any) -> dict[str, Any]:
-    """By scheme, for a pool manager. Reads from their connections raise TimeoutError behind the deadline, later by the timeout of
-    one read at most.
+    """Return connection pools by scheme, for `pool_classes_by_scheme` of a pool manager.
+
+    Reads from their connections raise TimeoutError after the deadline, later by the timeout of one read at most.
     """
     classes: dict[str, Any] = {}
     for scheme, pool in (("http", urllib3.HTTPConnectionPool), ("https", urllib3.HTTPSConnectionPool)):
@@ -48,7 +53,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Reader(io.RawIOBase):
-    """A socket's file."""
+    """The file of a socket, which is not read after the deadline."""
 
     def __init__(self, raw: io.RawIOBase, at: float) -> None:
         self._raw = raw
@@ -59,7 +64,7 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._at:
-            raise TimeoutError("an answer that does not end")
+            raise TimeoutError("no end of the response before its deadline")
         return self._raw.readinto(buffer)
 
     def fileno(self) -> int:

@@ -1,7 +1,7 @@
-"""One range over HTTP by a shared pool of connections (urllib3), with every part of the answer checked.
+"""Range requests over HTTP by a shared pool of connections (urllib3), with every part of the answer checked.
 
-For stores that hand out the place of each file as a URL of its own, as the Hub does; obstore would need a client and
-connections for each of them.
+For stores that give each file a URL of its own, as the Hub does: obstore would need a client, and connections, for each of
+them.
 """
 
 import os
@@ -30,15 +30,15 @@ from episeek.stores.transports.fsspec import answered_range
 from episeek.stores.transports.http.deadline import deadline, pool_classes
 
 _CONNECTIONS = 64
-"""Kept open for one host; more are made where more are needed at the same time."""
+"""Connections kept open for one host; more are opened, and closed again, where more are needed at the same time."""
 
 _CHUNK_BYTES = 1 << 20
-"""Between two looks at the clock."""
+"""Bytes read between two looks at the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response."""
+    """A small response, read whole."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RangeAnswer:
-    """A range of a file, and what came with it."""
+    """A range of a file, and the size and identities of the file."""
 
     data: bytes
     file_size: int
@@ -55,7 +55,7 @@ class RangeAnswer:
 
 
 class RefusedError(Exception):
-    """A status that another try with the same URL will not change; `status` says which."""
+    """A response with an HTTP status that trying the same URL again will not change."""
 
     def __init__(self, status: int, found: str) -> None:
         super().__init__(status, found)
@@ -64,13 +64,13 @@ class RefusedError(Exception):
 
 
 def get_range(url: str, byte_range: ByteRange, *, headers: Mapping[str, str], policy: RetryPolicy) -> RangeAnswer:
-    """One try for one range: status 206, this range in Content-Range, all of its bytes.
+    """Request one range, once: the response must have status 206, this Content-Range and all of the bytes.
 
-    Redirects are not followed: what may be sent to the next origin is the caller's decision.
+    Redirects are not followed: the caller decides what may be sent to the next origin.
 
     Raises:
-        Transient: What another try may mend.
-        RefusedError: Any other status than 206: 403 of a URL that has expired, 404, a redirect.
+        Transient: A failure that may pass.
+        RefusedError: Another status than 206, such as 403 for a URL that has expired, 404 or a redirect.
     """
     start, stop = byte_range
     sent = {**headers, "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
@@ -85,10 +85,10 @@ def get_range(url: str, byte_range: ByteRange, *, headers: Mapping[str, str], po
 
 
 def ask(method: str, url: str, *, headers: Mapping[str, str], policy: RetryPolicy, max_bytes: int = 1 << 20) -> Answer:
-    """One try for a small answer, as it is: redirects are answers, too.
+    """Send one request, once, and return the response. Redirects are not followed but returned.
 
     Raises:
-        Transient: What another try may mend.
+        Transient: A failure that may pass.
         RefusedError: A status of 400 or above.
     """
     with _Response(method, url, {**headers, "Accept-Encoding": "identity"}, policy) as response:
@@ -100,7 +100,7 @@ def ask(method: str, url: str, *, headers: Mapping[str, str], policy: RetryPolic
 
 
 class _Response:
-    """A response that is being read; its connection goes back to the pool only when `keep` says that it was read whole."""
+    """A response that is being read. Its connection returns to the pool only if `keep` is called, after the last byte."""
 
     def __init__(self, method: str, url: str, headers: Mapping[str, str], policy: RetryPolicy) -> None:
         self._policy = policy
@@ -135,21 +135,20 @@ class _Response:
             self._response.close()
 
     def keep(self) -> None:
-        """The response was read to its end."""
+        """Let the pool use the connection again: the response has been read to its end."""
         self._is_whole = True
 
     def require(self, status: int) -> None:
-        """Raise what another status means."""
+        """Raise Transient or RefusedError if the response has another status."""
         if self.status == status:
             return
         found = f"status {self.status}"
         if may_pass(self.status):
-            asked = retry_after_of(self.headers)
-            raise Transient(found, retry_after_seconds=asked)
+            raise Transient(found, retry_after_seconds=retry_after_of(self.headers))
         raise RefusedError(self.status, found)
 
     def read(self, count: int) -> bytes:
-        """Exactly `count` bytes, which have to be all there are."""
+        """Return the body, which has to be exactly `count` bytes long."""
         data = self.read_up_to(count + 1)
         if len(data) != count:
             found = f"{len(data)} bytes" if len(data) < count else f"more than {count} bytes"
@@ -157,7 +156,7 @@ class _Response:
         return data
 
     def read_up_to(self, count: int) -> bytes:
-        """The body, no more than `count` bytes of it."""
+        """Return the body, but no more than its first `count` bytes."""
         parts: list[bytes] = []
         length = 0
         try:
@@ -186,7 +185,7 @@ def _transient(error: Exception) -> Transient:
 
 
 class _Pools:
-    """One pool for every origin without a proxy, and one for each proxy."""
+    """A pool for all origins that are reached directly, and one for each proxy."""
 
     def __init__(self) -> None:
         certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
@@ -208,12 +207,12 @@ class _Pools:
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:
-    """Name and password of a proxy's URL."""
+    """Return the headers with the user name and password in the URL of a proxy."""
     parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
     if parts.username is None:
         return {}
-    given = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    headers: dict[str, str] = _urllib3().make_headers(proxy_basic_auth=given)
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    headers: dict[str, str] = _urllib3().make_headers(proxy_basic_auth=credentials)
     return headers
 
 

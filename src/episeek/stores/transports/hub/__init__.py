@@ -1,1 +1,1 @@
-"""The Hugging Face Hub as a source."""
+"""The transport for the Hugging Face Hub."""

@@ -1,4 +1,4 @@
-"""What an `hf://` URL names: a repository at a revision, or a bucket, and a directory in it."""
+"""`hf://` URLs: a repository at a revision, or a bucket, and a directory in it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -23,32 +23,32 @@ class HubLocation:
     kind: Kind
     repo_id: str
     revision: str | None
-    """Branch, tag or commit; None is the main branch, and in a bucket, which has none."""
+    """Branch, tag or commit; None for the main branch, and for a bucket, which has no revisions."""
     prefix: str
-    """Directory in the repository, without slashes at its ends."""
+    """Directory in the repository, without a slash at either end."""
 
     @property
     def is_pinned(self) -> bool:
-        """Whether its files cannot change: the revision is a commit."""
+        """Whether the revision is a commit, so that its files cannot change."""
         return self.revision is not None and _COMMIT.fullmatch(self.revision) is not None
 
     @property
     def url(self) -> str:
-        """As `hf://...`."""
+        """The location as an `hf://` URL."""
         kind = "" if self.kind == "models" else f"{self.kind}/"
         revision = "" if self.revision is None else f"@{quote(self.revision, safe='')}"
         return f"{SCHEME}{kind}{self.repo_id}{revision}{'/' if self.prefix else ''}{self.prefix}"
 
     def at(self, revision: str) -> "HubLocation":
-        """The same directory at another revision."""
+        """Return the same directory at another revision."""
         return replace(self, revision=revision)
 
     def full_path(self, path: str) -> str:
-        """A file's path in the repository."""
+        """Return the path of a file in the repository."""
         return f"{self.prefix}/{path}" if self.prefix else path
 
     def resolve_url(self, endpoint: str, path: str) -> str:
-        """Where the Hub says where a file's bytes are."""
+        """Return the URL at which the Hub gives the location of a file's bytes."""
         full_path = quote(self.full_path(path))
         if self.kind == "buckets":
             return f"{endpoint}/buckets/{self.repo_id}/resolve/{full_path}"
@@ -56,19 +56,23 @@ class HubLocation:
         return f"{endpoint}/{kind}{self.repo_id}/resolve/{quote(self.revision or 'main', safe='')}/{full_path}"
 
     def revision_url(self, endpoint: str) -> str:
-        """Where the Hub says which commit the revision is."""
+        """Return the URL at which the Hub gives the commit of the revision."""
         revision = quote(self.revision or "main", safe="")
         return f"{endpoint}/api/{self.kind}/{self.repo_id}/revision/{revision}?expand=sha"
 
 
 def parse_hub_url(url: str) -> HubLocation:
-    """What a URL names. Raises ReadError when it names nothing."""
+    """Return the location of an `hf://` URL.
+
+    Raises:
+        ReadError: The URL names no repository or bucket.
+    """
     rest = url.removeprefix(SCHEME).strip("/")
     kind: Kind = "models"
     prefixes: tuple[Kind, ...] = ("datasets", "spaces", "buckets")
-    for known in prefixes:
-        if rest.startswith(f"{known}/"):
-            kind, rest = known, rest.removeprefix(f"{known}/")
+    for prefix in prefixes:
+        if rest.startswith(f"{prefix}/"):
+            kind, rest = prefix, rest.removeprefix(f"{prefix}/")
     revision = None
     head, at, tail = rest.partition("@")
     has_revision = bool(at) and head.count("/") == 1

@@ -1,4 +1,4 @@
-"""What the Hub's answer to `/resolve/` says of a file: where its bytes are, until when, and which they are."""
+"""The Hub's answer to `/resolve/`: where the bytes of a file are, for how long, and the identity of the file."""
 
 import math
 import time
@@ -11,22 +11,23 @@ from urllib.parse import parse_qs, urlsplit
 from episeek.stores.identity import FileIdentity, etag_id
 
 _LFS_ETAG_LENGTH = 64
-"""Hexadecimal digits of a SHA-256; the Hub gives it as the ETag of large files, and git's SHA-1 of the others."""
+"""Hexadecimal digits of a SHA-256: the ETag of large files. The ETag of other files is git's SHA-1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the bytes of a file are."""
+class ResolvedFile:
+    """The location of the bytes of a file, and the identity of the file."""
 
     url: str
     headers: Mapping[str, str]
+    """Headers to send there: the token, if the bytes are on the Hub itself."""
     identity: FileIdentity
-    expires: float
-    """On the monotonic clock."""
+    expires_at: float
+    """End of the life of the URL, seconds on the monotonic clock."""
 
 
 def store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The identities in the Hub's answer, the strongest first: LFS's SHA-256, Xet's hash, or git's as `etag:`."""
+    """Return the identities in an answer of the Hub, the strongest first: LFS's SHA-256, Xet's hash, or git's as `etag:`."""
     etag = etag_id(headers.get("X-Linked-ETag") or headers.get("ETag"))
     value = etag[0].removeprefix("etag:") if etag else ""
     is_digest = len(value) == _LFS_ETAG_LENGTH and all(digit in "0123456789abcdef" for digit in value)
@@ -39,10 +40,14 @@ def store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def lifetime_seconds(url: str, date: str | None) -> float:
-    """How long a signed URL is good for; infinite where it does not say.
+    """Return the seconds until a signed URL expires; infinite where it does not say.
 
-    CloudFront: Expires, seconds since 1970. S3: X-Amz-Date and X-Amz-Expires, seconds. Counted from the answer's Date: the
-    clock of this machine may be another.
+    CloudFront gives Expires, seconds since 1970; S3 gives X-Amz-Date and X-Amz-Expires, seconds. The time is counted from the
+    Date header of the answer, because the clock of this machine may differ.
+
+    Args:
+        url: The signed URL.
+        date: The Date header; None to take the clock of this machine.
     """
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     try:
@@ -59,6 +64,6 @@ def lifetime_seconds(url: str, date: str | None) -> float:
 
 
 def origin(url: str) -> tuple[str, str]:
-    """Scheme and authority: what may be told the token."""
+    """Return the scheme and authority of a URL. The token is sent to the origin of the Hub only."""
     parts = urlsplit(url)
     return parts.scheme, parts.netloc

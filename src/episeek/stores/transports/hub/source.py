@@ -1,8 +1,8 @@
-"""Files on the Hugging Face Hub: `hf://datasets/...` at one commit, and `hf://buckets/...`.
+"""The transport for the Hugging Face Hub: `hf://datasets/...` at one commit, and `hf://buckets/...`.
 
-The revision is pinned to a commit once. Where a file's bytes are is asked once a file (a HEAD to `/resolve/`, which is what the
-Hub limits the rate of) and used until it expires or is refused; ranges then go to that place alone, over shared connections, and
-without the token unless the place is the Hub itself.
+A revision is pinned to a commit once. The location of each file's bytes is requested once (a HEAD to `/resolve/`, whose rate the
+Hub limits) and used until it expires or is refused. Range requests go to that location only, over shared connections, and carry
+the token only if it is on the Hub itself.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from episeek.stores.byte_source import (
     STORE_TAIL_BYTES,
     ByteRange,
     SeenFiles,
-    missing,
+    missing_file,
     range_name,
 )
 from episeek.stores.identity import FileIdentity
@@ -45,34 +45,34 @@ from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, Transient
 from episeek.stores.transfers import TransferCounter, Transfers
 from episeek.stores.transports.http import range as http_range
 from episeek.stores.transports.hub.location import HubLocation, parse_hub_url
-from episeek.stores.transports.hub.resolved_file import Place, lifetime_seconds, origin, store_ids
+from episeek.stores.transports.hub.resolved_file import ResolvedFile, lifetime_seconds, origin, store_ids
 from episeek.version import __version__
 
 T = TypeVar("T")
 
 _MAX_REDIRECTS = 5
-"""Within the Hub: of a repository that was renamed."""
+"""Redirects within the Hub, as for a repository that was renamed."""
 
 _EXPIRY_MARGIN_SECONDS = 30.0
-"""A place that expires sooner is asked for again."""
+"""A location that expires sooner than this is requested again."""
 
 
 class _State:
-    """What one process knows of the Hub's files."""
+    """What one process has learned about the files of a source."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.places: dict[str, Place] = {}
-        self.resolving: SingleFlight[Place] = SingleFlight()
+        self.resolved_files: dict[str, ResolvedFile] = {}
+        self.resolving: SingleFlight[ResolvedFile] = SingleFlight()
         self.pinning: SingleFlight[str] = SingleFlight()
         self.commit: str | None = None
         self.resume_at = 0.0
-        """On the monotonic clock: the Hub has said that nothing is left before."""
+        """End of the rate limit that the Hub has announced, seconds on the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """Files of a repository or a bucket. See `episeek.stores.byte_source.ByteSource`."""
+    """Files of a repository or a bucket. Follows `episeek.stores.byte_source.ByteSource`."""
 
     location: HubLocation
     token: str | bool | None = field(default=None, repr=False)
@@ -84,7 +84,11 @@ class HubSource:
 
     @classmethod
     def from_url(cls, url: str, *, storage_options: dict[str, Any], policy: RetryPolicy) -> "HubSource":
-        """The source for an `hf://` URL. Raises ReadError when it names nothing."""
+        """Return the source for an `hf://` URL.
+
+        Raises:
+            ReadError: The URL names no repository or bucket, or there is an unknown option.
+        """
         unknown = sorted(storage_options.keys() - {"token", "endpoint"})
         if unknown:
             raise ReadError(url, f"storage option {unknown[0]!r}", "token or endpoint")
@@ -92,41 +96,43 @@ class HubSource:
 
     @property
     def root(self) -> str:
-        """As `hf://...`."""
+        """The location as an `hf://` URL."""
         return self.location.url
 
     @property
     def probe_bytes(self) -> int:
-        """As of any store."""
+        """Those of any store."""
         return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """As of any store."""
+        """Those of any store."""
         return STORE_TAIL_BYTES
 
     def pinned(self) -> "HubSource":
-        """The same files at the commit that the revision is now; a bucket has none, and is given as it is."""
+        """Return the source at the commit that the revision is now. A bucket has no commits and is returned unchanged."""
         return replace(self, location=self._pinned_location())
 
     def identity(self, path: str) -> FileIdentity:
-        """Size, and LFS's SHA-256, Xet's hash or git's identity."""
-        return self._place(path, where=self._url(path)).identity
+        """Return the size, and LFS's SHA-256, Xet's hash or git's identity."""
+        return self._resolved(path, where=self._url(path)).identity
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """The bytes of each range, in order."""
+        """Return the bytes of each range, in order."""
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
     def transfers(self) -> Transfers:
-        """What this source has transferred, in this process."""
+        """Return what this source has transferred in this process."""
         return self._counter.snapshot()
 
     def download(self, path: str) -> Path:
-        """A whole file in the Hub's own cache directory, downloaded unless it is there; of a repository only.
+        """Return the path of a whole file in the Hub's own cache directory, and download the file if it is missing there.
+
+        Works for repositories, not for buckets.
 
         Raises:
-            CorruptBytesError: What arrives does not have the SHA-256 that the Hub says, again and again.
-            MissingFileError, AccessError, ReadError: As for `get_ranges`.
+            CorruptBytesError: Every download had another SHA-256 than the Hub gives.
+            MissingFileError, AccessError, ReadError: As `get_ranges`.
         """
         hub = _hub()
         location = self._pinned_location()
@@ -149,7 +155,7 @@ class HubSource:
                 downloaded = Path(call_within(download, self.policy.max_seconds))
             except TimeoutError:
                 raise Transient(f"no end after {self.policy.max_seconds:g} s", error=WaitLimitError) from None
-            except Exception as error:  # of httpx, httpx2, requests or hf_xet, by the client's release
+            except Exception as error:  # of httpx, requests or hf_xet, depending on the release of the client
                 raise Transient(described(error)) from error
             with open(downloaded, "rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -177,51 +183,53 @@ class HubSource:
         where = range_name(self._url(path), byte_range)
 
         def attempt() -> bytes:
-            place = self._place(path, where=where)
+            resolved = self._resolved(path, where=where)
             self._counter.add(request_count=1)
             try:
-                answer = http_range.get_range(place.url, byte_range, headers=place.headers, policy=self.policy)
+                answer = http_range.get_range(resolved.url, byte_range, headers=resolved.headers, policy=self.policy)
             except http_range.RefusedError as refusal:
-                raise self._refused(path, place, refusal, where) from refusal
-            if answer.file_size != place.identity.size:
-                found = f"a file of {answer.file_size} bytes, expected {place.identity.size}"
+                raise self._refused(path, resolved, refusal, where) from refusal
+            if answer.file_size != resolved.identity.size:
+                found = f"a file of {answer.file_size} bytes instead of {resolved.identity.size}"
                 raise Transient(found, error=RangeNotHonouredError)
             return answer.data
 
-        data = self._tried(attempt, where=where, expected="the bytes of this range")
+        data = self._with_retries(attempt, where=where, expected="the bytes of this range")
         self._counter.add(byte_count=len(data))
         return data
 
-    def _refused(self, path: str, place: Place, refusal: http_range.RefusedError, where: str) -> Exception:
-        """What a refusal of a place means: it may have expired, and the next try asks for another one."""
+    def _refused(self, path: str, resolved: ResolvedFile, refusal: http_range.RefusedError, where: str) -> Exception:
+        """Forget a refused location, which may have expired, and return the error: the next try requests a new location."""
         state = self._state.get()
         with state.lock:
-            if state.places.get(path) is place:  # another thread may have a newer one
-                del state.places[path]
+            if state.resolved_files.get(path) is resolved:  # another thread may have resolved it anew
+                del state.resolved_files[path]
         if refusal.status in (401, 403, 404, 410) or 300 <= refusal.status < 400:
             error = AccessError if refusal.status in (401, 403) else ReadError
             return Transient(
-                f"{refusal.found} from {urlsplit(place.url).hostname}", error=error, retry_after_seconds=0.0
+                f"{refusal.found} from {urlsplit(resolved.url).hostname}", error=error, retry_after_seconds=0.0
             )
         return ReadError(where, refusal.found, "the bytes of this range")
 
-    # --- where files are ---
+    # --- locations of files ---
 
-    def _place(self, path: str, *, where: str) -> Place:
+    def _resolved(self, path: str, *, where: str) -> ResolvedFile:
         state = self._state.get()
-        place = state.places.get(path)
-        if place is not None and place.expires > time.monotonic() + _EXPIRY_MARGIN_SECONDS:
-            return place
-        return state.resolving.call(path, partial(self._new_place, path, where))
+        resolved = state.resolved_files.get(path)
+        if resolved is not None and resolved.expires_at > time.monotonic() + _EXPIRY_MARGIN_SECONDS:
+            return resolved
+        return state.resolving.call(path, partial(self._resolve_anew, path, where))
 
-    def _new_place(self, path: str, where: str) -> Place:
-        made = self._tried(partial(self._resolve, path, where), where=where, expected="where the file's bytes are")
-        self._seen.get().note(path, made.identity, where=where)
-        self._state.get().places[path] = made
-        return made
+    def _resolve_anew(self, path: str, where: str) -> ResolvedFile:
+        resolved = self._with_retries(
+            partial(self._resolve, path, where), where=where, expected="the location of the file's bytes"
+        )
+        self._seen.get().note(path, resolved.identity, where=where)
+        self._state.get().resolved_files[path] = resolved
+        return resolved
 
-    def _resolve(self, path: str, where: str) -> Place:
-        """Ask the Hub for a file's place: one request, and one more for each redirect within the Hub."""
+    def _resolve(self, path: str, where: str) -> ResolvedFile:
+        """Request the location of a file from the Hub: one request, and one more for each redirect within the Hub."""
         endpoint = self._endpoint()
         url = self._pinned_location().resolve_url(endpoint, path)
         headers = self._headers()
@@ -240,9 +248,9 @@ class HubSource:
                 raise ReadError(where, "no size in the Hub's answer", "X-Linked-Size or Content-Length")
             is_hubs_own = origin(target) == origin(endpoint)
             identity = FileIdentity(int(size), store_ids(answer.headers))
-            expires = time.monotonic() + lifetime_seconds(target, answer.headers.get("Date"))
-            return Place(target, headers if is_hubs_own else {}, identity, expires)
-        raise ReadError(where, f"more than {_MAX_REDIRECTS} redirects", "a place for the file's bytes")
+            expires_at = time.monotonic() + lifetime_seconds(target, answer.headers.get("Date"))
+            return ResolvedFile(target, headers if is_hubs_own else {}, identity, expires_at)
+        raise ReadError(where, f"more than {_MAX_REDIRECTS} redirects", "the location of the file's bytes")
 
     def _pinned_location(self) -> HubLocation:
         if self.location.is_pinned or self.location.kind == "buckets":
@@ -254,7 +262,7 @@ class HubSource:
 
     def _commit(self) -> str:
         where = self.location.url
-        return self._tried(partial(self._commit_once, where), where=where, expected="the revision's commit")
+        return self._with_retries(partial(self._commit_once, where), where=where, expected="the revision's commit")
 
     def _commit_once(self, where: str) -> str:
         answer = self._ask("GET", self.location.revision_url(self._endpoint()), self._headers(), where)
@@ -267,9 +275,10 @@ class HubSource:
         return commit
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], where: str) -> http_range.Answer:
-        """One request to the Hub itself, not before it has said that there is something left of the rate limit."""
+        """Send one request to the Hub itself, after the end of a rate limit that it has announced."""
         if _hub().constants.HF_HUB_OFFLINE:
-            raise ReadError(where, "HF_HUB_OFFLINE in the environment", "a Hub that may be asked, or a local copy")
+            hint = "unset HF_HUB_OFFLINE, or use a local copy"
+            raise ReadError(where, "HF_HUB_OFFLINE in the environment", "access to the Hub", hint)
         state = self._state.get()
         pause = state.resume_at - time.monotonic()
         if pause > self.policy.max_seconds:
@@ -282,17 +291,17 @@ class HubSource:
             answer = http_range.ask(method, url, headers=headers, policy=self.policy, max_bytes=1 << 26)
         except http_range.RefusedError as refusal:
             if refusal.status in (401, 403):
-                expected = "access: a token (HF_TOKEN, `hf auth login`) that may read it"
-                raise AccessError(where, refusal.found, expected) from None
+                hint = "set HF_TOKEN or run `hf auth login`"
+                raise AccessError(where, refusal.found, "a token that may read it", hint) from None
             if refusal.status == 404:
-                raise missing(where) from None
+                raise missing_file(where) from None
             raise ReadError(where, refusal.found, "an answer of the Hub") from None
-        left = rate_limit_of(answer.headers.get("RateLimit") or "")
-        if left is not None:
-            state.resume_at = time.monotonic() + left
+        limited_seconds = rate_limit_of(answer.headers.get("RateLimit") or "")
+        if limited_seconds is not None:
+            state.resume_at = time.monotonic() + limited_seconds
         return answer
 
-    def _tried(self, attempt: Callable[[], T], *, where: str, expected: str) -> T:
+    def _with_retries(self, attempt: Callable[[], T], *, where: str, expected: str) -> T:
         return with_retries(attempt, policy=self.policy, counter=self._counter, where=where, expected=expected)
 
     def _endpoint(self) -> str:

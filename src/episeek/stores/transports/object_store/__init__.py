@@ -1,1 +1,1 @@
-"""Object stores through obstore."""
+"""The transport through obstore."""

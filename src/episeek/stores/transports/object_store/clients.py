@@ -1,7 +1,8 @@
-"""obstore's clients for a URL: which URLs and options it can serve, and how it is told of them.
+"""Clients of obstore: which URLs and options obstore can read with, and the translation of options.
 
-Options are fsspec's (`storage_options` of s3fs, gcsfs, adlfs), so that one set serves both transports; what cannot be said to
-obstore in the same sense is left to fsspec. Retries are off: `episeek.stores.requests.retry` is the one place that tries again.
+Options are those of fsspec (`storage_options` of s3fs, gcsfs and adlfs), so that the same ones serve both transports. Where an
+option has no equivalent in obstore, fsspec reads the store. obstore's own retries are off: `episeek.stores.requests.retry` is
+the one place that tries again.
 """
 
 import os
@@ -28,14 +29,14 @@ _AZURE_NAMES = {"account_name": "account_name", "account_key": "account_key", "s
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """What a client is made of."""
+    """What a client is made from. Equal configurations share one client."""
 
     scheme: str
-    place: str
-    """Bucket or container; of HTTP the whole URL."""
+    container: str
+    """Bucket or container; for HTTP, the whole URL."""
     prefix: str
     options: tuple[tuple[str, Any], ...] = field(repr=False)
-    """obstore's names; credentials among them."""
+    """Options by obstore's names, including credentials."""
 
     @property
     def obstore_class(self) -> ObstoreClass | None:
@@ -44,7 +45,7 @@ class ClientConfig:
 
 
 def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | None:
-    """How obstore serves a URL; None where it is not installed, or does not know the scheme or an option."""
+    """Return how obstore reads a URL; None where it is not installed or does not take the scheme or an option."""
     scheme, _, rest = url.partition("://")
     obstore_class = kind_of(url).obstore_class
     if obstore_class is None or find_spec("obstore") is None:
@@ -55,17 +56,17 @@ def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | No
             if storage_options or "?" in url or "@" in rest.partition("/")[0]
             else ClientConfig(scheme, url, "", ())
         )
-    place, _, prefix = rest.strip("/").partition("/")
+    container, _, prefix = rest.strip("/").partition("/")
     translate = {"S3Store": _s3_options, "AzureStore": _azure_options, "GCSStore": _gcs_options}[obstore_class]
     options = translate(storage_options)
-    return None if options is None else ClientConfig(scheme, place, prefix, tuple(sorted(options.items())))
+    return None if options is None else ClientConfig(scheme, container, prefix, tuple(sorted(options.items())))
 
 
 _CLIENTS: PerProcess[dict[tuple[ClientConfig, RetryPolicy], Any]] = PerProcess(dict)
 
 
 def client(config: ClientConfig, policy: RetryPolicy) -> Any:
-    """The client of this process for a configuration: every source with the same one shares its connections."""
+    """Return the client of this process for a configuration. Sources with the same one share its connections."""
     clients = _CLIENTS.get()
     key = (config, policy)
     made = clients.get(key)
@@ -75,7 +76,7 @@ def client(config: ClientConfig, policy: RetryPolicy) -> Any:
 def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
     from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
-    options: Any = dict(config.options)  # of one of three stores
+    options: Any = dict(config.options)
     endpoint = (
         str(options.get("endpoint", ""))
         or os.environ.get("AWS_ENDPOINT_URL_S3")
@@ -92,21 +93,21 @@ def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
     }
     obstore_class = config.obstore_class
     if obstore_class == "HTTPStore":
-        return HTTPStore(config.place, **common)
+        return HTTPStore(config.container, **common)
     common["prefix"] = config.prefix or None
     if obstore_class == "S3Store":
         if endpoint and "endpoint" not in options:
             options["endpoint"] = endpoint
-        is_given = {"access_key_id", "skip_signature"} & options.keys() or os.environ.get("AWS_ACCESS_KEY_ID")
-        session = None if is_given or find_spec("botocore") is None else _aws_session()
+        has_credentials = {"access_key_id", "skip_signature"} & options.keys() or os.environ.get("AWS_ACCESS_KEY_ID")
+        session = None if has_credentials or find_spec("botocore") is None else _aws_session()
         provider: Any = None if session is None else partial(_aws_credentials, session)
         region = None if session is None else session.get_config_variable("region")
         if region and "region" not in options:
             options["region"] = region
-        return S3Store(config.place, config=options, credential_provider=provider, **common)
+        return S3Store(config.container, config=options, credential_provider=provider, **common)
     if obstore_class == "GCSStore":
-        return GCSStore(config.place, config=options, **common)
-    return AzureStore(config.place, config=options, **common)
+        return GCSStore(config.container, config=options, **common)
+    return AzureStore(config.container, config=options, **common)
 
 
 def _s3_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -137,7 +138,10 @@ def _gcs_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _aws_session() -> Any:
-    """botocore's chain (profiles, SSO, instance roles), which knows more than obstore's own; None where it has no credentials."""
+    """Return a session with botocore's chain of credentials (profiles, SSO, instance roles); None where it finds none.
+
+    The chain covers more cases than obstore's own.
+    """
     import botocore.session
 
     session = botocore.session.Session()
@@ -145,7 +149,7 @@ def _aws_session() -> Any:
 
 
 def _aws_credentials(session: Any) -> dict[str, Any]:
-    """What obstore asks for whenever the credentials it has expire."""
+    """Return credentials for obstore, which calls this whenever the ones it has expire."""
     credentials = session.get_credentials()
     frozen = credentials.get_frozen_credentials()
     return {

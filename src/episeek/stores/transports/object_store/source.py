@@ -1,8 +1,7 @@
-"""Files behind HTTP, S3, Google Cloud Storage and Azure through obstore: one request for each range, checked by what the answer
-says of the file.
+"""The transport through obstore, for HTTP servers, S3, Google Cloud Storage and Azure.
 
-In a process forked from one that had used obstore its threads are missing, and every call would wait for ever; there the same
-files are read through fsspec.
+Each range is one request, and its answer is checked against the size and identity of the file. In a process forked from one
+that had loaded obstore, the same files are read through fsspec: see `episeek.stores.processes.forks`.
 """
 
 import re
@@ -18,7 +17,7 @@ from episeek.stores.byte_source import (
     STORE_TAIL_BYTES,
     ByteRange,
     SeenFiles,
-    missing,
+    missing_file,
     range_name,
 )
 from episeek.stores.identity import FileIdentity, etag_id
@@ -38,7 +37,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreSource:
-    """Files under an object store's URL, or an HTTP server's. See `episeek.stores.byte_source.ByteSource`."""
+    """Files under the URL of an object store or an HTTP server. Follows `episeek.stores.byte_source.ByteSource`."""
 
     root: str
     config: ClientConfig
@@ -54,40 +53,42 @@ class ObjectStoreSource:
 
     @property
     def probe_bytes(self) -> int:
-        """As of any store."""
+        """Those of any store."""
         return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """As of any store."""
+        """Those of any store."""
         return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
-        """Size and ETag, from the last answer about the file; without one, one request."""
+        """Return the size and ETag from an earlier answer about the file, else by one request."""
         seen = self._seen.get().get(path)
         if seen is not None:
             return seen
         if is_child_of_obstore():
             return self._fallback.identity(path)
         url = self._url(path)
-        identity = self._tried(partial(self._head_once, path), url, "the file's size and identity")
+        identity = self._with_retries(partial(self._head_once, path), url, "the file's size and identity")
         return self._seen.get().note(path, identity, where=url)
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """The bytes of each range, in order."""
+        """Return the bytes of each range, in order."""
         if is_child_of_obstore():
             return self._fallback.get_ranges(path, ranges)
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
     def transfers(self) -> Transfers:
-        """What this source has transferred, in this process."""
+        """Return what this source has transferred in this process."""
         return self._counter.snapshot()
 
     def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
         if byte_range[0] == byte_range[1]:
             return b""
         where = range_name(self._url(path), byte_range)
-        data, identity = self._tried(partial(self._get_once, path, byte_range, where), where, "the bytes of this range")
+        data, identity = self._with_retries(
+            partial(self._get_once, path, byte_range, where), where, "the bytes of this range"
+        )
         self._seen.get().note(path, identity, where=where)
         self._counter.add(byte_count=len(data))
         return data
@@ -115,20 +116,20 @@ class ObjectStoreSource:
         except FileNotFoundError:
             if self.config.obstore_class != "HTTPStore":
                 raise
-            # obstore says so of a server that does not allow HEAD, too
+            # obstore raises the same for a server that does not allow HEAD
             self._counter.add(metadata_request_count=1)
             return _identity(obstore.get(store, path, options={"range": (0, 1)}).meta)
 
-    def _tried(self, attempt: Callable[[], T], where: str, expected: str) -> T:
+    def _with_retries(self, attempt: Callable[[], T], where: str, expected: str) -> T:
         def once() -> T:
             try:
                 return attempt()
             except (Transient, ReadError):
                 raise
             except FileNotFoundError:
-                raise missing(where) from None
-            except Exception as error:  # obstore's have a common base in some releases only
-                raise _named(error, where) from error
+                raise missing_file(where) from None
+            except Exception as error:  # only some releases of obstore have a common base of errors
+                raise _error_for(error, where) from error
 
         return with_retries(once, policy=self.policy, counter=self._counter, where=where, expected=expected)
 
@@ -137,7 +138,7 @@ class ObjectStoreSource:
 
 
 def object_store_source(url: str, storage_options: dict[str, Any], policy: RetryPolicy) -> ObjectStoreSource | None:
-    """The source for a URL; None where obstore does not serve it, or not with these options."""
+    """Return the source for a URL; None where obstore does not read it, or not with these options."""
     config = config_of(url, storage_options)
     return None if config is None else ObjectStoreSource(url, config, storage_options, policy)
 
@@ -146,8 +147,8 @@ def _identity(meta: Any) -> FileIdentity:
     return FileIdentity(int(meta["size"]), etag_id(meta["e_tag"]))
 
 
-def _named(error: Exception, where: str) -> Exception:
-    """What obstore says in words, as an error or as something to try again."""
+def _error_for(error: Exception, where: str) -> Exception:
+    """Return the error for a message of obstore, which is all it gives: `Transient` for a failure that may pass."""
     text = str(error)
     summary = described(error)
     kind = type(error).__name__
@@ -155,18 +156,18 @@ def _named(error: Exception, where: str) -> Exception:
     status = int(match[1]) if match else None
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
         found = f"status {status}" if status else summary
-        return AccessError(where, found, "access: credentials that may read it")
+        return AccessError(where, found, "credentials that may read it")
     if kind == "NotSupportedError" or "UnexpectedRange" in text or "non-partial" in text:
         return Transient(summary, error=RangeNotHonouredError)
     if status is not None:
         if not may_pass(status):
-            hint = "; an S3 bucket of another region needs AWS_REGION" if status == 301 else ""
-            return ReadError(where, f"status {status}", f"the bytes of this range{hint}")
+            hint = "set AWS_REGION to the region of the S3 bucket" if status == 301 else ""
+            return ReadError(where, f"status {status}", "the bytes of this range", hint)
         return Transient(f"status {status}")
     if "kind: Timeout" in text or "TimedOut" in text:
         return Transient("no answer in time, or a response that stalled", error=WaitLimitError)
     if "kind: Interrupted" in text or "kind: Decode" in text:
         return Transient("a response that broke off", error=ShortReadError)
-    if kind != "GenericError":  # a path it does not take, a configuration that is wrong
+    if kind != "GenericError":  # such as a path that it does not take, or a wrong configuration
         return ReadError(where, summary, "a file that can be read")
     return Transient(summary)

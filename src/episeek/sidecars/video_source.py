@@ -1,7 +1,7 @@
-"""The videos of an index: bytes come only from files that are still those that were indexed.
+"""The videos of an index: bytes are returned only if a file is still the one that was indexed.
 
-Size and identity are compared with every answer of the store; where the store or the index has no identity that can be
-compared, the header is read again and its digest is compared, once a file and process.
+Size and identity are compared with every answer of the store. Where there is no identity to compare, the header is read again
+and its digest is compared, once for each file and process.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,18 +21,19 @@ Verify = Literal["identity", "moov", "size", "bytes"]
 VERIFY_MODES: tuple[str, ...] = get_args(Verify)
 
 _INDEX_AGAIN = "index or prepare the dataset again"
+_OR_OPEN_COPY = f"{_INDEX_AGAIN}, or open it with verify='moov' if it is a copy"
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedSource:
-    """A source of indexed files. See `episeek.stores.byte_source.ByteSource`.
+class IndexedVideoSource:
+    """The indexed videos under one root. Follows `episeek.stores.byte_source.ByteSource`.
 
     Args:
-        source: Where the files are.
-        record_of: The row of `files` of a path.
-        verify: "identity" compares sizes and store identities, and the digest of the header where there is no identity to
-            compare; "moov" compares sizes and the digest of the header, whatever the identities: for a copy in another
-            store; "size" compares sizes only; "bytes" is "identity", and reads every range twice.
+        source: The source of the files.
+        record_of: Returns the row of `files` for a path.
+        verify: "identity" compares sizes and store identities, or the digest of the header where there is no identity to
+            compare. "moov" compares sizes and the digest of the header, and is for a copy in another store, where the
+            identities differ. "size" compares sizes only. "bytes" is "identity", and reads every range twice.
     """
 
     source: ByteSource
@@ -44,39 +45,40 @@ class CheckedSource:
 
     @property
     def root(self) -> str:
-        """The directory or URL that paths are relative to."""
+        """Directory or URL that paths are relative to."""
         return self.source.root
 
     @property
     def probe_bytes(self) -> int:
-        """As the source's."""
+        """Those of the wrapped source."""
         return self.source.probe_bytes
 
     @property
     def tail_bytes(self) -> int:
-        """As the source's."""
+        """Those of the wrapped source."""
         return self.source.tail_bytes
 
     def identity(self, path: str) -> FileIdentity:
-        """As the source's."""
+        """Return the size and identity of a file, as the wrapped source does."""
         return self.source.identity(path)
 
     def transfers(self) -> Transfers:
-        """As the source's."""
+        """Return the transfers of the wrapped source."""
         return self.source.transfers()
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """The bytes of each range, in order.
+        """Return the bytes of each range, in order.
 
         Raises:
             ChangedFileError: The file is not the one that was indexed.
             CorruptBytesError: With `verify="bytes"`, two reads differ.
-            MissingFileError, ReadError: As the source's.
+            MissingFileError, ReadError: As those of the wrapped source.
         """
         try:
             parts = self.source.get_ranges(path, ranges)
         except ShortReadError:
-            self._check(path)  # a file that became shorter has changed
+            # a file that became shorter has changed
+            self._check(path)
             raise
         self._check(path)
         if self.verify == "bytes":
@@ -96,17 +98,15 @@ class CheckedSource:
         record = self.record_of(path)
         where = f"{self.root}/{path}"
         if identity.size != record.file_size:
-            raise ChangedFileError(
-                where, f"{identity.size} bytes", f"{record.file_size} as when it was indexed: {_INDEX_AGAIN}"
-            )
+            expected = f"{record.file_size} as when it was indexed"
+            raise ChangedFileError(where, f"{identity.size} bytes", expected, _INDEX_AGAIN)
         if self.verify != "size":
             is_same = None if self.verify == "moov" else identity.is_content(record.store_id)
             if is_same is False:
-                expected = (
-                    f"{record.store_id} as when it was indexed: {_INDEX_AGAIN}, or open a copy with verify='moov'"
-                )
-                raise ChangedFileError(where, f"{', '.join(identity.store_ids)}", expected)
-            if is_same is None and record.container != "matroska":  # whose header is all of the file
+                expected = f"{record.store_id} as when it was indexed"
+                raise ChangedFileError(where, ", ".join(identity.store_ids), expected, _OR_OPEN_COPY)
+            # a Matroska file is indexed from all of its content: it has no header to compare
+            if is_same is None and record.container != "matroska":
                 self._check_header(record, where)
         accepted[path] = identity
 
@@ -114,7 +114,8 @@ class CheckedSource:
         try:
             digest = header_digest(self.source, record)
         except Mp4Error as error:
-            raise ChangedFileError(where, error.found, f"the header that was indexed: {_INDEX_AGAIN}") from error
+            raise ChangedFileError(where, error.found, "the header that was indexed", _INDEX_AGAIN) from error
         if digest != record.moov_sha256:
             found = f"a header with the digest {digest[:12]}..."
-            raise ChangedFileError(where, found, f"{record.moov_sha256[:12]}... as when it was indexed: {_INDEX_AGAIN}")
+            expected = f"{record.moov_sha256[:12]}... as when it was indexed"
+            raise ChangedFileError(where, found, expected, _INDEX_AGAIN)
