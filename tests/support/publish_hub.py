@@ -13,7 +13,7 @@ import episeek.stores.requests.retry
 from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.publish import publish
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import hub_datasets
 from tests.servers.faults import Exchange
@@ -70,7 +70,7 @@ class PublishHub:
     ) -> PublishResult:
         """As the command does, but without long waits."""
         data_root = None if source is None else str(DATA / source)
-        repository = HubRepository(name or self.name, retry=QUICK)
+        repository = HubClient(name or self.name, retry=QUICK)
         return publish(overlay, name or self.name, data_root=data_root, options=options, repository=repository)
 
     def tree(self, revision: str = "main") -> Tree | None:

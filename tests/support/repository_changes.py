@@ -9,7 +9,7 @@ import numpy as np
 
 from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.hub_client import commits, pull_requests
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.values import CommitOutcome, PullRequest
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Exchange, Fault
@@ -26,10 +26,8 @@ class Hub(FakeHub):
     """The commit that all changes are made up for."""
 
 
-def repository_of(
-    hub: FakeHub, name: str = NAME, token: str | None = TOKEN, retry: RetryPolicy = QUICK
-) -> HubRepository:
-    return HubRepository(name, token=token, retry=retry, endpoint=hub.url)
+def repository_of(hub: FakeHub, name: str = NAME, token: str | None = TOKEN, retry: RetryPolicy = QUICK) -> HubClient:
+    return HubClient(name, token=token, retry=retry, endpoint=hub.url)
 
 
 def addition(path: str, content: bytes) -> Addition:
@@ -49,11 +47,11 @@ def many(count: int = 250) -> Changes:
     return changes_of(files, ["data/old.parquet"])
 
 
-def commit(repository: HubRepository, hub: Hub, **options: Any) -> CommitOutcome:
+def commit(repository: HubClient, hub: Hub, **options: Any) -> CommitOutcome:
     return commits.commit(repository, CHANGES, **{"parent": hub.base, "message": "new", **options})
 
 
-def in_parts(repository: HubRepository, hub: Hub, changes: Changes | None = None, **options: Any) -> PullRequest:
+def in_parts(repository: HubClient, hub: Hub, changes: Changes | None = None, **options: Any) -> PullRequest:
     """The pull request; there is one, since the repository has nothing of the changes."""
     made = pull_requests.commit_in_parts(
         repository, many() if changes is None else changes, **{"parent": hub.base, "message": "many", **options}

@@ -79,7 +79,7 @@ def write_sidecars(
 
         _merge(
             _Merger(work, ordered, info, episode_count),
-            episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, "camera_key"),
+            episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, *sidecars.UNMAPPED_COLUMNS),
             keyframes=writer(layout.KEYFRAMES_PATH, sidecars.KEYFRAMES),
             samples=writer(layout.SAMPLES_PATH, sidecars.SAMPLES),
         )

@@ -29,7 +29,7 @@ from episeek_pipelines.jobs.results import PrepareResult
 from episeek_pipelines.publish.card.section import DatasetFigures, decoded_card, updated_card
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.publish import publish
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.uploads import require_writable
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_schemas import layout, sidecars
@@ -55,7 +55,7 @@ def prepare_and_publish(
     max_episodes_per_file: int | None = None,
     options: PublishOptions = DEFAULT_OPTIONS,
     execution: Execution = _HERE,
-    repository: HubRepository | None = None,
+    repository: HubClient | None = None,
 ) -> PreparedPublication:
     """Rewrite, index and verify a dataset of the Hub, and publish the result onto the branch that it was read from.
 
@@ -75,7 +75,7 @@ def prepare_and_publish(
     """
     started = time.perf_counter()
     location = _location(source)
-    hub = repository if repository is not None else HubRepository(location.repo_id)
+    hub = repository if repository is not None else HubClient(location.repo_id)
     branch = location.revision or MAIN
     if location.revision is not None and branch not in hub.refs().branches:
         raise DestinationError(source, f"{branch!r}, which is no branch", _SOURCE)
@@ -108,7 +108,7 @@ def prepare_and_publish(
     return PreparedPublication(preparation, replace(publication, seconds=time.perf_counter() - started))
 
 
-def _require_usable_card(hub: HubRepository, branch: str) -> None:
+def _require_usable_card(hub: HubClient, branch: str) -> None:
     """Before any work: what the publication will make of it.
 
     Raises:

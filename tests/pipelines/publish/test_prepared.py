@@ -21,7 +21,7 @@ from episeek_pipelines.publish.errors import (
 from episeek_pipelines.publish.hub.options import (
     PublishOptions,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.prepared import prepare_and_publish, working_directory
 from episeek_schemas import layout
@@ -44,7 +44,7 @@ def hub(hub, tmp_path, monkeypatch):
 
 def run(destination=None, *, source=SOURCE, cap=None, **options):
     chosen = PublishOptions(clip_count=4, **options)
-    repository = HubRepository(NAME, retry=QUICK)
+    repository = HubClient(NAME, retry=QUICK)
     return prepare_and_publish(source, destination, max_episodes_per_file=cap, options=chosen, repository=repository)
 
 
@@ -218,7 +218,7 @@ def test_what_cannot_be_published_is_not_prepared(reason, hub, tmp_path):
     name, error = ("other/ds", AccessError) if reason == "rights" else ("acme/card", UnusableCardError)
     card = {} if reason == "rights" else {"README.md": b"---\ntags: [a\n---\n"}
     hub.hub.add_dataset(name, {**files_of(DATA / SMALL), **card})
-    repository, source = HubRepository(name, retry=QUICK), f"hf://datasets/{name}"
+    repository, source = HubClient(name, retry=QUICK), f"hf://datasets/{name}"
     with pytest.raises(error):
         prepare_and_publish(source, repository=repository)
     assert folders(tmp_path) == []

@@ -17,7 +17,7 @@ from episeek_pipelines.publish.errors import (
 )
 from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.origin import changed_by_others
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport, check_arrival
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
@@ -57,7 +57,7 @@ class Publisher:
     """One publication in one repository."""
 
     overlay: Root
-    repository: HubRepository
+    repository: HubClient
     options: PublishOptions
     data_root: str | None
     work: Root

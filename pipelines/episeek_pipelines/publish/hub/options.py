@@ -11,9 +11,6 @@ from episeek_pipelines.publish.overlay.target_check import TargetCheck
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas.lerobot import CODEBASE_VERSION
 
-VERSION_TAG: Final = CODEBASE_VERSION
-"""What LeRobot's readers resolve for datasets of codebase version 3.0."""
-
 _TAG: Final = re.compile(r"(?!refs/|main$|HEAD$)(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")
 """The names of git-check-ref-format(1) that need no thought."""
 
@@ -27,7 +24,7 @@ class PublishOptions:
     """
 
     branch: str = MAIN
-    tag: str | None = VERSION_TAG
+    tag: str | None = CODEBASE_VERSION
     """Moved to the commit at the end, where it is on main; None leaves tags alone."""
     create_pr: bool = False
     """Leave a pull request for others to merge."""
@@ -52,7 +49,7 @@ class PublishOptions:
         if self.private and not self.create:
             raise ValueError("private: found without create; expected both, of a repository that is made")
         if self.tag is not None and not _TAG.fullmatch(self.tag):
-            raise ValueError(f"tag: found {self.tag!r}; expected a name that Git takes, as {VERSION_TAG}")
+            raise ValueError(f"tag: found {self.tag!r}; expected a name that Git takes, as {CODEBASE_VERSION}")
 
     @property
     def title(self) -> str:

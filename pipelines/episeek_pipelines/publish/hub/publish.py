@@ -32,11 +32,12 @@ from episeek_pipelines.publish.hub.options import (
     PublishResult,
 )
 from episeek_pipelines.publish.hub_client import pull_requests
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.commits import commit
 from episeek_pipelines.publish.hub_client.pull_requests import commit_in_parts
 from episeek_pipelines.publish.hub_client.tags import move_tag
-from episeek_pipelines.publish.hub_client.values import MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
+from episeek_pipelines.publish.hub_client.values import MAIN, CommitOutcome
+from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import shown_paths
 from episeek_pipelines.publish.overlay.file_comparison import differing_paths
@@ -59,7 +60,7 @@ def publish(
     data_root: str | None = None,
     options: PublishOptions = DEFAULT_OPTIONS,
     execution: Execution = _HERE,
-    repository: HubRepository | None = None,
+    repository: HubClient | None = None,
 ) -> PublishResult:
     """Publish a prepared dataset onto a dataset repository on the Hub.
 
@@ -86,7 +87,7 @@ def publish(
     if not is_local(overlay):
         raise DestinationError(overlay, "an overlay in a store", "what `episeek prepare` wrote on this machine")
     root = Root(overlay)
-    hub = repository if repository is not None else HubRepository(repository_id_of(target))
+    hub = repository if repository is not None else HubClient(repository_id_of(target))
     is_missing = not hub.exists()
     if is_missing and not options.create:
         raise DestinationError(hub.url(), "no such repository", "one that is there; or --create, which makes it")
@@ -133,7 +134,7 @@ def repository_id_of(target: str) -> str:
     return target
 
 
-def _require_fitting(hub: HubRepository, options: PublishOptions, *, is_missing: bool) -> None:
+def _require_fitting(hub: HubClient, options: PublishOptions, *, is_missing: bool) -> None:
     """What the options name is there, and is what they say."""
     branch, base = options.branch, options.base
     if branch.startswith("refs/"):
@@ -215,7 +216,7 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
         raise
 
 
-def _require_same_dataset(hub: HubRepository, attempt: Attempt) -> None:
+def _require_same_dataset(hub: HubClient, attempt: Attempt) -> None:
     """A merge takes what others have committed as it is: nothing of the dataset may be other than what was compared."""
     head = hub.head(MAIN)
     changed = () if head == attempt.parent else differing_paths(attempt.files, hub.files(head))

@@ -1,1 +1,1 @@
-"""The client of one repository on the Hub; the only place that imports huggingface_hub."""
+"""The client of one dataset repository on the Hub: listings, commits, pull requests, tags and uploads."""

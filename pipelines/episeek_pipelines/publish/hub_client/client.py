@@ -1,12 +1,13 @@
-"""A dataset repository on the Hub: what it holds, commits of all or nothing, pull requests, tags.
+"""The client of one dataset repository on the Hub: what the repository holds, and calls that read or change it.
 
-This is the one module of the pipelines that knows huggingface_hub, and the client is used as it is. What it repeats by itself
-(listings, what to upload how, uploads) it tries six times with waits of 1 to 8 s, or of what the Hub asks for, however long;
-commits, tags, refs and pull requests it tries once. None of its requests has a time limit. So every call here runs within the
-policy's, in a thread that is left behind after it, and is repeated by the policy.
+This is the one module of the pipelines that imports huggingface_hub, and it uses that client as it is. The client itself repeats
+listings and uploads six times, with waits of 1 to 8 s or as long as the Hub asks; it tries commits, tags, refs and pull requests
+once. None of its requests has a time limit. So every call here runs within the time of the retry policy, in a thread that is
+abandoned after it, and the policy repeats the call.
 
-A change is made once. Where it is open whether it was made (no response, a timeout, a failure of the server) the repository is
-read before another try. A commit names its parent, so a second one of the same call is refused by the Hub, whatever was late.
+A change is made once. Where it is open whether a change was made (no response, a timeout, a failure of the server), the repository
+is read before another try. A commit names its parent, so the Hub refuses a second commit of the same call, however late the first
+one arrived.
 """
 
 from collections.abc import Callable, Iterable
@@ -41,23 +42,23 @@ from episeek_pipelines.publish.overlay.changes import RemoteFile
 T = TypeVar("T")
 
 _SLOWEST_BYTES_PER_SECOND = 100_000
-"""An upload that takes longer than at this rate is given up."""
+"""The slowest rate of an upload before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class HubRepository:
-    """A dataset repository.
+class HubClient:
+    """The client of one dataset repository.
 
-    A copy that is unpickled in another process has no `token` of its own: it takes that process's.
+    A copy that is unpickled in another process has no `token` of its own: it uses the token of that process.
 
     Args:
         repository_id: `ORGANIZATION/NAME`.
-        token: Of the Hub; None for that of the environment, as huggingface_hub finds it.
-        retry: How long to try, for each request; uploads are given more time by their size.
-        endpoint: Of another Hub than that of the environment.
+        token: A token of the Hub; None for the token of the environment, as huggingface_hub finds it.
+        retry: How long to try, for each request; uploads get more time by their size.
+        endpoint: The URL of a Hub; None for the Hub of the environment.
 
     Raises:
-        ReadError: `repository_id` is no name of a repository.
+        ReadError: `repository_id` is not the name of a repository.
     """
 
     repository_id: str
@@ -66,7 +67,7 @@ class HubRepository:
     endpoint: str | None = field(default=None, kw_only=True)
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False, init=False)
     _users: list[str] = field(default_factory=list, repr=False, compare=False, init=False)
-    """Who the token belongs to, once that was asked for."""
+    """The user of the token, once the Hub has answered."""
 
     def __post_init__(self) -> None:
         location = parse_hub_url(f"hf://datasets/{self.repository_id}")
@@ -77,16 +78,16 @@ class HubRepository:
         return _unpickled, (self.repository_id, self.retry, self.endpoint)
 
     def url(self, revision: str | None = None) -> str:
-        """As `hf://datasets/ORGANIZATION/NAME@REVISION`; what messages call it."""
+        """Return `hf://datasets/ORGANIZATION/NAME@REVISION`, as messages show it."""
         return f"hf://datasets/{self.repository_id}" + (f"@{revision}" if revision else "")
 
-    # --- what is there ---
+    # --- contents ---
 
     def exists(self) -> bool:
-        """Whether there is such a repository that the token may see.
+        """Return whether there is such a repository that the token may see.
 
         Raises:
-            AccessError: The Hub does not tell, for want of a token that it knows.
+            AccessError: The Hub does not say, because it does not know the token.
         """
         try:
             self._information(None)
@@ -95,26 +96,26 @@ class HubRepository:
         return True
 
     def is_private(self) -> bool:
-        """Whether only its owners see the repository.
+        """Return whether only its owners see the repository.
 
         Raises:
-            MissingFileError: There is none.
+            MissingFileError: There is no such repository.
         """
         return bool(self._information(None).private)
 
     def create(self, private: bool) -> None:
-        """Make the repository, with the Hub's `.gitattributes` and nothing else.
+        """Create the repository, with the Hub's `.gitattributes` and nothing else.
 
         Raises:
-            RefusedError: It is there already.
-            AccessError: The token may not.
+            RefusedError: It exists already.
+            AccessError: The token may not create it.
         """
 
         def landed() -> bool | None:
             if not self.exists():
                 return None
             if self.is_private() != private:
-                raise RefusedError(self.url(), "a repository of other visibility", f"private={private}, as asked for")
+                raise RefusedError(self.url(), f"a repository with private={not private}", f"private={private}")
             return True
 
         self.write(
@@ -125,10 +126,10 @@ class HubRepository:
         )
 
     def head(self, revision: str = MAIN) -> str:
-        """The commit of a branch, tag, `refs/pr/N` or commit.
+        """Return the commit of a branch, a tag, `refs/pr/N` or a commit.
 
         Raises:
-            MissingFileError: No such repository or revision; also of an empty one, which the Hub would take for main.
+            MissingFileError: There is no such repository or revision; or `revision` is empty, which the Hub would take for main.
         """
         if not revision:
             raise MissingFileError(self.url(), "an empty revision", "a branch, tag, refs/pr/N or commit")
@@ -138,7 +139,7 @@ class HubRepository:
         return commit
 
     def files(self, commit: str) -> dict[str, RemoteFile]:
-        """Every file at a commit, by path, in the order of the listing."""
+        """Return every file at a commit, by path, in the order of the listing."""
 
         def listed(api: Any) -> dict[str, RemoteFile]:
             entries = api.list_repo_tree(self.repository_id, recursive=True, revision=commit, repo_type=KIND)
@@ -147,7 +148,7 @@ class HubRepository:
         return self.read(listed, where=self.url(commit), expected="a listing of the files")
 
     def refs(self) -> Refs:
-        """All branches and tags."""
+        """Return all branches and tags."""
         found = self.read(
             lambda api: api.list_repo_refs(self.repository_id, repo_type=KIND),
             where=self.url(),
@@ -155,16 +156,16 @@ class HubRepository:
         )
         return Refs(*({ref.name: ref.target_commit for ref in refs} for refs in (found.branches, found.tags)))
 
-    # --- for the modules beside this one ---
+    # --- for the modules of this folder ---
 
     def user(self) -> str:
-        """Who the token belongs to, asked for once; empty where the Hub does not say."""
+        """Return the user of the token; empty where the Hub does not say. The Hub is asked once."""
         if not self._users:
             self._users.append(self._user())
         return self._users[0]
 
     def commit_ids(self, revision: str) -> list[str]:
-        """The history of a revision, itself first."""
+        """Return the commits of a revision's history, its own first."""
         return self.read(
             lambda api: [
                 commit.commit_id
@@ -175,14 +176,15 @@ class HubRepository:
         )
 
     def read(self, call: Callable[[Any], T], *, where: str, expected: str) -> T:
-        """The result of a call of the client that changes nothing."""
+        """Return the result of a call of the client that changes nothing."""
 
         def attempt() -> T:
             try:
                 return call_within(lambda: call(self._api()), self.retry.max_seconds)
             except Exception as error:
-                failure = self._named(error, where, expected)
-            raise failure  # outside: the client's error, which has the token, would be its context, and be pickled with it
+                failure = self._translated(error, where, expected)
+            # outside of the handler: the client's error has the token, and would be pickled as the context of this one
+            raise failure
 
         return with_retries(attempt, policy=self.retry, counter=self._counter, where=where, expected=expected)
 
@@ -196,16 +198,16 @@ class HubRepository:
         is_one_request: bool = True,
         byte_count: int = 0,
     ) -> T:
-        """The result of a call of the client that changes something, made once.
+        """Return the result of a call of the client that changes something; the change is made once.
 
         Args:
             call: Takes the client.
-            where: For messages.
-            expected: For messages.
-            landed: What `call` would have returned, had its response not been lost; None where it has done nothing. Asked
-                whenever that is open. None for what may be done twice.
-            is_one_request: Or the last of several; otherwise no refusal says that nothing was done.
-            byte_count: How much is sent.
+            where: The place, for messages.
+            expected: The expected result, for messages.
+            landed: Returns what `call` would have returned had its response not been lost; None where the change was not made.
+                It is called whenever that is open. None for a change that may be made twice.
+            is_one_request: The call is one request, or the last of several: only then a refusal means that nothing was changed.
+            byte_count: How many bytes are sent.
         """
         is_open = False
         seconds = self.retry.max_seconds + byte_count / _SLOWEST_BYTES_PER_SECOND
@@ -216,7 +218,7 @@ class HubRepository:
                 return call_within(lambda: call(self._api()), seconds)
             except Exception as error:
                 is_open = is_open or not (is_one_request and errors.is_settled(error))
-                failure = self._named(error, where, expected)
+                failure = self._translated(error, where, expected)
             if landed is not None and is_open and not isinstance(failure, BackendUnavailableError):
                 result = landed()
                 if result is not None:
@@ -227,7 +229,9 @@ class HubRepository:
         try:
             return with_retries(attempt, policy=policy, counter=self._counter, where=where, expected=expected)
         except ReadError as error:
-            found = error.found + ("; it may have been done all the same" if is_open and landed is not None else "")
+            found = error.found + (
+                "; the change may have been made all the same" if is_open and landed is not None else ""
+            )
             leaf = WriteError if type(error) is ReadError else type(error)
             raise leaf(error.where, found, error.expected, error.hint) from None
 
@@ -236,8 +240,8 @@ class HubRepository:
             endpoint=self.endpoint, token=self.token, library_name="episeek", library_version=__version__
         )
 
-    def _named(self, error: Exception, where: str, expected: str) -> Exception:
-        return errors.named(error, where=where, expected=expected, secrets=self._secrets())
+    def _translated(self, error: Exception, where: str, expected: str) -> Exception:
+        return errors.translated(error, where=where, expected=expected, secrets=self._secrets())
 
     def _secrets(self) -> tuple[str, ...]:
         if self.token is not None:
@@ -251,10 +255,9 @@ class HubRepository:
         if not any(self._secrets()):
             return ""
         try:
-            return self.read(
-                lambda api: str(api.whoami()["name"]), where=self.url(), expected="the user that the token belongs to"
-            )
-        except EpiseekError:  # not every kind of token may ask
+            return self.read(lambda api: str(api.whoami()["name"]), where=self.url(), expected="the user of the token")
+        # not every kind of token may ask
+        except EpiseekError:
             return ""
 
     def _information(self, revision: str | None) -> Any:
@@ -265,7 +268,7 @@ class HubRepository:
         )
 
     def files_at(self, commit: str, paths: Iterable[str]) -> dict[str, RemoteFile]:
-        """Return those of the files that are there at a commit, by path."""
+        """Return those of the files that exist at a commit, by path."""
         paths = sorted(paths)
         if not paths:
             return {}
@@ -278,14 +281,15 @@ class HubRepository:
         )
 
 
-def _unpickled(repository_id: str, retry: RetryPolicy, endpoint: str | None) -> HubRepository:
-    return HubRepository(repository_id, retry=retry, endpoint=endpoint)
+def _unpickled(repository_id: str, retry: RetryPolicy, endpoint: str | None) -> HubClient:
+    return HubClient(repository_id, retry=retry, endpoint=endpoint)
 
 
 def _remote_files(entries: Any) -> dict[str, RemoteFile]:
     files = {}
     for entry in entries:
-        if hasattr(entry, "blob_id"):  # folders have none
+        # folders have none
+        if hasattr(entry, "blob_id"):
             lfs = entry.lfs
             size, sha256 = (entry.size, None) if lfs is None else (lfs.size, lfs.sha256)
             files[entry.path] = RemoteFile(entry.path, size, sha256, entry.blob_id, getattr(entry, "xet_hash", None))

@@ -1,15 +1,16 @@
-"""Commits to a repository on the Hub: all of the changes in one, or none."""
+"""Commits to a repository on the Hub: one commit makes all of the changes, or none is made."""
 
 from episeek_pipelines.publish.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client import uploads
-from episeek_pipelines.publish.hub_client.client import HubRepository, hub_library
-from episeek_pipelines.publish.hub_client.values import KIND, MAIN, MAX_OPERATIONS_PER_COMMIT, CommitOutcome
+from episeek_pipelines.publish.hub_client.client import HubClient, hub_library
+from episeek_pipelines.publish.hub_client.values import KIND, MAIN, CommitOutcome
+from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT
 from episeek_pipelines.publish.overlay.changes import Changes
 from episeek_pipelines.publish.overlay.file_comparison import remaining_changes
 
 
 def commit(
-    repository: HubRepository,
+    repository: HubClient,
     changes: Changes,
     *,
     revision: str = MAIN,
@@ -19,25 +20,25 @@ def commit(
 ) -> CommitOutcome:
     """Make the changes in one commit: readers of the branch see all of them, or none.
 
-    Content goes first, and what the Hub has already is not sent again, so a run that was stopped goes on where it was. Then
-    the one request that commits, which the Hub refuses unless the branch is still at `parent`.
+    Content is sent first; content that the Hub has already is not sent again, so a run that was stopped continues where it was.
+    One request then commits, and the Hub refuses it unless the branch is still at `parent`.
 
     Args:
         repository: The client of the repository.
         changes: At most `MAX_OPERATIONS_PER_COMMIT` operations; `commit_in_parts` takes more.
         revision: A branch, or `refs/pr/N`.
         parent: The commit that the branch is at.
-        message: The commit's title.
-        description: And what follows it.
+        message: The title of the commit.
+        description: The text after the title.
 
     Returns:
-        The commit, also one whose response was lost; `parent`, and nothing new, where it has all changes already.
+        The commit, also one whose response was lost; `parent`, marked as not new, where it has all changes already.
 
     Raises:
-        ConflictError: The branch is at another commit, which the error names.
-        ChangedFileError: A local file is not what it was when the changes were made up.
-        MissingFileError: A local file, the repository or the branch is not there.
-        AccessError, RefusedError, WriteError: The token, the Hub, or the network does not let it.
+        ConflictError: The branch is at another commit, which is in the error.
+        ChangedFileError: A local file has changed since the changes were planned.
+        MissingFileError: A local file, the repository or the branch does not exist.
+        AccessError, RefusedError, WriteError: The token, the Hub or the network does not allow the commit.
     """
     where = repository.url(revision)
     if changes.operation_count > MAX_OPERATIONS_PER_COMMIT:
@@ -48,7 +49,8 @@ def commit(
         return CommitOutcome(parent, False, 0)
     operations = uploads.upload(repository, changes.additions, revision)
     head = repository.head(revision)
-    if head != parent:  # the client decides by the branch what has not changed, and may find nothing to commit
+    # the client compares with the branch, and may find nothing to commit
+    if head != parent:
         raise _conflict(repository, revision, parent, head)
     hub = hub_library()
     operations += [hub.CommitOperationDelete(path, is_folder=False) for path in changes.deletions]
@@ -77,11 +79,11 @@ def commit(
     return CommitOutcome(made, True, changes.operation_count)
 
 
-def _landed(repository: HubRepository, changes: Changes, revision: str, parent: str) -> str | None:
-    """The commit on top of `parent` where it has exactly the changes; None where `parent` is still the head.
+def _landed(repository: HubClient, changes: Changes, revision: str, parent: str) -> str | None:
+    """Return the commit on top of `parent` where it makes exactly the changes; None where `parent` is still the head.
 
     Raises:
-        ConflictError: There is another commit on top of it.
+        ConflictError: Another commit is on top of `parent`.
     """
     head = repository.head(revision)
     if head == parent:
@@ -94,6 +96,6 @@ def _landed(repository: HubRepository, changes: Changes, revision: str, parent: 
     raise _conflict(repository, revision, parent, head)
 
 
-def _conflict(repository: HubRepository, revision: str, parent: str, head: str) -> ConflictError:
-    expected = f"{parent}, which the changes were made up for: nothing was changed"
+def _conflict(repository: HubClient, revision: str, parent: str, head: str) -> ConflictError:
+    expected = f"{parent}, which the changes were planned for: nothing was changed"
     return ConflictError(repository.url(revision), f"commit {head}", expected, head)

@@ -1,7 +1,7 @@
-"""Giving what the Hub's client raises a name, and saying whether what was asked for may have been done all the same.
+"""Errors of this package for the errors of the Hub's client, and whether a refused change may have been made all the same.
 
-The client's own errors hold the request, and with it the token: they are never passed on, and a text of a server that repeats
-the token is shown without it.
+The client's own errors hold the request, and with it the token: they are never passed on. Where a server's text repeats the
+token, the token is masked.
 """
 
 import json
@@ -22,21 +22,22 @@ from episeek.stores.requests.errors import may_pass, retry_after_of, status_of
 from episeek.stores.requests.retry import Transient
 from episeek_pipelines.publish.errors import ConflictError, RefusedError, masked
 
-_MAX_FOUND = 500
-"""Letters of a server's message that are shown."""
+TOKEN_HINT = "set HF_TOKEN or run `hf auth login`"
+
+_MAX_FOUND_LENGTH = 500
+"""Characters of a server's message in an error."""
 
 _QUOTA_WORDS = ("quota", "storage limit", "storage capacity", "usage limit", "payment")
-_TOKEN = "a token (HF_TOKEN, `hf auth login`) that may do this"
 
 
-def named(error: Exception, *, where: str, expected: str, secrets: Iterable[str] = ()) -> EpiseekError | Transient:
-    """The error for what a call of the client raised; `Transient` for what another try may mend.
+def translated(error: Exception, *, where: str, expected: str, secrets: Iterable[str] = ()) -> EpiseekError | Transient:
+    """Return the error of this package for an error of the client: `Transient` where another try may succeed.
 
     Args:
-        error: What was raised.
+        error: The error that a call of the client raised.
         where: The repository, and the revision or path.
-        expected: What should have come.
-        secrets: What no message may contain.
+        expected: The result that the call should have had.
+        secrets: Texts that no message may contain.
     """
     if isinstance(error, EpiseekError | Transient):
         return error
@@ -45,8 +46,8 @@ def named(error: Exception, *, where: str, expected: str, secrets: Iterable[str]
             where, first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
         )
     if type(error).__name__ == "OfflineModeIsEnabled":
-        return ReadError(where, "HF_HUB_OFFLINE in the environment", "a Hub that may be asked")
-    cause = _with_status(error)
+        return ReadError(where, "HF_HUB_OFFLINE in the environment", "requests to the Hub", "unset HF_HUB_OFFLINE")
+    cause = _cause_with_status(error)
     status = status_of(cause)
     found = _found(cause, status, secrets)
     if status is not None:
@@ -54,8 +55,9 @@ def named(error: Exception, *, where: str, expected: str, secrets: Iterable[str]
     if isinstance(error, TimeoutError):
         return Transient(found, error=WaitLimitError)
     if isinstance(error, FileNotFoundError) and error.filename is not None:
-        return MissingFileError(where, found, "the local file that is to be sent")
-    if isinstance(error, json.JSONDecodeError):  # the page of a proxy, where the client does not look at the status
+        return MissingFileError(where, found, "the local file to send")
+    # the page of a proxy, where the client does not look at the status
+    if isinstance(error, json.JSONDecodeError):
         return Transient(found)
     if isinstance(error, ValueError | TypeError | NotImplementedError):
         return RefusedError(where, found, expected)
@@ -64,13 +66,13 @@ def named(error: Exception, *, where: str, expected: str, secrets: Iterable[str]
 
 def _of_status(status: int, found: str, cause: BaseException, where: str, expected: str) -> EpiseekError | Transient:
     if status in (402, 507) or (status in (400, 403, 413) and any(word in found.lower() for word in _QUOTA_WORDS)):
-        return RefusedError(where, found, "room: the account's storage quota is used up")
+        return RefusedError(where, found, "room in the account's storage quota", "free storage or raise the quota")
     if status in (401, 403):
-        return AccessError(where, found, _TOKEN)
+        return AccessError(where, found, "a token with the right to do this", TOKEN_HINT)
     if status in (404, 410):
-        return MissingFileError(where, found, f"{expected}; or {_TOKEN}")
+        return MissingFileError(where, found, expected, f"check the name; for a private repository, {TOKEN_HINT}")
     if status == 409:
-        return RefusedError(where, found, f"{expected}: something of that name is there already")
+        return RefusedError(where, found, expected, "check whether something of this name exists already")
     if status == 412:
         return ConflictError(where, found, expected)
     if status == 413:
@@ -81,22 +83,24 @@ def _of_status(status: int, found: str, cause: BaseException, where: str, expect
 
 
 def is_settled(error: Exception) -> bool:
-    """Whether it is certain that a change was not made: the Hub said no. After a lost response, a timeout or a server's failure
-    it is not.
+    """Return whether a change was certainly not made, because the Hub refused it.
+
+    After a lost response, a timeout or a failure of the server it may have been made.
     """
-    status = status_of(_with_status(error))
+    status = status_of(_cause_with_status(error))
     return status is not None and status < 500 and status != 408
 
 
-def _with_status(error: BaseException) -> BaseException:
-    """The first of the error and its causes that has an HTTP status, or else that with the client's RuntimeErrors taken off:
-    it wraps the errors of uploads.
+def _cause_with_status(error: BaseException) -> BaseException:
+    """Return the first of the error and its causes that has an HTTP status.
+
+    Without one, return the error that the client's RuntimeErrors wrap: it wraps the errors of uploads.
     """
-    below: BaseException | None = error
-    while below is not None:
-        if status_of(below) is not None:
-            return below
-        below = below.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
+        if status_of(cause) is not None:
+            return cause
+        cause = cause.__cause__
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -111,4 +115,4 @@ def _found(error: BaseException, status: int | None, secrets: Iterable[str]) -> 
     if status is not None:
         message = str(getattr(error, "server_message", None) or "").strip()
         text = f"HTTP {status}: {message.splitlines()[0]}" if message else f"HTTP {status} ({text})"
-    return masked(text, secrets)[:_MAX_FOUND]
+    return masked(text, secrets)[:_MAX_FOUND_LENGTH]

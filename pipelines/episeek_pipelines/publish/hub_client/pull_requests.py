@@ -1,4 +1,4 @@
-"""Changes of more than one commit, that become visible in one step: a draft pull request, and its merge."""
+"""Changes of more than one commit that become visible in one step: a draft pull request and its merge."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,49 +11,46 @@ from episeek_pipelines.publish.errors import (
     ForeignChangesError,
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.commits import commit
 from episeek_pipelines.publish.hub_client.values import (
     KIND,
     MAIN,
-    MAX_OPERATIONS_PER_COMMIT,
     CommitOutcome,
     PullRequest,
 )
+from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT, MAX_TITLE_LENGTH
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
 from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, remaining_changes
 from episeek_pipelines.publish.overlay.plan import split_changes
 
 _REF = "refs/pr/"
-_MAX_TITLE = 200
-"""Letters: the Hub's limit."""
-
 _DIGITS = 16
 _OPEN = ("draft", "open")
 
 
 def commit_in_parts(
-    repository: HubRepository, changes: Changes, *, parent: str, message: str, description: str = ""
+    repository: HubClient, changes: Changes, *, parent: str, message: str, description: str = ""
 ) -> PullRequest | None:
-    """Bring any number of changes into a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
+    """Commit any number of changes to a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
 
-    Readers of the branches see nothing of it. Run again after it was stopped, it finds its own pull request, by its author,
-    the parent and a digest of the changes in the title, and what is in it, and makes the commits that are missing. Where
-    the Hub does not say who the token belongs to, it opens another.
+    Readers of the branches see nothing of it. Run again after a stop, it finds its own pull request by the author, by the parent
+    and a digest of the changes in the title, and by its contents, and makes the commits that are missing. Where the Hub does not
+    say who the user of the token is, it opens another one.
 
     Args:
         repository: The client of the repository.
-        changes: Any number.
+        changes: Any number of changes.
         parent: The commit that main is at.
-        message: The title, and that of the commits.
-        description: Of the pull request.
+        message: The title of the pull request and of its commits.
+        description: The description of the pull request.
 
     Returns:
-        What to verify at its `ref`, and then to `merge`; None where `parent` has all changes already.
+        The pull request, to verify at its `ref` and then to `merge`; None where `parent` has all changes already.
 
     Raises:
         ConflictError: Main is at another commit, or somebody else commits to the pull request.
-        ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: As for `commit`.
+        ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: See `commit`.
     """
     base = repository.files(parent)
     changes = remaining_changes(changes, base)
@@ -62,12 +59,13 @@ def commit_in_parts(
     marker = upload_marker(parent, changes)
     found = _find(repository, marker, base, changes)
     if found is None:
-        title = f"{message[: _MAX_TITLE - len(marker) - 1]} {marker}"
+        title = f"{message[: MAX_TITLE_LENGTH - len(marker) - 1]} {marker}"
         made = _open(repository, title, description, parent)
         first = _find(repository, marker, base, changes)
         found = made if first is None or first.number == made.number else first
-        if found is not made:  # somebody who publishes the same was faster: both go on with that
-            _close(repository, made.ref, f"The same as #{found.number}")
+        # somebody who publishes the same was faster: both continue with the first one
+        if found is not made:
+            _try_to_close(repository, made.ref, f"The same as #{found.number}")
     remaining = changes if found.head == parent else remaining_changes(changes, repository.files(found.head))
     parts = split_changes(remaining, MAX_OPERATIONS_PER_COMMIT)
     head = found.head
@@ -78,31 +76,31 @@ def commit_in_parts(
 
 
 def upload_marker(parent: str, changes: Changes) -> str:
-    """What a title says of a pull request's parent and content, so that a later run finds it."""
+    """Return the part of a pull request's title that identifies its parent and content, so that a later run finds it."""
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 
 
-def merge(repository: HubRepository, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
-    """Make a pull request visible on main, in one step.
+def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
+    """Merge a pull request: main shows all of its changes in one step.
 
-    The Hub's merge has no precondition, neither of main nor of the pull request. Of what others commit to main between the
-    look at it and the merge, it refuses only what Git cannot merge; and what is pushed to the pull request in the moment
-    between the look at its head and the merge is merged. That is found when it is done, and not prevented: what the merge
-    has changed is compared with the pull request at `head`, before the caller does anything with it.
+    The Hub's merge has no precondition, neither of main nor of the pull request. When others commit to main just before the merge,
+    the Hub refuses only what Git cannot merge; and when somebody pushes to the pull request just before the merge, that is merged
+    as well. This cannot be prevented, but it is found: the changes of the merge are compared with the pull request at `head` before
+    the function returns.
 
     Args:
         repository: The client of the repository.
         ref: `refs/pr/N`.
         expected_base: The commit that the pull request was made on top of.
-        head: The commit of the pull request that was verified; None: that it is at now.
+        head: The commit of the pull request that was verified; None for its present head.
 
     Returns:
-        The merge's commit; where it was merged before, the commit that has it, and nothing new.
+        The merge's commit; for a pull request that was merged before, the commit that holds it, marked as not new.
 
     Raises:
-        ConflictError: Main has moved, in files that the pull request touches; or the pull request has another head, or is
+        ConflictError: Main has changed in files that the pull request touches; or the pull request has another head, or is
             closed.
-        ForeignChangesError: It is merged, and main has files of it that are not those at `head`.
+        ForeignChangesError: It is merged, and main has files of it that differ from those at `head`.
     """
     where = repository.url(ref)
     number = _number(ref, where)
@@ -128,7 +126,7 @@ def merge(repository: HubRepository, ref: str, *, expected_base: str, head: str 
     if now != verified:
         raise ConflictError(where, f"commit {now}", f"{verified}, which was verified: nothing was merged", now)
     if already is not None:
-        _close(repository, ref, f"Main has all of it at {already}")
+        _try_to_close(repository, ref, f"Main has all of it at {already}")
         return CommitOutcome(already, False, 0)
     expected = f"the pull request to be merged on top of {expected_base}"
     try:
@@ -136,24 +134,24 @@ def merge(repository: HubRepository, ref: str, *, expected_base: str, head: str 
     except (RefusedError, ConflictError, AccessError) as refusal:
         if isinstance(refusal, ConflictError) and refusal.head:
             raise
-        _publish(repository, number, where, refusal)
+        _make_ready(repository, number, where, refusal)
         commit = repository.write(accept, where=where, expected=expected, landed=landed)
     commit = commit or _merged(repository, number) or ""
     if not commit:
-        raise ConflictError(where, "a pull request that is not merged", "one that is, as the Hub has said")
-    if _details(repository, number).status == "merged":  # and not that somebody else has committed the same
+        raise ConflictError(where, "a pull request that is not merged", "a merged one, as the Hub's response says")
+    # otherwise somebody else has committed the same
+    if _details(repository, number).status == "merged":
         _require_verified(repository, ref, commit, expected_base, verified, base, proposed)
     return CommitOutcome(commit, True, len(touched))
 
 
-def close(repository: HubRepository, ref: str, *, comment: str) -> None:
-    """Close a pull request that will not be merged; nothing happens where it is merged or closed, or not of the user that
-    the token belongs to.
+def close(repository: HubClient, ref: str, *, comment: str) -> None:
+    """Close a pull request that will not be merged, unless it is merged or closed already, or of another user than the token's.
 
     Args:
         repository: The client of the repository.
         ref: `refs/pr/N`.
-        comment: Why, for those who look at it.
+        comment: The reason, for people who look at it.
     """
     where = repository.url(ref)
     number = _number(ref, where)
@@ -168,18 +166,19 @@ def close(repository: HubRepository, ref: str, *, comment: str) -> None:
         return True
 
     if landed() is None:
-        repository.write(change, where=where, expected="a pull request that is closed", landed=landed)
+        repository.write(change, where=where, expected="a closed pull request", landed=landed)
 
 
-def _close(repository: HubRepository, ref: str, comment: str) -> None:
-    with suppress(EpiseekError):  # one that stays open does no harm
+def _try_to_close(repository: HubClient, ref: str, comment: str) -> None:
+    # a pull request that stays open does no harm
+    with suppress(EpiseekError):
         close(repository, ref, comment=comment)
 
 
 # --- one pull request -----------------------------------------------------------------------------------------------------
 
 
-def _open(repository: HubRepository, title: str, description: str, parent: str) -> PullRequest:
+def _open(repository: HubClient, title: str, description: str, parent: str) -> PullRequest:
     where = repository.url()
     head = repository.head(MAIN)
     if head != parent:
@@ -192,18 +191,17 @@ def _open(repository: HubRepository, title: str, description: str, parent: str) 
         made = api.create_pull_request(repository.repository_id, title, description=description or None, repo_type=KIND)
         return int(made.num)
 
-    number = repository.write(
-        create, where=where, expected="a new pull request", landed=landed, is_one_request=False
-    )  # the client asks for what it has made
+    # two requests: the client reads the pull request that it has created
+    number = repository.write(create, where=where, expected="a new pull request", landed=landed, is_one_request=False)
     made = _pull_request(repository, number, is_new=True)
     if made.head != parent:
-        _close(repository, made.ref, f"Main was at another commit than {parent}")
+        _try_to_close(repository, made.ref, f"Main was at another commit than {parent}")
         raise _not_at_parent(repository.url(made.ref), made.head, parent)
     return made
 
 
-def _find(repository: HubRepository, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
-    """The first pull request that has this marker, and the base and some of the changes in it and nothing else."""
+def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
+    """Return the first pull request with this marker that makes some of the changes to the base, and no others."""
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
         files = repository.files(found.head)
@@ -213,9 +211,10 @@ def _find(repository: HubRepository, marker: str, base: RemoteFiles, changes: Ch
     return None
 
 
-def _titled(repository: HubRepository, end: str) -> Iterator[int]:
-    """Numbers of the pull requests of the token's user that are not merged or closed and whose titles end so: anybody can work
-    out the title.
+def _titled(repository: HubClient, end: str) -> Iterator[int]:
+    """Yield the numbers of the open pull requests of the token's user whose titles end with `end`.
+
+    Those of other users are skipped: anybody can write such a title.
     """
     found = repository.read(
         lambda api: [
@@ -235,12 +234,12 @@ def _titled(repository: HubRepository, end: str) -> Iterator[int]:
     return iter(sorted(number for number, author in titled if author == user))
 
 
-def _pull_request(repository: HubRepository, number: int, *, is_new: bool) -> PullRequest:
+def _pull_request(repository: HubClient, number: int, *, is_new: bool) -> PullRequest:
     ref = f"{_REF}{number}"
     return PullRequest(number, ref, repository.head(ref), str(_details(repository, number).url), is_new)
 
 
-def _details(repository: HubRepository, number: int) -> Any:
+def _details(repository: HubClient, number: int) -> Any:
     return repository.read(
         lambda api: api.get_discussion_details(repository.repository_id, number, repo_type=KIND),
         where=repository.url(f"{_REF}{number}"),
@@ -255,22 +254,22 @@ def _number(ref: str, where: str) -> int:
     return int(number)
 
 
-def _merged(repository: HubRepository, number: int) -> str | None:
-    """The commit that merged it; None where it can be merged. Raises ConflictError where it is closed."""
+def _merged(repository: HubClient, number: int) -> str | None:
+    """Return the commit that merged a pull request; None where it can be merged. Raise ConflictError where it is closed."""
     details = _details(repository, number)
     if details.status == "merged":
         return str(details.merge_commit_oid or repository.head(MAIN))
     if details.status not in _OPEN:
         raise ConflictError(
-            repository.url(f"{_REF}{number}"), f"a pull request that is {details.status}", "an open one"
+            repository.url(f"{_REF}{number}"), f"a pull request that is {details.status}", "an open pull request"
         )
     return None
 
 
 def _in_main(
-    repository: HubRepository, ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
+    repository: HubClient, ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
 ) -> str | None:
-    """Main's head where it has all that the pull request changes; None where it can be merged.
+    """Return the head of main where main has all changes of the pull request; None where it is to be merged.
 
     Raises:
         ConflictError: Somebody else has changed one of the same files.
@@ -292,7 +291,7 @@ def _in_main(
 
 
 def _require_verified(
-    repository: HubRepository,
+    repository: HubClient,
     ref: str,
     commit: str,
     expected_base: str,
@@ -300,47 +299,46 @@ def _require_verified(
     base: RemoteFiles,
     proposed: RemoteFiles,
 ) -> None:
-    """What a merge has changed is what the pull request changes at the commit that was verified.
+    """Require that a merge has changed exactly what the pull request changes at the verified commit.
 
     Raises:
-        ForeignChangesError: It is more, or other content.
+        ForeignChangesError: It has changed more files, or to other content.
     """
     merged = repository.files(commit)
     touched = differing_paths(base, proposed)
     foreign = touched & differing_paths(proposed, merged)
     more = differing_paths(base, merged) - touched
-    if more:  # which others may have committed to main
+    # others may have committed these to main
+    if more:
         pushed = {*repository.commit_ids(verified), *repository.commit_ids(ref)}
         history = repository.commit_ids(commit)[1:]
         before = next((older for older in history if older not in pushed), expected_base)
         foreign |= more & differing_paths(repository.files(before), merged)
     if foreign:
         found = f"{shown_paths(foreign)}, pushed to {ref} after it was verified, or committed to main meanwhile"
-        expected = (
-            f"what was verified at {verified} and nothing else: no tag was moved; look at these files, and revert them"
-        )
-        raise ForeignChangesError(repository.url(commit), found, expected)
+        expected = f"the changes verified at {verified} alone: no tag was moved"
+        raise ForeignChangesError(repository.url(commit), found, expected, "look at these files, and revert them")
 
 
-def _publish(repository: HubRepository, number: int, where: str, refusal: Exception) -> None:
-    """Make a draft one that can be merged; raise what the Hub said of merging where it is none."""
+def _make_ready(repository: HubClient, number: int, where: str, refusal: Exception) -> None:
+    """Make a draft ready to be merged; raise the Hub's refusal to merge where it is not a draft."""
     details = _details(repository, number)
     if details.conflicting_files:
         files = details.conflicting_files
         found = f"conflicts in {', '.join(sorted(files)[:3])}" if isinstance(files, list | tuple | set) else "conflicts"
-        raise ConflictError(where, found, "one that can be merged", repository.head(MAIN)) from None
+        raise ConflictError(where, found, "a pull request that can be merged", repository.head(MAIN)) from None
     if details.status != "draft":
         raise refusal
 
     def landed() -> bool | None:
         return True if _details(repository, number).status != "draft" else None
 
-    def publish(api: Any) -> bool:
+    def open_draft(api: Any) -> bool:
         api.change_discussion_status(repository.repository_id, number, "open", repo_type=KIND)
         return True
 
-    repository.write(publish, where=where, expected="a draft that is made ready to be merged", landed=landed)
+    repository.write(open_draft, where=where, expected="a draft that becomes ready to be merged", landed=landed)
 
 
 def _not_at_parent(where: str, head: str, parent: str) -> ConflictError:
-    return ConflictError(where, f"commit {head}", f"{parent}, which the changes were made up for", head)
+    return ConflictError(where, f"commit {head}", f"{parent}, which the changes were planned for", head)

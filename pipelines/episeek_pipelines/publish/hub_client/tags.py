@@ -1,4 +1,4 @@
-"""Moving a tag of a repository with what the Hub offers: deleting it and creating it."""
+"""Moving a tag of a repository: the Hub can only delete a tag and create it."""
 
 from typing import Any
 
@@ -7,31 +7,32 @@ from episeek_pipelines.publish.errors import (
     ConflictError,
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.values import KIND
 
 _MAX_CREATIONS = 5
-"""Each after somebody else, who moves it as well, has created it first, and deleted it."""
+"""Tries to create the tag while somebody else creates and deletes it, too."""
 
 
-def move_tag(repository: HubRepository, tag: str, commit: str) -> bool:
-    """Point a tag to a commit; whether that changed anything.
+def move_tag(repository: HubClient, tag: str, commit: str) -> bool:
+    """Move a tag to a commit, and return whether that changed anything.
 
-    The client can only delete a tag and create it, so there is a moment, the one request that creates it, when there is
-    none. Who asks for the tag then is told that there is no such revision (LeRobot: RevisionNotFoundError, or the next
-    lower version's tag where there is one); whoever has resolved the tag before reads on at that commit, and main is not
-    concerned. A run that was stopped in that moment leaves no tag, and this, run again, creates it.
+    The client can only delete a tag and create it, so for the one request that creates it there is no tag. A reader that asks for
+    the tag in this moment learns that there is no such revision (LeRobot raises RevisionNotFoundError, or takes the tag of the next
+    lower version where there is one). A reader that has resolved the tag before keeps reading that commit, and main is not
+    affected. A run that was stopped in this moment leaves no tag; run again, it creates the tag.
 
     Raises:
-        MissingFileError: There is no such commit; the tag is where it was.
-        ConflictError: Somebody else has put the tag elsewhere in the meantime.
-        WriteError: The Hub cannot be asked any more; the message says whether the tag is missing now.
+        MissingFileError: There is no such commit; the tag was not moved.
+        ConflictError: Somebody else has moved the tag in the meantime.
+        WriteError: The Hub does not answer any more; the message says whether the tag may be missing now.
     """
     where = repository.url(tag)
     before = repository.refs().tags.get(tag)
     if before == commit:
         return False
-    found = repository.head(commit)  # before anything is deleted
+    # before anything is deleted
+    found = repository.head(commit)
     if found != commit:
         raise MissingFileError(repository.url(commit), f"commit {found}", "a whole commit id of 40 digits")
     if before is not None:
@@ -43,11 +44,11 @@ def move_tag(repository: HubRepository, tag: str, commit: str) -> bool:
     except EpiseekError as error:
         was = f"it was at {before}" if before is not None else "there was none before"
         found = f"{error.found}; the tag may be missing now ({was})"
-        raise WriteError(where, found, f"a tag at {commit}: run it again, it creates the tag") from None
+        raise WriteError(where, found, f"a tag at {commit}", "run it again to create the tag") from None
     return True
 
 
-def _delete(repository: HubRepository, tag: str, before: str, where: str) -> None:
+def _delete(repository: HubClient, tag: str, before: str, where: str) -> None:
     def landed() -> bool | None:
         now = repository.refs().tags.get(tag)
         if now not in (None, before):
@@ -60,12 +61,13 @@ def _delete(repository: HubRepository, tag: str, before: str, where: str) -> Non
 
     try:
         repository.write(delete, where=where, expected="the tag to be deleted", landed=landed)
-    except MissingFileError:  # somebody else has deleted it
+    # somebody else has deleted it
+    except MissingFileError:
         if not landed():
             raise
 
 
-def _create(repository: HubRepository, tag: str, commit: str, where: str) -> None:
+def _create(repository: HubClient, tag: str, commit: str, where: str) -> None:
     def landed() -> bool | None:
         now = repository.refs().tags.get(tag)
         if now not in (None, commit):
@@ -79,7 +81,8 @@ def _create(repository: HubRepository, tag: str, commit: str, where: str) -> Non
     for attempt in range(_MAX_CREATIONS):
         try:
             repository.write(create, where=where, expected="the tag to be created", landed=landed)
-        except RefusedError:  # somebody else has created it
+        # somebody else has created it
+        except RefusedError:
             if landed():
                 return
             if attempt + 1 == _MAX_CREATIONS:

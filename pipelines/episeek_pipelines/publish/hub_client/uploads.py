@@ -1,38 +1,38 @@
-"""Sending content to LFS or Xet ahead of the commit that names it; what is there already is not sent again."""
+"""Uploads of content to LFS or Xet before the commit that refers to it; content that the Hub has is not sent again."""
 
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from episeek.errors import ChangedFileError, MissingFileError, first_line
+from episeek.errors import AccessError, ChangedFileError, MissingFileError, first_line
 from episeek_pipelines.publish.errors import (
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository, hub_library
+from episeek_pipelines.publish.hub_client.client import HubClient, hub_library
 from episeek_pipelines.publish.hub_client.values import KIND, MAIN
 from episeek_pipelines.publish.overlay.changes import Addition
 from episeek_schemas import layout
 
 GROUP_BYTES = 1 << 30
-"""Uploaded by one call, and tried again together."""
+"""Bytes that one call uploads; a failed call is repeated as a whole."""
 
 _IGNORE_NOTHING = "# nothing is left out\n"
-"""Sent as .gitignore: the Hub drops what the repository's own names from a commit, without a word."""
+"""Sent as .gitignore: the Hub silently drops files from a commit that the repository's own ignores."""
 
 
-def upload(repository: HubRepository, additions: tuple[Addition, ...], revision: str) -> list[Any]:
-    """Send the content of what does not lie in Git itself.
+def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str) -> list[Any]:
+    """Send the content of the files that the repository does not keep in Git itself.
 
     Args:
-        repository: Where to.
-        additions: What is to be committed.
-        revision: And where: the Hub decides by its `.gitattributes`.
+        repository: The client of the repository.
+        additions: The files to commit.
+        revision: The revision to commit to; its `.gitattributes` decide which files are in Git.
 
     Returns:
-        The client's operations, which commit all of them.
+        The client's operations, which commit all of the files.
 
     Raises:
-        ChangedFileError: What was sent is not what the addition says.
+        ChangedFileError: A file has changed since its addition was planned.
     """
     operations: list[Any] = []
     for group in _groups(additions):
@@ -40,8 +40,9 @@ def upload(repository: HubRepository, additions: tuple[Addition, ...], revision:
         repository.write(
             partial(_preupload, repository, operations=[operation for _, operation in made], revision=revision),
             where=repository.url(revision),
-            expected=f"the content of {len(group)} files, from {group[0].path} on, to be taken",
-            landed=None,  # what has arrived is not sent again
+            expected=f"an upload of {len(group)} files, from {group[0].path} on",
+            # content that has arrived is not sent again
+            landed=None,
             byte_count=sum(addition.size for addition in group),
         )
         for addition, operation in made:
@@ -50,24 +51,28 @@ def upload(repository: HubRepository, additions: tuple[Addition, ...], revision:
     return operations
 
 
-def require_writable(repository: HubRepository, revision: str = MAIN) -> None:
-    """Ask whether a branch may be committed to, as a commit asks first: one request, which changes nothing.
+def require_writable(repository: HubClient, revision: str = MAIN) -> None:
+    """Require that the token may commit to a branch: one request, the first one of a commit, which changes nothing.
 
     Raises:
-        AccessError: The token may not.
+        AccessError: The token may not commit.
     """
-    content = b"asked for, and not sent\n"
+    content = b"never sent\n"
     addition = Addition(layout.CARD_PATH, content, len(content), "")
     operation = _operation(repository, addition)
-    repository.write(
-        partial(_preupload, repository, operations=[operation], revision=revision),
-        where=repository.url(revision),
-        expected="a repository that may be written to; --create-pr leaves a pull request instead",
-        landed=None,
-    )
+    try:
+        repository.write(
+            partial(_preupload, repository, operations=[operation], revision=revision),
+            where=repository.url(revision),
+            expected="a repository that may be written to",
+            landed=None,
+        )
+    except AccessError as error:
+        hint = f"{error.hint}; or leave a pull request with --create-pr"
+        raise AccessError(error.where, error.found, error.expected, hint) from None
 
 
-def _preupload(repository: HubRepository, api: Any, *, operations: list[Any], revision: str) -> bool:
+def _preupload(repository: HubClient, api: Any, *, operations: list[Any], revision: str) -> bool:
     api.preupload_lfs_files(
         repository.repository_id,
         operations,
@@ -79,23 +84,23 @@ def _preupload(repository: HubRepository, api: Any, *, operations: list[Any], re
     return True
 
 
-def _operation(repository: HubRepository, addition: Addition) -> Any:
+def _operation(repository: HubClient, addition: Addition) -> Any:
     where = f"{repository.url()}/{addition.path}"
     try:
         return hub_library().CommitOperationAdd(addition.path, addition.source)
     except ValueError as error:
         if "is not a file on the local file system" in str(error):
-            raise MissingFileError(str(addition.source), "no such file", f"what is to be {where}") from None
+            raise MissingFileError(str(addition.source), "no such file", f"the content of {where}") from None
         raise RefusedError(where, first_line(error), "a path that the Hub takes") from None
 
 
 def _require_unchanged(addition: Addition, operation: Any) -> None:
-    """The client hashes what it sends."""
+    """Compare with the size and the hash of the content that the client has sent."""
     info = operation.upload_info
     if (info.size, info.sha256.hex()) != (addition.size, addition.sha256):
         source = addition.path if isinstance(addition.source, bytes) else addition.source
         found = f"{info.size} bytes with the SHA-256 {info.sha256.hex()}"
-        raise ChangedFileError(source, found, f"{addition.size} bytes with {addition.sha256}, as it was before")
+        raise ChangedFileError(source, found, f"{addition.size} bytes with {addition.sha256}")
 
 
 def _groups(additions: tuple[Addition, ...]) -> Iterator[list[Addition]]:

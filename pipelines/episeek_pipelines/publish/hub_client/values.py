@@ -1,21 +1,18 @@
-"""What a repository on the Hub answers with, and the limits that it has."""
+"""Values of a repository on the Hub: its branches and tags, and the results of commits and pull requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 KIND: Final = "dataset"
-"""Of the repositories, as the Hub's client calls it."""
+"""The type of the repositories, as the Hub's client calls it."""
 
 MAIN: Final = "main"
-
-MAX_OPERATIONS_PER_COMMIT: Final = 100
-"""Files added, replaced and deleted: what the Hub advises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """Where branches and tags point to, by name."""
+    """The commits of branches and tags, by name."""
 
     branches: Mapping[str, str]
     tags: Mapping[str, str]
@@ -23,25 +20,25 @@ class Refs:
 
 @dataclass(frozen=True, slots=True)
 class CommitOutcome:
-    """What became of a commit or a merge."""
+    """The result of a commit or a merge."""
 
     commit: str
-    """That holds the changes."""
+    """The commit that holds the changes."""
     is_new: bool
-    """False where the changes were there already, and nothing was committed."""
+    """False where the repository had the changes already, and nothing was committed."""
     operation_count: int
-    """Files it added, replaced and deleted."""
+    """Files added, replaced and deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request, also one that is a draft."""
+    """A pull request or a draft of one."""
 
     number: int
     ref: str
     """`refs/pr/N`: a revision that can be read like any other."""
     head: str
-    """The commit `ref` is at."""
+    """The commit of `ref`."""
     url: str
     is_new: bool
-    """False where an earlier run had opened it."""
+    """False where a previous run opened it."""

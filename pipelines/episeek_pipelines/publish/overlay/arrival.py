@@ -20,6 +20,7 @@ from episeek.stores.byte_source import STORE_IN_FLIGHT, ByteSource
 from episeek.stores.open_source import open_source
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.publish.errors import ArrivalProblem
 from episeek_pipelines.publish.overlay.changes import MAX_READ_BYTES, Addition, Changes
 from episeek_schemas import layout, sidecars
 
@@ -28,19 +29,6 @@ MAX_CLIP_FRAMES = 8
 
 _PART_BYTES = 1 << 23
 _NOTHING_SENT = Changes((), (), 0)
-
-
-@dataclass(frozen=True, slots=True)
-class ArrivalProblem:
-    """One thing that is not as it was sent."""
-
-    where: str
-    """A path, a clip, or the index."""
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: found {self.found}; expected {self.expected}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,21 +19,13 @@ from episeek_pipelines.dataset.digests import (
 )
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import read_existing_build
+from episeek_pipelines.publish.hub_limits import MAX_FOLDER_ENTRIES, MAX_OPERATIONS_PER_COMMIT, MAX_REPOSITORY_FILES
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import (
     SIDECAR_PATHS,
     sendable_files,
 )
 from episeek_schemas import layout
-
-MAX_FOLDER_ENTRIES = 10_000
-"""Files and folders in one folder: the Hub's limit."""
-
-MAX_REPOSITORY_FILES = 100_000
-"""The Hub's limit."""
-
-MAX_PART_OPERATIONS = 100
-"""Files of one commit: what the Hub advises."""
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
@@ -116,7 +108,7 @@ def is_content(remote: RemoteFile | None, local: Digests) -> bool:
     return bool(remote.blob_id) and remote.blob_id == local.blob_id
 
 
-def split_changes(changes: Changes, max_operations: int = MAX_PART_OPERATIONS) -> list[Changes]:
+def split_changes(changes: Changes, max_operations: int = MAX_OPERATIONS_PER_COMMIT) -> list[Changes]:
     """The same changes as several commits, for stores or limits that a single one is too much for.
 
     Videos and data first, then metadata, sidecars and the card; what makes readers see the new data, `meta/episodes` and

@@ -58,7 +58,12 @@ def verified(root: Root, videos: str, execution: Execution) -> VerificationRepor
     if report.error_count:
         first = next(finding for finding in report.findings if finding.severity == "error")
         count = counted(report.error_count, "error")
-        hint = "correct the errors, or publish with --no-verify"
         found = f"{count}, the first {first.code} {first.location}: {first.message}"
-        raise RefusedPublicationError(root.url, found, "a dataset that passes `episeek verify`", hint)
+        raise RefusedPublicationError(
+            root.url,
+            found,
+            "a dataset that passes `episeek verify`",
+            "correct the errors, or publish them as they are with --no-verify",
+            verification=report,
+        )
     return report

@@ -181,7 +181,7 @@ def publish_to_store(
             where, count = writer.root.url, options.clip_count
             arrival = check_arrival(where, plan.sidecars, videos, sent=result.changes, clip_count=count)
             if not arrival.is_as_sent:
-                raise RefusedPublicationError(where, arrival.summary, "what was sent")
+                raise RefusedPublicationError(where, arrival.summary, "what was sent", problems=arrival.problems)
             job.remember(plan)
             result = replace(result, arrival=arrival)
     return replace(result, verification=verification, seconds=time.perf_counter() - started)

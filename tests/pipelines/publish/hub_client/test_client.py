@@ -15,7 +15,7 @@ from episeek.errors import (
 from episeek_pipelines.publish.errors import (
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.file_comparison import git_blob_id
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
@@ -57,7 +57,7 @@ def test_a_listing_of_many_files_comes_in_pages(hub, repository):
 def test_names_that_mean_no_repository():
     for name in ("ds", "a/b/c", "a/b@main", "../b", ""):
         with pytest.raises(ReadError):
-            HubRepository(name)
+            HubClient(name)
 
 
 @pytest.mark.parametrize("private", [True, False])
@@ -99,7 +99,7 @@ def test_no_hub_when_offline(hub, repository, monkeypatch):
 
 def test_the_client_is_imported_when_it_is_used():
     code = (
-        "import sys, episeek_pipelines.publish.hub_client.client as r; r.HubRepository('a/b');"
+        "import sys, episeek_pipelines.publish.hub_client.client as r; r.HubClient('a/b');"
         "sys.exit('huggingface_hub' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0

@@ -19,7 +19,7 @@ from episeek_pipelines.publish.errors import (
     masked,
 )
 from episeek_pipelines.publish.hub_client import errors
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from tests.servers.faults import Fault
 from tests.servers.hub import TOKEN
 from tests.support.hub_client import CLIENT_WARNINGS
@@ -93,7 +93,7 @@ def chain(error):
 def test_a_copy_in_another_process_takes_its_token(hub, repository, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     copy = pickle.loads(pickle.dumps(repository))
-    assert copy == HubRepository(NAME, retry=QUICK, endpoint=hub.url)
+    assert copy == HubClient(NAME, retry=QUICK, endpoint=hub.url)
     assert commit(copy, hub).is_new
 
 
@@ -111,7 +111,7 @@ def test_errors_of_the_client_without_a_status():
         (FileNotFoundError(2, "no such file", "/x"), "MissingFileError"),
         (RuntimeError("x"), "Transient"),
     ):
-        assert type(errors.named(error, where="w", expected="e")).__name__ == expected
+        assert type(errors.translated(error, where="w", expected="e")).__name__ == expected
         assert not errors.is_settled(error)
 
 

@@ -17,7 +17,7 @@ from episeek_pipelines.publish.errors import (
     RefusedError,
 )
 from episeek_pipelines.publish.hub_client import commits, pull_requests
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault
 from tests.servers.hub import FakeHub
@@ -39,7 +39,7 @@ def main(folder: Path) -> int:
 
 def check(hub: FakeHub, folder: Path) -> None:
     base = hub.add_dataset(NAME, {"README.md": b"# old\n"})
-    repository = HubRepository(NAME, retry=QUICK)
+    repository = HubClient(NAME, retry=QUICK)
     content = np.random.default_rng(8).bytes(900_000)
     path = folder / "film.mp4"
     path.write_bytes(content)

@@ -16,7 +16,7 @@ from episeek_pipelines.dataset.digests import (
 )
 from episeek_pipelines.dataset.local_files import TEMPORARY_SUFFIX
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay import plan
+from episeek_pipelines.publish.hub_limits import MAX_REPOSITORY_FILES
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_pipelines.publish.overlay.files import (
     sendable_files,
@@ -311,7 +311,7 @@ def test_more_files_than_a_folder_may_have(overlay, remote):
 
 
 def test_more_files_than_a_repository_may_have(overlay, remote):
-    room = plan.MAX_REPOSITORY_FILES - len(remote) - len(SIDECARS)
+    room = MAX_REPOSITORY_FILES - len(remote) - len(SIDECARS)
     many = {path: in_lfs(path, b"x") for path in (f"other/{n // 5000}/{n}" for n in range(room))}
     assert planned(overlay, {**remote, **many})
     one_more = {**remote, **many, "other/more": in_lfs("other/more", b"")}

@@ -14,7 +14,7 @@ from episeek.errors import DestinationError, MissingFileError, ReadError
 from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.hub_client.client import HubRepository
+from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.changes import (
     Listing,
 )
@@ -50,7 +50,7 @@ class BucketWriter:
         expected = "a listing of the files"
         found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
         if not found:  # as of a bucket that is not there
-            client = HubRepository(self._bucket_id, retry=self.retry)
+            client = HubClient(self._bucket_id, retry=self.retry)
             try:
                 client.read(lambda api: api.bucket_info(self._bucket_id), where=self.root.url, expected="a bucket")
             except MissingFileError as error:
@@ -106,7 +106,7 @@ class BucketWriter:
     def _batch(self, expected: str, *, byte_count: int = 0, **operations: list[Any]) -> None:
         if not any(operations.values()):
             return
-        client = HubRepository(self._bucket_id, retry=self.retry)  # for the client, its errors and its retries
+        client = HubClient(self._bucket_id, retry=self.retry)  # for the client, its errors and its retries
         try:
             client.write(
                 partial(_batched, bucket_id=self._bucket_id, operations=operations),
