@@ -70,7 +70,7 @@ from episeek_pipelines.verify import RULES, VerificationReport
 from episeek_pipelines.verify.findings.findings import finding
 
 root, step, count = Root(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-report = VerificationReport(root.url, (finding(RULES["ROW038"], "of every file"),), 10, 3, 12, 0, 0, 0.0)
+report = VerificationReport(root.url, (finding(RULES["ROW038"], "of every file", ""),), 10, 3, 12, 0, 0, 0.0)
 plan = plan_fix(report, root)
 owner = {"write_table": pq.ParquetWriter, "replace": os}.get(step, in_place)
 original = getattr(owner, step)

@@ -129,9 +129,9 @@ def test_everything_else_is_left_with_its_remedy(tmp_path):
     root = copy_of("av1_multifile", tmp_path)
     place = Location(file=data(0), episode=1)
     found: list[Finding] = [
-        finding(RULES["ROW017"], "late", place, more=4),
-        finding(RULES["ROW017"], "late", Location(file=data(1))),
-        finding(RULES["VID022W"], "moov", Location(file=video(TOP, 0))),
+        finding(RULES["ROW017"], "late", "", place, more=4),
+        finding(RULES["ROW017"], "late", "", Location(file=data(1))),
+        finding(RULES["VID022W"], "moov", "", Location(file=video(TOP, 0))),
     ]
     before = state(root)
     result = fix(str(root), VerificationReport(str(root), tuple(found), 10, 3, 12, 0, 0, 0.0))

@@ -1,13 +1,21 @@
-"""Comparing the files of a repository with the content to be published, and with those of another commit."""
+"""Comparing the files of a repository or a store with the content to be published, and two trees with each other."""
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Final
 
 from episeek.errors import MissingFileError, ReadError, described
+from episeek.stores.byte_source import ByteSource
+from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.digests import Digests
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 
+SHA256: Final = "sha256:"
+"""Beginning of an identity that is the SHA-256 of the content, as in `FileIdentity.store_ids`."""
+
 _BLOCK_BYTES: Final = 1 << 20
+_RANGE_BYTES: Final = 1 << 23
 
 
 def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
@@ -25,11 +33,30 @@ def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
 
 def has_content(remote: RemoteFile | None, addition: Addition) -> bool:
     """Return whether a file of a repository has the content of an addition."""
-    if remote is None or remote.size != addition.size:
-        return False
-    if remote.sha256 is not None:
-        return remote.sha256 == addition.sha256
-    return bool(remote.blob_id) and remote.blob_id == git_blob_id(addition.source)
+    return _matches(remote, addition.size, addition.sha256, lambda: git_blob_id(addition.source))
+
+
+def has_digests(remote: RemoteFile | None, digests: Digests) -> bool:
+    """Return whether a file of a repository or a store is known to have the content with these digests."""
+    return _matches(remote, digests.size, digests.sha256, lambda: digests.blob_id)
+
+
+def sha256_in(identity: FileIdentity | None) -> str:
+    """Return the SHA-256 among the identities of a file, hex; empty where there is none."""
+    ids = () if identity is None else identity.store_ids
+    return next((store_id.removeprefix(SHA256) for store_id in ids if store_id.startswith(SHA256)), "")
+
+
+def stored_sha256(source: ByteSource, path: str, size: int) -> str:
+    """Read a file of a store and return its SHA-256, hex.
+
+    Raises:
+        MissingFileError, ReadError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    for start in range(0, size, _RANGE_BYTES):
+        digest.update(source.get_ranges(path, [(start, min(start + _RANGE_BYTES, size))])[0])
+    return digest.hexdigest()
 
 
 def differing_paths(one: RemoteFiles, other: RemoteFiles) -> frozenset[str]:
@@ -68,6 +95,14 @@ def changes_digest(changes: Changes) -> str:
     for path in sorted(changes.deletions):
         digest.update(f"-{path}\0".encode())
     return digest.hexdigest()
+
+
+def _matches(remote: RemoteFile | None, size: int, sha256: str, blob_id: Callable[[], str]) -> bool:
+    if remote is None or remote.size != size:
+        return False
+    if remote.sha256 is not None:
+        return remote.sha256 == sha256
+    return bool(remote.blob_id) and remote.blob_id == blob_id()
 
 
 def _is_same(one: RemoteFile | None, other: RemoteFile | None) -> bool:

@@ -3,7 +3,6 @@
 By size and the store's identity, where that can be worked out here; by reading them, up to `MAX_READ_BYTES`, otherwise.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +23,10 @@ from episeek_pipelines.publish.overlay.changes import (
     RemoteFile,
     RemoteFiles,
 )
+from episeek_pipelines.publish.overlay.file_comparison import stored_sha256
 from episeek_pipelines.publish.store.identity_match import matches_identity
 
 _HASHING_THREADS = 4
-_PART_BYTES = 1 << 23
 
 
 @dataclass(slots=True)
@@ -121,11 +120,8 @@ class StoreContents:
     def _by_reading(self, addition: Addition, path: str) -> bool:
         if self.root.is_local:
             return self.digests.of_all([str(Path(self.root.join(path)))])[0].sha256 == addition.sha256
-        source, digest = self.root.source(), hashlib.sha256()
         try:
-            for start in range(0, addition.size, _PART_BYTES):
-                stop = min(start + _PART_BYTES, addition.size)
-                digest.update(source.get_ranges(path, [(start, stop)])[0])
-        except MissingFileError:  # since it was listed
+            return stored_sha256(self.root.source(), path, addition.size) == addition.sha256
+        except MissingFileError:
+            # It was removed since it was listed.
             return False
-        return digest.hexdigest() == addition.sha256

@@ -22,7 +22,7 @@ from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.target_check import (
     TargetMismatchError,
     check_target,
-    identity_in_repository,
+    identity_in_target,
 )
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset
@@ -70,7 +70,7 @@ def with_rows(overlay, change):
 
 
 def store_id(path, repository, kind="sha256"):
-    return identity_in_repository(in_lfs(path, (repository / path).read_bytes())).store_ids[0].replace("sha256", kind)
+    return identity_in_target(in_lfs(path, (repository / path).read_bytes())).store_ids[0].replace("sha256", kind)
 
 
 # --- what is accepted -----------------------------------------------------------------------------------------------------------
