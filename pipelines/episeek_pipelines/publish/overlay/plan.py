@@ -1,9 +1,9 @@
 """The plan of a publication: the files that it adds, replaces and deletes, and how they are divided into commits.
 
-Files are compared by size and by the identity in the repository's listing: the SHA-256 of LFS, or Git's id of the blob. Only Parquet
-files that the rewrite replaced and unfinished sidecars of stopped runs are deleted; videos, the card and other metadata never are.
-Files that a repository cannot hold are refused here, before anything is sent. `episeek_pipelines.publish.overlay.target_check`
-checks that the resulting files belong together.
+Files are compared by size and by the identity in the repository's listing: the SHA-256 of LFS, or Git's id of the blob. Only
+Parquet files that the rewrite replaced and unfinished sidecars of stopped runs are deleted; videos, the card and other metadata
+never are. Files that a repository cannot hold are refused here, before anything is sent. Whether the resulting files belong
+together is checked by `episeek_pipelines.publish.overlay.target_check`.
 """
 
 import unicodedata

@@ -39,7 +39,7 @@ def require_videos(root: Root, *, where: str) -> None:
         raise DestinationError(where, found, "an overlay with its videos", hint)
 
 
-def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
+def verify_overlay(root: Root, videos: str, execution: Execution) -> VerificationReport:
     """Verify an overlay before it is published, and return the report.
 
     Rows are verified as well where `prepare` has recorded errors.

@@ -195,7 +195,7 @@ def test_a_file_that_is_missing_or_still_there(published):
     assert report.deleted_count == 1
     missing, still_there = report.problems
     assert missing.found.startswith("MissingFileError: ")
-    assert (still_there.where, still_there.expected) == (sent.deletions[0], "no such file: it was deleted")
+    assert (still_there.where, still_there.expected) == (sent.deletions[0], "no such file, since it was deleted")
 
 
 def test_sidecars_that_are_missing_or_of_another_build(published):

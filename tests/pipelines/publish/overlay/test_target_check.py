@@ -204,7 +204,7 @@ def test_a_video_that_is_gone(overlay, repository):
     (repository / SECOND).unlink()
     found = problems(overlay, repository)
     assert [problem.path for problem in found] == [FIRST, SECOND]
-    assert found[0].found == "no such file in the repository, and none is sent"
+    assert found[0].found == "no such file in the target, and none is sent"
     assert found[0].expected == "the MP4 of episode 0"
 
 
