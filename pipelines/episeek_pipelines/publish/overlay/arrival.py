@@ -54,7 +54,7 @@ class ArrivalReport:
 
     @property
     def is_as_sent(self) -> bool:
-        """Whether nothing differs."""
+        """Return whether nothing differs."""
         return not self.problems
 
     @property

@@ -103,7 +103,7 @@ def test_sidecars_are_those_that_indexing_the_store_writes(kind, s3, bucket, tmp
 
 def test_a_new_dataset_with_its_videos(s3):
     url, overlay = s3.empty(), prepared(NAME, "copy").url
-    with pytest.raises(DestinationError, match="no files; expected a dataset; hint: .*--create"):
+    with pytest.raises(DestinationError, match=r"no files; expected a dataset; hint: .*--create"):
         publish(overlay, url, source=None)
     dry = publish(overlay, url, source=None, options=replace(CREATE, dry_run=True))
     assert s3.changing() == []

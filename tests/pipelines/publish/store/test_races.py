@@ -102,7 +102,7 @@ def test_another_publication_that_has_stopped(s3, overlays):
         s3.publish(overlays[0], url, source=NAME, retry=ONCE)
     s3.reset()
     before = s3.files(url)
-    with pytest.raises(ConflictError, match="run that publication again .*or remove this file") as caught:
+    with pytest.raises(ConflictError, match=r"run that publication again .*or remove this file") as caught:
         s3.publish(overlays[1], url, source=NAME)
     assert caught.value.where == f"{url}/{JOURNAL_PATH}"
     assert s3.files(url) == before

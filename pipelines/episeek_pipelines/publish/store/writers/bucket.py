@@ -38,7 +38,7 @@ class BucketWriter:
 
     @property
     def has_whole_puts(self) -> bool:
-        """Whether a name appears only with its content: always."""
+        """Return whether a name appears only with its content: always."""
         return True
 
     def files(self) -> Listing:

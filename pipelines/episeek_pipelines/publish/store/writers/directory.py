@@ -30,7 +30,7 @@ class DirectoryWriter:
 
     @property
     def has_whole_puts(self) -> bool:
-        """Whether a file appears whole: always, by a rename."""
+        """Return whether a file appears whole: always, by a rename."""
         return True
 
     def files(self) -> Listing:

@@ -60,7 +60,7 @@ class StoreWriter(Protocol):
 
     @property
     def has_whole_puts(self) -> bool:
-        """Whether a file that is put appears whole or not at all."""
+        """Return whether a file that is put appears whole or not at all."""
         ...
 
     def files(self) -> Listing:
@@ -118,7 +118,7 @@ class FsspecWriter:
 
     @property
     def has_whole_puts(self) -> bool:
-        """Whether the kind of store shows only whole files."""
+        """Return whether the kind of store shows only whole files."""
         return self.root.kind.has_whole_puts
 
     def files(self) -> Listing:
