@@ -9,7 +9,7 @@ import pytest
 import episeek
 from episeek.errors import EpiseekError, MissingFileError, MissingSidecarError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay import arrival
+from episeek_pipelines.publish.overlay import arrival, file_comparison
 from episeek_pipelines.publish.overlay.arrival import check_arrival, sample_clips
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_pipelines.publish.overlay.plan import plan_changes
@@ -124,7 +124,7 @@ def test_a_store_without_sha256_is_read(s3, published, monkeypatch):
     url = s3.add(files_of(root))
     report = arrived(url, changes)
     assert (report.problems, report.file_count, report.size_only_count) == ((), len(changes.additions), 0)
-    monkeypatch.setattr(arrival, "_PART_BYTES", 1000)
+    monkeypatch.setattr(file_comparison, "_RANGE_BYTES", 1000)
     assert arrived(url, changes).problems == ()
     monkeypatch.setattr(arrival, "MAX_READ_BYTES", 10_000)
     report = arrived(url, changes)

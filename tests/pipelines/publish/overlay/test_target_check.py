@@ -218,7 +218,7 @@ def test_sidecars_that_list_other_files(overlay, repository):
     found = problems(overlay, repository)
     assert [(problem.path, problem.found) for problem in found] == [
         (SECOND, "no row in the sidecars"),
-        (SECOND.replace("file-001", "file-0010"), "a row in the sidecars, and no episode in it"),
+        (SECOND.replace("file-001", "file-0010"), "a row in the sidecars, but no episode in the file"),
     ]
 
 
