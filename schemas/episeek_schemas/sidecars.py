@@ -65,45 +65,52 @@ def _required(*columns: tuple[str, pa.DataType]) -> pa.Schema:
 
 
 FILES: Final = _required(
-    ("file_id", pa.int32()),  # the row number
-    ("file_path", pa.string()),  # relative to the dataset root, POSIX
-    ("file_size", pa.int64()),  # bytes
-    ("store_id", pa.string()),  # "sha256:", "xet:" or "etag:" + value, or empty
-    (
-        "moov_sha256",
-        pa.string(),
-    ),  # hex digest of the moov and moof boxes; of the sample table where the file was demuxed
-    ("moov_offset", pa.int64()),  # bytes
-    ("moov_length", pa.int64()),  # bytes
-    (
-        "header_length",
-        pa.int64(),
-    ),  # offset of the first mdat box; the file's size without one, 0 where the file was demuxed
-    ("faststart", pa.bool_()),  # moov before mdat
-    ("codec", pa.string()),  # sample entry fourcc
-    ("width", pa.int32()),  # coded picture size, pixels
+    # the row number
+    ("file_id", pa.int32()),
+    # relative to the dataset root, POSIX
+    ("file_path", pa.string()),
+    # bytes
+    ("file_size", pa.int64()),
+    # the store's identity of the content: "sha256:", "xet:" or "etag:" and a value; empty without one
+    ("store_id", pa.string()),
+    # hex digest of the moov box and the moof boxes; of the sample table for Matroska
+    ("moov_sha256", pa.string()),
+    # bytes
+    ("moov_offset", pa.int64()),
+    ("moov_length", pa.int64()),
+    # offset of the first mdat box; the file's size without one, 0 for Matroska
+    ("header_length", pa.int64()),
+    # moov comes before mdat
+    ("faststart", pa.bool_()),
+    # four-character code of the sample entry
+    ("codec", pa.string()),
+    # coded picture size, pixels
+    ("width", pa.int32()),
     ("height", pa.int32()),
-    ("timescale", pa.int32()),  # ticks per second
-    ("sample_count", pa.int64()),  # video samples in the file
-    ("avg_fps", pa.float64()),  # presented frames / presented duration
-    ("sample_description", pa.binary()),  # the stsd box, whole
-    ("container", pa.string()),  # "mp4", "fragmented" (samples in moof boxes) or "matroska" (demuxed, not parsed)
-    ("track_matrix", pa.binary()),  # how pictures are turned to be shown: nine big-endian int32, as in tkhd
-    (
-        "sample_description_runs",
-        pa.binary(),
-    ),  # which entry of stsd samples use: DESCRIPTION_RUN values; empty: the first
-    (
-        "episodes_sha256",
-        pa.string(),
-    ),  # hex digest of what meta/episodes declares of the file's episodes, and of the fps: see DECLARED_EPISODES
+    # ticks per second
+    ("timescale", pa.int32()),
+    # video samples in the file
+    ("sample_count", pa.int64()),
+    # presented frames / presented duration
+    ("avg_fps", pa.float64()),
+    # the whole stsd box
+    ("sample_description", pa.binary()),
+    # one of CONTAINERS
+    ("container", pa.string()),
+    # how pictures are turned when they are shown: nine big-endian int32, as in tkhd
+    ("track_matrix", pa.binary()),
+    # which entry of stsd the samples use: DESCRIPTION_RUN values; empty where all use the first
+    ("sample_description_runs", pa.binary()),
+    # hex digest of the declared episodes of the file, its camera and the fps: see DECLARED_EPISODES
+    ("episodes_sha256", pa.string()),
 )
-"""One row per MP4, sorted by file_path."""
+"""One row per video file, sorted by file_path."""
 
 CONTAINERS: Final = ("mp4", "fragmented", "matroska")
+"""Progressive MP4, MP4 with its samples in movie fragments, and Matroska or WebM, which is demuxed."""
 
 DESCRIPTION_RUN: Final = np.dtype([("byte_offset", "<i8"), ("description_index", "<i8")])
-"""Samples from `byte_offset` on, up to that of the next run, use entry `description_index` (from 1) of stsd; sorted."""
+"""Samples from `byte_offset` up to that of the next run use entry `description_index` (from 1) of stsd; runs are sorted."""
 
 DECLARED_EPISODES: Final = (
     ("episode_index", "<i8"),
@@ -111,48 +118,64 @@ DECLARED_EPISODES: Final = (
     ("from_timestamp", "<f8"),
     ("to_timestamp", "<f8"),
 )
-"""`episodes_sha256` is the SHA-256 of camera_index as one `<i8`, the fps as one `<f8`, and these arrays one after the other,
-each with a value for every episode of the file, by rising (from_timestamp, episode_index).
+"""The arrays in `episodes_sha256`, which is the SHA-256 of camera_index as one `<i8`, the fps as one `<f8`, and these arrays
+one after the other. Each has a value for every episode of the file, by rising (from_timestamp, episode_index).
 """
 
 EPISODES: Final = _required(
-    ("global_episode_id", pa.int64()),  # episode_index * number of cameras + camera_index; equals the row number
+    # episode_index * number of cameras + camera_index; equals the row number
+    ("global_episode_id", pa.int64()),
     ("episode_index", pa.int64()),
-    ("camera_index", pa.int32()),  # position in video_keys
-    ("camera_key", pa.string()),  # for people: the runtime does not map it
-    ("file_id", pa.int32()),  # row of `files`
-    ("mdat_offset", pa.int64()),  # absolute first byte of the samples needed
-    ("mdat_length", pa.int64()),  # bytes, end exclusive, no padding
-    ("frame_count", pa.int32()),  # presented frames found in the file
-    ("first_pts", pa.float64()),  # seconds: from_timestamp as declared
-    ("last_pts", pa.float64()),  # seconds: to_timestamp as declared
-    ("first_frame_tick", pa.int64()),  # presentation time of frame 0
-    ("sample_start", pa.int64()),  # first row of `samples`
+    # position in video_keys
+    ("camera_index", pa.int32()),
+    # for people: the runtime does not map it
+    ("camera_key", pa.string()),
+    # row of `files`
+    ("file_id", pa.int32()),
+    # first byte in the file of the samples needed
+    ("mdat_offset", pa.int64()),
+    # bytes from there to the end of the samples needed, without padding
+    ("mdat_length", pa.int64()),
+    # presented frames found in the file
+    ("frame_count", pa.int32()),
+    # seconds: from_timestamp as declared
+    ("first_pts", pa.float64()),
+    # seconds: to_timestamp as declared
+    ("last_pts", pa.float64()),
+    # presentation time of frame 0 in the file
+    ("first_frame_tick", pa.int64()),
+    # first row of `samples`
+    ("sample_start", pa.int64()),
     ("sample_count", pa.int32()),
-    ("keyframe_start", pa.int64()),  # first row of `keyframes`
+    # first row of `keyframes`
+    ("keyframe_start", pa.int64()),
     ("keyframe_count", pa.int32()),
-    (
-        "lead_in_count",
-        pa.int32(),
-    ),  # samples of the span presented before frame 0: those that decoding needs, leading pictures included
+    # samples of the span that are presented before frame 0
+    ("lead_in_count", pa.int32()),
 )
-"""One row per (episode, camera), sorted by global_episode_id."""
+"""One row per episode and camera, sorted by global_episode_id."""
 
 KEYFRAMES: Final = _required(
     ("global_episode_id", pa.int64()),
-    ("pts", pa.int64()),  # presentation time in the file, ticks
-    ("byte_offset", pa.int64()),  # absolute
-    ("sample_index", pa.int32()),  # decode position within the episode's samples
-    ("frame_index", pa.int32()),  # presentation position within the episode; negative in the lead-in
+    # presentation time in the file, ticks
+    ("pts", pa.int64()),
+    # from the start of the file
+    ("byte_offset", pa.int64()),
+    # decode position within the episode's samples
+    ("sample_index", pa.int32()),
+    # presentation position within the episode; negative in the lead-in
+    ("frame_index", pa.int32()),
 )
 """One row per sync sample in a span, sorted by (global_episode_id, pts)."""
 
 SAMPLES: Final = _required(
-    ("byte_offset", pa.uint32()),  # relative to the episode's mdat_offset
+    # from the episode's mdat_offset
+    ("byte_offset", pa.uint32()),
     ("byte_size", pa.uint32()),
-    ("pts", pa.int32()),  # ticks, relative to first_frame_tick; negative in the lead-in
+    # ticks from first_frame_tick; negative in the lead-in
+    ("pts", pa.int32()),
 )
-"""One row per encoded sample of a span, decode order, sorted by (global_episode_id, position)."""
+"""One row per encoded sample of a span, sorted by episode and camera, and within these in decode order."""
 
 TABLES: Final = MappingProxyType(
     {
@@ -165,4 +188,14 @@ TABLES: Final = MappingProxyType(
 """Relative path and columns of each table; all but `files` are mapped."""
 
 UNMAPPED_COLUMNS: Final = frozenset({"camera_key"})
-"""Columns of the mapped tables that are read the ordinary way, when at all."""
+"""Columns of the mapped tables that are not mapped: they may be dictionary encoded."""
+
+SORT_KEYS: Final = MappingProxyType(
+    {
+        "files": ("file_path",),
+        "episodes": ("global_episode_id",),
+        "keyframes": ("global_episode_id", "pts"),
+        "samples": ("global_episode_id", "sample_index"),
+    }
+)
+"""What each table is sorted by. In `samples` neither is a column: `sample_start` of `episodes` finds the rows."""

@@ -4,9 +4,9 @@ Opening maps the tables, which costs the same for ten rows as for ten million. L
 number.
 """
 
+import logging
 import operator
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,6 @@ from episeek.errors import (
     EpisodeNotFoundError,
     FileNotIndexedError,
     FrameRangeError,
-    RecordedSourceWarning,
     SidecarLayoutError,
     without_password,
 )
@@ -41,6 +40,8 @@ from episeek.stores.transports.hub.source import HubSource
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, start and stop of the frames."""
+
+_LOGGER = logging.getLogger("episeek")
 
 _AS_WRITTEN = "rows as `episeek index` writes them"
 
@@ -122,8 +123,7 @@ class ByteIndex:
         if data_root is None and opened.dataset.video_keys:
             data_root = recorded_source(sidecars.root)
             if data_root is not None:
-                message = f"{use_of_recorded_source(sidecars.root, data_root)}; data_root overrides"
-                warnings.warn(message, RecordedSourceWarning, stacklevel=3)
+                _LOGGER.info("%s; data_root overrides", use_of_recorded_source(sidecars.root, data_root))
         videos = sidecars if data_root is None else options.open(data_root)
         self._arguments = (sidecars.root, None if data_root is None else videos.root, options)
         self.retry = options.retry
@@ -149,8 +149,10 @@ class ByteIndex:
         return _reopen, self._arguments
 
     def __repr__(self) -> str:
+        root, data_root, _ = self._arguments
+        videos = "" if data_root is None else f"videos in {without_password(data_root)!r}, "
         return (
-            f"ByteIndex({without_password(self._arguments[0])!r}, {self.episode_count} episodes, {len(self.cameras)} cameras, "
+            f"ByteIndex({without_password(root)!r}, {videos}{self.episode_count} episodes, {len(self.cameras)} cameras, "
             f"{self.file_count} files, {self.table('samples').row_count} samples)"
         )
 

@@ -210,10 +210,6 @@ class SidecarLayoutWarning(UserWarning):
     """A sidecar table was rewritten by another tool, so it is read into memory instead of being mapped."""
 
 
-class RecordedSourceWarning(UserWarning):
-    """An overlay has no videos and no `data_root` was given: they are read from the source that the overlay records."""
-
-
 # --- episodes, frames, decoding --------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Reports to mend datasets by, and what has to stay the same."""
+"""Reports to fix datasets by, and what has to stay the same."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ SERIAL = Execution("sync")
 
 def report_of(root: Path, *codes_and_files: tuple[str, str | None]) -> VerificationReport:
     """As a verification would give it."""
-    found = [finding(RULES[code], "as it is", Location(file=file)) for code, file in codes_and_files]
+    found = [finding(RULES[code], "as it is", "", Location(file=file)) for code, file in codes_and_files]
     return VerificationReport(str(root), tuple(sorted(found)), 10, 3, 12, 0, 0, 0.0)
 
 

@@ -40,8 +40,16 @@ def findings(count: int, *, seed: int = 0) -> tuple[Finding, ...]:
         file = f"{folder}/chunk-000/file-{episode // 50:03d}.{'mp4' if camera else 'parquet'}"
         row = episode * 300 + number % 300 if rule.code.startswith("ROW") else None
         where = Location(file, episode, camera, row, "frame_index" if row is not None else None)
-        message = f"found {number}; expected {number + 1}"
-        made.append(Finding(rule.code, rule.severity, message, where, more=number % 7 if number % 11 == 0 else 0))
+        made.append(
+            Finding(
+                rule.code,
+                rule.severity,
+                f"found {number}",
+                f"{number + 1}",
+                where,
+                more=number % 7 if number % 11 == 0 else 0,
+            )
+        )
     return tuple(sorted(made))
 
 

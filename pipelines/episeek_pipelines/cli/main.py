@@ -88,8 +88,8 @@ def _print_error(error: EpiseekError) -> None:
     lines = [failure.message for failure in failures[:MAX_FAILURES_SHOWN]]
     if len(failures) > MAX_FAILURES_SHOWN:
         lines.append(f"and {len(failures) - MAX_FAILURES_SHOWN} more")
-    advice = f"; hint: {error.hint}" if error.hint else ""
-    lines[-1] += f" ({error.expected}{advice})"
+    if error.hint:
+        lines[-1] += f"; hint: {error.hint}"
     for line in lines:
         _say(f"episeek: error: {line}")
 

@@ -1,4 +1,4 @@
-"""From files to checks: which of them are looked at, what has to be looked at together, and how many go into one check."""
+"""Turns files into checks: chooses the files, groups those that must be checked together, and batches the groups."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,16 +25,16 @@ from episeek_pipelines.verify.videos.decode_rules import choose_episodes
 T = TypeVar("T")
 
 MAX_CHECKS_PER_KIND = 2000
-"""A million episodes are some ten thousand files: a few files to a check, thousands of checks."""
+"""A million episodes are some ten thousand files, so each check has a few files, and there are thousands of checks."""
 
 FILES_PER_VIDEO_CHECK = 8
-"""A header is a few kilobytes: too little for a task of its own."""
+"""A header is a few kilobytes, too little for a check of its own."""
 
 REMOTE_FILES_PER_VIDEO_CHECK = 64
-"""Of a store, many are read at once."""
+"""In a store, many headers are read at once."""
 
 FOOTERS_PER_DATA_CHECK = 4
-"""Where rows are not looked at."""
+"""Data files of one check where rows are not read."""
 
 
 def batched_checks(
@@ -44,16 +44,16 @@ def batched_checks(
     sources: Sequence[SourceFile],
     surveyed: Survey,
 ) -> list[Check]:
-    """The checks at the level that is asked for, of the files that are there."""
+    """Return the checks of the existing files at the chosen level."""
     options = context.options
     if not options.looks_at("layout"):
         return []
-    there = [file for file in data_files if _there(file, surveyed.files, surveyed.pointers)]
+    existing = [file for file in data_files if _is_readable(file, surveyed.files, surveyed.pointers)]
     compared = sources if options.looks_at("rows") else ()
-    groups = _grouped(there, compared)
+    groups = _grouped(existing, compared)
     least = 1 if options.looks_at("rows") else FOOTERS_PER_DATA_CHECK
     checks: list[Check] = [DataCheck(tuple(batch)) for batch in _batched(groups, least)]
-    videos = [file for file in video_files if _there(file, surveyed.videos, surveyed.pointers)]
+    videos = [file for file in video_files if _is_readable(file, surveyed.videos, surveyed.pointers)]
     if options.looks_at("decode"):
         videos = _with_decoded(videos, options)
     least = FILES_PER_VIDEO_CHECK if context.data_root.is_local else REMOTE_FILES_PER_VIDEO_CHECK
@@ -63,12 +63,12 @@ def batched_checks(
     return checks
 
 
-def _there(file: DataFile | VideoFile, there: Files, pointers: frozenset[str]) -> bool:
-    return file.path in there and file.file_size != 0 and file.path not in pointers
+def _is_readable(file: DataFile | VideoFile, listed: Files, pointers: frozenset[str]) -> bool:
+    return file.path in listed and file.file_size != 0 and file.path not in pointers
 
 
 def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[DataGroup]:
-    """Files that share a source file, together with it, and so on: no file is in two groups."""
+    """Group the files that share a source file, directly or through other files; no file is in two groups."""
     group_of = {file.path: file.path for file in files}
 
     def leader(path: str) -> str:
@@ -77,25 +77,25 @@ def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[D
         return path
 
     for source in sources:
-        known = [path for path in source.rewritten_paths if path in group_of]
-        for path in known[1:]:
-            first, other = sorted((leader(known[0]), leader(path)))
+        members_of_source = [path for path in source.rewritten_paths if path in group_of]
+        for path in members_of_source[1:]:
+            first, other = sorted((leader(members_of_source[0]), leader(path)))
             group_of[other] = first
     members: dict[str, list[DataFile]] = {}
     for file in files:
         members.setdefault(leader(file.path), []).append(file)
     origins: dict[str, list[SourceFile]] = {}
     for source in sources:
-        known = [path for path in source.rewritten_paths if path in group_of]
-        if known:
-            origins.setdefault(leader(known[0]), []).append(source)
+        members_of_source = [path for path in source.rewritten_paths if path in group_of]
+        if members_of_source:
+            origins.setdefault(leader(members_of_source[0]), []).append(source)
     return [DataGroup(tuple(group), tuple(origins.get(path, ()))) for path, group in members.items()]
 
 
 def _with_decoded(files: Sequence[VideoFile], options: VerifyOptions) -> list[VideoFile]:
-    """Choose the episodes that are decoded, of each camera the same."""
-    known = np.unique(np.concatenate([file.episode_index for file in files])) if files else np.zeros(0, np.int64)
-    chosen = choose_episodes(known, options)
+    """Choose the episodes that are decoded, the same for each camera."""
+    episodes = np.unique(np.concatenate([file.episode_index for file in files])) if files else np.zeros(0, np.int64)
+    chosen = choose_episodes(episodes, options)
     return [
         replace(file, decoded=tuple(np.flatnonzero(np.isin(file.episode_index, chosen)).tolist())) for file in files
     ]

@@ -1,7 +1,7 @@
-"""From a dataset's metadata to checks.
+"""Plans a verification: turns the metadata of a dataset into checks.
 
-`survey` lists and reads documents, `read_shard` reads one file of meta/episodes; `plan_checks` puts both together and reads
-nothing but the sidecars' footers. `plan_verification` does all of it, one after the other.
+`survey` lists the files and reads documents, and `read_shard` reads one file of meta/episodes. `plan_checks` joins both; it reads
+only the footers of the sidecars. `plan_verification` does all of this in one process.
 """
 
 from collections.abc import Sequence
@@ -50,19 +50,19 @@ def plan_verification(
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationPlan:
-    """Read the metadata and lay out the checks. Reads no rows and no video headers.
+    """Read the metadata, and plan the checks. Reads no rows and no video headers.
 
     Args:
-        root: The dataset, or an overlay with its data/ and meta/.
-        data_root: Where the videos are, when `root` is an overlay.
-        against: The source dataset, when `root` is a rewrite of it: then nothing but the layout may differ.
-        prepared: Whether one row group per episode is promised (ROW018). None: it is when `against` is given. Without
-            the promise, a dataset that has sidecars gets a warning (ROW018W), since `episeek index` alone does not
-            rewrite rows; one without sidecars gets nothing.
-        options: Level and measures.
+        root: The dataset, or an overlay with data/ and meta/.
+        data_root: The root that holds the videos, when `root` is an overlay.
+        against: The source dataset, when `root` is a rewrite of it: then only the layout may differ.
+        prepared: Whether every row group should hold one episode (ROW018). None means: yes where `against` is given. Where it is
+            false, a dataset with sidecars gets a warning instead (ROW018W), since `episeek index` alone does not rewrite rows;
+            a dataset without sidecars gets nothing.
+        options: The level and its options.
 
     Raises:
-        NotADatasetError: `root`, `data_root` or `against` is no directory, or has no meta/info.json.
+        NotADatasetError: `root`, `data_root` or `against` is not a directory, or has no meta/info.json.
     """
     surveyed = survey(root, data_root=data_root, against=against)
     shards = (
@@ -76,7 +76,7 @@ def plan_verification(
 def shard_arguments(
     surveyed: Survey,
 ) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str]]:
-    """What `read_shard` needs beside the path."""
+    """Return the arguments of `read_shard` after the path."""
     numbers = None if surveyed.tasks is None else task_numbers(surveyed.tasks)
     return (
         surveyed.root,
@@ -92,7 +92,7 @@ def shard_arguments(
 def plan_checks(
     shards: Sequence[Shard], surveyed: Survey, *, prepared: bool | None = None, options: VerifyOptions = DEFAULT_OPTIONS
 ) -> VerificationPlan:
-    """Lay out the checks of a dataset whose metadata has been read. Arguments as `plan_verification`."""
+    """Plan the checks of a dataset whose metadata has been read; see `plan_verification` for the options."""
     info = surveyed.info
     if info is None:
         return VerificationPlan(
@@ -112,8 +112,8 @@ def plan_checks(
     findings += check_survey(surveyed, info)
     has_sidecars = any(path in surveyed.files for path, _ in TABLES.values())
     examined = ExaminedSidecars(None, {}, ())
-    is_here = surveyed.pointers.isdisjoint(path for path, _ in TABLES.values())
-    if has_sidecars and is_here and options.looks_at("layout"):
+    is_fetched = surveyed.pointers.isdisjoint(path for path, _ in TABLES.values())
+    if has_sidecars and is_fetched and options.looks_at("layout"):
         examined = examine_sidecars(surveyed.root, info, surveyed.files)
         findings += examined.findings
     features = surveyed.document.get("features", {})
@@ -136,9 +136,9 @@ def plan_checks(
     data_files = collect_data_files(data_path, data_file, episodes, surveyed.files, with_tasks=with_tasks)
     video_files = collect_video_files(info, episodes, examined.files, surveyed.videos)
     if context.is_complete:
-        named = {*data_path, *(file.path for file in video_files)}
-        findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", named)
-        findings += check_orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", named)
+        declared = {*data_path, *(file.path for file in video_files)}
+        findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", declared)
+        findings += check_orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared)
     findings += run_rules((check_file_order,), Location(file=layout.DATA_DIR), surveyed, data_files)
     findings += [*check_missing(data_files, surveyed.files), *check_missing(video_files, surveyed.videos)]
     if examined.tables is not None:

@@ -19,8 +19,8 @@ from episeek_pipelines.verify.findings.checks import (
     Check,
     CheckResult,
     DataCheck,
-    Facts,
     ForeignRows,
+    Observations,
     SidecarCheck,
     VerificationContext,
     VerificationPlan,
@@ -72,20 +72,20 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
     """Apply the rules over several files, and sort. The order of the results makes no difference."""
     finished = list(results)
     findings = [*plan.findings, *(found for result in finished for found in result.findings)]
-    facts = Facts.merged([result.facts for result in finished])
+    observations = Observations.merged([result.observations for result in finished])
     context = plan.context
     if context is not None:
         with guarded(findings, "rules over several files", Location()):
-            findings += _misplaced_rows(plan, context, facts, findings)
+            findings += _misplaced_rows(plan, context, observations, findings)
         with guarded(findings, "check_same_format", Location()):
-            findings += check_same_format(facts.video_formats)
+            findings += check_same_format(observations.video_formats)
         with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
             findings += check_constant_dimensions(
-                reduce(FeatureRanges.merge, facts.ranges, FeatureRanges()), context.features
+                reduce(FeatureRanges.merge, observations.ranges, FeatureRanges()), context.features
             )
         if context.options.looks_at("layout"):
             with guarded(findings, "check_shards", Location()):
-                findings += _check_shards(plan, context, facts)
+                findings += _check_shards(plan, context, observations)
         forget_sidecars(context.root)
     return VerificationReport(
         root=plan.root,
@@ -95,10 +95,10 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         video_file_count=plan.video_file_count,
         files_read=plan.files_read + sum(result.files_read for result in finished),
         bytes_read=plan.bytes_read + sum(result.bytes_read for result in finished),
-        timestamp_tolerance_seconds=facts.timestamp_tolerance_seconds,
+        timestamp_tolerance_seconds=observations.timestamp_tolerance_seconds,
         level=plan.options.level,
         against=None if context is None or context.against is None else str(context.against),
-        figures=_figures(plan, context, facts),
+        figures=_figures(plan, context, observations),
     )
 
 
@@ -126,34 +126,36 @@ def _merged(results: list[CheckResult]) -> CheckResult:
         tuple(found for result in results for found in result.findings),
         sum(result.bytes_read for result in results),
         sum(result.files_read for result in results),
-        Facts.merged([result.facts for result in results]),
+        Observations.merged([result.observations for result in results]),
     )
 
 
-def _check_shards(plan: VerificationPlan, context: VerificationContext, facts: Facts) -> Iterable[Finding]:
+def _check_shards(
+    plan: VerificationPlan, context: VerificationContext, observations: Observations
+) -> Iterable[Finding]:
     return check_shards(
         context.options,
-        row_groups=facts.row_group_count,
+        row_groups=observations.row_group_count,
         data_files=plan.data_file_count,
-        is_prepared_layout=not facts.collapsed_file_count,
+        is_prepared_layout=not observations.collapsed_file_count,
     )
 
 
-def _figures(plan: VerificationPlan, context: VerificationContext | None, facts: Facts) -> Figures:
+def _figures(plan: VerificationPlan, context: VerificationContext | None, observations: Observations) -> Figures:
     if context is None:
         return plan.figures
     parts: dict[str, list[CameraFigures]] = {key: [] for key in context.info.video_keys}
-    for part in facts.figures:
+    for part in observations.figures:
         parts[part.camera_key].append(part)
     return replace(plan.figures, cameras=tuple(CameraFigures.joined(key, of) for key, of in parts.items() if of))
 
 
 def _misplaced_rows(
-    plan: VerificationPlan, context: VerificationContext, facts: Facts, findings: list[Finding]
+    plan: VerificationPlan, context: VerificationContext, observations: Observations, findings: list[Finding]
 ) -> list[Finding]:
     """EPI012 and the part of ROW015 that takes more than one file to see."""
-    absent = dict(facts.absent_episodes)
-    foreign = sorted(facts.foreign_rows, key=lambda rows: (rows.episode_index, rows.path))
+    absent = dict(observations.absent_episodes)
+    foreign = sorted(observations.foreign_rows, key=lambda rows: (rows.episode_index, rows.path))
     unreadable = {found.location.file for found in findings if found.code in _ROWS_UNSEEN}
     order = np.argsort(plan.episode_index, kind="stable")
     by_index = plan.episode_index[order]
@@ -176,23 +178,36 @@ def _misplaced_rows(
         if rows.episode_index in absent or named in unreadable:
             placed.add(rows.episode_index)
             where = Location(shard, rows.episode_index, row=local_row, column=lerobot.DATA_FILE_INDEX)
-            message = f"points at {named}; expected {rows.path}, which holds {_counted(rows, 'its')}"
-            found.append(finding(DATA_POINTER, message, where))
+            found.append(
+                finding(DATA_POINTER, f"points at {named}", f"{rows.path}, which holds {_counted(rows, 'its')}", where)
+            )
         elif named is not None:  # where the metadata does not say, EPI011 does
             where = Location(rows.path, rows.episode_index, row=rows.first_row)
-            message = f"{_counted(rows, '')} of an episode that is in {named} too; expected it there only"
-            found.append(finding(EPISODE_ROWS, message, where))
+            found.append(
+                finding(
+                    EPISODE_ROWS, f"{_counted(rows, '')} of an episode that is in {named} too", "it there only", where
+                )
+            )
     for path, all_rows in unlisted.items():
         first = all_rows[0]
         is_null = first.episode_index == NULL_NUMBER
         where = Location(path, None if is_null else first.episode_index, row=first.first_row)
         owner = "episode null" if is_null else "an episode that meta/episodes does not list"
-        message = f"{_counted(first, '')} of {owner}; expected only listed episodes"
-        found.append(finding(EPISODE_ROWS, message, where, more=len(all_rows) - 1))
+        found.append(
+            finding(
+                EPISODE_ROWS, f"{_counted(first, '')} of {owner}", "only listed episodes", where, more=len(all_rows) - 1
+            )
+        )
     for episode, path in sorted(absent.items()):
         if episode not in placed:
-            message = "no rows in the file that meta/episodes names, nor in any other; expected the episode's rows"
-            found.append(finding(EPISODE_ROWS, message, Location(path, episode)))
+            found.append(
+                finding(
+                    EPISODE_ROWS,
+                    "no rows in the file that meta/episodes names, nor in any other",
+                    "the episode's rows",
+                    Location(path, episode),
+                )
+            )
     return found
 
 

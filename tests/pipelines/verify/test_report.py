@@ -45,25 +45,25 @@ def test_codes_are_a_family_and_the_number_of_one_invariant():
 
 def test_a_finding_is_made_through_a_registered_rule():
     with pytest.raises(ValueError, match="ABC001"):
-        Finding("ABC001", "error", "x", Location())
+        Finding("ABC001", "error", "x", "", Location())
     with pytest.raises(ValueError, match="fatal"):
-        Finding("INF004", "fatal", "x", Location())  # type: ignore[arg-type]
-    assert finding(MISSING_FILE, "x") == Finding("INF004", "error", "x", Location())
+        Finding("INF004", "fatal", "x", "", Location())  # type: ignore[arg-type]
+    assert finding(MISSING_FILE, "x", "") == Finding("INF004", "error", "x", "", Location())
 
 
 def test_a_fingerprint_is_of_the_rule_and_the_place():
-    first = finding(ROW_NUMBERS, "index 4; expected 5", Location("a", 1, row=3))
-    assert first.fingerprint == finding(ROW_NUMBERS, "index 7; expected 5", Location("a", 1, row=3), more=2).fingerprint
-    assert first.fingerprint != finding(ROW_NUMBERS, "index 4; expected 5", Location("a", 1, row=4)).fingerprint
-    assert first.fingerprint != finding(MISSING_FILE, "index 4; expected 5", Location("a", 1, row=3)).fingerprint
+    first = finding(ROW_NUMBERS, "index 4", "5", Location("a", 1, row=3))
+    assert first.fingerprint == finding(ROW_NUMBERS, "index 7", "5", Location("a", 1, row=3), more=2).fingerprint
+    assert first.fingerprint != finding(ROW_NUMBERS, "index 4", "5", Location("a", 1, row=4)).fingerprint
+    assert first.fingerprint != finding(MISSING_FILE, "index 4", "5", Location("a", 1, row=3)).fingerprint
     assert re.fullmatch(r"[0-9a-f]{32}", first.fingerprint)
 
 
 def test_findings_sort_by_severity_code_and_place():
-    first = finding(MISSING_FILE, "x", Location("a"))
-    rows = [finding(ROW_NUMBERS, "x", Location("b", 1, row=row)) for row in (None, 0, 2, 10)]
-    cameras = [finding(ROW_NUMBERS, "x", Location("c", 1, camera)) for camera in (None, "left", "right")]
-    warning = finding(NOT_FASTSTART, "x", Location("a"))
+    first = finding(MISSING_FILE, "x", "", Location("a"))
+    rows = [finding(ROW_NUMBERS, "x", "", Location("b", 1, row=row)) for row in (None, 0, 2, 10)]
+    cameras = [finding(ROW_NUMBERS, "x", "", Location("c", 1, camera)) for camera in (None, "left", "right")]
+    warning = finding(NOT_FASTSTART, "x", "", Location("a"))
     expected = [first, *rows, *cameras, warning]
     shuffled = expected.copy()
     random.Random(3).shuffle(shuffled)
@@ -84,13 +84,13 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
             "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata names",
             "location": {"file": video(TOP, 1), "camera": TOP}, "more": 0,
             "name": MISSING_FILE.name, "remedy": MISSING_FILE.remedy,
-            "fingerprint": finding(MISSING_FILE, "", Location(video(TOP, 1), camera=TOP)).fingerprint,
+            "fingerprint": finding(MISSING_FILE, "", "", Location(video(TOP, 1), camera=TOP)).fingerprint,
         },
         {
             "code": "ROW016", "severity": "error", "message": "index 4; expected 173",
             "location": {"file": data(1), "episode": 4, "row": 40, "column": "index"}, "more": 0,
             "name": ROW_NUMBERS.name, "remedy": ROW_NUMBERS.remedy,
-            "fingerprint": finding(ROW_NUMBERS, "", Location(data(1), 4, row=40, column="index")).fingerprint,
+            "fingerprint": finding(ROW_NUMBERS, "", "", Location(data(1), 4, row=40, column="index")).fingerprint,
         },
     ]  # fmt: skip
     assert [entry["code"] for entry in document["findings"][2:]] == ["VID022W"] * 4
@@ -111,7 +111,7 @@ def test_json_is_strict_when_no_tolerance_passes(tmp_path: Path):
 
 
 def test_text_has_one_line_for_a_kind_of_warning():
-    warnings = [finding(NOT_FASTSTART, "moov at the end", Location(f"v{number}.mp4")) for number in range(30)]
+    warnings = [finding(NOT_FASTSTART, "moov at the end", "", Location(f"v{number}.mp4")) for number in range(30)]
     assert format_text(report_of(*warnings)).splitlines() == [
         "warning VID022W  the moov box comes before the media data",
         "  v0.mp4: moov at the end",
@@ -122,8 +122,8 @@ def test_text_has_one_line_for_a_kind_of_warning():
 
 
 def test_text_caps_findings_but_shows_every_rule():
-    missing = [finding(MISSING_FILE, "gone", Location(f"v{number:02d}.mp4")) for number in range(9)]
-    odd = [finding(ROW_NUMBERS, "index 4; expected 5", Location("d", number), more=2) for number in range(5)]
+    missing = [finding(MISSING_FILE, "gone", "", Location(f"v{number:02d}.mp4")) for number in range(9)]
+    odd = [finding(ROW_NUMBERS, "index 4", "5", Location("d", number), more=2) for number in range(5)]
     text = format_text(report_of(*missing, *odd), max_findings=4)
     assert text.splitlines() == [
         "error INF004  every file that the metadata names exists and is not empty",
@@ -141,8 +141,8 @@ def test_text_caps_findings_but_shows_every_rule():
 
 
 def test_text_has_the_severity_of_the_findings_not_of_the_rule():
-    findings = [Finding("INF004", "warning", "gone", Location(f"v{number}.mp4")) for number in range(3)]
-    findings += [Finding("VID022W", "error", "moov at the end", Location(f"v{number}.mp4")) for number in range(3)]
+    findings = [Finding("INF004", "warning", "gone", "", Location(f"v{number}.mp4")) for number in range(3)]
+    findings += [Finding("VID022W", "error", "moov at the end", "", Location(f"v{number}.mp4")) for number in range(3)]
     assert format_text(report_of(*findings)).splitlines() == [
         f"error VID022W  {NOT_FASTSTART.name}",
         "  v0.mp4: moov at the end",
@@ -166,7 +166,7 @@ def test_the_summary_line_says_what_was_left_out_and_how_far():
 
 
 def test_text_shows_what_a_terminal_would_act_on():
-    text = format_text(report_of(finding(MISSING_FILE, "a\x1b[2Jb", Location("x\n::error::y\udcff\u202e"))))
+    text = format_text(report_of(finding(MISSING_FILE, "a\x1b[2Jb", "", Location("x\n::error::y\udcff\u202e"))))
     assert text.splitlines()[1] == "  x\\n::error::y\\udcff\\u202e: a\\x1b[2Jb"
 
 

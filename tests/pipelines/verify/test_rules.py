@@ -26,7 +26,7 @@ class Truth(NamedTuple):
 
 
 WHAT_IS_TRUE: dict[str, dict[str, Truth]] = {
-    AV1: {"VID022W": Truth(4, "LeRobot leaves the moov box of a file with one episode behind the media data")},
+    AV1: {"VID022W": Truth(4, "LeRobot leaves the moov box of a file with one episode after the media data")},
     EDITED: {"VID022W": Truth(8, "so it does with files that delete_episodes encodes again")},
     H264: {"VID026W": Truth(2, "recorded with B-frames, so that composition offsets and edit lists are tried")},
     HEVC: {"VID026W": Truth(2, "x265 reorders frames unless it is told not to")},

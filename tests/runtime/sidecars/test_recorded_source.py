@@ -1,4 +1,5 @@
 import json
+import logging
 import pickle
 import shutil
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import episeek
-from episeek.errors import MissingFileError, RecordedSourceWarning
+from episeek.errors import MissingFileError
 from episeek.sidecars.recorded_source import recorded_source
 from episeek_schemas import layout
 from tests.support.build_index import CAMERAS, build_index, copy_dataset
@@ -32,21 +33,20 @@ def record(root: Path, source: object) -> Path:
     return root
 
 
-def test_videos_are_read_from_the_recorded_source_and_that_is_said(overlay: Path, source: Path):
-    with pytest.warns(
-        RecordedSourceWarning, match=f"from {source}, which {overlay}/.episeek/source.json names"
-    ) as told:
+def test_videos_are_read_from_the_recorded_source_and_that_is_said(
+    overlay: Path, source: Path, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO, logger="episeek"):
         index = episeek.open(overlay)
-    assert told[0].filename == __file__
+    assert f"from {source}, which {overlay}/.episeek/source.json names" in caplog.text
+    assert f"videos in '{source}'" in repr(index)
     assert index.source.root == str(source)
     clip = index.clip(1, CAMERAS[0]).read()
     assert clip == episeek.open(source).clip(1, CAMERAS[0]).read()
 
 
-def test_a_copy_in_a_worker_process_does_not_warn_again(overlay: Path, source: Path):
-    with pytest.warns(RecordedSourceWarning):
-        data = pickle.dumps(episeek.open(overlay))
-    assert pickle.loads(data).source.root == str(source)
+def test_a_copy_in_a_worker_process_reads_the_same(overlay: Path, source: Path):
+    assert pickle.loads(pickle.dumps(episeek.open(overlay))).source.root == str(source)
 
 
 def test_a_data_root_overrides(overlay: Path, source: Path, tmp_path: Path):
@@ -56,8 +56,7 @@ def test_a_data_root_overrides(overlay: Path, source: Path, tmp_path: Path):
 
 def test_a_source_that_is_gone_is_named(overlay: Path, source: Path):
     source.rename(source.with_name("moved"))
-    with pytest.warns(RecordedSourceWarning, match=str(source)):
-        index = episeek.open(overlay)
+    index = episeek.open(overlay)
     with pytest.raises(MissingFileError, match=str(source)):
         index.clip(1, CAMERAS[0]).read()
 

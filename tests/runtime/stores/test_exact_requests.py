@@ -85,7 +85,7 @@ def write_index(indexed, store_id, folder):
         video_path=DEFAULT_VIDEO_PATH,
         video_keys=(CAMERA,),
     )
-    fragment = replace(indexed.fragment, facts=replace(indexed.fragment.facts, store_id=store_id))
+    fragment = replace(indexed.fragment, properties=replace(indexed.fragment.properties, store_id=store_id))
     counts = {"episode_count": info.total_episodes, "frame_count": info.total_frames}
     write_sidecars(indexed.work, [fragment], Root(str(folder)), info, **counts)
     return folder

@@ -1,4 +1,4 @@
-"""What the values of features ranged over: STA020, dimensions that never change."""
+"""STA020: dimensions of features that never change, from the smallest and largest values."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -16,19 +16,19 @@ from episeek_schemas.features import (
 )
 
 MIN_CONSTANT_ROWS: Final = 2
-"""With one row every dimension is constant."""
+"""Fewest rows that are judged: with one row every dimension is constant."""
 
 _SHOWN_DIMENSIONS = 4
 _SHOWN_NAME = 40
 
 
 def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]) -> Iterator[Finding]:
-    """STA020: dimensions of float vectors with one value in all rows; one finding for each feature.
+    """Yield STA020 for float vectors with dimensions that have one value in all rows; one finding for each feature.
 
-    Scalars and whole numbers are left out: a reward or a flag that never changes is not normalized.
+    Scalars and whole numbers pass: a reward or a flag that never changes is not normalized.
 
     Args:
-        ranges: Of all data files, merged.
+        ranges: Smallest and largest values over all data files.
         features: `features` of meta/info.json.
     """
     for name, ranged in ranges.of.items():
@@ -47,17 +47,14 @@ def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]
             for number in constant[:_SHOWN_DIMENSIONS]
         ]
         rest = f", and {len(constant) - len(first)} more" if len(constant) > len(first) else ""
-        message = (
-            f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {ranged.row_count} rows); "
-            "expected values that vary"
-        )
-        yield finding(CONSTANT_DIMENSION, message, Location(file=layout.INFO_PATH, column=name))
+        found = f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {ranged.row_count} rows)"
+        yield finding(CONSTANT_DIMENSION, found, "values that vary", Location(file=layout.INFO_PATH, column=name))
 
 
 def dimension_names(spec: object, count: int) -> list[str] | None:
-    """Names of the dimensions of a feature, None where `names` does not give exactly `count`.
+    """Return the names of a feature's dimensions; None unless `names` has exactly `count`.
 
-    LeRobot writes a list, a dictionary of lists (`{"motors": [...]}`), or one from names to positions.
+    LeRobot writes a list, a dictionary of lists (`{"motors": [...]}`), or a dictionary from names to positions.
     """
     names = spec.get("names") if isinstance(spec, Mapping) else None
     flat: list[Any] = []
@@ -74,7 +71,7 @@ def dimension_names(spec: object, count: int) -> list[str] | None:
 
 
 def dimension_text(number: int, shape: tuple[int, ...], spec: object) -> str:
-    """A dimension by its number, by its numbers in a matrix, and its name where it has one."""
+    """Return a dimension as text: its number and name, or its indices in a matrix."""
     if len(shape) > 1:
         return str([int(index) for index in np.unravel_index(number, shape)])
     names = dimension_names(spec, shape[0])

@@ -1,4 +1,4 @@
-"""Rules over the footer of a data file: ROW015, ROW018, ROW019, ROW038 as far as it tells, and what EPI012 needs."""
+"""Rules on the footer of a data file: ROW019, ROW038, ROW041, and ROW015, ROW018 and EPI012 where rows are not read."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 
 from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FILE
 from episeek_pipelines.verify.data.footer_scan import FooterScan
-from episeek_pipelines.verify.findings.checks import DataFile, Facts, ForeignRows, VerificationContext
+from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import (
     EPISODE_ROWS,
@@ -20,33 +20,39 @@ from episeek_pipelines.verify.rules import (
 from episeek_schemas import lerobot
 
 FOOTER_SLACK = 1.25
-"""Times the cap that a footer may take: what is planned from a sample of episodes comes out a little otherwise."""
+"""A footer may exceed its limit by this factor: a rewrite is planned from a sample of episodes."""
 
 
 def check_footer_size(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW019, by the measure of `episeek_pipelines.rewrite.plan`: 512 KiB, an episode's rows, or a hundred row groups."""
+    """Yield ROW019 above the limit of `episeek_pipelines.rewrite.plan`: 512 KiB, an episode's rows, or a hundred row groups."""
     group_count = max(len(footer.group_rows), 1)
     of_episodes = MIN_EPISODES_PER_FILE * (footer.footer_bytes - footer.metadata_bytes) / group_count
     cap = max(FOOTER_BYTES, footer.row_bytes / group_count, of_episodes) * FOOTER_SLACK
     if footer.footer_bytes > cap:
-        message = (
+        yield finding(
+            FOOTER_SIZE,
             f"a footer of {footer.footer_bytes:,} bytes, {footer.metadata_bytes:,} of them key-value metadata, for "
-            f"{group_count:,} row groups; expected at most {int(cap):,} bytes"
+            f"{group_count:,} row groups",
+            f"at most {int(cap):,} bytes",
+            Location(file=file.path),
         )
-        yield finding(FOOTER_SIZE, message, Location(file=file.path))
 
 
 def check_page_index(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW038, where preparation promised it."""
+    """Yield ROW038 where a prepared file has no page index."""
     if context.is_prepared and not footer.has_page_index:
-        message = "column chunks without page index; expected its two parts, offsets and columns"
-        yield finding(PAGE_INDEX, message, Location(file=file.path))
+        yield finding(
+            PAGE_INDEX,
+            "column chunks without page index",
+            "its two parts, offsets and columns",
+            Location(file=file.path),
+        )
 
 
 def check_images(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW041: rows of an image feature with neither bytes nor a path, by the number of nulls in both.
+    """Yield ROW041 for rows of an image feature with neither bytes nor a path, by the numbers of nulls in both.
 
-    Rows that have one of them and rows that have the other add up to all rows, and are no finding.
+    Where rows with bytes and rows with a path add up to all rows, nothing is reported.
     """
     for name, spec in context.features.items():
         if not isinstance(spec, Mapping) or spec.get("dtype") != "image" or f"{name}.bytes" not in footer.picture_nulls:
@@ -55,36 +61,47 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
         without_path = footer.picture_nulls.get(f"{name}.path", footer.row_count)
         missing = min(without_bytes, without_path)
         if missing and without_bytes + without_path != footer.row_count:
-            message = f"{missing} of {footer.row_count} rows without a picture; expected its bytes or its path"
-            yield finding(IMAGES, message, Location(file=file.path, column=name))
+            yield finding(
+                IMAGES,
+                f"{missing} of {footer.row_count} rows without a picture",
+                "its bytes or its path",
+                Location(file=file.path, column=name),
+            )
 
 
 FOOTER_RULES = (check_footer_size, check_page_index, check_images)
-"""At any level that opens data files."""
+"""These apply at every level that opens data files."""
 
 
 def check_row_count(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW015, where the footer does not say whose the rows are: all of them together."""
+    """Yield ROW015 where the footer does not assign rows to episodes, and their total is wrong."""
     if not context.is_complete or footer.is_per_episode or bool((file.length < 0).any()):
         return
-    facts = footer_facts(file, footer)
-    if facts.absent_episodes or facts.foreign_rows:  # then episodes are elsewhere, which is EPI012
+    observations = footer_observations(file, footer)
+    # Then episodes are in other files, which EPI012 reports.
+    if observations.absent_episodes or observations.foreign_rows:
         return
     expected = int(file.length.sum())
     if footer.row_count != expected:
-        message = f"{footer.row_count} rows; expected {expected}, the sum of its episodes' lengths"
-        yield finding(EPISODE_ROWS, message, Location(file=file.path))
+        yield finding(
+            EPISODE_ROWS,
+            f"{footer.row_count} rows",
+            f"{expected}, the sum of its episodes' lengths",
+            Location(file=file.path),
+        )
 
 
 def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW015, where the statistics count nulls: rows of nobody."""
+    """Yield ROW015 where the statistics count rows without an episode."""
     if footer.null_count:
         where = Location(file=file.path, column=lerobot.EPISODE_INDEX)
-        yield finding(EPISODE_ROWS, f"{footer.null_count} rows of episode null; expected only listed episodes", where)
+        yield finding(
+            EPISODE_ROWS, f"{footer.null_count} rows with a null episode_index", "only rows of listed episodes", where
+        )
 
 
 def check_collapsed(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """ROW018 and its warning, where the footer says that a row group holds several episodes."""
+    """Yield ROW018 or ROW018W where the footer shows that a row group holds several episodes."""
     if footer.lowest_episode is None or footer.highest_episode is None or footer.is_per_episode:
         return
     if not (context.is_prepared or context.has_sidecars):
@@ -94,17 +111,24 @@ def check_collapsed(context: VerificationContext, file: DataFile, footer: Footer
     held = f"episodes {footer.lowest_episode[group]} to {footer.highest_episode[group]}"
     where = Location(file=file.path, row=int(footer.group_starts[group]))
     rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
-    message = f"row group {group} of {len(footer.group_rows)} holds {held}; expected one episode and no other"
-    yield finding(rule, message, where, more=len(wrong) - 1)
+    yield finding(
+        rule,
+        f"row group {group} of {len(footer.group_rows)} holds {held}",
+        "one episode",
+        where,
+        more=len(wrong) - 1,
+    )
 
 
 BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
-"""Where rows are not looked at, and the footer does not say whose they are."""
+"""These apply where rows are not read, and the footer does not assign them to episodes."""
 
 
-def footer_facts(file: DataFile, footer: FooterScan) -> Facts:
-    """What the bounds tell: an episode outside all of them is not there; a bound itself is there."""
-    of_groups = Facts(row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode))
+def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
+    """Return what the bounds of row groups prove: episodes outside all of them are absent, and the bounds are present."""
+    of_groups = Observations(
+        row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)
+    )
     if footer.lowest_episode is None or footer.highest_episode is None:
         return of_groups
     low, high = footer.lowest_episode, footer.highest_episode

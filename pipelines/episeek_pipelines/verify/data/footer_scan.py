@@ -1,8 +1,7 @@
-"""What a Parquet footer tells of the rows of a data file without reading one: how many, and by the statistics of
-`episode_index` whose they are.
+"""Reads a data file's Parquet footer: the number of rows, and their episodes by the statistics of `episode_index`.
 
-Where every row group holds one episode, as LeRobot records them and episeek writes them, the footer tells as much about
-episodes as reading the column: which rows are whose. Otherwise it gives bounds.
+Where every row group holds one episode, as LeRobot records and episeek writes them, the footer assigns each row to its episode,
+as the column would. Otherwise it gives bounds.
 """
 
 from collections.abc import Mapping
@@ -20,12 +19,12 @@ from episeek_schemas import lerobot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FooterScan:
-    """Facts of one footer; arrays have shape [row groups]."""
+    """The contents of one footer; arrays have shape [row groups]."""
 
     row_count: int
     footer_bytes: int
     metadata_bytes: int
-    """Of the footer, for key-value metadata."""
+    """Bytes of the footer that key-value metadata takes."""
     row_bytes: int
     """Bytes of all rows, before compression."""
     group_rows: Int64Array
@@ -33,11 +32,11 @@ class FooterScan:
     """None where a row group has no statistics of `episode_index`, or nulls in it."""
     highest_episode: Int64Array | None
     null_count: int
-    """Of `episode_index`, where statistics say so."""
+    """Nulls of `episode_index`, where statistics count them."""
     picture_nulls: Mapping[str, int]
-    """Nulls by leaf column, of those that end in `.bytes` and `.path`, as columns of images do, where statistics say so."""
+    """Nulls of leaf columns that end in `.bytes` and `.path`, as columns of images do, where statistics count them."""
     has_page_index: bool
-    """Of the first row group: writers give it to all or to none, and a large footer has a million column chunks."""
+    """Whether the first row group has one. Writers give it to all or to none, and a large footer has a million column chunks."""
 
     @property
     def group_starts(self) -> Int64Array:
@@ -46,13 +45,13 @@ class FooterScan:
 
     @property
     def is_per_episode(self) -> bool:
-        """Whether each row group is known to hold rows of one episode."""
+        """Whether each row group certainly holds rows of one episode."""
         if self.lowest_episode is None or self.highest_episode is None:
             return False
         return np.array_equal(self.lowest_episode, self.highest_episode)
 
     def runs(self) -> RowScan | None:
-        """The runs of rows of one episode, without a look at the rows; None where a row group holds several."""
+        """Return the runs of rows of one episode; None where the footer does not show them."""
         if self.lowest_episode is None or not self.is_per_episode:
             return None
         rows, episode = self.group_rows, self.lowest_episode
@@ -69,7 +68,7 @@ class FooterScan:
 
 
 def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
-    """Read the facts off an open file; no further byte of it is read."""
+    """Return the contents of an open file's footer; nothing more of the file is read."""
     footer = parquet.metadata
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     filled = [group for group in groups if group.num_rows]
@@ -77,7 +76,7 @@ def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
         (n for n in range(footer.num_columns) if footer.schema.column(n).path == lerobot.EPISODE_INDEX), None
     )
     bounds = None if position is None else [_bounds(group.column(position)) for group in filled]
-    known = None if bounds is None or None in bounds else np.array(bounds, np.int64).reshape(-1, 2)
+    bound_array = None if bounds is None or None in bounds else np.array(bounds, np.int64).reshape(-1, 2)
     first = [filled[0].column(number) for number in range(footer.num_columns)] if filled else []
     return FooterScan(
         row_count=footer.num_rows,
@@ -85,8 +84,8 @@ def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
         metadata_bytes=sum(len(key) + len(value) for key, value in (footer.metadata or {}).items()),
         row_bytes=sum(group.total_byte_size for group in groups),
         group_rows=np.array([group.num_rows for group in filled], np.int64),
-        lowest_episode=None if known is None else known[:, 0],
-        highest_episode=None if known is None else known[:, 1],
+        lowest_episode=None if bound_array is None else bound_array[:, 0],
+        highest_episode=None if bound_array is None else bound_array[:, 1],
         null_count=0 if position is None else sum(_null_count(group.column(position)) for group in filled),
         picture_nulls=_picture_nulls(footer, filled),
         has_page_index=PageIndexCounts.of(first).is_whole,

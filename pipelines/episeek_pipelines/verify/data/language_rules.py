@@ -1,15 +1,15 @@
-"""One pass over the language columns of a data file, batch by batch: ROW030.
+"""ROW030: one pass over the language columns of a data file.
 
-What LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) relies on:
-- `language_persistent` and `language_events` are known by name, and are declared with the dtype `language`;
+LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) relies on this:
+- `language_persistent` and `language_events` are found by name, and are declared with the dtype `language`;
 - every row of an episode holds the same persistent annotations, since each row is rendered from its own;
-- persistent annotations have a timestamp, which decides from when on they hold;
-- the style says in which column an annotation is looked for; other styles may be registered, and mean nothing here;
-- one annotation of a row answers to style `vqa`, role and camera: two are refused as ambiguous;
-- event annotations belong to their row. The first version gave them a timestamp as well, which has to be the row's.
+- persistent annotations have a timestamp, from which on they hold;
+- the style decides in which column an annotation is looked up; other styles may be registered, and are ignored here;
+- a row has at most one annotation of style `vqa` for a role and a camera: LeRobot refuses two as ambiguous;
+- event annotations belong to their row. The first version gave them a timestamp too, which must be the row's.
 
-Memory is bounded by a batch, and the annotations of one row. Types that LeRobot cannot read are INF003 of `schema_rules`, and
-such columns are left out here.
+Memory is bounded by a batch and the annotations of one row. Columns of types that LeRobot cannot read are skipped; INF003 of
+`schema_rules` reports them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,8 +45,8 @@ class LanguageScan:
 
     Args:
         features: `features` of meta/info.json, whatever is in it.
-        schema: Of the file.
-        path: Of the file.
+        schema: The file's Arrow schema.
+        path: The file.
     """
 
     def __init__(self, features: Mapping[str, Any], schema: pa.Schema, path: str) -> None:
@@ -68,20 +68,21 @@ class LanguageScan:
             and language_problem(name, types[name]) is None
         )
         self._has_event_times = lerobot.LANGUAGE_EVENTS in self._language and _is_timed(types)
-        self._findings: dict[tuple[str, int, str], tuple[int, str, int]] = {}
+        self._findings: dict[tuple[str, int, str], tuple[int, str, str, int]] = {}
         self._episode: int | None = None
-        self._annotations: pa.Array | None = None  # of the first row of the episode, shape [1]
+        self._annotations: pa.Array | None = None
+        """Those of the episode's first row; shape [1]."""
         self._text = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that `add` needs; none where there is nothing to look at."""
+        """Names of the columns that `add` scans; empty where the file has no usable language column."""
         if not self._language:
             return ()
         return (lerobot.EPISODE_INDEX, *([lerobot.TIMESTAMP] if self._has_event_times else []), *self._language)
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
-        """Look at the next rows, which begin at row `first_row` of the file."""
+        """Scan the next rows, which begin at row `first_row` of the file."""
         if not self._language or not len(batch):
             return
         episode = integers(_column(batch, lerobot.EPISODE_INDEX))
@@ -91,22 +92,22 @@ class LanguageScan:
             self._add_events(batch, episode, first_row)
 
     def findings(self) -> Iterator[Finding]:
-        """ROW030: one for each episode, column and kind; `more` counts further rows of it."""
+        """Yield ROW030, one for each episode, column and kind; `more` counts further rows."""
         for name in self._declared:
             dtype = declared_dtype(self._features[name])
             where = Location(file=layout.INFO_PATH, column=name)
             if name not in lerobot.LANGUAGE_COLUMNS:
                 names = " and ".join(lerobot.LANGUAGE_COLUMNS)
-                message = f"dtype language; expected it for {names} alone, which LeRobot knows by name"
-                yield finding(LANGUAGE, message, where)
+                expected = f"dtype language only for {names}, which LeRobot finds by name"
+                yield finding(LANGUAGE, "dtype language", expected, where)
             elif dtype != "language":
                 found = "no dtype" if dtype is None else f"dtype {one_line(dtype, _SHOWN)}"
-                yield finding(LANGUAGE, f"{found}; expected language", where)
-        for (column, episode, _), (row, message, row_count) in self._findings.items():
+                yield finding(LANGUAGE, found, "dtype language", where)
+        for (column, episode, _), (row, found, expected, row_count) in self._findings.items():
             place = Location(
                 file=self._path, episode=None if episode == NULL_NUMBER else episode, row=row, column=column
             )
-            yield finding(LANGUAGE, message, place, more=row_count - 1)
+            yield finding(LANGUAGE, found, expected, place, more=row_count - 1)
 
     def _add_persistent(self, values: pa.Array, episode: Int64Array, first_row: int) -> None:
         starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1]).tolist()
@@ -120,14 +121,16 @@ class LanguageScan:
                 self._text = _text(self._annotations)
                 self._check_persistent(self._annotations, number, first_row + start)
             run, first = values.slice(start, stop - start), self._annotations
-            # One comparison of all rows in Arrow; what fails it is looked at row by row, and NaN does as well as a difference.
+            # Arrow compares all rows at once, but takes NaN for a difference: where it finds one, rows are compared as text.
             if run.slice(0, 1).equals(first) and run.slice(1).equals(run.slice(0, len(run) - 1)):
                 continue
             rows = [run.slice(row, 1) for row in range(len(run))]
             odd = [row for row, held in enumerate(rows) if not held.equals(first) and _text(held) != self._text]
             if odd:
-                message = "annotations unlike those of the episode's first row; expected the same in every row"
-                self._note(lerobot.LANGUAGE_PERSISTENT, number, "differ", first_row + start + odd[0], message, len(odd))
+                found = "annotations that differ from those of the episode's first row"
+                expected = "the same annotations in every row"
+                row = first_row + start + odd[0]
+                self._note(lerobot.LANGUAGE_PERSISTENT, number, "differ", row, found, expected, len(odd))
 
     def _check_persistent(self, first: pa.Array, episode: int, row: int) -> None:
         annotations = [annotation for annotation in (first[0].as_py() or []) if annotation is not None]
@@ -136,11 +139,10 @@ class LanguageScan:
             if style is None or style in EVENT_STYLES:
                 self._note_style(lerobot.LANGUAGE_PERSISTENT, episode, row, style)
             if timestamp is None or not np.isfinite(timestamp):
-                found = "null" if timestamp is None else str(timestamp)
-                message = (
-                    f"timestamp {found} of an annotation ({_named(style)}); expected the second from which on it holds"
-                )
-                self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, message, 0)
+                value = "null" if timestamp is None else str(timestamp)
+                found = f"timestamp {value} of an annotation ({_style_text(style)})"
+                expected = "the second from which on the annotation holds"
+                self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, found, expected, 0)
 
     def _add_events(self, batch: pa.RecordBatch, episode: Int64Array, first_row: int) -> None:
         values = _column(batch, lerobot.LANGUAGE_EVENTS)
@@ -169,30 +171,34 @@ class LanguageScan:
             is_timed = timestamp is not None and seconds is not None and not np.isnan(seconds)
             if is_timed and "timestamp" not in noted and not abs(timestamp - seconds) <= TIMESTAMP_TOLERANCE_SECONDS:
                 noted.add("timestamp")
-                message = f"an event at {timestamp:.6f} s; expected {seconds:.6f} s, the time of its row"
-                self._note(lerobot.LANGUAGE_EVENTS, episode, "timestamp", row, message, 1)
+                found, expected = f"an event at {timestamp:.6f} s", f"{seconds:.6f} s, the time of its row"
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "timestamp", row, found, expected, 1)
             camera, role = annotation.get("camera"), annotation["role"]
             if style != VQA or camera is None or role is None:
                 continue
             if (camera, role) in asked and "ambiguous" not in noted:
                 noted.add("ambiguous")
-                named = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
-                message = f"several annotations of {named} in one row; expected one, others are refused as ambiguous"
-                self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, message, 1)
+                kind = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
+                found, expected = (
+                    f"several annotations of {kind} in one row",
+                    "one, since LeRobot refuses others as ambiguous",
+                )
+                self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, found, expected, 1)
             asked.add((camera, role))
 
     def _note_style(self, column: str, episode: int, row: int, style: str | None) -> None:
         other = lerobot.LANGUAGE_EVENTS if column == lerobot.LANGUAGE_PERSISTENT else lerobot.LANGUAGE_PERSISTENT
-        message = f"an annotation of {_named(style)}; expected it in {other}, where LeRobot looks for it"
-        self._note(column, episode, f"style {style}", row, message, 1 if column == lerobot.LANGUAGE_EVENTS else 0)
+        found, expected = f"an annotation of {_style_text(style)}", f"this style in {other}, where LeRobot looks it up"
+        row_count = 1 if column == lerobot.LANGUAGE_EVENTS else 0
+        self._note(column, episode, f"style {style}", row, found, expected, row_count)
 
-    def _note(self, column: str, episode: int, kind: str, row: int, message: str, row_count: int) -> None:
-        """Note rows; a count of 0 is for what is said of an episode once, whatever the number of its rows."""
-        known = self._findings.get((column, episode, kind))
-        if known is None:
-            self._findings[column, episode, kind] = (row, message, max(row_count, 1))
+    def _note(self, column: str, episode: int, kind: str, row: int, found: str, expected: str, row_count: int) -> None:
+        """Note rows; a count of 0 is for a defect that is reported once an episode, whatever its number of rows."""
+        noted = self._findings.get((column, episode, kind))
+        if noted is None:
+            self._findings[column, episode, kind] = (row, found, expected, max(row_count, 1))
         else:
-            self._findings[column, episode, kind] = (*known[:2], known[2] + row_count)
+            self._findings[column, episode, kind] = (*noted[:3], noted[3] + row_count)
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -200,12 +206,12 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _text(values: pa.Array) -> str:
-    """The annotations of one row as text, in which NaN equals itself and no list is an empty one."""
+    """Return the annotations of one row as text, in which NaN equals NaN and null equals an empty list."""
     return repr(values[0].as_py() or [])
 
 
 def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
-    """The fields that are looked at, by row: tool calls are large."""
+    """Return the fields that the rules need, by row; others, such as tool calls, are large."""
     flat = values.flatten()
     if not pa.types.is_struct(flat.type):
         return [[] for _ in range(len(values))]
@@ -221,7 +227,7 @@ def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
 
 
 def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
-    """Whether events have timestamps, and there are those of rows to compare them with."""
+    """Return whether both events and rows have timestamps, so that they can be compared."""
     row = types[lerobot.LANGUAGE_EVENTS].value_type
     position = row.get_field_index(lerobot.TIMESTAMP) if pa.types.is_struct(row) else -1
     of_rows = types.get(lerobot.TIMESTAMP)
@@ -233,5 +239,5 @@ def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
     )
 
 
-def _named(style: str | None) -> str:
+def _style_text(style: str | None) -> str:
     return "no style" if style is None else f"style {one_line(style, _SHOWN)}"

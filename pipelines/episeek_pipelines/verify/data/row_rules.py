@@ -1,18 +1,18 @@
-"""Rules over the runs of rows of a data file: ROW015 to ROW018, and what EPI012 needs."""
+"""ROW015 to ROW018: rules on the runs of rows of a data file, and the observations for EPI012."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, Oddity, RowScan
-from episeek_pipelines.verify.findings.checks import DataFile, Facts, ForeignRows, VerificationContext
+from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import EPISODE_ROWS, ROW_GROUPS, ROW_GROUPS_OF_INDEXED, ROW_NUMBERS, TIMESTAMPS
 from episeek_schemas import lerobot
 
 
 def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW015, as far as one file tells: `length` rows in one run."""
+    """Yield ROW015 for episodes that do not have `length` rows in one run; `run` compares several files."""
     order = np.argsort(scan.episode_index, kind="stable")
     episodes, first, runs = np.unique(scan.episode_index[order], return_index=True, return_counts=True)
     rows = np.add.reduceat(scan.row_count[order], first) if len(first) else first
@@ -29,41 +29,42 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
             starts = ", ".join(str(scan.first_row[member]) for member in members[:4])
             found = f"{rows[number]} rows in {runs[number]} runs, from rows {starts}"
             expected = f"{length[number]} rows in one run" if length[number] >= 0 else "one run"
-            yield finding(EPISODE_ROWS, f"{found}; expected {expected}", where)
+            yield finding(EPISODE_ROWS, found, expected, where)
         else:
-            message = f"{rows[number]} rows; expected {length[number]}, the episode's length"
-            yield finding(EPISODE_ROWS, message, where)
+            yield finding(EPISODE_ROWS, f"{rows[number]} rows", f"{length[number]}, the episode's length", where)
 
 
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW016, in episodes whose rows are together: otherwise positions mean nothing, and ROW015 says so."""
+    """Yield ROW016 for episodes whose rows lie together; ROW015 reports the others."""
     for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
         for where, first in _of_whole_episodes(file, scan, odd, column):
             found = "null" if first.found < 0 else f"{first.found:.0f}"
-            yield finding(ROW_NUMBERS, f"{column} {found}; expected {first.expected:.0f}", where, more=first.count - 1)
+            yield finding(ROW_NUMBERS, f"{column} {found}", f"{first.expected:.0f}", where, more=first.count - 1)
 
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW017, in episodes whose rows are together."""
+    """Yield ROW017 for episodes whose rows lie together; ROW015 reports the others."""
     for where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
         is_number = np.isfinite(first.largest)
         passes = f"a tolerance of {first.largest:.3g} s would pass" if is_number else "no tolerance would pass"
         found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
-        message = (
-            f"timestamp {found}; expected {first.expected:.6f} s within {context.options.tolerance_seconds:g} s "
-            f"(in this episode {passes})"
+        yield finding(
+            TIMESTAMPS,
+            f"timestamp {found}",
+            f"{first.expected:.6f} s within {context.options.tolerance_seconds:g} s (in this episode {passes})",
+            where,
+            more=first.count - 1,
         )
-        yield finding(TIMESTAMPS, message, where, more=first.count - 1)
 
 
 def is_per_episode(scan: RowScan) -> bool:
-    """Whether row group k is the k-th episode of the file, whole."""
+    """Return whether each row group is one whole episode, by rising episode_index."""
     is_same = np.array_equal(scan.row_group_starts, scan.first_row)
     return is_same and bool(np.all(np.diff(scan.episode_index) > 0))
 
 
 def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """ROW018, where it is promised, and its warning where only the index was built."""
+    """Yield ROW018 for prepared data, and ROW018W where only the index was built."""
     if not (context.is_prepared or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
         return
     groups, runs = scan.row_group_starts, scan.first_row
@@ -73,25 +74,24 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
     is_wrong = (first_run != last_run) | (runs[first_run] != groups) | (first_run != np.arange(len(groups)))
     is_wrong[1:] |= scan.episode_index[first_run[1:]] <= scan.episode_index[first_run[:-1]]
     wrong = np.flatnonzero(is_wrong)
-    if not len(wrong):  # a run that is split over row groups shows in the next one; this cannot happen
+    # Cannot happen: a run that is split over row groups shows in the next group.
+    if not len(wrong):
         return
     group = int(wrong[0])
     episodes = np.unique(scan.episode_index[first_run[group] : last_run[group] + 1])
     held = f"episode {episodes[0]}" if len(episodes) == 1 else f"episodes {episodes[0]} to {episodes[-1]}"
     in_order = np.unique(scan.episode_index)
-    expected = f"episode {in_order[group]} and no other" if group < len(in_order) else "no such row group"
+    expected = f"episode {in_order[group]} alone" if group < len(in_order) else "no such row group"
     where = Location(file=file.path, row=int(groups[group]))
     rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
-    yield finding(
-        rule, f"row group {group} of {len(groups)} holds {held}; expected {expected}", where, more=len(wrong) - 1
-    )
+    yield finding(rule, f"row group {group} of {len(groups)} holds {held}", expected, where, more=len(wrong) - 1)
 
 
 RUN_RULES = (check_episode_rows, check_row_groups)
-"""Where it is known whose the rows are, by a look at them or by the footer."""
+"""These apply where the episode of every row is known, from the rows or from the footer."""
 
 ROW_RULES = (check_numbers, check_timestamps)
-"""Where rows were looked at."""
+"""These apply where rows were read."""
 
 
 def _of_whole_episodes(
@@ -107,8 +107,8 @@ def _of_whole_episodes(
             yield Location(file=file.path, episode=episode, row=odd[run].row, column=column), odd[run]
 
 
-def row_facts(file: DataFile, scan: RowScan) -> Facts:
-    """Episodes that are not there, and rows of episodes that are not named for the file."""
+def row_observations(file: DataFile, scan: RowScan) -> Observations:
+    """Return the episodes that the file lacks, and the rows of episodes that meta/episodes places in other files."""
     expected = file.episode_index
     absent = np.setdiff1d(expected, scan.episode_index)
     found, first_run, inverse = np.unique(scan.episode_index, return_index=True, return_inverse=True)
@@ -117,4 +117,6 @@ def row_facts(file: DataFile, scan: RowScan) -> Facts:
         ForeignRows(int(found[number]), file.path, int(scan.first_row[first_run[number]]), int(row_count[number]))
         for number in np.flatnonzero(~np.isin(found, expected)).tolist()
     )
-    return Facts(tuple((episode, file.path) for episode in absent.tolist()), rows, scan.timestamp_tolerance_seconds)
+    return Observations(
+        tuple((episode, file.path) for episode in absent.tolist()), rows, scan.timestamp_tolerance_seconds
+    )

@@ -1,6 +1,6 @@
-"""One pass over the row numbers and timestamps of a data file, batch by batch: runs of rows, and what is odd in them.
+"""One pass over the row numbers and timestamps of a data file: the runs of rows of one episode, and their defects.
 
-Memory is bounded by a batch, plus some words for each run of rows of one episode.
+Memory is bounded by a batch, plus a few numbers for each run.
 """
 
 from collections.abc import Callable
@@ -22,19 +22,19 @@ NULL_NUMBER = -1
 
 @dataclass(slots=True)
 class Oddity:
-    """Rows of one run that break a rule: the first of them, what it holds, what it should hold, and how many there are."""
+    """Rows of one run that break a rule: the first row, its value, the expected value, and the number of rows."""
 
     row: int
     found: float
     expected: float
     count: int
     largest: float
-    """Largest difference between found and expected."""
+    """Largest difference between a found and an expected value."""
 
 
 @dataclass(slots=True)
 class RowScan:
-    """The runs of a file, in order; run arrays have shape [runs]. Oddities are by run number."""
+    """The runs of a file, in order; run arrays have shape [runs]. Oddities are keyed by the number of the run."""
 
     episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     first_row: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -43,19 +43,19 @@ class RowScan:
     odd_index: dict[int, Oddity] = field(default_factory=dict)
     odd_timestamp: dict[int, Oddity] = field(default_factory=dict)
     timestamp_tolerance_seconds: float = 0.0
-    """The smallest tolerance that every timestamp passes, rounding to the column's type aside; infinite with NaN or null."""
+    """The smallest tolerance that every timestamp passes, apart from rounding to the column's type; infinite with NaN or null."""
     row_group_starts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     """First row of each row group."""
 
 
 class RowScanner:
-    """Goes through a file that has `SCANNED_COLUMNS` with numbers in them, some rows at a time, from the first on.
+    """Scans a file whose `SCANNED_COLUMNS` hold numbers, batch by batch, from the first row on.
 
     Args:
-        fps: For timestamps.
-        tolerance_seconds: By which they may be off.
-        first_index: Gives the `index` of the first row of each of some episodes, -1 where unknown; None when nothing says it: then
-            `index` is only checked to rise by one.
+        fps: Frames per second; timestamps should be frame_index / fps.
+        tolerance_seconds: Timestamps may be off by this much.
+        first_index: Returns the `index` of the first row of each given episode, -1 where unknown. None where the metadata cannot
+            be trusted: then `index` is only checked to rise by one.
     """
 
     columns = SCANNED_COLUMNS
@@ -74,7 +74,7 @@ class RowScanner:
         self._file_first_index: int | None = None
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
-        """The next rows."""
+        """Scan the next rows, which begin at row `first_row` of the file."""
         if not len(batch):
             return
         scan = self._scan
@@ -114,7 +114,7 @@ class RowScanner:
         self._run_count += len(starts)
 
     def result(self) -> RowScan:
-        """Of all rows so far."""
+        """Return the runs of all rows so far."""
         scan = self._scan
         if self._episodes:
             scan.episode_index, scan.first_row = np.concatenate(self._episodes), np.concatenate(self._first_rows)
@@ -123,13 +123,13 @@ class RowScanner:
 
 
 def integers(column: pa.Array) -> Int64Array:
-    """Row numbers, `NULL_NUMBER` for nulls."""
+    """Return a column as int64, with `NULL_NUMBER` for nulls."""
     values = pc.fill_null(column.cast(pa.int64(), safe=False), NULL_NUMBER)
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[npt.NDArray[np.float64]], Any]]:
-    """Timestamps, NaN for nulls, and what rounding to the column's type may add to a difference."""
+    """Return the timestamps, NaN for nulls, and a function for the error of rounding to the column's type."""
     column = batch.column(lerobot.TIMESTAMP)
     if pa.types.is_float32(column.type):
         return floats(column), lambda expected: np.spacing(expected.astype(np.float32)).astype(np.float64)
@@ -137,7 +137,7 @@ def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[
 
 
 def floats(column: pa.Array) -> Float64Array:
-    """Numbers, NaN for nulls."""
+    """Return a column as float64, with NaN for nulls."""
     return np.asarray(
         pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64
     )
@@ -158,10 +158,10 @@ def _note(
     runs, first, counts = np.unique(run[rows], return_index=True, return_counts=True)
     largest = np.maximum.reduceat(difference, first)
     for number, at, count, most in zip(runs.tolist(), first.tolist(), counts.tolist(), largest.tolist(), strict=True):
-        known = odd.get(number)
-        if known is None:
+        noted = odd.get(number)
+        if noted is None:
             row = int(rows[at])
             odd[number] = Oddity(row + first_row, found[row].item(), expected[row].item(), count, most)
         else:
-            known.count += count
-            known.largest = max(known.largest, most)
+            noted.count += count
+            noted.largest = max(noted.largest, most)

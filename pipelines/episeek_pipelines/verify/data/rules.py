@@ -1,6 +1,4 @@
-"""One data file after the other, each opened once: schema, footer, and rows where they are looked at; the comparison with the
-rows of a source while it is open.
-"""
+"""Checks data files, each opened once: schema, footer, rows at the level `rows`, and the comparison with a source's rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,21 +17,21 @@ from episeek_pipelines.parquet.row_cursor import (
     column_numbers,
 )
 from episeek_pipelines.verify.data.feature_scan import FeatureScan
-from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_facts
+from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_observations
 from episeek_pipelines.verify.data.footer_scan import scan_footer
 from episeek_pipelines.verify.data.language_rules import LanguageScan
-from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_facts
+from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_observations
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
 from episeek_pipelines.verify.data.source_rows import compare_data_file
-from episeek_pipelines.verify.data.task_scan import TaskScan, names_tasks_elsewhere
+from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import (
     UNKNOWN_TASK,
     CheckResult,
     DataFile,
     DataGroup,
-    Facts,
+    Observations,
     VerificationContext,
 )
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
@@ -51,20 +49,20 @@ _MAX_BATCH_ROWS = 1 << 16
 
 
 class Scanner(Protocol):
-    """Looks at some columns of a file, some rows at a time."""
+    """Scans some columns of a file, batch by batch."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """Those that it needs."""
+        """Names of the columns that it scans."""
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
-        """The next rows; `first_row` is the number of the first of them in the file."""
+        """Scan the next rows; `first_row` is the number of the first of them in the file."""
 
 
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
-    """Everything about some data files; never raises for what is in them."""
+    """Check some data files. Never raises for their contents: they become findings."""
     findings: list[Finding] = []
-    facts: list[Facts] = []
+    observations: list[Observations] = []
     bytes_read = 0
     with ExitStack() as stack:
         opened: dict[str, pq.ParquetFile] = {}
@@ -74,16 +72,16 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                 try:
                     opening = context.root.open_parquet(file.path, file_size=file.file_size, **READ_OPTIONS)
                     parquet = stack.enter_context(opening)
-                    found, fact, count = _check_open_file(context, file, parquet)
+                    found, observed, count = _check_open_file(context, file, parquet)
                 except (ParquetError, pa.ArrowException, OSError, EOFError) as error:
                     if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
                         raise
                     reason = error.found if isinstance(error, ParquetError) else first_line(error)
-                    findings.append(finding(DATA_FOOTER, f"{reason}; expected a readable Parquet file", where))
+                    findings.append(finding(DATA_FOOTER, reason, "a readable Parquet file", where))
                     continue
                 opened[file.path] = parquet
                 findings += found
-                facts.append(fact)
+                observations.append(observed)
                 bytes_read += count
             if not group.sources:
                 stack.close()
@@ -92,12 +90,14 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                 found, count = compare_data_file(context.against, source, opened)
                 findings += found
                 bytes_read += count
-    return CheckResult(tuple(findings), bytes_read, len(group.files) + len(group.sources), Facts.merged(facts))
+    return CheckResult(
+        tuple(findings), bytes_read, len(group.files) + len(group.sources), Observations.merged(observations)
+    )
 
 
 def _check_open_file(
     context: VerificationContext, file: DataFile, parquet: pq.ParquetFile
-) -> tuple[list[Finding], Facts, int]:
+) -> tuple[list[Finding], Observations, int]:
     where = Location(file=file.path)
     findings = run_rules((check_columns,), where, context, file, parquet)
     with guarded(findings, "check_feature_types", where):
@@ -118,30 +118,30 @@ def _check_open_file(
             findings += run_rules(ROW_RULES, where, context, file, runs)
     if runs is None:
         findings += run_rules(BOUND_RULES, where, context, file, footer)
-        return findings, replace(footer_facts(file, footer), ranges=ranges), bytes_read
+        return findings, replace(footer_observations(file, footer), ranges=ranges), bytes_read
     findings += run_rules(RUN_RULES, where, context, file, runs)
-    facts = replace(
-        row_facts(file, runs),
+    observations = replace(
+        row_observations(file, runs),
         row_group_count=len(footer.group_rows),
         collapsed_file_count=int(not is_per_episode(runs)),
         ranges=ranges,
     )
-    return findings, facts, bytes_read
+    return findings, observations, bytes_read
 
 
 @dataclass(slots=True)
 class _Rows:
-    """What one pass over the rows of a file gives."""
+    """The results of one pass over the rows of a file."""
 
     scan: RowScan | None = None
-    """None where LeRobot's own columns are not there."""
+    """None where LeRobot's own columns are missing or have wrong types."""
     ranges: tuple[FeatureRanges, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     bytes_read: int = 0
 
 
 def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
-    """One pass over the columns that some rule needs; a scanner that fails does not disturb the others."""
+    """Read the columns that the rules need, in one pass; a scanner that fails does not stop the others."""
     where = Location(file=file.path)
     rows = _Rows()
     schema = parquet.schema_arrow
@@ -191,17 +191,17 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
 
 
 class _TaskRows:
-    """TSK014: hands the rows' tasks to `TaskScan`."""
+    """Hands the tasks of rows to a `TaskScan` (TSK014)."""
 
     columns = (lerobot.EPISODE_INDEX, lerobot.TASK_INDEX)
 
     def __init__(self, context: VerificationContext, texts: tuple[str, ...], file: DataFile) -> None:
-        named = zip(file.episode_index.tolist(), file.tasks or (), strict=False)
+        declared = zip(file.episode_index.tolist(), file.tasks or (), strict=False)
         self._scan = TaskScan(
             file.path,
             dict(enumerate(texts)),
-            {episode: [texts[number] for number in tasks if number != UNKNOWN_TASK] for episode, tasks in named},
-            expects_every_task=not names_tasks_elsewhere(context.features),
+            {episode: [texts[number] for number in tasks if number != UNKNOWN_TASK] for episode, tasks in declared},
+            expects_every_task=not has_other_task_columns(context.features),
         )
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
@@ -214,7 +214,7 @@ class _TaskRows:
 
 
 def _batch_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """So many that a batch of these columns takes some megabytes."""
+    """Return a number of rows such that a batch of these columns takes some megabytes."""
     footer = parquet.metadata
     wanted = column_numbers(footer, columns)
     sizes = [
@@ -227,26 +227,33 @@ def _batch_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> int:
 
 
 def check_columns(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> Iterator[Finding]:
-    """INF003: names as in `features`, and numbers in LeRobot's own columns."""
+    """Yield INF003 for missing, repeated and undeclared columns, and for LeRobot's own columns without numbers."""
     schema = parquet.schema_arrow
     found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
     for column in sorted(expected - found):
-        origin = f"the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
-        yield finding(COLUMNS, f"no such column; expected {origin}", Location(file=file.path, column=column))
+        origin = (
+            f"a column for the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
+        )
+        yield finding(COLUMNS, "no such column", origin, Location(file=file.path, column=column))
     for column in sorted({name for name in schema.names if schema.names.count(name) > 1}):
-        yield finding(COLUMNS, "the column twice; expected it once", Location(file=file.path, column=column))
+        yield finding(
+            COLUMNS, "two columns or more of this name", "one column", Location(file=file.path, column=column)
+        )
     for column in sorted(found - expected):
-        message = f"a column that {layout.INFO_PATH} does not list; expected only its features"
-        yield finding(COLUMNS, message, Location(file=file.path, column=column))
+        yield finding(
+            COLUMNS,
+            f"a column that {layout.INFO_PATH} does not list",
+            "only columns for its features",
+            Location(file=file.path, column=column),
+        )
     for column in SCANNED_COLUMNS:
         if schema.names.count(column) == 1 and not _is_numeric(schema.field(column)):
             wanted = "floats" if column == lerobot.TIMESTAMP else "whole numbers"
-            message = f"type {schema.field(column).type}; expected {wanted}"
-            yield finding(COLUMNS, message, Location(file=file.path, column=column))
+            yield finding(COLUMNS, f"type {schema.field(column).type}", wanted, Location(file=file.path, column=column))
 
 
 class _FirstIndex:
-    """dataset_from_index of episodes of the file, -1 for others."""
+    """Returns dataset_from_index of episodes of the file, -1 for others."""
 
     def __init__(self, episode_index: Int64Array, first: Int64Array) -> None:
         self._episode_index = episode_index

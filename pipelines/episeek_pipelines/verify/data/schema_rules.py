@@ -1,10 +1,9 @@
-"""Rules over the Arrow schema of a data file against `features`: the types of INF003, and INF003W.
+"""INF003 and INF003W: compare the Arrow schema of a data file with `features`.
 
-What LeRobot writes: a scalar for shape [1], a fixed-size list for one dimension (a list where it is 0 long), nested lists for
-two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and path for an image, a list of structs for its two
-language columns. Merging and the converter from v2.1 go through pandas, which leaves lists and wider numbers, and drops the
-schema metadata: that is INF003W. A dtype that is not known here is left alone. Missing columns and those that `features` does
-not list are `row_rules.check_columns`.
+LeRobot writes a scalar for shape [1], a fixed-size list for one dimension (a list where its length is 0), nested lists for two to
+five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and path for an image, and a list of structs for its two
+language columns. Merging, and the converter from v2.1, go through pandas, which gives lists and wider numbers and drops the
+schema metadata: that is INF003W. Unknown dtypes pass. `rules.check_columns` reports missing and undeclared columns.
 """
 
 import json
@@ -28,7 +27,7 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 Problem = tuple[str, bool]
-"""What was expected, and whether that is a matter of style only."""
+"""(expected type, whether the difference is only a matter of style)."""
 
 
 _SHOWN_COLUMNS = 4
@@ -36,10 +35,10 @@ _IMAGE = "struct<bytes: binary, path: string>"
 
 
 def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
-    """What a language column should have been, None where LeRobot can read it.
+    """Return the type that a language column should have; None where LeRobot can read the column.
 
-    LeRobot lets pyarrow infer the type from the annotations, so that a file without any has a list of nulls, and a field that
-    none of them uses is null. Fields beyond those that its reader looks up may be missing, and others may be there.
+    LeRobot lets pyarrow infer the type from the annotations. So a file without annotations has a list of nulls, and an unused
+    field is null. Fields that LeRobot's reader does not look up may be missing, and others may be present.
     """
     timestamped = column == lerobot.LANGUAGE_PERSISTENT
     expected = f"list<struct<role, content, style{', timestamp' if timestamped else ''}>>"
@@ -62,10 +61,10 @@ def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
 
 
 def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> Iterator[Finding]:
-    """INF003 and INF003W: one finding for each column whose type is not that of its feature, and one for the schema metadata.
+    """Yield INF003 or INF003W for each column whose type is not that of its feature, and INF003W for the schema metadata.
 
     Args:
-        path: Of the data file.
+        path: The data file.
         schema: Its Arrow schema, with metadata.
         features: `features` of meta/info.json, whatever is in it.
     """
@@ -78,7 +77,8 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
         if key in SCANNED_COLUMNS and not (
             pa.types.is_integer(found) or (key == lerobot.TIMESTAMP and is_number(found))
         ):
-            continue  # check_columns says so
+            # `check_columns` reports it.
+            continue
         problem = _problem(key, found, dtype, spec)
         if problem is not None:
             expected, is_style = problem
@@ -86,8 +86,12 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
             declared = f"dtype {one_line(dtype)}" + (
                 f", shape {one_line(list(shape) or [1])}" if shape is not None else ""
             )
-            message = f"type {one_line(found)}; expected {expected}, as features says ({declared})"
-            yield finding(COLUMN_STYLE if is_style else COLUMNS, message, Location(file=path, column=key))
+            yield finding(
+                COLUMN_STYLE if is_style else COLUMNS,
+                f"type {one_line(found)}",
+                f"{expected}, as declared in features ({declared})",
+                Location(file=path, column=key),
+            )
     yield from _check_schema_metadata(path, schema)
 
 
@@ -130,7 +134,8 @@ def _leaf_problem(leaf: pa.DataType, dtype: str, expected: str) -> Problem | Non
 
 
 def _image_problem(found: pa.DataType) -> Problem | None:
-    if is_text(found) or is_binary(found):  # a path or the bytes alone, which `datasets.Image` reads as well
+    # A path or bytes alone, which `datasets.Image` reads too.
+    if is_text(found) or is_binary(found):
         return _IMAGE, True
     if not pa.types.is_struct(found):
         return _IMAGE, False
@@ -149,7 +154,7 @@ def _has_one(struct: pa.StructType, name: str) -> bool:
 
 
 def _unnest(found: pa.DataType) -> tuple[pa.DataType, list[int | None]]:
-    """The type of one value, and the size of each list around it, None for one of any size."""
+    """Return the type of one value, and the size of each list around it; None for a list of any size."""
     sizes: list[int | None] = []
     while is_any_list(found):
         sizes.append(found.list_size if pa.types.is_fixed_size_list(found) else None)
@@ -166,7 +171,7 @@ def _expected(shape: tuple[int, ...], dtype: str) -> str:
 
 
 def _kind(arrow_type: pa.DataType) -> str | None:
-    """Types of one kind hold the same values in another width."""
+    """Return the kind of a type; types of one kind hold the same values in different widths."""
     for kind, is_kind in (
         ("float", pa.types.is_floating),
         ("integer", pa.types.is_integer),
@@ -179,29 +184,32 @@ def _kind(arrow_type: pa.DataType) -> str | None:
 
 
 def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
-    """INF003W: `datasets` takes its features from the schema metadata."""
+    """Yield INF003W where the schema metadata, from which `datasets` takes its features, does not fit the columns."""
     where = Location(file=path)
     key = f"key `{lerobot.DATA_FEATURES_KEY}`"
     text = (schema.metadata or {}).get(lerobot.DATA_FEATURES_KEY.encode())
     if text is None:
-        message = f"no {key} in the schema metadata; expected the features of the columns, for `datasets`"
-        yield finding(COLUMN_STYLE, message, where)
+        yield finding(
+            COLUMN_STYLE, f"no {key} in the schema metadata", "the features of the columns, for `datasets`", where
+        )
         return
     try:
         listed = json.loads(text)["info"]["features"]
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         listed = None
     if not isinstance(listed, dict):
-        message = f"the {key} of the schema metadata does not parse; expected JSON with info.features"
-        yield finding(COLUMN_STYLE, message, where)
+        yield finding(
+            COLUMN_STYLE, f"a {key} of the schema metadata that does not parse", "JSON with info.features", where
+        )
         return
     columns = set(schema.names)
     extra, absent = sorted(set(listed) - columns), sorted(columns - set(listed))
     if extra or absent:
-        parts = [f"lists {_few(extra)}"] if extra else []
-        parts += [f"leaves out {_few(absent)}"] if absent else []
-        message = f"the {key} of the schema metadata {' and '.join(parts)}; expected the columns of the file"
-        yield finding(COLUMN_STYLE, message, where)
+        parts = [f"has the extra columns {_few(extra)}"] if extra else []
+        parts += [f"lacks {_few(absent)}"] if absent else []
+        yield finding(
+            COLUMN_STYLE, f"a {key} of the schema metadata that {' and '.join(parts)}", "the columns of the file", where
+        )
 
 
 def _few(names: list[str]) -> str:

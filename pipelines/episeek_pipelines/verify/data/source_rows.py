@@ -1,4 +1,4 @@
-"""Rules that compare a rewritten dataset with its source: INF021, EPI021, ROW021. Streaming, an episode at a time."""
+"""ROW021: compare the rows of a rewritten dataset with those of its source, one episode at a time."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,15 +23,15 @@ _BLOCK_ROWS = 1 << 12
 def compare_data_file(
     against: Root, file: SourceFile, rewritten: Mapping[str, pq.ParquetFile]
 ) -> tuple[list[Finding], int]:
-    """ROW021: every episode of one source file has the same rows in the rewritten dataset.
+    """Find the episodes of one source file whose rows differ in the rewritten dataset (ROW021).
 
     Args:
         against: The source.
-        file: Its file, and where its episodes are now.
-        rewritten: Open files by path; what is not there could not be opened, which its own check says.
+        file: One of its files, and the rewritten files that hold its episodes now.
+        rewritten: Open files by path. Files that could not be opened are missing; their own checks report them.
 
     Returns:
-        The findings, and the bytes read.
+        The findings, and the number of bytes read.
     """
     findings: list[Finding] = []
     bytes_read = 0
@@ -40,8 +40,7 @@ def compare_data_file(
             source = against.open_parquet(file.path, **READ_OPTIONS)
         except (MissingFileError, ParquetError) as error:
             where = Location(file=against.join(file.path))
-            message = f"the source has {error.found}; expected the rows to compare with"
-            return [finding(UNREADABLE, message, where)], 0
+            return [finding(UNREADABLE, f"{error.found} in the source", "the rows to compare with", where)], 0
         with source:
             original = RowCursor(source)
             rows = _episode_rows(source)
@@ -55,7 +54,7 @@ def compare_data_file(
                     findings += schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
                     names = shared_columns(source, output)
                     copy, copied_rows = RowCursor(output), _episode_rows(output)
-                    # in the order of the source's rows: both files are then read once, from front to back
+                    # In the order of the source's rows, so that both files are read once from start to end.
                     for episode in sorted(episodes.tolist(), key=lambda e: rows.get(e, (0, 0))):
                         findings += _compare_episode(
                             original, rows.get(episode), copy, copied_rows.get(episode), names, path, episode
@@ -77,8 +76,9 @@ def _compare_episode(
     expected = rows[1] if rows else 0
     found = copied_rows[1] if copied_rows else 0
     if found != expected:
-        message = f"{found} rows; expected {expected}, as in the source"
-        yield finding(ROWS_CHANGED, message, Location(file=path, episode=episode))
+        yield finding(
+            ROWS_CHANGED, f"{found} rows", f"{expected}, as in the source", Location(file=path, episode=episode)
+        )
         return
     if rows is None or copied_rows is None:
         return
@@ -89,7 +89,7 @@ def _compare_episode(
 
 
 def _episode_rows(file: pq.ParquetFile) -> dict[int, tuple[int, int]]:
-    """(first row, rows) of each episode: all rows of it, when they lie together."""
+    """Return (first row, number of rows) of the first run of each episode; a sound file has one run for each."""
     if lerobot.EPISODE_INDEX not in file.schema_arrow.names:
         return {}
     parts = [
@@ -101,5 +101,6 @@ def _episode_rows(file: pq.ParquetFile) -> dict[int, tuple[int, int]]:
     lengths = np.diff(np.append(starts, len(index)))
     rows: dict[int, tuple[int, int]] = {}
     for episode, start, length in zip(index[starts].tolist(), starts.tolist(), lengths.tolist(), strict=True):
-        rows.setdefault(episode, (start, length))  # a second run is ROW015
+        # ROW015 reports a second run.
+        rows.setdefault(episode, (start, length))
     return rows

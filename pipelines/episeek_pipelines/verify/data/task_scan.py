@@ -1,4 +1,4 @@
-"""TSK014 over the rows of data files: they are of the tasks that `meta/episodes` names for their episode."""
+"""TSK014 in the rows of data files: their tasks are those that `meta/episodes` declares for the episode."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from episeek_schemas import layout, lerobot
 _OTHER_TASK_COLUMNS: Final = ("annotation.", "language_")
 
 
-def names_tasks_elsewhere(features: Mapping[str, object]) -> bool:
-    """Whether other columns than task_index say what is done: then an episode may name tasks that no task_index is of."""
+def has_other_task_columns(features: Mapping[str, object]) -> bool:
+    """Return whether other columns than task_index hold tasks; then an episode may declare tasks that no row's task_index has."""
     return any(key.startswith(_OTHER_TASK_COLUMNS) for key in features)
 
 
 @dataclass(slots=True)
 class _UnknownTask:
-    """The first of some rows without a task of the table, and how many there are."""
+    """Rows without a task of the table: the first of them, and their number."""
 
     row: int
     episode_index: int
@@ -33,35 +33,33 @@ class _UnknownTask:
 
 @dataclass(slots=True)
 class TaskScan:
-    """TSK014, the part in one data file: which tasks the rows of each episode are of.
+    """Compares the tasks of one data file's rows with those declared for their episodes (TSK014).
 
-    Takes the rows batch by batch, in order; memory grows with the distinct pairs of a known episode and a known task.
+    Takes the rows batch by batch, in order. Memory grows with the number of distinct pairs of a listed episode and a listed task.
     """
 
     path: str
     task_text: Mapping[int, str]
-    """By task_index, from meta/tasks.parquet; empty where it cannot be used, which is found there: then nothing is found here."""
+    """Texts by task_index, from meta/tasks.parquet; empty where it cannot be used: then no row is compared."""
     episode_tasks: Mapping[int, Collection[str]]
-    """What `tasks` of meta/episodes says, by episode_index. Episodes that are not here, or name nothing, are not compared."""
+    """Declared tasks by episode_index, from meta/episodes. Episodes that are missing here, or have none, are not compared."""
     expects_every_task: bool = True
-    """Whether every task that an episode names has to have rows: not when `names_tasks_elsewhere`, nor when the episode has
-    rows in other files.
-    """
+    """Whether every declared task must have rows; not where `has_other_task_columns`, or other files hold rows of the episode."""
     _row_count: int = field(default=0, init=False)
     _used: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
-    """First row and rows, by (episode_index, task_index)."""
+    """(first row, number of rows) by (episode_index, task_index)."""
     _unknown: list[_UnknownTask] = field(default_factory=list, init=False)
-    """The first row of each kind, null and not null."""
+    """One entry for null and one for unlisted numbers."""
 
     def add(
         self, episode_index: Int64Array, task_index: Int64Array, is_null: npt.NDArray[np.bool_] | None = None
     ) -> None:
-        """The next rows of the file.
+        """Scan the next rows of the file.
 
         Args:
             episode_index: Shape [rows].
             task_index: Shape [rows].
-            is_null: Where task_index is null, shape [rows]; what `task_index` holds there does not matter.
+            is_null: Whether task_index is null, shape [rows]; values of `task_index` are ignored there.
         """
         first_row, self._row_count = self._row_count, self._row_count + len(episode_index)
         if not self.task_text:
@@ -98,28 +96,33 @@ class TaskScan:
         unknown.count += len(rows)
 
     def findings(self) -> Iterator[Finding]:
-        """After the last row: a finding of each kind, with its first place."""
+        """Yield one finding of each kind, at its first row; call it after the last row."""
         for unknown in sorted(self._unknown, key=lambda kind: kind.row):
             found = f"{lerobot.TASK_INDEX} {quoted(unknown.task_index)}"
             where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)
-            message = f"{found}; expected the number of a task of {layout.TASKS_PATH}"
-            yield finding(TASKS, message, where, more=unknown.count - 1)
+            yield finding(TASKS, found, f"the number of a task of {layout.TASKS_PATH}", where, more=unknown.count - 1)
         texts = set(self.task_text.values())
         used: dict[int, set[str]] = {}
-        unnamed: list[tuple[int, int, int, int]] = []
+        undeclared: list[tuple[int, int, int, int]] = []
         for (episode, number), (row, count) in self._used.items():
-            named = self.episode_tasks.get(episode)
-            if not named or not texts.issuperset(named):  # unknown ones are found in meta/episodes
+            declared = self.episode_tasks.get(episode)
+            # Unlisted tasks are reported in meta/episodes.
+            if not declared or not texts.issuperset(declared):
                 continue
             used.setdefault(episode, set()).add(self.task_text[number])
-            if self.task_text[number] not in named:
-                unnamed.append((row, episode, number, count))
-        if unnamed:
-            row, episode, number, count = min(unnamed)
+            if self.task_text[number] not in declared:
+                undeclared.append((row, episode, number, count))
+        if undeclared:
+            row, episode, number, count = min(undeclared)
             found = f"{lerobot.TASK_INDEX} {number}, {quoted(self.task_text[number])}, in {count} rows"
-            message = f"{found}; expected {_one_of(self.episode_tasks[episode])}, as meta/episodes says"
             where = Location(self.path, episode, row=row, column=lerobot.TASK_INDEX)
-            yield finding(TASKS, message, where, more=len({pair[1] for pair in unnamed}) - 1)
+            yield finding(
+                TASKS,
+                found,
+                f"{_one_of(self.episode_tasks[episode])}, as declared in meta/episodes",
+                where,
+                more=len({pair[1] for pair in undeclared}) - 1,
+            )
         without_rows = {
             episode: sorted(set(self.episode_tasks[episode]) - tasks)
             for episode, tasks in used.items()
@@ -128,9 +131,10 @@ class TaskScan:
         if without_rows:
             episode = min(without_rows)
             found = f"no row of task {quoted(without_rows[episode][0])}"
-            message = f"{found}; expected one or more, as meta/episodes names it"
             where = Location(self.path, episode, column=lerobot.TASK_INDEX)
-            yield finding(TASKS, message, where, more=len(without_rows) - 1)
+            yield finding(
+                TASKS, found, "one or more, since meta/episodes declares it", where, more=len(without_rows) - 1
+            )
 
 
 def _one_of(tasks: Collection[str]) -> str:

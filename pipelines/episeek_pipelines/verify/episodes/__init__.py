@@ -1,1 +1,1 @@
-"""Rules on meta/episodes and the files that it names."""
+"""Rules on meta/episodes and on the files that it declares."""

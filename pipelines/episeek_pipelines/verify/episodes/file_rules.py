@@ -1,5 +1,6 @@
-"""Rules over the listing and the files that the metadata names: INF004 missing files, INF004W files that nothing names, INF043
-their order, and the part of IDX031 about files that are gone.
+"""Rules that compare the listing with the files that meta/episodes declares: INF004, INF004W, INF043.
+
+IDX031 for indexed files that were deleted is here too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,55 +12,74 @@ from episeek_pipelines.verify.rules import FILE_ORDER, INDEXED_FILES, MISSING_FI
 from episeek_schemas import layout
 
 
-def check_missing(files: Sequence[DataFile | VideoFile], there: Files) -> Iterator[Finding]:
-    """INF004: files that the listing does not hold, or as empty."""
+def check_missing(files: Sequence[DataFile | VideoFile], listed: Files) -> Iterator[Finding]:
+    """Yield INF004 for each declared file that is missing or empty."""
     for file in files:
         where = Location(file=file.path, camera=file.camera_key if isinstance(file, VideoFile) else None)
-        if file.path not in there:
-            yield finding(MISSING_FILE, "no such file; expected a file that the metadata names", where)
+        if file.path not in listed:
+            yield finding(MISSING_FILE, "no such file", "a file that meta/episodes declares", where)
         elif file.file_size == 0:
-            yield finding(MISSING_FILE, "an empty file; expected what its episodes hold", where)
+            yield finding(MISSING_FILE, "an empty file", "the data of its episodes", where)
 
 
-def check_orphans(there: Files, directory: str, suffix: str, named: set[str]) -> list[Finding]:
-    """INF004W: files below a directory that no episode refers to."""
-    message = "no episode refers to this file; expected only files that meta/episodes names"
-    unnamed = [p for p in there if p.startswith(f"{directory}/") and p.endswith(suffix) and p not in named]
-    return [finding(ORPHAN_FILE, message, Location(file=path)) for path in unnamed]
+def check_orphans(listed: Files, directory: str, suffix: str, declared: set[str]) -> list[Finding]:
+    """Return INF004W for each file below a directory that no episode refers to."""
+    orphans = [p for p in listed if p.startswith(f"{directory}/") and p.endswith(suffix) and p not in declared]
+    return [
+        finding(
+            ORPHAN_FILE,
+            "a file that no episode refers to",
+            "only files that meta/episodes declares",
+            Location(file=path),
+        )
+        for path in orphans
+    ]
 
 
 def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Finding]:
-    """INF043: `*/*.parquet` below meta/episodes and data/ is what LeRobot reads, sorted by path."""
+    """Yield INF043: LeRobot reads `*/*.parquet` below meta/episodes and data/, sorted by path."""
     for path in surveyed.episode_paths:
         if path.count("/") != layout.EPISODES_DIR.count("/") + 2:
-            message = "not in one folder below meta/episodes; expected meta/episodes/*/*.parquet"
-            yield finding(FILE_ORDER, message, Location(file=path))
+            yield finding(
+                FILE_ORDER,
+                "a file that is not exactly one folder below meta/episodes",
+                "meta/episodes/*/*.parquet",
+                Location(file=path),
+            )
     before, reached = "", -1
     for file in files:
         if file.path not in surveyed.files:
             continue
         if file.path.count("/") != 2 or not file.path.startswith(f"{layout.DATA_DIR}/"):
             yield finding(
-                FILE_ORDER, "not in one folder below data; expected data/*/*.parquet", Location(file=file.path)
+                FILE_ORDER,
+                "a file that is not exactly one folder below data",
+                "data/*/*.parquet",
+                Location(file=file.path),
             )
-        known = file.dataset_from_index[file.dataset_from_index >= 0]
-        if not len(known):
+        usable = file.dataset_from_index[file.dataset_from_index >= 0]
+        if not len(usable):
             continue
-        first = int(known.min())
+        first = int(usable.min())
         if first < reached:
-            message = f"rows from {first} on, behind {before} with rows from {reached} on; expected paths in the order of rows"
-            yield finding(FILE_ORDER, message, Location(file=file.path))
+            yield finding(
+                FILE_ORDER,
+                f"rows from {first} on, sorted after {before} with rows from {reached} on",
+                "paths that sort in the order of their rows",
+                Location(file=file.path),
+            )
         before, reached = file.path, first
 
 
-def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoFile], there: Files) -> list[Finding]:
-    """IDX031: rows of files that no episode refers to and that do not exist."""
-    unknown = sorted(set(indexed) - {file.path for file in videos} - set(there))
+def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoFile], listed: Files) -> list[Finding]:
+    """Return IDX031 for rows of files that do not exist and that no episode refers to."""
+    deleted = sorted(set(indexed) - {file.path for file in videos} - set(listed))
     return [
         finding(
             INDEXED_FILES,
-            f"a row for {path}, which does not exist; expected the files as they were indexed",
+            f"a row for {path}, which does not exist",
+            "the files as they were indexed",
             Location(file=layout.FILES_PATH, row=indexed[path].row),
         )
-        for path in unknown
+        for path in deleted
     ]

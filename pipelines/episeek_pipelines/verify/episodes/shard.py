@@ -1,4 +1,4 @@
-"""Reading one file of `meta/episodes`, and what takes no other file to see. Each file is opened once."""
+"""One file of `meta/episodes`, opened once: its columns, and the rules that need no other file."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -30,10 +30,10 @@ from episeek_pipelines.verify.episodes.table import (
 from episeek_pipelines.verify.episodes.values import check_columns
 from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.guard import guarded, unreadable
 from episeek_pipelines.verify.metadata.survey import Files, listed_size
 from episeek_pipelines.verify.metadata.task_rules import check_episode_tasks
-from episeek_pipelines.verify.rules import EPISODES_FOOTER, UNREADABLE
+from episeek_pipelines.verify.rules import EPISODES_FOOTER
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -50,20 +50,20 @@ def read_shard(
     source_files: Files,
     pointers: frozenset[str] = frozenset(),
 ) -> Shard:
-    """Read one file of meta/episodes, and check what takes no other file to see: EPI005, EPI011, TSK014, EPI021.
+    """Read one file of meta/episodes, and apply the rules that need no other file: EPI005, EPI011, TSK014, EPI021.
 
-    Some rows at a time: of the columns that do not say where something is, tasks are looked at, and with a source every
-    column is compared with it. Never raises for what is in the file.
+    The file is read some rows at a time: the columns that locate episodes, their tasks, and with a source all columns, which
+    are compared. Never raises for the contents of the file: they become findings.
 
     Args:
         path: The file.
         root: The dataset.
-        info: Its description.
-        task_numbers: Of meta/tasks.parquet; None where it cannot be read.
-        against: The source of a rewrite: the same file of it is compared, but for the place of the data.
-        files: The listing.
-        source_files: That of the source.
-        pointers: Files that are Git LFS pointers, which is known: nothing is found in them.
+        info: Parsed meta/info.json.
+        task_numbers: Numbers of the tasks by text, from meta/tasks.parquet; None where it cannot be read.
+        against: The source of a rewrite. Its file of the same name is compared, except for the columns that locate data.
+        files: The listing of the dataset.
+        source_files: The listing of the source.
+        pointers: Files that are Git LFS pointers, which INF040 reports: they are not opened.
     """
     if path in pointers:
         return Shard(path)
@@ -71,21 +71,21 @@ def read_shard(
     try:
         file = root.open_parquet(path, file_size=listed_size(files, path))
     except ReadError as error:
-        return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
+        return Shard(path, findings=(unreadable(error, where),))
     except (EpiseekError, pa.ArrowException, OSError) as error:
-        return Shard(path, findings=(_no_footer(error, where),))
+        return Shard(path, findings=(_unreadable_footer(error, where),))
     with file:
         try:
             return _read_open_shard(file, path, info, task_numbers, against, listed_size(source_files, path))
         except ReadError as error:
-            return Shard(path, findings=(finding(UNREADABLE, str(error), where),))
+            return Shard(path, findings=(unreadable(error, where),))
         except (EpiseekError, pa.ArrowException, OSError, EOFError) as error:
-            return Shard(path, findings=(_no_footer(error, where),))
+            return Shard(path, findings=(_unreadable_footer(error, where),))
 
 
-def _no_footer(error: Exception, where: Location) -> Finding:
+def _unreadable_footer(error: Exception, where: Location) -> Finding:
     found = error.found if isinstance(error, ParquetError) else first_line(error)
-    return finding(EPISODES_FOOTER, f"{found}; expected a readable Parquet file", where)
+    return finding(EPISODES_FOOTER, found, "a readable Parquet file", where)
 
 
 def _read_open_shard(
@@ -114,11 +114,11 @@ def _read_open_shard(
         cursor = RowCursor(file, columns=columns)
         for start in range(0, max(row_count, 1), _BLOCK_ROWS):
             table = cursor.read(start, min(_BLOCK_ROWS, row_count - start))
-            located = table.select(present)
+            locations = table.select(present)
             with guarded(findings, "check columns", Location(file=path)):
-                findings += check_columns(located, info, path, start)
+                findings += check_columns(locations, info, path, start)
             for name in names:
-                parts[name].append(_usable(located, name))
+                parts[name].append(_usable(locations, name))
             if has_tasks and task_numbers is not None:
                 with guarded(findings, "check tasks", Location(file=path)):
                     findings += check_episode_tasks(path, table[lerobot.TASKS], task_numbers, start)
@@ -129,9 +129,9 @@ def _read_open_shard(
         source: dict[str, RawColumn] | None = None
         with guarded(findings, "compare meta/episodes", Location(file=path)):
             if comparison is not None:
-                there = [name for name in SOURCE_COLUMNS if name in comparison.source.schema_arrow.names]
-                places = comparison.source.read(columns=there, use_threads=False)
-                source = {name: _usable(places, name) for name in SOURCE_COLUMNS}
+                in_source = [name for name in SOURCE_COLUMNS if name in comparison.source.schema_arrow.names]
+                locations = comparison.source.read(columns=in_source, use_threads=False)
+                source = {name: _usable(locations, name) for name in SOURCE_COLUMNS}
         bytes_read = file.metadata.serialized_size + column_bytes(file.metadata, columns)
         bytes_read += comparison.bytes_read if comparison is not None else 0
     tasks = joined_tasks(task_parts)
@@ -149,14 +149,15 @@ def _read_open_shard(
 
 
 def _usable(table: pa.Table, name: str) -> RawColumn:
+    """Return a column with its unusable values marked; all are unusable where the column is missing or of a wrong type."""
     is_seconds = name.endswith("_timestamp")
     dtype = np.float64 if is_seconds else np.int64
-    nothing = RawColumn(np.zeros(table.num_rows, dtype), np.zeros(table.num_rows, np.bool_))
+    unusable = RawColumn(np.zeros(table.num_rows, dtype), np.zeros(table.num_rows, np.bool_))
     if table.column_names.count(name) != 1:
-        return nothing
+        return unusable
     column = table[name]
     if not (pa.types.is_integer(column.type) or (is_seconds and pa.types.is_floating(column.type))):
-        return nothing
+        return unusable
     is_valid = np.asarray(pc.is_valid(column).to_numpy(), dtype=np.bool_)
     values = np.asarray(pc.fill_null(column, 0).to_numpy())
     if values.dtype.kind == "f":
@@ -166,7 +167,7 @@ def _usable(table: pa.Table, name: str) -> RawColumn:
 
 
 def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> TaskLists:
-    """The lists of texts as lists of numbers; a row without a list has none."""
+    """Return the lists of task texts as lists of task numbers; a null list counts as empty."""
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False), np.int64)
     texts = array.flatten().to_pylist()

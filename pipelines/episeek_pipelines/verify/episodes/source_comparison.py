@@ -1,4 +1,4 @@
-"""Compare meta/episodes with that of the source of a rewrite."""
+"""EPI021: compare meta/episodes with meta/episodes of the source of a rewrite."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,21 +24,21 @@ _MAY_CHANGE = frozenset({lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX})
 
 @dataclass(slots=True)
 class EpisodesComparison:
-    """EPI021 on one file of meta/episodes, some rows at a time."""
+    """Compares one file of meta/episodes with the source's, some rows at a time (EPI021)."""
 
     path: str
     source: pq.ParquetFile
     columns: tuple[str, ...]
-    """Those that may not change; none where rows cannot be compared."""
+    """The columns that must not change; none where rows cannot be compared."""
     _cursor: RowCursor
 
     @property
     def bytes_read(self) -> int:
-        """Of the source."""
+        """Bytes read of the source."""
         return int(self.source.metadata.serialized_size) + self._cursor.bytes_read
 
     def differences(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
-        """What differs in these rows of the rewritten file."""
+        """Yield a finding for each column that differs within these rows of the rewritten file."""
         expected = self._cursor.read(first_row, table.num_rows)
         for name in self.columns:
             where = Location(file=self.path, column=name)
@@ -49,23 +49,27 @@ class EpisodesComparison:
 def compare_episodes(
     against: Root, path: str, rewritten: pq.ParquetFile, findings: list[Finding], *, file_size: int | None = None
 ) -> Iterator[EpisodesComparison | None]:
-    """Open the source's file of the same name; what its schema says goes into `findings`. None where there is none.
+    """Open the source's file of the same name; yield None where the source has no such file.
 
-    `file_size` is what a listing says of it.
+    Args:
+        against: The source.
+        path: The file.
+        rewritten: The same file of the rewrite, open.
+        findings: Receives the differences of the schemas and of the row counts.
+        file_size: Bytes of the source's file; None where the listing does not say.
     """
     where = Location(file=path)
     try:
         source = against.open_parquet(path, file_size=file_size)
     except MissingFileError:
-        message = "a file that the source does not have; expected the same files"
-        findings.append(finding(EPISODES_CHANGED, message, where))
+        findings.append(finding(EPISODES_CHANGED, "a file that the source does not have", "the same files", where))
         yield None
         return
     with source:
         findings += schema_differences(rewritten.schema_arrow, source.schema_arrow, EPISODES_CHANGED, path)
         found, expected = rewritten.metadata.num_rows, source.metadata.num_rows
         if found != expected:
-            findings.append(finding(EPISODES_CHANGED, f"{found} rows; expected {expected}, as in the source", where))
+            findings.append(finding(EPISODES_CHANGED, f"{found} rows", f"{expected}, as in the source", where))
             names = []
         else:
             names = [name for name in shared_columns(source, rewritten) if name not in _MAY_CHANGE]

@@ -1,7 +1,7 @@
-"""`meta/episodes` as it is: nulls, missing columns and unreadable files included; `shard` reads it.
+"""`meta/episodes` with its defects: nulls, missing columns, unreadable files.
 
-`dataset.metadata.read_episodes` refuses those; here they are what is looked for. A value that is not usable (null, NaN, of
-another type, in a column that is not there) is marked, and the rules leave such rows out: EPI011 names them.
+`dataset.metadata.read_episodes` refuses such metadata; verification has to look at it. `shard` reads it. An unusable value
+(null, NaN, of a wrong type, in a missing column) is marked. EPI011 reports it, and the other rules skip its row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,40 +17,41 @@ from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 SOURCE_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
-"""Which rows of a source become which of its rewrite is worked out from these."""
+"""The columns of the source that tell which data file holds which episode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawColumn:
     """Values of shape [rows], 0 where `is_valid` is false."""
 
-    values: npt.NDArray[Any]  # int64 or float64
+    values: npt.NDArray[Any]
+    """int64 or float64."""
     is_valid: BoolArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskLists:
-    """The tasks of each row by their numbers: those of row k are `values[offsets[k]:offsets[k + 1]]`."""
+    """The task numbers of each row; row k has `values[offsets[k]:offsets[k + 1]]`."""
 
     offsets: Int64Array = field(default_factory=lambda: np.zeros(1, np.int64))
     values: Int32Array = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def of(self, row: int) -> Int32Array:
-        """The tasks of one row."""
+        """Return the task numbers of one row."""
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """One file of meta/episodes: the columns that say where episodes are, and what was found in it."""
+    """One file of meta/episodes: the columns that locate episodes, and the findings."""
 
     path: str
     row_count: int = 0
     columns: Mapping[str, RawColumn] = field(default_factory=dict)
     column_names: tuple[str, ...] = ()
-    """All of them, those of the statistics included."""
+    """All columns of the file, including those of statistics."""
     tasks: TaskLists | None = None
-    """None where the file does not say, or the tasks of the dataset are not known."""
+    """None where the file has no usable tasks, or meta/tasks.parquet cannot be used."""
     is_readable: bool = False
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
@@ -60,7 +61,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawEpisodes:
-    """The location columns of all readable files, in file order."""
+    """The columns that locate episodes, of all readable files in the order of their paths."""
 
     columns: dict[str, RawColumn]
     shards: tuple[tuple[str, int], ...]
@@ -68,7 +69,7 @@ class RawEpisodes:
     column_names: tuple[tuple[str, ...], ...]
     """All columns of each readable file."""
     tasks: TaskLists | None
-    """None where a file does not say."""
+    """None where a file has no usable tasks."""
     is_complete: bool
     """Whether every file could be read."""
 
@@ -76,23 +77,23 @@ class RawEpisodes:
         return sum(rows for _, rows in self.shards)
 
     def values(self, name: str) -> npt.NDArray[Any]:
-        """A column's values; meaningless where they are not valid."""
+        """Return the values of a column; they are meaningless where they are not valid."""
         return self.columns[name].values
 
     def valid(self, *names: str) -> BoolArray:
-        """Rows where all of these columns are usable."""
+        """Return a mask of the rows in which all of these columns are usable."""
         valid = np.ones(len(self), np.bool_)
         for name in names:
             valid &= self.columns[name].is_valid
         return valid
 
     def all_valid(self, *names: str) -> bool:
-        """Whether every row of every file is there and usable in these columns."""
+        """Return whether every file was read and these columns are usable in every row."""
         return self.is_complete and bool(self.valid(*names).all())
 
 
 def episode_columns(info: DatasetInfo) -> list[str]:
-    """The columns that say where an episode is."""
+    """Return the names of the columns that locate an episode."""
     names = list(lerobot.EPISODE_COLUMNS)
     for key in info.video_keys:
         names += [lerobot.video_column(key, field) for field in lerobot.VIDEO_FIELDS]
@@ -100,7 +101,7 @@ def episode_columns(info: DatasetInfo) -> list[str]:
 
 
 def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
-    """The file and the row in it of a row over all shards."""
+    """Return the file, and the row in it, of a row counted over all shards."""
     for path, rows in shards:
         if row < rows:
             return path, row
@@ -109,22 +110,22 @@ def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
 
 
 def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
-    """All readable shards as one table."""
+    """Join all readable shards into one table."""
     readable = [shard for shard in shards if shard.is_readable]
     columns = {name: concatenated([shard.columns[name] for shard in readable], name) for name in episode_columns(info)}
     tasks = [shard.tasks for shard in readable]
-    known = [lists for lists in tasks if lists is not None]
+    usable = [lists for lists in tasks if lists is not None]
     return RawEpisodes(
         columns=columns,
         shards=tuple((shard.path, shard.row_count) for shard in readable),
         column_names=tuple(shard.column_names for shard in readable),
-        tasks=joined_tasks(known) if len(known) == len(tasks) else None,
+        tasks=joined_tasks(usable) if len(usable) == len(tasks) else None,
         is_complete=bool(shards) and len(readable) == len(shards),
     )
 
 
 def concatenated(parts: Sequence[RawColumn], name: str) -> RawColumn:
-    """The parts of a column as one."""
+    """Join the parts of a column."""
     if not parts:
         dtype = np.float64 if name.endswith("_timestamp") else np.int64
         return RawColumn(np.zeros(0, dtype), np.zeros(0, np.bool_))
@@ -132,7 +133,7 @@ def concatenated(parts: Sequence[RawColumn], name: str) -> RawColumn:
 
 
 def joined_tasks(parts: Sequence[TaskLists]) -> TaskLists:
-    """The tasks of rows that follow one another."""
+    """Join the task lists of consecutive rows."""
     if not parts:
         return TaskLists()
     counts = np.concatenate([np.diff(part.offsets) for part in parts])

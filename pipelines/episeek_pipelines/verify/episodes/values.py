@@ -1,4 +1,4 @@
-"""EPI011: every column of meta/episodes that says where something is, through the pandera model, with row and value."""
+"""EPI011: values of the columns of meta/episodes that locate episodes, checked by the pandera model."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,20 @@ from episeek_schemas.lerobot import DatasetInfo
 
 
 def check_columns(table: pa.Table, info: DatasetInfo, path: str, first_row: int) -> Iterator[Finding]:
-    """EPI011 on some rows of one file; what is about a whole column is said with its first rows.
+    """Yield EPI011 for some rows of one file; a problem of a whole column is reported with the first rows.
 
     Args:
-        table: The rows, the columns of places alone.
-        info: Names the cameras.
+        table: The rows; only the columns that locate episodes.
+        info: Parsed meta/info.json, for the cameras.
         path: The file.
-        first_row: Of the table, in the file.
+        first_row: Number of the table's first row in the file.
     """
     for problem in check_table(table, "meta/episodes", video_keys=info.video_keys, path=path, first_row=first_row):
         if problem.row is None and first_row:
             continue
         episode = _episode_of(table, None if problem.row is None else problem.row - first_row)
         where = Location(path, episode, lerobot.camera_of_column(problem.column), problem.row, problem.column)
-        yield finding(EPISODE_VALUES, f"{problem.found}; expected {problem.expected}", where, more=problem.more)
+        yield finding(EPISODE_VALUES, problem.found, problem.expected, where, more=problem.more)
 
 
 def _episode_of(table: pa.Table, row: int | None) -> int | None:

@@ -155,13 +155,13 @@ Check = DataCheck | VideoCheck | SidecarCheck
 
 @dataclass(frozen=True, slots=True)
 class ForeignRows:
-    """Rows of an episode in a file that the metadata does not name for it."""
+    """Rows of an episode in another file than the one that meta/episodes declares for it."""
 
     episode_index: int
     path: str
     first_row: int | None
     row_count: int | None
-    """None where the footer alone was read, and tells that there are some."""
+    """None where only the footer was read, which shows that there are some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,33 +175,35 @@ class VideoFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What rules over several files need from one check: nothing, when the files are as they should be, but for figures."""
+class Observations:
+    """What one check saw that rules over several files need; besides figures, nothing where the files are sound."""
 
     absent_episodes: tuple[tuple[int, str], ...] = ()
-    """(episode_index, path): named for the file, no row of it there."""
+    """(episode_index, path): meta/episodes places the episode in this file, which holds no row of it."""
     foreign_rows: tuple[ForeignRows, ...] = ()
     timestamp_tolerance_seconds: float = 0.0
     """The smallest tolerance with which ROW017 passes."""
     row_group_count: int = 0
     collapsed_file_count: int = 0
-    """Data files with a row group of several episodes, or where nothing says."""
+    """Data files that have a row group of several episodes, or may have one."""
     ranges: tuple[FeatureRanges, ...] = ()
     video_formats: tuple[VideoFormat, ...] = ()
     figures: tuple[CameraFigures, ...] = ()
 
     @classmethod
-    def merged(cls, facts: Sequence["Facts"]) -> "Facts":
-        """The facts of several checks as those of one."""
+    def merged(cls, observations: Sequence["Observations"]) -> "Observations":
+        """Merge the observations of several checks."""
         return cls(
-            absent_episodes=tuple(absent for fact in facts for absent in fact.absent_episodes),
-            foreign_rows=tuple(rows for fact in facts for rows in fact.foreign_rows),
-            timestamp_tolerance_seconds=max((fact.timestamp_tolerance_seconds for fact in facts), default=0.0),
-            row_group_count=sum(fact.row_group_count for fact in facts),
-            collapsed_file_count=sum(fact.collapsed_file_count for fact in facts),
-            ranges=tuple(ranges for fact in facts for ranges in fact.ranges),
-            video_formats=tuple(known for fact in facts for known in fact.video_formats),
-            figures=tuple(figures for fact in facts for figures in fact.figures),
+            absent_episodes=tuple(absent for observed in observations for absent in observed.absent_episodes),
+            foreign_rows=tuple(rows for observed in observations for rows in observed.foreign_rows),
+            timestamp_tolerance_seconds=max(
+                (observed.timestamp_tolerance_seconds for observed in observations), default=0.0
+            ),
+            row_group_count=sum(observed.row_group_count for observed in observations),
+            collapsed_file_count=sum(observed.collapsed_file_count for observed in observations),
+            ranges=tuple(ranges for observed in observations for ranges in observed.ranges),
+            video_formats=tuple(each for observed in observations for each in observed.video_formats),
+            figures=tuple(figures for observed in observations for figures in observed.figures),
         )
 
 
@@ -212,7 +214,7 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     files_read: int = 0
-    facts: Facts = field(default_factory=Facts)
+    observations: Observations = field(default_factory=Observations)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

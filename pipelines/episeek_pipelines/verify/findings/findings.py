@@ -55,7 +55,9 @@ class Finding:
 
     code: str
     severity: Severity
-    message: str
+    found: str
+    expected: str
+    """Empty where what was found says enough."""
     location: Location
     more: int = 0
     """How many more like this one were found close by and are not listed."""
@@ -66,6 +68,11 @@ class Finding:
 
     def __lt__(self, other: "Finding") -> bool:
         return self.sort_key < other.sort_key
+
+    @property
+    def message(self) -> str:
+        """One sentence of both: what was found and what was expected."""
+        return f"{self.found}; expected {self.expected}" if self.expected else self.found
 
     @property
     def sort_key(self) -> tuple[Any, ...]:
@@ -89,9 +96,9 @@ class Finding:
         }
 
 
-def finding(rule: Rule, message: str, location: Location | None = None, *, more: int = 0) -> Finding:
-    """A violation of `rule`."""
-    return Finding(rule.code, rule.severity, message, location if location is not None else Location(), more)
+def finding(rule: Rule, found: str, expected: str, location: Location | None = None, *, more: int = 0) -> Finding:
+    """Return a violation of `rule`; without a location it is one of the whole dataset."""
+    return Finding(rule.code, rule.severity, found, expected, location if location is not None else Location(), more)
 
 
 def finding_count(findings: Iterable[Finding]) -> int:

@@ -17,13 +17,18 @@ def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[
     try:
         yield
     except MissingFileError as error:
-        findings.append(finding(MISSING_FILE, f"{error.found}; expected a file that the metadata names", location))
+        findings.append(finding(MISSING_FILE, error.found, "a file that the metadata names", location))
     except ReadError as error:
-        findings.append(finding(UNREADABLE, str(error), location))
+        findings.append(unreadable(error, location))
     except Exception as error:  # whatever it is, the other rules have to run
         findings.append(
-            finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}; expected to complete", location)
+            finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "to complete", location)
         )
+
+
+def unreadable(error: ReadError, location: Location) -> Finding:
+    """Return the finding for bytes that the store did not deliver."""
+    return finding(UNREADABLE, f"{error.where}: {error.found}", error.expected, location)
 
 
 def run_rules(

@@ -19,8 +19,7 @@ def compare_column(
     row = first_difference(found, expected)
     if row is not None:
         at = Location(where.file, where.episode, where.camera, first_row + row, where.column)
-        message = f"{_text(found[row])}; expected {_text(expected[row])}, as in the source"
-        yield finding(rule, message, at)
+        yield finding(rule, f"{_text(found[row])}", f"{_text(expected[row])}, as in the source", at)
 
 
 def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: str) -> list[Finding]:
@@ -36,21 +35,18 @@ def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: 
             + " and " * bool(lost and new)
             + f"with {', '.join(new)}" * bool(new)
         )
-        return [finding(rule, f"columns {told or 'in another order'}; expected those of the source", where)]
+        return [finding(rule, f"columns {told or 'in another order'}", "those of the source", where)]
     findings = []
     for new, old in zip(found, expected, strict=True):
         if not new.equals(old, check_metadata=True):
             at = Location(file=path, column=new.name)
-            message = f"{_field_text(new)}; expected {_field_text(old)}, as in the source"
-            findings.append(finding(rule, message, at))
+            findings.append(finding(rule, f"{_field_text(new)}", f"{_field_text(old)}, as in the source", at))
     for key in sorted({*(found.metadata or {}), *(expected.metadata or {})}):
         new_value, old_value = (found.metadata or {}).get(key), (expected.metadata or {}).get(key)
         if new_value != old_value:
-            message = (
-                f"schema metadata {key.decode('utf-8', 'replace')!r} {_bytes_text(new_value)}; "
-                f"expected {_bytes_text(old_value)}, as in the source"
-            )
-            findings.append(finding(rule, message, where))
+            name = key.decode("utf-8", "replace")
+            told = f"schema metadata {name!r} {_bytes_text(new_value)}"
+            findings.append(finding(rule, told, f"{_bytes_text(old_value)}, as in the source", where))
     return findings
 
 

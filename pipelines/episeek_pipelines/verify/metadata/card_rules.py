@@ -1,9 +1,9 @@
-"""HUB007 and HUB035: which files `load_dataset` and the dataset viewer take, going by the front matter of `README.md`.
+"""HUB007 and HUB035: the files that `load_dataset` and the dataset viewer take, according to the front matter of `README.md`.
 
-The YAML is composed, not constructed: only `configs` is looked at, an alias costs nothing, and no tag makes an object. Patterns
-match as `datasets` resolves them, with the globs of fsspec: `*`, `?`, `[...]` within a name, `**` for any number of folders,
-no `{a,b}`, and names that start with `.` or folders with `__` only where the pattern says so. Patterns that lead out of
-the repository (URLs, absolute paths) are left alone, and so is `.huggingface.yaml`.
+The YAML is composed, not constructed: only `configs` is examined, aliases are not expanded, and no tag creates an object.
+Patterns match as `datasets` resolves them, with the globs of fsspec: `*`, `?` and `[...]` within a name, `**` for any number
+of folders, no `{a,b}`; names that start with `.` and folders that start with `__` match only where the pattern spells them
+out. Patterns that point outside the repository (URLs, absolute paths) are ignored, and so is `.huggingface.yaml`.
 """
 
 import re
@@ -21,9 +21,9 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, findin
 from episeek_pipelines.verify.rules import CARD_GLOB, CARD_SIDECARS
 from episeek_schemas import layout, sidecars
 
-EXPECTED: Final = "expected configs with data_files: data/*/*.parquet"
+EXPECTED: Final = "configs with data_files: data/*/*.parquet"
 MOST_PATTERNS: Final = 1000
-"""Patterns of one config that are looked at."""
+"""Patterns of one config that are examined; further ones are ignored."""
 
 _CONFIGS: Final = "configs"
 _YAML: Final = "YAML between the lines ---"
@@ -42,7 +42,7 @@ class CardConfig:
 
     name: str
     patterns: tuple[str, ...] | None
-    """Those of `data_files`, relative to the root; None where the card leaves the choice to `datasets`."""
+    """The patterns of `data_files`, relative to the root; None where the card leaves the choice to `datasets`."""
     data_dir: str = ""
     is_default: bool = False
 
@@ -51,8 +51,8 @@ class CardError(ValueError):
     """The front matter cannot be used.
 
     Args:
-        found: What is there.
-        expected: What should be there.
+        found: The part that cannot be used.
+        expected: What `datasets` takes in its place.
         line: Number of the line in the card, from 1; None where it is unknown.
         hint: What to do about it; empty where nothing is known.
     """
@@ -64,20 +64,25 @@ class CardError(ValueError):
         self.line = line
         self.hint = hint
 
+    @property
+    def found_at_line(self) -> str:
+        """Return what was found, after the number of its line."""
+        return self.found if self.line is None else f"line {self.line}: {self.found}"
+
     def __str__(self) -> str:
-        return f"{'' if self.line is None else f'line {self.line}: '}{self.found}; expected {self.expected}"
+        return f"{self.found_at_line}; expected {self.expected}"
 
 
 def check_card(
     card: str | None, files: Collection[str], *, is_published: bool, has_sidecars: bool
 ) -> Iterator[Finding]:
-    """HUB007 for what the default config takes, HUB035 for sidecars among the files of a config.
+    """Yield HUB007 for the files of the default config, and HUB035 for sidecars among the files of a config.
 
     Args:
-        card: Text of README.md, None when there is none.
+        card: Text of README.md; None when there is no such file.
         files: Paths of all files, relative to the root.
-        is_published: Whether the dataset is on the Hub: elsewhere it needs no card.
-        has_sidecars: Whether there are sidecars, or will be, beside `files`.
+        is_published: Whether the dataset is on the Hub; elsewhere it needs no card.
+        has_sidecars: Whether the dataset has sidecars or will have them, even where `files` does not list them.
     """
     if card is None and not is_published:
         return
@@ -85,7 +90,7 @@ def check_card(
     try:
         configs = [] if card is None else parse_configs(card)
     except CardError as error:
-        yield finding(CARD_GLOB, str(error), where)
+        yield finding(CARD_GLOB, error.found_at_line, error.expected, where)
         return
     lacking = "no dataset card" if card is None else "" if configs else "no configs"
     configs = configs or [CardConfig("default", None)]
@@ -96,16 +101,17 @@ def check_card(
         if config is default:
             yield from _check_default(config, lacking, taken, files, where)
         indexes = [path for path in taken if _is_below(path, layout.BYTE_INDEX_DIR)]
-        if indexes and len(indexes) < len(taken):  # a config of nothing but sidecars mixes nothing
+        # A config of sidecars alone mixes nothing.
+        if indexes and len(indexes) < len(taken):
             found = f"config {config.name[:60]!r} takes {indexes[0]}, {len(indexes)} of {len(taken)} Parquet files"
-            yield finding(CARD_SIDECARS, f"{found}; {EXPECTED}", where)
+            yield finding(CARD_SIDECARS, found, EXPECTED, where)
 
 
 def parse_configs(card: str) -> list[CardConfig]:
-    """The configs in the front matter of a card; empty without a front matter or `configs`.
+    """Return the configs in the front matter of a card; empty without a front matter or without `configs`.
 
     Raises:
-        CardError: The YAML does not parse, has keys that are no text, or `datasets` would refuse the configs.
+        CardError: The YAML does not parse, has keys that are not text, or `datasets` would refuse the configs.
     """
     match = _FRONT_MATTER.match(card)
     if match is None:
@@ -122,27 +128,27 @@ def parse_configs(card: str) -> list[CardConfig]:
     if document is None:
         return []
     if not isinstance(document, yaml.MappingNode):
-        raise CardError(f"{_kind(document)} in the front matter", "keys and values")
+        raise CardError(f"a {_kind(document)} as front matter", "keys and values")
     for key, _ in document.value:
         if key.tag not in _KEYS:
             found = (
                 f"the key {key.value[:60] or '~'}" if isinstance(key, yaml.ScalarNode) else f"a {_kind(key)} as a key"
             )
-            raise CardError(f"{found}, which is no text", "keys of text", _line(key, first_line))
+            raise CardError(f"{found}, which is not text", "text keys", _line(key, first_line))
     configs = _value(document, _CONFIGS)
     if configs is None or _is_null(configs):
         return []
     if not isinstance(configs, yaml.SequenceNode):
-        raise CardError(f"configs is a {_kind(configs)}", "a list", _line(configs, first_line))
+        raise CardError(f"configs that is a {_kind(configs)}", "a list", _line(configs, first_line))
     return [_config(node, first_line) for node in configs.value]
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether `datasets` takes the file `path` for `pattern`, both relative to the root of the repository."""
+    """Return whether `pattern` matches the file `path` for `datasets`; both are relative to the root of the repository."""
     parts, names = _parts(pattern), path.split("/")
     if "**" not in parts and len(parts) != len(names):
         return False
-    return _matches_parts(parts, names) and _counts(parts) == _counts(names)
+    return _matches_parts(parts, names) and _special_counts(parts) == _special_counts(names)
 
 
 def _check_default(
@@ -153,11 +159,11 @@ def _check_default(
     if others:
         more = f" and {len(others) - 1:,} other Parquet files" if len(others) > 1 else ""
         verb = ": readers take" if lacking else " takes"
-        yield finding(CARD_GLOB, f"{by}{verb} {others[0]}{more} outside of data/; {EXPECTED}", where)
+        yield finding(CARD_GLOB, f"{by}{verb} {others[0]}{more} outside of data/", EXPECTED, where)
     elif not taken and config.patterns and any(_is_below(path, layout.DATA_DIR) for path in files):
         patterns = [_joined(config.data_dir, pattern) for pattern in config.patterns]
         if not any(pattern is None or any(matches(pattern, path) for path in files) for pattern in patterns):
-            yield finding(CARD_GLOB, f"{by} matches no file with {config.patterns[0][:60]!r}; {EXPECTED}", where)
+            yield finding(CARD_GLOB, f"{by} matches no file with {config.patterns[0][:60]!r}", EXPECTED, where)
 
 
 def default_config(configs: Sequence[CardConfig]) -> CardConfig | None:
@@ -173,7 +179,8 @@ def taken_files(config: CardConfig, parquet: Iterable[str]) -> list[str]:
         joined = (_joined(config.data_dir, pattern) for pattern in config.patterns)
         patterns = [pattern for pattern in joined if pattern is not None]
         return [path for path in parquet if any(matches(pattern, path) for pattern in patterns)]
-    for choice in (_SHARDED, _EVERYTHING):  # in the order in which `datasets` tries what needs no split in a name
+    # `datasets` tries the patterns that name no split in this order.
+    for choice in (_SHARDED, _EVERYTHING):
         pattern = _joined(config.data_dir, choice)
         taken = [path for path in parquet if pattern is not None and matches(pattern, path)]
         if taken:
@@ -182,7 +189,7 @@ def taken_files(config: CardConfig, parquet: Iterable[str]) -> list[str]:
 
 
 def _joined(data_dir: str, pattern: str) -> str | None:
-    """A pattern relative to the root, or None when it leads elsewhere."""
+    """Return a pattern relative to the root; None where it points outside the repository."""
     if "://" in pattern or "::" in pattern or "://" in data_dir:
         return None
     joined = PurePosixPath(data_dir) / pattern
@@ -199,17 +206,17 @@ def _is_below(path: str, folder: str) -> bool:
 def _config(node: yaml.Node, first_line: int) -> CardConfig:
     line = _line(node, first_line)
     if not isinstance(node, yaml.MappingNode):
-        raise CardError(f"a config is a {_kind(node)}", "config_name and data_files", line)
+        raise CardError(f"a config that is a {_kind(node)}", "a mapping with config_name and data_files", line)
     name = _value(node, "config_name")
     if not isinstance(name, yaml.ScalarNode):
-        raise CardError("a config without a name", "config_name", line)
+        raise CardError("a config without config_name", "config_name", line)
     data_files, data_dir, default = (_value(node, key) for key in ("data_files", "data_dir", "default"))
     patterns: tuple[str, ...] | None = None
     if data_files is not None and not _is_null(data_files):
         patterns = tuple(islice(_patterns(data_files, first_line), MOST_PATTERNS))
         for pattern in patterns:
             if any("**" in part and part != "**" for part in pattern.split("/")):
-                raise CardError(f"data_files {pattern[:60]!r}", "** to be a whole part between slashes", line)
+                raise CardError(f"data_files {pattern[:60]!r}", "** only as a whole part between slashes", line)
     return CardConfig(
         name=name.value,
         patterns=patterns,
@@ -219,12 +226,12 @@ def _config(node: yaml.Node, first_line: int) -> CardConfig:
 
 
 def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
-    """A pattern, a list of patterns, or a list of {split, path}, where path is a pattern or a list of them."""
+    """Yield the patterns of `data_files`: one, a list of them, or a list of {split, path} whose path is one or a list."""
     for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
         if isinstance(item, yaml.MappingNode) and item is not node:
             path = _value(item, "path")
             if path is None or _value(item, "split") is None or len(item.value) != 2:
-                raise CardError("an entry of data_files", "split and path", _line(item, first_line))
+                raise CardError("an entry of data_files with other keys", "split and path", _line(item, first_line))
             for part in path.value if isinstance(path, yaml.SequenceNode) else [path]:
                 yield _pattern(part, first_line)
         else:
@@ -234,7 +241,7 @@ def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
 def _pattern(node: yaml.Node, first_line: int) -> str:
     if not isinstance(node, yaml.ScalarNode) or node.tag != _STRING:
         expected = "a pattern, a list of them, or a list of split and path"
-        raise CardError(f"data_files is a {_kind(node)}", expected, _line(node, first_line))
+        raise CardError(f"data_files that is a {_kind(node)}", expected, _line(node, first_line))
     return str(node.value)
 
 
@@ -273,13 +280,14 @@ def _name_pattern(part: str) -> re.Pattern[str]:
 
 
 def _matches_parts(parts: tuple[str, ...], names: Sequence[str]) -> bool:
-    """Part by part; `reached` holds how many names the parts so far can have taken."""
+    """Match part by part; `reached` holds the numbers of names that the parts so far can have matched."""
     reached = {0}
     for position, part in enumerate(parts):
         if part == "**":
             least = min(reached, default=len(names) + 1)
             reached = set(range(least, len(names) + 1))
-            if position == len(parts) - 1:  # takes one name or more there, none or more elsewhere
+            # As the last part it matches one name or more; elsewhere it matches none or more.
+            if position == len(parts) - 1:
                 reached.discard(least)
         else:
             name_pattern = _name_pattern(part)
@@ -289,7 +297,10 @@ def _matches_parts(parts: tuple[str, ...], names: Sequence[str]) -> bool:
     return len(names) in reached
 
 
-def _counts(parts: Sequence[str]) -> tuple[int, int]:
-    """Hidden names, and folders such as `__pycache__`: files below those are taken only where a pattern has as many."""
+def _special_counts(parts: Sequence[str]) -> tuple[int, int]:
+    """Count hidden names, and folders such as `__pycache__`.
+
+    `datasets` takes a file below such folders only where the pattern has as many of both.
+    """
     hidden = sum(part.startswith(".") and part.strip(".") != "" for part in parts)
     return hidden, sum(part.startswith("__") for part in parts[:-1])

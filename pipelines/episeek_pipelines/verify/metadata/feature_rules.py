@@ -1,4 +1,4 @@
-"""INF001, the part in `features`: what LeRobot looks up in each of them, whatever it makes of it."""
+"""INF001 and INF002 in `features` of meta/info.json: the keys that LeRobot looks up in each feature, and the declared rates."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,17 +10,17 @@ from episeek_schemas.lerobot import DatasetInfo
 
 
 def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
-    """Each feature is an object with a `dtype` and a `shape`; which dtypes there are is LeRobot's business."""
+    """Yield INF001 for features that are not an object with a `dtype` and a `shape`; any dtype passes."""
     for name, spec in features.items():
         where = Location(file=layout.INFO_PATH, column=f"features.{str(name)[:100]}")
         if not isinstance(spec, Mapping):
-            yield finding(INFO, f"{_short(spec)}; expected an object with dtype and shape", where)
+            yield finding(INFO, _short(spec), "an object with dtype and shape", where)
             continue
         if not isinstance(spec.get("dtype"), str) or not spec["dtype"]:
-            yield finding(INFO, f"dtype {_short(spec.get('dtype'))}; expected the name of a type", where)
+            yield finding(INFO, f"dtype {_short(spec.get('dtype'))}", "the name of a type", where)
         shape = spec.get("shape")
         if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
-            yield finding(INFO, f"shape {_short(shape)}; expected a list of whole numbers", where)
+            yield finding(INFO, f"shape {_short(shape)}", "a list of whole numbers", where)
 
 
 def _short(value: object) -> str:
@@ -28,11 +28,11 @@ def _short(value: object) -> str:
 
 
 def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:
-    """INF002, the part in `features`: each camera is declared with the dataset's rate, where it is declared with one."""
+    """Yield INF002 for cameras whose declared rate is not the dataset's; cameras without a declared rate pass."""
     for camera in info.video_keys:
         for declared_info in lerobot.video_infos(features[camera]):
             declared = declared_info.get("video.fps")
             is_number = isinstance(declared, int | float) and not isinstance(declared, bool)
             if is_number and declared != info.fps:
                 where = Location(file=layout.INFO_PATH, camera=camera, column="video.fps")
-                yield finding(FPS, f"video.fps {declared:g}; expected {info.fps:g}, the fps of the dataset", where)
+                yield finding(FPS, f"video.fps {declared:g}", f"{info.fps:g}, the fps of the dataset", where)

@@ -1,4 +1,4 @@
-"""Rules over how much of what there is: INF006 files per folder, INF009W splits, TRN037 and TRN037W shards."""
+"""Rules on counts: INF006 files in a folder, INF009W episodes in splits, TRN037 and TRN037W shards for training."""
 
 import re
 from collections import Counter
@@ -11,40 +11,45 @@ from episeek_pipelines.verify.rules import FOLDER_LIMITS, SHARDS, SPLITS, WORKER
 from episeek_schemas import layout
 
 MOST_ENTRIES: Final = 10_000
-"""Files and folders in one folder of a repository on the Hub."""
+"""Most files and folders in one folder of a repository on the Hub."""
 MOST_FILES: Final = 100_000
-"""Files in a repository on the Hub."""
+"""Most files in a repository on the Hub."""
 
 _CHUNK_FOLDER = re.compile(r"chunk-[0-9]+")
 _RANGE = re.compile(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*")
 
 
 def check_folders(files: Collection[str], chunks_size: int) -> Iterator[Finding]:
-    """INF006: one finding for each folder that holds too much, and one for the dataset.
+    """Yield INF006 for each folder that holds too many files, and once for the whole dataset.
 
     Args:
         files: Paths of all files, relative to the root.
-        chunks_size: Files that LeRobot puts into a chunk folder.
+        chunks_size: The number of files that LeRobot puts into a chunk folder, from meta/info.json.
     """
     if len(files) > MOST_FILES:
-        yield finding(FOLDER_LIMITS, f"{len(files):,} files; expected {MOST_FILES:,} or fewer")
+        yield finding(FOLDER_LIMITS, f"{len(files):,} files", f"{MOST_FILES:,} or fewer")
     file_count, entry_count = _count_entries(files)
     for folder, entries in sorted(entry_count.items()):
         where = Location(file=folder or None)
         if entries > MOST_ENTRIES:
-            message = f"{entries:,} entries in {folder or 'the root'}; expected {MOST_ENTRIES:,} or fewer"
-            yield finding(FOLDER_LIMITS, message, where)
+            yield finding(
+                FOLDER_LIMITS, f"{entries:,} entries in {folder or 'the root'}", f"{MOST_ENTRIES:,} or fewer", where
+            )
         elif file_count[folder] > chunks_size and _CHUNK_FOLDER.fullmatch(folder.rpartition("/")[2]):
-            message = f"{file_count[folder]:,} files in a chunk folder; expected chunks_size, {chunks_size:,}, or fewer"
-            yield finding(FOLDER_LIMITS, message, where)
+            yield finding(
+                FOLDER_LIMITS,
+                f"{file_count[folder]:,} files in a chunk folder",
+                f"{chunks_size:,} (chunks_size) or fewer",
+                where,
+            )
 
 
 def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterator[Finding]:
-    """INF009W: splits written as `"first:stop"`, as LeRobot does, lie within the episodes. Other spellings pass.
+    """Yield INF009W for splits such as `"0:50"`, as LeRobot writes them, that exceed the episodes; other spellings pass.
 
     Args:
-        document: meta/info.json as parsed.
-        total_episodes: Episodes of the dataset.
+        document: Parsed meta/info.json.
+        total_episodes: The number of episodes of the dataset.
     """
     splits = document.get("splits")
     if not isinstance(splits, Mapping):
@@ -55,40 +60,43 @@ def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterato
             continue
         start, stop = int(match[1]), int(match[2])
         if start > stop or stop > total_episodes:
-            message = f"split {str(name)[:60]!r} of episodes {start}:{stop}; expected a range within 0:{total_episodes}"
-            yield finding(SPLITS, message, Location(file=layout.INFO_PATH, column="splits"))
+            yield finding(
+                SPLITS,
+                f"split {str(name)[:60]!r} of episodes {start}:{stop}",
+                f"a range within 0:{total_episodes}",
+                Location(file=layout.INFO_PATH, column="splits"),
+            )
 
 
 def check_shards(
     options: VerifyOptions, *, row_groups: int, data_files: int, is_prepared_layout: bool
 ) -> Iterator[Finding]:
-    """TRN037, or TRN037W where only some workers stay idle.
+    """Yield TRN037 where ranks get no shard, and TRN037W where only some workers get none.
 
     Args:
-        options: `world_size` None asks nothing.
-        row_groups: Of all data files.
-        data_files: That hold episodes.
-        is_prepared_layout: Whether each row group is one episode: then row groups are the shards, otherwise files are.
+        options: The ranks and workers; nothing is checked where `world_size` is None.
+        row_groups: The number of row groups in all data files.
+        data_files: The number of data files that hold episodes.
+        is_prepared_layout: Whether each row group is one episode: then the shards are row groups, otherwise files.
     """
     if options.world_size is None:
         return
     shards, kind = (row_groups, "row groups") if is_prepared_layout else (data_files, "data files")
     readers = options.world_size * max(options.num_workers, 1)
     if options.world_size > shards:
-        message = f"{shards:,} shards ({kind}) for {options.world_size:,} ranks; expected one or more for each"
-        yield finding(SHARDS, message)
+        yield finding(SHARDS, f"{shards:,} shards ({kind}) for {options.world_size:,} ranks", "one or more for each")
     elif readers > shards:
         spread = (
             f"{shards:,} shards ({kind}) for {options.world_size:,} ranks with {options.num_workers:,} workers each"
         )
-        message = f"{spread}; expected {readers:,} or more"
+        expected = f"{readers:,} or more"
         if shards % options.world_size:
-            message += ", and a multiple of the ranks: otherwise `datasets` lets every rank read all shards"
-        yield finding(WORKER_SHARDS, message)
+            expected += ", and a multiple of the ranks: otherwise `datasets` lets every rank read all shards"
+        yield finding(WORKER_SHARDS, spread, expected)
 
 
 def _count_entries(files: Collection[str]) -> tuple[Counter[str], Counter[str]]:
-    """Files, and files and folders, directly in each folder; the root is the empty string."""
+    """Count the files, and the files and folders, directly in each folder; the root is the empty string."""
     file_count = Counter(path.rpartition("/")[0] for path in files)
     entry_count = Counter(file_count)
     seen: set[str] = set()

@@ -1,7 +1,7 @@
 """INF040: files that are Git LFS pointers, because the content was not fetched with the clone.
 
-Everything else that could be said of such a file misleads: no Parquet, no MP4, no JSON. So it is said once, and nothing else
-is looked for in them.
+Any other finding about such a file would mislead: it is no Parquet, no MP4, no JSON. So pointers are reported once, and no other
+rule opens them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,15 +14,15 @@ from episeek_pipelines.verify.rules import LFS_POINTER
 
 SIGNATURE: Final = b"version https://git-lfs.github.com/spec/v"
 MAX_POINTER_BYTES: Final = 1024
-"""Git LFS, specification of pointer files: smaller than this."""
+"""The Git LFS specification limits pointer files to less than this."""
 
 
 def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozenset[str]:
-    """Which files of a local root are pointers; a store has no such files.
+    """Return the files of a local root that are pointers; a store has no such files.
 
     Args:
-        root: The dataset, or where its videos are.
-        files: Path and size in bytes, where that is known.
+        root: The dataset, or the root of its videos.
+        files: Path and size in bytes; None where the listing has no size.
     """
     if not root.is_local:
         return frozenset()
@@ -31,14 +31,20 @@ def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozen
 
 
 def check_pointers(pointers: frozenset[str]) -> Iterator[Finding]:
-    """INF040: one finding, at the first of them."""
+    """Yield INF040 once, at the first pointer."""
     if pointers:
-        message = "a Git LFS pointer; expected the file itself, which was not fetched with the clone"
-        yield finding(LFS_POINTER, message, Location(file=min(pointers)), more=len(pointers) - 1)
+        yield finding(
+            LFS_POINTER,
+            "a Git LFS pointer: the file was not fetched with the clone",
+            "the file itself",
+            Location(file=min(pointers)),
+            more=len(pointers) - 1,
+        )
 
 
 def _is_pointer(root: Root, path: str) -> bool:
     try:
         return root.source().get_ranges(path, [(0, len(SIGNATURE))])[0] == SIGNATURE
-    except EpiseekError:  # its own check says what is wrong
+    except EpiseekError:
+        # The check of this file reports the error.
         return False

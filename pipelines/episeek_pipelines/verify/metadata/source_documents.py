@@ -1,4 +1,4 @@
-"""Compare the documents of meta/ with those of the source of a rewrite."""
+"""INF021: compare the documents of meta/ with those of the source of a rewrite."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,27 +9,31 @@ from episeek_schemas import layout
 
 
 def check_documents(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> Iterator[Finding]:
-    """INF021: tasks, statistics and the like byte for byte; meta/info.json by its contents.
+    """Yield INF021 for documents that differ: meta/info.json by its contents, all others byte by byte.
 
     Args:
         found: Files below meta/ of the rewritten dataset, by path.
-        expected: Those of the source; each has to be there.
+        expected: Files below meta/ of the source, by path; each must exist in the rewritten dataset.
     """
     for path, old in expected.items():
         where = Location(file=path)
         if path not in found:
-            yield finding(INFO_CHANGED, "no such file; expected it as in the source", where)
+            yield finding(INFO_CHANGED, "no such file", "the file of the source", where)
         elif found[path] != old and path == layout.INFO_PATH:
             yield from _compare_info(found[path], old)
         elif found[path] != old:
-            yield finding(INFO_CHANGED, f"{len(found[path])} other bytes; expected the {len(old)} of the source", where)
+            yield finding(
+                INFO_CHANGED, f"other contents, {len(found[path])} bytes", f"the {len(old)} bytes of the source", where
+            )
 
 
 def _compare_info(found: bytes, expected: bytes) -> Iterator[Finding]:
     new, old = json.loads(found), json.loads(expected)
     for key in sorted({*new, *old}):
         if new.get(key) != old.get(key) or (key in new) != (key in old):
-            message = (
-                f"{str(new.get(key, 'nothing'))[:60]}; expected {str(old.get(key, 'nothing'))[:60]}, as in the source"
+            yield finding(
+                INFO_CHANGED,
+                str(new.get(key, "nothing"))[:60],
+                f"{str(old.get(key, 'nothing'))[:60]}, as in the source",
+                Location(file=layout.INFO_PATH, column=key),
             )
-            yield finding(INFO_CHANGED, message, Location(file=layout.INFO_PATH, column=key))

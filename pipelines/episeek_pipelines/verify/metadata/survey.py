@@ -1,7 +1,7 @@
-"""What there is: one listing of each root, and the small documents of `meta/`, each read once.
+"""The survey of a dataset: one listing of each root, and the small documents of `meta/`, each read once.
 
-Rules over documents get them from here, the comparison with a source included; nothing behind this module asks whether a
-file exists, or how large it is, where the listing has said so.
+All rules on documents, and the comparison with a source, use these copies. Later checks take existence and size of a file from the
+listing wherever it has them, and do not ask the store again.
 """
 
 import io
@@ -17,14 +17,15 @@ from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import unreadable
 from episeek_pipelines.verify.metadata.feature_rules import check_features
 from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers, find_pointers
-from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS, UNREADABLE
+from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 Files = Mapping[str, FileIdentity | None]
-"""A listing: what the store says of each file, None where it says no size."""
+"""A listing: the identity of each file by path; None where the store gives no size."""
 
 _EXPECTED = "the root of a LeRobot v3.0 dataset"
 
@@ -33,52 +34,56 @@ _OWN_CHECKS = (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
-    """A dataset from outside, and its documents."""
+    """The listings of a dataset, and its documents."""
 
     root: Root
     data_root: Root
-    """Where the videos are."""
+    """The root that holds the videos."""
     against: Root | None
     files: Files
-    """Below meta/ and data/ of `root`."""
+    """Files below meta/ and data/ of `root`."""
     videos: Files
-    """Below videos/ of `data_root`."""
+    """Files below videos/ of `data_root`."""
     documents: Mapping[str, bytes]
-    """Files below meta/ that are compared byte by byte with a source; without one, those that rules look into."""
+    """Files below meta/ that are compared with a source; without a source, the files that rules parse."""
     source_documents: Mapping[str, bytes]
     source_files: Files
-    """Below meta/ of the source; empty without one."""
+    """Files below meta/ of the source; empty without a source."""
     info: DatasetInfo | None
-    """None where meta/info.json cannot be used: `findings` says why."""
+    """None where meta/info.json cannot be used; `findings` has the reason."""
     document: Mapping[str, Any]
-    """meta/info.json, parsed."""
+    """Parsed meta/info.json."""
     tasks: pa.Table | None
     statistics: Mapping[str, Any] | None
     card: str | None
     pointers: frozenset[str] = frozenset()
-    """Files of the listings that are Git LFS pointers: nothing else is looked for in them."""
+    """Files of the listings that are Git LFS pointers; no other rule opens them."""
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     files_read: int = 0
 
     @property
     def is_lone_overlay(self) -> bool:
-        """Whether there are sidecars, and no videos: one mistake, not a missing file for each video."""
+        """Whether there are sidecars but no videos: the overlay was given without the root of its videos."""
         has_cameras = self.info is not None and bool(self.info.video_keys)
         return has_cameras and not self.videos and layout.FILES_PATH in self.files
 
     @property
     def episode_paths(self) -> tuple[str, ...]:
-        """The files of meta/episodes, in the order of their names."""
+        """The files of meta/episodes, sorted by path."""
         return _episode_paths(self.files)
 
     @property
     def source_episodes(self) -> tuple[str, ...]:
-        """Those of the source."""
+        """The files of meta/episodes of the source, sorted by path."""
         return _episode_paths(self.source_files)
 
     def require_info(self) -> DatasetInfo:
-        """The dataset's description, where there is a usable one."""
+        """Return the parsed meta/info.json.
+
+        Raises:
+            NotADatasetError: It cannot be used.
+        """
         if self.info is None:
             raise NotADatasetError(str(self.root), f"an unusable {layout.INFO_PATH}", "a LeRobot v3.0 dataset")
         return self.info
@@ -86,19 +91,20 @@ class Survey:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads documents, and keeps what went wrong and what it cost."""
+    """Reads documents; counts the bytes, and collects the findings."""
 
     findings: list[Finding] = field(default_factory=list)
     bytes_read: int = 0
     files_read: int = 0
 
     def read(self, root: Root, path: str, listed: Files) -> bytes | None:
+        """Return a file; None where it does not exist or cannot be read."""
         try:
             data = root.read_bytes(path, file_size=listed_size(listed, path))
         except MissingFileError:
             return None
         except ReadError as error:
-            self.findings.append(finding(UNREADABLE, str(error), Location(file=path)))
+            self.findings.append(unreadable(error, Location(file=path)))
             return None
         self.bytes_read += len(data)
         self.files_read += 1
@@ -106,15 +112,15 @@ class _Reader:
 
 
 def survey(root: Root, *, data_root: Root | None = None, against: Root | None = None) -> Survey:
-    """List the files, and read the documents.
+    """List the files of a dataset, and read its documents.
 
     Args:
-        root: The dataset, or an overlay with its data/ and meta/.
-        data_root: Where the videos are, when `root` is an overlay.
+        root: The dataset, or an overlay with data/ and meta/.
+        data_root: The root that holds the videos, when `root` is an overlay.
         against: The source dataset, when `root` is a rewrite of it.
 
     Raises:
-        NotADatasetError: `root`, `data_root` or `against` is no directory, or has no meta/info.json.
+        NotADatasetError: `root`, `data_root` or `against` is not a directory, or has no meta/info.json.
     """
     videos_root = data_root if data_root is not None else root
     reader = _Reader()
@@ -145,7 +151,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         wanted = sorted({*wanted, *(path for path in compared if path in files)})
     documents |= {path: data for path in wanted if (data := reader.read(root, path, files)) is not None}
     card = reader.read(root, layout.CARD_PATH, files)
-    looked_into = {path: data for path, data in documents.items() if path not in pointers}
+    parsed = {path: data for path, data in documents.items() if path not in pointers}
     return Survey(
         root=root,
         data_root=videos_root,
@@ -157,8 +163,8 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         source_files=source_files,
         info=info,
         document=document,
-        tasks=_parse_tasks(reader, looked_into.get(layout.TASKS_PATH)),
-        statistics=_parse_statistics(reader, looked_into.get(layout.STATS_PATH)),
+        tasks=_parse_tasks(reader, parsed.get(layout.TASKS_PATH)),
+        statistics=_parse_statistics(reader, parsed.get(layout.STATS_PATH)),
         card=None if card is None else card.decode("utf-8", "replace"),
         pointers=pointers,
         findings=tuple(reader.findings),
@@ -168,7 +174,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
 
 
 def _folders(info: DatasetInfo | None) -> tuple[str, str]:
-    """Where the data files and the videos are: what their paths begin with, whatever the numbers."""
+    """Return the first folders of the paths of data files and of videos; empty where the template has none."""
     if info is None:
         return layout.DATA_DIR, layout.VIDEOS_DIR
     paths = (info.data_path, info.video_path or layout.DEFAULT_VIDEO_PATH)
@@ -177,7 +183,7 @@ def _folders(info: DatasetInfo | None) -> tuple[str, str]:
 
 
 def listed_size(listed: Files, path: str) -> int | None:
-    """Bytes of a file; None where a listing does not hold it or does not say."""
+    """Return the size of a file in bytes; None where the listing does not hold the file or its size."""
     identity = listed.get(path)
     return None if identity is None else identity.size
 
@@ -207,20 +213,21 @@ def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
 
 
 def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetInfo | None]:
-    """INF001."""
+    """Parse meta/info.json, and report INF001."""
     where = Location(file=layout.INFO_PATH)
     try:
-        document = json.loads(data.decode("utf-8"))  # as LeRobot reads it; json would guess other encodings
+        # LeRobot reads it as UTF-8; json would guess other encodings.
+        document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(INFO, f"{first_line(error)}; expected a JSON document", where))
+        reader.findings.append(finding(INFO, first_line(error), "a JSON document", where))
         return {}, None
     if not isinstance(document, dict):
-        reader.findings.append(finding(INFO, f"{type(document).__name__}; expected a JSON object", where))
+        reader.findings.append(finding(INFO, type(document).__name__, "a JSON object", where))
         return {}, None
     problems = lerobot.validate_info(document)
     for problem in problems:
         at = Location(file=layout.INFO_PATH, column=problem.key)
-        reader.findings.append(finding(INFO, f"{problem.found}; expected {problem.expected}", at))
+        reader.findings.append(finding(INFO, problem.found, problem.expected, at))
     if not problems:
         reader.findings += check_features(document["features"])
     return document, None if problems else lerobot.parse_info(document)
@@ -233,7 +240,7 @@ def _parse_tasks(reader: _Reader, data: bytes | None) -> pa.Table | None:
         return pq.ParquetFile(io.BytesIO(data), pre_buffer=False).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         where = Location(file=layout.TASKS_PATH)
-        reader.findings.append(finding(TASKS, f"{first_line(error)}; expected a readable Parquet file", where))
+        reader.findings.append(finding(TASKS, first_line(error), "a readable Parquet file", where))
         return None
 
 
@@ -244,9 +251,9 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(STATISTICS, f"{first_line(error)}; expected a JSON document", where))
+        reader.findings.append(finding(STATISTICS, first_line(error), "a JSON document", where))
         return None
     if not isinstance(document, dict):
-        reader.findings.append(finding(STATISTICS, f"{type(document).__name__}; expected a JSON object", where))
+        reader.findings.append(finding(STATISTICS, type(document).__name__, "a JSON object", where))
         return None
     return document

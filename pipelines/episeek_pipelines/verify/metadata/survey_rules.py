@@ -1,4 +1,4 @@
-"""The rules over what `survey` read whole: meta/info.json, tasks, statistics, the card, and the listing."""
+"""Applies the rules on the documents that `survey` read: meta/info.json, tasks, statistics, the card, and the listing."""
 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
@@ -19,14 +19,14 @@ from episeek_schemas.lerobot import DatasetInfo
 
 
 def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
-    """What the rules find; one that raises gives VER000 instead."""
+    """Return the findings of all rules; a rule that raises gives VER000 instead."""
     findings: list[Finding] = []
     names = {*surveyed.files, *surveyed.videos}
     has_sidecars = layout.FILES_PATH in surveyed.files
     features = surveyed.document.get("features", {})
     if not surveyed.episode_paths and info.total_episodes:
         where = Location(file=layout.EPISODES_DIR)
-        findings.append(finding(EPISODES_FOOTER, "no Parquet files; expected the episodes of the dataset", where))
+        findings.append(finding(EPISODES_FOOTER, "no Parquet files", "the files that hold the episodes", where))
     with guarded(findings, "check_declared_rates", Location(file=layout.INFO_PATH)):
         findings += check_declared_rates(features, info)
     with guarded(findings, "check_tasks", Location(file=layout.TASKS_PATH)):
@@ -46,6 +46,5 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
             findings += check_documents(surveyed.documents, surveyed.source_documents)
         for path in sorted(set(surveyed.source_episodes) - set(surveyed.episode_paths)):
-            message = "no such file; expected it as in the source"
-            findings.append(finding(EPISODES_CHANGED, message, Location(file=path)))
+            findings.append(finding(EPISODES_CHANGED, "no such file", "the file of the source", Location(file=path)))
     return findings

@@ -1,7 +1,7 @@
-"""TSK014: `meta/tasks.parquet` and the `tasks` of `meta/episodes` name the same tasks; `task_scan` has the part over rows.
+"""TSK014 in `meta/tasks.parquet` and in the `tasks` of `meta/episodes`; `data.task_scan` checks the rows of data files.
 
-LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So numbers have to be 0 to n-1
-in the order of the rows, however the table came to be.
+LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So the numbers must be 0 to n-1
+in the order of the rows, whatever wrote the table.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -21,86 +21,97 @@ TOTAL_TASKS: Final = "total_tasks"
 
 
 def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Iterator[Finding]:
-    """TSK014, the part in meta/tasks.parquet.
+    """Yield TSK014 for meta/tasks.parquet.
 
     Args:
-        document: meta/info.json as parsed.
-        table: meta/tasks.parquet, None when there is no such file.
+        document: Parsed meta/info.json.
+        table: The table of meta/tasks.parquet; None when there is no such file.
     """
     where = Location(file=layout.TASKS_PATH)
     if table is None:
-        if document.get("total_episodes") != 0:  # LeRobot writes the table with the first episode
-            yield finding(TASKS, "no such file; expected the tasks and their numbers", where)
+        # LeRobot writes the table with the first episode.
+        if document.get("total_episodes") != 0:
+            yield finding(TASKS, "no such file", "a table of tasks and their numbers", where)
         return
     text_column, numbers = _text_column(table), _column(table, lerobot.TASK_INDEX, pa.types.is_integer)
     if text_column is None:
-        yield finding(TASKS, f"columns {_names(table)}; expected one with the text of each task", where)
+        yield finding(TASKS, f"columns {_names(table)}", "a column with the text of each task", where)
     else:
         yield from _check_texts(text_column, table[text_column])
     if numbers is None:
         found = f"columns {_names(table)}"
-        yield finding(TASKS, f"{found}; expected the integer column {lerobot.TASK_INDEX!r}", where)
+        yield finding(TASKS, found, f"the integer column {lerobot.TASK_INDEX!r}", where)
     else:
         yield from _check_numbers(numbers)
     total = document.get(TOTAL_TASKS, table.num_rows)
     if isinstance(total, bool) or total != table.num_rows:
-        message = f"{TOTAL_TASKS} {quoted(total)}; expected {table.num_rows}, the rows of {layout.TASKS_PATH}"
-        yield finding(TASKS, message, Location(file=layout.INFO_PATH, column=TOTAL_TASKS))
+        yield finding(
+            TASKS,
+            f"{TOTAL_TASKS} {quoted(total)}",
+            f"{table.num_rows}, the rows of {layout.TASKS_PATH}",
+            Location(file=layout.INFO_PATH, column=TOTAL_TASKS),
+        )
 
 
 def task_numbers(table: pa.Table | None) -> dict[str, int]:
-    """The number of each task of meta/tasks.parquet; of a task that is there twice, the first. Without both columns empty."""
-    known: dict[str, int] = {}
+    """Return the number of each task of meta/tasks.parquet, the first where a task occurs twice.
+
+    The result is empty where a column is missing.
+    """
+    numbers: dict[str, int] = {}
     for text, number in _numbered_texts(table):
-        known.setdefault(text, number)
-    return known
+        numbers.setdefault(text, number)
+    return numbers
 
 
 def task_texts(table: pa.Table | None) -> dict[int, str]:
-    """The task of each number, as `task_numbers`."""
-    known: dict[int, str] = {}
+    """Return the task of each number; empty where a column is missing."""
+    texts: dict[int, str] = {}
     for text, number in _numbered_texts(table):
-        known.setdefault(number, text)
-    return known
+        texts.setdefault(number, text)
+    return texts
 
 
 def texts_by_position(table: pa.Table) -> tuple[str, ...] | None:
-    """The tasks by number, where the numbers run from 0 without a gap; otherwise None, and TSK014 says so."""
+    """Return the tasks by number where the numbers run from 0 without a gap; otherwise None, which TSK014 reports."""
     numbers = task_numbers(table)
     texts = sorted(numbers, key=numbers.__getitem__)
     return tuple(texts) if [numbers[text] for text in texts] == list(range(len(texts))) else None
 
 
 def check_episode_tasks(
-    path: str, tasks_column: pa.ChunkedArray, known: Collection[str], first_row: int = 0
+    path: str, tasks_column: pa.ChunkedArray, listed: Collection[str], first_row: int = 0
 ) -> Iterator[Finding]:
-    """TSK014, the part in one file of meta/episodes: each episode names one or more tasks of the table.
+    """Yield TSK014 for episodes of one file of meta/episodes that have no task, or a task that the table does not list.
 
     Args:
         path: The file.
         tasks_column: Its column `tasks`, a list of strings for each episode, or some rows of it.
-        known: The tasks of meta/tasks.parquet; empty where it cannot be used, which is found there.
-        first_row: Of the file, where `tasks_column` starts.
+        listed: The tasks of meta/tasks.parquet; empty where it cannot be used, which `check_tasks` reports.
+        first_row: Number of the first row of `tasks_column` in the file.
     """
     lists = _string_lists(tasks_column)
     if lists is None:
         where = Location(file=path, column=lerobot.TASKS)
-        yield finding(
-            TASKS, f"{lerobot.TASKS} of type {quoted(str(tasks_column.type))}; expected lists of strings", where
-        )
+        yield finding(TASKS, f"{lerobot.TASKS} of type {quoted(str(tasks_column.type))}", "lists of strings", where)
         return
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         where = Location(file=path, row=first_row + int(empty[0]), column=lerobot.TASKS)
-        yield finding(TASKS, "no task; expected one or more", where, more=len(empty) - 1)
+        yield finding(TASKS, "no task", "one or more tasks", where, more=len(empty) - 1)
     values, rows = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
-    is_known = pc.is_in(values, value_set=pa.array(sorted(known), pa.large_string()))
-    unknown = np.flatnonzero(~np.asarray(is_known, np.bool_))
-    if known and len(unknown):
-        where = Location(file=path, row=first_row + int(rows[unknown[0]]), column=lerobot.TASKS)
-        message = f"task {quoted(values[unknown[0]].as_py())}; expected one of {layout.TASKS_PATH}"
-        yield finding(TASKS, message, where, more=len(np.unique(rows[unknown])) - 1)
+    is_listed = pc.is_in(values, value_set=pa.array(sorted(listed), pa.large_string()))
+    unlisted = np.flatnonzero(~np.asarray(is_listed, np.bool_))
+    if listed and len(unlisted):
+        where = Location(file=path, row=first_row + int(rows[unlisted[0]]), column=lerobot.TASKS)
+        yield finding(
+            TASKS,
+            f"task {quoted(values[unlisted[0]].as_py())}",
+            f"a task of {layout.TASKS_PATH}",
+            where,
+            more=len(np.unique(rows[unlisted])) - 1,
+        )
 
 
 def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
@@ -108,15 +119,20 @@ def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     null = [row for row, text in enumerate(texts) if text is None]
     if null:
         where = Location(file=layout.TASKS_PATH, row=null[0], column=column)
-        yield finding(TASKS, "null; expected the text of a task", where, more=len(null) - 1)
+        yield finding(TASKS, "null", "the text of a task", where, more=len(null) - 1)
     first_row: dict[str, int] = {}
-    again = [
+    repeated = [
         (row, text) for row, text in enumerate(texts) if text is not None and first_row.setdefault(text, row) != row
     ]
-    if again:
-        row, text = again[0]
-        message = f"task {quoted(text)}, which row {first_row[text]} has, too; expected each task once"
-        yield finding(TASKS, message, Location(file=layout.TASKS_PATH, row=row, column=column), more=len(again) - 1)
+    if repeated:
+        row, text = repeated[0]
+        yield finding(
+            TASKS,
+            f"task {quoted(text)}, which is also in row {first_row[text]}",
+            "each task once",
+            Location(file=layout.TASKS_PATH, row=row, column=column),
+            more=len(repeated) - 1,
+        )
 
 
 def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
@@ -125,9 +141,14 @@ def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
     if wrong:
         row = wrong[0]
         found = "null" if numbers[row] is None else numbers[row]
-        message = f"{lerobot.TASK_INDEX} {found} in row {row}; expected {row}: LeRobot looks tasks up by position"
         where = Location(file=layout.TASKS_PATH, row=row, column=lerobot.TASK_INDEX)
-        yield finding(TASKS, message, where, more=len(wrong) - 1)
+        yield finding(
+            TASKS,
+            f"{lerobot.TASK_INDEX} {found} in row {row}",
+            f"{row}, since LeRobot looks tasks up by position",
+            where,
+            more=len(wrong) - 1,
+        )
 
 
 def _text_column(table: pa.Table) -> str | None:
@@ -136,7 +157,7 @@ def _text_column(table: pa.Table) -> str | None:
 
 
 def _column(table: pa.Table, name: str, is_type: Any) -> pa.ChunkedArray | None:
-    """The column, when there is exactly one of the name and its type is right."""
+    """Return the column of a name; None unless there is exactly one, and its type is right."""
     if table.column_names.count(name) != 1:
         return None
     column = table[name]
@@ -150,7 +171,7 @@ def _texts(values: pa.ChunkedArray) -> list[str | None]:
 
 
 def _string_lists(column: pa.ChunkedArray) -> pa.Array | None:
-    """One array of lists of strings, or None for another type."""
+    """Return a column as one array of lists of strings; None for another type."""
     kind = column.type
     if pa.types.is_null(kind):
         return pa.nulls(len(column), pa.large_list(pa.large_string()))

@@ -167,7 +167,7 @@ def apply_baseline(
             accepted_count += count
         else:
             note = f"{count} here now, the baseline accepts {entry.count}"
-            kept += (replace(found, message=f"{found.message} ({note})") for found in same)
+            kept += (replace(found, found=f"{found.found} ({note})") for found in same)
     gone = [
         replace(entry, count=entry.count - finding_count(now.get(entry.fingerprint, ())))
         for entry in baseline.entries
@@ -206,7 +206,7 @@ def _parse_entry(listed: object, where: str) -> BaselineEntry:
     if not isinstance(fingerprint, str):
         raise BaselineError(f"{where}, fingerprint", as_json(fingerprint), "32 hex digits")
     rule = RULES.get(code)  # one that went away is never found again, and called gone
-    if rule is not None and finding(rule, "", location).fingerprint != fingerprint:
+    if rule is not None and finding(rule, "", "", location).fingerprint != fingerprint:
         raise BaselineError(
             f"{where}, fingerprint", as_json(fingerprint), f"that of {code} at {location}: write the baseline again"
         )

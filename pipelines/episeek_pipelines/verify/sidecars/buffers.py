@@ -1,7 +1,7 @@
-"""The bytes of sidecar tables, opened once a process: mapped where the dataset is on this machine, kept on it and mapped
-where it is in a store (`episeek.sidecars.local_copies`).
+"""The bytes of sidecar tables, opened once a process and memory-mapped.
 
-The checks of a thousand videos compare their rows with slices of these bytes, and ask the store for nothing.
+A table in a store is first copied to this machine (`episeek.sidecars.local_copies`). The checks of a thousand videos then compare
+their rows with slices of these bytes, without another request to the store.
 """
 
 import threading
@@ -13,26 +13,27 @@ from episeek.sidecars.mapped_table import Buffer, open_buffer
 from episeek_pipelines.dataset.root import Root
 
 _KEPT = 8
-"""Tables; two datasets of four."""
+"""Tables that stay open: two datasets of four tables."""
 
 _lock = threading.Lock()
 _opened: OrderedDict[tuple[str, str, str], Buffer] = OrderedDict()
 
 
 def sidecar_bytes(root: Root, path: str, version: str) -> Buffer:
-    """The bytes of one table.
+    """Return the bytes of one table.
 
     Args:
         root: The dataset.
-        path: Of the table.
-        version: What the listing says of it: another version is opened anew.
+        path: The table's file.
+        version: The table's identity in the listing; a table with another one is opened again.
 
     Raises:
         MissingFileError: There is no such file.
         SidecarError, ReadError: It cannot be opened or fetched.
     """
     key = (root.url, path, version)
-    with _lock:  # one of them opens it; the others want the same
+    # Held while a table is opened: the threads that wait want the same one.
+    with _lock:
         if key not in _opened:
             _opened[key] = _open(root, path)
             while len(_opened) > _KEPT:
@@ -42,7 +43,7 @@ def sidecar_bytes(root: Root, path: str, version: str) -> Buffer:
 
 
 def forget_sidecars(root: Root) -> None:
-    """Close the tables of one dataset, as soon as nobody holds arrays on them."""
+    """Drop the tables of one dataset; each is closed once no array refers to it."""
     with _lock:
         for key in [key for key in _opened if key[0] == root.url]:
             del _opened[key]

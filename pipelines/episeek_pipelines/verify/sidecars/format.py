@@ -1,6 +1,6 @@
-"""The sidecars' footers: versions, builds, columns, layout (IDX034), and where in each file the values of a column are.
+"""IDX034 in the footers of the sidecars: versions, builds, columns, and the byte offsets of each column's values.
 
-With the places found, a check looks at exactly the rows it compares, as arrays on the table's bytes.
+With these offsets, a check reads exactly the rows that it compares, as arrays on the table's bytes.
 """
 
 import json
@@ -30,22 +30,22 @@ TABLES = sidecars.TABLES
 
 @dataclass(frozen=True, slots=True)
 class ExaminedSidecars:
-    """What the four footers say, and the table `files`."""
+    """The contents of the four footers, and of the table `files`."""
 
     tables: SidecarTables | None
-    """None when something was found against their format."""
+    """None when a table breaks the format."""
     files: dict[str, IndexedFile]
-    """By path; empty when the format is broken."""
+    """Rows of `files` by path; empty when a table breaks the format."""
     findings: tuple[Finding, ...]
 
 
 def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSidecars:
-    """Check the four footers.
+    """Check the footers of the four sidecars, and read the table `files`.
 
     Args:
         root: The dataset.
-        info: Its description.
-        files: The listing.
+        info: Parsed meta/info.json.
+        files: The listing of the dataset.
     """
     findings: list[Finding] = []
     row_count: dict[str, int] = {}
@@ -56,7 +56,7 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
     for name, (path, schema) in TABLES.items():
         where = Location(file=path)
         if path not in files:
-            findings.append(_broken("no such file; expected all four sidecar tables", where))
+            findings.append(_broken("no such file, though other sidecar tables exist", "all four tables", where))
             continue
         versions[name] = str(files[path])
         with guarded(findings, "read footer", where):
@@ -67,7 +67,7 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
                 if isinstance(error, ReadError):
                     raise
                 reason = error.found if isinstance(error, EpiseekError) else first_line(error)
-                findings.append(_broken(f"{reason}; expected a Parquet file with its footer", where))
+                findings.append(_broken(reason, "a Parquet file with its footer", where))
                 continue
             footer, metadata = file.metadata, footer_metadata(file.metadata)
             row_count[name] = footer.num_rows
@@ -91,20 +91,20 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
 
 
 def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
-    """A table whose bytes are in memory or mapped."""
+    """Open a table whose bytes are in memory or mapped."""
     return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
 
 
 def stored_rows(tables: SidecarTables, table: str, column: str) -> int:
-    """How many values of a column there are."""
+    """Return the number of values of a column."""
     return sum(rows for _, rows, _ in tables.columns[table][column].segments)
 
 
 def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: Int64Array) -> npt.NDArray[Any]:
-    """Values of one column at some rows, in any order.
+    """Return the values of one column at some rows, in any order.
 
     Raises:
-        IndexError: A row is none of the `stored_rows`.
+        IndexError: A row is not less than `stored_rows`.
     """
     place = tables.columns[table][column]
     buffer = sidecar_bytes(root, TABLES[table][0], tables.versions[table])
@@ -126,39 +126,45 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
     version = metadata.get(sidecars.FORMAT_VERSION_KEY)
     if not sidecars.is_readable_format(version):
         found = "no format version" if version is None else f"format version {version!r}"
-        findings.append(_broken(f"{found}; expected {sidecars.readable_formats()}", where))
+        findings.append(_broken(found, sidecars.readable_formats(), where))
     try:
         described = json.loads(metadata.get(sidecars.DATASET_KEY, ""))
-        described_facts = {key: described.get(key) for key in ("fps", "total_episodes", "total_frames", "video_keys")}
+        recorded = {key: described.get(key) for key in ("fps", "total_episodes", "total_frames", "video_keys")}
     except (ValueError, AttributeError):
         return [
             *findings,
-            _broken(f"no JSON object under {sidecars.DATASET_KEY!r}; expected the dataset's facts", where),
+            _broken(f"no JSON object under {sidecars.DATASET_KEY!r}", "the description of the dataset", where),
         ]
-    facts: dict[str, Any] = {
+    declared: dict[str, Any] = {
         "fps": info.fps,
         "total_episodes": info.total_episodes,
         "total_frames": info.total_frames,
         "video_keys": list(info.video_keys),
     }
-    for key, expected in facts.items():
-        if described_facts[key] != expected:
-            message = f"built for {key} {described_facts[key]!r}; expected {expected!r} as in {layout.INFO_PATH}"
-            findings.append(finding(INDEXED_SPANS, message, where))
+    for key, expected in declared.items():
+        if recorded[key] != expected:
+            findings.append(
+                finding(
+                    INDEXED_SPANS,
+                    f"built for {key} {recorded[key]!r}",
+                    f"{expected!r}, as in {layout.INFO_PATH}",
+                    where,
+                )
+            )
     return findings
 
 
 def _check_schema(file: pq.ParquetFile, expected: pa.Schema, where: Location) -> list[Finding]:
     found = file.schema_arrow
     if found.names != expected.names:
-        return [_broken(f"columns {', '.join(found.names)}; expected {', '.join(expected.names)}", where)]
+        return [_broken(f"columns {', '.join(found.names)}", ", ".join(expected.names), where)]
     findings = []
     for position, field in enumerate(expected):
         at = Location(file=where.file, column=field.name)
         if found.field(position).type != field.type:
-            findings.append(_broken(f"type {found.field(position).type}; expected {field.type}", at))
+            findings.append(_broken(f"type {found.field(position).type}", str(field.type), at))
         elif file.schema.column(position).max_definition_level:
-            findings.append(_broken("an optional column; expected a REQUIRED one", at))
+            findings.append(_broken("an optional column", "a REQUIRED one", at))
     return findings
 
 
@@ -170,8 +176,8 @@ def _find_columns(
     for group in range(footer.num_row_groups):
         rows = footer.row_group(group).num_rows
         if rows > sidecars.MAX_ROW_GROUP_ROWS:
-            message = f"{rows} rows in row group {group}; expected at most {sidecars.MAX_ROW_GROUP_ROWS}"
-            findings.append(_broken(message, Location(file=path)))
+            found, expected = f"{rows} rows in row group {group}", f"at most {sidecars.MAX_ROW_GROUP_ROWS}"
+            findings.append(_broken(found, expected, Location(file=path)))
     for position, field in enumerate(schema):
         if field.name in sidecars.UNMAPPED_COLUMNS:
             continue
@@ -183,8 +189,8 @@ def _find_columns(
             chunk = footer.row_group(group).column(position)
             offset, reason = values_offset(buffer, chunk, footer.schema.column(position), rows, dtype)
             if reason:
-                message = f"a column that {reason}; expected plain values that can be mapped"
-                findings.append(_broken(message, Location(file=path, column=field.name)))
+                where = Location(file=path, column=field.name)
+                findings.append(_broken(f"a column that {reason}", "plain values that can be mapped", where))
                 break
             segments.append((first_row, rows, offset))
             first_row += rows
@@ -197,10 +203,11 @@ def _check_builds(builds: dict[str, str]) -> list[Finding]:
     expected = builds.get("files", "")
     for name, build in builds.items():
         if not build or (expected and build != expected):
-            message = f"build {build or 'without an id'}; expected {expected or 'an id'}, the same in all four tables"
-            findings.append(_broken(message, Location(file=TABLES[name][0])))
+            where = Location(file=TABLES[name][0])
+            same = f"{expected or 'an id'}, the same in all four tables"
+            findings.append(_broken(f"build {build or 'without an id'}", same, where))
     return findings
 
 
-def _broken(message: str, where: Location) -> Finding:
-    return finding(SIDECAR_FORMAT, message, where)
+def _broken(found: str, expected: str, where: Location) -> Finding:
+    return finding(SIDECAR_FORMAT, found, expected, where)

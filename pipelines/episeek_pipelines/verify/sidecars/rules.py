@@ -1,4 +1,4 @@
-"""Rules over one sidecar table by itself: values through the pandera models, order, and how the tables refer to each other."""
+"""Rules on one sidecar table: values by the pandera models, the order of rows, and references to the other tables."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -16,14 +16,15 @@ from episeek_schemas import layout
 from episeek_schemas.checks import TableName, check_table
 
 PARTITION_ROWS = 1 << 20
+"""Rows that are checked at once."""
 
 
 def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckResult:
-    """Everything about one table, a partition at a time; never raises for what is in it."""
+    """Check one table, a partition at a time. Never raises for its contents: they become findings."""
     path, _ = TABLES[check.table]
     tables = context.sidecars
     if tables is None:
-        raise ValueError("sidecars whose format is broken are not looked into")
+        raise ValueError("sidecars that break the format cannot be checked row by row")
     findings: list[Finding] = []
     bytes_read = 0
     with guarded(findings, "read sidecar", Location(file=path)):
@@ -36,9 +37,7 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
             table = pa.Table.from_batches([batch])
             for problem in check_table(table, cast(TableName, check.table), path=path, first_row=first_row):
                 where = Location(file=path, row=problem.row, column=problem.column)
-                findings.append(
-                    finding(SIDECAR_FORMAT, f"{problem.found}; expected {problem.expected}", where, more=problem.more)
-                )
+                findings.append(finding(SIDECAR_FORMAT, problem.found, problem.expected, where, more=problem.more))
             findings += order.partition(table, first_row)
             first_row += table.num_rows
         findings += order.end(first_row)
@@ -46,7 +45,7 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
 
 
 class _Order:
-    """Rules that look at one partition after the other."""
+    """Checks a table partition by partition; this base class accepts any order of rows."""
 
     path = ""
 
@@ -54,11 +53,11 @@ class _Order:
         self._context = context
 
     def partition(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
-        """What is wrong in these rows."""
+        """Yield the findings of these rows."""
         yield from ()
 
     def end(self, row_count: int) -> Iterator[Finding]:
-        """What is wrong with the whole table."""
+        """Yield the findings of the whole table, after the last partition."""
         yield from ()
 
     def _equal(
@@ -70,7 +69,7 @@ class _Order:
             row = int(wrong[0])
             rule = SIDECAR_FORMAT if is_format else INDEXED_SPANS
             where = Location(file=self.path, row=first_row + row, column=column)
-            yield finding(rule, f"{found[row]}; expected {expected[row]}", where, more=len(wrong) - 1)
+            yield finding(rule, f"{found[row]}", f"{expected[row]}", where, more=len(wrong) - 1)
 
 
 class _FilesOrder(_Order):
@@ -87,7 +86,7 @@ class _FilesOrder(_Order):
         for row, (before, path) in enumerate(zip([self._last, *paths[:-1]], paths, strict=True)):
             if before >= path:
                 where = Location(file=self.path, row=first_row + row, column="file_path")
-                yield finding(SIDECAR_FORMAT, f"{path} behind {before}; expected rising paths", where)
+                yield finding(SIDECAR_FORMAT, f"{path} after {before}", "rising paths", where)
                 break
         self._last = paths[-1] if paths else self._last
 
@@ -118,13 +117,17 @@ class _EpisodesOrder(_Order):
         tables, info = self._context.sidecars, self._context.info
         expected = info.total_episodes * len(info.video_keys)
         if row_count != expected:
-            message = f"{row_count} rows; expected {expected}, {info.total_episodes} episodes of {len(info.video_keys)} cameras"
-            yield finding(INDEXED_SPANS, message, Location(file=self.path))
+            yield finding(
+                INDEXED_SPANS,
+                f"{row_count} rows",
+                f"{expected}: {info.total_episodes} episodes of {len(info.video_keys)} cameras",
+                Location(file=self.path),
+            )
         for name, total in self._next.items():
             if tables is not None and tables.row_count[f"{name}s"] != total:
                 found = f"{tables.row_count[f'{name}s']} rows"
                 where = Location(file=TABLES[f"{name}s"][0])
-                yield finding(INDEXED_SPANS, f"{found}; expected {total}, the sum of {name}_count", where)
+                yield finding(INDEXED_SPANS, found, f"{total}, the sum of {name}_count", where)
 
 
 class _KeyframesOrder(_Order):
@@ -143,9 +146,14 @@ class _KeyframesOrder(_Order):
         if len(wrong):
             at = int(wrong[0]) + 1
             row = first_row + at - (self._last is not None)
-            found = f"({episode[at]}, {pts[at]}) behind ({episode[at - 1]}, {pts[at - 1]})"
-            message = f"{found}; expected rows that rise by (global_episode_id, pts)"
-            yield finding(SIDECAR_FORMAT, message, Location(file=self.path, row=row), more=len(wrong) - 1)
+            found = f"({episode[at]}, {pts[at]}) after ({episode[at - 1]}, {pts[at - 1]})"
+            yield finding(
+                SIDECAR_FORMAT,
+                found,
+                "rows that rise by (global_episode_id, pts)",
+                Location(file=self.path, row=row),
+                more=len(wrong) - 1,
+            )
         if len(episode):
             self._last = int(episode[-1]), int(pts[-1])
 

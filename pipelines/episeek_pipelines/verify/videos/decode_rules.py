@@ -1,8 +1,8 @@
-"""Rules over decoded pictures: VID027 and VID028. The only ones that read media data; the level `decode` runs them.
+"""VID027 and VID028: rules on decoded pictures. They alone read media data; the level `decode` runs them.
 
-Of each chosen episode the bytes are fetched with one range and decoded as the clip that readers get. What a decoder takes for
-a picture is found wrong only where something else says so: the bits burned into it, or FFmpeg's own way through the whole
-file. Damage in H.264 and HEVC often decodes without complaint; dav1d notices that of AV1.
+The bytes of each chosen episode are fetched with one range request and decoded as the clip that readers get. A decoder often
+takes damaged H.264 and HEVC for a picture without an error; for AV1, dav1d reports damage. So pictures are also compared with
+two independent sources: the numbers burned into them, and FFmpeg's decoding of the whole file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,34 +32,35 @@ from episeek_pipelines.verify.videos.picture_reader import (
 )
 
 REFERENCE_LEAD_SAMPLES = 32
-"""How far in front of an episode FFmpeg's way through the whole file begins: a sync sample that is none shows there."""
+"""FFmpeg starts to decode the whole file this many samples before an episode, so that a false sync sample shows."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What decoding one clip gave, without its pictures; numbers are of frames within the episode."""
+    """The results of decoding one clip, without its pictures; frames are numbered within the episode."""
 
-    is_there: list[bool]
+    is_decoded: list[bool]
+    """Shape [frames]."""
     error: str = ""
     stray_ticks: list[int | None] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
     sizes: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
-    """(frame, (width, height)) of those that have another size than the header says."""
+    """(frame, (width, height)) of pictures whose size is not the one in the header."""
     numbers: list[tuple[int, int | None]] = field(default_factory=list)
-    """(frame, number read) of those that have another number burned in."""
+    """(frame, number read) of pictures whose burned-in number is wrong."""
     ends: dict[int, bytes] = field(default_factory=dict)
-    """Digests of the first and the last frame."""
+    """Digests of the first and the last picture, by frame."""
 
     @property
     def count(self) -> int:
-        """Frames of the episode that were decoded."""
-        return sum(self.is_there)
+        """The number of frames that were decoded."""
+        return sum(self.is_decoded)
 
 
 def choose_episodes(episode_index: Int64Array, options: VerifyOptions) -> Int64Array:
-    """The episodes to decode, ascending: the first and the last one, and others by a hash of seed and episode.
+    """Return the episodes to decode, ascending: the first and the last one, and others by a hash of seed and episode.
 
-    The same of the same episodes, in whatever order they come; at least two where there are two.
+    The choice does not depend on the order of the episodes. At least two are chosen where there are two.
     """
     episodes = np.unique(episode_index).astype(np.int64, copy=False)
     wanted = options.decoded_episodes
@@ -80,16 +81,16 @@ def check_pictures(
     *,
     burned_in_bits: int | None = None,
 ) -> Iterator[Finding]:
-    """VID027 and VID028 of the episodes at `positions` of `file`; what is odd in one does not keep the others from it.
+    """Yield VID027 and VID028 for some episodes of a file; an episode that fails does not stop the others.
 
     Args:
-        context: The dataset. Where the videos are local, each episode's first and last picture are also looked up in the
-            whole file by FFmpeg, outside of `source`.
+        context: The dataset. Where the videos are local, FFmpeg also decodes each episode's first and last picture from the
+            whole file, which `source` does not see.
         file: The file and its episodes.
-        video: Its header.
-        source: What the header was read from; one range is fetched for each episode.
-        positions: Into the episode arrays of `file`.
-        burned_in_bits: As in `VerifyOptions`.
+        video: Its parsed header.
+        source: The store; one range is fetched for each episode.
+        positions: Positions of the episodes in the arrays of `file`.
+        burned_in_bits: See `VerifyOptions`.
     """
     for position in positions:
         where = Location(file.path, int(file.episode_index[position]), file.camera_key)
@@ -111,16 +112,19 @@ def _check_episode(
     length = int(file.length[position])
     held = int(video.view.stop[position] - video.view.first[position])
     if held <= 0:
-        yield finding(DECODED, f"no frame of the file is certain to be of this episode; expected {length}", where)
+        yield finding(
+            DECODED, "no frame that certainly belongs to this episode", f"{length}, the episode's length", where
+        )
         return
     if held != length:
-        yield finding(DECODED, f"{held} frames in the file; expected {length}, the episode's length", where)
+        yield finding(DECODED, f"{held} frames in the file", f"{length}, the episode's length", where)
     try:
         clip = episode_clip(file, video, source, position)
     except EpisodeFramesError as error:
-        yield finding(DECODED, f"{error.found}; expected {error.expected}", where)
+        yield finding(DECODED, error.found, error.expected, where)
         return
-    if not has_other_rate(video.view, fps=context.info.fps):  # INF002 says so, once
+    # INF002 reports another rate, once for the file.
+    if not has_other_rate(video.view, fps=context.info.fps):
         yield from _check_times(clip, context.info.fps, where)
     changes = PictureChanges(fps=context.info.fps)
     seen = _decode(clip, burned_in_bits, changes)
@@ -134,7 +138,7 @@ def _check_episode(
 
 
 def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _Seen:
-    """Decode all of a clip, a picture at a time."""
+    """Decode a clip, one picture at a time."""
     origin = int(clip.samples.pts.min())
     ticks = (clip.frame_ticks - origin).tolist()
     frame_of_tick = {tick: number for number, tick in enumerate(ticks)}
@@ -144,11 +148,11 @@ def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _Seen:
     try:
         for picture in decode_clip(clip.read("shown")):
             frame = frame_of_tick.get(picture.pts) if picture.pts is not None else None
-            if frame is None or seen.is_there[frame]:
+            if frame is None or seen.is_decoded[frame]:
                 if frame is not None or picture.pts not in lead_in:
                     seen.stray_ticks.append(picture.pts)
                 continue
-            seen.is_there[frame] = True
+            seen.is_decoded[frame] = True
             if picture.is_corrupt:
                 seen.damaged.append(frame)
             if (picture.width, picture.height) != size:
@@ -164,41 +168,45 @@ def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _Seen:
         at = ""
         if error.pts is not None:
             frame = int(np.searchsorted(clip.frame_ticks - origin, error.pts, side="right")) - 1
-            at = f" near frame {frame}" if frame >= 0 else " in front of frame 0"
-        seen.error = f"the decoder fails{at}: {error.message}"
+            at = f" near frame {frame}" if frame >= 0 else " before frame 0"
+        seen.error = f"a decoder error{at}: {error.message}"
     return seen
 
 
 def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
-    """Frame k is at k/fps, to within half a frame; what the decoder gives at the header's times is another matter."""
+    """Check that the header puts frame k at k/fps, to within half a frame; `_check_seen` checks the decoded times."""
     off = np.abs(clip.frame_ticks / clip.timescale * fps - np.arange(clip.frame_count))
     wrong = np.flatnonzero(off > HALF_FRAME)
     if len(wrong):
         frame = int(wrong[0])
-        message = f"frame {frame} is shown {clip.frame_ticks[frame] / clip.timescale:.6f} s behind frame 0"
-        yield finding(DECODED, f"{message}; expected {frame / fps:.6f} s", where, more=len(wrong) - 1)
+        found = f"frame {frame} shown {clip.frame_ticks[frame] / clip.timescale:.6f} s after frame 0"
+        yield finding(DECODED, found, f"{frame / fps:.6f} s", where, more=len(wrong) - 1)
 
 
 def _check_seen(clip: Clip, seen: _Seen, where: Location) -> Iterator[Finding]:
     count = clip.frame_count
     if seen.error:
-        yield finding(DECODED, f"{seen.error}; expected {count} pictures, {seen.count} were decoded", where)
+        yield finding(DECODED, f"{seen.error}, after {seen.count} pictures", f"{count} pictures", where)
     elif seen.count < count:
-        first = seen.is_there.index(False)
-        message = f"{seen.count} pictures decoded, none of frame {first} at tick {clip.frame_ticks[first]}"
-        yield finding(DECODED, f"{message}; expected {count}, one for each frame", where)
+        first = seen.is_decoded.index(False)
+        found = f"{seen.count} decoded pictures, none of frame {first} at tick {clip.frame_ticks[first]}"
+        yield finding(DECODED, found, f"{count}, one for each frame", where)
     if seen.stray_ticks:
-        message = f"a picture at tick {seen.stray_ticks[0]} of the clip, where no frame is"
-        yield finding(
-            DECODED, f"{message}; expected pictures at the header's times", where, more=len(seen.stray_ticks) - 1
-        )
+        found = f"a picture at tick {seen.stray_ticks[0]} of the clip, where the header has no frame"
+        yield finding(DECODED, found, "pictures at the header's times", where, more=len(seen.stray_ticks) - 1)
     if seen.damaged:
-        message = f"the decoder marks frame {seen.damaged[0]} as damaged; expected whole pictures"
-        yield finding(DECODED, message, where, more=len(seen.damaged) - 1)
+        yield finding(
+            DECODED,
+            f"frame {seen.damaged[0]}, which the decoder marks as damaged",
+            "whole pictures",
+            where,
+            more=len(seen.damaged) - 1,
+        )
     if seen.sizes:
         frame, (width, height) = seen.sizes[0]
-        message = f"frame {frame} has {width}x{height} pixels; expected {clip.track.width}x{clip.track.height}"
-        yield finding(DECODED, f"{message}, as the header says", where, more=len(seen.sizes) - 1)
+        found = f"frame {frame} of {width}x{height} pixels"
+        expected = f"{clip.track.width}x{clip.track.height}, as in the header"
+        yield finding(DECODED, found, expected, where, more=len(seen.sizes) - 1)
 
 
 def _check_numbers(seen: _Seen, bits: int, where: Location) -> Iterator[Finding]:
@@ -206,16 +214,16 @@ def _check_numbers(seen: _Seen, bits: int, where: Location) -> Iterator[Finding]
         return
     frame, number = seen.numbers[0]
     if number is None:
-        message = f"frame {frame} has no room for {bits} burned-in bits"
+        found = f"frame {frame} without room for {bits} burned-in bits"
     else:
-        message = f"frame {frame} shows the burned-in number {number}"
-    yield finding(DECODED, f"{message}; expected {frame % (1 << bits)}", where, more=len(seen.numbers) - 1)
+        found = f"frame {frame} with the burned-in number {number}"
+    yield finding(DECODED, found, f"the number {frame % (1 << bits)}", where, more=len(seen.numbers) - 1)
 
 
 def _check_ends(
     context: VerificationContext, file: VideoFile, video: ParsedVideo, position: int, seen: _Seen, where: Location
 ) -> Iterator[Finding]:
-    """First and last picture are those that FFmpeg finds in the whole file, where it finds any at their times."""
+    """Compare the first and the last picture with those that FFmpeg decodes from the whole file at their times."""
     table, view = video.table, video.view
     first = int(view.first[position])
     sync = np.flatnonzero(table.is_sync)
@@ -227,29 +235,30 @@ def _check_ends(
         seconds = Fraction(int(table.pts[sample]), table.timescale)
         reference = file_picture_digest(path, seconds, start_seconds=Fraction(start, table.timescale))
         if reference is not None and reference != digest:
-            message = f"frame {frame} is another picture than decoding the whole file gives at {float(seconds):.6f} s"
-            yield finding(DECODED, f"{message}; expected the same", where)
+            found = f"frame {frame} unlike the picture at {float(seconds):.6f} s when the whole file is decoded"
+            yield finding(DECODED, found, "the same picture", where)
 
 
 def _check_changes(changes: PictureChanges, fps: float, where: Location) -> Iterator[Finding]:
-    """VID028."""
+    """Yield VID028."""
     if changes.never_changes:
-        message = f"no picture of {changes.picture_count} differs from the first one; expected motion"
-        yield finding(FROZEN, message, where)
+        yield finding(
+            FROZEN, f"{changes.picture_count} pictures, none of which differs from the first one", "motion", where
+        )
         return
     if changes.frozen:
         run = changes.frozen[0]
         seconds = (run.stop - run.start) / fps
-        message = f"frames {run.start} to {run.stop - 1} show the same for {seconds:.2f} s, then the scene jumps"
-        yield finding(FROZEN, f"{message}; expected pictures that go on with it", where, more=len(changes.frozen) - 1)
+        found = f"frames {run.start} to {run.stop - 1} that show the same for {seconds:.2f} s, then a jump of the scene"
+        yield finding(FROZEN, found, "pictures that follow the scene", where, more=len(changes.frozen) - 1)
     if changes.repeats_frames:
         moving = changes.repeated_count + changes.moving_count
-        message = f"{changes.repeated_count} of {moving} neighbours amid motion are the same picture"
-        yield finding(FROZEN, f"{message}; expected a new picture for each frame", where)
+        found = f"{changes.repeated_count} of {moving} frames amid motion that repeat the picture before"
+        yield finding(FROZEN, found, "a new picture for each frame", where)
 
 
 def _hashed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's output function: a permutation of 64-bit numbers that scatters neighbours."""
+    """Apply SplitMix64's output function, a permutation of 64-bit numbers that scatters neighbours."""
     mixed = values + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,7 +1,7 @@
-"""One episode of a parsed video as the runtime's clip, made from the sample table instead of the sidecars.
+"""One episode of a parsed video as a clip of the runtime, made from the sample table instead of the sidecars.
 
-What is decoded is then what readers get, whether or not the dataset has been indexed; sidecars are compared with the same
-table by their own rules.
+So verification decodes what readers get, whether or not the dataset has been indexed; other rules compare the sidecars with the
+same sample table.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ from episeek_pipelines.verify.videos.frames import ParsedVideo
 
 
 def episode_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, position: int) -> Clip:
-    """The clip of all frames that the file holds of the episode at `position` of `file`; nothing is fetched.
+    """Return the clip of all frames of the episode at `position` of `file`. Nothing is fetched yet.
 
     Raises:
-        EpisodeFramesError: Decoding can start nowhere before its first frame.
-        ValueError: The file holds no frame of it.
+        EpisodeFramesError: No sync sample precedes the episode's first frame, so decoding cannot start.
+        ValueError: The file holds no frame of the episode.
     """
     table, view = video.table, video.view
     frames = view.decode_position[view.first[position] : view.stop[position]]
@@ -35,7 +35,7 @@ def episode_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, positi
     fps = table.average_fps
     frame_ticks = table.pts[frames] - origin
     frame_duration = max(round(table.timescale / fps), 1) if fps > 0 else 1
-    behind = pts[pts > frame_ticks[-1]]
+    later_pts = pts[pts > frame_ticks[-1]]
     return Clip(
         episode_index=int(file.episode_index[position]),
         camera_key=file.camera_key,
@@ -51,7 +51,7 @@ def episode_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, positi
             None if table.description_index is None else table.description_index[chosen],
         ),
         frame_ticks=frame_ticks,
-        end_tick=int(min(frame_ticks[-1] + frame_duration, behind.min(initial=np.iinfo(np.int64).max))),
+        end_tick=int(min(frame_ticks[-1] + frame_duration, later_pts.min(initial=np.iinfo(np.int64).max))),
         track=TrackProperties(
             table.sample_description, table.timescale, table.width, table.height, frame_duration, table.matrix
         ),

@@ -1,4 +1,4 @@
-"""Rules about how frames are encoded, from the header: VID026 with its warning, VID039."""
+"""Rules on how frames are encoded, according to the header: VID026, VID026W, VID039."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_schemas import layout, lerobot
 
 LONG_INTERVAL_SECONDS: Final = 2.0
-"""Of keyframes; LeRobot's default is two frames, and encoders' own is 8 to 10 seconds."""
+"""Longest interval of keyframes. LeRobot's default is two frames; the encoders' own defaults are 8 to 10 seconds."""
 
 _FOURCCS: Final = {
     "av1": {"av01"},
@@ -28,7 +28,7 @@ _FOURCCS: Final = {
     "vvc": {"vvc1", "vvi1"},
     "mpeg4": {"mp4v"},
 }
-"""Sample entries by FFmpeg's names of codecs, which LeRobot writes. Names that are not here are not compared."""
+"""Sample entries by FFmpeg's names of codecs, which LeRobot writes. Codecs with other names are not compared."""
 
 _PIXEL_FORMAT = re.compile(
     r"(?:(?P<gray>gray)|yuvj?(?P<chroma>420|422|444)p|gbrp|nv12|nv16|p0)(?P<bits>\d{1,2})?(?:le|be)?"
@@ -37,74 +37,78 @@ _PIXEL_FORMAT = re.compile(
 
 
 def check_declared_format(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """VID026: codec, picture size and pixel format, where `features` says them."""
+    """Yield VID026 where codec, picture size or pixel format is not the one declared in `features`."""
     spec = context.features.get(file.camera_key)
     entry = frame_entry(video, file.path)
     where = Location(file=file.path, camera=file.camera_key)
     for what, found, expected in _differences(spec if isinstance(spec, Mapping) else {}, entry):
-        yield finding(VIDEO_FORMAT, f"{what} {found}; expected {expected}, as {layout.INFO_PATH} says", where)
+        yield finding(VIDEO_FORMAT, f"{what} {found}", f"{expected}, as in {layout.INFO_PATH}", where)
 
 
 def check_order(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """VID026W."""
+    """Yield VID026W where frames are stored in another order than they are shown."""
     later = np.flatnonzero(np.diff(video.view.decode_position) < 0)
     if len(later):
-        message = (
-            f"{len(later)} of {video.view.frame_count} frames are stored behind one that is shown after them; "
-            "expected frames in the order they are shown in"
-        )
-        yield finding(REORDERED, message, Location(file=file.path, camera=file.camera_key))
+        found = f"{len(later)} of {video.view.frame_count} frames stored after a frame that is shown later"
+        where = Location(file=file.path, camera=file.camera_key)
+        yield finding(REORDERED, found, "frames in the order in which they are shown", where)
 
 
 def check_keyframe_interval(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """VID039."""
+    """Yield VID039 where keyframes are further apart than `LONG_INTERVAL_SECONDS`."""
     limit = max(int(LONG_INTERVAL_SECONDS * context.info.fps), 2)
     intervals = keyframe_intervals(video)
     long = intervals[intervals > limit]
     if len(long):
-        message = (
-            f"{int(long.max())} frames from one keyframe to the next; expected at most {limit}, "
-            f"{LONG_INTERVAL_SECONDS:g} s at {context.info.fps:g} fps"
-        )
         where = Location(file=file.path, camera=file.camera_key)
-        yield finding(KEYFRAME_INTERVAL, message, where, more=len(long) - 1)
+        yield finding(
+            KEYFRAME_INTERVAL,
+            f"{int(long.max())} frames from one keyframe to the next",
+            f"at most {limit}, which are {LONG_INTERVAL_SECONDS:g} s at {context.info.fps:g} fps",
+            where,
+            more=len(long) - 1,
+        )
 
 
 FORMAT_RULES = (check_declared_format, check_order, check_keyframe_interval)
 
 
 def check_same_format(formats: Sequence[VideoFormat]) -> Iterator[Finding]:
-    """VID026 over the files of a camera: what most of them are is expected of all."""
-    for camera in sorted({known.camera_key for known in formats}):
-        members = sorted((known for known in formats if known.camera_key == camera), key=lambda known: known.path)
-        counts = Counter(known.text for known in members)
+    """Yield VID026 for files of a camera whose format is not that of most of its files."""
+    for camera in sorted({each.camera_key for each in formats}):
+        members = sorted((each for each in formats if each.camera_key == camera), key=lambda each: each.path)
+        counts = Counter(each.text for each in members)
         usual = max(counts, key=lambda text: (counts[text], text))
-        for known in members:
-            if known.text != usual:
-                where = Location(file=known.path, camera=camera)
-                message = f"{known.text}; expected {usual}, as in {counts[usual]} of the camera's {len(members)} files"
-                yield finding(VIDEO_FORMAT, message, where)
+        for each in members:
+            if each.text != usual:
+                where = Location(file=each.path, camera=camera)
+                yield finding(
+                    VIDEO_FORMAT,
+                    each.text,
+                    f"{usual}, as in {counts[usual]} of the camera's {len(members)} files",
+                    where,
+                )
 
 
 def keyframe_intervals(video: ParsedVideo) -> Int64Array:
-    """Frames from each keyframe to the next, in decode order, the last to the end of the file."""
+    """Return the number of frames from each keyframe to the next, in decode order, or to the end of the file."""
     sync = np.flatnonzero(video.table.is_sync)
     return np.diff(np.append(sync, len(video.table)))
 
 
 def frame_entry(video: ParsedVideo, path: str) -> VisualSampleEntry:
-    """What the first sample description says of the pictures; they agree, or the file would have been refused."""
+    """Return the first sample description; a file whose descriptions disagree about pictures was refused before."""
     return read_entries(video.table.sample_description, where=path)[0]
 
 
 def format_text(entry: VisualSampleEntry) -> str:
-    """Codec, size, bits and chroma subsampling, as far as the header says them: equal texts, equal formats."""
+    """Return codec, size, bits and chroma subsampling, where the header has them; equal texts mean equal formats."""
     subsampling = None if entry.pictures is None else entry.pictures.subsampling
     return str(entry) if subsampling is None else f"{entry}, chroma {subsampling}"
 
 
 def _differences(spec: Mapping[str, Any], entry: VisualSampleEntry) -> Iterator[tuple[str, str, str]]:
-    """(what, found, expected) of one video feature."""
+    """Yield (property, found, expected) for each property of a video feature that differs from its declaration."""
     info: Mapping[str, Any] = next(iter(lerobot.video_infos(spec)), {})
     codec = info.get("video.codec")
     fourccs = _FOURCCS.get(codec.lower()) if isinstance(codec, str) else None
@@ -136,7 +140,7 @@ def _declared_size(spec: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[in
 
 
 def _declared_pixels(name: object) -> PictureFormat | None:
-    """What FFmpeg's name of a pixel format says; None for one that is not understood."""
+    """Return the picture format that FFmpeg's name of a pixel format stands for; None for an unknown name."""
     match = _PIXEL_FORMAT.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         return None

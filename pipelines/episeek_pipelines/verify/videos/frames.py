@@ -1,4 +1,4 @@
-"""Where the frames of each episode of one MP4 are."""
+"""The frames of each episode of one MP4, and the rate of the file."""
 
 from dataclasses import dataclass
 
@@ -11,42 +11,46 @@ from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFram
 from episeek_pipelines.video.header import VideoHeader
 
 HALF_FRAME = 0.5
+"""Times may be off by this many frames before a frame counts as another one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameView:
-    """The presented frames of one file beside the episodes declared in it; episode arrays have shape [episodes]."""
+    """The presented frames of one file, assigned to the episodes that are declared in it."""
 
-    seconds: Float64Array  # presentation times, [frames]
-    decode_position: Int64Array  # of each presented frame, [frames]
-    frames: EpisodeFrames  # of each episode
+    seconds: Float64Array
+    """Presentation times, rising; shape [frames]."""
+    decode_position: Int64Array
+    """Position of each presented frame in decode order; shape [frames]."""
+    frames: EpisodeFrames
+    """First frame and number of frames of each episode."""
     frames_per_second: float
-    """Of the file; 0 with fewer than two frames."""
+    """Average rate of the file; 0 with fewer than two frames."""
 
     @property
     def first(self) -> Int64Array:
-        """First frame of each episode."""
+        """First frame of each episode; shape [episodes]."""
         return self.frames.first
 
     @property
     def stop(self) -> Int64Array:
-        """End of each episode, exclusive; not behind its first frame where nothing says which frames are its."""
+        """End of each episode, exclusive; shape [episodes]. Not after the first frame where the frames cannot be determined."""
         return self.frames.first + self.frames.count
 
     @property
     def is_counted(self) -> bool:
-        """Whether the lengths add up to the file's frames, and decided."""
+        """Whether frames were assigned by counting, since the lengths add up to the file's frames."""
         return self.frames.by_ordinals
 
     @property
     def frame_count(self) -> int:
-        """Presented frames of the file."""
+        """The number of presented frames of the file."""
         return len(self.seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedVideo:
-    """One MP4's header and what follows from it."""
+    """The parsed header of one MP4, with its sample table and the frames of its episodes."""
 
     header: VideoHeader
     table: SampleTable
@@ -54,7 +58,7 @@ class ParsedVideo:
 
 
 def frame_view(table: SampleTable, file: VideoFile, *, fps: float) -> FrameView:
-    """Assign frames to episodes. `file` holds its episodes by rising from_timestamp."""
+    """Assign the frames of a file to its episodes, which `file` holds by rising from_timestamp."""
     order = table.presentation_order()
     seconds = table.pts[order] / table.timescale
     episodes = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
@@ -65,9 +69,9 @@ def frame_view(table: SampleTable, file: VideoFile, *, fps: float) -> FrameView:
 
 
 def has_other_rate(view: FrameView, *, fps: float) -> bool:
-    """Whether the file's frames come at another steady rate than `fps`: then its seconds say nothing about the grid.
+    """Return whether the frames come at a steady rate other than `fps`; their times then cannot be compared with k/fps.
 
-    Steady means that no frame is more than half a frame off the file's own rate; otherwise frames are missing or irregular.
+    A rate is steady when every frame is within half a frame of its time at that rate. Otherwise frames are missing or irregular.
     """
     if not view.frames_per_second:
         return False

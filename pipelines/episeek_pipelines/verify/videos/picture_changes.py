@@ -1,15 +1,15 @@
-"""Whether pictures stand still where the scene does not (VID028), from small copies of them.
+"""VID028: find pictures that stand still while the scene moves, from small copies of them.
 
-That pictures do not change says nothing by itself. A robot at rest under a camera with noise, encoded as LeRobot encodes
-(AV1, g=2, crf 30), gives bit-identical neighbours for half of all pairs; HEVC with g=30 for nine of ten; a simulated scene
-for all of them. So both measures ask for motion around what stands still:
+Unchanged pictures alone prove nothing. A robot at rest under a camera with noise, encoded as LeRobot encodes (AV1, g=2, crf 30),
+gives bit-identical neighbours in half of all pairs; HEVC with g=30 in nine of ten; a simulated scene in all of them. So the
+first two of these measures require motion around the unchanged pictures:
 
-- *frozen*: pictures stay as the first of them is for 0.5 s or more; the scene moved right before, moves right after, and
-  between the two it jumps, by at least 4 times what it moves a frame afterwards: it went on while the pictures did not. A
-  robot that rests starts again with a step like those that follow.
-- *repeated*: more than 30 % of the neighbours amid strong motion are bit-identical, at least 10 of them: a camera that gives
-  half of the pictures that are recorded. Jerky motion gave up to 24 %; slow motion, of which AV1 at crf 45 and more leaves
-  every second picture as it was, changes less than 20 levels.
+- *frozen*: pictures stay like the first of them for 0.5 s or more. The scene moves right before and right after. Between the two
+  it jumps, by at least 4 times its motion a frame afterwards, because it moved while the pictures did not. A robot that rests
+  starts again with a step like those that follow.
+- *repeated*: more than 30 % of the neighbours amid strong motion are bit-identical, and at least 10 of them: the camera delivers
+  only part of the pictures that are recorded. Jerky motion gave up to 24 %. In slow motion, AV1 at crf 45 and more repeats every
+  second picture, but changes stay below 20 levels.
 - *nothing changes*: no picture of an episode of 2 s or more differs from its first one.
 
 The change between two pictures is the largest mean absolute difference of luma in any tile (16 x 16 pixels of a picture up to
@@ -17,8 +17,8 @@ The change between two pictures is the largest mean absolute difference of luma 
 at crf 23 to 45: still scenes change by up to 7 (a keyframe that refreshes the noise), a textured edge that moves by two
 pixels changes 12 or more. Hence the limit of 8 between standing still and moving.
 
-Missed on purpose: a freeze at rest, at the start or at the end of an episode; a camera at two thirds of the rate; repeated
-frames of encoders that do not leave them as they were (x264, x265).
+Not found on purpose: a freeze at rest, at the start or at the end of an episode; a camera at two thirds of the rate; repeated
+frames of encoders that do not keep them bit-identical (x264, x265).
 """
 
 from collections import deque
@@ -42,7 +42,7 @@ STRONG_MOTION_LEVELS = 20.0
 REPEATED_COUNT = 10
 
 _NEAR_PAIRS = 5
-"""Pairs of neighbours that say whether the scene moves before or after a run."""
+"""Pairs of neighbours that decide whether the scene moves before or after a run."""
 
 _TILE = 8
 _THINNED_WIDTH = 320
@@ -52,15 +52,15 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Between two pictures, in levels of 0 to 255."""
+    """The change between two pictures, in levels of 0 to 255."""
 
     peak: float
-    """In the tile that changes most."""
+    """Change of the tile that changes most."""
     mean: float
 
     @property
     def is_motion(self) -> bool:
-        """More than what encoding makes of a still scene."""
+        """Whether the change exceeds that of an encoded still scene."""
         return self.peak >= MOTION_LEVELS
 
 
@@ -74,7 +74,7 @@ class FrozenRun:
 
 @dataclass(slots=True)
 class _Held:
-    """A run that is long enough, until the pairs behind it have told what it is."""
+    """A run that is long enough to be frozen; the pairs after it decide."""
 
     run: FrozenRun
     jump: Change
@@ -82,17 +82,17 @@ class _Held:
 
 
 class PictureChanges:
-    """Fed with an episode's pictures in order; keeps the last picture and small copies of two."""
+    """Takes an episode's pictures in order, and measures their changes; keeps the last picture and two small copies."""
 
     def __init__(self, *, fps: float) -> None:
         self._fps = fps
         self.frozen: list[FrozenRun] = []
-        """Runs found so far."""
+        """Runs that were found so far."""
         self.picture_count = 0
         self.repeated_count = 0
-        """Bit-identical neighbours amid motion."""
+        """Pairs of bit-identical neighbours amid motion."""
         self.moving_count = 0
-        """Neighbours that differ by strong motion."""
+        """Pairs of neighbours that differ by strong motion."""
         self._is_as_first = True
         self._first: FloatArray | None = None
         self._last: FloatArray | None = None
@@ -106,7 +106,7 @@ class PictureChanges:
         self._was_motion = False
 
     def add(self, frame: "VideoFrame") -> None:
-        """The next picture."""
+        """Take the next picture."""
         small = _small_copy(frame)
         number, self.picture_count = self.picture_count, self.picture_count + 1
         if self._last is None or self._last_frame is None or small.shape != self._last.shape:
@@ -123,17 +123,17 @@ class PictureChanges:
 
     @property
     def never_changes(self) -> bool:
-        """Whether all pictures show what the first one shows, for long enough to say so."""
+        """Whether all pictures show the same as the first one, over `UNCHANGED_SECONDS` or more."""
         return self._is_as_first and self.picture_count >= UNCHANGED_SECONDS * self._fps
 
     @property
     def repeats_frames(self) -> bool:
-        """Whether pictures come more slowly than the video's frames."""
+        """Whether many frames repeat the picture before."""
         moving = self.repeated_count + self.moving_count
         return self.repeated_count >= max(REPEATED_COUNT, REPEATED_SHARE * moving)
 
     def _count_repeats(self, change: Change, *, is_repeat: bool) -> None:
-        """Repeats count when the nearest pairs around them that differ are strong motion."""
+        """Count repeats whose nearest differing pairs on both sides are strong motion."""
         if is_repeat:
             self._pending_repeats += self._was_motion
             return
@@ -167,12 +167,12 @@ class PictureChanges:
 
 
 def _moves(pairs: list[Change]) -> bool:
-    """Whether most of a few neighbouring pairs are motion."""
+    """Return whether most of a few neighbouring pairs are motion."""
     return len(pairs) == _NEAR_PAIRS and 2 * sum(pair.is_motion for pair in pairs) > len(pairs)
 
 
 def _small_copy(frame: "VideoFrame") -> FloatArray:
-    """Every n-th pixel of the luma, in levels of 0 to 255."""
+    """Return every n-th pixel of the luma, in levels of 0 to 255."""
     picture = luma(frame)
     step = max(picture.shape[1] // _THINNED_WIDTH, 2 if picture.shape[1] >= 8 * _TILE else 1)
     small: FloatArray = picture[::step, ::step].astype(np.float32)

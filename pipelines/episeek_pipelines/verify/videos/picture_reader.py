@@ -1,7 +1,7 @@
-"""Decoded pictures one at a time, and what is asked of one: its luma, its bits, the number burned into it.
+"""Decodes pictures one at a time; reads their luma, and the number that is burned into them.
 
-Decoding runs in one thread: workers share the cores already, memory does not grow with them, and a failure is that of the
-sample that was just sent.
+Decoding runs in one thread: workers share the cores already, memory use stays low, and a failure belongs to the sample that was
+sent last.
 """
 
 import hashlib
@@ -27,7 +27,12 @@ _WHITE_LEVEL = 127
 
 
 class PictureError(Exception):
-    """A decoder failed: what it says, and the presentation time of the sample that it was given last."""
+    """A decoder failed.
+
+    Args:
+        message: The decoder's own words.
+        pts: Presentation time of the sample that was sent last; None before the first one.
+    """
 
     def __init__(self, message: str, pts: int | None) -> None:
         super().__init__(message, pts)
@@ -36,10 +41,10 @@ class PictureError(Exception):
 
 
 def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
-    """The pictures of a complete MP4 with PyAV, in presentation order.
+    """Yield the pictures of a complete MP4 with PyAV, in presentation order.
 
     Raises:
-        PictureError: The file cannot be opened, or the decoder fails; the iteration is over then.
+        PictureError: The file cannot be opened, or the decoder fails; no further picture follows.
     """
     import av
 
@@ -56,8 +61,9 @@ def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
 
 
 def file_picture_digest(path: Path, seconds: Fraction, *, start_seconds: Fraction) -> bytes | None:
-    """`picture_digest` of the picture at a time of a local file, found by FFmpeg alone: it seeks to a keyframe at or before
-    `start_seconds` and decodes from there. None where it finds no picture of this time, for whatever reason.
+    """Return the `picture_digest` of a local file's picture at a time; None where FFmpeg finds no picture at that time.
+
+    FFmpeg alone finds it: it seeks to a keyframe at or before `start_seconds`, and decodes from there.
     """
     import av
 
@@ -70,7 +76,8 @@ def file_picture_digest(path: Path, seconds: Fraction, *, start_seconds: Fractio
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError:  # a sync sample that is none, long before the picture
+            except av.error.FFmpegError:
+                # A false sync sample, well before the picture.
                 continue
             for frame in frames:
                 if frame.pts == tick:
@@ -81,7 +88,7 @@ def file_picture_digest(path: Path, seconds: Fraction, *, start_seconds: Fractio
 
 
 def picture_digest(frame: "VideoFrame") -> bytes:
-    """SHA-256 of format, size and every bit that is shown."""
+    """Return the SHA-256 of a picture's format, size and every bit that is shown."""
     digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height}".encode())
     for plane in _planes(frame):
         digest.update(np.ascontiguousarray(plane).data)
@@ -89,13 +96,13 @@ def picture_digest(frame: "VideoFrame") -> bytes:
 
 
 def is_same_picture(one: "VideoFrame", other: "VideoFrame") -> bool:
-    """Whether two pictures are the same bit for bit."""
+    """Return whether two pictures are the same, bit for bit."""
     is_alike = (one.format.name, one.width, one.height) == (other.format.name, other.width, other.height)
     return is_alike and all(map(np.array_equal, _planes(one), _planes(other)))
 
 
 def luma(frame: "VideoFrame") -> npt.NDArray[Any]:
-    """Luma [height, width], a view where the decoder's format allows: uint8, or uint16 with `luma_bits` bits."""
+    """Return the luma [height, width] as uint8, or uint16 with `luma_bits` bits; a view where the format allows."""
     if not frame.format.name.startswith(("yuv", "gray")) or len(_parts_of_plane(frame, 0)) != 1:
         frame = frame.reformat(format="gray")
     plane = frame.planes[0]
@@ -106,13 +113,13 @@ def luma(frame: "VideoFrame") -> npt.NDArray[Any]:
 
 
 def luma_bits(frame: "VideoFrame") -> int:
-    """Bits of a value of `luma`."""
+    """Return the number of bits of a value of `luma`."""
     is_direct = frame.format.name.startswith(("yuv", "gray")) and len(_parts_of_plane(frame, 0)) == 1
     return frame.format.components[0].bits if is_direct else 8
 
 
 def burned_in_number(frame: "VideoFrame", bits: int) -> int | None:
-    """The number that `bits` cells in the shown picture's top left spell; None where there is no room for them."""
+    """Return the number that `bits` cells in the top left of the shown picture spell; None where the picture is too small."""
     picture = np.rot90(luma(frame), quarter_turns(frame.rotation))
     if picture.shape[0] < CELL_PIXELS or picture.shape[1] < CELL_PIXELS * bits:
         return None
@@ -122,7 +129,7 @@ def burned_in_number(frame: "VideoFrame", bits: int) -> int | None:
 
 
 def _planes(frame: "VideoFrame") -> list[npt.NDArray[np.uint8]]:
-    """Bytes [lines, bytes a line] of each plane, without the padding of lines."""
+    """Return the bytes [lines, bytes of a line] of each plane, without the padding of lines."""
     planes = []
     for number, plane in enumerate(frame.planes):
         parts = _parts_of_plane(frame, number)

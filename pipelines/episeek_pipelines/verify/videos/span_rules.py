@@ -1,7 +1,7 @@
-"""Rules that compare one MP4, as its header is now, with its rows of the sidecars: IDX031 to IDX033, IDX036.
+"""IDX031 to IDX033 and IDX036: compare the current header of one MP4 with its rows of the sidecars.
 
-The expected rows are worked out here from the header and the metadata, without the code that writes the sidecars; of the
-file's row only the runs of sample descriptions and the digest of what is declared are shared.
+The expected rows are computed from the header and the metadata, without the code that writes the sidecars. Only the runs of
+sample descriptions and the digest of the declared episodes come from shared code.
 """
 
 import hashlib
@@ -34,80 +34,87 @@ _SPAN_COLUMNS = (
 )  # fmt: skip
 _STARTS = ("sample_start", "keyframe_start")
 _ROWS = (("samples", "sample"), ("keyframes", "keyframe"))
-"""Tables with rows of their own for each episode, and what their columns in the table of episodes begin with."""
+"""Tables that have several rows for each episode, and the prefix of their columns in the table `episodes`."""
 _BLOCK_SAMPLES = 1 << 18
-"""Of that many, episodes are compared at once: samples are in two episodes or more where sync samples are rare."""
+"""Samples that are compared at once. Where sync samples are rare, a sample belongs to two episodes or more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpectedSpans:
-    """What the sidecars have to say of some episodes of one camera."""
+    """The rows that the sidecars should have for some episodes of one camera."""
 
     row: dict[str, npt.NDArray[Any]]
-    """Columns of the table of episodes, shape [episodes]."""
+    """Columns of the table `episodes`; shape [episodes]."""
     samples: dict[str, Int64Array]
-    """Columns of that table, the rows of one episode behind those of the other."""
+    """Columns of the table `samples`: the rows of the first episode, then those of the next, and so on."""
     keyframes: dict[str, Int64Array]
-    """As `samples`."""
+    """Columns of the table `keyframes`, in the same order of episodes."""
 
 
 def check_indexed_file(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """IDX031: the file is listed, and it is the one that was indexed."""
+    """Yield IDX031 where the index has no row for the file, or where its row describes another file."""
     where = Location(file=layout.FILES_PATH, camera=file.camera_key)
     if file.indexed is None:
-        yield finding(INDEXED_FILES, f"no row for {file.path}; expected every MP4 of the dataset", where)
+        yield finding(INDEXED_FILES, f"no row for {file.path}", "every MP4 of the dataset", where)
         return
     row = file.indexed.row
     for column, found, expected in _file_differences(file.indexed, file.path, video):
         at = Location(layout.FILES_PATH, camera=file.camera_key, row=row, column=column)
-        yield finding(INDEXED_FILES, f"{found} for {file.path}; expected {expected}, as the file is now", at)
+        yield finding(INDEXED_FILES, f"{found} for {file.path}", f"{expected}, as in the file now", at)
 
 
 def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """IDX032 and IDX033, when the file is the one that was indexed."""
+    """Yield IDX032 and IDX033 for rows that differ from the header; nothing where the file is not the one that was indexed."""
     tables, indexed = context.sidecars, file.indexed
     if tables is None or indexed is None or _file_differences(indexed, file.path, video):
         return
     camera_count, camera_index = len(context.info.video_keys), context.info.video_keys.index(file.camera_key)
     found = np.flatnonzero((video.view.stop > video.view.first) & (video.view.stop <= video.view.frame_count))
     ids = file.episode_index[found] * camera_count + camera_index
-    is_there = ids < tables.row_count["episodes"]  # the table's own check reports the number of rows
-    found, ids = found[is_there], ids[is_there]
+    # The check of the table reports a wrong number of rows.
+    has_row = ids < tables.row_count["episodes"]
+    found, ids = found[has_row], ids[has_row]
     stored = {column: read_rows(context.root, tables, "episodes", column, ids) for column in (*_SPAN_COLUMNS, *_STARTS)}
     windows = sample_windows(video, found)
     is_as_declared = True
     for block in _blocks(windows.stop - windows.start):
         expected = expected_spans(file, indexed, video, found[block], windows.of(block))
-        here = {column: values[block] for column, values in stored.items()}
+        stored_block = {column: values[block] for column, values in stored.items()}
         episode, row = file.episode_index[found[block]], ids[block]
-        is_other = {column: here[column] != expected.row[column] for column in _SPAN_COLUMNS}
+        is_other = {column: stored_block[column] != expected.row[column] for column in _SPAN_COLUMNS}
         differs = np.logical_or.reduce(list(is_other.values()))
         for number in np.flatnonzero(differs).tolist():
             is_as_declared = False
             for column in _SPAN_COLUMNS:
                 if is_other[column][number]:
-                    message = f"{here[column][number]}; expected {expected.row[column][number]}"
                     at = Location(layout.EPISODES_PATH, int(episode[number]), file.camera_key, int(row[number]), column)
-                    yield finding(INDEXED_SPANS, message, at)
+                    yield finding(
+                        INDEXED_SPANS, f"{stored_block[column][number]}", f"{expected.row[column][number]}", at
+                    )
         for table, prefix in _ROWS:
-            places = (here[f"{prefix}_start"], expected.row[f"{prefix}_count"])
+            places = (stored_block[f"{prefix}_start"], expected.row[f"{prefix}_count"])
             wanted: dict[str, Int64Array] = getattr(expected, table)
             yield from _compare_rows(context.root, tables, table, *places, wanted, ~differs, episode, file.camera_key)
-    if is_as_declared and context.is_complete:  # lengths and the fps are in no column of their own
+    # Lengths and fps have no column, only a digest.
+    if is_as_declared and context.is_complete:
         yield from _compare_declaration(context, file, indexed, camera_index)
 
 
 def _compare_declaration(
     context: VerificationContext, file: VideoFile, indexed: IndexedFile, camera_index: int
 ) -> Iterator[Finding]:
-    """IDX036."""
+    """Yield IDX036 where the declared episodes are not those that were indexed."""
     declared = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
     expected = declared.digest(camera_index=camera_index, fps=context.info.fps)
     found = indexed.values["episodes_sha256"]
     if found != expected:
         at = Location(layout.FILES_PATH, camera=file.camera_key, row=indexed.row, column="episodes_sha256")
-        message = f"{_short(found)} for {file.path}; expected {_short(expected)}, as its episodes are declared now"
-        yield finding(STALE, message, at)
+        yield finding(
+            STALE,
+            f"{_short(found)} for {file.path}",
+            f"{_short(expected)}, the digest of its episodes as declared now",
+            at,
+        )
 
 
 SPAN_RULES = (check_indexed_file, check_spans)
@@ -115,7 +122,7 @@ SPAN_RULES = (check_indexed_file, check_spans)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleWindows:
-    """Samples `[start, stop)`, in decode order, that decoding each of some episodes takes; arrays have shape [episodes]."""
+    """Samples `[start, stop)`, in decode order, that decoding each episode needs; arrays have shape [episodes]."""
 
     tick: Int64Array
     """Presentation time of the episode's first frame."""
@@ -123,24 +130,26 @@ class SampleWindows:
     stop: Int64Array
 
     def of(self, part: slice) -> "SampleWindows":
-        """Those of some of the episodes."""
+        """Return the windows of some of the episodes."""
         return SampleWindows(self.tick[part], self.start[part], self.stop[part])
 
 
 def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
-    """The samples of episodes of a file, which have frames.
+    """Return the samples that decoding each of the episodes at `position` needs; each must have frames.
 
-    They run from the last sync sample that is not behind the first frame, neither in decoding nor in presentation, to the
-    last sample, in decode order, of any of the frames.
+    They start at the last sync sample that is not after the episode's first frame, neither in decode order nor in presentation
+    order. They end with the last sample, in decode order, of any of its frames.
     """
     table, view = video.table, video.view
     count = view.stop[position] - view.first[position]
     begin = np.cumsum(count) - count
     frames = view.decode_position[_ranges(view.first[position], count)]
     tick = table.pts[frames[begin]]
-    sync = np.concatenate([[0], np.flatnonzero(table.is_sync)])  # sample 0 where there is none
+    # Sample 0 stands in where no sync sample precedes.
+    sync = np.concatenate([[0], np.flatnonzero(table.is_sync)])
     nearest = np.searchsorted(sync[1:], np.minimum.reduceat(frames, begin), side="right")
-    while (is_late := (nearest > 0) & (table.pts[sync[nearest]] > tick)).any():  # a group of pictures or two
+    # Ends after a group of pictures or two.
+    while (is_late := (nearest > 0) & (table.pts[sync[nearest]] > tick)).any():
         nearest -= is_late
     return SampleWindows(tick, sync[nearest], np.maximum.reduceat(frames, begin) + 1)
 
@@ -148,7 +157,7 @@ def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
 def expected_spans(
     file: VideoFile, indexed: IndexedFile, video: ParsedVideo, position: Int64Array, windows: SampleWindows
 ) -> ExpectedSpans:
-    """The rows of the episodes at `position` of `file`, which is `indexed`, given their `sample_windows`."""
+    """Return the rows of the episodes at `position` of `file`, given their `sample_windows`."""
     table, view = video.table, video.view
     count = windows.stop - windows.start
     begin = np.cumsum(count) - count
@@ -185,12 +194,12 @@ def expected_spans(
 
 
 def _ranges(start: Int64Array, count: Int64Array) -> Int64Array:
-    """The numbers `[start, start + count)` of each, one behind the other."""
+    """Return the numbers `[start, start + count)` of each pair, concatenated."""
     return np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
 
 
 def _blocks(count: Int64Array) -> Iterator[slice]:
-    """Neighbours whose counts add up to `_BLOCK_SAMPLES` at most; one alone may have more."""
+    """Yield blocks of neighbours whose counts add up to at most `_BLOCK_SAMPLES`; a single one may have more."""
     end = np.cumsum(count)
     start = 0
     while start < len(count):
@@ -200,7 +209,7 @@ def _blocks(count: Int64Array) -> Iterator[slice]:
 
 
 def _file_differences(indexed: IndexedFile, path: str, video: ParsedVideo) -> list[tuple[str, str, str]]:
-    """(column, found, expected) of the row of `files`; only the digest when the header changed, since the rest follows from it."""
+    """Return (column, found, expected) of the row of `files`; only the digest where the header changed: the rest follows."""
     header, table = video.header, video.table
     expected = {
         "file_size": header.file_size,
@@ -246,17 +255,17 @@ def _compare_rows(
     episode: Int64Array,
     camera_key: str,
 ) -> Iterator[Finding]:
-    """IDX033: all rows at once, then again those of an episode in which something is wrong.
+    """Yield IDX033: compare all rows at once, then again the rows of each episode that differs.
 
     Args:
         root: The dataset.
         tables: Its sidecars.
-        table: Which of them.
-        start: The first row of each episode, as the table of episodes says; shape [episodes].
-        count: Its rows; shape [episodes].
-        wanted: Columns, the rows of one episode behind those of the other.
-        is_compared: Whether an episode is; shape [episodes].
-        episode: The index; shape [episodes].
+        table: Name of the table to compare.
+        start: First row of each episode, from the table `episodes`; shape [episodes].
+        count: Number of rows of each episode; shape [episodes].
+        wanted: Expected columns: the rows of the first episode, then those of the next, and so on.
+        is_compared: Whether to compare an episode; shape [episodes].
+        episode: The episode_index; shape [episodes].
         camera_key: The camera.
     """
     total = min(stored_rows(tables, table, column) for column in wanted)
@@ -284,11 +293,16 @@ def _compare_rows_of_one(
         rows = np.arange(max(start, 0), max(0, min(start + len(values), total)))
         found = read_rows(root, tables, table, column, rows).astype(np.int64)
         if len(found) != len(values):
-            yield finding(INDEXED_SAMPLES, f"{len(found)} rows; expected {len(values)}", replace(where, row=start))
+            yield finding(INDEXED_SAMPLES, f"{len(found)} rows", f"{len(values)} rows", replace(where, row=start))
             return
         wrong = np.flatnonzero(found != values)
         if len(wrong):
             first = int(wrong[0])
             at = replace(where, row=start + first, column=column)
-            message = f"{found[first]}; expected {values[first]}, as in the video's header"
-            yield finding(INDEXED_SAMPLES, message, at, more=len(wrong) - 1)
+            yield finding(
+                INDEXED_SAMPLES,
+                f"{found[first]}",
+                f"{values[first]}, as in the video's header",
+                at,
+                more=len(wrong) - 1,
+            )

@@ -96,10 +96,10 @@ def message_parts(scan: FeatureScan, shape: tuple[int, ...]) -> dict[str, tuple[
     found: dict[str, tuple[Any, int | None, int]] = {}
     for each in scan.findings():
         if each.code == "INF003":
-            length = int(each.message.split(";")[0].removeprefix("a list of "))
+            length = int(each.found.removeprefix("a list of "))
             found["length"] = (each.location.row, length, each.more + 1)
             continue
-        kind, _, rest = each.message.split(";")[0].partition(" in dimension ")
+        kind, _, rest = each.found.partition(" in dimension ")
         detail: int | None = None
         if rest:
             index = [int(part) for part in rest.strip("[]").split(",")]
@@ -201,7 +201,7 @@ def test_one_bad_value_in_lerobots_file(bad):
 def test_lists_of_another_length():
     scan = one([[1.0, 2.0], [1.0], None, [], [1.0, math.nan]], pa.list_(pa.float32()), "float32", [2])
     assert seen(scan) == [
-        ("INF003", "a list of 1; expected 2, as features says (dtype float32, shape [2])", "x", 1, 1),
+        ("INF003", "a list of 1; expected 2, as declared in features (dtype float32, shape [2])", "x", 1, 1),
         ("ROW020", "NaN in dimension 1; expected finite numbers", "x", 4, 0),
         ("ROW020", "null; expected finite numbers", "x", 2, 0),
     ]

@@ -143,7 +143,7 @@ def test_persistent_annotations_differ():
     first, second = scan_of(table).findings()
     assert first.location == Location(file=PATH, episode=0, row=2, column="language_persistent")
     assert first.more == 1
-    assert first.message == "annotations unlike those of the episode's first row; expected the same in every row"
+    assert first.found == "annotations that differ from those of the episode's first row"
     assert (second.location.episode, second.location.row, second.more) == (1, 5, 0)
 
 
@@ -151,7 +151,7 @@ def test_nan_and_no_list_are_no_difference():
     rows = [[held("a", math.nan)], [held("a", math.nan)], None, [], None]
     table = table_of([0, 0, 1, 1, 1], rows, None)
     assert words(scan_of(table, (1, 3))) == [
-        "timestamp nan of an annotation (style subtask); expected the second from which on it holds"
+        "timestamp nan of an annotation (style subtask); expected the second from which on the annotation holds"
     ]
 
 
@@ -209,8 +209,8 @@ def test_declared_otherwise():
     assert [found.location for found in scan.findings()] == [
         Location(file="meta/info.json", column=name) for name in features
     ]
-    assert words(scan)[:2] == ["dtype string; expected language", "no dtype; expected language"]
-    assert "LeRobot knows by name" in words(scan)[2]
+    assert words(scan)[:2] == ["dtype string; expected dtype language", "no dtype; expected dtype language"]
+    assert "LeRobot finds by name" in words(scan)[2]
 
 
 @pytest.mark.parametrize("column", ["language_persistent", "language_events"])
@@ -258,11 +258,11 @@ def expected_of(
 def keyed(scan: LanguageScan) -> dict[tuple[Any, ...], tuple[int | None, int]]:
     found: dict[tuple[Any, ...], tuple[int | None, int]] = {}
     for each in scan.findings():
-        kind = each.message.split()[0]  # timestamp, several
-        if "expected it in" in each.message:
-            style = each.message.split(";")[0].removeprefix("an annotation of ").removeprefix("style ")
+        kind = each.found.split()[0]  # timestamp, several
+        if each.expected.startswith("this style in"):
+            style = each.found.removeprefix("an annotation of ").removeprefix("style ")
             kind = "None" if style == "no style" else style
-        elif "unlike" in each.message:
+        elif "that differ" in each.found:
             kind = "unlike"
         key = (each.location.column, each.location.episode, kind)
         assert key not in found

@@ -178,7 +178,7 @@ def test_the_message_names_type_and_feature():
     assert found == [
         (
             "INF003",
-            "type fixed_size_list<item: float>[7]; expected fixed_size_list<float>[6], as features says "
+            "type fixed_size_list<item: float>[7]; expected fixed_size_list<float>[6], as declared in features "
             "(dtype float32, shape [6])",
             "action",
         )
@@ -209,8 +209,8 @@ def test_own_columns_are_reported_once():
         ({"huggingface": "[" * 100_000}, "does not parse"),
         ({"huggingface": "[1]"}, "does not parse"),
         ({"huggingface": '{"info": {"features": []}}'}, "does not parse"),
-        ({"huggingface": '{"info": {"features": {"b": 1}}}'}, "lists b and leaves out a;"),
-        ({"huggingface": '{"info": {"features": {}}}'}, "leaves out a;"),
+        ({"huggingface": '{"info": {"features": {"b": 1}}}'}, "has the extra columns b and lacks a;"),
+        ({"huggingface": '{"info": {"features": {}}}'}, "lacks a;"),
     ],
 )
 def test_schema_metadata(metadata, message):

@@ -68,7 +68,7 @@ def test_html_comes_from_its_module(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("format", WRITTEN_HERE)
 def test_max_findings_reaches_the_formats_for_people(format: Format):
-    report = report_of(*[finding(MISSING_FILE, "gone", Location(f"v{number:03d}.mp4")) for number in range(50)])
+    report = report_of(*[finding(MISSING_FILE, "gone", "", Location(f"v{number:03d}.mp4")) for number in range(50)])
     shown = render(report, format, max_findings=7).count(
         ": gone" if format in ("text", "markdown", "junit") else "gone"
     )
@@ -104,5 +104,5 @@ def test_visible_text_keeps_what_is_harmless():
 
 @pytest.mark.parametrize("format", WRITTEN_HERE)
 def test_a_format_prints_nothing(format: Format, capfd: pytest.CaptureFixture[str]):
-    assert render(report_of(finding(ROW_NUMBERS, "x")), format)
+    assert render(report_of(finding(ROW_NUMBERS, "x", "")), format)
     assert capfd.readouterr() == ("", "")

@@ -64,7 +64,7 @@ def test_properties_are_escaped_as_the_toolkit_does():
 
 
 def test_a_finding_is_an_annotation():
-    found = finding(ROW_NUMBERS, "index 4; expected 5", Location("data/a,b.parquet", 4, row=40), more=2)
+    found = finding(ROW_NUMBERS, "index 4", "5", Location("data/a,b.parquet", 4, row=40), more=2)
     annotation, notice = commands_of(report_of(found, root="tests/x"))
     assert annotation == Command(
         "error",
@@ -80,14 +80,14 @@ def test_a_finding_is_an_annotation():
     [(None, None), ("s3://b/x", "s3://b/x"), ("/a/x", "/a/x"), ("x", "/somewhere/x"), ("a\nb", "/somewhere/a\\nb")],
 )
 def test_files_of_other_datasets_are_named_in_full(file: str | None, expected: str | None):
-    annotation, _ = commands_of(report_of(finding(MISSING_FILE, "gone", Location(file))))
+    annotation, _ = commands_of(report_of(finding(MISSING_FILE, "gone", "", Location(file))))
     assert annotation.properties.get("file") == expected
 
 
 def test_errors_come_first_and_of_them_one_of_each_rule():
-    found = [finding(MISSING_FILE, "gone", Location(f"v{number:02d}.mp4")) for number in range(12)]
-    found += [finding(ROW_NUMBERS, "x", Location("d", row=row)) for row in range(2)]
-    found += [finding(NOT_FASTSTART, "late", Location("v.mp4"), more=4)]
+    found = [finding(MISSING_FILE, "gone", "", Location(f"v{number:02d}.mp4")) for number in range(12)]
+    found += [finding(ROW_NUMBERS, "x", "", Location("d", row=row)) for row in range(2)]
+    found += [finding(NOT_FASTSTART, "late", "", Location("v.mp4"), more=4)]
     commands = commands_of(report_of(*found), max_findings=5)
     titles = [(each.name, each.properties["title"].split()[0]) for each in commands[:-1]]
     assert titles == [("error", "INF004"), ("error", "ROW016"), *[("error", "INF004")] * 3, ("warning", "VID022W")]

@@ -81,7 +81,7 @@ def test_any_report_is_as_the_schema_says_and_keeps_every_word(report: Verificat
 
 
 def test_a_name_that_is_no_utf_8_is_kept_and_can_be_written():
-    text = format_json(report_of(finding(MISSING_FILE, "é", Location("a\udcff"))))
+    text = format_json(report_of(finding(MISSING_FILE, "é", "", Location("a\udcff"))))
     assert '"a\\udcff"' in text
     assert "é" in text
     assert text.encode()
@@ -126,7 +126,9 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_the_schema_refuses(name: str):
-    document = document_of(report_of(finding(MISSING_FILE, "gone", Location("a", row=1)), finding(NOT_FASTSTART, "x")))
+    document = document_of(
+        report_of(finding(MISSING_FILE, "gone", "", Location("a", row=1)), finding(NOT_FASTSTART, "x", ""))
+    )
     assert VALIDATOR.is_valid(document)
     wrong = copy.deepcopy(document)
     WRONG[name](wrong)

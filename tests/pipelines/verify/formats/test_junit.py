@@ -55,12 +55,14 @@ def test_more_cases_at_a_higher_level_and_with_a_source():
     assert counts == sorted(set(counts))
     assert ROWS_CHANGED.code not in cases_of(suite_of(report_of()))
     assert ROWS_CHANGED.code in cases_of(suite_of(report_of(against="/source")))
-    assert ROWS_CHANGED.code in cases_of(suite_of(report_of(finding(ROWS_CHANGED, "x"))))
+    assert ROWS_CHANGED.code in cases_of(suite_of(report_of(finding(ROWS_CHANGED, "x", ""))))
 
 
 def test_errors_are_failures_and_warnings_are_output():
-    errors = [finding(ROW_NUMBERS, "index 4; expected 5", Location("d", 1, row=row), more=row) for row in (0, 1)]
-    suite = suite_of(report_of(*errors, finding(MISSING_FILE, "gone", Location("a<b")), finding(NOT_FASTSTART, "late")))
+    errors = [finding(ROW_NUMBERS, "index 4", "5", Location("d", 1, row=row), more=row) for row in (0, 1)]
+    suite = suite_of(
+        report_of(*errors, finding(MISSING_FILE, "gone", "", Location("a<b")), finding(NOT_FASTSTART, "late", ""))
+    )
     cases = cases_of(suite)
     assert suite.failures == 2
     assert failure_of(cases["INF004"]).message == "a<b: gone"
@@ -78,15 +80,15 @@ def test_errors_are_failures_and_warnings_are_output():
 
 
 def test_a_rule_with_errors_and_warnings_has_both():
-    case = cases_of(suite_of(report_of(finding(MISSING_FILE, "a"), Finding("INF004", "warning", "b", Location()))))[
-        "INF004"
-    ]
+    case = cases_of(
+        suite_of(report_of(finding(MISSING_FILE, "a", ""), Finding("INF004", "warning", "b", "", Location())))
+    )["INF004"]
     assert failure_of(case).message == "dataset: a"
     assert "dataset: b" in case.system_out
 
 
 def test_places_of_a_rule_are_capped():
-    found = [finding(MISSING_FILE, "gone", Location(f"v{n:04d}.mp4"), more=1) for n in range(MAX_PLACES + 50)]
+    found = [finding(MISSING_FILE, "gone", "", Location(f"v{n:04d}.mp4"), more=1) for n in range(MAX_PLACES + 50)]
     lines = str(failure_of(cases_of(suite_of(report_of(*found)))["INF004"]).text).splitlines()
     assert len(lines) == MAX_PLACES + 2
     assert lines[-2] == "... and 100 more"
@@ -94,7 +96,7 @@ def test_places_of_a_rule_are_capped():
 
 @pytest.mark.parametrize("text", [*SNIPPETS, "".join(SNIPPETS), "x" * 100_000])
 def test_any_text_survives(text: str):
-    report = report_of(finding(MISSING_FILE, text, Location(f"f{text}")), root=text)
+    report = report_of(finding(MISSING_FILE, text, "", Location(f"f{text}")), root=text)
     failure = failure_of(cases_of(suite_of(report))["INF004"])
     expected = visible(f"f{text}: {text}", max_length=2000)
     assert failure.message == expected

@@ -64,8 +64,8 @@ def test_any_text_is_code_in_a_cell(text: str):
 
 
 def test_the_verdict_counts_and_findings():
-    found = [finding(ROW_NUMBERS, "index 4; expected 5", Location("d", row=row), more=1) for row in range(2)]
-    text = format_markdown(report_of(*found, finding(NOT_FASTSTART, "late", Location("v.mp4"))))
+    found = [finding(ROW_NUMBERS, "index 4", "5", Location("d", row=row), more=1) for row in range(2)]
+    text = format_markdown(report_of(*found, finding(NOT_FASTSTART, "late", "", Location("v.mp4"))))
     assert text.startswith("## episeek verify failed: 4 errors, 1 warning at level rows\n\n")
     page = Page(text)
     assert set(page.tags) == EXPECTED_TAGS
@@ -80,7 +80,7 @@ def test_the_verdict_counts_and_findings():
 
 @pytest.mark.parametrize("text", SNIPPETS)
 def test_any_text_is_a_line_of_the_listing(text: str):
-    page = Page(format_markdown(report_of(finding(MISSING_FILE, text, Location(f"f{text}")))))
+    page = Page(format_markdown(report_of(finding(MISSING_FILE, text, "", Location(f"f{text}")))))
     assert set(page.tags) == EXPECTED_TAGS
     [listing] = page.texts["pre"]
     assert listing.strip("\n") == visible(f"f{text}: {text}")
@@ -93,8 +93,8 @@ def test_a_clean_report_has_no_table():
 
 
 def test_findings_are_capped_and_what_was_cut_is_said():
-    found = [finding(MISSING_FILE, "gone", Location(f"v{number:02d}.mp4")) for number in range(30)]
-    text = format_markdown(report_of(*found, finding(NOT_FASTSTART, "late")), max_findings=10)
+    found = [finding(MISSING_FILE, "gone", "", Location(f"v{number:02d}.mp4")) for number in range(30)]
+    text = format_markdown(report_of(*found, finding(NOT_FASTSTART, "late", "")), max_findings=10)
     page = Page(text)
     assert page.texts["pre"][0].strip().splitlines()[-1] == "... and 21 more"
     assert len(page.texts["pre"]) == 2
@@ -102,8 +102,8 @@ def test_findings_are_capped_and_what_was_cut_is_said():
 
 
 def test_a_summary_stays_below_what_github_takes():
-    found = [finding(MISSING_FILE, "<&😀" * 300, Location(f"v{number:05d}.mp4")) for number in range(3000)]
-    found += [finding(ROW_NUMBERS, "&" * 1000, Location("d", row=row)) for row in range(3000)]
+    found = [finding(MISSING_FILE, "<&😀" * 300, "", Location(f"v{number:05d}.mp4")) for number in range(3000)]
+    found += [finding(ROW_NUMBERS, "&" * 1000, "", Location("d", row=row)) for row in range(3000)]
     text = format_markdown(report_of(*found), max_findings=10_000)
     assert MAX_BYTES / 4 < len(text.encode()) <= MAX_BYTES
     page = Page(text)

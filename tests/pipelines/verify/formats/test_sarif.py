@@ -61,7 +61,7 @@ def run_of(report: VerificationReport) -> Any:
 
 
 def test_the_validator_refuses_what_is_no_sarif():
-    document = json.loads(format_sarif(report_of(finding(MISSING_FILE, "gone"))))
+    document = json.loads(format_sarif(report_of(finding(MISSING_FILE, "gone", ""))))
     document["runs"][0]["results"][0]["level"] = "fatal"
     assert not VALIDATOR.is_valid(document)
 
@@ -83,7 +83,7 @@ def test_the_driver_has_every_rule():
 
 
 def test_a_finding_is_a_result():
-    found = finding(ROW_NUMBERS, "index 4; expected 5", Location("data/a b.parquet", 4, row=40, column="index"), more=2)
+    found = finding(ROW_NUMBERS, "index 4", "5", Location("data/a b.parquet", 4, row=40, column="index"), more=2)
     run = run_of(report_of(found, root="/data sets/x"))
     assert run["results"] == [
         {
@@ -112,7 +112,7 @@ def test_a_finding_is_a_result():
 
 
 def test_findings_that_share_a_place_are_two_alerts():
-    first, second = run_of(report_of(finding(MISSING_FILE, "a"), finding(MISSING_FILE, "b")))["results"]
+    first, second = run_of(report_of(finding(MISSING_FILE, "a", ""), finding(MISSING_FILE, "b", "")))["results"]
     assert first["partialFingerprints"][FINGERPRINT] == second["partialFingerprints"][FINGERPRINT]
     hashes = [result["partialFingerprints"]["primaryLocationLineHash"][-2:] for result in (first, second)]
     assert hashes == [":1", ":2"]
@@ -132,7 +132,9 @@ def test_findings_that_share_a_place_are_two_alerts():
     ],
 )
 def test_every_result_has_a_relative_file(file: str | None, expected: tuple[str, str], text: str):
-    run = run_of(report_of(finding(ROWS_CHANGED, "x", Location(file)), root="hf://datasets/a/b", against="s3://b/src"))
+    run = run_of(
+        report_of(finding(ROWS_CHANGED, "x", "", Location(file)), root="hf://datasets/a/b", against="s3://b/src")
+    )
     [result] = run["results"]
     artifact = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert (artifact["uriBaseId"], artifact["uri"]) == expected
@@ -147,17 +149,17 @@ def test_a_chain_of_file_systems_has_no_uri():
 
 
 def test_levels_are_those_of_the_findings():
-    found = [Finding("INF004", "warning", "a", Location()), Finding("VID022W", "error", "b", Location())]
+    found = [Finding("INF004", "warning", "a", "", Location()), Finding("VID022W", "error", "b", "", Location())]
     levels = {result["ruleId"]: result["level"] for result in run_of(report_of(*found))["results"]}
     assert levels == {"INF004": "warning", "VID022W": "error"}
 
 
 def test_an_incomplete_verification_did_not_succeed():
-    assert run_of(report_of(finding(CRASHED, "x")))["invocations"] == [{"executionSuccessful": False}]
+    assert run_of(report_of(finding(CRASHED, "x", "")))["invocations"] == [{"executionSuccessful": False}]
 
 
 def test_messages_have_no_placeholders_and_no_links():
-    [result] = run_of(report_of(finding(MISSING_FILE, "{0} [a](javascript:b) [1, 2] x\x00\udcff")))["results"]
+    [result] = run_of(report_of(finding(MISSING_FILE, "{0} [a](javascript:b) [1, 2] x\x00\udcff", "")))["results"]
     assert result["message"]["text"] == "{{0}} \\[a](javascript:b) [1, 2] x\\x00\\udcff"
 
 
@@ -168,10 +170,10 @@ def test_the_limits_are_those_of_code_scanning():
 
 def test_too_many_results_end_with_how_many_are_left_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sarif, "MAX_RESULTS", 30)
-    errors = [finding(MISSING_FILE, "gone", Location(f"v{number}.mp4")) for number in range(29)]
-    fits = run_of(report_of(*errors, finding(NOT_FASTSTART, "late")))
+    errors = [finding(MISSING_FILE, "gone", "", Location(f"v{number}.mp4")) for number in range(29)]
+    fits = run_of(report_of(*errors, finding(NOT_FASTSTART, "late", "")))
     assert [result["ruleId"] for result in fits["results"][-2:]] == ["INF004", "VID022W"]
-    run = run_of(report_of(*errors, *[finding(NOT_FASTSTART, f"late {n}", more=1) for n in range(3)]))
+    run = run_of(report_of(*errors, *[finding(NOT_FASTSTART, f"late {n}", "", more=1) for n in range(3)]))
     assert len(run["results"]) == 30
     assert run["results"][-2]["ruleId"] == "INF004"
     last = run["results"][-1]
@@ -187,7 +189,7 @@ def noise(length: int, seed: int) -> str:
 def test_a_report_that_compresses_badly_is_cut_to_size(monkeypatch: pytest.MonkeyPatch):
     limit = 200_000
     monkeypatch.setattr(sarif, "MAX_GZIP_BYTES", limit)
-    report = report_of(*[finding(MISSING_FILE, noise(1000, n), Location(f"v{n:04d}")) for n in range(200)])
+    report = report_of(*[finding(MISSING_FILE, noise(1000, n), "", Location(f"v{n:04d}")) for n in range(200)])
     results = run_of(report)["results"]
     assert limit / 3 < len(gzip.compress(format_sarif(report).encode())) <= limit
     assert results[-1]["message"]["text"].startswith(f"{200 - (len(results) - 1)} more findings are left out")
@@ -196,7 +198,7 @@ def test_a_report_that_compresses_badly_is_cut_to_size(monkeypatch: pytest.Monke
 
 def test_one_enormous_name_is_left_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sarif, "MAX_GZIP_BYTES", 100_000)
-    [result] = run_of(report_of(finding(MISSING_FILE, "gone", Location(noise(100_000, 1)))))["results"]
+    [result] = run_of(report_of(finding(MISSING_FILE, "gone", "", Location(noise(100_000, 1)))))["results"]
     assert (result["ruleId"], result["level"]) == (LEFT_OUT, "error")
 
 

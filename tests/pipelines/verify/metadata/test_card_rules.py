@@ -131,13 +131,13 @@ def test_only_the_default_has_to_be_pinned():
     [
         ("configs: {a", "line 3: expected ',' or '}'"),
         ("configs:\n- config_name: a\n\tdata_files: b", "line 5: found character '\\t'"),
-        ("configs: data/*/*.parquet", "line 3: configs is a value; expected a list"),
-        ("configs:\n- data", "line 4: a config is a value; expected"),
-        ("configs:\n- data_files: data/*", "line 4: a config without a name; expected config_name"),
-        ("configs:\n- config_name: a\n  data_files: [1]", "line 5: data_files is a value; expected a pattern"),
+        ("configs: data/*/*.parquet", "line 3: configs that is a value; expected a list"),
+        ("configs:\n- data", "line 4: a config that is a value; expected"),
+        ("configs:\n- data_files: data/*", "line 4: a config without config_name; expected config_name"),
+        ("configs:\n- config_name: a\n  data_files: [1]", "line 5: data_files that is a value; expected a pattern"),
         ("configs: *missing", "line 3: found undefined alias"),
-        ("yes: a", "line 3: the key yes, which is no text; expected keys of text"),
-        ("? [a]\n: b", "line 3: a list as a key, which is no text"),
+        ("yes: a", "line 3: the key yes, which is not text; expected text keys"),
+        ("? [a]\n: b", "line 3: a list as a key, which is not text"),
     ],
 )
 def test_a_front_matter_that_cannot_be_used(configs, start):

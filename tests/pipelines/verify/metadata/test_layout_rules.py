@@ -41,7 +41,7 @@ def test_folders_at_their_limits():
 def test_a_chunk_folder_with_too_many_files():
     files = numbered("videos/top/chunk-000", 4) + numbered("data/chunk-12", 3) + numbered("chunks", 9)
     assert texts(check_folders(files, 3)) == [
-        "INF006 videos/top/chunk-000: 4 files in a chunk folder; expected chunks_size, 3, or fewer"
+        "INF006 videos/top/chunk-000: 4 files in a chunk folder; expected 3 (chunks_size) or fewer"
     ]
 
 

@@ -67,7 +67,7 @@ def test_quantiles_that_no_feature_has_are_said_once():
     for of_feature in stats.values():
         for name in QUANTILES:
             del of_feature[name]
-    expected = "None: no q01, q10, q50, q90, q99 of any feature; expected the quantiles that policies normalize with +0"
+    expected = "None: no feature with q01, q10, q50, q90, q99; expected the quantiles that policies normalize with +0"
     assert texts(features, stats, frames) == [expected]
 
 
@@ -77,7 +77,7 @@ def test_quantiles_as_others_choose_them():
     for of_feature in stats.values():
         of_feature["q02"], of_feature["q98"] = of_feature.pop("q10"), of_feature.pop("q90")
     (found,) = texts(features, stats, frames)
-    assert found.startswith("None: no q10, q90 of any feature;")
+    assert found.startswith("None: no feature with q10, q90;")
 
 
 Damage = Callable[[dict[str, Any]], object]
@@ -98,44 +98,47 @@ DEFECTS: list[tuple[Damage, str]] = [
             lambda stats: [stats["action"].pop(name) for name in ("std", "q01")],
             f"action: no std, q01; expected {', '.join(STATISTIC_NAMES)} +0",
         ),
-        (put("action", "std", [1.0] * 5), "action: std of shape [5]; expected [6] +0"),
-        (put("action", "std", "wide"), "action: std is no array of numbers; expected one +0"),
-        (put("action", "std", [1.0, [2.0]] * 3), "action: std is no array of numbers; expected one +0"),
-        (put("action", "std", {"0": 1.0}), "action: std is no array of numbers; expected one +0"),
-        (put(TOP, "mean", [0.5, 0.5, 0.5]), f"{TOP}: mean of shape [3]; expected [channels, 1, 1] +0"),
-        (put(TOP, "mean", [[[0.5]], [[0.5]]]), f"{TOP}: mean of shape [2, 1, 1]; expected [channels, 1, 1] +0"),
+        (put("action", "std", [1.0] * 5), "action: std of shape [5]; expected shape [6] +0"),
+        (put("action", "std", "wide"), "action: std that is not an array of numbers; expected an array of numbers +0"),
+        (put("action", "std", [1.0, [2.0]] * 3), "action: std that is not an array of numbers; expected an array of numbers +0"),
+        (put("action", "std", {"0": 1.0}), "action: std that is not an array of numbers; expected an array of numbers +0"),
+        (put(TOP, "mean", [0.5, 0.5, 0.5]), f"{TOP}: mean of shape [3]; expected shape [channels, 1, 1] +0"),
+        (put(TOP, "mean", [[[0.5]], [[0.5]]]), f"{TOP}: mean of shape [2, 1, 1]; expected shape [channels, 1, 1] +0"),
         (put_at("action", "mean", 2, float("nan")), "action: mean nan in dimension 2; expected a finite number +0"),
         (put_at("action", "max", 2, float("inf")), "action: max inf in dimension 2; expected a finite number +0"),
         (put_at("action", "mean", 2, None), "action: mean nan in dimension 2; expected a finite number +0"),
         (put_at("action", "max", 2, 10**400), "action: max inf in dimension 2; expected a finite number +0"),
         (
             put_at("action", "q10", 3, -9.0),
-            "action: q01 -2.11758 above q10 -9 in dimension 3; expected q01 to be no more than q10 +0",
+            "action: q01 -2.11758 above q10 -9 in dimension 3; expected q01 of no more than q10 +0",
         ),
         (
             put_at("action", "q99", 0, 99.0),
-            "action: q99 99 above max 3.57029 in dimension 0; expected q99 to be no more than max +0",
+            "action: q99 99 above max 3.57029 in dimension 0; expected q99 of no more than max +0",
         ),
         (
             put("action", "mean", [99.0] * 6),
-            "action: mean 99 above max 3.57029 in dimension 0; expected mean to be no more than max +5",
+            "action: mean 99 above max 3.57029 in dimension 0; expected mean of no more than max +5",
         ),
         (
             put(TOP, "mean", [[[1.5]], [[0.5]], [[0.5]]]),
-            f"{TOP}: mean 1.5 above max 1 in dimension 0; expected mean to be no more than max +0",
+            f"{TOP}: mean 1.5 above max 1 in dimension 0; expected mean of no more than max +0",
         ),
         (
             put("timestamp", "min", [2.0]),
-            "timestamp: min 2 above q01 -1e-10; expected min to be no more than q01 +0",
+            "timestamp: min 2 above q01 -1e-10; expected min of no more than q01 +0",
         ),
         (put_at("action", "std", 1, -1.0), "action: std -1 in dimension 1; expected 0 or more +0"),
         (put_at("action", "std", 1, 0.0), "action: std 0 in dimension 1; expected a dimension that varies +0"),
         (put("action", "std", [0.0] * 6), "action: std 0 in dimension 0; expected a dimension that varies +5"),
         (put("next.done", "count", [375]), "next.done: count 375; expected 376, the frames of the dataset +0"),
-        (put("next.done", "count", [376, 1]), "next.done: count is not one number; expected 376, the frames of the dataset +0"),
+        (
+            put("next.done", "count", [376, 1]),
+            "next.done: count that is not one number; expected 376, the frames of the dataset +0",
+        ),
         (put(TOP, "count", [0]), f"{TOP}: count 0; expected a number above 0 +0"),
         (put(TOP, "count", [float("nan")]), f"{TOP}: count nan; expected a number above 0 +0"),
-        (put("action", "count", []), "action: count is not one number; expected a number above 0 +0"),
+        (put("action", "count", []), "action: count that is not one number; expected a number above 0 +0"),
     ]  # fmt: skip
 
 
@@ -243,4 +246,4 @@ def test_nested_deep():
     for _ in range(5000):
         deep = [deep]
     found = texts({"a": {"dtype": "float32", "shape": [1]}}, {"a": {"min": deep, "count": deep}}, 1)
-    assert any("min is no array" in text for text in found)
+    assert any("min that is not an array" in text for text in found)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
-from episeek_pipelines.verify.data.task_scan import TaskScan, names_tasks_elsewhere
+from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.quoting import quoted
 from episeek_pipelines.verify.metadata.task_rules import (
     check_episode_tasks,
@@ -71,11 +71,11 @@ def test_samples_have_no_findings(name):
         ({"total_tasks": 2.0}, tasks(["a", "b"]), []),
         ({}, pa.table({"task_index": [0], "task": pa.array(["a"]).dictionary_encode()}), []),
         ({"total_episodes": 0, "total_tasks": 0}, None, []),
-        ({}, None, ["meta/tasks.parquet: no such file; expected the tasks and their numbers +0"]),
+        ({}, None, ["meta/tasks.parquet: no such file; expected a table of tasks and their numbers +0"]),
         (
             {},
             tasks(["a", "b", "a", "a"]),
-            ["meta/tasks.parquet, row 2, column __index_level_0__: task 'a', which row 0 has, too;"
+            ["meta/tasks.parquet, row 2, column __index_level_0__: task 'a', which is also in row 0;"
              " expected each task once +1"],
         ),
         (
@@ -86,20 +86,20 @@ def test_samples_have_no_findings(name):
         (
             {},
             tasks(["a", "b", "c"], [0, 2, 1]),
-            ["meta/tasks.parquet, row 1, column task_index: task_index 2 in row 1; expected 1:"
-             " LeRobot looks tasks up by position +1"],
+            ["meta/tasks.parquet, row 1, column task_index: task_index 2 in row 1; expected 1,"
+             " since LeRobot looks tasks up by position +1"],
         ),
         (
             {},
             tasks(["a", "b"], [1, 2]),
-            ["meta/tasks.parquet, row 0, column task_index: task_index 1 in row 0; expected 0:"
-             " LeRobot looks tasks up by position +1"],
+            ["meta/tasks.parquet, row 0, column task_index: task_index 1 in row 0; expected 0,"
+             " since LeRobot looks tasks up by position +1"],
         ),
         (
             {},
             tasks(["a", "b"], [0, None]),
-            ["meta/tasks.parquet, row 1, column task_index: task_index null in row 1; expected 1:"
-             " LeRobot looks tasks up by position +0"],
+            ["meta/tasks.parquet, row 1, column task_index: task_index null in row 1; expected 1,"
+             " since LeRobot looks tasks up by position +0"],
         ),
         (
             {"total_tasks": 3},
@@ -114,7 +114,7 @@ def test_samples_have_no_findings(name):
         (
             {},
             pa.table({"task_index": [0]}),
-            ["meta/tasks.parquet: columns 'task_index int64'; expected one with the text of each task +0"],
+            ["meta/tasks.parquet: columns 'task_index int64'; expected a column with the text of each task +0"],
         ),
         (
             {},
@@ -142,7 +142,7 @@ def test_tasks_of_episodes_as_other_writers_type_them(kind):
     column = pa.chunked_array([pa.array([["a"], ["b"]], kind), pa.array([["b"]], kind)])
     assert not messages(check_episode_tasks("e", column, {"a", "b"}))
     assert messages(check_episode_tasks("e", column, {"a"}, 10)) == [
-        "e, row 11, column tasks: task 'b'; expected one of meta/tasks.parquet +1"
+        "e, row 11, column tasks: task 'b'; expected a task of meta/tasks.parquet +1"
     ]
     assert not messages(check_episode_tasks("e", column.slice(0, 0), {"a"}))
 
@@ -150,8 +150,8 @@ def test_tasks_of_episodes_as_other_writers_type_them(kind):
 def test_tasks_of_episodes():
     column = pa.chunked_array([pa.array([["a"], [], None, ["b", "x", "x"]]), pa.array([["a"], [LONG, None], ["b"]])])
     empty, unknown = messages(check_episode_tasks("e", column, {"a", "b"}, 100))
-    assert empty == "e, row 101, column tasks: no task; expected one or more +1"
-    assert unknown == "e, row 103, column tasks: task 'x'; expected one of meta/tasks.parquet +1"
+    assert empty == "e, row 101, column tasks: no task; expected one or more tasks +1"
+    assert unknown == "e, row 103, column tasks: task 'x'; expected a task of meta/tasks.parquet +1"
     assert len(messages(check_episode_tasks("e", column.slice(5), {"b"}))[0]) < 140  # the text is cut
     assert "task null" in messages(check_episode_tasks("e", pa.chunked_array([[["a", None]]]), {"a"}))[0]
     assert messages(check_episode_tasks("e", column, (), 100)) == [empty]  # the table is what is wrong
@@ -166,7 +166,7 @@ def test_tasks_of_another_type(column):
 def test_tasks_that_are_all_null():
     for column in (pa.chunked_array([pa.nulls(2)]), pa.chunked_array([pa.array([[], []])])):
         assert messages(check_episode_tasks("e", column, {"a"})) == [
-            "e, row 0, column tasks: no task; expected one or more +1"
+            "e, row 0, column tasks: no task; expected one or more tasks +1"
         ]
 
 
@@ -203,7 +203,7 @@ def scan(*batches, named, expects_every_task=True, texts=("a", "b", LONG)):
             {0: ["a"], 1: ["a"], 2: ["b", LONG]},
             [
                 "data.parquet, episode 1, row 2, column task_index: task_index 1, 'b', in 2 rows;"
-                " expected 'a', as meta/episodes says +1"
+                " expected 'a', as declared in meta/episodes +1"
             ],
         ),
         (
@@ -211,7 +211,7 @@ def scan(*batches, named, expects_every_task=True, texts=("a", "b", LONG)):
             {0: ["a", "b"], 1: ["a"], 2: ["a", "b"]},
             [
                 "data.parquet, episode 0, column task_index: no row of task 'b';"
-                " expected one or more, as meta/episodes names it +1"
+                " expected one or more, since meta/episodes declares it +1"
             ],
         ),
     ],
@@ -220,9 +220,9 @@ def test_rows(batches, named, expected):
     assert scan(*batches, named=named) == expected
 
 
-def test_rows_of_a_dataset_that_names_tasks_elsewhere():
-    assert names_tasks_elsewhere({"task_index": {}, "annotation.human.validity": {}})
-    assert not names_tasks_elsewhere({"task_index": {}})
+def test_rows_of_a_dataset_that_has_other_task_columns():
+    assert has_other_task_columns({"task_index": {}, "annotation.human.validity": {}})
+    assert not has_other_task_columns({"task_index": {}})
     assert not scan([(0, 0)], named={0: ["a", "b"]}, expects_every_task=False)
 
 

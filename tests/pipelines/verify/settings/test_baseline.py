@@ -28,7 +28,7 @@ PLACES = st.builds(
     st.sampled_from([None, "index"]),
 )
 FINDINGS = st.builds(
-    lambda code, place, message, more: Finding(code, RULES[code].severity, message, place, more),
+    lambda code, place, message, more: Finding(code, RULES[code].severity, message, "", place, more),
     st.sampled_from(["ROW017", "VID024", "VID024W", "INF004", "VER001"]),
     PLACES,
     st.sampled_from("ab"),
@@ -37,7 +37,7 @@ FINDINGS = st.builds(
 
 
 def found(code: str, file: str | None = None, message: str = "x", *, more: int = 0) -> Finding:
-    return Finding(code, RULES[code].severity, message, Location(file), more)
+    return Finding(code, RULES[code].severity, message, "", Location(file), more)
 
 
 def report_of(*findings: Finding, level: Level = "layout", against: str | None = None) -> VerificationReport:

@@ -26,7 +26,7 @@ TOP, WRIST = "videos/top/chunk-000/file-000.mp4", "videos/wrist/chunk-000/file-0
 CODES = st.sampled_from(sorted(RULES))
 FILES = st.sampled_from([None, TOP, WRIST, "data/chunk-000/file-000.parquet", "meta/info.json"])
 FINDINGS = st.builds(
-    lambda code, file, message, more: Finding(code, RULES[code].severity, message, Location(file), more),
+    lambda code, file, message, more: Finding(code, RULES[code].severity, message, "", Location(file), more),
     CODES,
     FILES,
     st.sampled_from("ab"),
@@ -53,7 +53,7 @@ POLICIES = st.builds(
 
 
 def found(code: str, file: str | None = None, *, more: int = 0) -> Finding:
-    return Finding(code, RULES[code].severity, "x", Location(file), more)
+    return Finding(code, RULES[code].severity, "x", "", Location(file), more)
 
 
 def report_of(*findings: Finding) -> VerificationReport:

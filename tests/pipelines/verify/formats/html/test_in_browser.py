@@ -21,13 +21,13 @@ HOSTILE = (
 FOUND = (
     *(
         Finding(
-            "ROW015", "error", f"index {n}", Location(f"data/file-{n // 100:03d}.parquet", n, None, n * 10, "index")
+            "ROW015", "error", f"index {n}", "", Location(f"data/file-{n // 100:03d}.parquet", n, None, n * 10, "index")
         )
         for n in range(250)
     ),
-    Finding("VID023", "error", "3 frames are missing", Location("videos/top.mp4", 7, CAMERAS[2]), more=4),
-    Finding("VID022W", "warning", "moov at the end", Location("videos/top.mp4", None, CAMERAS[2])),
-    Finding("VID024W", "warning", HOSTILE, Location(HOSTILE, 12, HOSTILE)),
+    Finding("VID023", "error", "3 frames are missing", "", Location("videos/top.mp4", 7, CAMERAS[2]), more=4),
+    Finding("VID022W", "warning", "moov at the end", "", Location("videos/top.mp4", None, CAMERAS[2])),
+    Finding("VID024W", "warning", HOSTILE, "", Location(HOSTILE, 12, HOSTILE)),
 )
 
 

@@ -96,8 +96,8 @@ def test_the_policy_allows_the_page_s_own_style_and_script_only():
 
 def test_the_head_of_the_page_says_what_was_verified_and_with_what_result():
     found = (
-        Finding("INF004", "error", "absent", Location("data/a.parquet"), more=2),
-        Finding("VID022W", "warning", "moov at the end", Location("videos/a.mp4")),
+        Finding("INF004", "error", "absent", "", Location("data/a.parquet"), more=2),
+        Finding("VID022W", "warning", "moov at the end", "", Location("videos/a.mp4")),
     )
     text = checked(
         format_html(
@@ -126,7 +126,7 @@ def test_the_head_of_the_page_says_what_was_verified_and_with_what_result():
 
 
 def test_warnings_do_not_fail_a_dataset():
-    found = (Finding("VID022W", "warning", "x", Location("videos/a.mp4")),)
+    found = (Finding("VID022W", "warning", "x", "", Location("videos/a.mp4")),)
     assert "Passed with 1 warning" in checked(format_html(report(found))).text
     assert "Passed without errors or warnings" in checked(format_html(report())).text
 
@@ -153,7 +153,7 @@ def test_without_a_script_all_findings_can_be_read():
 
 
 def test_a_rule_whose_severity_a_configuration_changed_has_two_tables():
-    found = tuple(sorted(Finding("INF004", severity, "x", Location("a")) for severity in ("error", "warning")))
+    found = tuple(sorted(Finding("INF004", severity, "x", "", Location("a")) for severity in ("error", "warning")))
     parsed = checked(format_html(report(found)))
     assert parsed.count("details", id="INF004-error") == parsed.count("details", id="INF004-warning") == 1
 
@@ -166,7 +166,7 @@ def test_the_same_report_gives_the_same_page_whatever_the_order():
 
 def test_words_of_the_dataset_are_shown_and_never_run():
     where = Location(HOSTILE, 3, HOSTILE, 4, HOSTILE)
-    found = (Finding("ROW015", "error", HOSTILE, where), Finding("VID023", "error", HOSTILE, where))
+    found = (Finding("ROW015", "error", HOSTILE, "", where), Finding("VID023", "error", HOSTILE, "", where))
     drawn = figures(30, cameras=(HOSTILE, "x" * 300))
     page = format_html(report(found, drawn, root=HOSTILE, against=HOSTILE))
     parsed = checked(page)
@@ -193,9 +193,9 @@ def test_long_text_is_cut_and_says_so():
 
 
 def test_findings_beyond_the_limit_are_counted_errors_first_and_every_rule_keeps_some():
-    errors = [Finding("INF004", "error", str(n), Location("a")) for n in range(900)]
-    others = [Finding("ROW015", "error", str(n), Location("a")) for n in range(30)]
-    warnings = [Finding("VID022W", "warning", str(n), Location("a")) for n in range(400)]
+    errors = [Finding("INF004", "error", str(n), "", Location("a")) for n in range(900)]
+    others = [Finding("ROW015", "error", str(n), "", Location("a")) for n in range(30)]
+    warnings = [Finding("VID022W", "warning", str(n), "", Location("a")) for n in range(400)]
     groups = group_findings([*errors, *others, *warnings], most_rows=500)
     assert [(group.code, group.listed) for group in groups] == [("INF004", 370), ("ROW015", 30), ("VID022W", 100)]
     assert [group.count for group in groups] == [900, 30, 400]
