@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
     from episeek_pipelines.jobs.fix import FixResult, fix
-    from episeek_pipelines.jobs.fix_plan import Action, FixPlan, Left, RebuildSidecars, RewriteDataFile
-    from episeek_pipelines.jobs.graph import Execution, Failure, Progress
+    from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
+    from episeek_pipelines.jobs.graph import Execution, Failure
     from episeek_pipelines.jobs.prepare import Videos, index, prepare, rewrite, verify
+    from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
 
 __all__ = [
+    "READING_HEADERS",
     "RULES",
     "Action",
     "CameraSummary",
@@ -54,10 +56,10 @@ __all__ = [
     "IndexCheck",
     "IndexSummary",
     "Inspection",
-    "Left",
     "Level",
     "Location",
     "PageIndexCounts",
+    "Phase",
     "PrepareResult",
     "PreparedPublication",
     "Progress",
@@ -71,9 +73,11 @@ __all__ = [
     "Rule",
     "Severity",
     "Stale",
+    "StartProgress",
     "StoreOptions",
     "StorePublication",
     "TargetMismatchError",
+    "Unfixed",
     "UnpublishableError",
     "UnusableCardError",
     "VerificationReport",
@@ -104,9 +108,10 @@ _NAMES_OF: Final = {
     "dataset.root": ("Root",),
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
     "jobs.fix": ("FixResult", "fix"),
-    "jobs.fix_plan": ("Action", "FixPlan", "Left", "RebuildSidecars", "RewriteDataFile"),
-    "jobs.graph": ("Execution", "Failure", "Progress"),
+    "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
+    "jobs.graph": ("Execution", "Failure"),
     "jobs.prepare": ("Videos", "index", "prepare", "rewrite", "verify"),
+    "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),
