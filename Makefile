@@ -40,7 +40,7 @@ test-stops: env ## the part of test-all that stops publications at every request
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
 	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/stores/test_hub.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/hub_client tests/pipelines/publish/hub tests/pipelines/publish/test_prepared.py tests/pipelines/publish/store/test_stops.py
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/stores/transports/test_hub.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/hub_client tests/pipelines/publish/hub tests/pipelines/publish/test_prepared.py tests/pipelines/publish/store/test_stops.py
 
 lint: env ## style, formatting and layers
 	@$(BIN)/ruff check

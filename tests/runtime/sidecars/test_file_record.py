@@ -1,4 +1,4 @@
-"""Rows of `files` that cannot be right are told from those that can."""
+"""Rows of the `files` table that cannot be right are recognised."""
 
 import struct
 from dataclasses import replace
