@@ -16,8 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from episeek.errors import MalformedBoxError, SampleTableError
-from episeek.mp4.sample_boxes import Int64Array
-from episeek.mp4.sample_description import decoder_configuration
+from episeek.mp4.moov.sample_boxes import Int64Array
+from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from episeek.mp4.sample_description import decoder_configuration
+from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 

@@ -30,8 +30,8 @@ from episeek.errors import (
     SampleTableError,
     TruncatedMp4Error,
 )
+from episeek.mp4.moov.video_track import IDENTITY_MATRIX
 from episeek.mp4.sample_table import SampleTable
-from episeek.mp4.video_track import IDENTITY_MATRIX
 from episeek.stores.byte_source import ByteRange, CountingSource
 from episeek.stores.identity import FileIdentity
 from episeek.stores.open_source import open_source
