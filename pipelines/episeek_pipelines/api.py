@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
     from episeek_pipelines.jobs.fix import FixResult, fix
-    from episeek_pipelines.jobs.fix_plan import Action, FixPlan, Left, RebuildSidecars, RewriteDataFile
-    from episeek_pipelines.jobs.graph import Execution, Failure, Progress
+    from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
+    from episeek_pipelines.jobs.graph import Execution, Failure
     from episeek_pipelines.jobs.prepare import Videos, index, prepare, rewrite, verify
+    from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
@@ -35,11 +36,19 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import VerifyOptions
-    from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
+    from episeek_pipelines.verify.formats import (
+        format_counts,
+        format_findings,
+        format_json,
+        format_remarks,
+        format_text,
+        render,
+    )
     from episeek_pipelines.verify.rules import RULES, Level, Rule, Severity
     from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
 
 __all__ = [
+    "READING_HEADERS",
     "RULES",
     "Action",
     "CameraSummary",
@@ -56,10 +65,10 @@ __all__ = [
     "IndexCheck",
     "IndexSummary",
     "Inspection",
-    "Left",
     "Level",
     "Location",
     "PageIndexCounts",
+    "Phase",
     "PrepareResult",
     "PreparedPublication",
     "Progress",
@@ -73,9 +82,11 @@ __all__ = [
     "Rule",
     "Severity",
     "Stale",
+    "StartProgress",
     "StoreOptions",
     "StorePublication",
     "TargetMismatchError",
+    "Unfixed",
     "UnpublishableError",
     "UnusableCardError",
     "VerificationReport",
@@ -87,6 +98,7 @@ __all__ = [
     "format_counts",
     "format_findings",
     "format_json",
+    "format_remarks",
     "format_text",
     "index",
     "inspect",
@@ -106,9 +118,10 @@ _NAMES_OF: Final = {
     "dataset.root": ("Root",),
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
     "jobs.fix": ("FixResult", "fix"),
-    "jobs.fix_plan": ("Action", "FixPlan", "Left", "RebuildSidecars", "RewriteDataFile"),
-    "jobs.graph": ("Execution", "Failure", "Progress"),
+    "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
+    "jobs.graph": ("Execution", "Failure"),
     "jobs.prepare": ("Videos", "index", "prepare", "rewrite", "verify"),
+    "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),
@@ -125,7 +138,7 @@ _NAMES_OF: Final = {
     "verify.findings.checks": ("VerificationReport",),
     "verify.findings.findings": ("Finding", "Location"),
     "verify.findings.options": ("VerifyOptions",),
-    "verify.formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),
+    "verify.formats": ("format_counts", "format_findings", "format_json", "format_remarks", "format_text", "render"),
     "verify.rules": ("RULES", "Level", "Rule", "Severity"),
     "verify.settings.rule_codes": ("ConfigurationError",),
 }

@@ -1,4 +1,4 @@
-"""Reports to mend datasets by, and what has to stay the same."""
+"""Reports to fix datasets by, and what has to stay the same."""
 
 import os
 from pathlib import Path

@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import Execution
+    from episeek_pipelines.api import Execution, StartProgress
 
 
 def execution_of(options: argparse.Namespace) -> "Execution":
@@ -16,8 +17,22 @@ def execution_of(options: argparse.Namespace) -> "Execution":
     return Execution(scheduler, workers, progress_of(options))
 
 
-def progress_of(options: argparse.Namespace) -> Callable[[int], Callable[[int], None]] | None:
-    """Return what starts a progress bar for a number of items; None with `--quiet`."""
-    from episeek_pipelines.cli.progress import progress_bar
+def progress_of(options: argparse.Namespace) -> "StartProgress | None":
+    """Return the function that starts the display of a job's progress; None with `--quiet`."""
+    from episeek_pipelines.cli.progress import display_progress
 
-    return None if options.quiet else (lambda total: progress_bar(options.command, total))
+    return None if options.quiet else partial(display_progress, options.command)
+
+
+def header_progress_of(options: argparse.Namespace) -> Callable[[int], Callable[[int], None]] | None:
+    """Return the same for a job that does nothing but read the headers of a number of files."""
+    start = progress_of(options)
+    if start is None:
+        return None
+    from episeek_pipelines.api import READING_HEADERS, Phase
+
+    def start_reading(file_count: int) -> Callable[[int], None]:
+        report = start([Phase(READING_HEADERS, file_count)])
+        return lambda finished_count: report(READING_HEADERS, finished_count, 0)
+
+    return start_reading

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 
 from episeek_pipelines.cli.arguments import with_examples
-from episeek_pipelines.cli.execution import execution_of, progress_of
+from episeek_pipelines.cli.execution import execution_of, header_progress_of
 from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
 
@@ -55,7 +55,7 @@ def _check(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines.api import check_index
     from episeek_pipelines.cli.lines import summary
 
-    check = check_index(options.source, output=options.output, progress=progress_of(options))
+    check = check_index(options.source, output=options.output, progress=header_progress_of(options))
     if options.json:
         return Outcome((json.dumps(asdict(check), indent=2),), bool(check.stale))
     closing = () if options.quiet else (summary.check_line(check),)

@@ -1,42 +1,90 @@
-"""Progress for people: a tqdm bar on a terminal, one line now and then elsewhere. Written to stderr."""
+"""The progress of a job on standard error: a bar on a terminal, a line from time to time elsewhere."""
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-LINE_INTERVAL_SECONDS = 15.0
+from episeek_pipelines.words import counted, human_bytes
+
+if TYPE_CHECKING:
+    from episeek_pipelines.api import Phase, Progress
+
+LINE_INTERVAL_SECONDS: Final = 15.0
+
+_BAR_FORMAT: Final = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining} left"
 
 
-def progress_bar(description: str, total: int) -> Callable[[int], None]:
-    """What to call with the number of items that are finished."""
-    if sys.stderr.isatty():
-        from tqdm import tqdm
+class Tally:
+    """What is finished of a job's phases."""
 
-        bar = tqdm(total=total, desc=description, unit="item", dynamic_ncols=True)
+    def __init__(self, phases: Sequence["Phase"]) -> None:
+        self._phases = {phase.name: phase for phase in phases}
+        self._units = dict.fromkeys(self._phases, 0)
+        self._bytes = dict.fromkeys(self._phases, 0)
+        self.total = sum(phase.unit_count for phase in phases)
+        """Units of all phases."""
 
-        def update(item_count: int, /) -> None:
-            bar.update(item_count)
-            if bar.n >= total:
-                bar.close()
+    @property
+    def done(self) -> int:
+        """Finished units of all phases."""
+        return sum(self._units.values())
 
-        return update
-    return _Lines(description, total)
+    def add(self, phase: str, unit_count: int, byte_count: int) -> None:
+        """Add finished work."""
+        self._units[phase] += unit_count
+        self._bytes[phase] += byte_count
+
+    def __str__(self) -> str:
+        """The phases in progress: those that have begun and not ended, or else the next one."""
+        unfinished = [name for name, phase in self._phases.items() if self._units[name] < phase.unit_count]
+        begun = [name for name in unfinished if self._units[name]]
+        return "; ".join(map(self._describe, begun or unfinished[:1])) or "done"
+
+    def _describe(self, name: str) -> str:
+        phase = self._phases[name]
+        text = f"{name} {self._units[name]:,} of {counted(phase.unit_count, phase.unit)}"
+        if phase.byte_count:
+            text += f", {human_bytes(self._bytes[name])} of {human_bytes(phase.byte_count)}"
+        return text
+
+
+def display_progress(command: str, phases: Sequence["Phase"]) -> "Progress":
+    """Display the progress of a command and return the receiver of finished work."""
+    tally = Tally(phases)
+    return _bar(command, tally) if sys.stderr.isatty() else _Lines(command, tally)
+
+
+def _bar(command: str, tally: Tally) -> "Progress":
+    from tqdm import tqdm
+
+    bar = tqdm(total=tally.total, desc=f"{command}: {tally}", bar_format=_BAR_FORMAT, dynamic_ncols=True)
+
+    def update(phase: str, unit_count: int, byte_count: int, /) -> None:
+        tally.add(phase, unit_count, byte_count)
+        bar.set_description_str(f"{command}: {tally}", refresh=False)
+        bar.update(unit_count)
+        if tally.done >= tally.total:
+            bar.close()
+
+    return update
 
 
 class _Lines:
-    """One line every `LINE_INTERVAL_SECONDS`; none for short work."""
+    """Writes a line every `LINE_INTERVAL_SECONDS`; none for short jobs."""
 
-    def __init__(self, description: str, total: int) -> None:
-        self._description = description
-        self._total = total
-        self._done = 0
-        self._said = self._started = time.monotonic()
+    def __init__(self, command: str, tally: Tally) -> None:
+        self._command = command
+        self._tally = tally
+        self._last_line = self._started = time.monotonic()
 
-    def __call__(self, item_count: int, /) -> None:
-        self._done += item_count
+    def __call__(self, phase: str, unit_count: int, byte_count: int, /) -> None:
+        self._tally.add(phase, unit_count, byte_count)
         now = time.monotonic()
-        if now - self._said >= LINE_INTERVAL_SECONDS:
-            self._said = now
-            elapsed = now - self._started
-            sys.stderr.write(f"{self._description}: {self._done} of {self._total} items, {elapsed:.0f} s\n")
-            sys.stderr.flush()
+        if now - self._last_line < LINE_INTERVAL_SECONDS:
+            return
+        self._last_line = now
+        elapsed = now - self._started
+        left = elapsed * (self._tally.total - self._tally.done) / max(1, self._tally.done)
+        sys.stderr.write(f"{self._command}: {self._tally}; {elapsed:.0f} s, about {left:.0f} s left\n")
+        sys.stderr.flush()

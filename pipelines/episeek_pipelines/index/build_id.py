@@ -14,6 +14,9 @@ from episeek.sidecars.file_record import FileProperties
 from episeek_pipelines.index.units import Arrays
 from episeek_schemas import sidecars
 
+_ROW_NAME = "FileFacts"
+"""Part of every id that was ever written: it stays, whatever the class of a row is called."""
+
 
 def build_id_of(description: str, digests: Iterable[str], *, legacy_writer: str | None = None) -> str:
     """Return the id of a build: 32 hex digits.
@@ -30,11 +33,10 @@ def build_id_of(description: str, digests: Iterable[str], *, legacy_writer: str 
     return build.hexdigest()[:32]
 
 
-def fragment_digest(facts: FileProperties, arrays: Arrays) -> str:
+def fragment_digest(properties: FileProperties, arrays: Arrays) -> str:
     """Return the SHA-256, hex, of all rows of one file: its row of `files` without file_id, and its arrays."""
-    values = ", ".join(f"{field.name}={getattr(facts, field.name)!r}" for field in fields(FileProperties))
-    # the name is part of every id that was ever written, whatever the class is called
-    digest = hashlib.sha256(f"FileProperties({values})".encode())
+    values = ", ".join(f"{field.name}={getattr(properties, field.name)!r}" for field in fields(FileProperties))
+    digest = hashlib.sha256(f"{_ROW_NAME}({values})".encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {len(arrays[name])}".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())

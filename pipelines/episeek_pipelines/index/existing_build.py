@@ -95,7 +95,7 @@ def read_existing_build(root: Root) -> ExistingBuild:
     )
 
 
-def facts_of(record: FileRecord) -> FileProperties:
+def properties_of(record: FileRecord) -> FileProperties:
     """Return a row of `files` without its number."""
     return FileProperties(**{field.name: getattr(record, field.name) for field in fields(FileProperties)})
 

@@ -22,7 +22,7 @@ from episeek.errors import (
     SampleTableError,
     SpanTooLargeError,
 )
-from episeek.mp4.description_runs import description_runs
+from episeek.mp4.moov.description_runs import description_runs
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileProperties, FileRecord
@@ -60,7 +60,7 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FilePro
         raise
     found = _require_unchanged(source, unit.path, listed)
     table = header.table
-    facts = FileProperties(
+    properties = FileProperties(
         file_path=unit.path,
         file_size=header.file_size,
         store_id=listed.store_id or found.store_id,
@@ -81,11 +81,11 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FilePro
         sample_description_runs=description_runs(table.offset, table.description_index, where=unit.path),
         episodes_sha256=unit.episodes.digest(camera_index=unit.camera_index, fps=fps),
     )
-    problem = FileRecord(file_id=0, **asdict(facts)).problem()
+    problem = FileRecord(file_id=0, **asdict(properties)).problem()
     if problem:
         # readers would refuse the row as damaged
         raise SampleTableError(unit.path, problem, "a possible picture size, timescale and frame rate")
-    return facts, file_rows(table, unit.episodes, fps=fps, where=unit.path), source
+    return properties, file_rows(table, unit.episodes, fps=fps, where=unit.path), source
 
 
 def _require_unchanged(

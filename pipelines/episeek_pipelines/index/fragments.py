@@ -25,7 +25,7 @@ from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import Arrays, IndexUnit
 from episeek_schemas.sidecars import INDEX_VERSION
 
-_BINARY_FACTS = ("sample_description", "track_matrix", "sample_description_runs")
+_BINARY_COLUMNS = ("sample_description", "track_matrix", "sample_description_runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class FragmentSummary:
 
     fragment: str
     """Path relative to the work directory."""
-    facts: FileProperties
+    properties: FileProperties
     camera_index: int
     digest: str
     """SHA-256, hex, of everything in the fragment."""
@@ -59,18 +59,18 @@ def index_to_fragment(
     reused = _finished_fragment(work, fragment, identity)
     if reused is not None:
         return reused
-    facts, arrays, request_count, byte_count = unit.unchanged, None, 0, 0
-    if facts is not None and existing is not None:
+    properties, arrays, request_count, byte_count = unit.unchanged, None, 0, 0
+    if properties is not None and existing is not None:
         arrays = existing.arrays(unit.episodes.episode_index, unit.camera_index)
     is_unchanged = arrays is not None
-    if facts is None or arrays is None:
-        facts, arrays, source = index_file(data_root, unit, fps=fps)
+    if properties is None or arrays is None:
+        properties, arrays, source = index_file(data_root, unit, fps=fps)
         request_count, byte_count = source.request_count, source.byte_count
     summary = FragmentSummary(
         fragment,
-        facts,
+        properties,
         unit.camera_index,
-        fragment_digest(facts, arrays),
+        fragment_digest(properties, arrays),
         byte_count,
         request_count,
         is_reused=False,
@@ -79,7 +79,9 @@ def index_to_fragment(
     receipt = {
         **asdict(summary),
         "identity": identity,
-        "facts": {name: value.hex() if name in _BINARY_FACTS else value for name, value in asdict(facts).items()},
+        "properties": {
+            name: value.hex() if name in _BINARY_COLUMNS else value for name, value in asdict(properties).items()
+        },
     }
     buffer = io.BytesIO()
     np.savez(buffer, receipt=np.frombuffer(json.dumps(receipt).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
@@ -123,10 +125,10 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
             if receipt.pop("identity") != identity:
                 return None
             arrays = {name: archive[name] for name in archive.files if name != "receipt"}
-        stored = receipt.pop("facts")
-        facts = FileProperties(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_FACTS}})
-        is_whole = receipt["digest"] == fragment_digest(facts, arrays)
-        return FragmentSummary(**{**receipt, "facts": facts, "is_reused": True}) if is_whole else None
+        stored = receipt.pop("properties")
+        properties = FileProperties(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_COLUMNS}})
+        is_whole = receipt["digest"] == fragment_digest(properties, arrays)
+        return FragmentSummary(**{**receipt, "properties": properties, "is_reused": True}) if is_whole else None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):

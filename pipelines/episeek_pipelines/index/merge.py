@@ -52,7 +52,7 @@ def write_sidecars(
         MetadataError: An episode of a camera is in no fragment, or in two.
         WriteError: The destination cannot be written.
     """
-    ordered = sorted(fragments, key=lambda fragment: fragment.facts.file_path)
+    ordered = sorted(fragments, key=lambda fragment: fragment.properties.file_path)
     description = dataset_description(info, episode_count=episode_count, frame_count=frame_count)
     build_id = build_id_of(description, (fragment.digest for fragment in ordered))
     metadata = {
@@ -100,7 +100,7 @@ def dataset_description(info: DatasetInfo, *, episode_count: int, frame_count: i
 
 def _write_files(destination: Root, fragments: list[FragmentSummary], metadata: dict[str, str]) -> None:
     rows = [
-        {"file_id": number, **{name: getattr(fragment.facts, name) for name in sidecars.FILES.names[1:]}}
+        {"file_id": number, **{name: getattr(fragment.properties, name) for name in sidecars.FILES.names[1:]}}
         for number, fragment in enumerate(fragments)
     ]
     table = pa.Table.from_pylist(rows, schema=sidecars.FILES.with_metadata(metadata))
@@ -125,7 +125,7 @@ class _Merger:
             taken = self.file_of[episodes, fragment.camera_index] >= 0
             if taken.any():
                 where = f"episode {episodes[taken][0]} of {self.cameras[fragment.camera_index]!r}"
-                raise MetadataError(where, f"a second file {fragment.facts.file_path}", "one file")
+                raise MetadataError(where, f"a second file {fragment.properties.file_path}", "one file")
             self.file_of[episodes, fragment.camera_index] = number
             self._row_of[episodes, fragment.camera_index] = np.arange(len(episodes))
             self._last_episode[number] = episodes.max()

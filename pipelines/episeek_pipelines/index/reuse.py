@@ -15,7 +15,7 @@ from episeek.sidecars.file_record import FileProperties
 from episeek.sidecars.files import SidecarFiles
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.build_id import build_id_of, fragment_digest
-from episeek_pipelines.index.existing_build import ExistingBuild, facts_of, read_existing_build
+from episeek_pipelines.index.existing_build import ExistingBuild, properties_of, read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.units import IndexUnit
 from episeek_schemas.lerobot import DatasetInfo
@@ -70,7 +70,7 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProp
     is_same = (identity.size, identity.store_id) == (record.file_size, record.store_id) and unit.episodes.digest(
         camera_index=unit.camera_index, fps=fps
     ) == record.episodes_sha256
-    return facts_of(record) if is_same else None
+    return properties_of(record) if is_same else None
 
 
 def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:

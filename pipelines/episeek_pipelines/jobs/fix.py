@@ -1,8 +1,8 @@
-"""Mending a local dataset in place, as far as that is safe: row groups and page indexes of data files, and stale sidecars.
+"""Fixing a local dataset in place, as far as that is safe: row groups and page indexes of data files, and stale sidecars.
 
-`plan_fix` says what will be done about the findings of a verification and what will not, `apply_fix` does it, `fix` is both. A data
-file keeps its name, values, types and schema metadata, so that `meta/` stays as it is; sidecars are built anew from the videos'
-headers and replaced all at once. Nothing is deleted from `data/` and `videos/`. All else that was found is left, with a remedy.
+`plan_fix` plans actions for the findings of a verification, `apply_fix` carries them out, `fix` does both. A data file keeps its
+name, values, types and schema metadata, so `meta/` stays unchanged. Sidecars are rebuilt from the headers of the videos and
+replaced all at once. Nothing is deleted from `data/` and `videos/`. All other findings stay unfixed and are reported with a remedy.
 """
 
 from dataclasses import dataclass
@@ -13,35 +13,23 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix_plan import (
     DATA_CODES,
+    FIX_AND_VERIFY_AGAIN,
     SIDECAR_CODES,
     Action,
     FixPlan,
-    Left,
     RebuildSidecars,
     RewriteDataFile,
+    Unfixed,
     plan_fix,
-    require_whole_and_local,
-    sorted_left,
+    require_local_with_videos,
+    sorted_unfixed,
 )
-from episeek_pipelines.jobs.graph import (
-    DEFAULT_EXECUTION,
-    Execution,
-    Failure,
-    Graph,
-    values_and_failures,
-)
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Failure, Graph, values_and_failures
+from episeek_pipelines.jobs.progress import REWRITING
 from episeek_pipelines.jobs.results import WorkFailedError
-from episeek_pipelines.rewrite.in_place import (
-    InPlaceUnit,
-    ReplacedFile,
-    remove_leftovers,
-    rewrite_in_place,
-)
+from episeek_pipelines.rewrite.in_place import InPlaceUnit, ReplacedFile, remove_leftovers, rewrite_in_place
 from episeek_pipelines.verify import VerificationReport
-from episeek_pipelines.words import (
-    counted,
-    human_bytes,
-)
+from episeek_pipelines.words import counted, human_bytes
 
 __all__ = [
     "DATA_CODES",
@@ -50,9 +38,9 @@ __all__ = [
     "Done",
     "FixPlan",
     "FixResult",
-    "Left",
     "RebuildSidecars",
     "RewriteDataFile",
+    "Unfixed",
     "apply_fix",
     "fix",
     "plan_fix",
@@ -65,56 +53,58 @@ class Done:
 
     action: Action
     result: str
-    """What came of it, in a few words."""
+    """The result, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixResult:
-    """What was done; `left` holds what the plan leaves and what turned out not to be possible."""
+    """The actions that were carried out, and the findings that are not fixed."""
 
     root: str
     plan: FixPlan
     done: tuple[Done, ...]
-    left: tuple[Left, ...]
+    unfixed: tuple[Unfixed, ...]
+    """Findings that the plan does not cover, and those whose action failed."""
     is_dry_run: bool
 
 
 def fix(
     root: str, report: VerificationReport, *, dry_run: bool = False, execution: Execution = DEFAULT_EXECUTION
 ) -> FixResult:
-    """Mend what a verification found, as far as that is safe. Verify again afterwards.
+    """Fix the findings of a verification, as far as that is safe. Verify again afterwards.
 
     Args:
         root: A local dataset with its videos.
-        report: Of a verification of `root` as it is now.
-        dry_run: Write nothing; the result says what would be done.
+        report: Report of a verification of `root` in its current state.
+        dry_run: Write nothing; the result holds the planned actions.
         execution: Scheduler, workers, progress.
 
     Raises:
-        DestinationError: `root` is in a store, or an overlay, or another run is mending it.
-        EpiseekError: It is not a dataset.
-        WorkFailedError: There is no room or no permission, or something unforeseen. Every file is either mended or as it was.
+        DestinationError: `root` is in a store or an overlay, or another run is fixing it.
+        EpiseekError: `root` is not a dataset.
+        WorkFailedError: The disk is full, a permission is missing, or an unforeseen error occurred. Every file is either fixed
+            or unchanged.
     """
     where = Root(root)
     plan = plan_fix(report, where)
     if dry_run:
-        return FixResult(where.url, plan, (), plan.left, is_dry_run=True)
+        return FixResult(where.url, plan, (), plan.unfixed, is_dry_run=True)
     return apply_fix(plan, where, execution=execution)
 
 
 def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = DEFAULT_EXECUTION) -> FixResult:
-    """Carry out a plan: data files first, each on its own, then the sidecars.
+    """Carry out a plan: first the data files, each on its own, then the sidecars.
 
-    A file that is not what the plan was made from any more, or that cannot be read, is left, and the others are mended.
+    A file that has changed since the plan was made, or that cannot be read, stays unfixed; the others are fixed.
 
     Raises:
-        DestinationError: `root` is in a store, or an overlay, or another run is mending it.
-        WorkFailedError: There is no room or no permission, or something unforeseen. Every file is either mended or as it was.
+        DestinationError: `root` is in a store or an overlay, or another run is fixing it.
+        WorkFailedError: As `fix`.
     """
-    require_whole_and_local(root)
+    require_local_with_videos(root)
     rewrites = {action.path: action for action in plan.actions if isinstance(action, RewriteDataFile)}
     done: list[Done] = []
-    left = list(plan.left)
+    unfixed = list(plan.unfixed)
     with exclusive_lock(
         root.local, where=str(root), found="another run that is fixing it", is_required=False
     ) as is_locked:
@@ -125,19 +115,16 @@ def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = DEFAULT_EXECU
             sizes = f"{human_bytes(file.bytes_before)} -> {human_bytes(file.bytes_after)}"
             done.append(Done(rewrites[file.path], sizes))
         for failure in failures:
-            left += _left_after(rewrites[failure.label], failure.message)
+            unfixed += _unfixed_by(rewrites[failure.label], failure.message)
         for action in plan.actions:
             if isinstance(action, RebuildSidecars):
                 try:
                     done.append(_rebuild(action, root, execution))
                 except (WorkFailedError, DatasetError, MissingFileError) as error:
-                    if isinstance(error, WorkFailedError) and any(map(_is_trouble, error.failures)):
+                    if isinstance(error, WorkFailedError) and any(map(_stops_the_fix, error.failures)):
                         raise
-                    left += _left_after(action, str(error))
-    return FixResult(root.url, plan, tuple(done), sorted_left(left), is_dry_run=False)
-
-
-# --- doing ------------------------------------------------------------------------------------------------------------------------
+                    unfixed += _unfixed_by(action, str(error))
+    return FixResult(root.url, plan, tuple(done), sorted_unfixed(unfixed), is_dry_run=False)
 
 
 def _rewrite(
@@ -146,20 +133,27 @@ def _rewrite(
     if not actions:
         return [], []
     units = [InPlaceUnit(action.path, action.before.stamp, action.encodings) for action in actions]
+    size_of = {action.path: action.before.stamp.size_bytes for action in actions}
     graph = Graph()
-    nodes = graph.map(rewrite_in_place, units, root, label=lambda unit: unit.path)
-    progress = execution.progress(graph.item_count) if execution.progress is not None else None
-    results = graph.compute(nodes, scheduler=execution.scheduler, workers=execution.workers, progress=progress)
-    values, failures = values_and_failures(results)
-    trouble = [failure for failure in failures if _is_trouble(failure)]
-    if trouble:
-        kept = f"{counted(len(values), 'file')} mended, the others as they were: run it again when that is mended"
-        raise WorkFailedError.of(trouble, item_count=graph.item_count, kept=kept, where=root.url)
+    nodes = graph.map(
+        rewrite_in_place,
+        units,
+        root,
+        label=lambda unit: unit.path,
+        phase=REWRITING,
+        byte_count=lambda unit: size_of[unit.path],
+    )
+    values, failures = values_and_failures(execution.compute(graph, nodes))
+    stopping = [failure for failure in failures if _stops_the_fix(failure)]
+    if stopping:
+        fixed = f"{counted(len(values), 'file')} fixed, the others unchanged"
+        hint = f"resolve this and run the fix again; {fixed}"
+        raise WorkFailedError.of(stopping, item_count=graph.item_count, where=root.url, hint=hint)
     return values, failures
 
 
-def _left_after(action: Action, reason: str) -> list[Left]:
-    return [Left(code, 1, "mend that, and verify again", action.path, reason) for code in action.codes]
+def _unfixed_by(action: Action, reason: str) -> list[Unfixed]:
+    return [Unfixed(code, 1, FIX_AND_VERIFY_AGAIN, action.path, reason) for code in action.codes]
 
 
 def _rebuild(action: RebuildSidecars, root: Root, execution: Execution) -> Done:
@@ -168,6 +162,6 @@ def _rebuild(action: RebuildSidecars, root: Root, execution: Execution) -> Done:
     return Done(action, f"build {summary.build_id[:12]}, {human_bytes(summary.sidecar_bytes)}")
 
 
-def _is_trouble(failure: Failure) -> bool:
-    """Whether it says nothing about the file: the next one would fail as well, or nobody knows."""
+def _stops_the_fix(failure: Failure) -> bool:
+    """Return whether a failure is not about its file: the next file would fail too, or the error was not foreseen."""
     return bool(failure.trace) or failure.kind == WriteError.__name__

@@ -1,7 +1,7 @@
-"""Planning what can be mended in place: which data files to rewrite, whether to build the sidecars anew, and what is left.
+"""The plan of a fix: data files to rewrite in place, whether to rebuild the sidecars, and findings that stay unfixed.
 
-Reads metadata, the footers and the column `episode_index` of the data files concerned, and, where sidecars are to be built, the
-headers of the videos. Writes nothing.
+Planning reads metadata, the footers and the column `episode_index` of the data files concerned, and, if the sidecars are to be
+rebuilt, the headers of the videos. It writes nothing.
 """
 
 from collections import defaultdict
@@ -14,9 +14,7 @@ from episeek.errors import DatasetError, DestinationError, EpiseekError, Parquet
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset, read_info
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.staleness import check_index
-from episeek_pipelines.index.units import (
-    plan_index,
-)
+from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.rewrite.encodings import ColumnEncodings
 from episeek_pipelines.rewrite.in_place import DataFileLayout, examine_data_file, require_no_link
 from episeek_pipelines.rewrite.rewrite import plan_rewrite
@@ -33,18 +31,19 @@ from episeek_pipelines.verify.rules import (
     SIDECAR_FORMAT,
     STALE,
 )
-from episeek_pipelines.words import (
-    counted,
-)
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 DATA_CODES: Final = frozenset(rule.code for rule in (ROW_GROUPS, ROW_GROUPS_OF_INDEXED, PAGE_INDEX))
-"""What rewriting a data file mends."""
+"""Findings that rewriting a data file fixes."""
 
 SIDECAR_CODES: Final = frozenset(
     rule.code for rule in (INDEXED_FILES, INDEXED_SPANS, INDEXED_SAMPLES, SIDECAR_FORMAT, STALE)
 )
-"""What building the sidecars anew mends."""
+"""Findings that rebuilding the sidecars fixes."""
+
+FIX_AND_VERIFY_AGAIN: Final = "fix this and verify again"
+"""The remedy where no rule has a better one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,12 @@ class RewriteDataFile:
     codes: tuple[str, ...]
     before: DataFileLayout
     max_episodes_per_file: int
-    """Above this, `episeek prepare` would split the file for the size of its footer."""
+    """With more episodes than this, `episeek prepare` would split the file for the size of its footer."""
     encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
 
     @property
-    def what(self) -> str:
-        """What changes, in a few words."""
+    def summary(self) -> str:
+        """The changes, in a few words."""
         parts = []
         if not self.before.is_one_per_episode:
             parts.append(f"row groups {self.before.row_group_count:,} -> {self.before.episode_count:,}")
@@ -71,173 +70,167 @@ class RewriteDataFile:
 
 @dataclass(frozen=True, slots=True)
 class RebuildSidecars:
-    """All sidecars to build anew."""
+    """The sidecars to rebuild, all of them."""
 
     codes: tuple[str, ...]
     build_id: str
-    """Of the sidecars that are there; empty where they cannot be read."""
+    """Build of the existing sidecars; empty if they cannot be read."""
     file_count: int
-    """Video files that episodes name."""
+    """Video files that episodes refer to."""
     stale: tuple[str, ...]
-    """What is wrong with the rows of which file, a line for each."""
+    """Paths with the reason why their rows are stale, a line for each."""
     path: str = layout.BYTE_INDEX_DIR
 
     @property
-    def what(self) -> str:
-        """What changes, in a few words."""
-        return f"built anew from {counted(self.file_count, 'video file')}"
+    def summary(self) -> str:
+        """The changes, in a few words."""
+        return f"rebuilt from {counted(self.file_count, 'video file')}"
 
 
 Action = RewriteDataFile | RebuildSidecars
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """Findings of one rule that are not mended: all of them, or those of one file that might have been."""
+class Unfixed:
+    """Findings of one rule that are not fixed: all of them, or those of one file that could not be fixed."""
 
     code: str
     count: int
     remedy: str
     path: str | None = None
+    """File that could not be fixed; None for rules that a fix does not cover."""
     reason: str | None = None
-    """Why a file that might have been mended is not."""
+    """Why the file could not be fixed."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixPlan:
-    """What will be done, by path, sidecars last; and what will not."""
+    """Actions by path, sidecars last, and the findings that they do not fix."""
 
     actions: tuple[Action, ...]
-    left: tuple[Left, ...]
+    unfixed: tuple[Unfixed, ...]
 
 
 def plan_fix(report: VerificationReport, root: Root) -> FixPlan:
-    """Decide what to do. Reads metadata, footers, the column `episode_index` of the files concerned, and, where sidecars are to be
-    built, the headers of the videos; writes nothing.
+    """Plan the actions that fix a report's findings. Writes nothing.
 
     Raises:
-        DestinationError: `root` is in a store, or an overlay.
-        EpiseekError: It is not a dataset.
+        DestinationError: `root` is in a store or an overlay.
+        EpiseekError: `root` is not a dataset.
     """
-    require_whole_and_local(root)
+    require_local_with_videos(root)
     data = [found for found in report.findings if found.code in DATA_CODES]
     sidecar = [found for found in report.findings if found.code in SIDECAR_CODES]
     others = [found for found in report.findings if found.code not in DATA_CODES | SIDECAR_CODES]
     actions: list[Action] = []
-    left = _left(others)
+    unfixed = _unfixed(others)
     if data or sidecar:
         try:
             dataset = open_dataset(root)
         except DatasetError as error:
-            return FixPlan((), sorted_left([*left, *_left([*data, *sidecar], error=error)]))
-        for planned in (_plan_data(dataset, data), _plan_sidecars(dataset, sidecar)):
-            actions += planned.actions
-            left += planned.left
-    return FixPlan(tuple(actions), sorted_left(left))
+            return FixPlan((), sorted_unfixed([*unfixed, *_unfixed([*data, *sidecar], error=error)]))
+        for plan in (_plan_data_files(dataset, data), _plan_sidecars(dataset, sidecar)):
+            actions += plan.actions
+            unfixed += plan.unfixed
+    return FixPlan(tuple(actions), sorted_unfixed(unfixed))
 
 
-def _plan_data(dataset: Dataset, findings: list[Finding]) -> FixPlan:
+def _plan_data_files(dataset: Dataset, findings: list[Finding]) -> FixPlan:
     if not findings:
         return FixPlan((), ())
-    of_path: dict[str, list[Finding]] = defaultdict(list)
-    rows_of_path: dict[str, list[int]] = defaultdict(list)
+    findings_of: dict[str, list[Finding]] = defaultdict(list)
+    rows_of: dict[str, list[int]] = defaultdict(list)
     for row, path in enumerate(dataset.data_paths()):
-        rows_of_path[path].append(row)
+        rows_of[path].append(row)
     for found in findings:
-        for path in rows_of_path if found.location.file is None else [found.location.file]:
-            of_path[path].append(found)
-    rewriting = plan_rewrite(dataset)
-    encodings = {unit.path: unit.encodings for unit in rewriting.units}
+        for path in rows_of if found.location.file is None else [found.location.file]:
+            findings_of[path].append(found)
+    rewrite_plan = plan_rewrite(dataset)
+    encodings = {unit.path: unit.encodings for unit in rewrite_plan.units}
     actions: list[Action] = []
-    left: list[Left] = []
-    for path, found_here in sorted(of_path.items()):
+    unfixed: list[Unfixed] = []
+    for path, findings_here in sorted(findings_of.items()):
+        episodes = dataset.episodes.episode_index[np.array(rows_of[path], int)]
         try:
-            before = examine_data_file(
-                dataset.root, path, dataset.episodes.episode_index[np.array(rows_of_path[path], int)]
-            )
+            before = examine_data_file(dataset.root, path, episodes)
         except EpiseekError as error:
-            left += _left(found_here, path=path, error=error)
+            unfixed += _unfixed(findings_here, path=path, error=error)
             continue
         if before.is_seekable:
             reason = "one row group per episode and a page index: a rewrite would change nothing"
-            left += _left(found_here, path=path, reason=reason, remedy="verify again")
+            unfixed += _unfixed(findings_here, path=path, reason=reason, remedy="verify again")
             continue
-        codes = tuple(sorted({found.code for found in found_here}))
-        known = encodings.get(path, ColumnEncodings())
-        actions.append(RewriteDataFile(path, codes, before, rewriting.max_episodes_per_file, known))
-    return FixPlan(tuple(actions), tuple(left))
+        codes = tuple(sorted({found.code for found in findings_here}))
+        chosen = encodings.get(path, ColumnEncodings())
+        actions.append(RewriteDataFile(path, codes, before, rewrite_plan.max_episodes_per_file, chosen))
+    return FixPlan(tuple(actions), tuple(unfixed))
 
 
 def _plan_sidecars(dataset: Dataset, findings: list[Finding]) -> FixPlan:
     if not findings:
         return FixPlan((), ())
-    where = layout.BYTE_INDEX_DIR
-    if not dataset.root.list(where, suffix=".parquet"):
-        left = _left(findings, path=where, reason="no sidecars", remedy="write them with `episeek index`")
-        return FixPlan((), tuple(left))
+    folder = layout.BYTE_INDEX_DIR
+    if not dataset.root.list(folder, suffix=".parquet"):
+        unfixed = _unfixed(findings, path=folder, reason="no sidecars", remedy="run `episeek index`, which writes them")
+        return FixPlan((), tuple(unfixed))
     try:
-        require_no_link(dataset.root, where)
+        require_no_link(dataset.root, folder)
         units = plan_index(dataset, dataset.root)
     except EpiseekError as error:
-        return FixPlan((), tuple(_left(findings, path=where, error=error)))
+        return FixPlan((), tuple(_unfixed(findings, path=folder, error=error)))
     check = check_index(dataset.root.url)
     stale = {item.path: f"{item.reason}: found {item.found}; expected {item.expected}" for item in check.stale}
     for found in findings:
-        stale.setdefault(found.location.file or where, f"{found.code}: {found.message}")
+        stale.setdefault(found.location.file or folder, f"{found.code}: {found.message}")
     lines = tuple(f"{path}: {reason}" for path, reason in sorted(stale.items()))
     codes = tuple(sorted({found.code for found in findings}))
     return FixPlan((RebuildSidecars(codes, check.build_id, len(units), lines),), ())
 
 
-def _left(
+def _unfixed(
     findings: list[Finding],
     *,
     path: str | None = None,
     error: EpiseekError | None = None,
     reason: str | None = None,
     remedy: str | None = None,
-) -> list[Left]:
-    """One for each rule: its own remedy, unless something is in the way."""
+) -> list[Unfixed]:
+    """Return one value for each rule, with the rule's own remedy unless an error or another remedy is given."""
     counts: dict[str, int] = defaultdict(int)
     for found in findings:
         counts[found.code] += 1 + found.more
     if error is not None:
-        reason, remedy = f"found {error.found}; expected {error.expected}", _remedy(error)
+        reason, remedy = f"found {error.found}; expected {error.expected}", remedy_of(error)
     return [
-        Left(code, count, RULES[code].remedy if remedy is None else remedy, path, reason)
+        Unfixed(code, count, RULES[code].remedy if remedy is None else remedy, path, reason)
         for code, count in counts.items()
     ]
 
 
-def _remedy(error: EpiseekError) -> str:
-    if isinstance(error, DestinationError):
-        return error.expected
+def remedy_of(error: EpiseekError) -> str:
+    """Return what to do about an error that prevents a fix."""
     if isinstance(error, RowOrderError):
         return EPISODE_ROWS.remedy
-    return DATA_FOOTER.remedy if isinstance(error, ParquetError) else "mend that, and verify again"
+    if isinstance(error, ParquetError):
+        return DATA_FOOTER.remedy
+    return error.hint or FIX_AND_VERIFY_AGAIN
 
 
-def sorted_left(left: list[Left]) -> tuple[Left, ...]:
-    """By rule, then by path."""
-    return tuple(sorted(left, key=lambda item: (item.code, item.path or "")))
+def sorted_unfixed(unfixed: list[Unfixed]) -> tuple[Unfixed, ...]:
+    """Return the values by rule, then by path."""
+    return tuple(sorted(unfixed, key=lambda item: (item.code, item.path or "")))
 
 
-def require_whole_and_local(root: Root) -> None:
-    """Refuse what is not mended in place.
+def require_local_with_videos(root: Root) -> None:
+    """Refuse datasets that cannot be fixed in place.
 
     Raises:
-        DestinationError: `root` is in a store, or an overlay.
-        EpiseekError: It is not a dataset.
+        DestinationError: `root` is in a store or an overlay.
+        EpiseekError: `root` is not a dataset.
     """
     if not root.is_local:
-        raise DestinationError(
-            str(root),
-            "a dataset in a store, to be mended in place",
-            f"a local one; `episeek prepare {root} DST` writes a mended copy of this one",
-        )
+        hint = f"run `episeek prepare {root} DST`, which writes a fixed copy"
+        raise DestinationError(str(root), "a dataset in a store", "a local dataset to fix in place", hint)
     if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
-        raise DestinationError(
-            str(root),
-            "no videos/: an overlay, to be mended in place",
-            "a dataset with its videos; make the overlay anew with `episeek prepare SRC DST`",
-        )
+        hint = "run `episeek prepare SRC DST`, which writes a new overlay"
+        raise DestinationError(str(root), "no videos/: an overlay", "a dataset with its videos to fix in place", hint)

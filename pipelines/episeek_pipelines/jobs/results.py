@@ -1,4 +1,4 @@
-"""What the jobs say they did: small values for people and for JSON."""
+"""Results of the jobs: small values for people and for JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.jobs.graph import Failure
-from episeek_pipelines.jobs.tasks import RewriteReceipt
+from episeek_pipelines.jobs.node_functions import RewriteReceipt
 from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import sidecars
@@ -15,7 +15,7 @@ from episeek_schemas import sidecars
 
 @dataclass(frozen=True, slots=True)
 class RewriteSummary:
-    """What rewriting did."""
+    """Totals of rewriting data files."""
 
     source_files: int
     files: int
@@ -25,11 +25,13 @@ class RewriteSummary:
     written_bytes: int
     max_episodes_per_file: int
     reason: str
+    """How `max_episodes_per_file` was chosen."""
     reused_files: int
+    """Files that the run that was stopped had finished."""
 
     @classmethod
     def of(cls, receipts: list[RewriteReceipt], plan: RewritePlan) -> "RewriteSummary":
-        """Added up over the data files."""
+        """Return the totals over all data files."""
         written = [output for receipt in receipts for output in receipt.result.outputs]
         return cls(
             source_files=len(receipts),
@@ -46,7 +48,7 @@ class RewriteSummary:
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """What indexing did; bytes and requests of files that a run that was stopped had finished are those of that run."""
+    """Totals of indexing. Files that a stopped run had finished count with the bytes and requests of that run."""
 
     files: int
     file_bytes: int
@@ -57,15 +59,15 @@ class IndexSummary:
     build_id: str
     reused_files: int
     unchanged_files: int
-    """Not read again: they are what the sidecars that were there say of them."""
+    """Files that were not read because the existing sidecars are up to date for them."""
 
     @classmethod
     def of(cls, fragments: list[FragmentSummary], root: Root, build_id: str) -> "IndexSummary":
-        """Added up over the MP4 files, and the size of the tables below `root`."""
+        """Return the totals over all MP4 files; the sizes are those of the tables below `root`."""
         return cls(
             files=len(fragments),
-            file_bytes=sum(fragment.facts.file_size for fragment in fragments),
-            samples=sum(fragment.facts.sample_count for fragment in fragments),
+            file_bytes=sum(fragment.properties.file_size for fragment in fragments),
+            samples=sum(fragment.properties.sample_count for fragment in fragments),
             request_count=sum(fragment.request_count for fragment in fragments),
             bytes_read=sum(fragment.bytes_read for fragment in fragments),
             sidecar_bytes=sum(root.size(path) for path, _ in sidecars.TABLES.values()),
@@ -77,11 +79,12 @@ class IndexSummary:
 
 @dataclass(frozen=True, slots=True)
 class PrepareResult:
-    """What a run did; parts that were not asked for are None."""
+    """The result of a job; parts that the job does not have are None."""
 
     destination: str
     seconds: float
     is_resumed: bool
+    """Whether the job used finished work of a run that was stopped."""
     rewrite: RewriteSummary | None = None
     index: IndexSummary | None = None
     verification: VerificationReport | None = None
@@ -89,19 +92,36 @@ class PrepareResult:
 
 
 class WorkFailedError(EpiseekError, RuntimeError):
-    """Some files could not be done; `failures` says which and why."""
+    """Some files could not be processed.
 
-    def __init__(self, where: str, found: str, expected: str, failures: tuple[Failure, ...] = ()) -> None:
-        super().__init__(where, found, expected)
+    Args:
+        where: The dataset.
+        found: How many items failed, and the first failure.
+        expected: What should have happened.
+        hint: What was kept, and how to continue.
+        failures: Each failed item with its reason.
+    """
+
+    def __init__(
+        self, where: str, found: str, expected: str, hint: str = "", failures: tuple[Failure, ...] = ()
+    ) -> None:
+        super().__init__(where, found, expected, hint)
         self.failures = failures
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.where, self.found, self.expected, self.failures)
+        return type(self), (self.where, self.found, self.expected, self.hint, self.failures)
 
     @classmethod
-    def of(cls, failures: list[Failure], *, item_count: int, kept: str, where: str) -> "WorkFailedError":
-        """From the failures of a graph; a reduction repeats those that block it."""
+    def of(cls, failures: list[Failure], *, item_count: int, where: str, hint: str = "") -> "WorkFailedError":
+        """Return the error for the failures of a graph, each once: a reduction repeats those that block it.
+
+        Args:
+            failures: At least one.
+            item_count: Items of the graph.
+            where: The dataset.
+            hint: What was kept, and how to continue.
+        """
         unique = tuple(dict.fromkeys(failures))
         more = f" (and {len(unique) - 1} more)" if len(unique) > 1 else ""
-        found = f"{len(unique)} of {item_count} pieces of work failed{more}: {unique[0].message}"
-        return cls(where, found, kept, unique)
+        found = f"{len(unique)} of {item_count} items failed{more}: {unique[0].message}"
+        return cls(where, found, "every item to succeed", hint, unique)

@@ -1,9 +1,9 @@
-"""One local data file rewritten in place: one row group per episode and a page index, under its own name, with the same values.
+"""Rewriting one local data file in place: one row group per episode and a page index, under its own name, with the same values.
 
-The new file is written beside the old one, compared with it value by value, and renamed over it: at every moment there is one whole
-file with these values. The old file itself is not written to, so hard links to it keep it. Refused: files behind symbolic links,
-rows out of episode order or of other episodes than the metadata places in the file, a file that changed in the meantime, one whose
-owner the new file cannot be given. Extended attributes are not carried over.
+The new file is written next to the old one, compared with it value by value, and renamed over it: at every moment the name stands
+for one complete file with these values. The old file itself is not written to, so hard links keep its content. Refused are files
+reached through symbolic links, rows out of episode order, rows of episodes that the metadata places in other files, files that
+change in the meantime, and files whose owner the new file cannot get. Extended attributes are not copied.
 """
 
 import glob
@@ -34,7 +34,7 @@ from episeek_schemas import lerobot
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """What tells that a file is still the one that was looked at."""
+    """Identity of a local file: it changes when the file is written or replaced."""
 
     inode: int
     size_bytes: int
@@ -42,13 +42,13 @@ class FileStamp:
 
     @classmethod
     def of(cls, status: os.stat_result) -> "FileStamp":
-        """From what the system says of a file."""
+        """Return the stamp of a file from its status."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class DataFileLayout:
-    """How the rows of a data file lie, which are whole episodes in rising order."""
+    """Layout of a data file whose rows are whole episodes in rising order."""
 
     path: str
     stamp: FileStamp
@@ -61,13 +61,13 @@ class DataFileLayout:
 
     @property
     def is_seekable(self) -> bool:
-        """Whether there is nothing that a rewrite would change for readers."""
+        """Whether a rewrite would change nothing for readers."""
         return self.is_one_per_episode and self.page_index.is_whole
 
 
 @dataclass(frozen=True, slots=True)
 class InPlaceUnit:
-    """One file to rewrite, as it was when it was looked at."""
+    """One file to rewrite, with its stamp when it was examined."""
 
     path: str
     stamp: FileStamp
@@ -84,18 +84,18 @@ class ReplacedFile:
 
 
 def examine_data_file(root: Root, path: str, episodes: npt.NDArray[np.int64]) -> DataFileLayout:
-    """Read a file's footer and its column `episode_index`.
+    """Return the layout of a data file, from its footer and its column `episode_index`.
 
     Args:
         root: A local dataset.
         path: The data file, relative to it.
-        episodes: Those that the metadata places in the file.
+        episodes: Episodes that the metadata places in the file.
 
     Raises:
         DestinationError: The file is reached through a symbolic link.
         MissingFileError: There is no such file.
-        ParquetError: It cannot be read.
-        RowOrderError: No usable `episode_index`, episodes that do not rise from row to row, or one that is not among `episodes`.
+        ParquetError: The file cannot be read.
+        RowOrderError: `episode_index` cannot be used, falls from one row to the next, or holds an episode not in `episodes`.
     """
     where = root.join(path)
     status = _stat(root, path)
@@ -125,15 +125,15 @@ def examine_data_file(root: Root, path: str, episodes: npt.NDArray[np.int64]) ->
 
 
 def rewrite_in_place(unit: InPlaceUnit, root: Root) -> ReplacedFile:
-    """Rewrite one file. After any error it is the old one, as it was; its name never stands for anything but a whole file.
+    """Rewrite one file. After any error the old file is unchanged; the name always stands for a complete file.
 
     Raises:
-        ChangedFileError: It is not the file that was looked at any more.
+        ChangedFileError: The file has changed since it was examined.
         DestinationError: As `examine_data_file`.
         MissingFileError: There is no such file.
-        ParquetError: It cannot be read, or its copy came out with other values or types.
-        RowOrderError: An episode's rows are not next to each other.
-        WriteError: No room, no permission, or an owner that the new file cannot be given.
+        ParquetError: The file cannot be read, or its copy has other values or types.
+        RowOrderError: The rows of an episode are not next to each other.
+        WriteError: The disk is full, a permission is missing, or the new file cannot get the owner of the old one.
     """
     original = root.local / unit.path
     folder, name = posixpath.split(unit.path)
@@ -144,38 +144,44 @@ def rewrite_in_place(unit: InPlaceUnit, root: Root) -> ReplacedFile:
         _require_same_rows(root, unit.path, beside)
         with writing(original):
             _take_over_owner_and_mode(root.local / beside, status, original)
-            _sync(root.local / beside)  # or the name could stand for an empty file when the power goes
+            # otherwise the name could stand for an empty file after a power failure
+            _sync(root.local / beside)
             bytes_after = os.stat(root.local / beside).st_size
             _require_unchanged(root, unit)
             os.replace(root.local / beside, original)
-    except WriteError as error:  # names the file beside it, which nobody knows
-        raise WriteError(str(original), error.found, f"{error.expected}; the file is as it was") from error
+    except WriteError as error:
+        # the error names the temporary file, which means nothing to a reader
+        hint = "; ".join(filter(None, (error.hint, "the file is unchanged")))
+        raise WriteError(str(original), error.found, error.expected, hint) from error
     finally:
         (root.local / beside).unlink(missing_ok=True)
-    with suppress(OSError):  # not all file systems can; either file is whole
+    # not all file systems can sync a directory; the old and the new file are both complete
+    with suppress(OSError):
         _sync(original.parent)
     return ReplacedFile(unit.path, status.st_size, bytes_after)
 
 
 def remove_leftovers(root: Root, path: str) -> None:
-    """Remove what runs that were killed left beside a file; only where no other run goes on."""
+    """Remove temporary files of runs that were killed. Call this only while no other run works on the file."""
     file = root.local / path
-    for dots in (".", ".."):  # the file beside it, and that one while it was being written
+    # the new file, and the same while it was being written
+    for dots in (".", ".."):
         for leftover in file.parent.glob(f"{dots}{glob.escape(file.name)}.*{TEMPORARY_SUFFIX}"):
             leftover.unlink(missing_ok=True)
 
 
 def require_no_link(root: Root, path: str) -> None:
-    """Refuse what is reached through a symbolic link below the root: a rename would replace the link, not what it points to.
+    """Refuse a path that leads through a symbolic link below the root: a rename would replace the link, not its target.
 
     Raises:
-        DestinationError: It is, or something on the way to it is, a symbolic link.
+        DestinationError: The path, or a folder on the way to it, is a symbolic link.
     """
     if (root.local / path).resolve() != root.local.resolve() / path:
         raise DestinationError(
             root.join(path),
-            f"a symbolic link, to {(root.local / path).resolve()}, which others may read",
-            "a file of the dataset itself: copy the dataset with what its links point to, or `episeek prepare` it",
+            f"a symbolic link to {(root.local / path).resolve()}, which others may read",
+            "a file of the dataset itself",
+            "copy the dataset with the targets of its links, or run `episeek prepare`",
         )
 
 
@@ -188,12 +194,12 @@ def _stat(root: Root, path: str) -> os.stat_result:
 
 
 def _episode_starts(file: pq.ParquetFile, where: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.integer]]:
-    """The first row of each episode, and its number."""
+    """Return the first row of each episode, and the episode's number."""
     schema = file.schema_arrow
     position = schema.get_field_index(lerobot.EPISODE_INDEX)
     if position < 0 or not pa.types.is_integer(schema.field(position).type):
         raise RowOrderError(
-            where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "one that says which episode a row is of"
+            where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "the episode of every row, as integers"
         )
     with reading(where):
         column = file.read(columns=[lerobot.EPISODE_INDEX], use_threads=False).column(0)
@@ -207,7 +213,7 @@ def _episode_starts(file: pq.ParquetFile, where: str) -> tuple[npt.NDArray[np.in
         run = falling[0] + 1
         raise RowOrderError(
             where,
-            f"episode {found[run]} at row {starts[run]}, behind episode {found[run - 1]}",
+            f"episode {found[run]} at row {starts[run]}, after episode {found[run - 1]}",
             "episodes in rising order, the rows of each together",
         )
     return starts, found
@@ -217,20 +223,23 @@ def _require_unchanged(root: Root, unit: InPlaceUnit) -> os.stat_result:
     status = _stat(root, unit.path)
     found = FileStamp.of(status)
     if found != unit.stamp:
-        expected = f"{unit.stamp.size_bytes} bytes, as it was looked at: something else writes it; verify again"
-        raise ChangedFileError(root.join(unit.path), f"{found.size_bytes} bytes, written since", expected)
+        expected = f"the {unit.stamp.size_bytes} bytes that were examined"
+        hint = "stop what writes the file and verify again"
+        raise ChangedFileError(root.join(unit.path), f"{found.size_bytes} bytes, written since", expected, hint)
     return status
 
 
 def _require_same_rows(root: Root, path: str, copied: str) -> None:
-    """Compare all values bit for bit, types and schema metadata."""
+    """Refuse a copy whose values, bit for bit, types or schema metadata differ."""
     where = root.join(path)
-    expected = "what the original has: nothing was changed; please report it"
+    expected, hint = "the same as in the original", "report this defect; the file is unchanged"
     with root.open_parquet(path, **READ_OPTIONS) as old, root.open_parquet(copied, **READ_OPTIONS) as new:
         if not new.schema_arrow.equals(old.schema_arrow, check_metadata=True):
-            raise ParquetError(where, "a copy with other columns, types or schema metadata", expected)
+            raise ParquetError(where, "a copy with other columns, types or schema metadata", expected, hint)
         if new.metadata.num_rows != old.metadata.num_rows:
-            raise ParquetError(where, f"a copy with {new.metadata.num_rows} rows", f"{old.metadata.num_rows}")
+            raise ParquetError(
+                where, f"a copy with {new.metadata.num_rows} rows", f"{old.metadata.num_rows} rows", hint
+            )
         before, after = RowCursor(old), RowCursor(new)
         row = 0
         for group in range(new.metadata.num_row_groups):
@@ -241,7 +250,7 @@ def _require_same_rows(root: Root, path: str, copied: str) -> None:
                 different = first_difference(now[name], was[name])
                 if different is not None:
                     found = f"a copy with another value in row {row + different}, column {name!r}"
-                    raise ParquetError(where, found, expected)
+                    raise ParquetError(where, found, expected, hint)
             row += count
 
 
@@ -253,7 +262,7 @@ def _take_over_owner_and_mode(path: Path, status: os.stat_result, original: Path
             os.chown(path, *owner)
         except OSError:
             found = f"owner {owner[0]} and group {owner[1]}, which the new file cannot be given"
-            raise WriteError(str(original), found, "to be run by its owner") from None
+            raise WriteError(str(original), found, "the same owner", "run this as the owner of the file") from None
     if stat.S_IMODE(os.stat(path).st_mode) != stat.S_IMODE(status.st_mode):
         os.chmod(path, stat.S_IMODE(status.st_mode))
 

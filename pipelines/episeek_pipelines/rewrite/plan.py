@@ -48,6 +48,8 @@ class RewriteUnit:
     path: str
     outputs: tuple[Output, ...]
     encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
+    source_bytes: int = field(default=0, repr=False, compare=False)
+    """Size of the source file; 0 where the listing does not say it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +100,10 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     if max_episodes_per_file is not None and max_episodes_per_file < 1:
         raise ValueError(f"max_episodes_per_file: found {max_episodes_per_file}; expected 1 or more")
     path_of_row = dataset.data_paths()
-    rows_of_path: dict[str, list[int]] = {path: [] for path in dataset.root.list(layout.DATA_DIR, suffix=".parquet")}
+    listing = dataset.root.files(layout.DATA_DIR)
+    # a link to nothing has no entry in the listing of a local directory, but stays in the plan
+    listed = dataset.root.list(layout.DATA_DIR) if dataset.root.is_local else listing
+    rows_of_path: dict[str, list[int]] = {path: [] for path in listed if path.endswith(".parquet")}
     for row, path in enumerate(path_of_row):
         rows_of_path.setdefault(path, []).append(row)
     paths = sorted(rows_of_path)
@@ -127,7 +132,8 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
             chunk_index[rows], file_index[rows] = chunks[places], files[places]
         stops = [*firsts[1:], int(episodes.max(initial=-1)) + 1]
         outputs = tuple(Output(*fields) for fields in zip(names, firsts, stops, strict=True))
-        units.append(RewriteUnit(path, outputs, encodings))
+        identity = listing.get(path)
+        units.append(RewriteUnit(path, outputs, encodings, 0 if identity is None else identity.size))
         output_count += len(outputs)
     chunk_index.setflags(write=False)
     file_index.setflags(write=False)

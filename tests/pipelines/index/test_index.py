@@ -15,10 +15,11 @@ import episeek
 from episeek.errors import EpisodeOutsideFileError, MetadataError, MissingFileError, TruncatedMp4Error
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.build_id import build_id_of, fragment_digest
+from episeek_pipelines.index.existing_build import read_existing_build
+from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import index_to_fragment
-from episeek_pipelines.index.units import (
-    plan_index,
-)
+from episeek_pipelines.index.units import plan_index
 from episeek_schemas import layout, sidecars
 from tests.support.build_index import (
     CAMERAS,
@@ -200,11 +201,28 @@ def test_same_bytes_again_and_for_fragments_in_any_order(tmp_path):
     assert file_digests(tmp_path / "a") == file_digests(tmp_path / "b")
 
 
+def test_build_ids_are_those_of_every_release_with_this_index_version(sidecar_roots):
+    """A change here makes all sidecars that exist unusable for another run: bump INDEX_VERSION instead."""
+    root = Root(str(sidecar_roots["hevc"]))
+    build = read_existing_build(root)
+    assert (build.build_id, sidecars.INDEX_VERSION) == ("2be9bf1c17e2f1082cf58fb3e075a315", 1)
+    rows = ExistingRows(root, build.build_id)
+    fragments = [rows.arrays(np.arange(4), camera_index) for camera_index in range(2)]
+    row_digests = [
+        fragment_digest(record, arrays)
+        for record, arrays in zip(build.files.values(), fragments, strict=True)
+        if arrays is not None
+    ]
+    assert build_id_of(build.description, row_digests) == build.build_id
+    legacy = build_id_of(build.description, row_digests, legacy_writer="episeek 0.1.0")
+    assert legacy == "ce845176f4687c53807e09c625782c55"
+
+
 def test_build_id_changes_with_the_content(tmp_path):
     fragments = make_fragments(DATA / "hevc", tmp_path / "work")
     first = merge_fragments(DATA / "hevc", tmp_path / "work", fragments, tmp_path / "a")
     copy = copy_dataset("hevc", tmp_path / "copy")
-    with (copy / fragments[0].facts.file_path).open("ab") as stream:
+    with (copy / fragments[0].properties.file_path).open("ab") as stream:
         stream.write(b"\0\0\0\x08free")
     second = merge_fragments(copy, tmp_path / "work", make_fragments(copy, tmp_path / "work"), tmp_path / "b")
     assert first != second
@@ -217,13 +235,13 @@ def test_fragments_are_reused_until_their_file_or_its_episodes_change(tmp_path):
     assert all(fragment.request_count in (1, 2, 3) for fragment in first)
     again = make_fragments(copy, tmp_path / "work")
     assert all(fragment.is_reused for fragment in again)
-    assert [fragment.facts for fragment in again] == [fragment.facts for fragment in first]
+    assert [fragment.properties for fragment in again] == [fragment.properties for fragment in first]
     assert [fragment.digest for fragment in again] == [fragment.digest for fragment in first]
 
-    touched = copy / first[3].facts.file_path
+    touched = copy / first[3].properties.file_path
     os.utime(touched, ns=(1, 1))
     assert [fragment.is_reused for fragment in make_fragments(copy, tmp_path / "work")] == [
-        fragment.facts.file_path != first[3].facts.file_path for fragment in first
+        fragment.properties.file_path != first[3].properties.file_path for fragment in first
     ]
 
     shard = next((copy / "meta/episodes").rglob("*.parquet"))
@@ -234,7 +252,7 @@ def test_fragments_are_reused_until_their_file_or_its_episodes_change(tmp_path):
     pq.write_table(table.set_column(table.schema.get_field_index(column), column, pa.array(values)), shard)
     last_file = episode_frames_in_file(DATA / "edited", CAMERAS[0])[-1][0]
     assert [fragment.is_reused for fragment in make_fragments(copy, tmp_path / "work")] == [
-        fragment.facts.file_path != last_file for fragment in first
+        fragment.properties.file_path != last_file for fragment in first
     ]
 
 
@@ -309,8 +327,8 @@ def test_index_reads_headers_only(tmp_path):
     assert len(units) == 12
     for number, unit in enumerate(units):
         made = index_to_fragment(dataset.root, Root(str(tmp_path)), f"{number}.npz", unit, fps=30)
-        assert made.bytes_read <= made.facts.moov_length + (1 << 16)
-        assert made.request_count <= (2 if made.facts.faststart else 3)
+        assert made.bytes_read <= made.properties.moov_length + (1 << 16)
+        assert made.request_count <= (2 if made.properties.faststart else 3)
 
 
 def test_a_dataset_without_videos_has_empty_tables(tmp_path):

@@ -164,7 +164,7 @@ def web(tmp_path_factory):
 def test_the_same_bytes_on_every_scheduler(scheduler, web, tmp_path, request):
     address = request.getfixturevalue("cluster") if scheduler == "tcp" else scheduler
     seen: list[int] = []
-    execution = Execution(address, workers=2, progress=lambda _: seen.append)
+    execution = Execution(address, workers=2, progress=lambda _: lambda phase, count, size: seen.append(count))
     result = index(web.url, output=str(tmp_path / "out"), execution=execution)
     assert result.index is not None
     assert result.index.files == 2

@@ -1,4 +1,4 @@
-"""Mending data files in place."""
+"""Fixing data files in place."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ from tests.support.fixing import (
 )
 
 
-def test_what_verification_finds_is_mended_and_nothing_else_changes(tmp_path):
+def test_what_verification_finds_is_fixed_and_nothing_else_changes(tmp_path):
     root = copy_of("av1_multifile", tmp_path, indexed=True)
     collapse(root, data(1))
     before, values = digests(root), rows(root, data(1))
@@ -103,7 +103,10 @@ def test_a_dry_run_says_what_a_run_does_and_writes_nothing(tmp_path):
         "-page index: none",
         "+page index: offsets and columns",
     ]
-    assert [action.what for action in dry.plan.actions] == ["page index added", "row groups 1 -> 4, page index added"]
+    assert [action.summary for action in dry.plan.actions] == [
+        "page index added",
+        "row groups 1 -> 4, page index added",
+    ]
     assert [action.codes for action in dry.plan.actions] == [("ROW038",), ("ROW018", "ROW038")]
 
     result = fix(str(root), report)
@@ -121,8 +124,8 @@ def test_the_same_report_a_second_time_does_nothing(tmp_path):
     before = state(root)
     again = fix(str(root), report)
     assert again.done == ()
-    assert [(left.code, left.path) for left in again.left] == [("ROW018", path) for path in data_files(root)]
-    assert "would change nothing" in (again.left[0].reason or "")
+    assert [(item.code, item.path) for item in again.unfixed] == [("ROW018", path) for path in data_files(root)]
+    assert "would change nothing" in (again.unfixed[0].reason or "")
     assert state(root) == before
 
 
@@ -137,7 +140,7 @@ def test_more_episodes_than_a_file_should_have_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr("episeek_pipelines.rewrite.plan.FOOTER_BYTES", 1)
     root = collapsed("h264_bframes", tmp_path)
     result = fix(str(root), all_files(root))
-    assert [left.code for left in result.left] == []
+    assert [item.code for item in result.unfixed] == []
     told = [line for line in result_lines(result) if "footer" in line]
     assert len(told) == 1
     assert "`episeek prepare`" in told[0]
@@ -209,7 +212,7 @@ def test_a_hard_link_elsewhere_keeps_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("linked", [data(1), "data/chunk-000", "data"])
-def test_symbolic_links_are_left_and_what_they_point_to(linked, tmp_path):
+def test_symbolic_links_stay_unfixed_and_their_targets(linked, tmp_path):
     root = collapsed("av1_multifile", tmp_path)
     target = tmp_path / "elsewhere"
     shutil.move(root / linked, target)
@@ -217,15 +220,15 @@ def test_symbolic_links_are_left_and_what_they_point_to(linked, tmp_path):
     kept = target if target.is_file() else target / Path(data(1)).relative_to(linked)
     before = kept.read_bytes()
     result = fix(str(root), report_of(root, ("ROW018", data(0)), ("ROW018", data(1))))
-    left = {item.path: item for item in result.left}
-    assert "a symbolic link, to" in (left[data(1)].reason or "")
-    assert "copy the dataset" in left[data(1)].remedy
+    unfixed = {item.path: item for item in result.unfixed}
+    assert "a symbolic link to" in (unfixed[data(1)].reason or "")
+    assert "copy the dataset" in unfixed[data(1)].remedy
     assert [done.action.path for done in result.done] == ([data(0)] if linked == data(1) else [])
     assert (root / linked).is_symlink()
     assert kept.read_bytes() == before
 
 
-def test_a_dataset_behind_a_link_is_mended(tmp_path):
+def test_a_dataset_behind_a_link_is_fixed(tmp_path):
     root = collapsed("hevc", tmp_path)
     (tmp_path / "link").symlink_to(root)
     assert fix(str(tmp_path / "link"), all_files(root)).done

@@ -1,4 +1,4 @@
-"""Mending in place: whatever happens in between, each file is the old one or the new one."""
+"""Fixing in place: whatever happens in between, each file is the old one or the new one."""
 
 import fcntl
 import os
@@ -141,22 +141,22 @@ def test_a_full_disk_is_named_and_nothing_changes(tmp_path, monkeypatch):
     assert str(root / data(0)) in caught.value.failures[0].message
     assert "no space left on the device" in caught.value.failures[0].message
     assert ".tmp" not in str(caught.value)
-    assert "0 files mended" in str(caught.value)
+    assert "0 files fixed" in str(caught.value)
     assert state(root) == before
 
 
-def test_a_file_that_changes_between_plan_and_run_is_left(tmp_path):
+def test_a_file_that_changes_between_plan_and_run_stays_unfixed(tmp_path):
     root = collapsed("av1_multifile", tmp_path)
     plan = plan_fix(all_files(root), Root(str(root)))
     set_value(root, data(1), "timestamp", 3, 0.5)
     before = state(root)
     result = apply_fix(plan, Root(str(root)))
     assert [done.action.path for done in result.done] == [data(0), data(2)]
-    assert "written since" in (result.left[0].reason or "")
+    assert "written since" in (result.unfixed[0].reason or "")
     assert state(root)[data(1)] == before[data(1)]
 
 
-def test_a_file_that_is_touched_between_plan_and_run_is_left(tmp_path):
+def test_a_file_that_is_touched_between_plan_and_run_stays_unfixed(tmp_path):
     root = collapsed("hevc", tmp_path)
     plan = plan_fix(all_files(root), Root(str(root)))
     os.utime(root / data(0), (1, 1))
@@ -164,7 +164,7 @@ def test_a_file_that_is_touched_between_plan_and_run_is_left(tmp_path):
 
 
 @pytest.mark.parametrize("removed", [False, True])
-def test_a_file_that_changes_while_it_is_rewritten_is_left(removed, tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_rewritten_stays_unfixed(removed, tmp_path, monkeypatch):
     root = collapsed("hevc", tmp_path)
     compare = in_place._require_same_rows
 
@@ -178,7 +178,7 @@ def test_a_file_that_changes_while_it_is_rewritten_is_left(removed, tmp_path, mo
     monkeypatch.setattr(in_place, "_require_same_rows", compare_and_change)
     result = fix(str(root), all_files(root), execution=SERIAL)
     assert result.done == ()
-    assert [left.path for left in result.left] == [data(0)]
+    assert [item.path for item in result.unfixed] == [data(0)]
     if not removed:
         assert rows(root, data(0))["timestamp"][3].as_py() == 0.5
     assert not list(root.rglob("*.tmp"))
@@ -211,9 +211,9 @@ def test_a_copy_that_differs_replaces_nothing(difference, tmp_path, monkeypatch)
     monkeypatch.setattr(in_place, "rewrite_file", write_wrongly)
     result = fix(str(root), all_files(root), execution=SERIAL)
     assert result.done == ()
-    assert "a copy with" in (result.left[0].reason or "")
+    assert "a copy with" in (result.unfixed[0].reason or "")
     if difference == "value":
-        assert "row 40, column 'timestamp'" in (result.left[0].reason or "")
+        assert "row 40, column 'timestamp'" in (result.unfixed[0].reason or "")
     assert state(root) == before
 
 

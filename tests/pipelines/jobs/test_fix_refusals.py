@@ -1,4 +1,4 @@
-"""Mending in place: what is left as it is, and what is refused."""
+"""Fixing in place: what is left as it is, and what is refused."""
 
 import os
 
@@ -39,8 +39,8 @@ def damage_pages(contents: bytearray) -> None:
 
 
 REFUSED = {
-    "episodes that fall": (lambda root: edit_parquet(root, data(1), reverse_rows), "behind episode", "ROW015"),
-    "an episode in two places": (lambda root: edit_parquet(root, data(1), interleave_rows), "behind episode", "ROW015"),
+    "episodes that fall": (lambda root: edit_parquet(root, data(1), reverse_rows), "after episode", "ROW015"),
+    "an episode in two places": (lambda root: edit_parquet(root, data(1), interleave_rows), "after episode", "ROW015"),
     "an episode of another file": (
         lambda root: set_value(root, data(1), "episode_index", 123, 8),
         "episode 8 at row 123, which meta/episodes does not place in this file",
@@ -61,22 +61,22 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_file_that_cannot_be_mended_is_left_and_the_others_are_mended(name, tmp_path):
+def test_a_file_that_cannot_be_fixed_stays_unfixed_and_the_others_are_fixed(name, tmp_path):
     damage, found, remedy = REFUSED[name]
     root = collapsed("av1_multifile", tmp_path)
     damage(root)
     before = state(root)
     result = fix(str(root), all_files(root, "ROW018"))
     assert [done.action.path for done in result.done] == [data(0), data(2)]
-    (left,) = result.left
-    assert (left.code, left.path) == ("ROW018", data(1))
-    assert found in (left.reason or "")
-    assert left.remedy == RULES[remedy].remedy
+    (item,) = result.unfixed
+    assert (item.code, item.path) == ("ROW018", data(1))
+    assert found in (item.reason or "")
+    assert item.remedy == RULES[remedy].remedy
     assert state(root)[data(1)] == before[data(1)]
     assert set(digests(root)) == set(before)
 
 
-def test_damaged_pages_are_found_while_rewriting_and_left(tmp_path):
+def test_damaged_pages_are_found_while_rewriting_and_stay_unfixed(tmp_path):
     root = collapsed("av1_multifile", tmp_path)
     plan = plan_fix(all_files(root), Root(str(root)))
     stamp = os.stat(root / data(1))
@@ -89,18 +89,18 @@ def test_damaged_pages_are_found_while_rewriting_and_left(tmp_path):
     before = (root / data(1)).read_bytes()
     result = apply_fix(plan, Root(str(root)))
     assert [done.action.path for done in result.done] == [data(0), data(2)]
-    assert [(left.code, left.path) for left in result.left] == [("ROW038", data(1))]
-    assert [line for line in result_lines(result) if line.startswith("left: ")]
+    assert [(item.code, item.path) for item in result.unfixed] == [("ROW038", data(1))]
+    assert [line for line in result_lines(result) if line.startswith("unfixed: ")]
     assert (root / data(1)).read_bytes() == before
     assert not list(root.rglob("*.tmp"))
 
 
-def test_a_missing_file_is_left(tmp_path):
+def test_a_missing_file_stays_unfixed(tmp_path):
     root = collapsed("av1_multifile", tmp_path)
     report = all_files(root)
     (root / data(1)).unlink()
     result = fix(str(root), report)
-    assert [(left.path, left.remedy) for left in result.left] == [(data(1), "mend that, and verify again")]
+    assert [(item.path, item.remedy) for item in result.unfixed] == [(data(1), "fix this and verify again")]
     assert len(result.done) == 2
 
 
@@ -111,12 +111,12 @@ def test_metadata_that_cannot_be_read_leaves_everything(tmp_path):
     before = state(root)
     result = fix(str(root), all_files(root))
     assert result.done == ()
-    assert [(left.code, left.count) for left in result.left] == [("ROW038", 3)]
-    assert "data/file_index" in (result.left[0].reason or "")
+    assert [(item.code, item.count) for item in result.unfixed] == [("ROW038", 3)]
+    assert "data/file_index" in (result.unfixed[0].reason or "")
     assert state(root) == before
 
 
-def test_a_file_with_missing_rows_is_mended_as_it_is(tmp_path):
+def test_a_file_with_missing_rows_is_fixed_as_it_is(tmp_path):
     root = collapsed("av1_multifile", tmp_path)
     drop_rows(root, data(1), 0)
     collapse(root, data(1))
@@ -125,7 +125,7 @@ def test_a_file_with_missing_rows_is_mended_as_it_is(tmp_path):
     assert rows(root, data(1)).equals(before)
 
 
-def test_everything_else_is_left_with_its_remedy(tmp_path):
+def test_everything_else_stays_unfixed_with_its_remedy(tmp_path):
     root = copy_of("av1_multifile", tmp_path)
     place = Location(file=data(0), episode=1)
     found: list[Finding] = [
@@ -135,7 +135,7 @@ def test_everything_else_is_left_with_its_remedy(tmp_path):
     ]
     before = state(root)
     result = fix(str(root), VerificationReport(str(root), tuple(found), 10, 3, 12, 0, 0, 0.0))
-    assert [(left.code, left.count, left.remedy, left.path) for left in result.left] == [
+    assert [(item.code, item.count, item.remedy, item.path) for item in result.unfixed] == [
         ("ROW017", 6, RULES["ROW017"].remedy, None),
         ("VID022W", 1, RULES["VID022W"].remedy, None),
     ]
@@ -148,11 +148,11 @@ def test_the_result(tmp_path):
     report = report_of(root, ("ROW038", data(0)), ("ROW017", data(0)))
     result = fix(str(root), report)
     (action,) = result.plan.actions
-    assert (action.path, action.codes, action.what) == (data(0), ("ROW038",), "page index added")
+    assert (action.path, action.codes, action.summary) == (data(0), ("ROW038",), "page index added")
     (done,) = result.done
     assert done.action == action
     assert " -> " in done.result
-    assert [left.code for left in result.left] == ["ROW017"]
+    assert [item.code for item in result.unfixed] == ["ROW017"]
     assert not result.is_dry_run
     assert fix(str(root), report, dry_run=True).is_dry_run
 

@@ -1,4 +1,4 @@
-"""Mending in place: sidecars built anew."""
+"""Fixing in place: sidecars built anew."""
 
 import shutil
 
@@ -31,7 +31,7 @@ def test_stale_sidecars_are_built_anew(tmp_path):
     assert lines[:2] == ["--- meta/byte_index", "+++ meta/byte_index"]
     assert lines[2].startswith("-sidecars: build ")
     assert any(line.startswith(f"-stale: {video(TOP, 5)}: episodes: found ") for line in lines)
-    assert lines[-1] == "+sidecars: built anew from 12 video files"
+    assert lines[-1] == "+sidecars: rebuilt from 12 video files"
 
     result = fix(str(root), report)
     assert [done.action for done in result.done] == [action]
@@ -68,47 +68,47 @@ def test_files_that_no_episode_names_leave_the_sidecars_and_stay_where_they_are(
     assert "-sidecars: no build that can be read" in list(result_lines(result))
     assert video(TOP, 9) not in pq.read_table(files)["file_path"].to_pylist()
     assert orphan.exists()
-    assert [left.code for left in result.left] == ["INF004"]
+    assert [item.code for item in result.unfixed] == ["INF004"]
 
 
 def test_sidecars_are_not_written_where_there_are_none(tmp_path):
     root = copy_of("av1_multifile", tmp_path)
     before = state(root)
     result = fix(str(root), report_of(root, ("IDX031", video(TOP, 0))))
-    assert [(left.code, left.reason) for left in result.left] == [("IDX031", "no sidecars")]
-    assert "episeek index" in result.left[0].remedy
+    assert [(item.code, item.reason) for item in result.unfixed] == [("IDX031", "no sidecars")]
+    assert "episeek index" in result.unfixed[0].remedy
     assert state(root) == before
     fix(str(root), all_files(root))
     assert not (root / "meta/byte_index").exists()
 
 
-def test_sidecars_of_a_missing_video_are_left(tmp_path):
+def test_sidecars_of_a_missing_video_stay_unfixed(tmp_path):
     root = copy_of("av1_multifile", tmp_path, indexed=True)
     (root / video(TOP, 2)).unlink()
     before = state(root)
     result = fix(str(root), report_of(root, ("IDX031", video(TOP, 2))))
     assert result.done == ()
-    assert "no such file" in (result.left[0].reason or "")
+    assert "no such file" in (result.unfixed[0].reason or "")
     assert state(root) == before
 
 
-def test_sidecars_of_a_damaged_video_are_left_as_they_were(tmp_path):
+def test_sidecars_of_a_damaged_video_stay_unfixed(tmp_path):
     root = copy_of("av1_multifile", tmp_path, indexed=True)
     patch(root, video(TOP, 2), lambda contents: contents.__delitem__(slice(20_000, None)))
     before = digests(root / "meta/byte_index")
     result = fix(str(root), report_of(root, ("IDX031", video(TOP, 2)), ("ROW038", data(0))))
     assert [done.action.path for done in result.done] == [data(0)]
-    assert [(left.code, left.path) for left in result.left] == [("IDX031", "meta/byte_index")]
-    assert video(TOP, 2) in (result.left[0].reason or "")
+    assert [(item.code, item.path) for item in result.unfixed] == [("IDX031", "meta/byte_index")]
+    assert video(TOP, 2) in (result.unfixed[0].reason or "")
     assert digests(root / "meta/byte_index") == before
 
 
-def test_linked_sidecars_are_left(tmp_path):
+def test_linked_sidecars_stay_unfixed(tmp_path):
     root = copy_of("av1_multifile", tmp_path, indexed=True)
     shutil.move(root / "meta/byte_index", tmp_path / "elsewhere")
     (root / "meta/byte_index").symlink_to(tmp_path / "elsewhere")
     result = fix(str(root), report_of(root, ("IDX031", video(TOP, 2))))
-    assert "a symbolic link" in (result.left[0].reason or "")
+    assert "a symbolic link" in (result.unfixed[0].reason or "")
     assert (root / "meta/byte_index").is_symlink()
 
 
@@ -119,7 +119,7 @@ def test_a_failure_to_write_sidecars_is_trouble(tmp_path, monkeypatch):
     def full(*_, **__):
         raise WriteError("meta/byte_index", "no space left on the device", "room")
 
-    monkeypatch.setattr("episeek_pipelines.jobs.tasks.write_sidecars", full)
+    monkeypatch.setattr("episeek_pipelines.jobs.node_functions.write_sidecars", full)
     with pytest.raises(WorkFailedError, match="no space left"):
         fix(str(root), report_of(root, ("IDX031", video(TOP, 2))), execution=SERIAL)
     assert digests(root / "meta/byte_index") == before

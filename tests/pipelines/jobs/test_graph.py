@@ -6,13 +6,14 @@ import pytest
 
 from episeek.errors import ReadError, TruncatedMp4Error
 from episeek_pipelines.jobs.graph import (
-    ROUNDS_PER_TASK,
+    ROUNDS_PER_NODE,
     Blocked,
     Done,
     Failure,
     Graph,
     values_and_failures,
 )
+from episeek_pipelines.jobs.progress import Phase
 
 SCHEDULERS = ["sync", "threads", "processes"]
 
@@ -40,20 +41,24 @@ def scheduler(request):
 
 def test_map_and_reduce_give_the_same_on_every_scheduler(scheduler):
     graph = Graph()
-    nodes = graph.map(square, list(range(10)), 5, label=label, max_tasks=3)
+    nodes = graph.map(square, list(range(10)), 5, label=label, phase="squaring", byte_count=abs, max_nodes=3)
     assert [node.item_count for node in nodes] == [4, 4, 2]
     result = graph.reduce(total, nodes, 1000, label="total")
-    seen: list[int] = []
-    outcomes = graph.compute([*nodes, result], scheduler=scheduler, workers=2, progress=seen.append)
+    seen: list[tuple[str, int, int]] = []
+    outcomes = graph.compute(
+        [*nodes, result], scheduler=scheduler, workers=2, progress=lambda *finished: seen.append(finished)
+    )
     values, failures = values_and_failures(outcomes)
     assert values == [n * n + 5 for n in range(10)] + [sum(n * n + 5 for n in range(10)) + 1000]
     assert failures == []
-    assert sum(seen) == graph.item_count == 11
+    assert graph.item_count == 11
+    assert graph.phases == (Phase("squaring", 10, byte_count=45),)
+    assert sorted(seen) == [("squaring", 2, 17), ("squaring", 4, 6), ("squaring", 4, 22)]
 
 
 def test_a_failed_item_names_itself_and_keeps_the_others(scheduler):
     graph = Graph()
-    nodes = graph.map(square, [1, 13, 3, 17], label=label, max_tasks=2)
+    nodes = graph.map(square, [1, 13, 3, 17], label=label, max_nodes=2)
     result = graph.reduce(total, nodes, label="total")
     after = graph.map(square, [2], result, label=label)
     outcomes = graph.compute([*nodes, result, *after], scheduler=scheduler, workers=2)
@@ -77,13 +82,15 @@ def wait(number):
     return number, square(number), started, time.monotonic()
 
 
-def test_items_of_a_task_are_in_flight_together(scheduler):
+def test_items_of_a_node_are_in_flight_together(scheduler):
     """As many as said, and no more; order, failures and progress are as they are one at a time."""
     graph = Graph()
-    nodes = graph.map(wait, list(range(30)), label=label, in_flight=3)
-    assert [node.item_count for node in nodes] == [ROUNDS_PER_TASK * 3, ROUNDS_PER_TASK * 3, 6]
+    nodes = graph.map(wait, list(range(30)), label=label, phase="waiting", in_flight=3)
+    assert [node.item_count for node in nodes] == [ROUNDS_PER_NODE * 3, ROUNDS_PER_NODE * 3, 6]
     seen: list[int] = []
-    outcomes = graph.compute(nodes, scheduler=scheduler, workers=2, progress=seen.append)
+    outcomes = graph.compute(
+        nodes, scheduler=scheduler, workers=2, progress=lambda phase, count, size: seen.append(count)
+    )
     values, failures = values_and_failures(outcomes)
     assert [value[:2] for value in values] == [(n, n * n) for n in range(30) if n not in (13, 17)]
     assert [(failure.label, failure.kind) for failure in failures] == [
@@ -132,7 +139,7 @@ def test_no_items():
     assert outcome == Done(0)
 
 
-def test_a_million_items_are_few_tasks():
+def test_a_million_items_are_few_nodes():
     graph = Graph()
     nodes = graph.map(square, range(1_000_000), label=label)
     assert len(nodes) == 2000

@@ -12,7 +12,7 @@ import episeek
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_dataset_staging
-from episeek_pipelines.jobs import tasks
+from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import (
     Execution,
 )
@@ -111,7 +111,7 @@ def test_a_failed_file_names_itself_and_the_others_are_not_done_again(dataset, t
     ]
     assert not target.exists()
     assert (tmp_path / "out.partial").is_dir()
-    assert "the same command goes on from there" in str(caught.value)
+    assert "run the same command again" in str(caught.value)
 
     video.write_bytes(whole)
     result = prepare(str(dataset), str(target))
@@ -140,12 +140,12 @@ def test_killed_and_started_again_gives_the_same_bytes(dataset, tmp_path, refere
     """The process is killed in the middle of its work; a receipt is there for what was finished, and only for that."""
     target = tmp_path / "out"
     script = (
-        "import sys, time, episeek_pipelines.jobs.prepare as job, episeek_pipelines.jobs.tasks as tasks\n"
-        "original = tasks.index_one\n"
+        "import sys, time, episeek_pipelines.jobs.prepare as job, episeek_pipelines.jobs.node_functions as node_functions\n"
+        "original = node_functions.index_one\n"
         "def slow(*arguments):\n"
         "    time.sleep(0.15)\n"
         "    return original(*arguments)\n"
-        "tasks.index_one = slow\n"
+        "node_functions.index_one = slow\n"
         "job.prepare(sys.argv[1], sys.argv[2], execution=job.Execution('sync'))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(dataset), str(target)])
@@ -179,7 +179,7 @@ def test_an_unforeseen_error_names_the_file(tmp_path, monkeypatch):
     def broken(item, *_):
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr(tasks, "rewrite_one", broken)
+    monkeypatch.setattr(node_functions, "rewrite_one", broken)
     with pytest.raises(WorkFailedError, match=r"data/chunk-000/file-000\.parquet: ZeroDivisionError: surprise"):
         rewrite(str(DATA / "hevc"), str(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []  # nothing was finished, nothing is kept
@@ -269,7 +269,7 @@ def test_results_pickle_with_their_failures():
 
     from episeek_pipelines.jobs.graph import Failure
 
-    error = WorkFailedError("out", "1 of 2", "again", (Failure("a", "b", "c"),))
+    error = WorkFailedError("out", "1 of 2", "both", "again", (Failure("a", "b", "c"),))
     copied = pickle.loads(pickle.dumps(error))
     assert copied.failures == error.failures
     assert str(copied) == str(error)
@@ -498,7 +498,7 @@ def test_finished_work_in_a_store_is_kept_too():
     whole = fs.cat_file(video)
     try:
         fs.pipe_file(video, b"")
-        with pytest.raises(WorkFailedError, match="the same command goes on from there"):
+        with pytest.raises(WorkFailedError, match="run the same command again"):
             index("memory://kept")
         fs.pipe_file(video, whole)
         result = index("memory://kept")

@@ -11,15 +11,15 @@ from episeek_pipelines.api import (
 
 
 def result_lines(result: FixResult) -> Iterator[str]:
-    """What the plan changes, in the manner of a unified diff, and what came of each change; of a dry run, the changes alone."""
+    """Return the changes of a plan, in the manner of a unified diff, each with its result; for a dry run, the changes alone."""
     done = {done.action.path: done.result for done in result.done}
-    reasons = {left.path: left.reason for left in result.left if left.path is not None}
+    reasons = {unfixed.path: unfixed.reason for unfixed in result.unfixed if unfixed.path is not None}
     for action in result.plan.actions:
         yield from _diff_of(action)
         if action.path in done:
             yield f"done: {done[action.path]}"
         elif not result.is_dry_run:
-            yield f"left: {reasons.get(action.path)}"
+            yield f"unfixed: {reasons.get(action.path)}"
 
 
 def _diff_of(action: Action) -> Iterator[str]:
@@ -29,7 +29,7 @@ def _diff_of(action: Action) -> Iterator[str]:
         build = f"build {action.build_id[:12]}" if action.build_id else "no build that can be read"
         yield f"-sidecars: {build}"
         yield from (f"-stale: {line}" for line in action.stale)
-        yield f"+sidecars: {action.what}"
+        yield f"+sidecars: {action.summary}"
         return
     before = action.before
     if not before.is_one_per_episode:

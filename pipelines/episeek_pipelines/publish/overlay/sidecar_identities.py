@@ -18,7 +18,7 @@ from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.build_id import build_id_of, fragment_digest
-from episeek_pipelines.index.existing_build import ExistingBuild, facts_of, read_existing_build
+from episeek_pipelines.index.existing_build import ExistingBuild, properties_of, read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
@@ -74,7 +74,7 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
 
 def _facts(record: FileRecord, unit: IndexUnit) -> FileProperties:
     """Return the new row of a file, without its number."""
-    kept = facts_of(record)
+    kept = properties_of(record)
     return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
 
 

@@ -1,7 +1,7 @@
-"""What a graph's tasks do: the steps' functions, with a receipt for each file so that a run that was stopped can go on.
+"""The functions that the nodes of a job's graph call: those of the steps, with a receipt for each file that is finished.
 
-A receipt names what its work depended on: the source file as it was, the plan for it, and the version of the step. Work is
-taken over from an earlier run only where all of that is the same.
+A receipt identifies everything its work depended on: the version of the source file, the plan for it, and the version of the step.
+A run that resumes a stopped one reuses finished work only if all of that is the same.
 """
 
 import hashlib
@@ -45,22 +45,23 @@ from episeek_schemas.lerobot import DatasetInfo
 
 @dataclass(frozen=True, slots=True)
 class RewriteReceipt:
-    """The result of one data file, and whether an earlier run had finished it."""
+    """The result of one data file."""
 
     result: RewriteResult
     is_reused: bool
+    """Whether the run that was stopped had finished the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecars:
-    """The four tables, written."""
+    """The four tables of a build, after they were written."""
 
     build_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedFile:
-    """A file of the source that is in the destination as it is."""
+    """A file of the source that was copied or linked to the destination."""
 
     path: str
 
@@ -68,7 +69,7 @@ class CopiedFile:
 def index_one(
     item: tuple[str, IndexUnit], data_root: Root, work: Root, fps: float, existing: ExistingRows | None
 ) -> FragmentSummary:
-    """Index one MP4 into its fragment."""
+    """Index one MP4 and write its fragment."""
     fragment, unit = item
     return index_to_fragment(data_root, work, fragment, unit, fps=fps, existing=existing)
 
@@ -111,7 +112,10 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
 
 
 def finish_metadata(values: list[Any], source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
-    """Write `meta/`, and remove what an earlier run wrote from a source that has changed since."""
+    """Write `meta/` and return its paths.
+
+    Files that a stopped run wrote from a source that has changed since are removed.
+    """
     written = write_metadata(source, destination, plan)
     expected = set(written)
     for value in values:
@@ -126,12 +130,12 @@ def finish_metadata(values: list[Any], source: Root, destination: Root, plan: Re
 
 
 def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root | None) -> Survey:
-    """List the files that were written, and read the documents."""
+    """List the files of a dataset and read its documents, after everything it follows was written."""
     return survey(root, data_root=data_root, against=against)
 
 
 def read_shards(number: int, slices: int, surveyed: Survey) -> list[Shard]:
-    """Every `slices`-th file of meta/episodes."""
+    """Read every `slices`-th file of meta/episodes, from file `number`."""
     if surveyed.info is None:
         return []
     return [read_shard(path, *shard_arguments(surveyed)) for path in surveyed.episode_paths[number::slices]]
@@ -140,18 +144,18 @@ def read_shards(number: int, slices: int, surveyed: Survey) -> list[Shard]:
 def plan_slices(
     shards: list[list[Shard]], surveyed: Survey, prepared: bool | None, options: VerifyOptions
 ) -> VerificationPlan:
-    """Lay out the checks."""
+    """Plan the checks of a verification."""
     read = sorted((shard for part in shards for shard in part), key=lambda shard: shard.path)
     return plan_checks(read, surveyed, prepared=prepared, options=options)
 
 
 def check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckResult]:
-    """Every `slices`-th check of a plan."""
+    """Run every `slices`-th check of a plan, from check `number`."""
     return [run_check(plan.require_context(), check) for check in plan.checks[number::slices]]
 
 
 def conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
-    """The report of all slices."""
+    """Return the report of all slices."""
     return conclude(plan, [result for part in results for result in part])
 
 
@@ -165,7 +169,8 @@ def _read_receipt(work: Root, receipt: str, identity: str) -> Any:
     try:
         document = json.loads(work.read_bytes(receipt))
         return document["result"] if document["identity"] == identity else None
-    except (ValueError, KeyError, TypeError):  # cut off when the power went: the work is done again
+    except (ValueError, KeyError, TypeError):
+        # a power failure left a partial file: the work is repeated
         return None
 
 
