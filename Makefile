@@ -7,8 +7,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
 STOPS := tests/pipelines/publish/hub/test_stops.py tests/pipelines/publish/store/test_stops.py
-# Tests of what the tests are made with: servers, generators of files, the oracle, the fuzzer.
-TOOLS := tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
+# The notebooks, and tests of what the tests are made with: servers, generators of files, the oracle, the fuzzer.
+TOOLS := tests/notebooks tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
 
 .DEFAULT_GOAL := help
 .PHONY: help env browser demo test test-all test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote format clean

@@ -1,4 +1,4 @@
-"""The verify step: invariants of LeRobot datasets and sidecars, checked in metadata, Parquet footers, rows, MP4 headers and pictures.
+"""The verify step: checks of LeRobot datasets and their sidecars, from metadata, Parquet files and videos.
 
 `survey` lists the files and reads the documents, `read_shard` reads one file of meta/episodes, `plan_checks` plans the
 checks, `run_check` runs one of them anywhere, and `conclude` turns the results into a report. `verify` does all of this in

@@ -1,7 +1,7 @@
 """Boxes of the ISO base media file format, with every length checked (ISO/IEC 14496-12, clause 4.2).
 
-This module finds where boxes begin and end. Their contents are read by `video_track`, `sample_boxes`, `fragments`,
-`sample_description` and `edit_list`; `header` finds the moov box in a file.
+This module finds where boxes begin and end. Their contents are read by the modules of `moov` and by `fragments`; `header` finds
+the moov box in a file.
 """
 
 import struct

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from episeek.mp4.sample_description import with_entries
-from episeek.mp4.video_track import IDENTITY_MATRIX
+from episeek.mp4.moov.sample_description import with_entries
+from episeek.mp4.moov.video_track import IDENTITY_MATRIX
 
 Int64Array = npt.NDArray[np.int64]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from episeek.errors import MalformedBoxError, SampleTableError
 from episeek.mp4.boxes import Box, box_fields, child_boxes, find_child, parse_box, require_child
-from episeek.mp4.sample_boxes import MAX_SAMPLES, Int64Array, SampleColumns
+from episeek.mp4.moov.sample_boxes import MAX_SAMPLES, Int64Array, SampleColumns
 
 _BASE_DATA_OFFSET = 0x000001
 _SAMPLE_DESCRIPTION_INDEX = 0x000002

@@ -1,9 +1,8 @@
 """The video samples of one MP4: their positions, sizes and times, and whether decoding can start at them.
 
 They are read from the moov box alone, and in fragmented files from the moof boxes as well. Times are integer ticks of the
-timescale of the track. This module combines the track (`video_track`), its tables (`sample_boxes`), its fragments
-(`fragments`), its sample descriptions (`sample_description`) and its edit list (`edit_list`); each of these modules says what it
-refuses. Samples outside the file are refused here. Samples of no bytes are not pictures and are skipped.
+timescale of the track. This module combines the parts of the moov box (`moov`) with the fragments (`fragments`); each of these
+modules says what it refuses. Samples outside the file are refused here. Samples of no bytes are not pictures and are skipped.
 """
 
 import struct
@@ -13,11 +12,11 @@ from functools import cached_property
 import numpy as np
 
 from episeek.errors import EditListError, FragmentedMp4Error, SampleDescriptionError, SampleTableError
-from episeek.mp4.edit_list import Edit, read_edit
 from episeek.mp4.fragments import Fragment, announces_fragments, read_fragments
-from episeek.mp4.sample_boxes import BoolArray, Int64Array, SampleBoxes, SampleColumns, read_samples
-from episeek.mp4.sample_description import common_entry, read_entries
-from episeek.mp4.video_track import IDENTITY_MATRIX, find_video_track
+from episeek.mp4.moov.edit_list import Edit, read_edit
+from episeek.mp4.moov.sample_boxes import BoolArray, Int64Array, SampleBoxes, SampleColumns, read_samples
+from episeek.mp4.moov.sample_description import common_entry, read_entries
+from episeek.mp4.moov.video_track import IDENTITY_MATRIX, find_video_track
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def root_of(path: Path) -> Root:
 
 
 def verify(root: Root, **arguments: Any) -> VerificationReport:
-    """With a look at the rows, unless a test says otherwise."""
+    """Verify at the level `rows`, unless a test passes other options."""
     return verify_at_level(root, **{"options": ROWS, **arguments})
 
 
@@ -69,7 +69,7 @@ def errors(report: VerificationReport) -> list[Finding]:
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
-    """Several defects in several files, one of them only seen over two files."""
+    """Return a dataset with defects in several files, one of which shows only across two files."""
     root = copy_of("av1_multifile", tmp_path, indexed=True)
     set_value(root, EPISODES, "data/file_index", 3, 0)
     set_value(root, data(1), "index", 40, 4)
@@ -218,7 +218,7 @@ def test_videos_are_found_elsewhere_for_an_overlay(tmp_path: Path):
 
 
 def by_episode(groups: list[pa.Table]) -> list[pa.Table]:
-    """A row group for each episode."""
+    """Return one row group for each episode."""
     table = pa.concat_tables(groups)
     episode = table["episode_index"].to_numpy()
     return [table.filter(pa.array(episode == wanted)) for wanted in np.unique(episode)]
@@ -315,12 +315,12 @@ def test_a_hundred_thousand_episodes_are_planned_into_few_small_checks(tmp_path:
     pq.write_table(pa.table(columns), root / EPISODES)
     edit_info(root, total_episodes=episodes, total_frames=episodes * 10)
     surveyed = survey(root_of(root))
-    known = FileIdentity(1000)
+    identity = FileIdentity(1000)
     names = [f"chunk-000/file-{number:03d}" for number in range(200)]
     surveyed = replace(
         surveyed,
-        files={**surveyed.files, **{f"data/{name}.parquet": known for name in names}},
-        videos={f"videos/{key}/{name}.mp4": known for name in names for key in (TOP, "observation.images.wrist")},
+        files={**surveyed.files, **{f"data/{name}.parquet": identity for name in names}},
+        videos={f"videos/{key}/{name}.mp4": identity for name in names for key in (TOP, "observation.images.wrist")},
     )
     planned = plan_checks([read_shard(path, *shard_arguments(surveyed)) for path in surveyed.episode_paths], surveyed)
     assert {found.code for found in planned.findings} == {"STA029"}  # the statistics of another dataset

@@ -160,7 +160,7 @@ def test_files_of_others_where_no_commit_is_known(hub, tmp_path):
     with pytest.raises(ConflictError, match=f"{layout.STATS_PATH} is other than what DST was prepared from"):
         hub.publish(str(tmp_path / "overlay"), source=SMALL)
     (tmp_path / "overlay" / SOURCE_RECORD_PATH).unlink()
-    with pytest.raises(ConflictError, match=r"are of unknown origin: DST does not say its source.*--base "):
+    with pytest.raises(ConflictError, match=r"are of unknown origin: DST does not record its source.*--base "):
         hub.publish(str(tmp_path / "overlay"), source=SMALL)
     assert hub.changing() == []
     options = PublishOptions(base=head, is_verified=False, clip_count=2)
@@ -179,10 +179,10 @@ def test_what_the_command_says(hub, overlay, capsys):
         return capsys.readouterr().out.splitlines()
 
     base = commit_known(overlay)
-    assert f"what is replaced is as it was at {base}" in lines(overlay, NAME)[1]
+    assert f"replaced files are those of commit {base}" in lines(overlay, NAME)[1]
     local = (prepared(SMALL).url, NAME, "--data-root", str(DATA / SMALL))
-    assert "what is replaced is what DST was prepared from" in lines(*local)[1]
-    assert f"what is replaced is as it was at {hub.head}" in lines(*local, "--base", "main")[1]
+    assert "replaced files are those that DST was prepared from" in lines(*local)[1]
+    assert f"replaced files are those of commit {hub.head}" in lines(*local, "--base", "main")[1]
     assert json.loads("\n".join(lines(overlay, NAME, "--json")))["base"] == base
     hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
     assert main.main(["publish", overlay, NAME, "--no-verify"]) == 2

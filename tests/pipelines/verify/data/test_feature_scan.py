@@ -56,7 +56,7 @@ def one(values: list[Any], arrow_type: pa.DataType, dtype: str, shape: object, n
 
 
 def expected_of(rows: list[Any], shape: tuple[int, ...]) -> tuple[dict[str, tuple[Any, int | None, int]], Any]:
-    """By kind (row, dimension or length, rows), and the ranges with the rows they are of."""
+    """Return (row, dimension or length, rows) by kind, and the ranges with their numbers of rows."""
     odd: dict[str, tuple[Any, int | None, int]] = {}
     dimensions = math.prod(shape)
     low, high, row_count = [math.inf] * dimensions, [-math.inf] * dimensions, 0

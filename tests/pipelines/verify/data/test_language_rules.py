@@ -43,7 +43,7 @@ SPEECH = {
 
 
 def table_of(episodes: Sequence[int | None], persistent: list[Any] | None, events: list[Any] | None) -> pa.Table:
-    """As LeRobot's LanguageColumnsWriter: pyarrow infers the types from the annotations."""
+    """Return a table as LeRobot's LanguageColumnsWriter writes it: pyarrow infers the types from the annotations."""
     columns = {
         "episode_index": pa.array(episodes, pa.int64()),
         "timestamp": pa.array([row / 10 for row in range(len(episodes))], pa.float32()),
@@ -228,7 +228,7 @@ def test_columns_of_another_type_are_left_to_the_schema_rules(column):
 def expected_of(
     episodes: list[int], persistent: list[Any], events: list[Any]
 ) -> dict[tuple[Any, ...], tuple[int, int]]:
-    """By (column, episode, kind): the first row, and how many further rows."""
+    """Return the first row and the number of further rows by (column, episode, kind)."""
     found: dict[tuple[Any, ...], tuple[int, int]] = {}
 
     def note(key: tuple[Any, ...], row: int) -> None:

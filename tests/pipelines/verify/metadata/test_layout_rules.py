@@ -128,10 +128,10 @@ def test_shards(ranks, workers, prepared, expected):
 def test_shards_say_what_they_are():
     options = VerifyOptions(world_size=4, num_workers=2)
     assert texts(check_shards(options, row_groups=7, data_files=3, is_prepared_layout=False)) == [
-        "TRN037 dataset: 3 shards (data files) for 4 ranks; expected one or more for each"
+        "TRN037 dataset: 3 shards (data files) for 4 ranks; expected one shard or more for each rank"
     ]
     assert texts(check_shards(options, row_groups=7, data_files=3, is_prepared_layout=True)) == [
-        "TRN037W dataset: 7 shards (row groups) for 4 ranks with 2 workers each; expected 8 or more, and a multiple of the"
+        "TRN037W dataset: 7 shards (row groups) for 4 ranks with 2 workers each; expected 8 shards or more, and a multiple of the"
         " ranks: otherwise `datasets` lets every rank read all shards"
     ]
     assert "multiple" not in texts(check_shards(options, row_groups=4, data_files=3, is_prepared_layout=True))[0]
