@@ -174,7 +174,7 @@ def test_errors_are_not_published(hub):
 
 
 def test_errors_of_rows_are_not_published(hub, tmp_path):
-    """The same command publishes them neither again nor from its result, although a verification before a publication reads no rows."""
+    """Running the command again does not publish them, although a verification before a publication reads no rows."""
     path = "data/chunk-000/file-000.parquet"
     table = pq.read_table(DATA / SMALL / path)
     frames = table.column("frame_index").to_pylist()
