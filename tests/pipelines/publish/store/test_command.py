@@ -89,4 +89,4 @@ def test_the_exit_codes(there, tmp_path, capsys):
     assert said.startswith("episeek: error: ")
     code, out, (said,) = run(capsys, prepared(NAME).url, f"{url}/nothing", *ROOT)
     assert (code, out) == (2, [])
-    assert "or --create" in said
+    assert "with --create" in said
