@@ -15,10 +15,7 @@ from episeek.errors import MetadataError, first_line
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import is_hub
 from episeek.stores.transports.hub.location import parse_hub_url
-from episeek_pipelines.dataset.digests import (
-    Digests,
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import Digests, LocalDigests
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
 
