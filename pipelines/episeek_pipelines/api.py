@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from episeek_pipelines.publish.overlay.plan import UnpublishableError
     from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
     from episeek_pipelines.publish.prepared import PreparedPublication, prepare_and_publish, working_directory
-    from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication, is_store, publish_to_store
+    from episeek_pipelines.publish.store.options import StoreOptions, StorePublication
+    from episeek_pipelines.publish.store.publish import publish_to_store
+    from episeek_pipelines.publish.store.writers.open_writer import is_store
     from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import VerifyOptions
@@ -130,7 +132,9 @@ _NAMES_OF: Final = {
     "publish.overlay.changes": ("Changes",),
     "publish.overlay.plan": ("UnpublishableError",),
     "publish.prepared": ("PreparedPublication", "prepare_and_publish", "working_directory"),
-    "publish.store.publish": ("StoreOptions", "StorePublication", "is_store", "publish_to_store"),
+    "publish.store.options": ("StoreOptions", "StorePublication"),
+    "publish.store.publish": ("publish_to_store",),
+    "publish.store.writers.open_writer": ("is_store",),
     "verify.findings.checks": ("VerificationReport",),
     "verify.findings.findings": ("Finding", "Location"),
     "verify.findings.options": ("VerifyOptions",),

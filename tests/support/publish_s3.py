@@ -10,7 +10,8 @@ import pytest
 
 import episeek.stores.requests.retry
 from episeek.stores.requests.retry import RetryPolicy
-from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication, publish_to_store
+from episeek_pipelines.publish.store.options import StoreOptions, StorePublication
+from episeek_pipelines.publish.store.publish import publish_to_store
 from tests.pipelines.conftest import DATA
 from tests.pipelines.remote_datasets import S3Datasets, s3_datasets
 from tests.servers.faults import Exchange

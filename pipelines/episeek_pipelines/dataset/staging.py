@@ -22,7 +22,12 @@ WORK_DIR: Final = ".episeek-work"
 _OPTIONS: Final = f"{WORK_DIR}/plan.json"
 _LOCK: Final = f"{WORK_DIR}/lock"
 
-_OPTION_NAMES: Final = {"writer": "version", "cap": "--max-episodes-per-file", "videos": "--videos"}
+_OPTION_NAMES: Final = {
+    "index_version": "index version",
+    "rewrite_version": "rewrite version",
+    "cap": "--max-episodes-per-file",
+    "videos": "--videos",
+}
 """Names of recorded options as people know them; the others have the same name."""
 
 

@@ -90,7 +90,7 @@ def test_what_is_prepared_from_a_clone(tmp_path):
     prepare(str(source), str(tmp_path / "out"))
     record = read_record(Root(str(tmp_path / "out")))
     assert record is not None
-    assert (record.commit, record.plan["command"]) == (COMMIT, "prepare")
+    assert (record.commit, record.preparation["command"]) == (COMMIT, "prepare")
     rewrite(str(tmp_path / "out"), str(tmp_path / "again"))
     assert source_commit(Root(str(tmp_path / "again"))) == COMMIT
 
@@ -124,5 +124,5 @@ def test_a_damaged_record(text, tmp_path):
     root = Root(str(tmp_path))
     write_record(root, SourceRecord(COMMIT, {}))
     (tmp_path / SOURCE_RECORD_PATH).write_text(text)
-    with pytest.raises(MetadataError, match=r"\.episeek/source\.json.*or no such file"):
+    with pytest.raises(MetadataError, match=r"\.episeek/source\.json.*hint: remove the file, or prepare"):
         read_record(root)

@@ -39,7 +39,7 @@ def test_a_repository_that_has_grown_since(hub):
     for key in ("total_episodes", "total_frames"):
         grown = {**info, key: info[key] + 1}
         hub.hub.commit(NAME, {layout.INFO_PATH: json.dumps(grown).encode()})
-        with pytest.raises(TargetMismatchError, match=f"{key} {info[key] + 1} in the repository"):
+        with pytest.raises(TargetMismatchError, match=f"{key} {info[key] + 1} in the target"):
             hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.changing() == []
 

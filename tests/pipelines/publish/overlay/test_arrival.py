@@ -9,7 +9,7 @@ import pytest
 import episeek
 from episeek.errors import EpiseekError, MissingFileError, MissingSidecarError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay import arrival
+from episeek_pipelines.publish.overlay import arrival, file_comparison
 from episeek_pipelines.publish.overlay.arrival import check_arrival, sample_clips
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from episeek_pipelines.publish.overlay.plan import plan_changes
@@ -124,7 +124,7 @@ def test_a_store_without_sha256_is_read(s3, published, monkeypatch):
     url = s3.add(files_of(root))
     report = arrived(url, changes)
     assert (report.problems, report.file_count, report.size_only_count) == ((), len(changes.additions), 0)
-    monkeypatch.setattr(arrival, "_PART_BYTES", 1000)
+    monkeypatch.setattr(file_comparison, "_RANGE_BYTES", 1000)
     assert arrived(url, changes).problems == ()
     monkeypatch.setattr(arrival, "MAX_READ_BYTES", 10_000)
     report = arrived(url, changes)
@@ -195,7 +195,7 @@ def test_a_file_that_is_missing_or_still_there(published):
     assert report.deleted_count == 1
     missing, still_there = report.problems
     assert missing.found.startswith("MissingFileError: ")
-    assert (still_there.where, still_there.expected) == (sent.deletions[0], "no such file: it was deleted")
+    assert (still_there.where, still_there.expected) == (sent.deletions[0], "no such file, since it was deleted")
 
 
 def test_sidecars_that_are_missing_or_of_another_build(published):

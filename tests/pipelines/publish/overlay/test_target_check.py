@@ -22,7 +22,7 @@ from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.target_check import (
     TargetMismatchError,
     check_target,
-    identity_in_repository,
+    identity_in_target,
 )
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset
@@ -70,7 +70,7 @@ def with_rows(overlay, change):
 
 
 def store_id(path, repository, kind="sha256"):
-    return identity_in_repository(in_lfs(path, (repository / path).read_bytes())).store_ids[0].replace("sha256", kind)
+    return identity_in_target(in_lfs(path, (repository / path).read_bytes())).store_ids[0].replace("sha256", kind)
 
 
 # --- what is accepted -----------------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_a_video_that_is_gone(overlay, repository):
     (repository / SECOND).unlink()
     found = problems(overlay, repository)
     assert [problem.path for problem in found] == [FIRST, SECOND]
-    assert found[0].found == "no such file in the repository, and none is sent"
+    assert found[0].found == "no such file in the target, and none is sent"
     assert found[0].expected == "the MP4 of episode 0"
 
 
@@ -218,7 +218,7 @@ def test_sidecars_that_list_other_files(overlay, repository):
     found = problems(overlay, repository)
     assert [(problem.path, problem.found) for problem in found] == [
         (SECOND, "no row in the sidecars"),
-        (SECOND.replace("file-001", "file-0010"), "a row in the sidecars, and no episode in it"),
+        (SECOND.replace("file-001", "file-0010"), "a row in the sidecars, but no episode in the file"),
     ]
 
 

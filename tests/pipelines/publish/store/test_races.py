@@ -18,11 +18,11 @@ from episeek_pipelines.jobs.prepare import verify
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
-from episeek_pipelines.publish.store import publication_run, publish
+from episeek_pipelines.publish.store import attempts, publication_run
 from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication
+from episeek_pipelines.publish.store.options import StorePublication
 from episeek_pipelines.publish.store.plan import wanted_files
-from episeek_pipelines.publish.store.publish import StorePublication
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
@@ -102,7 +102,7 @@ def test_another_publication_that_has_stopped(s3, overlays):
         s3.publish(overlays[0], url, source=NAME, retry=ONCE)
     s3.reset()
     before = s3.files(url)
-    with pytest.raises(ConflictError, match="run that one again, or remove this file") as caught:
+    with pytest.raises(ConflictError, match=r"run that publication again .*or remove this file") as caught:
         s3.publish(overlays[1], url, source=NAME)
     assert caught.value.where == f"{url}/{JOURNAL_PATH}"
     assert s3.files(url) == before
@@ -151,7 +151,7 @@ def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3
     """A colleague changes a file; this run meets it, while the other one is in the middle of the switch."""
     url = s3.start(files_of(DATA / NAME))
     overlay, seen = prepared(NAME).url, {}
-    original = publish._Job._changed_by_others
+    original = attempts.StorePublisher._changed_by_others
 
     def other_run_stops_in_its_switch():
         s3.proxy.inject(Fault("gone", method="PUT", path=f"{url[len('s3:/') :]}/{layout.META_DIR}/byte_index/files"))
@@ -161,12 +161,12 @@ def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3
         seen.update(s3.files(url))
 
     def changed_by_others(job, plan, now):
-        monkeypatch.setattr(publish._Job, "_changed_by_others", original)
+        monkeypatch.setattr(attempts.StorePublisher, "_changed_by_others", original)
         s3.datasets.change(url, {"meta/stats.json": b"{}"})
         other_run_stops_in_its_switch()
         return {"meta/stats.json"}
 
-    monkeypatch.setattr(publish._Job, "_changed_by_others", changed_by_others)
+    monkeypatch.setattr(attempts.StorePublisher, "_changed_by_others", changed_by_others)
     with pytest.raises(ConflictError):
         s3.publish(overlay, url, source=NAME)
     assert any("/runs/" in path for path in seen)

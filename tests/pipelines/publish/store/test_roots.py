@@ -8,8 +8,9 @@ from episeek.errors import DestinationError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import index
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH
-from episeek_pipelines.publish.store.publish import open_writer, publish_to_store
+from episeek_pipelines.publish.store.publish import publish_to_store
 from episeek_pipelines.publish.store.writers import directory
+from episeek_pipelines.publish.store.writers.open_writer import open_writer
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.remote_datasets import files_of
