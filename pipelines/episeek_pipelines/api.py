@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
-    from episeek_pipelines.publish.errors import ConflictError, ForeignChangesError, RefusedPublicationError
+    from episeek_pipelines.publish.errors import (
+        ConflictError,
+        ForeignChangesError,
+        OptionsError,
+        RefusedPublicationError,
+    )
     from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
     from episeek_pipelines.publish.hub.publish import publish
     from episeek_pipelines.publish.overlay.changes import Changes
@@ -67,6 +72,7 @@ __all__ = [
     "Inspection",
     "Level",
     "Location",
+    "OptionsError",
     "PageIndexCounts",
     "Phase",
     "PrepareResult",
@@ -125,7 +131,7 @@ _NAMES_OF: Final = {
     "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),
-    "publish.errors": ("ConflictError", "ForeignChangesError", "RefusedPublicationError"),
+    "publish.errors": ("ConflictError", "ForeignChangesError", "OptionsError", "RefusedPublicationError"),
     "publish.hub.options": ("PublishOptions", "PublishResult"),
     "publish.hub.publish": ("publish",),
     "publish.overlay.target_check": ("TargetMismatchError",),

@@ -248,7 +248,9 @@ def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -
     for unit in units:
         record = build.files.get(unit.path)
         if record is None:
-            yield TargetProblem(unit.path, "no row in the sidecars", f"one for its {len(unit.episodes)} episodes")
+            yield TargetProblem(
+                unit.path, "no row in the sidecars", f"a row for {counted(len(unit.episodes), 'episode')}"
+            )
             continue
         declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
         if declared != record.episodes_sha256:
