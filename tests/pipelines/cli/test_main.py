@@ -295,14 +295,14 @@ def test_extract_notices_a_file_that_was_replaced(dataset, tmp_path, capsys):
     arguments = ("--episode", 3, "--camera", "observation.images.top", "-o", tmp_path / "clip.mp4")
     code, _, err = run(capsys, "extract", target, "--data-root", dataset, *arguments)
     assert code == 2
-    assert "as when it was indexed: index or prepare the dataset again" in err
+    assert "as when it was indexed; hint: index or prepare the dataset again" in err
     assert not (tmp_path / "clip.mp4").exists()
 
 
 def test_extract_without_sidecars(tmp_path, capsys):
     code, _, err = run(capsys, "extract", DATA / "hevc", "--episode", 0, "-o", tmp_path / "clip.mp4")
     assert code == 2
-    assert "a sidecar table: run `episeek index`" in err
+    assert "a sidecar table; hint: run `episeek prepare` or `episeek index`" in err
 
 
 def test_extract_wants_a_camera_when_there_are_two(tmp_path, capsys):
@@ -409,9 +409,10 @@ def test_lengths_that_cannot_be_right_are_named(length, dataset, tmp_path, capsy
 
 def test_an_overlay_without_its_source_is_one_line(tmp_path, capsys):
     run(capsys, "prepare", DATA / "hevc", tmp_path / "out")
+    (tmp_path / "out/.episeek/source.json").unlink()
     code, out, err = run(capsys, "verify", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "an overlay; expected the dataset it was prepared from as --data-root" in err
+    assert "an overlay; expected the videos; hint: give the dataset it was prepared from as --data-root" in err
     arguments = (
         "extract",
         tmp_path / "out",

@@ -47,7 +47,7 @@ from episeek_pipelines.publish.overlay.changes import (
 )
 from episeek_pipelines.publish.overlay.last_published import last_files, remember_files
 from episeek_pipelines.publish.overlay.target_check import TargetCheck
-from episeek_pipelines.publish.overlay.verification import is_verifiable, require_videos, verified
+from episeek_pipelines.publish.overlay.verification import is_verifiable, local_videos, require_videos, verified
 from episeek_pipelines.publish.store.contents import (
     StoreContents,
 )
@@ -135,7 +135,7 @@ def publish_to_store(
         overlay: What `episeek prepare` wrote, on this machine.
         url: The dataset's root: `s3://...`, `hf://buckets/NAMESPACE/NAME[/DIR]`, or any other URL that fsspec can write to.
         data_root: Where the videos are on this machine, to compare published clips with; None: the overlay itself where it
-            holds videos, otherwise clips are decoded.
+            holds videos, or the local source that it records, otherwise clips are decoded.
         options: How.
         execution: Of the verification.
         retry: How long to try, for each request; uploads are given more time by their size.
@@ -157,8 +157,8 @@ def publish_to_store(
     require_room(writer.root, listing, local, create=options.create)
     if layout.INFO_PATH not in listing:
         require_videos(root, where=writer.root.url)
-    if data_root is None and root.list(layout.VIDEOS_DIR):
-        data_root = root.url
+    if data_root is None:
+        data_root = local_videos(root)
     verification = None
     if options.is_verified and is_verifiable(root):
         there = writer.root.url if layout.INFO_PATH in listing else root.url
