@@ -7,8 +7,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
 STOPS := tests/pipelines/publish/hub/test_stops.py tests/pipelines/publish/store/test_stops.py
-# Tests of what the tests are made with: servers, generators of files, the oracle, the fuzzer.
-TOOLS := tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
+# The notebooks, and tests of what the tests are made with: servers, generators of files, the oracle, the fuzzer.
+TOOLS := tests/notebooks tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
 
 .DEFAULT_GOAL := help
 .PHONY: help env browser demo test test-all test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote format clean
@@ -40,7 +40,7 @@ test-stops: env ## the part of test-all that stops publications at every request
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
 	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/stores/test_hub.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/hub_client tests/pipelines/publish/hub tests/pipelines/publish/test_prepared.py tests/pipelines/publish/store/test_stops.py
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/stores/transports/test_hub.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/hub_client tests/pipelines/publish/hub tests/pipelines/publish/test_prepared.py tests/pipelines/publish/store/test_stops.py
 
 lint: env ## style, formatting and layers
 	@$(BIN)/ruff check

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import VerifyOptions
-    from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
+    from episeek_pipelines.verify.formats import (
+        format_counts,
+        format_findings,
+        format_json,
+        format_remarks,
+        format_text,
+        render,
+    )
     from episeek_pipelines.verify.rules import RULES, Level, Rule, Severity
     from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
 
@@ -90,6 +97,7 @@ __all__ = [
     "format_counts",
     "format_findings",
     "format_json",
+    "format_remarks",
     "format_text",
     "index",
     "inspect",
@@ -129,7 +137,7 @@ _NAMES_OF: Final = {
     "verify.findings.checks": ("VerificationReport",),
     "verify.findings.findings": ("Finding", "Location"),
     "verify.findings.options": ("VerifyOptions",),
-    "verify.formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),
+    "verify.formats": ("format_counts", "format_findings", "format_json", "format_remarks", "format_text", "render"),
     "verify.rules": ("RULES", "Level", "Rule", "Severity"),
     "verify.settings.rule_codes": ("ConfigurationError",),
 }

@@ -35,7 +35,7 @@ from episeek.errors import (
     SidecarLayoutWarning,
     WaitLimitError,
 )
-from episeek.stores.processes import forks as _forks  # noqa: F401 - forks count from here on, whatever is used later
+from episeek.stores.processes import forks as _forks  # noqa: F401 - registers its hook before any fork
 from episeek.version import __version__
 
 if TYPE_CHECKING:

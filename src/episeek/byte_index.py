@@ -24,7 +24,7 @@ from episeek.errors import (
     without_password,
 )
 from episeek.mp4.clip_header import ClipSamples, TrackProperties
-from episeek.mp4.description_runs import description_of
+from episeek.mp4.moov.description_runs import description_of
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars

@@ -25,7 +25,7 @@ from episeek.decode import (
 )
 from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
 from episeek.mp4.clip_header import ClipSamples, TrackProperties, clip_header
-from episeek.mp4.sample_description import VisualSampleEntry, read_entries
+from episeek.mp4.moov.sample_description import VisualSampleEntry, read_entries
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})

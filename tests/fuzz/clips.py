@@ -11,7 +11,7 @@ import numpy as np
 from episeek.byte_index import ByteIndex, ReadOptions
 from episeek.clip import Clip, LeadIn
 from episeek.errors import EpiseekError
-from episeek.mp4.sample_description import read_entries
+from episeek.mp4.moov.sample_description import read_entries
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileProperties, FileRecord

@@ -1,4 +1,4 @@
-"""What can be asked of an index: errors by name, pickling, sidecars and videos behind URLs, files that changed since."""
+"""An index: lookups and their errors, pickling, sidecars and videos at URLs, and files that have changed."""
 
 import multiprocessing
 import pickle
@@ -56,7 +56,7 @@ def test_no_such_episode(index, episode):
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64])
 def test_numpy_integers_are_not_taken_for_others(index, monkeypatch, dtype):
-    """Row numbers are computed from them: 2 cameras x episode 72 of 8 bits would be row 144, or one from the end."""
+    """Row numbers are computed from them: with 8 bits, episode 72 of 2 cameras would wrap around from row 144."""
     assert index.lookup(dtype(5), CAMERAS[1]).global_episode_id == 11
     monkeypatch.setattr(index, "cameras", tuple(str(number) for number in range(60)))
     with pytest.raises(IndexError, match="row 301 of 12"):

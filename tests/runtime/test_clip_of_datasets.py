@@ -1,4 +1,4 @@
-"""Clips of the sample datasets against decoding each whole file, and against what LeRobot itself returned."""
+"""Clips of the sample datasets are the frames of the whole files, and those that LeRobot itself returned."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def windows(draw):
 
 
 def check_clip(index, name, episode, camera, start, stop):
-    """Every way to get at the frames `[start, stop)` gives those frames, at their times."""
+    """Assert that every way to read the frames `[start, stop)` returns those frames at their times."""
     path, first, _ = episode_frames_in_file(DATA / name, camera)[episode]
     frames = slice(first + start, first + stop)
     clip = index.clip(episode, camera, start, stop)

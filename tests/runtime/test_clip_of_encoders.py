@@ -1,4 +1,4 @@
-"""Clips of videos as many encoders write them, cut where no keyframe is: lead-ins, open GOPs, variable rates, sound."""
+"""Clips of videos from many encoders, cut between keyframes: lead-ins, open GOPs, variable rates and sound."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -51,7 +51,7 @@ ENCODINGS = {
     "mpeg4, reordering": Encoding("mpeg4", {"g": "12"}, b_frame_count=2),
 }
 # FFmpeg 5's H.264 decoder, which TorchCodec may be using, drops the last pictures of a stream of a few samples that starts on a
-# recovery point instead of an IDR picture. That has to end in an error by name, never in another picture.
+# recovery point instead of an IDR picture. That must end in an error, never in another picture.
 MAY_BE_REFUSED = ("h264, open GOP",)
 
 
@@ -64,7 +64,7 @@ class Made:
 
 @cache
 def make(name: str, folder: Path) -> Made:
-    """Encode, index and decode the whole file once."""
+    """Encode, index and decode a whole file once."""
     encoding = ENCODINGS[name]
     folder = folder / name.replace(" ", "-")
     encode_episodes(folder / "videos/all.mp4", encoding, LENGTHS)
@@ -116,7 +116,7 @@ def check(made: Made, episode: int, start: int, stop: int, *, may_be_refused: bo
 
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_fixture_is_what_it_is_meant_to_be(folder, name):
-    """Without lead-ins, reordering, gaps or odd rates where the name promises them, the tests below would show nothing."""
+    """The videos have the lead-ins, reordering, gaps and odd rates of their names, or the tests below would show nothing."""
     made, encoding = make(name, folder), ENCODINGS[name]
     assert bar_code.read(made.whole["pyav"].pictures) == [number for length in LENGTHS for number in range(length)]
     assert made.whole["pyav"].ticks.tolist() == frame_ticks(sum(LENGTHS), encoding).tolist()

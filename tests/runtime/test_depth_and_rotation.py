@@ -1,4 +1,4 @@
-"""Pictures that are no upright RGB of 8 bits: depth keeps every bit, turned tracks come out turned."""
+"""Pictures other than upright RGB of 8 bits: depth keeps every bit, and rotated tracks are decoded rotated."""
 
 import io
 import struct
@@ -48,7 +48,7 @@ def depth_video(pictures, pixels, codec="libx265"):
     ids=lambda param: param[0],
 )
 def depth(request, tmp_path_factory):
-    """Random values, losslessly encoded, and their index."""
+    """Random values, encoded without loss, and their index."""
     codec, pixels, bits = request.param
     folder = tmp_path_factory.mktemp("depth")
     pictures = np.random.default_rng(0).integers(0, 1 << bits, (FRAME_COUNT, HEIGHT, WIDTH), np.uint16)
@@ -125,7 +125,7 @@ def test_turned_pictures_come_out_turned_by_both_decoders(tmp_path, name):
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le", "gray"])
 def test_a_configuration_that_lies_about_depth_is_found_out(tmp_path, pixels):
-    """chroma_format_idc 0 and 12 bits in hvcC, of pictures that have colour, or 8 bits: never half of them."""
+    """hvcC says chroma_format_idc 0 and 12 bits for pictures with colour or of 8 bits: decoding fails."""
     mp4 = bytearray(mux(track_of(encode(Recipe("libx265", pixels=pixels)))))
     configuration = mp4.index(b"hvcC") + 4
     mp4[configuration + 16], mp4[configuration + 17] = 0xFC, 0xFC

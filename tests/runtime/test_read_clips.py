@@ -1,4 +1,4 @@
-"""Many clips in one call, over HTTP: the same bytes as one by one, in as few requests as planned, no byte twice."""
+"""Many clips in one call, over HTTP: the same bytes as one by one, by as few requests as planned, and no byte twice."""
 
 import pickle
 import random
@@ -30,7 +30,7 @@ from tests.support.whole_file import decode_with_plain_pyav
 TOP, WRIST = CAMERAS
 QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.01, max_wait_seconds=0.01)
 SHORTEST = 20
-"""Frames of the shortest episode."""
+"""Number of frames of the shortest episode."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def _fresh(server):
 
 @pytest.fixture(scope="module")
 def served(server, sidecar_roots):
-    """Only sizes are checked: a request for each range that is read, and no other one."""
+    """An index that checks sizes only, so that every request is for a range that is read."""
     return {
         name: episeek.open(root, data_root=f"{server.url}/{name}", verify="size", retry=QUICK)
         for name, root in sidecar_roots.items()
@@ -56,7 +56,7 @@ def served(server, sidecar_roots):
 
 
 def requests_of(server):
-    """Method, path and range of each request so far."""
+    """Return the method, path and range of each request so far."""
     server_log = server.exchanges()
     return sorted(
         (log.method, log.path, *map(int, re.findall(r"\d+", log.range_header)), log.sent_bytes) for log in server_log
@@ -64,7 +64,7 @@ def requests_of(server):
 
 
 def planned_for(index, name, clips, gap):
-    """The same of what was planned."""
+    """Return the method, path and range of each planned request."""
     wanted = [WantedRange(clip.file_path, *clip.byte_range) for clip in clips]
     return sorted(
         ("GET", f"/{name}/{request.path}", request.start, request.stop - 1, request.stop - request.start)
@@ -220,7 +220,7 @@ def test_requests_at_the_same_time(server, served, most):
 
 
 def test_a_clip_of_another_dataset_is_refused(indexes):
-    """Its range, read from this dataset's file of that name, would be other pictures."""
+    """The same range of this dataset's file of the same name would be other pictures."""
     clip = indexes["h264_bframes"].clip(1, CAMERAS[0], 0, 3)
     with pytest.raises(FileNotIndexedError, match=r"a clip of .*h264_bframes"):
         indexes["hevc"].read_clips([clip])

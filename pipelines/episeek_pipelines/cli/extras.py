@@ -2,7 +2,9 @@
 
 from typing import Final
 
-_EXTRA_OF: Final = {
+from episeek.errors import Extra, install_hint
+
+_EXTRA_OF: Final[dict[str, Extra]] = {
     "adlfs": "azure",
     "aiohttp": "http",
     "av": "prepare",
@@ -26,7 +28,7 @@ _EXTRA_OF: Final = {
 }
 
 
-def install_hint(module: str) -> str | None:
-    """Return the advice that installs a module, or None when no extra of episeek has it."""
+def install_hint_for(module: str) -> str | None:
+    """Return the command that installs a module, or None if no extra of episeek has it."""
     extra = _EXTRA_OF.get(module.partition(".")[0])
-    return None if extra is None else f"pip install 'episeek[{extra}]'"
+    return None if extra is None else install_hint(extra)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from episeek.errors import EpiseekError, first_line
-from episeek_pipelines.cli.extras import install_hint
+from episeek_pipelines.cli.extras import install_hint_for
 from episeek_pipelines.cli.outcome import Outcome
 from episeek_pipelines.cli.parser import make_parser
 from episeek_pipelines.cli.sources import require_sources, use_recorded_source
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # arguments that cannot be combined
         _say(f"episeek: error: {error}")
     except ModuleNotFoundError as error:
-        hint = install_hint(error.name or "")
+        hint = install_hint_for(error.name or "")
         if hint is None:
             return _unexpected(error)
         _say(f"episeek: error: {options.command}: found no package {error.name}; expected it installed; hint: {hint}")

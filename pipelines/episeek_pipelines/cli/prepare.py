@@ -157,11 +157,12 @@ def _published_lines(
 
 
 def _findings(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
-    from episeek_pipelines.api import format_findings
+    from episeek_pipelines.api import format_findings, format_remarks
 
-    if report is None or not report.findings:
+    if report is None:
         return ()
-    return ("", format_findings(report, max_findings=options.max_findings))
+    parts = (format_findings(report, max_findings=options.max_findings), format_remarks(report))
+    return ("", *(part for part in parts if part))
 
 
 def _document(result: "PrepareResult") -> dict[str, Any]:

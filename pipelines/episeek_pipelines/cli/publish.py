@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from episeek.errors import EpiseekError
 from episeek_pipelines.cli import publish_store
 from episeek_pipelines.cli.lines.publication import (
     base_words,
@@ -185,8 +186,9 @@ def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOpti
     message = options.message or ""
     try:
         return PublishOptions(tag=tag, create_pr=options.create_pr, dry_run=options.dry_run, message=message, **others)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"--{str(error).replace('create_pr', 'create-pr', 1)}") from None
+    except EpiseekError as error:
+        name = f"--{error.where.replace('_', '-')}"
+        raise argparse.ArgumentTypeError(f"{name}: found {error.found}; expected {error.expected}") from None
 
 
 def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:

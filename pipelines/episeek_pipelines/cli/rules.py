@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Sequence
 
 from episeek_pipelines.cli.arguments import with_examples
 from episeek_pipelines.cli.outcome import Outcome
@@ -23,19 +22,9 @@ def run(options: argparse.Namespace) -> Outcome:
     """Run `episeek rules`."""
     from episeek_pipelines.cli.lines.rules import family_lines, rule_lines, rule_page, rules_json
 
-    families = {code: family_lines(code) for code in options.codes}
-    pages = ["\n".join(lines) or rule_page(code) for code, lines in families.items()]
     if options.json:
-        listed = [rule for rule in rules_json() if not options.codes or _is_chosen(rule["code"], options.codes)]
-        return Outcome((json.dumps(listed, indent=2),))
+        return Outcome((json.dumps(rules_json(options.codes), indent=2),))
     if not options.codes:
         return Outcome(tuple(rule_lines()))
+    pages = ["\n".join(family_lines(code)) or rule_page(code) for code in options.codes]
     return Outcome(tuple("\n\n".join(pages).split("\n")))
-
-
-def _is_chosen(code: str, wanted: Sequence[str]) -> bool:
-    """Return whether one of some codes and families is, or contains, a rule."""
-    from episeek_pipelines.verify.rules import RULES
-
-    starts = [text.strip().upper() for text in wanted]
-    return any(code == start if start in RULES else code.startswith(start) for start in starts)

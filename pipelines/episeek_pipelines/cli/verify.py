@@ -8,6 +8,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ def _check_arguments(options: argparse.Namespace) -> None:
 def _verified(options: argparse.Namespace, configuration: "Configuration") -> "VerificationReport":
     from episeek_pipelines import api
 
-    return api.verify(
+    report = api.verify(
         options.source,
         data_root=options.data_root,
         against=options.against,
@@ -95,6 +96,7 @@ def _verified(options: argparse.Namespace, configuration: "Configuration") -> "V
         options=configuration.options,
         execution=execution_of(options),
     )
+    return replace(report, date=datetime.now(UTC))
 
 
 def _fixed(

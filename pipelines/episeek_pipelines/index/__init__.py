@@ -1,1 +1,1 @@
-"""The index step: from the header of each MP4 to the four sidecar tables."""
+"""The index step: the four sidecar tables, made from the headers of all video files."""

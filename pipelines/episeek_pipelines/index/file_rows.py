@@ -22,7 +22,7 @@ from episeek.errors import (
     SampleTableError,
     SpanTooLargeError,
 )
-from episeek.mp4.description_runs import description_runs
+from episeek.mp4.moov.description_runs import description_runs
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileProperties, FileRecord

@@ -7,12 +7,13 @@ what was written follow. A file that fails is reported by name and the work of t
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
-from episeek.errors import DestinationError, MissingFileError
+from episeek.errors import DestinationError, EpiseekError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
-from episeek_pipelines.dataset.provenance import record_source, recorded_videos, write_record
+from episeek_pipelines.dataset.provenance import record_source, recorded_videos, source_commit, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
@@ -206,7 +207,15 @@ def verify(
     values, failures = values_and_failures(execution.compute(graph, [verification]))
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
-    return _of(values, VerificationReport)[0]
+    report = _of(values, VerificationReport)[0]
+    return replace(report, revision=_known_commit(where), data_root=None if videos is None else videos.url)
+
+
+def _known_commit(root: Root) -> str | None:
+    """Return the commit of a dataset; None where it is not known, or where its record is damaged."""
+    with suppress(EpiseekError):
+        return source_commit(root)
+    return None
 
 
 def preparation_plan(

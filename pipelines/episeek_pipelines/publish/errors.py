@@ -38,6 +38,10 @@ class ForeignChangesError(EpiseekError, RuntimeError):
     """A merge brought changes to main that were not in the pull request when it was verified."""
 
 
+class OptionsError(EpiseekError, ValueError):
+    """An option of a publication has no valid value, or excludes another option; `where` is its name."""
+
+
 class RefusedError(WriteError):
     """The Hub refuses a change as it is: it is too large, its name is taken, or a quota is used up."""
 

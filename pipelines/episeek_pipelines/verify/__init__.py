@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
-    from episeek_pipelines.verify.formats import format_counts, format_findings, format_json, format_text, render
+    from episeek_pipelines.verify.formats import (
+        format_counts,
+        format_findings,
+        format_json,
+        format_remarks,
+        format_text,
+        render,
+    )
     from episeek_pipelines.verify.formats.names import FORMATS, Format, parse_output
     from episeek_pipelines.verify.metadata.survey import Survey, survey
     from episeek_pipelines.verify.plan import plan_checks, plan_verification, shard_arguments
@@ -56,6 +63,7 @@ __all__ = [
     "format_counts",
     "format_findings",
     "format_json",
+    "format_remarks",
     "format_text",
     "parse_output",
     "plan_checks",
@@ -74,7 +82,7 @@ _NAMES_OF: Final = {
     "episodes.table": ("Shard",),
     "findings.figures": ("CameraFigures", "Figures"),
     "findings.findings": ("Finding", "Location"),
-    "formats": ("format_counts", "format_findings", "format_json", "format_text", "render"),
+    "formats": ("format_counts", "format_findings", "format_json", "format_remarks", "format_text", "render"),
     "findings.options": ("DEFAULT_OPTIONS", "VerifyOptions"),
     "formats.names": ("FORMATS", "Format", "parse_output"),
     "plan": ("plan_checks", "plan_verification", "shard_arguments"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify.coverage import coverage_of, separate_notes
 from episeek_pipelines.verify.data.feature_ranges import (
     check_constant_dimensions,
 )
@@ -87,6 +88,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             with guarded(findings, "check_shards", Location()):
                 findings += _check_shards(plan, context, observations)
         forget_sidecars(context.root)
+    coverage = coverage_of(plan, findings)
+    findings, notes = separate_notes(plan, findings)
     return VerificationReport(
         root=plan.root,
         findings=tuple(sorted(findings)),
@@ -99,6 +102,9 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         level=plan.options.level,
         against=None if context is None or context.against is None else str(context.against),
         figures=_figures(plan, context, observations),
+        notes=notes,
+        coverage=coverage,
+        options=plan.options,
     )
 
 

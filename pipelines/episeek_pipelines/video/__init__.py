@@ -1,1 +1,1 @@
-"""Headers and frames of video files: MP4 and Matroska, sync samples, and which frames belong to which episode."""
+"""Video files: headers of MP4 and Matroska, sync samples, and the frames of each episode."""

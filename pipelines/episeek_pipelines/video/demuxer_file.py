@@ -1,6 +1,6 @@
-"""A file of a byte source as a decoder's demuxer wants it: read, seek, tell, with read-ahead.
+"""A file of a byte source with the interface that a demuxer needs: read, seek and tell, with read-ahead.
 
-A few blocks are kept, the most recently used ones, so that one reader can follow a little behind another one.
+The most recently used blocks are kept, so that a second reader can follow the first one at a short distance.
 """
 
 import os
@@ -10,19 +10,19 @@ from episeek.errors import EpiseekError
 from episeek.stores.byte_source import ByteSource
 
 BLOCK_BYTES = 1 << 20
-"""What one request reads."""
+"""Bytes that one request reads."""
 
 KEPT_BLOCKS = 16
-"""FFmpeg reads up to 5 MB ahead to learn what is in a file before it returns the first packet."""
+"""Blocks in memory. FFmpeg reads up to 5 MB ahead to find the streams of a file before it returns the first packet."""
 
 
-class SourceFile:
+class DemuxerFile:
     """One file of a source, opened for reading.
 
     Args:
-        source: Where the file is.
-        path: Relative to the source's root.
-        size: Bytes.
+        source: The source that holds the file.
+        path: Path relative to the source's root.
+        size: Bytes of the file.
     """
 
     def __init__(self, source: ByteSource, path: str, size: int) -> None:
@@ -32,10 +32,10 @@ class SourceFile:
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._position = 0
         self.error: EpiseekError | None = None
-        """What reading for the demuxer failed with: it was told that the file ends there."""
+        """The first error of the source while the demuxer read, which saw the end of the file instead."""
 
     def read_at(self, start: int, stop: int) -> bytes:
-        """The bytes `[start, stop)`, fewer where the file ends. Raises what the source raises."""
+        """Return the bytes `[start, stop)`, or fewer at the end of the file. Raises what the source raises."""
         start, stop = min(start, self.size), min(stop, self.size)
         parts = []
         while start < stop:
@@ -46,9 +46,10 @@ class SourceFile:
         return b"".join(parts)
 
     def read(self, count: int) -> bytes:
-        """Up to `count` bytes from the current position; none at the end.
+        """Return up to `count` bytes from the current position; none at the end of the file.
 
-        An error of the source is kept in `error`, and the file seems to end: an exception cannot cross FFmpeg safely.
+        An error of the source is kept in `error` and looks like the end of the file, since an exception cannot safely pass
+        through FFmpeg.
         """
         try:
             data = self.read_at(self._position, self._position + count)
@@ -59,13 +60,13 @@ class SourceFile:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the current position; returns it."""
+        """Move the current position and return it."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         self._position = max(origin + offset, 0)
         return self._position
 
     def tell(self) -> int:
-        """The current position."""
+        """Return the current position."""
         return self._position
 
     def _block(self, number: int) -> bytes:

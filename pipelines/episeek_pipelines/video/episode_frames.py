@@ -1,16 +1,18 @@
-"""Which frames of an MP4 belong to which episode.
+"""Find the frames of a video file that belong to each of its episodes.
 
-`meta/episodes` says it twice: in seconds, summed as floats, so that they drift by whole frames over a file; and in lengths.
-Only differences of the seconds are used, from one boundary to the next: these are right to a fraction of a frame.
+`meta/episodes` declares them in two ways: by lengths in frames, and by seconds in the file. The seconds are sums of floats and
+drift by whole frames over a file. Therefore only their differences from one boundary to the next are used, which are right to
+a fraction of a frame.
 
-1. The lengths add up to the file's frames: counting decides, however far the seconds drifted, may they overlap, leave gaps
-   or run past the end. Not where the seconds tell another story that fills the file exactly, nor where they jump by more
-   than several frames.
-2. They do not (deleted episodes, frames of nobody at the end, a file that was cut): an episode is where the seconds between
-   it and the file's start add up to, in whole frames. Lengths have to agree, or the seconds have to fill the file exactly.
-   The last episode may be cut short by the end of the file: what is there is indexed.
+1. Where the lengths add up to the file's frames, counting decides. The seconds may have drifted by any distance: they may
+   overlap, leave gaps, or run past the end of the file. Counting does not decide where the seconds fill the file
+   exactly, too, but place the episodes elsewhere, or where they jump by more than several frames.
+2. Where the lengths do not add up, since episodes were deleted, frames at the end belong to no episode, or the file was cut
+   short, an episode starts where the differences of the seconds from the file's start add up to, in whole frames. The
+   lengths have to agree with the seconds, or the seconds have to fill the file exactly. The last episode may be cut short by
+   the end of the file: the frames that exist are indexed.
 
-Otherwise nothing says where an episode's first frame is, and it is refused by name. Where the two sources disagree by
+Otherwise the first frame of an episode is uncertain, and the episode is refused by name. Where lengths and seconds disagree by
 more than drift explains and one of them still decided, the episode is doubtful: `verify` reports it as an error.
 """
 
@@ -29,46 +31,50 @@ Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 ROUNDING_FRAMES = 0.25
-"""From a whole number, where the seconds alone say how many frames there are."""
+"""Greatest distance from a whole number of frames where the seconds alone give that number."""
 
 AGREEMENT_FRAMES = 0.5
-"""Between an episode's seconds and its length, where the seconds have to confirm it."""
+"""Greatest difference between an episode's seconds and its length where the two have to agree."""
 
 DRIFT_STEP_FRAMES = 0.75
-"""What float sums and rounded durations may lose from one boundary to the next where the lengths add up."""
+"""Greatest error of float sums and rounded durations from one boundary to the next where the lengths add up."""
 
 NEIGHBOUR_STEP_FRAMES = 1.5
-"""Neighbours displaced alike, to within this, are displaced together: above it, there is a jump between them."""
+"""Neighbouring episodes whose displacements differ by no more than this are displaced together; otherwise by a jump."""
 
 SEVERAL_FRAMES = 8
-"""The longest jump, gap or rest that may be an error of the seconds, and no frames of a deleted episode."""
+"""The longest jump, gap or rest that may be an error of the seconds rather than the frames of a deleted episode."""
 
 _FAR_SECONDS = 1e9
-"""Anything beyond is as far outside of a file."""
+"""Bound for declared seconds: larger ones lie just as far outside the file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeclaredEpisodes:
-    """What `meta/episodes` says of the episodes in one MP4, sorted by from_timestamp; arrays of shape
-    [episode_count].
+    """The episodes of one video file as `meta/episodes` declares them, sorted by from_timestamp.
+
+    All arrays have the shape [episode_count].
     """
 
     episode_index: Int64Array
-    length: Int64Array  # frames
-    from_timestamp: Float64Array  # seconds in the file
+    length: Int64Array
+    """Frames."""
+    from_timestamp: Float64Array
+    """Start in the file, seconds."""
     to_timestamp: Float64Array
+    """End in the file, seconds."""
 
     def __len__(self) -> int:
         return len(self.episode_index)
 
     @property
     def is_finite(self) -> BoolArray:
-        """Whether both seconds are numbers."""
+        """Whether both timestamps are finite numbers, for each episode."""
         finite: BoolArray = np.isfinite(self.from_timestamp) & np.isfinite(self.to_timestamp)
         return finite
 
     def digest(self, *, camera_index: int, fps: float) -> str:
-        """`files.episodes_sha256`: hex SHA-256 of all that decides which frames of the file are whose."""
+        """Return `files.episodes_sha256`: the SHA-256, hex, of all declarations that assign frames to episodes."""
         digest = hashlib.sha256(np.array(camera_index, "<i8").tobytes() + np.array(fps, "<f8").tobytes())
         for name, dtype in sidecars.DECLARED_EPISODES:
             digest.update(np.ascontiguousarray(getattr(self, name), dtype).tobytes())
@@ -78,58 +84,60 @@ class DeclaredEpisodes:
     def sorted(
         cls, episode_index: Int64Array, length: Int64Array, from_timestamp: Float64Array, to_timestamp: Float64Array
     ) -> "DeclaredEpisodes":
-        """From columns in any order."""
+        """Return the episodes of columns in any order."""
         order = np.lexsort((episode_index, from_timestamp))
         return cls(episode_index[order], length[order], from_timestamp[order], to_timestamp[order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boundaries:
-    """Declared seconds as frames behind the file's first one, by some clock; arrays of shape [episode_count]."""
+    """Declared seconds converted to frames from the file's first one; arrays of shape [episode_count]."""
 
-    begin: Float64Array  # NaN where it is no number
+    begin: Float64Array
+    """NaN where the declared second is not a number."""
     end: Float64Array
 
     @property
     def span(self) -> Float64Array:
-        """Frames in each episode."""
+        """Frames in each episode, with fractions."""
         return self.end - self.begin
 
     @property
     def gap(self) -> Float64Array:
-        """Frames between each episode and the one in front of it; for the first one, the start of the file."""
+        """Frames between each episode and the one before it; before the first one, from the start of the file."""
         gap: Float64Array = self.begin - np.concatenate([[0.0], self.end[:-1]])
         return gap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeFrames:
-    """Frames `[first, first + count)` of the file, in presentation order, for each episode; arrays of shape
-    [episode_count].
+    """Frames `[first, first + count)` of the file, in presentation order, for each episode.
+
+    All arrays have the shape [episode_count].
     """
 
     first: Int64Array
     count: Int64Array
-    """0 or less for an episode outside the file, and for one that is not placed."""
+    """0 or less for an episode that lies outside the file or is not placed."""
     counted: Int64Array
-    """The first frame by the lengths, and the gaps, of the episodes in front."""
+    """The first frame by the lengths of the episodes before it and the gaps between them."""
     declared: Boundaries
-    """The seconds, in frames of the file."""
+    """The declared seconds, in frames of the file."""
     is_placed: BoolArray
-    """False where nothing says which frame the episode starts at."""
+    """False where the first frame of the episode is uncertain."""
     is_doubtful: BoolArray
-    """True where seconds and lengths disagree by more than drift explains, and where an episode is not placed."""
+    """True where seconds and lengths disagree by more than drift explains, or the episode is not placed."""
     by_ordinals: bool
-    """True when the lengths add up to the file's frames and decided alone."""
+    """True where the lengths add up to the file's frames and decided alone."""
 
 
 def locate_frames(seconds: Float64Array, episodes: DeclaredEpisodes, *, fps: float) -> EpisodeFrames:
-    """Find the frames of each episode of one file; never raises.
+    """Find the frames of each episode of one file. Never raises.
 
     Args:
         seconds: Presentation times of the file's presented frames, ascending, shape [frames].
-        episodes: What the metadata declares.
-        fps: The dataset's frame rate; the seconds may be by it instead of by the file's times.
+        episodes: The declared episodes.
+        fps: The dataset's frame rate, which the declared seconds may follow instead of the file's times.
     """
     by_file = _by_file_times(seconds, episodes, fps)
     if not len(seconds) or not episodes.is_finite.all():
@@ -143,24 +151,25 @@ def locate_frames(seconds: Float64Array, episodes: DeclaredEpisodes, *, fps: flo
 
 
 def assign_frames(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str) -> EpisodeFrames:
-    """`locate_frames` of a file's samples, with an episode refused that lies outside the file or has no certain place.
+    """Find the frames of each episode as `locate_frames`, and refuse episodes outside the file or without a certain place.
 
     Args:
         table: The file's samples.
-        episodes: What the metadata declares.
+        episodes: The declared episodes.
         fps: The dataset's frame rate.
         where: The file, for messages.
 
     Raises:
         EpisodeOutsideFileError: No frame of the file lies within an episode's seconds.
-        EpisodeFramesError: Seconds and lengths contradict each other, and neither fits the file.
+        EpisodeFramesError: Seconds and lengths contradict each other, and neither of them fits the file.
     """
     seconds = table.pts[table.presentation_order()] / table.timescale
     frames = locate_frames(seconds, episodes, fps=fps)
     half_frame = 0.5 / fps
     held = np.searchsorted(seconds, episodes.to_timestamp - half_frame)
     held -= np.searchsorted(seconds, episodes.from_timestamp - half_frame)
-    held[~episodes.is_finite] = 0  # NaN sorts behind everything
+    # NaN sorts after all numbers
+    held[~episodes.is_finite] = 0
     outside = np.flatnonzero(np.where(frames.is_placed, frames.count, held) <= 0)
     if len(outside):
         row = int(outside[0])
@@ -170,22 +179,22 @@ def assign_frames(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float,
             f"declared seconds {episodes.from_timestamp[row]:g} to {episodes.to_timestamp[row]:g}",
             f"seconds within the file's {len(seconds)} frames, 0 to {last:g}",
         )
-    lost = np.flatnonzero(~frames.is_placed)
-    if len(lost):
-        found, expected = disagreement(frames, episodes.length, int(lost[0]), len(seconds))
-        raise EpisodeFramesError(f"{where}, episode {episodes.episode_index[lost[0]]}", found, expected)
+    unplaced = np.flatnonzero(~frames.is_placed)
+    if len(unplaced):
+        found, expected = disagreement(frames, episodes.length, int(unplaced[0]), len(seconds))
+        raise EpisodeFramesError(f"{where}, episode {episodes.episode_index[unplaced[0]]}", found, expected)
     return frames
 
 
 def disagreement(frames: EpisodeFrames, length: Int64Array, row: int, frame_count: int) -> tuple[str, str]:
-    """What is found and what expected of a doubtful episode, in words."""
+    """Return in words what is found and what is expected for a doubtful episode."""
     start, counted = frames.declared.begin[row], int(frames.counted[row])
     found = f"seconds for the frames from {start:.2f} to {frames.declared.end[row]:.2f} of {frame_count}"
-    return found, f"{counted} to {counted + length[row]}, by the lengths in front of it and its own"
+    return found, f"{counted} to {counted + length[row]}, by the lengths of the episodes up to it"
 
 
 def _by_file_times(seconds: Float64Array, episodes: DeclaredEpisodes, fps: float) -> Boundaries:
-    """Boundaries on the times of the file's own frames; beyond them its mean rate goes on."""
+    """Return the boundaries by the times of the file's own frames, continued outside the file at its mean rate."""
     count = len(seconds)
     span = float(seconds[-1] - seconds[0]) if count > 1 else 0.0
     rate = (count - 1) / span if span > 0 else fps
@@ -202,7 +211,7 @@ def _by_file_times(seconds: Float64Array, episodes: DeclaredEpisodes, fps: float
 
 
 def _by_rate(seconds: Float64Array, episodes: DeclaredEpisodes, fps: float) -> Boundaries:
-    """Boundaries by the dataset's rate: the seconds may be lengths divided by it, whatever times the file's frames have."""
+    """Return the boundaries by the dataset's frame rate: the seconds may be lengths divided by it, whatever the file's times."""
     begin, end = (
         (np.clip(x, -_FAR_SECONDS, _FAR_SECONDS) - seconds[0]) * fps
         for x in (episodes.from_timestamp, episodes.to_timestamp)
@@ -211,7 +220,11 @@ def _by_rate(seconds: Float64Array, episodes: DeclaredEpisodes, fps: float) -> B
 
 
 def _walk(declared: Boundaries, length: Int64Array, frame_count: int) -> tuple[EpisodeFrames, bool]:
-    """From the file's start, boundary by boundary, in whole frames (rule 2); and whether that fills the file exactly."""
+    """Place the episodes from the file's start, boundary by boundary, in whole frames (rule 2).
+
+    Returns:
+        The frames, and whether they fill the file exactly.
+    """
     gap, span = declared.gap, declared.span
     whole_gap, whole_span = np.rint(gap).astype(np.int64), np.rint(span).astype(np.int64)
     agrees = np.abs(span - length) <= AGREEMENT_FRAMES
@@ -226,23 +239,30 @@ def _walk(declared: Boundaries, length: Int64Array, frame_count: int) -> tuple[E
     fills_file = end == frame_count and bool((is_whole & ~broken).all())
     if not fills_file:
         broken[1:] |= ~agrees[:-1]
-    is_lost = np.logical_or.accumulate(broken)
-    left = frame_count - end
-    is_odd_gap = has_gap & ((whole_gap <= SEVERAL_FRAMES) | (left < 0) | ((left > 0) & (left <= SEVERAL_FRAMES)))
+    is_unplaced = np.logical_or.accumulate(broken)
+    rest = frame_count - end
+    is_odd_gap = has_gap & ((whole_gap <= SEVERAL_FRAMES) | (rest < 0) | ((rest > 0) & (rest <= SEVERAL_FRAMES)))
     walked = EpisodeFrames(
         first=first,
-        count=np.where(is_lost, 0, np.minimum(held, frame_count - first)),
+        count=np.where(is_unplaced, 0, np.minimum(held, frame_count - first)),
         counted=counted,
         declared=declared,
-        is_placed=~is_lost,
-        is_doubtful=is_lost | np.logical_or.accumulate(is_odd_gap) | (first != counted),
+        is_placed=~is_unplaced,
+        is_doubtful=is_unplaced | np.logical_or.accumulate(is_odd_gap) | (first != counted),
         by_ordinals=False,
     )
     return walked, fills_file
 
 
 def _count(by_file: Boundaries, by_rate: Boundaries, length: Int64Array, other: EpisodeFrames | None) -> EpisodeFrames:
-    """The lengths add up to the frames of the file (rule 1). `other`: what the seconds say, where they fill it as well."""
+    """Place the episodes by their lengths, which add up to the frames of the file (rule 1).
+
+    Args:
+        by_file: Boundaries by the times of the file's frames.
+        by_rate: Boundaries by the dataset's frame rate.
+        length: The declared lengths, frames.
+        other: The frames by the seconds, where these fill the file exactly as well.
+    """
     first = np.cumsum(length) - length
     is_elsewhere = np.abs(by_file.begin - first) > AGREEMENT_FRAMES
     is_placed = np.ones(len(first), np.bool_)
@@ -259,9 +279,9 @@ def _count(by_file: Boundaries, by_rate: Boundaries, length: Int64Array, other: 
 
 
 def _drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool:
-    """Whether the seconds repeat the lengths, one behind the other, but for small errors that add up.
+    """Return whether the seconds repeat the lengths, one after the other, with small errors that add up.
 
-    They may begin before the file does, whose times start late where no edit list takes back the delay of reordering.
+    They may begin before the file does: its times start late where no edit list takes back the delay of reordering.
     """
     gap = declared.gap
     steps = np.concatenate([np.maximum(gap[:1], 0), gap[1:], declared.span - length])
@@ -269,17 +289,22 @@ def _drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> boo
 
 
 def _between_jumps(declared: Boundaries, length: Int64Array) -> BoolArray:
-    """Episodes between the first and the last step that is no drift: there, drift may hide what is missing or too much."""
+    """Return the episodes between the first and the last step that drift does not explain.
+
+    Between these, drift may hide missing or surplus frames.
+    """
     before, within = np.abs(declared.gap) > DRIFT_STEP_FRAMES, np.abs(declared.span - length) > DRIFT_STEP_FRAMES
     edges = np.stack([before, within], axis=1).reshape(-1)
-    behind, in_front = np.logical_or.accumulate(edges), np.logical_or.accumulate(edges[::-1])[::-1]
-    is_between: BoolArray = (behind[::2] & in_front[1::2]) | within
+    after_one, before_one = np.logical_or.accumulate(edges), np.logical_or.accumulate(edges[::-1])[::-1]
+    is_between: BoolArray = (after_one[::2] & before_one[1::2]) | within
     return is_between
 
 
 def _keeps_order(declared: Boundaries, first: Int64Array, length: Int64Array) -> bool:
-    """Whether the counted episodes are the declared ones: no jump is longer than several frames, and of the episodes between
-    two jumps one's seconds still hold its middle. One displaced by its whole length may be another one, or of another file.
+    """Return whether the counted episodes are the declared ones.
+
+    They are where no jump is longer than several frames, and between two jumps the seconds of at least one episode still
+    contain its middle. An episode displaced by its whole length may be another one, or belong to another file.
     """
     moved = declared.begin - first
     jump = np.abs(np.diff(moved, prepend=0))

@@ -1,8 +1,8 @@
-"""The header of one video file, whatever its container: its facts and its sample table.
+"""Read the header of a video file of any container: its properties and its sample table.
 
-MP4, progressive or fragmented, is parsed from its boxes; the first bytes of one keyframe of H.264 are read, too, and
-where a file starts in the middle of an open GOP those of a few samples. Matroska and WebM are demuxed, which reads all of
-the file; any other container is refused by name.
+MP4, progressive or fragmented, is parsed from its boxes. The first bytes of one H.264 keyframe are read as well, and those of
+a few samples where a file starts in the middle of an open GOP. Matroska and WebM files are demuxed, which reads the whole
+file. Any other container is refused by name.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from episeek_pipelines.video.recovery_points import without_recovery_points
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoHeader:
-    """What is known of a video file without its pictures."""
+    """Everything about a video file except its pictures."""
 
     file_path: str
     file_size: int
     container: str
     """One of `episeek_schemas.sidecars.CONTAINERS`."""
     digest: str
-    """SHA-256, hex, of what the table was read from: the moov and moof boxes; of the table itself where it was demuxed."""
+    """SHA-256, hex, of the moov and moof boxes; of the sample table where the file was demuxed."""
     moov: bytes
-    """Empty where there is none."""
+    """The whole moov box; empty where the file was demuxed."""
     moov_offset: int
     mdat_offset: int
     """First byte of the first mdat box; the file's size without one, 0 where the file was demuxed."""
@@ -39,7 +39,7 @@ class VideoHeader:
 
     @property
     def is_faststart(self) -> bool:
-        """Whether moov comes before mdat; false where there is no moov."""
+        """Whether the moov box comes before the mdat box; false where the file was demuxed."""
         return self.moov_offset < self.mdat_offset
 
 
@@ -47,13 +47,14 @@ def read_video_header(source: ByteSource, path: str, *, file_size: int | None = 
     """Read the header of a video file.
 
     Args:
-        source: Where the file is.
-        path: Relative to the source's root.
-        file_size: Bytes, where the caller knows it already; otherwise the source is asked.
+        source: The source that holds the file.
+        path: Path relative to the source's root.
+        file_size: Bytes of the file; None asks the source for them.
 
     Raises:
-        MissingFileError, ReadError: It is not there or cannot be read.
-        Mp4Error: One of its leaves, by what is wrong.
+        MissingFileError: The file does not exist.
+        ReadError: The file cannot be read.
+        Mp4Error: The file cannot be indexed; the leaf says why.
     """
     size = source.identity(path).size if file_size is None else file_size
     try:
@@ -61,17 +62,17 @@ def read_video_header(source: ByteSource, path: str, *, file_size: int | None = 
     except ContainerError:
         if not is_matroska(source.get_ranges(path, [(0, min(len(EBML), size))])[0]):
             raise
-        table = _without_lies(source, path, demux_matroska(source, path, file_size=size))
+        table = _corrected(source, path, demux_matroska(source, path, file_size=size))
         return VideoHeader(path, size, "matroska", _digest(table), b"", 0, 0, table)
     table = parse_sample_table(header.moov, fragments=header.fragments, file_size=size, where=path)
-    table = _without_lies(source, path, table)
+    table = _corrected(source, path, table)
     return VideoHeader(
         path, size, header.container, header.digest, header.moov, header.moov_offset, header.mdat_offset, table
     )
 
 
-def _without_lies(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
-    """What headers do not say: the first bytes of a sample or a few do."""
+def _corrected(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
+    """Correct the sample table where headers give a wrong picture of it and the first bytes of some samples give the right one."""
     return without_recovery_points(source, path, without_skipped_pictures(source, path, table))
 
 

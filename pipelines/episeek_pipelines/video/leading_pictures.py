@@ -1,10 +1,14 @@
-"""Pictures of a file that no decoder shows: those that lead its first sample and refer to samples that are not there.
+"""Find the pictures at the start of a file that no decoder shows, since they refer to samples before the file.
 
-A file cut out of a stream with open GOPs starts so: pictures that come behind sample 0 in decoding and before it in
-presentation refer to the group before it. The header does not say which they are. In H.264 they all are, since nothing
-leads an IDR picture: times that say so are refused. In HEVC (ITU-T H.265, 7.4.2.2) and VVC (H.266, 7.4.2.2) the type of
-the NAL unit tells the skipped ones (RASL) from the decodable (RADL). The first bytes of these few samples are read; they
-stay in the table and are not presented.
+A file cut out of a stream with open GOPs starts with such pictures: they follow sample 0 in decode order, precede it in
+presentation order, and refer to the group of pictures before it. The header does not mark them.
+
+- In H.264 all leading pictures are skipped, since no picture leads an IDR picture. Presentation times by which one does are
+  refused.
+- In HEVC (ITU-T H.265, 7.4.2.2) and VVC (ITU-T H.266, 7.4.2.2) the type of the NAL unit tells skipped pictures (RASL) from
+  decodable ones (RADL). The first bytes of the leading samples are read for it.
+
+Skipped pictures stay in the sample table and are not presented.
 """
 
 from dataclasses import replace
@@ -12,13 +16,13 @@ from dataclasses import replace
 import numpy as np
 
 from episeek.errors import MalformedBoxError, SampleTableError
-from episeek.mp4.sample_boxes import Int64Array
-from episeek.mp4.sample_description import decoder_configuration
+from episeek.mp4.moov.sample_boxes import Int64Array
+from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 
 _PEEK_BYTES = 4096
-"""Of a sample: parameter sets and messages come before the first slice."""
+"""Bytes read of a sample. Parameter sets and messages come before its first slice."""
 
 _IDR = 5
 _FIRST_NON_VCL = {"avc1": 6, "avc3": 6, "hvc1": 32, "hev1": 32, "vvc1": 12, "vvi1": 12}
@@ -26,25 +30,27 @@ _SKIPPED = {"hvc1": (8, 9), "hev1": (8, 9), "vvc1": (3,), "vvi1": (3,)}
 
 
 def without_skipped_pictures(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
-    """The table with the skipped pictures of its first sample not presented; nearly always the same one, and nothing read.
+    """Return the table with the skipped pictures that lead its first sample not presented.
+
+    Nearly always there are none: then nothing is read, and the same table is returned.
 
     Raises:
         ReadError: The file cannot be read.
-        MalformedBoxError: The decoder configuration, which says how long a NAL unit's length is, is missing.
-        SampleTableError: Samples of H.264 are shown before an IDR picture at the start.
+        MalformedBoxError: There is no decoder configuration, which holds the size of the length of NAL units.
+        SampleTableError: H.264 samples have presentation times before an IDR picture at the start.
     """
     leading = _leading(table)
     if not len(leading) or table.codec not in ("avc1", "avc3", *_SKIPPED):
         return table
     length_bytes = _length_bytes(table, path)
-    looked_at = leading if table.codec in _SKIPPED else np.zeros(1, np.int64)
-    starts = [(int(table.offset[k]), int(table.offset[k] + min(table.size[k], _PEEK_BYTES))) for k in looked_at]
+    inspected = leading if table.codec in _SKIPPED else np.zeros(1, np.int64)
+    starts = [(int(table.offset[k]), int(table.offset[k] + min(table.size[k], _PEEK_BYTES))) for k in inspected]
     kinds = [_first_slice(data, length_bytes, table.codec) for data in source.get_ranges(path, starts)]
     if table.codec in _SKIPPED:
         skipped = leading[[kind in _SKIPPED[table.codec] for kind in kinds]]
     elif kinds == [_IDR]:
         found = f"{len(leading)} samples shown before sample 0, an IDR picture"
-        raise SampleTableError(path, found, "composition offsets by which nothing is: decoders show others")
+        raise SampleTableError(path, found, "composition offsets that show none before it")
     else:
         skipped = leading
     is_presented = table.is_presented.copy()
@@ -53,14 +59,14 @@ def without_skipped_pictures(source: ByteSource, path: str, table: SampleTable) 
 
 
 def _leading(table: SampleTable) -> Int64Array:
-    """Decode positions of presented samples before sample 0 in presentation, up to the next sync sample."""
+    """Return the decode positions of the samples up to the next sync sample that are presented before sample 0."""
     later_sync = np.flatnonzero(table.is_sync[1:])
     stop = int(later_sync[0]) + 1 if len(later_sync) else len(table)
     return np.flatnonzero(table.is_presented[:stop] & (table.pts[:stop] < table.pts[0]))
 
 
 def _length_bytes(table: SampleTable, where: str) -> int:
-    """Bytes of a NAL unit's length: avcC (ISO/IEC 14496-15, 5.3.3.1), hvcC (8.3.3.1) and vvcC (11.2.4.2)."""
+    """Return the bytes of a NAL unit's length field, from avcC (ISO/IEC 14496-15, 5.3.3.1), hvcC (8.3.3.1) or vvcC (11.2.4.2)."""
     used = 1 if table.description_index is None else int(table.description_index[0])
     found = decoder_configuration(
         table.sample_description, ("avcC", "hvcC", "vvcC"), description_index=used, where=where
@@ -71,11 +77,11 @@ def _length_bytes(table: SampleTable, where: str) -> int:
         return (found[1][21] & 3) + 1
     if found is not None and found[0] == "vvcC" and len(found[1]) > 4:
         return (found[1][4] >> 1 & 3) + 1
-    raise MalformedBoxError(where, f"{table.codec!r} without its decoder configuration", "avcC, hvcC or vvcC")
+    raise MalformedBoxError(where, f"{table.codec!r} without its decoder configuration", "an avcC, hvcC or vvcC box")
 
 
 def _first_slice(sample: bytes, length_bytes: int, codec: str) -> int | None:
-    """Type of the first NAL unit that holds a slice; None where it is not within these bytes."""
+    """Return the type of the first NAL unit that holds a slice; None where it is not within these bytes."""
     position = 0
     while position + length_bytes + 2 <= len(sample):
         length = int.from_bytes(sample[position : position + length_bytes], "big")
@@ -88,7 +94,7 @@ def _first_slice(sample: bytes, length_bytes: int, codec: str) -> int | None:
 
 
 def _unit_type(header: bytes, codec: str) -> int:
-    """nal_unit_type, of the two bytes a NAL unit starts with."""
+    """Return nal_unit_type from the two bytes at the start of a NAL unit."""
     if codec in ("avc1", "avc3"):
         return header[0] & 0x1F
     return header[0] >> 1 & 0x3F if codec in ("hvc1", "hev1") else header[1] >> 3

@@ -1,10 +1,12 @@
-"""Matroska and WebM files to the sample table that an MP4 gives: each picture where it lies in the file as it is.
+"""Make the sample table of a Matroska or WebM file, with the place of each picture in the file (RFC 9559).
 
-FFmpeg (PyAV) says what the packets are, when they are shown and which are keyframes; `matroska_blocks` says where the
-blocks are. Both have to agree on every one of them, and the bytes at each recorded place have to be the packet's: what
-is compressed, stripped or laced is refused. The sample description is the one FFmpeg's own MP4 muxer writes for a
-stream copy, which may not change a byte of any sample. A file of known size that was cut short is refused; a live
-stream, of unknown size, that was cut between two blocks cannot be told from a whole one, and gives the frames it has.
+FFmpeg, through PyAV, gives the packets, their presentation times and the keyframes. `matroska_blocks` finds the blocks in the
+file. The two have to agree on every block, and the bytes at each place have to be those of the packet: compressed, stripped
+and laced blocks are refused. The sample description is the one that FFmpeg's MP4 muxer writes for a stream copy, which may
+not change any byte of a sample.
+
+A file that declares its size and was cut short is refused. A live stream declares no size: one that was cut between two blocks
+cannot be told from a whole one, and gives the frames it has.
 """
 
 from collections.abc import Iterator
@@ -27,42 +29,45 @@ from episeek.errors import (
 from episeek.mp4.container_signature import EBML
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
-from episeek_pipelines.video.demuxer_file import SourceFile
+from episeek_pipelines.video.demuxer_file import DemuxerFile
 from episeek_pipelines.video.matroska_blocks import Block, Layout, read_blocks, read_layout
-from episeek_pipelines.video.stream_copy import CODECS, StreamCopy
+from episeek_pipelines.video.stream_copy import CODECS, REENCODE, StreamCopy
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
     from av.container import InputContainer
 
 _MAX_TICKS = 1 << 52
-"""Of any presentation time; more is damage."""
+"""Bound of the presentation times; larger ones are damage."""
+
+
+_DAMAGED_HINT = "check whether the file is damaged"
 
 
 def is_matroska(first_bytes: bytes) -> bool:
-    """Whether a file that begins so is EBML: Matroska or WebM, whatever its name says."""
+    """Return whether the first bytes of a file are those of EBML, as Matroska and WebM have them, whatever its name."""
     return first_bytes.startswith(EBML)
 
 
 def demux_matroska(source: ByteSource, path: str, *, file_size: int) -> SampleTable:
-    """The samples of the first video track of a Matroska or WebM file. Reads the whole file.
+    """Return the samples of the first video track of a Matroska or WebM file. Reads the whole file.
 
-    Presentation times are the file's own, in its clock (mostly milliseconds). Decode times are not kept in Matroska:
-    `dts` are the presentation times in order. Every sample is presented.
+    Presentation times are those of the file, in its clock, which mostly counts milliseconds. Matroska has no decode times:
+    `dts` holds the presentation times in ascending order. Every sample is presented.
 
     Args:
-        source: Where the file is.
-        path: Relative to the source's root.
-        file_size: Bytes.
+        source: The source that holds the file.
+        path: Path relative to the source's root.
+        file_size: Bytes of the file.
 
     Raises:
         NoVideoTrackError: There is no video track.
         EncryptedMp4Error: The pictures are encrypted.
         SampleDescriptionError: MP4 has no sample entry for the codec.
-        ContainerError: Samples do not lie in the file as they are, or FFmpeg cannot read it.
-        SampleTableError: Samples without a usable time, or no samples.
+        ContainerError: Samples are stored in the file in another form, or FFmpeg cannot read the file.
+        SampleTableError: A sample has no usable time, or there are no samples.
         MalformedBoxError, TruncatedMp4Error: The EBML structure is damaged, or the file was cut short.
-        MissingFileError, ShortReadError, ReadError: The source's.
+        MissingFileError, ShortReadError, ReadError: The source cannot deliver the file.
         BackendUnavailableError: PyAV is not installed.
     """
     try:
@@ -70,7 +75,7 @@ def demux_matroska(source: ByteSource, path: str, *, file_size: int) -> SampleTa
     except ImportError as error:
         expected = "the package av, to read Matroska"
         raise BackendUnavailableError("PyAV", first_line(error), expected, install_hint("prepare")) from error
-    file = SourceFile(source, path, file_size)
+    file = DemuxerFile(source, path, file_size)
     layout = read_layout(file)
     try:
         with av.open(file, mode="r", format="matroska", metadata_errors="replace") as container:
@@ -81,19 +86,21 @@ def demux_matroska(source: ByteSource, path: str, *, file_size: int) -> SampleTa
         if file.error is None:
             found = f"FFmpeg: {first_line(error)}"
             raise ContainerError(path, found, "a Matroska file that FFmpeg reads") from error
-    if file.error is not None:  # what came of it does not matter
+    # the source failed: the result is not of the whole file
+    if file.error is not None:
         raise file.error
     return table
 
 
-def _read_table(container: "InputContainer", file: SourceFile, layout: Layout) -> SampleTable:
+def _read_table(container: "InputContainer", file: DemuxerFile, layout: Layout) -> SampleTable:
     stream = _video_stream(container, file.path)
     copy = StreamCopy(stream, file.path)
-    packets = (packet for packet in container.demux(stream) if packet.size)  # the last one, of no bytes, is PyAV's own
+    # PyAV adds an empty packet at the end
+    packets = (packet for packet in container.demux(stream) if packet.size)
     rows = []
     for packet, block in _with_blocks(packets, file, layout):
         tick = _tick(packet, block, file.path)
-        # FFmpeg also calls the start of an intra refresh a keyframe, and believes the flag where a codec's parser says nothing
+        # FFmpeg alone also marks the start of an intra refresh; the block's flag alone may be wrong where a parser knows better
         is_key = packet.is_keyframe and block.is_key
         rows.append((block.offset, block.size, tick, packet.duration or 0, is_key))
         copy.add(packet)
@@ -104,7 +111,8 @@ def _video_stream(container: "InputContainer", where: str) -> "VideoStream":
     from av.stream import Disposition
 
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # a cover is no video
+        # a cover picture is not a video
+        if not stream.disposition & Disposition.attached_pic:
             _check_codec(stream, where)
             return stream
     kinds = [stream.type for stream in container.streams]
@@ -113,15 +121,21 @@ def _video_stream(container: "InputContainer", where: str) -> "VideoStream":
 
 def _check_codec(stream: "VideoStream", where: str) -> None:
     if stream.codec_context is None:
-        raise SampleDescriptionError(where, "video of a codec that FFmpeg does not know", CODECS)
-    # V_MS/VFW/FOURCC and the like: times may be those of decoding, and decoders go by a FourCC that MP4 has no place for
+        raise SampleDescriptionError(where, "video of a codec that FFmpeg does not know", CODECS, REENCODE)
+    # V_MS/VFW/FOURCC and the like: times may be decode times, and decoders need a FourCC that MP4 cannot hold
     tag = stream.codec_context.codec_tag.strip("\0")
     if tag:
-        raise ContainerError(where, f"video as AVI or QuickTime keep it ({tag!r})", "a codec by Matroska's own name")
+        raise ContainerError(
+            where, f"video as AVI or QuickTime keep it ({tag!r})", "a codec with a Matroska codec id of its own"
+        )
 
 
 def _tick(packet: "Packet[VideoStream]", block: Block, where: str) -> int:
-    """FFmpeg guesses times that are missing; a guess is refused."""
+    """Return the presentation time of a block, which has to be FFmpeg's too: FFmpeg guesses missing times.
+
+    Raises:
+        SampleTableError: The block has no time, or FFmpeg has another one.
+    """
     tick = packet.pts
     if tick is None or tick != block.tick or abs(tick) >= _MAX_TICKS:
         found = f"a picture at byte {block.position} that its block shows at tick {block.tick}, FFmpeg at {tick}"
@@ -130,12 +144,12 @@ def _tick(packet: "Packet[VideoStream]", block: Block, where: str) -> int:
 
 
 def _with_blocks(
-    packets: "Iterator[Packet[VideoStream]]", file: SourceFile, layout: Layout
+    packets: "Iterator[Packet[VideoStream]]", file: DemuxerFile, layout: Layout
 ) -> "Iterator[tuple[Packet[VideoStream], Block]]":
-    """Each packet with the block it lies in, compared with the file's bytes.
+    """Yield each packet with its block, after a comparison with the bytes of the file.
 
     Raises:
-        ContainerError: Packets and blocks are not the same in number, place or contents.
+        ContainerError: Packets and blocks differ in number, place or contents.
     """
     blocks = read_blocks(file, layout)
     track: int | None = None
@@ -149,7 +163,7 @@ def _with_blocks(
             block = None
         if block is None or block.position != packet.pos or (track is None and block.track in skipped):
             found = f"a picture that FFmpeg reads at byte {packet.pos}"
-            raise ContainerError(file.path, found, "every block of the video track, in order: the file may be damaged")
+            raise ContainerError(file.path, found, "every block of the video track, in order", _DAMAGED_HINT)
         if track is None:
             track = block.track
             _check_track(track, layout, file.path)
@@ -158,7 +172,7 @@ def _with_blocks(
     for block in blocks:
         if block.track == track:
             found = f"a block at byte {block.position} that FFmpeg does not read"
-            raise ContainerError(file.path, found, "blocks that are read: the file may be damaged")
+            raise ContainerError(file.path, found, "blocks that are read", _DAMAGED_HINT)
 
 
 def _check_track(number: int, layout: Layout, where: str) -> None:
@@ -169,12 +183,12 @@ def _check_track(number: int, layout: Layout, where: str) -> None:
         raise EncryptedMp4Error(where, "encrypted video (ContentEncryption)", "samples in the clear")
     if track.is_encoded:
         found = "compressed blocks (ContentEncodings)"
-        raise ContainerError(where, found, "samples that lie in the file as they are: remux it without compression")
+        raise ContainerError(where, found, "samples stored as they are", "remux the file without compression")
     if track.has_alpha:
-        raise ContainerError(where, "transparency in pictures of its own (AlphaMode)", "one picture a frame")
+        raise ContainerError(where, "transparency in pictures of its own (AlphaMode)", "one picture for each frame")
 
 
-def _check_block(packet: "Packet[VideoStream]", block: Block, file: SourceFile) -> None:
+def _check_block(packet: "Packet[VideoStream]", block: Block, file: DemuxerFile) -> None:
     where, name = file.path, f"a picture at byte {block.position}"
     if block.is_laced:
         raise ContainerError(where, f"{name} in a block of several frames (lacing)", "a block for each frame")
@@ -183,18 +197,20 @@ def _check_block(packet: "Packet[VideoStream]", block: Block, file: SourceFile) 
     if packet.is_corrupt or packet.is_discard:
         raise ContainerError(where, f"{name} that FFmpeg calls damaged or not to be shown", "pictures to be shown")
     if file.read_at(block.offset, block.offset + block.size) != bytes(packet):
-        raise ContainerError(where, f"{name} whose bytes FFmpeg changes", "samples that lie in the file as they are")
+        raise ContainerError(where, f"{name} whose bytes FFmpeg changes", "samples stored as they are")
 
 
 def _table(
     rows: np.ndarray[Any, np.dtype[np.int64]], copied: SampleTable, time_base: Fraction | None, where: str
 ) -> SampleTable:
-    """Rows of offset, size, pts, duration, is_key in decode order."""
+    """Return the sample table of rows (offset, size, pts, duration, is_key) in decode order."""
     if not time_base or not 0 < time_base.denominator < 1 << 31:
-        raise SampleTableError(where, f"a clock of {time_base} s", "ticks of a known length")
+        raise SampleTableError(where, f"a clock of {time_base} s", "a positive tick length with a 31-bit denominator")
     offset, size, pts, packet_duration, is_key = rows.T.copy()
     if int(np.abs(pts).max()) * time_base.numerator >= _MAX_TICKS:
-        raise SampleTableError(where, f"a picture at {float(np.abs(pts).max() * time_base):g} s", "a time that can be")
+        raise SampleTableError(
+            where, f"a picture at {float(np.abs(pts).max() * time_base):g} s", "a time below 2^52 ticks"
+        )
     pts *= time_base.numerator
     order = np.argsort(pts, kind="stable")
     steps = np.diff(pts[order])
@@ -203,7 +219,8 @@ def _table(
     duration = np.empty_like(pts)
     duration[order] = np.append(steps, declared if 0 < declared < _MAX_TICKS else max(usual, 1))
     is_sync = is_key.astype(np.bool_)
-    is_sync[0] = True  # decoding the whole file starts here too
+    # decoding of the whole file starts here, too
+    is_sync[0] = True
     return SampleTable(
         offset=offset,
         size=size,

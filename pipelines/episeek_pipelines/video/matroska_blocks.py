@@ -1,7 +1,7 @@
-"""Where the blocks of a Matroska or WebM file lie: the EBML structure, with every length checked (RFC 8794, RFC 9559).
+"""Find the blocks of a Matroska or WebM file in its EBML structure, with every length checked (RFC 8794, RFC 9559).
 
-What FFmpeg demuxes is compared with this, block by block: FFmpeg skips what it cannot read and undoes compression
-without a word. Nothing of the pictures is read here; codecs, times and keyframes are `episeek_pipelines.video.matroska`'s.
+`episeek_pipelines.video.matroska` compares the packets that FFmpeg demuxes with these blocks, since FFmpeg silently skips what
+it cannot read and silently undoes compression. No picture is read here.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from episeek.errors import MalformedBoxError, TruncatedMp4Error
 from episeek.mp4.container_signature import EBML
-from episeek_pipelines.video.demuxer_file import SourceFile
+from episeek_pipelines.video.demuxer_file import DemuxerFile
 
 _EBML = int.from_bytes(EBML)
 _SEGMENT = 0x18538067
@@ -38,25 +38,25 @@ _INVISIBLE_FLAG = 0x08
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What a TrackEntry says of how pictures are kept (RFC 9559, 5.1.4.1)."""
+    """How a track stores its pictures, from its TrackEntry element (RFC 9559, 5.1.4.1)."""
 
     is_encoded: bool = False
     """ContentEncodings: blocks are compressed, stripped of their first bytes, or encrypted."""
     is_encrypted: bool = False
     has_alpha: bool = False
-    """AlphaMode: a second picture beside each one."""
+    """AlphaMode: each picture has a second one with its transparency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is known of a file before its first cluster."""
+    """The structure of a file up to its first cluster."""
 
     tracks: dict[int, Track]
-    """By track number."""
+    """The tracks by number."""
     clusters_offset: int
     """First byte of the first cluster."""
     end: int
-    """Where the segment ends; the file's end where its size is left unknown."""
+    """End of the segment; the end of the file where the segment's size is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class Block:
     """One Block or SimpleBlock (RFC 9559, 10.1 and 10.2); offsets are absolute, in bytes."""
 
     position: int
-    """Behind the element's own header; FFmpeg's `pos`."""
+    """First byte after the element's header, which is FFmpeg's `pos`."""
     track: int
     offset: int
-    """Of the frame, behind the block's header; of the lacing, where there is any."""
+    """First byte after the block's header: of the frame, or of the lacing where there is one."""
     size: int
-    """Of the frame, bytes; not 0."""
+    """Bytes from `offset` to the end of the block; not 0."""
     tick: int | None
-    """When it is shown; None where the cluster does not say from when it counts."""
+    """Presentation time; None where the cluster has no timestamp to count from."""
     is_key: bool
     is_laced: bool
     is_invisible: bool
@@ -82,23 +82,23 @@ class _Element:
     id: int
     payload: int
     end: int | None
-    """None: of unknown size, as live streams have it."""
+    """None for an element of unknown size, as live streams have them."""
 
 
-def read_layout(file: SourceFile) -> Layout:
-    """The tracks, and where the clusters begin.
+def read_layout(file: DemuxerFile) -> Layout:
+    """Return the tracks and the place of the first cluster (RFC 9559, 5.1).
 
     Raises:
-        MalformedBoxError: This is not EBML, or an element cannot be right.
-        TruncatedMp4Error: The segment reaches past the end of the file, or no cluster is in it.
-        MissingFileError, ShortReadError, ReadError: The source's.
+        MalformedBoxError: The file is not EBML, or an element has an impossible size or content.
+        TruncatedMp4Error: The segment reaches past the end of the file, or has no cluster.
+        MissingFileError, ShortReadError, ReadError: The source cannot deliver the file.
     """
     header = _element(file, 0, file.size)
     if header.id != _EBML or header.end is None:
         raise MalformedBoxError(file.path, f"element 0x{header.id:X} at the start", "an EBML header")
     position = header.end
     while (segment := _element(file, position, file.size)).id != _SEGMENT:
-        position = _known_end(file, segment)
+        position = _end_of(file, segment)
     end = file.size if segment.end is None else segment.end
     tracks: dict[int, Track] = {}
     position = segment.payload
@@ -111,19 +111,19 @@ def read_layout(file: SourceFile) -> Layout:
                 if entry.id == _TRACK_ENTRY:
                     number, track = _track(file, entry)
                     tracks.setdefault(number, track)
-        position = _known_end(file, element)
+        position = _end_of(file, element)
     raise TruncatedMp4Error(file.path, f"no cluster in {file.size} bytes", "a complete Matroska file with media data")
 
 
-def read_blocks(file: SourceFile, layout: Layout) -> Iterator[Block]:
-    """The blocks of all tracks that hold a frame, in the order of the file.
+def read_blocks(file: DemuxerFile, layout: Layout) -> Iterator[Block]:
+    """Yield the blocks of all tracks that hold a frame, in file order.
 
-    Clusters are entered, everything else is stepped over, so the blocks found tile the file.
+    Clusters are entered and all other elements are stepped over by their sizes, so that no block is missed.
 
     Raises:
-        MalformedBoxError: An element cannot be right.
+        MalformedBoxError: An element has an impossible size or content.
         TruncatedMp4Error: An element reaches past the end of the segment.
-        MissingFileError, ShortReadError, ReadError: The source's.
+        MissingFileError, ShortReadError, ReadError: The source cannot deliver the file.
     """
     position = layout.clusters_offset
     origin: int | None = None
@@ -132,7 +132,7 @@ def read_blocks(file: SourceFile, layout: Layout) -> Iterator[Block]:
         if element.id == _CLUSTER:
             position, origin = element.payload, None
             continue
-        position = _known_end(file, element)
+        position = _end_of(file, element)
         if element.id == _CLUSTER_TIMESTAMP:
             origin = _unsigned(file, element)
         elif element.id == _SIMPLE_BLOCK:
@@ -145,12 +145,13 @@ def read_blocks(file: SourceFile, layout: Layout) -> Iterator[Block]:
                     yield from _block(file, part, origin, is_key=is_key)
 
 
-def _block(file: SourceFile, element: _Element, origin: int | None, *, is_key: bool | None) -> Iterator[Block]:
-    """A block begins with its track's number, a signed time of two bytes, from that of its cluster, and flags.
+def _block(file: DemuxerFile, element: _Element, origin: int | None, *, is_key: bool | None) -> Iterator[Block]:
+    """Yield the block in an element; nothing for a block without a frame (RFC 9559, 10.1 and 10.2).
 
-    `is_key` None: the flags say. Nothing comes of a block without a frame.
+    A block starts with the number of its track, two bytes of signed time from its cluster's, and flags. Where `is_key` is None,
+    the flags mark keyframes.
     """
-    start, end = element.payload, _known_end(file, element)
+    start, end = element.payload, _end_of(file, element)
     data = file.read_at(start, min(end, start + _MAX_SIZE_BYTES + 3))
     number, length = _variable_length(data, 0, _MAX_SIZE_BYTES, file, start)
     if length + 3 > len(data):
@@ -172,7 +173,7 @@ def _block(file: SourceFile, element: _Element, origin: int | None, *, is_key: b
     )
 
 
-def _track(file: SourceFile, entry: _Element) -> tuple[int, Track]:
+def _track(file: DemuxerFile, entry: _Element) -> tuple[int, Track]:
     number = 0
     is_encoded = is_encrypted = has_alpha = False
     for element in _children(file, entry):
@@ -191,31 +192,31 @@ def _track(file: SourceFile, entry: _Element) -> tuple[int, Track]:
     return number, Track(is_encoded, is_encrypted, has_alpha)
 
 
-def _children(file: SourceFile, parent: _Element) -> Iterator[_Element]:
-    position, end = parent.payload, _known_end(file, parent)
+def _children(file: DemuxerFile, parent: _Element) -> Iterator[_Element]:
+    position, end = parent.payload, _end_of(file, parent)
     while position < end:
         element = _element(file, position, end)
         yield element
-        position = _known_end(file, element)
+        position = _end_of(file, element)
 
 
-def _unsigned(file: SourceFile, element: _Element) -> int:
-    end = _known_end(file, element)
+def _unsigned(file: DemuxerFile, element: _Element) -> int:
+    end = _end_of(file, element)
     if end - element.payload > _MAX_SIZE_BYTES:
         found = f"element 0x{element.id:X} of {end - element.payload} bytes at offset {element.payload}"
         raise MalformedBoxError(file.path, found, "an integer of at most 8 bytes")
     return int.from_bytes(file.read_at(element.payload, end), "big")
 
 
-def _known_end(file: SourceFile, element: _Element) -> int:
+def _end_of(file: DemuxerFile, element: _Element) -> int:
     if element.end is None:
         found = f"element 0x{element.id:X} of unknown size at offset {element.payload}"
-        raise MalformedBoxError(file.path, found, "a size; only segments and clusters may do without")
+        raise MalformedBoxError(file.path, found, "a known size, as all elements but segments and clusters have")
     return element.end
 
 
-def _element(file: SourceFile, position: int, limit: int) -> _Element:
-    """The element at `position` (RFC 8794, 4 to 6); it has to end at `limit` or before."""
+def _element(file: DemuxerFile, position: int, limit: int) -> _Element:
+    """Return the element at `position`, which has to end at `limit` or before (RFC 8794, 4 to 6)."""
     data = file.read_at(position, min(position + _MAX_ID_BYTES + _MAX_SIZE_BYTES, limit))
     element_id, id_bytes = _variable_length(data, 0, _MAX_ID_BYTES, file, position)
     coded_size, size_bytes = _variable_length(data, id_bytes, _MAX_SIZE_BYTES, file, position)
@@ -226,13 +227,13 @@ def _element(file: SourceFile, position: int, limit: int) -> _Element:
         return _Element(element_id, payload, None)
     if payload + size > limit:
         found = f"element 0x{element_id:X} of {size} bytes at offset {position}"
-        expected = f"at most {limit - payload}: the file or the element around it ends there"
+        expected = f"at most {limit - payload} bytes, to the end of the file or the enclosing element"
         raise TruncatedMp4Error(file.path, found, expected)
     return _Element(element_id, payload, payload + size)
 
 
-def _variable_length(data: bytes, start: int, max_bytes: int, file: SourceFile, position: int) -> tuple[int, int]:
-    """A variable-length integer, its length marker kept, and its length in bytes (RFC 8794, 4)."""
+def _variable_length(data: bytes, start: int, max_bytes: int, file: DemuxerFile, position: int) -> tuple[int, int]:
+    """Return a variable-length integer with its length marker, and its length in bytes (RFC 8794, 4)."""
     if start >= len(data):
         raise TruncatedMp4Error(file.path, f"{len(data)} bytes at offset {position}", "an element or a block")
     length = 9 - data[start].bit_length()

@@ -1,27 +1,30 @@
-"""Sync samples of H.264 that are none: recovery points from which pictures become right only some frames later.
+"""Find H.264 samples that are wrongly marked as sync samples: gradual recovery points.
 
-Streams with intra refresh have no keyframes behind the first; muxers flag the pictures that carry a recovery point message
-(ITU-T H.264, D.2.8), and a clip that starts there differs from its file. The header does not say it. One sync sample is
-looked at, and where it is such a point, all are: those stay in the table and decoding does not start there.
+Streams with intra refresh have no keyframe after the first one. Muxers mark the pictures that carry a recovery point message
+(ITU-T H.264, D.2.8) as sync samples, though pictures are right only some frames after it: a clip that started there would
+differ from its file. The header does not tell the two apart. One sync sample is inspected and, where it is a recovery point,
+all others. Recovery points stay in the sample table, and decoding does not start at them.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from episeek.mp4.sample_description import decoder_configuration
+from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 
 _PEEK_BYTES = 2048
-"""Of a sample: messages come before the first slice."""
+"""Bytes read of a sample. Messages come before its first slice."""
 
 _SLICE, _IDR, _SEI = 1, 5, 6
 _RECOVERY_POINT = 6
 
 
 def without_recovery_points(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
-    """The table with gradual recovery points not sync; nearly always the same one, after a look at one sample.
+    """Return the table with gradual recovery points not marked as sync samples.
+
+    Nearly always there are none: then at most one sample is read, and the same table is returned.
 
     Raises:
         ReadError: The file cannot be read.
@@ -47,7 +50,7 @@ def without_recovery_points(source: ByteSource, path: str, table: SampleTable) -
 
 
 def _recovers_later(sample: bytes, length_bytes: int) -> bool:
-    """Whether a sample has a recovery point message of more than 0 frames, and no IDR slice."""
+    """Return whether a sample has a recovery point message with more than 0 frames, and no IDR slice."""
     frames = 0
     position = 0
     while position + length_bytes < len(sample):
@@ -65,7 +68,7 @@ def _recovers_later(sample: bytes, length_bytes: int) -> bool:
 
 
 def _recovery_frames(messages: bytes) -> int:
-    """recovery_frame_cnt of the first such message; 0 without one (7.3.2.3.1)."""
+    """Return recovery_frame_cnt of the first recovery point message; 0 without one (ITU-T H.264, 7.3.2.3.1)."""
     position = 0
     while position + 2 < len(messages):
         numbers = []
@@ -85,7 +88,7 @@ def _recovery_frames(messages: bytes) -> int:
 
 
 def _exponential_golomb(data: bytes) -> int:
-    """The ue(v) at the start (9.1); 0 where it does not end."""
+    """Return the ue(v) value at the start of the data (ITU-T H.264, 9.1); 0 where the code is incomplete."""
     bits = "".join(f"{byte:08b}" for byte in data[:8])
     zeros = len(bits) - len(bits.lstrip("0"))
     code = bits[zeros : 2 * zeros + 1]

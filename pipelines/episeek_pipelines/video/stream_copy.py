@@ -1,6 +1,7 @@
-"""The sample description that an MP4 would have for the packets of a stream: what FFmpeg's muxer writes for a copy of them.
+"""Make the sample description that an MP4 would have for a stream, by copying the stream's packets with FFmpeg's muxer.
 
-The muxer may convert samples (from Annex B, for one, or several packets to one), so every one of them is compared.
+The muxer may convert samples, from Annex B for example, or join several packets. Every sample is therefore compared with its
+packet.
 """
 
 import io
@@ -14,19 +15,21 @@ if TYPE_CHECKING:
     from av import Packet, VideoStream
 
 BATCH_BYTES = 1 << 23
-"""Samples that are copied into one MP4."""
+"""Bytes of packets that are copied into one MP4."""
 
-CODECS = "a codec that FFmpeg writes into MP4: re-encode it"
+CODECS = "a codec that FFmpeg writes into MP4"
+
+REENCODE = "re-encode the video"
 
 _UNSPECIFIED_COLOUR = (0, 2, 2, 2)
-"""Range, primaries, transfer and matrix, as FFmpeg numbers them."""
+"""FFmpeg's numbers for unspecified range, primaries, transfer and matrix."""
 
 
 class StreamCopy:
-    """The packets of one stream, copied into MP4 files in memory, a batch at a time.
+    """Copies the packets of one stream into MP4 files in memory, one batch at a time.
 
     Args:
-        stream: Where the packets come from.
+        stream: The stream of the packets.
         where: The file, for messages.
     """
 
@@ -38,19 +41,19 @@ class StreamCopy:
         self._table: SampleTable | None = None
 
     def add(self, packet: "Packet[VideoStream]") -> None:
-        """Take over a packet; its times are lost. Raises as `finish`."""
+        """Take over a packet, whose times are overwritten. Raises the errors of `finish`."""
         self._packets.append(packet)
         self._bytes += packet.size
         if self._bytes >= BATCH_BYTES:
             self._flush()
 
     def finish(self) -> SampleTable:
-        """The table of the first batch, for what it says of all: description, codec, picture size and matrix.
+        """Return the sample table of the first batch, for its description, codec, picture size and matrix, which hold for all.
 
         Raises:
-            SampleDescriptionError: MP4 has no sample entry for the codec, or the stream lacks what belongs in it.
+            SampleDescriptionError: MP4 has no sample entry for the codec, or the stream lacks data that the entry needs.
             ContainerError: The muxer changed samples.
-            SampleTableError: There was no packet.
+            SampleTableError: No packet was added.
         """
         if self._packets:
             self._flush()
@@ -65,7 +68,7 @@ class StreamCopy:
         places = zip(table.offset.tolist(), table.size.tolist(), strict=True)
         if [mp4[offset : offset + size] for offset, size in places] != contents:
             found = f"{self._stream.codec_context.name} samples that an MP4 keeps in another form"
-            raise ContainerError(self._where, found, "samples as an MP4 keeps them: remux it to MP4")
+            raise ContainerError(self._where, found, "samples in the form that MP4 has", "remux the file to MP4")
         self._table = self._table or table
         self._packets.clear()
         self._bytes = 0
@@ -74,26 +77,29 @@ class StreamCopy:
         import av
 
         codec = self._stream.codec_context
-        options = {"write_btrt": "0"}  # bit rates of a batch are not the file's
+        # bit rates of a batch are not those of the file
+        options = {"write_btrt": "0"}
         if (codec.color_range, codec.color_primaries, codec.color_trc, codec.colorspace) != _UNSPECIFIED_COLOUR:
-            # also where only one of them is known: the pictures themselves may not say it
+            # also where only one of them is specified: the pictures themselves may not carry it
             options["movflags"] = "+write_colr"
         buffer = io.BytesIO()
         try:
             with av.open(buffer, mode="w", format="mp4", options=options) as container:
                 try:
-                    output = container.add_stream_from_template(self._stream, opaque=True)  # opaque: needs no encoder
+                    # opaque: no encoder is needed
+                    output = container.add_stream_from_template(self._stream, opaque=True)
                 except ValueError as error:
-                    raise SampleDescriptionError(self._where, f"{codec.name} video", CODECS) from error
+                    raise SampleDescriptionError(self._where, f"{codec.name} video", CODECS, REENCODE) from error
                 ticks = 0
                 for packet in self._packets:
-                    packet.pts = packet.dts = ticks  # only the samples and their description are of use
+                    # times do not matter: only the samples and their description are used
+                    packet.pts = packet.dts = ticks
                     ticks += max(packet.duration or 0, 1)
                     packet.stream = output
                     container.mux_one(packet)
         except av.error.FFmpegError as error:
             found = f"{codec.name} video that FFmpeg cannot copy to MP4: {first_line(error)}"
-            raise SampleDescriptionError(self._where, found, CODECS) from error
+            raise SampleDescriptionError(self._where, found, CODECS, REENCODE) from error
         return buffer.getvalue()
 
 

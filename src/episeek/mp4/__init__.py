@@ -1,1 +1,1 @@
-"""MP4 files: boxes, sample tables, fragments, edit lists, sample descriptions and the headers of clips."""
+"""MP4 files: boxes, sample tables, fragments, edit lists, sample descriptions, and the headers of clips."""

@@ -1,8 +1,7 @@
-"""ISO base media file format: the box structure, with every length checked (ISO/IEC 14496-12, clause 4.2).
+"""Boxes of the ISO base media file format, with every length checked (ISO/IEC 14496-12, clause 4.2).
 
-This layer knows where boxes begin and end. What is in them is read by `video_track`, `stbl`, `fragments`,
-`sample_description` and `edit_list`; where the moov box lies
-in a file is found by `episeek.mp4.header`.
+This module finds where boxes begin and end. Their contents are read by the modules of `moov` and by `fragments`; `header` finds
+the moov box in a file.
 """
 
 import struct
@@ -13,38 +12,40 @@ from typing import Any
 from episeek.errors import MalformedBoxError, TruncatedMp4Error
 
 MAX_BOX_HEADER_BYTES = 32
-"""size + type + largesize + usertype."""
+"""Longest header of a box: size, type, largesize and usertype."""
 
 MAX_CHILDREN = 1 << 16
-"""Boxes in one container; real ones hold tens."""
+"""Limit of the boxes in one container; real containers hold tens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box: its type and, in bytes from the start of the buffer or file, where it starts, where its payload starts,
-    its end.
-    """
+    """One box. Positions are in bytes from the start of the buffer or file."""
 
     type: str
+    """Four characters."""
     start: int
+    """Position of the header."""
     payload: int
+    """Position of the first byte after the header."""
     end: int
+    """Position of the first byte after the box."""
 
     @property
     def size(self) -> int:
-        """Bytes, header included."""
+        """Length in bytes, including the header."""
         return self.end - self.start
 
 
 def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str, origin: int = 0) -> Box:
-    """The box whose header starts at `position` of `data`.
+    """Return the box whose header starts at `position` of `data`.
 
     Args:
         data: A buffer that holds at least the header.
         position: Offset of the header in `data`.
-        limit: Where the enclosing box or file ends, as an offset in `data`; it may lie behind the end of `data`.
+        limit: End of the enclosing box or file, as an offset in `data`; it may lie beyond the end of `data`.
         where: The file, for messages.
-        origin: Added to offsets in messages and in the result: the place of `data` in the file.
+        origin: Offset of `data` in the file, which is added to offsets in messages and in the result.
 
     Raises:
         TruncatedMp4Error: The header or the box reaches past `limit`.
@@ -55,12 +56,12 @@ def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str
         raise TruncatedMp4Error(where, f"{max(room, 0)} bytes at offset {origin + position}", "a box header of 8 bytes")
     size, kind = struct.unpack_from(">I4s", data, position)
     header = 8
-    if size == 1:  # largesize follows
+    if size == 1:  # a largesize of 64 bits follows
         header = 16
         if room < header:
             raise TruncatedMp4Error(where, f"{room} bytes at offset {origin + position}", "a box header of 16 bytes")
         (size,) = struct.unpack_from(">Q", data, position + 8)
-    elif size == 0:  # to the end of the enclosing box
+    elif size == 0:  # the box extends to the end of the enclosing one
         size = limit - position
     if kind == b"uuid":
         header += 16
@@ -79,7 +80,7 @@ def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str
 
 
 def child_boxes(data: bytes, start: int, end: int, *, where: str) -> Iterator[Box]:
-    """The boxes that lie back to back in `data[start:end]`.
+    """Iterate over the boxes that lie back to back in `data[start:end]`.
 
     Raises:
         TruncatedMp4Error: A box reaches past `end`.
@@ -87,24 +88,23 @@ def child_boxes(data: bytes, start: int, end: int, *, where: str) -> Iterator[Bo
     """
     position = start
     count = 0
-    while end - position >= 8:  # QuickTime ends some containers with four zero bytes
+    # QuickTime ends some containers with four zero bytes
+    while end - position >= 8:
         box = parse_box(data, position, end, where=where)
         yield box
         position = box.end
         count += 1
         if count > MAX_CHILDREN:
-            raise MalformedBoxError(
-                where, f"more than {MAX_CHILDREN} boxes in one container", "a container of few boxes"
-            )
+            raise MalformedBoxError(where, f"more than {MAX_CHILDREN} boxes in one container", "fewer boxes")
 
 
 def find_child(data: bytes, parent: Box, kind: str, *, where: str) -> Box | None:
-    """The first child of `parent` with this type, or None."""
+    """Return the first child of `parent` of this type, or None if there is none."""
     return next((box for box in child_boxes(data, parent.payload, parent.end, where=where) if box.type == kind), None)
 
 
 def require_child(data: bytes, parent: Box, kind: str, *, where: str) -> Box:
-    """The first child of `parent` with this type.
+    """Return the first child of `parent` of this type.
 
     Raises:
         MalformedBoxError: There is none.
@@ -116,7 +116,7 @@ def require_child(data: bytes, parent: Box, kind: str, *, where: str) -> Box:
 
 
 def box_fields(data: bytes, box: Box, layout: str, *, where: str) -> tuple[Any, ...]:
-    """The fields at the start of a box's payload, unpacked as `struct` does.
+    """Return the fields at the start of the payload of a box, unpacked by `struct` with this layout.
 
     Raises:
         MalformedBoxError: The box is too small for them.

@@ -1,9 +1,9 @@
-"""The header of a clip: `ftyp + moov + mdat header`, so that a fetched byte range behind it makes a complete MP4.
+"""Headers of clips: `ftyp`, `moov` and the header of `mdat`. A fetched range of bytes after them makes a complete MP4.
 
-Only what the sidecars hold is needed: sizes, offsets and presentation times of the samples, and the file's stsd box.
-Decode times are not kept there and need not be: the n-th sample in decode order gets the n-th presentation time, and
-ctts holds the difference, moved so that none is negative (ISO/IEC 14496-12, 8.6.1). An edit list takes the move back,
-and hides what the caller wants hidden (8.6.6).
+Everything needed is in the sidecars: sizes, offsets and presentation times of the samples, and the stsd box of the file. Decode
+times are not needed: the n-th sample in decode order gets the n-th presentation time, and ctts holds the differences, shifted
+so that none is negative (ISO/IEC 14496-12, 8.6.1). An edit list undoes the shift and hides the samples that the caller wants
+hidden (8.6.6).
 """
 
 import struct
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from episeek.mp4.sample_description import with_entries
-from episeek.mp4.video_track import IDENTITY_MATRIX
+from episeek.mp4.moov.sample_description import with_entries
+from episeek.mp4.moov.video_track import IDENTITY_MATRIX
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -23,28 +23,33 @@ _UINT32_MAX = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipSamples:
-    """The samples of a clip in decode order; arrays of shape [sample_count]."""
+    """The samples of a clip in decode order, as arrays of shape [sample_count]."""
 
-    offset: Int64Array  # from the start of the fetched range, bytes
-    size: Int64Array  # bytes
-    pts: Int64Array  # ticks, any origin
+    offset: Int64Array
+    """Bytes from the start of the fetched range."""
+    size: Int64Array
+    """Bytes."""
+    pts: Int64Array
+    """Presentation times, ticks from any origin."""
     is_sync: npt.NDArray[np.bool_]
     description_index: Int64Array | None = None
-    """Entry of the file's stsd, from 1; None: all use the first."""
+    """Entries of the stsd box of the file, from 1; None if all samples use the first one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackProperties:
-    """What a clip takes over from its file."""
+    """Properties of the video track of a file that its clips share."""
 
     sample_description: bytes
+    """The whole stsd box."""
     timescale: int
+    """Ticks per second."""
     width: int
     height: int
     frame_duration: int
-    """Ticks of the last sample, whose successor is not in the clip."""
+    """Ticks from a sample to the next one, for the last sample of a clip, whose successor is not in it."""
     matrix: bytes = IDENTITY_MATRIX
-    """How pictures are turned to be shown: nine big-endian int32, as in tkhd."""
+    """Transformation of the pictures for display: nine big-endian int32, as in tkhd (ISO/IEC 14496-12, 8.3.2)."""
 
 
 def clip_header(
@@ -56,29 +61,31 @@ def clip_header(
     shown_until: int,
     last_end: int,
 ) -> bytes:
-    """The bytes to put in front of a fetched range of `payload_bytes`.
+    """Return the bytes that precede a fetched range in a complete MP4.
 
     Args:
-        samples: The samples within the range.
-        track: From the sidecars' `files` table.
+        samples: The samples in the range.
+        track: Properties from the `files` table.
         payload_bytes: Length of the range.
-        shown_from: Presentation time of the first frame to show, in the ticks of `samples.pts`.
-        shown_until: Where the last frame to show ends.
-        last_end: Where the last sample in presentation order ends.
+        shown_from: Presentation time of the first frame to show, in ticks as `samples.pts`.
+        shown_until: End of the last frame to show, in the same ticks.
+        last_end: End of the last sample in presentation order, in the same ticks.
     """
     order = np.argsort(samples.pts, kind="stable")
     sorted_pts = samples.pts[order]
     first_pts = int(sorted_pts[0])
     duration = _lengths(sorted_pts, last_end)
     total = int(duration.sum())
-    shift = int((sorted_pts - samples.pts).max())  # the least that keeps every composition offset from being negative
+    # the smallest shift with which no composition offset is negative
+    shift = int((sorted_pts - samples.pts).max())
     composition = samples.pts - sorted_pts + shift
     media_time = shift + shown_from - first_pts
     length = shown_until - shown_from
 
     description, index = _used_descriptions(samples, track)
     mdat = _mdat_header(payload_bytes)
-    wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX  # more than any header of this many samples
+    # the sum is an upper bound of the header of so many samples
+    wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX
 
     sample_to_chunk, chunk_offset = _chunks(samples, index)
     tables = [
@@ -98,7 +105,8 @@ def clip_header(
         media = _box(b"mdia", media_header, _handler(), _media_information(table))
         return _FILE_TYPE + _box(b"moov", movie_header, _box(b"trak", track_header, edits, media)) + mdat
 
-    return build(len(build(0)))  # the size does not depend on the offsets in it
+    # the size of the header does not depend on the offsets in it
+    return build(len(build(0)))
 
 
 def _mdat_header(payload_bytes: int) -> bytes:
@@ -119,7 +127,7 @@ _FILE_TYPE = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso2", 
 
 
 def _runs(values: Int64Array, dtype: str) -> tuple[bytes, bytes]:
-    """Entry count and (run length, value) pairs, as in stts and ctts."""
+    """Return the entry count and the pairs (run length, value) of a stts or ctts box (8.6.1.2, 8.6.1.3)."""
     starts = _run_starts(values[1:] != values[:-1])
     pairs = np.empty((len(starts), 2), dtype)
     pairs[:, 0], pairs[:, 1] = _lengths(starts, len(values)), values[starts]
@@ -127,7 +135,7 @@ def _runs(values: Int64Array, dtype: str) -> tuple[bytes, bytes]:
 
 
 def _run_starts(breaks: npt.NDArray[np.bool_]) -> Int64Array:
-    """Where runs start; `breaks[i]`: whether one starts at i + 1."""
+    """Return the positions at which runs start; `breaks[i]` says whether a run starts at i + 1."""
     inner = breaks.nonzero()[0]
     starts = np.zeros(len(inner) + 1, np.int64)
     np.add(inner, 1, out=starts[1:])
@@ -135,7 +143,7 @@ def _run_starts(breaks: npt.NDArray[np.bool_]) -> Int64Array:
 
 
 def _lengths(starts: Int64Array, end: int) -> Int64Array:
-    """From each start to the next one, and from the last one to `end`."""
+    """Return the distances from each start to the next one, and from the last one to `end`."""
     lengths = np.empty_like(starts)
     np.subtract(starts[1:], starts[:-1], out=lengths[:-1])
     lengths[-1] = end - starts[-1]
@@ -143,28 +151,34 @@ def _lengths(starts: Int64Array, end: int) -> Int64Array:
 
 
 def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
-    if is_sync.all():  # no stss: every sample is a sync sample
+    # without a stss box, every sample is a sync sample (8.6.2)
+    if is_sync.all():
         return b""
     numbers = np.flatnonzero(is_sync) + 1
     return _full_box(b"stss", 0, 0, struct.pack(">I", len(numbers)), numbers.astype(">u4").tobytes())
 
 
 def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[bytes, Int64Array | None]:
-    """The stsd box with the entries that the clip's samples use, and the entry of each sample in it (None: the first).
+    """Return a stsd box with the entries that the samples of the clip use, and the entry of each sample in it, from 1.
 
-    A decoder is set up with the first entry; one that no sample of the clip uses has no business there.
+    Decoders are set up by the first entry, so it must be one that a sample of the clip uses. None in place of the entries means
+    that all samples use the first one.
     """
     stsd = track.sample_description
     if samples.description_index is None:
         return with_entries(stsd, [1], where="stsd"), None
     _, first, inverse = np.unique(samples.description_index, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))  # in order of use
+    # entries are in the order of their first use
+    rank = np.argsort(np.argsort(first))
     used = samples.description_index[np.sort(first)].tolist()
     return with_entries(stsd, used, where="stsd"), rank[inverse] + 1
 
 
 def _chunks(samples: ClipSamples, description_index: Int64Array | None) -> tuple[bytes, Int64Array]:
-    """stsc, and where in the range chunks start: one for each run of samples that lie back to back and share a description."""
+    """Return the stsc box (8.7.4), and the offsets of the chunks in the range.
+
+    A chunk is a run of samples that lie back to back and share a description.
+    """
     breaks = samples.offset[1:] != samples.offset[:-1] + samples.size[:-1]
     if description_index is not None:
         breaks |= description_index[1:] != description_index[:-1]
@@ -178,7 +192,7 @@ def _chunks(samples: ClipSamples, description_index: Int64Array | None) -> tuple
 
 
 def _chunk_offset_box(offsets: Int64Array, *, wide: bool) -> bytes:
-    """stco, or co64."""
+    """Return the stco box, or co64 if offsets need 64 bits (8.7.5)."""
     kind, dtype = (b"co64", ">u8") if wide else (b"stco", ">u4")
     return _full_box(kind, 0, 0, struct.pack(">I", len(offsets)), offsets.astype(dtype).tobytes())
 

@@ -1,7 +1,7 @@
-"""What a file that is no MP4 starts with: enough to say what it is instead."""
+"""Signatures of other containers than MP4, by which a message can say what a file is instead."""
 
 EBML = b"\x1a\x45\xdf\xa3"
-"""Of Matroska and WebM (RFC 8794, 11.2.1)."""
+"""First bytes of Matroska and WebM files (RFC 8794, 11.2.1)."""
 
 _SIGNATURES = (
     (EBML, "Matroska or WebM"),
@@ -17,10 +17,10 @@ _TRANSPORT_STREAM_PACKET_BYTES = 188
 
 
 def other_container(start: bytes) -> str | None:
-    """The name of the container, other than MP4, that a file starts as; None where it may be an MP4.
+    """Return the name of the container that a file starts as; None if it may be an MP4.
 
     Args:
-        start: The first bytes; 189 of them to know an MPEG transport stream.
+        start: The first bytes of the file; 189 of them are needed to recognise an MPEG transport stream.
     """
     for signature, name in _SIGNATURES:
         if start.startswith(signature):

@@ -1,9 +1,8 @@
 """The samples of one track in movie fragments: moof, traf and trun boxes (ISO/IEC 14496-12:2022, 8.8).
 
-Fragments are read in file order, which is decode order. Where a run of samples begins, how long its samples are and
-what flags they have may be said in four places (trun, tfhd, trex, or not at all: then behind the run before it); the
-rules are those of 8.8.7 and 8.8.8. Refused by name: samples of no bytes that only a default announces, more bytes of
-samples than the file has, decode times that go back.
+Fragments are read in file order, which is decode order. The offset of a run of samples, and their durations, sizes and flags,
+may be given in trun, in tfhd or in trex; a run without an offset follows the one before it. The rules are those of 8.8.7 and
+8.8.8. Refused are samples whose size is 0 by default, more bytes of samples than the file has, and decode times that decrease.
 """
 
 import struct
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from episeek.errors import MalformedBoxError, SampleTableError
 from episeek.mp4.boxes import Box, box_fields, child_boxes, find_child, parse_box, require_child
-from episeek.mp4.sample_boxes import MAX_SAMPLES, Int64Array, SampleColumns
+from episeek.mp4.moov.sample_boxes import MAX_SAMPLES, Int64Array, SampleColumns
 
 _BASE_DATA_OFFSET = 0x000001
 _SAMPLE_DESCRIPTION_INDEX = 0x000002
@@ -32,7 +31,7 @@ _FLAGS = 0x000400
 _COMPOSITION = 0x000800
 
 _NON_SYNC = 0x00010000 | 0x01000000
-"""sample_is_non_sync_sample, or sample_depends_on says that it depends on others (8.8.3.1)."""
+"""Flags of samples that are not sync samples: sample_is_non_sync_sample, or sample_depends_on is 1 (8.8.3.1)."""
 
 _MAX_OFFSET = 1 << 62
 _MAX_TICKS = 1 << 60
@@ -40,11 +39,12 @@ _MAX_TICKS = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One moof box as it lies in the file."""
+    """One moof box and its offset in the file."""
 
     offset: int
+    """Bytes."""
     moof: bytes
-    """The whole box, its header included."""
+    """The whole box, including its header."""
 
     def __repr__(self) -> str:
         return f"Fragment([{len(self.moof)} bytes at {self.offset}])"
@@ -52,7 +52,7 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """Of trex (8.8.3), overridden by tfhd (8.8.7)."""
+    """Default values of samples, from trex (8.8.3) and overridden by tfhd (8.8.7)."""
 
     description_index: int = 1
     duration: int = 0
@@ -68,7 +68,7 @@ class _Run:
     sample_count: int
     byte_count: int
     columns: dict[int, npt.NDArray[np.uint32]]
-    """By flag, those that are there; shape [sample_count]."""
+    """Columns that the box has, by their flag in it; shape [sample_count] each."""
     first_flags: int | None
 
 
@@ -78,13 +78,13 @@ class _TrackFragment:
 
     track_id: int
     first_dts: int | None
-    """tfdt; None: it goes on where the one before it ends."""
+    """Decode time of the first sample, from tfdt; None if it follows the last sample before it."""
     defaults: _Defaults
     runs: tuple[_Run, ...]
 
 
 def announces_fragments(moov: bytes, *, where: str) -> bool:
-    """Whether a moov box says that fragments follow: mvex (8.8.1)."""
+    """Return whether a moov box announces fragments, by a mvex box (8.8.1)."""
     return find_child(moov, parse_box(moov, 0, len(moov), where=where), "mvex", where=where) is not None
 
 
@@ -97,18 +97,19 @@ def read_fragments(
     file_size: int,
     where: str,
 ) -> SampleColumns:
-    """The samples of a track in movie fragments, in file order, behind those that moov has.
+    """Return the samples of a track in moov and in movie fragments, in file order.
 
     Args:
-        moov: The whole moov box, with the defaults of the tracks in its mvex.
-        fragments: The moof boxes of the file, in its order.
-        track_id: The track's, as tkhd says.
-        before: The samples of moov: where they end, fragments begin that do not say when.
-        file_size: Bytes; no more of them can be samples.
+        moov: The whole moov box, with the defaults of the tracks in its mvex box.
+        fragments: The moof boxes of the file, in file order.
+        track_id: Id of the track, from tkhd.
+        before: The samples in moov. Fragments without a decode time start where these end.
+        file_size: Size of the file in bytes, which limits the bytes of the samples.
         where: The file, for messages.
 
     Raises:
-        MalformedBoxError, SampleTableError, TruncatedMp4Error: By what is wrong.
+        MalformedBoxError, TruncatedMp4Error: A box is missing or does not fit the one around it.
+        SampleTableError: The fragments contradict each other or the file.
     """
     defaults = _defaults(moov, where)
     if track_id not in defaults:
@@ -122,7 +123,8 @@ def read_fragments(
             if part.track_id != track_id:
                 continue
             if part.first_dts is not None:
-                if part.first_dts <= last_dts:  # they may overlap by less than a sample: writers round
+                # fragments may overlap by less than a sample, because writers round
+                if part.first_dts <= last_dts:
                     found = f"a fragment at byte {fragment.offset} that starts at tick {part.first_dts}"
                     raise SampleTableError(
                         where, found, f"a tick after {last_dts}, the decode time of the sample before"
@@ -144,7 +146,7 @@ def read_fragments(
 
 
 def _concatenated(parts: Sequence[SampleColumns]) -> SampleColumns:
-    """Samples one after the other."""
+    """Return the samples of all parts, one part after the other."""
     has_composition = any(part.composition is not None for part in parts)
     none = np.zeros(0, np.int64)
 
@@ -165,7 +167,7 @@ def _concatenated(parts: Sequence[SampleColumns]) -> SampleColumns:
 
 
 def _defaults(moov: bytes, where: str) -> dict[int, _Defaults]:
-    """trex of each track."""
+    """Return the defaults in the trex box of each track, by track id."""
     root = parse_box(moov, 0, len(moov), where=where)
     extends = require_child(moov, root, "mvex", where=where)
     found: dict[int, _Defaults] = {}
@@ -179,7 +181,8 @@ def _defaults(moov: bytes, where: str) -> dict[int, _Defaults]:
 def _track_fragments(fragment: Fragment, defaults: dict[int, _Defaults], where: str) -> Iterator[_TrackFragment]:
     moof = fragment.moof
     place = f"{where}, moof at byte {fragment.offset}"
-    end_of_data = fragment.offset  # before the first run, offsets count from the moof
+    # before the first run, offsets count from the moof box
+    end_of_data = fragment.offset
     root = parse_box(moof, 0, len(moof), where=place)
     for traf in child_boxes(moof, root.payload, root.end, where=place):
         if traf.type != "traf":
@@ -200,7 +203,7 @@ def _track_fragments(fragment: Fragment, defaults: dict[int, _Defaults], where: 
 def _track_fragment_header(
     moof: bytes, tfhd: Box, defaults: dict[int, _Defaults], where: str
 ) -> tuple[int, int, int, _Defaults]:
-    """Flags, track, base data offset (0 without one) and defaults of a track fragment."""
+    """Return the flags, track id, base data offset (0 without one) and defaults of a track fragment (8.8.7)."""
     version_flags, track_id = box_fields(moof, tfhd, ">II", where=where)
     flags = version_flags & 0xFFFFFF
     present = [
@@ -215,22 +218,22 @@ def _track_fragment_header(
         if flags & flag
     ]
     values = box_fields(moof, tfhd, ">8x" + "".join(form for _, form in present), where=where)
-    said: dict[int, int] = dict(zip((flag for flag, _ in present), values, strict=True))
-    base = said.get(_BASE_DATA_OFFSET, 0)
+    given: dict[int, int] = dict(zip((flag for flag, _ in present), values, strict=True))
+    base = given.get(_BASE_DATA_OFFSET, 0)
     if base >= _MAX_OFFSET:
         raise SampleTableError(where, f"'tfhd' with base data offset {base}", "an offset within the file")
-    usual = defaults.get(track_id, _Defaults())
+    of_track = defaults.get(track_id, _Defaults())
     own = _Defaults(
-        said.get(_SAMPLE_DESCRIPTION_INDEX, usual.description_index),
-        said.get(_DEFAULT_DURATION, usual.duration),
-        said.get(_DEFAULT_SIZE, usual.size),
-        said.get(_DEFAULT_FLAGS, usual.flags),
+        given.get(_SAMPLE_DESCRIPTION_INDEX, of_track.description_index),
+        given.get(_DEFAULT_DURATION, of_track.duration),
+        given.get(_DEFAULT_SIZE, of_track.size),
+        given.get(_DEFAULT_FLAGS, of_track.flags),
     )
     return flags, track_id, base, own
 
 
 def _decode_time(moof: bytes, traf: Box, where: str) -> int | None:
-    """tfdt (8.8.12)."""
+    """Return the decode time of the first sample of a track fragment, from tfdt (8.8.12); None without one."""
     box = find_child(moof, traf, "tfdt", where=where)
     if box is None:
         return None
@@ -276,7 +279,7 @@ def _columns(run: _Run, defaults: _Defaults, first_dts: int) -> SampleColumns:
         size,
         first_dts + np.cumsum(duration) - duration,
         duration,
-        # as in ctts: some writers put signed values into version 0
+        # signed, as in ctts: some writers put negative values into version 0
         None if composition is None else composition.astype(np.uint32).view(np.int32).astype(np.int64),
         flags & _NON_SYNC == 0,
         np.full(run.sample_count, defaults.description_index, np.int64),

@@ -1,8 +1,8 @@
-"""Reading the header of an MP4: the moov box, where mdat starts, and every moof box, by following box sizes.
+"""Headers of MP4 files: the moov box, the position of mdat and every moof box, found by following the sizes of boxes.
 
-Nothing of the pictures is read. The first request is one small probe; a moov that lies in it costs nothing more.
-Otherwise the rest of the moov is read, or, when mdat comes first, the place behind it is probed. Fragments cost a probe
-each; sidx and mfra, which may be there or lie, are not needed.
+No pictures are read. The first request is a small probe, and a moov box within it needs no other request. Otherwise the rest of
+the moov box is read or, if mdat comes first, the bytes after mdat are probed. Each fragment needs a probe. sidx and mfra boxes
+are not used, because they are optional and may be wrong.
 """
 
 import hashlib
@@ -15,35 +15,35 @@ from episeek.mp4.fragments import Fragment, announces_fragments
 from episeek.stores.byte_source import ByteSource
 
 MAX_HEADER_BYTES = 1 << 28
-"""Of the moov and moof boxes: 20 million samples; more is a size that lies."""
+"""Limit of the moov and moof boxes together: about 20 million samples. A larger size is a damaged one."""
 
 _LARGE_BOX_BYTES = 1 << 24
-"""Read by itself: twice the memory is more than another request."""
+"""A box from this size on is read by a request of its own, to hold it in memory only once."""
 
 MAX_PROBES = 64
-"""Requests before the moov box is found."""
+"""Limit of the requests before the moov box is found."""
 
 MAX_TOP_LEVEL_BOXES = 1 << 20
-"""Five hours of fragments that hold one frame each."""
+"""Limit of the boxes: five hours of fragments that hold one frame each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mp4Header:
-    """The moov box of one file, and where things lie in it (bytes)."""
+    """The moov and moof boxes of one file, and positions in the file. Sizes and positions are in bytes."""
 
     file_path: str
     file_size: int
     moov: bytes
-    """The whole box, its header included."""
+    """The whole box, including its header."""
     moov_offset: int
     mdat_offset: int
-    """First byte of the first mdat box; the file's size without one."""
+    """Position of the first mdat box; the size of the file if there is none."""
     fragments: tuple[Fragment, ...] = ()
-    """The moof boxes, in file order; none in a progressive file."""
+    """The moof boxes in file order; empty for a progressive file."""
 
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of the moov box and the moof boxes behind it."""
+        """SHA-256, hex, of the moov box followed by the moof boxes."""
         digest = hashlib.sha256(self.moov)
         for fragment in self.fragments:
             digest.update(fragment.moof)
@@ -51,12 +51,12 @@ class Mp4Header:
 
     @property
     def container(self) -> str:
-        """Of `episeek_schemas.sidecars.CONTAINERS`: fragmented where samples are in movie fragments."""
+        """One of `episeek_schemas.sidecars.CONTAINERS`: "fragmented" if samples are in movie fragments, else "mp4"."""
         return "fragmented" if self.fragments else "mp4"
 
     @property
     def is_faststart(self) -> bool:
-        """Whether moov comes before mdat."""
+        """Whether the moov box comes before the mdat box."""
         return self.moov_offset < self.mdat_offset
 
     def __repr__(self) -> str:
@@ -67,15 +67,15 @@ class Mp4Header:
 
 
 def read_header(source: ByteSource, path: str, *, file_size: int | None = None) -> Mp4Header:
-    """Find and read the moov box of `path`, and its moof boxes where moov announces fragments.
+    """Find and read the moov box of a file, and its moof boxes if moov announces fragments.
 
-    Reads at most the moov and two probes when a progressive file is laid out as encoders do it (moov and mdat in either
-    order); and one probe for each fragment.
+    For a progressive file with moov and mdat in either order, as encoders write them, it reads at most the moov box and two
+    probes; a fragmented file needs one more probe for each fragment.
 
     Args:
-        source: Where the file is.
-        path: Relative to the source's root.
-        file_size: Bytes, where the caller knows it already.
+        source: The source of the file.
+        path: Path of the file, relative to the root of the source.
+        file_size: Size in bytes, if the caller knows it already.
 
     Raises:
         MissingFileError: There is no such file.
@@ -107,7 +107,8 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
             if box.size > _LARGE_BOX_BYTES:
                 data = source.get_ranges(path, [(box.start, box.end)])[0]
             else:
-                if mdat is None or is_fragmented:  # the header of what follows comes with the same request
+                # read the header of the next box by the same request
+                if mdat is None or is_fragmented:
                     stop = min(box.end + 2 * MAX_BOX_HEADER_BYTES, size)
                     reader.cover(box.start, stop, is_fragment=box.type == "moof")
                 data = reader.read(box.start, box.end)
@@ -119,14 +120,14 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         elif box.type == "moof":
             if moov is None:
                 found = "a movie fragment (moof) without a moov before it"
-                raise FragmentedMp4Error(path, found, "a file that starts with its moov: this may be a media segment")
+                expected = "a file that starts with its moov, not a media segment"
+                raise FragmentedMp4Error(path, found, expected)
             if is_fragmented:
                 fragments.append(Fragment(box.start, data))
         position = box.end
     if moov is None:
-        raise TruncatedMp4Error(
-            path, f"no moov box in {size} bytes", "a complete MP4: recording may have stopped before it was closed"
-        )
+        expected = "a complete MP4: recording may have stopped before the file was closed"
+        raise TruncatedMp4Error(path, f"no moov box in {size} bytes", expected)
     if mdat is None and not is_fragmented:
         raise TruncatedMp4Error(path, f"no mdat box in {size} bytes", "a complete MP4 with its media data")
     mdat_offset = mdat.start if mdat is not None else size
@@ -134,7 +135,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
 
 
 class _ProbingReader:
-    """One window of the file, moved when something outside it is asked for."""
+    """A reader with one window of the file in memory, which it moves when bytes outside it are needed."""
 
     def __init__(self, source: ByteSource, path: str, size: int) -> None:
         self._source = source
@@ -155,17 +156,18 @@ class _ProbingReader:
                 raise MalformedBoxError(self._path, f"no moov box after {MAX_PROBES} probes", "few boxes before moov")
             count = self._source.probe_bytes
             if self.has_media and not self.has_moov and self._size - position <= self._source.tail_bytes:
-                count = self._size - position  # what follows the media data is nearly always the moov box
+                # nearly always, only the moov box follows the media data
+                count = self._size - position
             self._fetch(position, min(position + count, self._size))
         if position == 0:
             name = other_container(self._data)
             if name is not None:
-                raise ContainerError(self._path, f"a file that starts as {name}", "MP4, Matroska or WebM: remux it")
+                raise ContainerError(self._path, f"a file that starts as {name}", "MP4, Matroska or WebM", "remux it")
         local = position - self._start
         return parse_box(self._data, local, self._size - self._start, where=self._path, origin=self._start)
 
     def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
-        """Extend the window, which holds the box header at `start`, to `stop`; behind a fragment there may be more."""
+        """Extend the window, which holds the byte at `start`, to `stop`; after a fragment, by a probe of the next one."""
         window_stop = self._start + len(self._data)
         if stop > window_stop:
             if is_fragment:

@@ -1,9 +1,8 @@
-"""The video samples of one MP4: where each lies, how long it is, when it is shown, whether decoding can start there.
+"""The video samples of one MP4: their positions, sizes and times, and whether decoding can start at them.
 
-Read from the moov box and, in fragmented files, the moof boxes alone, vectorised, in integer ticks of the track's
-timescale. Here the parts come together: the track (`video_track`), its tables (`sample_boxes`), its fragments
-(`fragments`), its sample descriptions (`sample_description`) and its edit list (`edit_list`); what each refuses is said
-there. Samples outside the file are refused here; samples of no bytes, which are no pictures, are left out.
+They are read from the moov box alone, and in fragmented files from the moof boxes as well. Times are integer ticks of the
+timescale of the track. This module combines the parts of the moov box (`moov`) with the fragments (`fragments`); each of these
+modules says what it refuses. Samples outside the file are refused here. Samples of no bytes are not pictures and are skipped.
 """
 
 import struct
@@ -13,40 +12,45 @@ from functools import cached_property
 import numpy as np
 
 from episeek.errors import EditListError, FragmentedMp4Error, SampleDescriptionError, SampleTableError
-from episeek.mp4.edit_list import Edit, read_edit
 from episeek.mp4.fragments import Fragment, announces_fragments, read_fragments
-from episeek.mp4.sample_boxes import BoolArray, Int64Array, SampleBoxes, SampleColumns, read_samples
-from episeek.mp4.sample_description import common_entry, read_entries
-from episeek.mp4.video_track import IDENTITY_MATRIX, find_video_track
+from episeek.mp4.moov.edit_list import Edit, read_edit
+from episeek.mp4.moov.sample_boxes import BoolArray, Int64Array, SampleBoxes, SampleColumns, read_samples
+from episeek.mp4.moov.sample_description import common_entry, read_entries
+from episeek.mp4.moov.video_track import IDENTITY_MATRIX, find_video_track
 
 
 @dataclass(frozen=True, eq=False)
 class SampleTable:
-    """The samples of one video track in decode order; arrays are read-only and have shape [sample_count].
+    """The samples of one video track in decode order, as read-only arrays of shape [sample_count].
 
-    `pts` has the edit list applied: a presentation starts at 0 unless an empty edit delays it. Samples that the edit
-    list cuts away stay in the table, since others may need them for decoding; `is_presented` is false for them.
+    The edit list is applied to `pts`: the presentation starts at 0 unless an empty edit delays it. Samples that the edit list
+    removes stay in the table, because decoding others may need them; `is_presented` is false for them.
     """
 
-    offset: Int64Array  # absolute, bytes
-    size: Int64Array  # bytes
-    dts: Int64Array  # decode times, ticks; of demuxed files presentation times in order
-    pts: Int64Array  # presentation times, ticks
-    duration: Int64Array  # ticks
+    offset: Int64Array
+    """Offsets in the file, bytes."""
+    size: Int64Array
+    """Bytes."""
+    dts: Int64Array
+    """Decode times, ticks; for demuxed files, the presentation times in ascending order."""
+    pts: Int64Array
+    """Presentation times, ticks."""
+    duration: Int64Array
+    """Ticks."""
     is_sync: BoolArray
     is_presented: BoolArray
     timescale: int
     """Ticks per second."""
     codec: str
-    """Fourcc of the sample entry."""
+    """Type of the sample entry, four characters."""
     width: int
     height: int
     sample_description: bytes
-    """The stsd box, whole; its size is in 32 bits."""
+    """The whole stsd box, with its size in 32 bits."""
     description_index: Int64Array | None = None
-    """Which of its entries each sample uses, from 1; None: all use the first."""
+    """Entry of the stsd box that each sample uses, from 1; None if all use the first one."""
     matrix: bytes = IDENTITY_MATRIX
-    """How pictures are turned to be shown: nine big-endian int32, as in tkhd."""
+    """Transformation of the pictures for display: nine big-endian int32, as in tkhd (ISO/IEC 14496-12, 8.3.2)."""
 
     def __post_init__(self) -> None:
         count = len(self.offset)
@@ -54,7 +58,7 @@ class SampleTable:
         for name in arrays if self.description_index is None else [*arrays, "description_index"]:
             array = getattr(self, name)
             if array.shape != (count,):
-                raise ValueError(f"{name} has shape {array.shape}, expected ({count},)")
+                raise ValueError(f"{name}: found shape {array.shape}; expected ({count},)")
             array.setflags(write=False)
 
     def __len__(self) -> int:
@@ -67,8 +71,9 @@ class SampleTable:
         )
 
     def presentation_order(self) -> Int64Array:
-        """Decode positions of the presented samples, sorted by presentation time: entry k is the sample of the file's
-        frame k.
+        """Return the positions in decode order of the presented samples, sorted by presentation time.
+
+        Entry k is the sample of frame k of the file; shape [presented_count].
         """
         return self._order
 
@@ -81,7 +86,7 @@ class SampleTable:
 
     @property
     def average_fps(self) -> float:
-        """Presented frames divided by the presented duration in seconds, which is a tick at least; 0 when nothing is presented."""
+        """Presented frames divided by the presented seconds, which are one tick at least; 0 if nothing is presented."""
         order = self.presentation_order()
         if not len(order):
             return 0.0
@@ -90,16 +95,16 @@ class SampleTable:
 
 
 def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tuple[Fragment, ...] = ()) -> SampleTable:
-    """The sample table of the first video track of a file.
+    """Return the sample table of the first video track of a file.
 
     Args:
-        moov: The whole moov box, its header included.
-        file_size: Bytes; every sample has to lie within.
+        moov: The whole moov box, including its header, from `read_header`.
+        file_size: Size of the file in bytes; all samples have to lie within it.
         where: The file, for messages.
-        fragments: The file's moof boxes, in its order; both are what `read_header` finds.
+        fragments: The moof boxes of the file in file order, from `read_header`.
 
     Raises:
-        Mp4Error: One of its leaves, by what is wrong.
+        Mp4Error: The file cannot be indexed; the subclass says why.
     """
     track = find_video_track(moov, where=where)
     boxes = SampleBoxes(moov, track.sample_table, where)
@@ -116,26 +121,26 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
         )
         if len(np.unique(samples.description_index)) > 1:
             found = "fragments of several sample descriptions"
-            raise SampleDescriptionError(where, found, "one for all: decoders take no notice of what fragments say")
-    announced = len(samples)
+            raise SampleDescriptionError(where, found, "one for all fragments, because decoders ignore the others")
+    announced_count = len(samples)
     samples = _without_empty(samples)
     if not len(samples):
         if any(entry.codec == "encv" for entry in entries):
             common_entry(entries, np.ones(1, np.int64), where=where)
-        if is_fragmented and not announced:
+        if is_fragmented and not announced_count:
             found = "a moov that announces fragments (mvex), and no video sample in any"
             raise FragmentedMp4Error(
-                where, found, "the fragments in the same file: this may be an initialization segment"
+                where, found, "the fragments in the same file, not an initialization segment alone"
             )
         raise SampleTableError(
-            where, f"{announced} video samples, none of which has a byte", "samples with pictures in them"
+            where, f"{announced_count} video samples, none of which has a byte", "samples with pictures in them"
         )
-    description_index = _several(samples.description_index)
+    description_index = _unless_first(samples.description_index)
     entry = common_entry(entries, samples.description_index, where=where)
     _check_extent(samples, file_size, where)
 
     times = samples.dts if samples.composition is None else samples.dts + samples.composition
-    # written before the fragments were known, an edit list delays them but cuts nothing away, as players take it
+    # an edit list was written before the fragments were known: players let it delay them, but not remove any
     edit = read_edit(
         moov,
         track.box,
@@ -153,7 +158,8 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
     if is_fragmented and moov_count:
         _check_hybrid(samples, edit, times, moov_count, where)
     is_sync = samples.is_sync.copy()
-    is_sync[0] = True  # whatever is said of it: decoding a file starts there
+    # decoding of a file starts at its first sample, whatever the tables say
+    is_sync[0] = True
     return SampleTable(
         samples.offset,
         samples.size,
@@ -173,35 +179,41 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
 
 
 def _without_empty(samples: SampleColumns) -> SampleColumns:
-    """A sample of no bytes is no picture: the one before it is shown for longer, and decoders give no frame for it."""
-    is_there = samples.size > 0
-    if is_there.all():
+    """Return the samples that have bytes.
+
+    A sample of no bytes is not a picture: the one before it is shown for longer, and decoders return no frame for it.
+    """
+    has_bytes = samples.size > 0
+    if has_bytes.all():
         return samples
-    shown = np.flatnonzero(is_there)
+    shown = np.flatnonzero(has_bytes)
     duration = np.add.reduceat(samples.duration, shown) if len(shown) else samples.duration[:0]
     return SampleColumns(
-        samples.offset[is_there],
-        samples.size[is_there],
-        samples.dts[is_there],
+        samples.offset[has_bytes],
+        samples.size[has_bytes],
+        samples.dts[has_bytes],
         duration,
-        None if samples.composition is None else samples.composition[is_there],
-        samples.is_sync[is_there],
-        samples.description_index[is_there],
+        None if samples.composition is None else samples.composition[has_bytes],
+        samples.is_sync[has_bytes],
+        samples.description_index[has_bytes],
     )
 
 
 def _check_hybrid(samples: SampleColumns, edit: Edit, times: Int64Array, moov_count: int, where: str) -> None:
-    """Samples in moov and more in fragments: decoders treat the two differently where an edit cuts, or times go back."""
-    if edit.is_there and (edit.length is None or not edit.is_presented(times[:moov_count]).all()):
-        found = "an edit list of no duration, or one that cuts, beside samples in moov and in fragments"
-        raise EditListError(where, found, "samples in one of them: remux it")
+    """Raise if decoders would treat the samples in moov differently from those in fragments.
+
+    They do so where an edit removes samples, and where composition offsets are negative.
+    """
+    if edit.has_list and (edit.length is None or not edit.is_presented(times[:moov_count]).all()):
+        found = "an edit list without a duration, or one that cuts, with samples in moov and in fragments"
+        raise EditListError(where, found, "samples in one of them", "remux it")
     if samples.composition is not None and (samples.composition < 0).any():
-        found = "negative composition offsets, and samples in moov and in fragments"
-        raise SampleTableError(where, found, "samples in one of them: remux it")
+        found = "negative composition offsets, with samples in moov and in fragments"
+        raise SampleTableError(where, found, "samples in one of them", "remux it")
 
 
-def _several(description_index: Int64Array) -> Int64Array | None:
-    """None when every sample uses the first description."""
+def _unless_first(description_index: Int64Array) -> Int64Array | None:
+    """Return the description of each sample, or None if every sample uses the first one."""
     return None if int(description_index.min()) == int(description_index.max()) == 1 else description_index
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from episeek.errors import Mp4Error
-from episeek.mp4.description_runs import runs_problem
-from episeek.mp4.sample_description import read_entries
-from episeek.mp4.video_track import IDENTITY_MATRIX
+from episeek.mp4.moov.description_runs import runs_problem
+from episeek.mp4.moov.sample_description import read_entries
+from episeek.mp4.moov.video_track import IDENTITY_MATRIX
 from episeek_schemas.sidecars import CONTAINERS
 
 MATRIX_BYTES = len(IDENTITY_MATRIX)

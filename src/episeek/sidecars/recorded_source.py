@@ -1,7 +1,7 @@
-"""The source that an overlay was prepared from, as `episeek prepare` records it: where the videos are that the overlay lacks.
+"""The recorded source of an overlay: the dataset that it was prepared from, which holds the videos that the overlay lacks.
 
-Only local overlays have such a record; it is never published. A dataset that was downloaded with one could point anywhere, so a
-record is used only where the videos are missing, and whoever uses it says so.
+`episeek prepare` writes the record into local overlays; it is never published. The record of a downloaded dataset could point
+anywhere, so it is used only if the videos are missing, and its use is always reported.
 """
 
 import json
@@ -13,7 +13,7 @@ from episeek_schemas import layout
 
 
 def recorded_source(root: str) -> str | None:
-    """Return the source that an overlay records, an absolute path or a URL; None where it has videos or no usable record.
+    """Return the source that an overlay records, an absolute path or a URL; None if it has videos or no usable record.
 
     Args:
         root: Root of a dataset that has cameras: a path or a URL. No request is made for a URL.
@@ -30,7 +30,8 @@ def recorded_source(root: str) -> str | None:
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if not isinstance(source, str) or (is_local(source) and not os.path.isabs(local_path(source))):
-        return None  # a relative path says nothing in another working directory
+        # a relative path means nothing in another working directory
+        return None
     return source
 
 

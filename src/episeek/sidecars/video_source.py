@@ -106,7 +106,7 @@ class IndexedVideoSource:
             if is_same is False:
                 expected = f"{record.store_id} as when it was indexed"
                 raise ChangedFileError(where, ", ".join(identity.store_ids), expected, _OR_OPEN_COPY)
-            # a Matroska file is indexed from all of its content: it has no header to compare
+            # the digest of a Matroska file covers all of its samples: comparing it would mean reading the whole file
             if is_same is None and record.container != "matroska":
                 self._check_header(path, record, where)
         accepted[path] = identity

@@ -1,4 +1,4 @@
-"""The identity of a stored file: its size and what its store says to tell one version of it from another."""
+"""The identity of a stored file: its size, and what distinguishes one version of it from another."""
 
 from dataclasses import dataclass
 

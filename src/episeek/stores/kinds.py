@@ -1,4 +1,4 @@
-"""The kinds of stores and what each can do, found by the beginning of a URL: a new store is one more entry here."""
+"""The kinds of stores and what each can do, found by the beginning of a URL. A new kind is one more entry in this table."""
 
 import os
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class StoreKind:
     has_whole_puts: bool = False
     """A file that is being written appears whole or not at all."""
     has_exclusive_create: bool = False
-    """A file can be created on the condition that none of its name exists, and the store is known to refuse otherwise."""
+    """A file can be created only if none of its name exists: the store is known to refuse a second creation."""
 
     @property
     def schemes(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from episeek.errors import MissingFileError
-from episeek_pipelines.api import check_index, index, inspect, prepare, verify
+from episeek_pipelines.api import check_index, format_text, index, inspect, prepare, verify
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.dataset.provenance import recorded_videos
 from episeek_pipelines.dataset.root import Root
@@ -40,6 +40,8 @@ def test_every_job_finds_the_videos(overlay: Path, source: Path):
     report = verify(str(overlay))
     assert report.error_count == 0
     assert report.video_file_count == 2
+    assert report.data_root == str(source)
+    assert format_text(report).splitlines()[-1].startswith(f"{overlay}, videos of {source}: 0 errors, ")
     assert check_index(str(overlay)).stale == ()
     before = inspect(str(overlay))
     assert index(str(overlay)).index is not None

@@ -31,16 +31,18 @@ def report_of(*findings: Finding) -> VerificationReport:
 
 
 def test_codes_are_a_family_and_the_number_of_one_invariant():
-    names: dict[str, str] = {}
+    titles: dict[str, str] = {}
     for code, rule in RULES.items():
         assert rule.code == code
         assert re.fullmatch(r"(INF|EPI|TSK|STA|ROW|VID|IDX|HUB|TRN|VER)\d{3}W?", code)
         assert code.endswith("W") <= (rule.severity == "warning")
         assert not code.endswith("W") or RULES[code[:-1]].severity == "error"
-        assert all(text and "\n" not in text for text in (rule.name, rule.protects, rule.remedy))
+        texts = (rule.problem, rule.invariant, rule.protects, rule.remedy)
+        assert all(text and "\n" not in text and not text.endswith(".") for text in texts)
+        assert rule.problem != rule.invariant
         assert "\n" not in rule.broke_in
-        names.setdefault(rule.name, code)
-    assert len(names) == len(RULES)
+        titles[rule.problem] = titles[rule.invariant] = code
+    assert len(titles) == 2 * len(RULES)
 
 
 def test_a_finding_is_made_through_a_registered_rule():
@@ -76,20 +78,20 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
     set_value(root, data(1), "index", 40, 4)
     (root / video(TOP, 1)).unlink()
     document = json.loads(format_json(verify(Root(str(root)), options=ROWS)))
-    assert list(document) == ["schema_version", "tool", "findings", "summary"]
+    assert list(document) == ["schema_version", "tool", "findings", "notes", "checked", "not_checked", "summary"]
     assert document["schema_version"] == 1
     assert document["tool"] == {"name": "episeek", "version": __version__}
     assert document["findings"][:2] == [
         {
             "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata names",
             "location": {"file": video(TOP, 1), "camera": TOP}, "more": 0,
-            "name": MISSING_FILE.name, "remedy": MISSING_FILE.remedy,
+            "name": MISSING_FILE.invariant, "problem": MISSING_FILE.problem, "remedy": MISSING_FILE.remedy,
             "fingerprint": finding(MISSING_FILE, "", "", Location(video(TOP, 1), camera=TOP)).fingerprint,
         },
         {
             "code": "ROW016", "severity": "error", "message": "index 4; expected 173",
             "location": {"file": data(1), "episode": 4, "row": 40, "column": "index"}, "more": 0,
-            "name": ROW_NUMBERS.name, "remedy": ROW_NUMBERS.remedy,
+            "name": ROW_NUMBERS.invariant, "problem": ROW_NUMBERS.problem, "remedy": ROW_NUMBERS.remedy,
             "fingerprint": finding(ROW_NUMBERS, "", "", Location(data(1), 4, row=40, column="index")).fingerprint,
         },
     ]  # fmt: skip
@@ -110,12 +112,14 @@ def test_json_is_strict_when_no_tolerance_passes(tmp_path: Path):
     assert json.loads(text, parse_constant=pytest.fail)["summary"]["timestamp_tolerance_seconds"] is None
 
 
-def test_text_has_one_line_for_a_kind_of_warning():
+def test_as_many_findings_are_shown_as_asked_for_all_of_one_rule_too():
     warnings = [finding(NOT_FASTSTART, "moov at the end", "", Location(f"v{number}.mp4")) for number in range(30)]
-    assert format_text(report_of(*warnings)).splitlines() == [
-        "warning VID022W  the moov box comes before the media data",
+    assert format_text(report_of(*warnings), max_findings=3).splitlines() == [
+        "warning VID022W  The moov box comes after the media data",
         "  v0.mp4: moov at the end",
-        "  ... and 29 more",
+        "  v1.mp4: moov at the end",
+        "  v10.mp4: moov at the end",
+        "  ... and 27 more",
         f"  remedy: {NOT_FASTSTART.remedy}",
         "/somewhere: 0 errors, 30 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
     ]
@@ -126,13 +130,13 @@ def test_text_caps_findings_but_shows_every_rule():
     odd = [finding(ROW_NUMBERS, "index 4", "5", Location("d", number), more=2) for number in range(5)]
     text = format_text(report_of(*missing, *odd), max_findings=4)
     assert text.splitlines() == [
-        "error INF004  every file that the metadata names exists and is not empty",
+        "error INF004  A file that the metadata refers to is missing or empty",
         "  v00.mp4: gone",
         "  v01.mp4: gone",
         "  v02.mp4: gone",
         "  ... and 6 more",
         f"  remedy: {MISSING_FILE.remedy}",
-        "error ROW016  index and frame_index run without a gap",
+        "error ROW016  index or frame_index does not count up by one",
         "  d, episode 0: index 4; expected 5 (and 2 more)",
         "  ... and 12 more",
         f"  remedy: {ROW_NUMBERS.remedy}",
@@ -144,14 +148,15 @@ def test_text_has_the_severity_of_the_findings_not_of_the_rule():
     findings = [Finding("INF004", "warning", "gone", "", Location(f"v{number}.mp4")) for number in range(3)]
     findings += [Finding("VID022W", "error", "moov at the end", "", Location(f"v{number}.mp4")) for number in range(3)]
     assert format_text(report_of(*findings)).splitlines() == [
-        f"error VID022W  {NOT_FASTSTART.name}",
+        f"error VID022W  {NOT_FASTSTART.problem}",
         "  v0.mp4: moov at the end",
         "  v1.mp4: moov at the end",
         "  v2.mp4: moov at the end",
         f"  remedy: {NOT_FASTSTART.remedy}",
-        f"warning INF004  {MISSING_FILE.name}",
+        f"warning INF004  {MISSING_FILE.problem}",
         "  v0.mp4: gone",
-        "  ... and 2 more",
+        "  v1.mp4: gone",
+        "  v2.mp4: gone",
         f"  remedy: {MISSING_FILE.remedy}",
         "/somewhere: 3 errors, 3 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
     ]
@@ -170,9 +175,11 @@ def test_text_shows_what_a_terminal_would_act_on():
     assert text.splitlines()[1] == "  x\\n::error::y\\udcff\\u202e: a\\x1b[2Jb"
 
 
-def test_text_of_a_clean_dataset_is_its_summary():
+def test_text_of_a_clean_dataset_is_its_coverage_and_its_summary():
     report = verify(Root(str(DATA / "images")))
-    [line] = format_text(report).splitlines()
+    checked, not_checked, line = format_text(report).splitlines()
+    assert checked == "checked: metadata, listing of files, Parquet footers"
+    assert not_checked.startswith("not checked: rows (use --level rows); videos (the dataset has none); ")
     assert re.search(
         r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file, 0 videos; 0\.\d+ MB read\)$", line
     )

@@ -11,7 +11,7 @@ from episeek.errors import ReadError
 from episeek.stores.byte_source import CountingSource
 from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video import demuxer_file
-from episeek_pipelines.video.demuxer_file import SourceFile
+from episeek_pipelines.video.demuxer_file import DemuxerFile
 
 CONTENTS = bytes(range(250))
 
@@ -41,7 +41,7 @@ OPERATIONS = st.lists(
 
 @given(operations=OPERATIONS)
 def test_reads_as_a_file_does(folder, operations):
-    file, expected = SourceFile(LocalSource(str(folder)), "file", len(CONTENTS)), io.BytesIO(CONTENTS)
+    file, expected = DemuxerFile(LocalSource(str(folder)), "file", len(CONTENTS)), io.BytesIO(CONTENTS)
     for operation, number in operations:
         if operation == "read":
             assert file.read(number) == expected.read(number)
@@ -52,7 +52,7 @@ def test_reads_as_a_file_does(folder, operations):
 
 @given(start=st.integers(0, 300), stop=st.integers(0, 300))
 def test_reads_any_range_without_moving(folder, start, stop):
-    file = SourceFile(LocalSource(str(folder)), "file", len(CONTENTS))
+    file = DemuxerFile(LocalSource(str(folder)), "file", len(CONTENTS))
     file.seek(7)
     assert file.read_at(start, stop) == CONTENTS[start:stop]
     assert file.tell() == 7
@@ -60,7 +60,7 @@ def test_reads_any_range_without_moving(folder, start, stop):
 
 def test_keeps_the_blocks_used_last_and_no_more(folder):
     source = CountingSource(LocalSource(str(folder)))
-    file = SourceFile(source, "file", len(CONTENTS))
+    file = DemuxerFile(source, "file", len(CONTENTS))
     requests = []
     for block in (0, 1, 0, 2, 0, 1):
         file.read_at(16 * block, 16 * block + 1)
@@ -69,14 +69,14 @@ def test_keeps_the_blocks_used_last_and_no_more(folder):
 
 
 def test_an_error_ends_the_file_for_the_demuxer_and_is_kept(folder):
-    file = SourceFile(LocalSource(str(folder)), "missing", 100)
+    file = DemuxerFile(LocalSource(str(folder)), "missing", 100)
     assert file.read(10) == b""
     error = file.error
     assert isinstance(error, FileNotFoundError)
     assert file.read(10) == b""
     assert file.error is error
     (folder / "short").write_bytes(bytes(40))
-    file = SourceFile(LocalSource(str(folder)), "short", 100)
+    file = DemuxerFile(LocalSource(str(folder)), "short", 100)
     with pytest.raises(ReadError):
         file.read_at(20, 60)
     assert file.error is None

@@ -1,4 +1,4 @@
-"""A dataset from disk and over HTTP, to be read through a cache of clips."""
+"""A dataset on disk and over HTTP, to be read through a cache of clips."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.clip_caching import NAME, QUICK, Watched
 
 @pytest.fixture
 def index(sidecar_roots):
-    """Its own one for each test, with a watched source."""
+    """An index of its own for each test, with a source that can be watched."""
     index = episeek.open(sidecar_roots[NAME], data_root=DATA / NAME, retry=QUICK)
     source = index.source = Watched(index.source)
     yield index
@@ -19,7 +19,7 @@ def index(sidecar_roots):
 
 @pytest.fixture
 def truth(indexes):
-    """The bytes of a clip's range, from the file."""
+    """Return the bytes of a clip's range from the file."""
 
     def read(request):
         clip = indexes[NAME].clip(*request)
@@ -36,7 +36,7 @@ def server():
 
 @pytest.fixture
 def served(server, sidecar_roots):
-    """Over HTTP; only sizes are checked: a request for each range that is read, and no other one."""
+    """An index over HTTP that checks sizes only, so that every request is for a range that is read."""
     server.clear_faults()
     server.shape()
     server.clear()

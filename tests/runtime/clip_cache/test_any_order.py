@@ -1,4 +1,4 @@
-"""The cache of clips: whatever is asked for in whatever order, by whatever threads."""
+"""The cache of clips holds its promises for any calls, in any order and from several threads."""
 
 import random
 import time
@@ -27,7 +27,7 @@ STEPS = st.lists(
 
 
 class Model:
-    """What may be said at any moment, seen from inside."""
+    """Assert what must hold at any moment, from inside the state."""
 
     def __init__(self, cache):
         self.cache = cache
@@ -115,7 +115,7 @@ def test_threads_that_do_anything(index, truth):
 
 
 def test_clear_makes_room_for_what_is_asked_for_next(indexes):
-    """Clips that were fetched ahead are kept for who asks; after a loop that was broken off nobody does."""
+    """Clips that were fetched ahead are held until they are requested; after a loop that ended early, nobody does."""
     index = indexes["hevc"]
     clips = [(episode, camera) for episode in range(index.episode_count) for camera in index.cameras]
     largest = max(len(index.clip(*clip).fetch()) for clip in clips)

@@ -1,4 +1,4 @@
-"""The cache of clips: what is asked for, kept and dropped; one fetch for many."""
+"""The cache of clips: requested clips are held and dropped, and one fetch serves many callers."""
 
 import pickle
 import sys
@@ -84,7 +84,7 @@ def test_a_clip_larger_than_the_cache_is_given_and_not_kept(index, truth):
 
 
 def test_windows_of_the_same_bytes_are_one_entry(index):
-    """Frames of one group of pictures may need the same range."""
+    """Frames of one group of pictures can need the same range."""
     same = [(0, TOP, 0, stop) for stop in range(1, 12)]
     ranges = {index.clip(*request).byte_range for request in same}
     with episeek.ClipCache(index) as cache:
@@ -108,7 +108,7 @@ def test_many_threads_are_one_request(index, truth):
 
 
 def test_a_clip_that_arrives_while_another_thread_asks_is_not_fetched_again(index):
-    """Looking and claiming are one step."""
+    """A lookup and a claim are one step."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     requests = [(episode, camera, 0, 3) for episode in range(6) for camera in CAMERAS]

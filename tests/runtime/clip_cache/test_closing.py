@@ -1,4 +1,4 @@
-"""The cache of clips: closing, dropping, pickling, and the end of a program."""
+"""The cache of clips is closed, cleared and pickled, and does not keep a program from ending."""
 
 import gc
 import pickle
@@ -84,7 +84,7 @@ def test_who_waits_for_what_was_not_started_gets_a_named_error(index):
 
 
 def test_closing_at_any_moment(index, truth):
-    """Each call ends, in bytes or one of the two errors of a closed cache."""
+    """Each call ends with bytes or with one of the two errors of a closed cache."""
     generator = random.Random(3)
     requests = [(episode, camera, 0, 3) for episode in range(6) for camera in CAMERAS]
     allowed = {truth(request) for request in requests}

@@ -1,4 +1,4 @@
-"""The cache of clips: errors and counts, over HTTP too."""
+"""The cache of clips: errors and counts, also over HTTP."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_who_waits_gets_the_error_and_who_comes_later_tries_again(index, truth, 
 
 
 def test_an_interruption_is_not_kept_for_other_clips(index, truth):
-    """Ctrl-C in a `get` that took over what was queued: the other clip of that request was not interrupted."""
+    """Ctrl-C interrupts a `get` that took over a queued request: the other clip of the request is not affected."""
     with episeek.ClipCache(index, max_in_flight=1) as cache:
         index.source.gate.clear()
         cache.prefetch([C])

@@ -1,4 +1,4 @@
-"""The cache of clips: fetching ahead."""
+"""The cache of clips fetches ahead."""
 
 import random
 import time
@@ -127,7 +127,7 @@ def test_clips_fetched_ahead_are_not_driven_out_by_others(index):
 
 
 def test_clips_that_are_there_already_stay_when_they_are_prefetched(index):
-    """What `prefetch` says of them has to be true when they are asked for."""
+    """Clips that `prefetch` has accepted must be there when they are requested."""
     with episeek.ClipCache(index, max_bytes=size_of(index, A, B), max_gap_bytes=0) as cache:
         cache.get(*A)
         assert cache.prefetch([A, B, C]) == 2

@@ -1,4 +1,4 @@
-"""Sample tables of hand-made movie fragments: where each value comes from, what is refused, and that lies cost no memory."""
+"""Sample tables of hand-made movie fragments: the source of each value, refusals, and false counts that take no memory."""
 
 import struct
 import tracemalloc
@@ -101,7 +101,7 @@ def test_a_sample_that_depends_on_others_is_no_sync_sample():
 
 
 def test_where_runs_begin():
-    """8.8.7: an absolute base; the moof; or, by default, the moof for the first and the data before for the others."""
+    """ISO/IEC 14496-12, 8.8.7: offsets count from a given base, from the moof, or by default from the data before."""
     sizes = [10, 20]
     sound = traf(tfhd(99), trun(2, data_offset=50, sizes=[300, 400]))
     absolute = traf(tfhd(base=70_000), trun(2, data_offset=5, sizes=sizes), trun(2, sizes=sizes))
@@ -126,7 +126,7 @@ def test_times_go_on_where_no_fragment_says_otherwise():
 
 
 def test_samples_of_moov_come_first():
-    """As FFmpeg writes it without `empty_moov`."""
+    """FFmpeg writes such files without `empty_moov`."""
     boxes = sample_boxes([5, 6], [2], [100], [512, 512])
     fragment = one_run(trun(2, sizes=[7, 8], durations=[512, 512], composition=[1024, 0]))
     table = parse(fragment, moov=fragmented_moov(boxes=boxes))
@@ -146,8 +146,8 @@ def test_samples_of_moov_come_first():
             "negative composition",
         ),
         ({"ctts": full_box(b"ctts", 0, struct.pack(">IIi", 1, 2, 0))}, b"", SampleTableError, "negative composition"),
-        ({}, elst([(0, 0, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
-        ({}, elst([(100, 512, 1 << 16)]), EditListError, "beside samples in moov and in fragments"),
+        ({}, elst([(0, 0, 1 << 16)]), EditListError, "with samples in moov and in fragments"),
+        ({}, elst([(100, 512, 1 << 16)]), EditListError, "with samples in moov and in fragments"),
     ],
 )
 def test_what_decoders_read_otherwise_in_moov_than_in_fragments_is_refused(changes, edits, error, message):
@@ -179,7 +179,7 @@ def test_descriptions_of_fragments():
 
 @st.composite
 def movies(draw):
-    """Fragments of runs of samples: (size, duration, composition, is_sync)."""
+    """Make fragments from runs of samples (size, duration, composition, is_sync)."""
     sample = st.tuples(st.integers(1, 500), st.integers(1, 2000), st.integers(-3000, 3000), st.booleans())
     runs = st.lists(st.lists(sample, max_size=5), max_size=3)
     return draw(st.lists(runs, min_size=1, max_size=5)), draw(st.booleans()), draw(st.booleans())
@@ -265,7 +265,7 @@ def test_encrypted_fragments_are_refused():
 
 @pytest.mark.parametrize("size", [1, 0])
 def test_runs_that_claim_billions_of_samples_allocate_nothing(size):
-    """16 bytes a run, each of 4 billion samples by default."""
+    """Each run takes 16 bytes and has 4 billion samples by default."""
     many = moof(traf(tfhd(size=size, duration=1), *[trun(0)[:12] + b"\xff\xff\xff\xff"] * 200))
     tracemalloc.start()
     with pytest.raises(SampleTableError):
@@ -279,7 +279,7 @@ def test_runs_that_claim_billions_of_samples_allocate_nothing(size):
 
 
 def fragmented_file(count: int, payload_bytes: int, *, between: bytes = b"") -> bytes:
-    """Fragments of one sample."""
+    """Make fragments of one sample each."""
     raw = FTYP + MOOV
     for number in range(count):
         run = trun(1, data_offset=0, sizes=[payload_bytes], durations=[512])
@@ -326,7 +326,7 @@ def test_the_digest_covers_every_fragment():
 
 
 def test_a_recording_that_was_cut_is_refused_at_every_byte():
-    """Whole fragments alone are a file of their own, with or without padding; anything more is a box that reaches past the end."""
+    """Whole fragments are a file by themselves, with or without padding; a cut one is a box that reaches past the end."""
     raw = fragmented_file(3, 50)
     ends = {len(fragmented_file(count, 50)) for count in range(4)}
     moov_end = len(FTYP + MOOV)

@@ -1,4 +1,4 @@
-"""Finding the moov box: how little is read, and what is refused."""
+"""Finding the moov box: it takes few bytes, and damaged files are refused."""
 
 import struct
 import tracemalloc
@@ -112,7 +112,7 @@ def test_every_truncation_is_a_named_error(path):
 
 
 def test_a_header_that_outlived_its_pictures_is_refused():
-    """The moov is complete but the pictures were cut: `file_size` tells."""
+    """The moov box is complete but the media data was cut off: `file_size` shows it."""
     raw = (DATA / FASTSTART).read_bytes()
     header = read_header(BytesSource({"file": raw}), "file")
     last = parse_sample_table(header.moov, file_size=len(raw), where="file")
@@ -164,7 +164,7 @@ def test_a_missing_file_is_named():
 
 @dataclass
 class SparseSource(BytesSource):
-    """Files that go on with zeros up to `file_bytes`."""
+    """A file that continues with zeros up to `file_bytes`."""
 
     file_bytes: int = 1 << 33
 

@@ -1,4 +1,4 @@
-"""Sample tables of hand-made moov boxes: what every box means, what is refused, and that lies cost no memory."""
+"""Sample tables of hand-made moov boxes: the meaning of every box, refusals, and false counts that take no memory."""
 
 import struct
 import tracemalloc
@@ -174,7 +174,7 @@ def test_sync_samples():
 
 
 def test_partial_sync_samples_and_random_access_points_are_sync_samples():
-    """Of QuickTime and of ISO/IEC 14496-12, 10.4: decoding can start there as it can at an open GOP."""
+    """Partial sync samples (QuickTime) and random access points (ISO/IEC 14496-12, 10.4) are starts, as open GOPs are."""
     stss = {"stss": full_box(b"stss", 0, array("I", [1]))}
     partial = parse_boxes(stss | {"stps": full_box(b"stps", 0, array("I", [3, 6]))})
     assert np.flatnonzero(partial.is_sync).tolist() == [0, 2, 5]
@@ -284,7 +284,7 @@ def test_any_table_is_read_as_it_was_written(drawn):
 
 
 def test_pyav_reads_the_hand_made_file_alike(tmp_path):
-    """The box builder makes files that FFmpeg takes for what they are meant to be."""
+    """FFmpeg reads the files of the box builder as they are meant."""
     sync = full_box(b"stss", 0, array("I", [1, 4]))
     offsets = full_box(b"ctts", 0, runs([1024, 2048, 512, 512, 1536, 512, 1024], "I"))
     boxes = PLAIN | {"stss": sync, "ctts": offsets, "stsz": stz2(SIZES, 16)}
@@ -418,7 +418,7 @@ def test_edit_lists_that_show_nothing_are_refused(edits, message):
 
 
 def test_edits_of_reordered_samples_are_not_joined():
-    """FFmpeg shows the pictures around the seam at other times."""
+    """FFmpeg shows the pictures around such a seam at other times."""
     boxes = {"ctts": full_box(b"ctts", 0, runs([512, 1536, 0, 512, 512, 512, 512], "I"))}
     with pytest.raises(EditListError, match=r"for 0\.1 s, then what is at 0\.133333 s of the media for 0\.05 s"):
         parse_boxes(boxes, edits=elst([(100, 512, ONE_RATE), (50, 2048, ONE_RATE)]))
@@ -445,7 +445,7 @@ def test_samples_of_no_bytes_are_no_pictures():
     ],
 )
 def test_edit_lists_beyond_any_clock(edits):
-    """64 bits of ticks, in tables of 64-bit numbers: nothing may wrap around."""
+    """Ticks of 64 bits in 64-bit arithmetic: nothing may wrap around."""
     edits = [(duration or 1, media_time, rate) for duration, media_time, rate in edits]
     with pytest.raises(EditListError, match="ticks; expected at most"):
         parse_boxes(edits=elst(edits, 1))
@@ -566,7 +566,7 @@ def test_a_damaged_moov_is_a_named_error_or_a_consistent_table(data):
 
 
 def test_every_single_field_damaged():
-    """Each 32-bit word of the boxes around the tables, set to the values that break parsers."""
+    """Each 32-bit word of the boxes around the tables is set to values that break parsers."""
     outcomes = set()
     for raw, file_size in REAL_MOOVS[:1]:
         for position in range(0, min(len(raw), 1200), 2):

@@ -1,4 +1,4 @@
-"""Sample tables of real files against FFmpeg's own reading of the same header."""
+"""Sample tables of real files are what FFmpeg reads from the same headers."""
 
 import av
 import numpy as np

@@ -1,4 +1,4 @@
-"""A file that is not the one that was indexed is refused; where identities cannot be compared its header is looked into."""
+"""A file that is not the indexed one is refused. Where identities cannot be compared, its header is compared."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ FILE = f"videos/{CAMERA}/chunk-000/file-000.mp4"
 
 
 def build_remote_index(url, dataset_root, work, destination):
-    """Sidecars with the identities that the store at `url` gives."""
+    """Write sidecars with the identities that the store at `url` gives."""
     dataset = open_dataset(str(dataset_root))
     fragments = [
         index_to_fragment(
@@ -55,7 +55,7 @@ def expected(indexes):
 
 @pytest.fixture(params=["obstore", "fsspec"])
 def remote(request, dataset, tmp_path):
-    """A server, and an index that knows the identities it gives."""
+    """A server, and an index with the identities that the server gives."""
     with RangeServer(dataset) as server:
         build_remote_index(server.url, dataset, tmp_path / "work", tmp_path / "sidecars")
         server.clear()
@@ -67,7 +67,7 @@ def read(index):
 
 
 def flip(path, offset):
-    """Other contents of the same length."""
+    """Replace a file with other contents of the same length."""
     data = bytearray(path.read_bytes())
     data[offset] ^= 1
     path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Rows of `files` that cannot be right are told from those that can."""
+"""Rows of the `files` table that cannot be right are recognised."""
 
 import struct
 from dataclasses import replace
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from episeek.errors import SampleDescriptionError
-from episeek.mp4.description_runs import description_of, description_runs
-from episeek.mp4.video_track import IDENTITY_MATRIX
+from episeek.mp4.moov.description_runs import description_of, description_runs
+from episeek.mp4.moov.video_track import IDENTITY_MATRIX
 from episeek.sidecars.file_record import FileRecord
 from tests.support.mp4_boxes import sample_entry, stsd
 

@@ -1,4 +1,4 @@
-"""Sidecars of a store are fetched once, kept on this machine, and mapped by every process."""
+"""Sidecars of a store are fetched once, kept on this machine and mapped by every process."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Opening sidecars: by mapping, without memory; refusals by name; tables that other tools rewrote."""
+"""Opening sidecars: they are mapped and take no memory; damaged ones are refused; rewritten ones are read."""
 
 import shutil
 import subprocess
@@ -43,7 +43,7 @@ NAME = "h264_bframes"
 
 @pytest.fixture
 def root(sidecar_roots, tmp_path):
-    """A copy of one dataset's sidecars that a test may damage."""
+    """A copy of the sidecars of one dataset, which a test may damage."""
     return shutil.copytree(sidecar_roots[NAME], tmp_path / "sidecars")
 
 
@@ -52,7 +52,7 @@ def open_copy(root):
 
 
 def rewrite(path, change=lambda table: table, **options):
-    """As the format says, but for what `change` and `options` do."""
+    """Write a table again as the format demands, except for `change` and `options`."""
     plain = {"compression": "none", "use_dictionary": False, "data_page_size": 1 << 30}
     table = pq.read_table(path)
     changed = change(table)
@@ -127,7 +127,7 @@ print(index.table("samples").is_mapped, len(os.listdir("/proc/self/task")) - bef
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
 def test_opening_starts_no_thread(root):
-    """Arrow's threads abort a process that ends while they do (apache/arrow#34314)."""
+    """Arrow's threads may abort a process that ends together with them (apache/arrow#34314)."""
     for is_mapped in ("True", "False"):
         arguments = [sys.executable, "-c", COUNT_THREADS, root]
         found = subprocess.run(arguments, check=True, capture_output=True, text=True)
@@ -365,7 +365,7 @@ def test_a_row_that_cannot_be_right_is_named(root, column, value):
 @settings(max_examples=examples(300), deadline=None)
 @given(data=st.data())
 def test_a_damaged_page_header_gives_a_named_error_or_the_right_values(sidecar_roots, tmp_path_factory, data):
-    """The footer is left alone: pyarrow itself aborts the process on some damaged footers."""
+    """The footer stays undamaged, because pyarrow itself aborts the process with some damaged footers."""
     table = data.draw(st.sampled_from(MAPPED))
     schema = {"episodes": sidecars.EPISODES, "keyframes": sidecars.KEYFRAMES, "samples": sidecars.SAMPLES}[table]
     whole = sidecar_roots[NAME] / PATHS[table]

@@ -1,7 +1,7 @@
-"""What `episeek rules` says: every rule in a table, one rule in a few lines, all of them for programs and for documentation."""
+"""The output of `episeek rules`: a list of rules, a page for one rule, and all rules as JSON and Markdown."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -29,14 +29,14 @@ FAMILY_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "VER": "the verification itself",
     }
 )
-"""In the order of all tables."""
+"""Titles of the families of rules, in the order in which lists show them."""
 
 LEVEL_MEANINGS: Final[Mapping[Level, str]] = MappingProxyType(
     {
-        "meta": " or higher; meta/ and a listing tell",
-        "layout": " or higher; Parquet footers and video headers tell",
-        "rows": " or higher; rows tell",
-        "decode": "; pictures tell",
+        "meta": "or higher: needs meta/ and a listing of the files",
+        "layout": "or higher: needs Parquet footers and video headers",
+        "rows": "or higher: needs rows",
+        "decode": "alone: needs pictures",
     }
 )
 
@@ -44,29 +44,33 @@ _GLOB_OF_FAMILY: Final = {"ROW": "data/**", "VID": "videos/**", "IDX": "meta/byt
 
 
 def rule_lines() -> Iterator[str]:
-    """A line for each rule, below one for its family, with an empty line between families."""
+    """Yield two lines for each rule below a line for its family, with an empty line between families."""
     for position, family in enumerate(FAMILY_TITLES):
         if position:
             yield ""
         yield f"{family}: {FAMILY_TITLES[family]}"
         for rule in _rules_of(family):
-            yield f"  {_line(rule)}"
+            yield from (f"  {line}" for line in _lines(rule))
 
 
 def family_lines(text: str) -> list[str]:
-    """A line for each rule whose code starts with a text of three letters or more, in upper or lower case.
+    """Return the lines of the rules whose codes start with `text`, which has three letters or more in any case.
 
-    Empty where there is none, and for the whole code of a rule, which has a page.
+    The list is empty if there are no such rules, and for the whole code of a rule: it has a page.
     """
+    return [line for rule in _family(text) for line in _lines(rule)]
+
+
+def _family(text: str) -> list[Rule]:
     start = text.strip().upper()
     if start in RULES:
         return []
     rules = [rule for rule in RULES.values() if len(start) >= FAMILY_LENGTH and rule.code.startswith(start)]
-    return [_line(rule) for rule in sorted(rules, key=lambda rule: rule.code)]
+    return sorted(rules, key=lambda rule: rule.code)
 
 
 def rule_page(code: str) -> str:
-    """All there is to say about one rule.
+    """Return everything about one rule.
 
     Args:
         code: A whole code, in upper or lower case.
@@ -74,52 +78,74 @@ def rule_page(code: str) -> str:
     Raises:
         ConfigurationError: There is no such rule.
     """
-    rule = RULES.get(code.strip().upper())
-    if rule is None:
-        raise ConfigurationError(
-            "CODE", f"{code!r}{suggested_code(code, whole=True)}", "the whole code of a rule, such as VID024"
-        )
+    rule = _rule_of(code)
     entries = [
+        ("expected", rule.invariant),
         ("severity", rule.severity),
-        ("level", f"{rule.level}{LEVEL_MEANINGS[rule.level]}"),
+        ("level", f"{rule.level} {LEVEL_MEANINGS[rule.level]}"),
         ("protects", rule.protects),
         ("remedy", rule.remedy),
         ("broke in", rule.broke_in),
-        *(("see also", f"{other.code}: {other.name}") for other in _rules_of_same_number(rule)),
+        ("harmless", f"in videos that the sidecars index: {rule.moot_because}" if rule.moot_because else ""),
+        *(("see also", f"{other.code}: {other.problem}") for other in _rules_of_same_number(rule)),
         ("ignore", _how_to_ignore(rule)),
     ]
-    return "\n".join([f"{rule.code}: {rule.name}", *(f"  {name + ':':<10}{text}" for name, text in entries if text)])
+    return "\n".join([f"{rule.code}: {rule.problem}", *(f"  {name + ':':<10}{text}" for name, text in entries if text)])
 
 
-def rules_json() -> list[dict[str, Any]]:
-    """All rules, in the order of `rule_lines`, for JSON; `broke_in` is empty where nothing is known."""
+def rules_json(texts: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return rules for JSON, in the order of `rule_lines`; `broke_in` is empty where nothing is known.
+
+    Args:
+        texts: Whole codes and families, in upper or lower case; empty for all rules.
+
+    Raises:
+        ConfigurationError: A text matches no rule.
+    """
+    codes = {rule.code for text in texts for rule in _family(text) or [_rule_of(text)]} if texts else set(RULES)
     return [
         {
             "code": rule.code,
             "family": family,
-            "name": rule.name,
+            "name": rule.invariant,
+            "problem": rule.problem,
             "severity": rule.severity,
             "level": rule.level,
             "protects": rule.protects,
             "remedy": rule.remedy,
             "broke_in": rule.broke_in,
+            "moot_because": rule.moot_because,
             "can_be_ignored": rule.code not in ALWAYS_COUNTED,
         }
         for family in FAMILY_TITLES
         for rule in _rules_of(family)
+        if rule.code in codes
     ]
 
 
 def rules_markdown() -> str:
-    """One table of all rules, in the order of `rule_lines`, in GitHub's Markdown."""
+    """Return one table of all rules in GitHub's Markdown, in the order of `rule_lines`."""
     rows = [
-        (rule.code, rule.severity, rule.level, *map(_markdown, (rule.name, rule.protects, rule.broke_in)))
+        (
+            rule.code,
+            rule.severity,
+            rule.level,
+            *map(_markdown, (rule.problem, rule.invariant, rule.protects, rule.broke_in)),
+        )
         for family in FAMILY_TITLES
         for rule in _rules_of(family)
     ]
-    header = ("Code", "Severity", "Level", "What holds", "What that protects", "Where it broke")
+    header = ("Code", "Severity", "Level", "Problem", "Expected", "Protects", "Seen in")
     lines = [header, ("---",) * len(header), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _rule_of(code: str) -> Rule:
+    rule = RULES.get(code.strip().upper())
+    if rule is None:
+        found = f"{code!r}{suggested_code(code, whole=True)}"
+        raise ConfigurationError("CODE", found, "the whole code of a rule, such as VID024")
+    return rule
 
 
 def _rules_of(family: str) -> list[Rule]:
@@ -127,7 +153,7 @@ def _rules_of(family: str) -> list[Rule]:
 
 
 def _rules_of_same_number(rule: Rule) -> list[Rule]:
-    """The harmless way of breaking the same invariant, or the harmful one."""
+    """Return the rule with the same number: the harmless variant of a rule, or the harmful one."""
     number = rule.code.rstrip("W")
     return [RULES[code] for code in (number, f"{number}W") if code in RULES and code != rule.code]
 
@@ -141,11 +167,12 @@ def _how_to_ignore(rule: Rule) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Text for a cell: what Markdown would take for markup is escaped, except in code, where only bars have to be."""
+    """Return text for a cell of a table: markup is escaped, except in code, where only bars need it."""
     parts = re.split(r"(`[^`]*`)", text)
     parts[::2] = [re.sub(r"([\\*_<>\[\]])", r"\\\1", part) for part in parts[::2]]
     return "".join(parts).replace("|", r"\|")
 
 
-def _line(rule: Rule) -> str:
-    return f"{rule.code:<7}  {rule.severity:<7}  {rule.level:<6}  {rule.name}"
+def _lines(rule: Rule) -> list[str]:
+    head = f"{rule.code:<7}  {rule.severity:<7}  {rule.level:<6}  "
+    return [f"{head}{rule.problem}", f"{' ' * len(head)}expected: {rule.invariant}"]

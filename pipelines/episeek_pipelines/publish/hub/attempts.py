@@ -1,4 +1,4 @@
-"""What a publication wants to change in a repository as it is at one commit, and what has to hold there before anything is sent."""
+"""The attempts of a publication: each plans the changes for one commit of the repository, and checks what may be replaced there."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -6,15 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from episeek.errors import MissingFileError, WriteError
 from episeek.stores.identity import FileIdentity
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.provenance import read_record, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.origin import changed_by_others
 from episeek_pipelines.publish.hub_client.client import HubClient
@@ -30,31 +26,32 @@ from episeek_schemas import layout
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one attempt found, and what it wants to change."""
+    """The repository at one commit, and the changes that are planned for it."""
 
     parent: str
+    """The commit; empty for a repository that does not exist yet."""
     files: RemoteFiles
     target_check: TargetCheck
     changes: Changes
     sidecars: Root
-    """Where the sidecars are that it sends: those of the overlay, or with the repository's identities filled in."""
+    """Folder of the sidecars that are sent: the overlay's own, or copies with the repository's identities filled in."""
     base_commit: str = ""
-    """As `PublishResult` has it."""
+    """See `PublishResult`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What of the repository is nobody else's."""
+class _Origin:
+    """The origin of an overlay: a publication may replace these files, and no others."""
 
     commits: tuple[str, ...]
-    """That the overlay was prepared from, and that was published from here last."""
+    """The commits that the overlay was prepared from, and that was last published from here."""
     files: Mapping[str, FileIdentity]
-    """Of the source that the overlay was prepared from."""
+    """The files of the source that the overlay was prepared from."""
 
 
 @dataclass(slots=True)
 class Publisher:
-    """One publication in one repository."""
+    """One publication onto one repository."""
 
     overlay: Root
     repository: HubClient
@@ -62,11 +59,11 @@ class Publisher:
     data_root: str | None
     work: Root
     digests: LocalDigests = field(default_factory=LocalDigests)
-    _known: "_Known | None" = field(default=None, init=False)
-    """Once it was asked for."""
+    _origin: "_Origin | None" = field(default=None, init=False)
+    """The origin, once it was needed."""
 
-    def attempt(self, *, is_missing: bool = False) -> Attempt:
-        """Plan against the head of the branch, or against nothing, for a repository that is not there yet."""
+    def plan_attempt(self, *, is_missing: bool = False) -> Attempt:
+        """Plan the changes for the head of the branch, or for a repository that does not exist yet."""
         options, repository = self.options, self.repository
         parent = "" if is_missing else repository.head(options.branch)
         files: RemoteFiles = {} if is_missing else repository.files(parent)
@@ -98,60 +95,63 @@ class Publisher:
         sidecars_root = self.work if replaced else self.overlay
         return Attempt(parent, files, target_check, changes(card, replaced), sidecars_root)
 
-    def with_base(self, attempt: Attempt) -> Attempt:
-        """The same, when nothing of what it replaces is somebody else's.
+    def with_base_commit(self, attempt: Attempt) -> Attempt:
+        """Return the attempt with the commit of the overlay's origin.
 
         Raises:
-            ConflictError: It is, or may be.
+            ConflictError: The attempt replaces files that others have changed, or may have changed.
         """
-        parent, files, changes = attempt.parent, attempt.files, attempt.changes
-        if self._known is None:
-            self._known = self._find_known()
-        known, hub = self._known, self.repository
-        bases = [files if commit == parent else hub.files(commit) for commit in known.commits]
-        theirs = changed_by_others(files, changes, bases, known.files)
-        if theirs:
-            how = (
-                "other than what DST was prepared from"
-                if known.files
-                else "of unknown origin: DST does not say its source"
-            )
-            since = (
-                f"changed since {known.commits[0]}" if known.commits else f"{'are' if len(theirs) > 1 else 'is'} {how}"
-            )
-            found = f"commit {parent}, in which {shown_paths(theirs)} {since}"
-            expected = (
-                f"these files as they were: prepare the dataset again from it, or replace them with --base {parent}"
-            )
-            raise ConflictError(hub.url(self.options.branch), found, expected, parent)
-        return replace(attempt, base_commit=known.commits[0] if known.commits else "")
+        parent, files = attempt.parent, attempt.files
+        if self._origin is None:
+            self._origin = self._find_origin()
+        origin, repository = self._origin, self.repository
+        bases = [files if commit == parent else repository.files(commit) for commit in origin.commits]
+        theirs = changed_by_others(files, attempt.changes, bases, origin.files)
+        if not theirs:
+            return replace(attempt, base_commit=origin.commits[0] if origin.commits else "")
+        verb = "are" if len(theirs) > 1 else "is"
+        if origin.commits:
+            change = f"changed since {origin.commits[0]}"
+        elif origin.files:
+            change = f"{verb} other than what DST was prepared from"
+        else:
+            change = f"{verb} of unknown origin: DST does not record its source"
+        raise ConflictError(
+            repository.url(self.options.branch),
+            f"commit {parent}, in which {shown_paths(theirs)} {change}",
+            "these files as they were",
+            parent,
+            f"prepare the dataset again from it, or replace them with --base {parent}",
+        )
 
-    def _find_known(self) -> "_Known":
-        hub = self.repository
+    def _find_origin(self) -> "_Origin":
+        repository = self.repository
         if self.options.base is not None:
-            return _Known((hub.head(self.options.base),), {})
+            return _Origin((repository.head(self.options.base),), {})
         record = read_record(self.overlay)
         recorded, files = (None, {}) if record is None else (record.commit, record.files)
         commits = []
-        for commit in dict.fromkeys((recorded, last_commit(hub.repository_id))):
-            with suppress(MissingFileError):  # of another repository, or of a history that was rewritten
-                commits += [] if commit is None else [hub.head(commit)]
-        return _Known(tuple(commits), files)
+        for commit in dict.fromkeys((recorded, last_commit(repository.repository_id))):
+            # a commit of another repository, or of a history that was rewritten
+            with suppress(MissingFileError):
+                commits += [] if commit is None else [repository.head(commit)]
+        return _Origin(tuple(commits), files)
 
     def remember(self, published: PublishResult) -> None:
-        """From now on, what was published is known, and the overlay belongs to it."""
+        """Record the published commit as the origin of the overlay, for the next publication."""
         if self.options.branch != MAIN or self.options.create_pr:
             return
         remember_commit(self.repository.repository_id, published.commit)
         record = read_record(self.overlay)
-        known = () if self._known is None else self._known.commits
-        is_of_repository = record is not None and record.commit is not None and record.commit in known
+        commits = () if self._origin is None else self._origin.commits
+        is_of_repository = record is not None and record.commit is not None and record.commit in commits
         if record is not None and (is_of_repository or self.options.base is not None):
-            with suppress(WriteError):  # it is known all the same
+            # the commit is remembered all the same
+            with suppress(WriteError):
                 write_record(self.overlay, replace(record, commit=published.commit))
 
-    def arrived(self, revision: str, attempt: Attempt) -> ArrivalReport:
-        """Look at what is there."""
+    def check_arrival(self, revision: str, attempt: Attempt) -> ArrivalReport:
+        """Compare a revision of the repository with what was sent."""
         data_root = None if self.data_root is None else Root(self.data_root)
         url, clip_count = self.repository.url(revision), self.options.clip_count
         return check_arrival(url, attempt.sidecars, data_root, sent=attempt.changes, clip_count=clip_count)

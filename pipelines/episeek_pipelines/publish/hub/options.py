@@ -1,9 +1,10 @@
-"""How a dataset is published in a repository of the Hub, and what became of it."""
+"""The options and the result of a publication onto a repository of the Hub."""
 
 import re
 from dataclasses import dataclass
 from typing import Final
 
+from episeek_pipelines.publish.errors import OptionsError
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import Changes
@@ -12,50 +13,54 @@ from episeek_pipelines.verify import VerificationReport
 from episeek_schemas.lerobot import CODEBASE_VERSION
 
 _TAG: Final = re.compile(r"(?!refs/|main$|HEAD$)(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")
-"""The names of git-check-ref-format(1) that need no thought."""
+"""The plain ones among the names that git-check-ref-format(1) allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
-    """How to publish.
+    """The options of a publication onto a repository.
 
     Raises:
-        ValueError: Options that exclude each other.
+        OptionsError: Two options exclude each other, or the tag is not a name that Git takes.
     """
 
     branch: str = MAIN
     tag: str | None = CODEBASE_VERSION
-    """Moved to the commit at the end, where it is on main; None leaves tags alone."""
+    """The tag that moves to the new commit of main at the end; None to move no tag."""
     create_pr: bool = False
-    """Leave a pull request for others to merge."""
+    """Leave a draft pull request for others to merge."""
     message: str = ""
-    """Of the commit; empty: what it does."""
+    """Title of the commit; empty for a standard title."""
     base: str | None = None
-    """The revision of the repository that the overlay was prepared from: what others have changed since is not replaced. None:
-    what `prepare` has recorded, if it could."""
+    """The revision of the repository that the overlay was prepared from: files that others have changed since are not replaced.
+    None for the commit that `prepare` has recorded, and the one that was last published from here.
+    """
     create: bool = False
-    """Make the repository when there is none."""
+    """Create the repository when there is none."""
     private: bool = False
+    """Create it as a private repository."""
     dry_run: bool = False
+    """Plan the changes and send nothing."""
     sidecars_only: bool = False
+    """Send the sidecars and the card alone."""
     is_verified: bool = True
-    """Whether the overlay has to pass a verification first."""
+    """The overlay has to pass a verification first."""
     clip_count: int = 16
-    """Clips that are fetched from the published revision and compared."""
+    """Clips to fetch from the published revision and compare."""
 
     def __post_init__(self) -> None:
         if self.create_pr and self.branch != MAIN:
-            raise ValueError("create_pr: found another branch than main; expected main, which a pull request is for")
+            raise OptionsError("create_pr", "another branch than main", "main, the target of pull requests")
         if self.private and not self.create:
-            raise ValueError("private: found without create; expected both, of a repository that is made")
+            raise OptionsError("private", "private without create", "both, for a new repository")
         if self.tag is not None and not _TAG.fullmatch(self.tag):
-            raise ValueError(f"tag: found {self.tag!r}; expected a name that Git takes, as {CODEBASE_VERSION}")
+            raise OptionsError("tag", repr(self.tag), f"a name that Git takes, such as {CODEBASE_VERSION}")
 
     @property
     def title(self) -> str:
-        """Of the commit."""
-        what = "byte index" if self.sidecars_only else "one row group per episode, byte index"
-        return self.message or f"Seekable: {what}"
+        """Title of the commit."""
+        contents = "byte index" if self.sidecars_only else "one row group per episode, byte index"
+        return self.message or f"Seekable: {contents}"
 
 
 DEFAULT_OPTIONS: Final = PublishOptions()
@@ -63,28 +68,31 @@ DEFAULT_OPTIONS: Final = PublishOptions()
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What was published; for a dry run what would be."""
+    """What was published, or in a dry run, what would be."""
 
     url: str
     """`hf://datasets/ORG/NAME@COMMIT`."""
     parent: str
-    """The commit it was made up for; empty for a repository that is not there yet, which a dry run leaves so."""
+    """The commit that the changes were planned for; empty in a dry run for a repository that does not exist yet."""
     commit: str
-    """Empty for a dry run."""
+    """The commit that holds the changes; empty in a dry run."""
     is_new: bool
-    """False where everything was there already."""
+    """False where the repository had all changes already."""
     changes: Changes
     replaced: frozenset[str]
-    """Which of the additions take the place of a file."""
+    """Paths of the additions that replace a file."""
     commit_count: int
-    """Made on the branch or the pull request, a merge not counted; for a dry run those that would be."""
+    """Commits on the branch or the pull request, without a merge; in a dry run, those that would be made."""
     pull_request: str | None
-    """Its page, where one was asked for."""
+    """URL of the page of the pull request, with `create_pr`."""
     tag_moved: bool
     target_check: TargetCheck
     base_commit: str
-    """That what was replaced was compared with; empty where that was the source of the overlay, or nothing was there."""
+    """The commit that replaced files were compared with; empty where they were compared with the source of the overlay, or the
+    repository is new.
+    """
     verification: VerificationReport | None
     arrival: ArrivalReport | None
     attempts: int
+    """Attempts that were made, one more after each commit of somebody else."""
     seconds: float

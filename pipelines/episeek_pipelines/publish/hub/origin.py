@@ -1,7 +1,7 @@
-"""Which files others have changed since an overlay was prepared, and a publication would replace or delete.
+"""The files that others have changed since an overlay was prepared, and that a publication would replace or delete.
 
-A file may be replaced where it is known: it is what it was at a commit that the overlay was prepared from or that was published
-from here, or it is the file of the source that the overlay was prepared from.
+A publication may replace a file of known origin: the file is the same at a commit that the overlay was prepared from or that was
+published from here, or it is a file of the source that the overlay was prepared from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,14 @@ _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
 def changed_by_others(
     now: RemoteFiles, changes: Changes, bases: Sequence[RemoteFiles], source: Mapping[str, FileIdentity]
 ) -> tuple[str, ...]:
-    """Paths, sorted; without the card, which is added to, and the sidecars, which are compared with the videos.
+    """Return the sorted paths of files that a publication would replace although others have changed them.
+
+    The card is left out, because a publication only adds to it, and the sidecars, because they are compared with the videos.
 
     Args:
-        now: The repository's files at the commit that is built upon.
-        changes: What would be published there: files that are the same already are not in it.
-        bases: Its files at commits that are known.
+        now: The repository's files at the commit that the changes are planned for.
+        changes: The planned changes; files that are the same already are not among them.
+        bases: The repository's files at the commits of known origin.
         source: The files that the overlay was prepared from, as `episeek_pipelines.dataset.provenance` records them.
     """
     paths = {path for path in changes.paths if path != layout.CARD_PATH and not path.startswith(_DERIVED)}
@@ -34,7 +36,7 @@ def changed_by_others(
 
 
 def _is_of(identity: FileIdentity | None, file: RemoteFile) -> bool:
-    """Whether a file of a repository is one of the source."""
+    """Return whether a file of a repository is the file of the source."""
     if identity is None or identity.size != file.size:
         return False
     mine = (*identity_in_repository(file).store_ids, *(() if file.sha256 is not None else (f"blob:{file.blob_id}",)))

@@ -1,10 +1,10 @@
-"""Publishing as one job: plan, compare with the repository, send, look at what arrived, move the tag last.
+"""Publishing onto a repository as one job: plan, compare with the repository, send, compare what arrived, move the tag last.
 
-Each attempt works against one commit, the head of the branch when it began, and what is sent is made up for that commit
-alone. When somebody else commits in between, the Hub refuses; where their commit touches none of our files, a new attempt
-starts from theirs, otherwise the error says which files both have changed. So it is for what others have committed since the
-commit that the overlay was prepared from, where that is known. Nothing else is remembered between runs: what a run that was
-stopped has sent is found by its content.
+Each attempt plans its changes for one commit, the head of the branch when the attempt began, and for that commit alone. When
+somebody else commits in the meantime, the Hub refuses the changes. Where that commit touches none of our files, a new attempt
+starts from it; otherwise the error says which files both have changed. The same holds for commits of others since the commit that
+the overlay was prepared from, where that one is known. Nothing else is remembered between runs: files that a stopped run has sent
+are found by their content.
 """
 
 import tempfile
@@ -45,10 +45,10 @@ from episeek_pipelines.publish.overlay.verification import is_verifiable, local_
 from episeek_schemas import layout
 
 MAX_ATTEMPTS: Final = 6
-"""Each after a commit of somebody else."""
+"""Attempts of one publication, one more after each commit of somebody else."""
 
 _DATASET_FOLDERS: Final = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
-_TAGS_LEFT: Final = "what was sent; tags were left where they are"
+_NO_TAG_MOVED: Final = "what was sent; no tag was moved"
 
 _HERE: Final = Execution()
 
@@ -67,21 +67,20 @@ def publish(
     Args:
         overlay: What `episeek prepare` wrote, on this machine.
         target: `ORG/NAME` or `hf://datasets/ORG/NAME`.
-        data_root: Where the videos are on this machine, to compare published clips with; None: the overlay itself where
-            it holds videos, otherwise clips are decoded.
-        options: How.
-        execution: Of the verification.
-        repository: For other retries; None: `target`. What has arrived is read as everybody reads it: with the environment's
-            Hub and token.
+        data_root: The folder of the videos on this machine, to compare published clips with. None for the overlay itself where
+            it holds videos; otherwise clips are decoded.
+        options: The options of the publication.
+        execution: Scheduler, workers and progress of the verification.
+        repository: The client of the repository, for example with other retries; None for a client of `target`. The published
+            revision is read as everybody reads it, with the Hub and the token of the environment.
 
     Raises:
-        DestinationError: `target` is no dataset repository, or not one that the options are for, or `overlay` not on this
-            machine.
-        RefusedPublicationError: The overlay has errors; or what arrived differs.
-        UnpublishableError, TargetMismatchError, UnusableCardError: What cannot be published, before anything is sent.
+        DestinationError: `target` is not a dataset repository, or does not fit the options; or `overlay` is not on this machine.
+        RefusedPublicationError: The overlay has errors; or the published files differ from those sent.
+        UnpublishableError, TargetMismatchError, UnusableCardError: The changes cannot be published; nothing was sent.
         ConflictError: Somebody else has changed the same files.
         ForeignChangesError: Somebody has pushed to the pull request of a publication in parts just before it was merged.
-        EpiseekError: The Hub, the token, or the network does not let it.
+        EpiseekError: The Hub, the token or the network does not allow it.
     """
     started = time.perf_counter()
     if not is_local(overlay):
@@ -90,7 +89,7 @@ def publish(
     hub = repository if repository is not None else HubClient(repository_id_of(target))
     is_missing = not hub.exists()
     if is_missing and not options.create:
-        raise DestinationError(hub.url(), "no such repository", "one that is there; or --create, which makes it")
+        raise DestinationError(hub.url(), "no such repository", "an existing repository", "create it with --create")
     _require_fitting(hub, options, is_missing=is_missing)
     if is_missing:
         require_videos(root, where=hub.url())
@@ -102,7 +101,8 @@ def publish(
         verification = verified(root, videos, execution)
     with _scratch() as work:
         job = Publisher(root, hub, options, data_root, work)
-        planned = job.attempt(is_missing=True) if is_missing else None  # so that nothing is made for what is refused
+        # planned first, so that no repository is created for changes that are refused
+        planned = job.plan_attempt(is_missing=True) if is_missing else None
         if planned is not None and options.dry_run:
             result = _result(job, planned, "")
         else:
@@ -113,10 +113,10 @@ def publish(
 
 
 def repository_id_of(target: str) -> str:
-    """`ORG/NAME` of a target.
+    """Return `ORG/NAME` of a target.
 
     Raises:
-        DestinationError: It is none.
+        DestinationError: The target is not a dataset repository.
     """
     expected = "ORG/NAME or hf://datasets/ORG/NAME, a dataset repository; or the URL of a store: s3://, hf://buckets/, file:///"
     if kind_of(target) is HUB_BUCKET:
@@ -135,27 +135,27 @@ def repository_id_of(target: str) -> str:
 
 
 def _require_fitting(hub: HubClient, options: PublishOptions, *, is_missing: bool) -> None:
-    """What the options name is there, and is what they say."""
+    """Require that the branch and the base of the options exist, and that the repository is as private as they say."""
     branch, base = options.branch, options.base
     if branch.startswith("refs/"):
         raise DestinationError(hub.url(), f"branch {branch!r}", "the name of a branch, not a ref")
     if branch != MAIN and (is_missing or branch not in hub.refs().branches):
-        raise DestinationError(hub.url(), f"no branch {branch!r}", "one that is there")
+        raise DestinationError(hub.url(), f"no branch {branch!r}", "an existing branch")
     if base is not None and not (is_missing and base):
         hub.head(base)
     if options.private and not is_missing and not hub.is_private():
-        expected = "one that is private, as --private asks for: it is made so in its settings; or no --private"
-        raise DestinationError(hub.url(), "a public repository", expected)
+        hint = "make it private in its settings, or omit --private"
+        raise DestinationError(hub.url(), "a public repository", "a private one, as --private says", hint)
 
 
 def _publish(job: Publisher) -> PublishResult:
     before: Attempt | None = None
     conflict: ConflictError | None = None
     for number in range(1, MAX_ATTEMPTS + 1):
-        attempt = job.attempt()
+        attempt = job.plan_attempt()
         if before is not None and conflict is not None:
             _require_apart(before, attempt, conflict)
-        attempt = job.with_base(attempt)
+        attempt = job.with_base_commit(attempt)
         if job.options.dry_run:
             return _result(job, attempt, "", attempts=number)
         try:
@@ -170,16 +170,17 @@ def _publish(job: Publisher) -> PublishResult:
 
 
 def _require_apart(before: Attempt, now: Attempt, conflict: ConflictError) -> None:
-    """What somebody else has committed must not be what is still to be changed, other than the card, which is added to."""
+    """Require that somebody else's commit changes none of the files that are still to be changed, but the card."""
     theirs = (differing_paths(before.files, now.files) & now.changes.paths) - {layout.CARD_PATH}
     if theirs:
         found = f"commit {now.parent} of somebody else, which changes {shown_paths(theirs)}, as this publication does"
-        expected = f"these files as they were at {before.parent}: prepare the dataset again, or run this again"
-        raise ConflictError(conflict.where, found, expected, now.parent)
+        expected = f"these files as they were at {before.parent}"
+        hint = "prepare the dataset again, or run this again"
+        raise ConflictError(conflict.where, found, expected, now.parent, hint)
 
 
 def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
-    """Commit, and look at what arrived."""
+    """Commit the changes, and require that they arrived as sent."""
     options, hub, changes = job.options, job.repository, attempt.changes
     parent, message = attempt.parent, options.title
     if options.create_pr:
@@ -193,31 +194,33 @@ def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
     else:
         outcome = _send_in_parts(job, attempt)
         result = _result(job, attempt, outcome.commit, is_new=outcome.is_new, attempts=number)
-    return replace(result, arrival=_required(job.arrived(result.commit, attempt), result.url, _TAGS_LEFT))
+    return replace(result, arrival=_as_sent(job.check_arrival(result.commit, attempt), result.url, _NO_TAG_MOVED))
 
 
 def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
-    """Through a pull request, which is looked at before it is merged: main changes once."""
+    """Send the changes through a pull request, which is compared before it is merged: main changes once."""
     options, hub = job.options, job.repository
     if options.branch != MAIN:
         found = f"{attempt.changes.operation_count} files for branch {options.branch}"
-        raise DestinationError(hub.url(), found, f"at most {MAX_OPERATIONS_PER_COMMIT}, or the branch main")
+        raise DestinationError(hub.url(), found, f"at most {MAX_OPERATIONS_PER_COMMIT}", "publish onto the branch main")
     request = commit_in_parts(hub, attempt.changes, parent=attempt.parent, message=options.title)
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
-    _required(job.arrived(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
+    _as_sent(job.check_arrival(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
     try:
         _require_same_dataset(hub, attempt)
         return pull_requests.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
-    except ConflictError as conflict:  # the next attempt has a pull request of its own
-        with suppress(EpiseekError):  # a draft that stays open does no harm
-            if hub.head(request.ref) == request.head:  # and nobody has pushed to it
+    # the next attempt has a pull request of its own
+    except ConflictError as conflict:
+        # a draft that stays open does no harm; one that somebody has pushed to stays open
+        with suppress(EpiseekError):
+            if hub.head(request.ref) == request.head:
                 pull_requests.close(hub, request.ref, comment=f"Not merged: {conflict}")
         raise
 
 
 def _require_same_dataset(hub: HubClient, attempt: Attempt) -> None:
-    """A merge takes what others have committed as it is: nothing of the dataset may be other than what was compared."""
+    """Require that nobody has changed the dataset on main since it was compared: a merge would take such changes as they are."""
     head = hub.head(MAIN)
     changed = () if head == attempt.parent else differing_paths(attempt.files, hub.files(head))
     first = min((path for path in changed if path.startswith(_DATASET_FOLDERS)), default=None)
@@ -227,7 +230,7 @@ def _require_same_dataset(hub: HubClient, attempt: Attempt) -> None:
 
 
 def _tagged(job: Publisher, result: PublishResult) -> PublishResult:
-    """Move the tag, where there is one to move."""
+    """Move the tag where the options say so."""
     options = job.options
     if options.tag is None or options.branch != MAIN or options.create_pr:
         return result
@@ -236,13 +239,14 @@ def _tagged(job: Publisher, result: PublishResult) -> PublishResult:
     except ConflictError as conflict:
         if conflict.head != result.commit:
             raise
-        is_moved = False  # somebody who publishes the same was faster
+        # somebody who publishes the same was faster
+        is_moved = False
     return replace(result, tag_moved=is_moved)
 
 
-def _required(arrival: ArrivalReport, where: str, expected: str) -> ArrivalReport:
+def _as_sent(arrival: ArrivalReport, where: str, expected: str) -> ArrivalReport:
     if not arrival.is_as_sent:
-        raise RefusedPublicationError(where, arrival.summary, expected)
+        raise RefusedPublicationError(where, arrival.summary, expected, problems=arrival.problems)
     return arrival
 
 

@@ -6,15 +6,17 @@ million episodes make thousands of checks, each some tens of kilobytes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.findings.coverage import Coverage, Note
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
-from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.findings.ranges import (
     FeatureRanges,
 )
@@ -269,20 +271,30 @@ class VerificationReport:
     """Findings that the configuration leaves out, those that a finding stands for included."""
     accepted_count: int = 0
     """Findings that the baseline accepts, those that a finding stands for included."""
+    notes: tuple[Note, ...] = ()
+    """Problems that the sidecars make moot, sorted by code."""
+    coverage: Coverage = field(default_factory=Coverage)
+    options: VerifyOptions = DEFAULT_OPTIONS
+    date: datetime | None = None
+    """When the dataset was verified, as the caller sets it; None leaves it out of reports."""
+    revision: str | None = None
+    """Commit of the dataset, as the caller sets it; None where it is not known."""
+    data_root: str | None = None
+    """Dataset that the videos were read from, as the caller sets it; None if they are those of `root`."""
 
     @property
     def error_count(self) -> int:
-        """Errors, those that a finding stands for included."""
+        """Return the number of errors, including those that a finding stands for."""
         return finding_count(found for found in self.findings if found.severity == "error")
 
     @property
     def warning_count(self) -> int:
-        """Warnings, those that a finding stands for included."""
+        """Return the number of warnings, including those that a finding stands for."""
         return finding_count(found for found in self.findings if found.severity == "warning")
 
     @property
     def is_clean(self) -> bool:
-        """Whether there are no errors; warnings do not count."""
+        """Return whether there are no errors; warnings do not count."""
         return not self.error_count
 
 

@@ -1,4 +1,4 @@
-"""A report in the format that its reader takes; each module is one format, a pure function of the report."""
+"""Formats of a verification report; each module is one format, a pure function of the report."""
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.formats.github import format_github
@@ -8,7 +8,7 @@ from episeek_pipelines.verify.formats.junit import format_junit
 from episeek_pipelines.verify.formats.markdown import format_markdown
 from episeek_pipelines.verify.formats.names import FORMATS, Format, parse_output
 from episeek_pipelines.verify.formats.sarif import format_sarif
-from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_text
+from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_remarks, format_text
 
 __all__ = [
     "FORMATS",
@@ -19,6 +19,7 @@ __all__ = [
     "format_json",
     "format_junit",
     "format_markdown",
+    "format_remarks",
     "format_sarif",
     "format_text",
     "parse_output",
@@ -27,12 +28,13 @@ __all__ = [
 
 
 def render(report: VerificationReport, format: Format, *, max_findings: int = MAX_FINDINGS) -> str:
-    """A report as text.
+    """Return a report in one of the formats.
 
     Args:
         report: From `conclude` or `verify`.
         format: One of `FORMATS`.
-        max_findings: For `text`, `markdown` and `github`; the others have all findings, as far as their readers take them.
+        max_findings: The number of findings to show in `text`, `markdown` and `github`. The other formats hold all findings, as
+            far as their readers take them.
 
     Raises:
         ValueError: There is no such format.

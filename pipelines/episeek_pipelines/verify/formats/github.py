@@ -11,7 +11,7 @@ from typing import Final
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped, place_in_file
-from episeek_pipelines.verify.formats.text import format_counts
+from episeek_pipelines.verify.formats.text import format_counts, format_remarks
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES, Severity
 
@@ -30,11 +30,13 @@ def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDING
     summary = f"{visible(report.root, max_length=_MAX_LENGTH)}: {format_counts(report)}"
     if hidden:
         summary += f"; {hidden} of them are not annotated"
-    return "\n".join([*lines, command("notice", summary, title="episeek verify")])
+    remarks = format_remarks(report)
+    notice = f"{summary}\n{remarks}" if remarks else summary
+    return "\n".join([*lines, command("notice", notice, title="episeek verify")])
 
 
 def command(name: str, message: str, **properties: str) -> str:
-    """One workflow command; properties without a value are left out."""
+    """Return one workflow command; properties without a value are left out."""
     given = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items() if value)
     return f"::{name}{' ' if given else ''}{given}::{_escape_data(message)}"
 
@@ -44,12 +46,13 @@ def _annotation(root: str, found: Finding) -> str:
     place = place_in_file(found.location)
     text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
     message = f"{text}{and_more(found)}\nremedy: {rule.remedy}"
-    return command(found.severity, message, file=_path(root, found.location.file), title=f"{found.code} {rule.name}")
+    return command(found.severity, message, file=_path(root, found.location.file), title=f"{found.code} {rule.problem}")
 
 
 def _path(root: str, file: str | None) -> str:
-    """From the folder where the step runs, which GitHub makes relative to the repository; a finding may name a file of
-    another dataset in full.
+    """Return a path relative to the folder in which the step runs, which GitHub makes relative to the repository.
+
+    The file of another dataset keeps its full path.
     """
     if not file:
         return ""

@@ -1,6 +1,6 @@
-"""Findings by rule, and how many of each there is room for."""
+"""Findings grouped by rule, and how many of each group are shown."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -9,12 +9,12 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, findin
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
 MAX_FINDINGS: Final = 20
-"""Findings that are shown to people, unless told otherwise."""
+"""Findings that are shown to people by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The findings of one rule, all of one severity; the first `shown_count` of them are to be shown."""
+    """The findings of one rule and severity; the first `shown_count` of them are shown."""
 
     severity: Severity
     rule: Rule
@@ -23,43 +23,45 @@ class Group:
 
     @property
     def shown(self) -> tuple[Finding, ...]:
-        """The findings to show."""
+        """Return the findings to show."""
         return self.findings[: self.shown_count]
 
     @property
     def count(self) -> int:
-        """All findings, those that a finding stands for included."""
+        """Return the number of findings, including those that a finding stands for."""
         return finding_count(self.findings)
 
     @property
     def hidden_count(self) -> int:
-        """The findings not shown, those that they stand for included."""
+        """Return the number of findings that are not shown, including those that they stand for."""
         return finding_count(self.findings[self.shown_count :])
 
 
-def grouped(
-    findings: Iterable[Finding], *, max_findings: int, severities: Collection[Severity] = ("error", "warning")
-) -> list[Group]:
-    """Groups of sorted findings, in their order. At most `max_findings` are shown, but one of each group in any case, and
-    only of `severities` more than that.
+def grouped(findings: Iterable[Finding], *, max_findings: int) -> list[Group]:
+    """Group sorted findings by severity and rule, in their order.
+
+    Args:
+        findings: The findings of a report.
+        max_findings: The number of findings to show. Each group shows one in any case; the remaining room goes to the first
+            groups, which are errors where there are any.
     """
     parts = [(key, tuple(members)) for key, members in groupby(findings, key=lambda f: (f.severity, f.code))]
     room = max(max_findings - len(parts), 0)
     groups = []
     for (severity, code), members in parts:
-        further = min(room, len(members) - 1) if severity in severities else 0
+        further = min(room, len(members) - 1)
         room -= further
         groups.append(Group(severity, RULES[code], members, 1 + further))
     return groups
 
 
 def and_more(found: Finding) -> str:
-    """What a finding stands for besides itself, to be put behind its message."""
+    """Return the text to put after a finding's message: how many more findings it stands for."""
     return f" (and {found.more} more)" if found.more else ""
 
 
 def place_in_file(location: Location) -> str:
-    """A location without its file; empty when nothing more is known."""
+    """Return a location without its file as text; empty if it has no other parts."""
     parts = location.as_dict()
     parts.pop("file", None)
     return ", ".join(f"{name} {value}" for name, value in parts.items())

@@ -1,4 +1,4 @@
-"""A report as JSON for programs, as `episeek_schemas/verification.schema.json` describes it."""
+"""A report as JSON for programs; `episeek_schemas/verification.schema.json` is its schema."""
 
 import json
 import math
@@ -11,21 +11,26 @@ from episeek_pipelines.verify.findings.findings import Finding
 from episeek_pipelines.verify.rules import RULES
 
 SCHEMA_VERSION: Final = 1
-"""Of the document: it changes when a key goes away or changes its meaning, not when one is added."""
+"""Version of the document. It changes when a key is removed or changes its meaning, not when a key is added."""
 
 _SURROGATE: Final = re.compile("[\\ud800-\\udfff]")
 
 
 def format_json(report: VerificationReport) -> str:
-    """`{"findings": [...], "summary": {...}, ...}`, all findings, sorted; the same report gives the same text."""
+    """Return all findings, the notes, the coverage and a summary. The same report gives the same text."""
     tolerance = report.timestamp_tolerance_seconds
     return dump_json(
         {
             "schema_version": SCHEMA_VERSION,
             "tool": {"name": "episeek", "version": __version__},
             "findings": [_finding(found) for found in report.findings],
+            "notes": [note.as_dict() for note in report.notes],
+            "checked": list(report.coverage.checked),
+            "not_checked": [part.as_dict() for part in report.coverage.not_checked],
             "summary": {
                 "root": report.root,
+                "revision": report.revision,
+                "data_root": report.data_root,
                 "against": report.against,
                 "level": report.level,
                 "errors": report.error_count,
@@ -45,9 +50,9 @@ def format_json(report: VerificationReport) -> str:
 
 
 def dump_json(document: Any, *, indent: int | None = 2) -> str:
-    """JSON that UTF-8 can encode: lone surrogates, as names of files have them, are escaped, and so kept.
+    """Return JSON that UTF-8 can encode: lone surrogates, which names of files may hold, are escaped.
 
-    Without `indent` it is one line, and ten times as fast.
+    Without `indent` the text is one line, and is written ten times as fast.
     """
     text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
@@ -55,7 +60,13 @@ def dump_json(document: Any, *, indent: int | None = 2) -> str:
 
 def _finding(found: Finding) -> dict[str, Any]:
     rule = RULES[found.code]
-    return {**found.as_dict(), "name": rule.name, "remedy": rule.remedy, "fingerprint": found.fingerprint}
+    return {
+        **found.as_dict(),
+        "name": rule.invariant,
+        "problem": rule.problem,
+        "remedy": rule.remedy,
+        "fingerprint": found.fingerprint,
+    }
 
 
 def _count_by_code(findings: tuple[Finding, ...]) -> dict[str, int]:

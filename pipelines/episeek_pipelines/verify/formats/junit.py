@@ -1,11 +1,11 @@
-"""A report as JUnit XML: a test case for each rule that was looked at.
+"""A report as JUnit XML: one test case for each rule of the level.
 
-JUnit knows no warnings: they are the output of a test case that passed. A rule that the configuration leaves out, or
-that found nothing to look at, such as one about sidecars where there are none, is a case that passed, too: the report
-does not tell them apart.
+A case is named by the invariant of its rule. JUnit has no warnings: they are the output of a case that passes. A rule that was
+not applied is a case that is skipped, with the reason. A rule that the configuration leaves out is a case that passes.
 """
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
@@ -17,31 +17,36 @@ from episeek_pipelines.verify.rules import COMPARISONS, RULES, includes
 
 SUITE: Final = "episeek verify"
 MAX_PLACES: Final = 100
-"""Of one rule; what reads JUnit keeps it all in memory."""
+"""Places listed for one rule: readers of JUnit keep the whole file in memory."""
 _MAX_LENGTH: Final = 2000
 
 
 def format_junit(report: VerificationReport) -> str:
-    """One suite, one case a rule, no times: the same report gives the same text."""
+    """Return one suite with one case per rule, without times. The same report gives the same text."""
     groups: dict[str, list[Group]] = {}
     for group in grouped(report.findings, max_findings=0):
         groups.setdefault(group.rule.code, []).append(group)
-    codes = [code for code in sorted(RULES) if code in groups or _is_looked_at(code, report)]
+    codes = [code for code in sorted(RULES) if code in groups or _is_of_level(code, report)]
     failures = sum(any(group.severity == "error" for group in members) for members in groups.values())
-    counts = {"tests": str(len(codes)), "failures": str(failures), "errors": "0", "skipped": "0"}
+    reasons = {code: part.reason for part in report.coverage.not_checked for code in part.rules}
+    skipped = [code for code in codes if code in reasons and code not in groups]
+    counts = {"tests": str(len(codes)), "failures": str(failures), "errors": "0", "skipped": str(len(skipped))}
     root = ElementTree.Element("testsuites", {"name": SUITE, **counts})
     suite = ElementTree.SubElement(root, "testsuite", {"name": SUITE, **counts})
     _properties(suite, report)
     for code in codes:
-        case = ElementTree.SubElement(suite, "testcase", {"classname": SUITE, "name": f"{code} {RULES[code].name}"})
-        for group in sorted(groups.get(code, ()), key=lambda group: group.severity):  # a failure precedes the output
+        case = ElementTree.SubElement(suite, "testcase", {"classname": SUITE, "name": f"{code} {_title(code, groups)}"})
+        # A failure precedes the output.
+        for group in sorted(groups.get(code, ()), key=lambda group: group.severity):
             _add(case, group)
+        if code in skipped:
+            ElementTree.SubElement(case, "skipped", {"message": reasons[code]})
     ElementTree.SubElement(suite, "system-out").text = visible(format_counts(report))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode")
 
 
-def _is_looked_at(code: str, report: VerificationReport) -> bool:
+def _is_of_level(code: str, report: VerificationReport) -> bool:
     if code in COMPARISONS and report.against is None:
         return False
     return includes(report.level, RULES[code].level)
@@ -49,8 +54,18 @@ def _is_looked_at(code: str, report: VerificationReport) -> bool:
 
 def _properties(suite: ElementTree.Element, report: VerificationReport) -> None:
     properties = ElementTree.SubElement(suite, "properties")
-    for name, value in (("root", report.root), ("level", report.level), ("against", report.against)):
-        if value is not None:
+    coverage = report.coverage
+    values = {
+        "root": report.root,
+        "revision": report.revision,
+        "level": report.level,
+        "against": report.against,
+        "notes": "; ".join(f"{note.code}: {note}" for note in report.notes),
+        "checked": "; ".join(coverage.checked),
+        "not_checked": "; ".join(map(str, coverage.not_checked)),
+    }
+    for name, value in values.items():
+        if value:
             ElementTree.SubElement(properties, "property", {"name": name, "value": visible(value)})
 
 
@@ -67,6 +82,10 @@ def _add(case: ElementTree.Element, group: Group) -> None:
         ElementTree.SubElement(case, "failure", {"type": group.rule.code, "message": message}).text = "\n".join(lines)
     else:
         ElementTree.SubElement(case, "system-out").text = "\n".join([f"warning: {group.count} found", *lines])
+
+
+def _title(code: str, groups: Mapping[str, list[Group]]) -> str:
+    return RULES[code].problem if code in groups else RULES[code].invariant
 
 
 def _line(found: Finding) -> str:

@@ -1,7 +1,7 @@
-"""A report as GitHub Markdown: the summary of a workflow's job, or a comment.
+"""A report as GitHub Markdown, for the summary of a workflow's job or for a comment.
 
-What a dataset can influence is never Markdown: in a line it stands in `<code>` with its punctuation as character references,
-which mean nothing to Markdown; findings are a `<pre>` inside an HTML block, where nothing is Markdown until a blank line.
+Text from a dataset is never read as Markdown. In a line it stands in `<code>`, with its punctuation as character references.
+Findings stand in a `<pre>` inside an HTML block, where nothing is Markdown until a blank line.
 """
 
 import html
@@ -9,23 +9,25 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from episeek.version import __version__
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, Group, and_more, grouped
 from episeek_pipelines.verify.formats.text import format_counts, format_verdict
 from episeek_pipelines.verify.formats.visible import visible
 
 MAX_BYTES: Final = 1_000_000
-"""GitHub drops the summary of a step that has more than 1 MiB."""
+"""GitHub drops the summary of a step if it has more than 1 MiB."""
 _MAX_LENGTH: Final = 2000
-_PUNCTUATION: Final = re.compile(r"[!-,:-@\[-`{-~]")  # of ASCII, but - . /
+# Punctuation of ASCII but - . /
+_PUNCTUATION: Final = re.compile(r"[!-,:-@\[-`{-~]")
 
 
 def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
-    """A heading with the verdict, a table of counts, and findings by rule that unfold; less than 1 MiB.
+    """Return a heading with the verdict, a table of counts, findings by rule, and the remarks; less than 1 MiB.
 
     Args:
         report: From `conclude` or `verify`.
-        max_findings: Findings at most, warnings included, though every rule that was broken has one.
+        max_findings: The number of findings to show. Every rule that was broken shows at least one.
     """
     groups = grouped(report.findings, max_findings=max_findings)
     verdict = "passed" if report.is_clean else "failed"
@@ -35,10 +37,12 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
     ]
     if groups:
         blocks.append(
-            "\n".join(["| code | severity | found | expected |", "|---|---|--:|---|", *map(_table_row, groups)])
+            "\n".join(["| code | severity | found | problem |", "|---|---|--:|---|", *map(_table_row, groups)])
         )
+    remarks = _remarks(report)
     hidden = 0
-    room = MAX_BYTES - 1000 - sum(_byte_count(block) for block in blocks)  # bytes for the last line are kept
+    # 1,000 bytes are reserved for the line about hidden findings.
+    room = MAX_BYTES - 1000 - sum(_byte_count(block) for block in [*blocks, *remarks])
     for index, group in enumerate(groups):
         fitted = _fitted(group, room // (len(groups) - index))
         hidden += fitted.hidden_count
@@ -46,11 +50,24 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
         room -= _byte_count(blocks[-1])
     if hidden:
         blocks.append(f"{hidden} of the findings are counted, but not listed.")
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join([*blocks, *remarks]) + "\n"
+
+
+def _remarks(report: VerificationReport) -> list[str]:
+    """Return paragraphs on notes, coverage and the run; their text is episeek's own but for the revision."""
+    blocks = [f"Note {note.code}: {note}." for note in report.notes]
+    if report.coverage.checked:
+        blocks.append(f"Checked: {', '.join(report.coverage.checked)}.")
+    if report.coverage.not_checked:
+        blocks.append(f"Not checked: {'; '.join(map(str, report.coverage.not_checked))}.")
+    if report.date is not None:
+        revision = f", revision {code_span(report.revision)}" if report.revision is not None else ""
+        blocks.append(f"Verified {report.date:%Y-%m-%d %H:%M %Z} with episeek {__version__}{revision}.")
+    return blocks
 
 
 def code_span(text: str) -> str:
-    """Any text as code in a line of Markdown, a cell of a table included."""
+    """Return any text as code for a line of Markdown or a cell of a table."""
     return f"<code>{_references(visible(text, max_length=_MAX_LENGTH))}</code>"
 
 
@@ -59,11 +76,11 @@ def _references(text: str) -> str:
 
 
 def _table_row(group: Group) -> str:
-    return f"| {group.rule.code} | {group.severity} | {group.count} | {_references(group.rule.name)} |"
+    return f"| {group.rule.code} | {group.severity} | {group.count} | {_references(group.rule.problem)} |"
 
 
 def _fitted(group: Group, room_bytes: int) -> Group:
-    """The group with as many findings as have room, one at least."""
+    """Return the group with as many findings as have room, at least one."""
     while group.shown_count > 1 and _byte_count(_details(group)) > room_bytes:
         group = replace(group, shown_count=group.shown_count // 2)
     return group

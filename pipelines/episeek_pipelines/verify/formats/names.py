@@ -1,4 +1,4 @@
-"""The names of report formats, and how one is chosen for a file; `formats` renders them."""
+"""The names of the report formats, and the choice of a format for a file."""
 
 from typing import Final, Literal, get_args
 
@@ -16,19 +16,18 @@ _SUFFIXES: Final[dict[str, Format]] = {
 
 
 def parse_output(text: str) -> tuple[Format, str]:
-    """Format and file of `FORMAT:FILE`, or of a file whose suffix says the format.
+    """Return format and file of `FORMAT:FILE`, or of a file whose suffix implies the format.
 
-    A file with a colon, as a URL has it, needs the format only where its suffix does not say it: `s3://b/x.json`,
-    `sarif:s3://b/x`.
+    A URL needs the format only if its suffix does not imply one: `s3://b/x.json`, `sarif:s3://b/x`.
 
     Raises:
-        ValueError: Neither says the format, or there is no file.
+        ValueError: Neither gives a format, or there is no file.
     """
     start, colon, file = text.partition(":")
     for format in FORMATS:
         if colon and start == format:
             if not file:
-                raise ValueError(f"output: found {text!r}; expected a file behind the colon")
+                raise ValueError(f"output: found {text!r}; expected a file after the colon")
             return format, file
     name = text.rpartition("/")[2]
     stem, dot, suffix = name.rpartition(".")

@@ -1,9 +1,9 @@
-"""A report as SARIF 2.1.0 (OASIS), as GitHub's code scanning takes it.
+"""A report as SARIF 2.1.0 (OASIS), in the form that GitHub's code scanning takes.
 
-A row of a Parquet file is not a line of a text, so no location has a region: episode, camera, row and column are a
-logical location, and the message names them. Code scanning refuses a whole file for one result without a file, for an
-absolute URI, for more than 25,000 results, and for more than 10 MB once compressed; it takes relative URIs to be relative
-to the repository, whatever `originalUriBaseIds` says.
+A row of a Parquet file is not a line of text, so no location has a region: episode, camera, row and column form a
+logical location, and the message repeats them. Code scanning refuses a whole file if one result has no file or an absolute
+URI, if there are more than 25,000 results, or if it has more than 10 MB when compressed. It resolves relative URIs against
+the repository, whatever `originalUriBaseIds` says.
 """
 
 import gzip
@@ -30,7 +30,7 @@ MAX_RESULTS: Final = 25_000
 MAX_GZIP_BYTES: Final = 10_000_000
 FINGERPRINT: Final = "episeekFinding/v1"
 LEFT_OUT: Final = "LEFT_OUT"
-"""The rule of the last result of a report that was too long."""
+"""The rule of the last result of a report that is too long."""
 _DATASET: Final = "DATASET"
 _SOURCE: Final = "SOURCE"
 _MAX_LENGTH: Final = 4000
@@ -38,7 +38,7 @@ _RULE_INDEX: Final = {code: index for index, code in enumerate(sorted(RULES))}
 
 
 def format_sarif(report: VerificationReport) -> str:
-    """One run with every rule and, as far as code scanning takes them, every finding."""
+    """Return one run with every rule and, as far as code scanning takes them, every finding."""
     results = _results(report)
     for count in _fewer_and_fewer(len(report.findings)):
         text = dump_json(_log(report, results[:count], report.findings[count:]), indent=None)
@@ -48,8 +48,9 @@ def format_sarif(report: VerificationReport) -> str:
 
 
 def _fewer_and_fewer(count: int) -> Iterable[int]:
-    """How many results to try with; 0 at the end, which fits in any case."""
-    count = count if count <= MAX_RESULTS else MAX_RESULTS - 1  # one says how many were left out
+    """Yield how many results to try; the last number is 0, which always fits."""
+    # One more result says how many are left out.
+    count = count if count <= MAX_RESULTS else MAX_RESULTS - 1
     while count:
         yield count
         count //= 2
@@ -57,7 +58,8 @@ def _fewer_and_fewer(count: int) -> Iterable[int]:
 
 
 def _gzip_byte_count(text: str) -> int:
-    return len(gzip.compress(text.encode(), 6))  # the level of `gzip` when it is not told
+    # Level 6 is the default of `gzip`.
+    return len(gzip.compress(text.encode(), 6))
 
 
 def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out: Sequence[Finding]) -> dict[str, Any]:
@@ -79,6 +81,10 @@ def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out
                     "level": report.level,
                     "ignored": report.ignored_count,
                     "accepted": report.accepted_count,
+                    "revision": report.revision,
+                    "notes": [note.as_dict() for note in report.notes],
+                    "checked": list(report.coverage.checked),
+                    "notChecked": [part.as_dict() for part in report.coverage.not_checked],
                 },
             }
         ],
@@ -95,9 +101,9 @@ def _rule(rule: Rule) -> dict[str, Any]:
         help_lines.append(f"Seen in: {rule.broke_in}")
     return {
         "id": rule.code,
-        "name": _pascal_case(rule.name),
-        "shortDescription": _message(rule.name),
-        "fullDescription": _message(f"Expected: {rule.name}. Protects: {rule.protects}."),
+        "name": _pascal_case(rule.problem),
+        "shortDescription": _message(rule.problem),
+        "fullDescription": _message(f"{rule.problem}. Expected: {rule.invariant}. Protects: {rule.protects}."),
         "help": {
             "text": _literal("\n".join(help_lines)),
             "markdown": _literal("\n".join(f"- {line}" for line in help_lines)),
@@ -108,7 +114,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _left_out_rule() -> dict[str, Any]:
-    text = "Every finding fits into the report"
+    text = "The report is too long for code scanning"
     return {
         "id": LEFT_OUT,
         "name": _pascal_case(text),
@@ -121,7 +127,8 @@ def _left_out_result(left_out: Sequence[Finding]) -> dict[str, Any]:
     return {
         "ruleId": LEFT_OUT,
         "ruleIndex": len(RULES),
-        "level": min(found.severity for found in left_out),  # "error" < "warning"
+        # "error" sorts before "warning".
+        "level": min(found.severity for found in left_out),
         "message": _message(f"{finding_count(left_out)} more findings are left out: code scanning takes no more"),
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": INFO_PATH, "uriBaseId": _DATASET}}}],
         "partialFingerprints": {FINGERPRINT: LEFT_OUT, "primaryLocationLineHash": f"{LEFT_OUT}:1"},
@@ -137,8 +144,8 @@ def _result(report: VerificationReport, found: Finding, seen: Counter[str]) -> d
     fingerprint = found.fingerprint
     seen[fingerprint] += 1
     base_id, uri = _artifact(report, found.location.file)
-    is_named = uri is not None or not found.location.file
-    place = place_in_file(found.location) if is_named else str(found.location)
+    is_complete = uri is not None or not found.location.file
+    place = place_in_file(found.location) if is_complete else str(found.location)
     text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
     result: dict[str, Any] = {
         "ruleId": found.code,
@@ -148,7 +155,7 @@ def _result(report: VerificationReport, found: Finding, seen: Counter[str]) -> d
         "locations": [_location(found.location, base_id, uri or INFO_PATH)],
         "partialFingerprints": {
             FINGERPRINT: fingerprint,
-            # The only one that code scanning looks at, which makes one alert of results that share it.
+            # Code scanning uses this fingerprint alone, and makes one alert of all results that share it.
             "primaryLocationLineHash": f"{fingerprint}:{seen[fingerprint]}",
         },
     }
@@ -158,7 +165,7 @@ def _result(report: VerificationReport, found: Finding, seen: Counter[str]) -> d
 
 
 def _artifact(report: VerificationReport, file: str | None) -> tuple[str, str | None]:
-    """Base and relative URI of a file; no URI where there is no file, or where it is in neither dataset."""
+    """Return base and relative URI of a file; the URI is None without a file, and for one outside of both datasets."""
     if not file:
         return _DATASET, None
     if not (file.startswith("/") or "://" in file):
@@ -186,15 +193,16 @@ def _location(location: Location, base_id: str, uri: str) -> dict[str, Any]:
 def _base_ids(report: VerificationReport) -> dict[str, Any]:
     ids = {_DATASET: _folder(report.root, "the dataset")}
     if report.against is not None:
-        ids[_SOURCE] = _folder(report.against, "the dataset that it is compared with")
+        ids[_SOURCE] = _folder(report.against, "the source that it is compared with")
     return ids
 
 
 def _folder(root: str, description: str) -> dict[str, Any]:
-    """Where a dataset is; without a URI where it is behind something that has none, such as a chain of file systems."""
+    """Return the location of a dataset; without a URI if it has none, as in a chain of file systems."""
     folder: dict[str, Any] = {"description": _message(description)}
     if is_local(root):
-        with suppress(ValueError):  # the home of a user with a null character in its name
+        # The home folder of a user with a null character in the name is no path.
+        with suppress(ValueError):
             folder["uri"] = f"file://{percent_encoded(str(Path(local_path(root)).absolute())).rstrip('/')}/"
     else:
         scheme, _, rest = root.partition("://")
@@ -204,7 +212,7 @@ def _folder(root: str, description: str) -> dict[str, Any]:
 
 
 def percent_encoded(path: str) -> str:
-    """A path as a URI has it (RFC 3986): a name that is no UTF-8 as the bytes that it has on disk."""
+    """Return a path percent-encoded (RFC 3986); a name that is not UTF-8 is encoded by its bytes on disk."""
     try:
         encoded = path.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -217,7 +225,7 @@ def _message(text: str) -> dict[str, str]:
 
 
 def _literal(text: str) -> str:
-    """Text without placeholders (SARIF 2.1.0, 3.11.5) and embedded links (3.11.6)."""
+    """Return text in which placeholders (SARIF 2.1.0, 3.11.5) and embedded links (3.11.6) are escaped."""
     return re.sub(r"\[(?=[^\]]*\]\()", r"\\[", text.replace("{", "{{").replace("}", "}}"))
 
 

@@ -1,4 +1,4 @@
-"""A report as text for people."""
+"""A report as plain text for people."""
 
 import math
 from typing import Final
@@ -7,30 +7,33 @@ from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped
 from episeek_pipelines.verify.formats.visible import visible
-from episeek_pipelines.verify.rules import Severity
+from episeek_pipelines.words import counted
 
 MISLEADING_FRAMES: Final = 0.5
-"""With a tolerance of as many, a reader may take the frame beside the right one."""
-
-_LISTED: Final[tuple[Severity, ...]] = ("error",)
+"""With a tolerance of so many frames, a reader may take the neighbour of the right frame."""
 
 
 def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
-    """`format_findings`, and a summary line at the end."""
-    lines = [format_findings(report, max_findings=max_findings), f"{visible(report.root)}: {format_counts(report)}"]
-    return "\n".join(line for line in lines if line)
+    """Return the findings, the remarks and a summary line as text."""
+    videos = "" if report.data_root is None else f", videos of {visible(report.data_root)}"
+    parts = (
+        format_findings(report, max_findings=max_findings),
+        format_remarks(report),
+        f"{visible(report.root)}{videos}: {format_counts(report)}",
+    )
+    return "\n".join(part for part in parts if part)
 
 
 def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
-    """Findings by rule, errors first, each rule with its remedy; empty when there are none.
+    """Return the findings by rule, errors first, each rule with its remedy; empty if there are none.
 
     Args:
         report: From `conclude` or `verify`.
-        max_findings: Lines of findings at most, though every rule that was broken has one. Warnings have one line a rule.
+        max_findings: The number of findings to show. Every rule that was broken shows at least one.
     """
     lines = []
-    for group in grouped(report.findings, max_findings=max_findings, severities=_LISTED):
-        lines.append(f"{group.severity} {group.rule.code}  {group.rule.name}")
+    for group in grouped(report.findings, max_findings=max_findings):
+        lines.append(f"{group.severity} {group.rule.code}  {group.rule.problem}")
         lines += [f"  {visible(f'{found.location}: {found.message}')}{and_more(found)}" for found in group.shown]
         if group.hidden_count:
             lines.append(f"  ... and {group.hidden_count} more")
@@ -38,16 +41,27 @@ def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDI
     return "\n".join(lines)
 
 
+def format_remarks(report: VerificationReport) -> str:
+    """Return the notes of a report, what was checked, and what was not checked; empty if the report says none of it."""
+    lines = [f"note {note.code}  {note}" for note in report.notes]
+    if report.coverage.checked:
+        lines.append(f"checked: {', '.join(report.coverage.checked)}")
+    if report.coverage.not_checked:
+        lines.append(f"not checked: {'; '.join(map(str, report.coverage.not_checked))}")
+    return "\n".join(map(visible, lines))
+
+
 def format_verdict(report: VerificationReport) -> str:
-    """`2 errors, 1 warning at level rows`."""
-    errors, warnings = _plural(report.error_count, "error"), _plural(report.warning_count, "warning")
+    """Return the counts of errors and warnings, and the level: `2 errors, 1 warning at level rows`."""
+    errors, warnings = counted(report.error_count, "error"), counted(report.warning_count, "warning")
     return f"{errors}, {warnings} at level {report.level}"
 
 
 def format_counts(report: VerificationReport) -> str:
-    """How much was found, and in how much."""
-    parts = [_plural(report.episode_count, "episode"), _plural(report.data_file_count, "data file")]
-    parts.append(_plural(report.video_file_count, "video"))
+    """Return how much was found, and in how many episodes and files."""
+    parts = [counted(report.episode_count, "episode"), counted(report.data_file_count, "data file")]
+    if report.video_file_count:
+        parts.append(counted(report.video_file_count, "video"))
     summary = f"{format_verdict(report)} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
     if report.ignored_count:
         summary += f"; {report.ignored_count} ignored"
@@ -61,7 +75,3 @@ def format_counts(report: VerificationReport) -> str:
         else:
             summary += f"; timestamps are off by up to {tolerance:.3g} s, {frames:.1f} frames"
     return summary
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

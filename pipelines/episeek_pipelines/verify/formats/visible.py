@@ -1,7 +1,7 @@
-r"""Text that comes from a dataset, made safe to show: names of files and columns can hold anything.
+r"""Text from a dataset in a form that is safe to show: names of files and columns can hold any character.
 
-What a terminal, a log or an XML parser would act on or refuse is written as Python writes it in a string: `\x1b`, `\n`,
-`\udcff`. Markup is left alone: each format escapes its own.
+Characters that a terminal, a log or an XML parser would act on or refuse are written as in a Python string: `\x1b`, `\n`,
+`\udcff`. Markup stays as it is: each format escapes its own.
 """
 
 import re
@@ -9,17 +9,24 @@ from typing import Final
 
 _HIDDEN: Final = re.compile(
     "["
-    "\\x00-\\x1f\\x7f-\\x9f"  # control characters, ends of lines among them
-    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # change the direction of what follows
-    "\\u2028\\u2029\\ufeff"  # separate lines and paragraphs; byte order mark
-    "\\ud800-\\udfff\\ufffe\\uffff"  # no characters: UTF-8 cannot encode the first, XML 1.0 allows none of them
+    # Control characters, including ends of lines.
+    "\\x00-\\x1f\\x7f-\\x9f"
+    # Characters that change the direction of the text after them.
+    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"
+    # Separators of lines and paragraphs, and the byte order mark.
+    "\\u2028\\u2029\\ufeff"
+    # Code points that are no characters: UTF-8 cannot encode surrogates, and XML 1.0 allows none of them.
+    "\\ud800-\\udfff\\ufffe\\uffff"
     "]"
 )
-_NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def visible(text: str, *, max_length: int | None = None) -> str:
-    """`text` in one line, without control characters and lone surrogates; cut to `max_length` characters, which shows."""
+    """Return `text` as one line without control characters and lone surrogates.
+
+    Text of more than `max_length` characters is cut, and ends with the number of its characters.
+    """
     shown = _HIDDEN.sub(_escape, text[:max_length])
     if max_length is not None and max(len(text), len(shown)) > max_length:
         cut = f"… ({len(text):,} characters)"
@@ -30,4 +37,4 @@ def visible(text: str, *, max_length: int | None = None) -> str:
 def _escape(match: re.Match[str]) -> str:
     character = match[0]
     code = ord(character)
-    return _NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    return _SHORT_ESCAPES.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")

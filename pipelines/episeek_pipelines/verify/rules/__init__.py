@@ -1,10 +1,10 @@
-"""Every rule of `episeek verify`: a stable code, what it protects, and one line on what to do.
+"""All rules of `episeek verify`: their codes, titles, purposes and remedies.
 
-A code is a family and the number of the invariant. Families: INF `meta/info.json` and the files it implies, EPI
+A code is a family and the number of the invariant. Families: INF `meta/info.json` and the files that it implies, EPI
 `meta/episodes`, TSK tasks, STA statistics, ROW data files, VID videos, IDX sidecars, HUB the dataset card, TRN training,
-VER the verification itself. An invariant keeps its number wherever it is checked. Where one is broken in a harmless way,
-too, a second rule has the same number with the suffix `W`: a warning. Codes never change their meaning; a rule that goes
-away leaves its number unused.
+VER the verification itself. An invariant has the same number wherever it is checked. An invariant that can also be broken
+in a harmless way has a second rule: a warning with the same number and the suffix `W`. Codes never change their meaning,
+and the number of a removed rule is not used again.
 """
 
 from typing import Final
@@ -88,10 +88,13 @@ from episeek_pipelines.verify.rules.videos import (
 )
 
 COMPARISONS: Final = frozenset(rule.code for rule in (INFO_CHANGED, EPISODES_CHANGED, ROWS_CHANGED))
-"""Codes of what is looked at with a source alone."""
+"""Codes of the rules that need a source dataset to compare with."""
 
 HOLES: Final = frozenset(rule.code for rule in (CRASHED, UNREADABLE))
-"""Codes that say that something was not looked at."""
+"""Codes of findings that say that something could not be checked."""
+
+MOOT_WHEN_INDEXED: Final = frozenset(code for code, rule in RULES.items() if rule.moot_because)
+"""Codes of problems that do not matter in a video that the sidecars index: they are notes then, not findings."""
 
 __all__ = [
     "CARD_GLOB",
@@ -130,6 +133,7 @@ __all__ = [
     "LEVELS",
     "LFS_POINTER",
     "MISSING_FILE",
+    "MOOT_WHEN_INDEXED",
     "NOT_FASTSTART",
     "ORPHAN_FILE",
     "PAGE_INDEX",

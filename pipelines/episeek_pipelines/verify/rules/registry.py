@@ -1,4 +1,4 @@
-"""What a rule is, and the registry that every rule is in."""
+"""The definition of a rule, and the registry of all rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,31 +8,40 @@ from typing import Final, Literal, get_args
 Severity = Literal["error", "warning"]
 
 Level = Literal["meta", "layout", "rows", "decode"]
-"""What is read: `meta/` and a listing; Parquet footers and video headers, too; rows, too; pictures, too."""
+"""How much is read. `meta`: the documents below meta/ and a listing of the files. `layout`: also Parquet footers and video
+headers. `rows`: also rows. `decode`: also pictures.
+"""
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 FailOn = Literal["error", "warning", "never"]
-"""The least that makes a verification fail."""
+"""The least severity that makes a verification fail."""
 
 FAIL_ON: Final[tuple[FailOn, ...]] = get_args(FailOn)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One invariant.
+    """An invariant of a dataset.
 
-    `level` is the lowest at which it is looked at; more of it may be seen at a higher one. `broke_in` names public
-    datasets, issues or tools where it was broken; empty where none is known.
+    A rule has two titles: `invariant` says what holds in a good dataset, `problem` what is wrong with a bad one. Findings
+    are shown under `problem`.
     """
 
     code: str
-    name: str
     severity: Severity
     level: Level
+    """The lowest level that applies the rule; a higher level may apply more of it."""
+    problem: str
+    invariant: str
     protects: str
+    """Who depends on the invariant, or for what."""
     remedy: str
+    """What to do about a finding, as an imperative."""
     broke_in: str = ""
+    """Public datasets, issues or tools in which the rule was broken; empty where none is known."""
+    moot_because: str = ""
+    """Why the problem does not matter in a video that the sidecars index; empty where it always matters."""
 
 
 _registered: dict[str, Rule] = {}
@@ -42,7 +51,16 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(_registered)
 
 
 def rule(
-    code: str, name: str, severity: Severity, level: Level, *, protects: str, remedy: str, broke_in: str = ""
+    code: str,
+    severity: Severity,
+    level: Level,
+    *,
+    problem: str,
+    invariant: str,
+    protects: str,
+    remedy: str,
+    broke_in: str = "",
+    moot_because: str = "",
 ) -> Rule:
     """Register a rule.
 
@@ -51,10 +69,10 @@ def rule(
     """
     if code in _registered:
         raise ValueError(f"code {code} is taken")
-    _registered[code] = Rule(code, name, severity, level, protects, remedy, broke_in)
+    _registered[code] = Rule(code, severity, level, problem, invariant, protects, remedy, broke_in, moot_because)
     return _registered[code]
 
 
 def includes(level: Level, part: Level) -> bool:
-    """Whether a verification of `level` looks at what `part` looks at."""
+    """Return whether a verification at `level` reads everything that the level `part` reads."""
     return LEVELS.index(level) >= LEVELS.index(part)

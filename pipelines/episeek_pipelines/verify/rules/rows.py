@@ -5,64 +5,89 @@ from typing import Final
 from episeek_pipelines.verify.rules.registry import rule
 
 DATA_FOOTER: Final = rule(
-    "ROW005", "every data file is readable Parquet", "error", "layout",
+    "ROW005", "error", "layout",
+    problem="A data file is not readable Parquet",
+    invariant="Every data file is readable Parquet",
     protects="every row of the file",
-    remedy="restore the file from its source: a recording that was interrupted leaves no footer",
+    remedy="restore the file from its source: a recording that was interrupted leaves a file without a footer",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ROWS: Final = rule(
-    "ROW015", "an episode's rows are as many as its length, contiguous, in one file", "error", "layout",
+    "ROW015", "error", "layout",
+    problem="The rows of an episode do not match its length, or are not contiguous in one file",
+    invariant="The rows of an episode are as many as its length, contiguous and in one file",
     protects="reading an episode as one run of rows",
-    remedy="restore the rows from the source of the file; correct `length` only where no row is missing",
+    remedy="restore the rows from the source of the file; correct `length` only if no row is missing",
 )  # fmt: skip
 ROW_NUMBERS: Final = rule(
-    "ROW016", "index and frame_index run without a gap", "error", "rows",
-    protects="windows over neighbouring frames and look-ups by global row",
-    remedy="restore missing rows; where none is, renumber: frame_index from 0 in each episode, index from dataset_from_index",
+    "ROW016", "error", "rows",
+    problem="index or frame_index does not count up by one",
+    invariant="index and frame_index count up by one from row to row",
+    protects="windows over neighbouring frames, and look-ups by global row",
+    remedy="restore the missing rows; if none is missing, number frame_index from 0 in each episode and index from "
+    "dataset_from_index",
 )  # fmt: skip
 TIMESTAMPS: Final = rule(
-    "ROW017", "timestamp is frame_index / fps within the tolerance", "error", "rows",
-    protects="LeRobot's look-up of frames by time, tolerance 1e-4 s",
-    remedy="where fps is right and no row missing, rewrite timestamp as frame_index / fps, or load with a larger tolerance",
+    "ROW017", "error", "rows",
+    problem="A timestamp is not frame_index / fps",
+    invariant="Every timestamp is frame_index / fps within the tolerance",
+    protects="LeRobot's look-up of frames by time, which has a tolerance of 1e-4 s",
+    remedy="if fps is right and no row is missing, rewrite timestamp as frame_index / fps, or load with a larger tolerance",
     broke_in="lerobot#933, lerobot#1875, lerobot#2814",
 )  # fmt: skip
 ROW_GROUPS: Final = rule(
-    "ROW018", "prepared data: row group k is episode k", "error", "layout",
-    protects="one range request for an episode's rows",
+    "ROW018", "error", "layout",
+    problem="A prepared data file does not have one row group per episode",
+    invariant="Every prepared data file has one row group per episode, in order",
+    protects="reading an episode's rows with one range request",
     remedy="run `episeek prepare` or `episeek rewrite` again, or `episeek verify --fix` on a local dataset",
 )  # fmt: skip
 ROW_GROUPS_OF_INDEXED: Final = rule(
-    "ROW018W", "a dataset with sidecars has one row group per episode", "warning", "layout",
-    protects="one range request for an episode's rows",
-    remedy="run `episeek rewrite`, or `episeek verify --fix` on a local dataset: the index alone makes videos seekable, not rows",
+    "ROW018W", "warning", "layout",
+    problem="The dataset has sidecars, but not one row group per episode",
+    invariant="A dataset with sidecars has one row group per episode",
+    protects="reading an episode's rows with one range request",
+    remedy="run `episeek rewrite`, or `episeek verify --fix` on a local dataset: the index makes videos seekable, not rows",
 )  # fmt: skip
 FOOTER_SIZE: Final = rule(
-    "ROW019", "footers of data files stay small", "warning", "layout",
-    protects="readers that fetch the whole footer for every row group: 952 MB for a file of 1,000 episodes",
-    remedy="run `episeek prepare`, which splits files, or record with a smaller data_files_size_in_mb",
+    "ROW019", "warning", "layout",
+    problem="The footer of a data file is large",
+    invariant="The footers of data files are small",
+    protects="readers that fetch the whole footer for each row group: 952 MB for a file of 1,000 episodes",
+    remedy="run `episeek prepare`, which splits large files, or record with a smaller data_files_size_in_mb",
 )  # fmt: skip
 FINITE: Final = rule(
-    "ROW020", "numeric features hold no NaN and no infinity", "warning", "rows",
-    protects="training: one NaN in a batch is a NaN in every weight",
+    "ROW020", "warning", "rows",
+    problem="A numeric feature holds NaN or infinity",
+    invariant="Numeric features hold no NaN and no infinity",
+    protects="training: one NaN in a batch becomes a NaN in every weight",
     remedy="repair the rows from the recording, or delete the episode with LeRobot",
 )  # fmt: skip
 ROWS_CHANGED: Final = rule(
-    "ROW021", "a rewrite changed no value, type or schema metadata", "error", "rows",
+    "ROW021", "error", "rows",
+    problem="Rows, types or schema metadata differ from the source dataset",
+    invariant="Every value, type and schema metadata entry is that of the source dataset",
     protects="the recorded data",
-    remedy="do not use the rewritten files: prepare again into an empty directory, and report it when it persists",
+    remedy="do not use the rewritten files: prepare again into an empty directory, and report the problem if it remains",
 )  # fmt: skip
 LANGUAGE: Final = rule(
-    "ROW030", "language columns are consistent", "warning", "rows",
+    "ROW030", "warning", "rows",
+    problem="Language columns are inconsistent",
+    invariant="Language columns are consistent",
     protects="policies that are conditioned on annotations",
-    remedy="write the annotations again: the same persistent annotations in every row of an episode, events at their own row",
+    remedy="write the annotations again: persistent ones the same in every row of an episode, events in their own row",
 )  # fmt: skip
 IMAGES: Final = rule(
-    "ROW041", "every row of an image feature has a picture", "error", "layout",
-    protects="training on pictures that are kept in the data files",
+    "ROW041", "error", "layout",
+    problem="A row of an image feature has no picture",
+    invariant="Every row of an image feature has a picture",
+    protects="training on pictures that are stored in the data files",
     remedy="restore the rows from the recording, or delete the episode with LeRobot",
 )  # fmt: skip
 PAGE_INDEX: Final = rule(
-    "ROW038", "prepared data files have a page index", "warning", "layout",
+    "ROW038", "warning", "layout",
+    problem="A prepared data file has no page index",
+    invariant="Every prepared data file has a page index",
     protects="readers that skip pages within a row group",
     remedy="run `episeek prepare` or `episeek rewrite` again, or `episeek verify --fix` on a local dataset",
 )  # fmt: skip

@@ -5,27 +5,37 @@ from typing import Final
 from episeek_pipelines.verify.rules.registry import rule
 
 INDEXED_FILES: Final = rule(
-    "IDX031", "the sidecars list every MP4 of the dataset, as it is", "error", "layout",
-    protects="byte ranges, which are wrong for a file that changed",
+    "IDX031", "error", "layout",
+    problem="The sidecars do not list the dataset's MP4 files as they are now",
+    invariant="The sidecars list every MP4 file of the dataset as it is now",
+    protects="byte ranges, which are wrong for a file that has changed",
     remedy="run `episeek index` again",
 )  # fmt: skip
 INDEXED_SPANS: Final = rule(
-    "IDX032", "the sidecars have one span per episode and camera, inside its file, from a sync sample", "error", "layout",
-    protects="look-ups by row number and clips that decode on their own",
+    "IDX032", "error", "layout",
+    problem="The sidecars have no correct span for an episode of a camera",
+    invariant="The sidecars have one span for each episode and camera, which lies in its file and starts at a sync sample",
+    protects="look-ups by row number, and clips that decode without any other bytes",
     remedy="run `episeek index` again",
 )  # fmt: skip
 INDEXED_SAMPLES: Final = rule(
-    "IDX033", "the sidecars' samples and keyframes are those of the video's header", "error", "layout",
-    protects="frame mappings made from the sidecars alone: a wrong one returns other pictures silently",
+    "IDX033", "error", "layout",
+    problem="The samples or keyframes in the sidecars differ from the video's header",
+    invariant="The samples and keyframes in the sidecars are those of the video's header",
+    protects="readers that take frame positions from the sidecars alone: a wrong position silently gives another picture",
     remedy="run `episeek index` again",
 )  # fmt: skip
 SIDECAR_FORMAT: Final = rule(
-    "IDX034", "the sidecars have a known version, one build, the format's columns, order and layout", "error", "layout",
-    protects="mapping the tables instead of loading them",
+    "IDX034", "error", "layout",
+    problem="The sidecars do not follow their format",
+    invariant="The sidecars have a supported version, one build, and the columns, order and layout of the format",
+    protects="readers that map the tables into memory instead of loading them",
     remedy="run `episeek index` again; do not edit sidecars with other tools",
 )  # fmt: skip
 STALE: Final = rule(
-    "IDX036", "the sidecars were built from the episodes as they are declared now", "warning", "layout",
-    protects="readers of the sidecars from an edit of the metadata that they do not know of",
+    "IDX036", "warning", "layout",
+    problem="The sidecars were built from episodes that the metadata has changed since",
+    invariant="The sidecars were built from the episodes that the metadata declares now",
+    protects="readers of the sidecars, which do not see later changes of the metadata",
     remedy="run `episeek index` again",
 )  # fmt: skip

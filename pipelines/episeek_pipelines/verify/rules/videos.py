@@ -1,71 +1,96 @@
-"""Rules about videos: their headers, and what decoding them gives."""
+"""Rules about videos: their headers, and the pictures that they decode to."""
 
 from typing import Final
 
 from episeek_pipelines.verify.rules.registry import rule
 
 UNUSABLE_VIDEO: Final = rule(
-    "VID022", "an MP4 is complete, with one video track that can be indexed", "error", "layout",
+    "VID022", "error", "layout",
+    problem="An MP4 file is incomplete, or cannot be indexed",
+    invariant="Every MP4 file is complete and has one video track that can be indexed",
     protects="every frame of the file",
     remedy="restore the file; one that plays to its end can be remuxed: ffmpeg -i in.mp4 -map 0:v:0 -c copy out.mp4",
 )  # fmt: skip
 NOT_FASTSTART: Final = rule(
-    "VID022W", "the moov box comes before the media data", "warning", "layout",
-    protects="players that stream a whole file; sidecars make up for it",
-    remedy="not needed with sidecars; otherwise ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4, and index again",
-    broke_in="every file that LeRobot writes with one episode in it",
+    "VID022W", "warning", "layout",
+    problem="The moov box comes after the media data",
+    invariant="The moov box comes before the media data",
+    protects="players that stream the whole file: they have to read its end first",
+    remedy="run `episeek index`; or remux with ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4",
+    broke_in="every file that LeRobot writes with a single episode in it",
+    moot_because="readers of the sidecars do not need the moov box",
 )  # fmt: skip
 VIDEO_SHORT: Final = rule(
-    "VID023", "an MP4 holds the frames of all its episodes", "error", "layout",
+    "VID023", "error", "layout",
+    problem="An MP4 file has fewer frames than its episodes",
+    invariant="Every MP4 file has all frames of its episodes",
     protects="the last episodes of the file",
-    remedy="encode the missing frames again, or delete the episodes concerned with LeRobot",
+    remedy="encode the missing frames again, or delete the affected episodes with LeRobot",
     broke_in="berkeley_rpt, toto, soarm101",
 )  # fmt: skip
 VIDEO_LONG: Final = rule(
-    "VID023W", "an MP4 holds no frames without an episode", "warning", "layout",
-    protects="downloads; and it may mean that episodes point at the wrong file",
-    remedy="see whether it is the file of these episodes and this camera; none is needed where frames were cut on purpose",
+    "VID023W", "warning", "layout",
+    problem="An MP4 file has frames that belong to no episode",
+    invariant="Every frame of an MP4 file belongs to an episode",
+    protects="downloads; such frames may also mean that episodes refer to the wrong file",
+    remedy="check that the file is the one of these episodes and this camera; do nothing if frames were cut on purpose",
 )  # fmt: skip
 FRAME_GRID: Final = rule(
-    "VID024", "[from_timestamp, to_timestamp) holds exactly the episode's frames, on the grid", "error", "layout",
-    protects="the right pictures for an episode: one frame off is a silent mistake",
+    "VID024", "error", "layout",
+    problem="[from_timestamp, to_timestamp) does not hold exactly the episode's frames",
+    invariant="[from_timestamp, to_timestamp) holds exactly the episode's frames, at multiples of 1/fps",
+    protects="the right pictures for an episode: being one frame off is a silent mistake",
     remedy="recompute from_timestamp and to_timestamp from the frame counts of the file's episodes",
     broke_in="lerobot#2627, lerobot#3177, lerobot#2550",
 )  # fmt: skip
 DRIFT: Final = rule(
-    "VID024W", "from_timestamp is the time of the episode's first frame", "warning", "layout",
-    protects="readers that look frames up by seconds, tolerance 1e-4 s; episeek counts frames",
+    "VID024W", "warning", "layout",
+    problem="from_timestamp differs from the time of the episode's first frame",
+    invariant="from_timestamp is the time of the episode's first frame",
+    protects="readers that look up frames by seconds with a tolerance of 1e-4 s; episeek counts frames instead",
     remedy="recompute from_timestamp and to_timestamp from the frame counts of the file's episodes",
 )  # fmt: skip
 SYNC_START: Final = rule(
-    "VID025", "an episode starts on a sync sample", "error", "layout",
+    "VID025", "error", "layout",
+    problem="An episode does not start at a sync sample",
+    invariant="Every episode starts at a sync sample",
     protects="decoding an episode without the one before it",
-    remedy="see whether it is the file of these episodes; if so, encode it with a keyframe at the start of each episode",
+    remedy="check that the file is the one of these episodes; if so, encode it with a keyframe at the start of each episode",
 )  # fmt: skip
 VIDEO_FORMAT: Final = rule(
-    "VID026", "codec, picture size and pixel format are those of meta/info.json, and the same in a camera's files", "error",
-    "layout",
+    "VID026", "error", "layout",
+    problem="The format of a video differs from meta/info.json, or from the camera's other videos",
+    invariant="Codec, picture size and pixel format of a camera's videos are those of meta/info.json, the same in all files",
     protects="decoders and buffers that are set up once for a camera",
-    remedy="correct the camera's `info` in meta/info.json, or re-encode the file like the others",
+    remedy="correct the camera's `info` in meta/info.json, or encode the file again in the format of the others",
 )  # fmt: skip
 REORDERED: Final = rule(
-    "VID026W", "frames are stored in the order they are shown in", "warning", "layout",
+    "VID026W", "warning", "layout",
+    problem="Frames are stored in another order than they are shown",
+    invariant="Frames are stored in the order in which they are shown",
     protects="readers that ignore composition offsets, and the cost of a random frame",
-    remedy="encode without B-frames (LeRobot's default, AV1 with g=2, has none); episeek reads either exactly",
-    broke_in="LeRobot 0.4.4 cannot read the hevc it records: FrameTimestampError",
+    remedy="run `episeek index`, which records the order; or encode without B-frames, as LeRobot does by default (AV1, g=2)",
+    broke_in="LeRobot 0.4.4 cannot read the hevc videos that it records: FrameTimestampError",
+    moot_because="the sidecars record the order",
 )  # fmt: skip
 DECODED: Final = rule(
-    "VID027", "an episode decodes to its frames, at their times", "error", "decode",
-    protects="the pictures themselves: headers do not tell whether they can be decoded",
+    "VID027", "error", "decode",
+    problem="An episode does not decode to its frames at their times",
+    invariant="Every episode decodes to its frames at their times",
+    protects="the pictures: a header does not show whether they can be decoded",
     remedy="restore the file from its source, or encode it again from the recording",
 )  # fmt: skip
 FROZEN: Final = rule(
-    "VID028", "no frozen or repeated frames", "warning", "decode",
+    "VID028", "warning", "decode",
+    problem="Frames are frozen or repeated",
+    invariant="No frames are frozen or repeated",
     protects="policies that learn from motion",
-    remedy="compare with the recording: a camera that stalled, or frames that were filled in; delete the episode when it matters",
+    remedy="compare with the recording: the camera stalled, or frames were filled in; delete the episode if that matters",
 )  # fmt: skip
 KEYFRAME_INTERVAL: Final = rule(
-    "VID039", "keyframes are close to each other", "warning", "layout",
-    protects="the cost of a random frame: everything from the keyframe before it is fetched and decoded",
+    "VID039", "warning", "layout",
+    problem="Keyframes are far apart",
+    invariant="Keyframes are at most two seconds apart",
+    protects="the cost of a random frame: all data from the previous keyframe on is fetched and decoded",
     remedy="encode with a shorter group of pictures (LeRobot's default is g=2)",
 )  # fmt: skip

@@ -1,13 +1,14 @@
-"""Which findings count: what a person selects, ignores, and takes more or less seriously.
+"""The policy of a verification: which rules are selected or ignored, and which severity they have.
 
-Rules are named as in `rule_codes`, files by the globs of `path_globs`; a finding that names no file is matched by none of them.
+Rules are given as in `rule_codes`, files as globs of `path_globs`. A finding without a file matches no glob.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.coverage import Coverage, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.rules import CRASHED, FAIL_ON, RULES, FailOn, Severity
 from episeek_pipelines.verify.settings.path_globs import matches, validate_pattern
@@ -25,19 +26,19 @@ _VERIFICATION_FAMILY: Final = CRASHED.code[:FAMILY_LENGTH]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What counts. What is ignored is left out, whether it is selected or not.
+    """The rules that count. An ignored rule does not count, even if it is selected.
 
     Raises:
-        ConfigurationError: A code or a glob means nothing, there is no such severity, or what always counts would not.
+        ConfigurationError: A code, glob or severity is invalid, or a rule that always counts would not count.
     """
 
     select: tuple[str, ...] = ()
-    """Codes and families; empty for all."""
+    """Codes and families; empty selects all rules."""
     ignore: tuple[str, ...] = ()
     severity: Mapping[str, Severity] | tuple[tuple[str, Severity], ...] = ()
-    """By whole code; kept as sorted pairs."""
+    """Severity by whole code; stored as sorted pairs."""
     per_path_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """(glob, codes and families): the module says what globs mean."""
+    """Pairs of a glob, and the codes and families that are ignored in files that match it."""
     fail_on: FailOn = "error"
 
     def __post_init__(self) -> None:
@@ -59,13 +60,16 @@ class Policy:
 
 
 def apply_policy(report: VerificationReport, policy: Policy) -> VerificationReport:
-    """The findings that count, with the severities asked for, sorted; `ignored_count` has what was left out added."""
-    left_out = RULES.keys() - _selected(policy.select) | codes_of(policy.ignore)
+    """Return a report of the findings that count, with the severities of the policy.
+
+    Findings that do not count are added to `ignored_count`, and the coverage lists the rules that are ignored everywhere.
+    """
+    ignored = RULES.keys() - _selected(policy.select) | codes_of(policy.ignore)
     by_path = [(pattern, codes_of(codes)) for pattern, codes in policy.per_path_ignores]
     severity: dict[str, Severity] = dict(policy.severity)
 
     def counts(found: Finding) -> bool:
-        if found.code in left_out:
+        if found.code in ignored:
             return False
         file = found.location.file
         return file is None or not any(found.code in codes and matches(file, pattern) for pattern, codes in by_path)
@@ -75,14 +79,26 @@ def apply_policy(report: VerificationReport, policy: Policy) -> VerificationRepo
         report,
         findings=tuple(sorted(replace(f, severity=severity.get(f.code, f.severity)) for f in kept)),
         ignored_count=report.ignored_count + finding_count(report.findings) - finding_count(kept),
+        notes=tuple(note for note in report.notes if note.code not in ignored),
+        coverage=_without(report.coverage, ignored),
     )
 
 
 def fails(report: VerificationReport, policy: Policy) -> bool:
-    """Whether a report that the policy was applied to is a failure."""
+    """Return whether a report is a failure; the policy must have been applied to it."""
     if policy.fail_on == "never":
         return False
     return report.error_count > 0 or (policy.fail_on == "warning" and report.warning_count > 0)
+
+
+def _without(coverage: Coverage, ignored: Set[str]) -> Coverage:
+    """Return a coverage that also lists the ignored rules, except those that were not applied anyway."""
+    codes = sorted(ignored - coverage.rules_not_applied)
+    if not codes or not coverage.checked:
+        return coverage
+    subject = f"rule {codes[0]}" if len(codes) == 1 else f"{len(codes)} rules"
+    part = Unchecked(subject, "ignored by the configuration", rules=tuple(codes))
+    return replace(coverage, not_checked=(*coverage.not_checked, part))
 
 
 def _selected(select: tuple[str, ...]) -> frozenset[str]:

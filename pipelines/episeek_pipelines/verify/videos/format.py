@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from episeek.mp4.sample_description import PictureFormat, VisualSampleEntry, read_entries
+from episeek.mp4.moov.sample_description import PictureFormat, VisualSampleEntry, read_entries
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile, VideoFormat
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding

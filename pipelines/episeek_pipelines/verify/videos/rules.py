@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from episeek.errors import Mp4Error
-from episeek.mp4.video_track import video_tracks
+from episeek.mp4.moov.video_track import video_tracks
 from episeek.stores.byte_source import ByteSource, CountingSource
 from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
 from episeek_pipelines.verify.findings.checks import (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek.mp4.description_runs import description_runs
+from episeek.mp4.moov.description_runs import description_runs
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import (

@@ -27,7 +27,7 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     selector = getattr(_loop, "_selector", None)
     if hasattr(select, "epoll") and isinstance(getattr(selector, "_selector", None), select.epoll):
-        selector._selector = select.epoll()  # type: ignore[union-attr]  # it is there
+        selector._selector = select.epoll()  # type: ignore[union-attr]  # select.epoll exists on Linux only
 
 
 def protect_parents() -> None:

@@ -28,36 +28,44 @@ def test_every_family_and_level_has_its_words():
 
 def test_the_lines_have_every_rule_once_below_its_family():
     family, codes = "", []
-    for line in rule_lines():
+    lines = list(rule_lines())
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("   "):
+            continue
         if line.startswith("  "):
-            code, severity, level, name = line.split(maxsplit=3)
+            code, severity, level, problem = line.split(maxsplit=3)
             rule = RULES[code]
-            assert (severity, level, name) == (rule.severity, rule.level, rule.name)
+            assert (severity, level, problem) == (rule.severity, rule.level, rule.problem)
+            assert following.strip() == f"expected: {rule.invariant}"
             assert code.startswith(family)
             codes.append(code)
         elif line:
             family, _, title = line.partition(": ")
             assert title == FAMILY_TITLES[family]
     assert sorted(codes) == sorted(RULES)
-    columns = {line.index(f"  {RULES[line.split()[0]].name}") for line in rule_lines() if line.startswith("  ")}
-    assert len(columns) == 1  # a table
+    starts = {line.index(f"  {RULES[line.split()[0]].problem}") for line in lines if re.match("  [A-Z]", line)}
+    assert starts == {line.index("  expected: ") for line in lines if line.startswith("   ")}
+    assert len(starts) == 1, "a table"
 
 
 def test_a_page_says_everything_about_a_rule():
     assert rule_page("VID024") == (
-        "VID024: [from_timestamp, to_timestamp) holds exactly the episode's frames, on the grid\n"
+        "VID024: [from_timestamp, to_timestamp) does not hold exactly the episode's frames\n"
+        "  expected: [from_timestamp, to_timestamp) holds exactly the episode's frames, at multiples of 1/fps\n"
         "  severity: error\n"
-        "  level:    layout or higher; Parquet footers and video headers tell\n"
-        "  protects: the right pictures for an episode: one frame off is a silent mistake\n"
+        "  level:    layout or higher: needs Parquet footers and video headers\n"
+        "  protects: the right pictures for an episode: being one frame off is a silent mistake\n"
         "  remedy:   recompute from_timestamp and to_timestamp from the frame counts of the file's episodes\n"
         "  broke in: lerobot#2627, lerobot#3177, lerobot#2550\n"
-        "  see also: VID024W: from_timestamp is the time of the episode's first frame\n"
+        "  see also: VID024W: from_timestamp differs from the time of the episode's first frame\n"
         '  ignore:   --ignore VID024, or in episeek.toml ignore = ["VID024"]; for some files '
         'per-path-ignores = {"videos/**" = ["VID024"]}'
     )
     for code, rule in RULES.items():
         page = rule_page(code)
-        assert all(text in page for text in (code, rule.name, rule.severity, rule.protects, rule.remedy, rule.broke_in))
+        titles = (code, rule.problem, rule.invariant)
+        assert all(text in page for text in (*titles, rule.severity, rule.protects, rule.remedy, rule.broke_in))
+        assert ("harmless: in videos that the sidecars index" in page) == bool(rule.moot_because)
         assert ("broke in" in page) == bool(rule.broke_in)
         assert f"\n  level:    {rule.level}" in page
         assert rule_page(f" {code.lower()}") == page
@@ -93,25 +101,33 @@ def test_an_unknown_code_is_an_error_that_suggests_one(text: str, suggestion: st
 
 def test_json_has_every_rule():
     rules = json.loads(json.dumps(rules_json()))
-    codes = [line.split()[0] for line in rule_lines() if line.startswith("  ")]
+    codes = [line.split()[0] for line in rule_lines() if re.match("  [A-Z]", line)]
     assert [entry["code"] for entry in rules] == codes
     assert [entry["code"] for entry in rules if not entry["can_be_ignored"]] == ["VER000", "VER001"]
     for entry in rules:
         rule = RULES[entry["code"]]
-        assert {name: entry[name] for name in entry if name not in ("family", "can_be_ignored")} == {
-            name: getattr(rule, name) for name in rule.__slots__
+        assert entry["name"] == rule.invariant
+        assert {name: entry[name] for name in entry if name not in ("family", "can_be_ignored", "name")} == {
+            name: getattr(rule, name) for name in rule.__slots__ if name != "invariant"
         }
         assert rule.code.startswith(entry["family"])
 
 
-def test_markdown_has_a_row_of_six_cells_for_each_rule():
+def test_json_has_the_rules_of_codes_and_families():
+    assert [entry["code"] for entry in rules_json(["vid024"])] == ["VID024"]
+    assert {entry["code"] for entry in rules_json(["tsk", "VID024W"])} == {"TSK014", "VID024W"}
+    with pytest.raises(ConfigurationError, match="CODE"):
+        rules_json(["VID99"])
+
+
+def test_markdown_has_a_row_of_seven_cells_for_each_rule():
     lines = rules_markdown().splitlines()
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
-    assert {len(row) for row in rows} == {6}
+    assert {len(row) for row in rows} == {7}
     assert [row[0].strip() for row in rows[2:]] == [entry["code"] for entry in rules_json()]
     assert set("".join(rows[1])) == {" ", "-"}
     unescaped = re.sub(r"\\(.)", r"\1", rules_markdown())
-    assert all(rule.name in unescaped and rule.protects in unescaped for rule in RULES.values())
+    assert all(t in unescaped for rule in RULES.values() for t in (rule.problem, rule.invariant, rule.protects))
 
 
 def test_markup_in_a_cell_is_escaped_but_not_in_code():

@@ -66,7 +66,7 @@ def test_the_exit_codes(hub, capsys, tmp_path):
     code, out, (said,) = run(capsys, overlay, NAME, "--private")
     assert (code, said) == (
         2,
-        "episeek: error: --private: found without create; expected both, of a repository that is made",
+        "episeek: error: --private: found private without create; expected both, for a new repository",
     )
     assert hub.is_untouched
 

@@ -87,12 +87,12 @@ def test_an_overlay_in_a_store(hub):
     ("options", "message"),
     [
         ({"branch": "refs/pr/1"}, "found branch 'refs/pr/1'; expected the name of a branch"),
-        ({"branch": "nowhere"}, "found no branch 'nowhere'; expected one that is there"),
+        ({"branch": "nowhere"}, "found no branch 'nowhere'; expected an existing branch"),
         ({"branch": "v3.0"}, r"found no branch 'v3\.0'"),
         ({"branch": ""}, "found no branch ''"),
         ({"base": ""}, "found an empty revision"),
         ({"base": "nowhere"}, "ds@nowhere: found HTTP 404"),
-        ({"create": True, "private": True}, "found a public repository; expected one that is private"),
+        ({"create": True, "private": True}, "found a public repository; expected a private one"),
     ],
 )
 def test_options_that_do_not_fit_the_repository(hub, monkeypatch, options, message):

@@ -69,7 +69,7 @@ def test_a_finding_is_an_annotation():
     assert annotation == Command(
         "error",
         f"episode 4, row 40: index 4; expected 5 (and 2 more)\nremedy: {ROW_NUMBERS.remedy}",
-        {"file": "tests/x/data/a,b.parquet", "title": f"ROW016 {ROW_NUMBERS.name}"},
+        {"file": "tests/x/data/a,b.parquet", "title": f"ROW016 {ROW_NUMBERS.problem}"},
     )
     assert notice.name == "notice"
     assert notice.message.startswith("tests/x: 3 errors, 0 warnings at level rows (2 episodes")
@@ -117,4 +117,5 @@ def test_a_broken_dataset(tmp_path: Path):
     (root / video(TOP, 1)).unlink()
     commands = commands_of(verify(Root(str(root))))
     assert [each.name for each in commands] == ["error", *["warning"] * 4, "notice"]
+    assert "\nnot checked: rows (use --level rows); " in commands[-1].message
     assert commands[0].properties["file"] == f"{root}/{video(TOP, 1)}"

@@ -1,6 +1,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify import Location, VerificationReport, format_json, verify
+from episeek_pipelines.verify import RULES, Location, VerificationReport, format_json, verify
+from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART
@@ -32,7 +34,7 @@ def test_the_schema_is_one_and_describes_every_key():
     objects = [
         SCHEMA,
         SCHEMA["properties"]["tool"],
-        *(SCHEMA["$defs"][name] for name in ("finding", "location", "summary")),
+        *(SCHEMA["$defs"][name] for name in ("finding", "note", "unchecked", "location", "summary")),
     ]
     for schema in objects:
         assert schema["additionalProperties"] is False
@@ -46,6 +48,8 @@ def test_reports_of_real_datasets_are_as_the_schema_says(name: str):
     document = document_of(verify(Root(str(DATA / name))))
     VALIDATOR.validate(document)
     assert document["summary"]["episodes"] > 0
+    assert document["checked"][:2] == ["metadata", "listing of files"]
+    assert {code for part in document["not_checked"] for code in part["rules"]} <= set(RULES)
 
 
 def test_reports_of_broken_datasets_are_as_the_schema_says(tmp_path: Path):
@@ -106,6 +110,11 @@ WRONG = {
     "an unknown key": change("extra", 1),
     "another tool": change("tool.name", "other"),
     "findings that are no list": change("findings", {}),
+    "a note of no video": change("notes.0.videos", 0),
+    "an unknown key in a note": change("notes.0.extra", 1),
+    "a part without a reason": lambda document: document["not_checked"][0].pop("reason"),
+    "no list of what was not checked": lambda document: document.pop("not_checked"),
+    "no problem": lambda document: document["findings"][0].pop("problem"),
     "no code": lambda document: document["findings"][0].pop("code"),
     "no fingerprint": lambda document: document["findings"][0].pop("fingerprint"),
     "a code of another form": change("findings.0.code", "E1"),
@@ -126,9 +135,9 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_the_schema_refuses(name: str):
-    document = document_of(
-        report_of(finding(MISSING_FILE, "gone", "", Location("a", row=1)), finding(NOT_FASTSTART, "x", ""))
-    )
+    report = report_of(finding(MISSING_FILE, "gone", "", Location("a", row=1)), finding(NOT_FASTSTART, "x", ""))
+    coverage = Coverage(("metadata",), (Unchecked("rows", "not read", rules=("ROW017",)),))
+    document = document_of(replace(report, notes=(Note("VID026W", 2),), coverage=coverage))
     assert VALIDATOR.is_valid(document)
     wrong = copy.deepcopy(document)
     WRONG[name](wrong)

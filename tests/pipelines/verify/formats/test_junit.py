@@ -9,6 +9,7 @@ from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import LEVELS, RULES, Finding, Level, Location, VerificationReport, verify
+from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.formats.junit import MAX_PLACES, format_junit
 from episeek_pipelines.verify.formats.visible import visible
@@ -47,7 +48,20 @@ def test_a_case_for_each_rule_that_is_looked_at(level: Level):
     cases = cases_of(suite_of(report))
     assert set(cases) == {code for code, rule in RULES.items() if includes(level, rule.level)}
     assert all(case.is_passed for case in cases.values())
-    assert cases["INF001"].name == f"INF001 {INFO.name}"
+    assert cases["INF001"].name == f"INF001 {INFO.invariant}"
+
+
+def test_a_rule_that_was_not_applied_is_skipped_with_the_reason():
+    coverage = Coverage(("metadata",), (Unchecked("sidecars", "the dataset has none", rules=("IDX031", "INF004")),))
+    found = finding(MISSING_FILE, "gone", "")
+    suite = suite_of(replace(report_of(found), coverage=coverage, notes=(Note("VID022W", 2),)))
+    assert suite.skipped == 1
+    [skipped] = cases_of(suite)["IDX031"].result
+    assert skipped.message == "the dataset has none"
+    failure_of(cases_of(suite)["INF004"])
+    properties = {p.name: p.value for p in suite.properties()}
+    assert properties["not_checked"] == "sidecars (the dataset has none)"
+    assert properties["notes"].startswith("VID022W: The moov box comes after the media data in 2 videos")
 
 
 def test_more_cases_at_a_higher_level_and_with_a_source():
@@ -118,4 +132,6 @@ def test_a_broken_dataset_fails_one_case(tmp_path: Path):
     root = copy_of("av1_multifile", tmp_path)
     (root / video(TOP, 1)).unlink()
     cases = cases_of(suite_of(verify(Root(str(root)))))
-    assert [code for code, case in cases.items() if not case.is_passed] == ["INF004"]
+    assert [code for code, case in cases.items() if any(isinstance(part, Failure) for part in case.result)] == [
+        "INF004"
+    ]

@@ -69,7 +69,16 @@ def test_the_verdict_counts_and_findings():
     assert text.startswith("## episeek verify failed: 4 errors, 1 warning at level rows\n\n")
     page = Page(text)
     assert set(page.tags) == EXPECTED_TAGS
-    assert page.texts["td"] == ["ROW016", "error", "4", ROW_NUMBERS.name, "VID022W", "warning", "1", NOT_FASTSTART.name]
+    assert page.texts["td"] == [
+        "ROW016",
+        "error",
+        "4",
+        ROW_NUMBERS.problem,
+        "VID022W",
+        "warning",
+        "1",
+        NOT_FASTSTART.problem,
+    ]
     assert page.texts["summary"] == ["error ROW016: 4 found", "warning VID022W: 1 found"]
     assert [block.strip().splitlines() for block in page.texts["pre"]] == [
         ["d, row 0: index 4; expected 5 (and 1 more)", "d, row 1: index 4; expected 5 (and 1 more)"],

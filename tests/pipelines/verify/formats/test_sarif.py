@@ -71,8 +71,8 @@ def test_the_driver_has_every_rule():
     assert (driver["name"], driver["version"]) == ("episeek", __version__)
     assert [rule["id"] for rule in driver["rules"]] == sorted(RULES)
     rule = next(rule for rule in driver["rules"] if rule["id"] == "ROW005")
-    assert rule["name"] == "EveryDataFileIsReadableParquet"
-    assert rule["shortDescription"]["text"] == RULES["ROW005"].name
+    assert rule["name"] == "ADataFileIsNotReadableParquet"
+    assert rule["shortDescription"]["text"] == RULES["ROW005"].problem
     assert rule["defaultConfiguration"] == {"level": "error"}
     assert RULES["ROW005"].remedy in rule["help"]["text"]
     assert "- Seen in: lerobot#2529" in rule["help"]["markdown"]
@@ -230,3 +230,7 @@ def test_a_broken_dataset(tmp_path: Path):
     uris = [result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in run["results"]]
     assert uris[:2] == [video(TOP, 1), data(1)]
     assert run["originalUriBaseIds"]["DATASET"]["uri"] == f"{root.as_uri()}/"
+    assert run["properties"]["checked"] == ["metadata", "listing of files", "Parquet footers", "video headers", "rows"]
+    unchecked = {part["subject"]: part["rules"] for part in run["properties"]["notChecked"]}
+    assert unchecked["pictures of videos"] == ["VID027", "VID028"]
+    assert unchecked["comparison with a source"] == ["EPI021", "INF021", "ROW021"]

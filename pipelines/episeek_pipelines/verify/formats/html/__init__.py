@@ -1,1 +1,1 @@
-"""The report as one HTML page."""
+"""A report as one HTML page; the templates hold its structure, the modules their values."""

@@ -1,4 +1,4 @@
-"""Plots that count: lengths of episodes, and distances of keyframes."""
+"""Plots of counts: lengths of episodes, and intervals between keyframes."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,14 +8,7 @@ import numpy as np
 
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
-from episeek_pipelines.verify.formats.html.plot_tables import (
-    absent,
-    interval_row,
-    plot_figure,
-    plot_table,
-    series_key,
-    value_row,
-)
+from episeek_pipelines.verify.formats.html.plot_tables import Plot, interval_row, series_key, table_of, value_row
 from episeek_pipelines.verify.formats.html.plot_values import clipped, frame_rate
 from episeek_pipelines.verify.formats.html.svg_chart import (
     Axis,
@@ -26,17 +19,19 @@ from episeek_pipelines.verify.formats.html.svg_chart import (
     ticks_that_fit,
     x_of,
 )
-from episeek_pipelines.verify.formats.html.text import number, plural, significant
+from episeek_pipelines.verify.formats.html.text import number, significant
+from episeek_pipelines.words import counted
 
 _LENGTH_BARS: Final = 40
 
 _INTERVAL_BARS: Final = 24
 
-_NAMED_INTERVALS: Final = 8
+_MOST_SINGLE_INTERVALS: Final = 8
+"""Up to so many different intervals have a bar each; more are binned."""
 
 
-def episode_lengths(figures: Figures) -> str:
-    """A histogram of the frames of each episode."""
+def episode_lengths(figures: Figures) -> Plot:
+    """Return a histogram of the lengths of the episodes."""
     lengths = figures.episode_length
     edges, counts = _histogram(clipped(lengths), np.ones_like(lengths), _LENGTH_BARS)
     x = _frames_axis(edges, "frames")
@@ -50,20 +45,18 @@ def episode_lengths(figures: Figures) -> str:
         seconds = Axis(low, high, tuple(t for t in seconds.ticks if t[0] >= 0 or edges[0] < 0), seconds.title)
 
     def show(value: float) -> str:
-        frames = plural(int(value), "frame") if value == int(value) else f"{value:,.1f} frames"
+        frames = counted(int(value), "frame") if value == int(value) else f"{value:,.1f} frames"
         return f"{frames}, {significant(value / fps)} s" if fps else frames
 
-    table = plot_table(
-        "lengths of episodes",
-        [value_row(None, figures.episode_index, lengths.astype(np.float64), show)],
-        ("Episodes", "Shortest", "Median", "Longest"),
-    )
-    chart = Chart(f"Histogram of the lengths of {plural(lengths.size, 'episode')}", x, y, bars, seconds)
-    return plot_figure("Episode lengths", "Frames of each episode, as the metadata declares them.", chart.svg(), table)
+    row = value_row(None, figures.episode_index, lengths.astype(np.float64), show)
+    table = table_of(("Episodes", "Shortest", "Median", "Longest"), [row])
+    chart = Chart(f"Histogram of the lengths of {counted(lengths.size, 'episode')}", x, y, bars, seconds)
+    about = "Frames of each episode, as the metadata declares them."
+    return Plot(about, "Episode lengths", chart.svg(), table=table)
 
 
-def keyframe_intervals(cameras: Sequence[CameraFigures], _: Figures) -> str:
-    """How often each distance of keyframes occurs, by camera."""
+def keyframe_intervals(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
+    """Return a bar chart of the intervals between keyframes, by camera."""
     title, about = (
         "Keyframe intervals",
         "Frames from one keyframe to the next: a random frame costs up to as many decoded.",
@@ -71,32 +64,31 @@ def keyframe_intervals(cameras: Sequence[CameraFigures], _: Figures) -> str:
     used = [camera.interval_count > 0 for camera in cameras]
     intervals = [clipped(camera.interval_frames[mask]) for camera, mask in zip(cameras, used, strict=True)]
     counts = [camera.interval_count[mask] for camera, mask in zip(cameras, used, strict=True)]
-    table = plot_table(
-        "keyframe intervals",
-        [interval_row(series_key(i, camera, "bar"), intervals[i], counts[i]) for i, camera in enumerate(cameras)],
+    table = table_of(
         ("Camera", "Intervals", "Shortest", "Median", "Longest"),
+        [interval_row(series_key(i, camera, "bar"), intervals[i], counts[i]) for i, camera in enumerate(cameras)],
     )
-    known = np.unique(np.concatenate(intervals))
-    if not known.size:
-        return plot_figure(title, about, absent("No video has two keyframes that are known."), table)
-    if known.size <= _NAMED_INTERVALS:
-        edges, groups = known.tolist(), [_by_value(known, i, c) for i, c in zip(intervals, counts, strict=True)]
+    distinct = np.unique(np.concatenate(intervals))
+    if not distinct.size:
+        return Plot(about, title, absent="No video has two keyframes with known positions.", table=table)
+    if distinct.size <= _MOST_SINGLE_INTERVALS:
+        edges, groups = distinct.tolist(), [_by_value(distinct, i, c) for i, c in zip(intervals, counts, strict=True)]
         ticks = tuple((position + 0.5, tick_label(value)) for position, value in enumerate(edges))
-        x, named = Axis(0, len(edges), ticks, "frames between keyframes"), True
+        x, is_single = Axis(0, len(edges), ticks, "frames between keyframes"), True
         edges = [*edges, edges[-1] + 1]
     else:
-        span = np.asarray([known[0], known[-1]])
+        span = np.asarray([distinct[0], distinct[-1]])
         edges = _histogram(span, np.ones_like(span), _INTERVAL_BARS)[0]
         groups = [_count_between(edges, i, c) for i, c in zip(intervals, counts, strict=True)]
-        x, named = _frames_axis(edges, "frames between keyframes"), False
+        x, is_single = _frames_axis(edges, "frames between keyframes"), False
     y = round_axis(0, max(max(group) for group in groups), "intervals", most=5, whole=True, extend=True)
-    bars = _bars(groups, edges, x, y, "interval", named=named)
-    return plot_figure(title, about, Chart("Bar chart of keyframe intervals by camera", x, y, bars).svg(), table)
+    bars = _bars(groups, edges, x, y, "interval", is_single=is_single)
+    return Plot(about, title, Chart("Bar chart of keyframe intervals by camera", x, y, bars).svg(), table=table)
 
 
-def _by_value(known: Int64Array, values: Int64Array, counts: Int64Array) -> list[int]:
-    of = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    return [of.get(value, 0) for value in known.tolist()]
+def _by_value(distinct: Int64Array, values: Int64Array, counts: Int64Array) -> list[int]:
+    count_of = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    return [count_of.get(value, 0) for value in distinct.tolist()]
 
 
 def _count_between(edges: Sequence[int], values: Int64Array, counts: Int64Array) -> list[int]:
@@ -107,7 +99,7 @@ def _count_between(edges: Sequence[int], values: Int64Array, counts: Int64Array)
 
 
 def _histogram(values: Int64Array, counts: Int64Array, most_bars: int) -> tuple[list[int], list[int]]:
-    """Edges of bins of equal, round width, [edge, next edge), and how many values lie in each."""
+    """Return the edges of bins of equal, round width, [edge, next edge), and the number of values in each bin."""
     low, high = int(values.min()), int(values.max())
     width = _round_width((high - low + 1) / most_bars)
     start = low // width
@@ -125,7 +117,7 @@ def _round_width(least: float) -> int:
 
 
 def _frames_axis(edges: Sequence[int], title: str) -> Axis:
-    """Bars stand around the whole numbers they count; a few of them get room at their sides."""
+    """Return an axis whose bars are centred on the whole numbers that they count; few bars get room at their sides."""
     width = edges[1] - edges[0]
     room = max(0, 9 - len(edges)) * width // 2
     low = edges[0] - room
@@ -137,23 +129,26 @@ def _frames_axis(edges: Sequence[int], title: str) -> Axis:
 
 
 def _bars(
-    groups: Sequence[Sequence[int]], edges: Sequence[int], x: Axis, y: Axis, noun: str, *, named: bool = False
+    groups: Sequence[Sequence[int]], edges: Sequence[int], x: Axis, y: Axis, noun: str, *, is_single: bool = False
 ) -> tuple[str, ...]:
-    """Bars of each series side by side; `named`: all have the same room, whatever their edges."""
+    """Draw the bars of all series side by side.
+
+    With `is_single` each bar is one value, and all have the same width. Otherwise a bar is as wide as its bin.
+    """
     drawn = []
     for position, (start, end) in enumerate(pairwise(edges)):
-        if named:
+        if is_single:
             left, right = x_of(x, position), x_of(x, position + 1)
             middle, half = (left + right) / 2, min((right - left) * 0.36, 60.0)
             left, right = middle - half, middle + half
-            frames = plural(start, "frame")
+            frames = counted(start, "frame")
         else:
             left, right = x_of(x, start - 0.5), x_of(x, end - 0.5)
-            frames = plural(start, "frame") if end - start == 1 else f"{number(start)} to {number(end - 1)} frames"
+            frames = counted(start, "frame") if end - start == 1 else f"{number(start)} to {number(end - 1)} frames"
         step = (right - left) / len(groups)
         for series, counts in enumerate(groups):
             if counts[position]:
-                hint = f"{frames}: {plural(counts[position], noun)}"
+                hint = f"{frames}: {counted(counts[position], noun)}"
                 drawn.append(
                     bar(y, left + series * step, left + (series + 1) * step, counts[position], hint, series=series)
                 )

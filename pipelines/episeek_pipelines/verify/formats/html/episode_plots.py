@@ -1,4 +1,4 @@
-"""Plots of one value of each episode and camera: bytes, and drift of the timestamps."""
+"""Plots of one value per episode and camera: bytes, and drift of the timestamps."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,13 +9,7 @@ import numpy as np
 
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
-from episeek_pipelines.verify.formats.html.plot_tables import (
-    absent,
-    plot_figure,
-    plot_table,
-    series_key,
-    value_row,
-)
+from episeek_pipelines.verify.formats.html.plot_tables import Plot, series_key, table_of, value_row
 from episeek_pipelines.verify.formats.html.plot_values import clipped, frame_rate
 from episeek_pipelines.verify.formats.html.svg_chart import (
     LEFT,
@@ -31,21 +25,21 @@ from episeek_pipelines.verify.formats.html.svg_chart import (
 from episeek_pipelines.verify.formats.html.text import byte_size, byte_unit, significant
 
 MOST_POINTS: Final = 120
-"""Episodes of a camera that are drawn one by one."""
+"""Up to so many episodes of a camera are drawn one by one; more are binned."""
 
 _BINS: Final = 110
 
 _LEAST_DRIFT_FRAMES: Final = 0.01
 
 
-def episode_bytes(cameras: Sequence[CameraFigures], _: Figures) -> str:
-    """Encoded bytes of each episode, by camera."""
+def episode_bytes(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
+    """Return a plot of the encoded bytes of each episode, by camera."""
     series = [(camera.episode_index, camera.byte_count.astype(np.float64)) for camera in cameras]
     most = max((float(values.max()) for _, values in series if values.size), default=0.0)
     unit, size = byte_unit(most)
     return _over_episodes(
         "Bytes per episode",
-        "Encoded bytes of each episode's frames: what reading a whole episode of a camera fetches.",
+        "Encoded bytes of each episode's frames, which a reader of the whole episode of a camera fetches.",
         [(index, values / size) for index, values in series],
         cameras,
         lambda low, high: round_axis(min(low, 0), high if high > 0 else 1, unit, most=5, extend=True),
@@ -53,8 +47,8 @@ def episode_bytes(cameras: Sequence[CameraFigures], _: Figures) -> str:
     )
 
 
-def timestamp_drift(cameras: Sequence[CameraFigures], figures: Figures) -> str:
-    """Drift of each episode, by camera."""
+def timestamp_drift(cameras: Sequence[CameraFigures], figures: Figures) -> Plot:
+    """Return a plot of the drift of each episode, by camera."""
     fps = frame_rate(figures)
     factor, unit, least = (fps, "frames", _LEAST_DRIFT_FRAMES) if fps else (1.0, "seconds", 1e-3)
 
@@ -66,8 +60,8 @@ def timestamp_drift(cameras: Sequence[CameraFigures], figures: Figures) -> str:
 
     return _over_episodes(
         "Timestamp drift",
-        "from_timestamp minus the time of the episode's first frame. Beyond half a frame, a reader that looks frames up by "
-        "seconds finds another one, or refuses.",
+        "from_timestamp minus the time of the episode's first frame. Beyond half a frame, a reader that looks up frames by "
+        "seconds finds another frame, or none.",
         [(camera.episode_index, _known_drift(camera) * factor) for camera in cameras],
         cameras,
         drift_axis,
@@ -90,52 +84,45 @@ def _over_episodes(
     show: Callable[[float], str],
     *,
     unit: str = "",
-) -> str:
-    """One value of each episode and camera; where there are many, the least, most and median of neighbours."""
-    known = [(clipped(index[np.isfinite(values)]), values[np.isfinite(values)]) for index, values in series]
-    is_binned = max(index.size for index, _ in known) > MOST_POINTS
+) -> Plot:
+    """Return a plot of one value per episode and camera; many episodes are shown as least, median and most of bins."""
+    finite = [(clipped(index[np.isfinite(values)]), values[np.isfinite(values)]) for index, values in series]
+    is_binned = max(index.size for index, _ in finite) > MOST_POINTS
     kind = "line" if is_binned else "points"
-    table = plot_table(
-        title.lower(),
-        [
-            value_row(series_key(i, camera, kind), *known[i], show, missing=series[i][0].size - known[i][0].size)
-            for i, camera in enumerate(cameras)
-        ],
-        (
-            "Camera",
-            "Episodes",
-            *(f"{name} <small>{unit}</small>" if unit else name for name in ("Least", "Median", "Most")),
-        ),
-    )
-    present = [(index, values) for index, values in known if index.size]
+    rows = [
+        value_row(series_key(i, camera, kind), *finite[i], show, missing=series[i][0].size - finite[i][0].size)
+        for i, camera in enumerate(cameras)
+    ]
+    table = table_of(("Camera", "Episodes", "Least", "Median", "Most"), rows, unit=unit)
+    present = [(index, values) for index, values in finite if index.size]
     if not present:
-        return plot_figure(title, about, absent("It is known of no episode."), table)
+        return Plot(about, title, absent="No episode has a known value.", table=table)
     first, last = (int(end) for end in (min(i.min() for i, _ in present), max(i.max() for i, _ in present)))
     y = y_axis(float(min(v.min() for _, v in present)), float(max(v.max() for _, v in present)))
     pad = max((last - first) * 0.015, 0.5)
     x = round_axis(first - pad, last + pad, "episode", most=ticks_that_fit(last), whole=True)
     marks: list[str] = []
-    for number_, (index, values) in enumerate(known):
+    for position, (index, values) in enumerate(finite):
         if not index.size:
             continue
         if not is_binned:
-            marks.append(points(x, y, list(zip(index.tolist(), values.tolist(), strict=True)), series=number_))
+            marks.append(points(x, y, list(zip(index.tolist(), values.tolist(), strict=True)), series=position))
             continue
         middles, least, median, most = _binned(index, values, first, last)
         width = (RIGHT - LEFT) / _BINS * (last - first) / (x.high - x.low)
         spans = list(zip(middles, least, most, strict=True))
-        marks.insert(number_, band(x, y, spans, width=width, series=number_))
-        marks.append(line(x, y, list(zip(middles, median, strict=True)), series=number_))
+        marks.insert(position, band(x, y, spans, width=width, series=position))
+        marks.append(line(x, y, list(zip(middles, median, strict=True)), series=position))
     if is_binned:
         about += f" Line: median of about {math.ceil((last - first + 1) / _BINS):,} neighbouring episodes; band: least to most."
     label = f"{title} by episode and camera, {'binned' if is_binned else 'one mark for each'}"
-    return plot_figure(title, about, Chart(label, x, y, tuple(marks)).svg(), table)
+    return Plot(about, title, Chart(label, x, y, tuple(marks)).svg(), table=table)
 
 
 def _binned(
     index: Int64Array, values: Float64Array, first: int, last: int
 ) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Middle, least, median and most of the bins that hold an episode; `index` rises."""
+    """Return middle, least, median and most of the bins that hold an episode; `index` must rise."""
     position = (index.astype(np.float64) - first) * (_BINS / (float(last) - first + 1))
     bins, starts = np.unique(position.astype(np.int64), return_index=True)
     medians = [float(np.median(values[a:b])) for a, b in pairwise([*starts.tolist(), values.size])]

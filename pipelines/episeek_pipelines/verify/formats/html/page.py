@@ -1,62 +1,81 @@
 """A report as one HTML page that needs nothing else: no other file, no network, and no script to be read.
 
-The page is the same for the same report. Its policy allows the one style sheet and the one script that it carries, by their
-digests, so that nothing from the dataset could run even if it were not escaped.
+The same report gives the same page. Templates escape every value, and the policy of the page allows only its own style sheet
+and script, by their digests. So no text of a dataset can run.
 """
 
 import base64
 import hashlib
 import math
+from collections.abc import Sequence
+from functools import cache
 from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from episeek.version import __version__
 from episeek_pipelines.verify.findings.checks import VerificationReport
-from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
-from episeek_pipelines.verify.formats.html.findings import findings_html, group_findings
+from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, TIMESTAMP_TOLERANCE_SECONDS, VerifyOptions
+from episeek_pipelines.verify.formats.html.findings import RuleGroup, filters_of, group_findings
 from episeek_pipelines.verify.formats.html.plots import plots
-from episeek_pipelines.verify.formats.html.text import byte_size, escaped, number, plural, significant
-from episeek_pipelines.verify.rules import LEVELS, includes
+from episeek_pipelines.verify.formats.html.text import breakable, byte_size, number, prose, shown, significant
+from episeek_pipelines.verify.rules import RULES, Rule
+from episeek_pipelines.words import counted
 
-_LOOKED_AT = {
-    "meta": "metadata and the listing of files",
-    "layout": "Parquet footers and video headers",
-    "rows": "rows",
-    "decode": "pictures",
-}
+_PACKAGE = "episeek_pipelines.verify.formats.html"
 
 
 def format_html(report: VerificationReport) -> str:
-    """The page; may be written as UTF-8 whatever the dataset's names are."""
+    """Return the page; it can be written as UTF-8 whatever names the dataset has."""
     style, script = _asset("page.css"), _asset("page.js")
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     verdict, sentence = _verdict(report)
-    sections = '<a href="#findings">Findings</a> <a href="#figures">Figures</a>'
+    groups = group_findings(report.findings)
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f'<meta name="generator" content="episeek {escaped(__version__)}">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{verdict}: {escaped(report.root)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<header><div class="kind">Verification of a dataset <nav aria-label="Sections">{sections}</nav></div>'
-        f"<h1>{escaped(report.root)}</h1>\n"
-        f'<p class="verdict {verdict.lower()}"><strong>{verdict}</strong> <span>{sentence}</span></p>\n'
-        f"{_counts(report)}\n{_facts(report)}\n</header>\n<main>\n"
-        f'<section id="findings" aria-labelledby="findings-title"><h2 id="findings-title">Findings</h2>\n'
-        f"{findings_html(group_findings(report.findings))}\n</section>\n"
-        f'<section id="figures" aria-labelledby="figures-title"><h2 id="figures-title">Figures</h2>\n'
-        f'<div class="figures">{plots(report.figures, report.level)}</div>\n</section>\n</main>\n'
-        f"<footer>episeek {escaped(__version__)}</footer>\n<script>{script}</script>\n</body>\n</html>\n"
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            version=__version__,
+            policy=Markup(policy),
+            style=Markup(style),
+            script=Markup(script),
+            verdict=verdict,
+            sentence=sentence,
+            counts=_counts(report),
+            about_run=_about_run(report),
+            groups=groups,
+            filters=filters_of(groups),
+            listed_count=sum(group.listed for group in groups),
+            found_count=len(report.findings),
+            plots=plots(report.figures, report.level),
+            rules=_rules(report, groups),
+        )
     )
 
 
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, breakable=breakable, prose=prose)
+    return environment
+
+
 def _asset(name: str) -> str:
-    text = resources.files("episeek_pipelines.verify.formats.html").joinpath(name).read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n")  # as a browser reads it, whose digest has to agree
+    text = resources.files(_PACKAGE).joinpath(name).read_text(encoding="utf-8")
+    # A browser reads ends of lines in this form, and the digest has to agree with what it reads.
+    return text.replace("\r\n", "\n")
 
 
 def _digest(text: str) -> str:
@@ -64,43 +83,69 @@ def _digest(text: str) -> str:
 
 
 def _verdict(report: VerificationReport) -> tuple[str, str]:
-    errors, warnings = plural(report.error_count, "error"), plural(report.warning_count, "warning")
+    errors, warnings = counted(report.error_count, "error"), counted(report.warning_count, "warning")
     if not report.is_clean:
         return "Failed", f"with {errors} and {warnings}" if report.warning_count else f"with {errors}"
     return "Passed", f"with {warnings}" if report.warning_count else "without errors or warnings"
 
 
-def _counts(report: VerificationReport) -> str:
-    counts = (
+def _counts(report: VerificationReport) -> list[tuple[str, int, str]]:
+    """Return name, count and CSS class of each counter."""
+    return [
         ("Errors", report.error_count, "error"),
         ("Warnings", report.warning_count, "warning"),
         ("Ignored by configuration", report.ignored_count, ""),
         ("Accepted by the baseline", report.accepted_count, ""),
-    )
-    tiles = "".join(
-        f'<div class="{kind if value else "none"}"><dt>{name}</dt><dd>{number(value)}</dd></div>'
-        for name, value, kind in counts
-    )
-    return f'<dl class="counts">{tiles}</dl>'
+    ]
 
 
-def _facts(report: VerificationReport) -> str:
-    seen = [_LOOKED_AT[part] for part in LEVELS if includes(report.level, part)]
-    unseen = [_LOOKED_AT[part] for part in LEVELS if not includes(report.level, part)]
-    facts = [("Level", report.level), ("Looked at", "; ".join(seen))]
-    if unseen:
-        facts.append(("Not looked at", "; ".join(unseen)))
-    facts += [
+def _about_run(report: VerificationReport) -> list[tuple[str, str]]:
+    """Return terms and texts that describe the dataset and the run."""
+    entries = []
+    if report.date is not None:
+        entries.append(("Date", f"{report.date:%Y-%m-%d %H:%M %Z}".rstrip()))
+    if report.revision is not None:
+        entries.append(("Revision", report.revision))
+    entries += [
+        ("Tool", f"episeek {__version__}"),
+        ("Level", report.level),
+        ("Options", ", ".join(_changed_options(report.options)) or "defaults"),
         ("Compared with", "no source" if report.against is None else report.against),
         (
             "Dataset",
-            f"{plural(report.episode_count, 'episode')}, {plural(report.data_file_count, 'data file')}, "
-            f"{plural(report.video_file_count, 'video')}",
+            f"{counted(report.episode_count, 'episode')}, {counted(report.data_file_count, 'data file')}, "
+            f"{counted(report.video_file_count, 'video')}",
         ),
-        ("Read", f"{byte_size(report.bytes_read)} of {plural(report.files_read, 'file')}"),
+        ("Read", f"{byte_size(report.bytes_read)} of {counted(report.files_read, 'file')}"),
     ]
     tolerance = report.timestamp_tolerance_seconds
     if TIMESTAMP_TOLERANCE_SECONDS < tolerance < math.inf:
-        facts.append(("Timestamps", f"all pass with a tolerance of {significant(tolerance)} s"))
-    facts.append(("Tool", f"episeek {__version__}"))
-    return f'<dl class="facts">{"".join(f"<dt>{term}</dt><dd>{escaped(text)}</dd>" for term, text in facts)}</dl>'
+        entries.append(("Timestamps", f"all pass with a tolerance of {significant(tolerance)} s"))
+    return entries
+
+
+def _changed_options(options: VerifyOptions) -> list[str]:
+    """Return the options of the command line that were not left at their defaults."""
+    texts = []
+    for name, flag in _FLAGS.items():
+        value = getattr(options, name)
+        if value != getattr(DEFAULT_OPTIONS, name):
+            texts.append(f"--{flag} {'all' if value is None else value}")
+    return texts
+
+
+_FLAGS = {
+    "tolerance_seconds": "tolerance-seconds",
+    "world_size": "world-size",
+    "num_workers": "num-workers",
+    "decoded_episodes": "decode-episodes",
+    "seed": "seed",
+    "burned_in_bits": "burned-in-bits",
+}
+"""Options of the command line by field; the level is shown on its own."""
+
+
+def _rules(report: VerificationReport, groups: Sequence[RuleGroup]) -> list[Rule]:
+    """Return the rules of all findings and notes, which the page explains."""
+    codes = {group.code for group in groups} | {note.code for note in report.notes}
+    return [RULES[code] for code in sorted(codes)]

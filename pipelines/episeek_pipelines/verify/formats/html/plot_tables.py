@@ -1,65 +1,96 @@
-"""The table under a plot, which is its legend, too, and the frame around both."""
+"""The table below a plot, which also is its legend."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from markupsafe import Markup
 
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.figures import CameraFigures
 from episeek_pipelines.verify.formats.html.svg_chart import swatch
-from episeek_pipelines.verify.formats.html.text import breakable, escaped, number, plural
+from episeek_pipelines.verify.formats.html.text import number
+from episeek_pipelines.words import counted
 
-_NO_VALUE: Final = "–"
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table: its text, and a detail in small type."""
+
+    text: str
+    detail: str = ""
 
 
-def series_key(series: int, camera: CameraFigures, kind: str) -> str:
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
     """The key of a series: its colour and shape, and its camera."""
-    return f'<div class="key">{swatch(series=series, kind=kind)} <span>{breakable(camera.camera_key)}</span></div>'
+
+    swatch: Markup
+    camera_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The values of one series; the key is None in a plot of a single series."""
+
+    cells: tuple[Cell, ...]
+    key: SeriesKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A head and rows."""
+
+    heads: tuple[Cell, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawing and its table; without a table only the sentence `about`, which says why there is no plot."""
+
+    about: str
+    title: str = ""
+    drawing: Markup | None = None
+    absent: str = ""
+    """The sentence in place of a drawing that is None."""
+    table: Table | None = None
+
+
+_NO_VALUE: Final = Cell("–")
+
+
+def table_of(heads: Sequence[str], rows: Sequence[Row], *, unit: str = "") -> Table:
+    """Return a table whose last three columns have a unit."""
+    units = [""] * (len(heads) - 3) + [unit] * 3
+    return Table(tuple(Cell(head, detail) for head, detail in zip(heads, units, strict=True)), tuple(rows))
+
+
+def series_key(series: int, camera: CameraFigures, kind: str) -> SeriesKey:
+    """Return the key of a series; `kind` is that of `swatch`."""
+    return SeriesKey(swatch(series=series, kind=kind), camera.camera_key)
 
 
 def value_row(
-    legend: str | None, index: Int64Array, values: Float64Array, show: Callable[[float], str], *, missing: int = 0
-) -> list[str]:
-    """Cells: legend, count, least, median and most; the ends with the first episode that they are of."""
-    cells = [] if legend is None else [legend]
-    cells.append(f"{number(values.size)} <small>{number(missing)} unknown</small>" if missing else number(values.size))
+    key: SeriesKey | None, index: Int64Array, values: Float64Array, show: Callable[[float], str], *, missing: int = 0
+) -> Row:
+    """Return count, least, median and most of values; least and most with their first episode."""
+    count = Cell(number(values.size), f"{number(missing)} unknown" if missing else "")
     if not values.size:
-        return [*cells, _NO_VALUE, _NO_VALUE, _NO_VALUE]
+        return Row((count, _NO_VALUE, _NO_VALUE, _NO_VALUE), key)
     least, most = (
-        f"{escaped(show(float(values[at])))} <small>episode {int(index[at])}</small>"
+        Cell(show(float(values[at])), f"episode {int(index[at])}")
         for at in (int(values.argmin()), int(values.argmax()))
     )
-    return [*cells, least, escaped(show(float(np.median(values)))), most]
+    return Row((count, least, Cell(show(float(np.median(values)))), most), key)
 
 
-def interval_row(legend: str, intervals: Int64Array, counts: Int64Array) -> list[str]:
-    """As `value_row`, of distinct, rising values and how often each occurs."""
+def interval_row(key: SeriesKey, intervals: Int64Array, counts: Int64Array) -> Row:
+    """Return count, least, median and most of distinct, rising values, given how often each occurs."""
     if not intervals.size:
-        return [legend, "0", _NO_VALUE, _NO_VALUE, _NO_VALUE]
+        return Row((Cell("0"), _NO_VALUE, _NO_VALUE, _NO_VALUE), key)
     reached = np.cumsum(counts)
     median = intervals[np.searchsorted(reached, (reached[-1] + 1) // 2)]
-    return [legend, number(int(reached[-1])), *(plural(int(v), "frame") for v in (intervals[0], median, intervals[-1]))]
-
-
-def plot_table(caption: str, rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
-    """Rows of cells as a table; the cells are HTML."""
-    head = "".join(f'<th scope="col"{" class=camera" if text == "Camera" else ""}>{text}</th>' for text in heads)
-    first = "th" if heads[0] == "Camera" else "td"
-    body = "".join(
-        f"<tr><{first}{' scope=row' if first == 'th' else ''}>{row[0]}</{first}>"
-        + "".join(f"<td>{cell}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    return f'<table class="legend" aria-label="{escaped(caption)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def absent(text: str) -> str:
-    """A sentence instead of a drawing."""
-    return f'<p class="absent">{text}</p>'
-
-
-def plot_figure(title: str, about: str, drawing: str, table: str) -> str:
-    """A drawing and its table under a title."""
-    return f"<figure><figcaption><h3>{escaped(title)}</h3><p>{escaped(about)}</p></figcaption>{drawing}{table}</figure>"
+    frames = (Cell(counted(int(value), "frame")) for value in (intervals[0], median, intervals[-1]))
+    return Row((Cell(number(int(reached[-1]))), *frames), key)

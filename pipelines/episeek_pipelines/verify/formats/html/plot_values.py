@@ -1,4 +1,4 @@
-"""Figures as numbers that can be drawn: a damaged dataset may say anything."""
+"""Figures as numbers that can be drawn, even if a damaged dataset holds extreme ones."""
 
 from typing import Final, TypeVar
 
@@ -8,14 +8,14 @@ from episeek_pipelines.verify.findings.figures import Figures
 Values = TypeVar("Values", Int64Array, Float64Array)
 
 _EXTREME: Final = 10**12
-"""Numbers beyond are taken for this one."""
+"""Numbers beyond this one are replaced by it."""
 
 
 def clipped(values: Values) -> Values:
-    """The values, none of them too large to draw."""
+    """Return the values, limited to a range that can be drawn."""
     return values.clip(-_EXTREME, _EXTREME)
 
 
 def frame_rate(figures: Figures) -> float:
-    """Frames a second; 0 when that is no rate."""
+    """Return the frames per second; 0 if the value is not a possible rate."""
     return figures.fps if 1e-3 <= figures.fps <= 1e6 else 0.0

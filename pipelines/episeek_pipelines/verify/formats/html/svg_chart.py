@@ -1,12 +1,14 @@
 """Charts as inline SVG: axes with round ticks, bars, points and bands. Colours and type come from the page's style sheet.
 
-A chart is drawn in units of its view box, about one pixel each. What is drawn is bounded by the caller, who bins long data.
+A chart is drawn in units of its view box, about one pixel each. The caller bins long data, which limits the size of a chart.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from markupsafe import Markup
 
 from episeek_pipelines.verify.formats.html.text import escaped
 
@@ -16,21 +18,23 @@ RIGHT: Final = 496
 TOP: Final = 30
 BOTTOM: Final = 200
 _AXIS_HEIGHT: Final = 46
-_WIDEST_CHARACTER: Final = 10.0  # of the larger type that narrow windows get
+_WIDEST_CHARACTER: Final = 10.0
+"""Width of a character in the larger type of narrow windows."""
 
 _MARKERS: Final = (
-    "m-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0",  # circle
-    "m-3-3h6v6h-6z",  # square
-    "m0-4l3.8 6.8h-7.6z",  # triangle
-    "m0-4.2l4.2 4.2l-4.2 4.2l-4.2-4.2z",  # diamond
-    "m-3.2-3.2l6.4 6.4m0-6.4l-6.4 6.4",  # cross
-    "m-4 0h8m-4-4v8",  # plus
+    "m-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0",
+    "m-3-3h6v6h-6z",
+    "m0-4l3.8 6.8h-7.6z",
+    "m0-4.2l4.2 4.2l-4.2 4.2l-4.2-4.2z",
+    "m-3.2-3.2l6.4 6.4m0-6.4l-6.4 6.4",
+    "m-4 0h8m-4-4v8",
 )
+"""Circle, square, triangle, diamond, cross and plus."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range of values and its ticks: (position, label)."""
+    """A range of values and its ticks, which are pairs of position and label."""
 
     low: float
     high: float
@@ -38,22 +42,22 @@ class Axis:
     title: str
 
     def fraction(self, value: float) -> float:
-        """Where `value` is between low, 0, and high, 1; not beyond."""
+        """Return the position of `value` between low (0) and high (1), limited to that range."""
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
 def round_axis(
     low: float, high: float, title: str, *, most: int = 6, whole: bool = False, extend: bool = False
 ) -> Axis:
-    """An axis with ticks at multiples of 1, 2 or 5 times a power of ten.
+    """Return an axis with ticks at multiples of 1, 2 or 5 times a power of ten.
 
     Args:
         low: The least value, finite.
         high: The largest.
-        title: What is measured, and the unit.
-        most: Intervals between ticks at most.
-        whole: Ticks are whole numbers.
-        extend: The axis goes on to the next tick at both ends.
+        title: The quantity and its unit.
+        most: The largest number of intervals between ticks.
+        whole: Whether ticks are whole numbers.
+        extend: Whether the axis extends to the next tick at both ends.
     """
     if not high > low:
         pad = abs(low) * 1e-3 if abs(low) > 1e6 else 0.5
@@ -69,7 +73,7 @@ def round_axis(
 
 
 def _round_step(least: float, whole: bool) -> tuple[float, int]:
-    """The smallest round step that is no smaller than `least`, and the decimals that its multiples need."""
+    """Return the smallest round step of at least `least`, and the decimals that its multiples need."""
     if whole and least <= 1:
         return 1.0, 0
     exponent = math.floor(math.log10(least))
@@ -83,7 +87,7 @@ def _round_step(least: float, whole: bool) -> tuple[float, int]:
 
 
 def tick_label(value: float, decimals: int = 0) -> str:
-    """Short: thousands and millions by their letters."""
+    """Return a short label, with letters for thousands, millions and more."""
     size = abs(value)
     if size >= 1e15:
         return f"{value:.0e}"
@@ -99,7 +103,7 @@ def tick_label(value: float, decimals: int = 0) -> str:
 
 
 def ticks_that_fit(largest: float, decimals: int = 0) -> int:
-    """How many labels as long as that of `largest` a horizontal axis has room for."""
+    """Return how many labels of the length of that of `largest` fit on a horizontal axis."""
     return max(2, min(8, int((RIGHT - LEFT) / ((len(tick_label(largest, decimals)) + 2) * _WIDEST_CHARACTER))))
 
 
@@ -108,15 +112,15 @@ class Chart:
     """Axes and marks of one chart; `marks` are elements in view box units, drawn in order."""
 
     label: str
-    """What is seen, for those who do not see it."""
+    """Description of the chart for readers who do not see it."""
     x: Axis
     y: Axis
     marks: tuple[str, ...]
     second_x: Axis | None = None
     """The same range in another unit, below the first."""
 
-    def svg(self) -> str:
-        """The element."""
+    def svg(self) -> Markup:
+        """Return the chart as an element."""
         height = BOTTOM + _AXIS_HEIGHT * (2 if self.second_x else 1) - 2
         parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escaped(self.label)}">']
         for value, text in self.y.ticks:
@@ -129,7 +133,8 @@ class Chart:
         parts += _horizontal_axis(self.x, BOTTOM)
         if self.second_x:
             parts += _horizontal_axis(self.second_x, BOTTOM + _AXIS_HEIGHT)
-        return "".join([*parts, "</svg>"])
+        # Every text in the parts is escaped.
+        return Markup("".join([*parts, "</svg>"]))
 
 
 def _horizontal_axis(axis: Axis, top: int) -> list[str]:
@@ -137,29 +142,30 @@ def _horizontal_axis(axis: Axis, top: int) -> list[str]:
     parts = [f'<path class="axis" d="M{LEFT} {top}H{RIGHT}{marks}"/>']
     for value, text in axis.ticks:
         at = x_of(axis, value)
-        if at + len(text) * _WIDEST_CHARACTER / 2 < WIDTH:  # otherwise the tick alone
+        # A label that would not fit is left out.
+        if at + len(text) * _WIDEST_CHARACTER / 2 < WIDTH:
             parts.append(f'<text class="x" x="{coordinate(at)}" y="{top + 18}">{text}</text>')
     parts.append(f'<text class="x title" x="{(LEFT + RIGHT) // 2}" y="{top + 36}">{escaped(axis.title)}</text>')
     return parts
 
 
 def x_of(axis: Axis, value: float) -> float:
-    """In view box units."""
+    """Return the horizontal position of a value in view box units."""
     return LEFT + axis.fraction(value) * (RIGHT - LEFT)
 
 
 def y_of(axis: Axis, value: float) -> float:
-    """In view box units, which count downwards."""
+    """Return the vertical position of a value in view box units, which count downwards."""
     return BOTTOM - axis.fraction(value) * (BOTTOM - TOP)
 
 
 def coordinate(value: float) -> str:
-    """A tenth of a unit is finer than anybody sees."""
+    """Return a coordinate in tenths of a unit, which is finer than anybody can see."""
     return f"{value:.1f}".removesuffix(".0")
 
 
 def bar(axis: Axis, left: float, right: float, value: float, hint: str, *, series: int) -> str:
-    """A bar from 0 to `value` between two view box positions: seen, if it is not 0, however small."""
+    """Return a bar from 0 to `value` between two view box positions; a small value has a visible bar, too."""
     height = max(BOTTOM - y_of(axis, value), 2.0) if value > 0 else 0.0
     gap = min(1.0, (right - left) / 5)
     x, width = coordinate(left + gap / 2), coordinate(max(right - left - gap, 0.5))
@@ -169,35 +175,36 @@ def bar(axis: Axis, left: float, right: float, value: float, hint: str, *, serie
 
 
 def points(x: Axis, y: Axis, places: Sequence[tuple[float, float]], *, series: int) -> str:
-    """One path with a marker of the series' shape at each place."""
+    """Return one path with a marker in the shape of the series at each place."""
     marker = _MARKERS[series % len(_MARKERS)]
     drawn = "".join(f"M{coordinate(x_of(x, a))} {coordinate(y_of(y, b))}{marker}" for a, b in places)
     return f'<path class="s{series} points" d="{drawn}"/>' if drawn else ""
 
 
 def band(x: Axis, y: Axis, spans: Sequence[tuple[float, float, float]], *, width: float, series: int) -> str:
-    """From least to most at each position: (x, least, most); `width` view box units wide."""
+    """Return bars from least to most at each position: (x, least, most); they are `width` view box units wide."""
     drawn = []
     for at, least, most in spans:
         bottom, top = y_of(y, least), y_of(y, most)
-        if bottom - top < 1:  # a line of no length would not be drawn
+        # Browsers do not draw a line without length.
+        if bottom - top < 1:
             bottom, top = (bottom + top) / 2 + 0.5, (bottom + top) / 2 - 0.5
         drawn.append(f"M{coordinate(x_of(x, at))} {coordinate(bottom)}V{coordinate(top)}")
     return f'<path class="s{series} band" stroke-width="{coordinate(width)}" d="{"".join(drawn)}"/>' if drawn else ""
 
 
 def line(x: Axis, y: Axis, places: Sequence[tuple[float, float]], *, series: int) -> str:
-    """Through all places, dashed as the series is."""
+    """Return a line through all places, dashed in the way of the series."""
     drawn = "L".join(f"{coordinate(x_of(x, a))} {coordinate(y_of(y, b))}" for a, b in places)
     return f'<path class="s{series} line" d="M{drawn}"/>' if drawn else ""
 
 
-def swatch(*, series: int, kind: str) -> str:
-    """The mark of a series, for a legend: `kind` is "bar", "points" or "line"."""
+def swatch(*, series: int, kind: str) -> Markup:
+    """Return the mark of a series for a legend; `kind` is "bar", "points" or "line"."""
     if kind == "bar":
         mark = f'<rect class="s{series}" x="4" y="2" width="16" height="10"/>'
     elif kind == "points":
         mark = f'<path class="s{series} points" d="M12 7{_MARKERS[series % len(_MARKERS)]}"/>'
     else:
         mark = f'<path class="s{series} band" stroke-width="14" d="M5 7H19"/><path class="s{series} line" d="M0 7H24"/>'
-    return f'<svg class="swatch" viewBox="0 0 24 14" width="24" height="14" aria-hidden="true">{mark}</svg>'
+    return Markup(f'<svg class="swatch" viewBox="0 0 24 14" width="24" height="14" aria-hidden="true">{mark}</svg>')

@@ -1,39 +1,46 @@
-"""Text of the page: escaped words, and numbers with their units. Whatever comes from the dataset goes through `escaped`."""
+"""Text of the page: words that are safe to show, and numbers with their units."""
 
-import html
 import re
 from typing import Final
+
+from markupsafe import Markup, escape
 
 from episeek_pipelines.verify.formats.visible import visible
 
 MOST_CHARACTERS: Final = 1000
-"""Of one message or name; what is cut off is said."""
+"""Longer messages and names are cut."""
 
 
-def escaped(text: object) -> str:
-    """HTML of `text`, for content and quoted attributes, in one line (`visible`)."""
-    return html.escape(visible(str(text), max_length=MOST_CHARACTERS))
+def shown(value: object) -> object:
+    """Return what a template shows for a value: HTML as it is, anything else as one line of visible text."""
+    return value if isinstance(value, Markup) else visible(str(value), max_length=MOST_CHARACTERS)
 
 
-def breakable(name: str) -> str:
-    """HTML of a name that may go on in the next line after its separators, and within very long parts."""
-    return "<wbr>".join(
-        escaped(part) for part in re.findall(r"[^./_-]{0,19}[./_-]|.{1,20}", name[:MOST_CHARACTERS], re.DOTALL)
-    )
+def escaped(text: object) -> Markup:
+    """Return text as HTML for content and quoted attributes, as one line of visible text."""
+    return escape(shown(text))
+
+
+def breakable(name: str) -> Markup:
+    """Return a name as HTML that may break into lines after its separators and within very long parts."""
+    parts = re.findall(r"[^./_-]{0,19}[./_-]|.{1,20}", name[:MOST_CHARACTERS], re.DOTALL)
+    return Markup("<wbr>").join(escaped(part) for part in parts)
+
+
+def prose(text: str) -> Markup:
+    """Return a sentence of a rule as HTML, in which text between backticks is code."""
+    parts = [escaped(part) for part in text.split("`")]
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup("").join(parts)
 
 
 def number(value: int) -> str:
-    """With separated thousands."""
+    """Return a whole number with separated thousands."""
     return f"{value:,}"
 
 
-def plural(count: int, noun: str) -> str:
-    """A count and what is counted."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
-
-
 def significant(value: float) -> str:
-    """Three digits that matter, with separated thousands; no exponent unless the number is extreme."""
+    """Return a number with three significant digits and separated thousands; only extreme numbers have an exponent."""
     if value == 0:
         return "0"
     if abs(value) >= 1e15 or abs(value) < 1e-6:
@@ -49,12 +56,12 @@ BYTE_UNITS: Final = (("B", 1), ("kB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB
 
 
 def byte_unit(largest: float) -> tuple[str, int]:
-    """The unit to write sizes up to `largest` in, and its bytes."""
+    """Return the unit for sizes up to `largest`, and the number of its bytes."""
     return next((unit for unit in reversed(BYTE_UNITS) if abs(largest) >= unit[1]), BYTE_UNITS[0])
 
 
 def byte_size(value: float) -> str:
-    """For example "1.23 MB"."""
+    """Return a number of bytes with its unit, for example "1.23 MB"."""
     unit, size = byte_unit(value)
     return f"{significant(value / size)} {unit}"
 

@@ -65,7 +65,7 @@ def parse_hub_url(url: str) -> HubLocation:
     """Return the location of an `hf://` URL.
 
     Raises:
-        ReadError: The URL names no repository or bucket.
+        ReadError: The URL is not that of a repository or bucket.
     """
     rest = url.removeprefix(SCHEME).strip("/")
     kind: Kind = "models"

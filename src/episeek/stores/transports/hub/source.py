@@ -87,7 +87,7 @@ class HubSource:
         """Return the source for an `hf://` URL.
 
         Raises:
-            ReadError: The URL names no repository or bucket, or there is an unknown option.
+            ReadError: The URL is not that of a repository or bucket, or an option is unknown.
         """
         unknown = sorted(storage_options.keys() - {"token", "endpoint"})
         if unknown:

@@ -188,7 +188,7 @@ def test_long_tables_are_shown_in_parts(viewer):
 def test_everything_can_be_reached_and_done_with_the_keyboard(viewer):
     viewer.show(report(FOUND, figures(30)))
     reached = []
-    for _ in range(17):
+    for _ in range(18):
         viewer.browser.switch_to.active_element.send_keys(Keys.TAB)
         reached.append(
             viewer.run("const e = document.activeElement; return e.id || e.closest('[id]')?.id || e.textContent")
@@ -197,7 +197,7 @@ def test_everything_can_be_reached_and_done_with_the_keyboard(viewer):
         if reached[-1] == "ROW015-error":
             break
     fields = [f"filter-{name}" for name in ("text", "severity", "camera", "code", "file", "episode")]
-    assert reached == ["Findings", "Figures", *fields, "open-all", "close-all", "ROW015-error"]
+    assert reached == ["Findings", "Figures", "Rules", *fields, "open-all", "close-all", "ROW015-error"]
     summary = viewer.browser.switch_to.active_element
     summary.send_keys(Keys.ENTER)
     assert viewer.rows("ROW015") == 100

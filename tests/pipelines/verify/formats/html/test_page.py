@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,17 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import episeek
+from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, Location
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.formats.html.findings import group_findings
 from episeek_pipelines.verify.formats.html.page import format_html
 from episeek_pipelines.verify.formats.html.svg_chart import round_axis
-from episeek_pipelines.verify.formats.html.text import breakable, byte_size, escaped, significant
+from episeek_pipelines.verify.formats.html.text import breakable, byte_size, escaped, prose, significant
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES
 from tests.support.report_samples import figures, findings, report
 
 VOID = {"meta", "link", "input", "wbr", "br"}
+COVERAGE = Coverage(
+    ("metadata", "rows"),
+    (
+        Unchecked(
+            "pictures of videos", "the level rows does not decode them", "use --level decode", ("VID027", "VID028")
+        ),
+    ),
+)
 HOSTILE = "</script><script>alert(1)</script><!--'\"><img src=x onerror=alert(1)>\u2028\u202e\udc80\x00\n&amp;"
 
 
@@ -102,7 +113,16 @@ def test_the_head_of_the_page_says_what_was_verified_and_with_what_result():
     text = checked(
         format_html(
             report(
-                found, against="/the/source", ignored_count=1234, accepted_count=5, timestamp_tolerance_seconds=0.0021
+                found,
+                against="/the/source",
+                ignored_count=1234,
+                accepted_count=5,
+                timestamp_tolerance_seconds=0.0021,
+                notes=(Note("VID026W", 2),),
+                coverage=COVERAGE,
+                options=VerifyOptions(level="rows", tolerance_seconds=0.01, decoded_episodes=None),
+                date=datetime(2026, 11, 29, 15, 30, tzinfo=UTC),
+                revision="0a" * 20,
             )
         )
     ).text
@@ -112,12 +132,18 @@ def test_the_head_of_the_page_says_what_was_verified_and_with_what_result():
         "Ignored by configuration1,234",
         "Accepted by the baseline5",
         "Levelrows",
-        "Looked atmetadata and the listing of files; Parquet footers and video headers; rowsNot looked atpictures",
+        "Checkedmetadata, rows Not checked pictures of videos: the level rows does not decode them (use --level decode)",
+        "Date2026-11-29 15:30 UTC",
+        f"Revision{'0a' * 20}",
+        "Options--tolerance-seconds 0.01, --decode-episodes all",
+        "VID026W Frames are stored in another order than they are shown in 2 videos, which is harmless: ",
         "Compared with/the/source",
         "12.3 MB of 84 files",
         "tolerance of 0.0021 s",
         f"episeek {episeek.__version__}",
         "lerobot#2861",
+        RULES["INF004"].problem,
+        RULES["INF004"].invariant,
         RULES["INF004"].remedy,
         RULES["INF004"].protects,
         "absent and 2 more like it",
@@ -185,6 +211,25 @@ def test_escaped_text_is_content_and_attribute(text):
         parsed = Page(f'<p title="{escaped(text)}">{made}</p>')
         assert [tag for tag, _ in parsed.elements if tag != "wbr"] == ["p"]
         assert "".join(parsed.words) == visible(text) == parsed.elements[0][1]["title"]
+
+
+def test_every_finding_and_note_links_to_its_rule():
+    found = (Finding("INF004", "error", "x", "", Location("a")), Finding("INF004", "warning", "x", "", Location("a")))
+    parsed = checked(format_html(report(found, notes=(Note("VID022W", 3),))))
+    links = {str(a["href"])[1:] for tag, a in parsed.elements if tag == "a"}
+    ids = {a["id"] for _, a in parsed.elements if "id" in a}
+    assert links == {"findings", "figures", "rules", "rule-INF004", "rule-VID022W"}
+    assert links <= ids
+
+
+def test_a_page_without_findings_and_notes_explains_no_rules():
+    parsed = checked(format_html(report()))
+    assert not parsed.count("section", id="rules")
+    assert not parsed.count("a", href="#rules")
+
+
+def test_code_in_the_words_of_a_rule_is_code():
+    assert prose("run `a<b>` or `c`") == "run <code>a&lt;b&gt;</code> or <code>c</code>"
 
 
 def test_long_text_is_cut_and_says_so():

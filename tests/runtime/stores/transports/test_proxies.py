@@ -1,4 +1,4 @@
-"""Proxies that the environment names, for the connections of `hf://`."""
+"""Connections of `hf://` use the proxies that the environment sets."""
 
 import base64
 

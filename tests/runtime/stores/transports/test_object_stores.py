@@ -1,4 +1,4 @@
-"""Which transport serves a URL, what obstore is told of fsspec's options, and stores that only obstore reads here."""
+"""The transport of each URL, the translation of fsspec's options for obstore, and stores that only obstore reads here."""
 
 import os
 import pickle
@@ -89,7 +89,7 @@ def test_options_in_obstores_words():
 
 @pytest.fixture
 def stored(tmp_path):
-    """What GCS's and Azure's reading interfaces are, too: objects below the bucket's name, with times."""
+    """Serve objects below the name of a bucket, with modification times, as GCS and Azure do."""
     target = tmp_path / "bucket" / "ds" / PATH
     target.parent.mkdir(parents=True)
     target.write_bytes(DATA)
@@ -136,7 +136,7 @@ def test_credentials_of_the_environment(s3, transport, monkeypatch):
 
 
 def test_credentials_of_a_shared_file(s3, tmp_path, monkeypatch):
-    """Of botocore's chain: obstore alone does not read it."""
+    """botocore's chain finds credentials that obstore alone does not read."""
     (tmp_path / "credentials").write_text("[robots]\naws_access_key_id = testing\naws_secret_access_key = testing\n")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)

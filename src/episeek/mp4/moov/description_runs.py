@@ -1,6 +1,7 @@
-"""Which sample description the samples of a file use, as the `files` table keeps it: runs by byte offset.
+"""Runs of sample descriptions: the column of the `files` table that gives each sample its description, by byte offset.
 
-Nearly every file has one description and no runs. Samples say nothing of it themselves: their place in the file does.
+Nearly every file has one description and no runs. The tables of samples do not say which description a sample uses: its offset
+in the file decides.
 """
 
 import numpy as np
@@ -13,11 +14,11 @@ Int64Array = npt.NDArray[np.int64]
 
 
 def description_runs(offset: Int64Array, description_index: Int64Array | None, *, where: str) -> bytes:
-    """The runs of a file's samples; empty where all use the first description.
+    """Return the runs of the samples of a file; empty if all samples use the first description.
 
     Args:
-        offset: Absolute offsets, bytes, in any order, shape [sample_count].
-        description_index: From 1, shape [sample_count]; None: all use the first.
+        offset: Offsets in the file, bytes, in any order, shape [sample_count].
+        description_index: Description of each sample, from 1, shape [sample_count]; None if all use the first one.
         where: The file, for messages.
 
     Raises:
@@ -31,12 +32,14 @@ def description_runs(offset: Int64Array, description_index: Int64Array | None, *
     runs = np.empty(len(changes), DESCRIPTION_RUN)
     runs["byte_offset"], runs["description_index"] = sorted_offset[changes], sorted_index[changes]
     if np.any(sorted_offset[changes[1:]] == sorted_offset[changes[1:] - 1]):
-        raise SampleDescriptionError(where, "one place read with two sample descriptions", "one for each sample")
+        raise SampleDescriptionError(
+            where, "one place read with two sample descriptions", "one description for each place"
+        )
     return runs.tobytes()
 
 
 def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
-    """The description, from 1, of samples at absolute offsets; None when all use the first."""
+    """Return the description, from 1, of each sample at these offsets in the file; None if all use the first one."""
     if not runs:
         return None
     table = np.frombuffer(runs, DESCRIPTION_RUN)
@@ -46,11 +49,11 @@ def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
 
 
 def runs_problem(runs: bytes, *, entry_count: int) -> str:
-    """What cannot be right about the runs of a file with so many sample entries; empty when nothing is."""
+    """Return what cannot be right about the runs of a file with `entry_count` sample entries; empty if nothing is."""
     if len(runs) % DESCRIPTION_RUN.itemsize:
         return f"sample_description_runs of {len(runs)} bytes"
     table = np.frombuffer(runs, DESCRIPTION_RUN)
     index = table["description_index"]
     if np.any(np.diff(table["byte_offset"]) <= 0) or np.any((index < 1) | (index > entry_count)):
-        return f"sample_description_runs that do not rise, or name other entries than 1 to {entry_count}"
+        return f"sample_description_runs that do not rise, or with other entries than 1 to {entry_count}"
     return ""

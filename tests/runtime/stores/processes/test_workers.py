@@ -1,4 +1,4 @@
-"""Threads that wait for stores, one call for many, and state that belongs to one process."""
+"""Threads that wait for stores, calls that threads share, and state that belongs to one process."""
 
 import gc
 import multiprocessing
@@ -20,7 +20,7 @@ from episeek.stores.processes.single_flight import SingleFlight
 from episeek.stores.processes.workers import WorkerPool, call_within, map_in_threads
 
 LONG = 10.0
-"""Seconds that nothing here takes: a wait that long is a failure."""
+"""Seconds after which a wait is a failure. Nothing here takes that long."""
 
 
 def wait_until(condition):
@@ -35,7 +35,7 @@ def threads_named(name):
 
 
 class InThreads:
-    """What a call returns or raises in each of several threads that begin it at the same time."""
+    """Return what a call returns or raises in each of several threads that start it at the same time."""
 
     def __init__(self, count, call):
         self.outcomes: list = []
@@ -62,7 +62,7 @@ class InThreads:
 
 @pytest.fixture
 def gate():
-    """Holds back calls until it is set."""
+    """A gate that holds back calls until it is opened."""
     event = threading.Event()
     yield event
     event.set()

@@ -1,4 +1,4 @@
-"""Which requests fetch a set of ranges, and the bytes they bring."""
+"""Plans of requests for a set of ranges, and the bytes that the requests return."""
 
 import random
 import threading
@@ -17,7 +17,7 @@ FILES = {path: random.Random(number).randbytes(400) for number, path in enumerat
 
 
 class Files:
-    """A source in memory that notes what it was asked for."""
+    """A source in memory that records the requested ranges."""
 
     def __init__(self, failing):
         self.failing = failing

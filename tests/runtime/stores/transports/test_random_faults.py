@@ -1,4 +1,4 @@
-"""Random clips, 10,000 in a full run, while servers fail at random: right bytes, or a named error; never wrong bytes."""
+"""Random clips, 10,000 of them in a full run, while servers fail at random: right bytes or an error, never wrong bytes."""
 
 import random
 from collections import Counter
@@ -105,7 +105,7 @@ def test_random_clips_under_random_faults(name, indexes, sidecar_roots, tmp_path
 
 
 def test_random_clips_with_corrupted_bytes(indexes, sidecar_roots, tmp_path):
-    """Bits flip, too, anywhere: every range is read twice, and two reads with the same bit flipped would be believed."""
+    """Bits flip as well, anywhere. Every range is read twice: only two reads with the same flipped bit would be accepted."""
     with serve(
         "http obstore", {path.relative_to(DATA).as_posix(): path for path in DATA.rglob("*.mp4")}, tmp_path
     ) as served:

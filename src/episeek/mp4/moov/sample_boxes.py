@@ -1,8 +1,8 @@
-"""The sample tables of a track in the moov box, expanded to one value a sample.
+"""The sample tables of a track in the moov box, expanded to one value for each sample.
 
-Clauses are those of ISO/IEC 14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, stsz and stz2 8.7.3, stsc 8.7.4, stco
-and co64 8.7.5, sbgp 8.9.2, `rap ` 10.4; stps is QuickTime's. Nothing is allocated before it is known that the
-tables agree on how many samples there are. Refused by name: tables that disagree, or do not fit their boxes.
+Clauses are those of ISO/IEC 14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, stsz and stz2 8.7.3, stsc 8.7.4, stco and
+co64 8.7.5, sbgp 8.9.2, `rap ` 10.4; stps belongs to QuickTime. Nothing is allocated before the tables have been found to agree
+on the number of samples. Tables that disagree, or do not fit their boxes, are refused.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from episeek.errors import MalformedBoxError, SampleTableError
 from episeek.mp4.boxes import Box, box_fields, child_boxes
 
 MAX_SAMPLES = 1 << 26
-"""Two million seconds at 30 frames a second. Some tables are run-length coded: without a limit, a few bytes could ask
-for any memory."""
+"""Limit of the samples of a track: two million seconds at 30 frames a second. Some tables are run-length coded, so that a few
+bytes could demand any amount of memory without a limit."""
 
 _MAX_CHUNK_OFFSET = 1 << 62
 
@@ -26,24 +26,28 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleColumns:
-    """Samples in decode order; arrays of shape [sample_count]."""
+    """Samples in decode order, as arrays of shape [sample_count]."""
 
-    offset: Int64Array  # absolute, bytes
-    size: Int64Array  # bytes
-    dts: Int64Array  # decode times, ticks
-    duration: Int64Array  # ticks
+    offset: Int64Array
+    """Offsets in the file, bytes."""
+    size: Int64Array
+    """Bytes."""
+    dts: Int64Array
+    """Decode times, ticks."""
+    duration: Int64Array
+    """Ticks."""
     composition: Int64Array | None
-    """Composition time minus decode time, ticks; None where there is no ctts."""
+    """Composition time minus decode time, ticks; None without a ctts box."""
     is_sync: BoolArray
     description_index: Int64Array
-    """Sample description of each, from 1."""
+    """Sample description of each sample, from 1."""
 
     def __len__(self) -> int:
         return len(self.offset)
 
 
 class SampleBoxes:
-    """The boxes of one stbl: full boxes (version, flags) that start with fixed fields and go on with an array."""
+    """The boxes of one stbl box: full boxes (version and flags) with some fields and an array after them."""
 
     def __init__(self, moov: bytes, stbl: Box, where: str) -> None:
         self.moov = moov
@@ -54,22 +58,22 @@ class SampleBoxes:
             self._boxes.setdefault(box.type, box)
 
     def get(self, kind: str) -> Box | None:
-        """The first box of this type, or None."""
+        """Return the first box of this type, or None if there is none."""
         return self._boxes.get(kind)
 
     def require(self, kind: str) -> Box:
-        """The first box of this type. Raises MalformedBoxError."""
+        """Return the first box of this type. Raises MalformedBoxError if there is none."""
         box = self._boxes.get(kind)
         if box is None:
             raise MalformedBoxError(self.where, f"a sample table without {kind!r}", f"a {kind!r} box")
         return box
 
     def fields(self, box: Box, layout: str) -> tuple[Any, ...]:
-        """The fields at the start of a box. Raises MalformedBoxError."""
+        """Return the fields at the start of a box. Raises MalformedBoxError if it is too small."""
         return box_fields(self.moov, box, layout, where=self.where)
 
     def array(self, box: Box, skip: int, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """`count` items that start `skip` bytes into the payload. Raises MalformedBoxError."""
+        """Return the `count` items after `skip` bytes of the payload. Raises MalformedBoxError if the box is too small."""
         item = np.dtype(dtype)
         room = box.end - box.payload - skip
         if count * item.itemsize > room:
@@ -79,14 +83,15 @@ class SampleBoxes:
 
 
 def read_samples(boxes: SampleBoxes, *, file_size: int) -> SampleColumns:
-    """The samples of a track; none when its tables are empty, as in a file of fragments.
+    """Return the samples of a track; none if its tables are empty, as in a fragmented file.
 
     Args:
-        boxes: Of the track's stbl.
-        file_size: Bytes; no more of them can be samples.
+        boxes: The boxes of the stbl of the track.
+        file_size: Size of the file in bytes, which limits the bytes of the samples.
 
     Raises:
-        MalformedBoxError, SampleTableError: By what is wrong.
+        MalformedBoxError: A box is missing or too small.
+        SampleTableError: The tables contradict each other or the file.
     """
     size = _sizes(boxes, file_size)
     count = len(size)
@@ -115,7 +120,7 @@ def _sizes(boxes: SampleBoxes, file_size: int) -> Int64Array:
         raise MalformedBoxError(boxes.where, "a sample table without 'stsz' and 'stz2'", "one of them")
     field_bits, count = boxes.fields(stz2, ">7xBI")
     _check_count(boxes, count)
-    if field_bits == 4:  # two to a byte, the high half first
+    if field_bits == 4:  # two in a byte, the high half first
         packed = boxes.array(stz2, 12, (count + 1) // 2, np.uint8)
         return np.stack([packed >> 4, packed & 15], axis=1).reshape(-1)[:count].astype(np.int64)
     if field_bits in (8, 16):
@@ -129,8 +134,10 @@ def _check_count(boxes: SampleBoxes, count: int) -> None:
 
 
 def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Absolute offsets: a chunk's offset plus the sizes of the samples before it in the same chunk; and each sample's
-    description, which its chunk says.
+    """Return the offset in the file and the description of each sample.
+
+    The offset is the one of the chunk plus the sizes of the preceding samples in the chunk. The description is the one of the
+    chunk.
     """
     stco, width = boxes.get("stco"), 4
     if stco is None:
@@ -153,9 +160,8 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
         )
     run_chunks = np.diff(np.append(first, chunk_count + 1))
     run_samples = runs["samples"].astype(np.int64)
-    total = sum(
-        a * b for a, b in zip(run_chunks.tolist(), run_samples.tolist(), strict=True)
-    )  # exact: these may overflow 64 bits
+    # in Python integers, because the products may overflow 64 bits
+    total = sum(a * b for a, b in zip(run_chunks.tolist(), run_samples.tolist(), strict=True))
     if total != len(size):
         raise SampleTableError(boxes.where, f"{total} samples in chunks, {len(size)} sample sizes", "the same number")
     per_chunk = np.repeat(run_samples, run_chunks)
@@ -164,14 +170,16 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
     chunk_first = np.cumsum(per_chunk) - per_chunk
     offset: Int64Array = before[:-1] + np.repeat(chunk_offset - before[chunk_first], per_chunk)
     run_description = runs["description"].astype(np.int64)
-    if np.all(run_description == run_description[0]):  # one value, however many samples
+    # one value for all samples takes no memory
+    if np.all(run_description == run_description[0]):
         return offset, np.broadcast_to(run_description[0], size.shape)
     return offset, np.repeat(run_description, run_chunks * run_samples)
 
 
 def _run_lengths(boxes: SampleBoxes, box: Box, count: int, *, signed: bool) -> Int64Array:
-    """stts and ctts: runs of (sample_count, value), expanded. ctts is read as signed in both versions, as QuickTime
-    writes it.
+    """Return the values of a stts or ctts box, which are runs of (sample_count, value), for each sample.
+
+    Values of ctts are read as signed in both versions of the box, as QuickTime writes them.
     """
     (run_count,) = boxes.fields(box, ">4xI")
     runs = boxes.array(box, 8, run_count, np.dtype([("count", ">u4"), ("value", ">i4" if signed else ">u4")]))
@@ -185,15 +193,17 @@ def _run_lengths(boxes: SampleBoxes, box: Box, count: int, *, signed: bool) -> I
 
 
 def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
-    """Samples where decoding can start: those of stss, or all without one; partial sync samples and random access
-    points, whose leading pictures need the samples before them, too.
+    """Return which samples are sync samples, at which decoding can start.
+
+    They are those of stss, or all samples without such a box. Partial sync samples (stps) and random access points count as
+    well, although their leading pictures need the samples before them.
     """
     groups = (box for box in boxes.children if box.type == "sbgp")
     points = next((box for box in groups if boxes.fields(box, ">4x4s") == (b"rap ",)), None)
     if boxes.get("stss") is None:
         if boxes.get("stps") is not None or points is not None:
             found = "partial sync samples or random access points, and no 'stss'"
-            raise SampleTableError(boxes.where, found, "a 'stss' box: without one every sample is a sync sample")
+            raise SampleTableError(boxes.where, found, "a 'stss' box, without which every sample is a sync sample")
         return np.ones(count, np.bool_)
     is_sync = np.zeros(count, np.bool_)
     for kind in ("stss", "stps"):
@@ -212,10 +222,14 @@ def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
 
 
 def _random_access_points(boxes: SampleBoxes, sbgp: Box, count: int) -> BoolArray:
-    """Samples that belong to a group of type `rap `: runs of (sample_count, group_description_index), 0 for no group."""
+    """Return which samples belong to a group of type `rap `.
+
+    The sbgp box holds runs of (sample_count, group_description_index), where index 0 means no group.
+    """
     in_group = np.zeros(count, np.bool_)
     (version,) = boxes.fields(sbgp, ">B")
-    skip = 12 if version == 1 else 8  # version 1 has a parameter
+    # version 1 has a grouping_type_parameter
+    skip = 12 if version == 1 else 8
     (run_count,) = boxes.fields(sbgp, f">{skip}xI")
     runs = boxes.array(sbgp, skip + 4, run_count, np.dtype([("count", ">u4"), ("group", ">u4")]))
     run_samples = runs["count"].astype(np.int64)

@@ -1,4 +1,7 @@
-"""The Hub: one commit, one look a file, the token for the Hub alone, sidecars in its cache; with huggingface_hub 1.x and 2.x."""
+"""The Hub: one commit, one look-up for each file, the token sent to the Hub only, sidecars in its cache.
+
+They run with huggingface_hub 1.x and 2.x.
+"""
 
 import math
 import os
@@ -35,7 +38,7 @@ def hub():
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """The client reads HF_HOME when it is imported: its constant is replaced."""
+    """Replace the cache directory of the client, which reads HF_HOME when it is imported."""
     import huggingface_hub.constants
     import huggingface_hub.file_download
 
@@ -316,7 +319,7 @@ def test_a_rate_limit_that_lasts_longer_than_the_budget_is_an_error_at_once(hub)
 
 
 def test_nothing_is_asked_before_the_window_is_over(hub, monkeypatch):
-    """An answer that says that nothing is left is heeded before the next request, not after it was refused."""
+    """An answer that announces an exhausted rate limit delays the next request, which is therefore not refused."""
     hub.add_dataset("acme/ds", {PATH: CONTENT, "other.mp4": OTHER})
     source = source_of(hub)
     source.get_ranges(PATH, [(0, 10)])
@@ -352,7 +355,7 @@ def publish(hub, folder, *, private=False):
 
 @pytest.fixture
 def prepared(tmp_path, sidecar_roots):
-    """A dataset with sidecars that were made from local files: without identities of a store."""
+    """A dataset whose sidecars were made from local files, without identities of a store."""
     folder = shutil.copytree(DATA / "av1_multifile", tmp_path / "dataset")
     shutil.copytree(sidecar_roots["av1_multifile"] / "meta", folder / "meta", dirs_exist_ok=True)
     return folder

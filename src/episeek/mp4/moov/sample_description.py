@@ -1,8 +1,7 @@
-"""The sample descriptions of a video track: the stsd box and the VisualSampleEntry boxes in it (ISO/IEC 14496-12:2022,
-8.5.2 and 12.1.3).
+"""The sample descriptions of a video track: the stsd box and its VisualSampleEntry boxes (ISO/IEC 14496-12:2022, 8.5.2, 12.1.3).
 
-Samples may use several descriptions, one at a time, as long as they agree in codec and picture size; a clip carries
-those that its samples use. Refused by name: descriptions that differ in that, encryption.
+Samples may use different descriptions if these agree in codec and picture size; a clip holds those that its samples use.
+Descriptions that differ in these, and encrypted video, are refused.
 """
 
 import struct
@@ -15,44 +14,43 @@ from episeek.errors import EncryptedMp4Error, MalformedBoxError, SampleDescripti
 from episeek.mp4.boxes import Box, box_fields, child_boxes, parse_box
 
 MAX_DESCRIPTIONS = 1 << 10
-"""Entries of one stsd box; real ones hold one, or one for each recording that was joined."""
+"""Limit of the entries of a stsd box; real ones hold one, or one for each recording that was joined."""
 
 _ENTRIES_OFFSET = 8
-"""Version, flags and entry count come before the entries in the payload of stsd."""
+"""Length of the version, the flags and the entry count before the entries in the payload of stsd."""
 
 _VISUAL_FIELDS_BYTES = 78
-"""Of a VisualSampleEntry, before the boxes in it."""
-
+"""Length of the fields of a VisualSampleEntry before the boxes in it."""
 
 _CHROMA_FORMATS = (None, "420", "422", "444")
-"""By chroma_format_idc (ITU-T H.264 and H.265, 6.2)."""
+"""Chroma subsampling by chroma_format_idc (ITU-T H.264 and H.265, 6.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureFormat:
-    """What a decoder configuration says of the pictures' values."""
+    """The form of the values in the pictures, from a decoder configuration."""
 
     is_monochrome: bool
     bit_depth: int
     subsampling: str | None = None
-    """Of chroma: "420", "422" or "444"; None where there is none, or nothing says."""
+    """Subsampling of chroma: "420", "422" or "444"; None without chroma, or where it is not given."""
 
     @property
     def is_depth(self) -> bool:
-        """Whether RGB of 8 bits would lose something that is no colour."""
+        """Whether pictures are monochrome with more than 8 bits, as used for depth: RGB of 8 bits would lose values."""
         return self.is_monochrome and self.bit_depth > 8
 
 
 @dataclass(frozen=True, slots=True)
 class VisualSampleEntry:
-    """What a sample entry says of its pictures."""
+    """The codec and the pictures of a sample entry."""
 
     codec: str
-    """Fourcc."""
+    """Four characters, such as `avc1`."""
     width: int
     height: int
     pictures: PictureFormat | None
-    """None where the decoder configuration does not say, or is not known here."""
+    """None if the decoder configuration does not give it, or is of a kind that is not read here."""
 
     def __str__(self) -> str:
         bit_depth = self.pictures.bit_depth if self.pictures is not None else 8
@@ -62,15 +60,15 @@ class VisualSampleEntry:
 
     @property
     def is_monochrome(self) -> bool:
-        """False where nothing says so."""
+        """Whether the pictures are known to be monochrome."""
         return self.pictures is not None and self.pictures.is_monochrome
 
 
 def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
-    """The entries of an stsd box, in order; sample description index k is entry k - 1.
+    """Return the entries of a stsd box, in order; sample description index k is entry k - 1.
 
     Raises:
-        SampleDescriptionError: There is none, or an unlikely number.
+        SampleDescriptionError: There are no entries, or more than `MAX_DESCRIPTIONS`.
         MalformedBoxError, TruncatedMp4Error: An entry does not fit its box.
     """
     entries = []
@@ -83,23 +81,25 @@ def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
 def common_entry(
     entries: tuple[VisualSampleEntry, ...], description_index: npt.NDArray[np.int64], *, where: str
 ) -> VisualSampleEntry:
-    """What the descriptions of a track have in common, also those that no sample uses: decoders are set up by the first.
+    """Return the first entry of a track, if all entries agree with it in codec, picture size and bit depth.
+
+    Entries that no sample uses have to agree as well: decoders are set up by the first one.
 
     Args:
-        entries: Of the stsd box.
-        description_index: Of the samples, from 1, shape [sample_count]; not empty.
+        entries: The entries of the stsd box.
+        description_index: Description of each sample, from 1, shape [sample_count]; not empty.
         where: The file, for messages.
 
     Raises:
-        SampleDescriptionError: An index that is not there, or descriptions of several codecs or kinds of pictures.
-        EncryptedMp4Error: A description of encrypted video.
+        SampleDescriptionError: A sample uses an entry that does not exist, or entries differ.
+        EncryptedMp4Error: An entry is of encrypted video.
     """
     for index in (int(description_index.min()), int(description_index.max())):
         if not 1 <= index <= len(entries):
             found = f"samples of description {index}"
             raise SampleDescriptionError(where, found, f"one of the track's {len(entries)} descriptions, from 1")
     if any(entry.codec == "encv" for entry in entries):
-        raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples in the clear")
+        raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples that are not encrypted")
     kinds = sorted(set(map(str, entries)))
     if len(kinds) != 1:
         found = f"sample descriptions of {', '.join(kinds)}"
@@ -108,16 +108,16 @@ def common_entry(
 
 
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
-    """An stsd box with some of the entries of another, in the order of `indices` (from 1).
+    """Return a stsd box with some of the entries of another one, in the order of `indices` (from 1).
 
     Raises:
-        Mp4Error: The box is damaged; one whose entries were read is not.
+        Mp4Error: The box is damaged, which is not possible if `read_entries` has read it.
     """
     boxes = _entry_boxes(stsd, where)
     if indices == [1] and len(boxes) == 1:
         return stsd
     entries = [boxes[index - 1] for index in indices]
-    # with its size in it, whatever was there: one that ends with its container would take in what comes behind
+    # sizes are written anew: an entry of size 0 extends to the end of its container, and would include the next entry
     chosen = b"".join(
         struct.pack(">I", 8 + entry.end - entry.payload)
         + entry.type.encode("latin-1")
@@ -133,11 +133,12 @@ def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
 def decoder_configuration(
     stsd: bytes, kinds: tuple[str, ...], *, description_index: int = 1, where: str
 ) -> tuple[str, bytes] | None:
-    """Type and payload of the first box of one of these types in an entry; None where there is none.
+    """Return the type and the payload of the first box of one of these types in an entry; None if there is none.
+
+    Bytes of an entry that are not a box end the search without an error, as they do in decoders.
 
     Raises:
-        Mp4Error: The stsd box is damaged. What is behind the entry's fields and no box hides none: decoders go by what
-            they can read, too.
+        Mp4Error: The stsd box is damaged.
     """
     return _find_configuration(stsd, _entry_boxes(stsd, where)[description_index - 1], kinds, where)
 
@@ -153,7 +154,10 @@ def _find_configuration(stsd: bytes, entry: Box, kinds: tuple[str, ...], where: 
 
 
 def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None:
-    """From hvcC (ISO/IEC 14496-15, 8.3.3.1), avcC of the High profiles (5.3.3.1) and av1C (AV1-ISOBMFF, 2.3)."""
+    """Return the form of the pictures of an entry; None if it is not given.
+
+    It is read from hvcC (ISO/IEC 14496-15, 8.3.3.1), avcC of the High profiles (5.3.3.1) or av1C (AV1-ISOBMFF, 2.3).
+    """
     found = _find_configuration(stsd, entry, ("hvcC", "av1C", "avcC"), where)
     if found is None:
         return None
@@ -169,8 +173,10 @@ def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None
 
 
 def _avc_picture_format(payload: bytes) -> PictureFormat | None:
-    """chroma_format and bit depth follow the parameter sets in the High profiles, where some writers leave them out; the
-    others have colour of 8 bits.
+    """Return the form of the pictures from the payload of avcC (ISO/IEC 14496-15, 5.3.3.1); None if it is not given.
+
+    In the High profiles chroma_format and bit depth follow the parameter sets, unless the writer omits them. The other
+    profiles have colour of 8 bits.
     """
     if len(payload) < 7:
         return None
@@ -178,7 +184,8 @@ def _avc_picture_format(payload: bytes) -> PictureFormat | None:
     if payload[1] not in (44, 100, 110, 122, 144, 244):
         return usual
     position = 5
-    for mask in (0x1F, 0xFF):  # SPS, then PPS
+    # sequence parameter sets, then picture parameter sets
+    for mask in (0x1F, 0xFF):
         if position >= len(payload):
             return None
         count = payload[position] & mask
@@ -188,7 +195,8 @@ def _avc_picture_format(payload: bytes) -> PictureFormat | None:
                 return None
             position += 2 + int.from_bytes(payload[position : position + 2], "big")
     if position + 3 > len(payload):
-        return usual if payload[1] == 100 else None  # High has 8 bits
+        # profile 100, High, always has 8 bits
+        return usual if payload[1] == 100 else None
     chroma = payload[position] & 3
     return PictureFormat(chroma == 0, (payload[position + 1] & 7) + 8, _CHROMA_FORMATS[chroma])
 

@@ -1,4 +1,4 @@
-"""Every fault at every source: the right bytes, or an error that names the file and the range."""
+"""Every fault with every source: the right bytes, or an error with the file and the range."""
 
 import time
 from contextlib import ExitStack
@@ -74,17 +74,15 @@ LASTING: dict[str, type[EpiseekError] | tuple[type[EpiseekError], ...]] = {
 
 ASKS_FOR_A_SECOND = ("429 with Retry-After", "429 with RateLimit")
 SEE_WHAT_IS_ASKED = ("http fsspec", "hub", "hub bucket")
-"""Obstore and s3fs do not show the headers of an error."""
+"""Sources that do not see the headers of an error: obstore and s3fs."""
 
 LITTLE_PATIENCE = replace(PATIENCE, max_attempts=2, connect_seconds=0.4, stall_seconds=0.4)
-"""For what stays: each wait for it is in vain."""
+"""Time limits for faults that stay, where every wait is in vain."""
 
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch) -> list[float]:
-    """What is waited between tries, written down and cut short; that it is waited in full is in test_retry.py and
-    test_hub_source.py.
-    """
+    """Record the waits between tries and cut them short. test_retry.py and test_hub.py test that they are waited in full."""
     waits: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -108,7 +106,7 @@ def served(request, running):
 
 
 def outcome(served, fault: Fault, *, verify: Verify, policy: RetryPolicy) -> tuple[str, EpiseekError | None]:
-    """What reading the range comes to; the source has read from the file before."""
+    """Return the result of reading the range; the source has read from the file before."""
     source = served.open(policy)
     assert source.get_ranges(PATH, [(0, 10)]) == [DATA[:10]]
     row: Any = SimpleNamespace(file_size=len(DATA), store_id=source.identity(PATH).store_id)
@@ -125,7 +123,7 @@ def outcome(served, fault: Fault, *, verify: Verify, policy: RetryPolicy) -> tup
 
 
 def faults(kind: str) -> list[tuple[str, str]]:
-    """The source and the fault of each test: of every fault that happens once or stays, half unless the run is full."""
+    """Return the source and the fault of each test; in a run that is not full, only half of the pairs."""
     return [
         (source, name)
         for source, name, when in pairwise(list(SOURCES), list(FAULTS), ["once", "for good"])

@@ -1,4 +1,4 @@
-"""Answers that come a byte at a time, and answers that do not end."""
+"""Responses that arrive a byte at a time, and responses that do not end."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""One open index in forked and spawned processes: the same clips, whatever the parent was doing, and an end."""
+"""An open index in forked and spawned processes: they read the same clips, whatever the parent was doing, and they end."""
 
 import hashlib
 import multiprocessing
@@ -16,15 +16,15 @@ from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.range_server import RangeServer
 from tests.support.build_index import CAMERAS, DATA
 
-# Of Python 3.12 and later: forking a process with threads is what is shown here.
+# Python 3.12 and later warn of forks of a process with threads, which are what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 NAME = "h264_bframes"
 TOP, WRIST = CAMERAS
 LONG = 30.0
-"""Seconds until a process is killed: none takes that long."""
+"""Seconds until a process is killed. None takes that long."""
 QUICK = RetryPolicy(max_seconds=20, first_wait_seconds=0.01, max_wait_seconds=0.05)
-"""The usual patience with what stalls: a child that took connections off the parent's event loop would cost the parent 20 s."""
+"""The usual time limits: a child that removed connections from the parent's event loop would cost the parent 20 s."""
 REQUESTS = [(episode, camera, 2, 14) for episode in range(6) for camera in CAMERAS]
 WAYS = ("local", "obstore", "fsspec")
 
@@ -64,7 +64,7 @@ def digest(mp4s):
 
 
 def read_everything(index, cache):
-    """A digest for each way to read."""
+    """Return a digest of the clips for each way to read them."""
     one_by_one = digest(index.clip(*request).read() for request in REQUESTS)
     at_once = digest(index.read_clips(REQUESTS, max_gap_bytes=0, max_in_flight=4))
     cached = []
@@ -86,7 +86,7 @@ def run_child(pipe, index, cache):
 
 
 class Children:
-    """Processes that read everything; those that do not end are killed, and fail the test."""
+    """Run processes that read everything. A process that does not end is killed and fails the test."""
 
     def __init__(self):
         self.started = []
@@ -153,7 +153,7 @@ def test_from_a_parent_that_has_read_and_holds_clips(children, index, right):
 
 
 def test_while_threads_of_the_parent_read_and_prefetch(children, index, right):
-    """Whatever is locked or half done at the moment of the fork stays with the parent."""
+    """Locks and unfinished calls at the moment of the fork stay with the parent."""
     errors = []
     is_over = threading.Event()
     cache = episeek.ClipCache(index, max_bytes=20_000, max_in_flight=3, max_gap_bytes=0)
@@ -191,7 +191,7 @@ def test_while_threads_of_the_parent_read_and_prefetch(children, index, right):
 
 
 def use_parents_cache(pipe, cache):
-    """A cache that the parent's threads were using at the moment of the fork."""
+    """The parent's threads use the cache at the moment of the fork."""
     try:
         cache.prefetch(REQUESTS[:6])
         pipe.send(digest(cache.get(*request).read() for request in REQUESTS))
@@ -265,7 +265,7 @@ def test_a_fork_of_a_process_that_used_obstore_reads_through_fsspec(server, side
 
 
 def test_the_sizes_and_headers_seen_by_the_parent_are_looked_at_again(server, sidecar_roots):
-    """A child trusts what it has seen itself: the file may have been replaced in between."""
+    """A child relies only on what it has seen itself: the file may have been replaced in between."""
     index = open_by("obstore", server, sidecar_roots)
     index.clip(*REQUESTS[0]).read()
     server.clear()
@@ -275,7 +275,7 @@ def test_the_sizes_and_headers_seen_by_the_parent_are_looked_at_again(server, si
     assert len(server.exchanges()) > 2
 
 
-# A program of its own: here obstore is not loaded when it forks, and the children end as programs do.
+# The program runs in its own interpreter, where obstore is not loaded when it forks, and its children end as programs do.
 PROGRAM = """
 import os, sys
 import episeek

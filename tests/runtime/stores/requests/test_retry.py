@@ -1,4 +1,4 @@
-"""Trying again: the budget in tries and seconds, what a store asks for, the waits between, and what is counted and said."""
+"""Retries: the budget in tries and seconds, waits that a store demands, waits between tries, counts and messages."""
 
 import random
 from itertools import pairwise
@@ -16,7 +16,7 @@ WHERE, EXPECTED = "s3://bucket/file.mp4, bytes [0, 9)", "the bytes of this range
 
 
 class Clock:
-    """Time that passes only by sleeping and by what an attempt takes."""
+    """A clock that advances only by sleeping and by the duration of attempts."""
 
     def __init__(self):
         self.now = 1000.0
@@ -39,7 +39,7 @@ def clock(monkeypatch):
 
 
 class Store:
-    """Attempts that fail with each of `failures`, then succeed."""
+    """Attempts that fail with each of `failures` and then succeed."""
 
     def __init__(self, *failures, clock=None, attempt_seconds=0.0):
         self.failures = list(failures)
@@ -146,7 +146,7 @@ def test_seconds_count_tries_and_waits(clock):
 
 
 def test_no_try_begins_after_the_budget(clock):
-    """Also where a single one used it up."""
+    """The budget ends the tries, also if a single one used it up."""
     store = Store(Transient("no"), clock=clock, attempt_seconds=31.0)
     with pytest.raises(ReadError, match=r"no \(1 try in 31\.0 s\)"):
         store.read(RetryPolicy(max_seconds=30))

@@ -1,4 +1,4 @@
-"""What a clip and an index cost, counted by the servers: a large file of real episodes behind each kind of source."""
+"""The requests and bytes of a clip and of an index, counted by the servers, for a large file in each kind of store."""
 
 from dataclasses import dataclass, replace
 from typing import cast
@@ -33,7 +33,7 @@ LARGE_BYTES = amount(200_000_000, 20_000_000)
 
 @dataclass(frozen=True)
 class SourceRoot:
-    """What the index step asks of a data root."""
+    """Read what the index step reads of a data root."""
 
     opened: ByteSource
 
@@ -47,11 +47,11 @@ class Indexed:
     fragment: FragmentSummary
     work: Root
     exchanges: list[Exchange]
-    """What indexing asked the server for."""
+    """The exchanges with the server while the file was indexed."""
 
 
 def index_large_video(folder, *, is_faststart) -> Indexed:
-    """A large file, indexed behind an HTTP server."""
+    """A large file on an HTTP server, and its index."""
     path = folder / "served" / PATH
     path.parent.mkdir(parents=True)
     video = make_large_video(path, LARGE_BYTES, is_faststart=is_faststart)
@@ -73,7 +73,7 @@ def indexed(tmp_path_factory):
 
 
 def write_index(indexed, store_id, folder):
-    """Sidecars of the file in a store that gives it this identity."""
+    """Write sidecars of the file as in a store that gives it this identity."""
     video = indexed.video
     info = DatasetInfo(
         codebase_version="v3.0",

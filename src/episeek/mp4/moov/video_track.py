@@ -1,7 +1,7 @@
-"""The video track of a moov box: which one it is, its clocks, its matrix, and where its tables are.
+"""The video track of a moov box: its clocks, its matrix and the position of its sample tables.
 
-The first track with handler `vide` is taken (ISO/IEC 14496-12:2022, 8.4.3). Refused by name: no such track, media data
-in other files.
+It is the first track with handler `vide` (ISO/IEC 14496-12:2022, 8.4.3). A file without such a track, or with media data in
+other files, is refused.
 """
 
 import struct
@@ -11,35 +11,35 @@ from episeek.errors import MalformedBoxError, NoVideoTrackError, SampleTableErro
 from episeek.mp4.boxes import Box, box_fields, child_boxes, find_child, parse_box, require_child
 
 IDENTITY_MATRIX = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-"""The matrix of a track that is shown as it is coded (6.2.2)."""
+"""Matrix of a track whose pictures are shown as they are coded (6.2.2)."""
 
 _FRACTION_BITS = (16, 16, 30)
-"""Of the matrix values in each column: 16.16, 16.16 and 2.30 fixed point."""
+"""Fraction bits of the values in each column of a matrix: fixed point 16.16, 16.16 and 2.30."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """One trak box, its parts found and its fields read. Boxes are places in the moov."""
+    """A trak box with the fields that are needed. Positions of boxes are in the moov box."""
 
     box: Box
     track_id: int
     timescale: int
-    """Ticks per second of the media: mdhd."""
+    """Ticks per second of the media, from mdhd."""
     movie_timescale: int
-    """Ticks per second of the movie, for durations of edits: mvhd."""
+    """Ticks per second of the movie, for durations of edits, from mvhd."""
     matrix: bytes
-    """How pictures are turned to be shown: nine big-endian int32 as in tkhd, the movie's matrix applied."""
+    """Transformation of the pictures for display, with the matrix of the movie applied: nine big-endian int32, as in tkhd."""
     sample_table: Box
     """The stbl box."""
 
 
 def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
-    """The first video track of a moov box.
+    """Return the first video track of a moov box.
 
     Raises:
         NoVideoTrackError: There is none.
-        SampleTableError: Its media data is in another file.
-        MalformedBoxError, TruncatedMp4Error: A box that is needed is missing or too small.
+        SampleTableError: The media data of the track is in another file.
+        MalformedBoxError, TruncatedMp4Error: A required box is missing or too small.
     """
     root = parse_box(moov, 0, len(moov), where=where)
     movie_header = require_child(moov, root, "mvhd", where=where)
@@ -59,7 +59,7 @@ def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
 
 
 def video_tracks(moov: bytes, *, where: str) -> list[Box]:
-    """The trak boxes of a moov with handler `vide`, in order.
+    """Return the trak boxes of a moov box with handler `vide`, in order.
 
     Raises:
         NoVideoTrackError: There is none.
@@ -81,13 +81,14 @@ def video_tracks(moov: bytes, *, where: str) -> list[Box]:
     if found:
         return found
     more = f" and {len(handlers) - 4} more" if len(handlers) > 4 else ""
-    there = f"tracks {handlers[:4]}{more}" if handlers else "no tracks"
-    raise NoVideoTrackError(where, there, "a video track (handler 'vide')")
+    found_tracks = f"tracks {handlers[:4]}{more}" if handlers else "no tracks"
+    raise NoVideoTrackError(where, found_tracks, "a video track (handler 'vide')")
 
 
 def _timescale(moov: bytes, box: Box, where: str) -> int:
-    """mvhd (8.2.2) and mdhd (8.4.2) have the timescale at the same place: behind two times of 4 or, in version 1, 8
-    bytes.
+    """Return the timescale of a mvhd (8.2.2) or mdhd box (8.4.2).
+
+    It is at the same place in both: after two times of 4 bytes, or of 8 bytes in version 1.
     """
     (version,) = box_fields(moov, box, ">B", where=where)
     (timescale,) = box_fields(moov, box, ">4x16xI" if version == 1 else ">4x8xI", where=where)
@@ -97,14 +98,14 @@ def _timescale(moov: bytes, box: Box, where: str) -> int:
 
 
 def _track_id(moov: bytes, track_header: Box, where: str) -> int:
-    """tkhd (8.3.2): behind two times."""
+    """Return the track id of a tkhd box (8.3.2), which comes after two times of 4 bytes, or of 8 bytes in version 1."""
     (version,) = box_fields(moov, track_header, ">B", where=where)
     (track_id,) = box_fields(moov, track_header, ">4x16xI" if version == 1 else ">4x8xI", where=where)
     return int(track_id)
 
 
 def _matrix(moov: bytes, track_header: Box, movie_header: Box, where: str) -> bytes:
-    """The track's matrix (tkhd, 8.3.2) times the movie's (mvhd, 8.2.2)."""
+    """Return the matrix of the track (tkhd, 8.3.2) times the one of the movie (mvhd, 8.2.2)."""
     (version,) = box_fields(moov, track_header, ">B", where=where)
     track = box_fields(moov, track_header, ">52x9i" if version == 1 else ">40x9i", where=where)
     (version,) = box_fields(moov, movie_header, ">B", where=where)

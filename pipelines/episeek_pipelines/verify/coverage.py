@@ -1,0 +1,184 @@
+"""What a verification covers, and which of its findings are only notes."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan, VideoCheck, VideoFile
+from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
+from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.rules import (
+    COMPARISONS,
+    HOLES,
+    INDEXED_FILES,
+    INDEXED_SAMPLES,
+    INDEXED_SPANS,
+    MOOT_WHEN_INDEXED,
+    ORPHAN_FILE,
+    PAGE_INDEX,
+    ROW_GROUPS,
+    ROW_GROUPS_OF_INDEXED,
+    RULES,
+    SHARDS,
+    STALE,
+    WORKER_SHARDS,
+    Level,
+    Rule,
+)
+from episeek_pipelines.words import counted
+
+_IMAGE_DTYPE = "image"
+
+
+def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
+    """Return the findings that matter, and notes for the problems of videos that their sidecars make moot."""
+    indexed_paths = {file.path for file in _video_files(plan) if file.indexed is not None}
+    kept: list[Finding] = []
+    moot: dict[str, list[Finding]] = {}
+    for found in findings:
+        if found.code in MOOT_WHEN_INDEXED and found.location.file in indexed_paths:
+            moot.setdefault(found.code, []).append(found)
+        else:
+            kept.append(found)
+    return kept, tuple(Note(code, finding_count(moot[code])) for code in sorted(moot))
+
+
+def coverage_of(plan: VerificationPlan, findings: Iterable[Finding]) -> Coverage:
+    """Return what the checks of a plan cover.
+
+    Args:
+        plan: From `plan_checks`.
+        findings: All findings: some say that a file or a check is missing from what the plan covers.
+    """
+    context, options = plan.context, plan.options
+    if context is None:
+        reason = "meta/info.json cannot be used"
+        return Coverage(("meta/info.json",), (Unchecked("the rest of the dataset", reason),))
+    return Coverage(
+        tuple(_checked(plan, context, options)),
+        tuple(
+            part
+            for parts in (
+                _unread(context, options),
+                _undecoded(plan, context, options),
+                _without_sidecars(context, options),
+                _not_asked_for(context, options),
+                _prevented(context, findings),
+            )
+            for part in parts
+        ),
+    )
+
+
+def _checked(plan: VerificationPlan, context: VerificationContext, options: VerifyOptions) -> Iterator[str]:
+    yield "metadata"
+    yield "listing of files"
+    if options.looks_at("layout"):
+        yield "Parquet footers"
+        if context.info.video_keys:
+            yield "video headers"
+        if context.sidecars is not None:
+            yield "sidecars"
+    if options.looks_at("rows"):
+        yield "rows"
+    if options.looks_at("decode") and context.info.video_keys:
+        decoded, total = _decoded_counts(plan)
+        episodes = "all episodes" if decoded == total else f"{decoded:,} of {counted(total, 'episode')}"
+        yield f"pictures of {episodes}"
+    if context.against is not None:
+        yield "comparison with a source"
+
+
+def _unread(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
+    """Yield the parts that are read at higher levels only."""
+    subjects: dict[Level, str] = {"layout": "Parquet footers, video headers and sidecars", "rows": "rows"}
+    if not context.info.video_keys:
+        subjects["layout"] = "Parquet footers and sidecars"
+    for level, subject in subjects.items():
+        if not options.looks_at(level):
+            reason = f"the level {options.level} does not read them"
+            # Rules with a reason of their own follow.
+            codes = _codes(
+                rule
+                for rule in RULES.values()
+                if rule.level == level
+                and not (rule.code in COMPARISONS and context.against is None)
+                and (context.info.video_keys or not rule.code.startswith("VID"))
+            )
+            yield Unchecked(subject, reason, f"use --level {level}", codes)
+
+
+def _undecoded(plan: VerificationPlan, context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
+    if not context.info.video_keys:
+        codes = _codes(rule for rule in RULES.values() if rule.code.startswith("VID"))
+        yield Unchecked("videos", "the dataset has none", rules=codes)
+    elif not options.looks_at("decode"):
+        reason = f"the level {options.level} does not decode them"
+        codes = _codes(rule for rule in RULES.values() if rule.level == "decode")
+        yield Unchecked("pictures of videos", reason, "use --level decode", codes)
+    else:
+        decoded, total = _decoded_counts(plan)
+        if decoded < total:
+            reason = f"only {counted(decoded, 'episode')} of each camera were decoded"
+            hint = "use --decode-episodes all"
+            yield Unchecked(f"pictures of {counted(total - decoded, 'other episode')}", reason, hint)
+    if any(isinstance(spec, dict) and spec.get("dtype") == _IMAGE_DTYPE for spec in context.features.values()):
+        yield Unchecked("pictures in data files", "no level decodes them")
+
+
+def _without_sidecars(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
+    if not options.looks_at("layout") or context.sidecars is not None:
+        return
+    if context.has_sidecars:
+        codes = _codes((INDEXED_FILES, INDEXED_SPANS, INDEXED_SAMPLES, STALE))
+        yield Unchecked("sidecars against the videos", "their format is broken", "run `episeek index` again", codes)
+    elif context.info.video_keys:
+        codes = _codes(rule for rule in RULES.values() if rule.code.startswith("IDX"))
+        yield Unchecked("sidecars", "the dataset has none", "run `episeek index`", codes)
+
+
+def _not_asked_for(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
+    """Yield the parts that an option other than the level asks for."""
+    if context.against is None:
+        yield Unchecked("comparison with a source", "no source was given", "use --against", tuple(sorted(COMPARISONS)))
+    if not options.looks_at("layout"):
+        return
+    if not context.is_prepared:
+        rules = (ROW_GROUPS, PAGE_INDEX) if context.has_sidecars else (ROW_GROUPS, ROW_GROUPS_OF_INDEXED, PAGE_INDEX)
+        reason = "the dataset is not declared to be prepared"
+        yield Unchecked("prepared layout of data files", reason, "use --prepared", _codes(rules))
+    if options.world_size is None:
+        codes = _codes((SHARDS, WORKER_SHARDS))
+        yield Unchecked("shards for training", "no number of ranks was given", "use --world-size", codes)
+
+
+def _prevented(context: VerificationContext, findings: Iterable[Finding]) -> Iterator[Unchecked]:
+    """Yield the parts that defects of the dataset prevent from being checked."""
+    if not context.is_complete:
+        reason = "meta/episodes has rows that cannot be used"
+        yield Unchecked("files, rows and frames without an episode", reason, rules=_codes((ORPHAN_FILE,)))
+    holes = [found for found in findings if found.code in HOLES]
+    if holes:
+        codes = " and ".join(sorted({found.code for found in holes}))
+        yield Unchecked(counted(finding_count(holes), "failed check"), f"see {codes}")
+
+
+def _decoded_counts(plan: VerificationPlan) -> tuple[int, int]:
+    """Return the number of episodes that are decoded, and of all episodes with videos."""
+    decoded: set[int] = set()
+    known: set[int] = set()
+    for file in _video_files(plan):
+        known.update(file.episode_index.tolist())
+        decoded.update(file.episode_index[np.array(file.decoded, np.int64)].tolist())
+    return len(decoded), len(known)
+
+
+def _video_files(plan: VerificationPlan) -> Iterator[VideoFile]:
+    for check in plan.checks:
+        if isinstance(check, VideoCheck):
+            yield from check.files
+
+
+def _codes(rules: Iterable[Rule]) -> tuple[str, ...]:
+    return tuple(sorted(rule.code for rule in rules))

@@ -1,0 +1,63 @@
+"""The parts of a dataset that a verification checked, and the parts that it did not check."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from episeek_pipelines.verify.rules import RULES
+from episeek_pipelines.words import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A part of a dataset that was not checked."""
+
+    subject: str
+    """The part, as a noun phrase: `pictures of 2 other episodes`."""
+    reason: str
+    """Why it was not checked, as a clause: `the level rows does not decode them`."""
+    hint: str = ""
+    """How to have it checked, as an imperative; empty where that is not possible."""
+    rules: tuple[str, ...] = ()
+    """Codes of the rules that were not applied for this reason, sorted."""
+
+    def __str__(self) -> str:
+        return f"{self.subject} ({self.hint or self.reason})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parts for JSON."""
+        return {"subject": self.subject, "reason": self.reason, "hint": self.hint, "rules": list(self.rules)}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a verification checked and what it did not check."""
+
+    checked: tuple[str, ...] = ()
+    """Noun phrases, in the order of the levels."""
+    not_checked: tuple[Unchecked, ...] = ()
+
+    @property
+    def rules_not_applied(self) -> frozenset[str]:
+        """Codes of all rules that were not applied."""
+        return frozenset(code for part in self.not_checked for code in part.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A problem that does not matter here: videos of which the sidecars make it moot."""
+
+    code: str
+    video_count: int
+
+    def __str__(self) -> str:
+        rule = RULES[self.code]
+        return f"{rule.problem} in {counted(self.video_count, 'video')}, which is harmless: {rule.moot_because}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parts for JSON."""
+        return {
+            "code": self.code,
+            "problem": RULES[self.code].problem,
+            "videos": self.video_count,
+            "message": str(self),
+        }
