@@ -1,1 +1,1 @@
-"""Small broken datasets, one defect each, made from the good ones of `tests/data`, with the codes that each has to give."""
+"""Small broken datasets, each with one defect, made from the sample datasets, with the codes that verification should find."""

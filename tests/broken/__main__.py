@@ -1,4 +1,4 @@
-"""`python -m tests.broken FOLDER [CODE...]`: write broken datasets, one defect each, and `index.json`, the table of them."""
+"""`python -m tests.broken FOLDER [CODE...]`: write broken datasets, each with one defect, and a table of them, `index.json`."""
 
 import argparse
 import os
@@ -12,12 +12,15 @@ from tests.broken.catalogue import chosen, write_all
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the datasets."""
     parser = argparse.ArgumentParser(prog="python -m tests.broken", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="is made where it is not there")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="folder to write to; created where it does not exist"
+    )
     parser.add_argument("codes", nargs="*", metavar="CODE", help="only the datasets that break these rules")
     values = parser.parse_args(arguments)
     if unknown := sorted(set(values.codes) - RULES.keys()):
         parser.error(f"no such rule: {', '.join(unknown)}")
-    os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder's errors only
+    # The AV1 encoder prints errors only.
+    os.environ.setdefault("SVT_LOG", "1")
     cases = chosen(values.codes)
     write_all(values.folder, cases)
     for case in cases:

@@ -1,4 +1,4 @@
-"""One broken dataset: which good one it is made from, the damage, and the codes that have to appear, by level."""
+"""One broken dataset: the sample it is made from, the damage, and the codes that should be found at each level."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,23 +15,23 @@ AV1, EDITED, H264, HEVC, IMAGES = "av1_multifile", "edited", "h264_bframes", "he
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Damage to a copy of `base`, and the codes that have to appear.
+    """Damage to a copy of `sample`, and the codes that should be found.
 
-    A code has to appear at the level of its rule and above, and at no lower one; `shows_at` names the level where this
-    defect takes more than the rule's lowest one. An empty `codes` is a case that looks broken and is not.
+    A code should be found at the level of its rule and above, and at no lower level. `shows_at` gives the level for a defect that
+    shows only above the rule's level. An empty `codes` is a dataset that looks broken but is sound.
     """
 
     name: str
-    base: str
+    sample: str
     codes: str
     damage: Callable[[Path], object]
     reproduces: str = ""
     """The public issue, dataset or tool where it happened."""
     level: Level = "rows"
-    """The highest level at which it is verified; what is true below it is looked at too."""
+    """The highest level at which it is verified; the lower levels are verified too."""
     shows_at: Mapping[str, Level] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of `VerifyOptions`, beside the level."""
+    """Further `VerifyOptions`."""
     indexed: bool = False
     against: bool = False
     prepared: bool | None = None
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def folder(self) -> str:
-        """`<code>-<slug>`; the first code stands for all."""
+        """Name of the folder, `<code>-<slug>`, with the first code."""
         slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
         return f"{(self.codes.split() or ['GOOD'])[0]}-{slug}"
 
@@ -55,19 +55,19 @@ class Case:
 
     @property
     def is_prepared(self) -> bool:
-        """Whether the layout of `episeek prepare` is promised."""
+        """Whether it is verified as prepared data."""
         return self.against if self.prepared is None else self.prepared
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """Those at which it is verified."""
+        """The levels at which it is verified."""
         return LEVELS[: LEVELS.index(self.level) + 1]
 
     def expected(self, level: Level) -> frozenset[str]:
-        """The codes that have to appear at a level."""
+        """Return the codes that should be found at a level."""
         return frozenset(code for code in self.all_codes if includes(level, self.shows_at.get(code, RULES[code].level)))
 
     def make(self, root: Path) -> None:
-        """Write the dataset to `root`, which is not there yet."""
-        copy_of(self.base, root.parent, indexed=self.indexed, prepared=self.is_prepared, name=root.name)
+        """Write the dataset to `root`, which must not exist."""
+        copy_of(self.sample, root.parent, indexed=self.indexed, prepared=self.is_prepared, name=root.name)
         self.damage(root)

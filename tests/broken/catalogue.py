@@ -1,4 +1,4 @@
-"""All cases, and the table of them that lies beside the datasets."""
+"""All cases, and the table of them that is written next to the datasets."""
 
 import json
 from collections.abc import Collection
@@ -25,28 +25,28 @@ TABLE_NAME: Final = "index.json"
 
 
 def chosen(codes: Collection[str]) -> tuple[Case, ...]:
-    """The cases with any of the codes; all without one."""
+    """Return the cases with any of the codes, or all cases where no code is given."""
     return tuple(case for case in CASES if not codes or case.all_codes & set(codes))
 
 
 def entry(case: Case) -> dict[str, Any]:
-    """What `index.json` says of a case."""
+    """Return the entry of a case in `index.json`."""
     return {
         "name": case.folder,
         "codes": sorted(case.all_codes),
-        "base": case.base,
+        "base": case.sample,
         "description": case.name,
         "reproduces": case.reproduces,
         "level": case.level,
         "options": dict(case.options),
         "indexed": case.indexed,
         "prepared": case.is_prepared,
-        "against": case.base if case.against else None,
+        "against": case.sample if case.against else None,
     }
 
 
 def write_all(folder: Path, cases: Collection[Case] = CASES) -> None:
-    """The dataset of each case in a folder of its own, and the table; what is there already stays."""
+    """Write each dataset to a folder of its own, and the table; existing folders stay as they are."""
     folder.mkdir(parents=True, exist_ok=True)
     for case in cases:
         if not (folder / case.folder).exists():

@@ -1,4 +1,4 @@
-"""What only decoding shows: VID027, VID028."""
+"""Defects that show only when pictures are decoded: VID027, VID028."""
 
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from tests.support.broken_datasets import patch
 
 
 def overwrite_sample(root: Path, sample: int) -> None:
-    """The bytes of one sample; the header tells nothing."""
+    """Overwrite the bytes of one sample; the header stays valid."""
     table = read_video_header(LocalSource(str(root)), SINGLE).table
     start, size = int(table.offset[sample]), int(table.size[sample])
 

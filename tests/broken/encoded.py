@@ -1,4 +1,4 @@
-"""Replacement videos of known defects: pictures in, an MP4 with keyframes at given frames out."""
+"""Encodes replacement videos with one defect: takes pictures, writes an MP4 with keyframes at a given interval."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from tests.support import bar_code
 
-HEIGHT, WIDTH = 96, 128  # of the sample datasets
+HEIGHT, WIDTH = 96, 128
+"""Pixels of the pictures of the sample datasets."""
 RATE = 30
 _GRAIN = 16
 """Pixels from one level of the pattern to the next."""
@@ -20,7 +21,7 @@ Pictures = Iterator[npt.NDArray[np.uint8]]
 
 
 def moving(count: int, *, first_number: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Pictures:
-    """Pictures that all differ, numbered from `first_number`: a soft pattern that goes by, two pixels a picture."""
+    """Yield pictures that all differ, numbered from `first_number`: a soft pattern that moves by two pixels a picture."""
     rng = np.random.default_rng(0)
     length = width + 2 * count
     levels = rng.integers(0, 256, (height // _GRAIN, length // _GRAIN + 2)).astype(np.float64)
@@ -34,14 +35,14 @@ def moving(count: int, *, first_number: int = 0, height: int = HEIGHT, width: in
 
 
 def stalled(count: int, start: int, stop: int) -> Pictures:
-    """The scene goes on; pictures `[start, stop)` show what `start` shows."""
+    """Yield moving pictures, of which `[start, stop)` all show what `start` shows."""
     pictures = list(moving(count))
     pictures[start:stop] = [pictures[start]] * (stop - start)
     yield from pictures
 
 
 def doubled(count: int) -> Pictures:
-    """Each picture twice: a camera of half the rate."""
+    """Yield each picture twice, as a camera at half the rate gives them."""
     pictures = list(moving(count))
     for place in range(count):
         yield pictures[place // 2 * 2]
@@ -50,7 +51,7 @@ def doubled(count: int) -> Pictures:
 def encode(
     path: Path, pictures: Pictures, *, codec: str = "libsvtav1", keyframe_interval: int = 2, reorders: bool = False
 ) -> None:
-    """Write a file over the one at `path`, at 30 frames per second."""
+    """Encode a file at `path`, at 30 frames per second, in place of an existing one."""
     options = {"libsvtav1": {"preset": "12", "crf": "40"}, "libx264": {"preset": "ultrafast", "crf": "30"}}[codec]
     path.unlink(missing_ok=True)
     with av.open(path.as_posix(), "w", options={"movflags": "faststart"}) as container:
@@ -68,7 +69,7 @@ def encode(
 
 
 def put_moov_last(path: Path) -> None:
-    """Remux a file in place, without moving its moov box to the front."""
+    """Remux a file in place so that its moov box comes after the media data."""
     remuxed = path.with_suffix(".late")
     with av.open(path) as source, av.open(remuxed, "w", format="mp4") as target:
         stream = target.add_stream_from_template(source.streams.video[0])

@@ -1,6 +1,6 @@
 """LeRobot's optional language columns, as `lerobot.datasets.language` and `docs/source/language_and_recipes.mdx` define them.
 
-`language_persistent` holds the same annotations in every row of an episode, each with the second it starts at;
+`language_persistent` holds the same annotations in every row of an episode, each with the second from which it holds;
 `language_events` holds those of its own row. Only `vqa` and `trace` are about one camera.
 """
 
@@ -27,14 +27,14 @@ EVENTS_TYPE: Final = pa.list_(pa.struct({**_TEXT, **_REST}))
 
 @dataclass(frozen=True, slots=True)
 class RowPlace:
-    """Which row is annotated."""
+    """The row that is annotated."""
 
     episode: int
     frame: int
 
 
 def plan(content: str, timestamp: float) -> Annotation:
-    """A subtask that is being done from a second of the episode on."""
+    """Return a subtask that holds from a second of the episode on."""
     return {
         "role": "assistant",
         "content": content,
@@ -46,7 +46,7 @@ def plan(content: str, timestamp: float) -> Annotation:
 
 
 def question(camera: str | None = TOP) -> Annotation:
-    """A question about what a camera sees now."""
+    """Return a question about the current picture of a camera."""
     return {"role": "user", "content": "where is the cube?", "style": "vqa", "camera": camera, "tool_calls": None}
 
 
@@ -67,7 +67,7 @@ def annotate(
     persistent: Callable[[RowPlace], Sequence[Annotation]] = planned,
     events: Callable[[RowPlace], Sequence[Annotation]] = asked_once,
 ) -> None:
-    """Add both columns to the one data file, and to what describes it."""
+    """Add both columns to the only data file, and to its descriptions."""
     described = json.loads(schema_metadata(root, data(0))["huggingface"])
 
     def change(groups: list[pa.Table]) -> list[pa.Table]:
@@ -91,7 +91,7 @@ def annotate(
 
 
 def _described(kind: pa.DataType) -> Any:
-    """As `datasets` writes a type into the schema's metadata."""
+    """Return a type as `datasets` writes it into the schema metadata."""
     if pa.types.is_list(kind):
         return {"feature": _described(kind.value_type), "_type": "List"}
     if pa.types.is_struct(kind):

@@ -50,7 +50,7 @@ def add_video_columns(root: Path) -> None:
 
 
 def two_shards(root: Path) -> str:
-    """The second half of meta/episodes in a file of its own."""
+    """Move the second half of meta/episodes to a file of its own."""
     table = pq.read_table(root / EPISODES)
     second = EPISODES.replace("file-000", "file-001")
     pq.write_table(table.slice(5), root / second)
@@ -66,7 +66,7 @@ def edit_feature(root: Path, name: str, spec: object) -> None:
 
 
 def exchange_data_files(root: Path) -> None:
-    """The first file and the last, and what meta/episodes says of them."""
+    """Exchange the first data file and the last, and adapt meta/episodes."""
     shutil.move(root / data(0), root / "aside")
     shutil.move(root / data(2), root / data(0))
     shutil.move(root / "aside", root / data(2))
@@ -76,7 +76,7 @@ def exchange_data_files(root: Path) -> None:
 
 
 def leave_pointers(root: Path, *suffixes: str) -> None:
-    """As a clone without `git lfs pull` has them."""
+    """Replace files by Git LFS pointers, as in a clone without `git lfs pull`."""
     for file in (path for folder in ("data", "meta", "videos") for path in (root / folder).rglob("*")):
         if file.suffix in suffixes:
             oid, size = hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size

@@ -1,4 +1,4 @@
-"""What a rewrite may not change, compared with the dataset it was made from: ROW021, EPI021, INF021."""
+"""Rewrites that differ from their source: ROW021, EPI021, INF021."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.broken_datasets import (
 
 
 def negative_zero(root: Path) -> None:
-    """0.0 and -0.0 are equal to every comparison but one of bits."""
+    """Flip the sign of a zero, which only a comparison of bits shows."""
     set_value(root, data(0), "timestamp", 0, -0.0)
 
 

@@ -1,4 +1,4 @@
-"""Data files: INF003 and ROW, without the comparison with a source."""
+"""Data files: INF003 and ROW, except for comparisons with a source."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def append_column(root: Path, path: str, name: str, value: object) -> None:
 
 
 def shorten_vectors(root: Path) -> None:
-    """Five joints where meta/info.json says six."""
+    """Shorten vectors to five joints where meta/info.json declares six."""
 
     def change(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array([vector[:5] for vector in column.to_pylist()], pa.list_(pa.float32(), 5))])
@@ -43,7 +43,7 @@ def shorten_vectors(root: Path) -> None:
 
 
 def interleave(groups: list[pa.Table]) -> list[pa.Table]:
-    """The last row of episode 0 behind the first of episode 1; the numbers that follow from the place are set right."""
+    """Move the last row of episode 0 after the first of episode 1."""
     table = pa.concat_tables(groups[:2]).combine_chunks()
     return [swap_rows(table, len(groups[0]) - 1), *groups[2:]]
 
@@ -56,12 +56,12 @@ def append_rows_of_unlisted_episode(groups: list[pa.Table]) -> list[pa.Table]:
 
 
 def repeat_rows(groups: list[pa.Table]) -> list[pa.Table]:
-    """Ten rows of episode 1 twice and ten of episode 0 not at all, in one row group: no count tells."""
+    """Repeat ten rows of episode 1 and drop ten of episode 0, in one row group, so that the counts stay right."""
     return [pa.concat_tables([groups[0].slice(0, 42), groups[1], groups[1].slice(28), *groups[2:]]).combine_chunks()]
 
 
 def copy_rows(root: Path, source: str, target: str) -> None:
-    """The rows of the first episode of one file in another file too."""
+    """Copy the rows of the first episode of one file to another file."""
     first = pq.ParquetFile(root / source).read_row_group(0)
     edit_parquet(root, target, lambda groups: [*groups, first])
 
@@ -71,7 +71,7 @@ def swap_row_groups(groups: list[pa.Table]) -> list[pa.Table]:
 
 
 def set_component(root: Path, value: float) -> None:
-    """One joint of one action."""
+    """Set one joint of one action."""
     with pq.ParquetFile(root / data(1)) as file:
         vector = file.read(columns=["action"])["action"][7].as_py()
     set_value(root, data(1), "action", 7, [*vector[:3], value, *vector[4:]])
@@ -82,7 +82,7 @@ def lose_metadata(root: Path) -> None:
 
 
 def drop_pictures(root: Path, *rows: int) -> None:
-    """Null in these rows, and the statistics say so."""
+    """Set the pictures of these rows to null, which the statistics count."""
 
     def change(groups: list[pa.Table]) -> list[pa.Table]:
         [name] = [name for name in groups[0].column_names if name.startswith("observation.images")]
@@ -95,12 +95,12 @@ def drop_pictures(root: Path, *rows: int) -> None:
 
 
 def grow_footer(root: Path) -> None:
-    """A note as large as the footers of a thousand episodes."""
+    """Add a note that is as large as the footers of a thousand episodes."""
     change_metadata(root, data(0), {**schema_metadata(root, data(0)), "note": "recorded " * 70_000})
 
 
 def many_row_groups(root: Path) -> None:
-    """Row groups of one row in a file of many columns, with statistics of each: a footer larger than the rows."""
+    """Write row groups of one row in a file of many columns, so that the footer is larger than the rows."""
     names = [f"note_{number:02d}" for number in range(40)]
     described = json.loads(schema_metadata(root, data(0))["huggingface"])
     described["info"]["features"].update({name: {"dtype": "string", "_type": "Value"} for name in names})

@@ -43,7 +43,7 @@ def list_ghost(root: Path) -> None:
 
 
 def sign_of_zero(root: Path) -> None:
-    """The first episode starts at -0.0 s: the same second, and not what was declared when the index was built."""
+    """Declare that the first episode starts at -0.0 s: the same second, but not what was declared when the index was built."""
     set_value(root, EPISODES, from_ts(TOP), 0, -0.0)
 
 

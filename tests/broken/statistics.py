@@ -1,4 +1,4 @@
-"""meta/stats.json, and dimensions that do not vary: STA."""
+"""meta/stats.json, and dimensions that never change: STA."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,7 @@ def swap_bounds(statistics: dict[str, Any]) -> None:
 
 
 def hold_still(root: Path, dimension: int) -> None:
-    """A joint that does not move in any row; the statistics stay what they were."""
+    """Hold a joint still in all rows, and keep the statistics."""
 
     def still(column: pa.ChunkedArray) -> pa.ChunkedArray:
         values = column.combine_chunks()

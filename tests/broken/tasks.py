@@ -1,4 +1,4 @@
-"""meta/tasks.parquet, the rows and the episodes that name tasks: TSK014."""
+"""meta/tasks.parquet, and the tasks of rows and episodes: TSK014."""
 
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ TASKS_FILE: Final = "meta/tasks.parquet"
 
 
 def drop_last_task(root: Path) -> None:
-    """The table and the total agree; rows and episodes name the task still."""
+    """Drop a task from the table and the total, but not from rows and episodes."""
     edit_parquet(root, TASKS_FILE, lambda groups: [groups[0].slice(0, 2)])
     edit_info(root, total_tasks=2)
 

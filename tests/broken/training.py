@@ -1,4 +1,4 @@
-"""What training needs of the layout: TRN."""
+"""Layouts that do not fit a training job: TRN."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ from tests.support.broken_datasets import collapse, data_files
 
 
 def collapse_all(root: Path) -> None:
-    """Three row groups for ten episodes."""
+    """Collapse ten episodes to three row groups."""
     for path in data_files(root):
         collapse(root, path)
 

@@ -1,4 +1,4 @@
-"""Headers of videos, and what meta/info.json and meta/episodes say of them: INF002, INF004, VID022 to VID026, VID039."""
+"""Headers of videos, and their declarations in meta/: INF002, INF004, VID022 to VID026, VID039."""
 
 import shutil
 from pathlib import Path
@@ -35,7 +35,7 @@ def shift_episode(root: Path, row: int, seconds: float) -> None:
 
 
 def drift(root: Path, frames_per_episode: float) -> None:
-    """As summed floats drift: each episode declared a little longer than it is."""
+    """Declare each episode a little longer than it is, as sums of rounded seconds drift."""
 
     def change(groups: list[pa.Table]) -> list[pa.Table]:
         [table] = groups
@@ -58,13 +58,13 @@ def replace_file(root: Path, path: str, by: str) -> None:
 
 
 def declare(root: Path, **values: Any) -> None:
-    """Change what meta/info.json says of the first camera's files."""
+    """Change the declared properties of the first camera's files."""
     changes = {f"video.{key}": value for key, value in values.items()}
     edit_features(root, lambda features: features[TOP]["info"].update(changes))
 
 
 def other_subsampling(root: Path) -> None:
-    """One file says 4:4:4, and nothing is declared that the camera's files could be held to one by one."""
+    """Change the header of one file to 4:4:4, and remove the declared pixel format."""
 
     def change(contents: bytearray) -> None:
         contents[box(contents, b"av1C") + 2] &= ~12  # chroma_subsampling_x and _y (AV1-ISOBMFF 2.3.3)
@@ -74,7 +74,7 @@ def other_subsampling(root: Path) -> None:
 
 
 SINGLE: Final = video(TOP, 3)
-"""Of av1_multifile: the frames of episode 6 and of no other."""
+"""A file of av1_multifile that holds the frames of episode 6 alone."""
 SINGLE_FRAMES: Final = 35
 
 
@@ -83,7 +83,7 @@ def reordered(root: Path, path: str, count: int) -> None:
 
 
 def one_keyframe(root: Path) -> None:
-    """All 234 frames of the camera in one group of pictures, as encoders do it that nobody told about episodes."""
+    """Encode all 234 frames of the camera as one group of pictures, as encoders do by default."""
     encoded.encode(root / video(TOP, 0), encoded.moving(234), codec="libx264", keyframe_interval=1000)
 
 
@@ -93,7 +93,7 @@ CONTAINERS: Final = [
     Case("truncated", AV1, "VID022", lambda r: truncate(r, video(TOP, 1), 9000)),
     Case("no MP4", AV1, "VID022", lambda r: (r / video(TOP, 1)).write_bytes(b"not an MP4, only some text" * 9)),
     Case("two video tracks", AV1, "VID022", lambda r: patch(r, video(TOP, 3), second_video_track)),
-    Case("moov behind mdat", H264, "VID022W", lambda r: encoded.put_moov_last(r / video(TOP, 0)),
+    Case("moov after mdat", H264, "VID022W", lambda r: encoded.put_moov_last(r / video(TOP, 0)),
          "every file that LeRobot writes with one episode in it"),
 ]  # fmt: skip
 

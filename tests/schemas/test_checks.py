@@ -41,7 +41,7 @@ def test_an_empty_table_has_no_problems(name):
 
 
 def test_threads_do_not_validate_at_once(monkeypatch):
-    """With pandera 0.33 about one process in six found a problem in a sound table otherwise."""
+    """Without the lock, one process in six found a problem in a sound table, with pandera 0.33."""
     is_alone = []
     running = threading.Semaphore(1)
 

@@ -1,4 +1,4 @@
-"""Small, named damage to copies of the sample datasets: a table edited, a file cut, a box patched."""
+"""Damages copies of the sample datasets: edits a table, cuts a file, patches a box."""
 
 import atexit
 import json
@@ -24,9 +24,7 @@ WRIST = "observation.images.wrist"
 def copy_of(
     dataset: str, folder: Path, *, indexed: bool = False, prepared: bool = False, name: str | None = None
 ) -> Path:
-    """A writable copy of a sample dataset below `folder`; on request with sidecars, and with the page index that `episeek
-    prepare` writes.
-    """
+    """Write a copy of a sample dataset below `folder`; on request with sidecars, and with the page index of `episeek prepare`."""
     root = folder / (name or dataset)
     shutil.copytree(DATA / dataset, root, ignore=shutil.ignore_patterns("golden_items.npz"))
     if indexed:
@@ -38,7 +36,7 @@ def copy_of(
 
 @cache
 def _sidecars(dataset: str) -> Path:
-    """The sidecars of a sample dataset, built once in a process."""
+    """Return a folder with the sidecars of a sample dataset, built once a process."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     build_index(DATA / dataset, folder / "work", folder / "sidecars")
@@ -80,7 +78,7 @@ def edit_parquet(
     *,
     has_page_index: bool | None = None,
 ) -> None:
-    """Change the row groups of a file; each table that comes back is one. None keeps the page index if there is one."""
+    """Change the row groups of a file; each returned table becomes one. None keeps a page index where the file has one."""
     with pq.ParquetFile(root / path) as file:
         groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
         had_page_index = file.num_row_groups > 0 and file.metadata.row_group(0).column(0).has_offset_index
@@ -96,7 +94,7 @@ def data_files(root: Path) -> list[str]:
 
 
 def set_page_index(root: Path, has_page_index: bool) -> None:
-    """Write all data files again, with or without a page index."""
+    """Rewrite all data files, with or without a page index."""
     for path in data_files(root):
         edit_parquet(root, path, lambda groups: groups, has_page_index=has_page_index)
 
@@ -106,7 +104,7 @@ def episode_values(root: Path, column: str) -> list[Any]:
 
 
 def set_value(root: Path, path: str, column: str, row: int, value: Any) -> None:
-    """Overwrite one value; row groups, schema and the other values stay."""
+    """Overwrite one value; row groups, schema and the other values stay the same."""
     set_values(root, path, {(column, row): value})
 
 
@@ -135,7 +133,7 @@ def with_value(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
 
 
 def change_column(root: Path, path: str, column: str, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> None:
-    """Replace the values of a column, its type with them."""
+    """Replace the values of a column, and its type."""
 
     def change_groups(groups: list[pa.Table]) -> list[pa.Table]:
         place = groups[0].schema.get_field_index(column)
@@ -190,7 +188,7 @@ def edit_sidecar(
     metadata: dict[str, str] | None = None,
     **options: Any,
 ) -> None:
-    """Rewrite a sidecar in the layout the format demands, unless `options` say otherwise."""
+    """Rewrite a sidecar in the layout that the format requires, unless `options` change it."""
     path = root / f"meta/byte_index/{table}.parquet"
     old = pq.read_table(path)
     pairs = {key.decode(): value.decode() for key, value in old.schema.metadata.items()} | (metadata or {})
@@ -205,7 +203,7 @@ def same(table: pa.Table) -> pa.Table:
 
 
 def sidecar_value(table: str, column: str, row: int, value: Any) -> Callable[[Path], None]:
-    """Overwrite one value of a sidecar; a function of the old value, or the value itself."""
+    """Return a function that overwrites one value of a sidecar, by a value or a function of the old one."""
 
     def apply(root: Path) -> None:
         def change(old: pa.Table) -> pa.Table:
@@ -239,12 +237,13 @@ def patch(root: Path, path: str, change: Callable[[bytearray], None]) -> None:
     file = root / path
     contents = bytearray(file.read_bytes())
     change(contents)
-    file.unlink()  # it may be a link
+    # The file may be a link to the sample's.
+    file.unlink()
     file.write_bytes(contents)
 
 
 def box(contents: bytearray, kind: bytes) -> int:
-    """Where the payload of the only box of a kind starts."""
+    """Return the offset at which the payload of the only box of a kind starts."""
     place = contents.rindex(kind)
     assert contents.count(kind) == 1, f"{kind!r} is not unique"
     return place + 4
@@ -269,7 +268,7 @@ def delay_sample_run(contents: bytearray, run: int, ticks: int) -> None:
 
 
 def second_video_track(contents: bytearray) -> None:
-    """A copy of the track, in a file whose moov comes last: no chunk moves."""
+    """Append a copy of the track. The moov box must come last, so that no chunk moves."""
     moov, track = contents.rindex(b"moov") - 4, contents.rindex(b"trak") - 4
     (moov_size,), (track_size,) = struct.unpack_from(">I", contents, moov), struct.unpack_from(">I", contents, track)
     assert moov + moov_size == len(contents), "moov does not come last"

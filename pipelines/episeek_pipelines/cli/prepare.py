@@ -1,7 +1,7 @@
-"""`episeek prepare`, and `--publish`: its arguments, and what it says. Nothing here prints: `cli` does.
+"""`episeek prepare`, also with `--publish`: arguments and output. Nothing here prints.
 
-Exit codes: 0 done; 1 verification found errors (with `--publish` nothing was sent then), or what arrived is not what was sent; 2 it
-could not be done.
+Exit codes: 0 done; 1 verification found errors (with `--publish`, nothing was sent then), or the published files differ from those
+sent; 2 it could not be done.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli import publish
-from episeek_pipelines.cli.lines.publication import verify_line
+from episeek_pipelines.cli.lines.publication import refused_outcome, verify_line
 from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -65,20 +65,20 @@ def notes(options: argparse.Namespace) -> tuple[str, ...]:
     """
     if not options.publish:
         if options.destination is None:
-            raise argparse.ArgumentTypeError("DST: found none; expected where the result is to be, or --publish")
+            raise argparse.ArgumentTypeError("DST: found none; expected a folder for the result, or --publish")
         given = publish.given_commit_arguments(options) + (("--dry-run",) if options.dry_run else ())
         if given:
             raise argparse.ArgumentTypeError(f"{given[0]}: found without --publish; expected both")
         return ()
     if options.videos != "none":
         raise argparse.ArgumentTypeError(
-            "--videos: found with --publish; expected one of them: videos are there already"
+            "--videos: found with --publish; expected one of them: SRC has the videos already"
         )
     if options.destination is not None or options.quiet:
         return ()
     from episeek_pipelines.api import working_directory
 
-    return (f"working in {working_directory(options.source)}, which is removed when it has been published",)
+    return (f"working in {working_directory(options.source)}, which is removed after the publication",)
 
 
 def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:
@@ -103,7 +103,7 @@ def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:
 
 
 def result_document(result: "PrepareResult") -> dict[str, Any]:
-    """The JSON of what a job did, but for what verification found."""
+    """Return the JSON of a job's result, without the findings of the verification."""
     parts = {name: getattr(result, name) for name in ("rewrite", "index")}
     return {
         "destination": result.destination,
@@ -115,7 +115,7 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 
 
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
-    publish.still_progress(options)
+    publish.silence_hub_progress(options)
     from episeek_pipelines import api
     from episeek_pipelines.api import (
         RefusedPublicationError,
@@ -131,7 +131,7 @@ def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
             execution=execution,
         )
     except RefusedPublicationError as refusal:
-        return Outcome((), True, (f"error: {refusal}",))
+        return refused_outcome(refusal, as_json=options.json)
     is_failure = done.publication is None
     refused = ("error: nothing was published: verification found errors",) if is_failure else ()
     if options.json:

@@ -1,7 +1,7 @@
-"""`episeek publish`: its arguments, and what it says. Nothing here prints: `cli` does.
+"""`episeek publish`: arguments and output. Nothing here prints.
 
-Exit codes: 0 done, also where nothing was left to do; 1 the overlay has errors, so nothing was sent, or what arrived is not what
-was sent; 2 it could not be done.
+Exit codes: 0 done, also where there was nothing to do; 1 the overlay has errors, so nothing was sent, or the published files differ
+from those sent; 2 it could not be done.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from episeek_pipelines.cli.lines.publication import (
     base_words,
     change_words,
     path_lines,
+    refused_outcome,
     shared_document,
     verify_line,
 )
@@ -92,18 +93,21 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
-    """The arguments that say how it is committed, which `prepare --publish` has as well."""
+    """Add the arguments about the commit, which `prepare --publish` shares."""
     group.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
-    group.add_argument("--message", metavar="M", help="of the commit")
+    group.add_argument("--message", metavar="M", help="title of the commit")
     tag = group.add_mutually_exclusive_group()
     tag.add_argument(
-        "--tag", default=None, metavar="TAG", help=f"moved to the new commit of main (default: {CODEBASE_VERSION})"
+        "--tag",
+        default=None,
+        metavar="TAG",
+        help=f"tag to move to the new commit of main (default: {CODEBASE_VERSION})",
     )
-    tag.add_argument("--no-tag", dest="tag", action="store_const", const="", help="leave tags where they are")
+    tag.add_argument("--no-tag", dest="tag", action="store_const", const="", help="move no tag")
 
 
 def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
-    """Those of them that are there, as they are written."""
+    """Return the names of those arguments that were given on the command line."""
     given = {
         "--create-pr": options.create_pr,
         "--message": options.message is not None,
@@ -120,15 +124,15 @@ def warnings(options: argparse.Namespace) -> tuple[str, ...]:
     return ("--no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",)
 
 
-def still_progress(options: argparse.Namespace) -> None:
-    """No bars of the Hub's client where nobody looks; it reads this when it is imported, which nothing has done yet."""
+def silence_hub_progress(options: argparse.Namespace) -> None:
+    """Turn off the progress bars of the Hub's client, with `--quiet` or without a terminal, before it is imported."""
     if options.quiet or not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
 def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
     """`episeek publish`."""
-    still_progress(options)
+    silence_hub_progress(options)
     from episeek_pipelines import api
     from episeek_pipelines.api import (
         RefusedPublicationError,
@@ -144,7 +148,7 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
     except RefusedPublicationError as refusal:
-        return Outcome((), True, (f"error: {refusal}",))
+        return refused_outcome(refusal, as_json=options.json)
     if options.json:
         return Outcome((json.dumps(document(result, chosen), indent=2),), False)
     verified = verify_line(result.verification, is_required=chosen.is_verified, where="repository")
@@ -152,17 +156,17 @@ def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
 
 
 def _given(options: argparse.Namespace) -> tuple[str, ...]:
-    """Those that only repositories have, as they are written; that no tag moves is so in a store anyway."""
+    """Return the names of given arguments that only repositories have; --no-tag holds for a store anyway."""
     given = {"--base": options.base is not None, "--branch": options.branch != "main", "--private": options.private}
     names = [name for name, is_given in given.items() if is_given]
     return (*names, *(name for name in given_commit_arguments(options) if name != "--no-tag"))
 
 
 def commit_options(options: argparse.Namespace) -> "PublishOptions":
-    """From the arguments that `prepare --publish` has as well.
+    """Return the options of the arguments that `prepare --publish` shares.
 
     Raises:
-        argparse.ArgumentTypeError: One of them is not what it has to be.
+        argparse.ArgumentTypeError: An argument has no valid value.
     """
     return _publish_options(options)
 
@@ -192,10 +196,8 @@ def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOpti
 
 
 def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
-    """What was published, a line for each part, but for what was verified."""
-    from episeek_pipelines.words import (
-        counted,
-    )
+    """Yield a line for each part of a publication but the verification."""
+    from episeek_pipelines.words import counted
 
     changes = result.changes
     yield f"base     {base_words(result)}; {_base_commit_words(result)}"
@@ -207,10 +209,11 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
     if result.pull_request is not None:
         yield f"send     {result.pull_request}: a draft, at commit {result.commit}"
     elif result.is_new:
+        # one more attempt after each commit of somebody else
         again = f", after {counted(result.attempts - 1, 'commit')} of others" if result.attempts > 1 else ""
         yield f"send     commit {result.commit}{again}"
     else:
-        yield f"send     nothing: all of it is at {result.commit}"
+        yield f"send     nothing: commit {result.commit} has all of it"
     if result.arrival is not None:
         yield f"arrival  {result.arrival.summary}"
     yield f"tag      {_tag_line(result, options)}"
@@ -219,23 +222,22 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
 
 def _base_commit_words(result: "PublishResult") -> str:
     if result.base_commit:
-        return f"what is replaced is as it was at {result.base_commit}"
-    return "what is replaced is what DST was prepared from" if result.parent else "a new repository"
+        return f"replaced files are those of commit {result.base_commit}"
+    return "replaced files are those that DST was prepared from" if result.parent else "a new repository"
 
 
 def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
     if options.tag is None:
-        return "left alone (--no-tag)"
-    if options.create_pr or options.branch != "main":
-        later = (
-            ": when the draft is merged, run this again without --create-pr, and it moves" if options.create_pr else ""
-        )
-        return f"{options.tag} left alone{later or ': nothing on main has changed'}"
+        return "none moved (--no-tag)"
+    if options.create_pr:
+        return f"{options.tag} not moved; after the merge, run this again without --create-pr to move it"
+    if options.branch != "main":
+        return f"{options.tag} not moved: main has not changed"
     return f"{options.tag} {'moved to' if result.tag_moved else 'is at'} {result.commit}"
 
 
 def document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
-    """The same as JSON."""
+    """Return the JSON of a publication onto a repository."""
     return {
         **shared_document(result),
         "parent": result.parent,

@@ -1,4 +1,4 @@
-"""`episeek publish DST URL` where the target is a store: its options, and what it says. Nothing here prints: `cli` does."""
+"""`episeek publish DST URL` into a store: options and output. Nothing here prints."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from episeek_pipelines.cli.lines.publication import (
     base_words,
     change_words,
     path_lines,
+    refused_outcome,
     shared_document,
     verify_line,
 )
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
 
 def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple[str, ...]) -> Outcome:
-    """`episeek publish` into a store.
+    """Run `episeek publish` into a store.
 
     Args:
-        options: Of the command line.
-        execution: Of the verification.
-        given: Arguments that only repositories have, as they are written.
+        options: The options of the command line.
+        execution: Scheduler, workers and progress of the verification.
+        given: Options of the command line that only repositories have.
 
     Raises:
-        argparse.ArgumentTypeError: An option that only repositories have was given.
+        argparse.ArgumentTypeError: Such an option was given.
     """
     from episeek_pipelines import api
     from episeek_pipelines.api import (
@@ -54,34 +55,31 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
     except RefusedPublicationError as refusal:
-        return Outcome((), True, (f"error: {refusal}",))
+        return refused_outcome(refusal, as_json=options.json)
     if options.json:
         return Outcome((json.dumps(_document(result, chosen), indent=2),), False)
     return Outcome(() if options.quiet else tuple(_lines(result, chosen)), False)
 
 
 def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]:
-    from episeek_pipelines.words import (
-        counted,
-        human_bytes,
-    )
+    from episeek_pipelines.words import counted, human_bytes
 
     yield verify_line(result.verification, is_required=options.is_verified, where="store")
     yield f"base     {base_words(result)}"
     yield f"change   {change_words(result.changes)}"
     if result.moves_rows and result.is_new:
-        when = "while it is switched to" if options.dry_run else "who listed them in these seconds"
-        yield f"note     rows are in other data files than before: {when}, some may be seen twice, or for a moment not at all"
+        seen = "readers may see" if options.dry_run else "readers may have seen"
+        yield f"note     rows are in other data files than before: during the switch, {seen} some twice, or not at all"
     if options.dry_run:
         yield from path_lines(result.changes, result.replaced)
         yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"
         return
     if result.is_new or result.sent_count:
-        staged = f", {result.staged_count:,} were sent before" if result.staged_count else ""
+        staged = f", {result.staged_count:,} sent by a previous run" if result.staged_count else ""
         yield f"send     {counted(result.sent_count, 'file')}, {human_bytes(result.sent_bytes)}{staged}"
-        yield f"switch   {'done, from where it had stopped' if result.is_resumed else 'done'}"
+        yield f"switch   {'continued and done' if result.is_resumed else 'done'}"
     else:
-        yield "send     nothing: all of it is there"
+        yield "send     nothing: the store has all of it"
     if result.arrival is not None:
         yield f"arrival  {result.arrival.summary}"
     yield f"done     {result.url} in {result.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""The id of a build: a digest of everything in its four tables, by which tables of different builds are told apart.
+"""The id of a build: a digest of everything in its four tables, which differs between builds.
 
 The release that writes the tables is not part of it: the same dataset gets the same id from every release with the same
 format version and index version.

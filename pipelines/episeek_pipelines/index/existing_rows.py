@@ -1,4 +1,4 @@
-"""The rows of one MP4 in the existing sidecars, in the form in which the index step makes them.
+"""The rows of one video file in the existing sidecars, in the form in which the index step makes them.
 
 The rows of a file that has not changed are taken over from here, and the file is not read.
 """

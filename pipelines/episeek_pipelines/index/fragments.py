@@ -23,7 +23,7 @@ from episeek_pipelines.index.build_id import fragment_digest
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import Arrays, IndexUnit
-from episeek_schemas.sidecars import INDEX_VERSION
+from episeek_schemas import sidecars
 
 _BINARY_COLUMNS = ("sample_description", "track_matrix", "sample_description_runs")
 
@@ -115,7 +115,7 @@ def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
 def _identity(unit: IndexUnit, fps: float) -> str:
     """Return a digest of all that a fragment depends on: the listed file, its declared episodes, and the index version."""
     declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
-    return hashlib.sha256(f"index {INDEX_VERSION} {unit.path} {unit.identity} {declared}".encode()).hexdigest()
+    return hashlib.sha256(f"index {sidecars.INDEX_VERSION} {unit.path} {unit.identity} {declared}".encode()).hexdigest()
 
 
 def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSummary | None:

@@ -27,7 +27,7 @@ def with_unchanged(
     """Mark the units of unchanged files, and return all units with the rows to take over.
 
     Args:
-        units: What is to be indexed.
+        units: The files to index.
         target: The root below which sidecars may exist.
         info: The parsed meta/info.json.
 

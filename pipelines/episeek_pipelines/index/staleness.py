@@ -12,7 +12,6 @@ from functools import partial
 from typing import Literal
 
 from episeek.errors import MissingFileError, Mp4Error, SidecarError
-from episeek.mp4.header import read_header
 from episeek.sidecars.file_record import FileRecord
 from episeek.stores.byte_source import ByteSource, CountingSource
 from episeek.stores.identity import FileIdentity
@@ -23,7 +22,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
 from episeek_pipelines.index.units import IndexUnit, list_units
-from episeek_pipelines.video.header import read_video_header
+from episeek_pipelines.video.header import recorded_header_digest
 from episeek_schemas import layout
 
 Reason = Literal["changed", "new", "gone", "episodes", "dataset", "sidecars"]
@@ -170,22 +169,21 @@ def _read(
         identity = unit.identity or counting.identity(unit.path)
         found = _compare(unit.path, identity, record)
         if found is _UNSURE:
-            found = _compare_header(counting, unit.path, identity.size, record)
+            found = _compare_header(counting, record)
     except MissingFileError:
         found = Stale(unit.path, "gone", "no such file", f"the MP4 of episode {unit.episodes.episode_index[0]}")
     report(1)
     return found, counting
 
 
-def _compare_header(source: ByteSource, path: str, file_size: int, record: FileRecord) -> Stale | None:
-    reader = read_video_header if record.container == "matroska" else read_header
+def _compare_header(source: ByteSource, record: FileRecord) -> Stale | None:
     try:
-        digest = reader(source, path, file_size=file_size).digest
+        digest = recorded_header_digest(source, record)
     except Mp4Error as error:
-        return Stale(path, "changed", error.found, "the header that was indexed")
+        return Stale(record.file_path, "changed", error.found, "the header that was indexed")
     if digest == record.moov_sha256:
         return None
-    return Stale(path, "changed", f"a header with digest {digest[:12]}...", f"{record.moov_sha256[:12]}...")
+    return Stale(record.file_path, "changed", f"a header with digest {digest[:12]}...", f"{record.moov_sha256[:12]}...")
 
 
 def _one_at_a_time(report: Callable[[int], None]) -> Callable[[int], None]:

@@ -1,8 +1,8 @@
 """Preparing a dataset of the Hub and publishing the result onto it, as one job.
 
-Videos stay where they are: of each its header is read, by ranges, and clips of some when the result has been published. Data files
-and `meta/` are read, and written anew on this machine; what differs is sent. A run that was stopped goes on: the preparation from
-its finished work, and the publication from what has arrived.
+Videos stay where they are: only the header of each is read, by ranges, and some clips after the publication. Data files and `meta/`
+are read and written anew on this machine, and the files that differ are sent. A run that was stopped continues: the preparation
+with its finished work, the publication with the files that have arrived.
 """
 
 import os
@@ -22,9 +22,7 @@ from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
+from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.results import PrepareResult
 from episeek_pipelines.publish.card.section import DatasetFigures, decoded_card, updated_card
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
@@ -34,18 +32,18 @@ from episeek_pipelines.publish.hub_client.uploads import require_writable
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_schemas import layout, sidecars
 
-_SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH: what it is published onto"
+_SOURCE: Final = "hf://datasets/ORG/NAME or hf://datasets/ORG/NAME@BRANCH, the branch to publish onto"
 _HERE: Final = Execution()
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPublication:
-    """What was done."""
+    """The results of a preparation and of the publication of its result."""
 
     preparation: PrepareResult | None
-    """None: an earlier run had done it, from the same commit with the same options."""
+    """None where a previous run prepared the dataset, from the same commit with the same options."""
     publication: PublishResult | None
-    """None: verification found errors, so nothing was sent."""
+    """None where verification found errors, so that nothing was sent."""
 
 
 def prepare_and_publish(
@@ -61,29 +59,30 @@ def prepare_and_publish(
 
     Args:
         source: `hf://datasets/ORG/NAME`, with `@BRANCH` for another branch than main.
-        destination: Where the result is kept on this machine, as `prepare` takes it; None: below `working_directory` until it is
-            published.
-        max_episodes_per_file: As `prepare` takes it.
-        options: Of the publication; its branch is that of `source`, and what `prepare` has verified is not verified again.
-        execution: Scheduler, workers, progress.
-        repository: As `publish` takes it.
+        destination: The folder of the result on this machine, as for `prepare`; None to keep it below `working_directory` until it
+            is published.
+        max_episodes_per_file: As for `prepare`.
+        options: The options of the publication. The branch is that of `source`, and a dataset that `prepare` has just verified is
+            not verified again.
+        execution: Scheduler, workers and progress.
+        repository: As for `publish`.
 
     Raises:
-        DestinationError: `source` is no branch of a dataset repository; `destination` is in a store, or holds something.
+        DestinationError: `source` is not a branch of a dataset repository; `destination` is in a store, or holds something.
         ConflictError: Others have changed the same files since.
-        EpiseekError: As `prepare` and `publish` raise; the preparation is kept, and the same call goes on from there.
+        EpiseekError: See `prepare` and `publish`; the preparation is kept, and the same call continues from there.
     """
     started = time.perf_counter()
     location = _location(source)
     hub = repository if repository is not None else HubClient(location.repo_id)
     branch = location.revision or MAIN
     if location.revision is not None and branch not in hub.refs().branches:
-        raise DestinationError(source, f"{branch!r}, which is no branch", _SOURCE)
+        raise DestinationError(source, f"{branch!r}, which is not a branch", _SOURCE)
     is_kept = destination is not None
     folder = working_directory(source) if destination is None else destination
     root = Root(folder)
     if not root.is_local:
-        raise DestinationError(folder, "a store", "a place on this machine, from which it is published")
+        raise DestinationError(folder, "a store", "a folder on this machine, to publish from")
     lock = root.local.with_name(f".{root.local.name}.lock")
     found, hint = "another run that works there", "wait until that run has ended, or give a DST"
     with nullcontext() if is_kept else exclusive_lock(lock, where=str(root), found=found, hint=hint):
@@ -93,7 +92,8 @@ def prepare_and_publish(
         preparation = None
         if not _is_prepared(root, source, max_episodes_per_file, at=hub.head(branch)):
             if not is_kept:
-                shutil.rmtree(root.local, ignore_errors=True)  # of an earlier commit; unfinished work lies beside it
+                # a result of another commit; unfinished work lies beside it
+                shutil.rmtree(root.local, ignore_errors=True)
             preparation = prepare.prepare(
                 source, root.url, max_episodes_per_file=max_episodes_per_file, execution=execution
             )
@@ -109,10 +109,10 @@ def prepare_and_publish(
 
 
 def _require_usable_card(hub: HubClient, branch: str) -> None:
-    """Before any work: what the publication will make of it.
+    """Require, before any work, that the publication can update the card.
 
     Raises:
-        UnusableCardError: It cannot be kept and added to.
+        UnusableCardError: It cannot.
     """
     remote = Root(hub.url(hub.head(branch)))
     if remote.exists(layout.CARD_PATH):
@@ -122,7 +122,7 @@ def _require_usable_card(hub: HubClient, branch: str) -> None:
 
 
 def working_directory(source: str) -> str:
-    """Where a dataset of the Hub is prepared that is to be published, below `$EPISEEK_CACHE` or `~/.cache/episeek`."""
+    """Return the folder in which `prepare_and_publish` prepares a dataset, below `$EPISEEK_CACHE` or `~/.cache/episeek`."""
     location = _location(source)
     name = "--".join([*location.repo_id.split("/"), *([location.revision] if location.revision else [])])
     return os.fspath(Path(cache_directory(), "publications", quote(name, safe="")))
@@ -133,11 +133,11 @@ def _location(source: str) -> HubLocation:
         location = parse_hub_url(source)
         if location.kind == "datasets" and not location.prefix and not location.is_pinned:
             return location
-    raise DestinationError(source, "no branch of a dataset repository on the Hub", _SOURCE)
+    raise DestinationError(source, "not a branch of a dataset repository on the Hub", _SOURCE)
 
 
 def _is_prepared(root: Root, source: str, max_episodes_per_file: int | None, *, at: str) -> bool:
-    """Whether an earlier run has prepared the same, so that only the publication is left."""
+    """Return whether a previous run has prepared the dataset at commit `at`, so that only the publication remains."""
     record = read_record(root)
     plan = prepare.preparation_plan(source, max_episodes_per_file=max_episodes_per_file)
-    return record is not None and record.commit == at and record.plan == plan
+    return record is not None and record.commit == at and record.preparation == plan

@@ -11,7 +11,7 @@ from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import WORK_DIR, DatasetStaging, open_dataset_staging
 
-OPTIONS = {"command": "prepare", "source": "/data/ds", "writer": "episeek 1.2", "cap": None, "videos": "link"}
+OPTIONS = {"command": "prepare", "source": "/data/ds", "index_version": 1, "cap": None, "videos": "link"}
 
 
 def open_with(target, **changes) -> DatasetStaging:
@@ -48,7 +48,7 @@ def test_the_same_options_continue_a_run(stopped):
         ({"cap": 5}, "no --max-episodes-per-file", "--max-episodes-per-file 5"),
         ({"videos": "copy"}, "--videos link", "--videos copy"),
         ({"source": "/data/other"}, "source /data/ds", "source /data/other"),
-        ({"writer": "episeek 1.3"}, "version episeek 1.2", "version episeek 1.3"),
+        ({"index_version": 2}, "index version 1", "index version 2"),
         (
             {"command": "rewrite", "videos": None},
             "command prepare, --videos link",

@@ -111,8 +111,8 @@ def test_footers_carry_the_same_facts(sidecar_roots, name):
     assert [key for key in footers[0] if key.startswith(b"episeek:")] == keys
     assert [footers[0][key] for key in keys[:2]] == [b"1", b"1"]
     assert footers[0][keys[2]] == f"episeek {episeek.__version__}".encode()
-    facts = {key: info[key] for key in ("codebase_version", "fps", "total_episodes", "total_frames")}
-    assert json.loads(footers[0][keys[3]]) == facts | {"video_keys": list(CAMERAS)}
+    described = {key: info[key] for key in ("codebase_version", "fps", "total_episodes", "total_frames")}
+    assert json.loads(footers[0][keys[3]]) == described | {"video_keys": list(CAMERAS)}
 
 
 @pytest.mark.parametrize("max_row_group_rows", [sidecars.MAX_ROW_GROUP_ROWS, 100, 7])
@@ -317,8 +317,7 @@ def test_a_fragment_too_few_or_too_many_is_named(tmp_path):
         merge_fragments(DATA / "hevc", tmp_path / "work", fragments[:1], tmp_path / "out")
     with pytest.raises(MetadataError, match="a second file"):
         merge_fragments(DATA / "hevc", tmp_path / "work", [*fragments, fragments[0]], tmp_path / "out")
-    left = [path.name for path in tmp_path.rglob("*.tmp")]
-    assert left == []
+    assert [path.name for path in tmp_path.rglob("*.tmp")] == []
 
 
 def test_index_reads_headers_only(tmp_path):

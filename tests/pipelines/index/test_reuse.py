@@ -1,4 +1,4 @@
-"""Indexing again where sidecars are: only what has changed is read, and the result is that of reading everything."""
+"""Indexing again: only changed files are read, and the result is that of reading all files."""
 
 import json
 import pickle
@@ -181,7 +181,7 @@ def test_a_bucket_has_no_commits_and_says_what_is_unchanged(hub, tmp_path):
 
 
 def replace_in_footer(path: Path, old: bytes, new: bytes) -> None:
-    """Of the same length, so that the table can still be mapped."""
+    """Replace bytes by as many others, so that the table can still be mapped."""
     raw = path.read_bytes()
     assert len(old) == len(new)
     assert old in raw
@@ -206,7 +206,7 @@ def flip_episodes(root: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """One bit of a value in the middle of the first mapped column behind the ids."""
+    """Flip one bit of a value in the middle of the first mapped column after the ids."""
     with pq.ParquetFile(path) as file:
         position = next(k for k, name in enumerate(file.schema.names) if name in ("byte_offset", "mdat_length"))
         chunk = file.metadata.row_group(0).column(position)
@@ -221,7 +221,7 @@ def drop_a_table(root: Path) -> None:
 
 TABLES = (layout.FILES_PATH, layout.EPISODES_PATH, layout.KEYFRAMES_PATH, layout.SAMPLES_PATH)
 INDEX_VERSION_ENTRY = b"episeek:index_version\x18\x011"
-"""As the footer has it: Thrift's compact protocol, field 2 of KeyValue, one byte."""
+"""The entry as the footer stores it: Thrift's compact protocol, field 2 of KeyValue, one byte."""
 
 
 def other_index_version(root: Path) -> None:
@@ -230,7 +230,7 @@ def other_index_version(root: Path) -> None:
 
 
 def without_index_version(root: Path) -> None:
-    """An entry of another name: the ids of tables without the key cover the writer, and these do not."""
+    """Rename the entry. The ids of tables without it cover the writer, and these do not."""
     for path in TABLES:
         replace_in_footer(root / path, b"episeek:index_version", b"someone:index_version")
 
@@ -291,7 +291,7 @@ def test_nothing_is_believed_of_damaged_or_foreign_sidecars(damage, sound, tmp_p
 
 
 def as_of_a_release(root: Path, writer: bytes) -> None:
-    """Tables as a release wrote them that had no index version: with its name, which their id covered."""
+    """Turn tables into those of a release without index versions, whose name is part of the build id."""
     footer = pq.read_schema(root / layout.FILES_PATH).metadata
     build = read_existing_build(Root(str(root)))
     rows = ExistingRows(Root(str(root)), build.build_id)
@@ -362,7 +362,7 @@ def test_other_cameras_and_another_rate_are_read_again(hub, tmp_path):
 
 
 def test_local_files_are_read_again(dataset, tmp_path):
-    """A copy may keep size and times: nothing of this machine tells for certain that a file is the same."""
+    """A copy may keep size and times: nothing on a local file system proves that a file is the same."""
     first = indexed(str(dataset), tmp_path / "out")
     again = indexed(str(dataset), tmp_path / "out")
     assert (again.unchanged_files, again.request_count) == (0, first.request_count)

@@ -41,7 +41,7 @@ def replace_longer(root):
 
 
 def remux_under_the_same_size(root):
-    """Another moov of the same length: the time it was made."""
+    """Change the creation time in the moov box, which keeps its length."""
     path = root / TOP / "file-001.mp4"
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"mvhd") + 11] ^= 0xFF
@@ -160,7 +160,7 @@ def source(indexed, tmp_path):
 def test_nothing_is_stale(source, capsys):
     code, out, err = run(capsys, source)
     assert (code, err) == (0, "")
-    assert out == f"check    {source}: 12 video files, none stale (12 headers read, 53.3 kB)\n"
+    assert out == f"check    {source}: 12 video files, none stale (12 headers read, 13.6 kB)\n"
     assert run(capsys, source, "--quiet") == (0, "", "")
     document = json.loads(run(capsys, source, "--json")[1])
     assert document["stale"] == []
@@ -207,7 +207,7 @@ def test_episodes_that_are_gone_and_new(source, tmp_path, capsys):
 
 
 def holds_more(table, camera, number):
-    """Whether more than the last episode lies in a file."""
+    """Return whether a file holds more than the last episode."""
     key = camera.split("/")[1]
     return table[f"videos/{key}/file_index"].to_pylist().count(number) > 1
 
@@ -302,7 +302,7 @@ def test_a_web_server_is_asked_once_a_file(tmp_path, capsys):
 
 
 def test_a_copy_in_a_store_is_compared_by_its_headers(hub, tmp_path, capsys):
-    """Sidecars made on this machine say no identity; those of the store can be compared with nothing."""
+    """Sidecars made from local files have no identities with which those of the store could be compared."""
     index(str(DATA / "hevc"), output=str(tmp_path))
     files = files_of(DATA / "hevc")
     url = hub.add(files)

@@ -23,6 +23,7 @@ from episeek_pipelines.jobs.prepare import (
     verify,
 )
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_schemas import sidecars
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
 from tests.support.amount import amount
 
@@ -121,6 +122,35 @@ def test_a_failed_file_names_itself_and_the_others_are_not_done_again(dataset, t
     assert (result.index.reused_files, result.rewrite.reused_files) == (11, 3)
     assert digests(target) == reference
     assert not (tmp_path / "out.partial").exists()
+
+
+def test_finished_work_outlives_a_release_and_not_another_version_of_the_step(dataset, tmp_path, monkeypatch):
+    video = dataset / "videos/observation.images.top/chunk-000/file-002.mp4"
+    whole = video.read_bytes()
+    video.write_bytes(whole[:20000])
+    target = tmp_path / "out"
+    with pytest.raises(WorkFailedError):
+        prepare(str(dataset), str(target))
+    with pytest.raises(WorkFailedError):
+        index(str(dataset))
+    video.write_bytes(whole)
+
+    for version in ("episeek_schemas.sidecars.INDEX_VERSION", "episeek_pipelines.jobs.prepare.REWRITE_VERSION"):
+        name = version.rpartition(".")[2].lower().replace("_", " ")
+        with monkeypatch.context() as patch:
+            patch.setattr(version, 2)
+            with pytest.raises(DestinationError, match=f"with {name} 1; expected {name} 2"):
+                prepare(str(dataset), str(target))
+    with monkeypatch.context() as patch:
+        patch.setattr(sidecars, "INDEX_VERSION", 2)
+        again = index(str(dataset)).index
+        assert again is not None
+        assert again.reused_files == 0
+    monkeypatch.setattr("episeek_pipelines.index.merge.__version__", "9.9.9")
+    result = prepare(str(dataset), str(target))
+    assert result.index is not None
+    assert result.rewrite is not None
+    assert (result.index.reused_files, result.rewrite.reused_files) == (11, 3)
 
 
 def test_a_file_that_changed_since_is_done_again(dataset, tmp_path):

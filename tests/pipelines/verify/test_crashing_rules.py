@@ -1,4 +1,4 @@
-"""A rule that raises is a finding, VER000, and everything else is found as before: each rule in turn."""
+"""Each rule in turn raises: that is a finding, VER000, and all other findings stay the same."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ from episeek_pipelines.verify.videos.rules import VIDEO_RULES
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, edit_info, set_value, video
 from tests.support.build_index import DATA
-from tests.support.known_tables import ask_once
+from tests.support.cached_table_checks import cache_table_checks
 
 TUPLES = {
     "plan.METADATA_RULES": METADATA_RULES,
@@ -103,8 +103,8 @@ def before(damaged: Path) -> Before:
 
 
 @pytest.fixture(autouse=True)
-def known_tables(monkeypatch):
-    ask_once(monkeypatch)
+def cached_table_checks(monkeypatch):
+    cache_table_checks(monkeypatch)
 
 
 def failing(*arguments: Any, **options: Any) -> Any:

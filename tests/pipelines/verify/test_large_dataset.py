@@ -1,6 +1,4 @@
-"""The dataset that verification is measured on is sound; in its sidecars what was damaged is found, and nothing else, however many
-episodes are compared at once.
-"""
+"""The dataset of the benchmark is sound. Damage to its sidecars is found exactly, however many episodes are compared at once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What `episeek verify` opens and fetches: each file once, and of a store's files headers and footers where rows are not read."""
+"""`episeek verify` opens each file once, and fetches only headers and footers of a store's files where rows are not read."""
 
 import mmap
 import re
@@ -40,7 +40,7 @@ def options(level):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A source and what was prepared from it: more files than it has, and all its videos."""
+    """Return a source and its prepared dataset, which has more data files and all videos."""
     folder = tmp_path_factory.mktemp("prepared")
     source = copy_of("av1_multifile", folder, name="source")
     collapse(source, data(0))
@@ -51,7 +51,7 @@ def prepared(tmp_path_factory):
 # --- on this machine ------------------------------------------------------------------------------------------------------------
 
 
-def test_openings_are_counted_whoever_opens(tmp_path):
+def test_openings_are_counted_for_every_library(tmp_path):
     paths = [tmp_path / name for name in ("python", "arrow", "mapped", "twice", "nested", "never")]
     for path in paths:
         pq.write_table(pa.table({"a": [1]}), path)
@@ -68,7 +68,7 @@ def test_openings_are_counted_whoever_opens(tmp_path):
 
 
 def expected_openings(root: Path, level: str) -> set[Path]:
-    """Files that a level looks into."""
+    """Return the files that a level opens."""
     wanted = {path for path in (root / "meta").rglob("*") if path.is_file() and "byte_index" not in path.parts}
     if level != "meta":
         wanted |= {path for path in root.rglob("*") if path.is_file() and SOURCE_RECORD_DIR not in path.parts}
@@ -76,7 +76,7 @@ def expected_openings(root: Path, level: str) -> set[Path]:
 
 
 def check_openings(counts: Counter[Path], expected: set[Path]) -> None:
-    """One each. A local source opens a file for each call: two or three where an MP4's header is not at its start."""
+    """Check that each file was opened once; MP4s up to three times, since a local source opens the file for each read."""
     assert set(counts) == expected
     videos = {path for path in expected if path.suffix == ".mp4"}
     assert {path: counts[path] for path in expected - videos} == dict.fromkeys(expected - videos, 1)
@@ -150,7 +150,7 @@ def indexed(tmp_path_factory):
 
 
 def ranges_of(exchanges: list[Exchange], size: int) -> list[tuple[int, int]]:
-    """`[start, stop)` of each request; all of the file where it named no range."""
+    """Return `[start, stop)` of each request; the whole file for requests without a range."""
     found = []
     for exchange in exchanges:
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", exchange.range_header)
@@ -159,7 +159,7 @@ def ranges_of(exchanges: list[Exchange], size: int) -> list[tuple[int, int]]:
 
 
 def times_fetched(exchanges: list[Exchange], size: int) -> int:
-    """How often the byte was fetched that was fetched most often."""
+    """Return how many times the most fetched byte was fetched."""
     steps = sorted(step for start, stop in ranges_of(exchanges, size) for step in ((start, 1), (stop, -1)))
     return int(np.cumsum([step for _, step in steps]).max(initial=0))
 
@@ -171,7 +171,7 @@ def fetched(store: Datasets, path: str, content: bytes) -> list[Exchange]:
 
 
 def check_questions(store: Datasets, files: dict[str, bytes], opened: set[str]) -> None:
-    """The Hub is asked once where a file is; S3 nothing that its listing says."""
+    """Check that the Hub resolves each opened file once, and that S3 is not asked for what its listing has."""
     sidecars = {path for path in files if path.startswith(layout.BYTE_INDEX_DIR)}
     for path in files:
         asked = store.questions_about(path)
@@ -181,8 +181,8 @@ def check_questions(store: Datasets, files: dict[str, bytes], opened: set[str]) 
             assert len(asked) == (1 if store.kind == "hub" and path in opened else 0), path
     for directory in ("meta", "data", "videos"):
         assert len(store.listings_of(directory)) == 1
-    known = {e for path in files for e in (*store.questions_about(path), *store.ranges_of(path, files[path]))}
-    others = [e.path for e in store.exchanges() if e.method == "HEAD" and e not in known]
+    of_files = {e for path in files for e in (*store.questions_about(path), *store.ranges_of(path, files[path]))}
+    others = [e.path for e in store.exchanges() if e.method == "HEAD" and e not in of_files]
     assert len(others) == 1  # whether there is a card, which no listing holds
     assert others[0].endswith(f"/{layout.CARD_PATH}")
 
@@ -196,7 +196,7 @@ def footer_bytes(root: Path, path: str) -> int:
 
 
 def check_level(store: Datasets, root: Path, files: dict[str, bytes], level: str) -> int:
-    """Requests and bytes of each file; returns all bytes of files."""
+    """Check the requests and bytes of each file; return the bytes of all files."""
     sidecars = {path for path in files if path.startswith(layout.BYTE_INDEX_DIR)}
     parquet = {path for path in files if path.startswith("data/")}
     videos = {path for path in files if path.endswith(".mp4")}
@@ -225,7 +225,7 @@ def check_level(store: Datasets, root: Path, files: dict[str, bytes], level: str
 
 
 @pytest.mark.parametrize("level", ["meta", "layout", "rows"])
-def test_what_each_level_asks_of_a_store(level, store, indexed):
+def test_the_requests_of_each_level(level, store, indexed):
     files = files_of(indexed)
     url = store.add(files)
     store.clear()
@@ -238,7 +238,7 @@ def test_what_each_level_asks_of_a_store(level, store, indexed):
 
 
 def without_card(report):
-    """Findings; a card is wanted on the Hub alone."""
+    """Return the findings except for those of the card, which only a dataset on the Hub needs."""
     return [found for found in report.findings if found.location.file != layout.CARD_PATH]
 
 
@@ -255,7 +255,7 @@ def test_sidecars_are_fetched_once_a_machine(store, indexed):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """40 MB of videos, of either kind, and 20 MB of rows: what is in them does not fit the metadata."""
+    """Write 40 MB of videos, with moov first and last, and 20 MB of rows; they do not fit the metadata."""
     root = copy_of("av1_multifile", tmp_path_factory.mktemp("large"))
     made = [
         make_large_video(root / video(TOP, number), 20_000_000, is_faststart=is_faststart)
@@ -275,7 +275,7 @@ def large(tmp_path_factory):
 
 
 @pytest.mark.parametrize("level", ["layout", "rows"])
-def test_of_large_files_headers_and_footers_are_fetched(level, store, large):
+def test_only_headers_and_footers_of_large_files_are_fetched(level, store, large):
     files = files_of(large)
     size = sum(map(len, files.values()))
     url = store.add(files)
@@ -314,7 +314,7 @@ def test_with_a_source_rows_are_fetched_once(store, prepared):
 
 
 def test_preparing_a_repository_fetches_each_data_file_once_a_step(hub, tmp_path):
-    """Planning looks at the first, the middle and the last one, rewriting copies each, and verification compares each."""
+    """Planning reads the first, middle and last file; rewriting copies each, and verification compares each."""
     root = copy_of("av1_multifile", tmp_path, name="source")
     for number in range(3):
         table = pq.read_table(root / data(number))

@@ -1,4 +1,4 @@
-"""Each broken dataset gives exactly its codes, beside what is true of the good one it is made from, at every level."""
+"""Each broken dataset gives exactly its codes, besides the findings of the sample it is made from, at every level."""
 
 import json
 from collections import Counter
@@ -17,36 +17,40 @@ from tests.broken.catalogue import CASES, TABLE_NAME
 from tests.support.amount import every
 from tests.support.broken_datasets import copy_of
 from tests.support.build_index import DATA
-from tests.support.known_tables import ask_once
+from tests.support.cached_table_checks import cache_table_checks
 
 
-class Truth(NamedTuple):
+class Expected(NamedTuple):
     findings: int
     reason: str
 
 
-WHAT_IS_TRUE: dict[str, dict[str, Truth]] = {
-    AV1: {"VID022W": Truth(4, "LeRobot leaves the moov box of a file with one episode after the media data")},
-    EDITED: {"VID022W": Truth(8, "so it does with files that delete_episodes encodes again")},
-    H264: {"VID026W": Truth(2, "recorded with B-frames, so that composition offsets and edit lists are tried")},
-    HEVC: {"VID026W": Truth(2, "x265 reorders frames unless it is told not to")},
+EXPECTED: dict[str, dict[str, Expected]] = {
+    AV1: {"VID022W": Expected(4, "LeRobot leaves the moov box of a file with one episode after the media data")},
+    EDITED: {"VID022W": Expected(8, "so it does with files that delete_episodes encodes again")},
+    H264: {"VID026W": Expected(2, "recorded with B-frames, so that composition offsets and edit lists are tried")},
+    HEVC: {"VID026W": Expected(2, "x265 reorders frames by default")},
     IMAGES: {},
 }
-"""What a verification says of each good dataset, and why it is right."""
+"""Findings of each sample dataset, with the reason for which they are right."""
 
-WHAT_IS_TRUE_INDEXED: dict[str, dict[str, Truth]] = {
-    EDITED: {"ROW018W": Truth(3, "delete_episodes writes all rows of a file as one row group")},
+EXPECTED_INDEXED: dict[str, dict[str, Expected]] = {
+    EDITED: {"ROW018W": Expected(3, "delete_episodes writes all rows of a file as one row group")},
 }
 """Further findings in the same datasets with sidecars; problems that the sidecars make moot are notes then."""
 
 
-def true_of(dataset: str, level: Level, *, indexed: bool) -> dict[str, int]:
-    """Return how many findings of which code a good dataset has."""
-    truths = WHAT_IS_TRUE[dataset]
+def expected_counts(dataset: str, level: Level, *, indexed: bool) -> dict[str, int]:
+    """Return the number of findings of a sample dataset by code."""
+    expectations = EXPECTED[dataset]
     if indexed and includes(level, "layout"):
-        truths = {code: truth for code, truth in truths.items() if code not in MOOT_WHEN_INDEXED}
-    truths = truths | (WHAT_IS_TRUE_INDEXED.get(dataset, {}) if indexed else {})
-    return {code: truth.findings for code, truth in truths.items() if includes(level, RULES[code].level)}
+        expectations = {
+            code: expectation for code, expectation in expectations.items() if code not in MOOT_WHEN_INDEXED
+        }
+    expectations = expectations | (EXPECTED_INDEXED.get(dataset, {}) if indexed else {})
+    return {
+        code: expectation.findings for code, expectation in expectations.items() if includes(level, RULES[code].level)
+    }
 
 
 def verified(
@@ -57,9 +61,9 @@ def verified(
 
 
 @pytest.fixture(autouse=True)
-def known_tables(monkeypatch: pytest.MonkeyPatch):
-    """Each case is verified at up to four levels, and most have the tables of the good dataset."""
-    ask_once(monkeypatch)
+def cached_table_checks(monkeypatch: pytest.MonkeyPatch):
+    """Each case is verified at up to four levels, and most have the tables of the sample."""
+    cache_table_checks(monkeypatch)
 
 
 def codes(report: VerificationReport) -> set[str]:
@@ -70,12 +74,15 @@ def codes(report: VerificationReport) -> set[str]:
 def test_a_defect_gives_exactly_its_codes(case: Case, tmp_path: Path):
     root = tmp_path / "broken"
     case.make(root)
-    against = Root(str(DATA / case.base)) if case.against else None
+    against = Root(str(DATA / case.sample)) if case.against else None
     for level in every(case.levels, len(case.levels)):  # the lowest and the highest
         report = verified(root, level, against=against, prepared=case.prepared, **case.options)
         expected = case.expected(level)
-        true = {*true_of(case.base, level, indexed=case.indexed), *true_of(case.base, level, indexed=False)}
-        found = codes(report) - (true - case.all_codes)
+        expected_anyway = {
+            *expected_counts(case.sample, level, indexed=case.indexed),
+            *expected_counts(case.sample, level, indexed=False),
+        }
+        found = codes(report) - (expected_anyway - case.all_codes)
         assert found == expected, [level, *(f"{f.code} {f.location}: {f.message}" for f in report.findings)]
         assert report.is_clean == all(RULES[code].severity == "warning" for code in expected)
 
@@ -86,16 +93,18 @@ def test_every_rule_has_a_case():
 
 
 @pytest.mark.parametrize("indexed", [False, True], ids=["plain", "indexed"])
-@pytest.mark.parametrize("dataset", WHAT_IS_TRUE)
-def test_good_datasets_give_what_is_true_of_them(dataset: str, indexed: bool, tmp_path: Path):
+@pytest.mark.parametrize("dataset", EXPECTED)
+def test_sample_datasets_give_the_expected_findings(dataset: str, indexed: bool, tmp_path: Path):
     root = copy_of(dataset, tmp_path, indexed=indexed)
     for level in LEVELS:
         report = verified(root, level)
         counts: Counter[str] = Counter()
         for found in report.findings:
             counts[found.code] += 1 + found.more
-        assert dict(counts) == true_of(dataset, level, indexed=indexed), [level, *report.findings]
-        moot = {code: n for code, n in true_of(dataset, level, indexed=False).items() if code in MOOT_WHEN_INDEXED}
+        assert dict(counts) == expected_counts(dataset, level, indexed=indexed), [level, *report.findings]
+        moot = {
+            code: n for code, n in expected_counts(dataset, level, indexed=False).items() if code in MOOT_WHEN_INDEXED
+        }
         assert {note.code: note.video_count for note in report.notes} == (moot if indexed else {})
 
 

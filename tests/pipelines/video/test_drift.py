@@ -42,7 +42,7 @@ TIMESCALE = 90000
 
 @dataclass(frozen=True)
 class Truth:
-    """A file and the episodes that are declared in it, where they are and where they are said to be; by place in the file."""
+    """A file and its episodes, with their true and their declared places, in the order of the file."""
 
     ticks: np.ndarray  # of each frame, [frames]
     length: np.ndarray  # as declared, [episodes]
@@ -90,7 +90,7 @@ def located(truth: Truth) -> EpisodeFrames:
 
 
 def findings(truth: Truth) -> list[Finding]:
-    """Of the rules about frame counts and the grid."""
+    """Findings of the rules about frame counts and the grid."""
     declared = truth.declared
     file = VideoFile(
         "file", "camera", None, declared.episode_index, declared.length, declared.from_timestamp, declared.to_timestamp
@@ -106,8 +106,8 @@ def errors(truth: Truth) -> list[str]:
     return [found.code for found in findings(truth) if found.severity == "error"]
 
 
-def named(truth: Truth) -> set[int]:
-    """Episodes that an error is about; one that stands for more is about the next ones in the file."""
+def reported_episodes(truth: Truth) -> set[int]:
+    """Episodes with an error; one error that stands for several is also about the next ones in the file."""
     order = truth.declared.episode_index.tolist()
     places = [
         (order.index(found.location.episode), found.more)
@@ -129,7 +129,7 @@ def assert_not_shifted_in_silence(truth: Truth) -> None:
     order = truth.declared.episode_index
     wrong = order[(frames.first != truth.first[order]) | (frames.count != truth.count[order])]
     event("as it is" if not len(wrong) else "reported")
-    assert set(wrong.tolist()) <= named(truth), (frames.first, truth.first, findings(truth))
+    assert set(wrong.tolist()) <= reported_episodes(truth), (frames.first, truth.first, findings(truth))
 
 
 def assert_found(truth: Truth) -> None:
@@ -156,7 +156,7 @@ def in_float32(truth: Truth) -> Truth:
 
 
 small = st.lists(st.floats(-0.24, 0.24), min_size=1, max_size=12).map(np.array)
-"""Of a duration, in frames: half of the step that tells a whole frame from none."""
+"""Error of a duration, in frames: half of the step at which one more frame is counted."""
 lengths = st.lists(st.one_of(st.integers(1, 5), st.integers(1, 40)), min_size=1, max_size=25)
 rates = st.sampled_from([30.0, 30000 / 1001, 24.0])
 jitters = st.one_of(st.none(), st.lists(st.floats(-0.1, 0.1), min_size=1, max_size=7).map(np.array))
@@ -165,7 +165,7 @@ jitters = st.one_of(st.none(), st.lists(st.floats(-0.1, 0.1), min_size=1, max_si
 @settings(max_examples=examples(300), deadline=None)
 @given(lengths=lengths, rate=rates, jitter=jitters, steps=small, tail=st.integers(0, 12))
 def test_summed_seconds_are_no_hindrance(lengths, rate, jitter, steps, tail):
-    """However far they drift: with nobody's frames at the end as well, where the lengths do not add up."""
+    """Drift of any size, also with frames of no episode at the end, where the lengths do not add up."""
     truth = make(lengths, rate=rate, jitter=jitter if not tail else None, tail=tail)
     assert_found(summed(truth, steps * rate / FPS))
 
@@ -275,7 +275,7 @@ def test_a_gap_that_pushes_the_last_episode_out_of_the_file_is_reported():
     """The first episode was deleted, and all seconds are three frames late: only the end of the file contradicts them."""
     truth = make([12, 20, 20, 20], deleted=[0])
     assert not errors(truth)
-    assert named(truth.moved(3, 3)) == {0, 1, 2}
+    assert reported_episodes(truth.moved(3, 3)) == {0, 1, 2}
 
 
 # --- a recorded dataset -----------------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def change_seconds(root: Path, start_frames, stop_frames) -> None:
 
 
 def drop_episode(root: Path, row: int) -> None:
-    """Off meta/episodes; the videos keep its frames."""
+    """Remove an episode from meta/episodes; the videos keep its frames."""
 
     def change(groups: list[pa.Table]) -> list[pa.Table]:
         [table] = groups
@@ -310,7 +310,7 @@ def drop_episode(root: Path, row: int) -> None:
 
 
 def frame_numbers(root: Path, work: Path, camera: str = TOP) -> list[list[int]]:
-    """Those burned into the pictures of each episode, as its clip shows them."""
+    """The frame numbers in the pictures of each episode, as its clip shows them."""
     build_index(root, work, root)
     index = episeek.open(root)
     return [read(index.clip(row, camera).decode(backend="pyav").data) for row in range(index.episode_count)]
@@ -387,7 +387,7 @@ def test_lengths_and_seconds_that_both_fill_the_file_are_refused(tmp_path):
 
 
 def test_a_jump_where_lengths_do_not_add_up_is_refused(tmp_path):
-    """With frames of nobody at the end, one duration that is three frames too long leaves the later episodes without a place."""
+    """With frames of no episode at the end, one duration three frames too long leaves the later episodes without a place."""
     root = copy_of("h264_bframes", tmp_path)
     change_seconds(root, [0, 0, 3, 3, 3, 3], [0, 3, 3, 3, 3, 3])
     drop_episode(root, 5)

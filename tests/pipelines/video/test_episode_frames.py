@@ -1,4 +1,4 @@
-"""Which frames are whose: by ordinals where lengths add up; by differences of seconds otherwise; refused where neither says."""
+"""The frames of each episode: by counting where lengths add up, by differences of seconds otherwise, or refused."""
 
 import numpy as np
 import pytest
@@ -58,14 +58,14 @@ def test_drift_is_decided_by_ordinals(drift_frames):
 
 
 def test_an_episode_far_away_does_not_shift_the_others():
-    """Its length completes the file's frames, but its seconds contradict: the others stay where their seconds say."""
+    """Its length completes the file's frames, but its seconds contradict it: the others stay at their seconds."""
     episodes = declare([10, 20, 30], start=[0, 10 / FPS, 1000], stop=[10 / FPS, 1, 1001])
     with pytest.raises(EpisodeOutsideFileError, match="file, episode 2: found declared seconds 1000 to 1001"):
         assign(steady(60), episodes)
 
 
 def test_lengths_that_add_up_do_not_decide_against_a_jump_of_the_seconds():
-    """The last one in the file was declared first: its seconds follow the others', whose lengths would push it behind them."""
+    """The last one in the file was declared first: its seconds follow the others', whose lengths would push it after them."""
     episodes = declare([10, 20, 30], start=[40 / FPS, 0, 10 / FPS], stop=[50 / FPS, 10 / FPS, 40 / FPS])
     assert episodes.episode_index.tolist() == [1, 2, 0]
     with pytest.raises(

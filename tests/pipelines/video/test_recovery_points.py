@@ -1,4 +1,4 @@
-"""Sync samples of H.264 that are none are told by their recovery point message; any bytes are read without an exception."""
+"""Recovery points that are marked as H.264 sync samples are found; any bytes are read without an exception."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def message(kind: int, payload: bytes) -> bytes:
 
 
 def sync_after(*samples: bytes) -> list[int]:
-    """Which of these samples, all flagged, stay sync samples; one that is not flagged comes last."""
+    """The samples of these that stay sync samples; all are marked, and one that is not follows."""
     parts = [*samples, unit(SLICE)]
     size = np.array([len(part) for part in parts], np.int64)
     count = len(parts)

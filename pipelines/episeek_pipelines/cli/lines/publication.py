@@ -1,35 +1,43 @@
-"""What is said of any publication, onto a repository or into a store. Nothing here prints: `cli` does."""
+"""Lines and JSON of every publication, onto a repository or into a store. Nothing here prints."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from episeek_pipelines.cli.outcome import Outcome
+
 if TYPE_CHECKING:
-    from episeek_pipelines.api import Changes, PublishResult, StorePublication, VerificationReport
+    from episeek_pipelines.api import (
+        Changes,
+        PublishResult,
+        RefusedPublicationError,
+        StorePublication,
+        VerificationReport,
+    )
 
 MAX_PATHS = 40
-"""Shown of a dry run; as JSON all are."""
+"""Paths that a dry run shows; its JSON has all of them."""
 
 
 def verify_line(verification: "VerificationReport | None", *, is_required: bool, where: str) -> str:
-    """How the overlay was verified.
+    """Return the line about the verification of the overlay.
 
     Args:
-        verification: None where it was not.
-        is_required: Whether it has to pass.
-        where: What sidecars alone are compared with.
+        verification: The report; None where the overlay was not verified.
+        is_required: Whether the overlay has to pass a verification.
+        where: The kind of target, which sidecars alone are compared with.
     """
     from episeek_pipelines.api import format_counts
 
     if verification is not None:
         return f"verify   {format_counts(verification)}"
-    return f"verify   {f'sidecars alone: compared with the {where}' if is_required else 'left out (--no-verify)'}"
+    return f"verify   {f'sidecars alone: compared with the {where}' if is_required else 'skipped (--no-verify)'}"
 
 
 def base_words(result: "PublishResult | StorePublication") -> str:
-    """What the sidecars were compared with."""
-    from episeek_pipelines.words import (
-        counted,
-    )
+    """Return what the sidecars were compared with, in words."""
+    from episeek_pipelines.words import counted
 
     headers = (
         f" ({counted(result.target_check.headers_read, 'header')} compared)" if result.target_check.headers_read else ""
@@ -38,11 +46,8 @@ def base_words(result: "PublishResult | StorePublication") -> str:
 
 
 def change_words(changes: "Changes") -> str:
-    """How much differs."""
-    from episeek_pipelines.words import (
-        counted,
-        human_bytes,
-    )
+    """Return how much differs, in words."""
+    from episeek_pipelines.words import counted, human_bytes
 
     return (
         f"{counted(len(changes.additions), 'file')} to add or replace, {human_bytes(changes.byte_count)}, "
@@ -51,10 +56,8 @@ def change_words(changes: "Changes") -> str:
 
 
 def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
-    """The files of a dry run, a line each."""
-    from episeek_pipelines.words import (
-        human_bytes,
-    )
+    """Yield a line for each file of a dry run."""
+    from episeek_pipelines.words import human_bytes
 
     lines = [
         f"{'replace' if addition.path in replaced else 'add':<8} {addition.path}  {human_bytes(addition.size)}"
@@ -67,7 +70,7 @@ def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
 
 
 def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any]:
-    """What the JSON of both has."""
+    """Return the keys that the JSON of every publication has."""
     changes, verification, arrival = result.changes, result.verification, result.arrival
     return {
         "url": result.url,
@@ -86,4 +89,26 @@ def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any
         "build_id": "" if arrival is None else arrival.build_id,
         "attempts": result.attempts,
         "seconds": result.seconds,
+    }
+
+
+def refused_outcome(refusal: "RefusedPublicationError", *, as_json: bool) -> Outcome:
+    """Return the outcome of a refused publication: the error, and its parts as JSON with `--json`."""
+    lines = (json.dumps(_refused_document(refusal), indent=2),) if as_json else ()
+    return Outcome(lines, True, (f"error: {refusal}",))
+
+
+def _refused_document(refusal: "RefusedPublicationError") -> dict[str, Any]:
+    from episeek_pipelines.api import format_json
+
+    report = refusal.verification
+    return {
+        "refused": {
+            "where": refusal.where,
+            "found": refusal.found,
+            "expected": refusal.expected,
+            "hint": refusal.hint,
+        },
+        "report": None if report is None else json.loads(format_json(report)),
+        "differences": [asdict(problem) for problem in refusal.problems],
     }

@@ -20,7 +20,7 @@ from episeek_pipelines.verify.rules import (
 from episeek_schemas import lerobot
 
 FOOTER_SLACK = 1.25
-"""A footer may exceed its limit by this factor: a rewrite is planned from a sample of episodes."""
+"""A footer may exceed its limit by this factor, since a rewrite is planned from a sample of episodes."""
 
 
 def check_footer_size(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
@@ -43,8 +43,8 @@ def check_page_index(context: VerificationContext, file: DataFile, footer: Foote
     if context.is_prepared and not footer.has_page_index:
         yield finding(
             PAGE_INDEX,
-            "column chunks without page index",
-            "its two parts, offsets and columns",
+            "column chunks without a page index",
+            "an offset index and a column index for each",
             Location(file=file.path),
         )
 
@@ -64,7 +64,7 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
             yield finding(
                 IMAGES,
                 f"{missing} of {footer.row_count} rows without a picture",
-                "its bytes or its path",
+                "bytes or a path in every row",
                 Location(file=file.path, column=name),
             )
 

@@ -71,7 +71,7 @@ class LanguageScan:
         self._findings: dict[tuple[str, int, str], tuple[int, str, str, int]] = {}
         self._episode: int | None = None
         self._annotations: pa.Array | None = None
-        """Those of the episode's first row; shape [1]."""
+        """Annotations of the episode's first row; shape [1]."""
         self._text = ""
 
     @property

@@ -253,7 +253,7 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
 
 
 class _FirstIndex:
-    """Returns dataset_from_index of episodes of the file, -1 for others."""
+    """Maps episodes of the file to their dataset_from_index, and others to -1."""
 
     def __init__(self, episode_index: Int64Array, first: Int64Array) -> None:
         self._episode_index = episode_index

@@ -99,7 +99,7 @@ def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]
             yield finding(
                 VIDEO_COLUMNS,
                 f"columns of camera {camera!r}",
-                f"only the video features {list(info.video_keys)}",
+                f"only columns of the video features {list(info.video_keys)}",
                 Location(file=path, camera=camera),
             )
 

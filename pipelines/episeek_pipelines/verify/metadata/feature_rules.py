@@ -17,14 +17,16 @@ def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
             yield finding(INFO, _short(spec), "an object with dtype and shape", where)
             continue
         if not isinstance(spec.get("dtype"), str) or not spec["dtype"]:
-            yield finding(INFO, f"dtype {_short(spec.get('dtype'))}", "the name of a type", where)
+            found = f"dtype {_short(spec['dtype'])}" if "dtype" in spec else "no dtype"
+            yield finding(INFO, found, "the name of a type as dtype", where)
         shape = spec.get("shape")
         if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
-            yield finding(INFO, f"shape {_short(shape)}", "a list of whole numbers", where)
+            found = f"shape {_short(shape)}" if "shape" in spec else "no shape"
+            yield finding(INFO, found, "a list of whole numbers as shape", where)
 
 
 def _short(value: object) -> str:
-    return "nothing" if value is None else repr(value)[:60]
+    return "null" if value is None else repr(value)[:60]
 
 
 def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:

@@ -84,12 +84,14 @@ def check_shards(
     shards, kind = (row_groups, "row groups") if is_prepared_layout else (data_files, "data files")
     readers = options.world_size * max(options.num_workers, 1)
     if options.world_size > shards:
-        yield finding(SHARDS, f"{shards:,} shards ({kind}) for {options.world_size:,} ranks", "one or more for each")
+        yield finding(
+            SHARDS, f"{shards:,} shards ({kind}) for {options.world_size:,} ranks", "one shard or more for each rank"
+        )
     elif readers > shards:
         spread = (
             f"{shards:,} shards ({kind}) for {options.world_size:,} ranks with {options.num_workers:,} workers each"
         )
-        expected = f"{readers:,} or more"
+        expected = f"{readers:,} shards or more"
         if shards % options.world_size:
             expected += ", and a multiple of the ranks: otherwise `datasets` lets every rank read all shards"
         yield finding(WORKER_SHARDS, spread, expected)

@@ -33,7 +33,11 @@ def _compare_info(found: bytes, expected: bytes) -> Iterator[Finding]:
         if new.get(key) != old.get(key) or (key in new) != (key in old):
             yield finding(
                 INFO_CHANGED,
-                str(new.get(key, "nothing"))[:60],
-                f"{str(old.get(key, 'nothing'))[:60]}, as in the source",
+                _value_text(new, key),
+                f"{_value_text(old, key)}, as in the source",
                 Location(file=layout.INFO_PATH, column=key),
             )
+
+
+def _value_text(document: Mapping[str, object], key: str) -> str:
+    return str(document[key])[:60] if key in document else "no such key"

@@ -1,4 +1,4 @@
-"""What `episeek publish` says of repositories."""
+"""Output and exit codes of `episeek publish` onto a repository."""
 
 import argparse
 import json
@@ -49,8 +49,8 @@ def test_what_the_command_says(hub, capsys):
     code, out, _ = run(capsys, overlay, NAME, *root, "--tag", "v3.1", "--no-verify")
     assert out[-2] == f"tag      v3.1 moved to {hub.head}"
     code, out, _ = run(capsys, overlay, NAME, *root, "--no-tag", "--no-verify")
-    assert out[-2] == "tag      left alone (--no-tag)"
-    assert out[3] == f"send     nothing: all of it is at {hub.head}"
+    assert out[-2] == "tag      none moved (--no-tag)"
+    assert out[3] == f"send     nothing: commit {hub.head} has all of it"
 
 
 def test_the_exit_codes(hub, capsys, tmp_path):
@@ -60,6 +60,16 @@ def test_the_exit_codes(hub, capsys, tmp_path):
     code, out, (said,) = run(capsys, str(tmp_path / "overlay"), NAME, *root)
     assert (code, out) == (1, [])
     assert said.startswith("episeek: error: ")
+    code, out, (said,) = run(capsys, str(tmp_path / "overlay"), NAME, *root, "--json")
+    document = json.loads("\n".join(out))
+    refused = document["refused"]
+    assert code == 1
+    assert said.startswith(
+        f"episeek: error: {refused['where']}: found {refused['found']}; expected {refused['expected']}"
+    )
+    assert refused["hint"].endswith("--no-verify")
+    assert document["report"]["findings"]
+    assert document["differences"] == []
     for target in ("acme/none", "hf://models/acme/x"):
         code, out, (said,) = run(capsys, overlay, target, *root)
         assert (code, out) == (2, [])
@@ -72,7 +82,7 @@ def test_the_exit_codes(hub, capsys, tmp_path):
 
 
 def test_the_token_is_not_said(hub, capsys, tmp_path):
-    """A Hub that repeats it in an error."""
+    """The Hub repeats the token in an error."""
     body = json.dumps({"error": f"who is {TOKEN}?"}).encode()
     headers = {"X-Error-Message": f"who is {TOKEN}?", "Content-Type": "application/json"}
     for method, path in (("POST", "/commit/"), ("DELETE", "/tag/"), ("GET", "/tree/"), ("POST", "/preupload/")):

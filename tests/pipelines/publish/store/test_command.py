@@ -1,4 +1,4 @@
-"""What `episeek publish` says of stores."""
+"""The output of `episeek publish` for stores."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def run(capsys, *arguments):
     return code, said.out.splitlines(), said.err.splitlines()
 
 
-def test_what_the_command_says(there, capsys):
+def test_the_lines_and_json_of_the_command(there, capsys):
     root, url = there
     overlay = prepared(NAME).url
     code, out, err = run(capsys, overlay, url, *ROOT, "--dry-run")
@@ -48,15 +48,15 @@ def test_what_the_command_says(there, capsys):
     code, out, err = run(capsys, overlay, url, *ROOT, "--no-verify", "--quiet")
     assert (code, out) == (0, [])
     code, out, _ = run(capsys, overlay, url, *ROOT, "--no-verify", "--sidecars-only")
-    assert out[0] == "verify   left out (--no-verify)"
-    assert out[3] == "send     nothing: all of it is there"
+    assert out[0] == "verify   skipped (--no-verify)"
+    assert out[3] == "send     nothing: the store has all of it"
 
 
 def test_rows_that_move_are_mentioned(there, capsys):
     root, url = there
     shutil.copyfile(root / DATA_PATH, root / "data/chunk-000/file-001.parquet")
     _, out, _ = run(capsys, prepared(NAME).url, url, *ROOT, "--no-verify", "--dry-run", "--overwrite")
-    told = "note     rows are in other data files than before: while it is switched to, some may be seen twice"
+    told = "note     rows are in other data files than before: during the switch, readers may see some twice"
     assert any(line.startswith(told) for line in out)
     assert "delete   data/chunk-000/file-001.parquet" in out
 
@@ -89,4 +89,4 @@ def test_the_exit_codes(there, tmp_path, capsys):
     assert said.startswith("episeek: error: ")
     code, out, (said,) = run(capsys, prepared(NAME).url, f"{url}/nothing", *ROOT)
     assert (code, out) == (2, [])
-    assert "or --create" in said
+    assert "with --create" in said

@@ -76,7 +76,7 @@ def test_there_are_samples():
         st.just((1,)), st.lists(st.integers(0, 4), min_size=1, max_size=1), st.lists(st.integers(1, 3), max_size=5)
     ),
 )
-def test_what_datasets_writes_is_clean(dtype, shape):
+def test_types_that_datasets_writes_are_clean(dtype, shape):
     if not shape or (dtype == "string" and len(shape) > 1):
         return
     features = datasets.Features({"x": lerobot_feature(dtype, tuple(shape)), "i": datasets.Image()})
@@ -186,7 +186,7 @@ def test_the_message_names_type_and_feature():
 
 
 def test_own_columns_are_reported_once():
-    """What check_columns of row_rules says, is not said again; the rest is."""
+    """Findings of `check_columns` are not reported again; all others are."""
     features = {
         "timestamp": {"dtype": "float32", "shape": [1]},
         "frame_index": {"dtype": "int64", "shape": [1]},
@@ -220,8 +220,8 @@ def test_schema_metadata(metadata, message):
     assert message in found.message
 
 
-def test_what_pandas_leaves_of_lerobots_file():
-    """Merging reads with pandas and writes what pandas makes of it: lists, and no features of `datasets`."""
+def test_a_file_that_went_through_pandas():
+    """Merging goes through pandas, which gives lists and drops the features of `datasets`."""
     path = DATA / "av1_multifile/data/chunk-000/file-000.parquet"
     table = pa.Table.from_pandas(pq.read_table(path).to_pandas(), preserve_index=False)
     found = sorted(check_feature_types(PATH, table.schema, features_of(path)))

@@ -36,7 +36,7 @@ def sample(name: str) -> tuple[dict[str, Any], dict[str, Any], int]:
 
 
 def entry(values: np.ndarray) -> dict[str, Any]:
-    """Statistics as numpy has them, shape [frames, ...]."""
+    """Return numpy's statistics of values of shape [frames, ...]."""
     named = {name: np.quantile(values, int(name[1:]) / 100, axis=0) for name in QUANTILES}
     named |= {name: getattr(values, name)(axis=0) for name in ("min", "max", "mean", "std")}
     return {name: np.atleast_1d(value).tolist() for name, value in named.items()} | {"count": [len(values)]}
@@ -62,7 +62,7 @@ def test_no_file():
     assert not texts({"index": {"dtype": "int64", "shape": [1]}}, None, 5)
 
 
-def test_quantiles_that_no_feature_has_are_said_once():
+def test_quantiles_that_no_feature_has_are_reported_once():
     features, stats, frames = sample("av1_multifile")
     for of_feature in stats.values():
         for name in QUANTILES:
@@ -162,7 +162,7 @@ def test_one_defect_one_finding(damage, expected):
     ],
     ids=map(str, range(7)),
 )
-def test_what_lerobot_writes_passes(damage):
+def test_statistics_that_lerobot_writes_pass(damage):
     features, stats, frames = sample("av1_multifile")
     damage(stats)
     assert not texts(features, stats, frames)
@@ -196,7 +196,7 @@ def test_depth_maps_and_arrays_of_several_dimensions():
 
 
 def test_means_summed_in_float32():
-    """What numpy's sum along the first axis gives for many equal rows lies outside of [min, max]."""
+    """numpy's mean of many equal float32 rows lies outside [min, max]."""
     values = np.full((100_000, 2), 0.1, np.float32)
     stats = entry(values.astype(np.float64)) | {"mean": values.mean(axis=0).tolist(), "std": [1.0, 1.0]}
     assert abs(stats["mean"][0] - 0.1) > 1e-6

@@ -1,4 +1,4 @@
-"""VID027 and VID028: what only decoding shows. The sample datasets are clean; each test breaks one thing in a copy."""
+"""VID027 and VID028. The sample datasets are clean; each test breaks one thing in a copy."""
 
 import shutil
 import tracemalloc
@@ -44,7 +44,7 @@ def _file(path: str, lengths: list[int]) -> VideoFile:
 
 
 def _check(path: Path, lengths: list[int], *, bits: int | None = 8, header_of: Path | None = None) -> list[Finding]:
-    """Findings of all episodes of one video; with `header_of`, by the header of another file."""
+    """Return the findings of all episodes of one video; `header_of` takes the header of another file."""
     root, file = Root(str(path.parent)), _file(path.name, lengths)
     read_from = path if header_of is None else header_of
     header = read_video_header(Root(str(read_from.parent)).source(), read_from.name)
@@ -56,14 +56,14 @@ def _check(path: Path, lengths: list[int], *, bits: int | None = 8, header_of: P
 
 
 def _lengths(dataset: str, path: str) -> list[int]:
-    """Of a sample file's episodes: the number burned in starts from 0 in each."""
+    """Return the lengths of a sample file's episodes; burned-in numbers start from 0 in each."""
     numbers = [burned_in_number(frame, 8) for frame in decode_clip((DATA / dataset / path).read_bytes())]
     starts = [place for place, number in enumerate(numbers) if number == 0]
     return np.diff([*starts, len(numbers)]).tolist()
 
 
 def _sample(dataset: str, folder: Path, number: int = 0) -> tuple[Path, list[int]]:
-    """A writable copy of a sample video, and its episodes' lengths."""
+    """Return a writable copy of a sample video, and the lengths of its episodes."""
     source = video(TOP, number)
     path = folder / f"{dataset}.mp4"
     shutil.copyfile(DATA / dataset / source, path)
@@ -107,7 +107,7 @@ def _encode(
 
 
 def _moving_scene(count: int, position: Callable[[int], int], *, noise: float = 1.0) -> list[Pictures]:
-    """A striped bar at `position` in front of a smooth background, and a camera's noise."""
+    """Return pictures of a striped bar at `position` before a smooth background, with a camera's noise."""
     rng = np.random.default_rng(3)
     rows, columns = np.mgrid[0:128, 0:192]
     background = 110 + 50 * np.sin(columns / 23) + 40 * np.cos(rows / 17)
@@ -222,7 +222,7 @@ def test_other_pictures_of_the_same_length_are_noticed_by_their_numbers(tmp_path
     assert (found.code, found.more) == ("VID027", 23)
 
 
-def test_a_sync_sample_that_is_none(tmp_path):
+def test_a_false_sync_sample(tmp_path):
     path = tmp_path / "video.mp4"
     encode_episodes(path, Encoding("libsvtav1", {"g": "16", "preset": "10"}), [20, 20])
     content = path.read_bytes()
@@ -253,7 +253,7 @@ def test_one_broken_episode_does_not_keep_others_from_being_checked(tmp_path, mo
     assert (found.code, found.location.episode, found.location.camera) == ("VER000", 1, "camera")
 
 
-def test_numbers_that_have_no_room(tmp_path):
+def test_burned_in_numbers_without_room(tmp_path):
     path, lengths = _sample("hevc", tmp_path)
     assert "without room for 40 burned-in bits" in _check(path, lengths, bits=40)[0].message
 
@@ -324,7 +324,7 @@ def test_memory_does_not_grow_with_the_episode(tmp_path):
     assert peaks[1] < peaks[0] + 120 * 2_000  # 25 kB of luma alone are in each picture
 
 
-def test_the_choice_depends_on_nothing_but_seed_and_episodes():
+def test_the_choice_depends_only_on_seed_and_episodes():
     episodes = np.arange(3, 1003)
     chosen = choose_episodes(episodes, VerifyOptions(decoded_episodes=8))
     shuffled = np.random.default_rng(0).permutation(np.repeat(episodes, 2))
