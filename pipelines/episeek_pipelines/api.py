@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
+    from episeek_pipelines.dataset.provenance import recorded_videos
     from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
     from episeek_pipelines.jobs.fix import FixResult, fix
@@ -23,14 +24,21 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
-    from episeek_pipelines.publish.errors import ConflictError, ForeignChangesError, RefusedPublicationError
+    from episeek_pipelines.publish.errors import (
+        ConflictError,
+        ForeignChangesError,
+        OptionsError,
+        RefusedPublicationError,
+    )
     from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
     from episeek_pipelines.publish.hub.publish import publish
     from episeek_pipelines.publish.overlay.changes import Changes
     from episeek_pipelines.publish.overlay.plan import UnpublishableError
     from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
     from episeek_pipelines.publish.prepared import PreparedPublication, prepare_and_publish, working_directory
-    from episeek_pipelines.publish.store.publish import StoreOptions, StorePublication, is_store, publish_to_store
+    from episeek_pipelines.publish.store.options import StoreOptions, StorePublication
+    from episeek_pipelines.publish.store.publish import publish_to_store
+    from episeek_pipelines.publish.store.writers.open_writer import is_store
     from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import VerifyOptions
@@ -65,6 +73,7 @@ __all__ = [
     "Inspection",
     "Level",
     "Location",
+    "OptionsError",
     "PageIndexCounts",
     "Phase",
     "PrepareResult",
@@ -105,6 +114,7 @@ __all__ = [
     "prepare_and_publish",
     "publish",
     "publish_to_store",
+    "recorded_videos",
     "render",
     "rewrite",
     "verify",
@@ -113,6 +123,7 @@ __all__ = [
 
 _NAMES_OF: Final = {
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
+    "dataset.provenance": ("recorded_videos",),
     "dataset.root": ("Root",),
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
     "jobs.fix": ("FixResult", "fix"),
@@ -123,14 +134,16 @@ _NAMES_OF: Final = {
     "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),
-    "publish.errors": ("ConflictError", "ForeignChangesError", "RefusedPublicationError"),
+    "publish.errors": ("ConflictError", "ForeignChangesError", "OptionsError", "RefusedPublicationError"),
     "publish.hub.options": ("PublishOptions", "PublishResult"),
     "publish.hub.publish": ("publish",),
     "publish.overlay.target_check": ("TargetMismatchError",),
     "publish.overlay.changes": ("Changes",),
     "publish.overlay.plan": ("UnpublishableError",),
     "publish.prepared": ("PreparedPublication", "prepare_and_publish", "working_directory"),
-    "publish.store.publish": ("StoreOptions", "StorePublication", "is_store", "publish_to_store"),
+    "publish.store.options": ("StoreOptions", "StorePublication"),
+    "publish.store.publish": ("publish_to_store",),
+    "publish.store.writers.open_writer": ("is_store",),
     "verify.findings.checks": ("VerificationReport",),
     "verify.findings.findings": ("Finding", "Location"),
     "verify.findings.options": ("VerifyOptions",),

@@ -5,6 +5,7 @@ Three functions check `info.json`: `validate_info` lists every problem and never
 drops them when it next writes the file.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,18 @@ class InfoProblemsError(ValueError):
         return "; ".join(f"{p.key}: found {p.found}, expected {p.expected}" for p in self.problems)
 
 
+class DocumentError(ValueError):
+    """A document below meta/ is not a JSON object; `found` and `expected` say in words what it is instead."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found = found
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.found}; expected {self.expected}"
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
     """The part of `meta/info.json` that locates the files and gives the values their meaning."""
@@ -136,6 +149,23 @@ def codebase_major(version: object) -> int | None:
 def video_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the keys of the features that are stored as video, in the order of `features`."""
     return tuple(key for key, spec in features.items() if isinstance(spec, Mapping) and spec.get("dtype") == "video")
+
+
+def parse_document(data: bytes) -> dict[str, Any]:
+    """Return the JSON object in the bytes of `meta/info.json` or another document below meta/.
+
+    The bytes are UTF-8, as LeRobot reads them. Without that, `json` would guess other encodings.
+
+    Raises:
+        DocumentError: It is not JSON, or not an object.
+    """
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(str(error).partition("\n")[0], "a JSON document") from None
+    if not isinstance(document, dict):
+        raise DocumentError(type(document).__name__, "a JSON object")
+    return document
 
 
 def validate_info(document: object) -> list[InfoProblem]:

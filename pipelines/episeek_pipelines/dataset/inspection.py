@@ -1,4 +1,4 @@
-"""What is in a dataset, in numbers: from the metadata, the footers of the data files, and the sidecars where there are any."""
+"""A summary of a dataset in numbers, from its metadata, the footers of its data files and, where they exist, its sidecars."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ MAX_FOOTERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """The data files, as far as their footers were read."""
+    """The data files in numbers. Rows, row groups and episodes are of the files whose footers were read."""
 
     files: int
     file_bytes: int
@@ -30,7 +30,7 @@ class DataSummary:
 
 @dataclass(frozen=True, slots=True)
 class CameraSummary:
-    """One camera, from the sidecars."""
+    """One camera in numbers, from the sidecars."""
 
     camera_key: str
     files: int
@@ -71,7 +71,7 @@ class Inspection:
 
 
 def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
-    """Look at a dataset; pictures are not read.
+    """Return a summary of a dataset. Pictures are not read.
 
     Raises:
         EpiseekError: It is not a dataset, or its sidecars cannot be read.
@@ -93,14 +93,14 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
         median_episode=float(np.median(lengths)) if len(lengths) else 0.0,
         longest_episode=int(lengths.max(initial=0)),
         cameras=dataset.info.video_keys,
-        data=_data_facts(dataset),
+        data=_summarize_data(dataset),
         build_id=index.build_id if index is not None else None,
         sidecar_bytes=_sidecar_bytes(dataset) if index is not None else 0,
-        camera_facts=tuple(_camera_facts(index, key) for key in index.cameras) if index is not None else (),
+        camera_facts=tuple(_summarize_camera(index, key) for key in index.cameras) if index is not None else (),
     )
 
 
-def _data_facts(dataset: Dataset) -> DataSummary:
+def _summarize_data(dataset: Dataset) -> DataSummary:
     listed = dataset.root.files(layout.DATA_DIR)
     paths = [path for path in listed if path.endswith(".parquet")]
     chosen = set(paths[:MAX_FOOTERS])
@@ -110,7 +110,7 @@ def _data_facts(dataset: Dataset) -> DataSummary:
             rows += file.metadata.num_rows
             row_groups += file.metadata.num_row_groups
     episodes = sum(path in chosen for path in dataset.data_paths())
-    sizes = sum(known.size if (known := listed[path]) is not None else dataset.root.size(path) for path in paths)
+    sizes = sum(identity.size if (identity := listed[path]) is not None else dataset.root.size(path) for path in paths)
     return DataSummary(len(paths), sizes, len(chosen), rows, row_groups, episodes)
 
 
@@ -118,7 +118,7 @@ def _sidecar_bytes(dataset: Dataset) -> int:
     return sum(dataset.root.size(path) for path in dataset.root.list(layout.BYTE_INDEX_DIR, suffix=".parquet"))
 
 
-def _camera_facts(index: ByteIndex, camera_key: str) -> CameraSummary:
+def _summarize_camera(index: ByteIndex, camera_key: str) -> CameraSummary:
     camera = index.cameras.index(camera_key)
     table = index.table("episodes")
 
@@ -145,7 +145,7 @@ def _camera_facts(index: ByteIndex, camera_key: str) -> CameraSummary:
 
 
 def _random_frames(index: ByteIndex, camera_key: str, frame_counts: Any) -> tuple[float, float]:
-    """Mean bytes and samples of a clip of one frame, over frames spread evenly over the dataset."""
+    """Return the mean bytes and samples of a clip of one frame, over frames spread evenly over the dataset."""
     total = int(frame_counts.sum())
     if not total:
         return 0.0, 0.0

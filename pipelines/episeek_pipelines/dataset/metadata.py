@@ -1,10 +1,9 @@
-"""A LeRobot v3.0 dataset's metadata as arrays: `meta/info.json` and the location columns of `meta/episodes`.
+"""The metadata of a LeRobot v3.0 dataset: `meta/info.json`, and the location columns of `meta/episodes` as arrays.
 
-Statistics and task strings are not read: 100,000 episodes take some tens of megabytes here. Values are not judged
-beyond what reading needs; `verify` does that.
+Statistics and task texts are not read, so that 100,000 episodes take only some tens of megabytes. Values are checked as far as
+reading needs it; `verify` checks the rest.
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,44 +23,51 @@ from episeek.errors import (
 )
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout, lerobot
-from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
+from episeek_schemas.lerobot import DatasetInfo, DocumentError, InfoProblemsError
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
+_EXPECTED = "the root of a LeRobot v3.0 dataset"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraColumns:
-    """Where one camera's frames are, by episode; arrays of shape [episode_count]."""
+    """The places of one camera's frames, by episode; arrays of shape [episode_count]."""
 
     chunk_index: Int64Array
     file_index: Int64Array
-    from_timestamp: Float64Array  # seconds inside the MP4
+    from_timestamp: Float64Array
+    """Seconds inside the MP4."""
     to_timestamp: Float64Array
+    """Seconds inside the MP4, end exclusive."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeTable:
-    """`meta/episodes`, in file order; arrays of shape [episode_count].
+    """The rows of `meta/episodes`, in the order of its files; arrays of shape [episode_count].
 
-    LeRobot looks episodes up by position: row i should hold episode i.
+    LeRobot looks episodes up by position, so that row i should hold episode i.
     """
 
     episode_index: Int64Array
-    length: Int64Array  # frames
+    length: Int64Array
+    """Frames."""
     data_chunk_index: Int64Array
     data_file_index: Int64Array
-    dataset_from_index: Int64Array  # global row numbers, end exclusive
+    dataset_from_index: Int64Array
+    """Number of the first row, in the whole dataset."""
     dataset_to_index: Int64Array
+    """Number of the row after the last, in the whole dataset."""
     cameras: dict[str, CameraColumns]
     shards: tuple[tuple[str, int], ...]
-    """(relative path, rows) of each file of meta/episodes, in order."""
+    """Relative path and number of rows of each file of meta/episodes, in order."""
 
     def __len__(self) -> int:
         return len(self.episode_index)
 
     def locate(self, row: int) -> tuple[str, int]:
-        """The file and the row in it of a row of this table."""
+        """Return the file that holds a row of this table, and the number of the row in that file."""
         for path, rows in self.shards:
             if row < rows:
                 return path, row
@@ -71,14 +77,14 @@ class EpisodeTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """One dataset: where it is, what it says of itself, and where its episodes are."""
+    """A dataset: its root, its description and its table of episodes."""
 
     root: Root
     info: DatasetInfo
     episodes: EpisodeTable
 
     def data_paths(self) -> list[str]:
-        """Relative path of each episode's data file, by row of `episodes`."""
+        """Return the relative path of each episode's data file, by row of `episodes`."""
         table = self.episodes
         return [
             self.info.data_file(chunk, file)
@@ -86,7 +92,7 @@ class Dataset:
         ]
 
     def video_paths(self, camera_key: str) -> list[str]:
-        """Relative path of each episode's MP4 for one camera, by row of `episodes`."""
+        """Return the relative path of each episode's MP4 for one camera, by row of `episodes`."""
         columns = self.episodes.cameras[camera_key]
         path_of = partial(self.info.video_file, camera_key)
         return [
@@ -96,12 +102,12 @@ class Dataset:
 
 
 def open_dataset(root: str | Root) -> Dataset:
-    """Read a dataset's metadata; of a repository on the Hub, at the commit that its revision is now.
+    """Read the metadata of a dataset. A repository on the Hub is read at the commit that its revision points to now.
 
     Raises:
-        NotADatasetError: No directory, or no usable `meta/info.json`.
-        UnsupportedVersionError: Another major version than 3.
-        MetadataError: `meta/episodes` lacks a column, or has nulls or other types in one that is needed.
+        NotADatasetError: There is no directory, or no usable `meta/info.json`.
+        UnsupportedVersionError: The dataset has another major version than 3.
+        MetadataError: `meta/episodes` lacks a needed column, or has nulls or another type in one.
         ParquetError: A file of `meta/episodes` cannot be read.
     """
     where = (root if isinstance(root, Root) else Root(root)).pinned()
@@ -110,14 +116,20 @@ def open_dataset(root: str | Root) -> Dataset:
 
 
 def read_info(root: Root) -> DatasetInfo:
-    """Read and check `meta/info.json`."""
+    """Read and check `meta/info.json`.
+
+    Raises:
+        NotADatasetError: It does not exist or cannot be used.
+        UnsupportedVersionError: The dataset has another major version than 3.
+    """
     document = read_info_document(root)
     major = lerobot.codebase_major(document.get("codebase_version"))
     if major is not None and major != lerobot.SUPPORTED_MAJOR:
         raise UnsupportedVersionError(
             root.join(layout.INFO_PATH),
             f"codebase_version {document['codebase_version']!r}",
-            f"v{lerobot.SUPPORTED_MAJOR}.x: convert it with LeRobot's convert_dataset_v21_to_v30 first",
+            f"v{lerobot.SUPPORTED_MAJOR}.x",
+            "convert the dataset with LeRobot's convert_dataset_v21_to_v30 first",
         )
     try:
         return lerobot.parse_info(document)
@@ -128,22 +140,34 @@ def read_info(root: Root) -> DatasetInfo:
 
 
 def read_info_document(root: Root) -> dict[str, Any]:
-    """`meta/info.json` as it is, parsed."""
-    expected = "the root of a LeRobot v3.0 dataset"
+    """Return the parsed `meta/info.json`, unchecked.
+
+    Raises:
+        NotADatasetError: It does not exist, or is not a JSON object.
+    """
     if root.is_local and not root.is_dir():
-        raise NotADatasetError(str(root), "no such directory", expected)
+        raise NotADatasetError(str(root), "no such directory", _EXPECTED)
     try:
-        data = root.read_bytes(layout.INFO_PATH)
+        return lerobot.parse_document(read_info_bytes(root))
+    except DocumentError as error:
+        raise NotADatasetError(root.join(layout.INFO_PATH), error.found, error.expected) from None
+
+
+def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:
+    """Return the contents of `meta/info.json`.
+
+    Args:
+        root: The root of the dataset.
+        file_size: Its size where a listing has it.
+
+    Raises:
+        NotADatasetError: It does not exist.
+    """
+    try:
+        return root.read_bytes(layout.INFO_PATH, file_size=file_size)
     except MissingFileError:
         found = f"no {layout.INFO_PATH}" if root.is_local or root.is_dir() else "no such directory"
-        raise NotADatasetError(str(root), found, expected) from None
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise NotADatasetError(root.join(layout.INFO_PATH), first_line(error), "a JSON document") from None
-    if not isinstance(document, dict):
-        raise NotADatasetError(root.join(layout.INFO_PATH), type(document).__name__, "a JSON object")
-    return document
+        raise NotADatasetError(str(root), found, _EXPECTED) from None
 
 
 def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
@@ -179,10 +203,10 @@ def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
 
 
 def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
-    """Some columns of one Parquet file.
+    """Return some columns of one Parquet file.
 
     Raises:
-        MetadataError: A column is not there.
+        MetadataError: A column is missing, or there are two of its name.
         ParquetError: The file cannot be read.
     """
     with root.open_parquet(path) as file:
@@ -194,9 +218,8 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
         if missing:
             raise MetadataError(root.join(path), f"no column {missing[0]!r}", f"the columns {', '.join(names[:6])} ...")
         try:
-            return file.read(
-                columns=names, use_threads=False
-            )  # a process that ends soon after may abort (apache/arrow#34314)
+            # With threads, a process that ends soon after may abort (apache/arrow#34314).
+            return file.read(columns=names, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, EpiseekError):
                 raise

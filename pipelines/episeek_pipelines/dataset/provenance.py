@@ -1,7 +1,7 @@
-"""What a dataset was prepared from: recorded beside it, and never published.
+"""The record of the source that a dataset was prepared from; it lies beside the dataset and is never published.
 
-A publication compares what it would replace with that, so that what others have changed since is not replaced without a word. It
-is the identities of its files, and the commit of a Hub repository, where the source is one or a copy of one that says so.
+The record holds the identities of the source's files and, where the source is a repository on the Hub or a copy of one, its commit.
+A publication compares them with the files that it would replace: files that others have changed since are not replaced silently.
 """
 
 import json
@@ -11,41 +11,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from episeek.errors import MetadataError, first_line
+from episeek.errors import DatasetError, MetadataError, MissingFileError, first_line
+from episeek.sidecars.recorded_source import recorded_source
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import is_hub
 from episeek.stores.transports.hub.location import parse_hub_url
-from episeek_pipelines.dataset.digests import (
-    Digests,
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import Digests, LocalDigests
+from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOAD_DIR = ".cache/huggingface/download"
-_EXPECTED = "a JSON object with commit, plan and files, as `episeek prepare` writes it; or no such file"
+_EXPECTED = "a JSON object with commit, plan and files, as `episeek prepare` writes it"
+_HINT = "remove the file, or prepare the dataset again"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """What a dataset was prepared from."""
+    """The source that a dataset was prepared from, and how."""
 
     commit: str | None
-    """Of the repository: what the source was read at, or the publication that followed; None where it is not known."""
-    plan: dict[str, Any]
-    """The command, its source and its options, as `episeek_pipelines.jobs.prepare` keeps them for a run that is stopped."""
+    """Commit at which the source was read, or of the publication that followed; None where it is unknown."""
+    preparation: dict[str, Any]
+    """The command, its source and its options, as the job of `episeek_pipelines.jobs.prepare` records them."""
     files: dict[str, FileIdentity] = field(default_factory=dict)
     """The files of the source that a publication may replace, by path."""
     error_count: int = 0
-    """What verification found when it was prepared."""
+    """Errors that verification found after the preparation."""
 
 
 def source_commit(root: Root) -> str | None:
-    """The commit that a dataset is at, or is a copy of; None where that is not known.
+    """Return the commit that a dataset is at, or is a copy of; None where that is unknown.
 
-    Known are a repository on the Hub and what was prepared from one, snapshots in the client's cache, folders that the client has
-    downloaded all of the metadata and data to at one commit, and clones. Copies may have been edited since.
+    It is known of a repository on the Hub and of a dataset prepared from one; of a snapshot in the Hub client's cache; of a folder
+    into which that client has downloaded all metadata and data files at one commit; and of a clone. Copies may have been edited.
 
     Raises:
         MetadataError: A record is damaged.
@@ -61,27 +61,36 @@ def source_commit(root: Root) -> str | None:
     return _snapshot_commit(root.local) or _downloaded_commit(root.local) or _cloned_commit(root.local)
 
 
-def record_source(source: Root, plan: dict[str, Any], *, error_count: int) -> SourceRecord:
-    """The record of what is prepared from a root now; the files of a local one are hashed.
+def record_source(source: Root, preparation: dict[str, Any], *, error_count: int) -> SourceRecord:
+    """Return the record for a dataset that is prepared from a root now. Files of this machine are hashed.
+
+    Args:
+        source: The source.
+        preparation: The command, its source and its options.
+        error_count: Errors that verification found.
 
     Raises:
-        MetadataError: A record in it is damaged.
+        MetadataError: The source has a record of its own, which is damaged.
         ReadError: A file cannot be read, or is being written.
     """
-    return SourceRecord(source_commit(source), plan, _identities(source), error_count)
+    return SourceRecord(source_commit(source), preparation, _identities(source), error_count)
 
 
 def local_identity(digests: Digests) -> FileIdentity:
-    """As `SourceRecord.files` has it of a file of this machine: `sha256:` and, of what can be one in a repository, `blob:`."""
+    """Return the identity of a local file for `SourceRecord.files`: `sha256:`, and `blob:` where a repository could hold it so."""
     blob = (f"blob:{digests.blob_id}",) if digests.blob_id else ()
     return FileIdentity(digests.size, (f"sha256:{digests.sha256}", *blob))
 
 
 def write_record(root: Root, record: SourceRecord) -> None:
-    """Keep a record below a root. Raises WriteError."""
+    """Write the record below a root.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
     document = {
         "commit": record.commit,
-        "plan": record.plan,
+        "plan": record.preparation,
         "error_count": record.error_count,
         "files": {path: [identity.size, *identity.store_ids] for path, identity in record.files.items()},
     }
@@ -89,7 +98,7 @@ def write_record(root: Root, record: SourceRecord) -> None:
 
 
 def read_record(root: Root) -> SourceRecord | None:
-    """The record below a root; None where there is none.
+    """Return the record below a root; None where there is none.
 
     Raises:
         MetadataError: It is damaged.
@@ -98,24 +107,52 @@ def read_record(root: Root) -> SourceRecord | None:
         return None
     try:
         document = json.loads(root.read_bytes(layout.SOURCE_RECORD_PATH))
-        commit, plan = document["commit"], document["plan"]
+        commit, preparation = document["commit"], document["plan"]
         error_count = int(document.get("error_count", 0))
         files = {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in document.get("files", {}).items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MetadataError(
-            root.join(layout.SOURCE_RECORD_PATH), f"{type(error).__name__}: {first_line(error)}", _EXPECTED
-        ) from None
+        found = f"{type(error).__name__}: {first_line(error)}"
+        raise MetadataError(root.join(layout.SOURCE_RECORD_PATH), found, _EXPECTED, _HINT) from None
     is_commit = commit is None or (isinstance(commit, str) and _COMMIT.fullmatch(commit))
-    if not is_commit or not isinstance(plan, dict):
-        raise MetadataError(root.join(layout.SOURCE_RECORD_PATH), f"commit {commit!r}", _EXPECTED)
-    return SourceRecord(commit, plan, files, error_count)
+    if not is_commit or not isinstance(preparation, dict):
+        raise MetadataError(root.join(layout.SOURCE_RECORD_PATH), f"commit {commit!r}", _EXPECTED, _HINT)
+    return SourceRecord(commit, preparation, files, error_count)
+
+
+def recorded_videos(root: Root) -> Root | None:
+    """Return the source that a local overlay records, from which its videos are read.
+
+    None where the dataset has videos, has no cameras, or has no usable record.
+
+    Raises:
+        MissingFileError: The recorded source is not there any more.
+    """
+    source = recorded_source(root.url)
+    if source is None:
+        return None
+    try:
+        if not read_info(root).video_keys:
+            return None
+    except DatasetError:
+        # whoever reads the dataset reports it
+        return None
+    videos = Root(source)
+    if videos.is_local and not videos.is_dir():
+        found = f"no videos, and nothing at {source}, from which {layout.SOURCE_RECORD_PATH} says it was prepared"
+        hint = "give the dataset with the videos as --data-root (data_root)"
+        raise MissingFileError(str(root), found, "the videos of the overlay", hint)
+    return videos
 
 
 def _identities(source: Root) -> dict[str, FileIdentity]:
     folders, sidecars = (layout.DATA_DIR, layout.META_DIR), f"{layout.BYTE_INDEX_DIR}/"
     if not source.is_local:
-        listed = {path: known for folder in folders for path, known in source.files(folder).items()}
-        return {path: known for path, known in listed.items() if known is not None and not path.startswith(sidecars)}
+        listed = {path: identity for folder in folders for path, identity in source.files(folder).items()}
+        return {
+            path: identity
+            for path, identity in listed.items()
+            if identity is not None and not path.startswith(sidecars)
+        }
     paths = [path for folder in folders for path in source.list(folder) if not path.startswith(sidecars)]
     paths = [path for path in paths if (source.local / path).is_file()]
     digests = LocalDigests().of_all([str(source.local / path) for path in paths])
@@ -123,14 +160,17 @@ def _identities(source: Root) -> dict[str, FileIdentity]:
 
 
 def _snapshot_commit(folder: Path) -> str | None:
-    """`datasets--ORG--NAME/snapshots/COMMIT` of the client's cache."""
+    """Return the commit of a folder `datasets--ORG--NAME/snapshots/COMMIT` in the Hub client's cache."""
     path = folder.resolve()
     is_snapshot = path.parent.name == "snapshots" and path.parent.parent.name.startswith("datasets--")
     return path.name if is_snapshot and _COMMIT.fullmatch(path.name) else None
 
 
 def _downloaded_commit(folder: Path) -> str | None:
-    """What the client notes of each file that it downloads to a folder: its commit, its ETag, the time, a line each."""
+    """Return the commit that the Hub client has downloaded a folder from, where it is one commit.
+
+    The client keeps a text file for each downloaded file, with the lines commit, ETag and time.
+    """
     folders = [folder / _DOWNLOAD_DIR / name for name in (layout.META_DIR, layout.DATA_DIR)]
     notes = [note for each in folders for note in sorted(each.rglob("*.metadata"))]
     commits = {_first_line(note) for note in notes}
@@ -139,7 +179,7 @@ def _downloaded_commit(folder: Path) -> str | None:
 
 
 def _cloned_commit(folder: Path) -> str | None:
-    """HEAD of a clone (gitrepository-layout(5))."""
+    """Return the commit that HEAD of a clone points to (gitrepository-layout(5))."""
     git = folder / ".git"
     head = _first_line(git / "HEAD")
     if head.startswith("ref: "):
@@ -158,7 +198,7 @@ def _packed(git: Path, name: str) -> str:
 
 
 def _first_line(path: Path) -> str:
-    """Empty where the file is not there, or no text."""
+    """Return the first line of a file; empty where it does not exist or is no text."""
     with suppress(OSError, UnicodeDecodeError), path.open() as file:
         return file.readline().strip()
     return ""

@@ -65,7 +65,7 @@ class Root:
 
     @property
     def is_local(self) -> bool:
-        """Whether the root is a directory of this machine."""
+        """Return whether the root is a directory of this machine."""
         return is_local(self.url)
 
     @property
@@ -82,7 +82,7 @@ class Root:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the files cannot change, as at a commit of a repository."""
+        """Return whether the files cannot change, as at a commit of a repository."""
         return is_hub(self.url) and parse_hub_url(self.url).is_pinned
 
     def pinned(self) -> "Root":

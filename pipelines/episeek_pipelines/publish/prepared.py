@@ -140,4 +140,4 @@ def _is_prepared(root: Root, source: str, max_episodes_per_file: int | None, *, 
     """Return whether a previous run has prepared the dataset at commit `at`, so that only the publication remains."""
     record = read_record(root)
     plan = prepare.preparation_plan(source, max_episodes_per_file=max_episodes_per_file)
-    return record is not None and record.commit == at and record.plan == plan
+    return record is not None and record.commit == at and record.preparation == plan

@@ -14,6 +14,8 @@ from episeek.errors import ContainerError
 from episeek.mp4.container_signature import EBML
 from episeek.mp4.header import read_header
 from episeek.mp4.sample_table import SampleTable, parse_sample_table
+from episeek.sidecars.file_record import FileRecord
+from episeek.sidecars.header_digest import header_digest
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.leading_pictures import without_skipped_pictures
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
@@ -69,6 +71,23 @@ def read_video_header(source: ByteSource, path: str, *, file_size: int | None = 
     return VideoHeader(
         path, size, header.container, header.digest, header.moov, header.moov_offset, header.mdat_offset, table
     )
+
+
+def recorded_header_digest(source: ByteSource, record: FileRecord) -> str:
+    """Return the digest of a video file's header as it is now, to be compared with `record.moov_sha256`.
+
+    Args:
+        source: The source that holds the file.
+        record: The file's row of `files`, with the size that the file has now.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        ReadError: The file cannot be read.
+        Mp4Error: The file has no readable header.
+    """
+    if record.container == "matroska":
+        return read_video_header(source, record.file_path, file_size=record.file_size).digest
+    return header_digest(source, record)
 
 
 def _corrected(source: ByteSource, path: str, table: SampleTable) -> SampleTable:

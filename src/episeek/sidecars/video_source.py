@@ -4,14 +4,13 @@ Size and identity are compared with every answer of the store. Where there is no
 and its digest is compared, once for each file and process.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from episeek.errors import ChangedFileError, CorruptBytesError, Mp4Error, ShortReadError
-from episeek.mp4.header import read_header
 from episeek.sidecars.file_record import FileRecord
+from episeek.sidecars.header_digest import header_digest
 from episeek.stores.byte_source import ByteRange, ByteSource, range_name
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.per_process import PerProcess
@@ -51,12 +50,12 @@ class IndexedVideoSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Those of the wrapped source."""
+        """`probe_bytes` of the wrapped source."""
         return self.source.probe_bytes
 
     @property
     def tail_bytes(self) -> int:
-        """Those of the wrapped source."""
+        """`tail_bytes` of the wrapped source."""
         return self.source.tail_bytes
 
     def identity(self, path: str) -> FileIdentity:
@@ -108,16 +107,12 @@ class IndexedVideoSource:
                 raise ChangedFileError(where, ", ".join(identity.store_ids), expected, _OR_OPEN_COPY)
             # the digest of a Matroska file covers all of its samples: comparing it would mean reading the whole file
             if is_same is None and record.container != "matroska":
-                self._check_header(path, record, where)
+                self._check_header(record, where)
         accepted[path] = identity
 
-    def _check_header(self, path: str, record: FileRecord, where: str) -> None:
+    def _check_header(self, record: FileRecord, where: str) -> None:
         try:
-            if record.container == "mp4":
-                moov = (record.moov_offset, record.moov_offset + record.moov_length)
-                digest = hashlib.sha256(self.source.get_ranges(path, [moov])[0]).hexdigest()
-            else:
-                digest = read_header(self.source, path, file_size=record.file_size).digest
+            digest = header_digest(self.source, record)
         except Mp4Error as error:
             raise ChangedFileError(where, error.found, "the header that was indexed", _INDEX_AGAIN) from error
         if digest != record.moov_sha256:

@@ -160,7 +160,7 @@ def source(indexed, tmp_path):
 def test_nothing_is_stale(source, capsys):
     code, out, err = run(capsys, source)
     assert (code, err) == (0, "")
-    assert out == f"check    {source}: 12 video files, none stale (12 headers read, 53.3 kB)\n"
+    assert out == f"check    {source}: 12 video files, none stale (12 headers read, 13.6 kB)\n"
     assert run(capsys, source, "--quiet") == (0, "", "")
     document = json.loads(run(capsys, source, "--json")[1])
     assert document["stale"] == []

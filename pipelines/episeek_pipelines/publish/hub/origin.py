@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.file_comparison import differing_paths
-from episeek_pipelines.publish.overlay.target_check import identity_in_repository
+from episeek_pipelines.publish.overlay.target_check import identity_in_target
 from episeek_schemas import layout
 
 _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
@@ -39,5 +39,5 @@ def _is_of(identity: FileIdentity | None, file: RemoteFile) -> bool:
     """Return whether a file of a repository is the file of the source."""
     if identity is None or identity.size != file.size:
         return False
-    mine = (*identity_in_repository(file).store_ids, *(() if file.sha256 is not None else (f"blob:{file.blob_id}",)))
+    mine = (*identity_in_target(file).store_ids, *(() if file.sha256 is not None else (f"blob:{file.blob_id}",)))
     return not set(mine).isdisjoint(identity.store_ids)

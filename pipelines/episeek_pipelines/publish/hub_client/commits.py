@@ -6,7 +6,7 @@ from episeek_pipelines.publish.hub_client.client import HubClient, hub_library
 from episeek_pipelines.publish.hub_client.values import KIND, MAIN, CommitOutcome
 from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT
 from episeek_pipelines.publish.overlay.changes import Changes
-from episeek_pipelines.publish.overlay.file_comparison import outstanding
+from episeek_pipelines.publish.overlay.file_comparison import remaining_changes
 
 
 def commit(
@@ -44,7 +44,7 @@ def commit(
     if changes.operation_count > MAX_OPERATIONS_PER_COMMIT:
         limit = f"at most {MAX_OPERATIONS_PER_COMMIT} in one commit"
         raise RefusedError(where, f"{changes.operation_count} files to add and delete", limit)
-    changes = outstanding(changes, repository.files_at(parent, changes.paths))
+    changes = remaining_changes(changes, repository.files_at(parent, changes.paths))
     if not changes.operation_count:
         return CommitOutcome(parent, False, 0)
     operations = uploads.upload(repository, changes.additions, revision)
@@ -91,7 +91,7 @@ def _landed(repository: HubClient, changes: Changes, revision: str, parent: str)
     history = repository.commit_ids(head)
     if parent in history[1:]:
         child: str = history[history.index(parent) - 1]
-        if not outstanding(changes, repository.files_at(child, changes.paths)).operation_count:
+        if not remaining_changes(changes, repository.files_at(child, changes.paths)).operation_count:
             return child
     raise _conflict(repository, revision, parent, head)
 

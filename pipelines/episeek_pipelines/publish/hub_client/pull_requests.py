@@ -21,7 +21,7 @@ from episeek_pipelines.publish.hub_client.values import (
 )
 from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT, MAX_TITLE_LENGTH
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles, shown_paths
-from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, outstanding
+from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, remaining_changes
 from episeek_pipelines.publish.overlay.plan import split_changes
 
 _REF = "refs/pr/"
@@ -53,7 +53,7 @@ def commit_in_parts(
         ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: See `commit`.
     """
     base = repository.files(parent)
-    changes = outstanding(changes, base)
+    changes = remaining_changes(changes, base)
     if not changes.operation_count:
         return None
     marker = upload_marker(parent, changes)
@@ -66,7 +66,7 @@ def commit_in_parts(
         # somebody who publishes the same was faster: both continue with the first one
         if found is not made:
             _try_to_close(repository, made.ref, f"The same as #{found.number}")
-    remaining = changes if found.head == parent else outstanding(changes, repository.files(found.head))
+    remaining = changes if found.head == parent else remaining_changes(changes, repository.files(found.head))
     parts = split_changes(remaining, MAX_OPERATIONS_PER_COMMIT)
     head = found.head
     for number, part in enumerate(parts, 1):
@@ -205,7 +205,7 @@ def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Change
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
         files = repository.files(found.head)
-        done = frozenset(changes.paths - outstanding(changes, files).paths)
+        done = frozenset(changes.paths - remaining_changes(changes, files).paths)
         if differing_paths(base, files) <= done:
             return found
     return None

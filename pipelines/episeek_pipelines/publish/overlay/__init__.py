@@ -1,1 +1,1 @@
-"""What is published: the files of an overlay, what changes, and the checks before and after."""
+"""The files of an overlay, the changes that publishing it makes, and the checks before and after."""

@@ -1,7 +1,7 @@
-"""Whether what was published can be read as it was sent: files by size and content identity, the index by opening it as a
-reader does, and clips by their bytes.
+"""Checking that a publication arrived as it was sent.
 
-Problems are collected and not raised: the caller decides what becomes of a revision that is not as it was sent.
+Files are compared by size and content identity, the index is opened as a reader opens it, and clips are compared byte by byte.
+Problems are collected, not raised: the caller decides what happens to a revision that differs from what was sent.
 """
 
 import hashlib
@@ -22,39 +22,39 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.errors import ArrivalProblem
 from episeek_pipelines.publish.overlay.changes import MAX_READ_BYTES, Addition, Changes
+from episeek_pipelines.publish.overlay.file_comparison import sha256_in, stored_sha256
 from episeek_schemas import layout, sidecars
 
 MAX_CLIP_FRAMES = 8
+"""Frames of a clip that is compared."""
 
-
-_PART_BYTES = 1 << 23
 _NOTHING_SENT = Changes((), (), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalReport:
-    """What was compared with a published revision, and what differed."""
+    """The result of comparing a published revision with what was sent."""
 
     url: str
     build_id: str
-    """Of the published sidecars; empty where they could not be opened."""
+    """Build id of the published sidecars; empty where they could not be opened."""
     file_count: int
-    """Files that were sent, and are there with the same content."""
+    """Files that arrived with the content that was sent."""
     size_only_count: int
-    """Of these: large ones that the store gives no digest of."""
+    """Large files among these that were compared by size alone, since the store gives no digest of them."""
     deleted_count: int
-    """Files that are gone, as they should be."""
+    """Files that are deleted, as they should be."""
     compared_clips: int
-    """Clips with the bytes of the source."""
+    """Clips with the same bytes as in the source."""
     decoded_clips: int
-    """Clips with the frames and times that the index promises; there was no source to compare with."""
+    """Clips with the frames and times that the index says, where there was no source to compare with."""
     clip_bytes: int
-    """Fetched for them."""
+    """Bytes fetched for the clips."""
     problems: tuple[ArrivalProblem, ...]
 
     @property
     def is_as_sent(self) -> bool:
-        """Whether nothing differs."""
+        """Return whether nothing differs."""
         return not self.problems
 
     @property
@@ -75,7 +75,7 @@ class ArrivalReport:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Of one clip or file: what differs, and how it was looked at."""
+    """The result for one clip or file: the difference, and how it was compared."""
 
     problem: ArrivalProblem | None = None
     byte_count: int = 0
@@ -93,21 +93,21 @@ def check_arrival(
     seed: int = 0,
     storage_options: dict[str, Any] | None = None,
 ) -> ArrivalReport:
-    """Open a published revision and compare it with what was published.
+    """Open a published revision and compare it with what was sent.
 
     Args:
         url: The dataset at the new revision: `hf://datasets/ORG/NAME@COMMIT`, or any other root.
-        overlay: What was published.
-        data_root: Where the videos were indexed: a directory or any other root. None: in the overlay, for files that it has; of
-            others, clips are decoded with PyAV.
-        sent: The files whose content is compared; the sidecars among them are those that the revision has to have.
-        clip_count: Clips to fetch: the first, the last, and random ones.
-        seed: Of the random ones.
-        storage_options: As `episeek.open` takes them.
+        overlay: The overlay that was published.
+        data_root: Root of the videos that were indexed. None stands for the overlay where it has videos; otherwise clips
+            are decoded with PyAV.
+        sent: The changes whose files are compared; the sidecars among them are those that the revision must have.
+        clip_count: Number of clips to fetch: the first, the last, and random ones.
+        seed: Seed of the random clips.
+        storage_options: Options of the store, for `episeek.open`.
 
     Raises:
         BackendUnavailableError: PyAV is needed and not installed.
-        EpiseekError: The overlay's own sidecars or videos cannot be read. What is wrong with the revision is in the report.
+        EpiseekError: The overlay's own sidecars or videos cannot be read. Problems of the revision are in the report instead.
     """
     local = episeek.open(overlay.url, data_root=(overlay if data_root is None else data_root).url)
     expected_build = _build_sent(sent) or local.build_id
@@ -119,7 +119,7 @@ def check_arrival(
     try:
         published = episeek.open(url, storage_options=storage_options)
     except EpiseekError as error:
-        problems.append(ArrivalProblem(layout.BYTE_INDEX_DIR, _in_words(error), "sidecars that can be opened"))
+        problems.append(ArrivalProblem(layout.BYTE_INDEX_DIR, _reason(error), "sidecars that can be opened"))
     else:
         build_id = published.build_id
         differences = _compare_indexes(published, local, expected_build)
@@ -145,8 +145,9 @@ def check_arrival(
 
 
 def sample_clips(index: ByteIndex, clip_count: int, *, seed: int) -> list[Clip]:
-    """Some clips of up to `MAX_CLIP_FRAMES` frames: the first frames, the last ones, and random ones over episodes and
-    cameras; none of a dataset without videos.
+    """Return clips of up to `MAX_CLIP_FRAMES` frames: the first frames, the last ones, and random ones of any episode and camera.
+
+    A dataset without videos has none.
     """
     if not index.cameras or not index.episode_count:
         return []
@@ -165,7 +166,7 @@ def sample_clips(index: ByteIndex, clip_count: int, *, seed: int) -> list[Clip]:
 
 
 def _build_sent(sent: Changes) -> str:
-    """The build id of the sidecars that were sent; empty where they were there already."""
+    """Return the build id of the sidecars that were sent; empty where none were sent."""
     content = next((addition.source for addition in sent.additions if addition.path == layout.FILES_PATH), None)
     if content is None:
         return ""
@@ -182,24 +183,15 @@ def _compare_file(source: ByteSource, addition: Addition) -> _Outcome:
         identity = source.identity(addition.path)
         if identity.size != addition.size:
             return _Outcome(ArrivalProblem(addition.path, f"{identity.size} bytes", expected))
-        sha256 = next(
-            (known.removeprefix("sha256:") for known in identity.store_ids if known.startswith("sha256:")), ""
-        )
+        sha256 = sha256_in(identity)
         if not sha256 and addition.size > MAX_READ_BYTES:
             return _Outcome(is_size_only=True)
-        sha256 = sha256 or _digest(source, addition)
+        sha256 = sha256 or stored_sha256(source, addition.path, addition.size)
     except EpiseekError as error:
-        return _Outcome(ArrivalProblem(addition.path, _in_words(error), expected))
+        return _Outcome(ArrivalProblem(addition.path, _reason(error), expected))
     if sha256 == addition.sha256:
         return _Outcome()
     return _Outcome(ArrivalProblem(addition.path, f"SHA-256 {sha256[:12]}...", expected))
-
-
-def _digest(source: ByteSource, addition: Addition) -> str:
-    digest = hashlib.sha256()
-    for start in range(0, addition.size, _PART_BYTES):
-        digest.update(source.get_ranges(addition.path, [(start, min(start + _PART_BYTES, addition.size))])[0])
-    return digest.hexdigest()
 
 
 def _compare_deleted(source: ByteSource, path: str) -> _Outcome:
@@ -208,8 +200,8 @@ def _compare_deleted(source: ByteSource, path: str) -> _Outcome:
     except MissingFileError:
         return _Outcome()
     except EpiseekError as error:
-        return _Outcome(ArrivalProblem(path, _in_words(error), "no such file: it was deleted"))
-    return _Outcome(ArrivalProblem(path, f"{identity.size} bytes", "no such file: it was deleted"))
+        return _Outcome(ArrivalProblem(path, _reason(error), "no such file, since it was deleted"))
+    return _Outcome(ArrivalProblem(path, f"{identity.size} bytes", "no such file, since it was deleted"))
 
 
 # --- index and clips ------------------------------------------------------------------------------------------------------------
@@ -234,28 +226,29 @@ def _compare_indexes(published: ByteIndex, local: ByteIndex, build_id: str) -> l
 
 
 def _compare_clip(published: ByteIndex, local: ByteIndex, wanted: Clip, *, has_source: bool) -> _Outcome:
-    """A clip of the revision against the same of the source, or against what the index promises of it."""
+    """Compare a clip of the revision with the same clip of the source, or else with the frames and times in the index."""
     where = f"episode {wanted.episode_index} of {wanted.camera_key!r}, frames [{wanted.start}, {wanted.stop})"
-    mine = _bytes_here(wanted, has_source=has_source)
+    mine = _source_bytes(wanted, has_source=has_source)
     try:
         clip = published.clip(wanted.episode_index, wanted.camera_key, wanted.start, wanted.stop)
         byte_count = clip.byte_range[1] - clip.byte_range[0]
         if mine is None:
-            clip.decode("pyav")  # which compares the frames and their times with the index
+            # Decoding compares the frames and their times with the index.
+            clip.decode("pyav")
             return _Outcome(byte_count=byte_count, is_decoded=True)
         found = clip.read()
     except BackendUnavailableError:
         raise
     except EpiseekError as error:
-        return _Outcome(ArrivalProblem(where, _in_words(error), "the clip that was indexed"), is_decoded=mine is None)
+        return _Outcome(ArrivalProblem(where, _reason(error), "the clip that was indexed"), is_decoded=mine is None)
     if found == mine:
         return _Outcome(byte_count=byte_count)
-    problem = ArrivalProblem(where, _named(found), f"{_named(mine)}, as in {wanted.source.root}")
+    problem = ArrivalProblem(where, _described(found), f"{_described(mine)}, as in {wanted.source.root}")
     return _Outcome(problem, byte_count)
 
 
-def _bytes_here(clip: Clip, *, has_source: bool) -> bytes | None:
-    """The clip from where its video was indexed; None where that is not here."""
+def _source_bytes(clip: Clip, *, has_source: bool) -> bytes | None:
+    """Return the clip of the video that was indexed; None where that is not on this machine."""
     try:
         return clip.read()
     except MissingFileError:
@@ -264,9 +257,9 @@ def _bytes_here(clip: Clip, *, has_source: bool) -> bytes | None:
         return None
 
 
-def _named(mp4: bytes) -> str:
+def _described(mp4: bytes) -> str:
     return f"{len(mp4)} bytes with SHA-256 {hashlib.sha256(mp4).hexdigest()[:12]}..."
 
 
-def _in_words(error: EpiseekError) -> str:
+def _reason(error: EpiseekError) -> str:
     return f"{type(error).__name__}: {first_line(error)}"

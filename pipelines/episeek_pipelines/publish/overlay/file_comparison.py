@@ -1,20 +1,29 @@
-"""Whether a repository's files have the content that a publication wants them to have."""
+"""Comparing the files of a repository or a store with the content to be published, and two trees with each other."""
 
 import hashlib
 import os
+from collections.abc import Callable
+from typing import Final
 
 from episeek.errors import MissingFileError, ReadError, described
+from episeek.stores.byte_source import ByteSource
+from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.digests import Digests
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 
-_BLOCK_BYTES = 1 << 20
+SHA256: Final = "sha256:"
+"""Beginning of an identity that is the SHA-256 of the content, as in `FileIdentity.store_ids`."""
+
+_BLOCK_BYTES: Final = 1 << 20
+_RANGE_BYTES: Final = 1 << 23
 
 
-def outstanding(changes: Changes, files: RemoteFiles) -> Changes:
-    """What of the changes a tree does not have yet.
+def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
+    """Return the part of the changes that is not in a tree yet.
 
     Args:
-        changes: Of one publication.
-        files: The tree; of the paths that are touched is enough.
+        changes: The changes of one publication.
+        files: The tree; the paths that the changes touch are enough.
     """
     additions = tuple(addition for addition in changes.additions if not has_content(files.get(addition.path), addition))
     deletions = tuple(path for path in changes.deletions if path in files)
@@ -23,21 +32,44 @@ def outstanding(changes: Changes, files: RemoteFiles) -> Changes:
 
 
 def has_content(remote: RemoteFile | None, addition: Addition) -> bool:
-    """Whether a file of a repository is what is to be added."""
-    if remote is None or remote.size != addition.size:
-        return False
-    if remote.sha256 is not None:
-        return remote.sha256 == addition.sha256
-    return bool(remote.blob_id) and remote.blob_id == git_blob_id(addition.source)
+    """Return whether a file of a repository has the content of an addition."""
+    return _matches(remote, addition.size, addition.sha256, lambda: git_blob_id(addition.source))
+
+
+def has_digests(remote: RemoteFile | None, digests: Digests) -> bool:
+    """Return whether a file of a repository or a store is known to have the content with these digests."""
+    return _matches(remote, digests.size, digests.sha256, lambda: digests.blob_id)
+
+
+def sha256_in(identity: FileIdentity | None) -> str:
+    """Return the SHA-256 among the identities of a file, hex; empty where there is none."""
+    ids = () if identity is None else identity.store_ids
+    return next((store_id.removeprefix(SHA256) for store_id in ids if store_id.startswith(SHA256)), "")
+
+
+def stored_sha256(source: ByteSource, path: str, size: int) -> str:
+    """Read a file of a store and return its SHA-256, hex.
+
+    Raises:
+        MissingFileError, ReadError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    for start in range(0, size, _RANGE_BYTES):
+        digest.update(source.get_ranges(path, [(start, min(start + _RANGE_BYTES, size))])[0])
+    return digest.hexdigest()
 
 
 def differing_paths(one: RemoteFiles, other: RemoteFiles) -> frozenset[str]:
-    """Where two trees differ."""
+    """Return the paths at which two trees differ."""
     return frozenset(path for path in one.keys() | other.keys() if not _is_same(one.get(path), other.get(path)))
 
 
 def git_blob_id(source: str | bytes) -> str:
-    """Git's id of a local path's or a content's blob."""
+    """Return the id that Git gives a local file or a content as a blob, hex.
+
+    Raises:
+        MissingFileError, ReadError: The file cannot be read.
+    """
     digest = hashlib.sha1(usedforsecurity=False)
     if isinstance(source, bytes):
         digest.update(b"blob %d\0" % len(source))
@@ -49,20 +81,28 @@ def git_blob_id(source: str | bytes) -> str:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
     except FileNotFoundError:
-        raise MissingFileError(source, "no such file", "what is to be sent") from None
+        raise MissingFileError(source, "no such file", "a file to publish") from None
     except OSError as error:
-        raise ReadError(source, described(error), "what is to be sent") from error
+        raise ReadError(source, described(error), "a file to publish") from error
     return digest.hexdigest()
 
 
 def changes_digest(changes: Changes) -> str:
-    """Of what is to be in which path, hex: the same for the same publication, wherever its files lie."""
+    """Return a digest of the wanted content of each path, hex; it does not depend on where the local files are."""
     digest = hashlib.sha256()
     for addition in sorted(changes.additions, key=lambda addition: addition.path):
         digest.update(f"+{addition.path}\0{addition.size}\0{addition.sha256}\0".encode())
     for path in sorted(changes.deletions):
         digest.update(f"-{path}\0".encode())
     return digest.hexdigest()
+
+
+def _matches(remote: RemoteFile | None, size: int, sha256: str, blob_id: Callable[[], str]) -> bool:
+    if remote is None or remote.size != size:
+        return False
+    if remote.sha256 is not None:
+        return remote.sha256 == sha256
+    return bool(remote.blob_id) and remote.blob_id == blob_id()
 
 
 def _is_same(one: RemoteFile | None, other: RemoteFile | None) -> bool:

@@ -1,4 +1,4 @@
-"""What of a local root may be sent to a repository, and the digests of its files, each worked out once."""
+"""The files of an overlay that a publication may send."""
 
 import os
 from pathlib import Path
@@ -8,16 +8,17 @@ from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout, sidecars
 
 PARTIAL_SUFFIX = ".partial"
-"""Ends the name of a directory that a run keeps unfinished work in."""
+"""End of the name of a directory that holds the unfinished work of a run."""
 
 SIDECAR_PATHS = frozenset(path for path, _ in sidecars.TABLES.values())
+"""Paths of the four sidecar tables."""
 
 
 def sendable_files(overlay: Root) -> dict[str, str]:
-    """The files below a local root that a publication may send, with their full paths, by relative path.
+    """Return the files below a local root that a publication may send: their full paths, by relative path.
 
-    Left out: hidden files and folders (`.git`, `.cache`), temporary files and `*.partial` of runs that were stopped, links that
-    lead out of the root or nowhere, and what is in `meta/byte_index` beside its four tables.
+    Hidden files and folders (`.git`, `.cache`) are not sent, nor temporary files and `*.partial` of stopped runs, links that lead
+    out of the root or nowhere, and files in `meta/byte_index` other than its four tables.
 
     Raises:
         ReadError: A folder cannot be listed.
@@ -25,7 +26,7 @@ def sendable_files(overlay: Root) -> dict[str, str]:
     resolved = overlay.local.resolve()
     found = {}
     for path in overlay.list():
-        if _is_left_out(path):
+        if _is_excluded(path):
             continue
         full_path = overlay.local / path
         if full_path.is_file() and full_path.resolve().is_relative_to(resolved):
@@ -33,7 +34,7 @@ def sendable_files(overlay: Root) -> dict[str, str]:
     return found
 
 
-def _is_left_out(path: str) -> bool:
+def _is_excluded(path: str) -> bool:
     parts = Path(path).parts
     return (
         any(part.startswith(".") or part.endswith(PARTIAL_SUFFIX) for part in parts)

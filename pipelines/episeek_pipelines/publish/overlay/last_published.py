@@ -1,7 +1,7 @@
-"""What was published from this machine last, for each repository and store, kept below the cache directory.
+"""A memory of what was last published from this machine into each repository and store, in the cache directory.
 
-What is there and has not changed since is nobody else's, whatever the record of an overlay that was prepared anew says. The
-directory may be removed at any time: then `--base`, or `--overwrite`, is asked for.
+Files that have not changed since then can be replaced: nobody else has edited them, even if an overlay that was prepared anew has
+no record of them. The directory may be removed at any time. Then a publication may ask for `--base` or `--overwrite`.
 """
 
 import hashlib
@@ -18,26 +18,26 @@ from episeek_pipelines.dataset.root import Root
 
 
 def last_commit(repository_id: str) -> str | None:
-    """The commit of a repository; None where none is known."""
+    """Return the commit last published into a repository; None where there is none."""
     with suppress(ValueError, TypeError, KeyError):
         return str(_read(repository_id)["commit"])
     return None
 
 
 def remember_commit(repository_id: str, commit: str) -> None:
-    """Keep a commit, where that can be written."""
+    """Remember the commit published into a repository, if the cache directory can be written."""
     _write(repository_id, {"commit": commit})
 
 
 def last_files(url: str) -> dict[str, FileIdentity]:
-    """The files of a store by path; empty where none are known."""
+    """Return the files last published into a store, by path; empty where there are none."""
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         return {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in _read(url)["files"].items()}
     return {}
 
 
 def remember_files(url: str, files: Mapping[str, FileIdentity]) -> None:
-    """Keep what is in a store, where that can be written."""
+    """Remember the files published into a store, if the cache directory can be written."""
     _write(url, {"files": {path: [identity.size, *identity.store_ids] for path, identity in files.items()}})
 
 

@@ -1,10 +1,9 @@
-"""Which files a publication adds, replaces and deletes, by comparing content with what the repository's listing says; and how
-many of them go into one commit.
+"""The plan of a publication: the files that it adds, replaces and deletes, and how they are divided into commits.
 
-Files are compared by size and by the identity that the listing has: LFS's SHA-256, or Git's id of the blob. Deleted are only
-Parquet files that the rewrite replaced, and what a run that was stopped left of sidecars; never videos, the card or other metadata.
-What a repository cannot hold is refused here, before anything is sent; whether the result belongs together is judged by
-`episeek_pipelines.publish.overlay.target_check`.
+Files are compared by size and by the identity in the repository's listing: the SHA-256 of LFS, or Git's id of the blob. Only
+Parquet files that the rewrite replaced and unfinished sidecars of stopped runs are deleted; videos, the card and other metadata
+never are. Files that a repository cannot hold are refused here, before anything is sent. Whether the resulting files belong
+together is checked by `episeek_pipelines.publish.overlay.target_check`.
 """
 
 import unicodedata
@@ -13,23 +12,18 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from episeek.errors import EpiseekError, MissingSidecarError, NotADatasetError
-from episeek_pipelines.dataset.digests import (
-    Digests,
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import read_existing_build
 from episeek_pipelines.publish.hub_limits import MAX_FOLDER_ENTRIES, MAX_OPERATIONS_PER_COMMIT, MAX_REPOSITORY_FILES
-from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
-from episeek_pipelines.publish.overlay.files import (
-    SIDECAR_PATHS,
-    sendable_files,
-)
+from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFiles
+from episeek_pipelines.publish.overlay.file_comparison import has_digests
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS, sendable_files
 from episeek_schemas import layout
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
-"""What a clone can hold (Linux's NAME_MAX, PATH_MAX)."""
+"""Longest name and path in a clone on Linux (NAME_MAX, PATH_MAX)."""
 
 _FORBIDDEN_PARTS = frozenset({"", ".", "..", ".git", ".cache"})
 
@@ -38,7 +32,7 @@ T = TypeVar("T")
 
 
 class UnpublishableError(EpiseekError, ValueError):
-    """A repository cannot hold what would be published, or a clone of it could not."""
+    """A repository, or a clone of it, could not hold the files to be published."""
 
 
 def plan_changes(
@@ -51,21 +45,21 @@ def plan_changes(
     digests: LocalDigests | None = None,
     is_repository: bool = True,
 ) -> Changes:
-    """Compare a local root with a repository at a commit.
+    """Compare an overlay with the files of a repository at a commit, or of a store, and return the changes.
 
     Args:
-        overlay: What `episeek prepare` wrote; with `sidecars_only`, or what `episeek index --output` did.
-        remote: The repository's files.
-        card: The new README.md; None leaves the one that is there (the overlay's is sent where there is none).
-        sidecars_only: Send `meta/byte_index/` and the card, delete nothing.
-        replaced_files: Contents, or local paths of them, to be sent in place of the overlay's files of these paths.
-        digests: Of files that were hashed already.
-        is_repository: Whether the limits of the Hub's repositories, and of their clones, hold.
+        overlay: The output of `episeek prepare`; with `sidecars_only`, it may be the output of `episeek index --output`.
+        remote: The files of the repository or store.
+        card: The new README.md. None keeps the existing one; where there is none, the overlay's is sent.
+        sidecars_only: Send only `meta/byte_index/` and the card, and delete nothing.
+        replaced_files: Contents, or local paths, that are sent instead of the overlay's files of the same paths.
+        digests: Digests of files that were hashed before.
+        is_repository: Whether the limits of the Hub's repositories and of their clones apply.
 
     Raises:
-        NotADatasetError: No `meta/info.json`, or none of the Parquet files whose place the overlay's are to take.
-        MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: No sidecars, or no whole build of them.
-        UnpublishableError: A path, or a number of files, that a repository cannot hold.
+        NotADatasetError: There is no `meta/info.json`, or the overlay has no Parquet files in data/ or meta/episodes/.
+        MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: The overlay has no complete build of sidecars.
+        UnpublishableError: A repository cannot hold a path, or that many files.
         ReadError: A file cannot be read, or is being written.
     """
     contents: dict[str, str | bytes] = {**sendable_files(overlay), **replaced_files}
@@ -76,13 +70,14 @@ def plan_changes(
         if not any(_is_rewritten(path, folder) for path in contents):
             raise NotADatasetError(overlay.join(folder), "no Parquet files", "those of a dataset, as prepared")
     for path in sorted(SIDECAR_PATHS - contents.keys()):
-        raise MissingSidecarError(overlay.join(path), "no such file", "a sidecar table: run `episeek prepare`")
+        raise MissingSidecarError(overlay.join(path), "no such file", "a sidecar table", "run `episeek prepare`")
     read_existing_build(overlay)
     if sidecars_only:
         contents = {path: content for path, content in contents.items() if path in SIDECAR_PATHS}
     if card is not None:
         contents[layout.CARD_PATH] = card
-    elif layout.CARD_PATH in remote:  # it may have been edited since
+    elif layout.CARD_PATH in remote:
+        # Somebody may have edited it since.
         contents.pop(layout.CARD_PATH, None)
     paths = sorted(contents)
     for path in paths:
@@ -94,29 +89,20 @@ def plan_changes(
     additions = tuple(
         Addition(path, contents[path], digest.size, digest.sha256)
         for path, digest in zip(paths, found, strict=True)
-        if not is_content(remote.get(path), digest)
+        if not has_digests(remote.get(path), digest)
     )
     return Changes(additions, deletions, unchanged_count=len(paths) - len(additions))
 
 
-def is_content(remote: RemoteFile | None, local: Digests) -> bool:
-    """Whether a file of a repository or a store is known to have this content."""
-    if remote is None or remote.size != local.size:
-        return False
-    if remote.sha256 is not None:
-        return remote.sha256 == local.sha256
-    return bool(remote.blob_id) and remote.blob_id == local.blob_id
-
-
 def split_changes(changes: Changes, max_operations: int = MAX_OPERATIONS_PER_COMMIT) -> list[Changes]:
-    """The same changes as several commits, for stores or limits that a single one is too much for.
+    """Divide changes into several commits, where a single commit would be too large.
 
-    Videos and data first, then metadata, sidecars and the card; what makes readers see the new data, `meta/episodes` and
-    `meta/info.json`, is in the last part that adds, with as much as has room; deletions come last.
+    Videos and data come first, then metadata, sidecars and the card. `meta/episodes` and `meta/info.json`, by which readers see the
+    new data, are in the last part that adds files, which is filled up with other files. Deletions come last.
 
     Args:
-        changes: Of one publication.
-        max_operations: Files added, replaced and deleted by one part.
+        changes: The changes of one publication.
+        max_operations: Most files added, replaced and deleted by one part.
 
     Raises:
         ValueError: `max_operations` is less than 1.
@@ -124,7 +110,8 @@ def split_changes(changes: Changes, max_operations: int = MAX_OPERATIONS_PER_COM
     if max_operations < 1:
         raise ValueError(f"max_operations: found {max_operations}; expected 1 or more")
     additions = sorted(changes.additions, key=lambda addition: (_rank(addition.path), addition.path))
-    first = len(additions) % max_operations or max_operations  # the last is a full one: it holds what belongs together
+    # The last part is a full one: it holds the files that belong together.
+    first = len(additions) % max_operations or max_operations
     added = [additions[:first], *_chunks(additions[first:], max_operations)]
     room = max_operations - len(added[-1])
     parts: list[tuple[Sequence[Addition], Sequence[str]]] = [(part, ()) for part in added[:-1]]
@@ -159,7 +146,7 @@ def _rank(path: str) -> int:
 
 
 def _is_replaced(path: str, contents: Mapping[str, object]) -> bool:
-    """Whether a file of the repository is one that the overlay's take the place of."""
+    """Return whether the files of an overlay replace a file of the repository, so that it is deleted."""
     if path.startswith(f"{layout.BYTE_INDEX_PARTIAL_DIR}/"):
         return True
     is_rewritten = _is_rewritten(path, layout.DATA_DIR) or _is_rewritten(path, layout.EPISODES_DIR)
@@ -179,7 +166,7 @@ def _require_path(path: str) -> None:
     if not _FORBIDDEN_PARTS.isdisjoint(parts):
         problem = "an empty name, '.', '..', '.git' or '.cache' in it"
     elif any(unicodedata.category(character) in ("Cc", "Cs") for character in path) or "\\" in path:
-        problem = "a control character, a backslash or bytes that are no UTF-8 in it"
+        problem = "a control character, a backslash or bytes that are not UTF-8 in it"
     elif max(len(part.encode()) for part in parts) > MAX_NAME_BYTES or len(path.encode()) > MAX_PATH_BYTES:
         problem = f"a name of more than {MAX_NAME_BYTES} bytes, or {MAX_PATH_BYTES} in all"
     if problem:
@@ -187,7 +174,7 @@ def _require_path(path: str) -> None:
 
 
 def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[str]) -> None:
-    """Whether the repository can hold the files: those that it has, and has had before, are not judged."""
+    """Raise UnpublishableError where the repository cannot hold the files. Folders without new files are not checked."""
     after = (before - frozenset(deletions)).union(added)
     if len(after) > MAX_REPOSITORY_FILES:
         raise UnpublishableError(
@@ -207,7 +194,7 @@ def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[
 
 
 def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: list[str]) -> None:
-    """No new file beside one that differs in case alone, or where a folder is, or the other way round."""
+    """Raise UnpublishableError where a new name differs from another in case alone, or a file and a folder have the same name."""
     same_folded: dict[tuple[str, str], list[str]] = {}
     for folder in {folder for path in new for folder, _ in _entries(path)}:
         for name in sorted(entries[folder]):
@@ -222,13 +209,12 @@ def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: 
             if len(names) > 1:
                 other = next(other for other in names if other != name)
                 found = f"{other!r} in the same folder after the change"
-                raise UnpublishableError(
-                    path, found, "names that differ in more than case: some file systems take them for one"
-                )
+                expected = "names that differ in more than case, since some file systems take them for one"
+                raise UnpublishableError(path, found, expected)
 
 
 def _entries(path: str) -> Iterator[tuple[str, str]]:
-    """The folders of a path, from the root, "", and the name of what is in each."""
+    """Yield each folder of a path, from the root "", with the name of the path's next part in it."""
     parts = path.split("/")
     for depth, name in enumerate(parts):
         yield "/".join(parts[:depth]), name

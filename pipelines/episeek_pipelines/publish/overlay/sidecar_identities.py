@@ -1,8 +1,8 @@
-"""The sidecars as indexing the repository itself would write them: with the identity that the Hub gives each video.
+"""Sidecars with the identities that the target gives its videos, as indexing the target itself would write them.
 
-Sidecars made from local files have no identities, and each reader would have to read a file's header before it believes it. The
-id of a build covers them, so that what is decided by them can be trusted: all four tables are written again, by the index step
-itself, from the rows that are there. No video is read. What comes out is byte for byte what `episeek index hf://...` writes.
+Sidecars made from local files have no identities, so that each reader would have to read the header of a file before it trusts
+the index. The build id covers the identities. Therefore the index step writes all four tables again, from the existing rows. No
+video is read. The result is byte for byte what `episeek index hf://...` writes.
 """
 
 import os
@@ -34,13 +34,13 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
     """Write the sidecars with the column `store_id` filled in, below another root.
 
     Args:
-        overlay: Whose sidecars they are made from.
-        target_check: What was compared with the repository: only identities of files that were are written.
-        work: A local root: `meta/byte_index/` below it is replaced.
+        overlay: The overlay with the existing sidecars.
+        target_check: The files that were compared with the target, with their identities.
+        work: A local root; `meta/byte_index/` below it is replaced.
 
     Returns:
-        The local path of each table by its path in the dataset, as `plan_changes` takes `replaced_files`; empty where the
-        overlay's sidecars have these identities already.
+        The local path of each table by its path in the dataset, for `replaced_files` of `plan_changes`; empty where the overlay's
+        sidecars have these identities already.
 
     Raises:
         SidecarLayoutError: The sidecars have another format version or index version, are damaged, or cannot be mapped.
@@ -73,7 +73,7 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
 
 
 def _facts(record: FileRecord, unit: IndexUnit) -> FileProperties:
-    """A row as it will be, but for its number."""
+    """Return the new row of a file, without its number."""
     kept = properties_of(record)
     return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
 
@@ -86,7 +86,7 @@ def _fragment(
     build: ExistingBuild,
     item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
-    """The digest of a file's rows as they are, and a fragment of them as they will be."""
+    """Return the digest of a file's existing rows, and a fragment with the new ones."""
     fragment, unit, facts = item
     arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
     if arrays is None:
@@ -101,7 +101,7 @@ def _fragment(
 
 
 def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
-    """The id of the build has to follow from its rows: damaged ones would be given a new one."""
+    """Raise SidecarLayoutError where the build id does not follow from the rows: damaged rows must not get a new id."""
     found = build_id_of(build.description, digests, legacy_writer=build.legacy_writer)
     if found != build.build_id:
         raise SidecarLayoutError(

@@ -1,12 +1,10 @@
-"""Whether what would be published belongs to the repository as it is at the parent commit: its videos are those that the
-sidecars describe, and the metadata names files that will be there.
+"""Checking that an overlay belongs to its target: the repository at the parent commit, or the store, that it is published into.
 
-Videos are compared by size and content identity. Where sidecars were made from local files they have none: then the header is
-read, by ranges, and its digest compared. Nothing else of a video is read, and nothing is sent.
+The videos of the target must be those that the sidecars describe, and every file in the metadata must exist after the publication.
+Videos are compared by size and content identity. Sidecars that were made from local files have no identities; then the header of
+each video is read, by ranges, and its digest is compared. Nothing else of a video is read, and nothing is sent.
 """
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from episeek.errors import EpiseekError, MissingFileError, Mp4Error
-from episeek.mp4.header import read_header
 from episeek.sidecars.file_record import FileRecord
 from episeek.stores.byte_source import STORE_IN_FLIGHT, ByteSource, CountingSource
 from episeek.stores.identity import FileIdentity, etag_id
@@ -24,22 +21,21 @@ from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
-from episeek_pipelines.index.units import (
-    IndexUnit,
-    list_units,
-)
+from episeek_pipelines.index.units import IndexUnit, list_units
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import sendable_files
-from episeek_pipelines.video.header import read_video_header
-from episeek_schemas import layout
-from episeek_schemas.lerobot import DatasetInfo
+from episeek_pipelines.video.header import recorded_header_digest
+from episeek_pipelines.words import counted
+from episeek_schemas import layout, lerobot
+from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 _SHOWN_PROBLEMS = 3
+_PREPARE_AGAIN = "prepare the dataset again from this revision"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetProblem:
-    """One file that is not what the publication takes it for."""
+    """One file of the target that the overlay does not fit."""
 
     path: str
     found: str
@@ -50,40 +46,42 @@ class TargetProblem:
 
 
 class TargetMismatchError(EpiseekError, ValueError):
-    """The sidecars or the metadata do not belong to the repository's files; `problems` has all of it, by path."""
+    """The sidecars or the metadata do not belong to the files of the target; `problems` has one entry for each, by path."""
 
-    def __init__(self, where: str, found: str, expected: str, problems: tuple[TargetProblem, ...] = ()) -> None:
-        super().__init__(where, found, expected)
+    def __init__(
+        self, where: str, found: str, expected: str, hint: str = "", problems: tuple[TargetProblem, ...] = ()
+    ) -> None:
+        super().__init__(where, found, expected, hint)
         self.problems = problems
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.where, self.found, self.expected, self.problems)
+        return type(self), (self.where, self.found, self.expected, self.hint, self.problems)
 
     @classmethod
     def of(cls, problems: list[TargetProblem], *, where: str) -> "TargetMismatchError":
-        """From what was found, the first of it in words."""
+        """Return the error for some problems; its message has the first of them."""
         ordered = tuple(sorted(problems, key=lambda problem: (problem.path, problem.found)))
         shown = " | ".join(map(str, ordered[:_SHOWN_PROBLEMS]))
         more = f" | and {len(ordered) - _SHOWN_PROBLEMS} more" if len(ordered) > _SHOWN_PROBLEMS else ""
-        plural = "" if len(ordered) == 1 else "s"
-        expected = "the files that were prepared: prepare the dataset again from this revision"
-        return cls(where, f"{len(ordered)} problem{plural}: {shown}{more}", expected, ordered)
+        found = f"{counted(len(ordered), 'problem')}: {shown}{more}"
+        return cls(where, found, "the files that were prepared", _PREPARE_AGAIN, ordered)
 
 
 @dataclass(frozen=True, slots=True)
 class TargetCheck:
-    """What was compared, all of it equal."""
+    """The dataset as it will be after the publication; all of it fits the target."""
 
     info: DatasetInfo
     episode_count: int
     frame_count: int
     units: tuple[IndexUnit, ...]
-    """The MP4 files by path; the identity is the one that the published file has in the repository."""
+    """The MP4 files, sorted by path, with the identities that they have in the target."""
     headers_read: int = 0
-    """Of files without an identity to compare."""
+    """Headers read, of files without an identity to compare."""
     request_count: int = 0
-    """To the repository, for headers; those of files that are here as well are read here."""
+    """Requests to the target for headers; a file that is on this machine as well is read here."""
     bytes_read: int = 0
+    """Bytes of these requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +95,24 @@ class _Pending:
 def check_target(
     overlay: Root, remote: RemoteFiles, videos: ByteSource, *, changes: Changes, sidecars_only: bool
 ) -> TargetCheck:
-    """Compare an overlay with the repository that it is to be published in.
+    """Compare an overlay with the target that it is to be published into.
 
     Args:
-        overlay: As for `episeek_pipelines.publish.overlay.plan.plan_changes`.
-        remote: The repository's files at the parent commit.
-        videos: The repository at that commit.
-        changes: What would be published, as planned from the two; whether store identities are filled in yet does not matter.
-        sidecars_only: The metadata that counts is the repository's, not the overlay's.
+        overlay: The overlay; see `episeek_pipelines.publish.overlay.plan.plan_changes`.
+        remote: The files of the target.
+        videos: The source that reads them.
+        changes: The changes planned from the two; the sidecars among them may have identities or not.
+        sidecars_only: Check the sidecars against the metadata of the target instead of the overlay's.
 
     Raises:
-        TargetMismatchError: The sidecars describe other files, or the metadata names files that will not be there.
-        EpiseekError: The metadata or the sidecars cannot be read, or the repository does not answer.
+        TargetMismatchError: The sidecars describe other files, or a file in the metadata will not exist.
+        EpiseekError: The metadata or the sidecars cannot be read, or the target does not answer.
     """
     build = read_existing_build(overlay)
     with _metadata(overlay, remote, videos, sidecars_only) as root:
         dataset = open_dataset(root)
-        there, elsewhere = list_units(dataset, root)
-    units = sorted((*there, *elsewhere), key=lambda unit: unit.path)
+        present, missing = list_units(dataset, root)
+    units = sorted((*present, *missing), key=lambda unit: unit.path)
     episode_count, frame_count = len(dataset.episodes), int(dataset.episodes.length.sum())
     problems = [
         *_description_problems(dataset, build),
@@ -126,14 +124,14 @@ def check_target(
     kept_here = set() if sidecars_only else sendable_files(overlay).keys()
     identified, pending = [], []
     for unit in units:
-        addition, known, record = sent.get(unit.path), remote.get(unit.path), build.files.get(unit.path)
+        addition, file, record = sent.get(unit.path), remote.get(unit.path), build.files.get(unit.path)
         if addition is not None:
             identity = FileIdentity(addition.size, (f"sha256:{addition.sha256}",))
-        elif known is not None:
-            identity = identity_in_repository(known)
+        elif file is not None:
+            identity = identity_in_target(file)
         else:
             expected = f"the MP4 of episode {unit.episodes.episode_index[0]}"
-            problems.append(TargetProblem(unit.path, "no such file in the repository, and none is sent", expected))
+            problems.append(TargetProblem(unit.path, "no such file in the target, and none is sent", expected))
             continue
         identified.append(replace(unit, identity=identity))
         if record is None:
@@ -146,7 +144,8 @@ def check_target(
         if is_same is False:
             found, expected = ", ".join(identity.store_ids), f"{record.store_id}, as when it was indexed"
             problems.append(TargetProblem(unit.path, found, expected))
-        elif is_same is None:  # one that is here as well has the same content: that is why it is not sent
+        elif is_same is None:
+            # A file that is on this machine as well has the same content: that is why it is not sent.
             source = local if unit.path in kept_here else videos
             pending.append(_Pending(CountingSource(source), record))
     compared = map_in_threads(_header_problem, pending, max_in_flight=STORE_IN_FLIGHT)
@@ -166,32 +165,33 @@ def check_target(
 
 
 def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> None:
-    """Refuse an overlay that was prepared before the repository grew: what replaces its files would not have the new episodes.
+    """Refuse an overlay that was prepared before the target grew, since publishing it would remove the new episodes.
 
     Args:
-        info: The repository's meta/info.json at the parent commit.
-        target_check: What was compared.
-        where: The repository, for messages.
+        info: The target's meta/info.json.
+        target_check: The result of `check_target`.
+        where: The target, for messages.
 
     Raises:
-        TargetMismatchError: The repository has more episodes or frames than the overlay.
+        TargetMismatchError: The target has more episodes or frames than the overlay.
     """
     try:
-        document = json.loads(info)
-        counts = [(key, document.get(key)) for key in ("total_episodes", "total_frames")]
-    except (ValueError, AttributeError):  # nothing that a reader could lose
+        document = lerobot.parse_document(info)
+    except DocumentError:
+        # Nothing that a reader could lose.
         return
-    for (key, count), here in zip(counts, (target_check.episode_count, target_check.frame_count), strict=True):
+    counts = {"total_episodes": target_check.episode_count, "total_frames": target_check.frame_count}
+    for key, here in counts.items():
+        count = document.get(key)
         if isinstance(count, int) and count > here:
-            found = f"{key} {count} in the repository, {here} in what is to be published"
-            raise TargetMismatchError(
-                where, found, "no fewer than the repository has: prepare the dataset again from it"
-            )
+            found = f"{key} {count} in the target, {here} in the overlay"
+            raise TargetMismatchError(where, found, "no fewer in the overlay", _PREPARE_AGAIN)
 
 
-def identity_in_repository(file: RemoteFile) -> FileIdentity:
-    """What the Hub tells readers of a file: LFS's SHA-256 and Xet's hash, or Git's id of the blob as the ETag. Of a store, what it
-    tells them.
+def identity_in_target(file: RemoteFile) -> FileIdentity:
+    """Return the identity that readers of the target get for a file.
+
+    The Hub gives the SHA-256 of LFS and the hash of Xet, or Git's id of the blob as the ETag.
     """
     if file.store_ids is not None:
         return FileIdentity(file.size, file.store_ids)
@@ -203,7 +203,7 @@ def identity_in_repository(file: RemoteFile) -> FileIdentity:
 
 @contextmanager
 def _metadata(overlay: Root, remote: RemoteFiles, source: ByteSource, sidecars_only: bool) -> Iterator[Root]:
-    """The root whose `meta/` readers see after the change."""
+    """Yield a root with the `meta/` that readers see after the publication."""
     if not sidecars_only:
         yield overlay
         return
@@ -241,40 +241,34 @@ def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[TargetProblem]
 
 
 def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[TargetProblem]:
-    """Files without a row, rows without a file that episodes name, and files whose episodes are others by now."""
+    """Yield files without a row, rows without a file of the episodes, and files that hold other episodes by now."""
     for unit in units:
         record = build.files.get(unit.path)
         if record is None:
-            yield TargetProblem(unit.path, "no row in the sidecars", f"one for its {len(unit.episodes)} episodes")
+            yield TargetProblem(
+                unit.path, "no row in the sidecars", f"a row for {counted(len(unit.episodes), 'episode')}"
+            )
             continue
         declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
         if declared != record.episodes_sha256:
             found = f"declared episodes with digest {declared[:12]}..."
             yield TargetProblem(unit.path, found, f"{record.episodes_sha256[:12]}..., as when it was indexed")
     for path in build.files.keys() - {unit.path for unit in units}:
-        yield TargetProblem(path, "a row in the sidecars, and no episode in it", "the episodes that were indexed")
+        yield TargetProblem(path, "a row in the sidecars, but no episode in the file", "the episodes that were indexed")
 
 
 def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
-    """As `FileIdentity.is_content`; but ETags that differ say nothing, since those of another store are no ids of Git's."""
+    """Return `FileIdentity.is_content`, but None for ETags that differ: those of another store are not comparable."""
     is_same = identity.is_content(store_id)
     return None if is_same is False and store_id.startswith("etag:") else is_same
 
 
 def _header_problem(item: _Pending) -> TargetProblem | None:
-    """How the header of a file differs from its row."""
+    """Return how the header of a file differs from its row; None where it does not."""
     path, record = item.record.file_path, item.record
     expected = f"the header that was indexed, with digest {record.moov_sha256[:12]}..."
     try:
-        digest = _header_digest(item.source, path, record)
+        digest = recorded_header_digest(item.source, record)
     except (Mp4Error, MissingFileError) as error:
         return TargetProblem(path, error.found, expected)
     return None if digest == record.moov_sha256 else TargetProblem(path, f"one with digest {digest[:12]}...", expected)
-
-
-def _header_digest(source: ByteSource, path: str, record: FileRecord) -> str:
-    if record.container == "mp4":  # where it was: one request
-        moov = (record.moov_offset, record.moov_offset + record.moov_length)
-        return hashlib.sha256(source.get_ranges(path, [moov])[0]).hexdigest()
-    reader = read_video_header if record.container == "matroska" else read_header
-    return reader(source, path, file_size=record.file_size).digest

@@ -1,44 +1,61 @@
 """The verification that an overlay has to pass before it is published."""
 
-from episeek.errors import DestinationError
+from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import read_info
-from episeek_pipelines.dataset.provenance import read_record
+from episeek_pipelines.dataset.provenance import read_record, recorded_videos
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
-from episeek_pipelines.publish.errors import (
-    RefusedPublicationError,
-)
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.publish.errors import RefusedPublicationError
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
-from episeek_pipelines.words import (
-    counted,
-)
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 
 def is_verifiable(root: Root) -> bool:
-    """Whether it is more than sidecars, which `episeek index --output` writes alone: these are compared with what is there."""
+    """Return whether an overlay has metadata to verify; sidecars alone, as `episeek index --output` writes them, have none."""
     return root.exists(layout.INFO_PATH)
 
 
+def local_videos(root: Root) -> str | None:
+    """Return the root on this machine that has an overlay's videos: the overlay or its recorded source; None for neither."""
+    if root.list(layout.VIDEOS_DIR):
+        return root.url
+    try:
+        videos = recorded_videos(root)
+    except MissingFileError:
+        return None
+    return videos.url if videos is not None and videos.is_local else None
+
+
 def require_videos(root: Root, *, where: str) -> None:
-    """A new dataset needs its videos.
+    """Require that an overlay that is to become a new dataset holds its videos.
+
+    Args:
+        root: The overlay.
+        where: The target, for messages.
 
     Raises:
-        DestinationError: They are not in the overlay.
+        DestinationError: The videos are not in the overlay.
     """
     if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
-        found = f"nothing there, and no {layout.VIDEOS_DIR}/ in {root}"
-        raise DestinationError(where, found, "an overlay with its videos: prepare it with --videos link (or copy)")
+        found = f"no dataset there, and no {layout.VIDEOS_DIR}/ in {root}"
+        hint = "prepare the overlay with --videos link or --videos copy"
+        raise DestinationError(where, found, "an overlay with its videos", hint)
 
 
-def verified(root: Root, videos: str, execution: Execution) -> VerificationReport:
-    """The verification of an overlay before it is published: of its rows as well, where `prepare` has found errors.
+def verify_overlay(root: Root, videos: str, execution: Execution) -> VerificationReport:
+    """Verify an overlay before it is published, and return the report.
+
+    Rows are verified as well where `prepare` has recorded errors.
+
+    Args:
+        root: The overlay.
+        videos: Root of the videos.
+        execution: Scheduler, workers, progress.
 
     Raises:
-        RefusedPublicationError: It has errors.
+        RefusedPublicationError: The overlay has errors.
     """
     record = read_record(root)
     options = VerifyOptions(level="rows" if record is not None and record.error_count else "layout")

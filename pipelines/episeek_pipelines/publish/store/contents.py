@@ -1,9 +1,9 @@
-"""Whether the files of a store have the content that a publication wants them to have.
+"""Comparing the files of a store with the content that a publication wants them to have.
 
-By size and the store's identity, where that can be worked out here; by reading them, up to `MAX_READ_BYTES`, otherwise.
+Files are compared by size and by the store's identity, where that can be computed here. Otherwise they are read, up to a size of
+`MAX_READ_BYTES`.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +12,7 @@ from episeek.errors import MissingFileError
 from episeek.stores.byte_source import STORE_IN_FLIGHT
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay.changes import (
     MAX_READ_BYTES,
@@ -24,15 +22,15 @@ from episeek_pipelines.publish.overlay.changes import (
     RemoteFile,
     RemoteFiles,
 )
+from episeek_pipelines.publish.overlay.file_comparison import stored_sha256
 from episeek_pipelines.publish.store.identity_match import matches_identity
 
 _HASHING_THREADS = 4
-_PART_BYTES = 1 << 23
 
 
 @dataclass(slots=True)
 class StoreContents:
-    """Compares a store's files with local content; what an identity has proved is remembered."""
+    """Compares the files of a store with local content, and remembers what the identities have proved."""
 
     root: Root
     digests: LocalDigests
@@ -40,11 +38,11 @@ class StoreContents:
     _sent: set[tuple[str, str]] = field(default_factory=set)
 
     def note_sent(self, addition: Addition, path: str) -> None:
-        """This run has sent the content to this path: where nothing else tells, the size is enough from now on."""
+        """Note that this run has sent the content to a path: from now on its size is enough where there is no better evidence."""
         self._sent.add((path, addition.sha256))
 
     def additions_of(self, contents: Mapping[str, str | bytes]) -> list[Addition]:
-        """Contents with their digests, by path."""
+        """Return contents as additions with their digests, sorted by path."""
         paths = sorted(contents)
         found = self.digests.of_all([contents[path] for path in paths])
         return [
@@ -53,20 +51,20 @@ class StoreContents:
         ]
 
     def remote_files(self, listing: Listing, wanted: Sequence[Addition]) -> RemoteFiles:
-        """The files of a store as plans take them: those that have the content that is wanted of them have its digest.
+        """Return the files of a store for a plan; files that have the wanted content carry its digest.
 
         Args:
-            listing: Of the root; what is staged there is left out.
-            wanted: What is to be in these paths.
+            listing: The listing of the root; staged files in it are skipped.
+            wanted: The additions with the wanted content.
         """
         pairs = [(addition, addition.path) for addition in wanted if addition.path in listing]
-        same = self.compared(listing, pairs)
-        known = {addition.path: addition.sha256 for addition, path in pairs if same[path]}
+        same = self.compare(listing, pairs)
+        proved = {addition.path: addition.sha256 for addition, path in pairs if same[path]}
         return {
             path: RemoteFile(
                 path,
                 -1 if identity is None else identity.size,
-                known.get(path),
+                proved.get(path),
                 "",
                 store_ids=() if identity is None else identity.store_ids,
             )
@@ -74,11 +72,15 @@ class StoreContents:
             if not path.startswith(STAGED_PREFIX)
         }
 
-    def compared(self, listing: Listing, pairs: Sequence[tuple[Addition, str]]) -> dict[str, bool | None]:
-        """Whether files of the store have the content of additions, by their path in the store.
+    def compare(self, listing: Listing, pairs: Sequence[tuple[Addition, str]]) -> dict[str, bool | None]:
+        """Return whether files of the store have the content of additions, by their path in the store.
 
-        None where all that is known is that the size is right, or not even that: no identity to compare, and too large to be
-        read. One that is not there has not.
+        The value is False for a file that does not exist, and None where it cannot be decided: the size is right or unknown, there
+        is no identity to compare, and the file is too large to be read.
+
+        Args:
+            listing: The listing of the root.
+            pairs: Additions, each with the path in the store to compare it with.
         """
         decided: dict[str, bool | None] = {}
         alike: list[tuple[Addition, str]] = []
@@ -91,7 +93,8 @@ class StoreContents:
         by_id = map_in_threads(
             lambda pair: self._by_id(listing[pair[1]], pair[0]), alike, max_in_flight=_HASHING_THREADS
         )
-        has_digests = any(by_id)  # identities are digests of contents here: one that differs is of another content
+        # Where one identity is a digest of the content, all are, so that one that differs is of another content.
+        has_digests = any(by_id)
         unknown = []
         for pair, is_same in zip(alike, by_id, strict=True):
             identity = listing[pair[1]]
@@ -121,11 +124,8 @@ class StoreContents:
     def _by_reading(self, addition: Addition, path: str) -> bool:
         if self.root.is_local:
             return self.digests.of_all([str(Path(self.root.join(path)))])[0].sha256 == addition.sha256
-        source, digest = self.root.source(), hashlib.sha256()
         try:
-            for start in range(0, addition.size, _PART_BYTES):
-                stop = min(start + _PART_BYTES, addition.size)
-                digest.update(source.get_ranges(path, [(start, stop)])[0])
-        except MissingFileError:  # since it was listed
+            return stored_sha256(self.root.source(), path, addition.size) == addition.sha256
+        except MissingFileError:
+            # It was removed since it was listed.
             return False
-        return digest.hexdigest() == addition.sha256

@@ -1,8 +1,9 @@
-"""Whether local content is what a store's own identity of a file says: without reading the file.
+"""Matching local content with the identity that a store gives a file, without reading the file.
 
-An ETag of S3 is an MD5 of the content of one request; of an upload in parts it is the MD5 of the parts' MD5s with their number
-(both only where the store does not encrypt with keys of its own). Which parts it does not say: the usual sizes are tried. An
-ETag that agrees proves the content; one that does not proves nothing, since other stores, and encryption, give other ones.
+An ETag of S3 is the MD5 of the content if it was sent by one request. After an upload in parts it is the MD5 of the parts' MD5s,
+with their number. Neither holds if the store encrypts with keys of its own. An ETag does not say the size of the parts, so the
+usual sizes are tried. An ETag that matches proves the content. One that does not match proves nothing, since other stores, and
+encryption, give other ETags.
 """
 
 import hashlib
@@ -17,22 +18,22 @@ from episeek.errors import ReadError, described
 _ETAG: Final = re.compile(r"etag:([0-9a-f]{32})(?:-(\d+))?")
 
 PART_SIZES_BYTES: Final = tuple(count << 20 for count in (5, 8, 10, 15, 16, 25, 32, 50, 64, 100, 128, 250, 500, 512))
-"""Of uploads in parts, as clients choose them: 8 MiB the AWS command line, 50 MiB s3fs, 5 MiB rclone and the SDKs."""
+"""Part sizes that clients choose: 8 MiB the AWS command line, 50 MiB s3fs, 5 MiB rclone and the SDKs."""
 
 _BLOCK_BYTES: Final = 1 << 20
 
 
 def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: str) -> bool | None:
-    """Whether content has an identity of a store.
+    """Return whether content matches the identity that a store gives a file.
 
     Args:
         content: A local path, or the bytes.
-        size: Bytes of it, and of the file in the store.
-        sha256: Of it, hex.
-        store_id: As `episeek.stores.identity.FileIdentity.store_ids` has them.
+        size: Bytes of the content, and of the file in the store.
+        sha256: SHA-256 of the content, hex.
+        store_id: One of `episeek.stores.identity.FileIdentity.store_ids`.
 
     Returns:
-        None where that kind of identity cannot be worked out here, or is another kind than it looks like.
+        None where the identity proves nothing: its kind cannot be computed here, or the ETag may be of another kind.
 
     Raises:
         ReadError: The local file cannot be read.
@@ -51,7 +52,7 @@ def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: 
 
 
 def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[str]:
-    """The MD5 of the content, or what stands in ETags for as many parts of each usual size."""
+    """Yield the MD5 of the content, or the MD5 in the ETag after an upload in that many parts, for each usual part size."""
     if part_count is None:
         yield _digests(content, max(size, 1))[0].hex() if size else hashlib.md5(b"", usedforsecurity=False).hexdigest()
         return
@@ -61,7 +62,7 @@ def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[s
 
 
 def _digests(content: str | bytes, part_bytes: int) -> list[bytes]:
-    """MD5 of each part."""
+    """Return the MD5 of each part."""
     digests, digest, room = [], hashlib.md5(usedforsecurity=False), part_bytes
     for block in _blocks(content):
         view = memoryview(block)
@@ -84,11 +85,11 @@ def _blocks(content: str | bytes) -> Iterator[bytes]:
             while block := stream.read(_BLOCK_BYTES):
                 yield block
     except OSError as error:
-        raise ReadError(content, described(error), "what is to be published") from error
+        raise ReadError(content, described(error), "a file to publish") from error
 
 
 def _xet_hash(content: str | bytes) -> str | None:
-    """The hash of the Hub's Xet storage; None without its package."""
+    """Return the hash that the Hub's Xet storage gives the content; None without the package hf_xet."""
     try:
         from hf_xet import hash_files
     except ImportError:

@@ -1,8 +1,8 @@
-"""The file that says that a publication is being switched to, and which: `meta/byte_index.partial/publication.json`.
+"""The journal of a publication whose switch is in progress: `meta/byte_index.partial/publication.json`.
 
-It is written right before the first file gets its name, and removed last. While it is there no other publication may switch:
-what readers see may be half of this one. It names the publication by what it wants to be in the store, so that the same one,
-run again or run twice at once, goes on from it. It also names the run that wrote it: only that one may take it back.
+It is written right before the first file gets its final name, and removed last. Meanwhile readers may see half of the publication,
+so that no other publication may switch. The journal identifies the publication by the content that it wants in the store: the same
+publication, run again or twice at once, continues. It also identifies the run that wrote it: only that run may withdraw it.
 """
 
 import hashlib
@@ -13,33 +13,25 @@ from typing import Final, get_args
 
 from episeek.errors import MissingFileError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Addition,
-    Changes,
-)
+from episeek_pipelines.publish.errors import ConflictError
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Addition, Changes
 from episeek_pipelines.publish.store.switch_order import DataOrder
 from episeek_pipelines.publish.store.writers.writer import StoreWriter
-from episeek_schemas.layout import (
-    JOURNAL_PATH as JOURNAL_PATH,
-)
+from episeek_schemas.layout import JOURNAL_PATH as JOURNAL_PATH
 
 _VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is wanted, whatever is there."""
+    """A publication, identified by the content that it wants in the store."""
 
     digest: str
-    """Of the overlay's files, hex."""
+    """Digest of the overlay's files, hex."""
 
     @classmethod
     def of(cls, wanted: Sequence[Addition], *, sidecars_only: bool) -> "Publication":
-        """From all that the overlay wants to be in the store: the same whatever of it is there already."""
+        """Return the publication of all files of an overlay, whether the store has some of them already or not."""
         digest = hashlib.sha256(b"sidecars" if sidecars_only else b"dataset")
         for addition in sorted(wanted, key=lambda addition: addition.path):
             digest.update(f"\0{addition.path}\0{addition.size}\0{addition.sha256}".encode())
@@ -47,26 +39,28 @@ class Publication:
 
     @property
     def staged_prefix(self) -> str:
-        """Below which its files are staged."""
+        """Beginning of the paths below which its files are staged."""
         return f"{STAGED_PREFIX}{self.digest[:16]}/"
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What the file says."""
+    """The content of the journal."""
 
     publication: str
+    """Digest of the publication."""
     run: str
-    """Which run of the publication wrote it."""
+    """The run of the publication that wrote it."""
     order: DataOrder
-    """In which data files change: once some have, it cannot be told any more."""
+    """The order in which data files change. Once some have changed, it cannot be computed any more."""
 
 
 def claim(
     writer: StoreWriter, publication: Publication, changes: Changes, *, run: str, order: DataOrder = "any"
 ) -> Journal | None:
-    """Write the journal, unless it is there, of the same publication; returns what is there. None where another run of the
-    publication had it and has removed it since: then it is done, or has been taken back, and can be claimed again.
+    """Write the journal, and return the journal that the store has then: this one, or that of another run of the publication.
+
+    None means that another run had a journal and has removed it since. That run has finished or given up; claim again.
 
     Raises:
         ConflictError: Another publication has begun to switch.
@@ -87,20 +81,20 @@ def claim(
     return journal_of(writer.root, publication)
 
 
-def require_free(root: Root, publication: Publication) -> bool:
-    """Whether the journal is there, of this publication.
+def has_journal(root: Root, publication: Publication) -> bool:
+    """Return whether the store has a journal of this publication.
 
     Raises:
-        ConflictError: It is of another.
+        ConflictError: It has a journal of another publication.
     """
     return journal_of(root, publication) is not None
 
 
 def journal_of(root: Root, publication: Publication) -> Journal | None:
-    """The journal of this publication; None where there is none.
+    """Return the journal of this publication; None where there is none.
 
     Raises:
-        ConflictError: It is of another.
+        ConflictError: The store has a journal of another publication.
     """
     found = _read(root)
     if found is not None and found.publication != publication.digest:
@@ -109,14 +103,16 @@ def journal_of(root: Root, publication: Publication) -> Journal | None:
 
 
 def require_ours(root: Root, publication: Publication) -> Journal:
-    """The journal, which has to be there, and of this publication.
+    """Return the journal of this publication, which must exist.
 
     Raises:
-        ConflictError: It is not: another publisher has taken it, or has finished the same publication.
+        ConflictError: Another publication has replaced it, or another run has finished this publication.
     """
     found = journal_of(root, publication)
     if found is None:
-        raise ConflictError(root.join(JOURNAL_PATH), "no such file", "the journal of this publication: run it again")
+        raise ConflictError(
+            root.join(JOURNAL_PATH), "no such file", "the journal of this publication", hint="run the publication again"
+        )
     return found
 
 
@@ -128,15 +124,16 @@ def _read(root: Root) -> Journal | None:
     try:
         document = json.loads(data)
         order = document.get("data_order")
-        known: DataOrder = order if order in get_args(DataOrder) else "any"
-        return Journal(str(document["publication"]), str(document.get("run", "")), known)
+        data_order: DataOrder = order if order in get_args(DataOrder) else "any"
+        return Journal(str(document["publication"]), str(document.get("run", "")), data_order)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Journal("of no known form", "", "any")
+        return Journal("of unknown form", "", "any")
 
 
 def _taken(root: Root, found: str) -> ConflictError:
-    expected = (
-        "no other publication in progress: run that one again, or remove this file and publish with --overwrite: that is "
-        "whole, and replaces what is half switched"
+    hint = (
+        "run that publication again to complete it, or remove this file and publish with --overwrite, which replaces the files "
+        "of both"
     )
-    return ConflictError(root.join(JOURNAL_PATH), f"publication {found[:16]}, in progress or stopped", expected)
+    where, what = root.join(JOURNAL_PATH), f"publication {found[:16]}, in progress or stopped"
+    return ConflictError(where, what, "no other publication in progress", hint=hint)

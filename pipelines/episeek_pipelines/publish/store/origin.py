@@ -1,7 +1,7 @@
-"""Which files of a store a publication would replace or delete, and may be somebody else's.
+"""The origin of the files of a store that a publication would replace or delete: they may be somebody else's.
 
-As `episeek_pipelines.publish.hub.origin` for repositories: a file may be replaced where it is known, as the file of the source
-that the overlay was prepared from, or as what was published from here. A store has no history to ask.
+A file may be replaced where it is the file of the source that the overlay was prepared from, or the file last published from here.
+A store has no history that could say more. `episeek_pipelines.publish.hub.origin` does the same for repositories.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,11 @@ from episeek.stores.byte_source import STORE_IN_FLIGHT
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import is_local
 from episeek.stores.processes.workers import map_in_threads
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Addition,
-    Changes,
-    Listing,
-)
-from episeek_pipelines.publish.store.contents import (
-    StoreContents,
-)
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Addition, Changes, Listing
+from episeek_pipelines.publish.overlay.file_comparison import SHA256, sha256_in
+from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_schemas import layout
 
-_SHA256 = "sha256:"
 _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", STAGED_PREFIX)
 
 
@@ -35,15 +28,17 @@ def paths_of_unknown_origin(
     source_files: Mapping[str, FileIdentity],
     published: Mapping[str, FileIdentity],
 ) -> tuple[str, ...]:
-    """Paths, sorted; without the card, which is added to, and the sidecars, which are compared with the videos.
+    """Return the sorted paths of files that would be replaced or deleted, and may be somebody else's.
+
+    The card is not among them, since it is only added to, nor are the sidecars, which are compared with the videos.
 
     Args:
         listing: The store's files.
-        changes: What would be published there: files that are the same already are not in it.
-        contents: Of the store.
-        source: Root of the dataset that the overlay was prepared from; empty where that is not known.
-        source_files: Its files then, as `episeek_pipelines.dataset.provenance` records them.
-        published: What was published into the store from here last, as `identities_of` has it.
+        changes: The changes to be published; files that are the same already are not in them.
+        contents: The contents of the store.
+        source: Root of the dataset that the overlay was prepared from; empty where it is unknown.
+        source_files: Its files at that time, as `episeek_pipelines.dataset.provenance` records them.
+        published: The files last published into the store from here, as `identities_of` returns them.
     """
     is_read = contents.root.is_local
     replaced = {path for path in changes.paths & listing.keys() if not path.startswith((*_DERIVED, layout.CARD_PATH))}
@@ -56,50 +51,48 @@ def paths_of_unknown_origin(
     in_source = map_in_threads(
         lambda path: _in_source(source, path, source_files.get(path), contents), unknown, max_in_flight=STORE_IN_FLIGHT
     )
-    known = [addition for addition in (*published_here, *in_source) if addition is not None]
-    compared = map_in_threads(  # one by one: identities that differ say something only beside others of the same files
-        lambda addition: contents.compared(listing, [(addition, addition.path)]), known, max_in_flight=STORE_IN_FLIGHT
+    candidates = [addition for addition in (*published_here, *in_source) if addition is not None]
+    # One by one: a differing identity is evidence only beside other identities of the same files.
+    compared = map_in_threads(
+        lambda addition: contents.compare(listing, [(addition, addition.path)]),
+        candidates,
+        max_in_flight=STORE_IN_FLIGHT,
     )
     same = {path for found in compared for path, is_same in found.items() if is_same}
     return tuple(path for path in unknown if path not in same)
 
 
 def identities_of(wanted: tuple[Addition, ...], listing: Listing) -> dict[str, FileIdentity]:
-    """What is in a store after a publication, to be remembered: the digests that were sent, and what the store says of them."""
+    """Return the identities of published files: the digests of what was sent, and the identities that the store gives them."""
     found = {}
     for addition in wanted:
         identity = listing.get(addition.path)
         ids = () if identity is None else identity.store_ids
-        found[addition.path] = FileIdentity(addition.size, (f"{_SHA256}{addition.sha256}", *ids))
+        found[addition.path] = FileIdentity(addition.size, (f"{SHA256}{addition.sha256}", *ids))
     return found
 
 
-def _shares_id(there: FileIdentity | None, *known: FileIdentity | None) -> bool:
-    """Without identities the size is all that a store says."""
-    if there is None:
+def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) -> bool:
+    """Return whether a file of the store has the size and an identity of a candidate; without identities, the size is enough."""
+    if stored is None:
         return False
-    alike = [one for one in known if one is not None and one.size == there.size]
-    ids = set(there.store_ids)
-    return any(not ids or not ids.isdisjoint(one.store_ids) for one in alike)
+    alike = [candidate for candidate in candidates if candidate is not None and candidate.size == stored.size]
+    ids = set(stored.store_ids)
+    return any(not ids or not ids.isdisjoint(candidate.store_ids) for candidate in alike)
 
 
 def _as_published(path: str, identity: FileIdentity | None) -> Addition | None:
-    """What was published, for a store whose files are read to compare them."""
-    sha256 = _sha256_of(identity)
+    """Return the file last published, to be compared with the file of a store by reading that."""
+    sha256 = sha256_in(identity)
     return None if identity is None or not sha256 else Addition(path, b"", identity.size, sha256)
 
 
 def _in_source(source: str, path: str, identity: FileIdentity | None, contents: StoreContents) -> Addition | None:
-    """The file of the source, where it is on this machine and still what it was."""
+    """Return the file of the source, if it is on this machine and unchanged."""
     file = Path(source, path)
     if identity is None or not source or not is_local(source) or not file.is_file():
         return None
     (digests,) = contents.digests.of_all([str(file)])
-    if digests.sha256 != _sha256_of(identity):
+    if digests.sha256 != sha256_in(identity):
         return None
     return Addition(path, str(file), digests.size, digests.sha256)
-
-
-def _sha256_of(identity: FileIdentity | None) -> str:
-    ids = () if identity is None else identity.store_ids
-    return next((known.removeprefix(_SHA256) for known in ids if known.startswith(_SHA256)), "")

@@ -1,4 +1,4 @@
-"""What a publication changes in a store as it is now, and whether it may."""
+"""The plan of a publication into a store: what it changes in the files that the store has now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,49 +9,42 @@ from episeek.errors import DestinationError, without_password
 from episeek.stores.kinds import is_local
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Addition,
-    Changes,
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Addition, Changes, Listing
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS, sendable_files
 from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.sidecar_identities import write_identified_sidecars
 from episeek_pipelines.publish.overlay.target_check import TargetCheck, check_target, require_no_loss
-from episeek_pipelines.publish.store.contents import (
-    StoreContents,
-)
+from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_schemas import layout
 
 
 @dataclass(frozen=True, slots=True)
 class StorePlan:
-    """What one look at the store has led to."""
+    """A plan made from one listing of the store."""
 
     listing: Listing
     target_check: TargetCheck
     changes: Changes
     wanted: tuple[Addition, ...]
-    """What is to be in the store, by path, whether it is there or not."""
+    """All files that the publication wants in the store, sorted by path, whether they are there or not."""
     sidecars: Root
-    """Where the sidecars are that are published: those of the overlay, or with the store's identities filled in."""
+    """Root of the sidecars that are published: the overlay, or a root with sidecars that have the store's identities."""
 
 
 def plan_for_store(
     overlay: Root, listing: Listing, contents: StoreContents, *, sidecars_only: bool, work: Root
 ) -> StorePlan:
-    """Compare an overlay with a store.
+    """Compare an overlay with a store, and return the plan.
 
     Args:
-        overlay: As for `plan_changes`.
+        overlay: The overlay; see `plan_changes`.
         listing: The store's files, staged ones included.
-        contents: Of the store.
-        sidecars_only: Only the sidecars and the card.
-        work: A local root, for sidecars with the store's identities.
+        contents: The contents of the store.
+        sidecars_only: Publish only the sidecars and the card.
+        work: A local root for sidecars with the store's identities.
 
     Raises:
-        EpiseekError: What cannot be published; as for `plan_changes`, `check_target`, `write_identified_sidecars` and the card.
+        EpiseekError: The overlay cannot be published; see `plan_changes`, `check_target`, `write_identified_sidecars` and the card.
     """
     root = contents.root
     local: dict[str, str | bytes] = dict(wanted_files(overlay, sidecars_only=sidecars_only))
@@ -84,31 +77,31 @@ def plan_for_store(
 
 
 def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:
-    """The files of an overlay that are published, with their local paths."""
+    """Return the local paths of the files of an overlay that are published, by path."""
     files = sendable_files(overlay)
     return {path: file for path, file in files.items() if not sidecars_only or path in SIDECAR_PATHS}
 
 
 def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, create: bool) -> None:
-    """Whether there is a dataset, or else room for one: what an earlier run has left of the same is no obstacle.
+    """Require that the root holds a dataset, or has room for a new one. Files of an earlier run of the same are no obstacle.
 
     Raises:
-        DestinationError: There is neither.
+        DestinationError: There is no dataset, and none is to be made or other files are in the way.
     """
     if layout.INFO_PATH in listing:
         return
     where = root.url
     if not create:
-        found = f"no {layout.INFO_PATH}" if listing else "nothing there"
-        raise DestinationError(where, found, "a dataset; or --create, which makes one in a bucket that is there")
+        found = f"no {layout.INFO_PATH}" if listing else "no files"
+        raise DestinationError(where, found, "a dataset", "make one in an existing bucket with --create")
     kept = {layout.CARD_PATH, ".gitattributes"}
     foreign = min(
         (p for p in listing if p not in wanted and p not in kept and not p.startswith(STAGED_PREFIX)), default=""
     )
     if foreign:
-        raise DestinationError(where, f"{foreign}, which is of no dataset", "an empty place for a new dataset")
+        raise DestinationError(where, f"{foreign}, which belongs to no dataset", "an empty place for a new dataset")
 
 
 def _name_of(root: Root) -> str:
-    """Of the dataset, as a title can have it."""
+    """Return a name of the dataset for the title of its card."""
     return "".join(letter if letter.isalnum() else "-" for letter in Path(urlsplit(root.url).path).name) or "dataset"

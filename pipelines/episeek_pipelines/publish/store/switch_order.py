@@ -1,6 +1,7 @@
-"""In which order the files of a publication get their names, where that cannot be one step.
+"""The order in which the files of a publication get their names, where that cannot be one step.
 
-Each wave is done before the next begins; files of one wave change at about the same time. Deletions come after all of them.
+Files change in waves. Each wave is complete before the next begins; the files of one wave change at about the same time. Deletions
+come after all waves.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,22 +12,22 @@ from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_schemas import layout
 
 DataOrder = Literal["any", "last first", "first first"]
-"""In which order files that are there change; `any`: they keep their rows."""
+"""Order in which existing data files change; `any` where they keep their rows."""
 
 
 def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder | None = None) -> list[list[str]]:
-    """The paths of the additions, wave by wave.
+    """Return the paths of the additions, wave by wave.
 
-    Videos, data, the metadata beside `meta/episodes`, these, `meta/info.json`, the card, the sidecars: three tables, which
-    readers refuse while they are of two builds, and the last. So a new dataset is none before its data is there, and is
-    seekable last of all.
+    The order is videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, three tables of the
+    sidecars, the fourth table. Readers refuse tables of two builds. So a new dataset becomes one only after its data is there, and
+    becomes seekable last of all.
 
-    Data files change as `data_order` says. New ones come first, and those that are there one by one where the order matters.
+    Data files change in the order of `data_order`: new files first, then existing ones, one by one where the order matters.
 
     Args:
-        changes: What gets a name.
-        present: Paths that are there.
-        order: Of the data files, where it is known from before some of them had changed; None: `data_order`.
+        changes: The files that get their names.
+        present: Paths that exist.
+        order: The order of the data files, as it was before some of them changed; None computes it with `data_order`.
     """
     order = data_order(changes, present) if order is None else order
     ranked: dict[int, list[str]] = {}
@@ -44,17 +45,18 @@ def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder
 
 
 def data_order(changes: Changes, present: Collection[str]) -> DataOrder:
-    """In which order the data files that are there change, by the number of files before and after.
+    """Return the order in which existing data files change, from the number of files before and after.
 
-    Files that become more hold fewer rows each, so that rows move to later files: the last one first, then rows may be seen
-    twice, never not at all. Files that become fewer: the first one first. That holds where each file begins at no later row
-    than before, or each at no earlier one; so it is of a rewrite that has split the same source into larger or smaller files.
-    Where some rows move to later files and others to earlier ones, or the number of files is the same, rows may be in no file
-    for a moment.
+    If there are more files afterwards, each holds fewer rows, and rows move to later files. The last file changes first: then rows
+    may be seen twice, but never not at all. If there are fewer files, the first file changes first.
+
+    This holds where each file begins at no later row than before, or each at no earlier one, as after a rewrite that has split the
+    same source into larger or smaller files. Where some rows move to later files and others to earlier ones, or the number of files
+    stays the same, rows may be in no file for a moment.
 
     Args:
-        changes: What gets a name, and what is deleted.
-        present: Paths that are there, before anything has changed.
+        changes: The files that get their names, and those that are deleted.
+        present: Paths that existed before anything changed.
     """
     if not moves_rows(changes, present):
         return "any"
@@ -65,7 +67,7 @@ def data_order(changes: Changes, present: Collection[str]) -> DataOrder:
 
 
 def moves_rows(changes: Changes, present: Collection[str]) -> bool:
-    """Whether a dataset that is there gets other data files than it had, so that rows are in other files than before."""
+    """Return whether an existing dataset gets other data files than it had, so that rows move to other files."""
     folder = f"{layout.DATA_DIR}/"
     before = any(path.startswith(folder) for path in present)
     added = any(addition.path.startswith(folder) and addition.path not in present for addition in changes.additions)

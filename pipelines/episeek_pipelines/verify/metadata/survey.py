@@ -5,7 +5,6 @@ listing wherever it has them, and do not ask the store again.
 """
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
 from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.metadata import read_info_bytes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import unreadable
@@ -22,7 +22,7 @@ from episeek_pipelines.verify.metadata.feature_rules import check_features
 from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers, find_pointers
 from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS
 from episeek_schemas import layout, lerobot
-from episeek_schemas.lerobot import DatasetInfo
+from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 Files = Mapping[str, FileIdentity | None]
 """A listing: the identity of each file by path; None where the store gives no size."""
@@ -202,11 +202,7 @@ def _require_directory(root: Root) -> None:
 
 
 def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
-    try:
-        data = root.read_bytes(layout.INFO_PATH, file_size=listed_size(listed, layout.INFO_PATH))
-    except MissingFileError:
-        found = f"no {layout.INFO_PATH}" if root.is_local or root.is_dir() else "no such directory"
-        raise NotADatasetError(str(root), found, _EXPECTED) from None
+    data = read_info_bytes(root, file_size=listed_size(listed, layout.INFO_PATH))
     reader.bytes_read += len(data)
     reader.files_read += 1
     return data
@@ -216,13 +212,9 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     """Parse meta/info.json, and report INF001."""
     where = Location(file=layout.INFO_PATH)
     try:
-        # LeRobot reads it as UTF-8; json would guess other encodings.
-        document = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(INFO, first_line(error), "a JSON document", where))
-        return {}, None
-    if not isinstance(document, dict):
-        reader.findings.append(finding(INFO, type(document).__name__, "a JSON object", where))
+        document = lerobot.parse_document(data)
+    except DocumentError as error:
+        reader.findings.append(finding(INFO, error.found, error.expected, where))
         return {}, None
     problems = lerobot.validate_info(document)
     for problem in problems:
@@ -249,11 +241,7 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
         return None
     where = Location(file=layout.STATS_PATH)
     try:
-        document = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        reader.findings.append(finding(STATISTICS, first_line(error), "a JSON document", where))
+        return lerobot.parse_document(data)
+    except DocumentError as error:
+        reader.findings.append(finding(STATISTICS, error.found, error.expected, where))
         return None
-    if not isinstance(document, dict):
-        reader.findings.append(finding(STATISTICS, type(document).__name__, "a JSON object", where))
-        return None
-    return document

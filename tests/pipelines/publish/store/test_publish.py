@@ -1,4 +1,4 @@
-"""Publishing into stores as a whole: what travels, what is there afterwards, and what is refused."""
+"""Publishing into stores as a whole: the files sent, the files there afterwards, and refusals."""
 
 import hashlib
 import shutil
@@ -13,14 +13,13 @@ import pytest
 import episeek
 from episeek.errors import AccessError, DestinationError
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedPublicationError,
-)
+from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from episeek_pipelines.publish.store import contents
-from episeek_pipelines.publish.store.publish import StoreOptions, is_store, publish_to_store
+from episeek_pipelines.publish.store.options import StoreOptions
+from episeek_pipelines.publish.store.publish import publish_to_store
+from episeek_pipelines.publish.store.writers.open_writer import is_store
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import change_one_data_file, prepared
@@ -47,7 +46,7 @@ def publish(overlay, url, *, options=UNVERIFIED, source=NAME):
 # --- what travels ---------------------------------------------------------------------------------------------------------
 
 
-def test_publish_and_again_and_what_has_changed(s3, tmp_path):
+def test_publish_again_and_after_a_change(s3, tmp_path):
     name = "edited"
     url, overlay = s3.start(files_of(DATA / name)), prepared(name).url
     first = s3.publish(overlay, url, source=name, options=StoreOptions(clip_count=6))
@@ -101,7 +100,7 @@ def test_sidecars_are_those_that_indexing_the_store_writes(kind, s3, bucket, tmp
 
 def test_a_new_dataset_with_its_videos(s3):
     url, overlay = s3.empty(), prepared(NAME, "copy").url
-    with pytest.raises(DestinationError, match="nothing there; expected a dataset; or --create"):
+    with pytest.raises(DestinationError, match=r"no files; expected a dataset; hint: .*--create"):
         publish(overlay, url, source=None)
     dry = publish(overlay, url, source=None, options=replace(CREATE, dry_run=True))
     assert s3.changing() == []
@@ -128,7 +127,7 @@ def test_a_new_dataset_with_its_videos(s3):
 def test_a_video_that_is_replaced_is_staged(s3):
     video = files_of(DATA / NAME)[VIDEO_PATH]
     url = s3.start({**files_of(DATA / NAME), VIDEO_PATH: video + b"more"})
-    with pytest.raises(ConflictError, match=f"found {VIDEO_PATH} not as DST was prepared from"):
+    with pytest.raises(ConflictError, match=f"found {VIDEO_PATH} neither as in the source of DST"):
         publish(prepared(NAME, "copy").url, url, source=None)
     result = publish(prepared(NAME, "copy").url, url, source=None, options=OVERWRITE)
     assert VIDEO_PATH in result.changes.paths
@@ -196,10 +195,10 @@ def test_sidecars_alone(is_indexed, s3, tmp_path):
 
 
 def test_data_files_that_a_rewrite_replaces(s3, tmp_path):
-    """More files than before: rows move to later ones, and what an earlier publication had more is deleted."""
+    """With more files than before rows move to later files; with fewer files the superfluous ones are deleted."""
     url = s3.start({**files_of(DATA / NAME), "data/chunk-000/file-007.parquet": b"old"})
     prepare(str(DATA / NAME), str(tmp_path / "split"), max_episodes_per_file=1)
-    with pytest.raises(ConflictError, match=r"found data/chunk-000/file-007.parquet not .*--overwrite"):
+    with pytest.raises(ConflictError, match=r"found data/chunk-000/file-007.parquet neither .*--overwrite"):
         publish(str(tmp_path / "split"), url)
     result = publish(str(tmp_path / "split"), url, options=OVERWRITE)
     assert result.moves_rows
@@ -224,9 +223,9 @@ def test_a_dry_run_sends_nothing(s3):
     assert [a.path for a in done.changes.additions] == [a.path for a in result.changes.additions]
 
 
-def test_what_is_there_and_is_no_dataset(s3):
+def test_other_files_in_place_of_a_dataset(s3):
     url = s3.start({"data/x.parquet": b"of somebody else"})
-    with pytest.raises(DestinationError, match=r"data/x\.parquet, which is of no dataset"):
+    with pytest.raises(DestinationError, match=r"data/x\.parquet, which belongs to no dataset"):
         publish(prepared(NAME, "copy").url, url, source=None, options=CREATE)
     assert s3.changing() == []
 
@@ -234,7 +233,7 @@ def test_what_is_there_and_is_no_dataset(s3):
 def test_a_missing_bucket(s3, bucket):
     for url in ("s3://no-such-bucket/ds", "hf://buckets/acme/none/ds"):
         for options in (UNVERIFIED, CREATE):
-            with pytest.raises(DestinationError, match="a bucket that is there"):
+            with pytest.raises(DestinationError, match="an existing bucket"):
                 publish(prepared(NAME, "copy").url, url, source=None, options=options)
 
 
@@ -271,7 +270,7 @@ def test_targets():
     assert not is_store("acme/b")
     with pytest.raises(DestinationError, match="an overlay in a store"):
         publish("s3://bucket/x", "s3://bucket/y")
-    with pytest.raises(DestinationError, match="no store"):
+    with pytest.raises(DestinationError, match="no URL of a store"):
         publish(prepared(NAME).url, "acme/b")
 
 
@@ -296,12 +295,12 @@ def test_files_of_others_are_not_replaced(kind, s3, tmp_path):
     overlay = tmp_path / "overlay"
     shutil.copytree(prepared(NAME).local, overlay)
     change(layout.STATS_PATH)
-    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH} not as DST was prepared from"):
+    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH} neither as in the source of DST"):
         publish(str(overlay), url)
     assert publish(str(overlay), url, options=OVERWRITE).is_new
     stats = overlay / layout.STATS_PATH
     stats.write_bytes(stats.read_bytes() + b"\n\n")
     assert publish(str(overlay), url).is_new, "what was published from here is nobody else's"
     change(layout.STATS_PATH)
-    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH} not as"):
+    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH} neither as"):
         publish(str(overlay), url)

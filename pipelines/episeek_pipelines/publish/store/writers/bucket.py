@@ -1,7 +1,7 @@
-"""Writing into a bucket of the Hub: many operations are one request.
+"""Writing into a bucket of the Hub, where many operations are one request.
 
-Content goes to Xet storage, where each piece is once whatever its names are, so a copy is a name and no bytes. The Hub applies
-the operations of a request one after the other; the request is as near to all at once as a bucket gets.
+Content goes to Xet storage, which keeps each piece once whatever its names are, so that a copy adds a name and sends no bytes. The
+Hub applies the operations of a request one after the other. A bucket has nothing that is closer to all at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,41 +15,41 @@ from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_client.client import HubClient
-from episeek_pipelines.publish.overlay.changes import (
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import Listing
 from episeek_pipelines.publish.store.writers.retries import call_store
 from episeek_pipelines.publish.store.writers.writer import Move
+from episeek_pipelines.words import counted
 
 MAX_OPERATIONS: Final = 1000
-"""Of one request: the client's own limit."""
+"""Operations in one request: the limit of the Hub's client."""
 
 MAX_SENT_FILES: Final = 100
 MAX_SENT_BYTES: Final = 1 << 30
-"""Of one call that sends content; what has arrived is not sent again."""
+"""Files and bytes sent by one call. After a failure, what has arrived is not sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketWriter:
-    """A folder of a bucket."""
+    """A writer for a folder of a bucket."""
 
     root: Root
     retry: RetryPolicy = DEFAULT_POLICY
 
     @property
     def has_whole_puts(self) -> bool:
-        """A name appears when its content is there."""
+        """Return whether a name appears only with its content: always."""
         return True
 
     def files(self) -> Listing:
-        """One listing, of what is there now.
+        """Return one listing as of now.
 
         Raises:
             DestinationError: There is no such bucket, or the token may not see it.
         """
         expected = "a listing of the files"
         found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
-        if not found:  # as of a bucket that is not there
+        # The listing of a bucket that does not exist is empty as well.
+        if not found:
             client = HubClient(self._bucket_id, retry=self.retry)
             try:
                 client.read(lambda api: api.bucket_info(self._bucket_id), where=self.root.url, expected="a bucket")
@@ -58,49 +58,53 @@ class BucketWriter:
         return found
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Names are all there is."""
+        """Accept all paths: a bucket has no folders of its own."""
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """In groups."""
+        """Put files in groups."""
         for group in _groups(files):
             added = [(content, self._full(path)) for path, content in group]
             size = sum(_size(content) for content, _ in added)
-            self._batch(f"the content of {len(group)} files, from {group[0][0]} on", byte_count=size, add=added)
+            self._batch(
+                f"the content of {counted(len(group), 'file')}, from {group[0][0]} on", byte_count=size, add=added
+            )
 
     def create(self, path: str, data: bytes) -> bool:
-        """A bucket replaces what is there: it has to be read."""
+        """Write the file; a bucket replaces an existing one, so that it has to be read back."""
         self._batch("a small file", byte_count=len(data), add=[(data, self._full(path))])
         return False
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """One request, or one for each thousand files, in order."""
+        """Switch by one request, or by one for each thousand files, in order."""
         copies = [self._copy(move) for wave in waves for move in wave]
         deleted = [self._full(path) for path in deletions]
         while len(copies) + len(deleted) > MAX_OPERATIONS and copies:
-            self._batch(f"copies of {len(copies[:MAX_OPERATIONS])} files", copy=copies[:MAX_OPERATIONS])
-            copies = copies[MAX_OPERATIONS:]
+            part, copies = copies[:MAX_OPERATIONS], copies[MAX_OPERATIONS:]
+            self._batch(f"copies of {counted(len(part), 'file')}", copy=part)
         before_deletions()
         if copies:
-            self._batch(f"copies of {len(copies)} files", copy=copies, delete=deleted)
+            self._batch(f"copies of {counted(len(copies), 'file')}", copy=copies, delete=deleted)
         else:
             self._delete(deleted)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Many by one request."""
+        """Delete many files by one request."""
         self._delete([self._full(path) for path in paths])
 
     def _delete(self, full_paths: list[str]) -> None:
         for start in range(0, len(full_paths), MAX_OPERATIONS):
             part = full_paths[start : start + MAX_OPERATIONS]
-            self._batch(f"{len(part)} files that may be deleted", delete=part)
+            self._batch(f"{counted(len(part), 'file')} that may be deleted", delete=part)
 
     def _copy(self, move: Move) -> tuple[str, str, str, str]:
         ids = () if move.identity is None else move.identity.store_ids
         xet = next((value.removeprefix("xet:") for value in ids if value.startswith("xet:")), "")
         if not xet:
-            raise ReadError(self.root.join(move.staged), "no Xet hash in the listing", "one, to copy it by")
+            raise ReadError(
+                self.root.join(move.staged), "no Xet hash in the listing", "a Xet hash, by which the file is copied"
+            )
         return ("bucket", self._bucket_id, xet, self._full(move.path))
 
     def _batch(self, expected: str, *, byte_count: int = 0, **operations: list[Any]) -> None:
@@ -119,7 +123,7 @@ class BucketWriter:
             raise self._missing(error) from None
 
     def _missing(self, error: MissingFileError) -> DestinationError:
-        return DestinationError(self.root.url, error.found, "a bucket that is there, and a token that may see it")
+        return DestinationError(self.root.url, error.found, "an existing bucket, and a token that may read it")
 
     def _full(self, path: str) -> str:
         return parse_hub_url(self.root.url).full_path(path)

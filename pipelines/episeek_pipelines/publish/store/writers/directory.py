@@ -1,4 +1,4 @@
-"""Writing into a directory of this machine, or one that is mounted: each file changes by a rename."""
+"""Writing into a directory of this machine, local or mounted: each file changes by a rename."""
 
 import errno
 import os
@@ -12,29 +12,26 @@ from typing import Final
 from episeek.errors import DestinationError, MissingFileError, WriteError, described
 from episeek_pipelines.dataset.local_files import writing
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Listing
 from episeek_pipelines.publish.store.writers.writer import Move
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
-"""What file systems without hard links say."""
+"""Errors of file systems without hard links."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryWriter:
-    """A directory of this machine, or one that is mounted."""
+    """A writer for a directory of this machine, local or mounted."""
 
     root: Root
 
     @property
     def has_whole_puts(self) -> bool:
-        """By a rename."""
+        """Return whether a file appears whole: always, by a rename."""
         return True
 
     def files(self) -> Listing:
-        """As they are now, but for what is hidden or being written, or staged behind a link."""
+        """Return the files as of now; without hidden files, files being written, and staged files in a linked folder."""
         found = {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
         linked = {folder for folder in _folders(found) if (self.root.local / folder).is_symlink()}
         return {
@@ -44,7 +41,7 @@ class DirectoryWriter:
         }
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Folders have to be of this root and no other, and on its file system: a rename goes no further."""
+        """Require that all folders belong to this root alone and are on its file system, since a rename cannot leave it."""
         folders = sorted(_folders((f"{STAGED_PREFIX}file", *paths)))
         if not self.root.local.is_dir():
             return
@@ -52,14 +49,14 @@ class DirectoryWriter:
         for folder in folders:
             here = self.root.local / folder
             if here.is_symlink():
-                expected = "a folder of this dataset alone: what is published there would change another place"
+                expected = "a folder of this dataset alone, since publishing there would change another place"
                 raise DestinationError(str(here), f"a link to {here.resolve()}", expected)
             if here.exists() and _device_of(here) != device:
-                expected = "one on the file system of the dataset, since files change by a rename"
+                expected = "a folder on the file system of the dataset, since files change by a rename"
                 raise DestinationError(str(here), "a folder on another file system", expected)
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """One after the other: they wait for one disk."""
+        """Put one file after the other, since all wait for one disk."""
         self.require_inside([path for path, _ in files])
         for path, content in files:
             with self.root.output(path) as stream:
@@ -70,7 +67,7 @@ class DirectoryWriter:
                         shutil.copyfileobj(source, stream, 1 << 20)
 
     def create(self, path: str, data: bytes) -> bool:
-        """A link to a file that is whole, which fails where there is one."""
+        """Write the whole file beside the name and link it, which fails where the name exists."""
         self.require_inside([path])
         target = self.root.local / path
         beside = f"{path}.{os.getpid()}.{id(data):x}"
@@ -91,7 +88,7 @@ class DirectoryWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """One rename a file."""
+        """Switch by one rename for each file."""
         self.require_inside([move.path for wave in waves for move in wave])
         for wave in waves:
             for move in wave:
@@ -107,7 +104,7 @@ class DirectoryWriter:
         self.delete(deletions)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """And the folders that are empty then."""
+        """Delete files, and the folders that are empty then."""
         self.require_inside(paths)
         for path in paths:
             target = self.root.local / path
@@ -125,7 +122,7 @@ def _device_of(folder: Path) -> int:
 
 
 def _folders(paths: Iterable[str]) -> set[str]:
-    """All folders that files are in, below the root."""
+    """Return all folders below the root that hold the files."""
     found: set[str] = set()
     for path in paths:
         folder = path.rpartition("/")[0]

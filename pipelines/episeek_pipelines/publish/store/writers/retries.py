@@ -1,4 +1,4 @@
-"""Asking a store through fsspec: errors by name, and what passes is tried again."""
+"""Calling a store through fsspec: temporary errors are tried again, all others become errors of this package."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,33 +8,32 @@ from episeek.stores.processes.workers import call_within
 from episeek.stores.requests.errors import is_final, retry_after_of, store_errors
 from episeek.stores.requests.retry import RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter
-from episeek_pipelines.publish.errors import (
-    masked,
-)
+from episeek_pipelines.publish.errors import masked
 
 T = TypeVar("T")
 
 _SLOWEST_BYTES_PER_SECOND = 100_000
-"""An upload that takes longer than at this rate is given up."""
+"""Slowest rate of an upload; one that takes longer is given up."""
 
 
 def call_store(
     call: Callable[[], T], *, where: str, expected: str, policy: RetryPolicy, byte_count: int = 0, is_write: bool = True
 ) -> T:
-    """The result of a call that may be made twice.
+    """Return the result of a call that may be made twice.
 
     Args:
-        call: Of a file system.
-        where: For messages.
-        expected: What should have come, for messages.
+        call: The call of a file system.
+        where: The file or root, for messages.
+        expected: The expected outcome, for messages.
         policy: How long to try.
-        byte_count: How much is sent.
-        is_write: Whether it changes something. What does not runs in this thread, since fsspec has a client for each.
+        byte_count: Bytes that are sent.
+        is_write: Whether the call changes something. A call that does not runs in this thread, since fsspec has a client for each.
 
     Raises:
-        WriteError: It could not be written; or ReadError, for what changes nothing.
+        WriteError: The store does not do it; ReadError for a call that changes nothing.
         MissingFileError: There is no such file, or no such bucket.
-        AccessError, WaitLimitError: By what went wrong.
+        AccessError: The credentials do not allow it.
+        WaitLimitError: The time is up.
     """
     seconds = policy.max_seconds + byte_count / _SLOWEST_BYTES_PER_SECOND
 

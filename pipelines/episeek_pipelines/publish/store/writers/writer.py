@@ -1,12 +1,11 @@
-"""Writing into a store: putting content beside what is there, switching to it, deleting.
+"""Writing into a store: putting content beside the existing files, switching to it, deleting files.
 
-Every operation here may be made twice, and is tried again. What each kind of store makes of it:
+Every operation may be made twice, and is tried again after a failure. Each kind of store does it in its own way:
 
-- object stores by fsspec: a put appears whole, a copy is made by the store, several files change one after the other;
-- directories of this machine (`directory`): a put is written beside its name and renamed, a switch is
-  one rename a file;
-- buckets of the Hub: `bucket`;
-- any other file system that fsspec knows: as object stores, but what is half written may be seen under its name.
+- object stores, through fsspec: a file that is put appears whole, the store makes copies, several files change one after the other;
+- directories of this machine (`directory`): a file is written beside its name and renamed, a switch is one rename for each file;
+- buckets of the Hub (`bucket`): many operations are one request;
+- any other file system of fsspec: as object stores, but a half-written file may be seen under its name.
 """
 
 import errno
@@ -28,9 +27,7 @@ from episeek.stores.requests.errors import status_of, store_errors
 from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.dataset.removal import remove_files
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay.changes import (
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import Listing
 from episeek_pipelines.publish.store.writers.retries import call_store
 
 T = TypeVar("T")
@@ -43,12 +40,12 @@ COPIES_IN_FLIGHT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A file that is staged, and the name it gets."""
+    """A staged file, and the path that it gets."""
 
     staged: str
     path: str
     identity: FileIdentity | None
-    """Of the staged file."""
+    """Identity of the staged file."""
 
 
 class StoreWriter(Protocol):
@@ -56,20 +53,20 @@ class StoreWriter(Protocol):
 
     @property
     def root(self) -> Root:
-        """Where it writes."""
+        """The root that it writes to."""
         ...
 
     @property
     def has_whole_puts(self) -> bool:
-        """Whether what is put appears whole, or not at all."""
+        """Return whether a file that is put appears whole or not at all."""
         ...
 
     def files(self) -> Listing:
-        """All files below the root, as they are now."""
+        """Return the listing of all files below the root as of now."""
         ...
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Whether files of these paths may be written, given their names, and deleted.
+        """Require that files of these paths may be written, renamed and deleted.
 
         Raises:
             DestinationError: One of them is in a folder that belongs to something else.
@@ -77,67 +74,68 @@ class StoreWriter(Protocol):
         ...
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Write files by path from local paths or bytes.
+        """Write files, each given by its path and a local path or its content.
 
         Raises:
             DestinationError: There is no such bucket.
-            AccessError, WriteError: The store does not take them.
+            AccessError, WriteError: The store refuses them.
         """
         ...
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a small file where none is. False where it may not have been the first: then it has to be read."""
+        """Write a small file if none of its name exists; return False where that is uncertain, so that the file has to be read."""
         ...
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Give staged files their names, wave after wave, and delete others last.
+        """Give staged files their names, wave after wave, and delete other files last.
 
         Raises:
-            MissingFileError: A staged file is gone: somebody else has switched to it, or removed it.
-            WriteError: As for `put`.
+            MissingFileError: A staged file does not exist: somebody else has switched to it, or removed it.
+            WriteError: The store refuses it.
         """
         ...
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete files; those that are not there are no failure."""
+        """Delete files; those that do not exist are skipped."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FsspecWriter:
-    """A root behind any fsspec URL."""
+    """A writer for any URL that fsspec knows."""
 
     root: Root
     retry: RetryPolicy
     _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
-    """One client for all threads: left alone, fsspec makes one for each."""
+    """One client for all threads; by itself, fsspec makes one for each thread."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root.url)))
 
     @property
     def has_whole_puts(self) -> bool:
-        """By its protocol."""
+        """Return whether the kind of store shows only whole files."""
         return self.root.kind.has_whole_puts
 
     def files(self) -> Listing:
-        """One listing, of what is there now."""
+        """Return one listing as of now."""
         expected = "a listing of the files"
         found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
-        url_to_fs(self.root.url)[0].invalidate_cache()  # or what is asked of a file later would be answered from it
+        # Later questions about a file must not be answered from this listing.
+        url_to_fs(self.root.url)[0].invalidate_cache()
         return found
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Names are all there is."""
+        """Accept all paths: an object store has no folders of its own."""
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Some at the same time."""
+        """Put some files at the same time."""
         map_in_threads(self._put_one, files, max_in_flight=PUTS_IN_FLIGHT)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Exclusive where the store can do that."""
+        """Create the file exclusively where the store can do that."""
         fs, full_path = self._resolve(path)
 
         def create() -> bool | None:
@@ -145,7 +143,7 @@ class FsspecWriter:
                 self._make_folder(fs, full_path)
                 fs.pipe_file(full_path, data, mode="create")
             except Exception as error:
-                if _is_there(error):
+                if _exists_already(error):
                     return False
                 if _is_unknown(error):
                     return None
@@ -160,14 +158,14 @@ class FsspecWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Copies within the store."""
+        """Switch by copies within the store."""
         for wave in waves:
             map_in_threads(self._copy, wave, max_in_flight=COPIES_IN_FLIGHT)
         before_deletions()
         self.delete(deletions)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Many by one request, where the store takes that."""
+        """Delete many files by one request where the store can do that."""
         for start in range(0, len(paths), MAX_DELETED_AT_ONCE):
             part = paths[start : start + MAX_DELETED_AT_ONCE]
             self._tried(partial(self._delete_once, part), part[0], "a file that may be deleted")
@@ -182,7 +180,7 @@ class FsspecWriter:
         try:
             size = len(content) if isinstance(content, bytes) else os.path.getsize(content)
         except OSError as error:
-            raise ReadError(str(content), described(error), "what is to be published") from error
+            raise ReadError(str(content), described(error), "a file to publish") from error
 
         def put() -> None:
             self._make_folder(fs, full_path)
@@ -194,7 +192,7 @@ class FsspecWriter:
         try:
             self._tried(put, path, "a file of this name, whole", byte_count=size)
         except MissingFileError:
-            raise DestinationError(self.root.join(path), "no such bucket", "a bucket that is there") from None
+            raise DestinationError(self.root.join(path), "no such bucket", "an existing bucket") from None
 
     def _copy(self, move: Move) -> None:
         fs, staged = self._resolve(move.staged)
@@ -207,7 +205,7 @@ class FsspecWriter:
         self._tried(copy, move.path, f"a copy of {move.staged}")
 
     def _make_folder(self, fs: fsspec.AbstractFileSystem, full_path: str) -> None:
-        """Of a file, where the store has folders."""
+        """Make the folder of a file, where the store has folders."""
         if not self.has_whole_puts:
             fs.makedirs(fs._parent(full_path), exist_ok=True)
 
@@ -221,14 +219,14 @@ class FsspecWriter:
         return fs, f"{root.rstrip('/')}/{path}".rstrip("/")
 
 
-def _is_there(error: BaseException | None) -> bool:
-    """Whether a store refused to replace a file: HTTP 412, or 409 where two do so at once."""
+def _exists_already(error: BaseException | None) -> bool:
+    """Return whether a store refused to replace a file: HTTP 412, or 409 where two do so at once."""
     if error is None:
         return False
-    return isinstance(error, FileExistsError) or status_of(error) in (409, 412) or _is_there(error.__cause__)
+    return isinstance(error, FileExistsError) or status_of(error) in (409, 412) or _exists_already(error.__cause__)
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Whether a file system does not know exclusive creation; S3 says so by HTTP 501."""
-    is_named = isinstance(error, TypeError | NotImplementedError | ValueError)
-    return is_named or getattr(error, "errno", None) == errno.ENOSYS
+    """Return whether a file system cannot create files exclusively; S3 says so by HTTP 501."""
+    is_unsupported = isinstance(error, TypeError | NotImplementedError | ValueError)
+    return is_unsupported or getattr(error, "errno", None) == errno.ENOSYS

@@ -1,0 +1,27 @@
+"""The digest of an MP4's header as it is now, to be compared with the digest in the `files` table."""
+
+import hashlib
+
+from episeek.mp4.header import read_header
+from episeek.sidecars.file_record import FileRecord
+from episeek.stores.byte_source import ByteSource
+
+
+def header_digest(source: ByteSource, record: FileRecord) -> str:
+    """Return the SHA-256, hex, of a file's moov box and its moof boxes.
+
+    The moov box of a progressive file is read where it was when the file was indexed: one request. A file that has changed
+    has other bytes there.
+
+    Args:
+        source: Where the file is.
+        record: Its row in `files`; the file has the size that it says.
+
+    Raises:
+        MissingFileError, ReadError: The file cannot be read.
+        Mp4Error: It has no header that can be read; Matroska files have none.
+    """
+    if record.container == "mp4":
+        moov = (record.moov_offset, record.moov_offset + record.moov_length)
+        return hashlib.sha256(source.get_ranges(record.file_path, [moov])[0]).hexdigest()
+    return read_header(source, record.file_path, file_size=record.file_size).digest
