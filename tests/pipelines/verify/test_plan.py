@@ -123,7 +123,7 @@ def test_an_exception_in_a_rule_is_a_finding_and_the_others_still_run(damaged: P
     assert crashed[0].message == "defective: ZeroDivisionError: a defect of the rule; expected to complete"
 
 
-def test_what_a_rule_found_before_it_failed_stays(damaged: Path, monkeypatch: pytest.MonkeyPatch):
+def test_findings_of_a_rule_that_fails_later_stay(damaged: Path, monkeypatch: pytest.MonkeyPatch):
     original = row_rules.check_numbers
 
     def defective(*arguments: object) -> Iterator[Finding]:
@@ -271,7 +271,7 @@ def test_a_cursor_reads_any_rows(tmp_path: Path):
             cursor.read(990, 20)
 
 
-def test_what_is_no_dataset_cannot_be_verified(tmp_path: Path):
+def test_a_folder_without_a_dataset_cannot_be_verified(tmp_path: Path):
     with pytest.raises(NotADatasetError, match="no such directory"):
         plan_verification(root_of(tmp_path / "nothing"))
     with pytest.raises(NotADatasetError, match=r"info\.json"):
@@ -283,7 +283,7 @@ def test_what_is_no_dataset_cannot_be_verified(tmp_path: Path):
         plan_verification(root_of(root), against=root_of(tmp_path / "elsewhere"))
 
 
-def test_without_a_usable_description_nothing_else_is_looked_at(tmp_path: Path):
+def test_without_a_usable_description_nothing_else_is_checked(tmp_path: Path):
     root = copy_of("hevc", tmp_path)
     edit_info(root, codebase_version="v2.1", fps=None)
     report = verify(root_of(root), against=root_of(DATA / "hevc"))
