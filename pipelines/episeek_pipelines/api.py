@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
+    from episeek_pipelines.dataset.provenance import recorded_videos
     from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
     from episeek_pipelines.jobs.fix import FixResult, fix
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
-    from episeek_pipelines.publish.errors import ConflictError, ForeignChangesError, RefusedPublicationError
+    from episeek_pipelines.publish.errors import (
+        ConflictError,
+        ForeignChangesError,
+        OptionsError,
+        RefusedPublicationError,
+    )
     from episeek_pipelines.publish.hub.options import PublishOptions, PublishResult
     from episeek_pipelines.publish.hub.publish import publish
     from episeek_pipelines.publish.overlay.changes import Changes
@@ -67,6 +73,7 @@ __all__ = [
     "Inspection",
     "Level",
     "Location",
+    "OptionsError",
     "PageIndexCounts",
     "Phase",
     "PrepareResult",
@@ -107,6 +114,7 @@ __all__ = [
     "prepare_and_publish",
     "publish",
     "publish_to_store",
+    "recorded_videos",
     "render",
     "rewrite",
     "verify",
@@ -115,6 +123,7 @@ __all__ = [
 
 _NAMES_OF: Final = {
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
+    "dataset.provenance": ("recorded_videos",),
     "dataset.root": ("Root",),
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
     "jobs.fix": ("FixResult", "fix"),
@@ -125,7 +134,7 @@ _NAMES_OF: Final = {
     "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),
-    "publish.errors": ("ConflictError", "ForeignChangesError", "RefusedPublicationError"),
+    "publish.errors": ("ConflictError", "ForeignChangesError", "OptionsError", "RefusedPublicationError"),
     "publish.hub.options": ("PublishOptions", "PublishResult"),
     "publish.hub.publish": ("publish",),
     "publish.overlay.target_check": ("TargetMismatchError",),

@@ -1,6 +1,4 @@
-"""The offline Hub for publications: its client waits for nothing, and a repository can be started anew, with all contents
-forgotten.
-"""
+"""The offline Hub for publications: its client does not wait, and its repository can be replaced by a new one."""
 
 import shutil
 import subprocess
@@ -31,7 +29,7 @@ NAME, SMALL = "acme/ds", "hevc"
 
 
 class PublishHub:
-    """One repository at a time; `name` is its name."""
+    """An offline Hub with one repository at a time."""
 
     def __init__(self, hub: FakeHub, cache: Path) -> None:
         self.hub = hub
@@ -41,7 +39,7 @@ class PublishHub:
         self._answer = hub._hub.application
 
     def start(self, name: str, files: Mapping[str, Content], *, tag: bool = True) -> str:
-        """A repository with these files in one commit, which the tag is at, on a Hub that has nothing else."""
+        """Replace everything on the Hub by a repository with these files in one tagged commit."""
         store = self.hub.state.store
         with store.lock:
             store.repositories.clear()
@@ -49,7 +47,8 @@ class PublishHub:
             store.lfs_parts.clear()
             self.name = name
             store.create_repository("dataset", name, is_private=False)
-            self._count += 1  # another commit each time: what clients remember of one is of no use for the next
+            # a new commit each time, which no client remembers
+            self._count += 1
             base = self.hub.commit(name, files, title=f"start {self._count}")
             if tag:
                 self.hub.add_tag(name, TAG)
@@ -68,13 +67,13 @@ class PublishHub:
     def publish(
         self, overlay: str, *, source: str | None = None, options: PublishOptions = UNVERIFIED, name: str | None = None
     ) -> PublishResult:
-        """As the command does, but without long waits."""
+        """Publish as the command does, but without long waits."""
         data_root = None if source is None else str(DATA / source)
         repository = HubClient(name or self.name, retry=QUICK)
         return publish(overlay, name or self.name, data_root=data_root, options=options, repository=repository)
 
     def tree(self, revision: str = "main") -> Tree | None:
-        """The files at a revision; None where there is none."""
+        """Return the files at a revision; None where there is no such revision."""
         commit = self.hub.repository(self.name).find(revision)
         return None if commit is None else commit.tree
 
@@ -88,7 +87,7 @@ class PublishHub:
 
     @property
     def main_commits(self) -> list[str]:
-        """The history of main, its head first."""
+        """Commits of main, its head first."""
         repository = self.hub.repository(self.name)
         found, commit = [], repository.find("main")
         while commit is not None:
@@ -100,7 +99,7 @@ class PublishHub:
         return [exchange for exchange in self.hub.exchanges() if exchange.method == method and path in exchange.path]
 
     def changing(self) -> list[Exchange]:
-        """Requests that send something or change something."""
+        """Return the requests that send or change something."""
         reading = ("/paths-info/", "/preupload/", "/validate-yaml")
         return [
             exchange
@@ -110,14 +109,14 @@ class PublishHub:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether it is as it was started, and nothing was asked for that changes something."""
+        """Whether the repository is as it was started, and no request would have changed it."""
         return self.changing() == [] and len(self.main_commits) == 2
 
 
 def publish_in_process(
     overlay: str, name: str, *, source: str, environment: Mapping[str, str]
 ) -> subprocess.Popen[str]:
-    """`episeek publish`, unverified and quiet."""
+    """Start `episeek publish` in a process, without verification and output."""
     command = [sys.executable, "-m", "episeek_pipelines.cli", "publish", overlay, name]
     command += ["--no-verify", "--quiet", "--data-root", str(DATA / source)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""Changes to a repository of the offline Hub, what it has of them, and what goes wrong between."""
+"""Changes to a repository of the offline Hub, its state after them, and faults of its requests."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ OLD = {"README.md": b"# old\n", "data/old.parquet": b"old", "videos/a.mp4": b"\0
 
 class Hub(FakeHub):
     base = ""
-    """The commit that all changes are made up for."""
+    """The commit that all changes are planned for."""
 
 
 def repository_of(hub: FakeHub, name: str = NAME, token: str | None = TOKEN, retry: RetryPolicy = QUICK) -> HubClient:
@@ -52,7 +52,7 @@ def commit(repository: HubClient, hub: Hub, **options: Any) -> CommitOutcome:
 
 
 def in_parts(repository: HubClient, hub: Hub, changes: Changes | None = None, **options: Any) -> PullRequest:
-    """The pull request; there is one, since the repository has nothing of the changes."""
+    """Commit the changes to a pull request; there is one, since the repository has none of the changes."""
     made = pull_requests.commit_in_parts(
         repository, many() if changes is None else changes, **{"parent": hub.base, "message": "many", **options}
     )

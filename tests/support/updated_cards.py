@@ -1,4 +1,4 @@
-"""Cards as a publication makes them, each with all that is true of every one."""
+"""Updated cards, and checks that hold for every one of them."""
 
 import re
 
@@ -16,7 +16,7 @@ TAGS = "tags:\n- LeRobot\n- episeek\n"
 
 
 def update(card: str | None, *, repository_id: str = "org/name", figures: DatasetFigures = FIGURES) -> str:
-    """The updated card, which no update changes again, and no rule finds anything in."""
+    """Return the updated card; another update does not change it, and no rule has a finding in it."""
     result = updated_card(card, repository_id=repository_id, format_version=1, figures=figures)
     again = updated_card(result, repository_id=repository_id, format_version=1, figures=figures)
     assert again == result
@@ -29,7 +29,7 @@ def front(lines: str, text: str = "\ntext\n") -> str:
 
 
 def changed(lines: str, newline: str = "\n") -> str:
-    """The front matter of the updated card, without the lines around it."""
+    """Return the front matter of the updated card, without the lines ---."""
     result = update(front(lines).replace("\n", newline))
     match = re.fullmatch(r"---\r?\n(.*?)---\r?\n(.*)", result, re.DOTALL)
     assert match is not None
@@ -38,7 +38,7 @@ def changed(lines: str, newline: str = "\n") -> str:
 
 
 def metadata(card: str) -> dict:
-    """The front matter as huggingface_hub reads it."""
+    """Return the values of the front matter as huggingface_hub reads it."""
     DatasetCard(card)
     match = re.search(r"\A(\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(\r\n|\n|$))", card)
     return (yaml.safe_load(match[2]) or {}) if match is not None else {}

@@ -58,13 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from episeek_pipelines.cli.sources import require_sources
+    from episeek_pipelines.cli.sources import require_sources, use_recorded_source
 
     require_sources(options)
     command = command_module(options.command)
-    if hasattr(command, "notices"):
-        for notice in command.notices(options):
-            _say(f"episeek: {notice}")
+    notices = command.notices(options) if hasattr(command, "notices") else ()
+    for notice in (*use_recorded_source(options), *notices):
+        _say(f"episeek: {notice}")
     outcome: Outcome = command.run(options)
     if outcome.data:
         sys.stdout.buffer.write(outcome.data)

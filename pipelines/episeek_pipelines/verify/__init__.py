@@ -1,11 +1,11 @@
-"""The verify step: invariants of LeRobot datasets and sidecars, checked from metadata, Parquet footers, rows and MP4 headers.
+"""The verify step: checks of LeRobot datasets and their sidecars, from metadata, Parquet files and videos.
 
-`survey` lists the files and reads the documents, `read_shard` reads one file of meta/episodes, `plan_checks` lays out
-checks, `run_check` does one of them anywhere, `conclude` turns the results into a report; `verify` does all of it in a
-row. No file is opened twice, but for MP4s of this machine: their headers, and pictures where they are decoded. Nothing here
-knows Dask, and nothing prints.
+`survey` lists the files and reads the documents, `read_shard` reads one file of meta/episodes, `plan_checks` plans the
+checks, `run_check` runs one of them anywhere, and `conclude` turns the results into a report. `verify` does all of this in
+a row. Each file is opened once, except that the pictures of local MP4 files are also read through FFmpeg. Nothing here uses
+Dask, and nothing prints.
 
-A name is loaded when it is used: whoever asks for the rules alone waits for nothing that reads files.
+A name is loaded on first use, so that importing the rules does not import the modules that read files.
 """
 
 from importlib import import_module
@@ -94,7 +94,7 @@ _MODULE_OF: Final = {name: module for module, names in _NAMES_OF.items() for nam
 
 
 def __getattr__(name: str) -> Any:
-    """Load one of the names above (PEP 562)."""
+    """Load a public name on first use (PEP 562)."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,4 +1,4 @@
-"""Running one check, and concluding from all results: plain functions that any scheduler may call, in any order."""
+"""Running checks, and turning their results into a report: functions that a scheduler may call in any order."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,9 +10,7 @@ import numpy as np
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.coverage import coverage_of, separate_notes
-from episeek_pipelines.verify.data.feature_ranges import (
-    check_constant_dimensions,
-)
+from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensions
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.data.rules import check_data_group
 from episeek_pipelines.verify.episodes.table import locate
@@ -32,9 +30,7 @@ from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
-from episeek_pipelines.verify.findings.ranges import (
-    FeatureRanges,
-)
+from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.metadata.layout_rules import check_shards
 from episeek_pipelines.verify.plan import plan_verification
 from episeek_pipelines.verify.rules import (
@@ -50,14 +46,15 @@ from episeek_pipelines.verify.sidecars.buffers import forget_sidecars
 from episeek_pipelines.verify.sidecars.rules import check_sidecar
 from episeek_pipelines.verify.videos.format import check_same_format
 from episeek_pipelines.verify.videos.rules import check_video_file
+from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
-_ROWS_UNSEEN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOOTER, CRASHED, UNREADABLE))
-"""Of a data file with one of these nothing is known of whose its rows are."""
+_ROWS_UNKNOWN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOOTER, CRASHED, UNREADABLE))
+"""Codes of findings after which nothing is known about the episodes of a data file's rows."""
 
 
 def run_check(context: VerificationContext, check: Check) -> CheckResult:
-    """Do one check. Never raises for what is in the files; a rule that fails is a finding (VER000), the others still run."""
+    """Run one check. No content of a file makes it raise: a rule that fails is a finding (VER000), and the others still run."""
     if isinstance(check, DataCheck):
         check_group = partial(check_data_group, context)
         return _merged(map_in_threads(check_group, check.groups, max_in_flight=context.root.in_flight))
@@ -70,7 +67,7 @@ def run_check(context: VerificationContext, check: Check) -> CheckResult:
 
 
 def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> VerificationReport:
-    """Apply the rules over several files, and sort. The order of the results makes no difference."""
+    """Apply the rules over several files, and return the report. The order of the results makes no difference."""
     finished = list(results)
     findings = [*plan.findings, *(found for result in finished for found in result.findings)]
     observations = Observations.merged([result.observations for result in finished])
@@ -116,7 +113,7 @@ def verify(
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationReport:
-    """Verify a dataset, one check after the other. Arguments and errors as `plan_verification`.
+    """Verify a dataset, one check after the other. Arguments and errors are those of `plan_verification`.
 
     Example:
         >>> report = verify(Root("/data/pusht"))
@@ -153,16 +150,18 @@ def _figures(plan: VerificationPlan, context: VerificationContext | None, observ
     parts: dict[str, list[CameraFigures]] = {key: [] for key in context.info.video_keys}
     for part in observations.figures:
         parts[part.camera_key].append(part)
-    return replace(plan.figures, cameras=tuple(CameraFigures.joined(key, of) for key, of in parts.items() if of))
+    return replace(
+        plan.figures, cameras=tuple(CameraFigures.joined(key, files) for key, files in parts.items() if files)
+    )
 
 
 def _misplaced_rows(
     plan: VerificationPlan, context: VerificationContext, observations: Observations, findings: list[Finding]
 ) -> list[Finding]:
-    """EPI012 and the part of ROW015 that takes more than one file to see."""
+    """Return findings of EPI012, and those of ROW015 that need more than one file."""
     absent = dict(observations.absent_episodes)
     foreign = sorted(observations.foreign_rows, key=lambda rows: (rows.episode_index, rows.path))
-    unreadable = {found.location.file for found in findings if found.code in _ROWS_UNSEEN}
+    unreadable = {found.location.file for found in findings if found.code in _ROWS_UNKNOWN}
     order = np.argsort(plan.episode_index, kind="stable")
     by_index = plan.episode_index[order]
 
@@ -179,45 +178,31 @@ def _misplaced_rows(
             if context.is_complete:
                 unlisted[rows.path].append(rows)
             continue
-        named = plan.data_path[plan.data_file[row]] if plan.data_file[row] >= 0 else None
+        declared = plan.data_path[plan.data_file[row]] if plan.data_file[row] >= 0 else None
         shard, local_row = locate(plan.shards, row)
-        if rows.episode_index in absent or named in unreadable:
+        if rows.episode_index in absent or declared in unreadable:
             placed.add(rows.episode_index)
             where = Location(shard, rows.episode_index, row=local_row, column=lerobot.DATA_FILE_INDEX)
-            found.append(
-                finding(DATA_POINTER, f"points at {named}", f"{rows.path}, which holds {_counted(rows, 'its')}", where)
-            )
-        elif named is not None:  # where the metadata does not say, EPI011 does
+            expected = f"{rows.path}, which holds {_counted(rows)} of the episode"
+            found.append(finding(DATA_POINTER, f"data file {declared}", expected, where))
+        elif declared is not None:
+            # Episodes without a declared file are findings of EPI011.
             where = Location(rows.path, rows.episode_index, row=rows.first_row)
-            found.append(
-                finding(
-                    EPISODE_ROWS, f"{_counted(rows, '')} of an episode that is in {named} too", "it there only", where
-                )
-            )
+            text = f"{_counted(rows)} of an episode that {declared} holds, too"
+            found.append(finding(EPISODE_ROWS, text, "rows in that file only", where))
     for path, all_rows in unlisted.items():
         first = all_rows[0]
         is_null = first.episode_index == NULL_NUMBER
         where = Location(path, None if is_null else first.episode_index, row=first.first_row)
         owner = "episode null" if is_null else "an episode that meta/episodes does not list"
-        found.append(
-            finding(
-                EPISODE_ROWS, f"{_counted(first, '')} of {owner}", "only listed episodes", where, more=len(all_rows) - 1
-            )
-        )
+        text = f"{_counted(first)} of {owner}"
+        found.append(finding(EPISODE_ROWS, text, "only listed episodes", where, more=len(all_rows) - 1))
     for episode, path in sorted(absent.items()):
         if episode not in placed:
-            found.append(
-                finding(
-                    EPISODE_ROWS,
-                    "no rows in the file that meta/episodes names, nor in any other",
-                    "the episode's rows",
-                    Location(path, episode),
-                )
-            )
+            text = "no rows in the file that meta/episodes declares, nor in any other"
+            found.append(finding(EPISODE_ROWS, text, "the episode's rows", Location(path, episode)))
     return found
 
 
-def _counted(rows: ForeignRows, whose: str) -> str:
-    if rows.row_count is None:
-        return "rows of it" if whose else "rows"
-    return f"{whose} {rows.row_count} rows".lstrip()
+def _counted(rows: ForeignRows) -> str:
+    return "rows" if rows.row_count is None else counted(rows.row_count, "row")

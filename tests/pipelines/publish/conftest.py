@@ -43,5 +43,5 @@ def bucket(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
-    """What was published from here is remembered there."""
+    """Use a cache directory of the test alone: publications are remembered there."""
     monkeypatch.setenv("EPISEEK_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -20,7 +20,7 @@ from tests.servers.hub_store import git_oid
 
 @cache
 def prepared(name: str, videos: Videos = "none") -> Root:
-    """The overlay of a sample dataset; not to be changed."""
+    """Return the overlay of a sample dataset; tests must not change it."""
     folder = mkdtemp(prefix="episeek-test-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     destination = Path(folder, name)
@@ -29,7 +29,7 @@ def prepared(name: str, videos: Videos = "none") -> Root:
 
 
 def change_one_data_file(root: Path, *, by: int = 1) -> None:
-    """Other values in its rows."""
+    """Write other values into the rows of one data file."""
     path = _first_data_file(root)
     table = pq.read_table(path)
     column = table.schema.get_field_index("action")
@@ -39,7 +39,7 @@ def change_one_data_file(root: Path, *, by: int = 1) -> None:
 
 
 def cut_one_data_file(root: Path) -> None:
-    """It is no Parquet file any more."""
+    """Cut one data file short, so that it is not a Parquet file any more."""
     path = _first_data_file(root)
     path.write_bytes(path.read_bytes()[:-8])
 
@@ -49,18 +49,18 @@ def _first_data_file(root: Path) -> Path:
 
 
 def in_git(path: str, content: bytes) -> RemoteFile:
-    """A file that a repository has in Git itself."""
+    """Return a file that a repository has in Git itself."""
     return RemoteFile(path, len(content), None, git_oid("blob", content))
 
 
 def in_lfs(path: str, content: bytes) -> RemoteFile:
-    """A file that a repository has in LFS."""
+    """Return a file that a repository has in LFS."""
     sha256 = hashlib.sha256(content).hexdigest()
     return RemoteFile(path, len(content), sha256, git_oid("blob", sha256.encode()))
 
 
 def repository_of(root: Path) -> dict[str, RemoteFile]:
-    """A directory as a repository lists it, with JSON and text in Git and all else in LFS."""
+    """Return a directory as a repository lists it, with JSON and text in Git and other files in LFS."""
     files = {}
     for file in sorted(root.rglob("*")):
         if file.is_file():
@@ -71,7 +71,7 @@ def repository_of(root: Path) -> dict[str, RemoteFile]:
 
 
 def listing_of(hub: FakeHub, url: str) -> RemoteFiles:
-    """What a repository of the offline Hub has on its main branch."""
+    """Return the files on the main branch of a repository of the offline Hub."""
     repository_id = url.removeprefix("hf://datasets/")
     tree = hub.repository(repository_id).commits[hub.head(repository_id)].tree
     return {

@@ -1,4 +1,4 @@
-"""What readers get of a published dataset: the numbers in its pictures."""
+"""Clips of a published dataset as readers get them: the numbers in their pictures."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +11,7 @@ from tests.support import bar_code
 def burned_in(
     opened: episeek.ByteIndex, clips: Iterable[tuple[int, str, int, int]]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """The numbers in the pictures of clips, each with the frames it should show."""
+    """Return the numbers in the pictures of clips, each with the frame that it should show."""
     for episode, camera, start, stop in clips:
         yield (
             bar_code.read(np.asarray(opened.clip(episode, camera, start, stop).decode("pyav").data)),

@@ -1,4 +1,4 @@
-"""`prepare --publish`: a dataset of the Hub becomes seekable in one go, and its videos stay there."""
+"""Tests of `prepare --publish`: a dataset of the Hub becomes seekable in one step, and its videos stay there."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ def run(destination=None, *, source=SOURCE, cap=None, **options):
 
 
 def bytes_of_videos(hub):
-    """What was fetched of them, and their size."""
+    """Return the bytes of videos that were fetched, and the size of the videos."""
     tree = hub.hub.repository(NAME).find(TAG).tree
     videos = {entry.sha256: entry.size for path, entry in tree.items() if path.endswith(".mp4")}
     fetched = [e for e in hub.hub.exchanges() if e.server == "cdn" and any(digest in e.path for digest in videos)]
@@ -57,7 +57,7 @@ def bytes_of_videos(hub):
 
 
 def folders(tmp_path):
-    """Working directories that are left."""
+    """Return the working directories that exist."""
     return [path.name for path in (tmp_path / "cache" / "publications").iterdir() if not path.name.endswith(".lock")]
 
 
@@ -87,7 +87,7 @@ def test_in_one_go(hub, tmp_path):
 
 
 def padded(mp4, byte_count):
-    """With more media data, which no sample is in."""
+    """Return a video with more media data, in which there is no sample."""
     start = mp4.index(b"mdat") - 4
     size = int.from_bytes(mp4[start : start + 4], "big")
     stop = start + size
@@ -95,7 +95,7 @@ def padded(mp4, byte_count):
 
 
 def test_videos_are_not_downloaded(running, tmp_path):
-    """Longer ones: of those that are here the headers are most of it."""
+    """Longer videos are used: headers are most of the sample datasets' ones."""
     files = files_of(DATA / "av1_multifile")
     files = {path: padded(content, 1 << 20) if path.endswith(".mp4") else content for path, content in files.items()}
     running.start(NAME, files)
@@ -174,7 +174,7 @@ def test_errors_are_not_published(hub):
 
 
 def test_errors_of_rows_are_not_published(hub, tmp_path):
-    """Neither by the same command again, nor from what it left: verification before a publication looks at no rows, otherwise."""
+    """Running the command again does not publish them, although a verification before a publication reads no rows."""
     path = "data/chunk-000/file-000.parquet"
     table = pq.read_table(DATA / SMALL / path)
     frames = table.column("frame_index").to_pylist()
@@ -194,7 +194,7 @@ def test_errors_of_rows_are_not_published(hub, tmp_path):
 
 
 def test_one_run_at_a_time(hub):
-    """In a working directory."""
+    """Only one run at a time works in a working directory."""
     refused = []
 
     def second():

@@ -51,7 +51,7 @@ def prepared(tmp_path_factory):
 # --- on this machine ------------------------------------------------------------------------------------------------------------
 
 
-def test_openings_are_counted_whoever_opens(tmp_path):
+def test_openings_are_counted_for_every_library(tmp_path):
     paths = [tmp_path / name for name in ("python", "arrow", "mapped", "twice", "nested", "never")]
     for path in paths:
         pq.write_table(pa.table({"a": [1]}), path)
@@ -225,7 +225,7 @@ def check_level(store: Datasets, root: Path, files: dict[str, bytes], level: str
 
 
 @pytest.mark.parametrize("level", ["meta", "layout", "rows"])
-def test_what_each_level_asks_of_a_store(level, store, indexed):
+def test_the_requests_of_each_level(level, store, indexed):
     files = files_of(indexed)
     url = store.add(files)
     store.clear()
@@ -275,7 +275,7 @@ def large(tmp_path_factory):
 
 
 @pytest.mark.parametrize("level", ["layout", "rows"])
-def test_of_large_files_headers_and_footers_are_fetched(level, store, large):
+def test_only_headers_and_footers_of_large_files_are_fetched(level, store, large):
     files = files_of(large)
     size = sum(map(len, files.values()))
     url = store.add(files)

@@ -123,7 +123,7 @@ def test_an_exception_in_a_rule_is_a_finding_and_the_others_still_run(damaged: P
     assert crashed[0].message == "defective: ZeroDivisionError: a defect of the rule; expected to complete"
 
 
-def test_what_a_rule_found_before_it_failed_stays(damaged: Path, monkeypatch: pytest.MonkeyPatch):
+def test_findings_of_a_rule_that_fails_later_stay(damaged: Path, monkeypatch: pytest.MonkeyPatch):
     original = row_rules.check_numbers
 
     def defective(*arguments: object) -> Iterator[Finding]:
@@ -152,7 +152,7 @@ def test_places_are_exact(damaged: Path):
     found = {f.code: f for f in errors(verify(root_of(damaged)))}
     assert set(found) == {"EPI012", "INF004", "ROW016", "ROW017"}
     assert found["EPI012"].location == Location(EPISODES, 3, row=3, column="data/file_index")
-    assert found["EPI012"].message == f"points at {data(0)}; expected {data(1)}, which holds its 32 rows"
+    assert found["EPI012"].message == f"data file {data(0)}; expected {data(1)}, which holds 32 rows of the episode"
     assert found["ROW016"].location == Location(data(1), 4, row=40, column="index")
     assert found["ROW016"].message == "index 4; expected 173"
     assert found["ROW017"].location == Location(data(2), 7, row=2, column="timestamp")
@@ -271,7 +271,7 @@ def test_a_cursor_reads_any_rows(tmp_path: Path):
             cursor.read(990, 20)
 
 
-def test_what_is_no_dataset_cannot_be_verified(tmp_path: Path):
+def test_a_folder_without_a_dataset_cannot_be_verified(tmp_path: Path):
     with pytest.raises(NotADatasetError, match="no such directory"):
         plan_verification(root_of(tmp_path / "nothing"))
     with pytest.raises(NotADatasetError, match=r"info\.json"):
@@ -283,7 +283,7 @@ def test_what_is_no_dataset_cannot_be_verified(tmp_path: Path):
         plan_verification(root_of(root), against=root_of(tmp_path / "elsewhere"))
 
 
-def test_without_a_usable_description_nothing_else_is_looked_at(tmp_path: Path):
+def test_without_a_usable_description_nothing_else_is_checked(tmp_path: Path):
     root = copy_of("hevc", tmp_path)
     edit_info(root, codebase_version="v2.1", fps=None)
     report = verify(root_of(root), against=root_of(DATA / "hevc"))

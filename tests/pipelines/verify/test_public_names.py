@@ -30,7 +30,7 @@ def test_other_names_are_refused():
         verify.Veto  # noqa: B018
 
 
-def test_the_package_alone_loads_none_of_it():
+def test_importing_the_package_loads_no_module_of_it():
     program = "import sys, episeek_pipelines.verify; print(*(name for name in sys.modules if 'verify.' in name))"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert printed.stdout == "\n"

@@ -84,12 +84,14 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
     assert document["findings"][:2] == [
         {
             "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata declares",
+            "found": "no such file", "expected": "a file that the metadata declares",
             "location": {"file": video(TOP, 1), "camera": TOP}, "more": 0,
             "name": MISSING_FILE.invariant, "problem": MISSING_FILE.problem, "remedy": MISSING_FILE.remedy,
             "fingerprint": finding(MISSING_FILE, "", "", Location(video(TOP, 1), camera=TOP)).fingerprint,
         },
         {
             "code": "ROW016", "severity": "error", "message": "index 4; expected 173",
+            "found": "index 4", "expected": "173",
             "location": {"file": data(1), "episode": 4, "row": 40, "column": "index"}, "more": 0,
             "name": ROW_NUMBERS.invariant, "problem": ROW_NUMBERS.problem, "remedy": ROW_NUMBERS.remedy,
             "fingerprint": finding(ROW_NUMBERS, "", "", Location(data(1), 4, row=40, column="index")).fingerprint,
@@ -180,6 +182,4 @@ def test_text_of_a_clean_dataset_is_its_coverage_and_its_summary():
     checked, not_checked, line = format_text(report).splitlines()
     assert checked == "checked: metadata, listing of files, Parquet footers"
     assert not_checked.startswith("not checked: rows (use --level rows); videos (the dataset has none); ")
-    assert re.search(
-        r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file, 0 videos; 0\.\d+ MB read\)$", line
-    )
+    assert re.search(r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file; 0\.\d+ MB read\)$", line)

@@ -94,7 +94,7 @@ def test_every_rule_has_a_case():
 
 @pytest.mark.parametrize("indexed", [False, True], ids=["plain", "indexed"])
 @pytest.mark.parametrize("dataset", EXPECTED)
-def test_good_datasets_give_what_is_expected_counts_them(dataset: str, indexed: bool, tmp_path: Path):
+def test_sample_datasets_give_the_expected_findings(dataset: str, indexed: bool, tmp_path: Path):
     root = copy_of(dataset, tmp_path, indexed=indexed)
     for level in LEVELS:
         report = verified(root, level)

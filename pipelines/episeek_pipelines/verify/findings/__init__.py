@@ -1,1 +1,1 @@
-"""The values of a verification: findings, figures, checks and options."""
+"""Values of a verification: options, checks, findings, figures and coverage."""

@@ -1,4 +1,4 @@
-"""The kinds of arrays that rules work on."""
+"""Types of the arrays that rules work on."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,7 @@
-"""What goes between the plan, its checks and the conclusion: small values that pickle.
+"""Values that pass between the plan, its checks and the conclusion; all are small and pickle.
 
-A check holds a batch of files with what the metadata says of them, so that a worker needs nothing but the context and the check. A
-million episodes make thousands of checks, each some tens of kilobytes.
+A check holds a batch of files with their metadata, so a worker needs only the context and the check. A million episodes
+make thousands of checks of some tens of kilobytes each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from episeek_schemas.lerobot import DatasetInfo
 
 @dataclass(frozen=True, slots=True)
 class ColumnSegments:
-    """Where the values of one sidecar column lie: (first row, rows, byte offset) of each row group."""
+    """The places of the values of a sidecar column: (first row, rows, byte offset) of each row group."""
 
     dtype: str
     segments: tuple[tuple[int, int, int], ...]
@@ -34,47 +34,47 @@ class ColumnSegments:
 
 @dataclass(frozen=True, slots=True)
 class SidecarTables:
-    """The sidecar tables whose layout can be trusted, by name: row counts and where each mapped column's values lie."""
+    """The sidecar tables that follow their format, by name: row counts and the places of each mapped column."""
 
     row_count: dict[str, int]
     columns: dict[str, dict[str, ColumnSegments]]
     versions: dict[str, str]
-    """What the listing says of each file."""
+    """Version of each file, as the listing gives it."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationContext:
-    """What every check needs to know of the dataset."""
+    """The parts of a dataset that every check needs."""
 
     root: Root
     data_root: Root
-    """Where the videos are."""
+    """Root of the videos."""
     against: Root | None
     info: DatasetInfo
     features: Mapping[str, Any]
-    """`features` of meta/info.json."""
+    """The value of `features` in meta/info.json."""
     options: VerifyOptions
     task_texts: tuple[str, ...] | None
-    """Of meta/tasks.parquet by number; None where it cannot be used."""
+    """Tasks of meta/tasks.parquet by number; None where the file cannot be used."""
     is_complete: bool
-    """Whether every row of meta/episodes is usable: otherwise rows and frames without an episode mean nothing."""
+    """Whether every row of meta/episodes is usable; if not, rows and frames without an episode are no defect."""
     has_tiling: bool
-    """Whether dataset_from_index can be trusted (EPI010 holds)."""
+    """Whether dataset_from_index is correct (EPI010 holds)."""
     is_prepared: bool
-    """Whether one row group per episode is promised."""
+    """Whether the dataset is declared to have one row group per episode."""
     has_sidecars: bool
     sidecars: SidecarTables | None
-    """None when there are none, or when their format is broken: then the comparisons with the videos are left out."""
+    """None without sidecars, and if their format is broken: then they are not compared with the videos."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The features that are columns of the data files."""
+        """Return the features that are columns of the data files."""
         return tuple(key for key in self.features if key not in self.info.video_keys)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFile:
-    """One data file and the episodes that the metadata places in it; arrays of shape [episodes], by rising episode_index."""
+    """A data file and its episodes according to the metadata; arrays have shape [episodes], sorted by episode_index."""
 
     path: str
     file_size: int | None
@@ -83,12 +83,12 @@ class DataFile:
     length: Int64Array
     dataset_from_index: Int64Array
     tasks: tuple[tuple[int, ...], ...] | None = None
-    """Numbers of each episode's tasks; None where meta/episodes or meta/tasks.parquet does not say, or rows are not looked at."""
+    """Numbers of each episode's tasks; None if the metadata does not give them, and if rows are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """What the sidecars say of one MP4: a row of `files`."""
+    """The row of an MP4 file in the sidecar table `files`."""
 
     row: int
     values: dict[str, Any]
@@ -96,7 +96,7 @@ class IndexedFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFile:
-    """One MP4 and the episodes that the metadata places in it; arrays of shape [episodes], by rising from_timestamp."""
+    """An MP4 file and its episodes according to the metadata; arrays have shape [episodes], sorted by from_timestamp."""
 
     path: str
     camera_key: str
@@ -104,28 +104,29 @@ class VideoFile:
     """Bytes; None where the listing does not say."""
     episode_index: Int64Array
     length: Int64Array
-    from_timestamp: Float64Array  # seconds
+    from_timestamp: Float64Array
+    """Seconds, as `to_timestamp`."""
     to_timestamp: Float64Array
     indexed: IndexedFile | None = None
     decoded: tuple[int, ...] = ()
-    """Positions of the episodes that are decoded."""
+    """Positions of the episodes to decode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFile:
-    """One data file of the source of a rewrite, and where its episodes are now; by rising episode_index."""
+    """A data file of the source of a rewrite, and the new places of its episodes, sorted by episode_index."""
 
     path: str
     episode_index: Int64Array
     rewritten_paths: tuple[str, ...]
-    """Of the rewritten dataset, by position of `rewritten_file`."""
+    """Paths in the rewritten dataset."""
     rewritten_file: Int64Array
-    """Position in `rewritten_paths`, shape [episodes]."""
+    """Positions in `rewritten_paths`, of shape [episodes]."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataGroup:
-    """Data files that are looked at together, and the source files that their rows come from: each is opened once."""
+    """Data files that are checked together with the source files of their rows: each file is opened once."""
 
     files: tuple[DataFile, ...]
     sources: tuple[SourceFile, ...] = ()
@@ -133,21 +134,21 @@ class DataGroup:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """Some data files: footers, and rows where they are looked at."""
+    """A check of data files: their footers, and their rows at the level `rows`."""
 
     groups: tuple[DataGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoCheck:
-    """Headers of some MP4 files, what the sidecars say of them, and pictures where they are looked at."""
+    """A check of MP4 files: their headers, their rows in the sidecars, and pictures at the level `decode`."""
 
     files: tuple[VideoFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SidecarCheck:
-    """Columns, order and values of one sidecar table."""
+    """A check of one sidecar table: its columns, order and values."""
 
     table: str
 
@@ -168,7 +169,7 @@ class ForeignRows:
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """What the frames of one MP4 are."""
+    """The format of the frames of an MP4 file."""
 
     camera_key: str
     path: str
@@ -211,7 +212,7 @@ class Observations:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found, and what it cost."""
+    """The findings and observations of a check, and how much it read."""
 
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
@@ -221,30 +222,34 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VerificationPlan:
-    """The checks of one dataset, and what was found while planning them."""
+    """The checks of a dataset, and the findings that planning them gave."""
 
     root: str
     context: VerificationContext | None
-    """None where meta/info.json cannot be used: then there are no checks."""
+    """None if meta/info.json cannot be used: then there are no checks."""
     options: VerifyOptions
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
     figures: Figures
-    """Without those of the cameras."""
+    """Figures of the episodes; those of the cameras come from the checks."""
     data_file_count: int = 0
     video_file_count: int = 0
     episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     data_path: tuple[str, ...] = ()
-    """Of the files that the metadata names; by position of `data_file`."""
+    """Paths of the data files that the metadata refers to."""
     data_file: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Position in `data_path` by row of `episode_index`, -1 where the metadata does not say."""
+    """Position in `data_path` by row of `episode_index`; -1 where the metadata gives no file."""
     shards: tuple[tuple[str, int], ...] = ()
-    """(path, rows) of the readable files of meta/episodes, in order: where row i of `episode_index` is."""
+    """(path, row count) of the readable files of meta/episodes, in the order of `episode_index`."""
     bytes_read: int = 0
     files_read: int = 0
 
     def require_context(self) -> VerificationContext:
-        """The context, where there are checks."""
+        """Return the context.
+
+        Raises:
+            ValueError: There is none, since meta/info.json cannot be used.
+        """
         if self.context is None:
             raise ValueError(f"{self.root}: nothing can be checked")
         return self.context
@@ -252,7 +257,7 @@ class VerificationPlan:
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """All findings, sorted, and the summary."""
+    """The findings of a verification, sorted, and what it covered."""
 
     root: str
     findings: tuple[Finding, ...]
@@ -262,15 +267,15 @@ class VerificationReport:
     files_read: int
     bytes_read: int
     timestamp_tolerance_seconds: float
-    """The smallest tolerance with which ROW017 passes; 0 where rows were not looked at."""
+    """The smallest tolerance with which ROW017 passes; 0 if rows were not read."""
     level: Level = "layout"
     against: str | None = None
-    """The source that it was compared with."""
+    """Path or URL of the source that the dataset was compared with."""
     figures: Figures = field(default_factory=Figures, compare=False)
     ignored_count: int = 0
-    """Findings that the configuration leaves out, those that a finding stands for included."""
+    """Number of findings that the configuration ignores, including those that a finding stands for."""
     accepted_count: int = 0
-    """Findings that the baseline accepts, those that a finding stands for included."""
+    """Number of findings that the baseline accepts, including those that a finding stands for."""
     notes: tuple[Note, ...] = ()
     """Problems that the sidecars make moot, sorted by code."""
     coverage: Coverage = field(default_factory=Coverage)
@@ -279,6 +284,8 @@ class VerificationReport:
     """When the dataset was verified, as the caller sets it; None leaves it out of reports."""
     revision: str | None = None
     """Commit of the dataset, as the caller sets it; None where it is not known."""
+    data_root: str | None = None
+    """Dataset that the videos were read from, as the caller sets it; None if they are those of `root`."""
 
     @property
     def error_count(self) -> int:
@@ -297,4 +304,4 @@ class VerificationReport:
 
 
 UNKNOWN_TASK = -1
-"""Stands for a task that meta/tasks.parquet does not list."""
+"""Number of a task that meta/tasks.parquet does not list."""

@@ -1,4 +1,4 @@
-"""Numbers about a dataset that were seen on the way: what the report page draws. They take no part in judging it."""
+"""Numbers of a dataset that the report page draws. No finding depends on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,44 +18,47 @@ def _no_floats() -> Float64Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraFigures:
-    """Of one camera, where its video headers were read; the first three have shape [episodes], by rising episode_index."""
+    """Figures of a camera whose video headers were read.
+
+    The first three arrays have shape [episodes], sorted by episode_index.
+    """
 
     camera_key: str
     episode_index: Int64Array = field(default_factory=_no_ints)
     byte_count: Int64Array = field(default_factory=_no_ints)
     """Encoded bytes of the episode's frames."""
     drift_seconds: Float64Array = field(default_factory=_no_floats)
-    """from_timestamp minus the time of the episode's first frame; NaN where nothing says which that is."""
+    """from_timestamp minus the time of the episode's first frame; NaN where that frame is not known."""
     interval_frames: Int64Array = field(default_factory=_no_ints)
-    """Distinct distances of neighbouring keyframes in frames, in decode order, rising; shape [distances]."""
+    """Distinct intervals between keyframes, in frames in decode order, sorted; shape [intervals]."""
     interval_count: Int64Array = field(default_factory=_no_ints)
-    """How often each of them occurs; shape [distances]."""
+    """Number of times that each interval occurs; shape [intervals]."""
 
     @classmethod
     def joined(cls, camera_key: str, parts: Sequence["CameraFigures"]) -> "CameraFigures":
-        """Those of a camera's files as those of the camera."""
+        """Join the figures of a camera's files."""
         index = np.concatenate([part.episode_index for part in parts])
         order = np.argsort(index, kind="stable")
-        distance, which = np.unique(np.concatenate([part.interval_frames for part in parts]), return_inverse=True)
-        count = np.zeros(len(distance), np.int64)
+        interval, which = np.unique(np.concatenate([part.interval_frames for part in parts]), return_inverse=True)
+        count = np.zeros(len(interval), np.int64)
         np.add.at(count, which.reshape(-1), np.concatenate([part.interval_count for part in parts]))
         return cls(
             camera_key,
             index[order],
             np.concatenate([part.byte_count for part in parts])[order],
             np.concatenate([part.drift_seconds for part in parts])[order],
-            distance,
+            interval,
             count,
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
-    """Of a dataset; arrays have shape [episodes], by rising episode_index."""
+    """Figures of a dataset; arrays have shape [episodes], sorted by episode_index."""
 
     episode_index: Int64Array = field(default_factory=_no_ints)
     episode_length: Int64Array = field(default_factory=_no_ints)
-    """Frames, as declared."""
+    """Frames, as the metadata declares them."""
     fps: float = 0.0
     cameras: tuple[CameraFigures, ...] = ()
-    """In the order of the dataset's video features; empty at the level `meta`."""
+    """In the order of the video features; empty at the level `meta`."""

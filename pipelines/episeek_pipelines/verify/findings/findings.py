@@ -1,4 +1,4 @@
-"""What verification found: a code, a place and a sentence. Plain values that pickle, compare and sort."""
+"""Findings and their places: plain values that pickle, compare and sort."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ _SEVERITY_ORDER = {"error": 0, "warning": 1}
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where something is, as exactly as it is known.
+    """The place of a finding, as exactly as it is known.
 
     `row` counts from 0 within `file`; `column` is a column name, or a key of a JSON file.
     """
@@ -33,12 +33,12 @@ class Location:
         return ", ".join(parts) or "dataset"
 
     def as_dict(self) -> dict[str, str | int]:
-        """The parts that are known, for JSON."""
+        """Return the known parts, for JSON."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
     @property
     def sort_key(self) -> tuple[Any, ...]:
-        """Orders places by file, row and so on; a whole file comes before its parts."""
+        """Return a key that sorts places by file, row and so on; a whole file comes before its parts."""
         episode = -1 if self.episode is None else self.episode
         row = -1 if self.row is None else self.row
         return (self.file or "", episode, self.camera or "", row, self.column or "")
@@ -47,20 +47,20 @@ class Location:
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One violation of a registered rule; `finding()` makes them with the rule's severity, a configuration may change it.
+    """A violation of a registered rule. It has the severity of the rule, unless a configuration changes it.
 
     Raises:
-        ValueError: The code is not registered, or there is no such severity.
+        ValueError: The code or the severity does not exist.
     """
 
     code: str
     severity: Severity
     found: str
     expected: str
-    """Empty where what was found says enough."""
+    """Empty if `found` needs no explanation."""
     location: Location
     more: int = 0
-    """How many more like this one were found close by and are not listed."""
+    """Number of similar findings close by that are not listed."""
 
     def __post_init__(self) -> None:
         if self.code not in RULES or self.severity not in _SEVERITY_ORDER:
@@ -71,26 +71,28 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """One sentence of both: what was found and what was expected."""
+        """Return one sentence that says what was found and what was expected."""
         return f"{self.found}; expected {self.expected}" if self.expected else self.found
 
     @property
     def sort_key(self) -> tuple[Any, ...]:
-        """Errors first, then by code, place and words: a total order."""
+        """Return a key that sorts errors first, then by code, place and message: a total order."""
         return (_SEVERITY_ORDER[self.severity], self.code, self.location.sort_key, self.message, self.more)
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same rule broken at the same place, whatever was found there: 32 hex digits."""
+        """Return 32 hex digits, equal for findings of the same rule at the same place, whatever was found."""
         place = json.dumps(self.location.as_dict(), sort_keys=True)
         return hashlib.sha256(f"{self.code} {place}".encode()).hexdigest()[:32]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the finding for JSON."""
         return {
             "code": self.code,
             "severity": self.severity,
             "message": self.message,
+            "found": self.found,
+            "expected": self.expected,
             "location": self.location.as_dict(),
             "more": self.more,
         }
@@ -102,5 +104,5 @@ def finding(rule: Rule, found: str, expected: str, location: Location | None = N
 
 
 def finding_count(findings: Iterable[Finding]) -> int:
-    """How many there are, those that a finding stands for included."""
+    """Return the number of findings, including those that a finding stands for."""
     return sum(1 + found.more for found in findings)

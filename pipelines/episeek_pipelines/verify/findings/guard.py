@@ -1,4 +1,4 @@
-"""Running rules so that one that fails, on bad input or by its own defect, is a finding and the others still run."""
+"""Running rules: a rule that fails, because of bad input or its own defect, becomes a finding, and the others still run."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,14 +13,15 @@ P = ParamSpec("P")
 
 @contextmanager
 def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[None]:
-    """Turn an exception of the block into a finding at `location`; what was found before it stays."""
+    """Turn an exception of the block into a finding at `location`; earlier findings stay."""
     try:
         yield
     except MissingFileError as error:
         findings.append(finding(MISSING_FILE, error.found, "a file that the metadata declares", location))
     except ReadError as error:
         findings.append(unreadable(error, location))
-    except Exception as error:  # whatever it is, the other rules have to run
+    except Exception as error:
+        # The other rules have to run in any case.
         findings.append(
             finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "to complete", location)
         )
@@ -34,7 +35,7 @@ def unreadable(error: ReadError, location: Location) -> Finding:
 def run_rules(
     rules: Iterable[Callable[P, Iterable[Finding]]], location: Location, *args: P.args, **kwargs: P.kwargs
 ) -> list[Finding]:
-    """What each rule finds; a rule that raises gives VER000 instead, and what it had found before."""
+    """Return the findings of all rules. A rule that raises adds VER000 to the findings that it had."""
     findings: list[Finding] = []
     for rule in rules:
         with guarded(findings, getattr(rule, "__name__", "rule"), location):

@@ -1,4 +1,4 @@
-"""What a verification looks at, and by which measure."""
+"""Options of a verification: what it checks, and with which tolerances."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +9,7 @@ TIMESTAMP_TOLERANCE_SECONDS: Final = 1e-4
 """LeRobot's default `tolerance_s`."""
 
 DECODED_EPISODES: Final = 8
-"""Episodes that the level `decode` decodes of each camera, unless told otherwise."""
+"""Episodes of each camera that the level `decode` decodes by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,20 @@ class VerifyOptions:
 
     level: Level = "layout"
     tolerance_seconds: float = TIMESTAMP_TOLERANCE_SECONDS
-    """For timestamps in rows, and for from_timestamp against the time of a frame."""
+    """Tolerance for timestamps in rows, and for from_timestamp against the time of a frame."""
     world_size: int | None = None
-    """Ranks that training will run with; None leaves TRN037 out."""
+    """Number of ranks of a training job; None does not apply TRN037."""
     num_workers: int = 0
-    """Data loading workers of each rank; with 0 the rank itself reads."""
+    """Number of data loading workers of each rank; with 0 the rank itself reads."""
     decoded_episodes: int | None = DECODED_EPISODES
-    """Episodes of each camera that are decoded at the level `decode`; None decodes all of them."""
+    """Episodes of each camera that the level `decode` decodes; None decodes all."""
     seed: int = 0
-    """Decides which episodes are decoded."""
+    """Seed of the choice of the episodes to decode."""
     burned_in_bits: int | None = None
-    """Frame numbers are burned into the pictures: this many bits, as cells of 6 x 6 pixels from the top left, the least
-    significant first, white for 1; numbers count from 0 in each episode, modulo 2**bits. None: they are not.
+    """Number of bits of the frame numbers that are burned into the pictures; None if there are none.
+
+    A bit is a cell of 6 x 6 pixels, white for 1. The cells start at the top left, with the least significant bit first.
+    Numbers count from 0 in each episode, modulo 2**bits.
     """
 
     def __post_init__(self) -> None:
@@ -47,7 +49,7 @@ class VerifyOptions:
                 raise ValueError(f"{name}: found {value}; expected {least} or more")
 
     def looks_at(self, part: Level) -> bool:
-        """Whether what the level `part` looks at is looked at."""
+        """Return whether the level includes everything that the level `part` reads."""
         return includes(self.level, part)
 
 

@@ -10,9 +10,9 @@ from episeek_pipelines.verify.findings.arrays import Float64Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureRange:
-    """The finite values of one feature, over the rows seen.
+    """The range of the finite values of a feature.
 
-    Arrays have shape [dimensions], those of a matrix in row-major order; inf and -inf where no value was finite.
+    Arrays have shape [dimensions]; a matrix is in row-major order. Values are inf and -inf if no value was finite.
     """
 
     minimum: Float64Array
@@ -20,7 +20,7 @@ class FeatureRange:
     row_count: int
 
     def merge(self, other: "FeatureRange") -> "FeatureRange":
-        """Of the rows of both."""
+        """Return the range over the rows of both."""
         return FeatureRange(
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
@@ -30,12 +30,12 @@ class FeatureRange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureRanges:
-    """Ranges by feature, of one file or of several; features that no file has rows of are not there."""
+    """Ranges by feature, of one or several files. Features without rows are missing."""
 
     of: Mapping[str, FeatureRange] = field(default_factory=dict)
 
     def merge(self, other: "FeatureRanges") -> "FeatureRanges":
-        """Of the rows of both.
+        """Return the ranges over the rows of both.
 
         Raises:
             ValueError: They were made from different `features`.

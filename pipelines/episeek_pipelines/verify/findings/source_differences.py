@@ -14,7 +14,8 @@ def compare_column(
     rule: Rule, expected: pa.ChunkedArray, found: pa.ChunkedArray, where: Location, first_row: int
 ) -> Iterator[Finding]:
     """Yield a finding for the first row in which a column differs from the same column of the source."""
-    if expected.type != found.type:  # said once, by the schema
+    # A difference of types is a finding of the schema.
+    if expected.type != found.type:
         return
     row = first_difference(found, expected)
     if row is not None:
@@ -28,32 +29,30 @@ def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: 
         return []
     where = Location(file=path)
     if found.names != expected.names:
-        lost = [name for name in expected.names if name not in found.names]
-        new = [name for name in found.names if name not in expected.names]
-        told = (
-            f"without {', '.join(lost)}" * bool(lost)
-            + " and " * bool(lost and new)
-            + f"with {', '.join(new)}" * bool(new)
-        )
-        return [finding(rule, f"columns {told or 'in another order'}", "those of the source", where)]
+        missing = [name for name in expected.names if name not in found.names]
+        added = [name for name in found.names if name not in expected.names]
+        parts = [f"without {', '.join(missing)}"] if missing else []
+        parts += [f"with {', '.join(added)}"] if added else []
+        difference = " and ".join(parts) or "in another order"
+        return [finding(rule, f"columns {difference}", "those of the source", where)]
     findings = []
     for new, old in zip(found, expected, strict=True):
         if not new.equals(old, check_metadata=True):
             at = Location(file=path, column=new.name)
-            findings.append(finding(rule, f"{_field_text(new)}", f"{_field_text(old)}, as in the source", at))
+            findings.append(finding(rule, _field_text(new), f"{_field_text(old)}, as in the source", at))
     for key in sorted({*(found.metadata or {}), *(expected.metadata or {})}):
         new_value, old_value = (found.metadata or {}).get(key), (expected.metadata or {}).get(key)
         if new_value != old_value:
             name = key.decode("utf-8", "replace")
-            told = f"schema metadata {name!r} {_bytes_text(new_value)}"
-            findings.append(finding(rule, told, f"{_bytes_text(old_value)}, as in the source", where))
+            text = f"schema metadata {name!r} {_bytes_text(new_value)}"
+            findings.append(finding(rule, text, f"{_bytes_text(old_value)}, as in the source", where))
     return findings
 
 
 def shared_columns(source: pq.ParquetFile, rewritten: pq.ParquetFile) -> list[str]:
-    """Return the columns that both files have and whose types are equal, in the order of the source."""
-    there = set(rewritten.schema_arrow.names)
-    return [name for name in source.schema_arrow.names if name in there]
+    """Return the columns that both files have, in the order of the source."""
+    rewritten_names = set(rewritten.schema_arrow.names)
+    return [name for name in source.schema_arrow.names if name in rewritten_names]
 
 
 def _text(value: pa.Scalar) -> str:

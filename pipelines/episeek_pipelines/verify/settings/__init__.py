@@ -1,1 +1,1 @@
-"""What counts: configuration files, policies and baselines."""
+"""Settings of a verification: configuration files, policies and baselines."""

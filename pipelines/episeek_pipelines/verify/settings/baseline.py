@@ -1,7 +1,7 @@
-"""A baseline: findings that were accepted once, so that only what is new counts.
+"""Baselines: findings that were accepted, so that only new findings count.
 
-It is a JSON file to be committed beside a dataset or in a project, one finding a line and in a fixed order, so that a
-change of one finding is a change of one line:
+A baseline is a JSON file, committed beside a dataset or in a project. It has one finding per line in a fixed order, so a
+change of one finding changes one line:
 
     {
     "format": "episeek-baseline",
@@ -13,9 +13,9 @@ change of one finding is a change of one line:
     ]
     }
 
-`level` is that of the verification that it was written from. A fingerprint is `Finding.fingerprint`: of the rule and the
-place, whatever was found there. `count` is how many findings of that rule and place there were, those that a finding stands
-for included. VER000 and VER001 are never in it: nobody can accept what was not looked at.
+`level` is the level of the verification that the baseline was written from. A fingerprint is `Finding.fingerprint`: it depends
+on the rule and the place, not on what was found. `count` is the number of findings of that rule and place, including those
+that a finding stands for. A baseline never holds VER000 and VER001: nobody can accept what was not checked.
 """
 
 import json
@@ -41,19 +41,21 @@ from episeek_pipelines.verify.settings.rule_codes import ALWAYS_COUNTED, WHY_ALW
 FORMAT: Final = "episeek-baseline"
 VERSION: Final = 1
 
-_OF_OPTIONS: Final = frozenset(rule.code for rule in (SHARDS, WORKER_SHARDS))
-"""Looked at when asked for ranks, which a report does not tell."""
+_NEED_OPTIONS: Final = frozenset(rule.code for rule in (SHARDS, WORKER_SHARDS))
+"""Codes of rules that are applied only with an option, a number of ranks."""
+
+_HINT: Final = "write the baseline again with `episeek verify --write-baseline`"
 
 _LOCATION_TYPES: Final = {"file": str, "episode": int, "camera": str, "row": int, "column": str}
 
 
 class BaselineError(EpiseekError, ValueError):
-    """A file that is no baseline, or not as one was written."""
+    """A file is not a baseline, or was edited into an invalid one."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineEntry:
-    """Findings of one rule at one place."""
+    """The accepted findings of one rule at one place."""
 
     fingerprint: str
     code: str
@@ -62,21 +64,21 @@ class BaselineEntry:
 
     @property
     def sort_key(self) -> tuple[Any, ...]:
-        """Orders entries by code and place."""
+        """Return a key that sorts entries by code and place."""
         return (self.code, self.location.sort_key, self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is accepted: entries in order, each fingerprint once."""
+    """The accepted findings: entries in order, each fingerprint once."""
 
     entries: tuple[BaselineEntry, ...] = ()
     level: Level = "layout"
-    """Of the verification that it was written from."""
+    """Level of the verification that the baseline was written from."""
 
 
 def baseline_of(report: VerificationReport) -> Baseline:
-    """A baseline that accepts every finding of a report but VER000 and VER001."""
+    """Return a baseline that accepts every finding of a report except VER000 and VER001."""
     entries = [
         BaselineEntry(fingerprint, same[0].code, finding_count(same), same[0].location)
         for fingerprint, same in _by_fingerprint(report.findings).items()
@@ -86,12 +88,12 @@ def baseline_of(report: VerificationReport) -> Baseline:
 
 
 def write_baseline(report: VerificationReport) -> str:
-    """The text of `baseline_of(report)`: the module says how it looks; the same report gives the same text."""
+    """Return the text of `baseline_of(report)`. The same report gives the same text."""
     return format_baseline(baseline_of(report))
 
 
 def format_baseline(baseline: Baseline) -> str:
-    """The text that `parse_baseline` reads."""
+    """Return the text of a baseline, which `parse_baseline` reads."""
     lines = [
         json.dumps(
             {
@@ -111,22 +113,22 @@ def parse_baseline(text: str, where: str) -> Baseline:
     """Read a baseline.
 
     Args:
-        text: Of the file.
-        where: The file, for messages.
+        text: Text of the file.
+        where: Path or URL of the file, for messages.
 
     Raises:
-        BaselineError: It is no baseline, of a later version, or an entry is not as it was written: one whose fingerprint is
-            not of its code and place would accept something else than it shows.
+        BaselineError: The text is not a baseline, has another version, or has an invalid entry. An entry is also invalid if
+            its fingerprint does not match its code and place: it would accept something else than it shows.
     """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BaselineError(where, first_line(error), "a baseline that `episeek verify` wrote") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise BaselineError(where, "no baseline", f'a JSON object with "format": "{FORMAT}"')
+        raise BaselineError(where, "another document", f'a JSON object with "format": "{FORMAT}"')
     version, level, listed = (document.get(key) for key in ("version", "level", "findings"))
     if type(version) is not int or version != VERSION:
-        raise BaselineError(where, f"version {as_json(version)}", f"version {VERSION}: write the baseline again")
+        raise BaselineError(where, f"version {as_json(version)}", f"version {VERSION}", _HINT)
     if level not in LEVELS:
         raise BaselineError(f"{where}, level", as_json(level), f"one of {', '.join(LEVELS)}")
     if not isinstance(listed, list):
@@ -136,7 +138,7 @@ def parse_baseline(text: str, where: str) -> Baseline:
         place = f"{where}, finding {position}"
         entry = _parse_entry(values, place)
         if entry.fingerprint in entries:
-            raise BaselineError(place, f"{entry.code} at {entry.location} a second time", "each once: write it again")
+            raise BaselineError(place, f"{entry.code} at {entry.location} a second time", "each finding once", _HINT)
         entries[entry.fingerprint] = entry
     return Baseline(tuple(sorted(entries.values(), key=lambda entry: entry.sort_key)), cast(Level, level))
 
@@ -144,22 +146,22 @@ def parse_baseline(text: str, where: str) -> Baseline:
 def apply_baseline(
     report: VerificationReport, baseline: Baseline
 ) -> tuple[VerificationReport, tuple[BaselineEntry, ...]]:
-    """Leave out what is accepted, and say what no longer occurs.
+    """Remove accepted findings from a report, and return the entries that no longer occur.
 
-    It is meant for a report that no policy was applied to: what a policy leaves out would seem to be gone.
+    Apply a baseline before a policy: findings that a policy ignores would look like findings that no longer occur.
 
     Returns:
-        The report: findings of a rule and a place are left out, and counted in `accepted_count`, when they are as many as
-        were accepted, or fewer. When they are more, which of them are new cannot be told: all of them stay, and say so.
-        Entries that no longer occur, in order, so that the baseline can shrink; where fewer occur than were accepted, the
-        entry has the number that is gone as its `count`. An entry is only called gone when it would have been seen: at
-        the baseline's level, and when every file was read.
+        The report. Findings of a rule and place are removed, and counted in `accepted_count`, if there are no more of them
+        than were accepted. If there are more, the new ones cannot be distinguished: all of them stay, with a remark.
+        The entries that no longer occur, in order, which can be removed from the baseline. If fewer findings occur than
+        were accepted, `count` is the difference. An entry is listed only if its findings would have been found: at the
+        baseline's level, and if every file was read.
     """
     accepted = {entry.fingerprint: entry for entry in baseline.entries if entry.code not in ALWAYS_COUNTED}
-    now = _by_fingerprint(report.findings)
+    current = _by_fingerprint(report.findings)
     kept: list[Finding] = []
     accepted_count = 0
-    for fingerprint, same in now.items():
+    for fingerprint, same in current.items():
         entry, count = accepted.get(fingerprint), finding_count(same)
         if entry is None:
             kept += same
@@ -169,7 +171,7 @@ def apply_baseline(
             note = f"{count} here now, the baseline accepts {entry.count}"
             kept += (replace(found, found=f"{found.found} ({note})") for found in same)
     gone = [
-        replace(entry, count=entry.count - finding_count(now.get(entry.fingerprint, ())))
+        replace(entry, count=entry.count - finding_count(current.get(entry.fingerprint, ())))
         for entry in baseline.entries
         if _would_be_seen(entry, baseline, report)
     ]
@@ -182,7 +184,7 @@ def apply_baseline(
 def _would_be_seen(entry: BaselineEntry, baseline: Baseline, report: VerificationReport) -> bool:
     if any(found.code in ALWAYS_COUNTED for found in report.findings) or not includes(report.level, baseline.level):
         return False
-    return entry.code not in _OF_OPTIONS and (entry.code not in COMPARISONS or report.against is not None)
+    return entry.code not in _NEED_OPTIONS and (entry.code not in COMPARISONS or report.against is not None)
 
 
 def _by_fingerprint(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
@@ -199,17 +201,19 @@ def _parse_entry(listed: object, where: str) -> BaselineEntry:
     if not isinstance(code, str):
         raise BaselineError(f"{where}, code", as_json(code), "the code of a rule")
     if code in ALWAYS_COUNTED:
-        raise BaselineError(f"{where}, code", code, f"another rule: {WHY_ALWAYS_COUNTED}")
+        raise BaselineError(
+            f"{where}, code", code, "the code of another rule", f"remove the entry: {WHY_ALWAYS_COUNTED}"
+        )
     if type(count) is not int or count < 1:
         raise BaselineError(f"{where}, count", as_json(count), "a whole number, 1 or more")
     location = _parse_location(listed.get("location"), f"{where}, location")
     if not isinstance(fingerprint, str):
         raise BaselineError(f"{where}, fingerprint", as_json(fingerprint), "32 hex digits")
-    rule = RULES.get(code)  # one that went away is never found again, and called gone
+    # A rule that was removed has no findings, so its entry no longer occurs.
+    rule = RULES.get(code)
     if rule is not None and finding(rule, "", "", location).fingerprint != fingerprint:
-        raise BaselineError(
-            f"{where}, fingerprint", as_json(fingerprint), f"that of {code} at {location}: write the baseline again"
-        )
+        expected = f"the fingerprint of {code} at {location}"
+        raise BaselineError(f"{where}, fingerprint", as_json(fingerprint), expected, _HINT)
     return BaselineEntry(fingerprint, code, count, location)
 
 

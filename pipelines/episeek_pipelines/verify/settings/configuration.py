@@ -1,8 +1,8 @@
-"""What a verification is told: the command line over a configuration file over defaults.
+"""The configuration of a verification, from the command line, a configuration file and defaults.
 
-`configuration_keys` says what may be in the file. The command line wins; what it ignores and the severities that it sets are
-added to the file's. A file that comes with a dataset can name no baseline outside of it: whoever reads the dataset did not
-write it. Nothing is written here.
+`configuration_keys` describes the file. The command line takes precedence; rules that it ignores and severities that it sets are
+added to those of the file. A file in a dataset cannot refer to a baseline outside of the dataset: its author is somebody else
+than the user who verifies it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,15 +29,15 @@ from episeek_pipelines.verify.settings.rule_codes import (
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a verification is told."""
+    """The configuration of a verification."""
 
     policy: Policy = field(default_factory=Policy)
     options: VerifyOptions = field(default_factory=VerifyOptions)
     baseline_path: str | None = None
-    """A path or a URL; of the command line relative to the working directory, of a file to the folder that it is in."""
+    """A path or a URL. On the command line it is relative to the working directory, in a file to the folder of the file."""
     max_findings: int = MAX_FINDINGS
     path: str | None = None
-    """The file that some of it comes from."""
+    """The configuration file; None if there is none."""
 
 
 def configure(
@@ -57,27 +57,27 @@ def configure(
     baseline: str | None = None,
     max_findings: int | None = None,
 ) -> Configuration:
-    """What was given on the command line, then what the dataset's configuration file says, then defaults.
+    """Return the configuration from the command line, the dataset's configuration file and defaults, in this order.
 
     Args:
         root: The dataset.
         config_path: A local file to read instead of those at the root.
-        files: A listing of the dataset by relative path; without it, each of the two files is asked for.
-        level: As `--level`; None here and below: not given.
-        select: Codes and families, each text one or several with commas between; replaces the file's.
-        ignore: The same, added to the file's.
-        severity: `CODE=error` or `CODE=warning`, as `select`; added to the file's.
-        fail_on: As `--fail-on`.
-        tolerance_seconds: As `--tolerance-seconds`.
-        world_size: As `--world-size`.
-        num_workers: As `--num-workers`.
-        decoded_episodes: As `--decode-episodes`; None: all, `...`: not given.
-        baseline: As `--baseline`.
-        max_findings: As `--max-findings`.
+        files: A listing of the dataset by relative path; without it, each of the two possible files is requested.
+        level: Value of `--level`; None here and below if the option was not given.
+        select: Codes and families, separated by commas; they replace those of the file.
+        ignore: Codes and families as in `select`; they are added to those of the file.
+        severity: `CODE=error` or `CODE=warning`, separated by commas; they are added to those of the file.
+        fail_on: Value of `--fail-on`.
+        tolerance_seconds: Value of `--tolerance-seconds`.
+        world_size: Value of `--world-size`.
+        num_workers: Value of `--num-workers`.
+        decoded_episodes: Value of `--decode-episodes`; None for all, `...` if the option was not given.
+        baseline: Value of `--baseline`.
+        max_findings: Value of `--max-findings`.
 
     Raises:
-        ConfigurationError: An option or the file is wrong, or there are two files.
-        ReadError: The store could not deliver a file that is there.
+        ConfigurationError: An option or the file is invalid, or there are two files.
+        ReadError: The store could not deliver an existing file.
     """
     decoded = ALL if decoded_episodes is None else None if decoded_episodes is ... else decoded_episodes
     given: dict[str, object] = {
@@ -101,7 +101,7 @@ def configure(
 
 
 def _configuration(values: dict[str, Any], path: str | None) -> Configuration:
-    """From values that were checked."""
+    """Return a configuration from checked values."""
     decoded = values.get("decode-episodes", DECODED_EPISODES)
     return Configuration(
         Policy(
@@ -125,7 +125,7 @@ def _configuration(values: dict[str, Any], path: str | None) -> Configuration:
 
 
 def _added(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys whose values of the command line are added to the file's."""
+    """Return the values of the keys that the command line adds to, from both sources."""
     ignored = (*configured.get("ignore", ()), *given.get("ignore", ()))
     return {
         "ignore": tuple(dict.fromkeys(ignored)),

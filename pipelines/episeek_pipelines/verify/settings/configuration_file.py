@@ -1,4 +1,4 @@
-"""Finding and reading the settings of a dataset, `configuration_keys` in a TOML file."""
+"""Finding and reading the configuration file of a dataset: TOML with the keys of `configuration_keys`."""
 
 import tomllib
 from collections.abc import Mapping
@@ -19,10 +19,15 @@ from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
 
 
 def read_at_root(root: Root, files: Mapping[str, object] | None) -> tuple[str | None, dict[str, Any]]:
-    """The path and the checked values of the one configuration file of a dataset; None and nothing when it has none."""
+    """Return path and checked values of the configuration file of a dataset; None and no values if it has none.
+
+    Raises:
+        ConfigurationError: The file is invalid, or there are two files.
+        ReadError: The store could not deliver an existing file.
+    """
     tables = {}
     for name in (CONFIGURATION_FILE, PROJECT_FILE):
-        data = _read_if_there(root, name, files)
+        data = _read_if_exists(root, name, files)
         table = None if data is None else _table(data, root.join(name), is_project=name == PROJECT_FILE)
         if table is not None:
             tables[name] = table
@@ -38,7 +43,7 @@ def read_at_root(root: Root, files: Mapping[str, object] | None) -> tuple[str | 
     return None, {}
 
 
-def _read_if_there(root: Root, name: str, files: Mapping[str, object] | None) -> bytes | None:
+def _read_if_exists(root: Root, name: str, files: Mapping[str, object] | None) -> bytes | None:
     if files is not None and name not in files:
         return None
     try:
@@ -48,13 +53,18 @@ def _read_if_there(root: Root, name: str, files: Mapping[str, object] | None) ->
 
 
 def read_named_file(config_path: str) -> tuple[str, dict[str, Any]]:
-    """The path and the checked values of the file that `--config` names."""
+    """Return path and checked values of the file that `--config` gives.
+
+    Raises:
+        ConfigurationError: The file is not local, cannot be read or is invalid.
+    """
     if not is_local(config_path):
         raise ConfigurationError("--config", config_path, "a local file")
     path = Path(local_path(config_path))
     try:
         data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+    except (OSError, ValueError) as error:
+        # A path with a null character is a ValueError.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise ConfigurationError("--config", f"{config_path}: {reason.lower()}", "a readable file") from None
     is_project = path.name == PROJECT_FILE
@@ -68,10 +78,11 @@ def read_named_file(config_path: str) -> tuple[str, dict[str, Any]]:
 
 
 def _table(data: bytes, where: str, *, is_project: bool) -> dict[str, Any] | None:
-    """The table with the keys; None when a project's file has none."""
+    """Return the table with the keys; None if the file of a project has no such table."""
     try:
         table: Any = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
+    except (ValueError, RecursionError) as error:
+        # UnicodeDecodeError and TOMLDecodeError are ValueErrors.
         raise ConfigurationError(where, first_line(error), "a TOML file in UTF-8") from None
     if not is_project:
         return dict(table)
@@ -89,7 +100,8 @@ def _place(path: str, *, is_project: bool) -> str:
 
 
 def _inside(path: str, where: str) -> str:
-    """A relative path that stays below the dataset root."""
+    """Return a relative path, checked to stay below the dataset root."""
     if path.startswith("/") or ".." in path.split("/") or "://" in path or "::" in path:
-        raise ConfigurationError(where, as_json(path), "a path below the dataset root (or use --baseline, or --config)")
+        hint = "give other baselines with --baseline"
+        raise ConfigurationError(where, as_json(path), "a path below the dataset root", hint)
     return PurePosixPath(path).as_posix()

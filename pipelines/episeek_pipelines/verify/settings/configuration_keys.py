@@ -1,16 +1,16 @@
-"""The settings of a dataset: where they are, which keys there are, and what their values may be.
+"""The keys of a configuration file, and their possible values.
 
-The file is `episeek.toml` at the dataset root, or the table `[tool.episeek]` of a `pyproject.toml` there, or the one
-that `--config` names, which is read as `pyproject.toml` when that is its name. Its keys are the long options:
+The file is `episeek.toml` at the dataset root, or the table `[tool.episeek]` of a `pyproject.toml` at the dataset root, or the
+file that `--config` gives. A file with the name `pyproject.toml` needs the table. The keys are the long options:
 
     level = "rows"                       # meta, layout, rows, decode
-    select = ["VID", "ROW017"]           # only these; VER000 and VER001 always count
+    select = ["VID", "ROW017"]           # only these rules; VER000 and VER001 always count
     ignore = ["VID022W"]
     fail-on = "warning"                  # error, warning, never
     tolerance-seconds = 1e-4
     world-size = 8
     num-workers = 4
-    decode-episodes = "all"              # or how many of each camera
+    decode-episodes = "all"              # or a number of episodes of each camera
     baseline = "episeek-baseline.json"   # below the folder of this file
     max-findings = 20
 
@@ -18,7 +18,7 @@ that `--config` names, which is read as `pyproject.toml` when that is its name. 
     VID024W = "error"
 
     [per-path-ignores]
-    "videos/observation.images.wrist/**" = ["VID039"]   # globs as in `policy`
+    "videos/observation.images.wrist/**" = ["VID039"]   # globs as in `path_globs`
 """
 
 import json
@@ -42,11 +42,15 @@ PROJECT_FILE: Final = "pyproject.toml"
 TOOL_TABLE: Final = ("tool", "episeek")
 
 ALL: Final = "all"
-"""With `decode-episodes`."""
+"""Value of `decode-episodes` for all episodes."""
 
 
 def checked_table(table: dict[str, Any], place: str) -> dict[str, Any]:
-    """The table as it is, when it has known keys and right values; `place` starts what an error says of where."""
+    """Return the table after checking its keys and values; `place` is the start of places in errors.
+
+    Raises:
+        ConfigurationError: A key is unknown, or a value is invalid.
+    """
     for key, value in table.items():
         if key not in _CHECKS:
             like = did_you_mean(key.lower().replace("_", "-"), _CHECKS)
@@ -56,11 +60,15 @@ def checked_table(table: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def check_value(key: str, value: Any, where: str) -> None:
-    """Refuse what the key does not take."""
-    expected, is_right, check_further = _CHECKS[key]
-    if not is_right(value):
-        known = _CHOICES.get(key, ())
-        like = did_you_mean(value.lower(), known) if isinstance(value, str) else ""
+    """Check a value of a key.
+
+    Raises:
+        ConfigurationError: The key does not take the value.
+    """
+    expected, is_valid, check_further = _CHECKS[key]
+    if not is_valid(value):
+        choices = _CHOICES.get(key, ())
+        like = did_you_mean(value.lower(), choices) if isinstance(value, str) else ""
         raise ConfigurationError(where, f"{as_json(value)}{like}", expected)
     if check_further is not None:
         check_further(value, where)
@@ -134,9 +142,9 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], bool], Callable[[Any, str], 
     "baseline": ("the path of a file", _is_path, None),
     "max-findings": ("a whole number, 1 or more", _at_least(1), None),
 }
-"""By key: what is expected, whether a value is that, and what more there is to check."""
+"""For each key: the expected value in words, a test of its type, and a further check."""
 
 
 def _name(key: str) -> str:
-    """A key as TOML writes it."""
+    """Return a key in the spelling of TOML."""
     return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else json.dumps(key)

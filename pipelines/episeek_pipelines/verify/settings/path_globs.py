@@ -1,9 +1,11 @@
-"""Globs, matched against the whole of a path below the dataset root.
+"""Globs for paths below the dataset root. A glob matches a whole path.
 
-- `*` is any run of characters of one segment, also none, and also in a name that starts with a dot; `?` is one character;
-- `[abc]`, `[a-c]` and `[!abc]` are one character; `[*]`, `[?]` and `[[]` are those characters themselves;
-- `**`, a segment of its own, is any number of folders, also none; at the end it is everything below;
-- upper and lower case differ, and no wildcard stands for a slash.
+- `*` matches any characters within a segment, or none; it also matches a leading dot. `?` matches one character.
+- `[abc]`, `[a-c]` and `[!abc]` match one character. `[*]`, `[?]` and `[[]` match these characters literally.
+- `**` as a segment of its own matches any number of folders, or none. At the end it matches everything below a folder.
+- Case matters, and no wildcard matches a slash.
+
+These are the globs of fsspec and `datasets`, which the dataset card uses, too.
 """
 
 import re
@@ -17,7 +19,7 @@ def validate_pattern(pattern: str, where: str) -> None:
     """Check that a glob can match the path of a file.
 
     Raises:
-        ConfigurationError: It cannot, or has `**` within a segment.
+        ConfigurationError: The glob can match no path, or has `**` within a segment.
     """
     segments = pattern.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
@@ -28,24 +30,27 @@ def validate_pattern(pattern: str, where: str) -> None:
 
 @lru_cache(maxsize=1 << 16)
 def matches(path: str, pattern: str) -> bool:
-    """Whether a path, relative and POSIX, matches a glob; the module says what globs mean."""
+    """Return whether a relative POSIX path matches a glob."""
+    if "**" not in pattern and pattern.count("/") != path.count("/"):
+        return False
     segments = _compiled(pattern)
-    reached = _without_folders({0}, segments)  # how many segments of the glob the path up to here can use up
+    # The numbers of segments of the glob that the path so far can match.
+    reached = _skipping_folders({0}, segments)
     for name in path.split("/"):
-        after = set()
+        following = set()
         for position in reached:
             if position < len(segments):
                 segment = segments[position]
                 if segment is None:
-                    after.add(position)
+                    following.add(position)
                 elif segment.match(name):
-                    after.add(position + 1)
-        reached = _without_folders(after, segments)
+                    following.add(position + 1)
+        reached = _skipping_folders(following, segments)
     return len(segments) in reached
 
 
-def _without_folders(reached: set[int], segments: tuple[re.Pattern[str] | None, ...]) -> set[int]:
-    """With the positions behind each `**`, which may be no folder at all."""
+def _skipping_folders(reached: set[int], segments: tuple[re.Pattern[str] | None, ...]) -> set[int]:
+    """Add the positions after each `**`, since `**` also matches no folder."""
     for position, segment in enumerate(segments):
         if position in reached and segment is None:
             reached.add(position + 1)
@@ -54,8 +59,9 @@ def _without_folders(reached: set[int], segments: tuple[re.Pattern[str] | None, 
 
 @lru_cache(maxsize=1 << 10)
 def _compiled(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
-    """A regular expression for each segment, None for `**`."""
+    """Return a regular expression for each segment, and None for `**`."""
     segments = pattern.split("/")
     if segments[-1] == "**":
-        segments.append("*")  # what is below, not the folder itself
+        # A final `**` matches what is below a folder, not the folder itself.
+        segments.append("*")
     return tuple(None if segment == "**" else re.compile(translate(segment)) for segment in segments)

@@ -1,4 +1,4 @@
-"""Cards of every form: what may not change does not, and `datasets` takes the data and nothing else."""
+"""Generated cards: all text but the two keys stays, and `datasets` takes the data and nothing else."""
 
 import re
 from itertools import chain
@@ -28,7 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def taken(root: Path, card: str) -> set[str]:
-    """What `datasets` takes as the default config, without loading anything."""
+    """Return the files that `datasets` takes as the default config, without loading them."""
     configs = MetadataConfigs.from_dataset_card_data(DatasetCard(card).data)
     config = configs[configs.get_default_config_name()]
     base = root / (config.get("data_dir") or "")
@@ -144,7 +144,7 @@ def configs_lines(draw) -> str:
 
 @st.composite
 def cards(draw) -> tuple[str, list[str]]:
-    """A card, and what of its front matter may not change."""
+    """Draw a card, and the parts of its front matter that must not change."""
     text = draw(st.sampled_from(["", "\n", "# Title", "\n# Title\n\ntext\n", "text\n---\nmore: [\n", "\n\ufeff  \n\n"]))
     if draw(st.booleans()):
         text += f"before{BEGIN}\nold\n{END}{draw(st.sampled_from(['', ' behind', chr(10)]))}"
@@ -163,7 +163,7 @@ def cards(draw) -> tuple[str, list[str]]:
 
 
 def without_section(card: str) -> tuple[str, str]:
-    """The text before and behind the section, without the front matter."""
+    """Return the text before and after the section, without the front matter."""
     match = re.match(r"\A---(?:\r\n|\n)(?:.*?(?:\n))?---[ \t]*(?:\r\n|\n|\Z)", card, re.DOTALL)
     text = card[match.end() :] if match is not None else card
     before, begin, rest = text.partition(BEGIN)
@@ -171,7 +171,7 @@ def without_section(card: str) -> tuple[str, str]:
 
 
 def kept(card: str) -> dict:
-    """What may not change, as values."""
+    """Return the values that must not change."""
     values = metadata(card)
     values.pop("tags", None)
     configs = values.pop("configs", None) or []

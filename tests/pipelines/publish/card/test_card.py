@@ -1,4 +1,4 @@
-"""What comes of a card: what is there stays, the rest is added, once."""
+"""Updated cards: their text stays, and the additions are made once."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The pin of `data_files` and the tags: how they are written into YAML of every form."""
+"""The pin of `data_files` and the tags: how they are written into the usual forms of YAML, and that other forms are refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cards that cannot be kept and added to: which line, and why."""
+"""Cards that are refused: the line, and the reason."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""The section of a card: its place, what it says, and that its Python runs."""
+"""The section of a card: its place, its text, and that its Python runs."""
 
 import re
 

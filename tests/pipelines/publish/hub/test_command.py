@@ -1,4 +1,4 @@
-"""What `episeek publish` says of repositories."""
+"""Output and exit codes of `episeek publish` onto a repository."""
 
 import argparse
 import json
@@ -82,7 +82,7 @@ def test_the_exit_codes(hub, capsys, tmp_path):
 
 
 def test_the_token_is_not_said(hub, capsys, tmp_path):
-    """A Hub that repeats it in an error."""
+    """The Hub repeats the token in an error."""
     body = json.dumps({"error": f"who is {TOKEN}?"}).encode()
     headers = {"X-Error-Message": f"who is {TOKEN}?", "Content-Type": "application/json"}
     for method, path in (("POST", "/commit/"), ("DELETE", "/tag/"), ("GET", "/tree/"), ("POST", "/preupload/")):

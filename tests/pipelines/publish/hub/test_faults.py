@@ -1,4 +1,4 @@
-"""A publication on an offline Hub that stumbles: made once."""
+"""Publications onto an offline Hub with faults: each is made once."""
 
 from dataclasses import replace
 

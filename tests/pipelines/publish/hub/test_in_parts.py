@@ -1,4 +1,4 @@
-"""Publications of more files than one commit takes: in a pull request, and visible at once."""
+"""Publications of more files than one commit takes: sent to a pull request, and visible all at once."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -88,7 +88,7 @@ def test_four_publish_in_parts_at_once(hub, small_parts):
 
 
 def test_two_open_a_pull_request_for_the_same(hub, small_parts):
-    """Both go on with the first, and what has been merged is not merged again."""
+    """Both continue with the first one, and a merged pull request is not merged again."""
     planned = hub.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(dry_run=True, is_verified=False))
     title = f"theirs {pull_requests.upload_marker(planned.parent, planned.changes)}"
     there = hub.hub.repository(NAME)
@@ -110,14 +110,14 @@ def test_the_same_pull_request_of_somebody_else_is_left_alone(hub, small_parts):
 
 
 def push(hub, number):
-    """What somebody pushes to a pull request: another file, and other content of one that is published."""
+    """Push another file to a pull request, and other content of a published one, as somebody else."""
     there, store = hub.hub.repository(NAME), hub.hub.state.store
     foreign = {"load_dataset.py": store.add_blob(b"evil"), "README.md": store.add_blob(b"evil")}
     there.commit(f"refs/pr/{number}", {**there.find(f"refs/pr/{number}").tree, **foreign}, "pushed")
 
 
 def test_what_is_pushed_before_the_merge_is_not_merged(hub, small_parts):
-    """Another pull request is."""
+    """Another pull request is merged instead."""
     hub.before("GET", "/discussions/1", 2, lambda: push(hub, 1))  # merge() asks whether it is merged
     result = hub.publish(prepared(SMALL).url, source=SMALL)
     there = hub.hub.repository(NAME)

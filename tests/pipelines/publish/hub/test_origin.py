@@ -1,4 +1,4 @@
-"""What others have changed in a repository since the commit that an overlay was prepared from."""
+"""Files that others have changed in a repository since the commit that an overlay was prepared from."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ pytestmark = CLIENT_WARNINGS
 
 @pytest.fixture
 def overlay(hub, tmp_path):
-    """Prepared from the repository as it is."""
+    """An overlay prepared from the repository as it is."""
     prepare(f"hf://datasets/{NAME}", str(tmp_path / "overlay"))
     return str(tmp_path / "overlay")
 
@@ -137,7 +137,7 @@ def test_another_repository_has_no_such_commit(hub, overlay):
 
 
 def test_files_of_the_source_are_known(hub, tmp_path):
-    """Also where no commit is: the repository has what was prepared here, or what was published from here."""
+    """No commit is known here: the repository has the files that were prepared here, or published from here."""
     source = copy_dataset(SMALL, tmp_path / "source")
     prepare(str(source), str(tmp_path / "first"))
     first = hub.publish(str(tmp_path / "first"), source=SMALL)

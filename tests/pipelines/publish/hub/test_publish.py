@@ -1,4 +1,4 @@
-"""Publishing onto a repository of the offline Hub: what travels, what readers get, and the options."""
+"""Publishing onto a repository of the offline Hub: the bytes that are sent, the clips that readers get, and the options."""
 
 import io
 

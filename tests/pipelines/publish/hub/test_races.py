@@ -1,4 +1,4 @@
-"""Publications on the offline Hub beside each other, and beside people who change the repository."""
+"""Publications onto the offline Hub at the same time as others, and as people who change the repository."""
 
 import re
 import threading
@@ -66,7 +66,7 @@ def test_eight_publish_at_once(running, is_same, tmp_path):
 
 
 def other_overlay(folder, number):
-    """Of the same dataset with other values in its rows."""
+    """An overlay of the same dataset with other values in its rows."""
     source = copy_dataset(SMALL, folder / f"source-{number}")
     change_one_data_file(source, by=number + 1)
     prepare(str(source), str(folder / f"overlay-{number}"))
@@ -96,7 +96,7 @@ def test_a_card_that_was_edited_is_added_to(hub):
     ("path", "content"), [("data/chunk-000/file-000.parquet", b"other"), ("data/chunk-009/file-000.parquet", b"new")]
 )
 def test_a_file_that_both_change_is_a_conflict(path, content, hub):
-    """Also one that a publication would delete."""
+    """The same holds for a file that a publication would delete."""
     tag = hub.tag
     hub.before("POST", "/commit/", 1, lambda: hub.hub.commit(NAME, {path: content}))
     with pytest.raises(ConflictError) as caught:
@@ -117,7 +117,7 @@ def test_commits_of_others_without_end(hub, monkeypatch):
 
 
 def test_a_tag_that_another_publisher_has_moved_already(hub):
-    """It publishes the same and is faster with the tag."""
+    """The other one publishes the same and is faster with the tag."""
     hub.before("DELETE", "/tag/", 1, lambda: hub.hub.add_tag(NAME, TAG, "main"))
     hub.hub.inject(Fault("drop", method="DELETE", path="/tag/"))
     result = hub.publish(prepared(SMALL).url, source=SMALL)
@@ -125,7 +125,7 @@ def test_a_tag_that_another_publisher_has_moved_already(hub):
 
 
 def test_what_arrived_differs(hub):
-    """Somebody replaces a file the moment it is there: the tag stays."""
+    """Somebody replaces a file right after it was sent: the tag does not move."""
     tag, damaged = hub.tag, b"x" * 5000
 
     def damage():

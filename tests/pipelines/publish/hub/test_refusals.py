@@ -1,4 +1,4 @@
-"""What is not published onto a repository: nothing is sent then."""
+"""Publications onto a repository that are refused: nothing is sent."""
 
 import json
 import shutil
@@ -96,7 +96,7 @@ def test_an_overlay_in_a_store(hub):
     ],
 )
 def test_options_that_do_not_fit_the_repository(hub, monkeypatch, options, message):
-    """Told before the verification, which may take long."""
+    """They are refused before the verification, which may take long."""
     monkeypatch.setattr(publishing, "verified", lambda *_: pytest.fail("it was verified first"))
     open_discussion(hub.hub.repository(NAME), "theirs", author="outsider", is_pull_request=True)
     with pytest.raises(EpiseekError, match=message):

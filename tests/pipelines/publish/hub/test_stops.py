@@ -25,7 +25,7 @@ LEFT_OVER = f"{layout.BYTE_INDEX_PARTIAL_DIR}/files.npz"
 
 @pytest.mark.parametrize("is_applied", [False, True], ids=["lost", "applied"])
 def test_it_stops_at_any_request(running, is_applied, record_property):
-    """From request k on nobody answers; with `is_applied` the Hub does what request k asks for, and its answer is lost."""
+    """From request k on, nobody answers; with `is_applied`, the Hub does what request k asks for, and its response is lost."""
 
     def is_chosen(exchange):
         return not is_applied or exchange.method not in ("GET", "HEAD")
@@ -49,7 +49,7 @@ def test_it_stops_at_any_request_that_asks_for_something_in_parts(running, is_ap
 
 
 def stopped_everywhere(hub, *, is_applied, is_chosen):
-    """Stop a publication at each chosen request, see what readers see, and run it again; how many, and what was seen."""
+    """Stop a publication at each chosen request, look at what readers see, and run it again; return the counts of both."""
     start = {**files_of(DATA / SMALL), LEFT_OVER: b"left"}
     overlay = prepared(SMALL).url
 
@@ -94,7 +94,7 @@ def stopped_everywhere(hub, *, is_applied, is_chosen):
 
 
 def test_the_process_is_killed(running, tmp_path, record_property):
-    """Several at once: each waits for an answer to one of its requests when it is killed."""
+    """Several run at once: each is killed while it waits for the response to one of its requests."""
     overlay = prepared(SMALL).url
     start = files_of(DATA / SMALL)
     running.start(NAME, start)

@@ -1,4 +1,4 @@
-"""What a repository on the offline Hub holds, and making one."""
+"""Listings of a repository on the offline Hub, and creating one."""
 
 import hashlib
 import os

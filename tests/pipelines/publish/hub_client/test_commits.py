@@ -1,4 +1,4 @@
-"""One commit on the offline Hub: everything of it, what differs alone, sent once."""
+"""One commit on the offline Hub: it makes all changes or none, and sends only files that differ, once."""
 
 import hashlib
 import subprocess
@@ -125,7 +125,7 @@ def test_a_path_that_the_hub_does_not_take(hub, repository):
 
 
 def test_uploads_through_xet(tmp_path):
-    """In a process of its own: hf_xet's threads outlive what uses them."""
+    """The uploads run in a process of their own: hf_xet's threads outlive them."""
     command = [sys.executable, "-m", "tests.pipelines.publish.hub_client.xet_repository_check", str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

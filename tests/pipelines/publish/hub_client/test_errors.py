@@ -1,4 +1,4 @@
-"""What the offline Hub refuses, by name; the token is in no error, no log and no pickle."""
+"""The errors for refusals of the offline Hub; the token is in no error, no log and no pickle."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Changes on the offline Hub are made once: whatever fails, whose response is lost, and who is faster."""
+"""Changes on the offline Hub are made once, whatever request fails, whatever response is lost, and whoever is faster."""
 
 import pickle
 import threading

@@ -1,4 +1,4 @@
-"""Merging a pull request on the offline Hub: once, and over nothing that others have changed."""
+"""Merging a pull request on the offline Hub: once, and never over files that others have changed."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Changes of more than one commit: a pull request on the offline Hub, found again and gone on with."""
+"""Changes of more than one commit: a pull request on the offline Hub, which a later run finds and continues."""
 
 import pytest
 
@@ -30,7 +30,7 @@ pytestmark = CLIENT_WARNINGS
 
 
 def chain_of(hub, ref):
-    """The commits of a ref that are not on the branch, the first one first."""
+    """Return the commits of a ref that are not on the branch, the first one first."""
     found, oid = [], hub.repository(NAME).refs[ref]
     while oid != hub.base:
         found.append(hub.repository(NAME).commits[oid])
@@ -193,7 +193,7 @@ def test_a_pull_request_of_somebody_else_is_not_taken_over_and_not_closed(hub, r
 
 
 def test_an_opened_pull_request_of_somebody_else_is_not_what_was_opened(hub, repository):
-    """Where the response is lost, and nothing was done."""
+    """The response is lost, and no pull request was opened."""
     title = f"many {upload_marker(hub.base, CHANGES)}"
     open_discussion(hub.repository(NAME), title, author="outsider", is_pull_request=True)
     hub.inject(Fault("drop", method="POST", path="/discussions$"))

@@ -1,4 +1,4 @@
-"""How long the offline Hub is waited for."""
+"""How long the client waits for the offline Hub."""
 
 import time
 import types

@@ -238,13 +238,13 @@ def test_matrices_of_datasets(is_registered):
         (pa.list_(pa.float32(), 2), []),
     ],
 )
-def test_other_types_are_left_to_the_schema_rules(arrow_type, shape):
+def test_other_types_are_skipped_for_the_schema_rules(arrow_type, shape):
     scan = one([None], arrow_type, "float32", shape)
     assert not seen(scan)
     assert not bounds(scan.ranges())
 
 
-def test_wide_features_have_no_ranges_but_are_looked_at():
+def test_wide_features_have_no_ranges_but_are_checked():
     width = MAX_RANGED_DIMENSIONS + 1
     rows = [[0.0] * width, [*([0.0] * MAX_RANGED_DIMENSIONS), math.nan]]
     scan = one(rows, pa.list_(pa.float32(), width), "float32", [width])

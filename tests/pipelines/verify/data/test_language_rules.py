@@ -92,7 +92,7 @@ def through_parquet(table: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize("cuts", [(), (1,), (4,), (2, 5, 8), tuple(range(9))])
-def test_what_lerobots_writer_makes_is_clean(cuts):
+def test_annotations_of_lerobots_writer_are_clean(cuts):
     scan = scan_of(through_parquet(good_table()), cuts)
     assert scan.columns == ("episode_index", "language_persistent", "language_events")
     assert not seen(scan)
@@ -147,7 +147,7 @@ def test_persistent_annotations_differ():
     assert (second.location.episode, second.location.row, second.more) == (1, 5, 0)
 
 
-def test_nan_and_no_list_are_no_difference():
+def test_nan_and_null_lists_are_equal():
     rows = [[held("a", math.nan)], [held("a", math.nan)], None, [], None]
     table = table_of([0, 0, 1, 1, 1], rows, None)
     assert words(scan_of(table, (1, 3))) == [
@@ -188,13 +188,13 @@ def test_events_of_the_first_version_have_the_time_of_their_row():
     assert words(scan) == ["an event at 0.500000 s; expected 0.200000 s, the time of its row"]
 
 
-def test_a_row_without_a_time_says_nothing_of_its_events():
+def test_events_of_a_row_without_a_time_are_not_compared():
     table = table_of([0, 0], None, [[event("interjection", timestamp=0.0)]] * 2)
     table = table.set_column(1, "timestamp", pa.array([None, math.nan], pa.float32()))
     assert not seen(scan_of(table))
 
 
-def test_rows_without_an_episode_are_of_none():
+def test_rows_without_an_episode_are_reported_without_one():
     table = table_of([None, None, 1], [[held("a")], [held("b")], [held("c")]], [[event("plan")], [], []])
     assert seen(scan_of(table)) == [("ROW030", "language_events", None, 0, 0)]
 
@@ -214,7 +214,7 @@ def test_declared_otherwise():
 
 
 @pytest.mark.parametrize("column", ["language_persistent", "language_events"])
-def test_columns_of_another_type_are_left_to_the_schema_rules(column):
+def test_columns_of_another_type_are_skipped_for_the_schema_rules(column):
     table = good_table()
     position = table.schema.get_field_index(column)
     scan = scan_of(table.set_column(position, column, pa.array(["text"] * len(table))))

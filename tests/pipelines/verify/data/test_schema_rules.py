@@ -76,7 +76,7 @@ def test_there_are_samples():
         st.just((1,)), st.lists(st.integers(0, 4), min_size=1, max_size=1), st.lists(st.integers(1, 3), max_size=5)
     ),
 )
-def test_what_datasets_writes_is_clean(dtype, shape):
+def test_types_that_datasets_writes_are_clean(dtype, shape):
     if not shape or (dtype == "string" and len(shape) > 1):
         return
     features = datasets.Features({"x": lerobot_feature(dtype, tuple(shape)), "i": datasets.Image()})
@@ -220,7 +220,7 @@ def test_schema_metadata(metadata, message):
     assert message in found.message
 
 
-def test_what_pandas_leaves_of_lerobots_file():
+def test_a_file_that_went_through_pandas():
     """Merging goes through pandas, which gives lists and drops the features of `datasets`."""
     path = DATA / "av1_multifile/data/chunk-000/file-000.parquet"
     table = pa.Table.from_pandas(pq.read_table(path).to_pandas(), preserve_index=False)

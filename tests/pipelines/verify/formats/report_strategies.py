@@ -20,7 +20,13 @@ locations = st.builds(
     Location, st.none() | hostile.filter(bool), numbers, st.none() | hostile, numbers, st.none() | hostile
 )
 findings = st.builds(
-    Finding, st.sampled_from(sorted(RULES)), st.sampled_from(["error", "warning"]), long, locations, st.integers(0, 3)
+    Finding,
+    st.sampled_from(sorted(RULES)),
+    st.sampled_from(["error", "warning"]),
+    long,
+    st.just("") | hostile,
+    locations,
+    st.integers(0, 3),
 )
 roots = st.builds(
     str.__add__, st.sampled_from(["", "/", "s3://", "hf://datasets/", "file://", "a::b://"]), hostile.filter(bool)

@@ -45,7 +45,7 @@ def test_a_chunk_folder_with_too_many_files():
     ]
 
 
-def test_a_folder_with_too_many_entries_is_said_once():
+def test_a_folder_with_too_many_entries_is_reported_once():
     files = numbered("videos/top/chunk-000", 10_001)
     assert texts(check_folders(files, 1000)) == [
         "INF006 videos/top/chunk-000: 10,001 entries in videos/top/chunk-000; expected 10,000 or fewer"
@@ -125,7 +125,7 @@ def test_shards(ranks, workers, prepared, expected):
     assert [text.split(" ")[0] for text in found] == ([expected] if expected else [])
 
 
-def test_shards_say_what_they_are():
+def test_the_kind_of_shards_is_reported():
     options = VerifyOptions(world_size=4, num_workers=2)
     assert texts(check_shards(options, row_groups=7, data_files=3, is_prepared_layout=False)) == [
         "TRN037 dataset: 3 shards (data files) for 4 ranks; expected one shard or more for each rank"

@@ -62,7 +62,7 @@ def test_no_file():
     assert not texts({"index": {"dtype": "int64", "shape": [1]}}, None, 5)
 
 
-def test_quantiles_that_no_feature_has_are_said_once():
+def test_quantiles_that_no_feature_has_are_reported_once():
     features, stats, frames = sample("av1_multifile")
     for of_feature in stats.values():
         for name in QUANTILES:
@@ -162,7 +162,7 @@ def test_one_defect_one_finding(damage, expected):
     ],
     ids=map(str, range(7)),
 )
-def test_what_lerobot_writes_passes(damage):
+def test_statistics_that_lerobot_writes_pass(damage):
     features, stats, frames = sample("av1_multifile")
     damage(stats)
     assert not texts(features, stats, frames)

@@ -170,8 +170,8 @@ def test_tasks_that_are_all_null():
         ]
 
 
-def scan(*batches, named, expects_every_task=True, texts=("a", "b", LONG)):
-    found = TaskScan("data.parquet", dict(enumerate(texts)), named, expects_every_task)
+def scan(*batches, declared, expects_every_task=True, texts=("a", "b", LONG)):
+    found = TaskScan("data.parquet", dict(enumerate(texts)), declared, expects_every_task)
     for batch in batches:
         episodes, numbers = zip(*batch, strict=True)
         null = np.array([number is None for number in numbers])
@@ -182,7 +182,7 @@ def scan(*batches, named, expects_every_task=True, texts=("a", "b", LONG)):
 
 
 @pytest.mark.parametrize(
-    ("batches", "named", "expected"),
+    ("batches", "declared", "expected"),
     [
         ([[(0, 0), (0, 0)], [(0, 1), (1, 1)]], {0: ["a", "b"], 1: ["b"]}, []),
         ([[(7, 1)]], {}, []),  # no such episode: that is found elsewhere
@@ -216,23 +216,23 @@ def scan(*batches, named, expects_every_task=True, texts=("a", "b", LONG)):
         ),
     ],
 )
-def test_rows(batches, named, expected):
-    assert scan(*batches, named=named) == expected
+def test_rows(batches, declared, expected):
+    assert scan(*batches, declared=declared) == expected
 
 
 def test_rows_of_a_dataset_that_has_other_task_columns():
     assert has_other_task_columns({"task_index": {}, "annotation.human.validity": {}})
     assert not has_other_task_columns({"task_index": {}})
-    assert not scan([(0, 0)], named={0: ["a", "b"]}, expects_every_task=False)
+    assert not scan([(0, 0)], declared={0: ["a", "b"]}, expects_every_task=False)
 
 
 def test_rows_without_a_usable_table():
-    assert not scan([(0, 5)], named={0: ["a"]}, texts=())
+    assert not scan([(0, 5)], declared={0: ["a"]}, texts=())
 
 
 def test_texts_are_cut():
     assert len(quoted(LONG)) == 62  # and the quotes
-    assert quoted(LONG) in scan([(0, 2)], named={0: ["a"]})[0]
+    assert quoted(LONG) in scan([(0, 2)], declared={0: ["a"]})[0]
     assert quoted([1]) == "list"
     assert quoted(10**30) == "int"
 
@@ -241,14 +241,14 @@ def test_texts_are_cut():
 @given(
     rows=st.lists(st.tuples(st.integers(0, 2), st.none() | st.integers(-1, 3)), min_size=1, max_size=30),
     cuts=st.sets(st.integers(1, 29)),
-    named=st.dictionaries(st.integers(0, 2), st.lists(st.sampled_from(["a", "b", "x"]), max_size=2)),
+    declared=st.dictionaries(st.integers(0, 2), st.lists(st.sampled_from(["a", "b", "x"]), max_size=2)),
 )
-def test_batches_do_not_matter(rows, cuts, named):
+def test_batches_do_not_matter(rows, cuts, declared):
     bounds = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
     batches = [rows[start:stop] for start, stop in pairwise(bounds)]
-    assert scan(*batches, named=named) == scan(rows, named=named)
+    assert scan(*batches, declared=declared) == scan(rows, declared=declared)
     unknown = sum(number not in (0, 1, 2) for _, number in rows)
-    texts = scan(rows, named=named)
+    texts = scan(rows, declared=declared)
     assert sum(int(text.rpartition("+")[2]) + 1 for text in texts if "expected the number" in text) == unknown
 
 

@@ -222,7 +222,7 @@ def test_other_pictures_of_the_same_length_are_noticed_by_their_numbers(tmp_path
     assert (found.code, found.more) == ("VID027", 23)
 
 
-def test_a_sync_sample_that_is_none(tmp_path):
+def test_a_false_sync_sample(tmp_path):
     path = tmp_path / "video.mp4"
     encode_episodes(path, Encoding("libsvtav1", {"g": "16", "preset": "10"}), [20, 20])
     content = path.read_bytes()
@@ -253,7 +253,7 @@ def test_one_broken_episode_does_not_keep_others_from_being_checked(tmp_path, mo
     assert (found.code, found.location.episode, found.location.camera) == ("VER000", 1, "camera")
 
 
-def test_numbers_that_have_no_room(tmp_path):
+def test_burned_in_numbers_without_room(tmp_path):
     path, lengths = _sample("hevc", tmp_path)
     assert "without room for 40 burned-in bits" in _check(path, lengths, bits=40)[0].message
 
@@ -324,7 +324,7 @@ def test_memory_does_not_grow_with_the_episode(tmp_path):
     assert peaks[1] < peaks[0] + 120 * 2_000  # 25 kB of luma alone are in each picture
 
 
-def test_the_choice_depends_on_nothing_but_seed_and_episodes():
+def test_the_choice_depends_only_on_seed_and_episodes():
     episodes = np.arange(3, 1003)
     chosen = choose_episodes(episodes, VerifyOptions(decoded_episodes=8))
     shuffled = np.random.default_rng(0).permutation(np.repeat(episodes, 2))
