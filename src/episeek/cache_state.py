@@ -26,7 +26,7 @@ class Fetch:
     start: int
     stop: int
     is_ahead: bool
-    """Whether it was prefetched: no caller has requested it yet."""
+    """Whether a prefetch made it, before a caller requested one of its keys."""
     futures: dict[Key, "Future[bytes]"] = field(default_factory=dict)
     is_started: bool = False
 

@@ -1,4 +1,4 @@
-"""What readers saw of publications that were stopped, said at the end of a test run."""
+"""A report at the end of a test run: what readers saw of publications that were stopped."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,12 +9,12 @@ _PROPERTY = "publication stopped"
 def record_publication(
     record_property: Callable[[str, Any], None], how: str, request_count: int, seen: Mapping[str, int]
 ) -> None:
-    """One publication, stopped at each of its requests."""
+    """Record one publication that was stopped at each of its requests."""
     record_property(_PROPERTY, [how, request_count, dict(seen)])
 
 
 def report_publications(reports: Iterable[Any]) -> list[str]:
-    """A line for each that passed; nothing without any."""
+    """Return a line for each recorded publication."""
     lines = []
     for report in reports:
         for name, value in getattr(report, "user_properties", ()):

@@ -28,7 +28,7 @@ class PublishBucket:
         hub.add_bucket(BUCKET, {})
 
     def start(self, files: Mapping[str, bytes]) -> str:
-        """A new folder with these files; returns its URL."""
+        """Make a new folder with these files, and return its URL."""
         url = self.empty()
         self.change(url, files)
         self.hub.clear()

@@ -1,4 +1,4 @@
-"""Datasets in S3 for publications: whatever tries again waits for nothing."""
+"""Datasets in S3 for publications; retries do not wait."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ ONCE = RetryPolicy(max_attempts=1, max_seconds=20)
 QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.001, max_wait_seconds=0.01)
 UNVERIFIED = StoreOptions(is_verified=False, clip_count=2)
 OVERWRITE = replace(UNVERIFIED, overwrite=True)
-"""Where there are files that the source of the overlay does not have."""
+"""For stores with files that the source of the overlay does not have."""
 STAGED = "meta/byte_index.partial/"
 
 
@@ -35,7 +35,7 @@ class PublishS3:
         self._names = itertools.count()
 
     def start(self, files: dict[str, bytes]) -> str:
-        """A new prefix with these files, and a proxy without faults; returns its URL."""
+        """Make a new prefix with these files, remove all faults from the proxy, and return the URL."""
         self.reset()
         url = self.datasets.add(files)
         self.proxy.clear()
@@ -51,11 +51,11 @@ class PublishS3:
         self.proxy.clear()
 
     def before(self, method: str, path: str, number: int, action: Callable[[], object]) -> None:
-        """Do something just before the store answers the request of this number among its kind."""
+        """Run an action just before the store answers one of the requests of a kind."""
         before(self.proxy, method, path, number, action)
 
     def files(self, url: str) -> dict[str, bytes]:
-        """All that is below a prefix, not through the proxy."""
+        """Return all files below a prefix, read without the proxy."""
         files = self.datasets._writer
         files.invalidate_cache()
         prefix = url.removeprefix("s3://") + "/"
@@ -72,7 +72,7 @@ class PublishS3:
         return publish_to_store(overlay, url, data_root=data_root, options=options, retry=retry)
 
     def sent(self) -> list[Exchange]:
-        """Requests that send content, or copy it."""
+        """Return the requests that send or copy content."""
         return [exchange for exchange in self.proxy.exchanges() if exchange.method == "PUT"]
 
     def changing(self) -> list[Exchange]:

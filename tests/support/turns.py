@@ -1,4 +1,4 @@
-"""What happens between two requests to a server of the tests."""
+"""Actions between two requests to a server of the tests."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -8,14 +8,14 @@ from tests.servers.http_messages import Request, Response
 
 
 def before(server: ControlledServer, method: str, path: str, number: int, action: Callable[[], object]) -> None:
-    """Do something just before the request of this number among its kind is answered.
+    """Run an action just before one of the requests of a kind is answered.
 
     Args:
-        server: Its first listener is watched.
-        method: Of the requests that count.
-        path: A pattern that their target contains.
-        number: From 1.
-        action: What is done, in the thread that answers.
+        server: The server; its first listener is watched.
+        method: Method of the requests that count.
+        path: Pattern that their target contains.
+        number: Number of the request among these, from 1.
+        action: The action; it runs in the thread that answers.
     """
     seen: list[str] = []
     listener = server._listeners[0]

@@ -47,7 +47,9 @@ def run(options: argparse.Namespace) -> Outcome:
         return _check(options)
     from episeek_pipelines import api
 
-    result = api.index(options.source, output=options.output, execution=execution_of(options))
+    result = api.index(
+        options.source, output=options.output, data_root=options.data_root, execution=execution_of(options)
+    )
     return result_outcome(result, options)
 
 
@@ -55,7 +57,9 @@ def _check(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines.api import check_index
     from episeek_pipelines.cli.lines import summary
 
-    check = check_index(options.source, output=options.output, progress=header_progress_of(options))
+    check = check_index(
+        options.source, output=options.output, data_root=options.data_root, progress=header_progress_of(options)
+    )
     if options.json:
         return Outcome((json.dumps(asdict(check), indent=2),), bool(check.stale))
     closing = () if options.quiet else (summary.check_line(check),)

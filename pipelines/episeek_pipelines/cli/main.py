@@ -15,7 +15,7 @@ from episeek.errors import EpiseekError, first_line
 from episeek_pipelines.cli.extras import install_hint_for
 from episeek_pipelines.cli.outcome import Outcome
 from episeek_pipelines.cli.parser import make_parser
-from episeek_pipelines.cli.sources import require_sources
+from episeek_pipelines.cli.sources import require_sources, use_recorded_source
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     require_sources(options)
-    for notice in options.notices(options):
+    for notice in (*use_recorded_source(options), *options.notices(options)):
         _say(f"episeek: {notice}")
     outcome: Outcome = options.run(options)
     if outcome.data:

@@ -51,7 +51,7 @@ def make_parser() -> Parser:
     command.set_defaults(run=rewrite.run)
 
     command = commands.add_parser(
-        "index", parents=[output, graph], help="write the sidecars meta/byte_index/, or check them"
+        "index", parents=[output, graph, overlay], help="write the sidecars meta/byte_index/, or check them"
     )
     index.add_arguments(command)
     command.set_defaults(run=index.run)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.outcome import Outcome
 from episeek_pipelines.cli.verify_arguments import add_arguments
+from episeek_pipelines.words import counted
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import VerificationReport
@@ -185,7 +186,7 @@ def _write_baseline(target: str, report: "VerificationReport", notes: list[str])
         notes.append(
             f"not accepted, as a check that did not run proves nothing: {never[0].location}: {never[0].message}"
         )
-    line = f"{target}: {accepted:,} finding{'' if accepted == 1 else 's'} accepted"
+    line = f"{target}: {counted(accepted, 'finding')} accepted"
     return Outcome((line,), bool(never), tuple(notes))
 
 

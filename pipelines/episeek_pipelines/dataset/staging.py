@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from episeek.errors import DestinationError, WriteError, first_line
 from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 WORK_DIR: Final = ".episeek-work"
@@ -142,7 +143,9 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> 
                 str(root), found, "nothing, since files are written there", f"remove or rename {root}"
             )
     elif existing := final.list():
-        raise DestinationError(str(final), f"{len(existing)} objects, {existing[0]} first", "an empty destination")
+        raise DestinationError(
+            str(final), f"{counted(len(existing), 'object')}, {existing[0]} first", "an empty destination"
+        )
     return DatasetStaging(final, root, options, is_resumed=is_resumed)
 
 
@@ -177,7 +180,7 @@ def _require_empty(final: Root) -> None:
     if path.is_dir():
         names = sorted(entry.name for entry in path.iterdir())
         if names:
-            found = f"{len(names)} entries, {names[0]!r} first"
+            found = f"{counted(len(names), 'entry', 'entries')}, {names[0]!r} first"
             raise DestinationError(str(final), found, "an empty directory, or none")
         if os.path.ismount(path):
             expected = "a directory that can be renamed into place"

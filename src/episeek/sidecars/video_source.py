@@ -50,12 +50,12 @@ class IndexedVideoSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Those of the wrapped source."""
+        """`probe_bytes` of the wrapped source."""
         return self.source.probe_bytes
 
     @property
     def tail_bytes(self) -> int:
-        """Those of the wrapped source."""
+        """`tail_bytes` of the wrapped source."""
         return self.source.tail_bytes
 
     def identity(self, path: str) -> FileIdentity:

@@ -1,4 +1,4 @@
-"""Which commit a dataset is a copy of, and the record of it that `prepare` leaves."""
+"""The commit that a dataset is a copy of, and the record that `prepare` writes of it."""
 
 import hashlib
 import subprocess
@@ -7,12 +7,7 @@ import pytest
 
 from episeek.errors import MetadataError
 from episeek.stores.identity import FileIdentity
-from episeek_pipelines.dataset.provenance import (
-    SourceRecord,
-    read_record,
-    source_commit,
-    write_record,
-)
+from episeek_pipelines.dataset.provenance import SourceRecord, read_record, source_commit, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import prepare, rewrite
 from episeek_schemas.layout import SOURCE_RECORD_PATH
@@ -83,7 +78,7 @@ def test_a_clone(tmp_path):
     assert source_commit(root) == head
 
 
-def test_what_is_prepared_from_a_clone(tmp_path):
+def test_a_dataset_prepared_from_a_clone(tmp_path):
     source = copy_dataset("hevc", tmp_path / "source")
     (source / ".git").mkdir()
     (source / ".git/HEAD").write_text(f"{COMMIT}\n")
@@ -95,7 +90,7 @@ def test_what_is_prepared_from_a_clone(tmp_path):
     assert source_commit(Root(str(tmp_path / "again"))) == COMMIT
 
 
-def test_what_is_prepared_from_an_unknown_place(tmp_path):
+def test_a_dataset_prepared_from_an_unknown_place(tmp_path):
     prepare(str(DATA / "hevc"), str(tmp_path / "out"))
     record = read_record(Root(str(tmp_path / "out")))
     assert record is not None

@@ -23,6 +23,7 @@ from episeek.stores.kinds import (
     kind_of_scheme,
 )
 from episeek.stores.requests.errors import store_errors
+from episeek.stores.transports import fsspec as transport
 from tests.support.build_index import DATA
 
 PYPROJECT = DATA.parents[1] / "pyproject.toml"
@@ -93,3 +94,17 @@ def test_a_missing_package_is_answered_with_the_command_that_installs_it():
     with pytest.raises(BackendUnavailableError) as raised, store_errors("webdav://host/x.mp4"):
         raise ImportError("Install webdav4")
     assert raised.value.hint == ""
+
+
+def test_fsspec_checks_the_answers_of_exactly_the_stores_that_give_an_identity():
+    checked = set()
+    for kind in KINDS:
+        for scheme in kind.schemes:
+            try:
+                file_system = fsspec.get_filesystem_class(scheme)
+            except (ImportError, ValueError):  # not installed, or no protocol of fsspec
+                continue
+            has_identity = transport._is_http(file_system) or transport._is_s3(file_system)
+            assert has_identity == kind.fsspec_range_has_identity, scheme
+            checked.add(scheme)
+    assert {"file", "http", "https", "s3", "memory"} <= checked

@@ -21,10 +21,7 @@ from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
-from episeek_pipelines.index.units import (
-    IndexUnit,
-    list_units,
-)
+from episeek_pipelines.index.units import IndexUnit, list_units
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_pipelines.video.header import recorded_header_digest
@@ -248,7 +245,9 @@ def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -
     for unit in units:
         record = build.files.get(unit.path)
         if record is None:
-            yield TargetProblem(unit.path, "no row in the sidecars", f"one for its {len(unit.episodes)} episodes")
+            yield TargetProblem(
+                unit.path, "no row in the sidecars", f"a row for {counted(len(unit.episodes), 'episode')}"
+            )
             continue
         declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
         if declared != record.episodes_sha256:

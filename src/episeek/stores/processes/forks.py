@@ -1,4 +1,4 @@
-"""What a forked process has to know of its parents. Imported with the package, so that no fork is missed."""
+"""Facts that a forked process needs about its parents. Imported with the package, so that no fork is missed."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Whether a published revision reads as it was sent: what is equal, and everything that can differ, in words."""
+"""The check of a published revision: what it compares, and how it reports each difference."""
 
 import shutil
 from dataclasses import replace
@@ -41,7 +41,7 @@ def contents_of(changes):
 
 
 def publish(hub, work, *, name=NAME, overlay=None, start=None):
-    """Everything but the client: plan, check, fill in identities, commit. Returns the commit's URL and what was sent."""
+    """Publish without the client: plan, check, fill in identities, commit. Return the URL of the commit and the changes."""
     url = hub.add(files_of(DATA / name) if start is None else start)
     overlay = overlay or prepared(name)
     remote = listing_of(hub.hub, url)
@@ -55,7 +55,7 @@ def publish(hub, work, *, name=NAME, overlay=None, start=None):
 
 @pytest.fixture
 def published(tmp_path):
-    """A local directory that stands for the published revision, and what was sent to it."""
+    """A local directory in place of the published revision, and the changes sent to it."""
     root = tmp_path / "published"
     shutil.copytree(DATA / NAME, root)
     changes = plan_changes(prepared(NAME), repository_of(root), card=None, sidecars_only=False)
@@ -104,7 +104,8 @@ def test_a_full_dataset_in_an_empty_repository(hub, tmp_path):
     assert sum(a.path.endswith(".mp4") for a in changes.additions) == 12
     report = check_arrival(url, overlay, None, sent=changes)
     assert report.problems == ()
-    assert (report.compared_clips, report.decoded_clips) == (16, 0)  # the overlay has the videos itself
+    # The overlay has the videos itself.
+    assert (report.compared_clips, report.decoded_clips) == (16, 0)
     index = episeek.open(url)
     hub.clear()
     for episode in range(index.episode_count):
@@ -212,7 +213,7 @@ def test_sidecars_that_are_missing_or_of_another_build(published):
     assert arrived(root, Changes((), (), 0)).build_id == ""
 
 
-def test_a_build_that_was_sent_and_is_not_there(published):
+def test_a_build_that_was_sent_and_did_not_arrive(published):
     root, changes = published
     files = (prepared("edited").local / layout.FILES_PATH).read_bytes()
     other = Addition(layout.FILES_PATH, files, len(files), "")
@@ -250,7 +251,7 @@ def test_a_video_that_was_replaced(published):
     assert found.found.startswith(("ChangedFileError: ", "ShortReadError: "))
 
 
-def test_what_is_wrong_here_is_raised(published, tmp_path):
+def test_faults_of_the_overlay_are_raised(published, tmp_path):
     root, changes = published
     with pytest.raises(MissingFileError):
         arrived(root, changes, data_root=Root(str(tmp_path)))
@@ -258,7 +259,7 @@ def test_what_is_wrong_here_is_raised(published, tmp_path):
         check_arrival(str(root), Root(str(tmp_path / "nothing")), None)
 
 
-def test_a_revision_that_is_not_there(hub):
+def test_a_revision_that_does_not_exist(hub):
     report = check_arrival(f"hf://datasets/acme/none@{'0' * 40}", prepared(NAME), Root(str(DATA / NAME)))
     assert not report.is_as_sent
     assert issubclass(getattr(episeek.errors, report.problems[0].found.partition(":")[0]), EpiseekError)

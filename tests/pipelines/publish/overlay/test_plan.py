@@ -1,4 +1,4 @@
-"""What a publication adds, deletes and leaves, and what no repository can hold."""
+"""The files that a publication adds, deletes and keeps, and those that no repository can hold."""
 
 import hashlib
 import os
@@ -11,16 +11,12 @@ from hypothesis import strategies as st
 
 from episeek.errors import MissingSidecarError, MixedBuildError, NotADatasetError, ReadError
 from episeek_pipelines.dataset import digests as digests_module
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.local_files import TEMPORARY_SUFFIX
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_limits import MAX_REPOSITORY_FILES
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
-from episeek_pipelines.publish.overlay.files import (
-    sendable_files,
-)
+from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_pipelines.publish.overlay.plan import UnpublishableError, plan_changes, split_changes
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests
@@ -74,14 +70,14 @@ def test_exactly_the_files_that_differ(name):
     assert set(changes.deletions) == replaced
 
 
-def test_nothing_when_all_is_there(overlay):
+def test_no_changes_where_all_files_are_the_same(overlay):
     changes = planned(overlay, repository_of(overlay.local))
     assert (changes.additions, changes.deletions) == ((), ())
     assert changes.unchanged_count == len(digests(overlay.local))
 
 
 @pytest.mark.parametrize("make", [in_git, in_lfs])
-def test_content_decides_whatever_keeps_it(make, overlay):
+def test_content_decides_in_git_and_in_lfs(make, overlay):
     remote = {path: make(path, overlay.read_bytes(path)) for path in overlay.list()}
     assert planned(overlay, remote).operation_count == 0
     content = overlay.read_bytes(layout.INFO_PATH)
@@ -113,7 +109,7 @@ def test_sidecars_only(overlay, remote):
     assert paths(planned(overlay, remote, sidecars_only=True)) == SIDECARS
 
 
-def test_deleted_is_what_the_rewrite_replaced_and_nothing_else(overlay, remote):
+def test_only_files_that_the_rewrite_replaced_are_deleted(overlay, remote):
     kept = [
         "videos/observation.images.top/chunk-009/file-000.mp4",
         "videos/a.parquet",
@@ -161,7 +157,7 @@ def test_what_is_never_sent(overlay, remote, tmp_path):
     assert paths(planned(overlay, remote)) == sorted([*paths(before), "meta/inside.json"])
 
 
-def test_the_card_is_the_one_that_is_given(overlay, remote):
+def test_the_given_card_is_sent(overlay, remote):
     put(overlay, layout.CARD_PATH, b"# the overlay's")
     has_one = {**remote, layout.CARD_PATH: in_git(layout.CARD_PATH, b"# mine")}
     assert layout.CARD_PATH not in paths(planned(overlay, has_one))
@@ -171,7 +167,7 @@ def test_the_card_is_the_one_that_is_given(overlay, remote):
     assert layout.CARD_PATH in paths(planned(overlay, remote))
 
 
-def test_replaced_files_are_sent_in_place_of_the_overlays(overlay, remote, tmp_path):
+def test_replaced_files_are_sent_instead_of_those_of_the_overlay(overlay, remote, tmp_path):
     (tmp_path / "other").write_bytes(b"other")
     replaced = {layout.STATS_PATH: b"{}", SIDECARS[0]: str(tmp_path / "other")}
     found = {a.path: a for a in planned(overlay, remote, replaced_files=replaced).additions}
@@ -240,7 +236,7 @@ def test_no_dataset(overlay, remote):
 
 
 @pytest.mark.parametrize("folder", ["data", "meta/episodes"])
-def test_an_overlay_without_what_it_would_replace(folder, overlay, remote):
+def test_an_overlay_without_files_to_replace_the_existing_ones(folder, overlay, remote):
     shutil.rmtree(overlay.local / folder)
     with pytest.raises(NotADatasetError, match="no Parquet files"):
         planned(overlay, remote)
@@ -286,7 +282,7 @@ def test_names_that_differ_in_case_alone(overlay, remote):
     replaced = "data/chunk-000/FILE-000.parquet"  # deleted by the same change
     without = {path: file for path, file in remote.items() if not path.startswith("data/")}
     assert planned(overlay, {**without, replaced: in_lfs(replaced, b"x")}).deletions == (replaced,)
-    theirs = ("videos/A.mp4", "videos/a.mp4")  # not of this change's making
+    theirs = ("videos/A.mp4", "videos/a.mp4")  # neither is of this change
     assert planned(overlay, {**remote, **{path: in_lfs(path, b"x") for path in theirs}})
 
 
@@ -319,7 +315,7 @@ def test_more_files_than_a_repository_may_have(overlay, remote):
         planned(overlay, one_more)
 
 
-def test_a_file_that_nobody_may_read(overlay, remote, monkeypatch):
+def test_an_unreadable_file(overlay, remote, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
@@ -342,7 +338,7 @@ CONTENT = st.sampled_from([b"1", b"2", b"33"])
 
 @settings(deadline=None, max_examples=examples(40))
 @given(mine=st.dictionaries(EXTRA, CONTENT), theirs=st.dictionaries(EXTRA, CONTENT), is_lfs=st.booleans())
-def test_after_the_change_the_repository_is_the_overlay_and_what_was_left(mine, theirs, is_lfs):
+def test_after_the_change_the_repository_has_the_overlay_and_the_kept_files(mine, theirs, is_lfs):
     overlay, make = prepared("edited"), in_lfs if is_lfs else in_git
     remote = {**repository_of(DATA / "edited"), **{path: make(path, content) for path, content in theirs.items()}}
     changes = planned(overlay, remote, replaced_files=mine)
@@ -380,7 +376,7 @@ def changes_of(draw):
 
 
 @given(changes=changes_of(), limit=st.integers(1, 12))
-def test_parts_are_the_whole_in_order(changes, limit):
+def test_the_parts_add_up_to_the_changes_in_order(changes, limit):
     parts = split_changes(changes, limit)
     assert parts == split_changes(changes, limit)
     added = [a for part in parts for a in part.additions]
@@ -417,7 +413,7 @@ def test_one_part_where_there_is_room(overlay, remote):
         split_changes(changes, 0)
 
 
-def test_what_readers_see_comes_at_once_with_its_sidecars(overlay, remote):
+def test_metadata_and_its_sidecars_are_in_one_part(overlay, remote):
     put(overlay, layout.INFO_PATH, overlay.read_bytes(layout.INFO_PATH) + b" ")
     parts = split_changes(planned(overlay, remote, card=b"---"), 7)
     assert paths(parts[1]) == ["README.md", "data/chunk-000/file-002.parquet", *SIDECARS, layout.INFO_PATH]

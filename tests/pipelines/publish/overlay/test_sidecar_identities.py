@@ -1,4 +1,4 @@
-"""The sidecars of a repository, made from those of local files: what indexing the repository gives, and what readers need."""
+"""Sidecars with the identities of a repository, made from sidecars of local files: the same as from indexing the repository."""
 
 import shutil
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def hub(tmp_path_factory):
 
 @dataclass
 class Case:
-    """A repository with a source dataset, and the overlay of the same."""
+    """A repository with a dataset, and an overlay prepared from the same dataset."""
 
     url: str
     overlay: Root
@@ -53,7 +53,7 @@ def case(hub):
 
 
 def published(hub, case, work, *, fill=True):
-    """Send what a publication would."""
+    """Send the files that a publication would send."""
     remote = listing_of(hub.hub, case.url)
     replaced = write_identified_sidecars(case.overlay, case.target_check, Root(str(work))) if fill else {}
     changes = plan_changes(case.overlay, remote, card=None, sidecars_only=False, replaced_files=replaced)
@@ -99,7 +99,7 @@ def test_only_identities_and_the_build_id_change(name, case, tmp_path):
     assert len(builds) == 1
 
 
-def test_the_same_bytes_again_and_nothing_left_behind(case, tmp_path):
+def test_the_same_bytes_again_and_no_temporary_files(case, tmp_path):
     made = case("av1_multifile")
     before = digests(made.overlay.local)
     first = write_identified_sidecars(made.overlay, made.target_check, Root(str(tmp_path / "a")))
@@ -110,7 +110,7 @@ def test_the_same_bytes_again_and_nothing_left_behind(case, tmp_path):
     assert digests(made.overlay.local) == before
 
 
-def test_nothing_where_they_are_there(case, hub, tmp_path):
+def test_no_tables_where_the_identities_are_there_already(case, hub, tmp_path):
     made = case("av1_multifile")
     index(made.url, output=str(tmp_path / "indexed"))
     filled = case("av1_multifile", overlay=Root(str(tmp_path / "indexed")))
@@ -134,7 +134,7 @@ def test_readers_need_no_header(fill, case, hub, tmp_path):
     assert len(ranges) == len(wanted) + (0 if fill else opened.file_count)  # one a clip; else one more a file
 
 
-def test_what_is_published_is_not_stale_and_is_used_again(case, hub, tmp_path):
+def test_published_sidecars_are_not_stale_and_are_reused(case, hub, tmp_path):
     made = case("h264_bframes")
     published(hub, made, tmp_path)
     result = check_index(made.url)
@@ -153,7 +153,7 @@ def test_what_is_published_is_not_stale_and_is_used_again(case, hub, tmp_path):
     assert summary.build_id == result.build_id
 
 
-def test_rows_that_do_not_hold_together_get_no_new_id(case, tmp_path):
+def test_rows_that_contradict_each_other_get_no_new_id(case, tmp_path):
     made = case("edited")
     shutil.copytree(made.overlay.local, tmp_path / "overlay")
     path = tmp_path / "overlay" / layout.FILES_PATH

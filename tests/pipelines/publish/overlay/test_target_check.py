@@ -1,4 +1,4 @@
-"""Whether an overlay belongs to a repository's videos: by identity, by header where there is none, and in words where not."""
+"""The check that an overlay belongs to its target: by identity, by header where there is none; how mismatches are reported."""
 
 import json
 import pickle
@@ -19,11 +19,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import index, prepare
 from episeek_pipelines.publish.overlay.changes import RemoteFile
 from episeek_pipelines.publish.overlay.plan import plan_changes
-from episeek_pipelines.publish.overlay.target_check import (
-    TargetMismatchError,
-    check_target,
-    identity_in_target,
-)
+from episeek_pipelines.publish.overlay.target_check import TargetMismatchError, check_target, identity_in_target
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset
 from tests.pipelines.publish.overlays import in_git, in_lfs, listing_of, prepared, repository_of
@@ -36,7 +32,7 @@ SECOND = "videos/observation.images.top/chunk-000/file-001.mp4"
 
 @pytest.fixture
 def repository(tmp_path):
-    """A directory that stands for the repository."""
+    """A directory in place of the repository."""
     return copy_dataset("av1_multifile", tmp_path / "repository")
 
 
@@ -47,7 +43,7 @@ def overlay(tmp_path):
 
 
 def check(overlay, repository, *, remote=None, sidecars_only=False):
-    """Plan and check as a publication does; `repository` is read in place of the Hub."""
+    """Plan and check as a publication does; `repository` is read instead of the Hub."""
     listed = repository_of(repository) if remote is None else remote
     changes = plan_changes(overlay, listed, card=None, sidecars_only=sidecars_only)
     source = LocalSource(str(repository))
@@ -62,7 +58,7 @@ def problems(*args, **options):
 
 
 def with_rows(overlay, change):
-    """Rewrite the table `files` with another value in each row."""
+    """Rewrite the table `files` with changed rows."""
     path = overlay.join(layout.FILES_PATH)
     table = pq.read_table(path)
     rows = [change(row) for row in table.to_pylist()]
@@ -103,7 +99,7 @@ def test_identities_cost_no_request(overlay, repository):
     assert target_check.units[0].identity.store_ids == (store_id(FIRST, repository), f"xet:{'f' * 64}")
 
 
-def test_etags_of_another_store_say_nothing(overlay, repository):
+def test_etags_of_another_store_prove_nothing(overlay, repository):
     with_rows(overlay, lambda row: row | {"store_id": "etag:d41d8cd98f00b204e9800998ecf8427e"})
     assert check(overlay, repository).headers_read == 12
     content = (repository / FIRST).read_bytes()
@@ -125,7 +121,7 @@ def test_videos_that_the_overlay_sends_or_holds(repository):
     assert all(unit.identity and unit.identity.store_id.startswith("sha256:") for unit in target_check.units)
 
 
-def test_what_is_here_is_not_read_there(repository):
+def test_local_files_are_not_read_from_the_repository(repository):
     overlay = prepared("av1_multifile", "link")
     remote = repository_of(repository)
     for video in repository.rglob("*.mp4"):
@@ -199,7 +195,7 @@ def test_a_video_with_another_header(overlay, repository):
     assert "the header that was indexed" in found.expected
 
 
-def test_a_video_that_is_gone(overlay, repository):
+def test_a_missing_video(overlay, repository):
     (repository / FIRST).unlink()
     (repository / SECOND).unlink()
     found = problems(overlay, repository)
@@ -228,7 +224,7 @@ def test_metadata_of_another_dataset(overlay, repository):
     assert layout.INFO_PATH in {problem.path for problem in found}
 
 
-def test_data_files_that_will_not_be_there(overlay, repository):
+def test_data_files_that_will_be_missing(overlay, repository):
     (overlay.local / "data/chunk-000/file-001.parquet").unlink()
     (found,) = problems(overlay, repository)  # the repository's is deleted: it was replaced
     assert found.path == "data/chunk-000/file-001.parquet"
@@ -239,7 +235,7 @@ def test_data_files_that_will_not_be_there(overlay, repository):
     assert again.path == found.path
 
 
-def test_every_problem_is_told_and_the_first_in_words(overlay, repository):
+def test_all_problems_are_kept_and_the_first_are_shown(overlay, repository):
     for video in repository.rglob("*.mp4"):
         video.write_bytes(b"other")
     with pytest.raises(TargetMismatchError, match=r"12 problems: videos/.*file-000.* and 9 more; expected") as caught:

@@ -1,4 +1,4 @@
-"""What `episeek publish` says of stores."""
+"""The output of `episeek publish` for stores."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def run(capsys, *arguments):
     return code, said.out.splitlines(), said.err.splitlines()
 
 
-def test_what_the_command_says(there, capsys):
+def test_the_lines_and_json_of_the_command(there, capsys):
     root, url = there
     overlay = prepared(NAME).url
     code, out, err = run(capsys, overlay, url, *ROOT, "--dry-run")

@@ -1,4 +1,4 @@
-"""Identities of a store that are worked out here."""
+"""Matching local content with identities of stores."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Publishing into stores as a whole: what travels, what is there afterwards, and what is refused."""
+"""Publishing into stores as a whole: the files sent, the files there afterwards, and refusals."""
 
 import hashlib
 import shutil
@@ -13,10 +13,7 @@ import pytest
 import episeek
 from episeek.errors import AccessError, DestinationError
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedPublicationError,
-)
+from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from episeek_pipelines.publish.store import contents
@@ -49,7 +46,7 @@ def publish(overlay, url, *, options=UNVERIFIED, source=NAME):
 # --- what travels ---------------------------------------------------------------------------------------------------------
 
 
-def test_publish_and_again_and_what_has_changed(s3, tmp_path):
+def test_publish_again_and_after_a_change(s3, tmp_path):
     name = "edited"
     url, overlay = s3.start(files_of(DATA / name)), prepared(name).url
     first = s3.publish(overlay, url, source=name, options=StoreOptions(clip_count=6))
@@ -198,7 +195,7 @@ def test_sidecars_alone(is_indexed, s3, tmp_path):
 
 
 def test_data_files_that_a_rewrite_replaces(s3, tmp_path):
-    """More files than before: rows move to later ones, and what an earlier publication had more is deleted."""
+    """With more files than before rows move to later files; with fewer files the superfluous ones are deleted."""
     url = s3.start({**files_of(DATA / NAME), "data/chunk-000/file-007.parquet": b"old"})
     prepare(str(DATA / NAME), str(tmp_path / "split"), max_episodes_per_file=1)
     with pytest.raises(ConflictError, match=r"found data/chunk-000/file-007.parquet neither .*--overwrite"):
@@ -226,7 +223,7 @@ def test_a_dry_run_sends_nothing(s3):
     assert [a.path for a in done.changes.additions] == [a.path for a in result.changes.additions]
 
 
-def test_what_is_there_and_is_no_dataset(s3):
+def test_other_files_in_place_of_a_dataset(s3):
     url = s3.start({"data/x.parquet": b"of somebody else"})
     with pytest.raises(DestinationError, match=r"data/x\.parquet, which belongs to no dataset"):
         publish(prepared(NAME, "copy").url, url, source=None, options=CREATE)

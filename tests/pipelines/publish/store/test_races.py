@@ -1,4 +1,4 @@
-"""Publications into stores beside each other, beside people who change files, and beside a store that stumbles."""
+"""Publications into stores at the same time as others, while people change files, and with a store that fails now and then."""
 
 import json
 import shutil
@@ -10,14 +10,10 @@ import pytest
 
 import episeek
 from episeek.errors import EpiseekError
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import verify
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.store import attempts, publication_run
 from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication
@@ -35,7 +31,7 @@ from tests.support.publish_s3 import ONCE, OVERWRITE, QUICK, STAGED
 
 @pytest.fixture(scope="module")
 def overlays(tmp_path_factory):
-    """Of the same dataset with other values in its rows."""
+    """Overlays of the same dataset with other values in its rows."""
     made = []
     for number in range(8):
         overlay = tmp_path_factory.mktemp("overlays") / f"overlay-{number}"
@@ -46,7 +42,7 @@ def overlays(tmp_path_factory):
 
 
 def ended(s3, overlays, url):
-    """What became of publishers that begin at the same moment."""
+    """Publish several overlays at the same moment, and return the results and conflicts."""
     barrier = threading.Barrier(len(overlays))
 
     def published(overlay):
@@ -114,7 +110,7 @@ def test_another_publication_that_has_stopped(s3, overlays):
     check_whole(s3, url)
 
 
-def test_a_publication_goes_on_from_what_it_has_staged(s3):
+def test_a_publication_continues_from_its_staged_files(s3):
     url = s3.start(files_of(DATA / NAME))
     s3.proxy.inject(Fault("gone", method="PUT", path=JOURNAL_PATH))
     with pytest.raises(EpiseekError):
@@ -147,8 +143,8 @@ def test_a_card_that_is_edited_meanwhile_is_added_to(s3):
     check_whole(s3, url)
 
 
-def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3, monkeypatch):
-    """A colleague changes a file; this run meets it, while the other one is in the middle of the switch."""
+def test_a_run_that_gives_up_keeps_the_files_that_another_run_of_the_same_continues_from(s3, monkeypatch):
+    """This run finds a file that a colleague has changed, while the other run is in the middle of the switch."""
     url = s3.start(files_of(DATA / NAME))
     overlay, seen = prepared(NAME).url, {}
     original = attempts.StorePublisher._changed_by_others
@@ -177,7 +173,7 @@ def test_a_run_that_gives_up_leaves_what_another_run_of_the_same_goes_on_from(s3
 
 
 def test_a_journal_that_another_run_of_the_same_has_removed_since_is_claimed_again(s3):
-    """It is there when this run would write it, and gone when this run looks whose it is."""
+    """The journal exists when this run would write it, and is removed before this run reads it."""
     url, overlay = s3.start(files_of(DATA / NAME)), Root(prepared(NAME).url)
     wanted = StoreContents(Root(url), LocalDigests()).additions_of({**wanted_files(overlay, sidecars_only=False)})
     publication = Publication.of(wanted, sidecars_only=False).digest
@@ -190,7 +186,7 @@ def test_a_journal_that_another_run_of_the_same_has_removed_since_is_claimed_aga
     check_whole(s3, url)
 
 
-def test_the_journal_of_another_publication_that_has_begun_since_stays(s3, monkeypatch):
+def test_the_journal_of_another_publication_that_has_begun_since_is_kept(s3, monkeypatch):
     """Another run of the same publication has finished it."""
     url = s3.start(files_of(DATA / NAME))
     finish = publication_run.PublicationRun.finish

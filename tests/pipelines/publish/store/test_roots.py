@@ -1,4 +1,4 @@
-"""Publications leave alone what is beside a root: names are taken as they are, folders of other places refused."""
+"""Publications change nothing beside a root: names are no patterns, and folders of other places are refused."""
 
 import fsspec
 import pytest
@@ -40,7 +40,7 @@ def test_a_root_is_no_pattern(s3, pattern):
 
 
 @pytest.mark.parametrize("url", ["memory://episeek-roots", "local"])
-def test_removing_takes_names_as_they_are(url, tmp_path):
+def test_names_are_no_patterns_when_files_are_removed(url, tmp_path):
     url = str(tmp_path) if url == "local" else url
     root = Root(url)
     for name in ("run1/a/b", "run[1]/a/b", "run[1]/c", "run*"):
@@ -74,7 +74,7 @@ def test_a_link_below_the_staging_folder_is_not_followed(tmp_path):
 
 
 def test_a_linked_folder_of_another_dataset_is_refused(tmp_path):
-    """Where files in it would change; linked videos, which are left, are welcome."""
+    """Linked folders are refused where files in them would change; linked videos do not change, and are accepted."""
     one = copy_dataset(NAME, tmp_path / "one")
     (one / OLD_PATHS[0]).write_bytes((one / "data/chunk-000/file-000.parquet").read_bytes())
     two = tmp_path / "two"
@@ -94,7 +94,7 @@ def test_a_linked_folder_of_another_dataset_is_refused(tmp_path):
 
 
 def test_a_folder_on_another_file_system_is_refused(tmp_path, monkeypatch):
-    """Before anything changes."""
+    """The refusal comes before any change."""
     there = copy_dataset(NAME, tmp_path / "there")
     before = files_of(there)
     monkeypatch.setattr(directory, "_device_of", lambda folder: int(folder == there / "meta"))
@@ -104,7 +104,7 @@ def test_a_folder_on_another_file_system_is_refused(tmp_path, monkeypatch):
 
 
 class Forgetful(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """Takes the mode of `pipe_file` and does not know it, as some file systems do."""
+    """Accepts the mode of `pipe_file` and ignores it, as some file systems do."""
 
     protocol = ("forgetful",)
     store: dict = {}  # noqa: RUF012 - as fsspec has it
@@ -126,7 +126,7 @@ def test_a_store_that_may_not_create_exclusively_is_read_back():
 
 
 @pytest.mark.parametrize("kind", ["s3", "bucket", "local"])
-def test_indexing_in_place_leaves_publications_alone(kind, s3, bucket, tmp_path):
+def test_indexing_in_place_keeps_the_files_of_publications(kind, s3, bucket, tmp_path):
     files = files_of(DATA / NAME)
     staged = f"{STAGED}0123456789abcdef/data/file"
     stopped = {**files, JOURNAL_PATH: b'{"publication": "x"}', staged: b"staged"}
@@ -149,7 +149,7 @@ def test_indexing_in_place_leaves_publications_alone(kind, s3, bucket, tmp_path)
     assert "meta/byte_index/files.parquet" in there
 
 
-def test_a_publication_leaves_the_files_of_a_running_index_alone(tmp_path):
+def test_a_publication_keeps_the_files_of_a_running_index(tmp_path):
     there = copy_dataset(NAME, tmp_path / "there")
     kept = f"{STAGED}.episeek-work/lock"
     Root(str(there)).write_bytes(kept, b"")

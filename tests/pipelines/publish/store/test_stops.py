@@ -1,4 +1,4 @@
-"""Publications into stores that stop at each of their requests: what readers see, and that running them again completes them."""
+"""Publications into stores that are stopped at each request: readers never see half of them, and another run completes them."""
 
 import errno
 import hashlib
@@ -28,12 +28,12 @@ NAME = "hevc"
 DATA_PATH = "data/chunk-000/file-000.parquet"
 OPTIONS = replace(UNVERIFIED, clip_count=1)
 NAMES = "^(?!.*xet-write-token)"
-"""Requests to the Hub, other than for sending content, which is of no name yet."""
+"""Requests to the Hub, without those that send content, which has no name yet."""
 
 
 @pytest.fixture(scope="module")
 def expected():
-    """A clip, and the rows of the data file."""
+    """A clip, and the rows of the data file, as readers should see them."""
     clip = episeek.open(prepared(NAME).url, data_root=DATA / NAME).clip(2, "observation.images.top", 3, 7).read()
     return clip, pq.read_table(DATA / NAME / DATA_PATH)
 
@@ -49,7 +49,7 @@ def publish(url, options=OPTIONS):
 
 
 def what_readers_see(url, files, builds, expected):
-    """Never a wrong clip, never a lost row."""
+    """Return what a reader sees; fail on a wrong clip or a lost row."""
     clip, rows = expected
     assert pq.read_table(io.BytesIO(files[DATA_PATH])).equals(rows)
     try:
@@ -102,7 +102,7 @@ def stopped_everywhere(start, files_at, exchanges_of, inject, clear, expected, i
 
 
 def masked(files):
-    """Cards say where they are."""
+    """Return files without the URL of the dataset in the card."""
     return {path: content for path, content in files.items() if path != layout.CARD_PATH}
 
 
@@ -141,7 +141,7 @@ def test_a_bucket_stops_at_any_request_to_the_hub(bucket, expected, record_prope
 
 @pytest.mark.parametrize("is_new", [False, True], ids=["there", "new"])
 def test_a_directory_stops_at_any_rename(is_new, expected, tmp_path, record_property):
-    """Also of a new dataset with its videos, which is none before all of it is there."""
+    """A new dataset with its videos is not a dataset before all of it is there."""
     overlay = prepared(NAME, "copy" if is_new else "none").url
     options = replace(OPTIONS, create=is_new)
     seen: dict[str, int] = {}
@@ -174,7 +174,7 @@ def test_a_directory_stops_at_any_rename(is_new, expected, tmp_path, record_prop
 
 @contextmanager
 def renames_until(number, root):
-    """The rename of this number below a directory fails, and all after it; the list is not empty then."""
+    """Make the rename of this number below a directory fail, and all later ones; the yielded list is not empty then."""
     rename, done, stopped = os.replace, [], []
 
     def replace_file(source, target, **options):

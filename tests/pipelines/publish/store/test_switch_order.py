@@ -42,13 +42,13 @@ NAMES = [f"data/chunk-000/file-{number:03}.parquet" for number in range(100)]
 
 
 def split(counts):
-    """Episodes by file."""
+    """Return the episodes of each file."""
     numbers = itertools.count()
     return {name: {next(numbers) for _ in range(count)} for name, count in zip(NAMES, counts, strict=False)}
 
 
 def pieces_of(sources, most):
-    """The sizes of files that sources of so many episodes are split into, of at most so many episodes each."""
+    """Return the numbers of episodes in the files that sources are split into, of at most `most` episodes each."""
     for count in sources:
         number = -(-count // most)
         size = -(-count // number)
@@ -72,7 +72,7 @@ def check_no_row_is_missing(there, new):
 
 
 @given(sources=st.lists(st.integers(1, 9), min_size=1, max_size=6), before=st.integers(1, 9), after=st.integers(1, 9))
-def test_no_row_is_missing_while_files_of_the_same_sources_become_more_or_fewer(sources, before, after):
+def test_no_row_is_missing_while_the_number_of_files_changes(sources, before, after):
     there, new = split(pieces_of(sources, before)), split(pieces_of(sources, after))
     if len(there) == len(new):
         return
@@ -80,8 +80,8 @@ def test_no_row_is_missing_while_files_of_the_same_sources_become_more_or_fewer(
 
 
 @given(old=st.lists(st.integers(1, 6), min_size=1, max_size=6), cuts=st.sets(st.integers(1, 35), max_size=6))
-def test_no_row_is_missing_where_each_file_begins_on_one_side_of_where_it_did(old, cuts):
-    """Any contiguous split into another number of files: one that does both is what the order cannot help."""
+def test_no_row_is_missing_where_all_files_begin_earlier_or_all_later(old, cuts):
+    """Any contiguous split into another number of files. No order helps where some files begin earlier and others later."""
     total = sum(old)
     starts = [0, *sorted(cut for cut in cuts if cut < total)]
     new = [stop - start for start, stop in itertools.pairwise([*starts, total])]
@@ -94,7 +94,7 @@ def test_no_row_is_missing_where_each_file_begins_on_one_side_of_where_it_did(ol
 
 
 def test_the_order_of_a_switch_that_had_begun():
-    """Once new files are there, nothing tells any more that rows move."""
+    """Once the new files exist, it cannot be seen any more that rows move."""
     paths = NAMES[:2]
     assert switch_waves(added(*paths), set(NAMES[:3])) == [paths]
     assert switch_waves(added(*paths), set(NAMES[:3]), order="last first") == [[paths[1]], [paths[0]]]

@@ -15,11 +15,10 @@ from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_client.client import HubClient
-from episeek_pipelines.publish.overlay.changes import (
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import Listing
 from episeek_pipelines.publish.store.writers.retries import call_store
 from episeek_pipelines.publish.store.writers.writer import Move
+from episeek_pipelines.words import counted
 
 MAX_OPERATIONS: Final = 1000
 """Operations in one request: the limit of the Hub's client."""
@@ -66,7 +65,9 @@ class BucketWriter:
         for group in _groups(files):
             added = [(content, self._full(path)) for path, content in group]
             size = sum(_size(content) for content, _ in added)
-            self._batch(f"the content of {len(group)} files, from {group[0][0]} on", byte_count=size, add=added)
+            self._batch(
+                f"the content of {counted(len(group), 'file')}, from {group[0][0]} on", byte_count=size, add=added
+            )
 
     def create(self, path: str, data: bytes) -> bool:
         """Write the file; a bucket replaces an existing one, so that it has to be read back."""
@@ -80,11 +81,11 @@ class BucketWriter:
         copies = [self._copy(move) for wave in waves for move in wave]
         deleted = [self._full(path) for path in deletions]
         while len(copies) + len(deleted) > MAX_OPERATIONS and copies:
-            self._batch(f"copies of {len(copies[:MAX_OPERATIONS])} files", copy=copies[:MAX_OPERATIONS])
-            copies = copies[MAX_OPERATIONS:]
+            part, copies = copies[:MAX_OPERATIONS], copies[MAX_OPERATIONS:]
+            self._batch(f"copies of {counted(len(part), 'file')}", copy=part)
         before_deletions()
         if copies:
-            self._batch(f"copies of {len(copies)} files", copy=copies, delete=deleted)
+            self._batch(f"copies of {counted(len(copies), 'file')}", copy=copies, delete=deleted)
         else:
             self._delete(deleted)
 
@@ -95,7 +96,7 @@ class BucketWriter:
     def _delete(self, full_paths: list[str]) -> None:
         for start in range(0, len(full_paths), MAX_OPERATIONS):
             part = full_paths[start : start + MAX_OPERATIONS]
-            self._batch(f"{len(part)} files that may be deleted", delete=part)
+            self._batch(f"{counted(len(part), 'file')} that may be deleted", delete=part)
 
     def _copy(self, move: Move) -> tuple[str, str, str, str]:
         ids = () if move.identity is None else move.identity.store_ids

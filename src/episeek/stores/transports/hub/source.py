@@ -58,7 +58,7 @@ _EXPIRY_MARGIN_SECONDS = 30.0
 
 
 class _State:
-    """What one process has learned about the files of a source."""
+    """Answers of the Hub about the files of a source, in one process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -101,12 +101,12 @@ class HubSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Those of any store."""
+        """`STORE_PROBE_BYTES`, as for any store."""
         return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """Those of any store."""
+        """`STORE_TAIL_BYTES`, as for any store."""
         return STORE_TAIL_BYTES
 
     def pinned(self) -> "HubSource":

@@ -29,7 +29,7 @@ _AZURE_NAMES = {"account_name": "account_name", "account_key": "account_key", "s
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """What a client is made from. Equal configurations share one client."""
+    """The configuration of a client. Equal configurations share one client."""
 
     scheme: str
     container: str
@@ -70,10 +70,10 @@ def client(config: ClientConfig, policy: RetryPolicy) -> Any:
     clients = _CLIENTS.get()
     key = (config, policy)
     made = clients.get(key)
-    return clients.setdefault(key, _make(config, policy)) if made is None else made
+    return clients.setdefault(key, _new_client(config, policy)) if made is None else made
 
 
-def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
+def _new_client(config: ClientConfig, policy: RetryPolicy) -> Any:
     from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
     options: Any = dict(config.options)
@@ -111,6 +111,7 @@ def _make(config: ClientConfig, policy: RetryPolicy) -> Any:
 
 
 def _s3_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return options of s3fs by obstore's names; None if obstore has no equivalent of one of them."""
     options: dict[str, Any] = {}
     for name, value in given.items():
         if name == "client_kwargs" and set(value) <= {"endpoint_url", "region_name"}:
@@ -123,10 +124,12 @@ def _s3_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _azure_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return options of adlfs by obstore's names; None if obstore has no equivalent of one of them."""
     return {_AZURE_NAMES[name]: value for name, value in given.items()} if given.keys() <= _AZURE_NAMES.keys() else None
 
 
 def _gcs_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return options of gcsfs by obstore's names; None if obstore has no equivalent of one of them."""
     token = given.get("token")
     if not given.keys() <= {"token"}:
         return None

@@ -53,12 +53,12 @@ class ObjectStoreSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Those of any store."""
+        """`STORE_PROBE_BYTES`, as for any store."""
         return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """Those of any store."""
+        """`STORE_TAIL_BYTES`, as for any store."""
         return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
