@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "publish": "publish a prepared dataset on the Hub or in a store",
     "inspect": "show the contents of a dataset",
     "extract": "write frames of one episode as an MP4, without re-encoding",
+    "completion": "print a script that completes commands and options in a shell",
 }
 """What each command does. Its module has the same name, and the functions `add_arguments` and `run`.
 
