@@ -78,7 +78,7 @@ def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoF
         finding(
             INDEXED_FILES,
             f"a row for {path}, which does not exist",
-            "the files as they were indexed",
+            "rows for existing files only",
             Location(file=layout.FILES_PATH, row=indexed[path].row),
         )
         for path in deleted
