@@ -17,7 +17,7 @@ def check_missing(files: Sequence[DataFile | VideoFile], listed: Files) -> Itera
     for file in files:
         where = Location(file=file.path, camera=file.camera_key if isinstance(file, VideoFile) else None)
         if file.path not in listed:
-            yield finding(MISSING_FILE, "no such file", "a file that the metadata declares", where)
+            yield finding(MISSING_FILE, "no such file", "a file that the metadata refers to", where)
         elif file.file_size == 0:
             yield finding(MISSING_FILE, "an empty file", "the data of its episodes", where)
 
