@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
     """The arguments of `prepare` beside those that commands share."""
     command.description = (
-        "Rewrite the data files to one row group per episode, index every MP4 from its header, verify the result. DST "
-        "appears when all of it is done; it holds data/ and meta/ and is opened with data_root=SRC, unless --videos adds "
-        "the rest."
+        "Rewrite the data files to one row group per episode, index every MP4 from its header, and verify the result. DST "
+        "appears when all of this is done. It is an overlay: it holds data/ and meta/, and the videos stay in SRC, unless --videos "
+        "adds them."
     )
     command.add_argument("source", metavar="SRC", help="root of a LeRobot v3.0 dataset: a path or a URL")
     command.add_argument(
         "destination",
         metavar="DST",
         nargs="?",
-        help="not there yet, or an empty directory; with --publish it may be left out: nothing is kept then",
+        help="a new or empty directory; with --publish it may be omitted, and nothing is kept then",
     )
     command.add_argument(
         "--videos",
         choices=("none", "link", "copy"),
         default="none",
-        help="also put videos and other files into DST (link: hard links, copies where the file system has none)",
+        help="also put videos and other files into DST (link: as hard links, or copies where the file system has none)",
     )
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
     publication = command.add_argument_group("with --publish")
     publication.add_argument(
         "--publish",
         action="store_true",
-        help="publish the result onto SRC, hf://datasets/ORG/NAME[@BRANCH], when it has no errors; videos are not downloaded",
+        help="publish the result onto SRC, hf://datasets/ORG/NAME[@BRANCH], if it has no errors; videos are not downloaded",
     )
     publication.add_argument(
-        "--dry-run", action="store_true", help="prepare it, say what would change, and send nothing"
+        "--dry-run", action="store_true", help="prepare the dataset, print what would change, and send nothing"
     )
     publish.add_commit_arguments(publication)
 

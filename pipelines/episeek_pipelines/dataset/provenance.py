@@ -16,10 +16,7 @@ from episeek.sidecars.recorded_source import recorded_source
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import is_hub
 from episeek.stores.transports.hub.location import parse_hub_url
-from episeek_pipelines.dataset.digests import (
-    Digests,
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import Digests, LocalDigests
 from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout

@@ -5,16 +5,10 @@ from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.provenance import read_record, recorded_videos
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
-from episeek_pipelines.publish.errors import (
-    RefusedPublicationError,
-)
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.publish.errors import RefusedPublicationError
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
-from episeek_pipelines.words import (
-    counted,
-)
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 
