@@ -50,6 +50,7 @@ def test_a_shell_reads_its_script(shell: str, capsys):
 def test_bash_completes(words: tuple[str, ...], expected: list[str], capsys):
     words = words or ("",)
     line = " ".join(f"'{word}'" for word in ("episeek", *words))
-    program = f'{script("bash", capsys)}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _episeek; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    program = script("bash", capsys)
+    program += f'COMP_WORDS=({line}); COMP_CWORD={len(words)}; _episeek; printf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == expected

@@ -57,10 +57,9 @@ def test_the_only_camera_needs_no_name():
 
 
 @pytest.fixture
-def arguments(tmp_path, capsys) -> list[str]:
+def arguments(tmp_path) -> list[str]:
     index = tmp_path / "index"
-    assert main(["index", str(DATA / "hevc"), "--output", str(index)]) == 0
-    capsys.readouterr()
+    assert main(["index", str(DATA / "hevc"), "--output", str(index), "--quiet"]) == 0
     return ["extract", str(index), "--data-root", str(DATA / "hevc"), "--episode", "1", "--camera", "top"]
 
 
