@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
+    from episeek_pipelines.dataset.provenance import recorded_videos
     from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
     from episeek_pipelines.jobs.fix import FixResult, fix
@@ -113,6 +114,7 @@ __all__ = [
     "prepare_and_publish",
     "publish",
     "publish_to_store",
+    "recorded_videos",
     "render",
     "rewrite",
     "verify",
@@ -121,6 +123,7 @@ __all__ = [
 
 _NAMES_OF: Final = {
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
+    "dataset.provenance": ("recorded_videos",),
     "dataset.root": ("Root",),
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
     "jobs.fix": ("FixResult", "fix"),

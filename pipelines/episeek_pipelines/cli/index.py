@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.arguments import add_data_root, add_execution, add_output, with_examples
 from episeek_pipelines.cli.execution import execution_of, header_progress_of
 from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
@@ -17,7 +17,10 @@ NOTES = "Exit codes: 0 done (with --check: nothing is stale), 1 --check found st
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `index` that other commands do not have."""
+    """Add the arguments of `index`."""
+    add_output(command)
+    add_execution(command)
+    add_data_root(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
         ("index a local dataset in place", "episeek index data/pusht"),
@@ -47,7 +50,9 @@ def run(options: argparse.Namespace) -> Outcome:
         return _check(options)
     from episeek_pipelines import api
 
-    result = api.index(options.source, output=options.output, execution=execution_of(options))
+    result = api.index(
+        options.source, output=options.output, data_root=options.data_root, execution=execution_of(options)
+    )
     return result_outcome(result, options)
 
 
@@ -55,7 +60,9 @@ def _check(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines.api import check_index
     from episeek_pipelines.cli.lines import summary
 
-    check = check_index(options.source, output=options.output, progress=header_progress_of(options))
+    check = check_index(
+        options.source, output=options.output, data_root=options.data_root, progress=header_progress_of(options)
+    )
     if options.json:
         return Outcome((json.dumps(asdict(check), indent=2),), bool(check.stale))
     closing = () if options.quiet else (summary.check_line(check),)

@@ -1,4 +1,4 @@
-"""The datasets that are given on the command line, checked for the most common mistake before any work is done."""
+"""The datasets that are given on the command line: the most common mistake is refused, and overlays find their videos."""
 
 import argparse
 import re
@@ -9,6 +9,9 @@ from episeek.errors import NotADatasetError
 
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """`ORG/NAME`, as the Hub names repositories."""
+
+COMMANDS_WITH_VIDEOS: Final = frozenset({"verify", "extract", "index", "publish"})
+"""Commands that read videos of an overlay."""
 
 
 def require_sources(options: argparse.Namespace) -> None:
@@ -22,3 +25,31 @@ def require_sources(options: argparse.Namespace) -> None:
         if place and _HUB_NAME.fullmatch(place) and not Path(place).exists():
             hint = f"did you mean hf://datasets/{place}?"
             raise NotADatasetError(place, "no such directory", "the directory of a dataset, or a URL", hint)
+
+
+def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
+    """Set `--data-root`, if it is not given, to the source that a local overlay records; return the notice of that.
+
+    Raises:
+        MissingFileError: The command needs videos, and the recorded source is not there any more.
+    """
+    if options.command not in COMMANDS_WITH_VIDEOS or options.data_root is not None or not options.source:
+        return ()
+    from episeek.errors import MissingFileError
+    from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
+
+    if recorded_source(options.source) is None:
+        return ()
+    from episeek_pipelines.api import Root, recorded_videos
+
+    try:
+        videos = recorded_videos(Root(options.source))
+    except MissingFileError:
+        if options.command == "publish":
+            # published clips are decoded instead of compared
+            return ()
+        raise
+    if videos is None or (options.command == "publish" and not videos.is_local):
+        return ()
+    options.data_root = videos.url
+    return (f"{use_of_recorded_source(options.source, videos.url)}; --data-root overrides",)

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from episeek.errors import MetadataError, first_line
+from episeek.errors import DatasetError, MetadataError, MissingFileError, first_line
+from episeek.sidecars.recorded_source import recorded_source
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import is_hub
 from episeek.stores.transports.hub.location import parse_hub_url
-from episeek_pipelines.dataset.digests import (
-    Digests,
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import Digests, LocalDigests
+from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
 
@@ -118,6 +117,31 @@ def read_record(root: Root) -> SourceRecord | None:
     if not is_commit or not isinstance(preparation, dict):
         raise MetadataError(root.join(layout.SOURCE_RECORD_PATH), f"commit {commit!r}", _EXPECTED, _HINT)
     return SourceRecord(commit, preparation, files, error_count)
+
+
+def recorded_videos(root: Root) -> Root | None:
+    """Return the source that a local overlay records, from which its videos are read.
+
+    None where the dataset has videos, has no cameras, or has no usable record.
+
+    Raises:
+        MissingFileError: The recorded source is not there any more.
+    """
+    source = recorded_source(root.url)
+    if source is None:
+        return None
+    try:
+        if not read_info(root).video_keys:
+            return None
+    except DatasetError:
+        # whoever reads the dataset reports it
+        return None
+    videos = Root(source)
+    if videos.is_local and not videos.is_dir():
+        found = f"no videos, and nothing at {source}, from which {layout.SOURCE_RECORD_PATH} says it was prepared"
+        hint = "give the dataset with the videos as --data-root (data_root)"
+        raise MissingFileError(str(root), found, "the videos of the overlay", hint)
+    return videos
 
 
 def _identities(source: Root) -> dict[str, FileIdentity]:

@@ -17,6 +17,7 @@ from episeek.stores.byte_source import ByteSource, CountingSource
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.provenance import recorded_videos
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
@@ -63,13 +64,19 @@ class IndexCheck:
 
 
 def check_index(
-    source: str, *, output: str | None = None, progress: Callable[[int], Callable[[int], None]] | None = None
+    source: str,
+    *,
+    output: str | None = None,
+    data_root: str | None = None,
+    progress: Callable[[int], Callable[[int], None]] | None = None,
 ) -> IndexCheck:
     """Compare a dataset with its sidecars.
 
     Args:
         source: Root of a LeRobot v3.0 dataset.
         output: Root above the sidecars; None is `source`.
+        data_root: The dataset with the videos if `source` is an overlay. None: `source`, or the source that a local overlay
+            records.
         progress: Called once with the number of headers to read; returns the function that is called as they are finished.
 
     Raises:
@@ -77,7 +84,8 @@ def check_index(
     """
     dataset = open_dataset(source)
     target = dataset.root if output is None else Root(output).pinned()
-    units, missing = list_units(dataset, dataset.root)
+    videos = Root(data_root).pinned() if data_root is not None else recorded_videos(dataset.root) or dataset.root
+    units, missing = list_units(dataset, videos)
     file_count = len(units) + len(missing)
     try:
         build = read_existing_build(target)
@@ -98,8 +106,8 @@ def check_index(
     stale += [found for _, _, found in compared if found is not None and found is not _UNSURE]
     unsure = [(unit, record) for unit, record, found in compared if found is _UNSURE]
     report = _one_at_a_time(progress(len(unsure)) if progress is not None and unsure else _ignore)
-    in_flight = (os.cpu_count() or 1) if dataset.root.is_local else dataset.root.in_flight
-    read = map_in_threads(partial(_read, dataset.root.source(), report), unsure, max_in_flight=in_flight)
+    in_flight = (os.cpu_count() or 1) if videos.is_local else videos.in_flight
+    read = map_in_threads(partial(_read, videos.source(), report), unsure, max_in_flight=in_flight)
     stale += [found for found, _ in read if found is not None]
     description = dataset_description(
         dataset.info, episode_count=len(dataset.episodes), frame_count=int(dataset.episodes.length.sum())

@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from episeek.errors import DestinationError, EpiseekError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
-from episeek_pipelines.dataset.provenance import record_source, source_commit, write_record
+from episeek_pipelines.dataset.provenance import record_source, recorded_videos, source_commit, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
@@ -39,6 +39,9 @@ Videos = Literal["none", "link", "copy"]
 
 MAX_VERIFICATION_SLICES = 32
 """Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
+
+MAX_QUICK_FILES: Final = 64
+"""Files of a dataset that is verified in one thread."""
 
 MAX_SHARD_SLICES = 8
 """Slices of the files of meta/episodes; each gets the whole survey."""
@@ -76,7 +79,7 @@ def prepare(
     plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
     with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
-        index_nodes = _index_nodes(graph, dataset, staging.work, units)
+        index_nodes = _index_nodes(graph, dataset, dataset.root, staging.work, units)
         rewrite_nodes = _rewrite_nodes(graph, dataset, staging, rewriting)
         copy_nodes = _copy_nodes(graph, dataset, staging, videos)
         merged = _merge_node(graph, dataset, staging.work, staging.root, index_nodes)
@@ -135,6 +138,7 @@ def index(
     source: str,
     *,
     output: str | None = None,
+    data_root: str | None = None,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Write the sidecars of a dataset, in place or below another root. Existing sidecars are replaced all at once.
@@ -144,6 +148,8 @@ def index(
     Args:
         source: Root of a LeRobot v3.0 dataset.
         output: Root below which `meta/byte_index/` is written; None is `source`.
+        data_root: The dataset with the videos if `source` is an overlay. None: `source`, or the source that a local overlay
+            records.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -154,13 +160,14 @@ def index(
     started = time.perf_counter()
     _require_no_history(Root(source if output is None else output), "with --output DIR")
     dataset = open_dataset(source)
-    units = plan_index(dataset, dataset.root)
+    videos = Root(data_root).pinned() if data_root is not None else recorded_videos(dataset.root) or dataset.root
+    units = plan_index(dataset, videos)
     target = dataset.root if output is None else Root(output)
     with SidecarStaging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
         units, existing = with_unchanged(units, target, dataset.info)
         graph = Graph()
-        nodes = _index_nodes(graph, dataset, staging.work, units, existing)
+        nodes = _index_nodes(graph, dataset, videos, staging.work, units, existing)
         merged = _merge_node(graph, dataset, staging.work, staging.root, nodes)
         values = _run(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
@@ -192,17 +199,28 @@ def verify(
         EpiseekError: It is not a dataset that can be checked.
     """
     where = Root(root).pinned()
-    videos, source = (None if url is None else Root(url).pinned() for url in (data_root, against))
-    surveyed = survey(where, data_root=videos, against=source)
-    if data_root is None and surveyed.is_lone_overlay:
-        found = "sidecars and no videos/: an overlay"
-        raise MissingFileError(str(where), found, "the dataset it was prepared from as --data-root (data_root)")
+    videos = recorded_videos(where) if data_root is None else Root(data_root)
+    source = None if against is None else Root(against).pinned()
+    surveyed = survey(where, data_root=None if videos is None else videos.pinned(), against=source)
+    if videos is None and surveyed.is_lone_overlay:
+        hint = "give the dataset it was prepared from as --data-root (data_root)"
+        raise MissingFileError(str(where), "sidecars and no videos/: an overlay", "the videos", hint)
     graph = Graph()
     verification = _verification_node(graph, surveyed, prepared, options)
+    if _is_quick(surveyed, options) and execution == Execution(progress=execution.progress):
+        # importing Dask would take longer than the checks
+        execution = replace(execution, scheduler="sync")
     values, failures = values_and_failures(execution.compute(graph, [verification]))
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
-    return replace(_of(values, VerificationReport)[0], revision=_known_commit(where))
+    report = _of(values, VerificationReport)[0]
+    return replace(report, revision=_known_commit(where), data_root=None if videos is None else videos.url)
+
+
+def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
+    """Return whether the checks of a dataset take less than a second: few local files, of which only headers are read."""
+    is_local = surveyed.root.is_local and surveyed.data_root.is_local and surveyed.against is None
+    return is_local and not options.looks_at("rows") and len(surveyed.files) <= MAX_QUICK_FILES
 
 
 def _known_commit(root: Root) -> str | None:
@@ -237,17 +255,22 @@ def _require_no_history(destination: Root, remedy: str) -> None:
 
 
 def _index_nodes(
-    graph: Graph, dataset: Dataset, work: Root, units: list[IndexUnit], existing: ExistingRows | None = None
+    graph: Graph,
+    dataset: Dataset,
+    videos: Root,
+    work: Root,
+    units: list[IndexUnit],
+    existing: ExistingRows | None = None,
 ) -> list[Node]:
     numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
-    shared = (dataset.root, work, dataset.info.fps, existing)
+    shared = (videos, work, dataset.info.fps, existing)
     return graph.map(
         node_functions.index_one,
         numbered,
         *shared,
         label=lambda item: item[1].path,
         phase=READING_HEADERS,
-        in_flight=dataset.root.in_flight,
+        in_flight=videos.in_flight,
     )
 
 

@@ -409,9 +409,10 @@ def test_lengths_that_cannot_be_right_are_named(length, dataset, tmp_path, capsy
 
 def test_an_overlay_without_its_source_is_one_line(tmp_path, capsys):
     run(capsys, "prepare", DATA / "hevc", tmp_path / "out")
+    (tmp_path / "out/.episeek/source.json").unlink()
     code, out, err = run(capsys, "verify", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "an overlay; expected the dataset it was prepared from as --data-root" in err
+    assert "an overlay; expected the videos; hint: give the dataset it was prepared from as --data-root" in err
     arguments = (
         "extract",
         tmp_path / "out",

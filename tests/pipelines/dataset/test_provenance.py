@@ -7,12 +7,7 @@ import pytest
 
 from episeek.errors import MetadataError
 from episeek.stores.identity import FileIdentity
-from episeek_pipelines.dataset.provenance import (
-    SourceRecord,
-    read_record,
-    source_commit,
-    write_record,
-)
+from episeek_pipelines.dataset.provenance import SourceRecord, read_record, source_commit, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import prepare, rewrite
 from episeek_schemas.layout import SOURCE_RECORD_PATH

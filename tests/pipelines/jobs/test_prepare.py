@@ -201,7 +201,10 @@ def test_an_unfinished_run_of_something_else_is_refused(dataset, tmp_path):
     video.write_bytes(b"")
     with pytest.raises(WorkFailedError):
         prepare(str(dataset), str(tmp_path / "out"))
-    with pytest.raises(DestinationError, match="unfinished run"):
+    refused = (
+        r"unfinished run with no --max-episodes-per-file; expected --max-episodes-per-file 1, as in this run; hint: run"
+    )
+    with pytest.raises(DestinationError, match=refused):
         prepare(str(dataset), str(tmp_path / "out"), max_episodes_per_file=1)
 
 

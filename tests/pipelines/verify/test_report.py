@@ -83,8 +83,8 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
     assert document["tool"] == {"name": "episeek", "version": __version__}
     assert document["findings"][:2] == [
         {
-            "code": "INF004", "severity": "error", "message": "no such file; expected a file that meta/episodes declares",
-            "found": "no such file", "expected": "a file that meta/episodes declares",
+            "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata refers to",
+            "found": "no such file", "expected": "a file that the metadata refers to",
             "location": {"file": video(TOP, 1), "camera": TOP}, "more": 0,
             "name": MISSING_FILE.invariant, "problem": MISSING_FILE.problem, "remedy": MISSING_FILE.remedy,
             "fingerprint": finding(MISSING_FILE, "", "", Location(video(TOP, 1), camera=TOP)).fingerprint,
@@ -182,6 +182,4 @@ def test_text_of_a_clean_dataset_is_its_coverage_and_its_summary():
     checked, not_checked, line = format_text(report).splitlines()
     assert checked == "checked: metadata, listing of files, Parquet footers"
     assert not_checked.startswith("not checked: rows (use --level rows); videos (the dataset has none); ")
-    assert re.search(
-        r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file, 0 videos; 0\.\d+ MB read\)$", line
-    )
+    assert re.search(r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file; 0\.\d+ MB read\)$", line)

@@ -41,7 +41,7 @@ from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import shown_paths
 from episeek_pipelines.publish.overlay.file_comparison import differing_paths
-from episeek_pipelines.publish.overlay.verification import is_verifiable, require_videos, verify_overlay
+from episeek_pipelines.publish.overlay.verification import is_verifiable, local_videos, require_videos, verify_overlay
 from episeek_schemas import layout
 
 MAX_ATTEMPTS: Final = 6
@@ -93,8 +93,8 @@ def publish(
     _require_fitting(hub, options, is_missing=is_missing)
     if is_missing:
         require_videos(root, where=hub.url())
-    if data_root is None and root.list(layout.VIDEOS_DIR):
-        data_root = root.url
+    if data_root is None:
+        data_root = local_videos(root)
     verification = None
     if options.is_verified and is_verifiable(root):
         videos = data_root or (root.url if is_missing else hub.url(hub.head(options.branch)))

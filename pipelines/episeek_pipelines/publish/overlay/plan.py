@@ -12,18 +12,13 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from episeek.errors import EpiseekError, MissingSidecarError, NotADatasetError
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import read_existing_build
 from episeek_pipelines.publish.hub_limits import MAX_FOLDER_ENTRIES, MAX_OPERATIONS_PER_COMMIT, MAX_REPOSITORY_FILES
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFiles
 from episeek_pipelines.publish.overlay.file_comparison import has_digests
-from episeek_pipelines.publish.overlay.files import (
-    SIDECAR_PATHS,
-    sendable_files,
-)
+from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS, sendable_files
 from episeek_schemas import layout
 
 MAX_NAME_BYTES = 255

@@ -21,10 +21,7 @@ from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
-from episeek_pipelines.index.units import (
-    IndexUnit,
-    list_units,
-)
+from episeek_pipelines.index.units import IndexUnit, list_units
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
 from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_pipelines.video.header import recorded_header_digest

@@ -1,26 +1,31 @@
 """The verification that an overlay has to pass before it is published."""
 
-from episeek.errors import DestinationError
+from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import read_info
-from episeek_pipelines.dataset.provenance import read_record
+from episeek_pipelines.dataset.provenance import read_record, recorded_videos
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
-from episeek_pipelines.publish.errors import (
-    RefusedPublicationError,
-)
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.publish.errors import RefusedPublicationError
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
-from episeek_pipelines.words import (
-    counted,
-)
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 
 def is_verifiable(root: Root) -> bool:
     """Return whether an overlay has metadata to verify; sidecars alone, as `episeek index --output` writes them, have none."""
     return root.exists(layout.INFO_PATH)
+
+
+def local_videos(root: Root) -> str | None:
+    """Return the root on this machine that has an overlay's videos: the overlay or its recorded source; None for neither."""
+    if root.list(layout.VIDEOS_DIR):
+        return root.url
+    try:
+        videos = recorded_videos(root)
+    except MissingFileError:
+        return None
+    return videos.url if videos is not None and videos.is_local else None
 
 
 def require_videos(root: Root, *, where: str) -> None:

@@ -12,9 +12,7 @@ from episeek.errors import MissingFileError
 from episeek.stores.byte_source import STORE_IN_FLIGHT
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.overlay.changes import (
     MAX_READ_BYTES,

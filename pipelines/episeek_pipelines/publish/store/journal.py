@@ -13,19 +13,11 @@ from typing import Final, get_args
 
 from episeek.errors import MissingFileError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Addition,
-    Changes,
-)
+from episeek_pipelines.publish.errors import ConflictError
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Addition, Changes
 from episeek_pipelines.publish.store.switch_order import DataOrder
 from episeek_pipelines.publish.store.writers.writer import StoreWriter
-from episeek_schemas.layout import (
-    JOURNAL_PATH as JOURNAL_PATH,
-)
+from episeek_schemas.layout import JOURNAL_PATH as JOURNAL_PATH
 
 _VERSION: Final = 1
 

@@ -11,16 +11,9 @@ from episeek.stores.byte_source import STORE_IN_FLIGHT
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import is_local
 from episeek.stores.processes.workers import map_in_threads
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Addition,
-    Changes,
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Addition, Changes, Listing
 from episeek_pipelines.publish.overlay.file_comparison import SHA256, sha256_in
-from episeek_pipelines.publish.store.contents import (
-    StoreContents,
-)
+from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_schemas import layout
 
 _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", STAGED_PREFIX)

@@ -9,19 +9,12 @@ from episeek.errors import DestinationError, without_password
 from episeek.stores.kinds import is_local
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.overlay_card import overlay_card
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Addition,
-    Changes,
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Addition, Changes, Listing
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS, sendable_files
 from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.sidecar_identities import write_identified_sidecars
 from episeek_pipelines.publish.overlay.target_check import TargetCheck, check_target, require_no_loss
-from episeek_pipelines.publish.store.contents import (
-    StoreContents,
-)
+from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_schemas import layout
 
 

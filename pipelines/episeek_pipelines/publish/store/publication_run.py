@@ -12,18 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from episeek.errors import ChangedFileError, EpiseekError, MissingFileError, WriteError
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Addition,
-    Changes,
-    Listing,
-)
-from episeek_pipelines.publish.store.contents import (
-    StoreContents,
-)
+from episeek_pipelines.publish.errors import ConflictError
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Addition, Changes, Listing
+from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_pipelines.publish.store.journal import (
     JOURNAL_PATH,
     Publication,

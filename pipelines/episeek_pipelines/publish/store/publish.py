@@ -30,7 +30,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.overlay.arrival import check_arrival
-from episeek_pipelines.publish.overlay.verification import is_verifiable, require_videos, verify_overlay
+from episeek_pipelines.publish.overlay.verification import is_verifiable, local_videos, require_videos, verify_overlay
 from episeek_pipelines.publish.store.attempts import StorePublisher
 from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication, has_journal
@@ -57,8 +57,8 @@ def publish_to_store(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         url: Root of the dataset: `s3://...`, `hf://buckets/NAMESPACE/NAME[/DIR]`, or any other URL that fsspec can write to.
-        data_root: Root of the videos on this machine, to compare published clips with. None stands for the overlay where it holds
-            videos; otherwise clips are decoded.
+        data_root: Root of the videos on this machine, to compare published clips with. None stands for the overlay or its recorded
+            source, whichever has the videos here; otherwise clips are decoded.
         options: Options of the publication.
         execution: Scheduler, workers and progress of the verification.
         retry: How long each request is tried; uploads get more time by their size.
@@ -80,8 +80,8 @@ def publish_to_store(
     require_room(writer.root, listing, files, create=options.create)
     if layout.INFO_PATH not in listing:
         require_videos(root, where=writer.root.url)
-    if data_root is None and root.list(layout.VIDEOS_DIR):
-        data_root = root.url
+    if data_root is None:
+        data_root = local_videos(root)
     verification = None
     if options.is_verified and is_verifiable(root):
         published = writer.root.url if layout.INFO_PATH in listing else root.url

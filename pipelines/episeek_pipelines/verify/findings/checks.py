@@ -284,6 +284,8 @@ class VerificationReport:
     """When the dataset was verified, as the caller sets it; None leaves it out of reports."""
     revision: str | None = None
     """Commit of the dataset, as the caller sets it; None where it is not known."""
+    data_root: str | None = None
+    """Dataset that the videos were read from, as the caller sets it; None if they are those of `root`."""
 
     @property
     def error_count(self) -> int:

@@ -30,6 +30,7 @@ def format_json(report: VerificationReport) -> str:
             "summary": {
                 "root": report.root,
                 "revision": report.revision,
+                "data_root": report.data_root,
                 "against": report.against,
                 "level": report.level,
                 "errors": report.error_count,

@@ -5,7 +5,8 @@ from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
-from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped
+from episeek_pipelines.verify.formats.grouping import and_more, grouped
+from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.words import counted
 
@@ -15,10 +16,11 @@ MISLEADING_FRAMES: Final = 0.5
 
 def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """Return the findings, the remarks and a summary line as text."""
+    videos = "" if report.data_root is None else f", videos of {visible(report.data_root)}"
     parts = (
         format_findings(report, max_findings=max_findings),
         format_remarks(report),
-        f"{visible(report.root)}: {format_counts(report)}",
+        f"{visible(report.root)}{videos}: {format_counts(report)}",
     )
     return "\n".join(part for part in parts if part)
 
@@ -59,7 +61,8 @@ def format_verdict(report: VerificationReport) -> str:
 def format_counts(report: VerificationReport) -> str:
     """Return how much was found, and in how many episodes and files."""
     parts = [counted(report.episode_count, "episode"), counted(report.data_file_count, "data file")]
-    parts.append(counted(report.video_file_count, "video"))
+    if report.video_file_count:
+        parts.append(counted(report.video_file_count, "video"))
     summary = f"{format_verdict(report)} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
     if report.ignored_count:
         summary += f"; {report.ignored_count} ignored"

@@ -9,8 +9,6 @@ out. Patterns that point outside the repository (URLs, absolute paths) are ignor
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
-from functools import lru_cache
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
@@ -19,6 +17,7 @@ import yaml
 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import CARD_GLOB, CARD_SIDECARS
+from episeek_pipelines.verify.settings import path_globs
 from episeek_schemas import layout, sidecars
 
 EXPECTED: Final = "configs with data_files: data/*/*.parquet"
@@ -145,10 +144,16 @@ def parse_configs(card: str) -> list[CardConfig]:
 
 def matches(pattern: str, path: str) -> bool:
     """Return whether `pattern` matches the file `path` for `datasets`; both are relative to the root of the repository."""
-    parts, names = _parts(pattern), path.split("/")
-    if "**" not in parts and len(parts) != len(names):
-        return False
-    return _matches_parts(parts, names) and _special_counts(parts) == _special_counts(names)
+    return path_globs.matches(path, pattern) and _special_counts(pattern.split("/")) == _special_counts(path.split("/"))
+
+
+def _special_counts(parts: Sequence[str]) -> tuple[int, int]:
+    """Count hidden names, and folders such as `__pycache__`.
+
+    `datasets` takes a file below such folders only where the pattern has as many of both.
+    """
+    hidden = sum(part.startswith(".") and part.strip(".") != "" for part in parts)
+    return hidden, sum(part.startswith("__") for part in parts[:-1])
 
 
 def _check_default(
@@ -264,43 +269,3 @@ def _kind(node: yaml.Node) -> str:
 
 def _line(node: yaml.Node, first_line: int) -> int:
     return int(node.start_mark.line) + first_line if node.start_mark is not None else first_line
-
-
-# --- Globs -----------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1024)
-def _parts(pattern: str) -> tuple[str, ...]:
-    return tuple(pattern.split("/"))
-
-
-@lru_cache(maxsize=4096)
-def _name_pattern(part: str) -> re.Pattern[str]:
-    return re.compile(translate(part))
-
-
-def _matches_parts(parts: tuple[str, ...], names: Sequence[str]) -> bool:
-    """Match part by part; `reached` holds the numbers of names that the parts so far can have matched."""
-    reached = {0}
-    for position, part in enumerate(parts):
-        if part == "**":
-            least = min(reached, default=len(names) + 1)
-            reached = set(range(least, len(names) + 1))
-            # As the last part it matches one name or more; elsewhere it matches none or more.
-            if position == len(parts) - 1:
-                reached.discard(least)
-        else:
-            name_pattern = _name_pattern(part)
-            reached = {taken + 1 for taken in reached if taken < len(names) and name_pattern.match(names[taken])}
-        if not reached:
-            return False
-    return len(names) in reached
-
-
-def _special_counts(parts: Sequence[str]) -> tuple[int, int]:
-    """Count hidden names, and folders such as `__pycache__`.
-
-    `datasets` takes a file below such folders only where the pattern has as many of both.
-    """
-    hidden = sum(part.startswith(".") and part.strip(".") != "" for part in parts)
-    return hidden, sum(part.startswith("__") for part in parts[:-1])

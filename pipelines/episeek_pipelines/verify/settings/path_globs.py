@@ -31,6 +31,8 @@ def validate_pattern(pattern: str, where: str) -> None:
 @lru_cache(maxsize=1 << 16)
 def matches(path: str, pattern: str) -> bool:
     """Return whether a relative POSIX path matches a glob."""
+    if "**" not in pattern and pattern.count("/") != path.count("/"):
+        return False
     segments = _compiled(pattern)
     # The numbers of segments of the glob that the path so far can match.
     reached = _skipping_folders({0}, segments)

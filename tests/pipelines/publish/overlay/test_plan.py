@@ -11,16 +11,12 @@ from hypothesis import strategies as st
 
 from episeek.errors import MissingSidecarError, MixedBuildError, NotADatasetError, ReadError
 from episeek_pipelines.dataset import digests as digests_module
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.local_files import TEMPORARY_SUFFIX
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_limits import MAX_REPOSITORY_FILES
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
-from episeek_pipelines.publish.overlay.files import (
-    sendable_files,
-)
+from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_pipelines.publish.overlay.plan import UnpublishableError, plan_changes, split_changes
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, digests

@@ -19,11 +19,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import index, prepare
 from episeek_pipelines.publish.overlay.changes import RemoteFile
 from episeek_pipelines.publish.overlay.plan import plan_changes
-from episeek_pipelines.publish.overlay.target_check import (
-    TargetMismatchError,
-    check_target,
-    identity_in_target,
-)
+from episeek_pipelines.publish.overlay.target_check import TargetMismatchError, check_target, identity_in_target
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset
 from tests.pipelines.publish.overlays import in_git, in_lfs, listing_of, prepared, repository_of

@@ -13,10 +13,7 @@ import pytest
 import episeek
 from episeek.errors import AccessError, DestinationError
 from episeek_pipelines.jobs.prepare import index, prepare
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedPublicationError,
-)
+from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from episeek_pipelines.publish.store import contents

@@ -10,14 +10,10 @@ import pytest
 
 import episeek
 from episeek.errors import EpiseekError
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import verify
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.store import attempts, publication_run
 from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication

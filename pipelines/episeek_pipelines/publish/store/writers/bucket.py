@@ -15,9 +15,7 @@ from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.hub_client.client import HubClient
-from episeek_pipelines.publish.overlay.changes import (
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import Listing
 from episeek_pipelines.publish.store.writers.retries import call_store
 from episeek_pipelines.publish.store.writers.writer import Move
 from episeek_pipelines.words import counted

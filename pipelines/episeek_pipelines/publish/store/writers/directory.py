@@ -12,10 +12,7 @@ from typing import Final
 from episeek.errors import DestinationError, MissingFileError, WriteError, described
 from episeek_pipelines.dataset.local_files import writing
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay.changes import (
-    STAGED_PREFIX,
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Listing
 from episeek_pipelines.publish.store.writers.writer import Move
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})

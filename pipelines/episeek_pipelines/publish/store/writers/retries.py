@@ -8,9 +8,7 @@ from episeek.stores.processes.workers import call_within
 from episeek.stores.requests.errors import is_final, retry_after_of, store_errors
 from episeek.stores.requests.retry import RetryPolicy, Transient, with_retries
 from episeek.stores.transfers import TransferCounter
-from episeek_pipelines.publish.errors import (
-    masked,
-)
+from episeek_pipelines.publish.errors import masked
 
 T = TypeVar("T")
 

@@ -27,9 +27,7 @@ from episeek.stores.requests.errors import status_of, store_errors
 from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.dataset.removal import remove_files
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.publish.overlay.changes import (
-    Listing,
-)
+from episeek_pipelines.publish.overlay.changes import Listing
 from episeek_pipelines.publish.store.writers.retries import call_store
 
 T = TypeVar("T")

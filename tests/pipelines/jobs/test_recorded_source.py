@@ -1,0 +1,113 @@
+"""Overlays whose videos are read from the source that they record."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from episeek.errors import MissingFileError
+from episeek_pipelines.api import check_index, format_text, index, inspect, prepare, verify
+from episeek_pipelines.cli.main import main
+from episeek_pipelines.dataset.provenance import recorded_videos
+from episeek_pipelines.dataset.root import Root
+from episeek_schemas import layout
+from tests.pipelines.conftest import copy_dataset
+
+TOP = "videos/observation.images.top/chunk-000/file-000.mp4"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return copy_dataset("h264_bframes", tmp_path / "source")
+
+
+@pytest.fixture
+def overlay(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(source.parent)
+    prepare(source.name, str(tmp_path / "overlay"))
+    monkeypatch.chdir("/")
+    return tmp_path / "overlay"
+
+
+def notice(overlay: Path, source: Path) -> str:
+    record = overlay / layout.SOURCE_RECORD_PATH
+    return f"episeek: videos are read from {source}, which {record} names; --data-root overrides\n"
+
+
+def test_every_job_finds_the_videos(overlay: Path, source: Path):
+    assert recorded_videos(Root(str(overlay))) == Root(str(source))
+    report = verify(str(overlay))
+    assert report.error_count == 0
+    assert report.video_file_count == 2
+    assert report.data_root == str(source)
+    assert format_text(report).splitlines()[-1].startswith(f"{overlay}, videos of {source}: 0 errors, ")
+    assert check_index(str(overlay)).stale == ()
+    before = inspect(str(overlay))
+    assert index(str(overlay)).index is not None
+    assert inspect(str(overlay)) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "OVERLAY"),
+        ("index", "OVERLAY", "--check"),
+        ("extract", "OVERLAY", "--episode", "1", "--camera", "top", "-o", "CLIP"),
+    ],
+)
+def test_commands_say_so(arguments: tuple[str, ...], overlay: Path, source: Path, tmp_path: Path, capsys):
+    places = {"OVERLAY": str(overlay), "CLIP": str(tmp_path / "clip.mp4")}
+    assert main([places.get(argument, argument) for argument in arguments]) == 0
+    assert notice(overlay, source) in capsys.readouterr().err
+    assert (
+        main(
+            [*(places.get(argument, argument) for argument in arguments), "--data-root", str(source), *force(arguments)]
+        )
+        == 0
+    )
+    assert "videos are read from" not in capsys.readouterr().err
+
+
+def force(arguments: tuple[str, ...]) -> list[str]:
+    return ["--force"] if arguments[0] == "extract" else []
+
+
+def test_a_changed_video_of_the_source_is_stale(overlay: Path, source: Path, capsys):
+    whole = (source / TOP).read_bytes()
+    (source / TOP).write_bytes(whole[: len(whole) // 2])
+    assert main(["index", str(overlay), "--check"]) == 1
+    assert capsys.readouterr().out.splitlines()[0].startswith(f"stale    changed   {TOP}")
+
+
+def test_a_source_that_is_gone_is_one_error(overlay: Path, source: Path, capsys):
+    source.rename(source.with_name("moved"))
+    for job in (verify, check_index, index):
+        with pytest.raises(MissingFileError) as caught:
+            job(str(overlay))
+        assert str(source) in caught.value.found
+        assert "--data-root" in caught.value.hint
+    assert inspect(str(overlay)).episodes == 6
+    assert main(["verify", str(overlay)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"nothing at {source}" in said
+    assert main(["verify", str(overlay), "--data-root", str(source.with_name("moved"))]) == 0
+
+
+def test_a_dataset_with_videos_is_not_led_elsewhere(source: Path, tmp_path: Path):
+    prepare(str(source), str(tmp_path / "whole"), videos="link")
+    record = tmp_path / "whole" / layout.SOURCE_RECORD_PATH
+    document = json.loads(record.read_text())
+    document["plan"]["source"] = "https://example.invalid/dataset"
+    record.write_text(json.dumps(document))
+    assert recorded_videos(Root(str(tmp_path / "whole"))) is None
+    assert verify(str(tmp_path / "whole")).error_count == 0
+
+
+def test_without_cameras_there_are_no_videos_to_find(tmp_path: Path, capsys):
+    images = copy_dataset("images", tmp_path / "images")
+    prepare(str(images), str(tmp_path / "overlay"))
+    shutil.rmtree(images)
+    assert main(["verify", str(tmp_path / "overlay")]) == 0
+    assert capsys.readouterr().err == ""
