@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.cli import publish_store
+from episeek_pipelines.cli.arguments import add_data_root, add_output, with_examples
+from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.publication import (
     base_words,
     change_words,
@@ -26,70 +28,82 @@ from episeek_schemas.lerobot import CODEBASE_VERSION
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import (
-        Execution,
         PublishOptions,
         PublishResult,
     )
 
 
-EPILOG = (
+NOTES = (
     "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or what arrived differs, 2 it could not be done. The token is "
     "that of the environment (HF_TOKEN, `hf auth login`). A run that was stopped goes on when it is run again."
 )
 
 
-def add_publish_arguments(command: argparse.ArgumentParser) -> None:
-    """The arguments of `publish` beside those that commands share."""
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `publish`."""
+    add_output(command)
+    add_data_root(command)
     command.description = (
-        "Publish what `episeek prepare` wrote on a dataset repository of the Hub: only what differs is sent, readers see all of "
-        "it or nothing, what arrived is compared, and the tag that LeRobot resolves moves last. Or into a store: a bucket of the "
-        "Hub, S3, or any other URL that can be written to. Files are sent beside what is there and then switched to; a store "
-        "cannot change several at once, so for seconds readers of episeek see the old index, the new one, or an error that says "
-        "so, never wrong frames, and whoever copies the dataset then may get some of each. A new prefix has no such moment."
+        "Publish the result of `episeek prepare` onto a dataset repository of the Hub or into a store. Only files that differ are "
+        "sent, and the published files are compared with them afterwards.\n\n"
+        "Onto a repository: readers see all changes or none, and the tag that LeRobot resolves moves last.\n\n"
+        "Into a store (a bucket of the Hub, S3, or any other URL that can be written to): new files are sent beside the present "
+        "ones and then take their places. A store cannot change several files at once, so for some seconds readers of episeek see "
+        "the old index, the new one, or an error that says so, and never wrong frames; a copy of the dataset made in these seconds "
+        "may hold files of both. A new prefix has no such moment."
     )
-    command.epilog = EPILOG
-    command.add_argument("source", metavar="DST", help="what `episeek prepare` wrote")
+    command.epilog = with_examples(
+        ("show what would change, and send nothing", "episeek publish out/pusht ORG/NAME --dry-run"),
+        ("publish onto a dataset of the Hub", "episeek publish out/pusht ORG/NAME"),
+        ("propose the changes as a draft pull request", "episeek publish out/pusht ORG/NAME --create-pr"),
+        (
+            "publish a dataset with its videos into a new place of a bucket",
+            "episeek publish out/pusht s3://BUCKET/DIR --create",
+        ),
+        notes=NOTES,
+    )
+    command.add_argument("source", metavar="DST", help="the result of `episeek prepare`")
     command.add_argument(
         "target",
         metavar="TARGET",
         help="ORG/NAME or hf://datasets/ORG/NAME: a dataset repository; s3://..., hf://buckets/NAMESPACE/NAME[/DIR], "
-        "file:///... or any other URL: a store (never a bare path: that is ORG/NAME)",
+        "file:///... or any other URL: a store (a path without a scheme is always ORG/NAME)",
     )
     where = command.add_argument_group("where to")
     where.add_argument(
         "--branch",
         default="main",
         metavar="B",
-        help="commit to this branch, which has to be there; no tag moves (default: main)",
+        help="branch to commit to; it has to exist, and no tag moves (default: main)",
     )
     add_commit_arguments(where)
     where.add_argument(
         "--create",
         action="store_true",
-        help="make the repository, or the dataset in a store, when there is none; DST needs its videos",
+        help="create the repository, or the dataset in a store, where there is none; DST needs its videos",
     )
     where.add_argument(
         "--private",
         action="store_true",
-        help="with --create: for those who may see it alone; refused where it is public",
+        help="with --create: create a private repository; an existing public one is refused",
     )
     where.add_argument(
         "--base",
         metavar="REVISION",
-        help="what DST was prepared from: files that others have changed since are not replaced (default: as `prepare` has "
-        "recorded in DST/.episeek, and what was published from here last; main: replace what is there)",
+        help="revision that DST was prepared from: files that others have changed since are not replaced (default: the commit "
+        "in DST/.episeek, and the last one published from here; main: replace the present files)",
     )
     what = command.add_argument_group("what")
     what.add_argument(
-        "--sidecars-only", action="store_true", help="only meta/byte_index/ and the card; nothing is deleted"
+        "--sidecars-only", action="store_true", help="publish only meta/byte_index/ and the card, and delete nothing"
     )
     what.add_argument(
         "--overwrite",
         action="store_true",
-        help="in a store: replace also files that others may have changed (onto a repository: --base main)",
+        help="in a store: also replace files that others may have changed (for a repository: --base main)",
     )
     what.add_argument("--no-verify", action="store_true", help="do not verify DST first")
-    what.add_argument("--dry-run", action="store_true", help="say what would change, and send nothing")
+    what.add_argument("--dry-run", action="store_true", help="print what would change, and send nothing")
 
 
 def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
@@ -117,11 +131,13 @@ def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(name for name, is_given in given.items() if is_given)
 
 
-def warnings(options: argparse.Namespace) -> tuple[str, ...]:
-    """What is said before anything is done, whatever `--quiet` says."""
+def notices(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the lines to print before anything is done, with `--quiet`, too."""
     if not options.no_verify:
         return ()
-    return ("--no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",)
+    return (
+        "WARNING: --no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",
+    )
 
 
 def silence_hub_progress(options: argparse.Namespace) -> None:
@@ -130,8 +146,9 @@ def silence_hub_progress(options: argparse.Namespace) -> None:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
-def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
-    """`episeek publish`."""
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek publish`, after its notices have been printed."""
+    execution = execution_of(options)
     silence_hub_progress(options)
     from episeek_pipelines import api
     from episeek_pipelines.api import (

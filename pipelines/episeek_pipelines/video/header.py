@@ -77,12 +77,13 @@ def recorded_header_digest(source: ByteSource, record: FileRecord) -> str:
     """Return the digest of a video file's header as it is now, to be compared with `record.moov_sha256`.
 
     Args:
-        source: Where the file is.
-        record: Its row in `files`; the file has the size that it says.
+        source: The source that holds the file.
+        record: The file's row of `files`, with the size that the file has now.
 
     Raises:
-        MissingFileError, ReadError: The file cannot be read.
-        Mp4Error: It has no header that can be read.
+        MissingFileError: The file does not exist.
+        ReadError: The file cannot be read.
+        Mp4Error: The file has no readable header.
     """
     if record.container == "matroska":
         return read_video_header(source, record.file_path, file_size=record.file_size).digest

@@ -43,7 +43,7 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
         sidecars have these identities already.
 
     Raises:
-        SidecarLayoutError: The sidecars are of another version, do not fit together, or cannot be mapped.
+        SidecarLayoutError: The sidecars have another format version or index version, are damaged, or cannot be mapped.
         WriteError: `work` cannot be written.
     """
     build = read_existing_build(overlay)

@@ -97,7 +97,7 @@ def test_an_overlay_in_a_store(hub):
 )
 def test_options_that_do_not_fit_the_repository(hub, monkeypatch, options, message):
     """They are refused before the verification, which may take long."""
-    monkeypatch.setattr(publishing, "verified", lambda *_: pytest.fail("it was verified first"))
+    monkeypatch.setattr(publishing, "verify_overlay", lambda *_: pytest.fail("it was verified first"))
     open_discussion(hub.hub.repository(NAME), "theirs", author="outsider", is_pull_request=True)
     with pytest.raises(EpiseekError, match=message):
         hub.publish(prepared(SMALL).url, source=SMALL, options=PublishOptions(clip_count=2, **options))
