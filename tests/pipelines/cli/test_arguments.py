@@ -27,6 +27,7 @@ def help_of(*command: str) -> str:
 
 def refused(capsys, *arguments: object) -> str:
     """Return the one line that a command prints when it refuses its arguments."""
+    code: str | int | None
     try:
         code = main([str(argument) for argument in arguments])
     except SystemExit as exit:
@@ -112,7 +113,7 @@ def test_an_option_that_is_given_twice_is_refused(tmp_path, capsys):
 
 
 def test_arguments_are_added_once():
-    added = []
+    added: list[Parser] = []
     parser = Parser(add_arguments=added.append)
     parser.parse_args([])
     parser.parse_args([])
