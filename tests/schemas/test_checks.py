@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_schemas import lerobot, sidecars
+from episeek_schemas import checks, lerobot, sidecars
 from episeek_schemas.checks import MAX_ROWS_PER_PROBLEM, TableName, check_table
 from tests.support.build_index import CAMERAS, DATA
 
@@ -40,6 +40,26 @@ def test_good_tables_have_no_problems(sidecar_roots):
 @pytest.mark.parametrize("name", SIDECARS)
 def test_an_empty_table_has_no_problems(name):
     assert check_table(SIDECARS[name].empty_table(), name) == []
+
+
+DAMAGED_VALUES = {
+    "length": [0, -1, None, 1 << 62],
+    "dataset_from_index": [-1, None],
+    f"videos/{CAMERAS[0]}/from_timestamp": [-0.5, float("nan"), float("inf"), None, 1e13],
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(name, value) for name, values in DAMAGED_VALUES.items() for value in values]
+)
+def test_a_table_that_skips_pandera_has_no_problem_for_it(column, value, monkeypatch):
+    table = episodes()
+    values = [value, *table[column].to_pylist()[1:]]
+    broken = replaced(table, column, pa.array(values, table.schema.field(column).type))
+    found = check_table(broken, "meta/episodes", video_keys=CAMERAS)
+    monkeypatch.setattr(checks, "_is_sound", lambda *_, **__: False)
+    assert found == check_table(broken, "meta/episodes", video_keys=CAMERAS)
+    assert check_table(table, "meta/episodes", video_keys=CAMERAS) == []
 
 
 def test_threads_do_not_validate_at_once(monkeypatch):
