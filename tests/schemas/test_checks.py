@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -52,9 +54,25 @@ def test_threads_do_not_validate_at_once(monkeypatch):
 
     monkeypatch.setattr(pandera.DataFrameSchema, "validate", validate)
     with ThreadPoolExecutor(4) as threads:
-        tables = [SIDECARS[name].empty_table() for name in SIDECARS]
+        # a sound table is not given to pandera
+        tables = [schema.remove(0).empty_table() for schema in SIDECARS.values()]
         assert list(threads.map(check_table, tables, SIDECARS)) == [[], [], [], []]
     assert is_alone == [True] * 4
+
+
+def test_pandera_is_imported_when_a_table_is_checked_also_by_several_threads_at_once():
+    script = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from episeek_schemas import checks, sidecars
+
+assert not {"pandera", "pandas"} & set(sys.modules)
+with ThreadPoolExecutor(4) as threads:
+    tables = [schema.empty_table() for _, schema in sidecars.TABLES.values()]
+    assert list(threads.map(checks.check_table, tables, sidecars.TABLES)) == [[], [], [], []]
+assert "pandera" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_all_failures_are_found_at_once_with_their_rows():

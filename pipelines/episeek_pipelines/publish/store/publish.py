@@ -57,8 +57,8 @@ def publish_to_store(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         url: Root of the dataset: `s3://...`, `hf://buckets/NAMESPACE/NAME[/DIR]`, or any other URL that fsspec can write to.
-        data_root: Root of the videos on this machine, to compare published clips with. None stands for the overlay where it holds
-            videos; otherwise clips are decoded.
+        data_root: Root of the videos on this machine, to compare published clips with. None stands for the overlay or its recorded
+            source, whichever has the videos here; otherwise clips are decoded.
         options: Options of the publication.
         execution: Scheduler, workers and progress of the verification.
         retry: How long each request is tried; uploads get more time by their size.

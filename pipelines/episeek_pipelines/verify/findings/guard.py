@@ -17,7 +17,7 @@ def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[
     try:
         yield
     except MissingFileError as error:
-        findings.append(finding(MISSING_FILE, error.found, "a file that the metadata declares", location))
+        findings.append(finding(MISSING_FILE, error.found, "a file that the metadata refers to", location))
     except ReadError as error:
         findings.append(unreadable(error, location))
     except Exception as error:

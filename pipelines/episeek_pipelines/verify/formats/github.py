@@ -10,7 +10,8 @@ from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
-from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped, place_in_file
+from episeek_pipelines.verify.formats.grouping import and_more, grouped, place_in_file
+from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.formats.text import format_counts, format_remarks
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES, Severity
