@@ -23,7 +23,7 @@ def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[
     except Exception as error:
         # The other rules have to run in any case.
         findings.append(
-            finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "to complete", location)
+            finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "a completed check", location)
         )
 
 
