@@ -128,6 +128,8 @@ class DatasetInfo:
     video_path: str | None
     video_keys: tuple[str, ...]
     """Cameras stored as video, in the order of `features`: the position is the camera index."""
+    image_keys: tuple[str, ...] = ()
+    """Cameras whose pictures are stored in the data files, in the order of `features`."""
 
     def data_file(self, chunk_index: int, file_index: int) -> str:
         """Return the relative path of a data file."""
@@ -144,6 +146,13 @@ def codebase_major(version: object) -> int | None:
     """Return the major number of a `codebase_version` such as `v3.0`; None where it does not parse."""
     match = _VERSION.fullmatch(version) if isinstance(version, str) else None
     return int(match[1]) if match else None
+
+
+def image_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of the features whose pictures are stored in the data files, in order."""
+    return tuple(
+        key for key, feature in features.items() if isinstance(feature, Mapping) and feature.get("dtype") == "image"
+    )
 
 
 def video_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
@@ -226,6 +235,7 @@ def parse_info(document: object) -> DatasetInfo:
         data_path=document.get("data_path", DEFAULT_DATA_PATH),
         video_path=video_path,
         video_keys=cameras,
+        image_keys=image_keys(document["features"]),
     )
 
 

@@ -32,11 +32,10 @@ from episeek.sidecars.mapped_table import MappedTable
 from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
 from episeek.sidecars.video_source import VERIFY_MODES, IndexedVideoSource, Verify
 from episeek.stores.byte_source import ByteSource
-from episeek.stores.kinds import is_local, local_path
+from episeek.stores.kinds import is_hub, is_local, local_path
 from episeek.stores.open_source import Transport, open_source
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
 from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
-from episeek.stores.transports.hub.source import HubSource
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, start and stop of the frames."""
@@ -108,6 +107,10 @@ class ReadOptions:
         source = open_source(
             url, storage_options=dict(self.storage_options), policy=self.retry, transport=self.transport
         )
+        if not is_hub(source.root):
+            return source
+        from episeek.stores.transports.hub.source import HubSource
+
         return source.pinned() if isinstance(source, HubSource) else source
 
 

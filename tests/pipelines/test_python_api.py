@@ -1,12 +1,15 @@
+import re
 import subprocess
 import sys
 import typing
+from inspect import signature as signature_of
 from pathlib import Path
 
 import pytest
 
 import episeek_pipelines.index.units
 from episeek_pipelines import api
+from tests.pipelines.conftest import copy_dataset
 
 
 def test_every_name_has_one_home():
@@ -42,3 +45,29 @@ def test_the_names_that_type_checkers_see_are_those_that_are_imported():
     exec("\n".join(line.strip() for line in block.splitlines()), namespace)
     namespace.pop("__builtins__")
     assert namespace == {name: getattr(api, name) for name in api.__all__}
+
+
+def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    document = (Path(__file__).parents[2] / "docs/python-api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", document, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 9
+    copy_dataset("h264_bframes", tmp_path / "pusht")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "docs/python-api.md", "exec"), namespace)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "is clean: True" in printed.out
+    assert "out holds 3 entries" in printed.out
+
+
+def test_the_document_has_every_function():
+    document = (Path(__file__).parents[2] / "docs/python-api.md").read_text(encoding="utf-8")
+    jobs = ("prepare", "rewrite", "index", "check_index", "inspect", "verify", "fix", "publish", "publish_to_store")
+    for name in (*jobs, "prepare_and_publish"):
+        (row,) = re.findall(rf"^\| `{name}\((.*?)\)` \| `(\w+)` \|", document, flags=re.MULTILINE)
+        signature = signature_of(getattr(api, name))
+        documented = {argument.strip() for argument in row[0].split(",")} - {"*"}
+        assert documented <= set(signature.parameters), name
+        assert signature.return_annotation is getattr(api, row[1])

@@ -1,7 +1,7 @@
 """Argument types, the arguments that several commands share, and the layout of the help texts."""
 
 import argparse
-import textwrap
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 USAGE_ERROR = 2
@@ -11,6 +11,8 @@ class HelpFormatter(argparse.HelpFormatter):
     """Wraps each paragraph of a description or an epilog by itself, and keeps indented lines as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap
+
         paragraphs = [
             paragraph if "\n  " in paragraph else textwrap.fill(paragraph, width) for paragraph in text.split("\n\n")
         ]
@@ -18,10 +20,27 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports a usage error in one line, like every other error of the command line."""
+    """A parser that reports a usage error in one line, and that adds its arguments when it is used.
 
-    def __init__(self, **settings: Any) -> None:
+    Args:
+        add_arguments: Called with the parser before it parses or prints its help for the first time.
+        settings: Arguments of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, *, add_arguments: "Callable[[Parser], None] | None" = None, **settings: Any) -> None:
         super().__init__(formatter_class=HelpFormatter, **settings)
+        self._add_arguments = add_arguments
+
+    def complete(self) -> None:
+        """Add the arguments now, if they have not been added yet."""
+        add_arguments, self._add_arguments = self._add_arguments, None
+        if add_arguments is not None:
+            add_arguments(self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Add the arguments, and parse as `argparse.ArgumentParser` does."""
+        self.complete()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the message to standard error and exit with code 2."""
@@ -56,51 +75,43 @@ def with_examples(*examples: tuple[str, str], notes: str = "") -> str:
 # --- shared arguments ------------------------------------------------------------------------------------------------------------
 
 
-def output_arguments() -> Parser:
-    """Return the arguments of every command that reports a result."""
-    parent = Parser(add_help=False)
-    parent.add_argument("--json", action="store_true", help="print the result as JSON")
-    parent.add_argument(
+def add_output(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of every command that reports a result."""
+    command.add_argument("--json", action="store_true", help="print the result as JSON")
+    command.add_argument(
         "--quiet",
         action="store_true",
         help="print no progress and no summary; findings that fail the command are printed",
     )
-    return parent
 
 
-def execution_arguments() -> Parser:
-    """Return the arguments of the commands that run a graph."""
-    parent = Parser(add_help=False)
-    parent.add_argument(
+def add_execution(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the commands that run a graph."""
+    command.add_argument(
         "--scheduler",
         default="threads",
         type=scheduler,
         metavar="NAME",
         help="threads (default), processes, sync, or tcp://HOST:PORT of a running Dask scheduler",
     )
-    parent.add_argument(
+    command.add_argument(
         "--workers", type=positive, metavar="N", help="number of threads or processes (default: one per core)"
     )
-    return parent
 
 
-def data_root_argument() -> Parser:
-    """Return the argument of the commands that read overlays."""
-    parent = Parser(add_help=False)
-    parent.add_argument("--data-root", metavar="DIR", help="the dataset with the videos, when SRC is an overlay")
-    return parent
+def add_data_root(command: argparse.ArgumentParser) -> None:
+    """Add the argument of the commands that read overlays."""
+    command.add_argument("--data-root", metavar="DIR", help="the dataset with the videos, when SRC is an overlay")
 
 
-def splitting_argument() -> Parser:
-    """Return the argument of the commands that write data files."""
-    parent = Parser(add_help=False)
-    parent.add_argument(
+def add_splitting(command: argparse.ArgumentParser) -> None:
+    """Add the argument of the commands that write data files."""
+    command.add_argument(
         "--max-episodes-per-file",
         type=positive,
         metavar="N",
         help="split data files with more episodes (default: chosen by the size of the footers)",
     )
-    return parent
 
 
 # --- argument types --------------------------------------------------------------------------------------------------------------

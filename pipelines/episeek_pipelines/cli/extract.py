@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from episeek_pipelines.cli.arguments import Once, frame_range, with_examples
+from episeek_pipelines.cli.arguments import Once, add_data_root, add_output, frame_range, with_examples
 from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ DESCRIPTION = (
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `extract` that other commands do not have."""
+    """Add the arguments of `extract`."""
+    add_output(command)
+    add_data_root(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
         ("all frames of episode 7, of the only camera", "episeek extract data/pusht --episode 7 -o episode.mp4"),

@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.arguments import add_data_root, add_execution, add_output, with_examples
 from episeek_pipelines.cli.execution import execution_of, header_progress_of
 from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
@@ -17,7 +17,10 @@ NOTES = "Exit codes: 0 done (with --check: nothing is stale), 1 --check found st
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `index` that other commands do not have."""
+    """Add the arguments of `index`."""
+    add_output(command)
+    add_execution(command)
+    add_data_root(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
         ("index a local dataset in place", "episeek index data/pusht"),

@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.arguments import add_data_root, add_output, with_examples
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
@@ -14,7 +14,9 @@ DESCRIPTION = (
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `inspect` that other commands do not have."""
+    """Add the arguments of `inspect`."""
+    add_output(command)
+    add_data_root(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
         ("show a dataset of the Hub", "episeek inspect hf://datasets/lerobot/pusht"),

@@ -10,12 +10,13 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from episeek.errors import EpiseekError, first_line
-from episeek_pipelines.cli.extras import install_hint_for
-from episeek_pipelines.cli.outcome import Outcome
-from episeek_pipelines.cli.parser import make_parser
-from episeek_pipelines.cli.sources import require_sources, use_recorded_source
+from episeek_pipelines.cli.parser import command_module, make_parser
+
+if TYPE_CHECKING:
+    from episeek_pipelines.cli.outcome import Outcome
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # arguments that cannot be combined
         _say(f"episeek: error: {error}")
     except ModuleNotFoundError as error:
+        from episeek_pipelines.cli.extras import install_hint_for
+
         hint = install_hint_for(error.name or "")
         if hint is None:
             return _unexpected(error)
@@ -55,10 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from episeek_pipelines.cli.sources import require_sources, use_recorded_source
+
     require_sources(options)
-    for notice in (*use_recorded_source(options), *options.notices(options)):
+    command = command_module(options.command)
+    notices = command.notices(options) if hasattr(command, "notices") else ()
+    for notice in (*use_recorded_source(options), *notices):
         _say(f"episeek: {notice}")
-    outcome: Outcome = options.run(options)
+    outcome: Outcome = command.run(options)
     if outcome.data:
         sys.stdout.buffer.write(outcome.data)
     for line in outcome.lines:

@@ -6,11 +6,12 @@ sent; 2 it could not be done.
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli import publish
+from episeek_pipelines.cli.arguments import add_execution, add_output, add_splitting, positive, with_examples
+from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.publication import refused_outcome, verify_line
 from episeek_pipelines.cli.outcome import Outcome
 
@@ -24,12 +25,23 @@ if TYPE_CHECKING:
     )
 
 
-def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
-    """The arguments of `prepare` beside those that commands share."""
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `prepare`."""
+    add_output(command)
+    add_execution(command)
+    add_splitting(command)
     command.description = (
         "Rewrite the data files to one row group per episode, index every MP4 from its header, and verify the result. DST "
         "appears when all of this is done. It is an overlay: it holds data/ and meta/, and the videos stay in SRC, unless --videos "
         "adds them."
+    )
+    command.epilog = with_examples(
+        ("prepare a dataset of the Hub as an overlay", "episeek prepare hf://datasets/lerobot/pusht out/pusht"),
+        ("prepare a local dataset with its videos as hard links", "episeek prepare data/pusht out/pusht --videos link"),
+        (
+            "show what publishing onto a dataset of the Hub would change, and send nothing",
+            "episeek prepare hf://datasets/ORG/NAME --publish --dry-run",
+        ),
     )
     command.add_argument("source", metavar="SRC", help="root of a LeRobot v3.0 dataset: a path or a URL")
     command.add_argument(
@@ -57,8 +69,8 @@ def add_prepare_arguments(command: argparse.ArgumentParser, positive: Callable[[
     publish.add_commit_arguments(publication)
 
 
-def notes(options: argparse.Namespace) -> tuple[str, ...]:
-    """What is said before anything is done.
+def notices(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the lines to print before anything is done.
 
     Raises:
         argparse.ArgumentTypeError: Arguments that do not go together.
@@ -81,8 +93,9 @@ def notes(options: argparse.Namespace) -> tuple[str, ...]:
     return (f"working in {working_directory(options.source)}, which is removed after the publication",)
 
 
-def prepare(options: argparse.Namespace, execution: "Execution") -> Outcome:
-    """`episeek prepare`, after `notes`."""
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek prepare`, after its notices have been printed."""
+    execution = execution_of(options)
     if options.publish:
         return _published(options, execution)
     from episeek_pipelines import api

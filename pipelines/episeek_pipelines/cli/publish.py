@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.cli import publish_store
+from episeek_pipelines.cli.arguments import add_data_root, add_output, with_examples
+from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.publication import (
     base_words,
     change_words,
@@ -26,20 +28,21 @@ from episeek_schemas.lerobot import CODEBASE_VERSION
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import (
-        Execution,
         PublishOptions,
         PublishResult,
     )
 
 
-EPILOG = (
+NOTES = (
     "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or what arrived differs, 2 it could not be done. The token is "
     "that of the environment (HF_TOKEN, `hf auth login`). A run that was stopped goes on when it is run again."
 )
 
 
-def add_publish_arguments(command: argparse.ArgumentParser) -> None:
-    """The arguments of `publish` beside those that commands share."""
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `publish`."""
+    add_output(command)
+    add_data_root(command)
     command.description = (
         "Publish the result of `episeek prepare` onto a dataset repository of the Hub or into a store. Only files that differ are "
         "sent, and the published files are compared with them afterwards.\n\n"
@@ -49,7 +52,16 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         "the old index, the new one, or an error that says so, and never wrong frames; a copy of the dataset made in these seconds "
         "may hold files of both. A new prefix has no such moment."
     )
-    command.epilog = EPILOG
+    command.epilog = with_examples(
+        ("show what would change, and send nothing", "episeek publish out/pusht ORG/NAME --dry-run"),
+        ("publish onto a dataset of the Hub", "episeek publish out/pusht ORG/NAME"),
+        ("propose the changes as a draft pull request", "episeek publish out/pusht ORG/NAME --create-pr"),
+        (
+            "publish a dataset with its videos into a new place of a bucket",
+            "episeek publish out/pusht s3://BUCKET/DIR --create",
+        ),
+        notes=NOTES,
+    )
     command.add_argument("source", metavar="DST", help="the result of `episeek prepare`")
     command.add_argument(
         "target",
@@ -119,11 +131,13 @@ def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(name for name, is_given in given.items() if is_given)
 
 
-def warnings(options: argparse.Namespace) -> tuple[str, ...]:
-    """What is said before anything is done, whatever `--quiet` says."""
+def notices(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the lines to print before anything is done, with `--quiet`, too."""
     if not options.no_verify:
         return ()
-    return ("--no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",)
+    return (
+        "WARNING: --no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",
+    )
 
 
 def silence_hub_progress(options: argparse.Namespace) -> None:
@@ -132,8 +146,9 @@ def silence_hub_progress(options: argparse.Namespace) -> None:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
-def publish(options: argparse.Namespace, execution: "Execution") -> Outcome:
-    """`episeek publish`."""
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek publish`, after its notices have been printed."""
+    execution = execution_of(options)
     silence_hub_progress(options)
     from episeek_pipelines import api
     from episeek_pipelines.api import (

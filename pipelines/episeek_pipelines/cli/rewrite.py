@@ -2,7 +2,7 @@
 
 import argparse
 
-from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.arguments import add_execution, add_output, add_splitting, with_examples
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
@@ -14,7 +14,10 @@ DESCRIPTION = (
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `rewrite` that other commands do not have."""
+    """Add the arguments of `rewrite`."""
+    add_output(command)
+    add_execution(command)
+    add_splitting(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
         (

@@ -3,12 +3,13 @@
 import argparse
 import json
 
-from episeek_pipelines.cli.arguments import with_examples
+from episeek_pipelines.cli.arguments import add_output, with_examples
 from episeek_pipelines.cli.outcome import Outcome
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `rules` that other commands do not have."""
+    """Add the arguments of `rules`."""
+    add_output(command)
     command.description = "List the rules of `episeek verify`, or explain some of them."
     command.epilog = with_examples(
         ("list all rules", "episeek rules"),

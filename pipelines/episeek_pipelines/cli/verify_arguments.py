@@ -2,7 +2,7 @@
 
 import argparse
 
-from episeek_pipelines.cli.arguments import count, positive, with_examples
+from episeek_pipelines.cli.arguments import add_data_root, add_execution, add_output, count, positive, with_examples
 from episeek_pipelines.verify.formats.names import FORMATS
 from episeek_pipelines.verify.rules import FAIL_ON, LEVELS
 
@@ -19,7 +19,10 @@ NOTES = (
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `verify` that other commands do not have."""
+    """Add the arguments of `verify`."""
+    add_output(command)
+    add_execution(command)
+    add_data_root(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
         ("check a dataset of the Hub without downloading it", "episeek verify hf://datasets/lerobot/pusht"),

@@ -63,6 +63,9 @@ class Inspection:
     median_episode: float
     longest_episode: int
     cameras: tuple[str, ...]
+    """Cameras stored as video."""
+    image_keys: tuple[str, ...]
+    """Cameras whose pictures are stored in the data files."""
     data: DataSummary
     build_id: str | None
     """None when there are no sidecars."""
@@ -93,6 +96,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
         median_episode=float(np.median(lengths)) if len(lengths) else 0.0,
         longest_episode=int(lengths.max(initial=0)),
         cameras=dataset.info.video_keys,
+        image_keys=dataset.info.image_keys,
         data=_summarize_data(dataset),
         build_id=index.build_id if index is not None else None,
         sidecar_bytes=_sidecar_bytes(dataset) if index is not None else 0,

@@ -22,6 +22,7 @@ from episeek.errors import (
     first_line,
 )
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, DocumentError, InfoProblemsError
 
@@ -236,7 +237,7 @@ def _column(root: Root, parts: list[tuple[str, pa.ChunkedArray]], name: str) -> 
         if part.null_count:
             raise MetadataError(root.join(path), f"{part.null_count} nulls in column {name!r}", "a value in every row")
         try:
-            arrays.append(part.cast(target).to_numpy())
+            arrays.append(numpy_values(part if part.type == target else part.cast(target)))
         except pa.ArrowInvalid as error:
             raise MetadataError(root.join(path), f"column {name!r}: {first_line(error)}", str(target)) from None
     values = np.concatenate(arrays)

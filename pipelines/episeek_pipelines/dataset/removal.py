@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
-
-import fsspec
-import fsspec.asyn
+from typing import TYPE_CHECKING, Final
 
 from episeek.stores.kinds import MAX_DELETED_AT_ONCE, kind_of_scheme
 from episeek.stores.processes.workers import map_in_threads
+
+if TYPE_CHECKING:
+    import fsspec
 
 _REQUESTS_IN_FLIGHT: Final = 16
 """Files removed at the same time, where each takes a request."""
 
 
-def remove_tree(fs: fsspec.AbstractFileSystem, full_path: str, *, has_folders: bool) -> None:
+def remove_tree(fs: "fsspec.AbstractFileSystem", full_path: str, *, has_folders: bool) -> None:
     """Remove a file or all files below a folder; do nothing where neither exists.
 
     Args:
@@ -34,7 +34,7 @@ def remove_tree(fs: fsspec.AbstractFileSystem, full_path: str, *, has_folders: b
                 fs.rmdir(folder)
 
 
-def remove_files(fs: fsspec.AbstractFileSystem, full_paths: Sequence[str]) -> None:
+def remove_files(fs: "fsspec.AbstractFileSystem", full_paths: Sequence[str]) -> None:
     """Remove files of exactly these names; those that do not exist are skipped.
 
     fsspec's own `rm` takes `*`, `?` and `[` in a name for a pattern, and removes all that matches it.
@@ -43,6 +43,8 @@ def remove_files(fs: fsspec.AbstractFileSystem, full_paths: Sequence[str]) -> No
     has_requests = any(not kind_of_scheme(protocol).has_folders for protocol in protocols)
     # One request of S3 for many files. It does not report the files that it did not remove.
     if len(full_paths) > 1 and hasattr(fs, "_bulk_delete"):
+        import fsspec.asyn
+
         for start in range(0, len(full_paths), MAX_DELETED_AT_ONCE):
             fsspec.asyn.sync(fs.loop, fs._bulk_delete, list(full_paths[start : start + MAX_DELETED_AT_ONCE]))
         return

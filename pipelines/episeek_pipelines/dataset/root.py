@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
 from episeek.errors import (
     EpiseekError,
@@ -28,12 +26,13 @@ from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import StoreKind, is_hub, is_local, kind_of, local_path
 from episeek.stores.open_source import open_source
 from episeek.stores.requests.errors import store_errors
-from episeek.stores.transports.fsspec import identity_of
 from episeek.stores.transports.hub.location import parse_hub_url
-from episeek.stores.transports.hub.source import HubSource
 from episeek_pipelines.dataset.local_files import local_output, walk
 from episeek_pipelines.dataset.removal import remove_tree
 from episeek_pipelines.parquet.store_file import open_store_parquet, require_size
+
+if TYPE_CHECKING:
+    import fsspec
 
 MAX_WHOLE_BYTES: Final = 1 << 30
 """Largest file that is read as a whole: a document below meta/, a card, a configuration."""
@@ -93,6 +92,10 @@ class Root:
         Raises:
             NotADatasetError: The Hub has no such repository or revision.
         """
+        if not is_hub(self.url):
+            return self
+        from episeek.stores.transports.hub.source import HubSource
+
         source = self.source()
         if not isinstance(source, HubSource):
             return self
@@ -152,6 +155,8 @@ class Root:
                 with suppress(MissingFileError):
                     found[path] = source.identity(path)
             return found
+        from episeek.stores.transports.fsspec import identity_of
+
         identities = {path: identity_of(info) for path, info in sorted(self._listed(directory).items())}
         if self.kind.fsspec_etags_agree:
             return identities
@@ -297,6 +302,8 @@ class Root:
         prefix = root.rstrip("/") + "/"
         return {path.removeprefix(prefix): info for path, info in found.items()}
 
-    def _resolve(self, path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    def _resolve(self, path: str) -> tuple["fsspec.AbstractFileSystem", str]:
+        from fsspec.core import url_to_fs
+
         fs, root = url_to_fs(self.url)
         return fs, f"{root.rstrip('/')}/{path}".rstrip("/")

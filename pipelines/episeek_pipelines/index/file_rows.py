@@ -29,7 +29,6 @@ from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.stores.byte_source import CountingSource
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import kind_of
-from episeek.stores.transports.fsspec import FsspecSource
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.units import Arrays, IndexUnit
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
@@ -97,8 +96,12 @@ def _require_unchanged(
         ChangedFileError: The file was replaced after it was listed, which then also explains a `failure`.
     """
     # what such a store answers to a range request does not identify the file
-    if isinstance(source.source, FsspecSource) and not kind_of(source.root).fsspec_range_has_identity:
-        return listed
+    kind = kind_of(source.root)
+    if kind.transport != "local" and not kind.fsspec_range_has_identity:
+        from episeek.stores.transports.fsspec import FsspecSource
+
+        if isinstance(source.source, FsspecSource):
+            return listed
     try:
         found = source.identity(path)
     except EpiseekError:

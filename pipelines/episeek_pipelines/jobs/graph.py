@@ -211,6 +211,8 @@ class Graph:
 
         if "://" in scheduler:
             return _compute_distributed(scheduler, self.nodes, wanted, report, connect_timeout_seconds)
+        if scheduler == "sync":
+            return _compute_serially(self.nodes, wanted, report)
         return _compute_locally(scheduler, self.nodes, wanted, report, workers)
 
 
@@ -309,11 +311,27 @@ def _delayed(nodes: Sequence[Node]) -> "dict[str, Delayed]":
     return made
 
 
+def _compute_serially(
+    nodes: Sequence[Node], wanted: Sequence[Node], report: Callable[[Any], None]
+) -> list[list[Outcome] | Outcome | Blocked]:
+    """Run the nodes one after the other in this thread, without Dask."""
+    results: dict[str, Any] = {}
+
+    def value_of(argument: Any) -> Any:
+        if isinstance(argument, Node):
+            return results[argument.key]
+        return [value_of(item) for item in argument] if isinstance(argument, list) else argument
+
+    for node in nodes:
+        results[node.key] = node.function(*map(value_of, node.arguments))
+        report(node.key)
+    return [results[node.key] for node in wanted]
+
+
 def _compute_locally(
     scheduler: str, nodes: Sequence[Node], wanted: Sequence[Node], report: Callable[[Any], None], workers: int | None
 ) -> list[list[Outcome] | Outcome | Blocked]:
     from dask.callbacks import Callback
-    from dask.local import get_sync
     from dask.multiprocessing import get as get_in_processes
     from dask.system import CPU_COUNT
     from dask.threaded import get as get_in_threads
@@ -321,14 +339,11 @@ def _compute_locally(
     getters: dict[str, Callable[..., Any]] = {
         "threads": get_in_threads,
         "processes": get_in_processes,
-        "sync": get_sync,
     }
     if scheduler not in getters:
         raise ValueError(f"scheduler: found {scheduler!r}; expected threads, processes, sync or tcp://host:port")
-    options: dict[str, Any] = {}
-    if scheduler != "sync":
-        # as the container or the affinity allows
-        options["num_workers"] = workers or CPU_COUNT
+    # as the container or the affinity allows
+    options: dict[str, Any] = {"num_workers": workers or CPU_COUNT}
     if scheduler == "processes":
         # nodes are large: six of them in one chunk would leave the other processes idle
         options["chunksize"] = 1

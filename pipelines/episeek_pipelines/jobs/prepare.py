@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from episeek.errors import DestinationError, EpiseekError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
@@ -39,6 +39,9 @@ Videos = Literal["none", "link", "copy"]
 
 MAX_VERIFICATION_SLICES = 32
 """Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
+
+MAX_QUICK_FILES: Final = 64
+"""Files of a dataset that is verified in one thread."""
 
 MAX_SHARD_SLICES = 8
 """Slices of the files of meta/episodes; each gets the whole survey."""
@@ -204,11 +207,20 @@ def verify(
         raise MissingFileError(str(where), "sidecars and no videos/: an overlay", "the videos", hint)
     graph = Graph()
     verification = _verification_node(graph, surveyed, prepared, options)
+    if _is_quick(surveyed, options) and execution == Execution(progress=execution.progress):
+        # importing Dask would take longer than the checks
+        execution = replace(execution, scheduler="sync")
     values, failures = values_and_failures(execution.compute(graph, [verification]))
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
     report = _of(values, VerificationReport)[0]
     return replace(report, revision=_known_commit(where), data_root=None if videos is None else videos.url)
+
+
+def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
+    """Return whether the checks of a dataset take less than a second: few local files, of which only headers are read."""
+    is_local = surveyed.root.is_local and surveyed.data_root.is_local and surveyed.against is None
+    return is_local and not options.looks_at("rows") and len(surveyed.files) <= MAX_QUICK_FILES
 
 
 def _known_commit(root: Root) -> str | None:

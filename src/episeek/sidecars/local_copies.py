@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from episeek.stores.byte_source import ByteSource
-from episeek.stores.transports.hub.source import HubSource
+from episeek.stores.kinds import is_hub
 
 _PART_BYTES = 1 << 26
 """Length of one request."""
@@ -35,8 +35,11 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     Raises:
         MissingFileError, ReadError: As those of the source.
     """
-    if isinstance(source, HubSource) and source.location.kind != "buckets":
-        return source.download(path)
+    if is_hub(source.root):
+        from episeek.stores.transports.hub.source import HubSource
+
+        if isinstance(source, HubSource) and source.location.kind != "buckets":
+            return source.download(path)
     identity = source.identity(path)
     if not identity.store_id:
         return None

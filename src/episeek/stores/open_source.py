@@ -1,4 +1,4 @@
-"""The choice of the transport that reads a path or a URL."""
+"""The choice of the transport that reads a path or a URL. A transport is imported when it is chosen."""
 
 import os
 from typing import Any, Literal, get_args
@@ -7,10 +7,7 @@ from episeek.errors import BackendUnavailableError
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.kinds import KINDS, kind_of, local_path
 from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
-from episeek.stores.transports.fsspec import FsspecSource
-from episeek.stores.transports.hub.source import HubSource
 from episeek.stores.transports.local import LocalSource
-from episeek.stores.transports.object_store.source import object_store_source
 
 Transport = Literal["auto", "obstore", "fsspec"]
 
@@ -49,10 +46,18 @@ def open_source(
     if kind.transport == "local":
         return LocalSource(local_path(text))
     if kind.transport == "hub" and transport == "auto":
+        from episeek.stores.transports.hub.source import HubSource
+
         return HubSource.from_url(text, storage_options=options, policy=policy)
+    from episeek.stores.transports.object_store.source import object_store_source
+
     source = None if transport == "fsspec" else object_store_source(text, options, policy)
     if source is None and transport == "obstore":
         schemes = ", ".join(scheme for kind in KINDS if kind.obstore_class for scheme in kind.schemes)
         expected = f"obstore installed, a URL that it reads ({schemes}) and options that it takes"
         raise BackendUnavailableError(text, "a URL that obstore does not read here", expected, kind.hint)
-    return source or FsspecSource(text, options, policy)
+    if source is not None:
+        return source
+    from episeek.stores.transports.fsspec import FsspecSource
+
+    return FsspecSource(text, options, policy)

@@ -1,7 +1,7 @@
 """What the command line says of a result, as lines of text. Nothing here prints."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from episeek_pipelines.api import CameraSummary, Inspection
 from episeek_pipelines.words import counted, human_bytes
@@ -38,7 +38,12 @@ def _rewrite_line(summary: "RewriteSummary") -> str:
     return f"{counted(summary.source_files, 'data file')} -> {counted(summary.files, 'file')}, {row_groups}, {sizes}{reused}"
 
 
+_NOTHING_TO_INDEX: Final = "no camera is recorded as video: nothing to index"
+
+
 def _index_line(summary: "IndexSummary") -> str:
+    if not summary.files:
+        return f"{_NOTHING_TO_INDEX}; sidecars {human_bytes(summary.sidecar_bytes)}"
     requests = counted(summary.request_count, "request")
     read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read in {requests}"
     reused = f", {summary.reused_files} done before" if summary.reused_files else ""
@@ -56,6 +61,8 @@ def stale_lines(check: "IndexCheck") -> Iterator[str]:
 
 def check_line(check: "IndexCheck") -> str:
     """What was compared, and what that cost."""
+    if not check.file_count and not check.stale:
+        return f"check    {check.target}: {_NOTHING_TO_INDEX}"
     files = len({stale.path for stale in check.stale})
     result = f"{files:,} stale: `episeek index` writes the sidecars anew" if files else "none stale"
     headers = f"{counted(check.headers_read, 'header')} read, {human_bytes(check.bytes_read)}"
@@ -75,9 +82,14 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
     part = "" if data.footers_read == data.files else f" in the first {data.footers_read} files"
     row_groups = f"{counted(data.row_groups, 'row group')}{part}, {per_episode}"
     yield f"  data      {counted(data.files, 'file')}, {human_bytes(data.file_bytes)}; {row_groups}"
-    if inspection.build_id is None:
-        yield f"  cameras   {', '.join(inspection.cameras) or 'none'}"
+    if inspection.image_keys:
+        yield f"  images    {', '.join(inspection.image_keys)}: pictures in the data files"
+    if not inspection.cameras:
+        yield "  cameras   none recorded as video: nothing to index"
+    elif inspection.build_id is None:
+        yield f"  cameras   {', '.join(inspection.cameras)}"
         yield "  sidecars  none: run `episeek index` or `episeek prepare`"
+    if inspection.build_id is None:
         return
     yield f"  sidecars  build {inspection.build_id[:12]}, {human_bytes(inspection.sidecar_bytes)}"
     if inspection.camera_facts:

@@ -17,7 +17,7 @@ def check_missing(files: Sequence[DataFile | VideoFile], listed: Files) -> Itera
     for file in files:
         where = Location(file=file.path, camera=file.camera_key if isinstance(file, VideoFile) else None)
         if file.path not in listed:
-            yield finding(MISSING_FILE, "no such file", "a file that the metadata declares", where)
+            yield finding(MISSING_FILE, "no such file", "a file that the metadata refers to", where)
         elif file.file_size == 0:
             yield finding(MISSING_FILE, "an empty file", "the data of its episodes", where)
 
@@ -78,7 +78,7 @@ def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoF
         finding(
             INDEXED_FILES,
             f"a row for {path}, which does not exist",
-            "the files as they were indexed",
+            "rows for existing files only",
             Location(file=layout.FILES_PATH, row=indexed[path].row),
         )
         for path in deleted

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, ReadError, first_line
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_pipelines.parquet.row_cursor import (
     RowCursor,
     column_bytes,
@@ -84,7 +85,7 @@ def read_shard(
 
 
 def _unreadable_footer(error: Exception, where: Location) -> Finding:
-    found = error.found if isinstance(error, ParquetError) else first_line(error)
+    found = error.found if isinstance(error, ParquetError) else first_line(error).rstrip(".")
     return finding(EPISODES_FOOTER, found, "a readable Parquet file", where)
 
 
@@ -158,18 +159,18 @@ def _usable(table: pa.Table, name: str) -> RawColumn:
     column = table[name]
     if not (pa.types.is_integer(column.type) or (is_seconds and pa.types.is_floating(column.type))):
         return unusable
-    is_valid = np.asarray(pc.is_valid(column).to_numpy(), dtype=np.bool_)
-    values = np.asarray(pc.fill_null(column, 0).to_numpy())
+    has_value = is_valid(column)
+    values = numpy_values(column)
     if values.dtype.kind == "f":
-        is_valid = is_valid & np.isfinite(values)
-    is_valid = is_valid & (values >= 0)
-    return RawColumn(np.where(is_valid, values, 0).astype(dtype), is_valid)
+        has_value = has_value & np.isfinite(values)
+    has_value = has_value & (values >= 0)
+    return RawColumn(np.where(has_value, values, 0).astype(dtype), has_value)
 
 
 def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> TaskLists:
     """Return the lists of task texts as lists of task numbers; a null list counts as empty."""
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False), np.int64)
+    lengths = numpy_values(pc.list_value_length(array)).astype(np.int64)
     texts = array.flatten().to_pylist()
     values = np.array([task_numbers.get(text, UNKNOWN_TASK) for text in texts], np.int32)
     return TaskLists(np.concatenate([[0], np.cumsum(lengths)]), values)

@@ -1,14 +1,22 @@
-"""Formats of a verification report; each module is one format, a pure function of the report."""
+"""Formats of a verification report; each module is one format, a pure function of the report.
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
-from episeek_pipelines.verify.formats.github import format_github
-from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS
-from episeek_pipelines.verify.formats.json_document import format_json
-from episeek_pipelines.verify.formats.junit import format_junit
-from episeek_pipelines.verify.formats.markdown import format_markdown
-from episeek_pipelines.verify.formats.names import FORMATS, Format, parse_output
-from episeek_pipelines.verify.formats.sarif import format_sarif
-from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_remarks, format_text
+A name is imported when it is first used: the command line reads the names of the formats and waits for none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from episeek_pipelines.verify.formats.names import FORMATS, MAX_FINDINGS, Format, parse_output
+
+if TYPE_CHECKING:
+    from episeek_pipelines.verify.findings.checks import VerificationReport
+    from episeek_pipelines.verify.formats.github import format_github
+    from episeek_pipelines.verify.formats.html.page import format_html
+    from episeek_pipelines.verify.formats.json_document import format_json
+    from episeek_pipelines.verify.formats.junit import format_junit
+    from episeek_pipelines.verify.formats.markdown import format_markdown
+    from episeek_pipelines.verify.formats.sarif import format_sarif
+    from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_remarks, format_text
 
 __all__ = [
     "FORMATS",
@@ -16,6 +24,7 @@ __all__ = [
     "format_counts",
     "format_findings",
     "format_github",
+    "format_html",
     "format_json",
     "format_junit",
     "format_markdown",
@@ -26,8 +35,22 @@ __all__ = [
     "render",
 ]
 
+_MODULE_OF: Final = {
+    "format_counts": "text",
+    "format_findings": "text",
+    "format_github": "github",
+    "format_html": "html.page",
+    "format_json": "json_document",
+    "format_junit": "junit",
+    "format_markdown": "markdown",
+    "format_remarks": "text",
+    "format_sarif": "sarif",
+    "format_text": "text",
+}
+_SHORTENED: Final[frozenset[Format]] = frozenset({"text", "markdown", "github"})
 
-def render(report: VerificationReport, format: Format, *, max_findings: int = MAX_FINDINGS) -> str:
+
+def render(report: "VerificationReport", format: Format, *, max_findings: int = MAX_FINDINGS) -> str:
     """Return a report in one of the formats.
 
     Args:
@@ -39,21 +62,15 @@ def render(report: VerificationReport, format: Format, *, max_findings: int = MA
     Raises:
         ValueError: There is no such format.
     """
-    match format:
-        case "text":
-            return format_text(report, max_findings=max_findings)
-        case "json":
-            return format_json(report)
-        case "junit":
-            return format_junit(report)
-        case "sarif":
-            return format_sarif(report)
-        case "github":
-            return format_github(report, max_findings=max_findings)
-        case "markdown":
-            return format_markdown(report, max_findings=max_findings)
-        case "html":
-            from episeek_pipelines.verify.formats.html.page import format_html
+    if format not in FORMATS:
+        raise ValueError(f"format: found {format!r}; expected one of {', '.join(FORMATS)}")
+    formatted = __getattr__(f"format_{format}")
+    text: str = formatted(report, max_findings=max_findings) if format in _SHORTENED else formatted(report)
+    return text
 
-            return format_html(report)
-    raise ValueError(f"format: found {format!r}; expected one of {', '.join(FORMATS)}")
+
+def __getattr__(name: str) -> Any:
+    """Import one of the names above (PEP 562)."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

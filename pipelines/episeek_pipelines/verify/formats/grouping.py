@@ -3,13 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding_count
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
-
-MAX_FINDINGS: Final = 20
-"""Findings that are shown to people by default."""
 
 
 @dataclass(frozen=True, slots=True)

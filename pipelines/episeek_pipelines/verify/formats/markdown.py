@@ -11,7 +11,8 @@ from typing import Final
 
 from episeek.version import __version__
 from episeek_pipelines.verify.findings.checks import VerificationReport
-from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, Group, and_more, grouped
+from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
+from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.formats.text import format_counts, format_verdict
 from episeek_pipelines.verify.formats.visible import visible
 

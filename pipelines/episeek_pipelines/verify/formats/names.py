@@ -5,6 +5,9 @@ from typing import Final, Literal, get_args
 Format = Literal["text", "json", "junit", "sarif", "github", "markdown", "html"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
+MAX_FINDINGS: Final = 20
+"""Findings that are shown to people by default."""
+
 _SUFFIXES: Final[dict[str, Format]] = {
     ".txt": "text",
     ".json": "json",

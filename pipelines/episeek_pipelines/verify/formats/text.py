@@ -5,7 +5,8 @@ from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
-from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS, and_more, grouped
+from episeek_pipelines.verify.formats.grouping import and_more, grouped
+from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.words import counted
 

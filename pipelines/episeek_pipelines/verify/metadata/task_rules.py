@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.parquet.arrow_types import is_any_list, is_text
+from episeek_pipelines.parquet.numpy_values import large_strings, numpy_values
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.quoting import quoted
 from episeek_pipelines.verify.rules import TASKS
@@ -95,14 +96,14 @@ def check_episode_tasks(
         where = Location(file=path, column=lerobot.TASKS)
         yield finding(TASKS, f"{lerobot.TASKS} of type {quoted(str(tasks_column.type))}", "lists of strings", where)
         return
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    lengths = numpy_values(pc.list_value_length(lists))
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         where = Location(file=path, row=first_row + int(empty[0]), column=lerobot.TASKS)
         yield finding(TASKS, "no task", "one or more tasks", where, more=len(empty) - 1)
-    values, rows = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
-    is_listed = pc.is_in(values, value_set=pa.array(sorted(listed), pa.large_string()))
-    unlisted = np.flatnonzero(~np.asarray(is_listed, np.bool_))
+    values, rows = pc.list_flatten(lists), numpy_values(pc.list_parent_indices(lists))
+    is_listed = pc.is_in(values, value_set=large_strings(sorted(listed)))
+    unlisted = np.flatnonzero(~numpy_values(is_listed))
     if listed and len(unlisted):
         where = Location(file=path, row=first_row + int(rows[unlisted[0]]), column=lerobot.TASKS)
         yield finding(
@@ -181,7 +182,7 @@ def _string_lists(column: pa.ChunkedArray) -> pa.Array | None:
     if not is_text(value_type) and not pa.types.is_null(value_type):
         return None
     lists = pa.large_list(pa.large_string())
-    return pa.concat_arrays([pa.array([], lists), *(chunk.cast(lists) for chunk in column.chunks)])
+    return pa.concat_arrays([pa.nulls(0, lists), *(chunk.cast(lists) for chunk in column.chunks)])
 
 
 def _numbered_texts(table: pa.Table | None) -> Iterator[tuple[str, int]]:

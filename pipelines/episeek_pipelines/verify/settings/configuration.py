@@ -16,7 +16,7 @@ from episeek_pipelines.verify.findings.options import (
     TIMESTAMP_TOLERANCE_SECONDS,
     VerifyOptions,
 )
-from episeek_pipelines.verify.formats.grouping import MAX_FINDINGS
+from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.settings.configuration_file import read_at_root, read_named_file
 from episeek_pipelines.verify.settings.configuration_keys import ALL, check_value
 from episeek_pipelines.verify.settings.policy import Policy

@@ -41,7 +41,7 @@ def test_what_the_command_says(hub, capsys):
     assert hub.hub.repository(NAME).commits[hub.head].title == "mine"
     code, out, err = run(capsys, overlay, f"hf://datasets/{NAME}", *root, "--no-verify", "--quiet")
     assert (code, out) == (0, [])
-    assert err == [f"episeek: WARNING: {publish.warnings(argparse.Namespace(no_verify=True))[0]}"]
+    assert err == [f"episeek: {publish.notices(argparse.Namespace(no_verify=True))[0]}"]
     code, out, err = run(capsys, overlay, NAME, *root, "--json")
     document = json.loads("\n".join(out))
     assert (code, err) == (0, [])

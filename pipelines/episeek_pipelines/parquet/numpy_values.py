@@ -1,0 +1,45 @@
+"""Arrow columns as NumPy arrays, and texts as an Arrow array, without pandas.
+
+`to_numpy` and `array` of pyarrow import pandas where it is installed, which takes longer than reading a small dataset.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def numpy_values(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return the values of a column of integers, floats or booleans, shape [row_count], read-only; nulls are 0 or False."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    arrays = [_values(chunk) for chunk in chunks]
+    empty = np.zeros(0, np.dtype(column.type.to_pandas_dtype()))
+    values = arrays[0] if len(arrays) == 1 else np.concatenate([empty, *arrays])
+    values.setflags(write=False)
+    return values
+
+
+def is_valid(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Return for each row whether it has a value, shape [row_count]."""
+    return numpy_values(column.is_valid())
+
+
+def large_strings(texts: Sequence[str]) -> pa.LargeStringArray:
+    """Return texts as an Arrow array."""
+    encoded = [text.encode() for text in texts]
+    stops = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    return pa.LargeStringArray.from_buffers(len(encoded), pa.py_buffer(stops), pa.py_buffer(b"".join(encoded)))
+
+
+def _values(chunk: pa.Array) -> npt.NDArray[Any]:
+    if pa.types.is_boolean(chunk.type):
+        return _values(chunk.cast(pa.uint8())).view(np.bool_)
+    dtype = np.dtype(chunk.type.to_pandas_dtype())
+    buffer = chunk.buffers()[1]
+    if not len(chunk) or buffer is None:
+        return np.zeros(len(chunk), dtype)
+    values = np.frombuffer(buffer, dtype, count=len(chunk), offset=chunk.offset * dtype.itemsize)
+    # what a buffer holds where a value is null is undefined
+    return np.where(is_valid(chunk), values, np.zeros(1, dtype)) if chunk.null_count else values

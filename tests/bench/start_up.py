@@ -1,0 +1,47 @@
+"""Benchmark of starting: CPU time of commands on a small dataset, against a Python that imports numpy and pyarrow."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+DATASET = Path(__file__).parents[1] / "data" / "hevc"
+ROUNDS = 7
+
+BASELINE = ("-c", "import numpy, pyarrow")
+COMMAND = ("-m", "episeek_pipelines.cli")
+AIMS = (
+    (("--help",), 0.5),
+    (("inspect", str(DATASET)), 2.0),
+    (("verify", str(DATASET)), 4.0),
+)
+
+
+def bench_start_up(workdir: Path) -> Iterator[str]:
+    """Run each command several times, in turn with the baseline, and yield lines to print."""
+    baseline = [sys.executable, *BASELINE]
+    # an installed package is compiled
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for arguments, aim in AIMS:
+        command = [sys.executable, *COMMAND, *arguments]
+        cpu_seconds(command, workdir, environment)
+        rounds = [
+            (cpu_seconds(baseline, workdir, environment), cpu_seconds(command, workdir, environment))
+            for _ in range(ROUNDS)
+        ]
+        least, seconds = (min(times) for times in zip(*rounds, strict=True))
+        yield (
+            f"start-up: `episeek {arguments[0]}` takes {seconds / least:.2f} of the CPU time of `import numpy, pyarrow` "
+            f"(aim: {aim} or less); {seconds:.2f} s against {least:.2f} s"
+        )
+
+
+def cpu_seconds(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> float:
+    """Run a command in a folder and return its CPU time, user and system, with that of all threads."""
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise AssertionError(f"{command}: exit code {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
