@@ -6,6 +6,7 @@ sent; 2 it could not be done.
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -171,10 +172,12 @@ def _published_lines(
 
 def _findings(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
     from episeek_pipelines.api import format_findings, format_remarks
+    from episeek_pipelines.cli.colour import paint_for
 
     if report is None:
         return ()
-    parts = (format_findings(report, max_findings=options.max_findings), format_remarks(report))
+    paint = paint_for(sys.stdout)
+    parts = (format_findings(report, max_findings=options.max_findings, paint=paint), format_remarks(report))
     return ("", *(part for part in parts if part))
 
 
