@@ -29,6 +29,6 @@ class PageIndexCounts:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every column chunk has an offset index and some column chunk has a column index."""
+        """Return whether every column chunk has an offset index and some column chunk has a column index."""
         is_whole = self.offset_index_count == self.column_chunk_count
         return is_whole and (self.column_index_count > 0 or not self.column_chunk_count)
