@@ -42,7 +42,7 @@ def test_an_empty_table_has_no_problems(name):
     assert check_table(SIDECARS[name].empty_table(), name) == []
 
 
-DAMAGED_VALUES = {
+DAMAGED_VALUES: dict[str, list[float | None]] = {
     "length": [0, -1, None, 1 << 62],
     "dataset_from_index": [-1, None],
     f"videos/{CAMERAS[0]}/from_timestamp": [-0.5, float("nan"), float("inf"), None, 1e13],
@@ -80,7 +80,7 @@ def test_threads_do_not_validate_at_once(monkeypatch):
     assert is_alone == [True] * 4
 
 
-def test_pandera_is_imported_when_a_table_is_checked_also_by_several_threads_at_once():
+def test_pandera_is_imported_when_a_table_is_not_sound_also_by_several_threads_at_once():
     script = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -90,6 +90,9 @@ assert not {"pandera", "pandas"} & set(sys.modules)
 with ThreadPoolExecutor(4) as threads:
     tables = [schema.empty_table() for _, schema in sidecars.TABLES.values()]
     assert list(threads.map(checks.check_table, tables, sidecars.TABLES)) == [[], [], [], []]
+    assert not {"pandera", "pandas"} & set(sys.modules)
+    tables = [schema.remove(0).empty_table() for _, schema in sidecars.TABLES.values()]
+    assert list(map(len, threads.map(checks.check_table, tables, sidecars.TABLES))) == [1, 1, 1, 1]
 assert "pandera" in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)
