@@ -90,7 +90,7 @@ assert not {"pandera", "pandas"} & set(sys.modules)
 with ThreadPoolExecutor(4) as threads:
     tables = [schema.empty_table() for _, schema in sidecars.TABLES.values()]
     assert list(threads.map(checks.check_table, tables, sidecars.TABLES)) == [[], [], [], []]
-    assert not {"pandera", "pandas"} & set(sys.modules)
+    assert "pandera" not in sys.modules
     tables = [schema.remove(0).empty_table() for _, schema in sidecars.TABLES.values()]
     assert list(map(len, threads.map(checks.check_table, tables, sidecars.TABLES))) == [1, 1, 1, 1]
 assert "pandera" in sys.modules
