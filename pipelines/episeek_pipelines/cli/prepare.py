@@ -84,9 +84,7 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
             raise argparse.ArgumentTypeError(f"{given[0]}: found without --publish; expected both")
         return ()
     if options.videos != "none":
-        raise argparse.ArgumentTypeError(
-            "--videos: found with --publish; expected one of them: SRC has the videos already"
-        )
+        raise argparse.ArgumentTypeError("--videos: found with --publish, which leaves the videos in SRC; expected one")
     if options.destination is not None or options.quiet:
         return ()
     from episeek_pipelines.api import working_directory
@@ -131,9 +129,6 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
     publish.silence_hub_progress(options)
     from episeek_pipelines import api
-    from episeek_pipelines.api import (
-        RefusedPublicationError,
-    )
 
     chosen = publish.commit_options(options)
     try:
@@ -144,7 +139,7 @@ def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
             options=chosen,
             execution=execution,
         )
-    except RefusedPublicationError as refusal:
+    except api.RefusedPublicationError as refusal:
         return refused_outcome(refusal, as_json=options.json)
     is_failure = done.publication is None
     refused = ("error: nothing was published: verification found errors",) if is_failure else ()
