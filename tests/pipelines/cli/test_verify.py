@@ -233,3 +233,12 @@ def test_rules_are_listed_and_explained(capsys):
     assert (code, out.split()[:2]) == (0, ["TSK014", "error"])
     code, out, err = run(capsys, "rules", "VID99")
     assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_quiet_shows_what_made_it_fail(tmp_path: Path, capsys):
+    root = copy_of("images", tmp_path)
+    (root / "meta/stats.json").unlink()
+    code, out, _ = run(capsys, "verify", root, "--quiet", "--fail-on", "warning")
+    assert code == 1
+    assert "STA029" in out
+    assert run(capsys, "verify", root, "--quiet") == (0, "", "")

@@ -74,7 +74,7 @@ class Survey:
         return _episode_paths(self.files)
 
     @property
-    def source_episodes(self) -> tuple[str, ...]:
+    def source_episode_paths(self) -> tuple[str, ...]:
         """The files of meta/episodes of the source, sorted by path."""
         return _episode_paths(self.source_files)
 
