@@ -37,7 +37,7 @@ def check_orphans(listed: Files, directory: str, suffix: str, declared: set[str]
 
 
 def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Finding]:
-    """Yield INF043: LeRobot reads `*/*.parquet` below meta/episodes and data/, sorted by path."""
+    """Yield INF043 for files that LeRobot, which reads `*/*.parquet` sorted by path, skips or reads in a wrong order."""
     for path in surveyed.episode_paths:
         if path.count("/") != layout.EPISODES_DIR.count("/") + 2:
             yield finding(
