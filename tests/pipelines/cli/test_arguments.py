@@ -11,6 +11,7 @@ from episeek_pipelines.cli.arguments import Parser
 from episeek_pipelines.cli.extras import install_hint_for
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.cli.parser import COMMANDS, make_parser
+from tests.support.broken_datasets import copy_of
 from tests.support.build_index import DATA
 
 
@@ -74,7 +75,8 @@ def test_parsing_imports_nothing_that_is_slow():
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])
-def test_a_small_dataset_is_looked_at_without_slow_imports(command: str):
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_small_dataset_is_looked_at_without_slow_imports(command: str, indexed: bool, tmp_path):
     script = (
         "import sys\n"
         "from episeek_pipelines.cli.main import main\n"
@@ -82,7 +84,7 @@ def test_a_small_dataset_is_looked_at_without_slow_imports(command: str):
         "slow = {'dask', 'pandas', 'pandera', 'fsspec', 'tqdm', 'jinja2', 'huggingface_hub', 'pyarrow.dataset'}\n"
         "print(code, sorted(slow & sys.modules.keys()), file=sys.stderr)\n"
     )
-    arguments = [sys.executable, "-c", script, command, str(DATA / "hevc")]
+    arguments = [sys.executable, "-c", script, command, str(copy_of("hevc", tmp_path, indexed=indexed))]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stderr == "0 []\n"
 

@@ -6,6 +6,7 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
+from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_pipelines.verify.findings.checks import CheckResult, SidecarCheck, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
@@ -63,7 +64,8 @@ class _Order:
     def _equal(
         self, table: pa.Table, column: str, expected: np.ndarray, first_row: int, *, is_format: bool
     ) -> Iterator[Finding]:
-        found = table[column].to_numpy()
+        values = table[column]
+        found = numpy_values(values) if pa.types.is_integer(values.type) else np.array(values.to_pylist(), np.object_)
         wrong = np.flatnonzero(found != expected)
         if len(wrong):
             row = int(wrong[0])
@@ -108,7 +110,7 @@ class _EpisodesOrder(_Order):
             keys = np.array(cameras, dtype=object)[row % len(cameras)]
             yield from self._equal(table, "camera_key", keys, first_row, is_format=False)
         for name, start in self._next.items():
-            count = table[f"{name}_count"].to_numpy().astype(np.int64)
+            count = numpy_values(table[f"{name}_count"]).astype(np.int64)
             expected = start + np.cumsum(count) - count
             yield from self._equal(table, f"{name}_start", expected, first_row, is_format=False)
             self._next[name] = start + int(count.sum())
@@ -138,7 +140,7 @@ class _KeyframesOrder(_Order):
         self._last: tuple[int, int] | None = None
 
     def partition(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
-        episode, pts = table["global_episode_id"].to_numpy(), table["pts"].to_numpy()
+        episode, pts = numpy_values(table["global_episode_id"]), numpy_values(table["pts"])
         if self._last is not None:
             episode, pts = np.append(self._last[0], episode), np.append(self._last[1], pts)
         rises = (episode[1:] > episode[:-1]) | ((episode[1:] == episode[:-1]) & (pts[1:] > pts[:-1]))
