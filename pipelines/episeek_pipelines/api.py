@@ -158,7 +158,7 @@ _HOME: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import one of the names above (PEP 562)."""
+    """Import and return one of the public names (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOME[name]

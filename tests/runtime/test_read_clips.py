@@ -154,8 +154,8 @@ def test_nothing_is_asked_for_nothing(server, served):
 def test_clips_and_tuples_and_generators(server, served):
     index = served["h264_bframes"]
     clip = index.clip(0, TOP, 3, 8)
-    asked = (request for request in [clip, (0, TOP, 3, 8), (np.int64(0), TOP, np.uint8(3), np.int16(8))])
-    assert index.read_clips(asked) == [clip.read()] * 3
+    mixed = (request for request in [clip, (0, TOP, 3, 8), (np.int64(0), TOP, np.uint8(3), np.int16(8))])
+    assert index.read_clips(mixed) == [clip.read()] * 3
     assert len(requests_of(server)) == 2
 
 

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests. It is alone with the page: no name resolves, no driver is looked for, and its processes end."""
+"""A headless Chromium for tests. It reaches no network and searches no driver, and all its processes end with the test."""
 
 import os
 import shutil
@@ -17,7 +17,8 @@ _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
-    "--disable-dev-shm-usage",  # small in containers
+    # /dev/shm is small in containers.
+    "--disable-dev-shm-usage",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -26,7 +27,8 @@ _FLAGS = (
     "--window-size=1280,900",
 )
 _ENVIRONMENT = {
-    "NO_PROXY": "localhost,127.0.0.1",  # selenium would ask a proxy for the driver
+    # Selenium would otherwise connect to the driver through a proxy.
+    "NO_PROXY": "localhost,127.0.0.1",
     "no_proxy": "localhost,127.0.0.1",
     "SE_OFFLINE": "true",
     "SE_AVOID_STATS": "true",
@@ -46,7 +48,7 @@ def _find(program: str) -> str:
 
 @contextmanager
 def open_browser(profile: Path) -> Iterator[Chrome]:
-    """A browser with a profile of its own. Skips the test where there is none, unless EPISEEK_REQUIRE_BROWSER is 1.
+    """Open a browser with a new profile. Without a browser the test is skipped, or fails if EPISEEK_REQUIRE_BROWSER is 1.
 
     Raises:
         RuntimeError: A process outlived the browser; it was killed.
@@ -63,16 +65,17 @@ def open_browser(profile: Path) -> Iterator[Chrome]:
         browser = Chrome(options=options, service=service)
         started = _with_children(service.process.pid)
         try:
-            browser.get("about:blank")  # the first page is Chromium's own, which asks for things
+            # The first page of Chromium requests things from the network.
+            browser.get("about:blank")
             yield browser
         finally:
             started = list({*started, *_with_children(service.process.pid)})
             browser.quit()
-            _, left = psutil.wait_procs(started, timeout=_END_SECONDS)
-            for process in left:
+            _, running = psutil.wait_procs(started, timeout=_END_SECONDS)
+            for process in running:
                 process.kill()
-            if left:
-                raise RuntimeError(f"still running after the browser was closed: {left}")
+            if running:
+                raise RuntimeError(f"still running after the browser was closed: {running}")
 
 
 def _with_children(pid: int) -> list[psutil.Process]:

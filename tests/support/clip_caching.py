@@ -1,4 +1,4 @@
-"""A source for the cache of clips that is watched, and what its tests wait for and count."""
+"""A watched source for the tests of the cache of clips, and the waits of these tests."""
 
 import dataclasses
 import threading
@@ -10,12 +10,12 @@ from tests.support.build_index import CAMERAS
 TOP, WRIST = CAMERAS
 NAME = "h264_bframes"
 LONG = 10.0
-"""Seconds that nothing here takes: a wait that long is a failure."""
+"""Seconds after which a wait is a failure. Nothing here takes that long."""
 
 QUICK = RetryPolicy(max_attempts=3, max_seconds=20, first_wait_seconds=0.01, max_wait_seconds=0.01)
 
 SHORTEST = 20
-"""Frames of the shortest episode."""
+"""Number of frames of the shortest episode."""
 
 
 def wait_until(condition):
@@ -26,11 +26,11 @@ def wait_until(condition):
 
 
 class Watched:
-    """A source that notes what it is asked for, holds it back and fails where it is told to."""
+    """A source that records the requested ranges, holds them back at a gate and fails on demand."""
 
     def __init__(self, source):
         self.source = source
-        self.asked: list = []
+        self.requested: list = []
         self.gate = threading.Event()
         self.gate.set()
         self.failure: BaseException | None = None
@@ -41,7 +41,7 @@ class Watched:
         return getattr(self.source, name)
 
     def get_ranges(self, path, ranges):
-        self.asked.append((path, *ranges[0]))
+        self.requested.append((path, *ranges[0]))
         assert self.gate.wait(LONG)
         if self.interruptions:
             raise self.interruptions.pop()

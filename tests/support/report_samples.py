@@ -1,4 +1,4 @@
-"""Reports to format: with findings of many rules, clean, large and hostile."""
+"""Sample reports for the tests of the formats: figures and findings of any number."""
 
 import random
 
@@ -28,7 +28,7 @@ def figures(episode_count: int, *, cameras: tuple[str, ...] = CAMERAS, fps: floa
 
 
 def findings(count: int, *, seed: int = 0) -> tuple[Finding, ...]:
-    """`count` findings of a dozen rules, most of them of the first ones."""
+    """Return `count` findings of a dozen rules, most of them of the first rules."""
     random_ = random.Random(seed)
     rules = sorted(RULES.values(), key=lambda rule: rule.code)[::4]
     made = []

@@ -65,7 +65,7 @@ def commands_of(parser: Parser) -> Iterator[Command]:
             options = tuple(
                 Option(
                     tuple(argument.option_strings),
-                    (argument.help or "").partition(";")[0].partition(":")[0],
+                    (argument.help or "").partition("; ")[0].partition(" (default:")[0],
                     argument.nargs != 0,
                     tuple(map(str, argument.choices or ())),
                 )
@@ -169,7 +169,7 @@ def _fish_quoted(text: str) -> str:
 
 
 def _zsh_text(text: str) -> str:
-    return text.replace("[", "\\[").replace("]", "\\]")
+    return text.replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
 
 
 def _zsh_values(values: tuple[str, ...]) -> str:

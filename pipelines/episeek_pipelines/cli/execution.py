@@ -25,7 +25,7 @@ def progress_of(options: argparse.Namespace) -> "StartProgress | None":
 
 
 def header_progress_of(options: argparse.Namespace) -> Callable[[int], Callable[[int], None]] | None:
-    """Return the same for a job that does nothing but read the headers of a number of files."""
+    """Return the function that starts the display for a number of headers to read; None with `--quiet`."""
     start = progress_of(options)
     if start is None:
         return None

@@ -34,14 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_error(error)
     except argparse.ArgumentTypeError as error:
         # arguments that cannot be combined
-        _say(f"episeek: error: {error}")
+        _say_error(str(error))
     except ModuleNotFoundError as error:
         from episeek_pipelines.cli.extras import install_hint_for
 
         hint = install_hint_for(error.name or "")
         if hint is None:
             return _unexpected(error)
-        _say(f"episeek: error: {options.command}: found no package {error.name}; expected it installed; hint: {hint}")
+        _say_error(f"{options.command}: found no package {error.name}; expected it installed; hint: {hint}")
     except KeyboardInterrupt:
         resume = "; run the same command again to resume" if options.command in RESUMABLE_COMMANDS else ""
         _say(f"episeek: interrupted{resume}")
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return PIPE_CLOSED
     except OSError as error:
-        _say(f"episeek: error: {error}")
+        _say_error(str(error))
     except Exception as error:
         return _unexpected(error)
     return FAILED
@@ -90,7 +90,7 @@ def _prepare_streams() -> None:
 def _print_error(error: EpiseekError) -> None:
     failures = getattr(error, "failures", ())
     if not failures:
-        _say(f"episeek: error: {error}")
+        _say_error(str(error))
         return
     lines = [failure.message for failure in failures[:MAX_FAILURES_SHOWN]]
     if len(failures) > MAX_FAILURES_SHOWN:
@@ -98,7 +98,7 @@ def _print_error(error: EpiseekError) -> None:
     if error.hint:
         lines[-1] += f"; hint: {error.hint}"
     for line in lines:
-        _say(f"episeek: error: {line}")
+        _say_error(line)
 
 
 def _unexpected(error: Exception) -> int:
@@ -106,8 +106,14 @@ def _unexpected(error: Exception) -> int:
     if os.environ.get("EPISEEK_DEBUG"):
         raise error
     advice = "please report it, with what EPISEEK_DEBUG=1 shows"
-    _say(f"episeek: error: unexpected {type(error).__name__}: {first_line(error)[:300]} ({advice})")
+    _say_error(f"unexpected {type(error).__name__}: {first_line(error)[:300]} ({advice})")
     return FAILED
+
+
+def _say_error(text: str) -> None:
+    from episeek_pipelines.cli.colour import paint_for
+
+    _say(f"episeek: {paint_for(sys.stderr)('error:', 'error')} {text}")
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ sent; 2 it could not be done.
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +84,7 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
             raise argparse.ArgumentTypeError(f"{given[0]}: found without --publish; expected both")
         return ()
     if options.videos != "none":
-        raise argparse.ArgumentTypeError(
-            "--videos: found with --publish; expected one of them: SRC has the videos already"
-        )
+        raise argparse.ArgumentTypeError("--videos: found with --publish, which leaves the videos in SRC; expected one")
     if options.destination is not None or options.quiet:
         return ()
     from episeek_pipelines.api import working_directory
@@ -130,9 +129,6 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
     publish.silence_hub_progress(options)
     from episeek_pipelines import api
-    from episeek_pipelines.api import (
-        RefusedPublicationError,
-    )
 
     chosen = publish.commit_options(options)
     try:
@@ -143,7 +139,7 @@ def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
             options=chosen,
             execution=execution,
         )
-    except RefusedPublicationError as refusal:
+    except api.RefusedPublicationError as refusal:
         return refused_outcome(refusal, as_json=options.json)
     is_failure = done.publication is None
     refused = ("error: nothing was published: verification found errors",) if is_failure else ()
@@ -171,10 +167,12 @@ def _published_lines(
 
 def _findings(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
     from episeek_pipelines.api import format_findings, format_remarks
+    from episeek_pipelines.cli.colour import paint_for
 
     if report is None:
         return ()
-    parts = (format_findings(report, max_findings=options.max_findings), format_remarks(report))
+    paint = paint_for(sys.stdout)
+    parts = (format_findings(report, max_findings=options.max_findings, paint=paint), format_remarks(report))
     return ("", *(part for part in parts if part))
 
 

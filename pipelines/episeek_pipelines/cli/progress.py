@@ -16,7 +16,7 @@ _BAR_FORMAT: Final = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining
 
 
 class Tally:
-    """What is finished of a job's phases."""
+    """The finished work of each phase of a job."""
 
     def __init__(self, phases: Sequence["Phase"]) -> None:
         self._phases = {phase.name: phase for phase in phases}
@@ -27,7 +27,7 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Finished units of all phases."""
+        """Return the finished units of all phases."""
         return sum(self._units.values())
 
     def add(self, phase: str, unit_count: int, byte_count: int) -> None:
@@ -36,7 +36,7 @@ class Tally:
         self._bytes[phase] += byte_count
 
     def __str__(self) -> str:
-        """The phases in progress: those that have begun and not ended, or else the next one."""
+        """Return the phases in progress, or the next phase if none is in progress, with their counts."""
         unfinished = [name for name, phase in self._phases.items() if self._units[name] < phase.unit_count]
         begun = [name for name in unfinished if self._units[name]]
         return "; ".join(map(self._describe, begun or unfinished[:1])) or "done"

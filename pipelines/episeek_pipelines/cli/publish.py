@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 
 NOTES = (
-    "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or what arrived differs, 2 it could not be done. The token is "
-    "that of the environment (HF_TOKEN, `hf auth login`). A run that was stopped goes on when it is run again."
+    "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or the published files differ from those sent, 2 it could not be "
+    "done. The token is that of the environment (HF_TOKEN, `hf auth login`). A run that was stopped continues when the same "
+    "command runs again."
 )
 
 
@@ -57,7 +58,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         ("publish onto a dataset of the Hub", "episeek publish out/pusht ORG/NAME"),
         ("propose the changes as a draft pull request", "episeek publish out/pusht ORG/NAME --create-pr"),
         (
-            "publish a dataset with its videos into a new place of a bucket",
+            "publish a dataset with its videos into a new prefix of a bucket",
             "episeek publish out/pusht s3://BUCKET/DIR --create",
         ),
         notes=NOTES,
@@ -132,12 +133,10 @@ def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def notices(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the lines to print before anything is done, with `--quiet`, too."""
+    """Return the lines to print before anything is done, also with `--quiet`."""
     if not options.no_verify:
         return ()
-    return (
-        "WARNING: --no-verify: DST IS NOT VERIFIED before it is published: readers get what is in it, errors included",
-    )
+    return ("WARNING: --no-verify: DST IS NOT VERIFIED before it is published: readers get all errors in it",)
 
 
 def silence_hub_progress(options: argparse.Namespace) -> None:
@@ -151,9 +150,6 @@ def run(options: argparse.Namespace) -> Outcome:
     execution = execution_of(options)
     silence_hub_progress(options)
     from episeek_pipelines import api
-    from episeek_pipelines.api import (
-        RefusedPublicationError,
-    )
 
     if api.is_store(options.target):
         return publish_store.publish(options, execution, given=_given(options))
@@ -164,7 +160,7 @@ def run(options: argparse.Namespace) -> Outcome:
         result = api.publish(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
-    except RefusedPublicationError as refusal:
+    except api.RefusedPublicationError as refusal:
         return refused_outcome(refusal, as_json=options.json)
     if options.json:
         return Outcome((json.dumps(document(result, chosen), indent=2),), False)

@@ -36,9 +36,6 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
         argparse.ArgumentTypeError: Such an option was given.
     """
     from episeek_pipelines import api
-    from episeek_pipelines.api import (
-        RefusedPublicationError,
-    )
 
     if given:
         found = f"{', '.join(given)}: found with {without_password(options.target)}"
@@ -54,7 +51,7 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
         result = api.publish_to_store(
             options.source, options.target, data_root=options.data_root, options=chosen, execution=execution
         )
-    except RefusedPublicationError as refusal:
+    except api.RefusedPublicationError as refusal:
         return refused_outcome(refusal, as_json=options.json)
     if options.json:
         return Outcome((json.dumps(_document(result, chosen), indent=2),), False)

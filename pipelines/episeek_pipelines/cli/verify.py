@@ -6,6 +6,7 @@ done. They are a contract: scripts and CI rely on them.
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -226,11 +227,13 @@ def _text_lines(
     report: "VerificationReport", configuration: "Configuration", *, is_quiet: bool, is_failure: bool
 ) -> Iterator[str]:
     from episeek_pipelines.api import format_findings, format_text
+    from episeek_pipelines.cli.colour import paint_for
 
+    paint = paint_for(sys.stdout)
     if not is_quiet:
-        yield format_text(report, max_findings=configuration.max_findings)
+        yield format_text(report, max_findings=configuration.max_findings, paint=paint)
     elif is_failure or report.error_count:
-        yield format_findings(report, max_findings=configuration.max_findings)
+        yield format_findings(report, max_findings=configuration.max_findings, paint=paint)
 
 
 def _output(text: str) -> tuple["Format", str]:

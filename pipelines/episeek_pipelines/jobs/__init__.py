@@ -1,1 +1,1 @@
-"""The jobs: prepare, rewrite, index, verify and fix as Dask graphs, and what each of them returns."""
+"""The jobs (prepare, rewrite, index, verify and fix): their graphs, progress and results."""

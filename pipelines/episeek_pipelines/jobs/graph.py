@@ -96,12 +96,12 @@ class Graph:
 
     @property
     def item_count(self) -> int:
-        """Items of all nodes."""
+        """Return the number of items of all nodes."""
         return sum(node.item_count for node in self.nodes)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The phases of all nodes with their totals, in the order in which they were added."""
+        """Return the phases of all nodes with their totals, in the order in which they were added."""
         members: dict[str, list[Node]] = {}
         for node in self.nodes:
             if node.phase:
@@ -295,7 +295,7 @@ def _attempt(label: str, function: Callable[..., Any], *arguments: Any) -> Outco
 
 
 def _delayed(nodes: Sequence[Node]) -> "dict[str, Delayed]":
-    """Return the nodes as Dask knows them, by key; a node follows those it needs."""
+    """Return the nodes as values of `dask.delayed`, by key. `nodes` are in order: a node follows those it needs."""
     from dask.delayed import delayed
 
     made: dict[str, Delayed] = {}

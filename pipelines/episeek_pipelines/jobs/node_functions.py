@@ -130,7 +130,7 @@ def finish_metadata(values: list[Any], source: Root, destination: Root, plan: Re
 
 
 def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root | None) -> Survey:
-    """List the files of a dataset and read its documents, after everything it follows was written."""
+    """List the files that the nodes before this one have written, and read the documents."""
     return survey(root, data_root=data_root, against=against)
 
 

@@ -1,34 +1,37 @@
-"""Questions about Arrow types that rules have in common."""
+"""Predicates on Arrow types."""
 
 import pyarrow as pa
 
 
 def is_any_list(arrow_type: pa.DataType) -> bool:
-    """Whether values are lists, of a fixed size or not."""
+    """Return whether values are lists, of a fixed size or not."""
     return bool(
         pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type)
     )
 
 
 def storage_type(arrow_type: pa.DataType) -> pa.DataType:
-    """The type below an extension type: `datasets` registers some, and without it they are read as what they are stored as."""
+    """Return the type in which an extension type is stored; other types are returned unchanged.
+
+    `datasets` registers extension types. Where it is not imported, columns are read in their storage types.
+    """
     return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
 
 
 def is_text(arrow_type: pa.DataType) -> bool:
-    """Whether values are strings."""
+    """Return whether values are strings."""
     return bool(
         pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
     )
 
 
 def is_binary(arrow_type: pa.DataType) -> bool:
-    """Whether values are bytes of any length."""
+    """Return whether values are bytes of any length."""
     return bool(
         pa.types.is_binary(arrow_type) or pa.types.is_large_binary(arrow_type) or pa.types.is_binary_view(arrow_type)
     )
 
 
 def is_number(arrow_type: pa.DataType) -> bool:
-    """Whether values are integers or floats."""
+    """Return whether values are integers or floats."""
     return bool(pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type))

@@ -1,7 +1,7 @@
-"""Reading a data file episode by episode, however its row groups lie, in memory bounded by one episode and one batch.
+"""Reading a data file episode by episode, whatever its row groups are, in memory bounded by one episode and one batch.
 
-A collapsed file is one row group of everything, so row groups are no unit to read by. Batches are bounded by bytes, not rows:
-65,536 rows of images would be gigabytes.
+A file may be a single row group, so row groups are no unit for reading. Batches are bounded by bytes, not by rows: 65,536 rows of
+images would be gigabytes.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ SAMPLE_ROWS: Final = 4096
 SAMPLE_EPISODES: Final = 64
 
 READ_OPTIONS: Final[dict[str, Any]] = {"pre_buffer": False, "buffer_size": 1 << 16}
-"""For `ParquetFile`: pages are read as they are needed. Either default of pyarrow holds whole column chunks, which is the file."""
+"""Options of `ParquetFile` to read pages as they are needed. By default pyarrow holds whole column chunks, up to the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class EpisodeRun:
 
 
 def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = None) -> Iterator[EpisodeRun]:
-    """The episodes of a file, in the order of its rows.
+    """Yield the episodes of a file, in the order of its rows.
 
     Args:
-        file: Opened with `READ_OPTIONS`.
-        where: What errors call the file.
-        row_bytes: From `measure_row_bytes`; measured here when None.
+        file: A file that was opened with `READ_OPTIONS`.
+        where: Path or URL of the file, for errors.
+        row_bytes: Result of `measure_row_bytes`; None to measure here.
 
     Raises:
-        RowOrderError: No usable `episode_index` column, a null in it, or an episode in two places of the file.
-        ParquetError: Pages that cannot be read, or fewer rows than the footer says.
+        RowOrderError: The column `episode_index` is missing, has nulls, or has an episode in two places.
+        ParquetError: Pages cannot be read, or there are fewer rows than the footer says.
     """
     column = _episode_column(file.schema_arrow, where)
     batch_rows = _batch_rows(measure_row_bytes(file, where) if row_bytes is None else row_bytes)
@@ -76,9 +76,9 @@ def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = 
 
 
 def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
-    """The first episodes of a file, one table each: 64 at most, and as many as 4,096 rows or 8 MiB hold; none of an empty file.
+    """Return the first episodes of a file, one table each: at most 64, and as many as fit into 4,096 rows or 8 MiB.
 
-    The last is left out when there are others, because it may be cut off; a single one may be as well.
+    The last episode may be incomplete and is omitted if there are others. An empty file has none.
 
     Raises:
         RowOrderError: As `episode_runs`.
@@ -87,7 +87,8 @@ def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
     column = _episode_column(file.schema_arrow, where)
     wanted_rows = min(SAMPLE_ROWS, _batch_rows(measure_row_bytes(file, where)))
     pieces: list[pa.RecordBatch] = []
-    for batch in _batches(file, where, wanted_rows):  # some types come in a batch for each row group
+    # some types come in one batch for each row group
+    for batch in _batches(file, where, wanted_rows):
         pieces.append(batch.slice(0, wanted_rows))
         wanted_rows -= len(pieces[-1])
         if not wanted_rows:
@@ -101,10 +102,10 @@ def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
 
 
 def measure_row_bytes(file: pq.ParquetFile, where: str) -> float:
-    """Bytes of a row in memory, an estimate that rather says too much.
+    """Return an estimate, rather too large, of the bytes of a row in memory.
 
-    Encoded bytes plus the width of the fixed types, from the footer. Long values behind a dictionary are many times larger in
-    memory than in the file, so where there may be some a few rows are read.
+    It is the encoded size plus the width of the fixed types, from the footer. Long values in a dictionary are many times larger in
+    memory than in the file, so a few rows are read where a column may have them.
     """
     metadata = file.metadata
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
@@ -119,7 +120,7 @@ def measure_row_bytes(file: pq.ParquetFile, where: str) -> float:
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Give what pyarrow raises while it reads a file the file's name.
+    """Turn errors of pyarrow while it reads a file into errors that name the file.
 
     Raises:
         ReadError: The system or the store failed.
@@ -129,7 +130,8 @@ def reading(where: str) -> Iterator[None]:
         yield
     except EpiseekError:
         raise
-    except OSError as error:  # pyarrow raises OSError for corrupt pages as well, but without a number
+    except OSError as error:
+        # pyarrow raises OSError for corrupt pages as well, but without a number
         if error.errno is not None:
             raise ReadError(where, first_line(error), "a readable file") from error
         raise ParquetError(where, first_line(error), "readable data pages") from None
@@ -154,7 +156,7 @@ def _batch_rows(row_bytes: float) -> int:
 
 def _table(pieces: list[pa.RecordBatch]) -> pa.Table:
     table = pa.Table.from_batches(pieces)
-    # Batches of a categorical column may each bring their own dictionary; a row group has one.
+    # each batch of a categorical column may have its own dictionary; a row group has one
     return table.unify_dictionaries() if len(pieces) > 1 else table
 
 
@@ -163,7 +165,7 @@ def _episode_column(schema: pa.Schema, where: str) -> int:
     if column < 0:
         count = schema.names.count(lerobot.EPISODE_INDEX)
         raise RowOrderError(
-            where, f"{count or 'no'} columns {lerobot.EPISODE_INDEX!r}", "one that says which episode a row is of"
+            where, f"{count or 'no'} columns {lerobot.EPISODE_INDEX!r}", "one column with the episode of every row"
         )
     dtype = schema.field(column).type
     if not pa.types.is_integer(dtype):
@@ -172,7 +174,7 @@ def _episode_column(schema: pa.Schema, where: str) -> int:
 
 
 def _stretches(column: pa.Array, where: str, first_row: int) -> Iterator[tuple[int, int, int]]:
-    """Each (episode, start, stop) of a batch's `episode_index`; `first_row` is the batch's place in the file."""
+    """Yield (episode, start, stop) of each run of equal values in a batch; `first_row` is the batch's first row in the file."""
     if column.null_count:
         row = first_row + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r} at row {row}", "the episode of every row")
@@ -193,9 +195,10 @@ def _fixed_bytes(dtype: pa.DataType) -> int:
     try:
         return (int(dtype.bit_width) + 7) // 8
     except ValueError:
-        return 8  # offsets; the values are counted by their encoded size
+        # the offsets; the values count with their encoded size
+        return 8
 
 
 def _may_hide_long_values(schema: pq.ParquetSchema) -> bool:
-    # Whether a column chunk has a dictionary is not asked: pyarrow aborts the process on some damaged column entries of a footer.
+    # column chunks are not asked for dictionaries: pyarrow aborts the process on some damaged column entries of a footer
     return any("BYTE_ARRAY" in schema.column(number).physical_type for number in range(len(schema)))

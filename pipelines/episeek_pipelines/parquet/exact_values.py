@@ -1,4 +1,4 @@
-"""Whether two columns hold the same values bit for bit, however they are cut into chunks: NaN payloads, signed zeros, nulls."""
+"""Bit-for-bit comparison of two columns, however they are cut into chunks: NaN payloads, signed zeros and nulls count."""
 
 import pyarrow as pa
 
@@ -6,11 +6,12 @@ _INTEGER_OF_FLOAT = {pa.float16(): pa.int16(), pa.float32(): pa.int32(), pa.floa
 
 
 def first_difference(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int | None:
-    """The first row in which two columns of the same type and length differ, or None."""
+    """Return the first row in which two columns of the same type and length differ; None if they are equal."""
     a, b = _bits(left), _bits(right)
     if a.equals(b):
         return None
-    start, stop = 0, len(a)  # the first difference lies in [start, stop)
+    # the first difference lies in [start, stop)
+    start, stop = 0, len(a)
     while stop - start > 1:
         middle = (start + stop) // 2
         if a.slice(start, middle - start).equals(b.slice(start, middle - start)):
@@ -21,7 +22,7 @@ def first_difference(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int | Non
 
 
 def _bits(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same values, floats as the integers of their bits: Arrow's own comparison has NaN != NaN and -0.0 == 0.0."""
+    """Return the same values with floats as the integers of their bits: for Arrow, NaN != NaN and -0.0 == 0.0."""
     if isinstance(column.type, pa.ExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
     if pa.types.is_dictionary(column.type):

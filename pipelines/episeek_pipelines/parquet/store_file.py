@@ -1,8 +1,8 @@
-"""A Parquet file of a store: what pyarrow asks for, in few requests over the store's byte source.
+"""A Parquet file in a store: pyarrow's reads in few requests to the store's byte source.
 
-The last 64 KiB are fetched first, which holds most footers; of a larger one, what is missing. Of the data exactly the column
-chunks that are asked for: small ones together, with what lies between them where that is little, large ones in blocks. Bytes
-that were fetched are kept, the most recently used ones, and not fetched again while they are.
+The last 64 KiB are fetched first; they hold most footers, and the rest of a larger footer is fetched next. Of the data, exactly the
+requested column chunks are fetched: small chunks together with small gaps between them, large chunks in blocks. Fetched bytes are
+kept, the most recently used ones, and are not fetched again while they are kept.
 """
 
 import os
@@ -20,28 +20,28 @@ from episeek.errors import ChangedFileError
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 TAIL_BYTES = 1 << 16
-"""Fetched when a file is opened; pyarrow looks there first."""
+"""Bytes at the end of a file that are fetched when it is opened; pyarrow reads there first."""
 
 KEPT_BYTES = 1 << 24
-"""Of one open file: twice what callers read at once, so that columns which are read one after the other share requests."""
+"""Kept bytes of one open file: twice as many as callers read at once, so that columns read one after the other share requests."""
 
 BLOCK_BYTES = 1 << 20
-"""At most what is fetched before it is asked for; less of a file with many columns, whose blocks all have to be kept."""
+"""Upper bound for bytes that are fetched ahead; fewer for a file with many columns, since the blocks of all are kept."""
 
 GAP_BYTES = 1 << 16
-"""Between two column chunks, fetched along: asking twice takes longer."""
+"""Largest gap between two column chunks that is fetched with them: two requests would take longer."""
 
 _PART_BYTES = 1 << 23
-"""Of one request."""
+"""Bytes of one request."""
 
 
 class StoreFile:
-    """One file of a source, as pyarrow reads files. May be read from several threads; errors of the source go through it.
+    """One file of a source, in the form in which pyarrow reads files. Threads may share it; errors of the source pass through.
 
     Args:
-        source: Where the file is.
-        path: Relative to the source's root.
-        size: Bytes.
+        source: The source of the file.
+        path: Path relative to the root of the source.
+        size: Size in bytes.
     """
 
     closed = False
@@ -54,7 +54,7 @@ class StoreFile:
         self._position = 0
         self._tail_start, self._tail = size, b""
         self._kept: OrderedDict[int, bytes] = OrderedDict()
-        """By where they start, the one used last behind the others; they do not overlap."""
+        """Kept ranges by their first byte, the most recently used last; they do not overlap."""
         self._starts: list[int] = []
         self._kept_bytes = 0
         self._expected: tuple[list[int], list[int]] = ([], [])
@@ -62,18 +62,18 @@ class StoreFile:
         self._is_joined = False
 
     def fetch_tail(self) -> None:
-        """Fetch the end of the file, and keep it as long as the file is open."""
+        """Fetch the end of the file and keep it until the file is closed."""
         with self._lock:
             self._tail_start = max(self.size - TAIL_BYTES, 0)
             self._tail = self._source.get_ranges(self.path, [(self._tail_start, self.size)])[0]
 
     def expect(self, ranges: Iterable[ByteRange], *, block_bytes: int, is_joined: bool) -> None:
-        """Say what will be read; what is not expected is fetched as it is asked for.
+        """Announce the ranges that will be read; other reads are fetched as they are.
 
         Args:
             ranges: Column chunks, which do not overlap.
-            block_bytes: How much of them to fetch at once.
-            is_joined: Whether a request may go on into the next chunk.
+            block_bytes: Bytes to fetch at once.
+            is_joined: Whether a request may continue into the next chunk.
         """
         ordered = sorted(ranges)
         with self._lock:
@@ -81,30 +81,30 @@ class StoreFile:
             self._block_bytes, self._is_joined = block_bytes, is_joined
 
     def read_at(self, start: int, stop: int) -> bytes:
-        """The bytes `[start, stop)`, fewer where the file ends. Raises what the source raises."""
+        """Return the bytes `[start, stop)`, fewer at the end of the file. Raises the errors of the source."""
         with self._lock:
             return self._read_at(start, stop)
 
     def read(self, count: int = -1) -> bytes:
-        """Up to `count` bytes from the current position; none at the end."""
+        """Return up to `count` bytes from the current position; none at the end."""
         with self._lock:
             data = self._read_at(self._position, self.size if count < 0 else self._position + count)
             self._position += len(data)
             return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the current position; returns it."""
+        """Move the current position and return it."""
         with self._lock:
             origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
             self._position = max(origin + offset, 0)
             return self._position
 
     def tell(self) -> int:
-        """The current position."""
+        """Return the current position."""
         return self._position
 
     def close(self) -> None:
-        """Forget what was kept."""
+        """Drop the kept bytes."""
         with self._lock:
             self.closed = True
             self._tail_start, self._tail = self.size, b""
@@ -125,7 +125,7 @@ class StoreFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _kept_at(self, position: int) -> tuple[int, bytes]:
-        """Where the last kept range starts that starts not behind a position, and its bytes."""
+        """Return the first byte and the content of the last kept range that starts at or before a position."""
         if position >= self._tail_start:
             return self._tail_start, self._tail
         place = bisect_right(self._starts, position) - 1
@@ -136,7 +136,7 @@ class StoreFile:
         return first, self._kept[first]
 
     def _request(self, start: int, stop: int) -> ByteRange:
-        """What to ask for where nothing is kept of `start`: from there or before it, to `stop`, behind it, or what is kept."""
+        """Return the range to fetch if `start` is not kept: it may begin before `start` and end after `stop`."""
         place = bisect_right(self._starts, start)
         next_kept = min(self._tail_start, self._starts[place] if place < len(self._starts) else self.size)
         last_kept = self._starts[place - 1] + len(self._kept[self._starts[place - 1]]) if place else 0
@@ -147,7 +147,7 @@ class StoreFile:
         end = max(stop, min(stops[number], start + self._block_bytes))
         if not self._is_joined:
             return start, min(end, next_kept)
-        # a column before it in the last row group that the request before this one had no room for
+        # preceding columns of the same row group that did not fit into the previous request
         before = number
         while before and start == starts[before] and start - stops[before - 1] <= GAP_BYTES:
             before -= 1
@@ -181,11 +181,11 @@ class StoreFile:
 
 
 class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no annotations
-    """A `pyarrow.parquet.ParquetFile` that tells its file which column chunks it is about to read.
+    """A `pyarrow.parquet.ParquetFile` that announces to its file which column chunks it will read.
 
     Args:
-        file: What it reads from.
-        options: As pyarrow takes them; `pre_buffer` is left out, which would hold all that is read.
+        file: The file to read.
+        options: Options of pyarrow, except `pre_buffer`, which would hold everything that is read.
     """
 
     def __init__(self, file: StoreFile, **options: Any) -> None:
@@ -200,21 +200,21 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         use_threads: bool = True,
         use_pandas_metadata: bool = False,
     ) -> Any:
-        """As pyarrow's. Column chunks share requests: a batch has to be less than what is kept."""
+        """Behave as in pyarrow. Column chunks share requests, so a batch must be smaller than the kept bytes."""
         self._expect(row_groups, columns, is_read_at_once=False)
         return super().iter_batches(batch_size, row_groups, columns, use_threads, use_pandas_metadata)
 
     def read(
         self, columns: Sequence[str] | None = None, use_threads: bool = True, use_pandas_metadata: bool = False
     ) -> pa.Table:
-        """As pyarrow's."""
+        """Behave as in pyarrow."""
         self._expect(None, columns, is_read_at_once=True)
         return super().read(columns, use_threads, use_pandas_metadata)
 
     def read_row_group(
         self, i: int, columns: Sequence[str] | None = None, use_threads: bool = True, use_pandas_metadata: bool = False
     ) -> pa.Table:
-        """As pyarrow's."""
+        """Behave as in pyarrow."""
         self._expect([i], columns, is_read_at_once=True)
         return super().read_row_group(i, columns, use_threads, use_pandas_metadata)
 
@@ -225,7 +225,7 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         use_threads: bool = True,
         use_pandas_metadata: bool = False,
     ) -> pa.Table:
-        """As pyarrow's."""
+        """Behave as in pyarrow."""
         self._expect(row_groups, columns, is_read_at_once=True)
         return super().read_row_groups(row_groups, columns, use_threads, use_pandas_metadata)
 
@@ -238,28 +238,29 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         ranges = [
             _chunk_range(footer.row_group(group).column(leaf))
             for group in groups
-            if 0 <= group < footer.num_row_groups  # of another one pyarrow complains
+            # pyarrow reports other groups
+            if 0 <= group < footer.num_row_groups
             for leaf in leaves
         ]
-        # what is read at once is read column by column: more than what is kept would be fetched again for each column
+        # a read at once goes column by column: more bytes than are kept would be fetched again for each column
         is_joined = not is_read_at_once or sum(stop - start for start, stop in ranges) <= KEPT_BYTES // 2
         block_bytes = min(BLOCK_BYTES, max(KEPT_BYTES // (2 * max(len(leaves), 1)), TAIL_BYTES))
         self._file.expect(ranges, block_bytes=block_bytes, is_joined=is_joined)
 
 
 def open_store_parquet(source: ByteSource, path: str, *, file_size: int | None, **options: Any) -> StoreParquetFile:
-    """Open a file of a store.
+    """Open a file in a store.
 
     Args:
-        source: Where it is.
-        path: Relative to the source's root.
-        file_size: Bytes; None asks the source.
-        options: As pyarrow takes them.
+        source: The source of the file.
+        path: Path relative to the root of the source.
+        file_size: Size in bytes; None to ask the source.
+        options: Options of pyarrow.
 
     Raises:
-        ChangedFileError: It has another size than `file_size`.
-        MissingFileError, ReadError: As the source's.
-        pyarrow.ArrowInvalid: It is not Parquet.
+        ChangedFileError: The size of the file is not `file_size`.
+        MissingFileError, ReadError: Errors of the source.
+        pyarrow.ArrowInvalid: The file is not Parquet.
     """
     file = StoreFile(source, path, source.identity(path).size if file_size is None else file_size)
     file.fetch_tail()
@@ -268,18 +269,18 @@ def open_store_parquet(source: ByteSource, path: str, *, file_size: int | None, 
 
 
 def require_size(source: ByteSource, path: str, file_size: int | None) -> None:
-    """That a file of which bytes were read has the size that a listing said; most stores say it with the bytes.
+    """Require that a file, of which bytes were read, has the size from a listing. Most stores send the size with the bytes.
 
     Raises:
-        ChangedFileError: It has another one.
+        ChangedFileError: The file has another size.
     """
     if file_size is not None and (found := source.identity(path).size) != file_size:
-        expected = f"{file_size}, as it was listed: the file is being replaced"
-        raise ChangedFileError(f"{source.root.rstrip('/')}/{path}", f"{found} bytes", expected)
+        expected, hint = f"the {file_size} bytes of the listing", "try again when nobody replaces the file"
+        raise ChangedFileError(f"{source.root.rstrip('/')}/{path}", f"{found} bytes", expected, hint)
 
 
 def _leaves(paths: Sequence[Sequence[str]], columns: Sequence[str] | None) -> list[int]:
-    """Leaf columns that belong to some columns, as pyarrow finds them: names may hold dots themselves."""
+    """Return the numbers of the leaf columns that belong to the given columns, as pyarrow does: names may contain dots."""
     wanted = None if columns is None else set(columns)
     return [
         number

@@ -1,8 +1,8 @@
-"""Which Parquet encoding each leaf column gets, decided by writing some episodes with each candidate and comparing sizes.
+"""The choice of a Parquet encoding for each leaf column: some episodes are written with each candidate and the sizes compared.
 
-LeRobot writes a dictionary for every column. In a row group of one episode most of them do not pay: a dictionary of values that
-never repeat is the values plus their numbers. Measuring a few episodes takes milliseconds and is exact about this data, where a
-rule by type is not; it is done once for a dataset, not for every file, because a file may hold a single episode.
+LeRobot writes a dictionary for every column. In a row group of one episode most dictionaries do not pay: without repeated values,
+a dictionary is the values plus their numbers. Measuring a few episodes takes milliseconds and is exact for the dataset; a rule by
+type is not. It is done once for a dataset and not for every file, because a file may hold a single episode.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ Encoding = Literal["PLAIN", "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT", "DICTION
 COMPRESSION: Final = "zstd"
 
 PAGE_BYTES: Final = 1 << 20
-"""Wanted size of a data page; pyarrow looks at it only after each batch of values, see `writer_options`."""
+"""Target size of a data page; pyarrow checks it only after each batch of values, see `writer_options`."""
 
 MIN_SAVING: Final = 0.02
-"""A candidate replaces PLAIN only when it saves this share: a dictionary costs readers a page more and a decode more."""
+"""Share that a candidate must save to replace PLAIN: a dictionary costs readers one more page and one more decoding step."""
 
 _SPECIALISED: Final[dict[str, Encoding]] = {
     "INT32": "DELTA_BINARY_PACKED",
@@ -30,22 +30,22 @@ _SPECIALISED: Final[dict[str, Encoding]] = {
 }
 
 Leaf = tuple[str, str]
-"""(path of a leaf column in the Parquet schema, its physical type)."""
+"""Path of a leaf column in the Parquet schema, and its physical type."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnEncodings:
-    """The encoding of each leaf column; a leaf that is not named here, or has another physical type, is PLAIN."""
+    """The encoding of each leaf column; leaves that are not listed, or have another physical type, are PLAIN."""
 
     chosen: tuple[tuple[Leaf, Encoding], ...] = ()
 
     def of(self, leaf: Leaf) -> Encoding:
-        """The encoding of one leaf column."""
+        """Return the encoding of one leaf column."""
         return next((encoding for known, encoding in self.chosen if known == leaf), "PLAIN")
 
 
 def choose_encodings(samples: Iterable[Sequence[pa.Table]]) -> ColumnEncodings:
-    """The smallest encoding of each leaf column over some samples.
+    """Return the smallest encoding of each leaf column over some samples.
 
     Args:
         samples: For each sampled file, the rows of some of its episodes, one table each.
@@ -70,19 +70,18 @@ def choose_encodings(samples: Iterable[Sequence[pa.Table]]) -> ColumnEncodings:
 
 
 def writer_options(schema: pa.Schema, encodings: ColumnEncodings, *, row_bytes: float) -> dict[str, Any]:
-    """Keyword arguments of `pyarrow.parquet.ParquetWriter` for a rewritten data file.
+    """Return keyword arguments of `pyarrow.parquet.ParquetWriter` for a rewritten data file.
 
     Args:
-        schema: Of the rows.
-        encodings: Of the leaf columns.
-        row_bytes: Of a row in memory, roughly. pyarrow ends a page only after `write_batch_size` values, 1024 unless told: of large
-            images that would make pages of 100 MB, which every reader has to hold whole.
+        schema: Schema of the rows.
+        encodings: Encodings of the leaf columns.
+        row_bytes: Estimated bytes of a row in memory. pyarrow ends a page only after `write_batch_size` values, by default 1024:
+            large images would make pages of 100 MB, which every reader must hold whole.
     """
     choice = {leaf: encodings.of(leaf) for leaf in leaves(schema)}
     for field in schema:
-        if pa.types.is_dictionary(
-            field.type
-        ):  # only a dictionary page keeps the categories' order, and the unused ones
+        # only a dictionary page keeps the order of the categories and those without rows
+        if pa.types.is_dictionary(field.type):
             choice |= {leaf: "DICTIONARY" for leaf in choice if leaf[0] == field.name}
     return {
         "compression": COMPRESSION,
@@ -92,19 +91,19 @@ def writer_options(schema: pa.Schema, encodings: ColumnEncodings, *, row_bytes: 
         "write_page_index": True,
         "data_page_size": PAGE_BYTES,
         "write_batch_size": max(1, min(1024, int(PAGE_BYTES / max(row_bytes, 1.0)))),
-        # pyarrow would rename the items of lists to "element"; the names are the source's to choose.
+        # pyarrow would rename the items of lists to "element"; the names of the source stay
         "use_compliant_nested_type": False,
     }
 
 
 def footer_bytes_per_episode(tables: Sequence[pa.Table], encodings: ColumnEncodings) -> int:
-    """What one more row group adds to the footer of a rewritten file, measured on some episodes."""
+    """Return the bytes that one more row group adds to the footer of a rewritten file, measured on some episodes."""
     growth = _footer(tables, encodings).serialized_size - _footer([tables[0].slice(0, 0)], encodings).serialized_size
     return max(1, int(growth) // len(tables))
 
 
 def leaves(schema: pa.Schema) -> list[Leaf]:
-    """The leaf columns of the Parquet file that an Arrow schema is written as."""
+    """Return the leaf columns of a Parquet file with an Arrow schema."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, use_compliant_nested_type=False, store_schema=False).close()
     with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as file:
@@ -122,7 +121,8 @@ def _candidates(leaf: Leaf) -> tuple[Encoding, ...]:
 
 def _smallest(by_encoding: dict[Encoding, int]) -> Encoding:
     best: Encoding = "PLAIN"
-    for encoding, size in by_encoding.items():  # in the order of _candidates: a dictionary has to beat the cheaper one
+    # in the order of _candidates: a dictionary must beat the encoding that costs readers less
+    for encoding, size in by_encoding.items():
         if size < by_encoding[best] * (1 - MIN_SAVING):
             best = encoding
     return best

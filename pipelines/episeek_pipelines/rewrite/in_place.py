@@ -61,7 +61,7 @@ class DataFileLayout:
 
     @property
     def is_seekable(self) -> bool:
-        """Whether a rewrite would change nothing for readers."""
+        """Return whether a rewrite would change nothing for readers."""
         return self.is_one_per_episode and self.page_index.is_whole
 
 

@@ -1,7 +1,7 @@
-"""Planning the rewrite: what every data file becomes, under which name, with which encodings.
+"""The plan of a rewrite: the outputs of every data file, with their names and encodings.
 
-Reads the metadata, a listing and three data files at most, so that the plan of a dataset with a hundred thousand files is made in
-the time of the listing. Files that are missing or damaged stay in the plan: rewriting them names them, one by one.
+Planning reads the metadata, a listing and at most three data files, so that a dataset of a hundred thousand files takes as long as
+its listing. Missing and damaged files stay in the plan: rewriting reports each of them.
 """
 
 import math
@@ -26,14 +26,14 @@ from episeek_pipelines.rewrite.encodings import (
 from episeek_schemas import layout
 
 MAX_FILES_PER_CHUNK: Final = 1000
-"""LeRobot loads data files in the order of their names, which is the order of their numbers only while these have three digits."""
+"""LeRobot loads data files in the order of their names. That is the order of their numbers only for up to three digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """One file to write: the episodes `[first_episode, stop_episode)` of its source.
 
-    An episode of the file that lies in none of the outputs' ranges stays with the one before it, so that no row is lost.
+    An episode outside the ranges of all outputs goes to the output of the episode before it, so that no row is lost.
     """
 
     path: str
@@ -43,26 +43,26 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class RewriteUnit:
-    """One source data file, and the files it becomes; a single output takes every row, whatever the metadata says."""
+    """One source data file and its outputs; a single output takes every row, whatever the metadata says."""
 
     path: str
     outputs: tuple[Output, ...]
     encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
     source_bytes: int = field(default=0, repr=False, compare=False)
-    """Size of the source file; 0 where the listing does not say it."""
+    """Size of the source file; 0 if the listing does not have it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RewritePlan:
-    """What becomes of every data file; arrays of shape [episode_count], by row of `meta/episodes`."""
+    """The outputs of every data file; arrays have shape [episode_count], by row of `meta/episodes`."""
 
     units: tuple[RewriteUnit, ...]
-    """In the order of their paths."""
+    """Sorted by path."""
     is_split: bool
-    """Whether any file becomes several: then all are numbered anew and `meta/episodes` changes with them."""
+    """Whether a file is split: then all outputs get new numbers, and `meta/episodes` changes with them."""
     max_episodes_per_file: int
     reason: str
-    """Where `max_episodes_per_file` comes from, with its numbers."""
+    """How `max_episodes_per_file` was chosen, with its numbers."""
     data_chunk_index: npt.NDArray[np.int64]
     data_file_index: npt.NDArray[np.int64]
     episode_shards: tuple[tuple[str, int], ...]
@@ -70,7 +70,7 @@ class RewritePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _Sample:
     """The size of one data file, and its first episodes."""
 
     size_bytes: int
@@ -78,24 +78,25 @@ class _Facts:
 
 
 def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) -> RewritePlan:
-    """Decide what every `data/**/*.parquet` becomes, files that no episode names included: LeRobot loads all of them.
+    """Plan the outputs of every `data/**/*.parquet`, also of files without listed episodes: LeRobot loads all of them.
 
-    Opens three data files at most (the first, the middle and the last) for the encodings and the default cap.
+    At most three data files are opened (the first, the middle and the last) for the encodings and the default cap.
 
     The default of `max_episodes_per_file`: an episode adds f bytes to the footer (measured on the sampled episodes; about 120 for
     each leaf column), and readers such as `datasets` fetch the whole footer again for every row group, so a file of n episodes
     costs n x n x f bytes of footers. With d bytes of source file per episode the cap is `max(100, 2**19 / f, d / f)`: a footer
-    stays below 512 KiB, which costs no more than the request for it, or below the episode it is read for, where that is larger.
+    stays below 512 KiB, which costs no more than the request for it, or below the size of an episode if that is larger.
 
-    Files are split evenly, never merged. When one is split, all are numbered anew in the order of their paths, honouring
-    `chunks_size`.
+    Files are split evenly and never merged. If one is split, all outputs are numbered in the order of their paths, with
+    `chunks_size` files to a chunk.
 
     Args:
-        dataset: From `open_dataset`.
+        dataset: The result of `open_dataset`.
         max_episodes_per_file: Upper bound for the episodes of an output; None for the default above.
 
     Raises:
-        ReadError: The store failed. Files that are missing or damaged are left for `rewrite_file` to refuse, one by one.
+        ReadError: The store failed. Missing and damaged files are reported by `rewrite_file`.
+        ValueError: `max_episodes_per_file` is less than 1.
     """
     if max_episodes_per_file is not None and max_episodes_per_file < 1:
         raise ValueError(f"max_episodes_per_file: found {max_episodes_per_file}; expected 1 or more")
@@ -109,12 +110,12 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     paths = sorted(rows_of_path)
     named = [path for path in paths if rows_of_path[path]]
     probes = {named[number]: None for number in (0, len(named) // 2, len(named) - 1)} if named else {}
-    facts = {path: found for path in probes if (found := _facts(dataset.root, path)) is not None}
-    encodings = choose_encodings(found.tables for found in facts.values())
-    cap, reason = max_episodes_per_file, "as asked for"
+    samples = {path: found for path in probes if (found := _sample(dataset.root, path)) is not None}
+    encodings = choose_encodings(found.tables for found in samples.values())
+    cap, reason = max_episodes_per_file, "as requested"
     if cap is None:
-        episode_count = sum(len(rows_of_path[path]) for path in facts)
-        cap, reason = _default_cap(list(facts.values()), encodings, episode_count=episode_count)
+        episode_count = sum(len(rows_of_path[path]) for path in samples)
+        cap, reason = _default_cap(list(samples.values()), encodings, episode_count=episode_count)
 
     firsts_of_path = {path: _first_episodes(dataset.episodes.episode_index[rows_of_path[path]], cap) for path in paths}
     is_split = any(len(firsts) > 1 for firsts in firsts_of_path.values())
@@ -141,31 +142,33 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
 
 
 def _first_episodes(episodes: npt.NDArray[np.int64], cap: int) -> list[int]:
-    """The first episode of each output of a file with these episodes."""
+    """Return the first episode of each output of a file with these episodes."""
     distinct = np.unique(episodes)
     if not len(distinct):
-        return [0]  # a file of rows that no episode names: one output takes them all
+        # a file without listed episodes has one output
+        return [0]
     pieces = np.array_split(distinct, math.ceil(len(distinct) / cap))
     return [int(piece[0]) for piece in pieces]
 
 
-def _default_cap(facts: Sequence[_Facts], encodings: ColumnEncodings, *, episode_count: int) -> tuple[int, str]:
+def _default_cap(samples: Sequence[_Sample], encodings: ColumnEncodings, *, episode_count: int) -> tuple[int, str]:
     footer_bytes = max(
-        (footer_bytes_per_episode(found.tables, encodings) for found in facts if found.tables), default=0
+        (footer_bytes_per_episode(found.tables, encodings) for found in samples if found.tables), default=0
     )
     if not footer_bytes:
         return MIN_EPISODES_PER_FILE, "no data file with rows could be read to learn the size of its footer"
-    data_bytes = sum(found.size_bytes for found in facts) // max(1, episode_count)
+    data_bytes = sum(found.size_bytes for found in samples) // max(1, episode_count)
     cap = max(MIN_EPISODES_PER_FILE, FOOTER_BYTES // footer_bytes, data_bytes // footer_bytes)
     return cap, (
-        f"{footer_bytes} footer bytes per episode beside {data_bytes} bytes of data: "
+        f"{footer_bytes} footer bytes and {data_bytes} bytes of data per episode: "
         f"max({MIN_EPISODES_PER_FILE}, {FOOTER_BYTES} / {footer_bytes}, {data_bytes} / {footer_bytes})"
     )
 
 
-def _facts(root: Root, path: str) -> _Facts | None:
+def _sample(root: Root, path: str) -> _Sample | None:
     try:
         with root.open_parquet(path, **READ_OPTIONS) as file:
-            return _Facts(root.size(path), sample_episodes(file, root.join(path)))
+            return _Sample(root.size(path), sample_episodes(file, root.join(path)))
     except (MissingFileError, ParquetError, RowOrderError):
-        return None  # rewrite_file says so, and does not stop the other files
+        # rewrite_file reports it, and the other files are rewritten
+        return None

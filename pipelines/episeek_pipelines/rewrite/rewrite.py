@@ -1,8 +1,8 @@
 """The rewrite step: data files with one row group per episode, so that a reader finds an episode by its footer entry.
 
-`plan_rewrite` decides names and encodings from the metadata and a few files, `rewrite_file` does one file, `write_metadata` copies
-`meta/` and moves the episodes' addresses when files were split. Values, schema and row order stay as they are; nothing is judged
-beyond what is needed to place the rows (that is `verify`).
+`plan_rewrite` chooses names and encodings from the metadata and a few files, `rewrite_file` rewrites one file, `write_metadata`
+copies `meta/` and updates the locations of episodes if files were split. Values, schema and row order stay unchanged. Only the
+placement of rows is checked here; `verify` checks the rest.
 """
 
 import tempfile
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 REWRITE_VERSION: Final = 1
-"""Bump it when what is written changes: finished work of another version is not used again."""
+"""Version of the written files. Increase it when they change: finished work of another version is not reused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True)
 class RewriteResult:
-    """What became of one source data file."""
+    """The files that one source data file became."""
 
     path: str
     source_bytes: int
@@ -69,17 +69,17 @@ class RewriteResult:
 def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
     """Write the outputs of one data file, one row group per episode, in the order of its rows.
 
-    Holds one episode, one batch of 8 MiB and one page of each column. A file behind a URL is first copied to a temporary file:
-    eight columns streamed side by side would be a request per 64 KiB.
+    Memory holds one episode, one batch of 8 MiB and one page of each column. A file in a store is first copied to a temporary file:
+    streaming eight columns in parallel would take a request for every 64 KiB.
 
     Raises:
         MissingFileError: There is no such file.
-        ParquetError: It has no footer, or its pages cannot be read.
-        RowOrderError: No usable `episode_index`, or an episode's rows are not next to each other, or, when the file is to be split,
-            the episodes that the metadata names do not come in their order.
+        ParquetError: The file has no footer, or its pages cannot be read.
+        RowOrderError: `episode_index` cannot be used, the rows of an episode are not next to each other, or, if the file is split,
+            its episodes are not in the order of the outputs.
         WriteError: The destination failed.
 
-    After an error none of the outputs is left.
+    After an error none of the outputs exists.
     """
     where = source.join(unit.path)
     written: list[WrittenFile] = []
@@ -100,7 +100,8 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
                     while run is not None and place == number:
                         writer.write_table(run.table, row_group_size=run.table.num_rows)
                         rows, row_groups = rows + run.table.num_rows, row_groups + 1
-                        run = None  # not two episodes at a time
+                        # releases the episode before the next one is read
+                        run = None
                         place, run = next(runs, (-1, None))
                 size_bytes = stream.tell()
             written.append(WrittenFile(output.path, size_bytes, rows, row_groups))
@@ -109,10 +110,10 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
 
 
 def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
-    """Write `meta/` to go with the rewritten data; returns the relative paths written.
+    """Write the `meta/` of the rewritten data and return the relative paths of its files.
 
-    Files are copied byte for byte, without `meta/byte_index`, which belongs to other data. When files were split, the tables of
-    `meta/episodes` get the new `data/chunk_index` and `data/file_index`; their other columns, schema and row groups stay.
+    Files are copied byte for byte, without `meta/byte_index`, which belongs to the old data. If files were split, the tables of
+    `meta/episodes` get the new `data/chunk_index` and `data/file_index`; their other columns, schema and row groups stay unchanged.
 
     Raises:
         ParquetError: A table of `meta/episodes` cannot be read.
@@ -122,7 +123,8 @@ def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[
     first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if plan.is_split else {}
     own = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
     paths = [path for path in source.list(layout.META_DIR) if not path.startswith(own)]
-    paths.sort(key=lambda path: path == layout.INFO_PATH)  # last: without it, nothing is a dataset
+    # info.json last: without it, a folder is not a dataset
+    paths.sort(key=lambda path: path == layout.INFO_PATH)
     for path in paths:
         if path in first_rows:
             _write_episodes(source, destination, path, plan, first_rows[path])
@@ -132,7 +134,7 @@ def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[
 
 
 def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -> Iterator[tuple[int, EpisodeRun]]:
-    """Each run with the number of the output that takes it, never going back: rows keep their order over all outputs."""
+    """Yield each run with the number of its output. The numbers never fall, so that rows keep their order over all outputs."""
     firsts = [output.first_episode for output in outputs]
     current = 0
     for run in runs:
@@ -141,8 +143,8 @@ def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -
             if place < current:
                 raise RowOrderError(
                     where,
-                    f"episode {run.episode_index} at row {run.first_row}, behind episodes of {outputs[current].path}",
-                    f"it before them, to be split off as {outputs[place].path}",
+                    f"episode {run.episode_index} at row {run.first_row}, after episodes of {outputs[current].path}",
+                    f"the episodes of {outputs[place].path} before them",
                 )
             current = place
         yield current, run
@@ -154,14 +156,15 @@ def _all_or_none(destination: Root, written: list[WrittenFile]) -> Iterator[None
         yield
     except BaseException:
         for output in written:
-            with suppress(Exception):  # the error that led here is the one to report
+            # the first error is the one to report
+            with suppress(Exception):
                 destination.remove(output.path)
         raise
 
 
 @contextmanager
 def _nearby(source: Root, path: str) -> Iterator[Root]:
-    """A root where the file can be read in small pieces: the source itself when it is local."""
+    """Yield a root where the file can be read in small pieces: the source if it is local, else a temporary copy."""
     if source.is_local:
         yield source
         return
@@ -187,7 +190,7 @@ def _parquet_writer(stream: BinaryIO, schema: pa.Schema, options: dict[str, Any]
     try:
         yield writer
     except BaseException:
-        # Unclosed, it would write its footer when it is collected, into whatever the stream is by then.
+        # an unclosed writer would write its footer when it is collected, whatever the stream is by then
         with suppress(OSError, pa.ArrowException):
             writer.close()
         raise

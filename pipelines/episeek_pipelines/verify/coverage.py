@@ -1,4 +1,4 @@
-"""What a verification covers, and which of its findings are only notes."""
+"""The coverage of a verification, and the separation of harmless findings as notes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -32,7 +32,7 @@ _IMAGE_DTYPE = "image"
 
 
 def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
-    """Return the findings that matter, and notes for the problems of videos that their sidecars make moot."""
+    """Return the findings that matter, and notes in place of those that are harmless in videos with sidecars."""
     indexed_paths = {file.path for file in _video_files(plan) if file.indexed is not None}
     kept: list[Finding] = []
     moot: dict[str, list[Finding]] = {}
@@ -45,7 +45,7 @@ def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple
 
 
 def coverage_of(plan: VerificationPlan, findings: Iterable[Finding]) -> Coverage:
-    """Return what the checks of a plan cover.
+    """Return the parts of a dataset that the checks of a plan cover, and the parts that they do not cover.
 
     Args:
         plan: From `plan_checks`.
@@ -98,7 +98,7 @@ def _unread(context: VerificationContext, options: VerifyOptions) -> Iterator[Un
     for level, subject in subjects.items():
         if not options.looks_at(level):
             reason = f"the level {options.level} does not read them"
-            # Rules with a reason of their own follow.
+            # Rules that have another reason not to be applied are listed with that reason.
             codes = _codes(
                 rule
                 for rule in RULES.values()
@@ -167,11 +167,11 @@ def _prevented(context: VerificationContext, findings: Iterable[Finding]) -> Ite
 def _decoded_counts(plan: VerificationPlan) -> tuple[int, int]:
     """Return the number of episodes that are decoded, and of all episodes with videos."""
     decoded: set[int] = set()
-    known: set[int] = set()
+    episodes: set[int] = set()
     for file in _video_files(plan):
-        known.update(file.episode_index.tolist())
+        episodes.update(file.episode_index.tolist())
         decoded.update(file.episode_index[np.array(file.decoded, np.int64)].tolist())
-    return len(decoded), len(known)
+    return len(decoded), len(episodes)
 
 
 def _video_files(plan: VerificationPlan) -> Iterator[VideoFile]:

@@ -37,4 +37,4 @@ def recorded_source(root: str) -> str | None:
 
 def use_of_recorded_source(root: str, source: str) -> str:
     """Return the sentence that says that videos are read from a recorded source."""
-    return f"videos are read from {source}, which {root.rstrip('/')}/{layout.SOURCE_RECORD_PATH} names"
+    return f"videos are read from {source}, the source recorded in {root.rstrip('/')}/{layout.SOURCE_RECORD_PATH}"

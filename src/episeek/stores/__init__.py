@@ -1,1 +1,1 @@
-"""Where bytes come from: sources, ranges, retries and identities, local or remote."""
+"""Files in any kind of store: sources of their bytes, requests, retries and identities."""

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,19 @@ def test_several_reports_at_once(broken: Path, tmp_path: Path, capsys):
     assert (tmp_path / "reports/a.html").read_text().startswith("<!doctype html>")
     assert "::error " in lines.read_text()
     assert set(os.listdir(tmp_path / "reports")) == set(names)
+
+
+def test_reports_have_the_revision_of_a_snapshot_and_the_date(tmp_path: Path, capsys):
+    commit = "0123456789abcdef" * 2 + "01234567"
+    root = tmp_path / f"datasets--org--name/snapshots/{commit}"
+    shutil.copytree(DATA / "images", root)
+    page = tmp_path / "page.html"
+    _, out, _ = run(capsys, "verify", root, "--json", "--output", page)
+    assert json.loads(out)["summary"]["revision"] == commit
+    date = r"20\d\d-\d\d-\d\d \d\d:\d\d UTC"
+    assert re.search(rf"<dt>Date</dt><dd>{date}</dd>\s*<dt>Revision</dt><dd>{commit}</dd>", page.read_text())
+    _, out, _ = run(capsys, "verify", DATA / "h264_bframes", "--format", "markdown", "--level", "meta")
+    assert re.search(rf"\nVerified {date} with episeek ", out)
 
 
 def test_no_report_among_the_files_of_the_dataset(broken: Path, tmp_path: Path, capsys):
@@ -219,3 +233,12 @@ def test_rules_are_listed_and_explained(capsys):
     assert (code, out.split()[:2]) == (0, ["TSK014", "error"])
     code, out, err = run(capsys, "rules", "VID99")
     assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_quiet_shows_what_made_it_fail(tmp_path: Path, capsys):
+    root = copy_of("images", tmp_path)
+    (root / "meta/stats.json").unlink()
+    code, out, _ = run(capsys, "verify", root, "--quiet", "--fail-on", "warning")
+    assert code == 1
+    assert "STA029" in out
+    assert run(capsys, "verify", root, "--quiet") == (0, "", "")

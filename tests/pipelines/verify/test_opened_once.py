@@ -21,7 +21,7 @@ from episeek_pipelines.jobs.prepare import (
 )
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
-from episeek_schemas.layout import SOURCE_RECORD_DIR
+from episeek_schemas.layout import SOURCE_RECORD_DIR, SOURCE_RECORD_PATH
 from tests.pipelines.remote_datasets import Datasets, files_of, hub_datasets, s3_datasets
 from tests.servers.faults import Exchange, Fault
 from tests.support.amount import amount, every
@@ -70,6 +70,7 @@ def test_openings_are_counted_for_every_library(tmp_path):
 def expected_openings(root: Path, level: str) -> set[Path]:
     """Return the files that a level opens."""
     wanted = {path for path in (root / "meta").rglob("*") if path.is_file() and "byte_index" not in path.parts}
+    wanted |= {path for path in [root / SOURCE_RECORD_PATH] if path.exists()}
     if level != "meta":
         wanted |= {path for path in root.rglob("*") if path.is_file() and SOURCE_RECORD_DIR not in path.parts}
     return wanted

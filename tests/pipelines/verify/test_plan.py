@@ -120,7 +120,7 @@ def test_an_exception_in_a_rule_is_a_finding_and_the_others_still_run(damaged: P
     assert set(before) == set(after) - set(crashed)
     assert len(crashed) == 3 + 11  # data files, and videos but for the missing one
     assert crashed[0].location == Location(file=data(0))
-    assert crashed[0].message == "defective: ZeroDivisionError: a defect of the rule; expected to complete"
+    assert crashed[0].message == "defective: ZeroDivisionError: a defect of the rule; expected a completed check"
 
 
 def test_findings_of_a_rule_that_fails_later_stay(damaged: Path, monkeypatch: pytest.MonkeyPatch):

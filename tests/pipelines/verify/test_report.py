@@ -83,8 +83,8 @@ def test_json_holds_every_finding_and_a_summary(tmp_path: Path):
     assert document["tool"] == {"name": "episeek", "version": __version__}
     assert document["findings"][:2] == [
         {
-            "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata declares",
-            "found": "no such file", "expected": "a file that the metadata declares",
+            "code": "INF004", "severity": "error", "message": "no such file; expected a file that the metadata refers to",
+            "found": "no such file", "expected": "a file that the metadata refers to",
             "location": {"file": video(TOP, 1), "camera": TOP}, "more": 0,
             "name": MISSING_FILE.invariant, "problem": MISSING_FILE.problem, "remedy": MISSING_FILE.remedy,
             "fingerprint": finding(MISSING_FILE, "", "", Location(video(TOP, 1), camera=TOP)).fingerprint,

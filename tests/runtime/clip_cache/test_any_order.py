@@ -52,26 +52,26 @@ class Model:
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.sampled_from([1, 500, 3000, 20_000, 1 << 30]), st.sampled_from([0, 700, 1 << 16]))
 def test_no_more_than_max_bytes_are_held_and_counts_agree(index, truth, steps, max_bytes, gap):
-    index.source.asked.clear()
-    asked = given_bytes = 0
+    index.source.requested.clear()
+    requested = given_bytes = 0
     with episeek.ClipCache(index, max_bytes=max_bytes, max_in_flight=2, max_gap_bytes=gap) as cache:
         model = Model(cache)
         for step, argument in steps:
             if step == "get":
                 assert cache.get(*argument).fetch() == truth(argument)
-                asked += 1
+                requested += 1
                 given_bytes += size_of(index, argument)
             elif step == "prefetch":
                 accepted = cache.prefetch(argument)
                 settled(cache)
-                before = len(index.source.asked)
+                before = len(index.source.requested)
                 for request in argument[:accepted]:
                     fits = size_of(index, request) <= max_bytes
                     assert cache.get(*request).fetch() == truth(request)
-                    asked += 1
+                    requested += 1
                     given_bytes += size_of(index, request)
                     before += not fits
-                assert len(index.source.asked) == before
+                assert len(index.source.requested) == before
             else:
                 index.source.failure = ReadError("here", "this", "that")
                 cache.prefetch(argument)
@@ -81,9 +81,9 @@ def test_no_more_than_max_bytes_are_held_and_counts_agree(index, truth, steps, m
                 settled(cache)
             model.check()
         stats = cache.stats
-        assert stats.hits + stats.misses == asked
+        assert stats.hits + stats.misses == requested
         assert stats.bytes_wanted == given_bytes
-        assert stats.requests == len(index.source.asked)
+        assert stats.requests == len(index.source.requested)
 
 
 def test_threads_that_do_anything(index, truth):
@@ -109,7 +109,7 @@ def test_threads_that_do_anything(index, truth):
         stats = settled(cache).stats
         assert stats.hits + stats.misses == 8 * 150
         assert stats.bytes_wanted == sum(given_bytes)
-        assert stats.requests == len(index.source.asked)
+        assert stats.requests == len(index.source.requested)
         assert stats.evicted > 0
         assert stats.bytes_held <= 6000
 

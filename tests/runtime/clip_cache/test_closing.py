@@ -48,14 +48,14 @@ def test_closing_while_the_first_thread_begins(index):
     cache._state._make = closing
     with pytest.raises(ValueError, match="the cache is closed"):
         cache.prefetch([A])
-    assert index.source.asked == []
+    assert index.source.requested == []
 
 
 def test_closing_with_requests_under_way_and_queued(index, truth):
     cache = episeek.ClipCache(index, max_in_flight=1, max_gap_bytes=0)
     index.source.gate.clear()
     cache.prefetch([A, B, C])
-    wait_until(lambda: index.source.asked)
+    wait_until(lambda: index.source.requested)
     under_way = in_threads(3, lambda: cache.get(*A).fetch())
     wait_until(lambda: cache.stats.hits == 3)
     before = time.monotonic()
@@ -64,7 +64,7 @@ def test_closing_with_requests_under_way_and_queued(index, truth):
     index.source.gate.set()
     assert under_way() == [truth(A)] * 3
     time.sleep(0.02)
-    assert len(index.source.asked) == 1  # nothing more is started
+    assert len(index.source.requested) == 1  # nothing more is started
     assert cache.stats.bytes_held == 0
 
 
@@ -80,7 +80,7 @@ def test_who_waits_for_what_was_not_started_gets_a_named_error(index):
     state.start = closing  # type: ignore[method-assign]
     with pytest.raises(ReadError, match=r"file-000\.mp4, bytes .* found a cache that was closed"):
         cache.get(*A)
-    assert index.source.asked == []
+    assert index.source.requested == []
 
 
 def test_closing_at_any_moment(index, truth):

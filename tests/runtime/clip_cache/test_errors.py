@@ -42,12 +42,12 @@ def test_who_waits_gets_the_error_and_who_comes_later_tries_again(index, truth, 
         index.source.failure = ReadError("here", "this", "that")
         if is_ahead:
             cache.prefetch([A])
-            wait_until(lambda: index.source.asked)
+            wait_until(lambda: index.source.requested)
         join = in_threads(5, lambda: cache.get(*A))
         wait_until(lambda: cache.stats.hits + cache.stats.misses == 5)
         index.source.gate.set()
         assert [type(outcome) for outcome in join()] == [ReadError] * 5
-        assert len(index.source.asked) == 1
+        assert len(index.source.requested) == 1
         index.source.failure = None
         assert cache.get(*A).fetch() == truth(A)
 
@@ -57,11 +57,11 @@ def test_an_interruption_is_not_kept_for_other_clips(index, truth):
     with episeek.ClipCache(index, max_in_flight=1) as cache:
         index.source.gate.clear()
         cache.prefetch([C])
-        wait_until(lambda: index.source.asked)
+        wait_until(lambda: index.source.requested)
         cache.prefetch([A, B])  # one request, behind C
         index.source.failure = KeyboardInterrupt()
         get = in_threads(1, lambda: cache.get(*A))
-        wait_until(lambda: len(index.source.asked) == 2)
+        wait_until(lambda: len(index.source.requested) == 2)
         index.source.gate.set()
         assert [type(outcome) for outcome in get()] == [KeyboardInterrupt]
         settled(cache)
@@ -76,7 +76,7 @@ def test_a_fetch_that_never_ends_is_a_named_error(index):
     with episeek.ClipCache(index) as cache:
         index.source.gate.clear()
         cache.prefetch([A])
-        wait_until(lambda: index.source.asked)
+        wait_until(lambda: index.source.requested)
         with pytest.raises(WaitLimitError, match=r"file-000\.mp4, bytes .* nothing after 0\.08 s"):
             cache.get(*A)
         index.source.gate.set()

@@ -27,9 +27,9 @@ def test_prefetched_clips_are_there(index, truth):
     with episeek.ClipCache(index, max_gap_bytes=0) as cache:
         assert cache.prefetch([A, B, C]) == 3
         settled(cache)
-        asked = list(index.source.asked)
+        requested = list(index.source.requested)
         assert [cache.get(*request).fetch() for request in (A, B, C)] == [truth(request) for request in (A, B, C)]
-        assert index.source.asked == asked
+        assert index.source.requested == requested
         size = size_of(index, A, B, C)
         assert counts(cache) == expected_counts(
             hits=3, requests=3, bytes_fetched=size, bytes_wanted=size, bytes_held=size
@@ -53,7 +53,7 @@ def test_the_first_clips_are_fetched_first(index):
         random.Random(5).shuffle(requests)
         cache.prefetch(requests)
         settled(cache)
-        assert index.source.asked == [(clip.file_path, *clip.byte_range) for clip in index.clips(requests)]
+        assert index.source.requested == [(clip.file_path, *clip.byte_range) for clip in index.clips(requests)]
 
 
 @pytest.mark.parametrize("most", [1, 3])
@@ -61,12 +61,12 @@ def test_no_more_requests_than_allowed_are_under_way(index, most):
     with episeek.ClipCache(index, max_in_flight=most, max_gap_bytes=0) as cache:
         index.source.gate.clear()
         cache.prefetch([(episode, TOP, 0, 2) for episode in range(6)])
-        wait_until(lambda: len(index.source.asked) == most)
+        wait_until(lambda: len(index.source.requested) == most)
         time.sleep(0.05)
-        assert len(index.source.asked) == most
+        assert len(index.source.requested) == most
         index.source.gate.set()
         settled(cache)
-        assert len(index.source.asked) == 6
+        assert len(index.source.requested) == 6
 
 
 def test_prefetching_again_fetches_once(index):
@@ -77,7 +77,7 @@ def test_prefetching_again_fetches_once(index):
         settled(cache)
         assert cache.prefetch([A, B, C]) == 3
         settled(cache)
-        assert len(index.source.asked) == 3
+        assert len(index.source.requested) == 3
 
 
 def test_a_queued_clip_that_is_asked_for_does_not_queue(index, truth):
@@ -85,13 +85,13 @@ def test_a_queued_clip_that_is_asked_for_does_not_queue(index, truth):
         gate = index.source.gate
         gate.clear()
         cache.prefetch([A, B, C])
-        wait_until(lambda: index.source.asked)
+        wait_until(lambda: index.source.requested)
         get = in_threads(1, lambda: cache.get(*C).fetch())
-        wait_until(lambda: len(index.source.asked) == 2)  # while the only thread that prefetches is held back
+        wait_until(lambda: len(index.source.requested) == 2)  # while the only thread that prefetches is held back
         gate.set()
         assert get() == [truth(C)]
         settled(cache)
-        assert [path_and_range[0] for path_and_range in index.source.asked] == [
+        assert [path_and_range[0] for path_and_range in index.source.requested] == [
             index.clip(*request).file_path for request in (A, C, B)
         ]
         assert cache.stats.requests == 3
@@ -103,12 +103,12 @@ def test_only_what_there_is_room_for_is_fetched_ahead(index):
         assert cache.prefetch([C]) == 0
         settled(cache)
         assert cache.prefetch([C]) == 0
-        assert len(index.source.asked) == 2
+        assert len(index.source.requested) == 2
         cache.get(*A)
         assert cache.prefetch([(4, TOP, 0, 1)]) == 1  # A may go now
         settled(cache)
         cache.get(*B)
-        assert len(index.source.asked) == 3
+        assert len(index.source.requested) == 3
         assert cache.stats.evicted == 1
 
 
@@ -120,10 +120,10 @@ def test_clips_fetched_ahead_are_not_driven_out_by_others(index):
             cache.get(episode, TOP, 0, 2)
             cache.prefetch([(episode, WRIST, 0, 2)])
         settled(cache)
-        asked = len(index.source.asked)
+        requested = len(index.source.requested)
         cache.get(*A)
         cache.get(*B)
-        assert len(index.source.asked) == asked
+        assert len(index.source.requested) == requested
 
 
 def test_clips_that_are_there_already_stay_when_they_are_prefetched(index):
@@ -133,10 +133,10 @@ def test_clips_that_are_there_already_stay_when_they_are_prefetched(index):
         assert cache.prefetch([A, B, C]) == 2
         settled(cache)
         cache.get(*C)  # has to go again at once
-        asked = len(index.source.asked)
+        requested = len(index.source.requested)
         cache.get(*A)
         cache.get(*B)
-        assert len(index.source.asked) == asked == 3
+        assert len(index.source.requested) == requested == 3
 
 
 def test_a_clip_too_large_for_the_cache_does_not_stand_in_the_way(index, truth):
@@ -144,7 +144,7 @@ def test_a_clip_too_large_for_the_cache_does_not_stand_in_the_way(index, truth):
     with episeek.ClipCache(index, max_bytes=size_of(index, D) - 1, max_gap_bytes=0) as cache:
         assert cache.prefetch([small[0], D, small[1]]) == 3
         settled(cache)
-        assert len(index.source.asked) == 2
+        assert len(index.source.requested) == 2
         assert cache.get(*D).fetch() == truth(D)
         assert cache.get(*small[1]).fetch() == truth(small[1])
-        assert len(index.source.asked) == 3
+        assert len(index.source.requested) == 3

@@ -79,7 +79,7 @@ def test_defaults_of_the_track_and_of_the_fragment():
     of_track = fragmented_moov(trex(duration=512, size=9, flags=NON_SYNC), trex(99, duration=1, size=1))
     table = parse(one_run(trun(3)), moov=of_track)
     assert (table.size.tolist(), table.dts.tolist()) == ([9, 9, 9], [0, 512, 1024])
-    assert table.is_sync.tolist() == [True, False, False]  # the first is one whatever is said
+    assert table.is_sync.tolist() == [True, False, False]  # the first sample always is one
     header = tfhd(duration=100, size=4, flags=0)
     table = parse(one_run(trun(3), header=header), moov=of_track)
     assert (table.size.tolist(), table.dts.tolist()) == ([4, 4, 4], [0, 100, 200])

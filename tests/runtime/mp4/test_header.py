@@ -49,7 +49,7 @@ LAYOUTS = {
     "no ftyp": (SMALL + MDAT, SMALL),
     "uuid in front": (FTYP + box(b"uuid", bytes(16), bytes(100)) + SMALL + MDAT, SMALL),
     "empty mdat": (FTYP + SMALL + box(b"mdat"), SMALL),
-    "bytes behind": (FTYP + SMALL + MDAT + b"junk", SMALL),
+    "bytes after the boxes": (FTYP + SMALL + MDAT + b"junk", SMALL),
 }
 LARGE_64_BIT = box_with_64_bit_size(b"moov", LARGE[8:])
 LAYOUTS["64-bit moov"] = (FTYP + LARGE_64_BIT + MDAT, LARGE_64_BIT)

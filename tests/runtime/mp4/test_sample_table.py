@@ -393,7 +393,7 @@ def test_tables_that_disagree(changes, error, message):
         [(100, 0, ONE_RATE), (100, 1024, ONE_RATE)],
         [(100, 0, ONE_RATE), (100, -1, ONE_RATE), (100, 1536, ONE_RATE)],
         [(100, 0, ONE_RATE), (100, -1, ONE_RATE)],
-        [(67, 0, ONE_RATE), (100, 1024, ONE_RATE)],  # 67 ms end 5 ticks behind 1024
+        [(67, 0, ONE_RATE), (100, 1024, ONE_RATE)],  # 67 ms end 5 ticks after 1024
         [(167, 0, ONE_RATE), (100, 2560, ONE_RATE)],
         [(1000, 0, 2 * ONE_RATE)],
         [(1000, 0, 0)],

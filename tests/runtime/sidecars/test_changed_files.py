@@ -133,7 +133,7 @@ def test_a_copy_in_another_store_is_refused_or_looked_into(dataset, tmp_path, re
         flip(copy / FILE, moov_offset(index) + 40)
         with pytest.raises(ChangedFileError, match="a header with the digest"):
             read(open_at(sidecars, server.url, verify="moov"))
-        read(open_at(sidecars, server.url, verify="size"))  # as it was asked
+        read(open_at(sidecars, server.url, verify="size"))
 
 
 # --- where it has none ----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_videos_are_read_from_the_recorded_source_and_that_is_said(
 ):
     with caplog.at_level(logging.INFO, logger="episeek"):
         index = episeek.open(overlay)
-    assert f"from {source}, which {overlay}/.episeek/source.json names" in caplog.text
+    assert f"from {source}, the source recorded in {overlay}/.episeek/source.json" in caplog.text
     assert f"videos in '{source}'" in repr(index)
     assert index.source.root == str(source)
     clip = index.clip(1, CAMERAS[0]).read()

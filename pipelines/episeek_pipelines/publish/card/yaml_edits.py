@@ -63,7 +63,9 @@ class YamlMapping:
             CardError: A key comes twice, or a merge key (`<<`) adds others.
         """
         node = mapping or self.root
-        pairs = {name.value: (name, value) for name, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+        pairs = (
+            {str(name.value): (name, value) for name, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+        )
         if node is not None and ("<<" in pairs or len(pairs) < len(node.value)):
             raise CardError(
                 "a key that comes twice, or a merge key <<", "each key once, written out", self.line_of(node)

@@ -22,7 +22,8 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_build
 from episeek_pipelines.index.merge import dataset_description
 from episeek_pipelines.index.units import IndexUnit, list_units
-from episeek_pipelines.publish.overlay.changes import Changes, RemoteFile, RemoteFiles
+from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
+from episeek_pipelines.publish.overlay.file_comparison import SHA256
 from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_pipelines.video.header import recorded_header_digest
 from episeek_pipelines.words import counted
@@ -124,26 +125,18 @@ def check_target(
     kept_here = set() if sidecars_only else sendable_files(overlay).keys()
     identified, pending = [], []
     for unit in units:
-        addition, file, record = sent.get(unit.path), remote.get(unit.path), build.files.get(unit.path)
-        if addition is not None:
-            identity = FileIdentity(addition.size, (f"sha256:{addition.sha256}",))
-        elif file is not None:
-            identity = identity_in_target(file)
-        else:
+        identity = _published_identity(sent.get(unit.path), remote.get(unit.path))
+        if identity is None:
             expected = f"the MP4 of episode {unit.episodes.episode_index[0]}"
             problems.append(TargetProblem(unit.path, "no such file in the target, and none is sent", expected))
             continue
         identified.append(replace(unit, identity=identity))
+        record = build.files.get(unit.path)
         if record is None:
             continue
-        if identity.size != record.file_size:
-            found, expected = f"{identity.size} bytes", f"{record.file_size}, as when it was indexed"
-            problems.append(TargetProblem(unit.path, found, expected))
-            continue
-        is_same = _is_content(identity, record.store_id)
+        is_same = identity.size == record.file_size and _is_content(identity, record.store_id)
         if is_same is False:
-            found, expected = ", ".join(identity.store_ids), f"{record.store_id}, as when it was indexed"
-            problems.append(TargetProblem(unit.path, found, expected))
+            problems.append(_identity_problem(identity, record))
         elif is_same is None:
             # A file that is on this machine as well has the same content: that is why it is not sent.
             source = local if unit.path in kept_here else videos
@@ -198,7 +191,7 @@ def identity_in_target(file: RemoteFile) -> FileIdentity:
     if file.sha256 is None:
         return FileIdentity(file.size, etag_id(file.blob_id))
     xet = (f"xet:{file.xet_hash}",) if file.xet_hash else ()
-    return FileIdentity(file.size, (f"sha256:{file.sha256}", *xet))
+    return FileIdentity(file.size, (f"{SHA256}{file.sha256}", *xet))
 
 
 @contextmanager
@@ -255,6 +248,22 @@ def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -
             yield TargetProblem(unit.path, found, f"{record.episodes_sha256[:12]}..., as when it was indexed")
     for path in build.files.keys() - {unit.path for unit in units}:
         yield TargetProblem(path, "a row in the sidecars, but no episode in the file", "the episodes that were indexed")
+
+
+def _published_identity(addition: Addition | None, file: RemoteFile | None) -> FileIdentity | None:
+    """Return the identity of a file after the publication, sent or not; None where it will not exist."""
+    if addition is not None:
+        return FileIdentity(addition.size, (f"{SHA256}{addition.sha256}",))
+    return None if file is None else identity_in_target(file)
+
+
+def _identity_problem(identity: FileIdentity, record: FileRecord) -> TargetProblem:
+    """Return how a file with another size or identity differs from its row."""
+    if identity.size != record.file_size:
+        found, expected = f"{identity.size} bytes", f"{record.file_size}"
+    else:
+        found, expected = ", ".join(identity.store_ids), record.store_id
+    return TargetProblem(record.file_path, found, f"{expected}, as when it was indexed")
 
 
 def _is_content(identity: FileIdentity, store_id: str) -> bool | None:

@@ -92,7 +92,7 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
 
 
 def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW015 where the statistics count rows without an episode."""
+    """Yield ROW015 for rows with a null episode_index, which the statistics count."""
     if footer.null_count:
         where = Location(file=file.path, column=lerobot.EPISODE_INDEX)
         yield finding(

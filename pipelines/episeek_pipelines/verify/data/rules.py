@@ -76,7 +76,7 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                 except (ParquetError, pa.ArrowException, OSError, EOFError) as error:
                     if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
                         raise
-                    reason = error.found if isinstance(error, ParquetError) else first_line(error)
+                    reason = error.found if isinstance(error, ParquetError) else first_line(error).rstrip(".")
                     findings.append(finding(DATA_FOOTER, reason, "a readable Parquet file", where))
                     continue
                 opened[file.path] = parquet

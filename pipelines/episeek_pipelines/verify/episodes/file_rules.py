@@ -17,7 +17,7 @@ def check_missing(files: Sequence[DataFile | VideoFile], listed: Files) -> Itera
     for file in files:
         where = Location(file=file.path, camera=file.camera_key if isinstance(file, VideoFile) else None)
         if file.path not in listed:
-            yield finding(MISSING_FILE, "no such file", "a file that the metadata declares", where)
+            yield finding(MISSING_FILE, "no such file", "a file that the metadata refers to", where)
         elif file.file_size == 0:
             yield finding(MISSING_FILE, "an empty file", "the data of its episodes", where)
 
@@ -37,7 +37,7 @@ def check_orphans(listed: Files, directory: str, suffix: str, declared: set[str]
 
 
 def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Finding]:
-    """Yield INF043: LeRobot reads `*/*.parquet` below meta/episodes and data/, sorted by path."""
+    """Yield INF043 for files that LeRobot, which reads `*/*.parquet` sorted by path, skips or reads in a wrong order."""
     for path in surveyed.episode_paths:
         if path.count("/") != layout.EPISODES_DIR.count("/") + 2:
             yield finding(
@@ -78,7 +78,7 @@ def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoF
         finding(
             INDEXED_FILES,
             f"a row for {path}, which does not exist",
-            "the files as they were indexed",
+            "rows for existing files only",
             Location(file=layout.FILES_PATH, row=indexed[path].row),
         )
         for path in deleted

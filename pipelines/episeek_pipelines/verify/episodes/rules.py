@@ -14,7 +14,7 @@ from episeek_schemas.lerobot import DatasetInfo
 
 
 def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield INF002 where the fps of meta/info.json is no whole number."""
+    """Yield INF002 where the fps of meta/info.json is not a whole number."""
     if info.fps != int(info.fps):
         where = Location(file=layout.INFO_PATH, column="fps")
         yield finding(FPS, f"fps {info.fps:g}", "a whole number of frames per second", where)

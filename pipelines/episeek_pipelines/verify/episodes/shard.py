@@ -85,7 +85,7 @@ def read_shard(
 
 
 def _unreadable_footer(error: Exception, where: Location) -> Finding:
-    found = error.found if isinstance(error, ParquetError) else first_line(error)
+    found = error.found if isinstance(error, ParquetError) else first_line(error).rstrip(".")
     return finding(EPISODES_FOOTER, found, "a readable Parquet file", where)
 
 

@@ -164,7 +164,7 @@ class ForeignRows:
     path: str
     first_row: int | None
     row_count: int | None
-    """None where only the footer was read, which shows that there are some."""
+    """None where only the footer was read, which shows that such rows exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +174,12 @@ class VideoFormat:
     camera_key: str
     path: str
     text: str
-    """From `videos.format.format_text`: equal texts, equal formats."""
+    """Text of `videos.format.format_text`: equal texts mean equal formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What one check saw that rules over several files need; besides figures, nothing where the files are sound."""
+    """Observations of one check for the rules over several files; sound files only have figures."""
 
     absent_episodes: tuple[tuple[int, str], ...] = ()
     """(episode_index, path): meta/episodes places the episode in this file, which holds no row of it."""

@@ -30,7 +30,7 @@ class Unchecked:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a verification checked and what it did not check."""
+    """The parts of a dataset that were checked, and the parts that were not."""
 
     checked: tuple[str, ...] = ()
     """Noun phrases, in the order of the levels."""
@@ -38,13 +38,13 @@ class Coverage:
 
     @property
     def rules_not_applied(self) -> frozenset[str]:
-        """Codes of all rules that were not applied."""
+        """Return the codes of all rules that were not applied."""
         return frozenset(code for part in self.not_checked for code in part.rules)
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A problem that does not matter here: videos of which the sidecars make it moot."""
+    """A problem that is harmless in some videos, because the sidecars index them."""
 
     code: str
     video_count: int

@@ -17,13 +17,13 @@ def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[
     try:
         yield
     except MissingFileError as error:
-        findings.append(finding(MISSING_FILE, error.found, "a file that the metadata declares", location))
+        findings.append(finding(MISSING_FILE, error.found, "a file that the metadata refers to", location))
     except ReadError as error:
         findings.append(unreadable(error, location))
     except Exception as error:
         # The other rules have to run in any case.
         findings.append(
-            finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "to complete", location)
+            finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "a completed check", location)
         )
 
 

@@ -1,5 +1,6 @@
 """Differences between a table of a rewritten dataset and the same table of its source, as findings."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -44,7 +45,7 @@ def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: 
         new_value, old_value = (found.metadata or {}).get(key), (expected.metadata or {}).get(key)
         if new_value != old_value:
             name = key.decode("utf-8", "replace")
-            text = f"schema metadata {name!r} {_bytes_text(new_value)}"
+            text = f"schema metadata {name!r}: {_bytes_text(new_value)}"
             findings.append(finding(rule, text, f"{_bytes_text(old_value)}, as in the source", where))
     return findings
 
@@ -66,4 +67,6 @@ def _field_text(field: pa.Field) -> str:
 
 
 def _bytes_text(value: bytes | None) -> str:
-    return "missing" if value is None else f"of {len(value)} bytes"
+    if value is None:
+        return "no such key"
+    return f"{len(value)} bytes with SHA-256 {hashlib.sha256(value).hexdigest()[:12]}..."

@@ -1,8 +1,8 @@
 """A report as workflow commands of GitHub Actions: annotations of files.
 
-Escaped as the Actions toolkit does it (`escapeData` and `escapeProperty` of its command.ts), after control characters were
-made visible. GitHub shows ten errors, ten warnings and ten notices of a step and drops the others without a word, so what
-comes first is one finding of each rule, and the last line says how many there are in all.
+Text is escaped as the Actions toolkit escapes it (`escapeData` and `escapeProperty` of its command.ts), after control
+characters were made visible. GitHub shows ten errors, ten warnings and ten notices of a step and silently drops the others.
+Therefore one finding of each rule comes first, and the last line counts all findings.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,12 @@ from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES, Severity
 
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning")
-_MAX_LENGTH: Final = 4000  # an annotation's message may have 64 KiB
+_MAX_LENGTH: Final = 4000
+"""Characters of a text; the message of an annotation can have 64 KiB."""
 
 
 def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
-    """`::error` and `::warning` lines, at most `max_findings` of each, errors first, and a `::notice` with the summary."""
+    """Return `::error` and `::warning` lines, at most `max_findings` of each, and a `::notice` with the summary."""
     lines = []
     hidden = 0
     for severity in _SEVERITIES:

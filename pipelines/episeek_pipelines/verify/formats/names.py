@@ -1,5 +1,6 @@
 """The names of the report formats, and the choice of a format for a file."""
 
+from collections.abc import Callable
 from typing import Final, Literal, get_args
 
 Format = Literal["text", "json", "junit", "sarif", "github", "markdown", "html"]
@@ -7,6 +8,18 @@ FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 MAX_FINDINGS: Final = 20
 """Findings that are shown to people by default."""
+
+Role = Literal["error", "warning", "passed", "code"]
+"""The meaning of a word in a text report, for its colour."""
+
+Paint = Callable[[str, Role], str]
+"""Returns a word in the colour of its role."""
+
+
+def plain(text: str, role: Role) -> str:
+    """Return a text without colour."""
+    return text
+
 
 _SUFFIXES: Final[dict[str, Format]] = {
     ".txt": "text",

@@ -6,7 +6,7 @@ from typing import Final
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.formats.grouping import and_more, grouped
-from episeek_pipelines.verify.formats.names import MAX_FINDINGS
+from episeek_pipelines.verify.formats.names import MAX_FINDINGS, Paint, Role, plain
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.words import counted
 
@@ -14,27 +14,29 @@ MISLEADING_FRAMES: Final = 0.5
 """With a tolerance of so many frames, a reader may take the neighbour of the right frame."""
 
 
-def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
-    """Return the findings, the remarks and a summary line as text."""
+def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, paint: Paint = plain) -> str:
+    """Return the findings, the remarks and a summary line as text. Arguments as for `format_findings`."""
     videos = "" if report.data_root is None else f", videos of {visible(report.data_root)}"
     parts = (
-        format_findings(report, max_findings=max_findings),
+        format_findings(report, max_findings=max_findings, paint=paint),
         format_remarks(report),
-        f"{visible(report.root)}{videos}: {format_counts(report)}",
+        f"{visible(report.root)}{videos}: {format_counts(report, paint=paint)}",
     )
     return "\n".join(part for part in parts if part)
 
 
-def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
+def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, paint: Paint = plain) -> str:
     """Return the findings by rule, errors first, each rule with its remedy; empty if there are none.
 
     Args:
         report: From `conclude` or `verify`.
         max_findings: The number of findings to show. Every rule that was broken shows at least one.
+        paint: Colours severities and codes; by default there are no colours.
     """
     lines = []
     for group in grouped(report.findings, max_findings=max_findings):
-        lines.append(f"{group.severity} {group.rule.code}  {group.rule.problem}")
+        severity, code = paint(group.severity, group.severity), paint(group.rule.code, "code")
+        lines.append(f"{severity} {code}  {group.rule.problem}")
         lines += [f"  {visible(f'{found.location}: {found.message}')}{and_more(found)}" for found in group.shown]
         if group.hidden_count:
             lines.append(f"  ... and {group.hidden_count} more")
@@ -58,12 +60,13 @@ def format_verdict(report: VerificationReport) -> str:
     return f"{errors}, {warnings} at level {report.level}"
 
 
-def format_counts(report: VerificationReport) -> str:
+def format_counts(report: VerificationReport, *, paint: Paint = plain) -> str:
     """Return how much was found, and in how many episodes and files."""
     parts = [counted(report.episode_count, "episode"), counted(report.data_file_count, "data file")]
     if report.video_file_count:
         parts.append(counted(report.video_file_count, "video"))
-    summary = f"{format_verdict(report)} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
+    role: Role = "error" if report.error_count else "warning" if report.warning_count else "passed"
+    summary = f"{paint(format_verdict(report), role)} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
     if report.ignored_count:
         summary += f"; {report.ignored_count} ignored"
     if report.accepted_count:

@@ -74,7 +74,7 @@ class Survey:
         return _episode_paths(self.files)
 
     @property
-    def source_episodes(self) -> tuple[str, ...]:
+    def source_episode_paths(self) -> tuple[str, ...]:
         """The files of meta/episodes of the source, sorted by path."""
         return _episode_paths(self.source_files)
 
@@ -232,7 +232,7 @@ def _parse_tasks(reader: _Reader, data: bytes | None) -> pa.Table | None:
         return pq.ParquetFile(io.BytesIO(data), pre_buffer=False).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         where = Location(file=layout.TASKS_PATH)
-        reader.findings.append(finding(TASKS, first_line(error), "a readable Parquet file", where))
+        reader.findings.append(finding(TASKS, first_line(error).rstrip("."), "a readable Parquet file", where))
         return None
 
 

@@ -45,6 +45,6 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
     if surveyed.against is not None:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
             findings += check_documents(surveyed.documents, surveyed.source_documents)
-        for path in sorted(set(surveyed.source_episodes) - set(surveyed.episode_paths)):
+        for path in sorted(set(surveyed.source_episode_paths) - set(surveyed.episode_paths)):
             findings.append(finding(EPISODES_CHANGED, "no such file", "the file of the source", Location(file=path)))
     return findings

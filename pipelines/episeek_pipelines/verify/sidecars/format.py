@@ -66,7 +66,7 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
             except (pa.ArrowException, OSError, ValueError) as error:
                 if isinstance(error, ReadError):
                     raise
-                reason = error.found if isinstance(error, EpiseekError) else first_line(error)
+                reason = error.found if isinstance(error, EpiseekError) else first_line(error).rstrip(".")
                 findings.append(_broken(reason, "a Parquet file with its footer", where))
                 continue
             footer, metadata = file.metadata, footer_metadata(file.metadata)
@@ -164,7 +164,7 @@ def _check_schema(file: pq.ParquetFile, expected: pa.Schema, where: Location) ->
         if found.field(position).type != field.type:
             findings.append(_broken(f"type {found.field(position).type}", str(field.type), at))
         elif file.schema.column(position).max_definition_level:
-            findings.append(_broken("an optional column", "a REQUIRED one", at))
+            findings.append(_broken("an OPTIONAL column", "a REQUIRED column", at))
     return findings
 
 

@@ -55,7 +55,7 @@ def check_indexed_file(context: VerificationContext, file: VideoFile, video: Par
     """Yield IDX031 where the index has no row for the file, or where its row describes another file."""
     where = Location(file=layout.FILES_PATH, camera=file.camera_key)
     if file.indexed is None:
-        yield finding(INDEXED_FILES, f"no row for {file.path}", "every MP4 of the dataset", where)
+        yield finding(INDEXED_FILES, f"no row for {file.path}", "a row for every MP4 of the dataset", where)
         return
     row = file.indexed.row
     for column, found, expected in _file_differences(file.indexed, file.path, video):

@@ -1,1 +1,1 @@
-"""State per process, what forked children inherit, and threads that wait for stores."""
+"""State per process, the effects of forks on it, and threads that wait for stores."""

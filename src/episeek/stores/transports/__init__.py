@@ -1,1 +1,1 @@
-"""One way to read files for each kind of store, behind one protocol: `episeek.stores.byte_source.ByteSource`."""
+"""Transports, one for each way to read files, that follow `episeek.stores.byte_source.ByteSource`."""

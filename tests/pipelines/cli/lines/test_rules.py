@@ -74,7 +74,7 @@ def test_a_page_says_everything_about_a_rule():
 
 
 @pytest.mark.parametrize("code", sorted(RULES))
-def test_what_a_page_says_of_ignoring_is_true(code: str, tmp_path: Path):
+def test_the_advice_of_a_page_on_ignoring_works(code: str, tmp_path: Path):
     line = rule_page(code).splitlines()[-1]
     root = Root(str(tmp_path))
     if code in ALWAYS_COUNTED:
@@ -137,7 +137,7 @@ def test_markup_in_a_cell_is_escaped_but_not_in_code():
 WITHOUT_OFFLINE_PACKAGES = """
 import sys
 for name in ("av", "dask", "distributed", "pandera", "tqdm", "yaml", "huggingface_hub"):
-    sys.modules[name] = None  # importing it fails
+    sys.modules[name] = None  # an import of it fails
 from episeek_pipelines.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -146,8 +146,8 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize(
     "arguments", [["rules"], ["rules", "VID024"], ["rules", "--json"], ["--help"], ["verify", "--help"]]
 )
-def test_what_the_reader_alone_can_say(arguments: list[str]):
+def test_rules_and_help_need_no_offline_package(arguments: list[str]):
     program = [sys.executable, "-c", WITHOUT_OFFLINE_PACKAGES, *arguments]
-    told = subprocess.run(program, capture_output=True, text=True, timeout=60)
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout

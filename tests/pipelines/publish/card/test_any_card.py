@@ -217,6 +217,7 @@ def test_any_card(tree, generated):
 @example(card="\n- !!set {config_name: a}", lines=False)
 @example(card=" !!omap [config_name: a]", lines=False)
 @example(card=" !!str {=: a}", lines=False)
+@example(card="\n- {config_name: a, !!str {=: b}: c}", lines=False)
 @given(card=st.text(alphabet="-ab: \n\r\t[]{}&*#|>'\"!?,%~.<", max_size=60), lines=st.booleans())
 def test_hostile_cards(card, lines):
     for text in (

@@ -73,7 +73,7 @@ def test_the_exit_codes(hub, capsys, tmp_path):
     for target in ("acme/none", "hf://models/acme/x"):
         code, out, (said,) = run(capsys, overlay, target, *root)
         assert (code, out) == (2, [])
-    code, out, (said,) = run(capsys, overlay, NAME, "--private")
+    code, out, (said,) = run(capsys, overlay, NAME, *root, "--private")
     assert (code, said) == (
         2,
         "episeek: error: --private: found private without create; expected both, for a new repository",

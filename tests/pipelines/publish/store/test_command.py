@@ -74,7 +74,7 @@ def test_rows_that_move_are_mentioned(there, capsys):
 )
 def test_options_of_repositories_are_refused(options, named, there, capsys):
     _, url = there
-    code, out, (said,) = run(capsys, prepared(NAME).url, url, *options)
+    code, out, (said,) = run(capsys, prepared(NAME).url, url, *ROOT, *options)
     assert (code, out) == (2, [])
     assert said == f"episeek: error: {named}: found with {url}; expected a repository of the Hub"
 

@@ -20,13 +20,13 @@ from tests.support.broken_datasets import TOP, copy_of, video
 
 
 def suite_of(report: VerificationReport) -> TestSuite:
-    """As junitparser reads it, which has to be what the suite says of itself."""
+    """Return the suite as junitparser reads it, after comparing its declared counts with its cases."""
     document = JUnitXml.fromstring(format_junit(report).encode())
     [suite] = list(document)
-    said = (suite.tests, suite.failures, suite.errors, suite.skipped)
+    declared = (suite.tests, suite.failures, suite.errors, suite.skipped)
     suite.update_statistics()
-    assert said == (suite.tests, suite.failures, suite.errors, suite.skipped)
-    assert (document.tests, document.failures) == said[:2]
+    assert declared == (suite.tests, suite.failures, suite.errors, suite.skipped)
+    assert (document.tests, document.failures) == declared[:2]
     return suite
 
 

@@ -101,7 +101,7 @@ def test_a_clean_report_has_no_table():
     assert set(page.tags) == {"h2", "p", "code"}
 
 
-def test_findings_are_capped_and_what_was_cut_is_said():
+def test_findings_are_capped_and_the_others_are_counted():
     found = [finding(MISSING_FILE, "gone", "", Location(f"v{number:02d}.mp4")) for number in range(30)]
     text = format_markdown(report_of(*found, finding(NOT_FASTSTART, "late", "")), max_findings=10)
     page = Page(text)

@@ -21,12 +21,12 @@ class Files:
 
     def __init__(self, failing):
         self.failing = failing
-        self.asked = defaultdict(list)
+        self.requested = defaultdict(list)
         self.lock = threading.Lock()
 
     def get_ranges(self, path, ranges):
         with self.lock:
-            self.asked[path].extend(ranges)
+            self.requested[path].extend(ranges)
         if path in self.failing:
             raise OSError(path)
         return [FILES[path][start:stop] for start, stop in ranges]
@@ -164,8 +164,8 @@ def test_the_bytes_of_each_range_in_order_and_none_twice(wanted, gap, most, in_f
     requests = plan_requests(wanted, max_gap_bytes=gap, max_request_bytes=most)
     parts = fetch_planned(source, wanted, requests, max_in_flight=in_flight)
     assert [bytes(part) for part in parts] == [FILES[want.path][want.start : want.stop] for want in wanted]
-    for asked in source.asked.values():
-        positions = [position for start, stop in asked for position in range(start, stop)]
+    for requested in source.requested.values():
+        positions = [position for start, stop in requested for position in range(start, stop)]
         assert len(positions) == len(set(positions))
 
 

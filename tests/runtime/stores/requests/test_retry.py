@@ -94,15 +94,15 @@ def test_waits_double_up_to_their_limit_with_jitter_of_half(clock):
     st.one_of(st.none(), st.floats(-5, 1000)),
     st.integers(0, 1 << 32),
 )
-def test_bounds_of_a_wait(number, first, most, asked, seed):
+def test_bounds_of_a_wait(number, first, most, demanded, seed):
     random.seed(seed)
     policy = RetryPolicy(first_wait_seconds=first, max_wait_seconds=most)
     backoff = min(first * 2 ** (number - 1), most)
-    waited = wait_seconds(policy, number, asked)
-    if asked is None:
+    waited = wait_seconds(policy, number, demanded)
+    if demanded is None:
         assert backoff / 2 <= waited <= backoff
     else:
-        assert max(asked, 0) <= waited <= max(asked, 0) + backoff
+        assert max(demanded, 0) <= waited <= max(demanded, 0) + backoff
 
 
 def test_jitter_spreads_over_its_bounds():

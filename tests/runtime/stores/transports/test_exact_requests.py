@@ -131,7 +131,9 @@ def test_a_clip_is_one_request_of_its_bytes(indexed, name, tmp_path):
                 ranged = [e for e in served.server.exchanges() if e.range_header and e.status == 206]
                 others = [e for e in served.server.exchanges() if e not in ranged]
                 assert len(ranged) == 1
-                assert not others or (name.startswith("hub") and not looked)  # the Hub is asked once where a file is
+                assert not others or (
+                    name.startswith("hub") and not looked
+                )  # one request to the Hub for the location of a file
                 looked = True
                 first_byte, last_byte = clip.byte_range
                 assert ranged[0].sent_bytes == last_byte - first_byte

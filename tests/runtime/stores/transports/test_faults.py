@@ -95,7 +95,7 @@ def waits(monkeypatch) -> list[float]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """Start a server of each kind of source when it is first asked for."""
+    """Start a server of each kind of source when it is first needed."""
     with ExitStack() as servers:
         yield cache(lambda name: servers.enter_context(serve(name, {PATH: DATA}, tmp_path_factory.mktemp("served"))))
 

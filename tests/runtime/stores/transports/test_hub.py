@@ -326,7 +326,7 @@ def test_nothing_is_asked_before_the_window_is_over(hub, monkeypatch):
     source._state.get().resume_at = time.monotonic() + 0.4
     started = time.monotonic()
     source.get_ranges(PATH, [(10, 20)])
-    assert source.transfers().wait_seconds == 0  # its place is known: the Hub is not asked
+    assert source.transfers().wait_seconds == 0  # the location is in memory: no request to the Hub
     source.get_ranges("other.mp4", [(0, 10)])
     assert time.monotonic() - started >= 0.35
 

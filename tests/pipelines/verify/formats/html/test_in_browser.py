@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, Location
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.formats.html.page import format_html
 from tests.support.browser import open_browser
 from tests.support.report_samples import CAMERAS, figures, findings, report
@@ -248,7 +251,18 @@ def test_drawings_keep_within_their_frames_and_their_words_apart(viewer, width, 
 @pytest.mark.parametrize("root", ["hf://datasets/a/b", "s3://" + "x" * 200, HOSTILE])
 def test_a_narrow_window_needs_no_scrolling_sideways(viewer, root):
     long_names = figures(90, cameras=("observation.images.a_camera_with_quite_a_long_name", "x" * 200, HOSTILE))
-    viewer.show(report(FOUND, long_names, root=root, against=root), width=400)
+    shown = report(
+        FOUND,
+        long_names,
+        root=root,
+        against=root,
+        revision="0123456789" * 4,
+        date=datetime(2026, 11, 29, tzinfo=UTC),
+        options=VerifyOptions(level="decode", decoded_episodes=None, tolerance_seconds=0.001, world_size=1024),
+        notes=(Note("VID026W", 12_345),),
+        coverage=Coverage(("metadata", "x" * 100), (Unchecked("y" * 100, "z" * 100, "use `--level decode`"),)),
+    )
+    viewer.show(shown, width=400)
     viewer.find("#open-all").click()
     assert viewer.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     outside = (

@@ -36,19 +36,19 @@ def test_a_miss_then_hits(index, truth):
             hits=1, misses=1, requests=1, bytes_fetched=size, bytes_wanted=2 * size, bytes_held=size, waits=1
         )
         assert first.fetch() == again.fetch() == truth(A)
-        assert len(index.source.asked) == 1
+        assert len(index.source.requested) == 1
 
 
 def test_a_cached_clip_reads_and_decodes_without_a_request(index, indexes):
     with episeek.ClipCache(index) as cache:
         clip = cache.get(0, TOP, 20, 30)
-        asked = list(index.source.asked)
+        requested = list(index.source.requested)
         plain = indexes[NAME].clip(0, TOP, 20, 30)
         for lead_in in ("hidden", "shown"):
             assert clip.read(lead_in) == plain.read(lead_in)
         assert bar_code.read(np.asarray(clip.decode("pyav").data)) == list(range(20, 30))
         assert pickle.loads(pickle.dumps(clip)).read() == plain.read()
-        assert index.source.asked == asked
+        assert index.source.requested == requested
     assert clip.read() == plain.read()  # the bytes are the clip's, the cache is closed
 
 
@@ -57,12 +57,12 @@ def test_the_least_recently_used_clips_go_first(index):
         for request in (A, B, C, A, (4, TOP, 0, 1)):  # B is the oldest then
             cache.get(*request)
         assert cache.stats.evicted == 1
-        asked = len(index.source.asked)
+        requested = len(index.source.requested)
         for request in (A, C, (4, TOP, 0, 1)):
             cache.get(*request)
-        assert len(index.source.asked) == asked
+        assert len(index.source.requested) == requested
         cache.get(*B)
-        assert len(index.source.asked) == asked + 1
+        assert len(index.source.requested) == requested + 1
 
 
 def test_a_clip_larger_than_the_cache_is_given_and_not_kept(index, truth):
@@ -134,13 +134,13 @@ def test_who_waits_is_not_interrupted_with_the_thread_that_fetches(index, truth)
         index.source.gate.clear()
         index.source.interruptions.append(KeyboardInterrupt())
         first = in_threads(1, lambda: cache.get(*A))
-        wait_until(lambda: index.source.asked)
+        wait_until(lambda: index.source.requested)
         others = in_threads(3, lambda: cache.get(*A).fetch())
         wait_until(lambda: cache.stats.hits == 3)
         index.source.gate.set()
         assert [type(outcome) for outcome in first()] == [KeyboardInterrupt]
         assert others() == [truth(A)] * 3
-        assert cache.stats.requests == len(index.source.asked) == 2
+        assert cache.stats.requests == len(index.source.requested) == 2
 
 
 @pytest.mark.parametrize("wrong", [(0, TOP, 5, 5), (0, TOP, 0, 1 << 70)])
@@ -151,7 +151,7 @@ def test_wrong_windows_are_not_counted(index, wrong):
         with pytest.raises(FrameRangeError):
             cache.prefetch([A, wrong])
         assert counts(cache) == expected_counts()
-        assert index.source.asked == []
+        assert index.source.requested == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("max_bytes", 0), ("max_in_flight", 0), ("max_gap_bytes", -1)])

@@ -1,0 +1,34 @@
+"""Colours for terminals; never for files and pipes, unless FORCE_COLOR is set."""
+
+import os
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from episeek_pipelines.verify.formats.names import Paint, Role
+
+_CODES: Final = {"error": "1;31", "warning": "33", "passed": "32", "code": "1"}
+"""SGR parameters (ECMA-48, 8.3.117) of each role: bold red, yellow, green, bold."""
+
+
+def paint_for(stream: TextIO) -> "Paint":
+    """Return what colours words that are printed to a stream.
+
+    NO_COLOR with any value turns colours off, FORCE_COLOR turns them on (https://no-color.org, https://force-color.org).
+    """
+    return _coloured if _has_colours(stream) else _plain
+
+
+def _has_colours(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return os.environ.get("TERM") != "dumb" and stream.isatty()
+
+
+def _coloured(text: str, role: "Role") -> str:
+    return f"\x1b[{_CODES[role]}m{text}\x1b[0m"
+
+
+def _plain(text: str, role: "Role") -> str:
+    return text
