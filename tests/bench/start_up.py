@@ -1,4 +1,4 @@
-"""Benchmark of starting: CPU time of commands on a small dataset, against a Python that imports numpy and pyarrow."""
+"""Benchmark of start-up: CPU time of commands on a small dataset, against a Python that imports numpy and pyarrow."""
 
 import os
 import subprocess

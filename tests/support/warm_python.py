@@ -1,7 +1,7 @@
-"""A Python that has the pipelines imported: a run is a fork of it and starts at once, where an interpreter takes over a second.
+"""A Python process with the pipelines imported. A run is a fork of it, so it starts at once instead of after a second.
 
-What a run does, its end included, is that of a process of its own: it may be killed. What happens while an interpreter starts
-is not seen here: some tests of each kind start a real one.
+A run is a process of its own, which may be killed. Start-up itself is not tested this way: some tests of each kind start a
+real interpreter.
 """
 
 import json
@@ -19,7 +19,9 @@ from typing import Self
 _SERVER = """
 import json, os, socket, sys
 import pyarrow as pa
+import dask.threaded, dask.multiprocessing, pandas
 import episeek_pipelines.cli.main, episeek_pipelines.jobs.fix, episeek_pipelines.jobs.prepare
+import episeek_pipelines.cli.index, episeek_pipelines.cli.verify, episeek_pipelines.cli.prepare, episeek_pipelines.cli.publish
 import episeek_pipelines.verify.formats.html.page
 from episeek_schemas.checks import check_table
 check_table(pa.table({"byte_offset": pa.array([None], pa.uint32())}), "samples")
@@ -60,7 +62,7 @@ with socket.socket(socket.AF_UNIX) as connection:
 
 
 class WarmPython:
-    """One such Python, while the context lasts; it runs one program at a time."""
+    """One such process while the context lasts; it runs one program at a time."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp())  # short, as the path of a socket has to be
@@ -84,7 +86,7 @@ class WarmPython:
         shutil.rmtree(self._folder)
 
     def run(self, program: str, *arguments: str) -> tuple[int, str]:
-        """The exit code of a program, below 0 the signal that ended it, and what it wrote."""
+        """Run a program and return its exit code (the negative signal number if a signal ended it) and its output."""
         request = [program, ["-c", *arguments], os.getcwd(), dict(os.environ)]
         with (
             tempfile.TemporaryFile("w+", encoding="utf-8") as said,
@@ -101,7 +103,7 @@ class WarmPython:
             return code, said.read()
 
     def command(self, path: Path, program: str) -> None:
-        """Write a command that runs a program, with its own arguments, folder, environment and streams."""
+        """Write an executable that runs a program here, with the arguments, folder, environment and streams of its caller."""
         client = self._folder / f"{path.name}.py"
         client.write_text(_CLIENT.format(path=self._path, program=program, name=path.name))
         path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(client))} "$@"\n')

@@ -15,6 +15,7 @@ _EXTRA_OF: Final[dict[str, Extra]] = {
     "gcsfs": "gcs",
     "huggingface_hub": "hub",
     "jinja2": "prepare",
+    "markupsafe": "prepare",
     "narwhals": "prepare",
     "obstore": "http",
     "pandas": "prepare",

@@ -8,6 +8,7 @@ import json
 import os
 from contextlib import suppress
 
+from episeek.errors import without_password
 from episeek.stores.kinds import is_local, local_path
 from episeek_schemas import layout
 
@@ -37,4 +38,5 @@ def recorded_source(root: str) -> str | None:
 
 def use_of_recorded_source(root: str, source: str) -> str:
     """Return the sentence that says that videos are read from a recorded source."""
-    return f"videos are read from {source}, the source recorded in {root.rstrip('/')}/{layout.SOURCE_RECORD_PATH}"
+    record = f"{root.rstrip('/')}/{layout.SOURCE_RECORD_PATH}"
+    return f"videos are read from {without_password(source)}, the source recorded in {record}"

@@ -176,7 +176,7 @@ def test_what_is_stale_is_named(damage, source, tmp_path, capsys):
     lines = out.splitlines()
     assert len(lines) == len(STALE[damage]) + 1
     assert all(line.startswith("stale ") and "found " in line and "; expected " in line for line in lines[:-1])
-    assert f"12 video files, {len(STALE[damage])} stale: `episeek index` writes the sidecars anew" in lines[-1]
+    assert f"12 video files, {len(STALE[damage])} stale: run `episeek index` to update the sidecars" in lines[-1]
     code, out, _ = run(capsys, source, "--json")
     document = json.loads(out)
     assert code == 1

@@ -32,7 +32,7 @@ def overlay(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def notice(overlay: Path, source: Path) -> str:
     record = overlay / layout.SOURCE_RECORD_PATH
-    return f"episeek: videos are read from {source}, which {record} names; --data-root overrides\n"
+    return f"episeek: videos are read from {source}, the source recorded in {record}; --data-root overrides\n"
 
 
 def test_every_job_finds_the_videos(overlay: Path, source: Path):

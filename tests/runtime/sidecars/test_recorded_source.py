@@ -8,7 +8,7 @@ import pytest
 
 import episeek
 from episeek.errors import MissingFileError
-from episeek.sidecars.recorded_source import recorded_source
+from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
 from episeek_schemas import layout
 from tests.support.build_index import CAMERAS, build_index, copy_dataset
 
@@ -64,6 +64,10 @@ def test_a_source_that_is_gone_is_named(overlay: Path, source: Path):
 def test_a_dataset_with_videos_reads_its_own(source: Path, tmp_path: Path):
     record(source, str(tmp_path / "elsewhere"))
     assert episeek.open(source).source.root == str(source)
+
+
+def test_a_password_is_not_said():
+    assert "://***@host/pusht" in use_of_recorded_source("/out", "https://user:secret@host/pusht")
 
 
 def test_a_record_is_looked_for_on_this_machine_alone():

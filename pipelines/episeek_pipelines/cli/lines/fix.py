@@ -1,4 +1,4 @@
-"""The lines that `verify --fix` prints."""
+"""The changes of `episeek verify --fix` as lines of text."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from episeek_pipelines.api import (
 
 
 def result_lines(result: FixResult) -> Iterator[str]:
-    """Return the changes of a plan, in the manner of a unified diff, each with its result; for a dry run, the changes alone."""
+    """Yield the changes of a plan like a unified diff, each with its result; in a dry run, the changes alone."""
     done = {done.action.path: done.result for done in result.done}
     reasons = {unfixed.path: unfixed.reason for unfixed in result.unfixed if unfixed.path is not None}
     for action in result.plan.actions:
@@ -23,6 +23,7 @@ def result_lines(result: FixResult) -> Iterator[str]:
 
 
 def _diff_of(action: Action) -> Iterator[str]:
+    """Yield the state before (-) and after (+) a change of one file."""
     yield f"--- {action.path}"
     yield f"+++ {action.path}"
     if isinstance(action, RebuildSidecars):
@@ -37,7 +38,7 @@ def _diff_of(action: Action) -> Iterator[str]:
         yield f"+row groups: {before.episode_count:,}, one per episode"
     if before.episode_count > action.max_episodes_per_file:
         yield (
-            f"+footer: of more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into a file"
+            f"+footer: more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into a file"
         )
     if not before.page_index.is_whole:
         yield f"-page index: {_page_index(before.page_index)}"
@@ -48,5 +49,5 @@ def _page_index(counts: PageIndexCounts) -> str:
     if counts.offset_index_count == counts.column_chunk_count:
         return "offsets"
     if counts.offset_index_count:
-        return f"of {counts.offset_index_count:,} of {counts.column_chunk_count:,} column chunks"
+        return f"for {counts.offset_index_count:,} of {counts.column_chunk_count:,} column chunks"
     return "none"

@@ -1,4 +1,4 @@
-"""What the command line says of a result, as lines of text. Nothing here prints."""
+"""Results of jobs as lines of text."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 from episeek_pipelines.api import CameraSummary, Inspection
 from episeek_pipelines.words import counted, human_bytes
 
-if TYPE_CHECKING:  # `inspect` has to work where Dask is not installed
+if TYPE_CHECKING:
     from episeek_pipelines.api import IndexCheck, IndexSummary, PrepareResult, RewriteSummary
 
 
 def prepare_lines(result: "PrepareResult") -> Iterator[str]:
-    """What a run did, a line for each part."""
+    """Yield a line for each part of a run."""
     if result.is_resumed:
-        yield "resume   an earlier run's finished work was used"
+        yield "resume   continued from the finished work of a run that was stopped"
     if result.rewrite is not None:
         yield f"rewrite  {_rewrite_line(result.rewrite)}"
     if result.index is not None:
@@ -23,17 +23,17 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
 
         yield f"verify   {format_counts(result.verification)}"
     if result.copied_files:
-        yield f"videos   {counted(result.copied_files, 'file')} linked or copied, videos and others"
+        yield f"videos   {counted(result.copied_files, 'file')} linked or copied: videos and all others of the source"
 
 
 def done_line(result: "PrepareResult") -> str:
-    """Where the result is, and how long it took."""
-    return f"done     {result.destination} in {result.seconds:.1f} s"
+    """Return where the result is, and how long the run took."""
+    return f"done     The result is in {result.destination}; this took {result.seconds:.1f} s."
 
 
 def _rewrite_line(summary: "RewriteSummary") -> str:
     sizes = f"{human_bytes(summary.source_bytes)} -> {human_bytes(summary.written_bytes)}"
-    reused = f", {summary.reused_files} done before" if summary.reused_files else ""
+    reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
     row_groups = f"{counted(summary.row_groups, 'row group')}, one per episode"
     return f"{counted(summary.source_files, 'data file')} -> {counted(summary.files, 'file')}, {row_groups}, {sizes}{reused}"
 
@@ -46,7 +46,7 @@ def _index_line(summary: "IndexSummary") -> str:
         return f"{_NOTHING_TO_INDEX}; sidecars {human_bytes(summary.sidecar_bytes)}"
     requests = counted(summary.request_count, "request")
     read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read in {requests}"
-    reused = f", {summary.reused_files} done before" if summary.reused_files else ""
+    reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
     sidecars = f"sidecars {human_bytes(summary.sidecar_bytes)}"
     unchanged = f", {summary.unchanged_files:,} unchanged" if summary.unchanged_files else ""
     files = f"{counted(summary.files, 'video file')}{unchanged}"
@@ -54,23 +54,23 @@ def _index_line(summary: "IndexSummary") -> str:
 
 
 def stale_lines(check: "IndexCheck") -> Iterator[str]:
-    """What is stale, a line for each."""
+    """Yield a line for each reason why a file is stale."""
     for stale in check.stale:
         yield f"stale    {stale.reason:<8}  {stale.path}: found {stale.found}; expected {stale.expected}"
 
 
 def check_line(check: "IndexCheck") -> str:
-    """What was compared, and what that cost."""
+    """Return how many files were compared, how many are stale, and what was read."""
     if not check.file_count and not check.stale:
         return f"check    {check.target}: {_NOTHING_TO_INDEX}"
     files = len({stale.path for stale in check.stale})
-    result = f"{files:,} stale: `episeek index` writes the sidecars anew" if files else "none stale"
+    result = f"{files:,} stale: run `episeek index` to update the sidecars" if files else "none stale"
     headers = f"{counted(check.headers_read, 'header')} read, {human_bytes(check.bytes_read)}"
     return f"check    {check.target}: {counted(check.file_count, 'video file')}, {result} ({headers})"
 
 
 def inspection_lines(inspection: Inspection) -> Iterator[str]:
-    """A dataset in a few lines and a table of its cameras."""
+    """Yield a few lines about a dataset, and a table of its cameras."""
     yield f"{inspection.root}  (LeRobot {inspection.codebase_version})"
     seconds = inspection.frames / inspection.fps
     yield (

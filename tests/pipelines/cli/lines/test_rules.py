@@ -136,7 +136,7 @@ def test_markup_in_a_cell_is_escaped_but_not_in_code():
 
 WITHOUT_OFFLINE_PACKAGES = """
 import sys
-for name in ("av", "dask", "distributed", "pandera", "tqdm", "yaml", "huggingface_hub"):
+for name in ("av", "dask", "distributed", "jinja2", "markupsafe", "pandera", "tqdm", "yaml", "huggingface_hub"):
     sys.modules[name] = None  # an import of it fails
 from episeek_pipelines.cli.main import main
 sys.exit(main(sys.argv[1:]))
