@@ -193,7 +193,8 @@ class Graph:
 
         Args:
             wanted: Nodes whose results are needed.
-            scheduler: "threads", "processes", "sync", or the address of a distributed scheduler, "tcp://host:port".
+            scheduler: "threads", "processes", "sync" (one node after the other, without Dask), or the address of a distributed
+                scheduler, "tcp://host:port".
             workers: Threads or processes; None is the number of cores. A distributed scheduler has its own workers.
             progress: Receives finished items of phases.
             connect_timeout_seconds: How long to wait for a distributed scheduler to answer.

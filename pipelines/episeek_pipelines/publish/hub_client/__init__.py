@@ -1,1 +1,1 @@
-"""The client of one dataset repository on the Hub: listings, commits, pull requests, tags and uploads."""
+"""The client of one dataset repository on the Hub; the only folder of the pipelines that imports huggingface_hub."""
