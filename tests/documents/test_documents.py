@@ -23,6 +23,11 @@ pytestmark = CLIENT_WARNINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN_ELSEWHERE = {
+    "format.md": "tests/schemas/test_format_document.py",
+    "python-api.md": "tests/pipelines/test_python_api.py",
+}
+"""Documents whose code needs more than a desk, and the tests that run it."""
 LANGUAGES = {"sh", "console", "python", "toml", "yaml", "json", "text"}
 REPOSITORY, STORE = "ORG/NAME", "s3://bucket/prefix"
 """Names in the documents, which stand for others here."""
@@ -66,7 +71,9 @@ def desk(request, tmp_path, monkeypatch, hub, s3, prepared):
     return {REPOSITORY: NAME, STORE: s3.start(files_of(DATA / SAMPLE))}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if path.name not in RUN_ELSEWHERE], ids=lambda path: path.name
+)
 def test_a_document_runs(document: Path, desk, capsys):
     names: dict[str, object] = {}
     for block in blocks_of(document):
@@ -127,6 +134,11 @@ def check_extras(arguments: list[str], where: str) -> None:
         named = re.fullmatch(r"(?:episeek|\.)(?:\[([\w,]+)\])?", requirement)
         assert named, f"{where}: {requirement}"
         assert set((named[1] or "prepare").split(",")) <= set(extras), f"{where}: {requirement}"
+
+
+def test_what_is_run_elsewhere_is_run_there():
+    for name, test in RUN_ELSEWHERE.items():
+        assert name in (ROOT / test).read_text(encoding="utf-8")
 
 
 def test_links_lead_somewhere():
