@@ -406,7 +406,6 @@ def open_index(
 
     Warns:
         SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
-        RecordedSourceWarning: Videos are read from the source that the overlay records.
     """
     if verify not in VERIFY_MODES:
         raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")
