@@ -103,7 +103,7 @@ class ReadOptions:
         return f"ReadOptions(verify={self.verify!r}, transport={self.transport!r})"
 
     def open(self, url: str) -> ByteSource:
-        """Return the source of a URL; on the Hub, at the commit that the revision is now."""
+        """Return the source of a URL; on the Hub, pinned to the commit that the revision points to now."""
         source = open_source(
             url, storage_options=dict(self.storage_options), policy=self.retry, transport=self.transport
         )

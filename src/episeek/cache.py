@@ -42,7 +42,7 @@ class CacheStats:
     evicted: int
     """Clips dropped to make room."""
     waits: int
-    """Clips that a caller had to wait for, because they were being fetched or not even that."""
+    """Clips that a caller had to wait for, because their fetch was in progress or had not begun."""
     waited_seconds: float
     """Time that callers waited for clips, summed over threads."""
     retries: int

@@ -75,7 +75,7 @@ class LockedStaging:
 
 
 class DatasetStaging(LockedStaging):
-    """Where a new dataset is written: `root` until `commit`, then `final`."""
+    """The place of a new dataset: `root` until `commit`, then `final`."""
 
     def __init__(self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool) -> None:
         self.is_resumed = is_resumed
@@ -109,7 +109,9 @@ class DatasetStaging(LockedStaging):
             os.rename(self.root.local, self.final.local)
             Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
-            raise WriteError(str(self.final), first_line(error), f"to rename {self.root} to it") from error
+            raise WriteError(
+                str(self.final), first_line(error), f"the staged dataset {self.root}, renamed to it"
+            ) from error
 
 
 def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> DatasetStaging:
@@ -140,7 +142,7 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> 
         if any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
             found = "a directory that is not an unfinished run"
             raise DestinationError(
-                str(root), found, "nothing, since files are written there", f"remove or rename {root}"
+                str(root), found, "a free name, since files are written there", f"remove or rename {root}"
             )
     elif existing := final.list():
         raise DestinationError(

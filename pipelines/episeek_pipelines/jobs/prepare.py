@@ -214,7 +214,7 @@ def verify(
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
     report = _of(values, VerificationReport)[0]
-    return replace(report, revision=_known_commit(where), data_root=None if videos is None else videos.url)
+    return replace(report, revision=_commit_of(where), data_root=None if videos is None else videos.url)
 
 
 def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
@@ -223,7 +223,7 @@ def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
     return is_local and not options.looks_at("rows") and len(surveyed.files) <= MAX_QUICK_FILES
 
 
-def _known_commit(root: Root) -> str | None:
+def _commit_of(root: Root) -> str | None:
     """Return the commit of a dataset; None where it is not known, or where its record is damaged."""
     with suppress(EpiseekError):
         return source_commit(root)
@@ -250,8 +250,9 @@ def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, An
 def _require_no_history(destination: Root, remedy: str) -> None:
     """Refuse a repository as destination: each file would be a commit of its own."""
     if destination.kind.has_history:
-        expected = f"another place: write {remedy}, and then `episeek publish`"
-        raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
+        expected = "a place without a history of commits"
+        hint = f"write {remedy}, and then run `episeek publish`"
+        raise DestinationError(str(destination), "a repository on the Hub, as destination", expected, hint)
 
 
 def _index_nodes(

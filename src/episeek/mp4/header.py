@@ -81,7 +81,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         MissingFileError: There is no such file.
         TruncatedMp4Error: A box reaches past the end of the file, or moov or mdat is missing.
         FragmentedMp4Error: The file starts with a movie fragment.
-        MalformedBoxError: A box size that cannot be right.
+        MalformedBoxError: The size of a box cannot be right.
         ContainerError: The file starts as one of another format.
     """
     size = source.identity(path).size if file_size is None else file_size

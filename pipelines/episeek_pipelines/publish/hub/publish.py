@@ -65,7 +65,7 @@ def publish(
     """Publish a prepared dataset onto a dataset repository on the Hub.
 
     Args:
-        overlay: What `episeek prepare` wrote, on this machine.
+        overlay: The output of `episeek prepare`, on this machine.
         target: `ORG/NAME` or `hf://datasets/ORG/NAME`.
         data_root: The folder of the videos on this machine, to compare published clips with. None for the overlay itself where
             it holds videos; otherwise clips are decoded.
@@ -84,7 +84,7 @@ def publish(
     """
     started = time.perf_counter()
     if not is_local(overlay):
-        raise DestinationError(overlay, "an overlay in a store", "what `episeek prepare` wrote on this machine")
+        raise DestinationError(overlay, "an overlay in a store", "the output of `episeek prepare` on this machine")
     root = Root(overlay)
     hub = repository if repository is not None else HubClient(repository_id_of(target))
     is_missing = not hub.exists()

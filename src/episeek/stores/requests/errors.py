@@ -1,4 +1,4 @@
-"""Translation of the errors of store libraries into those of this package: no other ones may reach a caller."""
+"""Translation of the errors of store libraries into those of this package: no others reach a caller."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -110,7 +110,7 @@ class HubSource:
         return STORE_TAIL_BYTES
 
     def pinned(self) -> "HubSource":
-        """Return the source at the commit that the revision is now. A bucket has no commits and is returned unchanged."""
+        """Return the source at the commit that the revision points to now. A bucket has no commits and is returned unchanged."""
         return replace(self, location=self._pinned_location())
 
     def identity(self, path: str) -> FileIdentity:
