@@ -51,7 +51,7 @@ def make_parser() -> Parser:
 
 def command_module(name: str) -> Any:
     """Return the module of a command."""
-    return import_module(f"episeek_pipelines.cli.{name}")
+    return import_module(f"episeek_pipelines.cli.commands.{name}")
 
 
 def _add_arguments(command: Parser) -> None:
