@@ -6,8 +6,8 @@ from typing import Any
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import FragmentSummary
-from episeek_pipelines.jobs.graph import Failure
 from episeek_pipelines.jobs.node_functions import RewriteReceipt
+from episeek_pipelines.jobs.nodes import Failure
 from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import sidecars

@@ -31,7 +31,7 @@ from episeek_pipelines.publish.hub.options import (
     PublishOptions,
     PublishResult,
 )
-from episeek_pipelines.publish.hub_client import pull_requests
+from episeek_pipelines.publish.hub_client import merges, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.commits import commit
 from episeek_pipelines.publish.hub_client.pull_requests import commit_in_parts
@@ -209,7 +209,7 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     _as_sent(job.check_arrival(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
     try:
         _require_same_dataset(hub, attempt)
-        return pull_requests.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
+        return merges.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
     # the next attempt has a pull request of its own
     except ConflictError as conflict:
         # a draft that stays open does no harm; one that somebody has pushed to stays open
