@@ -134,7 +134,7 @@ def recorded_videos(root: Root) -> Root | None:
         if not read_info(root).video_keys:
             return None
     except DatasetError:
-        # whoever reads the dataset reports it
+        # the command that reads the dataset reports this error
         return None
     videos = Root(source)
     if videos.is_local and not videos.is_dir():

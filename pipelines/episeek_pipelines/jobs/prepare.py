@@ -256,7 +256,8 @@ def _require_no_history(destination: Root, remedy: str) -> None:
 
 def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
     where = Root(source)
-    url = os.path.abspath(where.url) if where.is_local else where.url  # it is read again from other working directories
+    # it is read again from other working directories
+    url = os.path.abspath(where.url) if where.is_local else where.url
     return {"command": command, "source": url, "rewrite_version": REWRITE_VERSION, **options}
 
 
