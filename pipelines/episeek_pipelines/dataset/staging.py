@@ -168,11 +168,11 @@ def remove_unlisted_files(root: Root, paths: set[str]) -> None:
 
 def _require_apart(source: Root, final: Root) -> None:
     if source.is_local and final.is_local:
-        here, there = source.local.resolve(), final.local.resolve()
-        overlaps = here == there or here in there.parents or there in here.parents
+        read, written = source.local.resolve(), final.local.resolve()
+        overlaps = read == written or read in written.parents or written in read.parents
     else:
-        here_url, there_url = f"{source.url}/", f"{final.url}/"
-        overlaps = here_url.startswith(there_url) or there_url.startswith(here_url)
+        read_url, written_url = f"{source.url}/", f"{final.url}/"
+        overlaps = read_url.startswith(written_url) or written_url.startswith(read_url)
     if overlaps:
         raise DestinationError(str(final), f"a place in or around the source {source}", "a directory apart from it")
 
