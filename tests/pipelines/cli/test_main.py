@@ -152,10 +152,18 @@ def test_a_destination_that_is_not_empty(command, dataset, tmp_path, capsys):
     before = digests(target)
     code, _, err = run(capsys, command, dataset, target)
     assert code == 2
-    assert "'thesis.txt' first; expected an empty directory" in err
+    assert "'thesis.txt' first; expected a new or empty directory; hint: choose another directory" in err
     assert len(err.splitlines()) == 1
     assert digests(target) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_source_that_is_a_file(command, tmp_path, capsys):
+    (tmp_path / "source").write_text("a file")
+    code, _, err = run(capsys, command, tmp_path / "source")
+    assert code == 2
+    assert "source: found a file; expected the root of a LeRobot v3.0 dataset" in err
 
 
 def test_a_destination_that_is_a_file(dataset, tmp_path, capsys):

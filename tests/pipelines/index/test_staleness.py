@@ -217,6 +217,7 @@ def test_the_sidecars_of_another_root(tmp_path, capsys):
     code, out, _ = run(capsys, source, "--output", tmp_path / "out")
     assert code == 1
     assert "sidecars  meta/byte_index/files.parquet: found no such file" in out
+    assert "2 video files, no readable sidecars: run `episeek index` to write them" in out
     assert list(tmp_path.iterdir()) == []
     index(str(source), output=str(tmp_path / "out"))
     before = digests(tmp_path)
