@@ -188,7 +188,7 @@ def _require_empty(final: Root) -> None:
             expected = "a directory that can be renamed into place"
             raise DestinationError(str(final), "a mount point", expected, "use a directory below it")
     elif path.exists() or path.is_symlink():
-        raise DestinationError(str(final), "a file", "an empty directory, or nothing")
+        raise DestinationError(str(final), "a file", "a new or empty directory")
 
 
 # --- the options of an unfinished run ---------------------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ def _episode_paths(files: Files) -> tuple[str, ...]:
 
 def _require_directory(root: Root) -> None:
     if root.is_local and not root.is_dir():
-        raise NotADatasetError(str(root), "a file" if root.local.exists() else "no such directory", _EXPECTED)
+        raise NotADatasetError(str(root), "no such directory", _EXPECTED)
 
 
 def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
