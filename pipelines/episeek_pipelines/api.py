@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
     from episeek_pipelines.jobs.fix import FixResult, fix
     from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
-    from episeek_pipelines.jobs.graph import Execution, Failure
-    from episeek_pipelines.jobs.prepare import Videos, index, prepare, rewrite, verify
+    from episeek_pipelines.jobs.graph import Execution
+    from episeek_pipelines.jobs.nodes import Failure
+    from episeek_pipelines.jobs.prepare import index, prepare, rewrite, verify
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
+    from episeek_pipelines.jobs.step_nodes import Videos
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
     from episeek_pipelines.publish.errors import (
@@ -128,10 +130,12 @@ _NAMES_OF: Final = {
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
     "jobs.fix": ("FixResult", "fix"),
     "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
-    "jobs.graph": ("Execution", "Failure"),
-    "jobs.prepare": ("Videos", "index", "prepare", "rewrite", "verify"),
+    "jobs.graph": ("Execution",),
+    "jobs.nodes": ("Failure",),
+    "jobs.prepare": ("index", "prepare", "rewrite", "verify"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
+    "jobs.step_nodes": ("Videos",),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),
     "publish.errors": ("ConflictError", "ForeignChangesError", "OptionsError", "RefusedPublicationError"),

@@ -31,7 +31,7 @@ _MAX_SECONDS: Final = 1e12
 
 _validating = threading.Lock()
 """Held while pandera works: it tries to import PySpark for every column of every validation, and a thread that does so while
-the import fails in another thread finds half a module, and reports a problem in a sound table.
+the import fails in another thread finds a half-imported module, and reports a problem in a sound table.
 """
 
 
@@ -201,7 +201,9 @@ def _located(
     column = error.schema.name
     if column not in models or column not in table.column_names:
         return [
-            ColumnProblem(where, str(column or "(table)"), None, check, str(error)[:200], "a table as the model says")
+            ColumnProblem(
+                where, str(column or "(table)"), None, check, str(error)[:200], "a table that the model describes"
+            )
         ]
     model, values = models[column], table[column]
     if reason is SchemaErrorReason.SERIES_CONTAINS_NULLS:
@@ -212,7 +214,7 @@ def _located(
     if reason is SchemaErrorReason.DATAFRAME_CHECK and model.low is not None:
         bad = pc.or_(pc.less(values, model.low), pc.greater(values, model.high))
         return _rows(where, column, check, values, _mask(bad), model.range_text, first_row)
-    return [ColumnProblem(where, column, None, check, str(error)[:200], "a column as the model says")]
+    return [ColumnProblem(where, column, None, check, str(error)[:200], "a column that the model describes")]
 
 
 def _rows(

@@ -78,7 +78,7 @@ def camera_of_column(column: str) -> str | None:
 
 
 def video_infos(feature: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the descriptions of a feature's video encoding, the one that counts first; an empty list where there is none."""
+    """Return the descriptions of a feature's video encoding, the preferred one first; an empty list where there is none."""
     found = [feature.get(key) for key in VIDEO_INFO_KEYS]
     return [info for info in found if isinstance(info, Mapping)]
 
@@ -104,7 +104,7 @@ class InfoProblemsError(ValueError):
 
 
 class DocumentError(ValueError):
-    """A document below meta/ is not a JSON object; `found` and `expected` say in words what it is instead."""
+    """A document below meta/ is not a JSON object; `found` and `expected` are noun phrases."""
 
     def __init__(self, found: str, expected: str) -> None:
         super().__init__(found, expected)

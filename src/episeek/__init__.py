@@ -39,12 +39,13 @@ from episeek.stores.processes import forks as _forks  # noqa: F401 - registers i
 from episeek.version import __version__
 
 if TYPE_CHECKING:
-    from episeek.byte_index import ByteIndex, EpisodeSpan, Keyframes
-    from episeek.byte_index import open_index as open
+    from episeek.byte_index import ByteIndex
     from episeek.cache import CacheStats, ClipCache
     from episeek.clip import Clip
     from episeek.decode import DecodedFrames
+    from episeek.opening import open_index as open
     from episeek.sidecars.file_record import FileRecord
+    from episeek.spans import EpisodeSpan, Keyframes
     from episeek.stores.requests.retry import RetryPolicy
     from episeek.stores.transfers import Transfers
 
@@ -90,12 +91,12 @@ _IMPORTED_ON_USE = {
     "Clip": ("episeek.clip", "Clip"),
     "ClipCache": ("episeek.cache", "ClipCache"),
     "DecodedFrames": ("episeek.decode", "DecodedFrames"),
-    "EpisodeSpan": ("episeek.byte_index", "EpisodeSpan"),
+    "EpisodeSpan": ("episeek.spans", "EpisodeSpan"),
     "FileRecord": ("episeek.sidecars.file_record", "FileRecord"),
-    "Keyframes": ("episeek.byte_index", "Keyframes"),
+    "Keyframes": ("episeek.spans", "Keyframes"),
     "RetryPolicy": ("episeek.stores.requests.retry", "RetryPolicy"),
     "Transfers": ("episeek.stores.transfers", "Transfers"),
-    "open": ("episeek.byte_index", "open_index"),
+    "open": ("episeek.opening", "open_index"),
 }
 
 # hidden from type checkers, for which every name would exist otherwise

@@ -6,13 +6,11 @@ number.
 
 import logging
 import operator
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from episeek.clip import Clip, LeadIn
 from episeek.errors import (
@@ -30,12 +28,13 @@ from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
 from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
-from episeek.sidecars.video_source import VERIFY_MODES, IndexedVideoSource, Verify
+from episeek.sidecars.video_source import IndexedVideoSource, Verify
+from episeek.spans import EpisodeSpan, Keyframes
 from episeek.stores.byte_source import ByteSource
-from episeek.stores.kinds import is_hub, is_local, local_path
+from episeek.stores.kinds import is_hub
 from episeek.stores.open_source import Transport, open_source
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
-from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+from episeek.stores.requests.retry import RetryPolicy
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, start and stop of the frames."""
@@ -43,50 +42,6 @@ ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, in
 _LOGGER = logging.getLogger("episeek")
 
 _AS_WRITTEN = "rows as `episeek index` writes them"
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeSpan:
-    """The location of one episode of one camera: a row of the `episodes` table."""
-
-    global_episode_id: int
-    episode_index: int
-    camera_index: int
-    camera_key: str
-    file_id: int
-    mdat_offset: int
-    """Offset in the file of the first byte needed to decode the episode."""
-    mdat_length: int
-    """Bytes from there to the end of the last one needed."""
-    frame_count: int
-    first_pts: float
-    """Declared start, seconds from the start of the file."""
-    last_pts: float
-    """Declared end, seconds from the start of the file."""
-    first_frame_tick: int
-    """Presentation time of the first frame, ticks of the file."""
-    sample_start: int
-    sample_count: int
-    keyframe_start: int
-    keyframe_count: int
-    lead_in_count: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Keyframes:
-    """The sync samples of one episode by presentation time, as views of the mapped table; shape [keyframe_count] each."""
-
-    pts: npt.NDArray[np.int64]
-    """Presentation times, ticks of the file."""
-    byte_offset: npt.NDArray[np.int64]
-    """Offsets in the file, bytes."""
-    sample_index: npt.NDArray[np.int32]
-    """Positions in decode order within the samples of the episode."""
-    frame_index: npt.NDArray[np.int32]
-    """Positions in presentation order within the episode; negative in the lead-in."""
-
-    def __len__(self) -> int:
-        return len(self.pts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +58,7 @@ class ReadOptions:
         return f"ReadOptions(verify={self.verify!r}, transport={self.transport!r})"
 
     def open(self, url: str) -> ByteSource:
-        """Return the source of a URL; on the Hub, at the commit that the revision is now."""
+        """Return the source of a URL; on the Hub, pinned to the commit that the revision points to now."""
         source = open_source(
             url, storage_options=dict(self.storage_options), policy=self.retry, transport=self.transport
         )
@@ -371,54 +326,6 @@ class ByteIndex:
         planned = plan_requests(wanted, max_gap_bytes=max_gap_bytes)
         payloads = fetch_planned(self.source, wanted, planned, max_in_flight=max_in_flight)
         return [clip.mux(payload, lead_in) for clip, payload in zip(clips, payloads, strict=True)]
-
-
-def open_index(
-    url: str | os.PathLike[str],
-    data_root: str | os.PathLike[str] | None = None,
-    *,
-    storage_options: dict[str, Any] | None = None,
-    verify: Verify = "identity",
-    retry: RetryPolicy = DEFAULT_POLICY,
-    transport: Transport = "auto",
-) -> ByteIndex:
-    """Open the sidecars of a prepared dataset. Exported as `episeek.open`.
-
-    Args:
-        url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
-            `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
-        data_root: The root of the videos, if it is another one, as for an overlay made by `episeek prepare`. None: the videos
-            are in `url`; for an overlay on this machine without videos, in the source that it records, with a warning.
-        storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
-        verify: How to check that the videos are those that were indexed: "identity", "moov", "size" or "bytes". See
-            `episeek.sidecars.video_source.IndexedVideoSource`.
-        retry: How often and how long to try each request.
-        transport: "auto", or "obstore" or "fsspec" to allow no other one. See `episeek.stores.open_source.open_source`.
-
-    Raises:
-        MissingSidecarError: A table is missing.
-        FormatVersionError: The tables have no format version, or one that this release does not know.
-        MixedBuildError: The tables are of different builds.
-        SidecarLayoutError: A table has other columns or types, or is damaged.
-        AccessError, ReadError: The store refuses access or does not answer.
-        BackendUnavailableError: A package for this kind of store is not installed.
-        ValueError: `verify` or `transport` is none of its modes.
-
-    Warns:
-        SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
-        RecordedSourceWarning: Videos are read from the source that the overlay records.
-    """
-    if verify not in VERIFY_MODES:
-        raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")
-    root = None if data_root is None else _absolute(data_root)
-    credentials = tuple(sorted((storage_options or {}).items()))
-    return ByteIndex(_absolute(url), data_root=root, options=ReadOptions(credentials, verify, retry, transport))
-
-
-def _absolute(url: str | os.PathLike[str]) -> str:
-    """Return a URL unchanged, and a local path as an absolute one: the index may be unpickled in another directory."""
-    text = os.fspath(url)
-    return os.path.abspath(local_path(text)) if is_local(text) else text
 
 
 def _reopen(url: str, data_root: str | None, options: ReadOptions) -> ByteIndex:

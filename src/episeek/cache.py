@@ -42,7 +42,7 @@ class CacheStats:
     evicted: int
     """Clips dropped to make room."""
     waits: int
-    """Clips that a caller had to wait for, because they were being fetched or not even that."""
+    """Clips that a caller had to wait for, because their fetch was in progress or had not begun."""
     waited_seconds: float
     """Time that callers waited for clips, summed over threads."""
     retries: int
@@ -179,7 +179,8 @@ class ClipCache:
         if self._is_closed:
             raise ValueError("the cache is closed")
         state = self._state.get()
-        if self._is_closed:  # another thread closed it while the state was made
+        if self._is_closed:
+            # another thread closed it while the state was made
             state.close()
         return state
 
@@ -193,7 +194,8 @@ class ClipCache:
             body = self.index.source.get_ranges(fetch.path, [(fetch.start, fetch.stop)])[0]
         except BaseException as error:
             state.fail(fetch, error)
-            if not isinstance(error, Exception):  # the thread is interrupted
+            if not isinstance(error, Exception):
+                # this thread was interrupted
                 raise
         else:
             state.arrive(fetch, body)
@@ -218,11 +220,13 @@ class ClipCache:
         try:
             return future.result(timeout=limit)
         except WaitTimeoutError:
-            if future.done():  # the store raised a TimeoutError, or the bytes arrived at the last moment
+            if future.done():
+                # the store raised a TimeoutError, or the bytes arrived at the last moment
                 return future.result()
             raise WaitLimitError(self._where(key), f"nothing after {limit:g} s", "bytes, or an error") from None
         except CancelledError:
-            if not state.is_closed:  # the thread that fetched it was interrupted: this one takes over
+            if not state.is_closed:
+                # the thread that fetched it was interrupted: this one takes over
                 found = state.look_up(key)
                 return found if isinstance(found, bytes) else self._awaited(state, found, key)
             raise ReadError(self._where(key), "a cache that was closed", "an open cache") from None

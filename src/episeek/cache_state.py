@@ -59,7 +59,7 @@ class CacheState:
     def look_up(self, key: Key) -> bytes | Fetch:
         """Return the bytes of a key if they are held, else its fetch: the one in progress, or a new one for the caller to start.
 
-        Both are one step: a key that arrived between a lookup and a claim would be fetched, and counted, twice.
+        Looking up and claiming are one step: a key that arrived between a lookup and a claim would be fetched, and counted, twice.
 
         Raises:
             ValueError: The state is closed.

@@ -92,7 +92,8 @@ def decode_with_torchcodec(
     count = len(expected_seconds)
     try:
         decoder = decoder_class(mp4, custom_frame_mappings=frame_mappings, dimension_order="NCHW", device=device)
-        pixel_format = getattr(decoder.metadata, "pixel_format", None)  # only recent releases give it
+        # only recent releases have this attribute
+        pixel_format = getattr(decoder.metadata, "pixel_format", None)
         if may_be_depth and (pixel_format is None or _DEPTH_FORMAT.fullmatch(pixel_format)):
             raise BackendUnavailableError(
                 where, f"TorchCodec for pictures of {pixel_format or 'any depth'}", EVERY_BIT, USE_PYAV
@@ -209,7 +210,8 @@ def _torchcodec_loads() -> bool:
 def _import_torchcodec() -> Callable[..., Any]:
     try:
         from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # not in the __all__ of the package
-    except (ImportError, RuntimeError, OSError) as error:  # the last two if FFmpeg's shared libraries are missing
+    except (ImportError, RuntimeError, OSError) as error:
+        # RuntimeError and OSError are raised where FFmpeg's shared libraries are missing
         raise BackendUnavailableError(
             "TorchCodec",
             f"{type(error).__name__}: {first_line(error)}",

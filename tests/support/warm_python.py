@@ -21,7 +21,7 @@ import json, os, socket, sys
 import pyarrow as pa
 import dask.threaded, dask.multiprocessing, pandas
 import episeek_pipelines.cli.main, episeek_pipelines.jobs.fix, episeek_pipelines.jobs.prepare
-import episeek_pipelines.cli.index, episeek_pipelines.cli.verify, episeek_pipelines.cli.prepare, episeek_pipelines.cli.publish
+from episeek_pipelines.cli.commands import index, prepare, publish, verify
 import episeek_pipelines.verify.formats.html.page
 from episeek_schemas.checks import check_table
 check_table(pa.table({"byte_offset": pa.array([None], pa.uint32())}), "samples")

@@ -11,7 +11,7 @@ _CODES: Final = {"error": "1;31", "warning": "33", "passed": "32", "code": "1"}
 
 
 def paint_for(stream: TextIO) -> "Paint":
-    """Return what colours words that are printed to a stream.
+    """Return the function that colours words for a stream.
 
     NO_COLOR with any value turns colours off, FORCE_COLOR turns them on (https://no-color.org, https://force-color.org).
     """

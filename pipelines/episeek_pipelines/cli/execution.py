@@ -1,4 +1,4 @@
-"""Where and how the graph of a command runs, from its arguments."""
+"""The execution of a command's graph (scheduler, workers, progress), made from its arguments."""
 
 import argparse
 from collections.abc import Callable

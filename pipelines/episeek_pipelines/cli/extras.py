@@ -1,4 +1,4 @@
-"""Which extra of episeek installs a package that is missing."""
+"""The extras of episeek that install missing packages."""
 
 from typing import Final
 

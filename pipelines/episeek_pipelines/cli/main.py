@@ -2,7 +2,7 @@
 
 The only module that prints: results to standard output, everything else to standard error. Exit codes: 0 done (`verify`:
 nothing counts as a failure; `index --check`: nothing is stale); 1 verification found errors, sidecars are stale, or `publish`
-refused what it was given or found other files after publishing than it had sent; 2 it could not be done; 130 interrupted.
+refused an overlay with errors, or found that the published files differ from those sent; 2 it could not be done; 130 interrupted.
 """
 
 import argparse

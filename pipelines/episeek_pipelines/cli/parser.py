@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "extract": "write frames of one episode as an MP4, without re-encoding",
     "completion": "print a script that completes commands and options in a shell",
 }
-"""What each command does. Its module has the same name, and the functions `add_arguments` and `run`.
+"""The commands, each with its purpose. The module of a command has the same name, and the functions `add_arguments` and `run`.
 
 `run` returns an `Outcome`. A module may also have `notices`, which returns lines to print before the command runs.
 """
@@ -51,7 +51,7 @@ def make_parser() -> Parser:
 
 def command_module(name: str) -> Any:
     """Return the module of a command."""
-    return import_module(f"episeek_pipelines.cli.{name}")
+    return import_module(f"episeek_pipelines.cli.commands.{name}")
 
 
 def _add_arguments(command: Parser) -> None:

@@ -1,4 +1,4 @@
-"""Writing reports and baselines, anywhere but over files of the dataset that they are about."""
+"""Writing reports and baselines, but never over files of the dataset that they describe."""
 
 import os
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ def report_target(file: str, *, roots: Iterable[str | None]) -> str:
     """Return the absolute path or the URL of a report.
 
     Args:
-        file: The path or URL that the command line has.
+        file: The path or URL that the command line gives.
         roots: The datasets that are verified and compared, by path or URL.
 
     Raises:

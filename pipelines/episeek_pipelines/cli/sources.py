@@ -31,7 +31,7 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
     """Set `--data-root`, if it is not given, to the source that a local overlay records; return the notice of that.
 
     Raises:
-        MissingFileError: The command needs videos, and the recorded source is not there any more.
+        MissingFileError: The command needs videos, and the recorded source no longer exists.
     """
     if options.command not in COMMANDS_WITH_VIDEOS or options.data_root is not None or not options.source:
         return ()

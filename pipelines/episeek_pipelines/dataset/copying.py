@@ -14,7 +14,7 @@ _RANGE_BYTES: Final = 1 << 22
 """Bytes read at once."""
 
 _RANGES_IN_FLIGHT: Final = 4
-"""Ranges that a store is asked for at once."""
+"""Ranges that are requested from a store at the same time."""
 
 
 def copy_file(source: Root, destination: Root, path: str, *, link: bool = False) -> None:

@@ -11,7 +11,7 @@ from episeek.errors import ReadError
 from episeek.stores.processes.workers import map_in_threads
 
 MAX_BLOB_BYTES: Final = 1 << 26
-"""Largest content that a blob id is computed of; the Hub refuses files of more than 10 MB outside LFS and Xet."""
+"""Largest content that gets a blob id; the Hub refuses files of more than 10 MB outside LFS and Xet."""
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -31,7 +31,7 @@ class Digests:
 
 
 class LocalDigests:
-    """Digests of local files and of bytes. A file is read once, however often it is asked for, unless it has changed."""
+    """Digests of local files and of bytes. A file is read once, however often its digests are needed, unless it has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -83,7 +83,8 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
     lengths = dataset.episodes.length
     index: ByteIndex | None
     try:
-        index = open_index(dataset.root.url, data_root or dataset.root.url)  # no video is read
+        # no video is read
+        index = open_index(dataset.root.url, data_root or dataset.root.url)
     except MissingSidecarError:
         index = None
     return Inspection(

@@ -44,7 +44,7 @@ def exclusive_lock(
         except OSError as error:
             if is_required:
                 reason = f"a file system without locks ({os.strerror(error.errno or 0).lower()})"
-                raise DestinationError(where, reason, "one on which a second run can be kept out") from None
+                raise DestinationError(where, reason, "a file system with locks, which keep a second run out") from None
             is_locked = False
         yield is_locked
     finally:

@@ -125,7 +125,7 @@ def recorded_videos(root: Root) -> Root | None:
     None where the dataset has videos, has no cameras, or has no usable record.
 
     Raises:
-        MissingFileError: The recorded source is not there any more.
+        MissingFileError: The recorded source no longer exists.
     """
     source = recorded_source(root.url)
     if source is None:
@@ -134,11 +134,11 @@ def recorded_videos(root: Root) -> Root | None:
         if not read_info(root).video_keys:
             return None
     except DatasetError:
-        # whoever reads the dataset reports it
+        # the command that reads the dataset reports this error
         return None
     videos = Root(source)
     if videos.is_local and not videos.is_dir():
-        found = f"no videos, and nothing at {source}, from which {layout.SOURCE_RECORD_PATH} says it was prepared"
+        found = f"no videos, and nothing at {source}, the source recorded in {layout.SOURCE_RECORD_PATH}"
         hint = "give the dataset with the videos as --data-root (data_root)"
         raise MissingFileError(str(root), found, "the videos of the overlay", hint)
     return videos

@@ -19,7 +19,7 @@ _REPLACED: Final = "replaced"
 
 
 class SidecarStaging(LockedStaging):
-    """Where new sidecars of `final` are written, in a `with` block; `commit` puts them in place of the existing ones.
+    """The place where new sidecars of `final` are written, in a `with` block; `commit` replaces the existing ones by them.
 
     Publications into the same root stage their files in the same directory and keep their journal there: neither is touched.
 
@@ -65,7 +65,7 @@ class SidecarStaging(LockedStaging):
                     raise
             self._remove_staged()
         except OSError as error:
-            raise WriteError(target, first_line(error), "to rename the new sidecars to it") from error
+            raise WriteError(target, first_line(error), "the staged sidecars, renamed to it") from error
 
     def _put_back(self) -> None:
         """Restore the replaced tables where a run ended before it had renamed its own tables to their place."""

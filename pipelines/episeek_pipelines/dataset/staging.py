@@ -75,7 +75,7 @@ class LockedStaging:
 
 
 class DatasetStaging(LockedStaging):
-    """Where a new dataset is written: `root` until `commit`, then `final`."""
+    """The place of a new dataset: `root` until `commit`, then `final`."""
 
     def __init__(self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool) -> None:
         self.is_resumed = is_resumed
@@ -109,7 +109,9 @@ class DatasetStaging(LockedStaging):
             os.rename(self.root.local, self.final.local)
             Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
-            raise WriteError(str(self.final), first_line(error), f"to rename {self.root} to it") from error
+            raise WriteError(
+                str(self.final), first_line(error), f"the staged dataset {self.root}, renamed to it"
+            ) from error
 
 
 def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> DatasetStaging:
@@ -140,7 +142,7 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> 
         if any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
             found = "a directory that is not an unfinished run"
             raise DestinationError(
-                str(root), found, "nothing, since files are written there", f"remove or rename {root}"
+                str(root), found, "a free name, since files are written there", f"remove or rename {root}"
             )
     elif existing := final.list():
         raise DestinationError(
@@ -166,11 +168,11 @@ def remove_unlisted_files(root: Root, paths: set[str]) -> None:
 
 def _require_apart(source: Root, final: Root) -> None:
     if source.is_local and final.is_local:
-        here, there = source.local.resolve(), final.local.resolve()
-        overlaps = here == there or here in there.parents or there in here.parents
+        read, written = source.local.resolve(), final.local.resolve()
+        overlaps = read == written or read in written.parents or written in read.parents
     else:
-        here_url, there_url = f"{source.url}/", f"{final.url}/"
-        overlaps = here_url.startswith(there_url) or there_url.startswith(here_url)
+        read_url, written_url = f"{source.url}/", f"{final.url}/"
+        overlaps = read_url.startswith(written_url) or written_url.startswith(read_url)
     if overlaps:
         raise DestinationError(str(final), f"a place in or around the source {source}", "a directory apart from it")
 

@@ -36,7 +36,7 @@ is in it any more), or has other "episodes" declared. The "dataset" is described
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Something that the sidecars have wrong or lack."""
+    """Something that is wrong or missing in the sidecars."""
 
     path: str
     reason: Reason

@@ -36,7 +36,7 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
 
     Raises:
         MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or 2^31 or more.
-        MissingFileError: A file that meta/episodes names does not exist.
+        MissingFileError: A file that meta/episodes refers to does not exist.
     """
     units, missing = list_units(dataset, data_root)
     if missing:

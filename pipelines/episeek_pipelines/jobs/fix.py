@@ -24,7 +24,8 @@ from episeek_pipelines.jobs.fix_plan import (
     require_local_with_videos,
     sorted_unfixed,
 )
-from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Failure, Graph, values_and_failures
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
+from episeek_pipelines.jobs.nodes import Failure, values_and_failures
 from episeek_pipelines.jobs.progress import REWRITING
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.rewrite.in_place import InPlaceUnit, ReplacedFile, remove_leftovers, rewrite_in_place

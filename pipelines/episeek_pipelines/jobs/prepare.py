@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from episeek.errors import DestinationError, EpiseekError, MissingFileError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
@@ -17,34 +17,33 @@ from episeek_pipelines.dataset.provenance import record_source, recorded_videos,
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
-from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
-from episeek_pipelines.index.units import IndexUnit, plan_index
+from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.jobs import node_functions
-from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph, Node, values_and_failures
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
-from episeek_pipelines.jobs.progress import CHECKING, COPYING, READING_HEADERS, REWRITING
+from episeek_pipelines.jobs.nodes import Node, values_and_failures
 from episeek_pipelines.jobs.results import (
     IndexSummary,
     PrepareResult,
     RewriteSummary,
     WorkFailedError,
 )
-from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, RewritePlan, plan_rewrite
+from episeek_pipelines.jobs.step_nodes import (
+    Videos,
+    add_copy_nodes,
+    add_index_nodes,
+    add_merge_node,
+    add_rewrite_nodes,
+    add_verification_nodes,
+)
+from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, plan_rewrite
 from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
 from episeek_schemas import layout, sidecars
 
-Videos = Literal["none", "link", "copy"]
-
-MAX_VERIFICATION_SLICES = 32
-"""Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
-
 MAX_QUICK_FILES: Final = 64
 """Files of a dataset that is verified in one thread."""
-
-MAX_SHARD_SLICES = 8
-"""Slices of the files of meta/episodes; each gets the whole survey."""
 
 T = TypeVar("T")
 
@@ -79,10 +78,10 @@ def prepare(
     plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
     with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
-        index_nodes = _index_nodes(graph, dataset, dataset.root, staging.work, units)
-        rewrite_nodes = _rewrite_nodes(graph, dataset, staging, rewriting)
-        copy_nodes = _copy_nodes(graph, dataset, staging, videos)
-        merged = _merge_node(graph, dataset, staging.work, staging.root, index_nodes)
+        index_nodes = add_index_nodes(graph, dataset, dataset.root, staging.work, units)
+        rewrite_nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
+        copy_nodes = add_copy_nodes(graph, dataset, staging, videos)
+        merged = add_merge_node(graph, dataset, staging.work, staging.root, index_nodes)
         written = [*rewrite_nodes, *copy_nodes, merged]
         metadata = graph.reduce(
             node_functions.finish_metadata, written, dataset.root, staging.root, rewriting, label=layout.META_DIR
@@ -90,7 +89,7 @@ def prepare(
         data_root = dataset.root if videos == "none" else staging.root
         roots = (staging.root, data_root, dataset.root)
         surveyed = graph.reduce(node_functions.survey_all, [metadata], *roots, label="verify")
-        verification = _verification_node(graph, surveyed, None, VerifyOptions(level="rows"))
+        verification = add_verification_nodes(graph, surveyed, None, VerifyOptions(level="rows"))
         values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         report = _of(values, VerificationReport)[0]
@@ -122,7 +121,7 @@ def rewrite(
     plan = _plan(source, "rewrite", cap=max_episodes_per_file)
     with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
         graph = Graph()
-        nodes = _rewrite_nodes(graph, dataset, staging, rewriting)
+        nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
         metadata = graph.reduce(
             node_functions.finish_metadata, nodes, dataset.root, staging.root, rewriting, label=layout.META_DIR
         )
@@ -167,8 +166,8 @@ def index(
         is_resumed = bool(staging.work.list("index"))
         units, existing = with_unchanged(units, target, dataset.info)
         graph = Graph()
-        nodes = _index_nodes(graph, dataset, videos, staging.work, units, existing)
-        merged = _merge_node(graph, dataset, staging.work, staging.root, nodes)
+        nodes = add_index_nodes(graph, dataset, videos, staging.work, units, existing)
+        merged = add_merge_node(graph, dataset, staging.work, staging.root, nodes)
         values = _run(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         staging.commit()
@@ -206,7 +205,7 @@ def verify(
         hint = "give the dataset it was prepared from as --data-root (data_root)"
         raise MissingFileError(str(where), "sidecars and no videos/: an overlay", "the videos", hint)
     graph = Graph()
-    verification = _verification_node(graph, surveyed, prepared, options)
+    verification = add_verification_nodes(graph, surveyed, prepared, options)
     if _is_quick(surveyed, options) and execution == Execution(progress=execution.progress):
         # importing Dask would take longer than the checks
         execution = replace(execution, scheduler="sync")
@@ -214,7 +213,7 @@ def verify(
     if failures:
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
     report = _of(values, VerificationReport)[0]
-    return replace(report, revision=_known_commit(where), data_root=None if videos is None else videos.url)
+    return replace(report, revision=_commit_of(where), data_root=None if videos is None else videos.url)
 
 
 def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
@@ -223,7 +222,7 @@ def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
     return is_local and not options.looks_at("rows") and len(surveyed.files) <= MAX_QUICK_FILES
 
 
-def _known_commit(root: Root) -> str | None:
+def _commit_of(root: Root) -> str | None:
     """Return the commit of a dataset; None where it is not known, or where its record is damaged."""
     with suppress(EpiseekError):
         return source_commit(root)
@@ -250,106 +249,15 @@ def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, An
 def _require_no_history(destination: Root, remedy: str) -> None:
     """Refuse a repository as destination: each file would be a commit of its own."""
     if destination.kind.has_history:
-        expected = f"another place: write {remedy}, and then `episeek publish`"
-        raise DestinationError(str(destination), "a repository on the Hub, as destination", expected)
-
-
-def _index_nodes(
-    graph: Graph,
-    dataset: Dataset,
-    videos: Root,
-    work: Root,
-    units: list[IndexUnit],
-    existing: ExistingRows | None = None,
-) -> list[Node]:
-    numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
-    shared = (videos, work, dataset.info.fps, existing)
-    return graph.map(
-        node_functions.index_one,
-        numbered,
-        *shared,
-        label=lambda item: item[1].path,
-        phase=READING_HEADERS,
-        in_flight=videos.in_flight,
-    )
-
-
-def _merge_node(graph: Graph, dataset: Dataset, work: Root, destination: Root, nodes: list[Node]) -> Node:
-    counts = (len(dataset.episodes), int(dataset.episodes.length.sum()))
-    return graph.reduce(
-        node_functions.merge, nodes, work, destination, dataset.info, *counts, label=layout.BYTE_INDEX_DIR
-    )
-
-
-def _rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, plan: RewritePlan) -> list[Node]:
-    numbered = [(f"rewrite/{number:07d}.json", unit) for number, unit in enumerate(plan.units)]
-    roots = (dataset.root, staging.root, staging.work)
-    return graph.map(
-        node_functions.rewrite_one,
-        numbered,
-        *roots,
-        label=lambda item: item[1].path,
-        phase=REWRITING,
-        byte_count=lambda item: item[1].source_bytes,
-    )
-
-
-def _copy_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, videos: Videos) -> list[Node]:
-    """Add nodes that copy every file that is neither rewritten nor metadata."""
-    if videos == "none":
-        return []
-    listing = dataset.root.files()
-    # a link to nothing has no entry in the listing of a local directory, but is reported when it is copied
-    listed = dataset.root.list() if dataset.root.is_local else listing
-    paths = [path for path in listed if not path.startswith(f"{layout.META_DIR}/") and not _is_data_file(path)]
-    numbered = [(f"copy/{number:07d}.json", path) for number, path in enumerate(paths)]
-    return graph.map(
-        node_functions.copy_one,
-        numbered,
-        dataset.root,
-        staging.root,
-        staging.work,
-        videos == "link",
-        label=lambda item: item[1],
-        phase=COPYING,
-        byte_count=lambda item: 0 if (identity := listing.get(item[1])) is None else identity.size,
-    )
-
-
-def _is_data_file(path: str) -> bool:
-    return path.startswith(f"{layout.DATA_DIR}/") and path.endswith(".parquet")
-
-
-def _verification_node(graph: Graph, surveyed: Survey | Node, prepared: bool | None, options: VerifyOptions) -> Node:
-    """Add nodes that read meta/episodes, plan the checks, run them in slices, and conclude."""
-    shard_count = len(surveyed.episode_paths) if isinstance(surveyed, Survey) else MAX_SHARD_SLICES
-    parts = range(max(1, min(shard_count, MAX_SHARD_SLICES)))
-    shards = graph.map(
-        node_functions.read_shards,
-        parts,
-        len(parts),
-        surveyed,
-        label=lambda number: f"meta/episodes, part {number}",
-        phase=CHECKING,
-        unit="part",
-    )
-    plan = graph.reduce(node_functions.plan_slices, shards, surveyed, prepared, options, label="verify")
-    slices = range(MAX_VERIFICATION_SLICES)
-    checks = graph.map(
-        node_functions.check_slice,
-        slices,
-        len(slices),
-        plan,
-        label=lambda number: f"verify, part {number}",
-        phase=CHECKING,
-        unit="part",
-    )
-    return graph.reduce(node_functions.conclude_slices, checks, plan, label="verify")
+        expected = "a place without a history of commits"
+        hint = f"write {remedy}, and then run `episeek publish`"
+        raise DestinationError(str(destination), "a repository on the Hub, as destination", expected, hint)
 
 
 def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
     where = Root(source)
-    url = os.path.abspath(where.url) if where.is_local else where.url  # it is read again from other working directories
+    # it is read again from other working directories
+    url = os.path.abspath(where.url) if where.is_local else where.url
     return {"command": command, "source": url, "rewrite_version": REWRITE_VERSION, **options}
 
 

@@ -1,4 +1,4 @@
-"""Progress of a job, as it is reported to whoever displays it: files done in each phase, and bytes where they are known."""
+"""The progress of a job, for its display: finished files of each phase, and bytes where they are known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,8 @@ from typing import Any
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import FragmentSummary
-from episeek_pipelines.jobs.graph import Failure
 from episeek_pipelines.jobs.node_functions import RewriteReceipt
+from episeek_pipelines.jobs.nodes import Failure
 from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import sidecars
@@ -96,9 +96,9 @@ class WorkFailedError(EpiseekError, RuntimeError):
 
     Args:
         where: The dataset.
-        found: How many items failed, and the first failure.
-        expected: What should have happened.
-        hint: What was kept, and how to continue.
+        found: The number of failed items, and the first failure.
+        expected: The expected outcome.
+        hint: Advice on how to continue, and what was kept.
         failures: Each failed item with its reason.
     """
 
@@ -119,7 +119,7 @@ class WorkFailedError(EpiseekError, RuntimeError):
             failures: At least one.
             item_count: Items of the graph.
             where: The dataset.
-            hint: What was kept, and how to continue.
+            hint: Advice on how to continue, and what was kept.
         """
         unique = tuple(dict.fromkeys(failures))
         more = f" (and {len(unique) - 1} more)" if len(unique) > 1 else ""

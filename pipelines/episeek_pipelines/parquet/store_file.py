@@ -269,7 +269,7 @@ def open_store_parquet(source: ByteSource, path: str, *, file_size: int | None, 
 
 
 def require_size(source: ByteSource, path: str, file_size: int | None) -> None:
-    """Require that a file, of which bytes were read, has the size from a listing. Most stores send the size with the bytes.
+    """Require that a file whose bytes were read has the size from a listing. Most stores send the size with the bytes.
 
     Raises:
         ChangedFileError: The file has another size.

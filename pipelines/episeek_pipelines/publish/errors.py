@@ -20,10 +20,10 @@ class ConflictError(EpiseekError, RuntimeError):
 
     Args:
         where: The repository and the revision or path.
-        found: What is there now.
-        expected: What was there when the changes were planned.
-        head: The commit that is there now; empty where it is unknown.
-        hint: What to do about it; empty where nothing is known.
+        found: The present state.
+        expected: The state when the changes were planned.
+        head: The present commit; empty where it is unknown.
+        hint: Advice, an imperative; empty where there is none.
     """
 
     def __init__(self, where: str, found: str, expected: str, head: str = "", hint: str = "") -> None:
@@ -65,8 +65,8 @@ class RefusedPublicationError(EpiseekError, RuntimeError):
     Args:
         where: The overlay or the published revision.
         found: The first error or difference, and how many there are.
-        expected: What should be there.
-        hint: What to do about it; empty where nothing is known.
+        expected: The required state.
+        hint: Advice, an imperative; empty where there is none.
         verification: The report of the overlay that has errors; None where it has none.
         problems: The differences between the published files and those sent; empty where nothing was sent.
     """

@@ -190,7 +190,7 @@ def _stat(root: Root, path: str) -> os.stat_result:
     try:
         return os.stat(root.local / path)
     except FileNotFoundError:
-        raise MissingFileError(root.join(path), "no such file", "a file that the dataset names") from None
+        raise MissingFileError(root.join(path), "no such file", "a file that the metadata refers to") from None
 
 
 def _episode_starts(file: pq.ParquetFile, where: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.integer]]:

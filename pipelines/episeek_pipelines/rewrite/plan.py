@@ -108,8 +108,8 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     for row, path in enumerate(path_of_row):
         rows_of_path.setdefault(path, []).append(row)
     paths = sorted(rows_of_path)
-    named = [path for path in paths if rows_of_path[path]]
-    probes = {named[number]: None for number in (0, len(named) // 2, len(named) - 1)} if named else {}
+    with_rows = [path for path in paths if rows_of_path[path]]
+    probes = {with_rows[number]: None for number in (0, len(with_rows) // 2, len(with_rows) - 1)} if with_rows else {}
     samples = {path: found for path in probes if (found := _sample(dataset.root, path)) is not None}
     encodings = choose_encodings(found.tables for found in samples.values())
     cap, reason = max_episodes_per_file, "as requested"

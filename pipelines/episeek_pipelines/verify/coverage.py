@@ -76,7 +76,7 @@ def coverage_of(plan: VerificationPlan, findings: Iterable[Finding]) -> Coverage
                 _unread(context, options),
                 _undecoded(plan, context, options),
                 _without_sidecars(context, options),
-                _not_asked_for(context, options),
+                _unrequested(context, options),
                 _unreadable(plan, options),
                 _prevented(context, findings),
             )
@@ -153,7 +153,7 @@ def _without_sidecars(context: VerificationContext, options: VerifyOptions) -> I
         yield Unchecked("sidecars", "the dataset has none", "run `episeek index`", codes)
 
 
-def _not_asked_for(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
+def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
     """Yield the parts that an option other than the level asks for."""
     if context.against is None:
         yield Unchecked("comparison with a source", "no source was given", "use --against", tuple(sorted(COMPARISONS)))

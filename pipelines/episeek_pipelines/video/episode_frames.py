@@ -46,7 +46,7 @@ SEVERAL_FRAMES = 8
 """The longest jump, gap or rest that may be an error of the seconds rather than the frames of a deleted episode."""
 
 _FAR_SECONDS = 1e9
-"""Bound for declared seconds: larger ones lie just as far outside the file."""
+"""Bound for declared seconds: larger ones lie outside any file as well."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

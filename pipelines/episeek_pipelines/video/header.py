@@ -91,7 +91,7 @@ def recorded_header_digest(source: ByteSource, record: FileRecord) -> str:
 
 
 def _corrected(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
-    """Correct the sample table where headers give a wrong picture of it and the first bytes of some samples give the right one."""
+    """Correct sync samples and skipped pictures that the header misses and the first bytes of some samples reveal."""
     return without_recovery_points(source, path, without_skipped_pictures(source, path, table))
 
 

@@ -56,12 +56,14 @@ def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str
         raise TruncatedMp4Error(where, f"{max(room, 0)} bytes at offset {origin + position}", "a box header of 8 bytes")
     size, kind = struct.unpack_from(">I4s", data, position)
     header = 8
-    if size == 1:  # a largesize of 64 bits follows
+    if size == 1:
+        # the size follows in 64 bits (largesize)
         header = 16
         if room < header:
             raise TruncatedMp4Error(where, f"{room} bytes at offset {origin + position}", "a box header of 16 bytes")
         (size,) = struct.unpack_from(">Q", data, position + 8)
-    elif size == 0:  # the box extends to the end of the enclosing one
+    elif size == 0:
+        # the box extends to the end of the enclosing one
         size = limit - position
     if kind == b"uuid":
         header += 16

@@ -81,7 +81,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         MissingFileError: There is no such file.
         TruncatedMp4Error: A box reaches past the end of the file, or moov or mdat is missing.
         FragmentedMp4Error: The file starts with a movie fragment.
-        MalformedBoxError: A box size that cannot be right.
+        MalformedBoxError: The size of a box cannot be right.
         ContainerError: The file starts as one of another format.
     """
     size = source.identity(path).size if file_size is None else file_size
@@ -94,7 +94,8 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
     header_bytes = box_count = position = 0
     while position < size and (moov is None or mdat is None or is_fragmented):
         if is_fragmented and size - position < 8 and not any(reader.read(position, size)):
-            break  # padding
+            # the rest of the file is padding
+            break
         box = reader.box_at(position)
         box_count += 1
         if box_count > MAX_TOP_LEVEL_BOXES:

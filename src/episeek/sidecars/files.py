@@ -107,7 +107,8 @@ def _buffer(source: ByteSource, path: str) -> Buffer:
     try:
         kept = local_copy(source, path)
         if kept is not None:
-            with suppress(MissingSidecarError):  # another process may have replaced it with a new version
+            with suppress(MissingSidecarError):
+                # another process may have replaced it with a new version
                 return open_buffer(str(kept))
         return source.get_ranges(path, [(0, source.identity(path).size)])[0]
     except MissingFileError:

@@ -14,8 +14,8 @@ def header_digest(source: ByteSource, record: FileRecord) -> str:
     has other bytes there.
 
     Args:
-        source: Where the file is.
-        record: Its row in `files`; the file has the size that it says.
+        source: The source of the file.
+        record: Its row in `files`, with the size that the file has now.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.

@@ -46,7 +46,8 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     url = hashlib.sha256(f"{source.root}/{path}".encode()).hexdigest()[:24]
     version = hashlib.sha256(f"{identity.size} {identity.store_id}".encode()).hexdigest()[:24]
     directory = cache_directory()
-    if directory.parts[:1] == ("~",):  # no home directory
+    if directory.parts[:1] == ("~",):
+        # the user has no home directory
         return None
     folder = directory / url
     target = folder / version / Path(path).name
@@ -56,7 +57,8 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError:  # such as a read-only home or no space: the table is read into memory
+    except OSError:
+        # the home is read-only, or the disk is full: the table is read into memory instead
         return None
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -67,7 +69,8 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     except BaseException as error:
         with suppress(OSError):
             os.unlink(name)
-        if isinstance(error, OSError) and error.errno is not None:  # an error of this machine, not of the store
+        if isinstance(error, OSError) and error.errno is not None:
+            # an error of this machine, not of the store
             return None
         raise
     _remove_others(folder, version)

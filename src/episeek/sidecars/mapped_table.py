@@ -242,7 +242,8 @@ def _page_header(data: bytes) -> tuple[int, int]:
     """
     position, values = 0, []
     for _ in range(3):
-        if position >= len(data) or data[position] != 0x15:  # field id + 1, type i32
+        if position >= len(data) or data[position] != 0x15:
+            # the byte of a field whose id is the next one and whose type is i32 is 0x15
             return -1, -1
         position += 1
         value = shift = 0

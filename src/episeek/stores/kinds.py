@@ -61,7 +61,7 @@ HUB_REPOSITORY: Final = StoreKind(
 HUB_BUCKET: Final = StoreKind(
     prefixes=("hf://buckets/",), transport="hub", extra="hub", has_folders=False, has_whole_puts=True
 )
-"""Buckets on the Hugging Face Hub. A bucket replaces a file without asking."""
+"""Buckets on the Hugging Face Hub. A bucket replaces an existing file without an error."""
 
 HTTP: Final = StoreKind(
     prefixes=("http://", "https://"),
@@ -87,7 +87,7 @@ GOOGLE_CLOUD_STORAGE: Final = StoreKind(
     transport="obstore",
     obstore_class="GCSStore",
     extra="gcs",
-    # fsspec asks by the JSON API, obstore by the XML API: their ETags differ
+    # fsspec uses the JSON API, obstore the XML API: their ETags differ
     fsspec_etags_agree=False,
     has_folders=False,
     has_whole_puts=True,

@@ -5,14 +5,8 @@ import time
 import pytest
 
 from episeek.errors import ReadError, TruncatedMp4Error
-from episeek_pipelines.jobs.graph import (
-    ROUNDS_PER_NODE,
-    Blocked,
-    Done,
-    Failure,
-    Graph,
-    values_and_failures,
-)
+from episeek_pipelines.jobs.graph import ROUNDS_PER_NODE, Graph
+from episeek_pipelines.jobs.nodes import Blocked, Done, Failure, values_and_failures
 from episeek_pipelines.jobs.progress import Phase
 
 SCHEDULERS = ["sync", "threads", "processes"]

@@ -300,7 +300,7 @@ def test_source_and_destination_may_not_overlap(inside, dataset):
 def test_results_pickle_with_their_failures():
     import pickle
 
-    from episeek_pipelines.jobs.graph import Failure
+    from episeek_pipelines.jobs.nodes import Failure
 
     error = WorkFailedError("out", "1 of 2", "both", "again", (Failure("a", "b", "c"),))
     copied = pickle.loads(pickle.dumps(error))

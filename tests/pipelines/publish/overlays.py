@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import Videos, prepare
+from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.jobs.step_nodes import Videos
 from episeek_pipelines.publish.overlay.changes import RemoteFile, RemoteFiles
 from tests.pipelines.conftest import DATA
 from tests.servers.hub import FakeHub

@@ -1,1 +1,1 @@
-"""What the command line prints: pure functions from results to lines."""
+"""The output of the command line: pure functions from results to lines of text."""

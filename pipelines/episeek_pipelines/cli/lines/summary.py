@@ -96,21 +96,21 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
         yield ""
         yield from _table(
             ["camera", "files", "size", "codec", "picture", "fps", "keyframe every", "bytes/frame", "one random frame"],
-            [_camera_row(facts) for facts in inspection.camera_facts],
+            [_camera_row(camera) for camera in inspection.camera_facts],
         )
 
 
-def _camera_row(facts: CameraSummary) -> list[str]:
+def _camera_row(camera: CameraSummary) -> list[str]:
     return [
-        facts.camera_key,
-        str(facts.files),
-        human_bytes(facts.file_bytes),
-        " ".join(facts.codecs),
-        " ".join(facts.sizes),
-        " ".join(f"{fps:g}" for fps in facts.fps),
-        f"{facts.samples / facts.keyframes:.1f} frames" if facts.keyframes else "-",
-        f"{facts.span_bytes / facts.samples:,.0f}" if facts.samples else "-",
-        f"{human_bytes(facts.random_frame_bytes)}, {facts.random_frame_samples:.1f} decoded",
+        camera.camera_key,
+        str(camera.files),
+        human_bytes(camera.file_bytes),
+        " ".join(camera.codecs),
+        " ".join(camera.sizes),
+        " ".join(f"{fps:g}" for fps in camera.fps),
+        f"{camera.samples / camera.keyframes:.1f} frames" if camera.keyframes else "-",
+        f"{camera.span_bytes / camera.samples:,.0f}" if camera.samples else "-",
+        f"{human_bytes(camera.random_frame_bytes)}, {camera.random_frame_samples:.1f} decoded",
     ]
 
 

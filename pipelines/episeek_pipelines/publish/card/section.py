@@ -37,9 +37,9 @@ class UnusableCardError(EpiseekError, ValueError):
 
     Args:
         where: The card, with the line where it is known.
-        found: What is there.
-        expected: What should be there.
-        hint: What to write instead; empty where nothing is known.
+        found: The part of the card that cannot be used.
+        expected: A usable form of that part.
+        hint: The text to write instead; empty where there is none.
         line: Number of the line, from 1; None where it is unknown.
     """
 

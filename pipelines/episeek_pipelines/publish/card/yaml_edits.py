@@ -91,7 +91,7 @@ class YamlMapping:
         self.text, self.root, self.values = text, root, values
 
     def with_key(self, lines: Sequence[str]) -> str:
-        """Return the text with the lines of another key at its end, below comments that are there."""
+        """Return the text with the lines of another key at its end, below existing comments."""
         return self._with_lines(len(self.text), lines, self.root)
 
     def with_addition(self, node: yaml.Node, *, flow: str, lines: Sequence[str]) -> str:

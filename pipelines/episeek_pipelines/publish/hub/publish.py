@@ -31,7 +31,7 @@ from episeek_pipelines.publish.hub.options import (
     PublishOptions,
     PublishResult,
 )
-from episeek_pipelines.publish.hub_client import pull_requests
+from episeek_pipelines.publish.hub_client import merges, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.commits import commit
 from episeek_pipelines.publish.hub_client.pull_requests import commit_in_parts
@@ -65,7 +65,7 @@ def publish(
     """Publish a prepared dataset onto a dataset repository on the Hub.
 
     Args:
-        overlay: What `episeek prepare` wrote, on this machine.
+        overlay: The output of `episeek prepare`, on this machine.
         target: `ORG/NAME` or `hf://datasets/ORG/NAME`.
         data_root: The folder of the videos on this machine, to compare published clips with. None for the overlay itself where
             it holds videos; otherwise clips are decoded.
@@ -84,7 +84,7 @@ def publish(
     """
     started = time.perf_counter()
     if not is_local(overlay):
-        raise DestinationError(overlay, "an overlay in a store", "what `episeek prepare` wrote on this machine")
+        raise DestinationError(overlay, "an overlay in a store", "the output of `episeek prepare` on this machine")
     root = Root(overlay)
     hub = repository if repository is not None else HubClient(repository_id_of(target))
     is_missing = not hub.exists()
@@ -209,7 +209,7 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     _as_sent(job.check_arrival(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
     try:
         _require_same_dataset(hub, attempt)
-        return pull_requests.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
+        return merges.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
     # the next attempt has a pull request of its own
     except ConflictError as conflict:
         # a draft that stays open does no harm; one that somebody has pushed to stays open

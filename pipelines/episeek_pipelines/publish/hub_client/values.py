@@ -9,6 +9,12 @@ KIND: Final = "dataset"
 
 MAIN: Final = "main"
 
+REF_PREFIX: Final = "refs/pr/"
+"""Beginning of the refs of pull requests; their number follows."""
+
+OPEN_STATUSES: Final = ("draft", "open")
+"""Statuses of pull requests that are neither merged nor closed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refs:

@@ -1,7 +1,7 @@
 """A memory of what was last published from this machine into each repository and store, in the cache directory.
 
 Files that have not changed since then can be replaced: nobody else has edited them, even if an overlay that was prepared anew has
-no record of them. The directory may be removed at any time. Then a publication may ask for `--base` or `--overwrite`.
+no record of them. The directory may be removed at any time. Then a publication may need `--base` or `--overwrite`.
 """
 
 import hashlib

@@ -47,8 +47,8 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
         WriteError: `work` cannot be written.
     """
     build = read_existing_build(overlay)
-    identified = [(unit, _facts(build.files[unit.path], unit)) for unit in target_check.units]
-    if all(facts.store_id == build.files[facts.file_path].store_id for _, facts in identified):
+    identified = [(unit, _identified_properties(build.files[unit.path], unit)) for unit in target_check.units]
+    if all(properties.store_id == build.files[properties.file_path].store_id for _, properties in identified):
         return {}
     where = overlay.join(layout.BYTE_INDEX_DIR)
     outdated = build.outdated()
@@ -72,8 +72,8 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
     return {path: work.join(path) for path in sorted(SIDECAR_PATHS)}
 
 
-def _facts(record: FileRecord, unit: IndexUnit) -> FileProperties:
-    """Return the new row of a file, without its number."""
+def _identified_properties(record: FileRecord, unit: IndexUnit) -> FileProperties:
+    """Return the row of a file, without its number, with the identity that the target gives the file."""
     kept = properties_of(record)
     return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
 
@@ -87,7 +87,7 @@ def _fragment(
     item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
     """Return the digest of a file's existing rows, and a fragment with the new ones."""
-    fragment, unit, facts = item
+    fragment, unit, properties = item
     arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
     if arrays is None:
         where = overlay.join(layout.BYTE_INDEX_DIR)
@@ -96,7 +96,7 @@ def _fragment(
         )
     digest = fragment_digest(build.files[unit.path], arrays)
     return digest, index_to_fragment(
-        overlay, work, fragment, replace(unit, unchanged=facts), fps=fps, existing=existing
+        overlay, work, fragment, replace(unit, unchanged=properties), fps=fps, existing=existing
     )
 
 

@@ -145,15 +145,15 @@ def check_target(
     problems += [problem for problem in compared if problem is not None]
     if problems:
         raise TargetMismatchError.of(problems, where=videos.root)
-    asked = [item.source for item in pending if item.source.source is videos]
+    requested = [item.source for item in pending if item.source.source is videos]
     return TargetCheck(
         dataset.info,
         episode_count,
         frame_count,
         tuple(identified),
         headers_read=len(pending),
-        request_count=sum(source.request_count for source in asked),
-        bytes_read=sum(source.byte_count for source in asked),
+        request_count=sum(source.request_count for source in requested),
+        bytes_read=sum(source.byte_count for source in requested),
     )
 
 

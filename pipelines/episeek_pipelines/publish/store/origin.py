@@ -82,7 +82,7 @@ def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) ->
 
 
 def _as_published(path: str, identity: FileIdentity | None) -> Addition | None:
-    """Return the file last published, to be compared with the file of a store by reading that."""
+    """Return the file as last published; the file of a store is read to compare the two."""
     sha256 = sha256_in(identity)
     return None if identity is None or not sha256 else Addition(path, b"", identity.size, sha256)
 

@@ -83,7 +83,7 @@ def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:
 
 
 def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, create: bool) -> None:
-    """Require that the root holds a dataset, or has room for a new one. Files of an earlier run of the same are no obstacle.
+    """Require that the root holds a dataset, or has room for a new one. Files that this publication sent before are no obstacle.
 
     Raises:
         DestinationError: There is no dataset, and none is to be made or other files are in the way.

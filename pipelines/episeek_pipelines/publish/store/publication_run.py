@@ -249,7 +249,7 @@ class PublicationRun:
 
 
 def differing_files(before: Listing, now: Listing, folders: Iterable[str]) -> set[str]:
-    """Return the files, below folders or of these names, that are listed otherwise than before."""
+    """Return the files below these folders, or with these names, whose listing differs from before."""
     prefixes = tuple(folders)
     return {
         path

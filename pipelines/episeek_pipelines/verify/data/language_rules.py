@@ -158,7 +158,7 @@ class LanguageScan:
             )
 
     def _check_events(self, annotations: list[Any], episode: int, row: int, seconds: float | None) -> None:
-        asked: set[tuple[str, str]] = set()
+        questions: set[tuple[str, str]] = set()
         noted: set[str] = set()
         for annotation in annotations:
             if annotation is None:
@@ -176,7 +176,7 @@ class LanguageScan:
             camera, role = annotation.get("camera"), annotation["role"]
             if style != VQA or camera is None or role is None:
                 continue
-            if (camera, role) in asked and "ambiguous" not in noted:
+            if (camera, role) in questions and "ambiguous" not in noted:
                 noted.add("ambiguous")
                 kind = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
                 found, expected = (
@@ -184,7 +184,7 @@ class LanguageScan:
                     "one, since LeRobot refuses others as ambiguous",
                 )
                 self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, found, expected, 1)
-            asked.add((camera, role))
+            questions.add((camera, role))
 
     def _note_style(self, column: str, episode: int, row: int, style: str | None) -> None:
         other = lerobot.LANGUAGE_EVENTS if column == lerobot.LANGUAGE_PERSISTENT else lerobot.LANGUAGE_PERSISTENT

@@ -1,6 +1,6 @@
 """`meta/episodes` with its defects: nulls, missing columns, unreadable files.
 
-`dataset.metadata.read_episodes` refuses such metadata; verification has to look at it. `shard` reads it. An unusable value
+`dataset.metadata.read_episodes` refuses such metadata; verification has to examine it. `shard` reads it. An unusable value
 (null, NaN, of a wrong type, in a missing column) is marked. EPI011 reports it, and the other rules skip its row.
 """
 

@@ -51,9 +51,9 @@ class CardError(ValueError):
 
     Args:
         found: The part that cannot be used.
-        expected: What `datasets` takes in its place.
+        expected: The form that `datasets` takes.
         line: Number of the line in the card, from 1; None where it is unknown.
-        hint: What to do about it; empty where nothing is known.
+        hint: Advice, an imperative; empty where there is none.
     """
 
     def __init__(self, found: str, expected: str, line: int | None = None, hint: str = "") -> None:

@@ -17,7 +17,7 @@ from episeek_pipelines.verify.findings.options import (
     VerifyOptions,
 )
 from episeek_pipelines.verify.formats.names import MAX_FINDINGS
-from episeek_pipelines.verify.settings.configuration_file import read_at_root, read_named_file
+from episeek_pipelines.verify.settings.configuration_file import read_at_root, read_given_file
 from episeek_pipelines.verify.settings.configuration_keys import ALL, check_value
 from episeek_pipelines.verify.settings.policy import Policy
 from episeek_pipelines.verify.settings.rule_codes import (
@@ -96,7 +96,7 @@ def configure(
     given = {key: value for key, value in given.items() if value is not None}
     for key, value in given.items():
         check_value(key, value, f"--{key}")
-    path, configured = read_named_file(config_path) if config_path is not None else read_at_root(root, files)
+    path, configured = read_given_file(config_path) if config_path is not None else read_at_root(root, files)
     return _configuration({**configured, **given, **_added(configured, given)}, path)
 
 

@@ -52,7 +52,7 @@ def _read_if_exists(root: Root, name: str, files: Mapping[str, object] | None) -
         return None
 
 
-def read_named_file(config_path: str) -> tuple[str, dict[str, Any]]:
+def read_given_file(config_path: str) -> tuple[str, dict[str, Any]]:
     """Return path and checked values of the file that `--config` gives.
 
     Raises:

@@ -36,7 +36,7 @@ REFERENCE_LEAD_SAMPLES = 32
 
 
 @dataclass(slots=True)
-class _Seen:
+class _DecodedClip:
     """The results of decoding one clip, without its pictures; frames are numbered within the episode."""
 
     is_decoded: list[bool]
@@ -127,54 +127,54 @@ def _check_episode(
     if not has_other_rate(video.view, fps=context.info.fps):
         yield from _check_times(clip, context.info.fps, where)
     changes = PictureChanges(fps=context.info.fps)
-    seen = _decode(clip, burned_in_bits, changes)
-    yield from _check_seen(clip, seen, where)
+    decoded = _decode(clip, burned_in_bits, changes)
+    yield from _check_decoded(clip, decoded, where)
     if burned_in_bits is not None:
-        yield from _check_numbers(seen, burned_in_bits, where)
-    if not seen.error and seen.count == held:
+        yield from _check_numbers(decoded, burned_in_bits, where)
+    if not decoded.error and decoded.count == held:
         if context.data_root.is_local:
-            yield from _check_ends(context, file, video, position, seen, where)
+            yield from _check_ends(context, file, video, position, decoded, where)
         yield from _check_changes(changes, context.info.fps, where)
 
 
-def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _Seen:
+def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedClip:
     """Decode a clip, one picture at a time."""
     origin = int(clip.samples.pts.min())
     ticks = (clip.frame_ticks - origin).tolist()
     frame_of_tick = {tick: number for number, tick in enumerate(ticks)}
     lead_in = set((clip.samples.pts - origin).tolist()) - frame_of_tick.keys()
     size = (clip.track.width, clip.track.height)
-    seen = _Seen([False] * len(ticks))
+    decoded = _DecodedClip([False] * len(ticks))
     try:
         for picture in decode_clip(clip.read("shown")):
             frame = frame_of_tick.get(picture.pts) if picture.pts is not None else None
-            if frame is None or seen.is_decoded[frame]:
+            if frame is None or decoded.is_decoded[frame]:
                 if frame is not None or picture.pts not in lead_in:
-                    seen.stray_ticks.append(picture.pts)
+                    decoded.stray_ticks.append(picture.pts)
                 continue
-            seen.is_decoded[frame] = True
+            decoded.is_decoded[frame] = True
             if picture.is_corrupt:
-                seen.damaged.append(frame)
+                decoded.damaged.append(frame)
             if (picture.width, picture.height) != size:
-                seen.sizes.append((frame, (picture.width, picture.height)))
+                decoded.sizes.append((frame, (picture.width, picture.height)))
             if bits is not None:
                 number = burned_in_number(picture, bits)
                 if number != frame % (1 << bits):
-                    seen.numbers.append((frame, number))
+                    decoded.numbers.append((frame, number))
             if frame in (0, len(ticks) - 1):
-                seen.ends[frame] = picture_digest(picture)
+                decoded.ends[frame] = picture_digest(picture)
             changes.add(picture)
     except PictureError as error:
         at = ""
         if error.pts is not None:
             frame = int(np.searchsorted(clip.frame_ticks - origin, error.pts, side="right")) - 1
             at = f" near frame {frame}" if frame >= 0 else " before frame 0"
-        seen.error = f"a decoder error{at}: {error.message}"
-    return seen
+        decoded.error = f"a decoder error{at}: {error.message}"
+    return decoded
 
 
 def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
-    """Check that the header puts frame k at k/fps, to within half a frame; `_check_seen` checks the decoded times."""
+    """Check that the header puts frame k at k/fps, to within half a frame; `_check_decoded` checks the decoded times."""
     off = np.abs(clip.frame_ticks / clip.timescale * fps - np.arange(clip.frame_count))
     wrong = np.flatnonzero(off > HALF_FRAME)
     if len(wrong):
@@ -183,52 +183,57 @@ def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
         yield finding(DECODED, found, f"{frame / fps:.6f} s", where, more=len(wrong) - 1)
 
 
-def _check_seen(clip: Clip, seen: _Seen, where: Location) -> Iterator[Finding]:
+def _check_decoded(clip: Clip, decoded: _DecodedClip, where: Location) -> Iterator[Finding]:
     count = clip.frame_count
-    if seen.error:
-        yield finding(DECODED, f"{seen.error}, after {seen.count} pictures", f"{count} pictures", where)
-    elif seen.count < count:
-        first = seen.is_decoded.index(False)
-        found = f"{seen.count} decoded pictures, none of frame {first} at tick {clip.frame_ticks[first]}"
+    if decoded.error:
+        yield finding(DECODED, f"{decoded.error}, after {decoded.count} pictures", f"{count} pictures", where)
+    elif decoded.count < count:
+        first = decoded.is_decoded.index(False)
+        found = f"{decoded.count} decoded pictures, none of frame {first} at tick {clip.frame_ticks[first]}"
         yield finding(DECODED, found, f"{count}, one for each frame", where)
-    if seen.stray_ticks:
-        found = f"a picture at tick {seen.stray_ticks[0]} of the clip, where the header has no frame"
-        yield finding(DECODED, found, "pictures at the header's times", where, more=len(seen.stray_ticks) - 1)
-    if seen.damaged:
+    if decoded.stray_ticks:
+        found = f"a picture at tick {decoded.stray_ticks[0]} of the clip, where the header has no frame"
+        yield finding(DECODED, found, "pictures at the header's times", where, more=len(decoded.stray_ticks) - 1)
+    if decoded.damaged:
         yield finding(
             DECODED,
-            f"frame {seen.damaged[0]}, which the decoder marks as damaged",
+            f"frame {decoded.damaged[0]}, which the decoder marks as damaged",
             "whole pictures",
             where,
-            more=len(seen.damaged) - 1,
+            more=len(decoded.damaged) - 1,
         )
-    if seen.sizes:
-        frame, (width, height) = seen.sizes[0]
+    if decoded.sizes:
+        frame, (width, height) = decoded.sizes[0]
         found = f"frame {frame} of {width}x{height} pixels"
         expected = f"{clip.track.width}x{clip.track.height}, as in the header"
-        yield finding(DECODED, found, expected, where, more=len(seen.sizes) - 1)
+        yield finding(DECODED, found, expected, where, more=len(decoded.sizes) - 1)
 
 
-def _check_numbers(seen: _Seen, bits: int, where: Location) -> Iterator[Finding]:
-    if not seen.numbers:
+def _check_numbers(decoded: _DecodedClip, bits: int, where: Location) -> Iterator[Finding]:
+    if not decoded.numbers:
         return
-    frame, number = seen.numbers[0]
+    frame, number = decoded.numbers[0]
     if number is None:
         found = f"frame {frame} without room for {bits} burned-in bits"
     else:
         found = f"frame {frame} with the burned-in number {number}"
-    yield finding(DECODED, found, f"the number {frame % (1 << bits)}", where, more=len(seen.numbers) - 1)
+    yield finding(DECODED, found, f"the number {frame % (1 << bits)}", where, more=len(decoded.numbers) - 1)
 
 
 def _check_ends(
-    context: VerificationContext, file: VideoFile, video: ParsedVideo, position: int, seen: _Seen, where: Location
+    context: VerificationContext,
+    file: VideoFile,
+    video: ParsedVideo,
+    position: int,
+    decoded: _DecodedClip,
+    where: Location,
 ) -> Iterator[Finding]:
     """Compare the first and the last picture with those that FFmpeg decodes from the whole file at their times."""
     table, view = video.table, video.view
     first = int(view.first[position])
     sync = np.flatnonzero(table.is_sync)
     path = context.data_root.local / file.path
-    for frame, digest in seen.ends.items():
+    for frame, digest in decoded.ends.items():
         sample = int(view.decode_position[first + frame])
         before = sync[: np.searchsorted(sync, max(sample - REFERENCE_LEAD_SAMPLES, 0), side="right")]
         start = int(table.pts[before[-1]]) if len(before) else 0

@@ -120,7 +120,8 @@ def _sizes(boxes: SampleBoxes, file_size: int) -> Int64Array:
         raise MalformedBoxError(boxes.where, "a sample table without 'stsz' and 'stz2'", "one of them")
     field_bits, count = boxes.fields(stz2, ">7xBI")
     _check_count(boxes, count)
-    if field_bits == 4:  # two in a byte, the high half first
+    if field_bits == 4:
+        # two sizes in a byte, the high half first
         packed = boxes.array(stz2, 12, (count + 1) // 2, np.uint8)
         return np.stack([packed >> 4, packed & 15], axis=1).reshape(-1)[:count].astype(np.int64)
     if field_bits in (8, 16):

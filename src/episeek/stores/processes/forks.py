@@ -1,4 +1,7 @@
-"""Facts that a forked process needs about its parents. Imported with the package, so that no fork is missed."""
+"""The history of a process: the forks that led to it, and whether a parent had loaded obstore.
+
+Imported with the package, so that no fork is missed.
+"""
 
 import os
 import sys

@@ -37,7 +37,8 @@ class SingleFlight(Generic[T]):
             self._end(key)
             if isinstance(error, Exception):
                 mine.set_exception(error)
-            else:  # this thread was interrupted, the others were not
+            else:
+                # this thread was interrupted, the others were not
                 mine.cancel()
             raise
         self._end(key)

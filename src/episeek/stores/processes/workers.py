@@ -34,7 +34,8 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._backlog = _Backlog()
         self._is_closed = False
-        weakref.finalize(self, _end_threads, self._backlog).atexit = False  # daemon threads end with the program
+        # daemon threads end with the program
+        weakref.finalize(self, _end_threads, self._backlog).atexit = False
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
         """Run `call` in a thread and return a future for its result or exception.
@@ -52,7 +53,8 @@ class WorkerPool:
                 name = f"{self._name}-{backlog.thread_count + 1}"
                 try:
                     threading.Thread(target=_work, args=(backlog,), name=name, daemon=True).start()
-                except RuntimeError:  # the system allows no further threads: the running ones make the call
+                except RuntimeError:
+                    # the system allows no further threads: the running ones make the call
                     if not backlog.thread_count:
                         backlog.take_back()
                         raise
@@ -112,7 +114,8 @@ def _work(backlog: _Backlog) -> None:
         if future.set_running_or_notify_cancel():
             try:
                 result = call()
-            except BaseException as error:  # of any kind: whoever waits for the result gets it
+            except BaseException as error:
+                # an error of any kind goes to the thread that waits for the result
                 future.set_exception(error)
             else:
                 future.set_result(result)

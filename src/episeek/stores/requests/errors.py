@@ -1,4 +1,4 @@
-"""Translation of the errors of store libraries into those of this package: no other ones may reach a caller."""
+"""Translation of the errors of store libraries into those of this package: no others reach a caller."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +70,8 @@ def is_final(error: BaseException | None) -> bool:
     if isinstance(error, PermissionError | ImportError | NotImplementedError | ValueError | TypeError):
         return True
     status = status_of(error)
-    if status is None and isinstance(error, OSError):  # s3fs raises OSError from the error of botocore
+    if status is None and isinstance(error, OSError):
+        # s3fs raises OSError from the error of botocore
         status = status_of(error.__cause__)
     return status is not None and not may_pass(status)
 
@@ -86,7 +87,8 @@ def status_of(error: BaseException | None) -> int | None:
             if isinstance(value, int) and 100 <= value < 600:
                 return value
     response = getattr(error, "response", None)
-    if isinstance(response, dict):  # botocore
+    if isinstance(response, dict):
+        # botocore gives its response as a dictionary
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status if isinstance(status, int) else None
     return None

@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 
-from episeek_pipelines.cli import main, publish
+from episeek_pipelines.cli import main
+from episeek_pipelines.cli.commands import publish
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import cut_one_data_file, prepared
 from tests.pipelines.remote_datasets import files_of

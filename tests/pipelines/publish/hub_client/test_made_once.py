@@ -9,7 +9,7 @@ import pytest
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
-from episeek_pipelines.publish.hub_client import commits, pull_requests
+from episeek_pipelines.publish.hub_client import commits, merges, pull_requests
 from episeek_pipelines.publish.hub_client.tags import move_tag
 from tests.servers.faults import Fault
 from tests.servers.hub_call import json_response
@@ -123,7 +123,7 @@ def test_changes_that_a_gateway_times_out_on_are_made_once(hub, repository):
     parent = commit(repository, hub).commit
     made = pull_requests.commit_in_parts(repository, changes_of({"x.txt": b"x"}), parent=parent, message="parts")
     assert made is not None
-    merged = pull_requests.merge(repository, made.ref, expected_base=parent).commit
+    merged = merges.merge(repository, made.ref, expected_base=parent).commit
     hub.add_tag(NAME, "v3.0", parent)
     move_tag(repository, "v3.0", merged)
     assert len(commits_of(hub)) == 5

@@ -9,7 +9,7 @@ from episeek_pipelines.publish.errors import (
     ForeignChangesError,
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client import pull_requests
+from episeek_pipelines.publish.hub_client import merges
 from tests.servers import hub_refs
 from tests.servers.faults import Fault
 from tests.servers.hub_call import HubError
@@ -39,7 +39,7 @@ pytestmark = CLIENT_WARNINGS
 def test_a_merge_is_made_once_whatever_fails(hub, repository, method, path, name):
     made = in_parts(repository, hub, CHANGES)
     inject(hub, name, method, path)
-    outcome = pull_requests.merge(repository, made.ref, expected_base=hub.base)
+    outcome = merges.merge(repository, made.ref, expected_base=hub.base)
     assert [exchange for exchange in hub.exchanges() if exchange.fault]
     assert outcome.commit == hub.head(NAME)
     assert outcome.is_new
@@ -50,7 +50,7 @@ def test_a_merge_is_made_once_whatever_fails(hub, repository, method, path, name
 def test_a_merge_over_changes_of_other_files(hub, repository):
     made = in_parts(repository, hub, CHANGES)
     hub.commit(NAME, {"other.txt": b"o"})
-    assert pull_requests.merge(repository, made.ref, expected_base=hub.base).is_new
+    assert merges.merge(repository, made.ref, expected_base=hub.base).is_new
     assert paths(hub) == {*AFTER, "other.txt"}
 
 
@@ -61,7 +61,7 @@ def test_a_merge_over_changes_of_the_same_files(hub, repository, moved):
     made = in_parts(repository, hub, CHANGES)
     head = hub.commit(NAME, **moved)
     with pytest.raises(ConflictError, match="changed; expected the files that refs/pr/1 touches") as caught:
-        pull_requests.merge(repository, made.ref, expected_base=hub.base)
+        merges.merge(repository, made.ref, expected_base=hub.base)
     assert caught.value.head == hub.head(NAME) == head
     assert not asked(hub, "POST", "/merge")
 
@@ -71,14 +71,14 @@ def test_a_merge_whose_response_is_lost_is_not_taken_for_another_commit(hub, rep
     hub.inject(Fault("drop", method="POST", path="/merge"))
     before(hub, "GET", "/discussions/1", 2, lambda: hub.commit(NAME, {"README.md": b"# theirs\n"}))
     with pytest.raises(ConflictError):
-        pull_requests.merge(repository, made.ref, expected_base=hub.base)
+        merges.merge(repository, made.ref, expected_base=hub.base)
     assert len(asked(hub, "POST", "/merge")) == 1
 
 
 def test_somebody_merges_the_same(hub, repository):
     made = in_parts(repository, hub, CHANGES)
     head = hub.commit(NAME, {wanted.path: wanted.source for wanted in CHANGES.additions}, delete=CHANGES.deletions)
-    outcome = pull_requests.merge(repository, made.ref, expected_base=hub.base)
+    outcome = merges.merge(repository, made.ref, expected_base=hub.base)
     assert (outcome.commit, outcome.is_new) == (head, False)
 
 
@@ -96,7 +96,7 @@ def test_a_draft_that_cannot_be_merged_is_published_first(hub, repository, monke
     made = in_parts(repository, hub, CHANGES)
     if name:
         inject(hub, name, "POST", "/status")
-    assert pull_requests.merge(repository, made.ref, expected_base=hub.base).commit == hub.head(NAME)
+    assert merges.merge(repository, made.ref, expected_base=hub.base).commit == hub.head(NAME)
     assert paths(hub) == AFTER
 
 
@@ -105,17 +105,17 @@ def test_what_cannot_be_merged(hub, repository):
     hub.repository(NAME).discussions[1]["filesWithConflicts"] = ["README.md"]
     hub.inject(Fault("status", method="POST", path="/merge", status=409))
     with pytest.raises(ConflictError, match=r"conflicts in README\.md"):
-        pull_requests.merge(repository, made.ref, expected_base=hub.base)
+        merges.merge(repository, made.ref, expected_base=hub.base)
     hub.repository(NAME).discussions[1] |= {"filesWithConflicts": [], "status": "open"}
     hub.inject(Fault("status", method="POST", path="/merge", status=400, headers={"X-Error-Message": "no"}))
     with pytest.raises(RefusedError, match="HTTP 400: no"):
-        pull_requests.merge(repository, made.ref, expected_base=hub.base)
+        merges.merge(repository, made.ref, expected_base=hub.base)
     hub.repository(NAME).discussions[1]["status"] = "closed"
     with pytest.raises(ConflictError, match="closed"):
-        pull_requests.merge(repository, made.ref, expected_base=hub.base)
+        merges.merge(repository, made.ref, expected_base=hub.base)
     for ref in ("main", "refs/pr/x", "7"):
         with pytest.raises(RefusedError, match="refs/pr/N"):
-            pull_requests.merge(repository, ref, expected_base=hub.base)
+            merges.merge(repository, ref, expected_base=hub.base)
     assert hub.head(NAME) == hub.base
 
 
@@ -127,7 +127,7 @@ def test_two_publishers_of_many_changes(hub):
         made = in_parts(repository, hub, changes)
         barrier.wait(20)
         try:
-            results.append(pull_requests.merge(repository, made.ref, expected_base=hub.base))
+            results.append(merges.merge(repository, made.ref, expected_base=hub.base))
         except ConflictError as conflict:
             results.append(conflict)
 
@@ -153,7 +153,7 @@ def test_another_head_than_was_verified_is_not_merged(hub, repository):
     made = in_parts(repository, hub, CHANGES)
     head = foreign(hub, made.ref)
     with pytest.raises(ConflictError, match=f"found commit {head}; expected {made.head}, which was verified") as caught:
-        pull_requests.merge(repository, made.ref, expected_base=hub.base, head=made.head)
+        merges.merge(repository, made.ref, expected_base=hub.base, head=made.head)
     assert caught.value.head == head
     assert not asked(hub, "POST", "/merge")
     assert hub.repository(NAME).discussions[1]["status"] == "draft"
@@ -171,14 +171,14 @@ def test_what_is_pushed_in_the_moment_of_the_merge_is_named(hub, repository, fil
         inject(hub, name, "POST", "/merge")
     before(hub, "POST", "/merge", 1, lambda: (hub.commit(NAME, {"theirs.txt": b"t"}), foreign(hub, made.ref, files)))
     with pytest.raises(ForeignChangesError, match=f": found {shown}, pushed to refs/pr/1"):
-        pull_requests.merge(repository, made.ref, expected_base=hub.base, head=made.head)
+        merges.merge(repository, made.ref, expected_base=hub.base, head=made.head)
     with pytest.raises(ForeignChangesError, match=shown):  # also when it is merged already
-        pull_requests.merge(repository, made.ref, expected_base=hub.base, head=made.head)
+        merges.merge(repository, made.ref, expected_base=hub.base, head=made.head)
 
 
 def test_what_others_commit_in_the_moment_of_the_merge_is_theirs(hub, repository):
     made = in_parts(repository, hub, CHANGES)
     hub.commit(NAME, {"one.txt": b"1"})
     before(hub, "POST", "/merge", 1, lambda: hub.commit(NAME, {"two.txt": b"2"}))
-    assert pull_requests.merge(repository, made.ref, expected_base=hub.base, head=made.head).commit == hub.head(NAME)
+    assert merges.merge(repository, made.ref, expected_base=hub.base, head=made.head).commit == hub.head(NAME)
     assert paths(hub) == {*AFTER, "one.txt", "two.txt"}

@@ -5,7 +5,7 @@ import pytest
 from episeek_pipelines.publish.errors import (
     ConflictError,
 )
-from episeek_pipelines.publish.hub_client import commits, pull_requests
+from episeek_pipelines.publish.hub_client import commits, merges, pull_requests
 from episeek_pipelines.publish.hub_client.pull_requests import upload_marker
 from tests.servers.faults import Fault
 from tests.servers.hub_refs import open_discussion
@@ -46,11 +46,11 @@ def test_many_changes_are_a_pull_request_of_several_commits(hub, repository):
     assert hub.head(NAME) == hub.base
     assert [step.title for step in chain_of(hub, made.ref)] == [f"many (part {number} of 4)" for number in (1, 2, 3, 4)]
     assert paths(hub, made.ref) == {".gitattributes", *OLD, *many().paths} - {"data/old.parquet"}
-    outcome = pull_requests.merge(repository, made.ref, expected_base=hub.base)
+    outcome = merges.merge(repository, made.ref, expected_base=hub.base)
     assert (outcome.commit, outcome.is_new, outcome.operation_count) == (hub.head(NAME), True, 250)
     assert hub.repository(NAME).commits[outcome.commit].parents[0] == hub.base
     assert paths(hub) == paths(hub, made.ref)
-    again = pull_requests.merge(repository, made.ref, expected_base=hub.base)
+    again = merges.merge(repository, made.ref, expected_base=hub.base)
     assert (again.commit, again.is_new) == (outcome.commit, False)
     assert pull_requests.commit_in_parts(repository, many(), parent=outcome.commit, message="many") is None
     assert len(commits_of(hub)) == 2 + 4 + 1

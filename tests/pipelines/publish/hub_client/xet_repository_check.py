@@ -16,7 +16,7 @@ from episeek.stores.requests.retry import RetryPolicy
 from episeek_pipelines.publish.errors import (
     RefusedError,
 )
-from episeek_pipelines.publish.hub_client import commits, pull_requests
+from episeek_pipelines.publish.hub_client import commits, merges, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault
@@ -69,7 +69,7 @@ def check(hub: FakeHub, folder: Path) -> None:
     made = pull_requests.commit_in_parts(repository, Changes((more,), (), 0), parent=outcome.commit, message="parts")
     assert made is not None
     assert repository.files(made.ref)["videos/b.mp4"].sha256 == more.sha256
-    merged = pull_requests.merge(repository, made.ref, expected_base=outcome.commit)
+    merged = merges.merge(repository, made.ref, expected_base=outcome.commit)
     assert hub.head(NAME) == merged.commit
     print("checked", flush=True)
 

@@ -1,7 +1,7 @@
 """Writing into a bucket of the Hub, where many operations are one request.
 
 Content goes to Xet storage, which keeps each piece once whatever its names are, so that a copy adds a name and sends no bytes. The
-Hub applies the operations of a request one after the other. A bucket has nothing that is closer to all at once.
+Hub applies the operations of a request one after the other. A bucket has no operation that is closer to an atomic change.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -110,13 +110,15 @@ class BucketWriter:
     def _batch(self, expected: str, *, byte_count: int = 0, **operations: list[Any]) -> None:
         if not any(operations.values()):
             return
-        client = HubClient(self._bucket_id, retry=self.retry)  # for the client, its errors and its retries
+        # only its library, its errors and its retries are used: a bucket is no repository
+        client = HubClient(self._bucket_id, retry=self.retry)
         try:
             client.write(
                 partial(_batched, bucket_id=self._bucket_id, operations=operations),
                 where=self.root.url,
                 expected=expected,
-                landed=None,  # nothing of it does harm twice
+                # every operation may be made twice
+                landed=None,
                 byte_count=byte_count,
             )
         except MissingFileError as error:

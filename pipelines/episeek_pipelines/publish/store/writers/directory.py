@@ -97,7 +97,7 @@ class DirectoryWriter:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(self.root.local / move.staged, target)
                 except OSError as error:
-                    expected = f"to rename {move.staged} to it"
+                    expected = f"the staged file {move.staged}, renamed to it"
                     kind = MissingFileError if error.errno == errno.ENOENT else WriteError
                     raise kind(str(target), described(error), expected) from error
         before_deletions()

@@ -44,8 +44,8 @@ def call_store(
         except ReadError as error:
             if error.__cause__ is None or is_final(error.__cause__):
                 raise
-            asked = retry_after_of(getattr(error.__cause__, "headers", None))
-            raise Transient(error.found, error=type(error), retry_after_seconds=asked) from error.__cause__
+            wait_seconds = retry_after_of(getattr(error.__cause__, "headers", None))
+            raise Transient(error.found, error=type(error), retry_after_seconds=wait_seconds) from error.__cause__
 
     try:
         return with_retries(once, policy=policy, counter=TransferCounter(), where=where, expected=expected)

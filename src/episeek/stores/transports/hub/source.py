@@ -110,7 +110,7 @@ class HubSource:
         return STORE_TAIL_BYTES
 
     def pinned(self) -> "HubSource":
-        """Return the source at the commit that the revision is now. A bucket has no commits and is returned unchanged."""
+        """Return the source at the commit that the revision points to now. A bucket has no commits and is returned unchanged."""
         return replace(self, location=self._pinned_location())
 
     def identity(self, path: str) -> FileIdentity:
@@ -155,7 +155,8 @@ class HubSource:
                 downloaded = Path(call_within(download, self.policy.max_seconds))
             except TimeoutError:
                 raise Transient(f"no end after {self.policy.max_seconds:g} s", error=WaitLimitError) from None
-            except Exception as error:  # of httpx, requests or hf_xet, depending on the release of the client
+            except Exception as error:
+                # the error is of httpx, requests or hf_xet, depending on the release of the client
                 raise Transient(described(error)) from error
             with open(downloaded, "rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -202,7 +203,8 @@ class HubSource:
         """Forget a refused location, which may have expired, and return the error: the next try requests a new location."""
         state = self._state.get()
         with state.lock:
-            if state.resolved_files.get(path) is resolved:  # another thread may have resolved it anew
+            if state.resolved_files.get(path) is resolved:
+                # another thread may have resolved it anew
                 del state.resolved_files[path]
         if refusal.status in (401, 403, 404, 410) or 300 <= refusal.status < 400:
             error = AccessError if refusal.status in (401, 403) else ReadError
@@ -238,7 +240,8 @@ class HubSource:
             target = answer.headers.get("Location")
             if answer.status < 300 or target is None:
                 target = url
-            elif not urlsplit(target).netloc:  # a repository that was renamed
+            elif not urlsplit(target).netloc:
+                # the repository was renamed
                 url = urljoin(url, target)
                 continue
             size = answer.headers.get("X-Linked-Size") or (

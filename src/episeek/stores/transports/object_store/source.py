@@ -128,7 +128,8 @@ class ObjectStoreSource:
                 raise
             except FileNotFoundError:
                 raise missing_file(where) from None
-            except Exception as error:  # only some releases of obstore have a common base of errors
+            except Exception as error:
+                # only some releases of obstore have a common base of errors
                 raise _error_for(error, where) from error
 
         return with_retries(once, policy=self.policy, counter=self._counter, where=where, expected=expected)
@@ -168,6 +169,7 @@ def _error_for(error: Exception, where: str) -> Exception:
         return Transient("no answer in time, or a response that stalled", error=WaitLimitError)
     if "kind: Interrupted" in text or "kind: Decode" in text:
         return Transient("a response that broke off", error=ShortReadError)
-    if kind != "GenericError":  # such as a path that it does not take, or a wrong configuration
+    if kind != "GenericError":
+        # for example a path that obstore does not take, or a wrong configuration
         return ReadError(where, summary, "a file that can be read")
     return Transient(summary)

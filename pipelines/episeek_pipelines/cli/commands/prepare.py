@@ -7,12 +7,12 @@ sent; 2 it could not be done.
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from episeek_pipelines.cli import publish
 from episeek_pipelines.cli.arguments import add_execution, add_output, add_splitting, positive, with_examples
+from episeek_pipelines.cli.commands import publish
 from episeek_pipelines.cli.execution import execution_of
+from episeek_pipelines.cli.lines.jobs import result_document
 from episeek_pipelines.cli.lines.publication import refused_outcome, verify_line
 from episeek_pipelines.cli.outcome import Outcome
 
@@ -112,18 +112,6 @@ def run(options: argparse.Namespace) -> Outcome:
         return Outcome((json.dumps(_document(result), indent=2),), is_failure)
     lines = (*summary.prepare_lines(result), summary.done_line(result), *_findings(result.verification, options))
     return Outcome(() if options.quiet else lines, is_failure)
-
-
-def result_document(result: "PrepareResult") -> dict[str, Any]:
-    """Return the JSON of a job's result, without the findings of the verification."""
-    parts = {name: getattr(result, name) for name in ("rewrite", "index")}
-    return {
-        "destination": result.destination,
-        "seconds": result.seconds,
-        "is_resumed": result.is_resumed,
-        "copied_files": result.copied_files,
-        **{name: asdict(part) for name, part in parts.items() if part is not None},
-    }
 
 
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from episeek.errors import CameraNotFoundError
-from episeek_pipelines.cli.extract import choose_camera
+from episeek_pipelines.cli.commands.extract import choose_camera
 from episeek_pipelines.cli.main import main
 from tests.support.build_index import DATA
 

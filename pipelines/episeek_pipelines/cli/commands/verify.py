@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from episeek_pipelines.cli.commands.verify_arguments import add_arguments
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.outcome import Outcome
-from episeek_pipelines.cli.verify_arguments import add_arguments
 from episeek_pipelines.words import counted
 
 if TYPE_CHECKING:

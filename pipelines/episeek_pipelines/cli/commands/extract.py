@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
-    """Return the key of the camera that is meant by a key or by its end.
+    """Return the key of the camera that a whole key, or the end of one, selects.
 
     Args:
         cameras: Keys of all cameras.
@@ -116,7 +116,7 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
             only camera.
 
     Raises:
-        CameraNotFoundError: No camera is meant, or more than one.
+        CameraNotFoundError: No camera is selected, or more than one.
     """
     from episeek.errors import CameraNotFoundError
 

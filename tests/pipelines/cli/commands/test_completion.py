@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from episeek_pipelines.cli.completion import SHELLS, commands_of
+from episeek_pipelines.cli.commands.completion import SHELLS, commands_of
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.cli.parser import COMMANDS, make_parser
 

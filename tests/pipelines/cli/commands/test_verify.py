@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from episeek_pipelines.cli import verify
+from episeek_pipelines.cli.commands import verify
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.verify import FORMATS, LEVELS
 from episeek_pipelines.verify.rules import FAIL_ON

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.cli import publish_store
 from episeek_pipelines.cli.arguments import add_data_root, add_output, with_examples
+from episeek_pipelines.cli.commands import publish_store
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.publication import (
     base_words,

@@ -1,0 +1,1 @@
+"""The commands of `episeek`, one module for each: its arguments, and the call of its job. Nothing here prints."""

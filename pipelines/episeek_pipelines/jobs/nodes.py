@@ -1,0 +1,132 @@
+"""Nodes of a graph, the outcomes of their items, and the functions that run a node.
+
+The result of a node is a list of outcomes. An item that fails is an outcome too, so that the work of the other items is kept. Items
+that wait for a store run in several threads of their node.
+"""
+
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from episeek.errors import EpiseekError
+from episeek.stores.processes.workers import map_in_threads
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item that could not be processed."""
+
+    label: str
+    """The item's name for people: usually its file."""
+    kind: str
+    """Name of the error's class."""
+    message: str
+    trace: str = field(default="", repr=False)
+    """Traceback of an unforeseen error; empty for errors of `episeek.errors`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """An item that was processed."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A reduction that did not run because something it needs failed."""
+
+    failures: tuple[Failure, ...]
+
+
+Outcome = Done[Any] | Failure
+
+
+class Constant:
+    """A value that Dask does not search for nodes: it would walk lists and dataclasses of a hundred thousand files."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[type["Constant"], tuple[Any]]:
+        return Constant, (self.value,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One call of a graph, and how many items it processes."""
+
+    key: str
+    item_count: int
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    """Nodes among them, and lists of nodes, stand for their results."""
+    phase: str
+    """Phase that the items count for; empty for none."""
+    unit: str
+    byte_count: int
+
+
+def values_and_failures(results: Iterable[list[Outcome] | Outcome | Blocked]) -> tuple[list[Any], list[Failure]]:
+    """Return the values of the items that were processed, and the failures, each in order."""
+    values: list[Any] = []
+    failures: list[Failure] = []
+    for result in results:
+        for outcome in result if isinstance(result, list) else [result]:
+            if isinstance(outcome, Done):
+                values.append(outcome.value)
+            elif isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                failures.extend(outcome.failures)
+    return values, failures
+
+
+def run_batch(function: Callable[..., Any], items: Constant, shared: list[Any], in_flight: int) -> list[Outcome]:
+    """Return the outcome of each item of a batch; none where the shared arguments were not made."""
+    if _failures_in(shared):
+        # what the items need was not made; the failure is reported where it happened
+        return []
+    arguments = [argument.value if isinstance(argument, Done | Constant) else argument for argument in shared]
+
+    def run(labelled: tuple[str, Any]) -> Outcome:
+        return _attempt(labelled[0], function, labelled[1], *arguments)
+
+    return map_in_threads(run, items.value, max_in_flight=in_flight)
+
+
+def run_reduction(
+    function: Callable[..., Any], label: str, batches: list[list[Outcome] | Outcome | Blocked], shared: list[Any]
+) -> Outcome | Blocked:
+    """Return the outcome of a reduction over the values of all batches."""
+    values, failures = values_and_failures(batches)
+    failures += _failures_in(shared)
+    if failures:
+        return Blocked(tuple(failures))
+    arguments = [argument.value if isinstance(argument, Done | Constant) else argument for argument in shared]
+    return _attempt(label, function, values, *arguments)
+
+
+def _failures_in(arguments: list[Any]) -> list[Failure]:
+    found: list[Failure] = []
+    for argument in arguments:
+        if isinstance(argument, Failure):
+            found.append(argument)
+        elif isinstance(argument, Blocked):
+            found.extend(argument.failures)
+    return found
+
+
+def _attempt(label: str, function: Callable[..., Any], *arguments: Any) -> Outcome:
+    try:
+        return Done(function(*arguments))
+    except EpiseekError as error:
+        return Failure(label, type(error).__name__, str(error))
+    except Exception as error:
+        # a defect that one file brings to light must not lose the work of the others; it is reported with its traceback
+        return Failure(label, type(error).__name__, f"{label}: {type(error).__name__}: {error}", traceback.format_exc())

@@ -1,0 +1,121 @@
+"""The schedulers that run the nodes of a graph: the only module that imports Dask, and only when Dask runs a graph."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from episeek.errors import ReadError
+from episeek_pipelines.jobs.nodes import Blocked, Node, Outcome
+
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
+
+
+def _delayed(nodes: Sequence[Node]) -> "dict[str, Delayed]":
+    """Return the nodes as values of `dask.delayed`, by key. `nodes` are in order: a node follows those it needs."""
+    from dask.delayed import delayed
+
+    made: dict[str, Delayed] = {}
+
+    def argument_of(argument: Any) -> Any:
+        if isinstance(argument, Node):
+            return made[argument.key]
+        return [argument_of(item) for item in argument] if isinstance(argument, list) else argument
+
+    for node in nodes:
+        call = delayed(node.function, pure=False)
+        made[node.key] = call(*map(argument_of, node.arguments), dask_key_name=node.key)
+    return made
+
+
+def run_serially(
+    nodes: Sequence[Node], wanted: Sequence[Node], report: Callable[[Any], None]
+) -> list[list[Outcome] | Outcome | Blocked]:
+    """Run the nodes one after the other in this thread, without Dask."""
+    results: dict[str, Any] = {}
+
+    def value_of(argument: Any) -> Any:
+        if isinstance(argument, Node):
+            return results[argument.key]
+        return [value_of(item) for item in argument] if isinstance(argument, list) else argument
+
+    for node in nodes:
+        results[node.key] = node.function(*map(value_of, node.arguments))
+        report(node.key)
+    return [results[node.key] for node in wanted]
+
+
+def run_locally(
+    scheduler: str, nodes: Sequence[Node], wanted: Sequence[Node], report: Callable[[Any], None], workers: int | None
+) -> list[list[Outcome] | Outcome | Blocked]:
+    """Run the nodes in threads or processes of this machine.
+
+    Raises:
+        ReadError: A process died.
+        ValueError: There is no such scheduler.
+    """
+    from dask.callbacks import Callback
+    from dask.multiprocessing import get as get_in_processes
+    from dask.system import CPU_COUNT
+    from dask.threaded import get as get_in_threads
+
+    getters: dict[str, Callable[..., Any]] = {
+        "threads": get_in_threads,
+        "processes": get_in_processes,
+    }
+    if scheduler not in getters:
+        raise ValueError(f"scheduler: found {scheduler!r}; expected threads, processes, sync or tcp://host:port")
+    # as the container or the affinity allows
+    options: dict[str, Any] = {"num_workers": workers or CPU_COUNT}
+    if scheduler == "processes":
+        # nodes are large: six of them in one chunk would leave the other processes idle
+        options["chunksize"] = 1
+        # fused nodes have other keys, and progress would miss them
+        options["optimize_graph"] = False
+    dask_graph: dict[Any, Any] = {}
+    for made in _delayed(nodes).values():
+        dask_graph.update(made.dask)
+    with _lost_workers(scheduler), Callback(posttask=lambda key, *_: report(key)):
+        return list(getters[scheduler](dask_graph, [node.key for node in wanted], **options))
+
+
+def run_distributed(
+    address: str,
+    nodes: Sequence[Node],
+    wanted: Sequence[Node],
+    report: Callable[[Any], None],
+    timeout_seconds: float,
+) -> list[list[Outcome] | Outcome | Blocked]:
+    """Run the nodes on the workers of a distributed scheduler.
+
+    Raises:
+        ReadError: The scheduler cannot be reached, or a worker died.
+    """
+    from distributed import Client, as_completed
+
+    try:
+        client = Client(address, timeout=timeout_seconds, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        found = f"no scheduler ({type(error).__name__})"
+        raise ReadError(address, found, "the address of a running Dask scheduler") from None
+    with _lost_workers(address), client, client.as_current():
+        futures = client.compute(list(_delayed(nodes).values()), optimize_graph=False)
+        for future in as_completed(futures):
+            report(future.key)
+        by_key = {node.key: future for node, future in zip(nodes, futures, strict=True)}
+        return list(client.gather([by_key[node.key] for node in wanted]))
+
+
+@contextmanager
+def _lost_workers(scheduler: str) -> Iterator[None]:
+    """Raise ReadError for a worker that died, for example killed for its memory: its node has no outcome."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ not in ("BrokenProcessPool", "KilledWorker", "CommClosedError", "FutureCancelledError"):
+            raise
+        found = f"a worker that died ({type(error).__name__})"
+        hint = "use fewer workers if memory is short; finished work is kept"
+        if scheduler == "processes":
+            hint += '; in a script, call this under `if __name__ == "__main__":`'
+        raise ReadError(f"scheduler {scheduler}", found, "workers that stay alive", hint) from error

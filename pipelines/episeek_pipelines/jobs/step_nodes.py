@@ -1,0 +1,122 @@
+"""The nodes that each step adds to the graph of a job."""
+
+from typing import Final, Literal
+
+from episeek_pipelines.dataset.metadata import Dataset
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import DatasetStaging
+from episeek_pipelines.index.existing_rows import ExistingRows
+from episeek_pipelines.index.units import IndexUnit
+from episeek_pipelines.jobs import node_functions
+from episeek_pipelines.jobs.graph import Graph
+from episeek_pipelines.jobs.nodes import Node
+from episeek_pipelines.jobs.progress import CHECKING, COPYING, READING_HEADERS, REWRITING
+from episeek_pipelines.rewrite.rewrite import RewritePlan
+from episeek_pipelines.verify import Survey, VerifyOptions
+from episeek_schemas import layout
+
+Videos = Literal["none", "link", "copy"]
+
+MAX_VERIFICATION_SLICES: Final = 32
+"""Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
+
+MAX_SHARD_SLICES: Final = 8
+"""Slices of the files of meta/episodes; each gets the whole survey."""
+
+
+def add_index_nodes(
+    graph: Graph,
+    dataset: Dataset,
+    videos: Root,
+    work: Root,
+    units: list[IndexUnit],
+    existing: ExistingRows | None = None,
+) -> list[Node]:
+    """Add nodes that index every video file; the result of each item is a fragment."""
+    numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
+    shared = (videos, work, dataset.info.fps, existing)
+    return graph.map(
+        node_functions.index_one,
+        numbered,
+        *shared,
+        label=lambda item: item[1].path,
+        phase=READING_HEADERS,
+        in_flight=videos.in_flight,
+    )
+
+
+def add_merge_node(graph: Graph, dataset: Dataset, work: Root, destination: Root, nodes: list[Node]) -> Node:
+    """Add the node that merges the fragments of `nodes` into the sidecars."""
+    counts = (len(dataset.episodes), int(dataset.episodes.length.sum()))
+    return graph.reduce(
+        node_functions.merge, nodes, work, destination, dataset.info, *counts, label=layout.BYTE_INDEX_DIR
+    )
+
+
+def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, plan: RewritePlan) -> list[Node]:
+    """Add nodes that rewrite every data file of a plan."""
+    numbered = [(f"rewrite/{number:07d}.json", unit) for number, unit in enumerate(plan.units)]
+    roots = (dataset.root, staging.root, staging.work)
+    return graph.map(
+        node_functions.rewrite_one,
+        numbered,
+        *roots,
+        label=lambda item: item[1].path,
+        phase=REWRITING,
+        byte_count=lambda item: item[1].source_bytes,
+    )
+
+
+def add_copy_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, videos: Videos) -> list[Node]:
+    """Add nodes that copy every file that is neither rewritten nor metadata."""
+    if videos == "none":
+        return []
+    listing = dataset.root.files()
+    # a link to nothing has no entry in the listing of a local directory, but is reported when it is copied
+    listed = dataset.root.list() if dataset.root.is_local else listing
+    paths = [path for path in listed if not path.startswith(f"{layout.META_DIR}/") and not _is_data_file(path)]
+    numbered = [(f"copy/{number:07d}.json", path) for number, path in enumerate(paths)]
+    return graph.map(
+        node_functions.copy_one,
+        numbered,
+        dataset.root,
+        staging.root,
+        staging.work,
+        videos == "link",
+        label=lambda item: item[1],
+        phase=COPYING,
+        byte_count=lambda item: 0 if (identity := listing.get(item[1])) is None else identity.size,
+    )
+
+
+def _is_data_file(path: str) -> bool:
+    return path.startswith(f"{layout.DATA_DIR}/") and path.endswith(".parquet")
+
+
+def add_verification_nodes(
+    graph: Graph, surveyed: Survey | Node, prepared: bool | None, options: VerifyOptions
+) -> Node:
+    """Add nodes that read meta/episodes, plan the checks and run them in slices; return the node that concludes."""
+    shard_count = len(surveyed.episode_paths) if isinstance(surveyed, Survey) else MAX_SHARD_SLICES
+    parts = range(max(1, min(shard_count, MAX_SHARD_SLICES)))
+    shards = graph.map(
+        node_functions.read_shards,
+        parts,
+        len(parts),
+        surveyed,
+        label=lambda number: f"meta/episodes, part {number}",
+        phase=CHECKING,
+        unit="part",
+    )
+    plan = graph.reduce(node_functions.plan_slices, shards, surveyed, prepared, options, label="verify")
+    slices = range(MAX_VERIFICATION_SLICES)
+    checks = graph.map(
+        node_functions.check_slice,
+        slices,
+        len(slices),
+        plan,
+        label=lambda number: f"verify, part {number}",
+        phase=CHECKING,
+        unit="part",
+    )
+    return graph.reduce(node_functions.conclude_slices, checks, plan, label="verify")

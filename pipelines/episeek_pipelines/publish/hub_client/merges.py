@@ -1,0 +1,162 @@
+"""The merge of a pull request, and the proof that it changed exactly what was verified."""
+
+from typing import Any
+
+from episeek.errors import AccessError
+from episeek_pipelines.publish.errors import ConflictError, ForeignChangesError, RefusedError
+from episeek_pipelines.publish.hub_client.client import HubClient
+from episeek_pipelines.publish.hub_client.pull_requests import details_of, number_of, try_to_close
+from episeek_pipelines.publish.hub_client.values import KIND, MAIN, OPEN_STATUSES, REF_PREFIX, CommitOutcome
+from episeek_pipelines.publish.overlay.changes import RemoteFiles, shown_paths
+from episeek_pipelines.publish.overlay.file_comparison import differing_paths
+
+
+def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
+    """Merge a pull request: main shows all of its changes in one step.
+
+    The Hub's merge has no precondition, neither of main nor of the pull request. When others commit to main just before the merge,
+    the Hub refuses only what Git cannot merge; and when somebody pushes to the pull request just before the merge, that is merged
+    as well. This cannot be prevented, but it is found: the changes of the merge are compared with the pull request at `head` before
+    the function returns.
+
+    Args:
+        repository: The client of the repository.
+        ref: `refs/pr/N`.
+        expected_base: The commit that the pull request was made on top of.
+        head: The commit of the pull request that was verified; None for its present head.
+
+    Returns:
+        The merge's commit; for a pull request that was merged before, the commit that holds it, marked as not new.
+
+    Raises:
+        ConflictError: Main has changed in files that the pull request touches; or the pull request has another head, or is
+            closed.
+        ForeignChangesError: It is merged, and main has files of it that differ from those at `head`.
+    """
+    where = repository.url(ref)
+    number = number_of(ref, where)
+    before = _merged(repository, number)
+    verified = repository.head(ref) if head is None else head
+    proposed, base = repository.files(verified), repository.files(expected_base)
+    if before is not None:
+        _require_verified(repository, ref, before, expected_base, verified, base, proposed)
+        return CommitOutcome(before, False, 0)
+    touched = differing_paths(base, proposed)
+    if not touched:
+        return CommitOutcome(repository.head(MAIN), False, 0)
+
+    def landed() -> str | None:
+        return _merged(repository, number) or _in_main(repository, ref, expected_base, base, proposed)
+
+    def accept(api: Any) -> str:
+        api.merge_pull_request(repository.repository_id, number, repo_type=KIND)
+        return ""
+
+    already = _in_main(repository, ref, expected_base, base, proposed)
+    now = repository.head(ref)
+    if now != verified:
+        raise ConflictError(where, f"commit {now}", f"{verified}, which was verified: nothing was merged", now)
+    if already is not None:
+        try_to_close(repository, ref, f"Main has all of it at {already}")
+        return CommitOutcome(already, False, 0)
+    expected = f"the pull request to be merged on top of {expected_base}"
+    try:
+        commit = repository.write(accept, where=where, expected=expected, landed=landed)
+    except (RefusedError, ConflictError, AccessError) as refusal:
+        if isinstance(refusal, ConflictError) and refusal.head:
+            raise
+        _make_ready(repository, number, where, refusal)
+        commit = repository.write(accept, where=where, expected=expected, landed=landed)
+    commit = commit or _merged(repository, number) or ""
+    if not commit:
+        raise ConflictError(where, "a pull request that is not merged", "a merged one, as the Hub's response says")
+    # otherwise somebody else has committed the same
+    if details_of(repository, number).status == "merged":
+        _require_verified(repository, ref, commit, expected_base, verified, base, proposed)
+    return CommitOutcome(commit, True, len(touched))
+
+
+def _merged(repository: HubClient, number: int) -> str | None:
+    """Return the commit that merged a pull request; None where it can be merged. Raise ConflictError where it is closed."""
+    details = details_of(repository, number)
+    if details.status == "merged":
+        return str(details.merge_commit_oid or repository.head(MAIN))
+    if details.status not in OPEN_STATUSES:
+        raise ConflictError(
+            repository.url(f"{REF_PREFIX}{number}"), f"a pull request that is {details.status}", "an open pull request"
+        )
+    return None
+
+
+def _in_main(
+    repository: HubClient, ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
+) -> str | None:
+    """Return the head of main where main has all changes of the pull request; None where it is to be merged.
+
+    Raises:
+        ConflictError: Somebody else has changed one of the same files.
+    """
+    head = repository.head(MAIN)
+    if head == expected_base:
+        return None
+    now = repository.files(head)
+    touched = differing_paths(base, proposed)
+    if not touched & differing_paths(proposed, now):
+        return head
+    changed = sorted(touched & differing_paths(base, now))
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        found = f"commit {head}, in which {changed[0]}{more} changed"
+        expected = f"the files that {ref} touches as they were at {expected_base}: nothing was merged"
+        raise ConflictError(repository.url(MAIN), found, expected, head)
+    return None
+
+
+def _require_verified(
+    repository: HubClient,
+    ref: str,
+    commit: str,
+    expected_base: str,
+    verified: str,
+    base: RemoteFiles,
+    proposed: RemoteFiles,
+) -> None:
+    """Require that a merge has changed exactly what the pull request changes at the verified commit.
+
+    Raises:
+        ForeignChangesError: It has changed more files, or to other content.
+    """
+    merged = repository.files(commit)
+    touched = differing_paths(base, proposed)
+    foreign = touched & differing_paths(proposed, merged)
+    more = differing_paths(base, merged) - touched
+    # others may have committed these to main
+    if more:
+        pushed = {*repository.commit_ids(verified), *repository.commit_ids(ref)}
+        history = repository.commit_ids(commit)[1:]
+        before = next((older for older in history if older not in pushed), expected_base)
+        foreign |= more & differing_paths(repository.files(before), merged)
+    if foreign:
+        found = f"{shown_paths(foreign)}, pushed to {ref} after it was verified, or committed to main meanwhile"
+        expected = f"the changes verified at {verified} alone: no tag was moved"
+        raise ForeignChangesError(repository.url(commit), found, expected, "look at these files, and revert them")
+
+
+def _make_ready(repository: HubClient, number: int, where: str, refusal: Exception) -> None:
+    """Make a draft ready to be merged; raise the Hub's refusal to merge where it is not a draft."""
+    details = details_of(repository, number)
+    if details.conflicting_files:
+        files = details.conflicting_files
+        found = f"conflicts in {', '.join(sorted(files)[:3])}" if isinstance(files, list | tuple | set) else "conflicts"
+        raise ConflictError(where, found, "a pull request that can be merged", repository.head(MAIN)) from None
+    if details.status != "draft":
+        raise refusal
+
+    def landed() -> bool | None:
+        return True if details_of(repository, number).status != "draft" else None
+
+    def open_draft(api: Any) -> bool:
+        api.change_discussion_status(repository.repository_id, number, "open", repo_type=KIND)
+        return True
+
+    repository.write(open_draft, where=where, expected="a draft that becomes ready to be merged", landed=landed)

@@ -1,0 +1,57 @@
+"""Opening of the byte index of a dataset, with a check of the arguments. Exported as `episeek.open`."""
+
+import os
+from typing import Any
+
+from episeek.byte_index import ByteIndex, ReadOptions
+from episeek.sidecars.video_source import VERIFY_MODES, Verify
+from episeek.stores.kinds import is_local, local_path
+from episeek.stores.open_source import Transport
+from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
+
+
+def open_index(
+    url: str | os.PathLike[str],
+    data_root: str | os.PathLike[str] | None = None,
+    *,
+    storage_options: dict[str, Any] | None = None,
+    verify: Verify = "identity",
+    retry: RetryPolicy = DEFAULT_POLICY,
+    transport: Transport = "auto",
+) -> ByteIndex:
+    """Open the sidecars of a prepared dataset. Exported as `episeek.open`.
+
+    Args:
+        url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
+            `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
+        data_root: The root of the videos, if it is another one, as for an overlay made by `episeek prepare`. None: the videos
+            are in `url`; for an overlay on this machine without videos, in the source that it records, which is logged.
+        storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
+        verify: How to check that the videos are those that were indexed: "identity", "moov", "size" or "bytes". See
+            `episeek.sidecars.video_source.IndexedVideoSource`.
+        retry: How often and how long to try each request.
+        transport: "auto", or "obstore" or "fsspec" to allow no other one. See `episeek.stores.open_source.open_source`.
+
+    Raises:
+        MissingSidecarError: A table is missing.
+        FormatVersionError: The tables have no format version, or one that this release does not know.
+        MixedBuildError: The tables are of different builds.
+        SidecarLayoutError: A table has other columns or types, or is damaged.
+        AccessError, ReadError: The store refuses access or does not answer.
+        BackendUnavailableError: A package for this kind of store is not installed.
+        ValueError: `verify` or `transport` is none of its modes.
+
+    Warns:
+        SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
+    """
+    if verify not in VERIFY_MODES:
+        raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")
+    root = None if data_root is None else _absolute(data_root)
+    credentials = tuple(sorted((storage_options or {}).items()))
+    return ByteIndex(_absolute(url), data_root=root, options=ReadOptions(credentials, verify, retry, transport))
+
+
+def _absolute(url: str | os.PathLike[str]) -> str:
+    """Return a URL unchanged, and a local path as an absolute one: the index may be unpickled in another directory."""
+    text = os.fspath(url)
+    return os.path.abspath(local_path(text)) if is_local(text) else text
