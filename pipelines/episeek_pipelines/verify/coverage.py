@@ -4,7 +4,13 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan, VideoCheck, VideoFile
+from episeek_pipelines.verify.findings.checks import (
+    DataCheck,
+    VerificationContext,
+    VerificationPlan,
+    VideoCheck,
+    VideoFile,
+)
 from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import VerifyOptions
@@ -32,8 +38,15 @@ _IMAGE_DTYPE = "image"
 
 
 def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
-    """Return the findings that matter, and notes in place of those that are harmless in videos with sidecars."""
-    indexed_paths = {file.path for file in _video_files(plan) if file.indexed is not None}
+    """Return the findings that matter, and notes in place of those that are harmless in videos with sidecars.
+
+    A video whose row in the sidecars is of another file keeps its findings: readers refuse such a row.
+    """
+    findings = list(findings)
+    stale_rows = {found.location.row for found in findings if found.code == INDEXED_FILES.code}
+    indexed_paths = {
+        file.path for file in _video_files(plan) if file.indexed is not None and file.indexed.row not in stale_rows
+    }
     kept: list[Finding] = []
     moot: dict[str, list[Finding]] = {}
     for found in findings:
@@ -64,6 +77,7 @@ def coverage_of(plan: VerificationPlan, findings: Iterable[Finding]) -> Coverage
                 _undecoded(plan, context, options),
                 _without_sidecars(context, options),
                 _unrequested(context, options),
+                _unreadable(plan, options),
                 _prevented(context, findings),
             )
             for part in parts
@@ -75,14 +89,15 @@ def _checked(plan: VerificationPlan, context: VerificationContext, options: Veri
     yield "metadata"
     yield "listing of files"
     if options.looks_at("layout"):
-        yield "Parquet footers"
-        if context.info.video_keys:
+        if _data_file_count(plan):
+            yield "Parquet footers"
+        if any(_video_files(plan)):
             yield "video headers"
         if context.sidecars is not None:
             yield "sidecars"
-    if options.looks_at("rows"):
+    if options.looks_at("rows") and _data_file_count(plan):
         yield "rows"
-    if options.looks_at("decode") and context.info.video_keys:
+    if options.looks_at("decode") and any(_video_files(plan)):
         decoded, total = _decoded_counts(plan)
         episodes = "all episodes" if decoded == total else f"{decoded:,} of {counted(total, 'episode')}"
         yield f"pictures of {episodes}"
@@ -153,6 +168,19 @@ def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterat
         yield Unchecked("shards for training", "no number of ranks was given", "use --world-size", codes)
 
 
+def _unreadable(plan: VerificationPlan, options: VerifyOptions) -> Iterator[Unchecked]:
+    """Yield the files that no check reads, although episodes refer to them."""
+    if not options.looks_at("layout"):
+        return
+    for noun, declared, read in (
+        ("data file", plan.data_file_count, _data_file_count(plan)),
+        ("video", plan.video_file_count, sum(1 for _ in _video_files(plan))),
+    ):
+        if read < declared:
+            subject = f"{declared - read:,} of {counted(declared, noun)}"
+            yield Unchecked(subject, "missing, empty, or not downloaded")
+
+
 def _prevented(context: VerificationContext, findings: Iterable[Finding]) -> Iterator[Unchecked]:
     """Yield the parts that defects of the dataset prevent from being checked."""
     if not context.is_complete:
@@ -172,6 +200,11 @@ def _decoded_counts(plan: VerificationPlan) -> tuple[int, int]:
         episodes.update(file.episode_index.tolist())
         decoded.update(file.episode_index[np.array(file.decoded, np.int64)].tolist())
     return len(decoded), len(episodes)
+
+
+def _data_file_count(plan: VerificationPlan) -> int:
+    """Return the number of data files that the checks read."""
+    return sum(len(group.files) for check in plan.checks if isinstance(check, DataCheck) for group in check.groups)
 
 
 def _video_files(plan: VerificationPlan) -> Iterator[VideoFile]:

@@ -25,8 +25,12 @@ def recorded_source(root: str) -> str | None:
     with suppress(OSError):
         if os.listdir(os.path.join(folder, layout.VIDEOS_DIR)):
             return None
+    record = os.path.join(folder, layout.SOURCE_RECORD_PATH)
+    if not os.path.isfile(record):
+        # opening a pipe would wait for its writer
+        return None
     try:
-        with open(os.path.join(folder, layout.SOURCE_RECORD_PATH), "rb") as stream:
+        with open(record, "rb") as stream:
             source = json.load(stream)["plan"]["source"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None

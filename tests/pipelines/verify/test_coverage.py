@@ -1,5 +1,6 @@
 """What a report says about the parts that were checked and the parts that were not."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from episeek_pipelines.verify.coverage import separate_notes
 from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.rules import DRIFT, NOT_FASTSTART, includes
 from episeek_pipelines.verify.settings.policy import Policy, apply_policy
-from tests.support.broken_datasets import TOP, copy_of, edit_info, video
+from tests.support.broken_datasets import TOP, WRIST, copy_of, edit_info, video
 from tests.support.build_index import DATA
 
 
@@ -118,3 +119,31 @@ def test_notes_of_ignored_rules_are_dropped(tmp_path: Path):
     report = report_of(copy_of("hevc", tmp_path, indexed=True))
     assert [note.code for note in report.notes] == ["VID026W"]
     assert apply_policy(report, Policy(ignore=("VID026W",))).notes == ()
+
+
+def test_files_that_cannot_be_read_are_not_checked(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path)
+    for path in root.glob("videos/**/*.mp4"):
+        path.unlink()
+    report = report_of(root, "decode")
+    assert report.coverage.checked == ("metadata", "listing of files", "Parquet footers", "rows")
+    assert unchecked(report)["2 of 2 videos"] == "missing, empty, or not downloaded"
+    shutil.rmtree(root / "data")
+    report = report_of(root, "rows")
+    assert report.coverage.checked == ("metadata", "listing of files")
+    assert unchecked(report)["1 of 1 data file"] == "missing, empty, or not downloaded"
+
+
+def test_without_episodes_no_file_is_checked(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path)
+    shutil.rmtree(root / "meta/episodes")
+    assert report_of(root, "decode").coverage.checked == ("metadata", "listing of files")
+
+
+def test_a_video_that_was_replaced_after_indexing_keeps_its_warning(tmp_path: Path):
+    root = copy_of("hevc", tmp_path, indexed=True)
+    top, wrist = (root / video(camera, 0) for camera in (TOP, WRIST))
+    shutil.copyfile(wrist, top)
+    report = report_of(root)
+    assert [(note.code, note.video_count) for note in report.notes] == [("VID026W", 1)]
+    assert [found.location.file for found in report.findings if found.code == "VID026W"] == [video(TOP, 0)]

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -84,6 +85,13 @@ def test_a_source_that_cannot_be_used_is_not(source: object, tmp_path: Path):
 def test_a_damaged_record_is_none(text: str, tmp_path: Path):
     path = record(tmp_path, "/data/pusht") / layout.SOURCE_RECORD_PATH
     path.write_text(text, encoding="latin-1")
+    assert recorded_source(str(tmp_path)) is None
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    path = record(tmp_path, "/data/pusht") / layout.SOURCE_RECORD_PATH
+    path.unlink()
+    os.mkfifo(path)
     assert recorded_source(str(tmp_path)) is None
 
 
