@@ -42,6 +42,14 @@ class Parser(argparse.ArgumentParser):
         self.complete()
         return super().parse_known_args(args, namespace)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse all arguments. The error about unrecognized ones refers to the help of the command."""
+        options, unrecognized = self.parse_known_args(args, namespace)
+        if unrecognized:
+            self.prog = f"{self.prog} {options.command}"
+            self.error(f"unrecognized arguments: {' '.join(unrecognized)}")
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Print the message to standard error and exit with code 2."""
         self.exit(USAGE_ERROR, f"episeek: error: {message} (see `{self.prog} --help`)\n")

@@ -332,6 +332,13 @@ def test_wrong_options_are_usage_errors(arguments, capsys):
     assert "; expected" in capsys.readouterr().err
 
 
+def test_an_unrecognized_option_refers_to_the_help_of_its_command(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["verify", "data", "--levl", "rows"])
+    error = capsys.readouterr().err
+    assert error == "episeek: error: unrecognized arguments: --levl rows (see `episeek verify --help`)\n"
+
+
 def test_the_installed_command(tmp_path):
     command = [str(Path(sys.executable).with_name("episeek"))]
     if not Path(command[0]).exists():
