@@ -44,3 +44,10 @@ def pairwise(first: Sequence[A], second: Sequence[B], third: Sequence[C]) -> lis
         for k, c in enumerate(third)
         if IS_FULL or (i + j) % len(third) == k
     ]
+
+
+def each_choice(first: Sequence[A], second: Sequence[B]) -> list[tuple[A, B]]:
+    """Return the product of two axes in a full run, and otherwise a diagonal of it, which holds each value of both."""
+    length = max(len(first), len(second))
+    diagonal = [(first[number % len(first)], second[number % len(second)]) for number in range(length)]
+    return [(a, b) for a in first for b in second if IS_FULL or (a, b) in diagonal]

@@ -147,7 +147,7 @@ def read_info_document(root: Root) -> dict[str, Any]:
         NotADatasetError: It does not exist, or is not a JSON object.
     """
     if root.is_local and not root.is_dir():
-        raise NotADatasetError(str(root), "no such directory", _EXPECTED)
+        raise NotADatasetError(str(root), "a file" if root.local.exists() else "no such directory", _EXPECTED)
     try:
         return lerobot.parse_document(read_info_bytes(root))
     except DocumentError as error:

@@ -183,12 +183,12 @@ def _require_empty(final: Root) -> None:
         names = sorted(entry.name for entry in path.iterdir())
         if names:
             found = f"{counted(len(names), 'entry', 'entries')}, {names[0]!r} first"
-            raise DestinationError(str(final), found, "an empty directory, or none")
+            raise DestinationError(str(final), found, "a new or empty directory", "choose another directory")
         if os.path.ismount(path):
             expected = "a directory that can be renamed into place"
             raise DestinationError(str(final), "a mount point", expected, "use a directory below it")
     elif path.exists() or path.is_symlink():
-        raise DestinationError(str(final), "a file", "an empty directory, or nothing")
+        raise DestinationError(str(final), "a file", "a new or empty directory")
 
 
 # --- the options of an unfinished run ---------------------------------------------------------------------------------------------

@@ -152,10 +152,18 @@ def test_a_destination_that_is_not_empty(command, dataset, tmp_path, capsys):
     before = digests(target)
     code, _, err = run(capsys, command, dataset, target)
     assert code == 2
-    assert "'thesis.txt' first; expected an empty directory" in err
+    assert "'thesis.txt' first; expected a new or empty directory; hint: choose another directory" in err
     assert len(err.splitlines()) == 1
     assert digests(target) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_source_that_is_a_file(command, tmp_path, capsys):
+    (tmp_path / "source").write_text("a file")
+    code, _, err = run(capsys, command, tmp_path / "source")
+    assert code == 2
+    assert "source: found a file; expected the " in err
 
 
 def test_a_destination_that_is_a_file(dataset, tmp_path, capsys):
@@ -311,7 +319,9 @@ def test_extract_wants_a_camera_when_there_are_two(tmp_path, capsys):
         capsys, "extract", tmp_path / "x", "--data-root", DATA / "hevc", "--episode", 0, "-o", tmp_path / "clip.mp4"
     )
     assert code == 2
-    assert "--camera: found nothing; expected one of observation.images.top, observation.images.wrist" in err
+    assert (
+        "--camera: found no key, and 2 cameras; expected one of observation.images.top, observation.images.wrist" in err
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--scheduler", "spark"], ["--workers", "0"], ["--workers", "many"]])

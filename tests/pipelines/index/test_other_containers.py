@@ -6,6 +6,7 @@ import pytest
 import episeek
 from episeek_pipelines.jobs.prepare import prepare
 from tests.support import bar_code
+from tests.support.amount import each_choice
 from tests.support.build_index import CAMERAS, DATA, copy_dataset, episode_frames_in_file
 from tests.support.remux import remux
 from tests.support.whole_file import decode_whole_file
@@ -13,8 +14,7 @@ from tests.support.whole_file import decode_whole_file
 EXPECTED = {"fragmented": "fragmented", "fragmented-hybrid": "fragmented", "matroska": "matroska"}
 
 
-@pytest.mark.parametrize("container", EXPECTED)
-@pytest.mark.parametrize("name", ["h264_bframes", "hevc", "edited"])
+@pytest.mark.parametrize(("name", "container"), each_choice(["h264_bframes", "hevc", "edited"], list(EXPECTED)))
 def test_prepared_as_any_other_dataset(tmp_path, name, container):
     source = copy_dataset(name, tmp_path / "source")
     for video in source.rglob("*.mp4"):

@@ -277,7 +277,7 @@ def test_repositories_are_no_destinations(hub, tmp_path):
         lambda: prepare(source, f"{url}-prepared"),
         lambda: rewrite(url, "hf://datasets/acme/other"),
     ):
-        with pytest.raises(DestinationError, match="and then `episeek publish`"):
+        with pytest.raises(DestinationError, match="and then run `episeek publish`"):
             work()
     assert hub.exchanges() == []
 
@@ -287,7 +287,7 @@ def test_the_command_line_refuses_to_write_to_a_repository(hub, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1
-    assert "write with --output DIR, and then `episeek publish`" in captured.err
+    assert "write with --output DIR, and then run `episeek publish`" in captured.err
 
 
 def test_a_revision_or_repository_that_is_not_there(hub, tmp_path):

@@ -176,7 +176,10 @@ def test_what_is_stale_is_named(damage, source, tmp_path, capsys):
     lines = out.splitlines()
     assert len(lines) == len(STALE[damage]) + 1
     assert all(line.startswith("stale ") and "found " in line and "; expected " in line for line in lines[:-1])
-    assert f"12 video files, {len(STALE[damage])} stale: run `episeek index` to update the sidecars" in lines[-1]
+    is_readable = damage is other_index_version or not any(reason == "sidecars" for _, reason in STALE[damage])
+    count = f"{len(STALE[damage])} stale: run `episeek index` to update the sidecars"
+    missing = "no readable sidecars: run `episeek index` to write them"
+    assert f"12 video files, {count if is_readable else missing}" in lines[-1]
     code, out, _ = run(capsys, source, "--json")
     document = json.loads(out)
     assert code == 1
@@ -217,6 +220,7 @@ def test_the_sidecars_of_another_root(tmp_path, capsys):
     code, out, _ = run(capsys, source, "--output", tmp_path / "out")
     assert code == 1
     assert "sidecars  meta/byte_index/files.parquet: found no such file" in out
+    assert "2 video files, no readable sidecars: run `episeek index` to write them" in out
     assert list(tmp_path.iterdir()) == []
     index(str(source), output=str(tmp_path / "out"))
     before = digests(tmp_path)

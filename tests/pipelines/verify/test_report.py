@@ -123,7 +123,7 @@ def test_as_many_findings_are_shown_as_asked_for_all_of_one_rule_too():
         "  v10.mp4: moov at the end",
         "  ... and 27 more",
         f"  remedy: {NOT_FASTSTART.remedy}",
-        "/somewhere: 0 errors, 30 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+        "/somewhere: 0 errors, 30 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.5 MB read)",
     ]
 
 
@@ -142,7 +142,7 @@ def test_text_caps_findings_but_shows_every_rule():
         "  d, episode 0: index 4; expected 5 (and 2 more)",
         "  ... and 12 more",
         f"  remedy: {ROW_NUMBERS.remedy}",
-        "/somewhere: 24 errors, 0 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+        "/somewhere: 24 errors, 0 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.5 MB read)",
     ]
 
 
@@ -160,14 +160,14 @@ def test_text_has_the_severity_of_the_findings_not_of_the_rule():
         "  v1.mp4: gone",
         "  v2.mp4: gone",
         f"  remedy: {MISSING_FILE.remedy}",
-        "/somewhere: 3 errors, 3 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.500 MB read)",
+        "/somewhere: 3 errors, 3 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.5 MB read)",
     ]
 
 
 def test_the_summary_line_says_what_was_left_out_and_how_far():
     report = replace(report_of(), level="rows", ignored_count=3, accepted_count=2, timestamp_tolerance_seconds=0.01)
     assert format_text(report) == (
-        "/somewhere: 0 errors, 0 warnings at level rows (2 episodes, 3 data files, 4 videos; 1.500 MB read)"
+        "/somewhere: 0 errors, 0 warnings at level rows (2 episodes, 3 data files, 4 videos; 1.5 MB read)"
         "; 3 ignored; 2 accepted by the baseline; every timestamp passes with a tolerance of 0.01 s"
     )
 
@@ -182,4 +182,4 @@ def test_text_of_a_clean_dataset_is_its_coverage_and_its_summary():
     checked, not_checked, line = format_text(report).splitlines()
     assert checked == "checked: metadata, listing of files, Parquet footers"
     assert not_checked.startswith("not checked: rows (use --level rows); videos (the dataset has none); ")
-    assert re.search(r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file; 0\.\d+ MB read\)$", line)
+    assert re.search(r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file; [\d.]+ kB read\)$", line)

@@ -49,7 +49,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action=Once,
         default=(0, None),
         metavar="A:B",
-        help="from frame A up to frame B, without B (default: all)",
+        help="from frame A up to frame B, without B; A alone is one frame (default: all)",
     )
     command.add_argument(
         "-o", "--output", action=Once, required=True, metavar="FILE", help="the MP4 to write; - for standard output"
@@ -98,13 +98,12 @@ def run(options: argparse.Namespace) -> Outcome:
             "seconds": time.perf_counter() - started,
         }
         return Outcome((json.dumps(document, indent=2),))
-    line = (
-        f"{options.output}: frames {clip.start} to {clip.stop - 1} of episode {clip.episode_index}, {camera}: {len(data):,} "
-        f"bytes; the clip took one request, {last - first:,} bytes at {first:,} of {clip.file_path}"
-    )
+    frames = f"frame {clip.start}" if clip.frame_count == 1 else f"frames {clip.start} to {clip.stop - 1}"
+    written = f"{options.output}: {frames} of episode {clip.episode_index}, {camera}; {len(data):,} bytes"
+    fetched = f"the clip took one request: {last - first:,} bytes at {first:,} of {clip.file_path}"
     if header_request_count > 0:
-        line += "; one more request compared the file's header with the index"
-    return Outcome((line,))
+        fetched += "; one more request compared the file's header with the index"
+    return Outcome((written, fetched))
 
 
 def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
@@ -126,7 +125,7 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
     if wanted is None:
         if len(cameras) == 1:
             return cameras[0]
-        raise CameraNotFoundError("--camera", "nothing", f"one of {listed}")
+        raise CameraNotFoundError("--camera", f"no key, and {len(cameras)} cameras", f"one of {listed}")
     if wanted in cameras:
         return wanted
     by_parts = [camera for camera in cameras if wanted and camera.endswith(f".{wanted}")]

@@ -144,7 +144,8 @@ def _rule_of(code: str) -> Rule:
     rule = RULES.get(code.strip().upper())
     if rule is None:
         found = f"{code!r}{suggested_code(code, whole=True)}"
-        raise ConfigurationError("CODE", found, "the whole code of a rule, such as VID024")
+        expected = "the code of a rule, such as VID024, or a family, such as VID"
+        raise ConfigurationError("CODE", found, expected, "run `episeek rules` to list all of them")
     return rule
 
 

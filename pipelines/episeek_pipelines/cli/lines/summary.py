@@ -64,7 +64,12 @@ def check_line(check: "IndexCheck") -> str:
     if not check.file_count and not check.stale:
         return f"check    {check.target}: {_NOTHING_TO_INDEX}"
     files = len({stale.path for stale in check.stale})
-    result = f"{files:,} stale: run `episeek index` to update the sidecars" if files else "none stale"
+    if not check.build_id:
+        result = "no readable sidecars: run `episeek index` to write them"
+    elif files:
+        result = f"{files:,} stale: run `episeek index` to update the sidecars"
+    else:
+        result = "none stale"
     headers = f"{counted(check.headers_read, 'header')} read, {human_bytes(check.bytes_read)}"
     return f"check    {check.target}: {counted(check.file_count, 'video file')}, {result} ({headers})"
 

@@ -86,6 +86,9 @@ def publish(
     if not is_local(overlay):
         raise DestinationError(overlay, "an overlay in a store", "the output of `episeek prepare` on this machine")
     root = Root(overlay)
+    if not root.is_dir():
+        # found before anything is asked of the Hub
+        raise DestinationError(overlay, "no such directory", "the output of `episeek prepare`")
     hub = repository if repository is not None else HubClient(repository_id_of(target))
     is_missing = not hub.exists()
     if is_missing and not options.create:
@@ -130,7 +133,7 @@ def repository_id_of(target: str) -> str:
         scheme = target.partition("://")[0]
         raise DestinationError(target, f"a store, {scheme}", expected)
     if target.count("/") != 1 or not all(target.split("/")):
-        raise DestinationError(target, "no name of a repository", expected)
+        raise DestinationError(target, "no name of a repository, and no URL", expected)
     return target
 
 

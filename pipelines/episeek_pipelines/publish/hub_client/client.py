@@ -306,6 +306,6 @@ def hub_library() -> Any:
         import huggingface_hub
     except ImportError as error:
         raise BackendUnavailableError(
-            "hf://", first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
+            "hf://", first_line(error), "huggingface_hub, the client of the Hub", install_hint("hub")
         ) from error
     return huggingface_hub

@@ -43,7 +43,7 @@ def translated(error: Exception, *, where: str, expected: str, secrets: Iterable
         return error
     if isinstance(error, ImportError):
         return BackendUnavailableError(
-            where, first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
+            where, first_line(error), "huggingface_hub, the client of the Hub", install_hint("hub")
         )
     if type(error).__name__ == "OfflineModeIsEnabled":
         return ReadError(where, "HF_HUB_OFFLINE in the environment", "requests to the Hub", "unset HF_HUB_OFFLINE")

@@ -8,7 +8,7 @@ from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECOND
 from episeek_pipelines.verify.formats.grouping import and_more, grouped
 from episeek_pipelines.verify.formats.names import MAX_FINDINGS, Paint, Role, plain
 from episeek_pipelines.verify.formats.visible import visible
-from episeek_pipelines.words import counted
+from episeek_pipelines.words import counted, human_bytes
 
 MISLEADING_FRAMES: Final = 0.5
 """With a tolerance of so many frames, a reader may take the neighbour of the right frame."""
@@ -66,7 +66,7 @@ def format_counts(report: VerificationReport, *, paint: Paint = plain) -> str:
     if report.video_file_count:
         parts.append(counted(report.video_file_count, "video"))
     role: Role = "error" if report.error_count else "warning" if report.warning_count else "passed"
-    summary = f"{paint(format_verdict(report), role)} ({', '.join(parts)}; {report.bytes_read / 1e6:.3f} MB read)"
+    summary = f"{paint(format_verdict(report), role)} ({', '.join(parts)}; {human_bytes(report.bytes_read)} read)"
     if report.ignored_count:
         summary += f"; {report.ignored_count} ignored"
     if report.accepted_count:

@@ -78,6 +78,11 @@ def test_other_targets(target, message):
         publish(prepared(SMALL).url, target)
 
 
+def test_an_overlay_that_does_not_exist_is_refused_before_the_hub_is_asked(tmp_path):
+    with pytest.raises(DestinationError, match="found no such directory; expected the output of `episeek prepare`"):
+        publish(str(tmp_path / "missing"), NAME)
+
+
 def test_an_overlay_in_a_store(hub):
     with pytest.raises(DestinationError, match="an overlay in a store"):
         publish("s3://bucket/x", NAME)

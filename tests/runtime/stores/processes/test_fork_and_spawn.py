@@ -14,6 +14,7 @@ import episeek
 from episeek.stores.processes import forks
 from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.range_server import RangeServer
+from tests.support.amount import amount
 from tests.support.build_index import CAMERAS, DATA
 
 # Python 3.12 and later warn of forks of a process with threads, which are what is tested here.
@@ -125,11 +126,12 @@ def children():
     children.kill()
 
 
-def assert_two_of_each(children, index, cache, right):
-    for method in ("fork", "spawn", "fork", "spawn"):
+def assert_some_of_each(children, index, cache, right):
+    methods = ("fork", "spawn") * amount(2, 1)
+    for method in methods:
         children.start(method, index, cache)
     ways = 2 if cache is None else 3
-    assert children.outcomes() == [[right] * ways, 0] * 4
+    assert children.outcomes() == [[right] * ways, 0] * len(methods)
 
 
 # --- when they start ------------------------------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ def assert_two_of_each(children, index, cache, right):
 
 def test_from_an_index_that_has_read_nothing(children, index, right):
     with episeek.ClipCache(index) as cache:
-        assert_two_of_each(children, index, cache, right)
+        assert_some_of_each(children, index, cache, right)
         assert digest(cache.get(*request).read() for request in REQUESTS) == right
 
 
@@ -146,7 +148,7 @@ def test_from_a_parent_that_has_read_and_holds_clips(children, index, right):
         cache.prefetch(REQUESTS[:6])
         assert digest(cache.get(*request).read() for request in REQUESTS) == right
         before = cache.stats
-        assert_two_of_each(children, index, cache, right)
+        assert_some_of_each(children, index, cache, right)
         assert cache.stats == before
         assert read_everything(index, None) == [right] * 2
         assert index.source.transfers().retry_count == 0

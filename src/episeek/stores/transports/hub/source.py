@@ -327,6 +327,6 @@ def _hub() -> Any:
         import huggingface_hub.utils
     except ImportError as error:
         raise BackendUnavailableError(
-            "hf://", first_line(error), "the Hub's client, huggingface_hub", install_hint("hub")
+            "hf://", first_line(error), "huggingface_hub, the client of the Hub", install_hint("hub")
         ) from error
     return huggingface_hub
