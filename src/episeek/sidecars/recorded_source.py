@@ -37,7 +37,12 @@ def recorded_source(root: str) -> str | None:
     if not isinstance(source, str) or (is_local(source) and not os.path.isabs(local_path(source))):
         # a relative path means nothing in another working directory
         return None
-    return source
+    try:
+        is_itself = is_local(source) and os.path.realpath(local_path(source)) == os.path.realpath(folder)
+    except ValueError:
+        # no path of this machine
+        return None
+    return None if is_itself else source
 
 
 def use_of_recorded_source(root: str, source: str) -> str:

@@ -76,7 +76,7 @@ def test_a_record_is_looked_for_on_this_machine_alone():
     assert recorded_source("s3://bucket/overlay") is None
 
 
-@pytest.mark.parametrize("source", ["data/pusht", 3, None, ["/data/pusht"]])
+@pytest.mark.parametrize("source", ["data/pusht", 3, None, ["/data/pusht"], "/a\0b", "/\ud800"])
 def test_a_source_that_cannot_be_used_is_not(source: object, tmp_path: Path):
     assert recorded_source(str(record(tmp_path, source))) is None
 
@@ -93,6 +93,11 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path):
     path.unlink()
     os.mkfifo(path)
     assert recorded_source(str(tmp_path)) is None
+
+
+def test_an_overlay_is_not_its_own_source(tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert recorded_source(str(record(tmp_path, str(tmp_path / "link")))) is None
 
 
 def test_without_cameras_nothing_is_said(tmp_path: Path):
