@@ -20,7 +20,7 @@ _MAX_FAILURES = 10_000
 
 @dataclass(slots=True, eq=False)
 class Fetch:
-    """One range request, with a future for each of the keys in it."""
+    """One range request, with a future for each cache key whose bytes it fetches."""
 
     path: str
     start: int

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from episeek.errors import EpiseekError, first_line
+from episeek_pipelines.cli.interrupts import interrupts_between_imports
 from episeek_pipelines.cli.parser import command_module, make_parser
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     options = make_parser().parse_args(arguments)
     try:
-        return _run(options)
+        with interrupts_between_imports():
+            return _run(options)
     except EpiseekError as error:
         _print_error(error)
     except argparse.ArgumentTypeError as error:

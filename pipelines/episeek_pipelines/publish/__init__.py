@@ -1,1 +1,1 @@
-"""Publishing: an overlay onto a dataset repository of the Hub, or into a store."""
+"""Publishing of an overlay: onto a dataset repository of the Hub, or into a store."""

@@ -127,7 +127,7 @@ def _unread(context: VerificationContext, options: VerifyOptions) -> Iterator[Un
 def _undecoded(plan: VerificationPlan, context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
     if not context.info.video_keys:
         codes = _codes(rule for rule in RULES.values() if rule.code.startswith("VID"))
-        yield Unchecked("videos", "the dataset has none", rules=codes)
+        yield Unchecked("videos", "the dataset has no videos", rules=codes)
     elif not options.looks_at("decode"):
         reason = f"the level {options.level} does not decode them"
         codes = _codes(rule for rule in RULES.values() if rule.level == "decode")
@@ -150,7 +150,7 @@ def _without_sidecars(context: VerificationContext, options: VerifyOptions) -> I
         yield Unchecked("sidecars against the videos", "their format is broken", "run `episeek index` again", codes)
     elif context.info.video_keys:
         codes = _codes(rule for rule in RULES.values() if rule.code.startswith("IDX"))
-        yield Unchecked("sidecars", "the dataset has none", "run `episeek index`", codes)
+        yield Unchecked("sidecars", "the dataset has no sidecars", "run `episeek index`", codes)
 
 
 def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:

@@ -1,1 +1,1 @@
-"""Files in any kind of store: sources of their bytes, requests, retries and identities."""
+"""Files in any kind of store: the kinds and their URL schemes, sources of bytes, requests, retries and identities."""

@@ -65,7 +65,7 @@ def differing_paths(one: RemoteFiles, other: RemoteFiles) -> frozenset[str]:
 
 
 def git_blob_id(source: str | bytes) -> str:
-    """Return the id that Git gives a local file or a content as a blob, hex.
+    """Return the Git blob id, in hex, of a local file or of the given content.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.

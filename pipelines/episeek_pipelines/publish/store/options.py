@@ -32,7 +32,7 @@ DEFAULT_OPTIONS: Final = StoreOptions()
 
 @dataclass(frozen=True, slots=True)
 class StorePublication:
-    """The result of a publication into a store; of a dry run, the result that it would have."""
+    """The result of a publication into a store. For a dry run, the result that the publication would have."""
 
     url: str
     is_new: bool

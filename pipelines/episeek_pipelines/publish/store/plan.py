@@ -86,7 +86,7 @@ def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, 
     """Require that the root holds a dataset, or has room for a new one. Files that this publication sent before are no obstacle.
 
     Raises:
-        DestinationError: There is no dataset, and none is to be made or other files are in the way.
+        DestinationError: The root holds no dataset, and either none is to be made or other files are in the way.
     """
     if layout.INFO_PATH in listing:
         return

@@ -1,4 +1,4 @@
-"""TSK014 in the rows of data files: their tasks are those that `meta/episodes` declares for the episode."""
+"""TSK014 in the rows of data files: the rows of an episode have the tasks that `meta/episodes` declares for it."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field

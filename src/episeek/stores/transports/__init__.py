@@ -1,1 +1,1 @@
-"""Transports, one for each way to read files, that follow `episeek.stores.byte_source.ByteSource`."""
+"""Transports, one for each library or protocol that reads files; a new kind of store usually needs none."""

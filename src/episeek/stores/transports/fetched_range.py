@@ -44,7 +44,7 @@ class FetchedRange:
             if path != self.path or not first <= byte_range[0] <= byte_range[1] <= last:
                 where = range_name(f"{self.root}/{path}", byte_range)
                 raise ReadError(
-                    where, "a range that is not in memory", f"a part of {range_name(self.path, self.byte_range)}"
+                    where, "bytes that are not in memory", f"bytes within {range_name(self.path, self.byte_range)}"
                 )
         if list(ranges) == [self.byte_range]:
             return [self.payload]

@@ -272,7 +272,9 @@ class HubSource:
         try:
             commit = json.loads(answer.body)["sha"]
         except (ValueError, KeyError, TypeError):
-            raise ReadError(where, f"status {answer.status} without a commit", "a revision of the repository") from None
+            raise ReadError(
+                where, f"an answer with status {answer.status} and no commit", "the commit of the revision"
+            ) from None
         if not isinstance(commit, str) or not self.location.at(commit).is_pinned:
             raise ReadError(where, f"commit {commit!r}", "a SHA-1 of 40 digits")
         return commit

@@ -139,7 +139,7 @@ class ObjectStoreSource:
 
 
 def object_store_source(url: str, storage_options: dict[str, Any], policy: RetryPolicy) -> ObjectStoreSource | None:
-    """Return the source for a URL; None where obstore does not read it, or not with these options."""
+    """Return the source for a URL; None where obstore cannot read the URL, or cannot read it with these options."""
     config = config_of(url, storage_options)
     return None if config is None else ObjectStoreSource(url, config, storage_options, policy)
 

@@ -1,0 +1,57 @@
+"""Ctrl-C waits until an import is over: an import that loses the interrupt does not lose it for the program."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from episeek_pipelines.cli.interrupts import interrupts_between_imports
+
+LOSES_INTERRUPTS = """
+import os, signal, time
+is_interrupted = False
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        time.sleep(0.01)
+except BaseException:
+    is_interrupted = True
+"""
+
+PROGRAM = """
+import sys, time
+from episeek_pipelines.cli.interrupts import interrupts_between_imports
+sys.path.insert(0, sys.argv[1])
+try:
+    with interrupts_between_imports():
+        import loses_interrupts
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", sys.modules["loses_interrupts"].is_interrupted)
+"""
+
+
+def test_an_interrupt_waits_for_the_end_of_an_import(tmp_path: Path):
+    (tmp_path / "loses_interrupts.py").write_text(LOSES_INTERRUPTS)
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("interrupted False\n", "")
+
+
+def test_the_handlers_are_those_of_before_afterwards():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)
+    with interrupts_between_imports():
+        pass
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)) == before
+
+
+def test_an_interrupt_outside_of_imports_is_raised_at_once():
+    program = (
+        "import signal\nfrom episeek_pipelines.cli.interrupts import interrupts_between_imports\n"
+        "try:\n    with interrupts_between_imports():\n        signal.raise_signal(signal.SIGINT)\n        print('missed')\n"
+        "except KeyboardInterrupt:\n    print('raised')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
+    assert ended.stdout == "raised\n"
