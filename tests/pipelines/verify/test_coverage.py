@@ -70,7 +70,7 @@ def test_a_sample_of_decoded_episodes_is_no_whole():
 
 def test_a_dataset_of_images_has_no_videos_to_check():
     report = report_of("images", "decode")
-    assert unchecked(report)["videos"] == "the dataset has none"
+    assert unchecked(report)["videos"] == "the dataset has no videos"
     assert unchecked(report)["pictures in data files"] == "no level decodes them"
     assert {code for code in RULES if code.startswith("VID")} <= report.coverage.rules_not_applied
 

@@ -181,5 +181,5 @@ def test_text_of_a_clean_dataset_is_its_coverage_and_its_summary():
     report = verify(Root(str(DATA / "images")))
     checked, not_checked, line = format_text(report).splitlines()
     assert checked == "checked: metadata, listing of files, Parquet footers"
-    assert not_checked.startswith("not checked: rows (use --level rows); videos (the dataset has none); ")
+    assert not_checked.startswith("not checked: rows (use --level rows); videos (the dataset has no videos); ")
     assert re.search(r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file; [\d.]+ kB read\)$", line)
