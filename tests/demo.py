@@ -76,7 +76,7 @@ def main() -> None:
     )
     print(
         f"\nWatch it: any player opens {path.relative_to(OUTPUT.parent)}."
-        f" Look around: .venv/bin/episeek inspect {target.relative_to(OUTPUT.parent)} --data-root tests/data/{SOURCE.name}"
+        f" Look around: .venv/bin/episeek inspect {target.relative_to(OUTPUT.parent)}"
     )
 
 
