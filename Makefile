@@ -7,6 +7,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
 STOPS := tests/pipelines/publish/hub/test_stops.py tests/pipelines/publish/store/test_stops.py
+# Processes that run tests: one more than two cores, since some tests wait.
+WORKERS := 3
 # The notebooks, and tests of what the tests are made with: servers, generators of files, the oracle, the fuzzer.
 TOOLS := tests/notebooks tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
 
@@ -30,17 +32,17 @@ demo: env ## prepare a sample dataset, verify it, read one clip back
 	@$(BIN)/python -m tests.demo
 
 test: env ## run the tests: every pair of what is varied, and all kinds of input once
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(addprefix --ignore=,$(STOPS) $(TOOLS))
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(addprefix --ignore=,$(STOPS) $(TOOLS))
 
 test-all: env ## run all of every test, as CI does: full products, the tests of the test servers, stops at every request
-	@EPISEEK_TEST_ALL=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
+	@EPISEEK_TEST_ALL=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
 
 test-stops: env ## the part of test-all that stops publications at every request in turn
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(STOPS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(STOPS)
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
 	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n 2 tests/runtime/stores/transports/test_hub.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/hub_client tests/pipelines/publish/hub tests/pipelines/publish/test_prepared.py tests/pipelines/publish/store/test_stops.py
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(HUB1) EPISEEK_TEST_HUB_RELEASE=1. $(BIN)/python -m pytest -n $(WORKERS) tests/runtime/stores/transports/test_hub.py tests/servers/test_hub.py tests/servers/test_hub_buckets.py tests/pipelines/publish/hub_client tests/pipelines/publish/hub tests/pipelines/publish/test_prepared.py tests/pipelines/publish/store/test_stops.py
 
 lint: env ## style, formatting and layers
 	@$(BIN)/ruff check
