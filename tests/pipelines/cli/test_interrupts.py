@@ -19,9 +19,10 @@ except BaseException:
     is_interrupted = True
 """
 
+# A shell that runs the tests in the background has SIGINT ignored.
 PROGRAM = """
 import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs this in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from episeek_pipelines.cli.interrupts import interrupts_between_imports
 sys.path.insert(0, sys.argv[1])
 try:
@@ -50,7 +51,8 @@ def test_the_handlers_are_those_of_before_afterwards():
 
 def test_an_interrupt_outside_of_imports_is_raised_at_once():
     program = (
-        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom episeek_pipelines.cli.interrupts import interrupts_between_imports\n"
+        "import signal\nfrom episeek_pipelines.cli.interrupts import interrupts_between_imports\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "try:\n    with interrupts_between_imports():\n        signal.raise_signal(signal.SIGINT)\n        print('missed')\n"
         "except KeyboardInterrupt:\n    print('raised')\n"
     )
