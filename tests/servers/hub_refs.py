@@ -90,7 +90,9 @@ def open_discussion(repository: Repository, title: str, *, author: str, is_pull_
 
 
 def _merge(repository: Repository, discussion: dict[str, Any]) -> None:
-    """Carry what the pull request changed over to main; it wins every conflict."""
+    """Carry what the pull request changed over to main; it wins every conflict. It is merged once."""
+    if discussion["status"] not in ("draft", "open"):
+        raise HubError(400, f"a pull request that is {discussion['status']} cannot be merged")
     base = repository.commits[discussion["_base"]].tree
     proposed = repository.commits[repository.refs[f"refs/pr/{discussion['num']}"]].tree
     merged = dict(repository.commits[repository.refs[MAIN]].tree)

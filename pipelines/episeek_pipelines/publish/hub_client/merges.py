@@ -60,20 +60,25 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
         try_to_close(repository, ref, f"Main has all of it at {already}")
         return CommitOutcome(already, False, 0)
     expected = f"the pull request to be merged on top of {expected_base}"
-    try:
-        commit = repository.write(accept, where=where, expected=expected, landed=landed)
-    except (RefusedError, ConflictError, AccessError) as refusal:
-        if isinstance(refusal, ConflictError) and refusal.head:
-            raise
-        _make_ready(repository, number, where, refusal)
-        commit = repository.write(accept, where=where, expected=expected, landed=landed)
+    commit, is_new = None, True
+    while commit is None:
+        try:
+            commit = repository.write(accept, where=where, expected=expected, landed=landed)
+        except (RefusedError, ConflictError, AccessError) as refusal:
+            if isinstance(refusal, ConflictError) and refusal.head:
+                raise
+            # another run of the same publication may have merged it a moment ago
+            commit, is_new = _merged(repository, number), False
+            if commit is None:
+                _make_ready(repository, number, where, refusal)
+                is_new = True
     commit = commit or _merged(repository, number) or ""
     if not commit:
         raise ConflictError(where, "a pull request that is not merged", "a merged one, as the Hub's response says")
     # otherwise somebody else has committed the same
     if details_of(repository, number).status == "merged":
         _require_verified(repository, ref, commit, expected_base, verified, base, proposed)
-    return CommitOutcome(commit, True, len(touched))
+    return CommitOutcome(commit, is_new, len(touched) if is_new else 0)
 
 
 def _merged(repository: HubClient, number: int) -> str | None:

@@ -100,6 +100,16 @@ def test_a_draft_that_cannot_be_merged_is_published_first(hub, repository, monke
     assert paths(hub) == AFTER
 
 
+def test_another_run_of_the_same_merges_it_a_moment_before(hub, repository):
+    made = in_parts(repository, hub, CHANGES)
+    there = hub.repository(NAME)
+    before(hub, "POST", "/merge", 1, lambda: hub_refs._merge(there, there.discussions[made.number]))
+    outcome = merges.merge(repository, made.ref, expected_base=hub.base)
+    assert (outcome.commit, outcome.is_new, outcome.operation_count) == (hub.head(NAME), False, 0)
+    assert len(commits_of(hub)) == 4
+    assert paths(hub) == AFTER
+
+
 def test_what_cannot_be_merged(hub, repository):
     made = in_parts(repository, hub, CHANGES)
     hub.repository(NAME).discussions[1]["filesWithConflicts"] = ["README.md"]
