@@ -198,4 +198,4 @@ SORT_KEYS: Final = MappingProxyType(
         "samples": ("global_episode_id", "sample_index"),
     }
 )
-"""What each table is sorted by. In `samples` neither is a column: `sample_start` of `episodes` finds the rows."""
+"""Sort keys of each table. The two keys of `samples` are no columns: `sample_start` of `episodes` finds the rows."""

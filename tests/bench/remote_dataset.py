@@ -17,9 +17,7 @@ import numpy.typing as npt
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
-from episeek_pipelines.index.units import (
-    IndexUnit,
-)
+from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH
 from episeek_schemas.lerobot import DatasetInfo

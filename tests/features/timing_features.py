@@ -8,17 +8,7 @@ from fractions import Fraction
 from tests.features.encoding import FRAME_TICKS, encode, retimed
 from tests.features.muxer import FTYP_QUICKTIME, Layout, mux, track_of
 from tests.features.registry import Registry
-from tests.features.sources import (
-    AV1,
-    H264,
-    H264_B,
-    HEVC,
-    h264,
-    h264_b,
-    presented,
-    shifted,
-    with_times,
-)
+from tests.features.sources import AV1, H264, H264_B, HEVC, h264, h264_b, presented, shifted, with_times
 from tests.support.mp4_boxes import full_box
 
 registry = Registry()

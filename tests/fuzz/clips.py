@@ -18,13 +18,8 @@ from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.sidecars.mapped_table import MappedColumn, MappedTable
 from episeek.stores.requests.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.file_rows import (
-    index_file,
-)
-from episeek_pipelines.index.units import (
-    Arrays,
-    IndexUnit,
-)
+from episeek_pipelines.index.file_rows import index_file
+from episeek_pipelines.index.units import Arrays, IndexUnit
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.sidecars import TABLES, UNMAPPED_COLUMNS

@@ -14,9 +14,7 @@ from episeek.errors import DecodeError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
-from episeek_pipelines.index.units import (
-    IndexUnit,
-)
+from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code

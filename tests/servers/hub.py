@@ -11,15 +11,7 @@ from pathlib import Path
 from tests.servers import hub_cdn, hub_routes
 from tests.servers.controlled_server import ControlledServer
 from tests.servers.hub_call import HubState, User
-from tests.servers.hub_store import (
-    Bucket,
-    Content,
-    Entry,
-    HubStore,
-    Repository,
-    sha256_of,
-    size_of,
-)
+from tests.servers.hub_store import Bucket, Content, Entry, HubStore, Repository, sha256_of, size_of
 
 TOKEN = "hf_test"
 _SAMPLE_BYTES = 512

@@ -10,9 +10,7 @@ from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
-from episeek_pipelines.index.units import (
-    plan_index,
-)
+from episeek_pipelines.index.units import plan_index
 from episeek_schemas.sidecars import MAX_ROW_GROUP_ROWS
 
 DATA = Path(__file__).parents[1] / "data"

@@ -6,9 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
+from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.verify import RULES, Location, VerificationReport
 from episeek_pipelines.verify.findings.findings import finding
 from tests.pipelines.conftest import digests

@@ -10,9 +10,7 @@ from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
-from episeek_pipelines.index.units import (
-    IndexUnit,
-)
+from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH

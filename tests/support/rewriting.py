@@ -10,13 +10,7 @@ import pyarrow.parquet as pq
 
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.rewrite.rewrite import (
-    Output,
-    RewriteUnit,
-    plan_rewrite,
-    rewrite_file,
-    write_metadata,
-)
+from episeek_pipelines.rewrite.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file, write_metadata
 
 FILE = "data/chunk-000/file-000.parquet"
 UNIT = RewriteUnit(FILE, (Output(FILE, 0, 1_000_000),))

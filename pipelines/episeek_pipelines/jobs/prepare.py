@@ -24,12 +24,7 @@ from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
 from episeek_pipelines.jobs.nodes import Node, values_and_failures
-from episeek_pipelines.jobs.results import (
-    IndexSummary,
-    PrepareResult,
-    RewriteSummary,
-    WorkFailedError,
-)
+from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.jobs.step_nodes import (
     Videos,
     add_copy_nodes,

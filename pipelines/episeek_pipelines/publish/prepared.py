@@ -22,7 +22,7 @@ from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution
 from episeek_pipelines.jobs.results import PrepareResult
 from episeek_pipelines.publish.card.section import DatasetFigures, decoded_card, updated_card
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
@@ -33,7 +33,6 @@ from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_schemas import layout, sidecars
 
 _SOURCE: Final = "hf://datasets/ORG/NAME or hf://datasets/ORG/NAME@BRANCH, the branch to publish onto"
-_HERE: Final = Execution()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def prepare_and_publish(
     *,
     max_episodes_per_file: int | None = None,
     options: PublishOptions = DEFAULT_OPTIONS,
-    execution: Execution = _HERE,
+    execution: Execution = DEFAULT_EXECUTION,
     repository: HubClient | None = None,
 ) -> PreparedPublication:
     """Rewrite, index and verify a dataset of the Hub, and publish the result onto the branch that it was read from.

@@ -18,11 +18,7 @@ from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, sample_episodes
 from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FILE
-from episeek_pipelines.rewrite.encodings import (
-    ColumnEncodings,
-    choose_encodings,
-    footer_bytes_per_episode,
-)
+from episeek_pipelines.rewrite.encodings import ColumnEncodings, choose_encodings, footer_bytes_per_episode
 from episeek_schemas import layout
 
 MAX_FILES_PER_CHUNK: Final = 1000

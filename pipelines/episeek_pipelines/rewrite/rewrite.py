@@ -20,13 +20,7 @@ import pyarrow.parquet as pq
 from episeek.errors import MetadataError, ParquetError, RowOrderError
 from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.parquet.episode_runs import (
-    READ_OPTIONS,
-    EpisodeRun,
-    episode_runs,
-    measure_row_bytes,
-    reading,
-)
+from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
 from episeek_pipelines.rewrite.encodings import writer_options
 from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, plan_rewrite
 from episeek_schemas import layout, lerobot

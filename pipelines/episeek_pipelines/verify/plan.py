@@ -33,11 +33,7 @@ from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOpt
 from episeek_pipelines.verify.metadata.survey import Files, Survey, survey
 from episeek_pipelines.verify.metadata.survey_rules import check_survey
 from episeek_pipelines.verify.metadata.task_rules import task_numbers, texts_by_position
-from episeek_pipelines.verify.sidecars.format import (
-    TABLES,
-    ExaminedSidecars,
-    examine_sidecars,
-)
+from episeek_pipelines.verify.sidecars.format import TABLES, ExaminedSidecars, examine_sidecars
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
 

@@ -157,5 +157,5 @@ def require_whole(where: str, byte_range: ByteRange, data: bytes) -> bytes:
 
 def missing_file(where: str) -> MissingFileError:
     """Return the error for a file that does not exist."""
-    hint = "give the root of the videos (data_root, --data-root) if this is an overlay"
+    hint = "for an overlay, pass the dataset with the videos as data_root (--data-root)"
     return MissingFileError(where, "no such file", "a file that the dataset refers to", hint)

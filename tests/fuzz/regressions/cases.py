@@ -4,16 +4,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.support.mp4_boxes import (
-    FTYP,
-    box,
-    full_box,
-    moov,
-    sample_boxes,
-    sample_entry,
-    stsd,
-    track,
-)
+from tests.support.mp4_boxes import FTYP, box, full_box, moov, sample_boxes, sample_entry, stsd, track
 
 
 @dataclass(frozen=True)

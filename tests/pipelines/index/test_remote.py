@@ -14,23 +14,11 @@ from episeek.stores.identity import FileIdentity
 from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.file_rows import (
-    index_file,
-)
-from episeek_pipelines.index.units import (
-    IndexUnit,
-    plan_index,
-)
+from episeek_pipelines.index.file_rows import index_file
+from episeek_pipelines.index.units import IndexUnit, plan_index
 from episeek_pipelines.jobs import prepare as jobs
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
-from episeek_pipelines.jobs.prepare import (
-    index,
-    prepare,
-    rewrite,
-    verify,
-)
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.prepare import index, prepare, rewrite, verify
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.verify import plan_verification, run_check
 from episeek_pipelines.verify.findings.checks import VideoCheck

@@ -21,14 +21,8 @@ from episeek_pipelines.index.existing_build import read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import plan_index
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
-from episeek_pipelines.jobs.prepare import (
-    index,
-    prepare,
-    verify,
-)
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.prepare import index, prepare, verify
 from episeek_pipelines.jobs.results import IndexSummary, WorkFailedError
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, copy_dataset, digests

@@ -7,17 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from episeek_pipelines.cli.lines.fix import (
-    result_lines,
-)
+from episeek_pipelines.cli.lines.fix import result_lines
 from episeek_pipelines.jobs import fix as job
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.fix import (
-    fix,
-)
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
+from episeek_pipelines.jobs.fix import fix
+from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.rewrite import in_place
 from tests.pipelines.conftest import DATASETS, digests

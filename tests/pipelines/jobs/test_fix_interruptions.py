@@ -16,14 +16,7 @@ from episeek_pipelines.rewrite import in_place
 from episeek_pipelines.rewrite.rewrite import rewrite_file
 from tests.pipelines.conftest import digests
 from tests.support.broken_datasets import data, edit_parquet, set_value
-from tests.support.fixing import (
-    SERIAL,
-    all_files,
-    collapsed,
-    data_files,
-    rows,
-    state,
-)
+from tests.support.fixing import SERIAL, all_files, collapsed, data_files, rows, state
 
 STEPS = ("rewrite_file", "_require_same_rows", "_take_over_owner_and_mode", "_sync", "os.replace")
 

@@ -10,11 +10,7 @@ from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.cli.lines.fix import result_lines
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.fix import (
-    apply_fix,
-    fix,
-    plan_fix,
-)
+from episeek_pipelines.jobs.fix import apply_fix, fix, plan_fix
 from episeek_pipelines.rewrite.in_place import examine_data_file
 from episeek_pipelines.verify import RULES, Location, VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, finding

@@ -10,9 +10,7 @@ from episeek.errors import WriteError
 from episeek_pipelines.cli.lines.fix import result_lines
 from episeek_pipelines.jobs import fix as job
 from episeek_pipelines.jobs import prepare
-from episeek_pipelines.jobs.fix import (
-    fix,
-)
+from episeek_pipelines.jobs.fix import fix
 from episeek_pipelines.jobs.results import WorkFailedError
 from tests.pipelines.conftest import change_episodes, digests
 from tests.support.broken_datasets import TOP, collapse, copy_of, data, patch, video

@@ -4,12 +4,7 @@ import pickle
 
 import pytest
 
-from episeek_pipelines.publish.errors import (
-    ArrivalProblem,
-    ConflictError,
-    OptionsError,
-    RefusedPublicationError,
-)
+from episeek_pipelines.publish.errors import ArrivalProblem, ConflictError, OptionsError, RefusedPublicationError
 from episeek_pipelines.publish.hub.options import PublishOptions
 
 

@@ -14,13 +14,8 @@ from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.card.section import UnusableCardError
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedPublicationError,
-)
-from episeek_pipelines.publish.hub.options import (
-    PublishOptions,
-)
+from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
+from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.prepared import prepare_and_publish, working_directory

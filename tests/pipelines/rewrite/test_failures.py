@@ -14,13 +14,7 @@ from episeek.errors import EpiseekError, MissingFileError, ParquetError, RowOrde
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.rewrite.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
-from tests.support.rewriting import (
-    FILE,
-    UNIT,
-    assert_one_episode_per_row_group,
-    episodes_table,
-    write_dataset,
-)
+from tests.support.rewriting import FILE, UNIT, assert_one_episode_per_row_group, episodes_table, write_dataset
 
 
 def refused(source: Path, tmp_path: Path, error: type[EpiseekError], match: str) -> EpiseekError:

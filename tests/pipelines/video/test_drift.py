@@ -22,12 +22,7 @@ from episeek_pipelines.verify.findings.findings import Finding
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS
 from episeek_pipelines.verify.videos.frames import ParsedVideo, frame_view
 from episeek_pipelines.verify.videos.rules import check_frame_count, check_grid
-from episeek_pipelines.video.episode_frames import (
-    DeclaredEpisodes,
-    EpisodeFrames,
-    assign_frames,
-    locate_frames,
-)
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, assign_frames, locate_frames
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 from tests.pipelines.video.test_episode_frames import table_of

@@ -21,17 +21,7 @@ from episeek.mp4.fragments import Fragment
 from episeek.mp4.header import read_header
 from episeek.mp4.sample_table import SampleTable, parse_sample_table
 from tests.support.amount import examples
-from tests.support.fragment_boxes import (
-    NON_SYNC,
-    TRACK_ID,
-    fragmented_moov,
-    moof,
-    tfdt,
-    tfhd,
-    traf,
-    trex,
-    trun,
-)
+from tests.support.fragment_boxes import NON_SYNC, TRACK_ID, fragmented_moov, moof, tfdt, tfhd, traf, trex, trun
 from tests.support.mp4_boxes import FTYP, BytesSource, box, elst, full_box, sample_boxes, sample_entry, stsd
 
 FILE_SIZE = 1 << 20

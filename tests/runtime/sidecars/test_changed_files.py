@@ -13,9 +13,7 @@ from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
-from episeek_pipelines.index.units import (
-    plan_index,
-)
+from episeek_pipelines.index.units import plan_index
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
 from tests.support.build_index import CAMERAS, DATA, build_index

@@ -17,13 +17,7 @@ from episeek_pipelines.cli.lines.publication import refused_outcome, verify_line
 from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import (
-        Execution,
-        PreparedPublication,
-        PrepareResult,
-        PublishOptions,
-        VerificationReport,
-    )
+    from episeek_pipelines.api import Execution, PreparedPublication, PrepareResult, PublishOptions, VerificationReport
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -27,10 +27,7 @@ from episeek_pipelines.cli.outcome import Outcome
 from episeek_schemas.lerobot import CODEBASE_VERSION
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import (
-        PublishOptions,
-        PublishResult,
-    )
+    from episeek_pipelines.api import PublishOptions, PublishResult
 
 
 NOTES = (

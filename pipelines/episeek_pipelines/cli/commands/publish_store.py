@@ -17,11 +17,7 @@ from episeek_pipelines.cli.lines.publication import (
 from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import (
-        Execution,
-        StoreOptions,
-        StorePublication,
-    )
+    from episeek_pipelines.api import Execution, StoreOptions, StorePublication
 
 
 def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple[str, ...]) -> Outcome:

@@ -2,12 +2,7 @@
 
 from collections.abc import Iterator
 
-from episeek_pipelines.api import (
-    Action,
-    FixResult,
-    PageIndexCounts,
-    RebuildSidecars,
-)
+from episeek_pipelines.api import Action, FixResult, PageIndexCounts, RebuildSidecars
 
 
 def result_lines(result: FixResult) -> Iterator[str]:

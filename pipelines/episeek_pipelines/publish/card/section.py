@@ -14,10 +14,7 @@ from episeek.errors import EpiseekError
 from episeek.stores.kinds import kind_of
 from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
 from episeek_pipelines.verify.metadata.card_rules import CardError
-from episeek_pipelines.words import (
-    counted,
-    human_bytes,
-)
+from episeek_pipelines.words import counted, human_bytes
 from episeek_schemas import layout, lerobot
 
 BEGIN: Final = "<!-- episeek:begin -->"

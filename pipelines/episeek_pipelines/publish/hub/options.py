@@ -68,7 +68,7 @@ DEFAULT_OPTIONS: Final = PublishOptions()
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What was published, or in a dry run, what would be."""
+    """The result of a publication onto a repository. For a dry run, the result that the publication would have."""
 
     url: str
     """`hf://datasets/ORG/NAME@COMMIT`."""

@@ -18,19 +18,10 @@ from episeek.errors import DestinationError, EpiseekError
 from episeek.stores.kinds import HUB_BUCKET, is_hub, is_local, kind_of
 from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.graph import (
-    Execution,
-)
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedPublicationError,
-)
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution
+from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.hub.attempts import Attempt, Publisher
-from episeek_pipelines.publish.hub.options import (
-    DEFAULT_OPTIONS,
-    PublishOptions,
-    PublishResult,
-)
+from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.hub_client import merges, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.commits import commit
@@ -50,8 +41,6 @@ MAX_ATTEMPTS: Final = 6
 _DATASET_FOLDERS: Final = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
 _NO_TAG_MOVED: Final = "what was sent; no tag was moved"
 
-_HERE: Final = Execution()
-
 
 def publish(
     overlay: str,
@@ -59,7 +48,7 @@ def publish(
     *,
     data_root: str | None = None,
     options: PublishOptions = DEFAULT_OPTIONS,
-    execution: Execution = _HERE,
+    execution: Execution = DEFAULT_EXECUTION,
     repository: HubClient | None = None,
 ) -> PublishResult:
     """Publish a prepared dataset onto a dataset repository on the Hub.

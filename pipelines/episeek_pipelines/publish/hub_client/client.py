@@ -1,6 +1,6 @@
 """The client of one dataset repository on the Hub: what the repository holds, and calls that read or change it.
 
-This is the one module of the pipelines that imports huggingface_hub, and it uses that client as it is. The client itself repeats
+No other module of the pipelines imports huggingface_hub. That client is used unchanged. It repeats
 listings and uploads six times, with waits of 1 to 8 s or as long as the Hub asks; it tries commits, tags, refs and pull requests
 once. None of its requests has a time limit. So every call here runs within the time of the retry policy, in a thread that is
 abandoned after it, and the policy repeats the call.
@@ -28,15 +28,9 @@ from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy, with_retr
 from episeek.stores.transfers import TransferCounter
 from episeek.stores.transports.hub.location import parse_hub_url
 from episeek.version import __version__
-from episeek_pipelines.publish.errors import (
-    RefusedError,
-)
+from episeek_pipelines.publish.errors import RefusedError
 from episeek_pipelines.publish.hub_client import errors
-from episeek_pipelines.publish.hub_client.values import (
-    KIND,
-    MAIN,
-    Refs,
-)
+from episeek_pipelines.publish.hub_client.values import KIND, MAIN, Refs
 from episeek_pipelines.publish.overlay.changes import RemoteFile
 
 T = TypeVar("T")

@@ -6,19 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedError,
-)
+from episeek_pipelines.publish.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.commits import commit
-from episeek_pipelines.publish.hub_client.values import (
-    KIND,
-    MAIN,
-    OPEN_STATUSES,
-    REF_PREFIX,
-    PullRequest,
-)
+from episeek_pipelines.publish.hub_client.values import KIND, MAIN, OPEN_STATUSES, REF_PREFIX, PullRequest
 from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT, MAX_TITLE_LENGTH
 from episeek_pipelines.publish.overlay.changes import Changes, RemoteFiles
 from episeek_pipelines.publish.overlay.file_comparison import changes_digest, differing_paths, remaining_changes

@@ -3,10 +3,7 @@
 from typing import Any
 
 from episeek.errors import EpiseekError, MissingFileError, WriteError
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedError,
-)
+from episeek_pipelines.publish.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.values import KIND
 

@@ -5,9 +5,7 @@ from functools import partial
 from typing import Any
 
 from episeek.errors import AccessError, ChangedFileError, MissingFileError, first_line
-from episeek_pipelines.publish.errors import (
-    RefusedError,
-)
+from episeek_pipelines.publish.errors import RefusedError
 from episeek_pipelines.publish.hub_client.client import HubClient, hub_library
 from episeek_pipelines.publish.hub_client.values import KIND, MAIN
 from episeek_pipelines.publish.overlay.changes import Addition

@@ -1,6 +1,6 @@
 """Publishing into a store that is not a repository: S3 and other object stores, buckets of the Hub, directories.
 
-A store has no commits. This is done instead:
+A store has no commits. A publication has these parts instead:
 
 - Content is first staged: it is sent to names below `meta/byte_index.partial/`, which nobody reads, and compared there. New videos
   are sent to their final names, since nothing refers to them yet, and sidecars need the identities that the store gives them.
@@ -20,14 +20,13 @@ A store has no commits. This is done instead:
 import tempfile
 import time
 from dataclasses import replace
-from typing import Final
 
 from episeek.errors import DestinationError
 from episeek.stores.kinds import is_local
 from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
 from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution
 from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.overlay.arrival import check_arrival
 from episeek_pipelines.publish.overlay.verification import is_verifiable, local_videos, require_videos, verify_overlay
@@ -40,8 +39,6 @@ from episeek_pipelines.publish.store.publication_run import PublicationRun
 from episeek_pipelines.publish.store.writers.open_writer import open_writer
 from episeek_schemas import layout
 
-_HERE: Final = Execution()
-
 
 def publish_to_store(
     overlay: str,
@@ -49,7 +46,7 @@ def publish_to_store(
     *,
     data_root: str | None = None,
     options: StoreOptions = DEFAULT_OPTIONS,
-    execution: Execution = _HERE,
+    execution: Execution = DEFAULT_EXECUTION,
     retry: RetryPolicy = DEFAULT_POLICY,
 ) -> StorePublication:
     """Publish a prepared dataset into a store.

@@ -10,10 +10,7 @@ from episeek_pipelines.verify.findings.quoting import one_line
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.rules import CONSTANT_DIMENSION
 from episeek_schemas import layout
-from episeek_schemas.features import (
-    declared_dtype,
-    declared_shape,
-)
+from episeek_schemas.features import declared_dtype, declared_shape
 
 MIN_CONSTANT_ROWS: Final = 2
 """Fewest rows that are judged: with one row every dimension is constant."""

@@ -14,22 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.parquet.arrow_types import is_any_list, storage_type
-from episeek_pipelines.verify.data.feature_ranges import (
-    dimension_text,
-)
+from episeek_pipelines.verify.data.feature_ranges import dimension_text
 from episeek_pipelines.verify.findings.arrays import BoolArray, Int64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.findings.ranges import (
-    FeatureRange,
-    FeatureRanges,
-)
+from episeek_pipelines.verify.findings.ranges import FeatureRange, FeatureRanges
 from episeek_pipelines.verify.rules import COLUMNS, FINITE
 from episeek_schemas import lerobot
-from episeek_schemas.features import (
-    SCALARS,
-    declared_dtype,
-    declared_shape,
-)
+from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 Kind = Literal["NaN", "infinity", "null"]
 

@@ -20,18 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, floats, integers
-from episeek_pipelines.verify.data.schema_rules import (
-    language_problem,
-)
+from episeek_pipelines.verify.data.schema_rules import language_problem
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.findings.quoting import one_line
 from episeek_pipelines.verify.rules import LANGUAGE
 from episeek_schemas import layout, lerobot
-from episeek_schemas.features import (
-    declared_dtype,
-)
+from episeek_schemas.features import declared_dtype
 
 PERSISTENT_STYLES: Final = frozenset({"subtask", "plan", "memory", "motion", "task_aug"})
 EVENT_STYLES: Final = frozenset({"interjection", "vqa", "trace"})

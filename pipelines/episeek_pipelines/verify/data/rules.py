@@ -12,10 +12,7 @@ import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, first_line
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
-from episeek_pipelines.parquet.row_cursor import (
-    column_bytes,
-    column_numbers,
-)
+from episeek_pipelines.parquet.row_cursor import column_bytes, column_numbers
 from episeek_pipelines.verify.data.feature_scan import FeatureScan
 from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_observations
 from episeek_pipelines.verify.data.footer_scan import scan_footer
@@ -36,9 +33,7 @@ from episeek_pipelines.verify.findings.checks import (
 )
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
-from episeek_pipelines.verify.findings.ranges import (
-    FeatureRanges,
-)
+from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.rules import COLUMNS, DATA_FOOTER
 from episeek_schemas import layout, lerobot
 

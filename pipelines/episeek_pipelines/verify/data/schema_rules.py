@@ -12,13 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from episeek_pipelines.parquet.arrow_types import (
-    is_any_list,
-    is_binary,
-    is_number,
-    is_text,
-    storage_type,
-)
+from episeek_pipelines.parquet.arrow_types import is_any_list, is_binary, is_number, is_text, storage_type
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.quoting import one_line

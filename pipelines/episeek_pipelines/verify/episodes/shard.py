@@ -11,14 +11,8 @@ import pyarrow.parquet as pq
 from episeek.errors import EpiseekError, ParquetError, ReadError, first_line
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
-from episeek_pipelines.parquet.row_cursor import (
-    RowCursor,
-    column_bytes,
-)
-from episeek_pipelines.verify.episodes.source_comparison import (
-    EpisodesComparison,
-    compare_episodes,
-)
+from episeek_pipelines.parquet.row_cursor import RowCursor, column_bytes
+from episeek_pipelines.verify.episodes.source_comparison import EpisodesComparison, compare_episodes
 from episeek_pipelines.verify.episodes.table import (
     SOURCE_COLUMNS,
     RawColumn,

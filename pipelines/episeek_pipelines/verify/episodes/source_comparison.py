@@ -11,11 +11,7 @@ from episeek.errors import MissingFileError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.findings.source_differences import (
-    compare_column,
-    schema_differences,
-    shared_columns,
-)
+from episeek_pipelines.verify.findings.source_differences import compare_column, schema_differences, shared_columns
 from episeek_pipelines.verify.rules import EPISODES_CHANGED
 from episeek_schemas import lerobot
 

@@ -17,9 +17,7 @@ from episeek_pipelines.verify.findings.coverage import Coverage, Note
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
-from episeek_pipelines.verify.findings.ranges import (
-    FeatureRanges,
-)
+from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.rules import Level
 from episeek_schemas.lerobot import DatasetInfo
 

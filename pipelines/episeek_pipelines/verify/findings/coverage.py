@@ -16,7 +16,7 @@ class Unchecked:
     reason: str
     """Why it was not checked, as a clause: `the level rows does not decode them`."""
     hint: str = ""
-    """How to have it checked, as an imperative; empty where that is not possible."""
+    """The option that would check it, as an imperative; empty where no option does."""
     rules: tuple[str, ...] = ()
     """Codes of the rules that were not applied for this reason, sorted."""
 

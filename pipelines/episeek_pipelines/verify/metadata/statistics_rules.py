@@ -20,9 +20,7 @@ from episeek_pipelines.verify.findings.arrays import Float64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import STATISTICS
 from episeek_schemas import layout, lerobot
-from episeek_schemas.features import (
-    SCALARS,
-)
+from episeek_schemas.features import SCALARS
 
 QUANTILES: Final = ("q01", "q10", "q50", "q90", "q99")
 STATISTIC_NAMES: Final = ("min", "max", "mean", "std", "count", *QUANTILES)

@@ -3,13 +3,9 @@
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.metadata.card_rules import check_card
-from episeek_pipelines.verify.metadata.feature_rules import (
-    check_declared_rates,
-)
+from episeek_pipelines.verify.metadata.feature_rules import check_declared_rates
 from episeek_pipelines.verify.metadata.layout_rules import check_folders, check_splits
-from episeek_pipelines.verify.metadata.source_documents import (
-    check_documents,
-)
+from episeek_pipelines.verify.metadata.source_documents import check_documents
 from episeek_pipelines.verify.metadata.statistics_rules import check_statistics
 from episeek_pipelines.verify.metadata.survey import Survey
 from episeek_pipelines.verify.metadata.task_rules import check_tasks

@@ -37,16 +37,7 @@ from episeek_pipelines.verify.rules.metadata import (
     VIDEO_COLUMNS,
     WORKER_SHARDS,
 )
-from episeek_pipelines.verify.rules.registry import (
-    FAIL_ON,
-    LEVELS,
-    RULES,
-    FailOn,
-    Level,
-    Rule,
-    Severity,
-    includes,
-)
+from episeek_pipelines.verify.rules.registry import FAIL_ON, LEVELS, RULES, FailOn, Level, Rule, Severity, includes
 from episeek_pipelines.verify.rules.rows import (
     DATA_FOOTER,
     EPISODE_ROWS,
@@ -61,17 +52,8 @@ from episeek_pipelines.verify.rules.rows import (
     ROWS_CHANGED,
     TIMESTAMPS,
 )
-from episeek_pipelines.verify.rules.sidecars import (
-    INDEXED_FILES,
-    INDEXED_SAMPLES,
-    INDEXED_SPANS,
-    SIDECAR_FORMAT,
-    STALE,
-)
-from episeek_pipelines.verify.rules.verification import (
-    CRASHED,
-    UNREADABLE,
-)
+from episeek_pipelines.verify.rules.sidecars import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, SIDECAR_FORMAT, STALE
+from episeek_pipelines.verify.rules.verification import CRASHED, UNREADABLE
 from episeek_pipelines.verify.rules.videos import (
     DECODED,
     DRIFT,

@@ -37,7 +37,7 @@ class Rule:
     protects: str
     """Who depends on the invariant, or for what."""
     remedy: str
-    """What to do about a finding, as an imperative."""
+    """Advice on a finding: an imperative."""
     broke_in: str = ""
     """Public datasets, issues or tools in which the rule was broken; empty where none is known."""
     moot_because: str = ""

@@ -11,20 +11,12 @@ from types import EllipsisType
 from typing import Any
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.verify.findings.options import (
-    DECODED_EPISODES,
-    TIMESTAMP_TOLERANCE_SECONDS,
-    VerifyOptions,
-)
+from episeek_pipelines.verify.findings.options import DECODED_EPISODES, TIMESTAMP_TOLERANCE_SECONDS, VerifyOptions
 from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.settings.configuration_file import read_at_root, read_given_file
 from episeek_pipelines.verify.settings.configuration_keys import ALL, check_value
 from episeek_pipelines.verify.settings.policy import Policy
-from episeek_pipelines.verify.settings.rule_codes import (
-    SEVERITIES,
-    ConfigurationError,
-    validate_severity,
-)
+from episeek_pipelines.verify.settings.rule_codes import SEVERITIES, ConfigurationError, validate_severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,19 +29,8 @@ from episeek_pipelines.verify.rules import (
     VIDEO_SHORT,
 )
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
-from episeek_pipelines.verify.videos.format import (
-    FORMAT_RULES,
-    format_text,
-    frame_entry,
-    keyframe_intervals,
-)
-from episeek_pipelines.verify.videos.frames import (
-    HALF_FRAME,
-    FrameView,
-    ParsedVideo,
-    frame_view,
-    has_other_rate,
-)
+from episeek_pipelines.verify.videos.format import FORMAT_RULES, format_text, frame_entry, keyframe_intervals
+from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from episeek_pipelines.video.episode_frames import disagreement
 from episeek_pipelines.video.header import read_video_header

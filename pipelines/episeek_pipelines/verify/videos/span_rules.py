@@ -15,12 +15,7 @@ import numpy.typing as npt
 from episeek.mp4.moov.description_runs import description_runs
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Int64Array
-from episeek_pipelines.verify.findings.checks import (
-    IndexedFile,
-    SidecarTables,
-    VerificationContext,
-    VideoFile,
-)
+from episeek_pipelines.verify.findings.checks import IndexedFile, SidecarTables, VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, STALE
 from episeek_pipelines.verify.sidecars.format import TABLES, read_rows, stored_rows

@@ -6,9 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.publish.errors import (
-    ForeignChangesError,
-)
+from episeek_pipelines.publish.errors import ForeignChangesError
 from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.hub_client import pull_requests
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS

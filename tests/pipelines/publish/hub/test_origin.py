@@ -7,20 +7,11 @@ import pytest
 
 from episeek.errors import MissingFileError
 from episeek_pipelines.cli import main
-from episeek_pipelines.dataset.digests import (
-    LocalDigests,
-)
-from episeek_pipelines.dataset.provenance import (
-    SourceRecord,
-    local_identity,
-    read_record,
-    write_record,
-)
+from episeek_pipelines.dataset.digests import LocalDigests
+from episeek_pipelines.dataset.provenance import SourceRecord, local_identity, read_record, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import prepare
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.hub.origin import changed_by_others
 from episeek_pipelines.publish.overlay.changes import Addition, Changes

@@ -8,14 +8,9 @@ from dataclasses import replace
 import pytest
 
 from episeek_pipelines.jobs.prepare import prepare, verify
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    RefusedPublicationError,
-)
+from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.hub import publish
-from episeek_pipelines.publish.hub.options import (
-    PublishResult,
-)
+from episeek_pipelines.publish.hub.options import PublishResult
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset

@@ -7,13 +7,9 @@ import pytest
 
 from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines.publish.card.section import UnusableCardError
-from episeek_pipelines.publish.errors import (
-    RefusedPublicationError,
-)
+from episeek_pipelines.publish.errors import RefusedPublicationError
 from episeek_pipelines.publish.hub import publish as publishing
-from episeek_pipelines.publish.hub.options import (
-    PublishOptions,
-)
+from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.hub.publish import publish
 from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from episeek_schemas import layout

@@ -7,24 +7,13 @@ import sys
 
 import pytest
 
-from episeek.errors import (
-    AccessError,
-    MissingFileError,
-    ReadError,
-)
-from episeek_pipelines.publish.errors import (
-    RefusedError,
-)
+from episeek.errors import AccessError, MissingFileError, ReadError
+from episeek_pipelines.publish.errors import RefusedError
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.file_comparison import git_blob_id
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS
-from tests.support.repository_changes import (
-    NAME,
-    OLD,
-    asked,
-    repository_of,
-)
+from tests.support.repository_changes import NAME, OLD, asked, repository_of
 
 pytestmark = CLIENT_WARNINGS
 

@@ -6,13 +6,8 @@ import sys
 
 import pytest
 
-from episeek.errors import (
-    ChangedFileError,
-    MissingFileError,
-)
-from episeek_pipelines.publish.errors import (
-    RefusedError,
-)
+from episeek.errors import ChangedFileError, MissingFileError
+from episeek_pipelines.publish.errors import RefusedError
 from episeek_pipelines.publish.hub_client import commits, uploads
 from episeek_pipelines.publish.overlay.changes import Addition, Changes
 from tests.servers.faults import Fault

@@ -9,15 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from episeek.errors import (
-    AccessError,
-    EpiseekError,
-    MissingFileError,
-)
-from episeek_pipelines.publish.errors import (
-    RefusedError,
-    masked,
-)
+from episeek.errors import AccessError, EpiseekError, MissingFileError
+from episeek_pipelines.publish.errors import RefusedError, masked
 from episeek_pipelines.publish.hub_client import errors
 from episeek_pipelines.publish.hub_client.client import HubClient
 from tests.servers.faults import Fault

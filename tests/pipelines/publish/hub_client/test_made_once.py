@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.hub_client import commits, merges, pull_requests
 from episeek_pipelines.publish.hub_client.tags import move_tag
 from tests.servers.faults import Fault

@@ -4,11 +4,7 @@ import threading
 
 import pytest
 
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-    ForeignChangesError,
-    RefusedError,
-)
+from episeek_pipelines.publish.errors import ConflictError, ForeignChangesError, RefusedError
 from episeek_pipelines.publish.hub_client import merges
 from tests.servers import hub_refs
 from tests.servers.faults import Fault

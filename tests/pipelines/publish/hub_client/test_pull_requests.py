@@ -2,9 +2,7 @@
 
 import pytest
 
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.hub_client import commits, merges, pull_requests
 from episeek_pipelines.publish.hub_client.pull_requests import upload_marker
 from tests.servers.faults import Fault

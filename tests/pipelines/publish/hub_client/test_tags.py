@@ -2,13 +2,8 @@
 
 import pytest
 
-from episeek.errors import (
-    MissingFileError,
-    WriteError,
-)
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek.errors import MissingFileError, WriteError
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.hub_client.tags import move_tag
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS

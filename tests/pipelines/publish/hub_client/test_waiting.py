@@ -6,14 +6,9 @@ import types
 import pytest
 
 import episeek.stores.requests.retry
-from episeek.errors import (
-    WaitLimitError,
-    WriteError,
-)
+from episeek.errors import WaitLimitError, WriteError
 from episeek.stores.requests.retry import RetryPolicy
-from episeek_pipelines.publish.errors import (
-    ConflictError,
-)
+from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.hub_client import commits
 from tests.servers.faults import Fault
 from tests.support.hub_client import CLIENT_WARNINGS

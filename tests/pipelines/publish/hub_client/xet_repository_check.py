@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 from episeek.stores.requests.retry import RetryPolicy
-from episeek_pipelines.publish.errors import (
-    RefusedError,
-)
+from episeek_pipelines.publish.errors import RefusedError
 from episeek_pipelines.publish.hub_client import commits, merges, pull_requests
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.changes import Addition, Changes

@@ -14,15 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.verify.data.feature_ranges import (
-    check_constant_dimensions,
-    dimension_names,
-)
+from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensions, dimension_names
 from episeek_pipelines.verify.data.feature_scan import MAX_RANGED_DIMENSIONS, FeatureScan
 from episeek_pipelines.verify.findings.findings import Finding, Location
-from episeek_pipelines.verify.findings.ranges import (
-    FeatureRanges,
-)
+from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from tests.support.amount import examples
 from tests.support.build_index import DATA
 

@@ -13,15 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.verify.data.schema_rules import (
-    check_feature_types,
-)
+from episeek_pipelines.verify.data.schema_rules import check_feature_types
 from episeek_pipelines.verify.findings.findings import Location
 from episeek_schemas import lerobot
-from episeek_schemas.features import (
-    SCALARS,
-    declared_shape,
-)
+from episeek_schemas.features import SCALARS, declared_shape
 from tests.support.amount import examples
 from tests.support.build_index import DATA
 

@@ -17,13 +17,7 @@ from episeek_pipelines.verify import RULES, Finding, Location, VerificationRepor
 from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.formats import sarif
-from episeek_pipelines.verify.formats.sarif import (
-    FINGERPRINT,
-    LEFT_OUT,
-    SCHEMA_URI,
-    format_sarif,
-    percent_encoded,
-)
+from episeek_pipelines.verify.formats.sarif import FINGERPRINT, LEFT_OUT, SCHEMA_URI, format_sarif, percent_encoded
 from episeek_pipelines.verify.rules import CRASHED, MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS, ROWS_CHANGED
 from tests.pipelines.verify.formats.report_strategies import anything, report_of, reports
 from tests.support.amount import examples

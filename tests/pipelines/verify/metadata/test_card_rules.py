@@ -8,13 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
-from episeek_pipelines.verify.metadata.card_rules import (
-    CardConfig,
-    CardError,
-    check_card,
-    matches,
-    parse_configs,
-)
+from episeek_pipelines.verify.metadata.card_rules import CardConfig, CardError, check_card, matches, parse_configs
 from tests.support.amount import examples
 from tests.support.sample_cards import DATA, HINTS, LEROBOT, META, SIDECARS, UNINDEXED
 

@@ -8,11 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.verify.metadata.statistics_rules import (
-    QUANTILES,
-    STATISTIC_NAMES,
-    check_statistics,
-)
+from episeek_pipelines.verify.metadata.statistics_rules import QUANTILES, STATISTIC_NAMES, check_statistics
 from tests.support.build_index import DATA
 
 SAMPLES = ("av1_multifile", "edited", "h264_bframes", "hevc", "images")

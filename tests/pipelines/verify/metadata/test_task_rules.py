@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 from episeek_pipelines.verify import Finding
 from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.quoting import quoted
-from episeek_pipelines.verify.metadata.task_rules import (
-    check_episode_tasks,
-    check_tasks,
-    task_numbers,
-    task_texts,
-)
+from episeek_pipelines.verify.metadata.task_rules import check_episode_tasks, check_tasks, task_numbers, task_texts
 from tests.support.build_index import DATA
 
 SAMPLES = ("av1_multifile", "edited", "h264_bframes", "hevc", "images")

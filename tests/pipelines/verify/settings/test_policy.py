@@ -13,12 +13,7 @@ from episeek_pipelines.verify import RULES, Finding, Location, VerificationRepor
 from episeek_pipelines.verify.rules import FAIL_ON
 from episeek_pipelines.verify.settings.path_globs import matches, validate_pattern
 from episeek_pipelines.verify.settings.policy import Policy, apply_policy, fails
-from episeek_pipelines.verify.settings.rule_codes import (
-    FAMILIES,
-    ConfigurationError,
-    matching_codes,
-    validate_codes,
-)
+from episeek_pipelines.verify.settings.rule_codes import FAMILIES, ConfigurationError, matching_codes, validate_codes
 from tests.support.amount import examples
 
 TOP, WRIST = "videos/top/chunk-000/file-000.mp4", "videos/wrist/chunk-000/file-001.mp4"

@@ -54,7 +54,7 @@ _MAX_REDIRECTS = 5
 """Redirects within the Hub, as for a repository that was renamed."""
 
 _EXPIRY_MARGIN_SECONDS = 30.0
-"""A location that expires sooner than this is requested again."""
+"""A location is requested again when less than this remains of its lifetime."""
 
 
 class _State:
