@@ -215,7 +215,7 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
         doubled = [name for name in names if present.count(name) > 1]
         if doubled:
             raise MetadataError(root.join(path), f"column {doubled[0]!r} twice", "one column of each name")
-        missing = [name for name in names if name not in file.schema_arrow.names]
+        missing = [name for name in names if name not in present]
         if missing:
             raise MetadataError(root.join(path), f"no column {missing[0]!r}", f"the columns {', '.join(names[:6])} ...")
         try:

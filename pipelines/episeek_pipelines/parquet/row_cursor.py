@@ -20,6 +20,9 @@ class RowCursor:
         self._starts = np.cumsum([0, *(footer.row_group(group).num_rows for group in range(footer.num_row_groups))])
         total_bytes = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         self._batch_rows = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * max(footer.num_rows, 1) // max(total_bytes, 1)))
+        # pyarrow converts the whole schema at each access
+        schema = file.schema_arrow
+        self._schema = pa.schema([schema.field(name) for name in (schema.names if columns is None else columns)])
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._batch: pa.RecordBatch | None = None
         self._row = 0
@@ -49,9 +52,7 @@ class RowCursor:
             taken = min(stop, end) - wanted
             parts.append(batch.slice(wanted - self._row, taken))
             wanted += taken
-        names = self._columns if self._columns is not None else self._file.schema_arrow.names
-        schema = pa.schema([self._file.schema_arrow.field(name) for name in names])
-        return pa.Table.from_batches(parts, schema) if parts else schema.empty_table()
+        return pa.Table.from_batches(parts, self._schema) if parts else self._schema.empty_table()
 
     def _restart(self, group: int) -> None:
         groups = list(range(group, self._file.num_row_groups))

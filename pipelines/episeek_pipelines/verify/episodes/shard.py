@@ -124,7 +124,8 @@ def _read_open_shard(
         source: dict[str, RawColumn] | None = None
         with guarded(findings, "compare meta/episodes", Location(file=path)):
             if comparison is not None:
-                in_source = [name for name in SOURCE_COLUMNS if name in comparison.source.schema_arrow.names]
+                source_names = comparison.source.schema_arrow.names
+                in_source = [name for name in SOURCE_COLUMNS if name in source_names]
                 locations = comparison.source.read(columns=in_source, use_threads=False)
                 source = {name: _usable(locations, name) for name in SOURCE_COLUMNS}
         bytes_read = file.metadata.serialized_size + column_bytes(file.metadata, columns)
