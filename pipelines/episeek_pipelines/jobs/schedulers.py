@@ -1,6 +1,6 @@
 """The schedulers that run the nodes of a graph: the only module that imports Dask, and only when Dask runs a graph."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,22 @@ def _delayed(nodes: Sequence[Node]) -> "dict[str, Delayed]":
     from dask.delayed import delayed
 
     made: dict[str, Delayed] = {}
-
-    def argument_of(argument: Any) -> Any:
-        if isinstance(argument, Node):
-            return made[argument.key]
-        return [argument_of(item) for item in argument] if isinstance(argument, list) else argument
-
     for node in nodes:
         call = delayed(node.function, pure=False)
-        made[node.key] = call(*map(argument_of, node.arguments), dask_key_name=node.key)
+        arguments = _with_nodes(node.arguments, lambda needed: made[needed.key])
+        made[node.key] = call(*arguments, dask_key_name=node.key)
     return made
+
+
+def _with_nodes(arguments: Iterable[Any], replacement: Callable[[Node], Any]) -> list[Any]:
+    """Return arguments with a replacement for each node among them, also within lists."""
+
+    def replaced(argument: Any) -> Any:
+        if isinstance(argument, Node):
+            return replacement(argument)
+        return list(map(replaced, argument)) if isinstance(argument, list) else argument
+
+    return list(map(replaced, arguments))
 
 
 def run_serially(
@@ -33,14 +39,8 @@ def run_serially(
 ) -> list[list[Outcome] | Outcome | Blocked]:
     """Run the nodes one after the other in this thread, without Dask."""
     results: dict[str, Any] = {}
-
-    def value_of(argument: Any) -> Any:
-        if isinstance(argument, Node):
-            return results[argument.key]
-        return [value_of(item) for item in argument] if isinstance(argument, list) else argument
-
     for node in nodes:
-        results[node.key] = node.function(*map(value_of, node.arguments))
+        results[node.key] = node.function(*_with_nodes(node.arguments, lambda needed: results[needed.key]))
         report(node.key)
     return [results[node.key] for node in wanted]
 
@@ -72,9 +72,7 @@ def run_locally(
         options["chunksize"] = 1
         # fused nodes have other keys, and progress would miss them
         options["optimize_graph"] = False
-    dask_graph: dict[Any, Any] = {}
-    for made in _delayed(nodes).values():
-        dask_graph.update(made.dask)
+    dask_graph = {node.key: (node.function, *_with_nodes(node.arguments, lambda needed: needed.key)) for node in nodes}
     with _lost_workers(scheduler), Callback(posttask=lambda key, *_: report(key)):
         return list(getters[scheduler](dask_graph, [node.key for node in wanted], **options))
 
