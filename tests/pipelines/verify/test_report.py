@@ -19,6 +19,10 @@ from episeek_pipelines.verify import (
     verify,
 )
 from episeek_pipelines.verify.findings.findings import finding
+from episeek_pipelines.verify.formats.html.page import format_html
+from episeek_pipelines.verify.formats.junit import format_junit
+from episeek_pipelines.verify.formats.markdown import format_markdown
+from episeek_pipelines.verify.formats.sarif import format_sarif
 from episeek_pipelines.verify.rules import MISSING_FILE, NOT_FASTSTART, ROW_NUMBERS
 from tests.support.broken_datasets import TOP, copy_of, data, set_value, video
 from tests.support.build_index import DATA
@@ -162,6 +166,27 @@ def test_text_has_the_severity_of_the_findings_not_of_the_rule():
         f"  remedy: {MISSING_FILE.remedy}",
         "/somewhere: 3 errors, 3 warnings at level layout (2 episodes, 3 data files, 4 videos; 1.5 MB read)",
     ]
+
+
+def test_findings_of_one_rule_are_shown_under_the_remedy_that_was_chosen_for_each():
+    findings = [
+        finding(MISSING_FILE, "gone", "", Location("a.mp4")),
+        finding(MISSING_FILE, "cut", "", Location("b.mp4"), remedy="fetch it again"),
+        finding(MISSING_FILE, "gone", "", Location("c.mp4")),
+    ]
+    report = report_of(*findings)
+    assert format_text(report).splitlines()[:-1] == [
+        f"error INF004  {MISSING_FILE.problem}",
+        "  a.mp4: gone",
+        "  c.mp4: gone",
+        f"  remedy: {MISSING_FILE.remedy}",
+        f"error INF004  {MISSING_FILE.problem}",
+        "  b.mp4: cut",
+        "  remedy: fetch it again",
+    ]
+    own, chosen = MISSING_FILE.remedy, "fetch it again"
+    assert [each["remedy"] for each in json.loads(format_json(report))["findings"]] == [own, chosen, own]
+    assert all("fetch it again" in write(report) for write in (format_sarif, format_junit, format_markdown, format_html))
 
 
 def test_the_summary_line_says_what_was_left_out_and_how_far():

@@ -47,7 +47,9 @@ class Location:
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A violation of a registered rule. It has the severity of the rule, unless a configuration changes it.
+    """A violation of a registered rule.
+
+    It has the severity of the rule, unless it does less harm than the rule's violations do, or a configuration changes it.
 
     Raises:
         ValueError: The code or the severity does not exist.
@@ -61,6 +63,8 @@ class Finding:
     location: Location
     more: int = 0
     """Number of similar findings close by that are not listed."""
+    remedy: str = ""
+    """Advice chosen by what was found: one of a few texts, without values of the dataset. Empty where the rule's own holds."""
 
     def __post_init__(self) -> None:
         if self.code not in RULES or self.severity not in _SEVERITY_ORDER:
@@ -75,9 +79,14 @@ class Finding:
         return f"{self.found}; expected {self.expected}" if self.expected else self.found
 
     @property
+    def advice(self) -> str:
+        """Return the finding's remedy, or that of its rule."""
+        return self.remedy or RULES[self.code].remedy
+
+    @property
     def sort_key(self) -> tuple[Any, ...]:
         """Return a key that sorts errors first, then by code, place and message: a total order."""
-        return (_SEVERITY_ORDER[self.severity], self.code, self.location.sort_key, self.message, self.more)
+        return (_SEVERITY_ORDER[self.severity], self.code, self.location.sort_key, self.message, self.more, self.remedy)
 
     @property
     def fingerprint(self) -> str:
@@ -98,9 +107,29 @@ class Finding:
         }
 
 
-def finding(rule: Rule, found: str, expected: str, location: Location | None = None, *, more: int = 0) -> Finding:
-    """Return a violation of `rule`; without a location it is one of the whole dataset."""
-    return Finding(rule.code, rule.severity, found, expected, location if location is not None else Location(), more)
+def finding(
+    rule: Rule,
+    found: str,
+    expected: str,
+    location: Location | None = None,
+    *,
+    more: int = 0,
+    remedy: str = "",
+    severity: Severity | None = None,
+) -> Finding:
+    """Return a violation of `rule`.
+
+    Args:
+        rule: The rule.
+        found: A noun phrase.
+        expected: A noun phrase; empty if `found` needs no explanation.
+        location: The place; None for the whole dataset.
+        more: Number of similar findings close by that are not listed.
+        remedy: Advice chosen by what was found; empty for the rule's own.
+        severity: None for the rule's own.
+    """
+    place = location if location is not None else Location()
+    return Finding(rule.code, severity or rule.severity, found, expected, place, more, remedy)
 
 
 def finding_count(findings: Iterable[Finding]) -> int:

@@ -47,7 +47,7 @@ def _annotation(root: str, found: Finding) -> str:
     rule = RULES[found.code]
     place = place_in_file(found.location)
     text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
-    message = f"{text}{and_more(found)}\nremedy: {rule.remedy}"
+    message = f"{text}{and_more(found)}\nremedy: {found.advice}"
     return command(found.severity, message, file=_path(root, found.location.file), title=f"{found.code} {rule.problem}")
 
 

@@ -1,4 +1,4 @@
-"""Findings grouped by rule, and how many of each group are shown."""
+"""Findings grouped by rule and remedy, and how many of each group are shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +10,17 @@ from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The findings of one rule and severity; the first `shown_count` of them are shown."""
+    """The findings of one rule and severity with one remedy; the first `shown_count` of them are shown."""
 
     severity: Severity
     rule: Rule
     findings: tuple[Finding, ...]
     shown_count: int
+
+    @property
+    def remedy(self) -> str:
+        """Return the advice on these findings."""
+        return self.findings[0].advice
 
     @property
     def shown(self) -> tuple[Finding, ...]:
@@ -34,21 +39,31 @@ class Group:
 
 
 def grouped(findings: Iterable[Finding], *, max_findings: int) -> list[Group]:
-    """Group sorted findings by severity and rule, in their order.
+    """Group sorted findings by severity, rule and remedy, in their order.
 
     Args:
         findings: The findings of a report.
         max_findings: The number of findings to show. Each group shows one in any case; the remaining room goes to the first
             groups, which are errors where there are any.
     """
-    parts = [(key, tuple(members)) for key, members in groupby(findings, key=lambda f: (f.severity, f.code))]
+    parts = [
+        part for _, members in groupby(findings, key=lambda f: (f.severity, f.code)) for part in by_remedy(members)
+    ]
     room = max(max_findings - len(parts), 0)
     groups = []
-    for (severity, code), members in parts:
+    for members in parts:
         further = min(room, len(members) - 1)
         room -= further
-        groups.append(Group(severity, RULES[code], members, 1 + further))
+        groups.append(Group(members[0].severity, RULES[members[0].code], members, 1 + further))
     return groups
+
+
+def by_remedy(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
+    """Part findings by their remedies, each in the order of its first finding."""
+    parts: dict[str, list[Finding]] = {}
+    for found in findings:
+        parts.setdefault(found.advice, []).append(found)
+    return [tuple(members) for members in parts.values()]
 
 
 def and_more(found: Finding) -> str:

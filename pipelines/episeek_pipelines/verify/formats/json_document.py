@@ -64,7 +64,7 @@ def _finding(found: Finding) -> dict[str, Any]:
         **found.as_dict(),
         "name": rule.invariant,
         "problem": rule.problem,
-        "remedy": rule.remedy,
+        "remedy": found.advice,
         "fingerprint": found.fingerprint,
     }
 

@@ -74,7 +74,7 @@ def _add(case: ElementTree.Element, group: Group) -> None:
     hidden = group.count - finding_count(group.findings[:MAX_PLACES])
     if hidden:
         lines.append(f"... and {hidden} more")
-    lines.append(f"remedy: {group.rule.remedy}")
+    lines.append(f"remedy: {group.remedy}")
     if group.severity == "error":
         message = (
             _line(group.findings[0]) if group.count == 1 else f"{group.count} errors, first: {_line(group.findings[0])}"

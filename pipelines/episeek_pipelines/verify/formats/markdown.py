@@ -93,7 +93,7 @@ def _details(group: Group) -> str:
         lines.append(f"... and {group.hidden_count} more")
     listing = html.escape("\n".join(lines), quote=False)
     summary = f"<summary>{group.severity} {group.rule.code}: {group.count} found</summary>"
-    remedy = html.escape(group.rule.remedy, quote=False)
+    remedy = html.escape(group.remedy, quote=False)
     # A blank line would end the HTML block.
     return f"<details>\n{summary}\n<pre>\n{listing}\n</pre>\n<p>Remedy: {remedy}</p>\n</details>"
 

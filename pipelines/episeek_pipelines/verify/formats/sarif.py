@@ -147,11 +147,13 @@ def _result(report: VerificationReport, found: Finding, seen: Counter[str]) -> d
     is_complete = uri is not None or not found.location.file
     place = place_in_file(found.location) if is_complete else str(found.location)
     text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
+    # The help of the rule has the rule's own remedy.
+    advice = f"\nRemedy: {found.remedy}" if found.remedy else ""
     result: dict[str, Any] = {
         "ruleId": found.code,
         "ruleIndex": _RULE_INDEX[found.code],
         "level": found.severity,
-        "message": _message(f"{text}{and_more(found)}"),
+        "message": _message(f"{text}{and_more(found)}{advice}"),
         "locations": [_location(found.location, base_id, uri or INFO_PATH)],
         "partialFingerprints": {
             FINGERPRINT: fingerprint,

@@ -40,7 +40,7 @@ def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDI
         lines += [f"  {visible(f'{found.location}: {found.message}')}{and_more(found)}" for found in group.shown]
         if group.hidden_count:
             lines.append(f"  ... and {group.hidden_count} more")
-        lines.append(f"  remedy: {group.rule.remedy}")
+        lines.append(f"  remedy: {group.remedy}")
     return "\n".join(lines)
 
 

@@ -68,6 +68,11 @@ class RuleGroup:
         return self.findings[: self.listed]
 
     @property
+    def remedies(self) -> list[str]:
+        """Return the remedies of the findings, each once."""
+        return list(dict.fromkeys(found.advice for found in self.findings))
+
+    @property
     def columns(self) -> list[Column]:
         """Return the columns in which a row has a value."""
         return [
