@@ -186,7 +186,9 @@ def test_findings_of_one_rule_are_shown_under_the_remedy_that_was_chosen_for_eac
     ]
     own, chosen = MISSING_FILE.remedy, "fetch it again"
     assert [each["remedy"] for each in json.loads(format_json(report))["findings"]] == [own, chosen, own]
-    assert all("fetch it again" in write(report) for write in (format_sarif, format_junit, format_markdown, format_html))
+    assert all(
+        "fetch it again" in write(report) for write in (format_sarif, format_junit, format_markdown, format_html)
+    )
 
 
 def test_the_summary_line_says_what_was_left_out_and_how_far():
