@@ -51,11 +51,15 @@ class SampleTable:
     """Entry of the stsd box that each sample uses, from 1; None if all use the first one."""
     matrix: bytes = IDENTITY_MATRIX
     """Transformation of the pictures for display: nine big-endian int32, as in tkhd (ISO/IEC 14496-12, 8.3.2)."""
+    start_description_index: Int64Array | None = None
+    """Entry of the stsd box, from 1, to use where decoding starts at this sample, instead of the sample's own entry and until
+    that changes; None if every sample's own entry serves."""
 
     def __post_init__(self) -> None:
         count = len(self.offset)
         arrays = ["offset", "size", "dts", "pts", "duration", "is_sync", "is_presented"]
-        for name in arrays if self.description_index is None else [*arrays, "description_index"]:
+        optional = ["description_index", "start_description_index"]
+        for name in [*arrays, *(name for name in optional if getattr(self, name) is not None)]:
             array = getattr(self, name)
             if array.shape != (count,):
                 raise ValueError(f"{name}: found shape {array.shape}; expected ({count},)")
