@@ -37,6 +37,11 @@ def warm_python() -> Iterator[WarmPython]:
         yield python
 
 
+def pytest_collection_modifyitems(items):
+    """Put the tests that import torch next to each other, so that one process of the run imports it: that takes seconds."""
+    items.sort(key=lambda item: item.get_closest_marker("torch") is None)
+
+
 def pytest_terminal_summary(terminalreporter):
     passed = terminalreporter.stats.get("passed", [])
     for line in [*report_survival(passed), *report_publications(passed)]:

@@ -9,6 +9,8 @@ from tests.oracle.file_check import Options, check_file
 from tests.support.amount import amount
 from tests.support.one_file_index import CAMERA, open_one_file, read_table
 
+pytestmark = pytest.mark.torch
+
 WINDOWS = amount(2, 0)
 """Random windows beside those that the oracle always takes: `python -m tests.oracle` takes more."""
 

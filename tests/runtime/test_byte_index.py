@@ -121,6 +121,7 @@ def test_a_clip_takes_only_its_own_bytes(index):
             clip.mux(wrong)
 
 
+@pytest.mark.torch
 def test_damaged_pictures_are_a_named_error(index):
     clip = index.clip(0, CAMERAS[0], 0, 20)
     noise = np.random.default_rng(0).integers(0, 256, clip.byte_range[1] - clip.byte_range[0], np.uint8).tobytes()

@@ -10,6 +10,8 @@ from tests.support.amount import examples
 from tests.support.build_index import CAMERAS, DATA, VIDEO_DATASETS, episode_frames_in_file
 from tests.support.whole_file import decode_whole_file, decode_with_plain_pyav, usable_backends
 
+pytestmark = pytest.mark.torch
+
 EPISODES = [
     (name, episode, camera)
     for name in VIDEO_DATASETS

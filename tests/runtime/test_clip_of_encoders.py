@@ -22,6 +22,8 @@ from tests.support.amount import examples
 from tests.support.encode import FRAME_TICKS, TIME_BASE, Encoding, encode_episodes, frame_ticks
 from tests.support.whole_file import Backend, WholeFile, decode_whole_file, decode_with_plain_pyav, usable_backends
 
+pytestmark = pytest.mark.torch
+
 LENGTHS = (37, 1, 23, 50, 2, 31)
 X264 = {"preset": "fast", "x264-params": "keyint=25:min-keyint=25:scenecut=0:open-gop=0:mbtree=0"}
 X264_OPEN = {"preset": "fast", "x264-params": "keyint=20:min-keyint=20:scenecut=0:open-gop=1:b-pyramid=normal:mbtree=0"}

@@ -17,7 +17,13 @@ from tests.support.whole_file import usable_backends
 HEIGHT, WIDTH, FRAME_COUNT = 64, 96, 12
 ONE = 1 << 16
 
-needs_torchcodec = pytest.mark.skipif("torchcodec" not in usable_backends(), reason="FFmpeg's libraries are not there")
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture
+def torchcodec():
+    if "torchcodec" not in usable_backends():
+        pytest.skip("FFmpeg's libraries are not there")
 
 
 LOSSLESS = {
@@ -70,7 +76,7 @@ def test_depth_keeps_every_bit(depth, backend, start, stop):
     assert len(decoded.pts_seconds) == stop - start
 
 
-@needs_torchcodec
+@pytest.mark.usefixtures("torchcodec")
 def test_depth_is_a_tensor_where_other_pictures_are(depth):
     import torch
 
@@ -78,7 +84,7 @@ def test_depth_is_a_tensor_where_other_pictures_are(depth):
     assert index.clip(0, CAMERA, 0, 2).decode().data.dtype == torch.uint16
 
 
-@needs_torchcodec
+@pytest.mark.usefixtures("torchcodec")
 @pytest.mark.parametrize(("backend", "device"), [("torchcodec", "cpu"), ("auto", "cuda")])
 def test_depth_is_not_squeezed_into_8_bits_in_silence(depth, backend, device):
     _, index = depth

@@ -74,7 +74,7 @@ def test_a_full_dataset_needs_no_source(videos, dataset, tmp_path):
     assert result.copied_files == 12 + 1 + 1  # videos, the card, golden_items.npz
     shutil.rmtree(dataset)
     opened = episeek.open(target)
-    assert opened.clip(3, opened.cameras[0]).decode().data.shape == (32, 3, 96, 128)
+    assert opened.clip(3, opened.cameras[0]).decode("pyav").data.shape == (32, 3, 96, 128)
     assert verify(str(target)).error_count == 0
 
 
@@ -270,7 +270,7 @@ def test_a_store_behind_fsspec(tmp_path):
         assert result.verification is not None
         assert result.verification.error_count == 0
         opened = episeek.open("memory://hevc-out", "memory://hevc-source")
-        assert opened.clip(1, opened.cameras[1]).decode().data.shape == (29, 3, 96, 128)
+        assert opened.clip(1, opened.cameras[1]).decode("pyav").data.shape == (29, 3, 96, 128)
         assert not [path for path in fs.find("/hevc-out") if ".episeek-work" in path]
         fs.get("/hevc-out/", str(tmp_path / "remote/"), recursive=True)
         prepare(str(DATA / "hevc"), str(tmp_path / "local"))

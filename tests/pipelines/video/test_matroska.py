@@ -205,6 +205,7 @@ def test_fixtures_are_what_they_are_meant_to_be(folder):
     assert b"\x18\x53\x80\x67\x01" + b"\xff" * 7 in contents["live.mkv"]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=examples(12), deadline=None)
 @given(data=st.data())
@@ -260,6 +261,7 @@ def test_files_of_any_form_are_indexed(folder, name):
     assert (table.matrix != IDENTITY_MATRIX) == (name in QUARTER_TURNS)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", sorted(FORMS.keys() - {"clock of an odd rate"}))
 def test_clips_of_files_of_any_form_decode_as_the_file_does(folder, name):
     path = folder / f"{name}.mkv"

@@ -10,6 +10,7 @@ import pytest
 import episeek
 from episeek.errors import FrameRangeError
 from tests.support import bar_code
+from tests.support.amount import amount
 from tests.support.build_index import CAMERAS
 from tests.support.clip_caching import (
     LONG,
@@ -113,7 +114,7 @@ def test_a_clip_that_arrives_while_another_thread_asks_is_not_fetched_again(inde
     sys.setswitchinterval(1e-6)
     requests = [(episode, camera, 0, 3) for episode in range(6) for camera in CAMERAS]
     try:
-        for _ in range(40):
+        for _ in range(amount(40, 10)):
             with episeek.ClipCache(index) as cache:
                 barrier = threading.Barrier(6)
 
