@@ -86,7 +86,13 @@ class _ColumnModel:
 
 
 def check_table(
-    table: pa.Table, name: TableName, *, video_keys: Sequence[str] = (), path: str | None = None, first_row: int = 0
+    table: pa.Table,
+    name: TableName,
+    *,
+    video_keys: Sequence[str] = (),
+    path: str | None = None,
+    first_row: int = 0,
+    format_version: str = str(sidecars.FORMAT_VERSION),
 ) -> list[ColumnProblem]:
     """Return all problems of the columns of a table, or of some row groups of it.
 
@@ -98,15 +104,20 @@ def check_table(
         video_keys: The cameras for which `meta/episodes` must have columns.
         path: The file, for the problems; None puts the model's name there.
         first_row: The row number in the file of the table's first row.
+        format_version: The format version of a sidecar.
 
     Example:
         >>> import pyarrow as pa
-        >>> broken = pa.table({"byte_offset": pa.array([None], pa.uint32())})
-        >>> [(problem.column, problem.row, problem.check) for problem in check_table(broken, "samples")]
-        [('byte_offset', 0, 'not_nullable'), ('byte_size', None, 'column_in_dataframe'), ('pts', None, 'column_in_dataframe')]
+        >>> broken = pa.table({"byte_offset": pa.array([None], pa.uint32()), "byte_size": pa.array([1], pa.uint32())})
+        >>> [(problem.column, problem.row, problem.check) for problem in check_table(broken, "samples", format_version="1")]
+        [('byte_offset', 0, 'not_nullable'), ('pts', None, 'column_in_dataframe')]
     """
-    models = _models(name, tuple(video_keys))
     is_sidecar = name != "meta/episodes"
+    if is_sidecar:
+        columns = sidecars.schema_of(name, version=format_version, found=table.schema)
+        models = {field.name: _sidecar_model(name, field) for field in columns}
+    else:
+        models = _episode_models(tuple(video_keys))
     where = path or name
     duplicates = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
     problems = [
@@ -251,12 +262,6 @@ def _text(value: pa.Scalar) -> str:
 
 
 @cache
-def _models(name: TableName, video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
-    if name == "meta/episodes":
-        return _episode_models(video_keys)
-    return {field.name: _sidecar_model(name, field) for field in _SIDECARS[name]}
-
-
 def _episode_models(video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
     count = _ColumnModel(pa.int64(), 0, _INT64_MAX)
     seconds = _ColumnModel(pa.float64(), 0, _MAX_SECONDS)
@@ -268,13 +273,6 @@ def _episode_models(video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
     return models
 
 
-_SIDECARS: Final = {
-    "files": sidecars.FILES,
-    "episodes": sidecars.EPISODES,
-    "keyframes": sidecars.KEYFRAMES,
-    "samples": sidecars.SAMPLES,
-}
-
 _SIGNED: Final = frozenset(
     {("episodes", "first_frame_tick"), ("keyframes", "pts"), ("keyframes", "frame_index"), ("samples", "pts")}
 )
@@ -283,8 +281,8 @@ _SIGNED: Final = frozenset(
 _AT_LEAST_ONE: Final = frozenset(
     {
         ("files", "file_size"), ("files", "width"), ("files", "height"), ("files", "timescale"),
-        ("files", "sample_count"), ("episodes", "mdat_length"), ("episodes", "frame_count"), ("episodes", "sample_count"),
-        ("episodes", "keyframe_count"),
+        ("files", "sample_count"), ("files", "sync_sample_count"), ("episodes", "mdat_length"), ("episodes", "frame_count"),
+        ("episodes", "sample_count"), ("episodes", "keyframe_count"),
     }
 )  # fmt: skip
 

@@ -1,12 +1,12 @@
 """The byte-index sidecars: four Parquet tables under `meta/byte_index/`. docs/format.md specifies them.
 
-Every column is REQUIRED. The numeric columns of `episodes`, `keyframes` and `samples` are PLAIN, uncompressed and one
-data page per column chunk, so that the values of a column chunk are one little-endian array in the file. This module
+Every column is REQUIRED. The columns of `episodes`, `keyframes` and `samples` are PLAIN, uncompressed and one data page per
+column chunk, so that the values of a column chunk are one little-endian array in the file, or an array of bits. This module
 holds the columns, the footer keys, the versions and the limits; `episeek.sidecars.mapped_table` maps the tables and
 `episeek_pipelines.index.table_writer` writes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from episeek_schemas import layout
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """The version that is written. Bump it when tables, columns, types, encodings or the meaning of a value change."""
 
-READABLE_FORMAT_VERSIONS: Final = frozenset({1})
+READABLE_FORMAT_VERSIONS: Final = frozenset({1, 2})
 """The versions that readers accept."""
 
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 """Bump it when what is computed changes: other values from the same inputs, in the same format. Sidecars with another index
 version stay readable, but they are stale: the index step replaces them.
 """
@@ -55,6 +55,14 @@ def readable_formats() -> str:
 def index_version_of(metadata: Mapping[str, str]) -> str:
     """Return the index version of a table by its footer's key-value metadata, as text."""
     return metadata.get(INDEX_VERSION_KEY, INDEX_VERSION_WITHOUT_KEY)
+
+
+def outdated(*, format_version: str, index_version: str) -> tuple[str, str] | None:
+    """Return the version that was found and the one that this release writes, in words; None where they are equal."""
+    for kind, found, current in (("format", format_version, FORMAT_VERSION), ("index", index_version, INDEX_VERSION)):
+        if found != str(current):
+            return f"{kind} version {found}", f"{kind} version {current}"
+    return None
 
 
 MAX_ROW_GROUP_ROWS: Final = 1 << 24
@@ -103,6 +111,12 @@ FILES: Final = _required(
     ("sample_description_runs", pa.binary()),
     # hex digest of the declared episodes of the file, its camera and the fps: see DECLARED_EPISODES
     ("episodes_sha256", pa.string()),
+    # which entry of stsd is in force where decoding starts: DESCRIPTION_RUN values; empty where it is that of the samples
+    ("start_description_runs", pa.binary()),
+    # sync samples in the file
+    ("sync_sample_count", pa.int64()),
+    # sync samples whose bytes were looked at
+    ("sync_samples_inspected", pa.int64()),
 )
 """One row per video file, sorted by file_path."""
 
@@ -174,8 +188,13 @@ SAMPLES: Final = _required(
     ("byte_size", pa.uint32()),
     # ticks from first_frame_tick; negative in the lead-in
     ("pts", pa.int32()),
+    # decoding can start here
+    ("is_sync", pa.bool_()),
 )
-"""One row per encoded sample of a span, sorted by episode and camera, and within these in decode order."""
+"""One row per encoded sample of a span, sorted by episode and camera, and within these in decode order. See WIDE_SAMPLES."""
+
+WIDE_SAMPLES: Final = MappingProxyType({"byte_offset": pa.uint64(), "pts": pa.int64()})
+"""The types of columns of `samples` in builds with a span of 4 GiB or more, or of 2^31 ticks or more: all rows have them."""
 
 TABLES: Final = MappingProxyType(
     {
@@ -199,3 +218,33 @@ SORT_KEYS: Final = MappingProxyType(
     }
 )
 """Sort keys of each table. The two keys of `samples` are no columns: `sample_start` of `episodes` finds the rows."""
+
+_ADDED_IN_VERSION_2: Final = MappingProxyType(
+    {"files": ("start_description_runs", "sync_sample_count", "sync_samples_inspected"), "samples": ("is_sync",)}
+)
+
+
+def samples_schema(wide: Collection[str] = ()) -> pa.Schema:
+    """Return the columns of `samples` with the wide types of some of them; the names are keys of `WIDE_SAMPLES`."""
+    return _required(
+        *((field.name, WIDE_SAMPLES[field.name] if field.name in wide else field.type) for field in SAMPLES)
+    )
+
+
+def schema_of(table: str, *, version: str | None, found: pa.Schema) -> pa.Schema:
+    """Return the columns that a table has to have.
+
+    Args:
+        table: A key of `TABLES`.
+        version: The format version in its footer; any unknown one stands for the current one.
+        found: The columns that it has. Where it has a wide type that the format allows, so does the result.
+    """
+    schema = TABLES[table][1]
+    if table == "samples":
+        schema = samples_schema([name for name, dtype in WIDE_SAMPLES.items() if dtype in _types(found, name)])
+    added = _ADDED_IN_VERSION_2.get(table, ()) if version == "1" else ()
+    return pa.schema([field for field in schema if field.name not in added])
+
+
+def _types(schema: pa.Schema, name: str) -> list[pa.DataType]:
+    return [schema.field(position).type for position in schema.get_all_field_indices(name)]

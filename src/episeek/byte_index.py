@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from episeek.clip import Clip, LeadIn
 from episeek.errors import (
@@ -22,7 +23,7 @@ from episeek.errors import (
     without_password,
 )
 from episeek.mp4.clip_header import ClipSamples, TrackProperties
-from episeek.mp4.moov.description_runs import description_of
+from episeek.mp4.moov.description_runs import clip_descriptions
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
@@ -240,24 +241,22 @@ class ByteIndex:
         rows = (span.sample_start, span.sample_start + span.sample_count)
         columns = self._tables["samples"].columns
         offset, size, pts = (columns[key].slice(*rows).astype(np.int64) for key in ("byte_offset", "byte_size", "pts"))
-        keyframe_rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
-        sync = np.sort(self._tables["keyframes"].columns["sample_index"].slice(*keyframe_rows).astype(np.int64))
-
+        is_sync = columns["is_sync"].slice(*rows) if "is_sync" in columns else self._sync_of_version_1(span)
         frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
         frame_pts = pts[frames]
         rises = frame_pts[0] == 0 and bool(np.all(np.diff(frame_pts) > 0))
-        if not rises or (offset + size).max() != span.mdat_length or sync[0] < 0 or sync[-1] >= len(pts):
+        if not rises or offset.min() < 0 or (offset + size).max() != span.mdat_length:
             where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
-            found = "times that do not rise from 0, sizes that do not fill the span, or keyframes outside it"
+            found = "times that do not rise from 0, or sizes that do not fill the span"
             raise SidecarLayoutError(where, found, _AS_WRITTEN)
         wanted = frames[start:end]
-        window = needed_samples(pts, sync, wanted, where=f"{file.file_path}, {name}")
+        window = needed_samples(pts, np.flatnonzero(is_sync), wanted, where=f"{file.file_path}, {name}")
         chosen = slice(window.start, window.stop)
         first_byte = int(offset[chosen].min())
         last_byte = int((offset[chosen] + size[chosen]).max())
-        is_sync = np.zeros(len(pts), np.bool_)
-        is_sync[sync] = True
-        description_index = description_of(file.sample_description_runs, offset[chosen] + span.mdat_offset)
+        description_index = clip_descriptions(
+            file.sample_description_runs, file.start_description_runs, offset[chosen] + span.mdat_offset
+        )
         track = _track_properties(file)
         if end < span.frame_count:
             end_tick = pts[frames[end]]
@@ -282,6 +281,17 @@ class ByteIndex:
             track=track,
             source=self.source,
         )
+
+    def _sync_of_version_1(self, span: EpisodeSpan) -> npt.NDArray[np.bool_]:
+        """Return which samples of a span are sync samples, from `keyframes`: in format version 1 only it says so."""
+        rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
+        position = self._tables["keyframes"].columns["sample_index"].slice(*rows).astype(np.int64)
+        if position.min() < 0 or position.max() >= span.sample_count:
+            where = f"{self._where['keyframes']}, rows {rows[0]} to {rows[1]}"
+            raise SidecarLayoutError(where, "keyframes outside their span", _AS_WRITTEN)
+        is_sync = np.zeros(span.sample_count, np.bool_)
+        is_sync[position] = True
+        return is_sync
 
     def clips(self, requests: Iterable[ClipRequest]) -> list[Clip]:
         """Return the clip of each request, which is a clip itself or the arguments of `clip` as a tuple.

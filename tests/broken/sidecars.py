@@ -16,6 +16,7 @@ from tests.support.broken_datasets import (
     WRIST,
     append_free_box,
     edit_sidecar,
+    older_version,
     optional_columns,
     other_build,
     other_version,
@@ -80,6 +81,8 @@ _CASES: Final = [
     Case("a value out of range", AV1, "IDX034 IDX032", sidecar_value("episodes", "mdat_length", 3, 0)),
     Case("a digest that is none", AV1, "IDX034 IDX031", sidecar_value("files", "moov_sha256", 3, "nothing")),
     Case("a second declared with another sign", AV1, "IDX036", sign_of_zero),
+    Case("an older version", H264, "IDX037", older_version),
+    Case("a sync sample that is none", H264, "IDX033", sidecar_value("samples", "is_sync", 77, True)),
 ]  # fmt: skip
 
 CASES: Final = [dataclasses.replace(case, indexed=True) for case in _CASES]

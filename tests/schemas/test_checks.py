@@ -133,13 +133,13 @@ def test_foreign_tables_may_have_other_widths_and_further_columns():
 
 
 def test_sidecars_may_not():
-    table = pa.table({"byte_offset": pa.array([0], pa.uint64()), "byte_size": pa.array([1], pa.uint32()),
-                      "pts": pa.array([0], pa.int32()), "more": [1]})  # fmt: skip
+    table = pa.table({"byte_offset": pa.array([0], pa.int64()), "byte_size": pa.array([1], pa.uint32()),
+                      "pts": pa.array([0], pa.int64()), "is_sync": [True], "more": [1]})  # fmt: skip
     assert [(p.column, p.found) for p in check_table(table, "samples")] == [
-        ("byte_offset", "type uint64"),
+        ("byte_offset", "type int64"),
         ("more", "a column the format does not have"),
     ]
-    swapped = sidecars.SAMPLES.empty_table().select(["byte_size", "byte_offset", "pts"])
+    swapped = sidecars.SAMPLES.empty_table().select(["byte_size", "byte_offset", "pts", "is_sync"])
     assert {p.check for p in check_table(swapped, "samples")} == {"column_ordered"}
 
 
@@ -159,8 +159,8 @@ def test_many_rows_are_listed_up_to_a_limit_that_is_counted():
     count = MAX_ROWS_PER_PROBLEM + 234
     table = pa.table([pa.nulls(count, f.type) for f in sidecars.SAMPLES], names=sidecars.SAMPLES.names)
     problems = check_table(table, "samples")
-    assert len(problems) == 3 * MAX_ROWS_PER_PROBLEM
-    assert sum(1 + p.more for p in problems) == 3 * count
+    assert len(problems) == 4 * MAX_ROWS_PER_PROBLEM
+    assert sum(1 + p.more for p in problems) == 4 * count
     assert {p.row for p in problems if p.more} == {MAX_ROWS_PER_PROBLEM - 1}
 
 

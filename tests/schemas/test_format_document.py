@@ -72,6 +72,26 @@ def test_the_columns(name):
     assert not any(field.nullable for field in schema)
 
 
+def test_the_wide_types():
+    [_, rows] = tables(section("### `samples`"))
+    wide = sidecars.samples_schema(sidecars.WIDE_SAMPLES)
+    chosen = pa.schema([wide.field(row["column"]) for row in rows])
+    assert chosen.names == list(sidecars.WIDE_SAMPLES)
+    assert [row["wide type"] for row in rows] == [str(field.type) for field in chosen]
+    assert [row["Parquet"] for row in rows] == stored_as(chosen)
+
+
+def test_the_columns_of_version_1():
+    text = section("## Versions")
+    for name, (_, schema) in sidecars.TABLES.items():
+        lacking = set(schema.names) - set(sidecars.schema_of(name, version="1", found=schema).names)
+        sentence = re.sub(r"\s+", " ", text)
+        assert all(
+            re.search(rf"Tables of format version 1 lack [^.]*`{column}`[^.]* of `{name}`", sentence)
+            for column in lacking
+        )
+
+
 def test_the_values_within_columns():
     [_, containers, runs, declared] = tables(section("### `files`"))
     assert [row["container"] for row in containers] == list(sidecars.CONTAINERS)
@@ -124,7 +144,7 @@ def test_the_example(sidecar_roots, monkeypatch):
     assert f"rows {first + 30} to {first + 35} of `samples`" in text
     for entry in samples:
         position = int(entry["sample"])
-        assert {key: int(entry[key]) for key in sidecars.SAMPLES.names} == table[first + position]
+        assert {key: json.loads(entry[key]) for key in sidecars.SAMPLES.names} == table[first + position]
         assert int(entry["frame"]) == in_order.index(position)
         assert entry["wanted"] == ("yes" if 32 <= int(entry["frame"]) < 36 else "no")
     assert [int(entry["pts"]) for entry in samples] == clip.samples.pts.tolist()

@@ -7,6 +7,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,15 @@ def optional_columns(table: pa.Table) -> pa.Table:
 
 
 def other_version() -> dict[str, str]:
-    return {sidecars.FORMAT_VERSION_KEY: "2"}
+    return {sidecars.FORMAT_VERSION_KEY: "3"}
+
+
+def older_version(root: Path) -> None:
+    """Turn sidecars into those of format version 1."""
+    metadata = {sidecars.FORMAT_VERSION_KEY: "1", sidecars.INDEX_VERSION_KEY: "1"}
+    for name, (_, schema) in sidecars.TABLES.items():
+        kept = sidecars.schema_of(name, version="1", found=schema).names
+        edit_sidecar(root, name, methodcaller("select", kept), metadata=metadata)
 
 
 def other_build() -> dict[str, str]:

@@ -18,16 +18,14 @@ _ROW_NAME = "FileFacts"
 """Part of every id that was ever written: it stays, whatever the class of a row is called."""
 
 
-def build_id_of(description: str, digests: Iterable[str], *, legacy_writer: str | None = None) -> str:
+def build_id_of(description: str, digests: Iterable[str]) -> str:
     """Return the id of a build: 32 hex digits.
 
     Args:
         description: The dataset's description, as `episeek_pipelines.index.merge.dataset_description` makes it.
         digests: The `fragment_digest` of each file, by file path.
-        legacy_writer: The writer in the footers of tables without an index version: their ids cover it instead.
     """
-    version = str(sidecars.INDEX_VERSION) if legacy_writer is None else legacy_writer
-    build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{version}\n{description}\n".encode())
+    build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{sidecars.INDEX_VERSION}\n{description}\n".encode())
     for digest in digests:
         build.update(digest.encode())
     return build.hexdigest()[:32]

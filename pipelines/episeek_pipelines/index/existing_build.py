@@ -14,7 +14,7 @@ from episeek.errors import (
     first_line,
 )
 from episeek.sidecars.file_record import FileProperties, FileRecord
-from episeek.sidecars.files import check_build, check_version
+from episeek.sidecars.files import check_build, check_version, with_current_columns
 from episeek.sidecars.mapped_table import footer_metadata
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import sidecars
@@ -29,8 +29,6 @@ class ExistingBuild:
     build_id: str
     format_version: str
     index_version: str
-    legacy_writer: str | None
-    """The release that wrote tables without an index version, which their build id covers; otherwise None."""
     description: str
     """The dataset's description, as `episeek_pipelines.index.merge.dataset_description` makes it."""
     files: Mapping[str, FileRecord]
@@ -38,13 +36,7 @@ class ExistingBuild:
 
     def outdated(self) -> tuple[str, str] | None:
         """Return the version found and the one expected, where this release would write another; otherwise None."""
-        for kind, found, current in (
-            ("format", self.format_version, sidecars.FORMAT_VERSION),
-            ("index", self.index_version, sidecars.INDEX_VERSION),
-        ):
-            if found != str(current):
-                return f"{kind} version {found}", f"{kind} version {current}"
-        return None
+        return sidecars.outdated(format_version=self.format_version, index_version=self.index_version)
 
 
 def read_existing_build(root: Root) -> ExistingBuild:
@@ -59,15 +51,18 @@ def read_existing_build(root: Root) -> ExistingBuild:
     """
     footers: dict[str, dict[str, str]] = {}
     files: list[FileRecord] = []
-    for name, (path, schema) in sidecars.TABLES.items():
+    for name, (path, _) in sidecars.TABLES.items():
         where = root.join(path)
         try:
             with root.open_parquet(path) as file:
                 footers[name] = footer_metadata(file.metadata)
                 check_version(footers[name], where)
-                _check_columns(file.schema_arrow, schema, where)
+                version = footers[name][sidecars.FORMAT_VERSION_KEY]
+                expected = sidecars.schema_of(name, version=version, found=file.schema_arrow)
+                _check_columns(file.schema_arrow, expected, where)
                 if name == "files":
-                    files = [FileRecord(**row) for row in file.read(use_threads=False).to_pylist()]
+                    table = with_current_columns(file.read(use_threads=False))
+                    files = [FileRecord(**row) for row in table.to_pylist()]
         except MissingFileError:
             raise MissingSidecarError(where, "no such file", "a sidecar table", "run `episeek index`") from None
         except ParquetError as error:
@@ -84,12 +79,10 @@ def read_existing_build(root: Root) -> ExistingBuild:
             found = problem or f"file_id {file_record.file_id}"
             raise SidecarLayoutError(where, found, "a row as the index step writes it", _HINT)
     footer = footers["files"]
-    has_index_version = sidecars.INDEX_VERSION_KEY in footer
     return ExistingBuild(
         build_id,
         format_version=footer[sidecars.FORMAT_VERSION_KEY],
         index_version=sidecars.index_version_of(footer),
-        legacy_writer=None if has_index_version else footer.get(sidecars.WRITER_KEY, ""),
         description=footer.get(sidecars.DATASET_KEY, ""),
         files={record.file_path: record for record in files},
     )

@@ -13,6 +13,7 @@ from episeek.errors import EpiseekError, SidecarLayoutWarning
 from episeek.sidecars.files import SidecarFiles, open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.sample_widths import narrowest
 from episeek_schemas import sidecars
 
 Int64Array = npt.NDArray[np.int64]
@@ -95,7 +96,8 @@ def _arrays(opened: SidecarFiles, rows: Int64Array) -> Arrays:
                 column.slice(first, first + row_count)
                 for first, row_count in zip(start.tolist(), count.tolist(), strict=True)
             ]
-            arrays[f"{table}/{name}"] = np.concatenate(parts).astype(column.dtype)
+            values = np.concatenate(parts).astype(column.dtype)
+            arrays[f"{table}/{name}"] = narrowest(name, values) if table == "samples" else values
     return arrays
 
 

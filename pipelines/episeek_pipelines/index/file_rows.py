@@ -4,7 +4,7 @@ One `IndexUnit` per file holds its path, its identity in the store's listing, an
 fragment, a small `.npz` of the file's rows, and a `FragmentSummary` of some hundred bytes. `write_sidecars` merges the
 fragments in episode order, with a few in memory. Files are read by ranges; a file whose existing rows are still right is
 not read at all. Refused are files that the sample table refuses, episodes outside their file, frames with the same
-presentation time, and spans that do not fit the 32-bit columns.
+presentation time, and times that a clip cannot have.
 """
 
 from collections import defaultdict
@@ -30,9 +30,14 @@ from episeek.stores.byte_source import CountingSource
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import kind_of
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.index.sample_widths import narrowest
 from episeek_pipelines.index.units import Arrays, IndexUnit
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
 from episeek_pipelines.video.header import read_video_header
+from episeek_schemas import sidecars
+
+_MAX_DISTANCE_TICKS = (1 << 32) - 1 - 480000
+"""Durations in a clip have 32 bits, and FFmpeg takes the largest ones for negative numbers (max_stts_delta of mov.c)."""
 
 _MAX_REORDERING_TICKS = 1 << 29
 """Composition offsets of a clip have 32 bits, and a window of an episode displaces its samples at most twice as far."""
@@ -79,6 +84,9 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FilePro
         track_matrix=table.matrix,
         sample_description_runs=description_runs(table.offset, table.description_index, where=unit.path),
         episodes_sha256=unit.episodes.digest(camera_index=unit.camera_index, fps=fps),
+        start_description_runs=description_runs(table.offset, table.start_description_index, where=unit.path),
+        sync_sample_count=int(table.is_sync.sum()),
+        sync_samples_inspected=0,
     )
     problem = FileRecord(file_id=0, **asdict(properties)).problem()
     if problem:
@@ -142,7 +150,7 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, whe
         first_byte, last_byte = int(offset.min()), int((offset + size).max())
         relative_pts = pts - first_tick
         neighbours = order[max(frames.first[row] - 1, 0) : frames.first[row] + frames.count[row] + 1]
-        _check_span(name, last_byte - first_byte, relative_pts, table.pts[neighbours])
+        _check_times(name, relative_pts, table.pts[neighbours])
 
         by_time = np.argsort(pts, kind="stable")
         lead_in_count = int((relative_pts < 0).sum())
@@ -150,9 +158,10 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, whe
         rank[by_time] = np.arange(len(pts)) - lead_in_count
         keyframes = by_time[table.is_sync[chosen][by_time]]
 
-        rows["samples/byte_offset"].append((offset - first_byte).astype(np.uint32))
-        rows["samples/byte_size"].append(size.astype(np.uint32))
-        rows["samples/pts"].append(relative_pts.astype(np.int32))
+        rows["samples/byte_offset"].append(offset - first_byte)
+        rows["samples/byte_size"].append(size)
+        rows["samples/pts"].append(relative_pts)
+        rows["samples/is_sync"].append(table.is_sync[chosen])
         rows["keyframes/pts"].append(pts[keyframes])
         rows["keyframes/byte_offset"].append(offset[keyframes])
         rows["keyframes/sample_index"].append(keyframes.astype(np.int32))
@@ -174,6 +183,8 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, whe
         name: np.array(parts, np.int64) if name.startswith("episodes/") else np.concatenate(parts)
         for name, parts in rows.items()
     }
+    for column in sidecars.SAMPLES.names:
+        arrays[f"samples/{column}"] = narrowest(column, arrays[f"samples/{column}"])
     arrays["episodes/episode_index"] = episodes.episode_index
     arrays["episodes/frame_count"] = frames.count
     arrays["episodes/first_pts"] = episodes.from_timestamp
@@ -181,26 +192,23 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, whe
     return arrays
 
 
-def _check_span(name: str, length: int, relative_pts: npt.NDArray[np.int64], frame_pts: npt.NDArray[np.int64]) -> None:
-    """Raise an error where an episode does not fit the columns or two of its frames have the same presentation time.
+def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.NDArray[np.int64]) -> None:
+    """Raise an error where a clip cannot have the times of an episode, or two of its frames have the same time.
 
     Args:
         name: The file and the episode, for messages.
-        length: Bytes of the span.
         relative_pts: Presentation times of the span's samples from frame 0, ticks.
         frame_pts: Presentation times of the episode's frames, and of the frames just before and after them.
 
     Raises:
-        SpanTooLargeError: Bytes or ticks do not fit the 32-bit columns.
+        SpanTooLargeError: The distance of two samples, or the way of one through reordering, has too many ticks for a clip.
         EpisodeFramesError: Two frames have the same presentation time.
     """
-    if length >= 1 << 32:
-        raise SpanTooLargeError(name, f"a span of {length} bytes", "less than 4 GiB")
-    if int(relative_pts.min()) < -(1 << 31) or int(relative_pts.max()) >= 1 << 31:
-        raise SpanTooLargeError(
-            name, f"presentation times up to {int(relative_pts.max())} ticks", "less than 2^31 ticks"
-        )
-    displaced = int(np.abs(relative_pts - np.sort(relative_pts)).max())
+    in_order = np.sort(relative_pts)
+    distance = int(np.diff(in_order).max(initial=0))
+    if distance > _MAX_DISTANCE_TICKS:
+        raise SpanTooLargeError(name, f"two samples {distance} ticks apart", f"{_MAX_DISTANCE_TICKS} ticks or less")
+    displaced = int(np.abs(relative_pts - in_order).max())
     if displaced >= _MAX_REORDERING_TICKS:
         raise SpanTooLargeError(name, f"samples reordered by {displaced} ticks", "less than 2^29 ticks")
     same = np.flatnonzero(np.diff(frame_pts) == 0)

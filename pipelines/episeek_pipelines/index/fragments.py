@@ -16,16 +16,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from episeek.sidecars.file_record import FileProperties
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.build_id import fragment_digest
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import index_file
+from episeek_pipelines.index.sample_widths import wide_columns
 from episeek_pipelines.index.units import Arrays, IndexUnit
 from episeek_schemas import sidecars
 
-_BINARY_COLUMNS = ("sample_description", "track_matrix", "sample_description_runs")
+_BINARY_COLUMNS = tuple(field.name for field in sidecars.FILES if pa.types.is_binary(field.type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class FragmentSummary:
     camera_index: int
     digest: str
     """SHA-256, hex, of everything in the fragment."""
+    wide_columns: tuple[str, ...]
+    """Columns of `samples` whose values need the wide type."""
     bytes_read: int
     request_count: int
     is_reused: bool
@@ -71,6 +75,7 @@ def index_to_fragment(
         properties,
         unit.camera_index,
         fragment_digest(properties, arrays),
+        wide_columns(arrays),
         byte_count,
         request_count,
         is_reused=False,
@@ -128,7 +133,8 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
         stored = receipt.pop("properties")
         properties = FileProperties(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_COLUMNS}})
         is_whole = receipt["digest"] == fragment_digest(properties, arrays)
-        return FragmentSummary(**{**receipt, "properties": properties, "is_reused": True}) if is_whole else None
+        known = {"properties": properties, "wide_columns": tuple(receipt["wide_columns"]), "is_reused": True}
+        return FragmentSummary(**{**receipt, **known}) if is_whole else None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):

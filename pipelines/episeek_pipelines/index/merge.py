@@ -63,6 +63,7 @@ def write_sidecars(
         sidecars.BUILD_ID_KEY: build_id,
     }
     _write_files(destination, ordered, metadata)
+    wide = {column for fragment in ordered for column in fragment.wide_columns}
     with ExitStack() as stack:
 
         def writer(path: str, schema: pa.Schema, *dictionary_columns: str) -> MappableWriter:
@@ -81,7 +82,7 @@ def write_sidecars(
             _Merger(work, ordered, info, episode_count),
             episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, *sidecars.UNMAPPED_COLUMNS),
             keyframes=writer(layout.KEYFRAMES_PATH, sidecars.KEYFRAMES),
-            samples=writer(layout.SAMPLES_PATH, sidecars.SAMPLES),
+            samples=writer(layout.SAMPLES_PATH, sidecars.samples_schema(wide)),
         )
     return build_id
 

@@ -102,4 +102,4 @@ def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: Existi
         if arrays is None:
             return False
         digests.append(fragment_digest(record, arrays))
-    return build_id_of(build.description, digests, legacy_writer=build.legacy_writer) == build.build_id
+    return build_id_of(build.description, digests) == build.build_id

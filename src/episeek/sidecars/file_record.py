@@ -34,6 +34,9 @@ class FileProperties:
     track_matrix: bytes
     sample_description_runs: bytes
     episodes_sha256: str
+    start_description_runs: bytes
+    sync_sample_count: int
+    sync_samples_inspected: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -60,7 +63,11 @@ class FileRecord(FileProperties):
             entries = read_entries(self.sample_description, where=self.file_path)
         except Mp4Error as error:
             return f"sample_description with {error.found}"
-        return runs_problem(self.sample_description_runs, entry_count=len(entries))
+        for name in ("sample_description_runs", "start_description_runs"):
+            problem = runs_problem(getattr(self, name), entry_count=len(entries))
+            if problem:
+                return f"{name} {problem}"
+        return ""
 
     def __repr__(self) -> str:
         return (

@@ -80,16 +80,23 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
     paths = [path for path, _ in sidecars.TABLES.values()]
     in_flight = 1 if isinstance(source, LocalSource) else len(paths)
     buffers = dict(zip(where, map_in_threads(partial(_buffer, source), paths, max_in_flight=in_flight), strict=True))
-    metadata = {name: footer_metadata(read_footer(buffers[name], where=where[name])) for name in buffers}
-    for name, footer in metadata.items():
-        check_version(footer, where[name])
+    footers = {name: read_footer(buffers[name], where=where[name]) for name in buffers}
+    metadata = {name: footer_metadata(footer) for name, footer in footers.items()}
+    for name, entries in metadata.items():
+        check_version(entries, where[name])
     build_id = check_build(metadata, where)
+    schemas = {
+        name: sidecars.schema_of(
+            name, version=metadata[name][sidecars.FORMAT_VERSION_KEY], found=footer.schema.to_arrow_schema()
+        )
+        for name, footer in footers.items()
+    }
     tables = {
         name: open_table(buffers[name], schema, name=name, where=where[name], unmapped=sidecars.UNMAPPED_COLUMNS)
-        for name, (_, schema) in sidecars.TABLES.items()
+        for name, schema in schemas.items()
         if name != "files"
     }
-    files = _read_files(buffers["files"], where["files"])
+    files = _read_files(buffers["files"], schemas["files"], where["files"])
     dataset = _read_dataset(metadata["files"], where["files"])
     expected_rows = dataset.episode_count * len(dataset.video_keys)
     if tables["episodes"].row_count != expected_rows:
@@ -160,17 +167,29 @@ def _read_dataset(metadata: dict[str, str], where: str) -> IndexedDataset:
     return dataset
 
 
-def _read_files(buffer: Buffer, where: str) -> pa.Table:
+def with_current_columns(files: pa.Table) -> pa.Table:
+    """Return a `files` table of any readable format version with the columns of the current one.
+
+    In the columns that an older version does not have, texts are empty and numbers are 0.
+    """
+    for position, field in enumerate(sidecars.FILES):
+        if field.name not in files.column_names:
+            value = b"" if pa.types.is_binary(field.type) else 0
+            files = files.add_column(position, field, pa.array([value] * files.num_rows, field.type))
+    return files
+
+
+def _read_files(buffer: Buffer, schema: pa.Schema, where: str) -> pa.Table:
     try:
         table = read_whole(buffer)
     except (pa.ArrowException, OSError) as error:
         raise SidecarLayoutError(where, first_line(error), "a readable Parquet table") from None
-    if table.schema.names != sidecars.FILES.names or table.schema.types != sidecars.FILES.types:
+    if table.schema.names != schema.names or table.schema.types != schema.types:
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise SidecarLayoutError(
             where,
             f"columns {found}",
-            f"columns {sidecars.FILES.names} of the format's types",
+            f"columns {schema.names} of the format's types",
             "run `episeek index` again",
         )
     for name in table.schema.names:
@@ -178,4 +197,4 @@ def _read_files(buffer: Buffer, where: str) -> pa.Table:
             raise SidecarLayoutError(
                 where, f"{table[name].null_count} nulls in column {name!r}", "a value in every row"
             )
-    return table
+    return with_current_columns(table)

@@ -2,8 +2,8 @@
 
 The mapped columns of the sidecars are REQUIRED, PLAIN and uncompressed, with one data page in each column chunk. The values of
 a column chunk are therefore one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
-PLAIN encoding). Each page header is checked before its chunk is used. A table that another tool rewrote, with compression for
-example, is read into memory with a warning.
+PLAIN encoding); those of a BOOLEAN column are bits, eight in a byte, from the lowest one on. Each page header is checked before
+its chunk is used. A table that another tool rewrote, with compression for example, is read into memory with a warning.
 """
 
 import mmap
@@ -49,10 +49,14 @@ class MappedColumn:
 
     def value(self, row: int) -> Any:
         """Return the value of one row as a numpy scalar. Raises IndexError."""
+        segment, position = self._place_of(row)
+        return self._segments[segment][position]
+
+    def _place_of(self, row: int) -> tuple[int, int]:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
         segment = self._segment_of(row)
-        return self._segments[segment][row - self._starts[segment]]
+        return segment, row - self._starts[segment]
 
     def slice(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Return rows `[start, stop)`: a view, or a copy if they lie in several row groups. Raises IndexError."""
@@ -62,14 +66,40 @@ class MappedColumn:
             return np.empty(0, self.dtype)
         first, last = self._segment_of(start), self._segment_of(stop - 1)
         parts = [
-            self._segments[i][max(start - self._starts[i], 0) : stop - self._starts[i]] for i in range(first, last + 1)
+            self._values(
+                i, max(start, self._starts[i]) - self._starts[i], min(stop, self._starts[i + 1]) - self._starts[i]
+            )
+            for i in range(first, last + 1)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _values(self, segment: int, start: int, stop: int) -> npt.NDArray[Any]:
+        return self._segments[segment][start:stop]
 
     def _segment_of(self, row: int) -> int:
         if len(self._segments) == 1:
             return 0
         return bisect_right(self._starts, row) - 1
+
+
+class MappedBits(MappedColumn):
+    """A BOOLEAN column: arrays of bytes with eight rows each. Slices are unpacked copies."""
+
+    __slots__ = ()
+
+    def __init__(self, segments: list[npt.NDArray[np.uint8]], row_counts: list[int]) -> None:
+        super().__init__(segments, np.dtype(np.bool_))
+        self._starts = list(accumulate(row_counts, initial=0))
+
+    def value(self, row: int) -> Any:
+        """Return the value of one row as a numpy scalar. Raises IndexError."""
+        segment, position = self._place_of(row)
+        return self._values(segment, position, position + 1)[0]
+
+    def _values(self, segment: int, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        first = start // 8
+        bits = np.unpackbits(self._segments[segment][first : -(-stop // 8)], bitorder="little")
+        return bits[start - 8 * first : stop - 8 * first].view(np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,13 +217,13 @@ def open_table(
             offset, reason = values_offset(buffer, group.column(position), stored_as, rows, dtype)
             if reason:
                 break
-            segments.append(np.ndarray(rows, dtype.newbyteorder("<"), buffer, offset))
+            segments.append(stored_values(buffer, offset, rows, dtype))
         if reason:
             reason = f"column {field.name!r} {reason}"
             break
         for segment in segments:
             segment.setflags(write=False)
-        columns[field.name] = MappedColumn(segments, dtype)
+        columns[field.name] = MappedBits(segments, group_rows) if dtype == np.bool_ else MappedColumn(segments, dtype)
     if reason:
         warnings.warn(
             f"{where}: {reason}: reading the table into memory instead of mapping it; run `episeek index` to write it again",
@@ -210,16 +240,17 @@ def values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype
     Returns:
         The offset in bytes and an empty text; or 0 and a clause that follows the name of the column.
     """
-    physical = {"INT32": 4, "INT64": 8, "DOUBLE": 8, "FLOAT": 4}.get(chunk.physical_type)
-    if physical != dtype.itemsize:
+    bits = {"BOOLEAN": 1, "INT32": 32, "INT64": 64, "DOUBLE": 64, "FLOAT": 32}.get(chunk.physical_type)
+    if bits != (1 if dtype == np.bool_ else 8 * dtype.itemsize):
         return 0, f"is stored as {chunk.physical_type}"
     if column.max_definition_level or column.max_repetition_level:
         return 0, "is not REQUIRED"
     if chunk.compression != "UNCOMPRESSED":
         return 0, f"is compressed with {chunk.compression}"
-    if chunk.has_dictionary_page or not set(chunk.encodings) <= {"PLAIN", "RLE"}:
+    # RLE is that of levels, and of booleans without PLAIN
+    if chunk.has_dictionary_page or not {"PLAIN"} <= set(chunk.encodings) <= {"PLAIN", "RLE"}:
         return 0, f"is encoded with {', '.join(chunk.encodings)}"
-    values_bytes = chunk.num_values * dtype.itemsize
+    values_bytes = -(-chunk.num_values * bits // 8)
     offset = chunk.data_page_offset + chunk.total_compressed_size - values_bytes
     if (
         chunk.num_values != row_count
@@ -233,6 +264,13 @@ def values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype
     if page_type not in (_DATA_PAGE, _DATA_PAGE_V2) or page_bytes != values_bytes:
         return 0, "has more than one data page"
     return offset, ""
+
+
+def stored_values(buffer: Buffer, offset: int, row_count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return the values of a column chunk as an array on the bytes of its file; of a BOOLEAN one, its packed bytes."""
+    if dtype == np.bool_:
+        return np.ndarray(-(-row_count // 8), np.uint8, buffer, offset)
+    return np.ndarray(row_count, dtype.newbyteorder("<"), buffer, offset)
 
 
 def _page_header(data: bytes) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,8 +15,6 @@ import episeek
 from episeek_pipelines.cli.lines.summary import prepare_lines
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.build_id import build_id_of, fragment_digest
-from episeek_pipelines.index.existing_build import read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import plan_index
@@ -214,17 +211,17 @@ def drop_a_table(root: Path) -> None:
 
 
 TABLES = (layout.FILES_PATH, layout.EPISODES_PATH, layout.KEYFRAMES_PATH, layout.SAMPLES_PATH)
-INDEX_VERSION_ENTRY = b"episeek:index_version\x18\x011"
+INDEX_VERSION_ENTRY = b"episeek:index_version\x18\x012"
 """The entry as the footer stores it: Thrift's compact protocol, field 2 of KeyValue, one byte."""
 
 
 def other_index_version(root: Path) -> None:
     for path in TABLES:
-        replace_in_footer(root / path, INDEX_VERSION_ENTRY, INDEX_VERSION_ENTRY[:-1] + b"2")
+        replace_in_footer(root / path, INDEX_VERSION_ENTRY, INDEX_VERSION_ENTRY[:-1] + b"3")
 
 
 def without_index_version(root: Path) -> None:
-    """Rename the entry. The ids of tables without it cover the writer, and these do not."""
+    """Rename the entry: tables without it have index version 1."""
     for path in TABLES:
         replace_in_footer(root / path, b"episeek:index_version", b"someone:index_version")
 
@@ -284,27 +281,6 @@ def test_nothing_is_believed_of_damaged_or_foreign_sidecars(damage, sound, tmp_p
     assert digests(tmp_path / "out") == digests(root)
 
 
-def as_of_a_release(root: Path, writer: bytes) -> None:
-    """Turn tables into those of a release without index versions, whose name is part of the build id."""
-    footer = pq.read_schema(root / layout.FILES_PATH).metadata
-    build = read_existing_build(Root(str(root)))
-    rows = ExistingRows(Root(str(root)), build.build_id)
-    opened = rows.tables()
-    assert opened is not None
-    declared = pq.read_table(root / layout.EPISODES_PATH)
-    digests_by_path = []
-    for record in build.files.values():
-        of_file = declared.filter(pc.equal(declared["file_id"], record.file_id)).sort_by("first_pts")
-        arrays = rows.arrays(of_file["episode_index"].to_numpy(), of_file["camera_index"][0].as_py())
-        assert arrays is not None
-        digests_by_path.append(fragment_digest(record, arrays))
-    old_id = build_id_of(build.description, digests_by_path, legacy_writer=writer.decode()).encode()
-    for path in TABLES:
-        replace_in_footer(root / path, footer[b"episeek:build_id"], old_id)
-        replace_in_footer(root / path, footer[b"episeek:writer"], writer)
-        replace_in_footer(root / path, b"episeek:index_version", b"someone:index_version")
-
-
 def test_another_release_changes_nothing_but_its_name(hub, tmp_path, monkeypatch):
     url = hub.add(files_of(DATA / "hevc"))
     first = indexed(url, tmp_path / "out")
@@ -324,18 +300,10 @@ def test_another_release_changes_nothing_but_its_name(hub, tmp_path, monkeypatch
         assert before.equals(after)
 
 
-def test_sidecars_of_a_release_without_index_versions_are_taken_over(sound, tmp_path):
-    url, root = sound
-    shutil.copytree(root, tmp_path / "out")
-    as_of_a_release(tmp_path / "out", b"episeek 0.0.9")
-    assert indexed(url, tmp_path / "out").unchanged_files == 2
-    assert digests(tmp_path / "out") == digests(root)
-
-
 def test_another_index_version_is_read_again(sound, tmp_path, monkeypatch):
     url, root = sound
     shutil.copytree(root, tmp_path / "out")
-    monkeypatch.setattr(sidecars, "INDEX_VERSION", 2)
+    monkeypatch.setattr(sidecars, "INDEX_VERSION", 3)
     result = indexed(url, tmp_path / "out")
     assert result.unchanged_files == 0
     assert result.build_id != pq.read_schema(root / layout.FILES_PATH).metadata[b"episeek:build_id"].decode()

@@ -15,6 +15,7 @@ from episeek_pipelines.jobs.prepare import index
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, http_dataset, hub_datasets
+from tests.support.broken_datasets import older_version
 
 TOP = "videos/observation.images.top/chunk-000"
 WRIST = "videos/observation.images.wrist/chunk-000"
@@ -103,12 +104,12 @@ def with_metadata(path, key, value):
 
 def other_index_version(root):
     for path in TABLES:
-        with_metadata(root / path, b"episeek:index_version", "2")
+        with_metadata(root / path, b"episeek:index_version", "3")
 
 
 def other_format(root):
     for path in TABLES:
-        with_metadata(root / path, b"episeek:format_version", "2")
+        with_metadata(root / path, b"episeek:format_version", "3")
 
 
 def damaged_row(root):
@@ -254,19 +255,21 @@ def test_sidecars_without_an_index_version_are_of_version_1(source, monkeypatch,
         table = pq.read_table(source / path)
         kept = {key: value for key, value in table.schema.metadata.items() if key != b"episeek:index_version"}
         pq.write_table(table.replace_schema_metadata(kept), source / path)
-    assert run(capsys, source)[0] == 0
-    monkeypatch.setattr(sidecars, "INDEX_VERSION", 2)
     code, out, _ = run(capsys, source)
     assert code == 1
-    assert f"sidecars  {layout.BYTE_INDEX_DIR}: found index version 1; expected index version 2" in out
+    expected = f"index version {sidecars.INDEX_VERSION}"
+    assert f"sidecars  {layout.BYTE_INDEX_DIR}: found index version 1; expected {expected}" in out
+    monkeypatch.setattr(sidecars, "INDEX_VERSION", 1)
+    assert run(capsys, source)[0] == 0
 
 
-def test_a_readable_format_that_is_no_longer_written_is_stale(source, monkeypatch, capsys):
-    monkeypatch.setattr(sidecars, "READABLE_FORMAT_VERSIONS", frozenset({1, 2}))
-    monkeypatch.setattr(sidecars, "FORMAT_VERSION", 2)
+def test_a_readable_format_that_is_no_longer_written_is_stale(source, capsys):
+    older_version(source)
     code, out, _ = run(capsys, source)
     assert code == 1
     assert "found format version 1; expected format version 2" in out
+    index(str(source))
+    assert run(capsys, source)[0] == 0
 
 
 def test_a_touched_file_is_not_stale(source, capsys):

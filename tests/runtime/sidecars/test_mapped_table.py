@@ -150,23 +150,30 @@ def test_mapped_arrays_cannot_be_written(indexes):
     max_row_group_rows=st.integers(1, 60),
     block=st.integers(1, 60),
     cut=st.tuples(st.integers(-3, 55), st.integers(-3, 55)),
+    seed=st.integers(0, 99),
+    is_wide=st.booleans(),
 )
-def test_slices_over_row_groups(tmp_path_factory, row_count, max_row_group_rows, block, cut):
+def test_slices_over_row_groups(tmp_path_factory, row_count, max_row_group_rows, block, cut, seed, is_wide):
     path = tmp_path_factory.getbasetemp() / "slices.parquet"
     offset = (np.arange(row_count) + 2**32 - 100).astype(np.uint32)
     pts = np.arange(row_count, dtype=np.int32) - 25
+    if is_wide:
+        pts = pts.astype(np.int64) + (1 << 40)
+    schema = sidecars.samples_schema(["pts"] if is_wide else [])
+    is_sync = np.random.default_rng(seed).random(row_count) < 0.5
     with (
         path.open("wb") as stream,
-        MappableWriter(stream, sidecars.SAMPLES, {}, max_row_group_rows=max_row_group_rows) as writer,
+        MappableWriter(stream, schema, {}, max_row_group_rows=max_row_group_rows) as writer,
     ):
         for start in range(0, row_count, block):
             chosen = slice(start, start + block)
-            writer.append({"byte_offset": offset[chosen], "byte_size": offset[chosen], "pts": pts[chosen]})
-    table = open_table(open_buffer(str(path)), sidecars.SAMPLES, name="samples", where="slices")
+            columns = {"byte_offset": offset, "byte_size": offset, "pts": pts, "is_sync": is_sync}
+            writer.append({name: values[chosen] for name, values in columns.items()})
+    table = open_table(open_buffer(str(path)), schema, name="samples", where="slices")
     assert table.is_mapped
     assert table.row_count == row_count
     start, stop = cut
-    for column, expected in (("byte_offset", offset), ("pts", pts)):
+    for column, expected in (("byte_offset", offset), ("pts", pts), ("is_sync", is_sync)):
         assert table.columns[column].slice(0, row_count).tolist() == expected.tolist()
         if 0 <= start <= stop <= row_count:
             assert table.columns[column].slice(start, stop).tolist() == expected[start:stop].tolist()
@@ -185,23 +192,23 @@ def test_slices_over_row_groups(tmp_path_factory, row_count, max_row_group_rows,
 
 @pytest.mark.parametrize("table", PATHS)
 @pytest.mark.parametrize(
-    ("version", "found"), [("2", "format version '2'"), ("1.0", "'1.0'"), (None, "no format version")]
+    ("version", "found"), [("3", "format version '3'"), ("1.0", "'1.0'"), (None, "no format version")]
 )
 def test_other_format_versions_are_refused(root, table, version, found):
     rewrite(root / PATHS[table], with_metadata(format_version=version))
-    with pytest.raises(FormatVersionError, match=f"{found}; expected format version 1") as caught:
+    with pytest.raises(FormatVersionError, match=f"{found}; expected format version 1 or 2") as caught:
         open_copy(root)
     assert str(caught.value).startswith(str(root / PATHS[table]))
 
 
 def test_every_readable_format_version_is_accepted_and_named(root, monkeypatch):
-    monkeypatch.setattr(sidecars, "READABLE_FORMAT_VERSIONS", frozenset({1, 3}))
+    monkeypatch.setattr(sidecars, "READABLE_FORMAT_VERSIONS", frozenset({1, 7}))
     for path in PATHS.values():
-        rewrite(root / path, with_metadata(format_version="3"))
+        rewrite(root / path, with_metadata(format_version="7"))
     open_copy(root)
     for path in PATHS.values():
         rewrite(root / path, with_metadata(format_version="2"))
-    with pytest.raises(FormatVersionError, match="format version '2'; expected format version 1 or 3"):
+    with pytest.raises(FormatVersionError, match="format version '2'; expected format version 1 or 7"):
         open_copy(root)
 
 
@@ -279,7 +286,8 @@ def test_other_columns_are_named(root, table):
     [
         ("samples", "pts", pa.float32()),  # as wide as the right type: the bytes alone would not tell
         ("samples", "pts", pa.uint32()),
-        ("samples", "pts", pa.int64()),
+        ("samples", "byte_offset", pa.int64()),
+        ("samples", "is_sync", pa.uint8()),
         ("samples", "byte_size", pa.int32()),
         ("keyframes", "pts", pa.float64()),
         ("keyframes", "pts", pa.timestamp("us")),
@@ -371,7 +379,7 @@ def test_a_damaged_page_header_gives_a_named_error_or_the_right_values(sidecar_r
     whole = sidecar_roots[NAME] / PATHS[table]
     group = pq.read_metadata(whole).row_group(0)
     chunk = group.column(data.draw(st.sampled_from([0, schema.get_field_index(schema.names[-1])])))
-    values_bytes = chunk.num_values * schema.field(chunk.path_in_schema).type.byte_width
+    values_bytes = -(-chunk.num_values * schema.field(chunk.path_in_schema).type.bit_width // 8)
     header_bytes = chunk.total_compressed_size - values_bytes
     raw = bytearray(whole.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):

@@ -102,7 +102,7 @@ def _fragment(
 
 def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
     """Raise SidecarLayoutError where the build id does not follow from the rows: damaged rows must not get a new id."""
-    found = build_id_of(build.description, digests, legacy_writer=build.legacy_writer)
+    found = build_id_of(build.description, digests)
     if found != build.build_id:
         raise SidecarLayoutError(
             where, f"rows whose build id is {found}", f"{build.build_id} as in the footers", _AGAIN

@@ -38,6 +38,8 @@ class SidecarTables:
     columns: dict[str, dict[str, ColumnSegments]]
     versions: dict[str, str]
     """Version of each file, as the listing gives it."""
+    format_version: str
+    """The format version of the tables, as their footers have it."""
 
 
 @dataclass(frozen=True, slots=True)

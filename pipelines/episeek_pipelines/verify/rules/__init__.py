@@ -52,7 +52,14 @@ from episeek_pipelines.verify.rules.rows import (
     ROWS_CHANGED,
     TIMESTAMPS,
 )
-from episeek_pipelines.verify.rules.sidecars import INDEXED_FILES, INDEXED_SAMPLES, INDEXED_SPANS, SIDECAR_FORMAT, STALE
+from episeek_pipelines.verify.rules.sidecars import (
+    INDEXED_FILES,
+    INDEXED_SAMPLES,
+    INDEXED_SPANS,
+    OUTDATED,
+    SIDECAR_FORMAT,
+    STALE,
+)
 from episeek_pipelines.verify.rules.verification import CRASHED, UNREADABLE
 from episeek_pipelines.verify.rules.videos import (
     DECODED,
@@ -118,6 +125,7 @@ __all__ = [
     "MOOT_WHEN_INDEXED",
     "NOT_FASTSTART",
     "ORPHAN_FILE",
+    "OUTDATED",
     "PAGE_INDEX",
     "REORDERED",
     "ROWS_CHANGED",

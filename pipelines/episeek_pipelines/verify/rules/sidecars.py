@@ -32,6 +32,13 @@ SIDECAR_FORMAT: Final = rule(
     protects="readers that map the tables into memory instead of loading them",
     remedy="run `episeek index` again; do not edit sidecars with other tools",
 )  # fmt: skip
+OUTDATED: Final = rule(
+    "IDX037", "warning", "layout",
+    problem="The sidecars have another version than this release writes",
+    invariant="The sidecars have the format version and the index version of this release",
+    protects="corrections of later versions: clips of sidecars that were made before a correction do without it",
+    remedy="run `episeek index` again",
+)  # fmt: skip
 STALE: Final = rule(
     "IDX036", "warning", "layout",
     problem="The sidecars were built from episodes that the metadata has changed since",

@@ -1,9 +1,10 @@
-"""IDX034 in the footers of the sidecars: versions, builds, columns, and the byte offsets of each column's values.
+"""IDX034 and IDX037 in the footers of the sidecars: versions, builds, columns, and the byte offsets of each column's values.
 
 With these offsets, a check reads exactly the rows that it compares, as arrays on the table's bytes.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ReadError, first_line
-from episeek.sidecars.mapped_table import Buffer, footer_metadata, values_offset
+from episeek.sidecars.mapped_table import Buffer, footer_metadata, stored_values, values_offset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import ColumnSegments, IndexedFile, SidecarTables
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.metadata.survey import Files
-from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
+from episeek_pipelines.verify.rules import INDEXED_SPANS, OUTDATED, SIDECAR_FORMAT
 from episeek_pipelines.verify.sidecars.buffers import sidecar_bytes
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
@@ -53,7 +54,8 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
     builds: dict[str, str] = {}
     versions: dict[str, str] = {}
     indexed: dict[str, IndexedFile] = {}
-    for name, (path, schema) in TABLES.items():
+    format_version = ""
+    for name, (path, _) in TABLES.items():
         where = Location(file=path)
         if path not in files:
             findings.append(_broken("no such file, though other sidecar tables exist", "all four tables", where))
@@ -73,11 +75,14 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
             row_count[name] = footer.num_rows
             builds[name] = metadata.get(sidecars.BUILD_ID_KEY, "")
             findings += _check_metadata(metadata, info, where)
+            format_version = metadata.get(sidecars.FORMAT_VERSION_KEY, "")
+            schema = sidecars.schema_of(name, version=format_version, found=file.schema_arrow)
             broken = _check_schema(file, schema, where)
             findings += broken
             if broken:
                 continue
             if name == "files":
+                findings += _check_age(metadata)
                 rows = file.read(use_threads=False).to_pylist()
                 indexed = {row["file_path"]: IndexedFile(number, row) for number, row in enumerate(rows)}
             else:
@@ -87,7 +92,7 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
     is_sound = len(row_count) == len(TABLES) and not any(found.code == SIDECAR_FORMAT.code for found in findings)
     if not is_sound:
         return ExaminedSidecars(None, {}, tuple(findings))
-    return ExaminedSidecars(SidecarTables(row_count, columns, versions), indexed, tuple(findings))
+    return ExaminedSidecars(SidecarTables(row_count, columns, versions, format_version), indexed, tuple(findings))
 
 
 def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
@@ -108,17 +113,22 @@ def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: 
     """
     place = tables.columns[table][column]
     buffer = sidecar_bytes(root, TABLES[table][0], tables.versions[table])
-    dtype = np.dtype(place.dtype).newbyteorder("<")
-    segments = [(first, np.ndarray(count, dtype, buffer, offset)) for first, count, offset in place.segments]
+    dtype = np.dtype(place.dtype)
+    segments = [(first, stored_values(buffer, offset, count, dtype)) for first, count, offset in place.segments]
     if len(segments) == 1:
-        return segments[0][1][rows]
+        return _picked(segments[0][1], rows, dtype)
     values = np.empty(len(rows), dtype)
     which = np.searchsorted([first for first, _ in segments], rows, side="right") - 1
     for number in np.unique(which).tolist():
         first, segment = segments[number]
         is_here = which == number
-        values[is_here] = segment[rows[is_here] - first]
+        values[is_here] = _picked(segment, rows[is_here] - first, dtype)
     return values
+
+
+def _picked(segment: npt.NDArray[Any], rows: Int64Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    picked: npt.NDArray[Any] = segment[rows >> 3] >> (rows & 7) & 1 if dtype == np.bool_ else segment[rows]
+    return picked
 
 
 def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location) -> list[Finding]:
@@ -152,6 +162,15 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
                 )
             )
     return findings
+
+
+def _check_age(metadata: dict[str, str]) -> Iterator[Finding]:
+    """Yield IDX037 where the sidecars can be read and this release would write another version of them."""
+    version = metadata.get(sidecars.FORMAT_VERSION_KEY)
+    if version is not None and sidecars.is_readable_format(version):
+        versions = sidecars.outdated(format_version=version, index_version=sidecars.index_version_of(metadata))
+        if versions is not None:
+            yield finding(OUTDATED, *versions, Location(file=layout.FILES_PATH))
 
 
 def _check_schema(file: pq.ParquetFile, expected: pa.Schema, where: Location) -> list[Finding]:

@@ -36,7 +36,13 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
         first_row = 0
         for batch in file.iter_batches(PARTITION_ROWS, use_threads=False):
             table = pa.Table.from_batches([batch])
-            for problem in check_table(table, cast(TableName, check.table), path=path, first_row=first_row):
+            for problem in check_table(
+                table,
+                cast(TableName, check.table),
+                path=path,
+                first_row=first_row,
+                format_version=tables.format_version,
+            ):
                 where = Location(file=path, row=problem.row, column=problem.column)
                 findings.append(finding(SIDECAR_FORMAT, problem.found, problem.expected, where, more=problem.more))
             findings += order.partition(table, first_row)

@@ -1,7 +1,8 @@
-"""Runs of sample descriptions: the column of the `files` table that gives each sample its description, by byte offset.
+"""Runs of sample descriptions: the columns of the `files` table that give each sample its description, by byte offset.
 
 Nearly every file has one description and no runs. The tables of samples do not say which description a sample uses: its offset
-in the file decides.
+in the file decides. A second column of runs says which description is in force where decoding starts at a sample: in some files
+it depends on samples before it, which a clip does not have.
 """
 
 import numpy as np
@@ -48,12 +49,32 @@ def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
     return None if np.all(index == 1) else index
 
 
+def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int64Array | None:
+    """Return the description, from 1, with which each sample of a clip is decoded; None if all use the first one.
+
+    As long as the samples have the same description as the first one, they use the one that is in force where the clip starts.
+
+    Args:
+        runs: The file's `sample_description_runs`.
+        start_runs: The file's `start_description_runs`.
+        offset: Offsets of the clip's samples in the file, in decode order, bytes; not empty.
+    """
+    own = description_of(runs, offset)
+    start = description_of(start_runs, offset[:1])
+    if start is None and not start_runs:
+        return own
+    used = np.ones(len(offset), np.int64) if own is None else own.copy()
+    others = np.flatnonzero(used != used[0])
+    used[: others[0] if len(others) else None] = 1 if start is None else start[0]
+    return None if np.all(used == 1) else used
+
+
 def runs_problem(runs: bytes, *, entry_count: int) -> str:
     """Return what cannot be right about the runs of a file with `entry_count` sample entries; empty if nothing is."""
     if len(runs) % DESCRIPTION_RUN.itemsize:
-        return f"sample_description_runs of {len(runs)} bytes"
+        return f"of {len(runs)} bytes"
     table = np.frombuffer(runs, DESCRIPTION_RUN)
     index = table["description_index"]
     if np.any(np.diff(table["byte_offset"]) <= 0) or np.any((index < 1) | (index > entry_count)):
-        return f"sample_description_runs that do not rise, or with other entries than 1 to {entry_count}"
+        return f"that do not rise, or with other entries than 1 to {entry_count}"
     return ""
