@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from episeek_pipelines.dataset.contents import LeftOut
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
+    from episeek_pipelines.dataset.contents import LeftOut
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
     from episeek_pipelines.dataset.provenance import recorded_videos
     from episeek_pipelines.dataset.root import Root
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.nodes import Failure
     from episeek_pipelines.jobs.prepare import index, prepare, rewrite, verify
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
-    from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
+    from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
     from episeek_pipelines.jobs.step_nodes import Videos
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
@@ -63,6 +65,7 @@ __all__ = [
     "Changes",
     "ConfigurationError",
     "ConflictError",
+    "CopySummary",
     "DataSummary",
     "Execution",
     "Failure",
@@ -73,6 +76,7 @@ __all__ = [
     "IndexCheck",
     "IndexSummary",
     "Inspection",
+    "LeftOut",
     "Level",
     "Location",
     "OptionsError",
@@ -124,6 +128,7 @@ __all__ = [
 ]
 
 _NAMES_OF: Final = {
+    "dataset.contents": ("LeftOut",),
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
     "dataset.provenance": ("recorded_videos",),
     "dataset.root": ("Root",),
@@ -134,7 +139,7 @@ _NAMES_OF: Final = {
     "jobs.nodes": ("Failure",),
     "jobs.prepare": ("index", "prepare", "rewrite", "verify"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
-    "jobs.results": ("IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
+    "jobs.results": ("CopySummary", "IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
     "jobs.step_nodes": ("Videos",),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),

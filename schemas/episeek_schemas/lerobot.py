@@ -135,6 +135,16 @@ class DatasetInfo:
         """Return the relative path of a data file."""
         return self.data_path.format(chunk_index=chunk_index, file_index=file_index)
 
+    def data_file_numbers(self, path: str) -> tuple[int, int] | None:
+        """Return the chunk_index and file_index of a data file; None where `data_path` does not give the path."""
+        fields = _fields_of(self.data_path, path)
+        return None if fields is None else (int(fields["chunk_index"]), int(fields["file_index"]))
+
+    def video_camera(self, path: str) -> str | None:
+        """Return the camera of a video file; None where `video_path` does not give the path."""
+        fields = None if self.video_path is None else _fields_of(self.video_path, path)
+        return None if fields is None else fields["video_key"]
+
     def video_file(self, camera_key: str, chunk_index: int, file_index: int) -> str:
         """Return the relative path of a camera's video file."""
         if self.video_path is None:
@@ -237,6 +247,23 @@ def parse_info(document: object) -> DatasetInfo:
         video_keys=cameras,
         image_keys=image_keys(document["features"]),
     )
+
+
+def _fields_of(template: str, path: str) -> dict[str, str] | None:
+    """Return the values with which a checked template gives a path, as text; None where it does not."""
+    pattern, seen = "", set[str]()
+    for text, field, _, _ in Formatter().parse(template):
+        pattern += re.escape(text)
+        if field is not None:
+            value = ".+" if field == "video_key" else r"\d+"
+            pattern += f"(?P={field})" if field in seen else f"(?P<{field}>{value})"
+            seen.add(field)
+    match = re.fullmatch(pattern, path, re.ASCII)
+    if match is None:
+        return None
+    fields = match.groupdict()
+    values = {name: value if name == "video_key" else int(value) for name, value in fields.items()}
+    return fields if template.format(**values) == path else None
 
 
 def _problem(document: Mapping[str, Any], key: str, expected: str) -> InfoProblem:

@@ -20,7 +20,8 @@ def rewrite(source: Path, destination: Path, **options):
     """The whole step, as the graph runs it."""
     plan = plan_rewrite(open_dataset(str(source)), **options)
     results = [rewrite_file(Root(str(source)), Root(str(destination)), unit) for unit in plan.units]
-    write_metadata(Root(str(source)), Root(str(destination)), plan)
+    written = [output for result in results for output in result.outputs]
+    write_metadata(Root(str(source)), Root(str(destination)), plan, written)
     return plan, results
 
 

@@ -1,14 +1,18 @@
-"""Copying a file from one root to another."""
+"""Copying of a file from one root to another: as bytes, as a clone, or as a hard link."""
 
 import os
 from collections.abc import Generator
 from contextlib import closing, suppress
-from typing import Final
+from typing import Final, Literal
 
 from episeek.errors import ReadError
 from episeek.stores.requests.errors import store_errors
+from episeek_pipelines.dataset.cloning import clone_contents
 from episeek_pipelines.dataset.local_files import writing
 from episeek_pipelines.dataset.root import Root
+
+Way = Literal["copy", "clone", "hardlink"]
+"""How a file gets to another root: a copy of its bytes; a clone, which shares blocks and no writes; the same file again."""
 
 _RANGE_BYTES: Final = 1 << 22
 """Bytes read at once."""
@@ -17,14 +21,17 @@ _RANGES_IN_FLIGHT: Final = 4
 """Ranges that are requested from a store at the same time."""
 
 
-def copy_file(source: Root, destination: Root, path: str, *, link: bool = False) -> None:
-    """Copy a file to the same relative path of another root.
+def copy_file(source: Root, destination: Root, path: str, *, way: Way = "copy") -> Way:
+    """Copy a file to the same relative path of another root, and return how that was done.
+
+    A clone becomes a copy where the file system cannot clone. A hard link becomes a copy between file systems, and where a symbolic
+    link leads to the file: the blobs of the Hub client's cache belong to every snapshot, and a file on another disk to others.
 
     Args:
         source: The root to read from.
         destination: The root to write to.
         path: The file, relative to both.
-        link: Make a hard link where the file system allows it.
+        way: The wanted way.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.
@@ -32,23 +39,42 @@ def copy_file(source: Root, destination: Root, path: str, *, link: bool = False)
     """
     if source.is_local and not (source.local / path).is_file():
         raise ReadError(source.join(path), "no regular file", "a file that can be copied")
-    if link and destination.is_local and source.is_local:
-        target = destination.local / path
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # Another file system, or one without hard links, gets a copy.
-            with suppress(OSError):
-                target.unlink(missing_ok=True)
-                os.link((source.local / path).resolve(), target)
-                return
-    with closing(_contents(source, path)) as parts, destination.output(path) as out:
-        while True:
-            # Without this, a fault of the source would be reported as one of the destination.
+    are_local = source.is_local and destination.is_local
+    if way == "hardlink" and are_local and _has_no_links(source, path) and _hard_link(source, destination, path):
+        return "hardlink"
+    with destination.output(path) as out:
+        if way == "clone" and are_local:
             with store_errors(source.join(path)):
-                data = next(parts, b"")
-            if not data:
-                break
-            out.write(data)
+                stream = open(source.join(path), "rb")
+            with stream:
+                if clone_contents(stream.fileno(), out.fileno()):
+                    return "clone"
+        with closing(_contents(source, path)) as parts:
+            while True:
+                # Without this, a fault of the source would be reported as one of the destination.
+                with store_errors(source.join(path)):
+                    data = next(parts, b"")
+                if not data:
+                    break
+                out.write(data)
+    return "copy"
+
+
+def _has_no_links(source: Root, path: str) -> bool:
+    """Return whether no symbolic link is on the way from a local root to a file."""
+    return (source.local / path).resolve() == source.local.resolve() / path
+
+
+def _hard_link(source: Root, destination: Root, path: str) -> bool:
+    """Make a hard link, and return whether the file systems allow it."""
+    target = destination.local / path
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
+            os.link(source.local / path, target)
+            return True
+    return False
 
 
 def _contents(root: Root, path: str) -> Generator[bytes]:

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from episeek_pipelines.dataset.copying import copy_file
+from episeek_pipelines.dataset.copying import Way, copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import remove_unlisted_files
 from episeek_pipelines.index.existing_rows import ExistingRows
@@ -22,6 +22,7 @@ from episeek_pipelines.rewrite.rewrite import (
     RewriteResult,
     RewriteUnit,
     WrittenFile,
+    WrittenMetadata,
     rewrite_file,
     write_metadata,
 )
@@ -61,9 +62,11 @@ class Sidecars:
 
 @dataclass(frozen=True, slots=True)
 class CopiedFile:
-    """A file of the source that was copied or linked to the destination."""
+    """A file of the source that is in the destination, too."""
 
     path: str
+    way: Way
+    """How it got there."""
 
 
 def index_one(
@@ -93,7 +96,7 @@ def rewrite_one(item: tuple[str, RewriteUnit], source: Root, destination: Root, 
     identity = _identity(f"{unit!r} {unit.encodings!r}", source, unit.path)
     stored = _read_receipt(work, receipt, identity)
     if stored is not None:
-        outputs = tuple(WrittenFile(**output) for output in stored["outputs"])
+        outputs = tuple(_written_file(output) for output in stored["outputs"])
         if all(destination.exists(file.path) and destination.size(file.path) == file.size_bytes for file in outputs):
             return RewriteReceipt(RewriteResult(stored["path"], stored["source_bytes"], outputs), is_reused=True)
     result = rewrite_file(source, destination, unit)
@@ -101,27 +104,28 @@ def rewrite_one(item: tuple[str, RewriteUnit], source: Root, destination: Root, 
     return RewriteReceipt(result, is_reused=False)
 
 
-def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root, link: bool) -> CopiedFile:
-    """Copy or link one file that is not rewritten."""
+def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root, way: Way) -> CopiedFile:
+    """Copy, clone or link one file that is not rewritten."""
     receipt, path = item
-    identity = _identity(f"link={link}", source, path)
-    if _read_receipt(work, receipt, identity) is None or not destination.exists(path):
-        copy_file(source, destination, path, link=link)
-        _write_receipt(work, receipt, identity, {})
-    return CopiedFile(path)
+    identity = _identity(f"way={way}", source, path)
+    stored = _read_receipt(work, receipt, identity)
+    if stored is not None and destination.exists(path):
+        return CopiedFile(path, stored["way"])
+    done = copy_file(source, destination, path, way=way)
+    _write_receipt(work, receipt, identity, {"way": done})
+    return CopiedFile(path, done)
 
 
-def finish_metadata(values: list[Any], source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
-    """Write `meta/` and return its paths.
+def finish_metadata(values: list[Any], source: Root, destination: Root, plan: RewritePlan) -> WrittenMetadata:
+    """Write `meta/`.
 
     Files that a stopped run wrote from a source that has changed since are removed.
     """
-    written = write_metadata(source, destination, plan)
-    expected = set(written)
+    outputs = [output for value in values if isinstance(value, RewriteReceipt) for output in value.result.outputs]
+    written = write_metadata(source, destination, plan, outputs)
+    expected = {*written.paths, *(output.path for output in outputs)}
     for value in values:
-        if isinstance(value, RewriteReceipt):
-            expected.update(output.path for output in value.result.outputs)
-        elif isinstance(value, CopiedFile):
+        if isinstance(value, CopiedFile):
             expected.add(value.path)
         elif isinstance(value, Sidecars):
             expected.update(path for path, _ in sidecars.TABLES.values())
@@ -157,6 +161,10 @@ def check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckR
 def conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
     """Return the report of all slices."""
     return conclude(plan, [result for part in results for result in part])
+
+
+def _written_file(stored: dict[str, Any]) -> WrittenFile:
+    return WrittenFile(**{**stored, "episodes": tuple((episode, rows) for episode, rows in stored["episodes"])})
 
 
 def _identity(plan: str, source: Root, path: str) -> str:

@@ -24,7 +24,7 @@ from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
 from episeek_pipelines.jobs.nodes import Node, values_and_failures
-from episeek_pipelines.jobs.results import IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
+from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.jobs.step_nodes import (
     Videos,
     add_copy_nodes,
@@ -33,7 +33,7 @@ from episeek_pipelines.jobs.step_nodes import (
     add_rewrite_nodes,
     add_verification_nodes,
 )
-from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, plan_rewrite
+from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, WrittenMetadata, plan_rewrite
 from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
 from episeek_schemas import layout, sidecars
 
@@ -58,7 +58,10 @@ def prepare(
         destination: Root of the result: a new or empty directory. It holds `data/` and `meta/`, an overlay that is opened
             with `data_root=source`.
         max_episodes_per_file: Split data files with more episodes; None derives the limit from the size of footers.
-        videos: "link" or "copy" adds all other files of the source, so that the destination needs no source.
+        videos: All but "none" add the videos and the other files of the source, so that the destination needs no source: "link"
+            as clones, which share blocks and no writes, or copies where the file system cannot clone; "copy" as copies; "hardlink"
+            as the same files under another name, so that a tool that writes into the destination's videos changes the source.
+            Files that symbolic links lead to are copied, never hard-linked. Folders that tools left in the source stay there.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -75,7 +78,7 @@ def prepare(
         graph = Graph()
         index_nodes = add_index_nodes(graph, dataset, dataset.root, staging.work, units)
         rewrite_nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
-        copy_nodes = add_copy_nodes(graph, dataset, staging, videos)
+        copy_nodes, left_out = add_copy_nodes(graph, dataset, staging, videos)
         merged = add_merge_node(graph, dataset, staging.work, staging.root, index_nodes)
         written = [*rewrite_nodes, *copy_nodes, merged]
         metadata = graph.reduce(
@@ -94,10 +97,10 @@ def prepare(
         destination=staging.final.url,
         seconds=time.perf_counter() - started,
         is_resumed=staging.is_resumed,
-        rewrite=RewriteSummary.of(_of(values, RewriteReceipt), rewriting),
+        rewrite=RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0]),
         index=index,
         verification=replace(report, root=staging.final.url),
-        copied_files=len(_of(values, CopiedFile)),
+        copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out),
     )
 
 
@@ -123,7 +126,7 @@ def rewrite(
         values = _run(graph, [*nodes, metadata], staging, execution)
         _record_source(dataset, staging, plan)
         staging.commit()
-    summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting)
+    summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0])
     seconds = time.perf_counter() - started
     return PrepareResult(staging.final.url, seconds, staging.is_resumed, rewrite=summary)
 

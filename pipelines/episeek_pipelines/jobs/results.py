@@ -1,14 +1,16 @@
 """Results of the jobs: small values for people and for JSON."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from episeek.errors import EpiseekError
+from episeek_pipelines.dataset.contents import LeftOut
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import FragmentSummary
-from episeek_pipelines.jobs.node_functions import RewriteReceipt
+from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt
 from episeek_pipelines.jobs.nodes import Failure
-from episeek_pipelines.rewrite.rewrite import RewritePlan
+from episeek_pipelines.rewrite.rewrite import RewritePlan, WrittenMetadata
 from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import sidecars
 
@@ -28,9 +30,11 @@ class RewriteSummary:
     """How `max_episodes_per_file` was chosen."""
     reused_files: int
     """Files that the run that was stopped had finished."""
+    corrected_episodes: int = 0
+    """Episodes whose data file `meta/episodes` of the source gives wrongly; that of the result is right."""
 
     @classmethod
-    def of(cls, receipts: list[RewriteReceipt], plan: RewritePlan) -> "RewriteSummary":
+    def of(cls, receipts: list[RewriteReceipt], plan: RewritePlan, metadata: WrittenMetadata) -> "RewriteSummary":
         """Return the totals over all data files."""
         written = [output for receipt in receipts for output in receipt.result.outputs]
         return cls(
@@ -43,6 +47,7 @@ class RewriteSummary:
             max_episodes_per_file=plan.max_episodes_per_file,
             reason=plan.reason,
             reused_files=sum(receipt.is_reused for receipt in receipts),
+            corrected_episodes=metadata.corrected_episodes,
         )
 
 
@@ -78,6 +83,30 @@ class IndexSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class CopySummary:
+    """How the files that are neither data nor metadata got to the destination, and the folders that did not."""
+
+    cloned: int
+    """Files that share blocks with those of the source until either is written to."""
+    copied: int
+    hard_linked: int
+    """Files that are those of the source under another name: a write to one is a write to both."""
+    left_out: tuple[LeftOut, ...]
+    """Folders of the source that are not part of the dataset."""
+
+    @classmethod
+    def of(cls, files: list[CopiedFile], left_out: tuple[LeftOut, ...]) -> "CopySummary":
+        """Return the totals over all files."""
+        ways = Counter(file.way for file in files)
+        return cls(ways["clone"], ways["copy"], ways["hardlink"], left_out)
+
+    @property
+    def files(self) -> int:
+        """Return the number of files in the destination."""
+        return self.cloned + self.copied + self.hard_linked
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareResult:
     """The result of a job; parts that the job does not have are None."""
 
@@ -88,7 +117,12 @@ class PrepareResult:
     rewrite: RewriteSummary | None = None
     index: IndexSummary | None = None
     verification: VerificationReport | None = None
-    copied_files: int = 0
+    copies: CopySummary | None = None
+
+    @property
+    def copied_files(self) -> int:
+        """Return the number of files that were copied, cloned or linked."""
+        return 0 if self.copies is None else self.copies.files
 
 
 class WorkFailedError(EpiseekError, RuntimeError):

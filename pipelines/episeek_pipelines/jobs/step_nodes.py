@@ -1,7 +1,11 @@
 """The nodes that each step adds to the graph of a job."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal
 
+from episeek_pipelines.dataset.contents import LeftOut, own_files
+from episeek_pipelines.dataset.copying import Way
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import DatasetStaging
@@ -15,7 +19,10 @@ from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_pipelines.verify import Survey, VerifyOptions
 from episeek_schemas import layout
 
-Videos = Literal["none", "link", "copy"]
+Videos = Literal["none", "link", "copy", "hardlink"]
+"""How videos, and all other files but data and metadata, get to the destination; "link" is by clones."""
+
+WAYS: Final[Mapping[Videos, Way]] = MappingProxyType({"link": "clone", "copy": "copy", "hardlink": "hardlink"})
 
 MAX_VERIFICATION_SLICES: Final = 32
 """Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
@@ -67,26 +74,34 @@ def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, p
     )
 
 
-def add_copy_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, videos: Videos) -> list[Node]:
-    """Add nodes that copy every file that is neither rewritten nor metadata."""
+def add_copy_nodes(
+    graph: Graph, dataset: Dataset, staging: DatasetStaging, videos: Videos
+) -> tuple[list[Node], tuple[LeftOut, ...]]:
+    """Add nodes that copy every file of the dataset that is neither rewritten nor metadata.
+
+    Returns:
+        The nodes, and the folders of the source that are not part of the dataset and stay where they are.
+    """
     if videos == "none":
-        return []
+        return [], ()
     listing = dataset.root.files()
     # a link to nothing has no entry in the listing of a local directory, but is reported when it is copied
     listed = dataset.root.list() if dataset.root.is_local else listing
-    paths = [path for path in listed if not path.startswith(f"{layout.META_DIR}/") and not _is_data_file(path)]
+    others = [path for path in listed if not path.startswith(f"{layout.META_DIR}/") and not _is_data_file(path)]
+    paths, left_out = own_files(others, listing, dataset.info)
     numbered = [(f"copy/{number:07d}.json", path) for number, path in enumerate(paths)]
-    return graph.map(
+    nodes = graph.map(
         node_functions.copy_one,
         numbered,
         dataset.root,
         staging.root,
         staging.work,
-        videos == "link",
+        WAYS[videos],
         label=lambda item: item[1],
         phase=COPYING,
         byte_count=lambda item: 0 if (identity := listing.get(item[1])) is None else identity.size,
     )
+    return nodes, left_out
 
 
 def _is_data_file(path: str) -> bool:

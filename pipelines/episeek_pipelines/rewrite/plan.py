@@ -35,6 +35,8 @@ class Output:
     path: str
     first_episode: int
     stop_episode: int
+    numbers: tuple[int, int] | None = None
+    """The chunk_index and file_index that give the path; None where the template of meta/info.json cannot give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ class RewritePlan:
     reason: str
     """How `max_episodes_per_file` was chosen, with its numbers."""
     data_chunk_index: npt.NDArray[np.int64]
+    """The files according to the metadata of the source, as `data_file_index`."""
     data_file_index: npt.NDArray[np.int64]
+    episode_index: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
     episode_shards: tuple[tuple[str, int], ...]
     """(relative path, rows) of each file of meta/episodes, in order."""
 
@@ -121,20 +126,31 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     for path in paths:
         rows, firsts = np.array(rows_of_path[path], np.int64), firsts_of_path[path]
         episodes = dataset.episodes.episode_index[rows]
-        names = [path]
+        names, numbers = [path], [dataset.info.data_file_numbers(path)]
         if is_split:
             chunks, files = np.divmod(np.arange(output_count, output_count + len(firsts)), files_per_chunk)
-            names = [dataset.info.data_file(*numbers) for numbers in zip(chunks.tolist(), files.tolist(), strict=True)]
+            numbers = [*zip(chunks.tolist(), files.tolist(), strict=True)]
+            names = [dataset.info.data_file(*pair) for pair in zip(chunks.tolist(), files.tolist(), strict=True)]
             places = np.searchsorted(firsts, episodes, side="right") - 1
             chunk_index[rows], file_index[rows] = chunks[places], files[places]
         stops = [*firsts[1:], int(episodes.max(initial=-1)) + 1]
-        outputs = tuple(Output(*fields) for fields in zip(names, firsts, stops, strict=True))
+        outputs = tuple(Output(*fields) for fields in zip(names, firsts, stops, numbers, strict=True))
         identity = listing.get(path)
         units.append(RewriteUnit(path, outputs, encodings, 0 if identity is None else identity.size))
         output_count += len(outputs)
     chunk_index.setflags(write=False)
     file_index.setflags(write=False)
-    return RewritePlan(tuple(units), is_split, cap, reason, chunk_index, file_index, dataset.episodes.shards)
+    return RewritePlan(
+        units=tuple(units),
+        is_split=is_split,
+        max_episodes_per_file=cap,
+        reason=reason,
+        data_chunk_index=chunk_index,
+        data_file_index=file_index,
+        episode_index=dataset.episodes.episode_index,
+        length=dataset.episodes.length,
+        episode_shards=dataset.episodes.shards,
+    )
 
 
 def _first_episodes(episodes: npt.NDArray[np.int64], cap: int) -> list[int]:

@@ -22,6 +22,7 @@ from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
 from episeek_pipelines.rewrite.encodings import writer_options
+from episeek_pipelines.rewrite.placement import Placement, WrittenFile, place_episodes
 from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, plan_rewrite
 from episeek_schemas import layout, lerobot
 
@@ -32,23 +33,14 @@ __all__ = [
     "RewriteResult",
     "RewriteUnit",
     "WrittenFile",
+    "WrittenMetadata",
     "plan_rewrite",
     "rewrite_file",
     "write_metadata",
 ]
 
-REWRITE_VERSION: Final = 1
+REWRITE_VERSION: Final = 2
 """Version of the written files. Increase it when they change: finished work of another version is not reused."""
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A rewritten data file."""
-
-    path: str
-    size_bytes: int
-    rows: int
-    row_groups: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +50,17 @@ class RewriteResult:
     path: str
     source_bytes: int
     outputs: tuple[WrittenFile, ...]
+    """The outputs of the plan that got rows; one without rows for a file without rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMetadata:
+    """The files of `meta/` of the rewritten data."""
+
+    paths: tuple[str, ...]
+    """Relative to the root."""
+    corrected_episodes: int
+    """Episodes whose rows are in another data file than the metadata of the source says."""
 
 
 def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
@@ -88,43 +91,59 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
         runs = _placed(episode_runs(file, where, row_bytes=row_bytes), unit.outputs, where)
         place, run = next(runs, (-1, None))
         for number, output in enumerate(unit.outputs):
-            rows = row_groups = 0
+            if place != number and len(unit.outputs) > 1:
+                # the metadata places episodes here that the file does not hold
+                continue
+            episodes: list[tuple[int, int]] = []
             with destination.output(output.path) as stream:
                 with _parquet_writer(stream, schema, options) as writer:
                     while run is not None and place == number:
                         writer.write_table(run.table, row_group_size=run.table.num_rows)
-                        rows, row_groups = rows + run.table.num_rows, row_groups + 1
+                        episodes.append((run.episode_index, run.table.num_rows))
                         # releases the episode before the next one is read
                         run = None
                         place, run = next(runs, (-1, None))
                 size_bytes = stream.tell()
-            written.append(WrittenFile(output.path, size_bytes, rows, row_groups))
+            rows = sum(count for _, count in episodes)
+            written.append(WrittenFile(output.path, size_bytes, rows, len(episodes), tuple(episodes)))
         source_bytes = root.size(unit.path)
     return RewriteResult(unit.path, source_bytes, tuple(written))
 
 
-def write_metadata(source: Root, destination: Root, plan: RewritePlan) -> tuple[str, ...]:
-    """Write the `meta/` of the rewritten data and return the relative paths of its files.
+def write_metadata(
+    source: Root, destination: Root, plan: RewritePlan, written: Sequence[WrittenFile]
+) -> WrittenMetadata:
+    """Write the `meta/` of the rewritten data.
 
-    Files are copied byte for byte, without `meta/byte_index`, which belongs to the old data. If files were split, the tables of
-    `meta/episodes` get the new `data/chunk_index` and `data/file_index`; their other columns, schema and row groups stay unchanged.
+    Files are copied byte for byte, without `meta/byte_index`, which belongs to the old data. Where files were split, or do not hold
+    the episodes that the source's metadata places in them, the tables of `meta/episodes` get the right `data/chunk_index` and
+    `data/file_index`; their other columns, schema and row groups stay unchanged.
+
+    Args:
+        source: The source.
+        destination: The root to write to.
+        plan: The plan.
+        written: All rewritten files.
 
     Raises:
         ParquetError: A table of `meta/episodes` cannot be read.
         MetadataError: A table of `meta/episodes` has other rows than when the plan was made.
+        RowOrderError: Several files hold rows of an episode, and the metadata does not tell which of them is right.
         WriteError: The destination failed.
     """
-    first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if plan.is_split else {}
+    placement = place_episodes(plan, written, str(source))
+    is_changed = plan.is_split or placement.corrected > 0
+    first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if is_changed else {}
     own = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
     paths = [path for path in source.list(layout.META_DIR) if not path.startswith(own)]
     # info.json last: without it, a folder is not a dataset
     paths.sort(key=lambda path: path == layout.INFO_PATH)
     for path in paths:
         if path in first_rows:
-            _write_episodes(source, destination, path, plan, first_rows[path])
+            _write_episodes(source, destination, path, plan, placement, first_rows[path])
         else:
             copy_file(source, destination, path)
-    return tuple(paths)
+    return WrittenMetadata(tuple(paths), placement.corrected)
 
 
 def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -> Iterator[tuple[int, EpisodeRun]]:
@@ -196,9 +215,11 @@ def _shard_starts(shards: Sequence[tuple[str, int]]) -> tuple[list[str], list[in
     return [path for path, _ in shards], ends[:-1].tolist()
 
 
-def _write_episodes(source: Root, destination: Root, path: str, plan: RewritePlan, first_row: int) -> None:
+def _write_episodes(
+    source: Root, destination: Root, path: str, plan: RewritePlan, placement: Placement, first_row: int
+) -> None:
     where = source.join(path)
-    columns = {lerobot.DATA_CHUNK_INDEX: plan.data_chunk_index, lerobot.DATA_FILE_INDEX: plan.data_file_index}
+    columns = {lerobot.DATA_CHUNK_INDEX: placement.data_chunk_index, lerobot.DATA_FILE_INDEX: placement.data_file_index}
     with source.open_parquet(path) as file, destination.output(path) as stream:
         if (rows := file.metadata.num_rows) != dict(plan.episode_shards)[path]:
             raise MetadataError(where, f"{rows} rows", f"{dict(plan.episode_shards)[path]}, as when the plan was made")

@@ -62,22 +62,6 @@ def test_the_same_bytes_on_every_scheduler(scheduler, tmp_path, request, referen
     assert digests(tmp_path / "out") == reference
 
 
-@pytest.mark.parametrize("videos", ["link", "copy"])
-def test_a_full_dataset_needs_no_source(videos, dataset, tmp_path):
-    configs = "configs:\n- config_name: default\n  data_files: data/*/*.parquet\n"
-    (dataset / "README.md").write_text(f"---\nlicense: mit\n{configs}---\n")
-    target = tmp_path / "out"
-    result = prepare(str(dataset), str(target), videos=videos)
-    video = "videos/observation.images.top/chunk-000/file-000.mp4"
-    assert (os.stat(dataset / video).st_ino == os.stat(target / video).st_ino) == (videos == "link")
-    assert set(digests(target)) == {*digests(dataset), *SIDECARS}
-    assert result.copied_files == 12 + 1 + 1  # videos, the card, golden_items.npz
-    shutil.rmtree(dataset)
-    opened = episeek.open(target)
-    assert opened.clip(3, opened.cameras[0]).decode("pyav").data.shape == (32, 3, 96, 128)
-    assert verify(str(target)).error_count == 0
-
-
 def test_splitting_moves_the_episodes_and_keeps_the_clips(tmp_path):
     source, target = DATA / "h264_bframes", tmp_path / "out"
     result = prepare(str(source), str(target), max_episodes_per_file=2)
@@ -299,16 +283,6 @@ def test_results_pickle_with_their_failures():
     copied = pickle.loads(pickle.dumps(error))
     assert copied.failures == error.failures
     assert str(copied) == str(error)
-
-
-def test_link_falls_back_to_copying(dataset, tmp_path, monkeypatch):
-    def refused(*_: object) -> None:
-        raise OSError("no hard links here")
-
-    monkeypatch.setattr(os, "link", refused)
-    prepare(str(dataset), str(tmp_path / "out"), videos="link", execution=Execution("sync"))
-    video = "videos/observation.images.top/chunk-000/file-000.mp4"
-    assert (tmp_path / "out" / video).read_bytes() == (dataset / video).read_bytes()
 
 
 def test_files_of_a_source_that_changed_since_do_not_stay(dataset, tmp_path):

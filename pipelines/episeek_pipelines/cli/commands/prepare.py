@@ -28,11 +28,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Rewrite the data files to one row group per episode, index every MP4 from its header, and verify the result. DST "
         "appears when all of this is done. It is an overlay: it holds data/ and meta/, and the videos stay in SRC, unless --videos "
-        "adds them."
+        "adds them. SRC is never written to."
     )
     command.epilog = with_examples(
         ("prepare a dataset of the Hub as an overlay", "episeek prepare hf://datasets/lerobot/pusht out/pusht"),
-        ("prepare a local dataset with its videos as hard links", "episeek prepare data/pusht out/pusht --videos link"),
+        (
+            "prepare a local dataset with its videos, without using more space",
+            "episeek prepare data/pusht out/pusht --videos link",
+        ),
         (
             "show what publishing onto a dataset of the Hub would change, and send nothing",
             "episeek prepare hf://datasets/ORG/NAME --publish --dry-run",
@@ -47,9 +50,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--videos",
-        choices=("none", "link", "copy"),
+        choices=("none", "link", "copy", "hardlink"),
         default="none",
-        help="also put videos and other files into DST (link: as hard links, or copies where the file system has none)",
+        help="also put videos and other files of the dataset into DST. link: as clones, which share space and no writes, or copies "
+        "where the file system cannot clone (ext4, for example). hardlink: the same files under another name; a tool that writes "
+        "into them in DST changes SRC",
     )
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
     publication = command.add_argument_group("with --publish")

@@ -7,7 +7,7 @@ from episeek_pipelines.api import CameraSummary, Inspection
 from episeek_pipelines.words import counted, human_bytes
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import IndexCheck, IndexSummary, PrepareResult, RewriteSummary
+    from episeek_pipelines.api import CopySummary, IndexCheck, IndexSummary, PrepareResult, RewriteSummary
 
 
 def prepare_lines(result: "PrepareResult") -> Iterator[str]:
@@ -16,19 +16,33 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
         yield "resume   continued from the finished work of a run that was stopped"
     if result.rewrite is not None:
         yield f"rewrite  {_rewrite_line(result.rewrite)}"
+        if result.rewrite.corrected_episodes:
+            wrong = counted(result.rewrite.corrected_episodes, "episode")
+            yield f"         SRC gives a wrong data file for {wrong}; meta/episodes of DST gives the file that holds the rows."
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
     if result.verification is not None:
         from episeek_pipelines.api import format_counts
 
         yield f"verify   {format_counts(result.verification)}"
-    if result.copied_files:
-        yield f"videos   {counted(result.copied_files, 'file')} linked or copied: videos and all others of the source"
+    if result.copies is not None:
+        yield from _copy_lines(result.copies)
 
 
 def done_line(result: "PrepareResult") -> str:
     """Return where the result is, and how long the run took."""
     return f"done     The result is in {result.destination}; this took {result.seconds:.1f} s."
+
+
+def _copy_lines(copies: "CopySummary") -> Iterator[str]:
+    ways = {"cloned": copies.cloned, "copied": copies.copied, "hard-linked": copies.hard_linked}
+    done = ", ".join(f"{count:,} {way}" for way, count in ways.items() if count) or "none"
+    yield f"videos   {counted(copies.files, 'file')}, videos and others of the source: {done}"
+    if copies.hard_linked:
+        yield "         A tool that writes into a hard-linked file in DST changes it in SRC, too."
+    for left in copies.left_out:
+        size = f"{counted(left.files, 'file')}, {human_bytes(left.size_bytes)}"
+        yield f"left     {left.folder}/ stays in SRC ({size}): no part of a LeRobot dataset"
 
 
 def _rewrite_line(summary: "RewriteSummary") -> str:

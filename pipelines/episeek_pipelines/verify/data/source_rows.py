@@ -1,6 +1,7 @@
 """ROW021: compare the rows of a rewritten dataset with those of its source, one episode at a time."""
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -45,27 +46,86 @@ def compare_data_file(
             original = RowCursor(source)
             rows = _episode_rows(source)
             bytes_read += source.metadata.serialized_size
+            misplaced: dict[str, list[int]] = {}
             for number, path in enumerate(file.rewritten_paths):
                 if path not in rewritten:
                     continue
                 episodes = file.episode_index[file.rewritten_file == number]
                 with guarded(findings, "compare rows", Location(file=path)):
                     output = rewritten[path]
+                    elsewhere = [episode for episode in episodes.tolist() if episode not in rows]
+                    if elsewhere:
+                        misplaced[path] = elsewhere
+                    if len(elsewhere) == len(episodes):
+                        continue
                     findings += schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
                     names = shared_columns(source, output)
                     copy, copied_rows = RowCursor(output), _episode_rows(output)
                     # In the order of the source's rows, so that both files are read once from start to end.
-                    for episode in sorted(episodes.tolist(), key=lambda e: rows.get(e, (0, 0))):
+                    for episode in sorted(set(episodes.tolist()) - {*elsewhere}, key=lambda e: rows[e]):
                         findings += _compare_episode(
-                            original, rows.get(episode), copy, copied_rows.get(episode), names, path, episode
+                            original, rows[episode], copy, copied_rows.get(episode), names, path, episode
                         )
                     bytes_read += copy.bytes_read
             bytes_read += original.bytes_read
+        for path, wanted in misplaced.items():
+            with guarded(findings, "compare rows", Location(file=path)):
+                found, count = _compare_misplaced(against, file.path, rewritten[path], path, wanted)
+                findings += found
+                bytes_read += count
     return findings, bytes_read
 
 
+def _compare_misplaced(
+    against: Root, declared: str, output: pq.ParquetFile, path: str, episodes: Sequence[int]
+) -> tuple[list[Finding], int]:
+    """Compare episodes that the source has in another file than its metadata says (lerobot#2401).
+
+    Args:
+        against: The source.
+        declared: The file of the source that its metadata gives for the episodes, which does not hold them.
+        output: The rewritten file.
+        path: Its path.
+        episodes: The episodes.
+
+    Returns:
+        The findings, and the number of bytes read.
+    """
+    findings: list[Finding] = []
+    copy, copied_rows = RowCursor(output), _episode_rows(output)
+    wanted = {*episodes}
+    bytes_read = 0
+    for candidate in _files_by_likelihood(against, declared, path):
+        if not wanted:
+            break
+        with against.open_parquet(candidate, **READ_OPTIONS) as source:
+            rows = _episode_rows(source)
+            held = sorted(wanted & rows.keys(), key=lambda e: rows[e])
+            original, names = RowCursor(source), shared_columns(source, output)
+            if held:
+                findings += schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
+            for episode in held:
+                findings += _compare_episode(
+                    original, rows[episode], copy, copied_rows.get(episode), names, path, episode
+                )
+            wanted -= rows.keys()
+            bytes_read += source.metadata.serialized_size + original.bytes_read
+    for episode in sorted(wanted):
+        findings += _compare_episode(None, None, copy, copied_rows.get(episode), [], path, episode)
+    return findings, bytes_read + copy.bytes_read
+
+
+def _files_by_likelihood(against: Root, declared: str, path: str) -> list[str]:
+    """Return the other data files of a source: the one of the rewritten file's name first, then the neighbours of the declared one."""
+    folder = declared.partition("/")[0]
+    paths = against.list(folder, suffix=".parquet")
+    place = bisect_left(paths, declared)
+    others = [(abs(number - place), candidate) for number, candidate in enumerate(paths) if candidate != declared]
+    return [candidate for _, candidate in sorted(others, key=lambda other: (other[1] != path, *other))]
+
+
 def _compare_episode(
-    original: RowCursor,
+    original: RowCursor | None,
     rows: tuple[int, int] | None,
     copy: RowCursor,
     copied_rows: tuple[int, int] | None,
@@ -80,7 +140,7 @@ def _compare_episode(
             ROWS_CHANGED, f"{found} rows", f"{expected}, as in the source", Location(file=path, episode=episode)
         )
         return
-    if rows is None or copied_rows is None:
+    if original is None or rows is None or copied_rows is None:
         return
     before, after = original.read(*rows), copy.read(*copied_rows)
     for name in names:

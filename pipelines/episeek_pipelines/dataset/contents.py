@@ -1,0 +1,68 @@
+"""The files of a dataset's folder that belong to the dataset, and those that tools have left in it.
+
+LeRobot writes pictures below `images/` while it records, and removes them when they are encoded: a recording that was stopped leaves
+them. Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). No reader of a dataset opens any of these.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from episeek.stores.identity import FileIdentity
+from episeek_schemas.lerobot import DatasetInfo
+
+IMAGES_DIR: Final = "images"
+"""The folder of pictures that are not encoded yet (LeRobot's `DEFAULT_IMAGE_PATH`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A folder of the source that is not part of the dataset."""
+
+    folder: str
+    """Relative to the root of the source."""
+    files: int
+    size_bytes: int
+    """Bytes of the files whose sizes the listing has."""
+
+
+def own_files(
+    paths: Iterable[str], listing: Mapping[str, FileIdentity | None], info: DatasetInfo
+) -> tuple[list[str], tuple[LeftOut, ...]]:
+    """Return the files that belong to a dataset, in order, and the folders of the others, sorted.
+
+    Left out are hidden folders, and `images/` unless a feature has its pictures in the data files: their rows may hold paths.
+
+    Args:
+        paths: Paths relative to the root.
+        listing: The identities of the files, for their sizes.
+        info: Parsed meta/info.json.
+    """
+    own: list[str] = []
+    others: dict[str, list[str]] = {}
+    for path in paths:
+        folder = _foreign_folder(path, info)
+        if folder:
+            others.setdefault(folder, []).append(path)
+        else:
+            own.append(path)
+    sizes = {path: identity.size for path, identity in listing.items() if identity is not None}
+    left = (
+        LeftOut(folder, len(files), sum(sizes.get(path, 0) for path in files))
+        for folder, files in sorted(others.items())
+    )
+    return own, tuple(left)
+
+
+def _foreign_folder(path: str, info: DatasetInfo) -> str:
+    """Return the folder on the way to a file that is no part of the dataset; empty where there is none."""
+    parts = path.split("/")[:-1]
+    if parts and parts[0] == IMAGES_DIR and not info.image_keys and not _holds_videos(info):
+        return IMAGES_DIR
+    hidden = next((number for number, part in enumerate(parts) if part.startswith(".")), None)
+    return "" if hidden is None else "/".join(parts[: hidden + 1])
+
+
+def _holds_videos(info: DatasetInfo) -> bool:
+    """Return whether the dataset's own files are below `images/`."""
+    return any((template or "").startswith(f"{IMAGES_DIR}/") for template in (info.data_path, info.video_path))
