@@ -45,10 +45,12 @@ def copy_file(source: Root, destination: Root, path: str, *, way: Way = "copy") 
     with destination.output(path) as out:
         if way == "clone" and are_local:
             with store_errors(source.join(path)):
-                stream = open(source.join(path), "rb")
-            with stream:
-                if clone_contents(stream.fileno(), out.fileno()):
+                handle = os.open(source.join(path), os.O_RDONLY)
+            try:
+                if clone_contents(handle, out.fileno()):
                     return "clone"
+            finally:
+                os.close(handle)
         with closing(_contents(source, path)) as parts:
             while True:
                 # Without this, a fault of the source would be reported as one of the destination.

@@ -1,7 +1,7 @@
 """The data file of each episode, as its rows say: what `meta/episodes` of the rewritten dataset declares.
 
-The metadata of a source may be wrong about it: LeRobot's converter from v2.1 declares the first episode of each file to be in the file
-before (lerobot#2401), and plans are made from metadata. A rewrite sees every row, so its result decides.
+The metadata of a source may be wrong about it: LeRobot's converter from v2.1 declares the first episode of each file to be in
+the file before (lerobot#2401), and plans are made from metadata. A rewrite sees every row, so its result decides.
 """
 
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ class Placement:
 def place_episodes(plan: RewritePlan, written: Sequence[WrittenFile], where: str) -> Placement:
     """Return the data file of each episode.
 
-    A file that the plan gives stays where it holds the episode: all of it, or all that any file holds. An episode without rows stays
-    where the plan has it, since `verify` reports it, and so does one in a file whose name the template cannot give.
+    A file that the plan gives stays where it holds the episode: all of it, or all that any file holds. An episode without rows
+    stays where the plan has it, since `verify` reports it, and so does one in a file whose name the template cannot give.
 
     Args:
         plan: The plan.
