@@ -1,7 +1,8 @@
 """The files of a dataset's folder that belong to the dataset, and those that tools have left in it.
 
 LeRobot writes pictures below `images/` while it records, and removes them when they are encoded: a recording that was stopped
-leaves them. Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). No reader of a dataset opens any of these.
+leaves them. Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). Readers of a dataset open none of
+these.
 """
 
 from collections.abc import Iterable, Mapping

@@ -116,7 +116,7 @@ def _compare_misplaced(
 
 
 def _files_by_likelihood(against: Root, declared: str, path: str) -> list[str]:
-    """Return the other data files of a source: first the one with the rewritten file's name, then neighbours of the declared one."""
+    """Return the other data files of a source: first the one with the rewritten name, then neighbours of the declared one."""
     folder = declared.partition("/")[0]
     paths = against.list(folder, suffix=".parquet")
     place = bisect_left(paths, declared)
