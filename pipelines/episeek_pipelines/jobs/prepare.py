@@ -40,6 +40,9 @@ from episeek_schemas import layout, sidecars
 MAX_QUICK_FILES: Final = 64
 """Files of a dataset that is verified in one thread."""
 
+PREPARED_OPTIONS: Final = VerifyOptions(level="rows", decoded_windows=2)
+"""The checks of what `prepare` wrote: also pictures, of two windows of each local video."""
+
 T = TypeVar("T")
 
 
@@ -87,7 +90,7 @@ def prepare(
         data_root = dataset.root if videos == "none" else staging.root
         roots = (staging.root, data_root, dataset.root)
         surveyed = graph.reduce(node_functions.survey_all, [metadata], *roots, label="verify")
-        verification = add_verification_nodes(graph, surveyed, None, VerifyOptions(level="rows"))
+        verification = add_verification_nodes(graph, surveyed, None, PREPARED_OPTIONS)
         values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         report = _of(values, VerificationReport)[0]

@@ -20,7 +20,7 @@ from episeek_pipelines.verify.findings.checks import (
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.metadata.survey import Files, Survey
 from episeek_pipelines.verify.sidecars.format import TABLES
-from episeek_pipelines.verify.videos.decode_rules import choose_episodes
+from episeek_pipelines.verify.videos.choice import choose_episodes
 
 T = TypeVar("T")
 

@@ -10,12 +10,14 @@ from episeek_pipelines.verify.findings.checks import (
     VerificationPlan,
     VideoCheck,
     VideoFile,
+    WindowCounts,
 )
 from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import (
     COMPARISONS,
+    DECODED,
     HOLES,
     INDEXED_FILES,
     INDEXED_SAMPLES,
@@ -32,9 +34,12 @@ from episeek_pipelines.verify.rules import (
     Level,
     Rule,
 )
+from episeek_pipelines.verify.videos.choice import reason_without_windows
+from episeek_pipelines.verify.videos.picture_reader import has_decoder
 from episeek_pipelines.words import counted
 
 _IMAGE_DTYPE = "image"
+_WINDOWS = "windows of frames from later keyframes"
 
 
 def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
@@ -57,24 +62,26 @@ def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple
     return kept, tuple(Note(code, finding_count(moot[code])) for code in sorted(moot))
 
 
-def coverage_of(plan: VerificationPlan, findings: Iterable[Finding]) -> Coverage:
+def coverage_of(plan: VerificationPlan, findings: Iterable[Finding], windows: WindowCounts) -> Coverage:
     """Return the parts of a dataset that the checks of a plan cover, and the parts that they do not cover.
 
     Args:
         plan: From `plan_checks`.
         findings: All findings: some say that a file or a check is missing from what the plan covers.
+        windows: How many windows were compared.
     """
     context, options = plan.context, plan.options
     if context is None:
         reason = "meta/info.json cannot be used"
         return Coverage(("meta/info.json",), (Unchecked("the rest of the dataset", reason),))
     return Coverage(
-        tuple(_checked(plan, context, options)),
+        tuple(_checked(plan, context, options, windows)),
         tuple(
             part
             for parts in (
                 _unread(context, options),
-                _undecoded(plan, context, options),
+                _undecoded(plan, context, options, windows),
+                _without_windows(plan, context, options, windows),
                 _without_sidecars(context, options),
                 _unrequested(context, options),
                 _unreadable(plan, options),
@@ -85,7 +92,9 @@ def coverage_of(plan: VerificationPlan, findings: Iterable[Finding]) -> Coverage
     )
 
 
-def _checked(plan: VerificationPlan, context: VerificationContext, options: VerifyOptions) -> Iterator[str]:
+def _checked(
+    plan: VerificationPlan, context: VerificationContext, options: VerifyOptions, windows: WindowCounts
+) -> Iterator[str]:
     yield "metadata"
     yield "listing of files"
     if options.looks_at("layout"):
@@ -101,6 +110,8 @@ def _checked(plan: VerificationPlan, context: VerificationContext, options: Veri
         decoded, total = _decoded_counts(plan)
         episodes = "all episodes" if decoded == total else f"{decoded:,} of {counted(total, 'episode')}"
         yield f"pictures of {episodes}"
+    if windows.compared:
+        yield f"{counted(windows.compared, 'window')} of frames from later keyframes"
     if context.against is not None:
         yield "comparison with a source"
 
@@ -124,14 +135,18 @@ def _unread(context: VerificationContext, options: VerifyOptions) -> Iterator[Un
             yield Unchecked(subject, reason, f"use --level {level}", codes)
 
 
-def _undecoded(plan: VerificationPlan, context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
+def _undecoded(
+    plan: VerificationPlan, context: VerificationContext, options: VerifyOptions, windows: WindowCounts
+) -> Iterator[Unchecked]:
     if not context.info.video_keys:
         codes = _codes(rule for rule in RULES.values() if rule.code.startswith("VID"))
         yield Unchecked("videos", "the dataset has no videos", rules=codes)
     elif not options.looks_at("decode"):
         reason = f"the level {options.level} does not decode them"
-        codes = _codes(rule for rule in RULES.values() if rule.level == "decode")
-        yield Unchecked("pictures of videos", reason, "use --level decode", codes)
+        applied = (DECODED,) if windows.compared else ()
+        codes = _codes(rule for rule in RULES.values() if rule.level == "decode" and rule not in applied)
+        subject = "pictures of videos outside of windows" if windows.compared else "pictures of videos"
+        yield Unchecked(subject, reason, "use --level decode", codes)
     else:
         decoded, total = _decoded_counts(plan)
         if decoded < total:
@@ -140,6 +155,21 @@ def _undecoded(plan: VerificationPlan, context: VerificationContext, options: Ve
             yield Unchecked(f"pictures of {counted(total - decoded, 'other episode')}", reason, hint)
     if any(isinstance(spec, dict) and spec.get("dtype") == _IMAGE_DTYPE for spec in context.features.values()):
         yield Unchecked("pictures in data files", "no level decodes them")
+
+
+def _without_windows(
+    plan: VerificationPlan, context: VerificationContext, options: VerifyOptions, windows: WindowCounts
+) -> Iterator[Unchecked]:
+    """Yield the windows from later keyframes that were not decoded, or with nothing to compare with."""
+    if not options.window_count or not options.looks_at("layout") or not any(_video_files(plan)):
+        return
+    reason = reason_without_windows(context)
+    if reason:
+        hint = "use --level decode" if has_decoder() else "install PyAV: pip install av"
+        yield Unchecked(_WINDOWS, reason, hint)
+    elif windows.unknown:
+        reason = "FFmpeg decodes no picture at their times from the whole file"
+        yield Unchecked(f"{counted(windows.unknown, 'window')} of frames from later keyframes", reason)
 
 
 def _without_sidecars(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:

@@ -43,6 +43,7 @@ from episeek_pipelines.verify.rules import (
     UNREADABLE,
 )
 from episeek_pipelines.verify.sidecars.buffers import forget_sidecars
+from episeek_pipelines.verify.sidecars.opened_index import forget_index
 from episeek_pipelines.verify.sidecars.rules import check_sidecar
 from episeek_pipelines.verify.videos.format import check_same_format
 from episeek_pipelines.verify.videos.rules import check_video_file
@@ -85,7 +86,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             with guarded(findings, "check_shards", Location()):
                 findings += _check_shards(plan, context, observations)
         forget_sidecars(context.root)
-    coverage = coverage_of(plan, findings)
+        forget_index()
+    coverage = coverage_of(plan, findings, observations.windows)
     findings, notes = separate_notes(plan, findings)
     return VerificationReport(
         root=plan.root,
@@ -96,6 +98,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         files_read=plan.files_read + sum(result.files_read for result in finished),
         bytes_read=plan.bytes_read + sum(result.bytes_read for result in finished),
         timestamp_tolerance_seconds=observations.timestamp_tolerance_seconds,
+        window_count=observations.windows.compared,
         level=plan.options.level,
         against=None if context is None or context.against is None else str(context.against),
         figures=_figures(plan, context, observations),

@@ -133,6 +133,7 @@ def _configured(options: argparse.Namespace) -> "Configuration":
         world_size=options.world_size,
         num_workers=options.num_workers,
         decoded_episodes=options.decode_episodes,
+        decoded_windows=options.decode_windows,
         baseline=options.baseline,
         max_findings=options.max_findings,
     )

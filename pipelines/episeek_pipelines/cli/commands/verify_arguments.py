@@ -82,7 +82,16 @@ def _add_checks(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="episodes of each camera that level decode decodes, or all (default: 8)",
     )
-    group.add_argument("--seed", type=count, default=0, metavar="N", help="chooses these episodes (default: 0)")
+    group.add_argument(
+        "--decode-windows",
+        type=count,
+        metavar="N",
+        help="windows of each video that are decoded from a later keyframe and compared with decoding the whole file (default: 4 "
+        "at level decode, 0 at others; of videos in a store only at level decode)",
+    )
+    group.add_argument(
+        "--seed", type=count, default=0, metavar="N", help="chooses these episodes and windows (default: 0)"
+    )
     group.add_argument(
         "--burned-in-bits",
         type=positive,

@@ -178,6 +178,19 @@ class VideoFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """Numbers of windows that start at later sync samples than a file's first."""
+
+    compared: int = 0
+    """Windows that were decoded and compared."""
+    unknown: int = 0
+    """Windows without anything to compare with: FFmpeg decodes no picture of theirs from the whole file."""
+
+    def __add__(self, other: "WindowCounts") -> "WindowCounts":
+        return WindowCounts(self.compared + other.compared, self.unknown + other.unknown)
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
     """Observations of one check for the rules over several files; sound files only have figures."""
 
@@ -192,6 +205,7 @@ class Observations:
     ranges: tuple[FeatureRanges, ...] = ()
     video_formats: tuple[VideoFormat, ...] = ()
     figures: tuple[CameraFigures, ...] = ()
+    windows: WindowCounts = WindowCounts()
 
     @classmethod
     def merged(cls, observations: Sequence["Observations"]) -> "Observations":
@@ -207,6 +221,7 @@ class Observations:
             ranges=tuple(ranges for observed in observations for ranges in observed.ranges),
             video_formats=tuple(each for observed in observations for each in observed.video_formats),
             figures=tuple(figures for observed in observations for figures in observed.figures),
+            windows=sum((observed.windows for observed in observations), WindowCounts()),
         )
 
 
@@ -284,6 +299,8 @@ class VerificationReport:
     """When the dataset was verified, as the caller sets it; None leaves it out of reports."""
     revision: str | None = None
     """Commit of the dataset, as the caller sets it; None where it is not known."""
+    window_count: int = 0
+    """Windows from later sync samples that were compared with decoding the whole file."""
     data_root: str | None = None
     """Dataset that the videos were read from, as the caller sets it; None if they are those of `root`."""
 

@@ -12,6 +12,10 @@ DECODED_EPISODES: Final = 8
 """Episodes of each camera that the level `decode` decodes by default."""
 
 
+DECODED_WINDOWS: Final = 4
+"""Windows of each file that the level `decode` compares by default."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """Options of one verification.
@@ -29,8 +33,12 @@ class VerifyOptions:
     """Number of data loading workers of each rank; with 0 the rank itself reads."""
     decoded_episodes: int | None = DECODED_EPISODES
     """Episodes of each camera that the level `decode` decodes; None decodes all."""
+    decoded_windows: int | None = None
+    """Windows of each file, from later sync samples than its first, to compare with decoding the whole file. None: as many as
+    `DECODED_WINDOWS` at the level `decode`, none at others. A number applies from the level `layout` on.
+    """
     seed: int = 0
-    """Seed of the choice of the episodes to decode."""
+    """Seed of the choice of the episodes and windows to decode."""
     burned_in_bits: int | None = None
     """Number of bits of the frame numbers that are burned into the pictures; None if there are none.
 
@@ -43,10 +51,23 @@ class VerifyOptions:
             raise ValueError(f"level: found {self.level!r}; expected one of {', '.join(LEVELS)}")
         if not 0 < self.tolerance_seconds < 1:
             raise ValueError(f"tolerance_seconds: found {self.tolerance_seconds}; expected more than 0 and less than 1")
-        for name, least in (("world_size", 1), ("num_workers", 0), ("decoded_episodes", 1), ("burned_in_bits", 1)):
+        for name, least in (
+            ("world_size", 1),
+            ("num_workers", 0),
+            ("decoded_episodes", 1),
+            ("decoded_windows", 0),
+            ("burned_in_bits", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name}: found {value}; expected {least} or more")
+
+    @property
+    def window_count(self) -> int:
+        """Return the number of windows of each file."""
+        if self.decoded_windows is None:
+            return DECODED_WINDOWS if self.looks_at("decode") else 0
+        return self.decoded_windows
 
     def looks_at(self, part: Level) -> bool:
         """Return whether the level includes everything that the level `part` reads."""

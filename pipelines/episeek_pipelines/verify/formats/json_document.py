@@ -41,6 +41,7 @@ def format_json(report: VerificationReport) -> str:
                 "episodes": report.episode_count,
                 "data_files": report.data_file_count,
                 "video_files": report.video_file_count,
+                "windows": report.window_count,
                 "files_read": report.files_read,
                 "bytes_read": report.bytes_read,
                 "timestamp_tolerance_seconds": tolerance if math.isfinite(tolerance) else None,

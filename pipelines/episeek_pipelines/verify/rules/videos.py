@@ -75,9 +75,9 @@ REORDERED: Final = rule(
 )  # fmt: skip
 DECODED: Final = rule(
     "VID027", "error", "decode",
-    problem="An episode does not decode to its frames at their times",
-    invariant="Every episode decodes to its frames at their times",
-    protects="the pictures: a header does not show whether they can be decoded",
+    problem="Frames do not decode to the file's pictures at their times",
+    invariant="Every episode, and every part of one, decodes to the file's pictures at their times",
+    protects="the pictures: a header does not show whether they can be decoded, and from which keyframes",
     remedy="restore the file from its source, or encode it again from the recording",
 )  # fmt: skip
 FROZEN: Final = rule(

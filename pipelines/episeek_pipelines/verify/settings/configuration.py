@@ -46,6 +46,7 @@ def configure(
     world_size: int | None = None,
     num_workers: int | None = None,
     decoded_episodes: int | EllipsisType | None = ...,
+    decoded_windows: int | None = None,
     baseline: str | None = None,
     max_findings: int | None = None,
 ) -> Configuration:
@@ -64,6 +65,7 @@ def configure(
         world_size: Value of `--world-size`.
         num_workers: Value of `--num-workers`.
         decoded_episodes: Value of `--decode-episodes`; None for all, `...` if the option was not given.
+        decoded_windows: Value of `--decode-windows`.
         baseline: Value of `--baseline`.
         max_findings: Value of `--max-findings`.
 
@@ -82,6 +84,7 @@ def configure(
         "world-size": world_size,
         "num-workers": num_workers,
         "decode-episodes": decoded,
+        "decode-windows": decoded_windows,
         "baseline": baseline,
         "max-findings": max_findings,
     }
@@ -109,6 +112,7 @@ def _configuration(values: dict[str, Any], path: str | None) -> Configuration:
             world_size=values.get("world-size"),
             num_workers=values.get("num-workers", 0),
             decoded_episodes=None if decoded == ALL else decoded,
+            decoded_windows=values.get("decode-windows"),
         ),
         values.get("baseline"),
         values.get("max-findings", MAX_FINDINGS),

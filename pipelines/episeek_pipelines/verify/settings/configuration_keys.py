@@ -11,6 +11,7 @@ file that `--config` gives. A file with the name `pyproject.toml` needs the tabl
     world-size = 8
     num-workers = 4
     decode-episodes = "all"              # or a number of episodes of each camera
+    decode-windows = 8                   # of each video
     baseline = "episeek-baseline.json"   # below the folder of this file
     max-findings = 20
 
@@ -139,6 +140,7 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], bool], Callable[[Any, str], 
         lambda value: _at_least(1)(value) or value == ALL,
         None,
     ),
+    "decode-windows": ("a whole number, 0 or more", _at_least(0), None),
     "baseline": ("the path of a file", _is_path, None),
     "max-findings": ("a whole number, 1 or more", _at_least(1), None),
 }

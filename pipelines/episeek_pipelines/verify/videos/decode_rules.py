@@ -7,18 +7,15 @@ two independent sources: the numbers burned into them, and FFmpeg's decoding of 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import numpy as np
 
 from episeek.clip import Clip
 from episeek.errors import EpisodeFramesError
 from episeek.stores.byte_source import ByteSource
-from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
-from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import DECODED, FROZEN
 from episeek_pipelines.verify.videos.episode_clip import episode_clip
 from episeek_pipelines.verify.videos.frames import HALF_FRAME, ParsedVideo, has_other_rate
@@ -27,12 +24,9 @@ from episeek_pipelines.verify.videos.picture_reader import (
     PictureError,
     burned_in_number,
     decode_clip,
-    file_picture_digest,
     picture_digest,
 )
-
-REFERENCE_LEAD_SAMPLES = 32
-"""FFmpeg starts to decode the whole file this many samples before an episode, so that a false sync sample shows."""
+from episeek_pipelines.verify.videos.reference import EpisodeReference, FileReference
 
 
 @dataclass(slots=True)
@@ -48,28 +42,13 @@ class _DecodedClip:
     """(frame, (width, height)) of pictures whose size is not the one in the header."""
     numbers: list[tuple[int, int | None]] = field(default_factory=list)
     """(frame, number read) of pictures whose burned-in number is wrong."""
-    ends: dict[int, bytes] = field(default_factory=dict)
-    """Digests of the first and the last picture, by frame."""
+    digests: dict[int, bytes] = field(default_factory=dict)
+    """Digests of the pictures, by frame."""
 
     @property
     def count(self) -> int:
         """The number of frames that were decoded."""
         return sum(self.is_decoded)
-
-
-def choose_episodes(episode_index: Int64Array, options: VerifyOptions) -> Int64Array:
-    """Return the episodes to decode, ascending: the first and the last one, and others by a hash of seed and episode.
-
-    The choice does not depend on the order of the episodes. At least two are chosen where there are two.
-    """
-    episodes = np.unique(episode_index).astype(np.int64, copy=False)
-    wanted = options.decoded_episodes
-    if wanted is None or len(episodes) <= max(wanted, 2):
-        return episodes
-    inner = episodes[1:-1]
-    rank = _hashed(inner.astype(np.uint64) + _hashed(np.array([options.seed % (1 << 64)], np.uint64)))
-    chosen = inner[np.argsort(rank, kind="stable")[: max(wanted - 2, 0)]]
-    return np.sort(np.concatenate([episodes[:1], chosen, episodes[-1:]]))
 
 
 def check_pictures(
@@ -78,25 +57,26 @@ def check_pictures(
     video: ParsedVideo,
     source: ByteSource,
     positions: Sequence[int],
+    reference: FileReference | EpisodeReference,
     *,
     burned_in_bits: int | None = None,
 ) -> Iterator[Finding]:
     """Yield VID027 and VID028 for some episodes of a file; an episode that fails does not stop the others.
 
     Args:
-        context: The dataset. Where the videos are local, FFmpeg also decodes each episode's first and last picture from the
-            whole file, which `source` does not see.
+        context: The dataset.
         file: The file and its episodes.
         video: Its parsed header.
         source: The store; one range is fetched for each episode.
         positions: Positions of the episodes in the arrays of `file`.
+        reference: The file's pictures, which are compared with those of the episodes; else the episodes' pictures are added to it.
         burned_in_bits: See `VerifyOptions`.
     """
     for position in positions:
         where = Location(file.path, int(file.episode_index[position]), file.camera_key)
         findings: list[Finding] = []
         with guarded(findings, "decode", where):
-            findings.extend(_check_episode(context, file, video, source, position, burned_in_bits, where))
+            findings.extend(_check_episode(context, file, video, source, position, reference, burned_in_bits, where))
         yield from findings
 
 
@@ -106,6 +86,7 @@ def _check_episode(
     video: ParsedVideo,
     source: ByteSource,
     position: int,
+    reference: FileReference | EpisodeReference,
     burned_in_bits: int | None,
     where: Location,
 ) -> Iterator[Finding]:
@@ -131,9 +112,13 @@ def _check_episode(
     yield from _check_decoded(clip, decoded, where)
     if burned_in_bits is not None:
         yield from _check_numbers(decoded, burned_in_bits, where)
+    first = int(video.view.first[position])
+    digests = {first + frame: digest for frame, digest in decoded.digests.items()}
+    if isinstance(reference, EpisodeReference):
+        reference.add(digests)
     if not decoded.error and decoded.count == held:
-        if context.data_root.is_local:
-            yield from _check_ends(context, file, video, position, decoded, where)
+        if isinstance(reference, FileReference):
+            yield from _check_file_pictures(video, digests, first, reference, where)
         yield from _check_changes(changes, context.info.fps, where)
 
 
@@ -161,8 +146,7 @@ def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedCl
                 number = burned_in_number(picture, bits)
                 if number != frame % (1 << bits):
                     decoded.numbers.append((frame, number))
-            if frame in (0, len(ticks) - 1):
-                decoded.ends[frame] = picture_digest(picture)
+            decoded.digests[frame] = picture_digest(picture)
             changes.add(picture)
     except PictureError as error:
         at = ""
@@ -220,28 +204,16 @@ def _check_numbers(decoded: _DecodedClip, bits: int, where: Location) -> Iterato
     yield finding(DECODED, found, f"the number {frame % (1 << bits)}", where, more=len(decoded.numbers) - 1)
 
 
-def _check_ends(
-    context: VerificationContext,
-    file: VideoFile,
-    video: ParsedVideo,
-    position: int,
-    decoded: _DecodedClip,
-    where: Location,
+def _check_file_pictures(
+    video: ParsedVideo, digests: dict[int, bytes], first: int, reference: FileReference, where: Location
 ) -> Iterator[Finding]:
-    """Compare the first and the last picture with those that FFmpeg decodes from the whole file at their times."""
-    table, view = video.table, video.view
-    first = int(view.first[position])
-    sync = np.flatnonzero(table.is_sync)
-    path = context.data_root.local / file.path
-    for frame, digest in decoded.ends.items():
-        sample = int(view.decode_position[first + frame])
-        before = sync[: np.searchsorted(sync, max(sample - REFERENCE_LEAD_SAMPLES, 0), side="right")]
-        start = int(table.pts[before[-1]]) if len(before) else 0
-        seconds = Fraction(int(table.pts[sample]), table.timescale)
-        reference = file_picture_digest(path, seconds, start_seconds=Fraction(start, table.timescale))
-        if reference is not None and reference != digest:
-            found = f"frame {frame} unlike the picture at {float(seconds):.6f} s when the whole file is decoded"
-            yield finding(DECODED, found, "the same picture", where)
+    """Compare the pictures with those that FFmpeg decodes from the file; `digests` count frames within the file."""
+    compared = reference.compare(digests)
+    if compared.other:
+        frame = compared.other[0]
+        seconds = float(video.view.seconds[frame])
+        found = f"frame {frame - first}, another picture than at {seconds:.6f} s of the file"
+        yield finding(DECODED, found, reference.expected, where, more=len(compared.other) - 1)
 
 
 def _check_changes(changes: PictureChanges, fps: float, where: Location) -> Iterator[Finding]:
@@ -260,11 +232,3 @@ def _check_changes(changes: PictureChanges, fps: float, where: Location) -> Iter
         moving = changes.repeated_count + changes.moving_count
         found = f"{changes.repeated_count} of {moving} frames amid motion that repeat the picture before"
         yield finding(FROZEN, found, "a new picture for each frame", where)
-
-
-def _hashed(values: np.ndarray) -> np.ndarray:
-    """Apply SplitMix64's output function, a permutation of 64-bit numbers that scatters neighbours."""
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

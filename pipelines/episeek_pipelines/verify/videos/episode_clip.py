@@ -1,4 +1,4 @@
-"""One episode of a parsed video as a clip of the runtime, made from the sample table instead of the sidecars.
+"""An episode of a parsed video, or some of its frames, as a clip made from the sample table instead of the sidecars.
 
 So verification decodes what readers get, whether or not the dataset has been indexed; other rules compare the sidecars with the
 same sample table.
@@ -14,33 +14,41 @@ from episeek_pipelines.verify.findings.checks import VideoFile
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 
 
-def episode_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, position: int) -> Clip:
-    """Return the clip of all frames of the episode at `position` of `file`. Nothing is fetched yet.
+def episode_clip(
+    file: VideoFile, video: ParsedVideo, source: ByteSource, position: int, start: int = 0, stop: int | None = None
+) -> Clip:
+    """Return the clip of frames `[start, stop)` of the episode at `position` of `file`. Nothing is fetched yet.
+
+    The frames count from the first one of the episode; None stands for the end of the episode.
 
     Raises:
-        EpisodeFramesError: No sync sample precedes the episode's first frame, so decoding cannot start.
-        ValueError: The file holds no frame of the episode.
+        EpisodeFramesError: No sync sample precedes the first frame, so decoding cannot start.
+        ValueError: The file holds none of the frames.
     """
     table, view = video.table, video.view
-    frames = view.decode_position[view.first[position] : view.stop[position]]
+    first, end = int(view.first[position]), int(view.stop[position])
+    end = end if stop is None else min(first + stop, end)
+    frames = view.decode_position[first + start : end]
     if not len(frames):
         raise ValueError(f"{file.path}: no frames of episode {file.episode_index[position]}; expected one or more")
     sync = np.flatnonzero(table.is_sync)
     window = needed_samples(table.pts, sync, frames, where=f"{file.path}, episode {file.episode_index[position]}")
     chosen = slice(window.start, window.stop)
     offset, size = table.offset[chosen], table.size[chosen]
-    origin = int(table.pts[frames[0]])
+    origin = int(table.pts[view.decode_position[first]])
     pts = table.pts[chosen] - origin
     first_byte = int(offset.min())
     fps = table.average_fps
     frame_ticks = table.pts[frames] - origin
     frame_duration = max(round(table.timescale / fps), 1) if fps > 0 else 1
-    later_pts = pts[pts > frame_ticks[-1]]
+    # The next frame of the episode, or pictures of the next episode within the samples, must not be shown.
+    later = table.pts[view.decode_position[end : min(end + 1, view.stop[position])]] - origin
+    later_pts = np.concatenate([later, pts[pts > frame_ticks[-1]]])
     return Clip(
         episode_index=int(file.episode_index[position]),
         camera_key=file.camera_key,
-        start=0,
-        stop=len(frames),
+        start=start,
+        stop=start + len(frames),
         file_path=file.path,
         byte_range=(first_byte, int((offset + size).max())),
         samples=ClipSamples(

@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,11 @@ class PictureError(Exception):
         self.pts = pts
 
 
+def has_decoder() -> bool:
+    """Return whether PyAV is installed."""
+    return find_spec("av") is not None
+
+
 def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
     """Yield the pictures of a complete MP4 with PyAV, in presentation order.
 
@@ -60,31 +66,29 @@ def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
         raise PictureError(first_line(error), pts) from error
 
 
-def file_picture_digest(path: Path, seconds: Fraction, *, start_seconds: Fraction) -> bytes | None:
-    """Return the `picture_digest` of a local file's picture at a time; None where FFmpeg finds no picture at that time.
+def decode_file(path: Path, *, start_seconds: Fraction | None = None) -> Iterator["VideoFrame"]:
+    """Yield the pictures of a local file as FFmpeg alone decodes them, in presentation order.
 
-    FFmpeg alone finds it: it seeks to a keyframe at or before `start_seconds`, and decodes from there.
+    A sample that the decoder refuses has no picture; those after it follow.
+
+    Args:
+        path: The file.
+        start_seconds: FFmpeg starts at a keyframe at or before this time; None starts at the first sample.
     """
     import av
 
     with av.open(path.as_posix(), mode="r") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        assert stream.time_base is not None
-        tick = seconds / stream.time_base
-        container.seek(int(start_seconds / stream.time_base), stream=stream, backward=True)
+        if start_seconds is not None:
+            assert stream.time_base is not None
+            container.seek(int(start_seconds / stream.time_base), stream=stream, backward=True)
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                # A false sync sample, well before the picture.
                 continue
-            for frame in frames:
-                if frame.pts == tick:
-                    return picture_digest(frame)
-                if frame.pts is not None and frame.pts > tick:
-                    return None
-    return None
+            yield from frames
 
 
 def picture_digest(frame: "VideoFrame") -> bytes:

@@ -1,6 +1,6 @@
 """Checks one MP4, opened once. The rules on its header are here (INF002, VID022 to VID025); the others are called from here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from episeek_pipelines.verify.findings.checks import (
     VerificationContext,
     VideoFile,
     VideoFormat,
+    WindowCounts,
 )
 from episeek_pipelines.verify.findings.figures import CameraFigures
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
@@ -28,10 +29,19 @@ from episeek_pipelines.verify.rules import (
     VIDEO_LONG,
     VIDEO_SHORT,
 )
+from episeek_pipelines.verify.videos.choice import FrameWindow, choose_windows
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
 from episeek_pipelines.verify.videos.format import FORMAT_RULES, format_text, frame_entry, keyframe_intervals
 from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
+from episeek_pipelines.verify.videos.reference import (
+    LONG_LEAD,
+    SHORT_LEAD,
+    EpisodeReference,
+    FileReference,
+    Lead,
+)
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
+from episeek_pipelines.verify.videos.window_rules import check_windows
 from episeek_pipelines.video.episode_frames import disagreement
 from episeek_pipelines.video.header import read_video_header
 
@@ -56,19 +66,52 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
             findings += run_rules((*VIDEO_RULES, *FORMAT_RULES), where, context, file, video)
             if context.sidecars is not None:
                 findings += run_rules(SPAN_RULES, where, context, file, video)
-            if file.decoded:
-                bits = context.options.burned_in_bits
-                findings += run_rules(
-                    (check_pictures,), where, context, file, video, counting, file.decoded, burned_in_bits=bits
-                )
+            counts = WindowCounts()
+            with guarded(findings, "decode", where):
+                decoded, counts = _check_decoding(context, file, video, counting)
+                findings += decoded
             with guarded(findings, "figures", where):
                 observations = Observations(
+                    windows=counts,
                     video_formats=(
                         VideoFormat(file.camera_key, file.path, format_text(frame_entry(video, file.path))),
                     ),
                     figures=(camera_figures(file, video),),
                 )
     return CheckResult(tuple(findings), counting.byte_count, 1, observations)
+
+
+def _check_decoding(
+    context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource
+) -> tuple[list[Finding], WindowCounts]:
+    """Return the findings of the chosen episodes and windows, and how many windows were compared."""
+    options, where = context.options, Location(file=file.path, camera=file.camera_key)
+    windows = choose_windows(context, file, video)
+    if not file.decoded and not windows:
+        return [], WindowCounts()
+    reference = _reference(context, file, video, windows)
+    bits = options.burned_in_bits
+    findings = run_rules(
+        (check_pictures,), where, context, file, video, source, file.decoded, reference, burned_in_bits=bits
+    )
+    compared, counts = check_windows(context, file, video, source, windows, reference)
+    return [*findings, *compared], counts
+
+
+def _reference(
+    context: VerificationContext, file: VideoFile, video: ParsedVideo, windows: Sequence[FrameWindow]
+) -> FileReference | EpisodeReference:
+    if not context.data_root.is_local:
+        return EpisodeReference()
+    first, stop = video.view.first, video.view.stop
+    wanted = [
+        (int(first[position]), int(stop[position])) for position in file.decoded if stop[position] > first[position]
+    ]
+    wanted += [(int(first[each.position]) + each.start, int(first[each.position]) + each.stop) for each in windows]
+    lead: Lead | None = SHORT_LEAD
+    if context.options.looks_at("decode"):
+        lead = None if context.options.decoded_episodes is None else LONG_LEAD
+    return FileReference(context.data_root.local / file.path, video, wanted, lead=lead)
 
 
 def camera_figures(file: VideoFile, video: ParsedVideo) -> CameraFigures:

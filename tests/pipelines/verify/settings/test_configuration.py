@@ -28,6 +28,7 @@ tolerance-seconds = 2e-4
 world-size = 8
 num-workers = 4
 decode-episodes = "all"
+decode-windows = 3
 baseline = "episeek-baseline.json"
 max-findings = 5
 severity = {VID024W = "error"}
@@ -49,7 +50,9 @@ def everything(root: str) -> Configuration:
             per_path_ignores=(("videos/wrist/**", ("VID039",)), ("data/*", ("ROW",))),
             fail_on="warning",
         ),
-        VerifyOptions(level="rows", tolerance_seconds=2e-4, world_size=8, num_workers=4, decoded_episodes=None),
+        VerifyOptions(
+            level="rows", tolerance_seconds=2e-4, world_size=8, num_workers=4, decoded_episodes=None, decoded_windows=3
+        ),
         f"{root}/episeek-baseline.json",
         5,
         f"{root}/episeek.toml",
@@ -98,7 +101,9 @@ def test_every_key_is_in_these_tests_and_in_the_documentation(tmp_path: Path):
     documented = configuration_keys.__doc__ or ""
     example = re.sub(r"^    ", "", documented[documented.index("    level = ") :].rstrip(), flags=re.M)
     configured = configure(write(tmp_path, example))
-    assert configured.options == VerifyOptions("rows", world_size=8, num_workers=4, decoded_episodes=None)
+    assert configured.options == VerifyOptions(
+        "rows", world_size=8, num_workers=4, decoded_episodes=None, decoded_windows=8
+    )
     for key in configuration_keys._CHECKS:
         assert re.search(rf"^\[?{key}\b", EVERY_KEY, re.M), key
         assert re.search(rf"^\[?{key}\b", example, re.M), key
@@ -272,6 +277,7 @@ def test_the_command_line_wins(tmp_path: Path):
         world_size=2,
         num_workers=0,
         decoded_episodes=3,
+        decoded_windows=0,
         baseline="other.json",
         max_findings=7,
     )
@@ -283,7 +289,7 @@ def test_the_command_line_wins(tmp_path: Path):
             per_path_ignores=everything("").policy.per_path_ignores,
             fail_on="never",
         ),
-        VerifyOptions("meta", 0.01, 2, 0, 3),
+        VerifyOptions("meta", 0.01, 2, 0, 3, 0),
         "other.json",
         7,
         f"{tmp_path}/episeek.toml",
@@ -299,6 +305,7 @@ def test_the_command_line_wins(tmp_path: Path):
         ("world_size", 1, lambda c: c.options.world_size),
         ("num_workers", 0, lambda c: c.options.num_workers),
         ("decoded_episodes", 1, lambda c: c.options.decoded_episodes),
+        ("decoded_windows", 0, lambda c: c.options.decoded_windows),
         ("baseline", "x", lambda c: c.baseline_path),
         ("max_findings", 1, lambda c: c.max_findings),
     ],

@@ -15,10 +15,12 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
-from episeek_pipelines.verify.videos.decode_rules import check_pictures, choose_episodes
+from episeek_pipelines.verify.videos.choice import choose_episodes
+from episeek_pipelines.verify.videos.decode_rules import check_pictures
 from episeek_pipelines.verify.videos.episode_clip import episode_clip
 from episeek_pipelines.verify.videos.frames import ParsedVideo, frame_view
 from episeek_pipelines.verify.videos.picture_reader import burned_in_number, decode_clip
+from episeek_pipelines.verify.videos.reference import LONG_LEAD, EpisodeReference, FileReference
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code
@@ -50,7 +52,9 @@ def _check(path: Path, lengths: list[int], *, bits: int | None = 8, header_of: P
     header = read_video_header(Root(str(read_from.parent)).source(), read_from.name)
     source = CountingSource(root.source())
     parsed = ParsedVideo(header, header.table, frame_view(header.table, file, fps=FPS))
-    found = list(check_pictures(_context(path.parent), file, parsed, source, range(len(lengths)), burned_in_bits=bits))
+    reference = FileReference(path, parsed, [(0, parsed.view.frame_count)], lead=LONG_LEAD)
+    chosen = range(len(lengths))
+    found = list(check_pictures(_context(path.parent), file, parsed, source, chosen, reference, burned_in_bits=bits))
     assert source.request_count <= len(lengths)
     return found
 
@@ -157,7 +161,7 @@ def test_each_episode_is_one_range(tmp_path):
     header = read_video_header(root.source(), path.name)
     source = CountingSource(root.source())
     parsed = ParsedVideo(header, header.table, frame_view(header.table, file, fps=FPS))
-    assert not list(check_pictures(_context(tmp_path), file, parsed, source, [0, 2]))
+    assert not list(check_pictures(_context(tmp_path), file, parsed, source, [0, 2], EpisodeReference()))
     assert source.request_count == 2
     stop = np.cumsum(lengths)
     frames = np.concatenate([np.arange(lengths[0]), np.arange(stop[1], stop[2])])

@@ -139,6 +139,7 @@ _FLAGS = {
     "world_size": "world-size",
     "num_workers": "num-workers",
     "decoded_episodes": "decode-episodes",
+    "decoded_windows": "decode-windows",
     "seed": "seed",
     "burned_in_bits": "burned-in-bits",
 }

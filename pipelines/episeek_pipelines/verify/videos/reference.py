@@ -1,0 +1,171 @@
+"""The pictures that clips are compared with, as digests by frame of the file.
+
+Of a local file, FFmpeg decodes the pictures from the file itself, in decode order. In a store, that would fetch the whole file:
+there, an episode that was decoded from its first frame is the reference for windows that start later in it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.videos.choice import owners
+from episeek_pipelines.verify.videos.frames import ParsedVideo
+from episeek_pipelines.verify.videos.picture_reader import decode_file, picture_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The samples that are decoded before the wanted pictures, so that a false sync sample shows."""
+
+    least: int
+    """At least so many; decoding then starts at a sync sample."""
+    largest: int
+    """It starts with the episode before where that is at most so many samples away: two encoders may be joined there."""
+
+
+LONG_LEAD: Final = Lead(32, 512)
+SHORT_LEAD: Final = Lead(16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The frames of a comparison, ascending; they count within the file."""
+
+    other: tuple[int, ...]
+    """Frames whose picture is not the one of the reference."""
+    unknown: tuple[int, ...]
+    """Frames of which the reference has no picture."""
+
+
+class Reference(Protocol):
+    """Pictures to compare with."""
+
+    expected: str
+    """The pictures, in the words of messages."""
+
+    def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
+        """Compare pictures by frame of the file; None stands for a picture that was not decoded."""
+        ...
+
+
+class EpisodeReference:
+    """Pictures of episodes that were decoded from their first frames."""
+
+    expected = "the pictures that decoding the episode from its start gives"
+
+    def __init__(self) -> None:
+        self._digests: dict[int, bytes] = {}
+
+    def add(self, digests: Mapping[int, bytes]) -> None:
+        """Add the pictures of an episode, by frame of the file."""
+        self._digests.update(digests)
+
+    def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
+        """Compare pictures by frame of the file."""
+        return _compared(digests, self._digests)
+
+
+class FileReference:
+    """Pictures of a local file.
+
+    Sequential decoding from the file's first sample is the truth, but takes long in a long file. So the wanted pictures are
+    decoded from an earlier place of the file, and from its first sample only where a picture then differs.
+
+    Args:
+        path: The file.
+        video: Its header.
+        wanted: Ranges `[first, stop)` of the frames that will be compared.
+        lead: Where decoding starts; None decodes from the first sample in any case.
+    """
+
+    expected = "the pictures that decoding the whole file gives"
+
+    def __init__(self, path: Path, video: ParsedVideo, wanted: Iterable[tuple[int, int]], *, lead: Lead | None) -> None:
+        self._path, self._video = path, video
+        self._runs = _runs(video, sorted(wanted), lead)
+        self._frames = [frame for run in self._runs for frame in run.frames]
+        self._digests: dict[int, bytes] | None = None
+
+    def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
+        """Compare pictures by frame of the file."""
+        if self._digests is None:
+            self._digests = {}
+            for run in self._runs:
+                self._digests |= self._decoded(run)
+        compared = _compared(digests, self._digests)
+        if compared.other and any(run.start for run in self._runs):
+            whole = _Run(0, self._frames)
+            self._runs = [whole]
+            self._digests = self._decoded(whole)
+            compared = _compared(digests, self._digests)
+        return compared
+
+    def _decoded(self, run: "_Run") -> dict[int, bytes]:
+        table, view = self._video.table, self._video.view
+        ticks = table.pts[view.decode_position[run.frames]].tolist()
+        start = Fraction(int(table.pts[run.start]), table.timescale) if run.start else None
+        frame_of_time = {Fraction(tick, table.timescale): frame for tick, frame in zip(ticks, run.frames, strict=True)}
+        last = max(frame_of_time, default=Fraction(0))
+        digests: dict[int, bytes] = {}
+        for picture in decode_file(self._path, start_seconds=start):
+            if picture.pts is None or picture.time_base is None:
+                continue
+            seconds = picture.pts * picture.time_base
+            if seconds > last:
+                break
+            frame = frame_of_time.get(seconds)
+            if frame is not None:
+                digests[frame] = picture_digest(picture)
+        return digests
+
+
+@dataclass(slots=True)
+class _Run:
+    """Frames that are decoded one after the other, from a sample on."""
+
+    start: int
+    """Position in decode order: 0, or a sync sample."""
+    frames: list[int]
+    """Wanted frames, ascending."""
+
+
+def _runs(video: ParsedVideo, wanted: Sequence[tuple[int, int]], lead: Lead | None) -> list[_Run]:
+    """Return runs that cover ranges of frames, which are sorted by their first frame."""
+    view = video.view
+    sync = np.flatnonzero(video.table.is_sync)
+    owner = owners(view)
+    runs: list[_Run] = []
+    reached = 0
+    for first, stop in wanted:
+        begin = 0 if lead is None else _start(video, sync, owner, first, lead)
+        if not runs or begin > reached:
+            runs.append(_Run(begin, []))
+        known = runs[-1].frames
+        known.extend(range(max(first, known[-1] + 1) if known else first, stop))
+        reached = max(reached, int(view.decode_position[first:stop].max(initial=0)))
+    return runs
+
+
+def _start(video: ParsedVideo, sync: Int64Array, owner: Int64Array, frame: int, lead: Lead) -> int:
+    """Return the sample at which decoding starts for a frame and those after it."""
+    view = video.view
+    sample = int(view.decode_position[frame])
+    start = sample - lead.least
+    if owner[frame] > 0:
+        before = int(view.decode_position[view.first[owner[frame] - 1]])
+        if before < sample <= before + lead.largest:
+            start = min(start, before)
+    reached = sync[: np.searchsorted(sync, start, side="right")]
+    return int(reached[-1]) if len(reached) and start >= lead.largest else 0
+
+
+def _compared(digests: Mapping[int, bytes | None], reference: Mapping[int, bytes]) -> Comparison:
+    return Comparison(
+        tuple(sorted(frame for frame, digest in digests.items() if digest != reference.get(frame, digest))),
+        tuple(sorted(frame for frame in digests if frame not in reference)),
+    )

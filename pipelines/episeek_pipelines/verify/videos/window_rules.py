@@ -1,0 +1,140 @@
+"""VID027 for windows: decoding from a later sync sample on gives the pictures of decoding the whole file.
+
+Later samples may need what an earlier one holds: parameter sets that come once, pictures that a refresh still refers to, the
+version of an encoder. Or a sample that is flagged as sync is none. Then a clip from a later sync sample shows other pictures than
+the file, often without an error of the decoder.
+"""
+
+from collections.abc import Sequence
+
+from episeek.byte_index import ByteIndex
+from episeek.clip import Clip
+from episeek.errors import EpiseekError
+from episeek.stores.byte_source import ByteSource
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile, WindowCounts
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.rules import DECODED
+from episeek_pipelines.verify.sidecars.opened_index import opened_index
+from episeek_pipelines.verify.videos.choice import FrameWindow
+from episeek_pipelines.verify.videos.episode_clip import episode_clip
+from episeek_pipelines.verify.videos.frames import ParsedVideo
+from episeek_pipelines.verify.videos.picture_reader import PictureError, decode_clip, picture_digest
+from episeek_pipelines.verify.videos.reference import Reference
+
+
+def check_windows(
+    context: VerificationContext,
+    file: VideoFile,
+    video: ParsedVideo,
+    source: ByteSource,
+    windows: Sequence[FrameWindow],
+    reference: Reference,
+) -> tuple[list[Finding], WindowCounts]:
+    """Return VID027 for windows that decode to other pictures, one finding for each episode, and how many were compared.
+
+    A window is decoded as readers get it: by the samples of the video's header, and by the rows of the sidecars where these
+    describe the file as it is now.
+
+    Args:
+        context: The dataset.
+        file: The file and its episodes.
+        video: Its parsed header.
+        source: The store; one range is fetched for each window and each of these ways.
+        windows: From `choose_windows`.
+        reference: The pictures to compare with.
+    """
+    findings: list[Finding] = []
+    problems: dict[int, list[str]] = {}
+    compared_count = 0
+    index = _index_of(context, file, video)
+    for window in windows:
+        with guarded(findings, "decode", _location(file, window.position)):
+            problem, is_compared = _problem_of(file, video, source, window, reference, index)
+            compared_count += is_compared
+            if problem:
+                problems.setdefault(window.position, []).append(problem)
+    for position, texts in problems.items():
+        findings.append(finding(DECODED, texts[0], reference.expected, _location(file, position), more=len(texts) - 1))
+    return findings, WindowCounts(compared_count, len(windows) - compared_count)
+
+
+def _location(file: VideoFile, position: int) -> Location:
+    return Location(file.path, int(file.episode_index[position]), file.camera_key)
+
+
+def _index_of(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> ByteIndex | None:
+    """Return the opened sidecars; None where there are none, or where they do not describe the file as it is now."""
+    if context.sidecars is None or file.indexed is None or file.indexed.values["moov_sha256"] != video.header.digest:
+        return None
+    try:
+        return opened_index(context.root, context.data_root, context.sidecars.versions)
+    except EpiseekError:
+        # The rules on sidecars report it.
+        return None
+
+
+def _problem_of(
+    file: VideoFile,
+    video: ParsedVideo,
+    source: ByteSource,
+    window: FrameWindow,
+    reference: Reference,
+    index: ByteIndex | None,
+) -> tuple[str, bool]:
+    """Return what is wrong with a window, empty if nothing is, and whether its pictures were compared."""
+    is_compared = False
+    decoded: set[bytes] = set()
+    for rows in (None,) if index is None else (None, index):
+        by = "the video's header" if rows is None else "the sidecars"
+        frames = f"frames {window.start} to {window.stop - 1} by {by}"
+        try:
+            clip = _clip(file, video, source, window, rows)
+        except EpiseekError as error:
+            return f"{frames}: {error.found}, where {error.expected} was expected", False
+        mp4 = clip.mux(source.get_ranges(file.path, [clip.byte_range])[0], "shown")
+        # The sidecars mostly give the same clip.
+        if mp4 in decoded:
+            continue
+        decoded.add(mp4)
+        problem, of_this = _problem_of_clip(clip, mp4, int(video.view.first[window.position]), reference)
+        is_compared |= of_this
+        if problem:
+            return f"{frames}, decoded from byte {clip.byte_range[0]} on: {problem}", is_compared
+    return "", is_compared
+
+
+def _clip(
+    file: VideoFile, video: ParsedVideo, source: ByteSource, window: FrameWindow, index: ByteIndex | None
+) -> Clip:
+    if index is None:
+        return episode_clip(file, video, source, window.position, window.start, window.stop)
+    return index.clip(int(file.episode_index[window.position]), file.camera_key, window.start, window.stop)
+
+
+def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -> tuple[str, bool]:
+    """Return what is wrong with the pictures of a clip, and whether they were compared.
+
+    Args:
+        clip: The clip.
+        mp4: Its file, with the lead-in shown.
+        first: First frame of the episode within the video.
+        reference: The pictures to compare with.
+    """
+    origin = int(clip.samples.pts.min())
+    frame_of_tick = {tick: frame for frame, tick in enumerate((clip.frame_ticks - origin).tolist(), first + clip.start)}
+    digests: dict[int, bytes | None] = dict.fromkeys(frame_of_tick.values())
+    problem = ""
+    try:
+        for picture in decode_clip(mp4):
+            frame = None if picture.pts is None else frame_of_tick.get(picture.pts)
+            if frame is not None:
+                digests[frame] = picture_digest(picture)
+    except PictureError as error:
+        problem = f"a decoder error: {error.message}"
+    compared = reference.compare(digests)
+    if compared.other:
+        kind = "other pictures" if digests[compared.other[0]] else "pictures missing"
+        other = f"{len(compared.other)} of {clip.frame_count} {kind}, frame {compared.other[0] - first} first"
+        problem = f"{other}; {problem}" if problem else other
+    return problem, len(compared.unknown) < clip.frame_count
