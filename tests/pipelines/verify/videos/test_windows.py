@@ -1,6 +1,7 @@
 """Windows from later sync samples (VID027): which are chosen, what they are compared with, and what is found."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,7 +14,6 @@ from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.verify import VerifyOptions, format_text, verify
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
-from episeek_pipelines.verify.videos import rules
 from episeek_pipelines.verify.videos.choice import choose_windows, reason_without_windows
 from episeek_pipelines.verify.videos.episode_clip import episode_clip
 from episeek_pipelines.verify.videos.frames import ParsedVideo, frame_view
@@ -137,7 +137,7 @@ def test_a_picture_is_compared_with_the_whole_file_before_it_is_called_wrong(tmp
     content[place : place + 12] = b"".join(number.to_bytes(4, "big") for number in (1, 56, 91))
     path.write_bytes(content)
     assert whole(path) == pictures
-    from_there = [picture_digest(picture) for picture in decode_file(path, start_seconds=55 / FPS)]
+    from_there = [picture_digest(picture) for picture in decode_file(path, start_seconds=Fraction(55, 30))]
     assert len(from_there) < 70
     assert from_there[0] not in pictures
     header = parsed(path, [0, 55, 90])
@@ -213,13 +213,12 @@ def test_files_with_one_keyframe_have_no_window(video):
 
 def lie(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sample is said to be a sync sample, by the headers that verification reads."""
-    original = rules.read_video_header
 
     def read(*args, **kwargs):
-        header = original(*args, **kwargs)
+        header = read_video_header(*args, **kwargs)
         return replace(header, table=replace(header.table, is_sync=np.ones(len(header.table), np.bool_)))
 
-    monkeypatch.setattr(rules, "read_video_header", read)
+    monkeypatch.setattr("episeek_pipelines.verify.videos.rules.read_video_header", read)
 
 
 def test_prepare_compares_windows_and_reports_other_pictures(tmp_path, monkeypatch, capsys):
