@@ -4,46 +4,40 @@
 drift by whole frames over a file. Therefore only their differences from one boundary to the next are used, which are right to
 a fraction of a frame.
 
-1. Where the lengths add up to the file's frames, counting decides. The seconds may have drifted by any distance: they may
-   overlap, leave gaps, or run past the end of the file. Counting does not decide where the seconds fill the file
-   exactly, too, but place the episodes elsewhere, or where they jump by more than several frames.
-2. Where the lengths do not add up, since episodes were deleted, frames at the end belong to no episode, or the file was cut
-   short, an episode starts where the differences of the seconds from the file's start add up to, in whole frames. The
-   lengths have to agree with the seconds, or the seconds have to fill the file exactly. The last episode may be cut short by
-   the end of the file: the frames that exist are indexed.
+1. Where the lengths add up to the file's frames and the seconds repeat them, one after the other, counting decides. The
+   errors of the seconds may add up to any distance.
+2. Otherwise all episodes are aligned with the frames at once (`alignment`), and the encoder's marks are read as well: frames
+   may be missing from an episode, or belong to none, and the seconds may be wrong.
 
-Otherwise the first frame of an episode is uncertain, and the episode is refused by name. Where lengths and seconds disagree by
-more than drift explains and one of them still decided, the episode is doubtful: `verify` reports it as an error.
+An episode that the evidence places at two frames is not placed: it is refused by name. One that is placed elsewhere than its
+seconds say, or that has more or fewer frames than its length, is reported (`frame_problems`).
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
 from episeek.mp4.sample_table import SampleTable
+from episeek_pipelines.video.alignment import Alignment, BoolArray, Evidence, Float64Array, Int64Array, align
+from episeek_pipelines.video.encoder_starts import STARTS, UNKNOWN, Int8Array
 from episeek_schemas import sidecars
 
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+ReadMarks = Callable[[Int64Array], Int8Array]
+"""Returns the encoder's mark of each frame; the argument is the frames of greatest interest."""
 
 ROUNDING_FRAMES = 0.25
-"""Greatest distance from a whole number of frames where the seconds alone give that number."""
+"""Greatest error of a step where seconds are lengths divided by the dataset's rate, in another file's frames."""
 
 AGREEMENT_FRAMES = 0.5
-"""Greatest difference between an episode's seconds and its length where the two have to agree."""
+"""Greatest distance of a declared second from the frame that it means."""
 
 DRIFT_STEP_FRAMES = 0.75
-"""Greatest error of float sums and rounded durations from one boundary to the next where the lengths add up."""
+"""Greatest error of float sums and rounded durations from one boundary to the next."""
 
-NEIGHBOUR_STEP_FRAMES = 1.5
-"""Neighbouring episodes whose displacements differ by no more than this are displaced together; otherwise by a jump."""
-
-SEVERAL_FRAMES = 8
-"""The longest jump, gap or rest that may be an error of the seconds rather than the frames of a deleted episode."""
+_SEVERAL_FRAMES = 8
+"""Seconds that lie beside their episode are an error of the seconds where they jump by no more."""
 
 _FAR_SECONDS = 1e9
 """Bound for declared seconds: larger ones lie outside any file as well."""
@@ -110,6 +104,26 @@ class Boundaries:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FileFrames:
+    """The presented frames of a file, in presentation order; arrays have shape [frames]."""
+
+    seconds: Float64Array
+    """Presentation times, ascending."""
+    is_sync: BoolArray
+    read_marks: ReadMarks | None = None
+    """Called only where counting does not decide; None where the samples cannot be read."""
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    @classmethod
+    def of(cls, table: SampleTable, read_marks: ReadMarks | None = None) -> "FileFrames":
+        """Return the frames of a sample table."""
+        order = table.presentation_order()
+        return cls(table.pts[order] / table.timescale, table.is_sync[order], read_marks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EpisodeFrames:
     """Frames `[first, first + count)` of the file, in presentation order, for each episode.
 
@@ -118,79 +132,52 @@ class EpisodeFrames:
 
     first: Int64Array
     count: Int64Array
-    """0 or less for an episode that lies outside the file or is not placed."""
-    counted: Int64Array
-    """The first frame by the lengths of the episodes before it and the gaps between them."""
+    """The episode's length, or as many of its frames as there are; 0 for an episode that is not placed."""
+    other_first: Int64Array
+    """The first frame by another reading of the evidence; -1 where there is none."""
+    surplus: Int64Array
+    """Frames of no episode between the end of the episode and the next one, or the end of the file."""
+    tail: Int64Array
+    """Those of `surplus` that follow the episode: the others come before the next one, in the stream of that one."""
+    head: int
+    """Frames of no episode before the first episode."""
     declared: Boundaries
     """The declared seconds, in frames of the file."""
     is_placed: BoolArray
     """False where the first frame of the episode is uncertain."""
     is_doubtful: BoolArray
-    """True where seconds and lengths disagree by more than drift explains, or the episode is not placed."""
+    """True where the seconds give other frames and drift does not explain it, or the episode is not placed."""
     by_ordinals: bool
-    """True where the lengths add up to the file's frames and decided alone."""
+    """True where the lengths add up to the file's frames and the episodes follow one another."""
 
 
-def locate_frames(seconds: Float64Array, episodes: DeclaredEpisodes, *, fps: float) -> EpisodeFrames:
-    """Find the frames of each episode of one file. Never raises.
+def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> EpisodeFrames:
+    """Find the frames of each episode of one file.
 
     Args:
-        seconds: Presentation times of the file's presented frames, ascending, shape [frames].
+        file: The file's frames.
         episodes: The declared episodes.
         fps: The dataset's frame rate, which the declared seconds may follow instead of the file's times.
-    """
-    by_file = _by_file_times(seconds, episodes, fps)
-    if not len(seconds) or not episodes.is_finite.all():
-        nothing, nowhere = np.zeros(len(episodes), np.int64), np.zeros(len(episodes), np.bool_)
-        return EpisodeFrames(nothing, nothing, nothing, by_file, nowhere, ~nowhere, False)
-    walked, fills_file = _walk(by_file, episodes.length, len(seconds))
-    if len(episodes) and len(seconds) == episodes.length.sum() and episodes.length.min() > 0:
-        other = walked if fills_file else None
-        return _count(by_file, _by_rate(seconds, episodes, fps), episodes.length, other)
-    return walked
-
-
-def assign_frames(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str) -> EpisodeFrames:
-    """Find the frames of each episode as `locate_frames`, and refuse episodes outside the file or without a certain place.
-
-    Args:
-        table: The file's samples.
-        episodes: The declared episodes.
-        fps: The dataset's frame rate.
-        where: The file, for messages.
 
     Raises:
-        EpisodeOutsideFileError: No frame of the file lies within an episode's seconds.
-        EpisodeFramesError: Seconds and lengths contradict each other, and neither of them fits the file.
+        ReadError: The marks of the encoder cannot be read.
     """
-    seconds = table.pts[table.presentation_order()] / table.timescale
-    frames = locate_frames(seconds, episodes, fps=fps)
-    half_frame = 0.5 / fps
-    held = np.searchsorted(seconds, episodes.to_timestamp - half_frame)
-    held -= np.searchsorted(seconds, episodes.from_timestamp - half_frame)
-    # NaN sorts after all numbers
-    held[~episodes.is_finite] = 0
-    outside = np.flatnonzero(np.where(frames.is_placed, frames.count, held) <= 0)
-    if len(outside):
-        row = int(outside[0])
-        last = float(seconds[-1]) if len(seconds) else 0.0
-        raise EpisodeOutsideFileError(
-            f"{where}, episode {episodes.episode_index[row]}",
-            f"declared seconds {episodes.from_timestamp[row]:g} to {episodes.to_timestamp[row]:g}",
-            f"seconds within the file's {len(seconds)} frames, 0 to {last:g}",
+    by_file = _by_file_times(file.seconds, episodes, fps)
+    if not len(file) or not len(episodes) or not episodes.is_finite.all():
+        nothing, nowhere = np.zeros(len(episodes), np.int64), np.zeros(len(episodes), np.bool_)
+        return EpisodeFrames(
+            nothing, nothing, nothing - 1, nothing, nothing, 0, by_file, nowhere, ~nowhere, by_ordinals=False
         )
-    unplaced = np.flatnonzero(~frames.is_placed)
-    if len(unplaced):
-        found, expected = disagreement(frames, episodes.length, int(unplaced[0]), len(seconds))
-        raise EpisodeFramesError(f"{where}, episode {episodes.episode_index[unplaced[0]]}", found, expected)
-    return frames
-
-
-def disagreement(frames: EpisodeFrames, length: Int64Array, row: int, frame_count: int) -> tuple[str, str]:
-    """Return in words what is found and what is expected for a doubtful episode."""
-    start, counted = frames.declared.begin[row], int(frames.counted[row])
-    found = f"seconds for the frames from {start:.2f} to {frames.declared.end[row]:.2f} of {frame_count}"
-    return found, f"{counted} to {counted + length[row]}, by the lengths of the episodes up to it"
+    by_rate = _by_rate(file.seconds, episodes, fps)
+    length = episodes.length
+    counted = np.cumsum(length) - length
+    adds_up = len(file) == length.sum() and length.min() >= 0
+    if adds_up and (_drifts(by_file, length, DRIFT_STEP_FRAMES) or _drifts(by_rate, length, ROUNDING_FRAMES)):
+        none, all_of_them = np.zeros(len(length), np.int64), np.ones(len(length), np.bool_)
+        return EpisodeFrames(
+            counted, length, none - 1, none, none, 0, by_file, all_of_them, ~all_of_them, by_ordinals=True
+        )
+    return _aligned(file, length, (by_file, by_rate))
 
 
 def _by_file_times(seconds: Float64Array, episodes: DeclaredEpisodes, fps: float) -> Boundaries:
@@ -219,63 +206,47 @@ def _by_rate(seconds: Float64Array, episodes: DeclaredEpisodes, fps: float) -> B
     return Boundaries(begin, end)
 
 
-def _walk(declared: Boundaries, length: Int64Array, frame_count: int) -> tuple[EpisodeFrames, bool]:
-    """Place the episodes from the file's start, boundary by boundary, in whole frames (rule 2).
-
-    Returns:
-        The frames, and whether they fill the file exactly.
-    """
-    gap, span = declared.gap, declared.span
-    whole_gap, whole_span = np.rint(gap).astype(np.int64), np.rint(span).astype(np.int64)
-    agrees = np.abs(span - length) <= AGREEMENT_FRAMES
-    held = np.where(agrees, length, whole_span)
-    first = np.cumsum(whole_gap) + np.cumsum(held) - held
-    counted = np.cumsum(np.maximum(whole_gap, 0)) + np.cumsum(length) - length
-    end = int((first + held)[-1]) if len(first) else 0
-
-    has_gap = whole_gap > 0
-    broken = ~((whole_gap == 0) | (has_gap & (np.abs(gap - whole_gap) <= ROUNDING_FRAMES)))
-    is_whole = agrees | ((whole_span > 0) & (np.abs(span - whole_span) <= ROUNDING_FRAMES))
-    fills_file = end == frame_count and bool((is_whole & ~broken).all())
-    if not fills_file:
-        broken[1:] |= ~agrees[:-1]
-    is_unplaced = np.logical_or.accumulate(broken)
-    rest = frame_count - end
-    is_odd_gap = has_gap & ((whole_gap <= SEVERAL_FRAMES) | (rest < 0) | ((rest > 0) & (rest <= SEVERAL_FRAMES)))
-    walked = EpisodeFrames(
-        first=first,
-        count=np.where(is_unplaced, 0, np.minimum(held, frame_count - first)),
-        counted=counted,
-        declared=declared,
-        is_placed=~is_unplaced,
-        is_doubtful=is_unplaced | np.logical_or.accumulate(is_odd_gap) | (first != counted),
-        by_ordinals=False,
-    )
-    return walked, fills_file
-
-
-def _count(by_file: Boundaries, by_rate: Boundaries, length: Int64Array, other: EpisodeFrames | None) -> EpisodeFrames:
-    """Place the episodes by their lengths, which add up to the frames of the file (rule 1).
-
-    Args:
-        by_file: Boundaries by the times of the file's frames.
-        by_rate: Boundaries by the dataset's frame rate.
-        length: The declared lengths, frames.
-        other: The frames by the seconds, where these fill the file exactly as well.
-    """
-    first = np.cumsum(length) - length
-    is_elsewhere = np.abs(by_file.begin - first) > AGREEMENT_FRAMES
-    is_placed = np.ones(len(first), np.bool_)
-    if other is not None:
-        is_placed = other.first == first
-    elif not any(_keeps_order(clock, first, length) for clock in (by_file, by_rate)):
-        is_placed = ~is_elsewhere
-    is_doubtful = ~is_placed
-    if not (_drifts(by_file, length, DRIFT_STEP_FRAMES) or _drifts(by_rate, length, ROUNDING_FRAMES)):
-        is_doubtful |= is_elsewhere | _between_jumps(by_file, length)
+def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...]) -> EpisodeFrames:
+    """Align the episodes by the clock that fits better (rule 2)."""
+    counted = np.cumsum(length) - length
+    rest = len(file) - int(length.sum())
+    walks = [_walk(clock, length) for clock in clocks]
+    wanted = np.unique(np.concatenate([counted, counted + rest, *walks]))
+    wanted = wanted[(wanted >= 0) & (wanted < len(file))]
+    marks = np.full(len(file), UNKNOWN, np.int8) if file.read_marks is None else file.read_marks(wanted)
+    best: Alignment | None = None
+    best_clock = clocks[0]
+    for clock, walk in zip(clocks, walks, strict=True):
+        possible = [np.array(places) for places in zip(counted, counted + rest, walk, strict=True)]
+        found = align(Evidence(file.is_sync, marks, clock.begin, clock.end, length, possible))
+        if best is None or found.cost < best.cost - 1:
+            best, best_clock = found, clock
+    assert best is not None
+    first = best.first
+    stop = np.minimum(first + length, np.append(first[1:], len(file)))
+    surplus = np.append(first[1:], len(file)) - stop
+    is_placed = (best.other < 0) & ~_is_beside(best_clock, first, length)
+    is_doubtful = ~is_placed | _is_displaced(best_clock, first, length, surplus)
     return EpisodeFrames(
-        first, np.where(is_placed, length, 0), first, by_file, is_placed, is_doubtful, by_ordinals=True
+        first=first,
+        count=np.where(is_placed, stop - first, 0),
+        other_first=best.other,
+        surplus=surplus,
+        tail=_tails(best_clock, first, length, surplus, marks),
+        head=int(first[0]),
+        declared=clocks[0],
+        is_placed=is_placed,
+        is_doubtful=is_doubtful,
+        by_ordinals=not rest and bool((first == counted).all()),
     )
+
+
+def _walk(declared: Boundaries, length: Int64Array) -> Int64Array:
+    """Return the first frames by the differences of the seconds, in whole frames, from the file's start."""
+    gap, span = declared.gap, declared.span
+    held = np.where(np.abs(span - length) <= AGREEMENT_FRAMES, length, np.rint(span).astype(np.int64))
+    walked: Int64Array = np.cumsum(np.rint(gap).astype(np.int64)) + np.cumsum(held) - held
+    return walked
 
 
 def _drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool:
@@ -288,30 +259,58 @@ def _drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> boo
     return bool((np.abs(steps) <= step_frames).all())
 
 
-def _between_jumps(declared: Boundaries, length: Int64Array) -> BoolArray:
-    """Return the episodes between the first and the last step that drift does not explain.
+def _jumps(declared: Boundaries, first: Int64Array) -> Float64Array:
+    """Return by how many frames each start is off beyond the start before it; the first one beyond the file's start."""
+    moved = declared.begin - first
+    if first[0] == 0:
+        moved[0] = max(moved[0], 0.0)
+    jumps: Float64Array = np.diff(moved, prepend=0.0)
+    if first[0] == 0 and len(jumps) > 1:
+        # the delay of reordering moves all later starts
+        jumps[1] = (declared.begin[1] - declared.begin[0]) - (first[1] - first[0])
+    return jumps
 
-    Between these, drift may hide missing or surplus frames.
+
+def _is_displaced(declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array) -> BoolArray:
+    """Return the episodes whose seconds are those of other frames, which drift does not explain.
+
+    Between two jumps, drift may hide missing or surplus frames, so that these episodes are displaced as well.
     """
-    before, within = np.abs(declared.gap) > DRIFT_STEP_FRAMES, np.abs(declared.span - length) > DRIFT_STEP_FRAMES
+    before = np.abs(_jumps(declared, first)) > DRIFT_STEP_FRAMES
+    step = length + surplus
+    span = declared.span
+    within = (np.abs(span - length) > DRIFT_STEP_FRAMES) & (np.abs(span - step) > DRIFT_STEP_FRAMES)
+    if not before.any():
+        return np.zeros(len(first), np.bool_)
     edges = np.stack([before, within], axis=1).reshape(-1)
     after_one, before_one = np.logical_or.accumulate(edges), np.logical_or.accumulate(edges[::-1])[::-1]
-    is_between: BoolArray = (after_one[::2] & before_one[1::2]) | within
-    return is_between
+    is_between = after_one[::2] & before_one[1::2]
+    is_displaced: BoolArray = is_between | (np.abs(declared.begin - first) > AGREEMENT_FRAMES)
+    return is_displaced
 
 
-def _keeps_order(declared: Boundaries, first: Int64Array, length: Int64Array) -> bool:
-    """Return whether the counted episodes are the declared ones.
+def _is_beside(declared: Boundaries, first: Int64Array, length: Int64Array) -> BoolArray:
+    """Return the episodes that jump far, to seconds that hold none of their frames: another file's, or another episode's."""
+    jumps = np.abs(_jumps(declared, first))
+    far = np.maximum(jumps, np.append(jumps[1:], 0.0)) > _SEVERAL_FRAMES
+    is_beside: BoolArray = far & ((declared.end <= first) | (declared.begin >= first + length))
+    return is_beside
 
-    They are where no jump is longer than several frames, and between two jumps the seconds of at least one episode still
-    contain its middle. An episode displaced by its whole length may be another one, or belong to another file.
+
+def _tails(
+    declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array, marks: Int8Array
+) -> Int64Array:
+    """Return the frames of no episode that follow each episode rather than come before the next one.
+
+    They follow it up to the start of the next stream, or without marks up to the end of its seconds.
     """
-    moved = declared.begin - first
-    jump = np.abs(np.diff(moved, prepend=0))
-    if jump.max() > SEVERAL_FRAMES or (np.diff(declared.begin) <= AGREEMENT_FRAMES).any():
-        return False
-    run = np.cumsum(jump[1:] > NEIGHBOUR_STEP_FRAMES)
-    run = np.concatenate([[0], run])
-    middle = first + length / 2
-    holds_middle = (declared.begin <= middle) & (middle <= declared.end)
-    return not run[-1] or bool(np.isin(run, run[holds_middle]).all())
+    tails = surplus.copy()
+    for row in np.flatnonzero(surplus > 0).tolist():
+        stop = int(first[row] + length[row])
+        starts = np.flatnonzero(marks[stop : stop + int(surplus[row])] == STARTS)
+        if len(starts):
+            tails[row] = starts[0]
+        elif row + 1 < len(first):
+            more = int(np.rint(declared.end[row] - declared.begin[row])) - int(length[row])
+            tails[row] = min(max(more, 0), int(surplus[row]))
+    return tails

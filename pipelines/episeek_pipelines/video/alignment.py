@@ -1,0 +1,203 @@
+"""Align all episodes of a video file with its frames at once.
+
+An alignment gives each episode the frame at which it begins. Every way to give them costs what the evidence has against it;
+the cheapest alignment is taken, by dynamic programming over a few possible first frames of each episode. An episode is
+certain where every alignment that begins it elsewhere costs more by `MARGIN`, and uncertain otherwise.
+
+The evidence, and what contradicts it:
+
+- declared seconds: the distance from one start to the next differs from the frames between (`jump_cost`: rounding is free,
+  one wrong duration costs `_JUMP`), or an episode ends where neither its length nor the next start puts its end (`_END`);
+- lengths: frames are missing between two starts or before the end of the file (`_MISSING` where the seconds say the same,
+  `_MISSING_UNDECLARED`, `_CUT`), or frames belong to no episode (`_UNCLAIMED`, which is cheap: recordings are trimmed);
+- encoder starts: LeRobot encodes each episode by itself, so a stream that begins within an episode costs `_STRADDLE`, and an
+  episode that follows another one and does not begin with a stream, or at least with a sync sample, costs `_INSIDE`. A file
+  that is one stream shows no episode, and this costs nothing.
+
+One fault of the metadata costs 8 to 20, so that an alignment that needs a fault less is certain; one that needs another fault
+of the same size is not.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.video.encoder_starts import CONTINUES, STARTS, UNKNOWN, Int8Array
+
+Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+MARGIN: Final = 4.0
+"""An alignment that costs no more than this above the cheapest one is a second reading of the evidence."""
+
+_ROUNDING_FRAMES = 0.25
+_JUMP_FRAMES = 0.75
+"""A difference of seconds and frames is rounding up to the former, and a fault from the latter on."""
+_SEVERAL_FRAMES = 8
+"""Longer jumps are less likely errors of the seconds."""
+
+_JUMP = 8.0
+_LONGEST_JUMP = 20.0
+_END = 4.0
+_MISSING = 12.0
+_MISSING_UNDECLARED = 20.0
+_CUT = 14.0
+_UNCLAIMED = 1.0
+_UNCLAIMED_UNDECLARED = 2.0
+_STRADDLE = 16.0
+_INSIDE = 6.0
+_IMPOSSIBLE = 1e9
+
+_NEAR_STARTS = 3
+"""Encoder starts, or sync samples, on either side of a declared start that may be the first frame of an episode."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The frames of a file and its declared episodes, in frames; frame arrays have shape [frames], others [episodes]."""
+
+    is_sync: BoolArray
+    marks: Int8Array
+    """As `encoder_starts` gives them."""
+    begin: Float64Array
+    """Declared starts, frames from the file's first one."""
+    end: Float64Array
+    length: Int64Array
+    possible: list[Int64Array]
+    """Frames at which each episode may begin, besides those that the evidence itself suggests."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """The cheapest alignment; arrays have shape [episodes]."""
+
+    first: Int64Array
+    other: Int64Array
+    """First frame by the second reading of an uncertain episode; -1 for a certain one."""
+    cost: float
+
+
+def jump_cost(difference: npt.ArrayLike) -> Float64Array:
+    """Return the cost of declared seconds that differ from the frames by so many frames."""
+    size = np.abs(np.asarray(difference, np.float64))
+    slope = _JUMP / (_JUMP_FRAMES - _ROUNDING_FRAMES)
+    cost: Float64Array = np.clip((size - _ROUNDING_FRAMES) * slope, 0, _JUMP)
+    return np.minimum(cost + np.maximum(size - _SEVERAL_FRAMES, 0), _LONGEST_JUMP)
+
+
+def align(evidence: Evidence) -> Alignment:
+    """Return the cheapest alignment of at least one episode with at least one frame. Never raises."""
+    count = len(evidence.length)
+    stream_starts = np.flatnonzero(evidence.marks == STARTS)
+    inside = 0.0 if _is_one_stream(evidence) else _INSIDE
+    places = [_places(evidence, stream_starts, row) for row in range(count)]
+    local = [_local_cost(evidence, stream_starts, row, places[row]) for row in range(count)]
+    local[0] = local[0] + _cost_of_first(evidence, places[0], inside)
+    local[-1] = local[-1] + _cost_of_last(evidence, places[-1])
+    steps = [_step_cost(evidence, row, places[row - 1], places[row], inside) for row in range(1, count)]
+
+    forward, backward = [local[0]], [np.zeros(len(places[-1]))]
+    for row in range(1, count):
+        forward.append((forward[-1][:, None] + steps[row - 1]).min(axis=0) + local[row])
+    for row in range(count - 1, 0, -1):
+        backward.append((steps[row - 1] + (local[row] + backward[-1])[None, :]).min(axis=1))
+    backward.reverse()
+
+    cost = float(forward[-1].min())
+    first, other = np.zeros(count, np.int64), np.full(count, -1, np.int64)
+    chosen = int(forward[-1].argmin())
+    for row in range(count - 1, -1, -1):
+        first[row] = places[row][chosen]
+        through = forward[row] + backward[row]
+        through[chosen] = np.inf
+        rival = int(through.argmin())
+        if through[rival] <= cost + MARGIN:
+            other[row] = places[row][rival]
+        if row:
+            chosen = int((forward[row - 1] + steps[row - 1][:, chosen]).argmin())
+    return Alignment(first, other, cost)
+
+
+def _places(evidence: Evidence, stream_starts: Int64Array, row: int) -> Int64Array:
+    """Return the frames at which an episode may begin: rising, at least one."""
+    frame_count = len(evidence.is_sync)
+    around = int(np.clip(np.rint(evidence.begin[row]), 0, frame_count - 1))
+    known = stream_starts if len(stream_starts) > 1 else np.flatnonzero(evidence.is_sync)
+    place = int(np.searchsorted(known, around))
+    near = known[max(place - _NEAR_STARTS, 0) : place + _NEAR_STARTS]
+    wanted = [*evidence.possible[row].tolist(), around, *near.tolist()]
+    if len(stream_starts) == len(evidence.length):
+        wanted.append(int(stream_starts[row]))
+    places = np.unique(np.array(wanted, np.int64))
+    places = places[(places >= 0) & (places < frame_count)]
+    return places if len(places) else np.array([around], np.int64)
+
+
+def _is_one_stream(evidence: Evidence) -> bool:
+    """Return whether the file was encoded as one stream, which shows nothing about episodes.
+
+    Without marks it was where sync samples come at one distance throughout.
+    """
+    if (evidence.marks != UNKNOWN).any():
+        return len(np.flatnonzero(evidence.marks[1:] == STARTS)) == 0
+    distances = np.diff(np.flatnonzero(evidence.is_sync))
+    return len(distances) == 0 or bool((distances == distances[0]).all())
+
+
+def _local_cost(evidence: Evidence, stream_starts: Int64Array, row: int, place: Int64Array) -> Float64Array:
+    """Return the cost of streams that begin within an episode."""
+    stop = place + max(int(evidence.length[row]), 1)
+    within = np.searchsorted(stream_starts, stop) - np.searchsorted(stream_starts, place, side="right")
+    return within * _STRADDLE
+
+
+def _is_inside(evidence: Evidence, place: Int64Array) -> BoolArray:
+    """Return whether an episode that began at each frame would begin within a stream."""
+    is_inside: BoolArray = ~evidence.is_sync[place] | (evidence.marks[place] == CONTINUES)
+    return is_inside
+
+
+def _cost_of_first(evidence: Evidence, place: Int64Array, inside: float) -> Float64Array:
+    """Return the cost of the frames before the first episode.
+
+    Seconds before the file begins are 0: its times start late where no edit list takes back the delay of reordering.
+    """
+    difference = np.where((place == 0) & (evidence.begin[0] < 0), 0.0, evidence.begin[0] - place)
+    cost = jump_cost(difference)
+    is_declared = cost < _JUMP
+    cost += np.where(place > 0, np.where(is_declared, _UNCLAIMED, _UNCLAIMED_UNDECLARED), 0)
+    cost += np.where(_is_inside(evidence, place) & ~is_declared, inside, 0)
+    return cost
+
+
+def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
+    """Return the cost of the frames after the last episode, or of those that it lacks."""
+    length, span = int(evidence.length[-1]), float(evidence.end[-1] - evidence.begin[-1])
+    rest = len(evidence.is_sync) - place - length
+    ends_with_file = np.abs(span - length - rest) <= _JUMP_FRAMES
+    is_explained = (np.abs(span - length) <= _JUMP_FRAMES) | ends_with_file
+    missing = np.where(ends_with_file, _MISSING, _CUT)
+    cost: Float64Array = np.where(rest > 0, _UNCLAIMED, np.where(rest < 0, missing, 0.0))
+    return cost + np.where(is_explained, 0, _END)
+
+
+def _step_cost(evidence: Evidence, row: int, before: Int64Array, place: Int64Array, inside: float) -> Float64Array:
+    """Return the cost of each pair of first frames of an episode and the one before it, of shape [before, place]."""
+    length = int(evidence.length[row - 1])
+    declared = float(evidence.begin[row] - evidence.begin[row - 1])
+    span = float(evidence.end[row - 1] - evidence.begin[row - 1])
+    step = place[None, :] - before[:, None]
+    cost = jump_cost(declared - step)
+    is_declared = cost < _JUMP
+    ends = (np.abs(span - length) <= _JUMP_FRAMES) | (np.abs(span - step) <= _JUMP_FRAMES)
+    cost += np.where(is_declared & ~ends, _END, 0)
+    gap = step - length
+    cost += np.where(gap > 0, np.where(is_declared, _UNCLAIMED, _UNCLAIMED_UNDECLARED), 0)
+    cost += np.where(gap < 0, np.where(is_declared, _MISSING, _MISSING_UNDECLARED), 0)
+    cost += np.where(step <= 0, _IMPOSSIBLE if length else 0, 0)
+    is_trimmed = is_declared & (gap > 0)
+    cost += np.where(_is_inside(evidence, place)[None, :] & ~is_trimmed, inside, 0)
+    return cost

@@ -1,0 +1,134 @@
+"""What is wrong with the frames of the episodes of one file: found once, and reported by the index step and by `verify`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
+from episeek.mp4.sample_table import SampleTable
+from episeek_pipelines.video.episode_frames import (
+    DeclaredEpisodes,
+    EpisodeFrames,
+    FileFrames,
+    ReadMarks,
+    locate_frames,
+)
+from episeek_pipelines.words import counted
+
+FrameProblemKind = Literal["uncertain", "missing", "surplus", "displaced", "duration"]
+"""`uncertain`: the episode's first frame is not known. `missing`: it has fewer frames than rows. `surplus`: its seconds hold
+frames of no row at their end. `displaced`: its seconds are those of other frames. `duration`: its seconds hold another number
+of frames than its length, and its frames are all there.
+"""
+
+_HALF_FRAME = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FrameProblem:
+    """A contradiction between the declaration of an episode and the file."""
+
+    row: int
+    """Position of the episode in the file."""
+    kind: FrameProblemKind
+    found: str
+    expected: str
+
+
+def frame_problems(
+    file: FileFrames, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, fps: float
+) -> Iterator[FrameProblem]:
+    """Yield at most one problem for each episode, the gravest one, in the order of the file."""
+    held = (episodes.to_timestamp - episodes.from_timestamp) * fps
+    for row in range(len(episodes)):
+        length, first = int(episodes.length[row]), int(frames.first[row])
+        seconds = f"seconds {episodes.from_timestamp[row]:.6f} to {episodes.to_timestamp[row]:.6f}"
+        if not frames.is_placed[row]:
+            yield FrameProblem(row, "uncertain", *_readings(frames, episodes, row, len(file)))
+        elif frames.count[row] < length:
+            found = f"{frames.count[row]} of the file's {counted(len(file), 'frame')}, from frame {first} on"
+            yield FrameProblem(row, "missing", found, f"{length}, the episode's length")
+        elif frames.is_doubtful[row]:
+            off = frames.declared.begin[row] - first
+            found = f"{seconds}, which begin {abs(off):.2f} frames {'after' if off > 0 else 'before'} its first frame"
+            yield FrameProblem(row, "displaced", found, f"{_seconds(file, first, length)}, the times of its frames")
+        elif abs(held[row] - length) > _HALF_FRAME:
+            tail = int(frames.tail[row])
+            is_surplus = abs(frames.declared.span[row] - length - tail) <= _HALF_FRAME and tail > 0
+            more = f", the last {tail} of them of no row" if is_surplus else ""
+            expected = f"{length}, the episode's length: to_timestamp {_stop(episodes, row, fps):.6f}"
+            yield FrameProblem(
+                row,
+                "surplus" if is_surplus else "duration",
+                f"{seconds}, which are {held[row]:.2f} frames{more}",
+                expected,
+            )
+
+
+def assign_frames(
+    table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str, read_marks: ReadMarks | None = None
+) -> tuple[EpisodeFrames, list[str]]:
+    """Find the frames of each episode as `locate_frames`, and refuse episodes outside the file or without a certain place.
+
+    Args:
+        table: The file's samples.
+        episodes: The declared episodes.
+        fps: The dataset's frame rate.
+        where: The file, for messages.
+        read_marks: Reads the marks of the encoder.
+
+    Returns:
+        The frames, and a sentence for each episode that was placed although its declaration contradicts the file.
+
+    Raises:
+        EpisodeOutsideFileError: No frame of the file lies within an episode's seconds.
+        EpisodeFramesError: Seconds and lengths contradict each other, and the file does not tell which are right.
+    """
+    file = FileFrames.of(table, read_marks)
+    frames = locate_frames(file, episodes, fps=fps)
+    seconds = file.seconds
+    half_frame = 0.5 / fps
+    held = np.searchsorted(seconds, episodes.to_timestamp - half_frame)
+    held -= np.searchsorted(seconds, episodes.from_timestamp - half_frame)
+    # NaN sorts after all numbers
+    held[~episodes.is_finite] = 0
+    outside = np.flatnonzero(np.where(frames.is_placed, frames.count, held) <= 0)
+    if len(outside):
+        row = int(outside[0])
+        last = float(seconds[-1]) if len(seconds) else 0.0
+        raise EpisodeOutsideFileError(
+            f"{where}, episode {episodes.episode_index[row]}",
+            f"declared seconds {episodes.from_timestamp[row]:g} to {episodes.to_timestamp[row]:g}",
+            f"seconds within the file's {len(seconds)} frames, 0 to {last:g}",
+        )
+    warnings = []
+    for problem in frame_problems(file, episodes, frames, fps=fps):
+        place = f"{where}, episode {episodes.episode_index[problem.row]}"
+        if problem.kind == "uncertain":
+            raise EpisodeFramesError(place, problem.found, problem.expected)
+        warnings.append(f"{place}: found {problem.found}; expected {problem.expected}")
+    return frames, warnings
+
+
+def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame_count: int) -> tuple[str, str]:
+    """Return both readings of an uncertain episode."""
+    length, first, other = int(episodes.length[row]), int(frames.first[row]), int(frames.other_first[row])
+    begin, end = frames.declared.begin[row], frames.declared.end[row]
+    found = f"seconds for the frames from {begin:.2f} to {end:.2f} of {frame_count}"
+    one = f"frames {first} to {first + length}"
+    two = f" or {other} to {other + length}" if other >= 0 else ""
+    return found, f"{one}{two}, by the episode's length and its neighbours"
+
+
+def _stop(episodes: DeclaredEpisodes, row: int, fps: float) -> float:
+    return float(episodes.from_timestamp[row] + episodes.length[row] / fps)
+
+
+def _seconds(file: FileFrames, first: int, length: int) -> str:
+    """Return the times of the frames `[first, first + length)` as text."""
+    end = first + length
+    step = float(file.seconds[-1] - file.seconds[0]) / max(len(file) - 1, 1)
+    stop = float(file.seconds[end]) if end < len(file) else float(file.seconds[-1]) + step * (end - len(file) + 1)
+    return f"seconds {file.seconds[first]:.6f} to {stop:.6f}"
