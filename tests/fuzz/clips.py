@@ -99,7 +99,7 @@ def indexed(source: PaddedSource, table: SampleTable) -> MemoryIndex | None:
     declared = DeclaredEpisodes(np.zeros(1, np.int64), np.array([len(order)]), seconds[:1], np.array([end]))
     unit = IndexUnit(WHERE, 0, declared)
     try:
-        facts, arrays, _ = index_file(cast(Root, MemoryRoot(source)), unit, fps=table.average_fps or 30.0)
+        facts, arrays, _, _ = index_file(cast(Root, MemoryRoot(source)), unit, fps=table.average_fps or 30.0)
     except EpiseekError as error:
         check_refusal(error)
         return None

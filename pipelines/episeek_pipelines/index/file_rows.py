@@ -9,6 +9,7 @@ presentation time, and times that a clip cannot have.
 
 from collections import defaultdict
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ from episeek.stores.kinds import kind_of
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.sample_widths import narrowest
 from episeek_pipelines.index.units import Arrays, IndexUnit
-from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
+from episeek_pipelines.video.encoder_starts import encoder_starts
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames
+from episeek_pipelines.video.frame_problems import assign_frames
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas import sidecars
 
@@ -43,11 +46,14 @@ _MAX_REORDERING_TICKS = 1 << 29
 """Composition offsets of a clip have 32 bits, and a window of an episode displaces its samples at most twice as far."""
 
 
-def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FileProperties, Arrays, CountingSource]:
+def index_file(
+    data_root: Root, unit: IndexUnit, *, fps: float
+) -> tuple[FileProperties, Arrays, CountingSource, tuple[str, ...]]:
     """Read the header of one file and compute its rows.
 
     Returns:
-        The file's row of `files`, the arrays of its fragment, and the source that counted requests and bytes.
+        The file's row of `files`, the arrays of its fragment, the source that counted requests and bytes, and warnings about
+        episodes whose declaration contradicts the file.
 
     Raises:
         ChangedFileError: The file is no longer the one that was listed.
@@ -92,7 +98,9 @@ def index_file(data_root: Root, unit: IndexUnit, *, fps: float) -> tuple[FilePro
     if problem:
         # readers would refuse the row as damaged
         raise SampleTableError(unit.path, problem, "a possible picture size, timescale and frame rate")
-    return properties, file_rows(table, unit.episodes, fps=fps, where=unit.path), source
+    read_marks = partial(encoder_starts, source, unit.path, table)
+    frames, warnings = assign_frames(table, unit.episodes, fps=fps, where=unit.path, read_marks=read_marks)
+    return properties, file_rows(table, unit.episodes, frames, where=unit.path), source, tuple(warnings)
 
 
 def _require_unchanged(
@@ -130,12 +138,11 @@ def _require_unchanged(
     return found
 
 
-def file_rows(table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str) -> Arrays:
+def file_rows(table: SampleTable, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, where: str) -> Arrays:
     """Return the rows of `episodes`, `keyframes` and `samples` for one file, under the names `<table>/<column>`.
 
     `sample_start` and `keyframe_start` count from the fragment's own first row; rows have the order of `episodes`.
     """
-    frames = assign_frames(table, episodes, fps=fps, where=where)
     order = table.presentation_order()
     sync = np.flatnonzero(table.is_sync)
     rows: dict[str, list[Any]] = defaultdict(list)

@@ -48,6 +48,8 @@ class FragmentSummary:
     """True where a stopped run had finished it."""
     is_unchanged: bool = False
     """True where it was taken over from the existing sidecars."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about episodes whose declaration contradicts the file."""
 
 
 def index_to_fragment(
@@ -64,11 +66,12 @@ def index_to_fragment(
     if reused is not None:
         return reused
     properties, arrays, request_count, byte_count = unit.unchanged, None, 0, 0
+    warnings: tuple[str, ...] = ()
     if properties is not None and existing is not None:
         arrays = existing.arrays(unit.episodes.episode_index, unit.camera_index)
     is_unchanged = arrays is not None
     if properties is None or arrays is None:
-        properties, arrays, source = index_file(data_root, unit, fps=fps)
+        properties, arrays, source, warnings = index_file(data_root, unit, fps=fps)
         request_count, byte_count = source.request_count, source.byte_count
     summary = FragmentSummary(
         fragment,
@@ -80,6 +83,7 @@ def index_to_fragment(
         request_count,
         is_reused=False,
         is_unchanged=is_unchanged,
+        warnings=warnings,
     )
     receipt = {
         **asdict(summary),
@@ -133,7 +137,8 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
         stored = receipt.pop("properties")
         properties = FileProperties(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_COLUMNS}})
         is_whole = receipt["digest"] == fragment_digest(properties, arrays)
-        known = {"properties": properties, "wide_columns": tuple(receipt["wide_columns"]), "is_reused": True}
+        lists = {name: tuple(receipt[name]) for name in ("wide_columns", "warnings")}
+        known = {"properties": properties, **lists, "is_reused": True}
         return FragmentSummary(**{**receipt, **known}) if is_whole else None
     except FileNotFoundError:
         return None

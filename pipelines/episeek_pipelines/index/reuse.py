@@ -1,7 +1,8 @@
 """Find the files of a dataset that need not be read again because the existing sidecars have their rows.
 
 A file is unchanged where its path, its size, the store's identity of its content and the declaration of its episodes equal
-those in its row. Existing sidecars are trusted only as a whole: their build id is computed again from all of their rows
+those in its row. Files whose episodes do not simply follow one another are read again all the same: what is said about them
+is not in the sidecars. Existing sidecars are trusted only as a whole: their build id is computed again from all of their rows
 first. Sidecars that cannot be used cost only the reading of the headers.
 """
 
@@ -18,6 +19,7 @@ from episeek_pipelines.index.build_id import build_id_of, fragment_digest
 from episeek_pipelines.index.existing_build import ExistingBuild, properties_of, read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.units import IndexUnit
+from episeek_pipelines.video.episode_frames import is_counted_alone
 from episeek_schemas.lerobot import DatasetInfo
 
 
@@ -70,7 +72,8 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProp
     is_same = (identity.size, identity.store_id) == (record.file_size, record.store_id) and unit.episodes.digest(
         camera_index=unit.camera_index, fps=fps
     ) == record.episodes_sha256
-    return properties_of(record) if is_same else None
+    is_plain = is_counted_alone(unit.episodes, record.sample_count, fps=fps)
+    return properties_of(record) if is_same and is_plain else None
 
 
 def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:

@@ -65,6 +65,8 @@ class IndexSummary:
     reused_files: int
     unchanged_files: int
     """Files that were not read because the existing sidecars are up to date for them."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about episodes whose declaration contradicts their file; they are indexed where the file shows them."""
 
     @classmethod
     def of(cls, fragments: list[FragmentSummary], root: Root, build_id: str) -> "IndexSummary":
@@ -79,6 +81,7 @@ class IndexSummary:
             build_id=build_id,
             reused_files=sum(fragment.is_reused for fragment in fragments),
             unchanged_files=sum(fragment.is_unchanged for fragment in fragments),
+            warnings=tuple(sorted(warning for fragment in fragments for warning in fragment.warnings)),
         )
 
 

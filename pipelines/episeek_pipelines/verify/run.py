@@ -46,6 +46,7 @@ from episeek_pipelines.verify.sidecars.buffers import forget_sidecars
 from episeek_pipelines.verify.sidecars.opened_index import forget_index
 from episeek_pipelines.verify.sidecars.rules import check_sidecar
 from episeek_pipelines.verify.videos.format import check_same_format
+from episeek_pipelines.verify.videos.frame_times import compare_times
 from episeek_pipelines.verify.videos.rules import check_video_file
 from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
@@ -74,6 +75,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
     observations = Observations.merged([result.observations for result in finished])
     context = plan.context
     if context is not None:
+        with guarded(findings, "compare_times", Location()):
+            findings = list(compare_times(context, observations, findings))
         with guarded(findings, "rules over several files", Location()):
             findings += _misplaced_rows(plan, context, observations, findings)
         with guarded(findings, "check_same_format", Location()):

@@ -66,6 +66,10 @@ class Evidence:
     """Declared starts, frames from the file's first one."""
     end: Float64Array
     length: Int64Array
+    delay: float
+    """Frames from time 0 to the file's first one: its times start late where no edit list takes back the delay of reordering.
+    The seconds may count from either.
+    """
     possible: list[Int64Array]
     """Frames at which each episode may begin, besides those that the evidence itself suggests."""
 
@@ -84,8 +88,9 @@ def jump_cost(difference: npt.ArrayLike) -> Float64Array:
     """Return the cost of declared seconds that differ from the frames by so many frames."""
     size = np.abs(np.asarray(difference, np.float64))
     slope = _JUMP / (_JUMP_FRAMES - _ROUNDING_FRAMES)
-    cost: Float64Array = np.clip((size - _ROUNDING_FRAMES) * slope, 0, _JUMP)
-    return np.minimum(cost + np.maximum(size - _SEVERAL_FRAMES, 0), _LONGEST_JUMP)
+    short = np.clip((size - _ROUNDING_FRAMES) * slope, 0, _JUMP)
+    cost: Float64Array = np.minimum(short + np.maximum(size - _SEVERAL_FRAMES, 0), _LONGEST_JUMP)
+    return cost
 
 
 def align(evidence: Evidence) -> Alignment:
@@ -132,7 +137,8 @@ def _places(evidence: Evidence, stream_starts: Int64Array, row: int) -> Int64Arr
     if len(stream_starts) == len(evidence.length):
         wanted.append(int(stream_starts[row]))
     places = np.unique(np.array(wanted, np.int64))
-    places = places[(places >= 0) & (places < frame_count)]
+    # an episode may lie after the end of the file, all of it
+    places = places[(places >= 0) & (places <= frame_count)]
     return places if len(places) else np.array([around], np.int64)
 
 
@@ -151,22 +157,19 @@ def _local_cost(evidence: Evidence, stream_starts: Int64Array, row: int, place: 
     """Return the cost of streams that begin within an episode."""
     stop = place + max(int(evidence.length[row]), 1)
     within = np.searchsorted(stream_starts, stop) - np.searchsorted(stream_starts, place, side="right")
-    return within * _STRADDLE
+    return np.asarray(within * _STRADDLE, np.float64)
 
 
 def _is_inside(evidence: Evidence, place: Int64Array) -> BoolArray:
     """Return whether an episode that began at each frame would begin within a stream."""
-    is_inside: BoolArray = ~evidence.is_sync[place] | (evidence.marks[place] == CONTINUES)
+    is_inside: BoolArray = np.append(~evidence.is_sync | (evidence.marks == CONTINUES), False)[place]
     return is_inside
 
 
 def _cost_of_first(evidence: Evidence, place: Int64Array, inside: float) -> Float64Array:
-    """Return the cost of the frames before the first episode.
-
-    Seconds before the file begins are 0: its times start late where no edit list takes back the delay of reordering.
-    """
-    difference = np.where((place == 0) & (evidence.begin[0] < 0), 0.0, evidence.begin[0] - place)
-    cost = jump_cost(difference)
+    """Return the cost of the frames before the first episode."""
+    difference = evidence.begin[0] - place
+    cost: Float64Array = np.minimum(jump_cost(difference), jump_cost(difference + evidence.delay))
     is_declared = cost < _JUMP
     cost += np.where(place > 0, np.where(is_declared, _UNCLAIMED, _UNCLAIMED_UNDECLARED), 0)
     cost += np.where(_is_inside(evidence, place) & ~is_declared, inside, 0)
@@ -180,8 +183,9 @@ def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
     ends_with_file = np.abs(span - length - rest) <= _JUMP_FRAMES
     is_explained = (np.abs(span - length) <= _JUMP_FRAMES) | ends_with_file
     missing = np.where(ends_with_file, _MISSING, _CUT)
-    cost: Float64Array = np.where(rest > 0, _UNCLAIMED, np.where(rest < 0, missing, 0.0))
-    return cost + np.where(is_explained, 0, _END)
+    cost: Float64Array = np.where(rest > 0, _UNCLAIMED, np.where(rest < 0, missing, 0.0)).astype(np.float64)
+    cost += np.where(is_explained, 0, _END)
+    return cost
 
 
 def _step_cost(evidence: Evidence, row: int, before: Int64Array, place: Int64Array, inside: float) -> Float64Array:

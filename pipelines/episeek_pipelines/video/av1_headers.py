@@ -56,7 +56,7 @@ class SequenceHeader:
 
     @classmethod
     def parse(cls, unit: bytes) -> "SequenceHeader | None":
-        """Return the fields; None where there are no order hints, or the header is of a kind that encoders of robots do not write."""
+        """Return the fields; None where there are no order hints, and for still pictures and headers with timing_info."""
         try:
             return cls._parse(_Bits(unit))
         except IndexError:

@@ -20,7 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from episeek.mp4.sample_table import SampleTable
-from episeek_pipelines.video.alignment import Alignment, BoolArray, Evidence, Float64Array, Int64Array, align
+from episeek_pipelines.video.alignment import (
+    Alignment,
+    BoolArray,
+    Evidence,
+    Float64Array,
+    Int64Array,
+    align,
+)
 from episeek_pipelines.video.encoder_starts import STARTS, UNKNOWN, Int8Array
 from episeek_schemas import sidecars
 
@@ -110,6 +117,8 @@ class FileFrames:
     seconds: Float64Array
     """Presentation times, ascending."""
     is_sync: BoolArray
+    stop: float
+    """Time at which the last frame ends, seconds; 0 without frames."""
     read_marks: ReadMarks | None = None
     """Called only where counting does not decide; None where the samples cannot be read."""
 
@@ -120,7 +129,8 @@ class FileFrames:
     def of(cls, table: SampleTable, read_marks: ReadMarks | None = None) -> "FileFrames":
         """Return the frames of a sample table."""
         order = table.presentation_order()
-        return cls(table.pts[order] / table.timescale, table.is_sync[order], read_marks)
+        stop = float(table.pts[order[-1]] + table.duration[order[-1]]) / table.timescale if len(order) else 0.0
+        return cls(table.pts[order] / table.timescale, table.is_sync[order], stop, read_marks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +172,7 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
     Raises:
         ReadError: The marks of the encoder cannot be read.
     """
-    by_file = _by_file_times(file.seconds, episodes, fps)
+    by_file = _by_file_times(file, episodes, fps)
     if not len(file) or not len(episodes) or not episodes.is_finite.all():
         nothing, nowhere = np.zeros(len(episodes), np.int64), np.zeros(len(episodes), np.bool_)
         return EpisodeFrames(
@@ -180,18 +190,27 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
     return _aligned(file, length, (by_file, by_rate))
 
 
-def _by_file_times(seconds: Float64Array, episodes: DeclaredEpisodes, fps: float) -> Boundaries:
+def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float) -> bool:
+    """Return whether the declaration places all episodes by counting, whatever the times of the file's frames are."""
+    if not len(episodes) or not episodes.is_finite.all() or frame_count != episodes.length.sum():
+        return False
+    by_rate = Boundaries(episodes.from_timestamp * fps, episodes.to_timestamp * fps)
+    return _drifts(by_rate, episodes.length, ROUNDING_FRAMES)
+
+
+def _by_file_times(file: FileFrames, episodes: DeclaredEpisodes, fps: float) -> Boundaries:
     """Return the boundaries by the times of the file's own frames, continued outside the file at its mean rate."""
-    count = len(seconds)
+    seconds, count = file.seconds, len(file)
     span = float(seconds[-1] - seconds[0]) if count > 1 else 0.0
     rate = (count - 1) / span if span > 0 else fps
+    edges = np.append(seconds, max(file.stop, seconds[-1] + 0.5 / rate)) if count else seconds
 
     def position(declared: Float64Array) -> Float64Array:
         if not count:
             return np.full(len(declared), np.nan)
         declared = np.clip(declared, -_FAR_SECONDS, _FAR_SECONDS)
-        beyond = np.maximum(declared - seconds[-1], 0) + np.minimum(declared - seconds[0], 0)
-        frames: Float64Array = np.interp(declared, seconds, np.arange(count)) + beyond * rate
+        beyond = np.maximum(declared - edges[-1], 0) + np.minimum(declared - edges[0], 0)
+        frames: Float64Array = np.interp(declared, edges, np.arange(count + 1)) + beyond * rate
         return frames
 
     return Boundaries(position(episodes.from_timestamp), position(episodes.to_timestamp))
@@ -214,19 +233,21 @@ def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...
     wanted = np.unique(np.concatenate([counted, counted + rest, *walks]))
     wanted = wanted[(wanted >= 0) & (wanted < len(file))]
     marks = np.full(len(file), UNKNOWN, np.int8) if file.read_marks is None else file.read_marks(wanted)
+    rate = (len(file) - 1) / (file.seconds[-1] - file.seconds[0]) if len(file) > 1 else 0.0
+    delay = float(file.seconds[0] * rate)
     best: Alignment | None = None
     best_clock = clocks[0]
     for clock, walk in zip(clocks, walks, strict=True):
         possible = [np.array(places) for places in zip(counted, counted + rest, walk, strict=True)]
-        found = align(Evidence(file.is_sync, marks, clock.begin, clock.end, length, possible))
+        found = align(Evidence(file.is_sync, marks, clock.begin, clock.end, length, delay, possible))
         if best is None or found.cost < best.cost - 1:
             best, best_clock = found, clock
     assert best is not None
     first = best.first
     stop = np.minimum(first + length, np.append(first[1:], len(file)))
     surplus = np.append(first[1:], len(file)) - stop
-    is_placed = (best.other < 0) & ~_is_beside(best_clock, first, length)
-    is_doubtful = ~is_placed | _is_displaced(best_clock, first, length, surplus)
+    is_placed = (best.other < 0) & ~_is_beside(best_clock, first, length, delay)
+    is_doubtful = ~is_placed | _is_displaced(best_clock, first, length, surplus, delay)
     return EpisodeFrames(
         first=first,
         count=np.where(is_placed, stop - first, 0),
@@ -259,24 +280,22 @@ def _drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> boo
     return bool((np.abs(steps) <= step_frames).all())
 
 
-def _jumps(declared: Boundaries, first: Int64Array) -> Float64Array:
-    """Return by how many frames each start is off beyond the start before it; the first one beyond the file's start."""
+def _jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array:
+    """Return by how many frames each start is off beyond the start before it; the first one beyond the file's start, or time 0."""
     moved = declared.begin - first
-    if first[0] == 0:
-        moved[0] = max(moved[0], 0.0)
     jumps: Float64Array = np.diff(moved, prepend=0.0)
-    if first[0] == 0 and len(jumps) > 1:
-        # the delay of reordering moves all later starts
-        jumps[1] = (declared.begin[1] - declared.begin[0]) - (first[1] - first[0])
+    jumps[0] = min(jumps[0], moved[0] + delay, key=abs)
     return jumps
 
 
-def _is_displaced(declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array) -> BoolArray:
+def _is_displaced(
+    declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array, delay: float
+) -> BoolArray:
     """Return the episodes whose seconds are those of other frames, which drift does not explain.
 
     Between two jumps, drift may hide missing or surplus frames, so that these episodes are displaced as well.
     """
-    before = np.abs(_jumps(declared, first)) > DRIFT_STEP_FRAMES
+    before = np.abs(_jumps(declared, first, delay)) > DRIFT_STEP_FRAMES
     step = length + surplus
     span = declared.span
     within = (np.abs(span - length) > DRIFT_STEP_FRAMES) & (np.abs(span - step) > DRIFT_STEP_FRAMES)
@@ -289,12 +308,15 @@ def _is_displaced(declared: Boundaries, first: Int64Array, length: Int64Array, s
     return is_displaced
 
 
-def _is_beside(declared: Boundaries, first: Int64Array, length: Int64Array) -> BoolArray:
-    """Return the episodes that jump far, to seconds that hold none of their frames: another file's, or another episode's."""
-    jumps = np.abs(_jumps(declared, first))
-    far = np.maximum(jumps, np.append(jumps[1:], 0.0)) > _SEVERAL_FRAMES
+def _is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay: float) -> BoolArray:
+    """Return the episodes whose seconds hold none of their frames.
+
+    They are empty, or jump far: then they mean another file, or another episode.
+    """
+    jumps = np.abs(_jumps(declared, first, delay))
+    far = np.maximum(jumps, np.append(jumps[1:], 0.0)) > _SEVERAL_FRAMES + AGREEMENT_FRAMES
     is_beside: BoolArray = far & ((declared.end <= first) | (declared.begin >= first + length))
-    return is_beside
+    return is_beside | ((declared.span <= 0) & (length > 0))
 
 
 def _tails(
@@ -307,7 +329,7 @@ def _tails(
     tails = surplus.copy()
     for row in np.flatnonzero(surplus > 0).tolist():
         stop = int(first[row] + length[row])
-        starts = np.flatnonzero(marks[stop : stop + int(surplus[row])] == STARTS)
+        starts = np.flatnonzero(marks[stop : stop + int(surplus[row]) + 1] == STARTS)
         if len(starts):
             tails[row] = starts[0]
         elif row + 1 < len(first):

@@ -42,6 +42,8 @@ def frame_problems(
 ) -> Iterator[FrameProblem]:
     """Yield at most one problem for each episode, the gravest one, in the order of the file."""
     held = (episodes.to_timestamp - episodes.from_timestamp) * fps
+    # either clock may be the one that the seconds were taken from
+    off = np.minimum(np.abs(held - episodes.length), np.abs(frames.declared.span - episodes.length))
     for row in range(len(episodes)):
         length, first = int(episodes.length[row]), int(frames.first[row])
         seconds = f"seconds {episodes.from_timestamp[row]:.6f} to {episodes.to_timestamp[row]:.6f}"
@@ -51,14 +53,18 @@ def frame_problems(
             found = f"{frames.count[row]} of the file's {counted(len(file), 'frame')}, from frame {first} on"
             yield FrameProblem(row, "missing", found, f"{length}, the episode's length")
         elif frames.is_doubtful[row]:
-            off = frames.declared.begin[row] - first
-            found = f"{seconds}, which begin {abs(off):.2f} frames {'after' if off > 0 else 'before'} its first frame"
-            yield FrameProblem(row, "displaced", found, f"{_seconds(file, first, length)}, the times of its frames")
-        elif abs(held[row] - length) > _HALF_FRAME:
+            late = frames.declared.begin[row] - first
+            found = f"{seconds}, which begin {abs(late):.2f} frames {'after' if late > 0 else 'before'} its first frame"
+            before = int(frames.surplus[row - 1]) if row else frames.head
+            after = f", after {counted(before, 'frame')} of no episode" if before else ""
+            expected = f"{_seconds(file, first, length)}, the times of its frames{after}"
+            yield FrameProblem(row, "displaced", found, expected)
+        elif off[row] > _HALF_FRAME:
             tail = int(frames.tail[row])
             is_surplus = abs(frames.declared.span[row] - length - tail) <= _HALF_FRAME and tail > 0
             more = f", the last {tail} of them of no row" if is_surplus else ""
-            expected = f"{length}, the episode's length: to_timestamp {_stop(episodes, row, fps):.6f}"
+            stop = episodes.from_timestamp[row] + _duration(file, first, length)
+            expected = f"{length}, the episode's length: to_timestamp {stop:.6f}"
             yield FrameProblem(
                 row,
                 "surplus" if is_surplus else "duration",
@@ -122,13 +128,14 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame
     return found, f"{one}{two}, by the episode's length and its neighbours"
 
 
-def _stop(episodes: DeclaredEpisodes, row: int, fps: float) -> float:
-    return float(episodes.from_timestamp[row] + episodes.length[row] / fps)
+def _duration(file: FileFrames, first: int, length: int) -> float:
+    """Return the seconds that the frames `[first, first + length)` take."""
+    end = first + length
+    stop = float(file.seconds[end]) if end < len(file) else file.stop
+    return stop - float(file.seconds[first])
 
 
 def _seconds(file: FileFrames, first: int, length: int) -> str:
     """Return the times of the frames `[first, first + length)` as text."""
-    end = first + length
-    step = float(file.seconds[-1] - file.seconds[0]) / max(len(file) - 1, 1)
-    stop = float(file.seconds[end]) if end < len(file) else float(file.seconds[-1]) + step * (end - len(file) + 1)
-    return f"seconds {file.seconds[first]:.6f} to {stop:.6f}"
+    begin = float(file.seconds[first])
+    return f"seconds {begin:.6f} to {begin + _duration(file, first, length):.6f}"

@@ -95,7 +95,7 @@ def test_a_moov_that_does_not_fit_the_probe(is_faststart, tmp_path):
         root = Root(server.url)
         unit = IndexUnit("large.mp4", 0, declared, identity=root.source().identity("large.mp4"))
         server.clear()
-        facts, _, source = index_file(root, unit, fps=30.0)
+        facts, _, source, _ = index_file(root, unit, fps=30.0)
         asked = server.exchanges()
     assert [e.method for e in asked] == ["GET"] * len(asked)
     assert len(asked) == source.request_count <= (2 if is_faststart else 3)

@@ -353,7 +353,7 @@ def test_rows_are_those_that_reading_gives(name, tmp_path):
     existing = pickle.loads(pickle.dumps(ExistingRows(Root(str(tmp_path)), summary.build_id)))
     dataset = open_dataset(str(DATA / name))
     for unit in plan_index(dataset, dataset.root):
-        _, arrays, _ = index_file(dataset.root, unit, fps=dataset.info.fps)
+        _, arrays, _, _ = index_file(dataset.root, unit, fps=dataset.info.fps)
         found = existing.arrays(unit.episodes.episode_index, unit.camera_index)
         assert found is not None
         assert found.keys() == arrays.keys()

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from episeek.errors import EpisodeFramesError, EpisodeOutsideFileError
 from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.index.file_rows import file_rows
-from episeek_pipelines.video.episode_frames import DeclaredEpisodes, assign_frames
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+from episeek_pipelines.video.frame_problems import assign_frames
 from tests.support.amount import examples
 
 FPS = 30
@@ -37,8 +38,13 @@ def declare(lengths, *, start=None, stop=None) -> DeclaredEpisodes:
 
 
 def assign(table, episodes):
-    found = assign_frames(table, episodes, fps=FPS, where="file")
+    found, _ = assign_frames(table, episodes, fps=FPS, where="file")
     return found.first.tolist(), found.count.tolist(), found.by_ordinals
+
+
+def rows_of(table, episodes):
+    frames, _ = assign_frames(table, episodes, fps=FPS, where="file")
+    return file_rows(table, episodes, frames, where="file")
 
 
 def test_exact_seconds():
@@ -141,7 +147,7 @@ def test_frames_at_one_time_are_refused(same):
     pts = 512 * np.arange(20)
     pts[same[1]] = pts[same[0]]
     with pytest.raises(EpisodeFramesError, match="at the same tick"):
-        file_rows(table_of(pts), declare([10, 10]), fps=FPS, where="file")
+        rows_of(table_of(pts), declare([10, 10]))
 
 
 def test_a_frame_without_a_sync_sample_is_refused():
@@ -162,4 +168,4 @@ def test_a_frame_without_a_sync_sample_is_refused():
         b"",
     )
     with pytest.raises(EpisodeFramesError, match="no sync sample before the frame at tick 0"):
-        file_rows(table, declare([10]), fps=FPS, where="file")
+        rows_of(table, declare([10]))

@@ -21,12 +21,24 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
             yield f"         SRC gives a wrong data file for {wrong}; meta/episodes of DST gives the file that holds the rows."
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
+        yield from _warning_lines(result.index.warnings)
     if result.verification is not None:
         from episeek_pipelines.api import format_counts
 
         yield f"verify   {format_counts(result.verification)}"
     if result.copies is not None:
         yield from _copy_lines(result.copies)
+
+
+_MOST_WARNINGS: Final = 20
+
+
+def _warning_lines(warnings: tuple[str, ...]) -> Iterator[str]:
+    """Yield a line for each of the first warnings, and the number of the others."""
+    for warning in warnings[:_MOST_WARNINGS]:
+        yield f"warning  {warning}"
+    if len(warnings) > _MOST_WARNINGS:
+        yield f"warning  and {len(warnings) - _MOST_WARNINGS:,} more: run `episeek verify`, which lists all"
 
 
 def done_line(result: "PrepareResult") -> str:

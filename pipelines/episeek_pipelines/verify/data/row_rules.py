@@ -5,9 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, Oddity, RowScan
-from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, VerificationContext
+from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, RowTimes, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.rules import EPISODE_ROWS, ROW_GROUPS, ROW_GROUPS_OF_INDEXED, ROW_NUMBERS, TIMESTAMPS
+from episeek_pipelines.verify.rules import (
+    EPISODE_ROWS,
+    ROW_GROUPS,
+    ROW_GROUPS_OF_INDEXED,
+    ROW_NUMBERS,
+    TIMESTAMPS,
+)
+from episeek_pipelines.verify.rules.rows import NEIGHBOUR_TIMES_REMEDY, TIMES_OF_OTHER_ROWS_REMEDY, TIMES_REMEDY
+from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
 
@@ -37,23 +45,34 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
     """Yield ROW016 for episodes whose rows lie together; ROW015 reports the others."""
     for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
-        for where, first in _of_whole_episodes(file, scan, odd, column):
+        for _, where, first in _of_whole_episodes(file, scan, odd, column):
             found = "null" if first.found < 0 else f"{first.found:.0f}"
             yield finding(ROW_NUMBERS, f"{column} {found}", f"{first.expected:.0f}", where, more=first.count - 1)
 
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
     """Yield ROW017 for episodes whose rows lie together; ROW015 reports the others."""
-    for where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
-        is_number = np.isfinite(first.largest)
-        passes = f"a tolerance of {first.largest:.3g} s would pass" if is_number else "no tolerance would pass"
+    for run, where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
+        meaning = scan.odd_times[run]
         found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
+        if meaning.follows_frame_index:
+            about, remedy = "the time of its frame_index, not of its place", TIMES_OF_OTHER_ROWS_REMEDY
+        elif not np.isfinite(first.largest):
+            about, remedy = "a null or NaN in this episode is no time", TIMES_REMEDY
+        elif meaning.neighbour_count:
+            wrong = f"{meaning.neighbour_count} of {counted(int(scan.row_count[run]), 'row')}"
+            about = f"with a larger tolerance, {wrong} of this episode would get the picture of a neighbouring frame"
+            remedy = NEIGHBOUR_TIMES_REMEDY
+        else:
+            off = f"{first.largest:.3g} s, {first.largest * context.info.fps:.2f} frames"
+            about, remedy = f"times of this episode are off by up to {off}", TIMES_REMEDY
         yield finding(
             TIMESTAMPS,
             f"timestamp {found}",
-            f"{first.expected:.6f} s within {context.options.tolerance_seconds:g} s (in this episode {passes})",
+            f"{first.expected:.6f} s within {context.options.tolerance_seconds:g} s ({about})",
             where,
             more=first.count - 1,
+            remedy=remedy,
         )
 
 
@@ -96,7 +115,8 @@ ROW_RULES = (check_numbers, check_timestamps)
 
 def _of_whole_episodes(
     file: DataFile, scan: RowScan, odd: dict[int, Oddity], column: str
-) -> Iterator[tuple[Location, Oddity]]:
+) -> Iterator[tuple[int, Location, Oddity]]:
+    """Yield the runs with odd rows that hold a whole episode, each with the place and values of its first odd row."""
     if not odd:
         return
     _, inverse, run_counts = np.unique(scan.episode_index, return_inverse=True, return_counts=True)
@@ -104,7 +124,7 @@ def _of_whole_episodes(
     for run in sorted(odd):
         if is_whole[run] and scan.episode_index[run] != NULL_NUMBER:
             episode = int(scan.episode_index[run])
-            yield Location(file=file.path, episode=episode, row=odd[run].row, column=column), odd[run]
+            yield run, Location(file=file.path, episode=episode, row=odd[run].row, column=column), odd[run]
 
 
 def row_observations(file: DataFile, scan: RowScan) -> Observations:
@@ -117,6 +137,12 @@ def row_observations(file: DataFile, scan: RowScan) -> Observations:
         ForeignRows(int(found[number]), file.path, int(scan.first_row[first_run[number]]), int(row_count[number]))
         for number in np.flatnonzero(~np.isin(found, expected)).tolist()
     )
+    times = _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP)
     return Observations(
-        tuple((episode, file.path) for episode in absent.tolist()), rows, scan.timestamp_tolerance_seconds
+        tuple((episode, file.path) for episode in absent.tolist()),
+        rows,
+        scan.timestamp_tolerance_seconds,
+        row_times=tuple(
+            RowTimes(int(scan.episode_index[run]), scan.times[run]) for run, _, _ in times if run in scan.times
+        ),
     )

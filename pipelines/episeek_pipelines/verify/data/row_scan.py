@@ -16,6 +16,10 @@ from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_schemas import lerobot
 
 SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TIMESTAMP)
+HALF_FRAME = 0.5
+"""A time that is off by more is nearer to that of another frame."""
+_MOST_KEPT_ROWS = 1 << 21
+"""Timestamps of one file that are kept to be compared with the times of frames."""
 NULL_NUMBER = -1
 """Stands for a null in a column of row numbers."""
 
@@ -33,6 +37,16 @@ class Oddity:
 
 
 @dataclass(slots=True)
+class OddTimes:
+    """What the timestamps of one run mean that are not frame_index / fps."""
+
+    neighbour_count: int = 0
+    """Rows that are nearer to the time of another frame than to that of their own."""
+    follows_frame_index: bool = True
+    """Whether each of them is right for its own frame_index: then that is what is wrong, or rows are missing."""
+
+
+@dataclass(slots=True)
 class RowScan:
     """The runs of a file, in order; run arrays have shape [runs]. Oddities are keyed by the number of the run."""
 
@@ -42,6 +56,10 @@ class RowScan:
     odd_frame_index: dict[int, Oddity] = field(default_factory=dict)
     odd_index: dict[int, Oddity] = field(default_factory=dict)
     odd_timestamp: dict[int, Oddity] = field(default_factory=dict)
+    odd_times: dict[int, OddTimes] = field(default_factory=dict)
+    """For each run in `odd_timestamp`."""
+    times: dict[int, Float64Array] = field(default_factory=dict)
+    """All timestamps of the runs in `odd_timestamp`, as far as they are few enough to keep."""
     timestamp_tolerance_seconds: float = 0.0
     """The smallest tolerance that every timestamp passes, apart from rounding to the column's type; infinite with NaN or null."""
     row_group_starts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -72,6 +90,8 @@ class RowScanner:
         self._row_counts: list[Int64Array] = []
         self._run_count = 0
         self._file_first_index: int | None = None
+        self._pieces: dict[int, list[Float64Array]] = {}
+        self._kept_rows = 0
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
         """Scan the next rows, which begin at row `first_row` of the file."""
@@ -102,7 +122,10 @@ class RowScanner:
         difference = np.abs(timestamp - expected_seconds) - rounding(expected_seconds)
         difference = np.where(np.isnan(difference), np.inf, difference)
         scan.timestamp_tolerance_seconds = max(scan.timestamp_tolerance_seconds, float(difference.max()))
-        _note(scan.odd_timestamp, run, first_row, timestamp, expected_seconds, difference > self._tolerance_seconds)
+        is_odd = difference > self._tolerance_seconds
+        _note(scan.odd_timestamp, run, first_row, timestamp, expected_seconds, is_odd)
+        self._note_times(run[is_odd], timestamp[is_odd], position[is_odd], frame_index[is_odd])
+        self._keep_times(run, starts, timestamp)
 
         if is_continued:
             self._row_counts[-1][-1] += lengths[0]
@@ -113,8 +136,42 @@ class RowScanner:
             self._row_counts.append(lengths.copy())
         self._run_count += len(starts)
 
+    def _note_times(
+        self, run: Int64Array, timestamp: Float64Array, position: Int64Array, frame_index: Int64Array
+    ) -> None:
+        """Note what the timestamps of odd rows mean."""
+        if not len(run):
+            return
+        # NaN is no neighbour's time
+        is_neighbour = np.abs(timestamp * self._fps - position) > HALF_FRAME
+        tolerance = self._tolerance_seconds + np.spacing(np.nan_to_num(timestamp).astype(np.float32))
+        follows = (frame_index != position) & (np.abs(timestamp - frame_index / self._fps) <= tolerance)
+        numbers, first = np.unique(run, return_index=True)
+        neighbours, others = (
+            np.add.reduceat(is_neighbour, first, dtype=np.int64),
+            np.logical_and.reduceat(follows, first),
+        )
+        for number, count, all_follow in zip(numbers.tolist(), neighbours.tolist(), others.tolist(), strict=True):
+            noted = self._scan.odd_times.setdefault(number, OddTimes())
+            noted.neighbour_count += count
+            noted.follows_frame_index &= all_follow
+
+    def _keep_times(self, run: Int64Array, starts: Int64Array, timestamp: Float64Array) -> None:
+        """Keep the timestamps of odd runs, and of the last run, which may go on and be odd later."""
+        for start, piece in zip(starts.tolist(), np.split(timestamp, starts[1:]), strict=True):
+            self._pieces.setdefault(int(run[start]), []).append(piece)
+        self._finish_times(except_run=int(run[-1]))
+
+    def _finish_times(self, except_run: int | None = None) -> None:
+        for number in [number for number in self._pieces if number != except_run]:
+            pieces = self._pieces.pop(number)
+            if number in self._scan.odd_timestamp and self._kept_rows < _MOST_KEPT_ROWS:
+                self._scan.times[number] = np.concatenate(pieces)
+                self._kept_rows += len(self._scan.times[number])
+
     def result(self) -> RowScan:
         """Return the runs of all rows so far."""
+        self._finish_times()
         scan = self._scan
         if self._episodes:
             scan.episode_index, scan.first_row = np.concatenate(self._episodes), np.concatenate(self._first_rows)

@@ -177,6 +177,28 @@ class VideoFormat:
     """Text of `videos.format.format_text`: equal texts mean equal formats."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTimes:
+    """Times of the frames of one episode of a camera, which do not come at k/fps."""
+
+    path: str
+    camera_key: str
+    episode_index: int
+    worst_frames: float
+    """Largest distance of a frame from its time at k/fps, in frames."""
+    tick_seconds: float
+    seconds: Float64Array
+    """After frame 0; shape [frames]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowTimes:
+    """Timestamps of the rows of one episode, which are not frame_index / fps; shape [rows]."""
+
+    episode_index: int
+    seconds: Float64Array
+
+
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
     """Numbers of windows that start at later sync samples than a file's first."""
@@ -206,6 +228,8 @@ class Observations:
     video_formats: tuple[VideoFormat, ...] = ()
     figures: tuple[CameraFigures, ...] = ()
     windows: WindowCounts = WindowCounts()
+    frame_times: tuple[FrameTimes, ...] = ()
+    row_times: tuple[RowTimes, ...] = ()
 
     @classmethod
     def merged(cls, observations: Sequence["Observations"]) -> "Observations":
@@ -222,6 +246,8 @@ class Observations:
             video_formats=tuple(each for observed in observations for each in observed.video_formats),
             figures=tuple(figures for observed in observations for figures in observed.figures),
             windows=sum((observed.windows for observed in observations), WindowCounts()),
+            frame_times=tuple(times for observed in observations for times in observed.frame_times),
+            row_times=tuple(times for observed in observations for times in observed.row_times),
         )
 
 

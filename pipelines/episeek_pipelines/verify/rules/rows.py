@@ -32,9 +32,25 @@ TIMESTAMPS: Final = rule(
     problem="A timestamp is not frame_index / fps",
     invariant="Every timestamp is frame_index / fps within the tolerance",
     protects="LeRobot's look-up of frames by time, which has a tolerance of 1e-4 s",
-    remedy="if fps is right and no row is missing, rewrite timestamp as frame_index / fps, or load with a larger tolerance",
-    broke_in="lerobot#933, lerobot#1875, lerobot#2814",
+    remedy="decide which picture each row belongs to; where row k belongs to frame k of its video, rewrite timestamp as "
+    "frame_index / fps",
+    broke_in="lerobot#933, lerobot#1875, lerobot#2814, lerobot#3513",
 )  # fmt: skip
+TIMES_REMEDY: Final = (
+    "if fps is right and no row is missing, rewrite timestamp as frame_index / fps: no time is nearer to another frame, so that no "
+    "picture changes"
+)
+"""For timestamps that are off by up to half a frame, or are no numbers."""
+NEIGHBOUR_TIMES_REMEDY: Final = (
+    "do not load with a larger tolerance: these rows would get pictures of neighbouring frames. Decide whether row k belongs to "
+    "frame k of its video, as in every recording of LeRobot; if so, rewrite timestamp as frame_index / fps"
+)
+"""For timestamps that are off by more than half a frame."""
+TIMES_OF_OTHER_ROWS_REMEDY: Final = (
+    "leave timestamp as it is: it is right for frame_index. Restore the rows that are missing, or remove those that are there "
+    "twice"
+)
+"""For timestamps that are right for their frame_index, which does not count up."""
 ROW_GROUPS: Final = rule(
     "ROW018", "error", "layout",
     problem="A prepared data file does not have one row group per episode",

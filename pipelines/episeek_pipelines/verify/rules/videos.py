@@ -1,5 +1,6 @@
 """Rules about videos: their headers, and the pictures that they decode to."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from episeek_pipelines.verify.rules.registry import rule
@@ -33,22 +34,40 @@ VIDEO_LONG: Final = rule(
     problem="An MP4 file has frames that belong to no episode",
     invariant="Every frame of an MP4 file belongs to an episode",
     protects="downloads; such frames may also mean that episodes refer to the wrong file",
-    remedy="check that the file is the one of these episodes and this camera; do nothing if frames were cut on purpose",
+    remedy="check that the file is the one of these episodes and this camera; do nothing if takes were discarded, or frames cut, "
+    "on purpose",
 )  # fmt: skip
 FRAME_GRID: Final = rule(
     "VID024", "error", "layout",
     problem="[from_timestamp, to_timestamp) does not hold exactly the episode's frames",
     invariant="[from_timestamp, to_timestamp) holds exactly the episode's frames, at multiples of 1/fps",
     protects="the right pictures for an episode: being one frame off is a silent mistake",
-    remedy="recompute from_timestamp and to_timestamp from the frame counts of the file's episodes",
-    broke_in="lerobot#2627, lerobot#3177, lerobot#2550",
+    remedy="set the episode's from_timestamp and to_timestamp to the times of its own frames in the file; never compute them from "
+    "lengths, which hides frames of no episode",
+    broke_in="lerobot#2627, lerobot#3177, lerobot#2550, lerobot#4109",
 )  # fmt: skip
+FRAME_REMEDIES: Final[Mapping[str, str]] = {
+    "uncertain": "look at the pictures of the file at both places, and set from_timestamp and to_timestamp to the times of the "
+    "episode's frames; do not compute them from lengths, which would hide the fault",
+    "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; other episodes are right, "
+    "so leave their seconds alone",
+    "surplus": "shorten this episode's to_timestamp to the value given, and leave all other seconds alone: the later episodes "
+    "begin after the surplus frames, where their pictures are",
+    "displaced": "set this episode's from_timestamp and to_timestamp to the times given, which are those of its frames",
+    "duration": "set this episode's to_timestamp to the value given, and leave all other seconds alone",
+}
+"""For each kind of problem that `episeek_pipelines.video.frame_problems` finds."""
+IRREGULAR_REMEDY: Final = (
+    "decide which times are right: where row k belongs to frame k, write the video again with frame k at k/fps seconds, or the "
+    "times of the frames into the rows"
+)
+"""For frames that are neither at k/fps nor at the times of their rows."""
 DRIFT: Final = rule(
     "VID024W", "warning", "layout",
     problem="from_timestamp differs from the time of the episode's first frame",
     invariant="from_timestamp is the time of the episode's first frame",
     protects="readers that look up frames by seconds with a tolerance of 1e-4 s; episeek counts frames instead",
-    remedy="recompute from_timestamp and to_timestamp from the frame counts of the file's episodes",
+    remedy="set from_timestamp of each episode to the time of its first frame in the file, and move to_timestamp by as much",
 )  # fmt: skip
 SYNC_START: Final = rule(
     "VID025", "error", "layout",
@@ -57,6 +76,11 @@ SYNC_START: Final = rule(
     protects="decoding an episode without the one before it",
     remedy="check that the file is the one of these episodes; if so, encode it with a keyframe at the start of each episode",
 )  # fmt: skip
+WITHIN_GROUP_REMEDY: Final = (
+    "nothing has to be done: clips start at the sync sample before and show the episode's own frames alone. Decide whether the "
+    "bytes in front matter; if so, encode the file with a keyframe at the start of each episode"
+)
+"""For episodes that start within a group of pictures, and whose place is certain."""
 VIDEO_FORMAT: Final = rule(
     "VID026", "error", "layout",
     problem="The format of a video differs from meta/info.json, or from the camera's other videos",

@@ -7,7 +7,13 @@ import numpy as np
 from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.checks import VideoFile
-from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, locate_frames
+from episeek_pipelines.video.episode_frames import (
+    DeclaredEpisodes,
+    EpisodeFrames,
+    FileFrames,
+    ReadMarks,
+    locate_frames,
+)
 from episeek_pipelines.video.header import VideoHeader
 
 HALF_FRAME = 0.5
@@ -18,14 +24,19 @@ HALF_FRAME = 0.5
 class FrameView:
     """The presented frames of one file, assigned to the episodes that are declared in it."""
 
-    seconds: Float64Array
-    """Presentation times, rising; shape [frames]."""
+    file: FileFrames
+    """The presented frames, in presentation order."""
     decode_position: Int64Array
     """Position of each presented frame in decode order; shape [frames]."""
     frames: EpisodeFrames
     """First frame and number of frames of each episode."""
     frames_per_second: float
     """Average rate of the file; 0 with fewer than two frames."""
+
+    @property
+    def seconds(self) -> Float64Array:
+        """Presentation times, rising; shape [frames]."""
+        return self.file.seconds
 
     @property
     def first(self) -> Int64Array:
@@ -57,15 +68,29 @@ class ParsedVideo:
     view: FrameView
 
 
-def frame_view(table: SampleTable, file: VideoFile, *, fps: float) -> FrameView:
-    """Assign the frames of a file to its episodes, which `file` holds by rising from_timestamp."""
-    order = table.presentation_order()
-    seconds = table.pts[order] / table.timescale
-    episodes = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
-    frames = locate_frames(seconds, episodes, fps=fps)
+def frame_view(table: SampleTable, file: VideoFile, *, fps: float, read_marks: ReadMarks | None = None) -> FrameView:
+    """Assign the frames of a file to its episodes, which `file` holds by rising from_timestamp.
+
+    Args:
+        table: The samples of the file.
+        file: The file and its episodes.
+        fps: The dataset's frame rate.
+        read_marks: Reads the marks of the encoder, where they are needed.
+
+    Raises:
+        ReadError: The marks cannot be read.
+    """
+    frames_of_file = FileFrames.of(table, read_marks)
+    seconds = frames_of_file.seconds
+    frames = locate_frames(frames_of_file, declared_episodes(file), fps=fps)
     span = float(seconds[-1] - seconds[0]) if len(seconds) > 1 else 0.0
     rate = (len(seconds) - 1) / span if span > 0 else 0.0
-    return FrameView(seconds, order, frames, rate)
+    return FrameView(frames_of_file, table.presentation_order(), frames, rate)
+
+
+def declared_episodes(file: VideoFile) -> DeclaredEpisodes:
+    """Return the episodes of a file as the metadata declares them."""
+    return DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
 
 
 def has_other_rate(view: FrameView, *, fps: float) -> bool:

@@ -1,13 +1,15 @@
 """Checks one MP4, opened once. The rules on its header are here (INF002, VID022 to VID025); the others are called from here."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from episeek.errors import Mp4Error
 from episeek.mp4.moov.video_track import video_tracks
 from episeek.stores.byte_source import ByteSource, CountingSource
-from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
+from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import (
     CheckResult,
     Observations,
@@ -29,10 +31,18 @@ from episeek_pipelines.verify.rules import (
     VIDEO_LONG,
     VIDEO_SHORT,
 )
+from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, WITHIN_GROUP_REMEDY
 from episeek_pipelines.verify.videos.choice import FrameWindow, choose_windows
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
 from episeek_pipelines.verify.videos.format import FORMAT_RULES, format_text, frame_entry, keyframe_intervals
-from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, ParsedVideo, frame_view, has_other_rate
+from episeek_pipelines.verify.videos.frame_times import irregular_times, regular_episodes
+from episeek_pipelines.verify.videos.frames import (
+    FrameView,
+    ParsedVideo,
+    declared_episodes,
+    frame_view,
+    has_other_rate,
+)
 from episeek_pipelines.verify.videos.reference import (
     LONG_LEAD,
     SHORT_LEAD,
@@ -42,11 +52,12 @@ from episeek_pipelines.verify.videos.reference import (
 )
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from episeek_pipelines.verify.videos.window_rules import check_windows
-from episeek_pipelines.video.episode_frames import disagreement
+from episeek_pipelines.video.encoder_starts import encoder_starts
+from episeek_pipelines.video.frame_problems import FrameProblem, frame_problems
 from episeek_pipelines.video.header import read_video_header
 
-LARGEST_DRIFT_STEP_FRAMES = 1.5
-"""A larger step between two episodes is a gap. Sums of rounded seconds drift by a frame an episode at most."""
+_MOST_PLACES = 8
+"""Places of frames of no episode that a message names."""
 
 
 def check_video_file(context: VerificationContext, source: ByteSource, file: VideoFile) -> CheckResult:
@@ -61,7 +72,8 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
         except Mp4Error as error:
             findings.append(finding(UNUSABLE_VIDEO, error.found, error.expected, where))
         else:
-            view = frame_view(header.table, file, fps=context.info.fps)
+            read_marks = partial(encoder_starts, counting, file.path, header.table)
+            view = frame_view(header.table, file, fps=context.info.fps, read_marks=read_marks)
             video = ParsedVideo(header, header.table, view)
             findings += run_rules((*VIDEO_RULES, *FORMAT_RULES), where, context, file, video)
             if context.sidecars is not None:
@@ -77,6 +89,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
                         VideoFormat(file.camera_key, file.path, format_text(frame_entry(video, file.path))),
                     ),
                     figures=(camera_figures(file, video),),
+                    frame_times=irregular_times(context, file, video),
                 )
     return CheckResult(tuple(findings), counting.byte_count, 1, observations)
 
@@ -166,50 +179,64 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
     if found == expected or (found > expected and not context.is_complete):
         return
     where = Location(file=file.path, camera=file.camera_key)
+    places = "" if found < expected else _unclaimed(file, video.view)
     yield finding(
         VIDEO_SHORT if found < expected else VIDEO_LONG,
-        f"{found} frames",
+        f"{found} frames{places}",
         f"{expected}, the sum of its episodes' lengths",
         where,
     )
 
 
 def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID024 unless each episode's seconds hold its frames, without gaps and at k/fps; VID024W for drift."""
+    """Yield VID024 unless each episode's seconds hold its frames, and each is at its time; VID024W for drift."""
     view, fps = video.view, context.info.fps
+    episodes = declared_episodes(file)
+    problems = list(frame_problems(view.file, episodes, view.frames, fps=fps))
+    for group in _in_runs(problems):
+        first = group[0]
+        where = Location(file.path, int(file.episode_index[first.row]), file.camera_key)
+        remedy = FRAME_REMEDIES[first.kind]
+        yield finding(FRAME_GRID, first.found, first.expected, where, more=len(group) - 1, remedy=remedy)
     # With another rate, which INF002 reports, seconds cannot be compared with k/fps.
-    if has_other_rate(view, fps=fps) or not len(file.length):
-        yield from _check_frames(file, view, np.ones(len(file.length), np.bool_))
+    if has_other_rate(view, fps=fps):
         return
-    start, stop, length = file.from_timestamp, file.to_timestamp, file.length
-    is_reported = np.zeros(len(length), np.bool_)
+    is_sound = (view.stop - view.first == file.length) & (file.length > 0)
+    is_sound[[problem.row for problem in problems]] = False
+    yield from _check_times(context, file, view, np.flatnonzero(is_sound), timescale=video.table.timescale)
 
-    declared = (stop - start) * fps
-    wrong = np.abs(declared - length) > HALF_FRAME
-    for row in np.flatnonzero(wrong).tolist():
-        found = f"seconds {start[row]:.6f} to {stop[row]:.6f}, which are {declared[row]:.2f} frames"
-        yield _grid_error(file, row, found, f"{length[row]}, the episode's length")
-    is_reported |= wrong
 
-    step = np.zeros(len(length))
-    step[1:] = (start[1:] - stop[:-1]) * fps
-    overlaps = step < -HALF_FRAME
-    leaves_gap = (step > LARGEST_DRIFT_STEP_FRAMES) & view.is_counted
-    for row in np.flatnonzero((overlaps | leaves_gap) & ~is_reported).tolist():
-        found = f"from_timestamp {start[row]:.6f} s, {abs(step[row]):.2f} frames {'into' if overlaps[row] else 'after the end of'}"
-        expected = f"{stop[row - 1]:.6f} s, the end of episode {file.episode_index[row - 1]}"
-        yield _grid_error(file, row, f"{found} the episode before", expected)
-    is_reported |= overlaps | leaves_gap
+def _in_runs(problems: list[FrameProblem]) -> Iterator[list[FrameProblem]]:
+    """Yield each problem by itself, but uncertain neighbours together: they are uncertain for one reason."""
+    run: list[FrameProblem] = []
+    for problem in problems:
+        if run and not (problem.kind == run[-1].kind == "uncertain" and problem.row == run[-1].row + 1):
+            yield run
+            run = []
+        run.append(problem)
+    if run:
+        yield run
 
-    yield from _check_frames(file, view, ~is_reported)
-    is_reported |= view.frames.is_doubtful | (view.stop - view.first != length)
 
-    sound = np.flatnonzero(~is_reported & (length > 0) & (view.stop <= view.frame_count))
-    yield from _check_times(context, file, view, sound, timescale=video.table.timescale)
+def _unclaimed(file: VideoFile, view: FrameView) -> str:
+    """Return the places of the frames of no episode, as text; empty where they are not known."""
+    frames = view.frames
+    if not frames.is_placed.all() or not len(frames.first):
+        return ""
+    before = np.concatenate([[frames.head], (frames.surplus - frames.tail)[:-1]])
+    places = [(int(frames.tail[row]), f"after episode {file.episode_index[row]}") for row in range(len(frames.first))]
+    places += [(int(before[row]), f"before episode {file.episode_index[row]}") for row in range(len(frames.first))]
+    named = [f"{count} {place}" for count, place in places if count > 0]
+    more = f" and {len(named) - _MOST_PLACES} more places" if len(named) > _MOST_PLACES else ""
+    return f", of which no episode has {', '.join(named[:_MOST_PLACES])}{more}" if named else ""
 
 
 def check_sync_start(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID025 for episodes whose first frame is not a sync sample, so that decoding cannot start there."""
+    """Yield VID025 for episodes whose first frame is not a sync sample.
+
+    It is an error where no sync sample comes before it, or where the episode's place is doubtful, too. Otherwise clips start at
+    the sync sample before it and are exact; all these episodes of the file are one warning.
+    """
     view = video.view
     # Then the frame at which an episode starts is unknown.
     if not view.is_counted and has_other_rate(view, fps=context.info.fps):
@@ -218,45 +245,44 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
     position = view.decode_position[view.first[rows]]
     wrong = rows[~video.table.is_sync[position]]
     sync = np.flatnonzero(video.table.is_sync)
+    exact: list[Finding] = []
     for row in wrong.tolist():
         sample = int(view.decode_position[view.first[row]])
         before = sync[: np.searchsorted(sync, sample)]
         nearest = f" (the last one before is sample {before[-1]})" if len(before) else ""
-        where = Location(file.path, int(file.episode_index[row]), file.camera_key)
-        yield finding(
+        is_exact = bool(len(before)) and not view.frames.is_doubtful[row]
+        found = finding(
             SYNC_START,
             f"sample {sample}, which is not a sync sample{nearest}",
             "a sync sample as the episode's first frame",
-            where,
+            Location(file.path, int(file.episode_index[row]), file.camera_key),
+            remedy=WITHIN_GROUP_REMEDY if is_exact else "",
+            severity="warning" if is_exact else None,
         )
+        if is_exact:
+            exact.append(found)
+        else:
+            yield found
+    if exact:
+        yield replace(exact[0], more=len(exact) - 1)
 
 
 VIDEO_RULES = (check_container, check_rate, check_frame_count, check_grid, check_sync_start)
 
 
 def _check_times(
-    context: VerificationContext, file: VideoFile, view: FrameView, rows: np.ndarray, *, timescale: int
+    context: VerificationContext, file: VideoFile, view: FrameView, rows: Int64Array, *, timescale: int
 ) -> Iterator[Finding]:
-    """Check that frame k is k/fps after frame 0 within each episode, and that frame 0 is at from_timestamp."""
+    """Yield VID024W where frame 0 of an episode is not at from_timestamp. `frame_times` looks at the others."""
+    rows = regular_episodes(view, file.length, rows, fps=context.info.fps)
     if not len(rows):
         return
-    fps = context.info.fps
-    first, length = view.first[rows], file.length[rows]
-    start = np.repeat(np.cumsum(length) - length, length)
-    position = np.arange(len(start)) - start
-    frame = np.repeat(first, length) + position
-    off = np.abs(view.seconds[frame] - np.repeat(view.seconds[first], length) - position / fps) * fps
-    worst: Float64Array = np.maximum.reduceat(off, np.cumsum(length) - length)
-    irregular = worst > HALF_FRAME
-    for number in np.flatnonzero(irregular).tolist():
-        found = f"a frame that is {worst[number]:.2f} frames off its time at {fps:g} fps"
-        yield _grid_error(file, int(rows[number]), found, "frame k at k/fps seconds after frame 0")
-
+    first = view.first[rows]
     drift_seconds = file.from_timestamp[rows] - view.seconds[first]
-    drift = np.abs(drift_seconds) * fps
+    drift = np.abs(drift_seconds) * context.info.fps
     # One tick is allowed, since Matroska counts in milliseconds.
     tolerance = max(context.options.tolerance_seconds, 1 / timescale)
-    drifting = np.flatnonzero((np.abs(drift_seconds) > tolerance) & ~irregular)
+    drifting = np.flatnonzero(np.abs(drift_seconds) > tolerance)
     if len(drifting):
         number = int(drifting[np.argmax(np.abs(drift_seconds[drifting]))])
         row = int(rows[number])
@@ -266,27 +292,3 @@ def _check_times(
         expected = f"{view.seconds[first[number]]:.6f} s, the time of the episode's first frame"
         where = Location(file.path, int(file.episode_index[row]), file.camera_key, column="from_timestamp")
         yield finding(DRIFT, found, expected, where, more=len(drifting) - 1)
-
-
-def _check_frames(file: VideoFile, view: FrameView, rows: BoolArray) -> Iterator[Finding]:
-    """Check that seconds and the lengths before agree on each episode's frames, and that it has as many as its length."""
-    doubtful = view.frames.is_doubtful & rows
-    is_first = doubtful & ~np.concatenate([[False], doubtful[:-1]])
-    # Neighbours are doubtful for the same reason, so each run of them is one finding.
-    run_length = np.bincount(np.cumsum(is_first)[doubtful])[1:]
-    for row, count in zip(np.flatnonzero(is_first).tolist(), run_length.tolist(), strict=True):
-        found, expected = disagreement(view.frames, file.length, row, view.frame_count)
-        decided = "" if view.frames.is_placed[row] else ", so that its frames are uncertain"
-        where = Location(file.path, int(file.episode_index[row]), file.camera_key)
-        yield finding(FRAME_GRID, f"{found}{decided}", expected, where, more=count - 1)
-
-    held = np.maximum(view.stop - view.first, 0)
-    for row in np.flatnonzero((held != file.length) & rows & ~doubtful).tolist():
-        seconds = f"seconds {file.from_timestamp[row]:.6f} to {file.to_timestamp[row]:.6f}"
-        found = f"{held[row]} of the file's {view.frame_count} frames in {seconds}"
-        yield _grid_error(file, row, found, f"{file.length[row]}, the episode's length")
-
-
-def _grid_error(file: VideoFile, row: int, found: str, expected: str) -> Finding:
-    where = Location(file.path, int(file.episode_index[row]), file.camera_key)
-    return finding(FRAME_GRID, found, expected, where)

@@ -1,0 +1,78 @@
+"""Times of frames that do not come at k/fps, and of rows that do not either: right where they are the same times.
+
+A camera without a steady rate gives its frames the times at which it took them. LeRobot reads such videos right where the rows
+have the same times. The times of the frames are those of one check, those of the rows of another, so they are compared at the
+end.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.findings.checks import FrameTimes, Observations, VerificationContext, VideoFile
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import FRAME_GRID, TIMESTAMPS
+from episeek_pipelines.verify.rules.videos import IRREGULAR_REMEDY
+from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, ParsedVideo, has_other_rate
+
+
+def regular_episodes(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Int64Array:
+    """Return those of the episodes at `rows` whose frame k is k/fps after frame 0, up to half a frame."""
+    return rows[_worst(view, length, rows, fps=fps) <= HALF_FRAME]
+
+
+def irregular_times(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameTimes, ...]:
+    """Return the times of the episodes whose frames do not come at k/fps, where rows are read, which may have the same times."""
+    view, fps = video.view, context.info.fps
+    if not context.options.looks_at("rows") or has_other_rate(view, fps=fps):
+        return ()
+    rows = np.flatnonzero((view.stop - view.first == file.length) & (file.length > 0))
+    worst = _worst(view, file.length, rows, fps=fps)
+    found = []
+    for row, off in zip(rows[worst > HALF_FRAME].tolist(), worst[worst > HALF_FRAME].tolist(), strict=True):
+        seconds = view.seconds[view.first[row] : view.stop[row]]
+        tick = 1 / video.table.timescale
+        episode = int(file.episode_index[row])
+        found.append(FrameTimes(file.path, file.camera_key, episode, off, tick, seconds - seconds[0]))
+    return tuple(found)
+
+
+def compare_times(
+    context: VerificationContext, observations: Observations, findings: Iterable[Finding]
+) -> Iterator[Finding]:
+    """Yield the findings without those of rows that have the times of their frames, and VID024 for frames of other times."""
+    rows = {times.episode_index: times for times in observations.row_times}
+    matched: dict[int, set[str]] = {}
+    for frames in observations.frame_times:
+        same = rows.get(frames.episode_index)
+        # single precision keeps the seconds of an hour to a fifth of a millisecond
+        tolerance = max(context.options.tolerance_seconds, frames.tick_seconds)
+        if same is not None and len(same.seconds) == len(frames.seconds):
+            rounding = np.spacing(frames.seconds.astype(np.float32))
+            if (np.abs(same.seconds - frames.seconds) <= tolerance + rounding).all():
+                matched.setdefault(frames.episode_index, set()).add(frames.camera_key)
+                continue
+        yield finding(
+            FRAME_GRID,
+            f"a frame that is {frames.worst_frames:.2f} frames off its time at {context.info.fps:g} fps",
+            "frame k at k/fps seconds after frame 0, or at the timestamp of row k",
+            Location(frames.path, frames.episode_index, frames.camera_key),
+            remedy=IRREGULAR_REMEDY,
+        )
+    cameras = set(context.info.video_keys)
+    right = {episode for episode, keys in matched.items() if keys == cameras}
+    yield from (found for found in findings if found.code != TIMESTAMPS.code or found.location.episode not in right)
+
+
+def _worst(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Float64Array:
+    """Return the largest distance of a frame from its time at `fps`, in frames, for each of the episodes at `rows`."""
+    if not len(rows):
+        return np.zeros(0)
+    first, count = view.first[rows], length[rows]
+    start = np.repeat(np.cumsum(count) - count, count)
+    position = np.arange(len(start)) - start
+    frame = np.repeat(first, count) + position
+    off = np.abs(view.seconds[frame] - np.repeat(view.seconds[first], count) - position / fps) * fps
+    worst: Float64Array = np.maximum.reduceat(off, np.cumsum(count) - count)
+    return worst
