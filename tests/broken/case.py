@@ -35,6 +35,8 @@ class Case:
     indexed: bool = False
     against: bool = False
     prepared: bool | None = None
+    milder: str = ""
+    """Codes of errors that are warnings here, since they do less harm."""
 
     def __post_init__(self) -> None:
         unknown = self.all_codes - RULES.keys() | self.shows_at.keys() - self.all_codes
@@ -52,6 +54,11 @@ class Case:
     @property
     def all_codes(self) -> frozenset[str]:
         return frozenset(self.codes.split())
+
+    def is_clean(self, level: Level) -> bool:
+        """Return whether no error should be found at a level."""
+        milder = self.milder.split()
+        return all(RULES[code].severity == "warning" or code in milder for code in self.expected(level))
 
     @property
     def is_prepared(self) -> bool:

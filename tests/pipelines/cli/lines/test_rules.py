@@ -55,8 +55,9 @@ def test_a_page_says_everything_about_a_rule():
         "  severity: error\n"
         "  level:    layout or higher: needs Parquet footers and video headers\n"
         "  protects: the right pictures for an episode: being one frame off is a silent mistake\n"
-        "  remedy:   recompute from_timestamp and to_timestamp from the frame counts of the file's episodes\n"
-        "  broke in: lerobot#2627, lerobot#3177, lerobot#2550\n"
+        "  remedy:   set the episode's from_timestamp and to_timestamp to the times of its own frames in the file; never compute "
+        "them from lengths, which hides frames of no episode\n"
+        "  broke in: lerobot#2627, lerobot#3177, lerobot#2550, lerobot#4109\n"
         "  see also: VID024W: from_timestamp differs from the time of the episode's first frame\n"
         '  ignore:   --ignore VID024, or in episeek.toml ignore = ["VID024"]; for some files '
         'per-path-ignores = {"videos/**" = ["VID024"]}'
