@@ -84,6 +84,15 @@ def leave_pointers(root: Path, *suffixes: str) -> None:
             file.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
 
 
+def leave_info_alone(root: Path, *further: str) -> None:
+    """Leave what a tool has written before the first episode: meta/info.json, without the episodes that it will have."""
+    edit_info(root, total_episodes=0, total_frames=0, total_tasks=0, splits={})
+    for folder in ("meta/episodes", *further):
+        shutil.rmtree(root / folder, ignore_errors=True)
+    for path in ("meta/tasks.parquet", "meta/stats.json"):
+        (root / path).unlink()
+
+
 CASES: Final = [
     Case("a feature that is nothing", AV1, "INF001", lambda r: edit_feature(r, "action", None)),
     Case("a feature without a shape", AV1, "INF001", lambda r: edit_feature(r, "action", {"dtype": "float32"})),
@@ -99,6 +108,12 @@ CASES: Final = [
     Case("not JSON", AV1, "INF001", lambda r: truncate(r, "meta/info.json", 100)),
     Case("fps with a fraction", IMAGES, "INF002 ROW017", lambda r: edit_info(r, fps=29.97), "lerobot#4025"),
     Case("data file missing", AV1, "INF004", lambda r: (r / data(1)).unlink(), "lerobot#2861"),
+    Case("videos in a folder of a similar name", AV1, "INF004", lambda r: (r / "videos").rename(r / "video")),
+    Case("data in a folder of another case", AV1, "INF004", lambda r: (r / "data").rename(r / "Data")),
+    Case("a camera in a folder of another name", AV1, "INF004", lambda r: (r / "videos" / TOP).rename(r / "videos/top")),
+    Case("an edit that was stopped before its data", AV1, "INF044", leave_info_alone, "LeRobot's delete_episodes"),
+    Case("a dataset that was created and never recorded", IMAGES, "INF044", lambda r: leave_info_alone(r, "videos", "data"),
+         "LeRobotDataset.create"),
     Case("data file empty", AV1, "INF004", lambda r: truncate(r, data(1), 0)),
     Case("data file of nobody", AV1, "INF004W", lambda r: shutil.copyfile(r / data(1), r / data(7)), "lerobot/droid_1.0.1"),
     Case("video of nobody", AV1, "INF004W", lambda r: shutil.copyfile(r / video(TOP, 1), r / video(TOP, 7))),

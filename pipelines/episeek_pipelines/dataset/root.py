@@ -162,6 +162,15 @@ class Root:
             return identities
         return {path: None if listed is None else FileIdentity(listed.size) for path, listed in identities.items()}
 
+    def folders(self) -> tuple[str, ...]:
+        """Return the sorted names of the folders directly below the root."""
+        if self.is_local:
+            return tuple(sorted(entry.name for entry in self.local.iterdir() if entry.is_dir()))
+        with store_errors(self.url):
+            fs, path = self._resolve("")
+            names = (info["name"] for info in fs.ls(path, detail=True) if info["type"] == "directory")
+            return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in names))
+
     def size(self, path: str) -> int:
         """Return the size of a file in bytes."""
         return self.source().identity(path).size

@@ -12,6 +12,7 @@ from episeek.errors import MetadataError, MissingFileError
 from episeek.sidecars.file_record import FileProperties
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import Dataset
+from episeek_pipelines.dataset.missing_folders import require_folders
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 
@@ -40,6 +41,8 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
     """
     units, missing = list_units(dataset, data_root)
     if missing:
+        declared = {unit.path for unit in (*units, *missing)}
+        require_folders(data_root, declared, data_root.list(missing[0].path.partition("/")[0]))
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         expected = f"the MP4 of episode {missing[0].episodes.episode_index[0]}"
         raise MissingFileError(data_root.join(missing[0].path), f"no such file{others}", expected)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from episeek.errors import MissingFileError, ParquetError, RowOrderError
 from episeek_pipelines.dataset.metadata import Dataset
+from episeek_pipelines.dataset.missing_folders import require_folders
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, sample_episodes
 from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FILE
@@ -96,6 +97,7 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
         max_episodes_per_file: Upper bound for the episodes of an output; None for the default above.
 
     Raises:
+        MissingFileError: A folder of data files has another name than the metadata gives.
         ReadError: The store failed. Missing and damaged files are reported by `rewrite_file`.
         ValueError: `max_episodes_per_file` is less than 1.
     """
@@ -108,6 +110,7 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     rows_of_path: dict[str, list[int]] = {path: [] for path in listed if path.endswith(".parquet")}
     for row, path in enumerate(path_of_row):
         rows_of_path.setdefault(path, []).append(row)
+    require_folders(dataset.root, rows_of_path.keys(), listing)
     paths = sorted(rows_of_path)
     with_rows = [path for path in paths if rows_of_path[path]]
     probes = {with_rows[number]: None for number in (0, len(with_rows) // 2, len(with_rows) - 1)} if with_rows else {}

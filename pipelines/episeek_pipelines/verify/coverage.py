@@ -85,7 +85,7 @@ def coverage_of(plan: VerificationPlan, findings: Iterable[Finding], windows: Wi
                 _without_sidecars(context, options),
                 _unrequested(context, options),
                 _unreadable(plan, options),
-                _prevented(context, findings),
+                _prevented(plan, context, findings),
             )
             for part in parts
         ),
@@ -106,8 +106,8 @@ def _checked(
             yield "sidecars"
     if options.looks_at("rows") and _data_file_count(plan):
         yield "rows"
-    if options.looks_at("decode") and any(_video_files(plan)):
-        decoded, total = _decoded_counts(plan)
+    decoded, total = _decoded_counts(plan) if options.looks_at("decode") else (0, 0)
+    if total:
         episodes = "all episodes" if decoded == total else f"{decoded:,} of {counted(total, 'episode')}"
         yield f"pictures of {episodes}"
     if windows.compared:
@@ -211,11 +211,18 @@ def _unreadable(plan: VerificationPlan, options: VerifyOptions) -> Iterator[Unch
             yield Unchecked(subject, "missing, empty, or not downloaded")
 
 
-def _prevented(context: VerificationContext, findings: Iterable[Finding]) -> Iterator[Unchecked]:
+def _prevented(
+    plan: VerificationPlan, context: VerificationContext, findings: Iterable[Finding]
+) -> Iterator[Unchecked]:
     """Yield the parts that defects of the dataset prevent from being checked."""
     if not context.is_complete:
-        reason = "meta/episodes has rows that cannot be used"
-        yield Unchecked("files, rows and frames without an episode", reason, rules=_codes((ORPHAN_FILE,)))
+        rules = _codes((ORPHAN_FILE,))
+        if not plan.shards:
+            subject = "episodes, with their rows and frames"
+            yield Unchecked(subject, "there is no readable file of meta/episodes", rules=rules)
+        else:
+            reason = "meta/episodes has rows that cannot be used"
+            yield Unchecked("files, rows and frames without an episode", reason, rules=rules)
     holes = [found for found in findings if found.code in HOLES]
     if holes:
         codes = " and ".join(sorted({found.code for found in holes}))

@@ -15,6 +15,8 @@ from episeek_pipelines.verify.episodes.declared_files import (
     collect_source_files,
     collect_video_files,
     data_paths,
+    undeclared_data_files,
+    undeclared_video_files,
 )
 from episeek_pipelines.verify.episodes.file_rules import (
     check_file_order,
@@ -131,12 +133,18 @@ def plan_checks(
     with_tasks = options.looks_at("rows")
     data_files = collect_data_files(data_path, data_file, episodes, surveyed.files, with_tasks=with_tasks)
     video_files = collect_video_files(info, episodes, examined.files, surveyed.videos)
+    missing, meant_data = check_missing(data_files, surveyed.files, surveyed.root)
+    missing_videos, meant_videos = check_missing(video_files, surveyed.videos, surveyed.data_root)
+    findings += [*missing, *missing_videos]
+    declared = {*data_path, *(file.path for file in video_files)}
     if context.is_complete:
-        declared = {*data_path, *(file.path for file in video_files)}
-        findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", declared)
-        findings += check_orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared)
+        findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", declared, meant_data)
+        findings += check_orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared, meant_videos)
+    else:
+        # episodes that cannot be read may be in any of the other files
+        data_files += undeclared_data_files(surveyed.files, declared)
+        video_files += undeclared_video_files(info, examined.files, surveyed.videos, declared)
     findings += run_rules((check_file_order,), Location(file=layout.DATA_DIR), surveyed, data_files)
-    findings += [*check_missing(data_files, surveyed.files), *check_missing(video_files, surveyed.videos)]
     if examined.tables is not None:
         findings += check_indexed_files(examined.files, video_files, surveyed.videos)
     index = np.where(episodes.valid(lerobot.EPISODE_INDEX), episodes.values(lerobot.EPISODE_INDEX), -1)

@@ -1,9 +1,10 @@
 """Running checks, and turning their results into a report: functions that a scheduler may call in any order."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial, reduce
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -186,7 +187,7 @@ def _misplaced_rows(
             continue
         declared = plan.data_path[plan.data_file[row]] if plan.data_file[row] >= 0 else None
         shard, local_row = locate(plan.shards, row)
-        if rows.episode_index in absent or declared in unreadable:
+        if rows.episode_index in absent or (declared is not None and _is_at_or_below(declared, unreadable)):
             placed.add(rows.episode_index)
             where = Location(shard, rows.episode_index, row=local_row, column=lerobot.DATA_FILE_INDEX)
             expected = f"{rows.path}, which holds {_counted(rows)} of the episode"
@@ -208,6 +209,11 @@ def _misplaced_rows(
             text = "no rows in the file that meta/episodes declares, nor in any other"
             found.append(finding(EPISODE_ROWS, text, "the episode's rows", Location(path, episode)))
     return found
+
+
+def _is_at_or_below(path: str, places: Collection[str | None]) -> bool:
+    """Return whether a path, or a folder on the way to it, is one of the places of findings."""
+    return path in places or any(str(folder) in places for folder in PurePosixPath(path).parents)
 
 
 def _counted(rows: ForeignRows) -> str:

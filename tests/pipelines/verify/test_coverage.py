@@ -134,10 +134,11 @@ def test_files_that_cannot_be_read_are_not_checked(tmp_path: Path):
     assert unchecked(report)["1 of 1 data file"] == "missing, empty, or not downloaded"
 
 
-def test_without_episodes_no_file_is_checked(tmp_path: Path):
+def test_without_episodes_files_are_checked_and_no_pictures(tmp_path: Path):
     root = copy_of("h264_bframes", tmp_path)
     shutil.rmtree(root / "meta/episodes")
-    assert report_of(root, "decode").coverage.checked == ("metadata", "listing of files")
+    checked = report_of(root, "decode").coverage.checked
+    assert checked == ("metadata", "listing of files", "Parquet footers", "video headers", "rows")
 
 
 def test_a_video_that_was_replaced_after_indexing_keeps_its_warning(tmp_path: Path):

@@ -3,7 +3,7 @@
 Unusable rows (a null, not a number) are skipped here; EPI011 reports them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from episeek_pipelines.verify.episodes.table import SOURCE_COLUMNS, RawEpisodes,
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import DataFile, IndexedFile, SourceFile, VideoFile
 from episeek_pipelines.verify.metadata.survey import Files, listed_size
-from episeek_schemas import lerobot
+from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 
@@ -70,6 +70,27 @@ def collect_video_files(
             length, begin, end = (episodes.values(name)[rows] for name in (lerobot.LENGTH, start, stop))
             size = listed_size(listed, path)
             files.append(VideoFile(path, camera, size, index[rows], length, begin, end, indexed.get(path)))
+    return files
+
+
+def undeclared_data_files(listed: Files, declared: Collection[str]) -> list[DataFile]:
+    """Return the data files that no readable row of meta/episodes declares, without episodes."""
+    none = np.zeros(0, np.int64)
+    paths = [path for path in listed if path.startswith(f"{layout.DATA_DIR}/") and path.endswith(".parquet")]
+    return [DataFile(path, listed_size(listed, path), none, none, none) for path in paths if path not in declared]
+
+
+def undeclared_video_files(
+    info: DatasetInfo, indexed: dict[str, IndexedFile], listed: Files, declared: Collection[str]
+) -> list[VideoFile]:
+    """Return the videos of cameras that no readable row of meta/episodes declares, without episodes."""
+    none, no_seconds = np.zeros(0, np.int64), np.zeros(0, np.float64)
+    files = []
+    for path in listed:
+        camera = None if path in declared else info.video_camera(path)
+        if camera in info.video_keys:
+            size = listed_size(listed, path)
+            files.append(VideoFile(path, camera, size, none, none, no_seconds, no_seconds, indexed.get(path)))
     return files
 
 

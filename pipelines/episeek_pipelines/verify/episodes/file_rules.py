@@ -5,26 +5,61 @@ IDX031 for indexed files that were deleted is here too.
 
 from collections.abc import Iterator, Sequence
 
+from episeek_pipelines.dataset.missing_folders import MissingFolder, missing_folders
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.checks import DataFile, IndexedFile, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.metadata.survey import Files, Survey
 from episeek_pipelines.verify.rules import FILE_ORDER, INDEXED_FILES, MISSING_FILE, ORPHAN_FILE
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 
-def check_missing(files: Sequence[DataFile | VideoFile], listed: Files) -> Iterator[Finding]:
-    """Yield INF004 for each declared file that is missing or empty."""
+def check_missing(
+    files: Sequence[DataFile | VideoFile], listed: Files, root: Root
+) -> tuple[list[Finding], tuple[str, ...]]:
+    """Find declared files that are missing or empty (INF004), and folders that are missing with all files in them.
+
+    Args:
+        files: The declared files of one kind.
+        listed: The existing files.
+        root: Their root; it is listed only where its folder of such files is missing.
+
+    Returns:
+        The findings, and the folders that hold the files of a missing one: each finding names its own.
+    """
+    declared = {file.path for file in files}
+    missing = [file.path for file in files if file.path not in listed]
+    folders, _ = missing_folders(root, dict.fromkeys(missing), listed=listed, declared=declared)
+    # a folder with one file would say no more than the file
+    folders = [folder for folder in folders if len(folder.files) > 1 or folder.meant]
+    in_folders = {path for folder in folders for path in folder.files}
+    findings = [_missing_folder(folder) for folder in folders]
     for file in files:
         where = Location(file=file.path, camera=file.camera_key if isinstance(file, VideoFile) else None)
         if file.path not in listed:
-            yield finding(MISSING_FILE, "no such file", "a file that the metadata refers to", where)
+            if file.path not in in_folders:
+                expected = "a file that the metadata refers to"
+                findings.append(finding(MISSING_FILE, "no such file", expected, where))
         elif file.file_size == 0:
-            yield finding(MISSING_FILE, "an empty file", "the data of its episodes", where)
+            findings.append(finding(MISSING_FILE, "an empty file", "the data of its episodes", where))
+    return findings, tuple(folder.meant for folder in folders if folder.held)
 
 
-def check_orphans(listed: Files, directory: str, suffix: str, declared: set[str]) -> list[Finding]:
-    """Return INF004W for each file below a directory that no episode refers to."""
-    orphans = [p for p in listed if p.startswith(f"{directory}/") and p.endswith(suffix) and p not in declared]
+def _missing_folder(missing: MissingFolder) -> Finding:
+    count = counted(len(missing.files), "file")
+    expected = f"the folder of {count} that the metadata refers to"
+    remedy = "rename the folder to the name that the metadata gives" if missing.held else ""
+    where = Location(file=missing.folder)
+    return finding(MISSING_FILE, missing.found, expected, where, remedy=remedy)
+
+
+def check_orphans(
+    listed: Files, directory: str, suffix: str, declared: set[str], meant: Sequence[str] = ()
+) -> list[Finding]:
+    """Return INF004W for each file below a directory that no episode refers to, but for those below the folders `meant`."""
+    below, others = f"{directory}/", tuple(f"{folder}/" for folder in meant)
+    orphans = [p for p in listed if p.startswith(below) and p.endswith(suffix) and p not in declared]
     return [
         finding(
             ORPHAN_FILE,
@@ -33,6 +68,7 @@ def check_orphans(listed: Files, directory: str, suffix: str, declared: set[str]
             Location(file=path),
         )
         for path in orphans
+        if not path.startswith(others)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Rules over `meta/info.json` and all of `meta/episodes`: INF002, INF009, EPI008, EPI010, EPI013."""
+"""Rules over `meta/info.json` and all of `meta/episodes`: INF002, INF009, INF044, EPI008, EPI010, EPI013."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from episeek_pipelines.verify.episodes.table import RawEpisodes, locate
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.rules import EPISODE_ORDER, FPS, TILING, TOTALS, VIDEO_COLUMNS
+from episeek_pipelines.verify.rules import EMPTY, EPISODE_ORDER, FPS, TILING, TOTALS, VIDEO_COLUMNS
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -35,6 +35,12 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
             _at(episodes, row, lerobot.EPISODE_INDEX),
             more=more,
         )
+
+
+def check_not_empty(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
+    """Yield INF044 where neither meta/info.json nor meta/episodes has an episode; where one of them has, INF009 or EPI005 says so."""
+    if not info.total_episodes and not len(episodes) and not episodes.has_unreadable_files:
+        yield finding(EMPTY, "no episodes", "one or more", Location(file=layout.INFO_PATH, column="total_episodes"))
 
 
 def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -104,7 +110,7 @@ def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]
             )
 
 
-METADATA_RULES = (check_fps, check_order, check_totals, check_tiling, check_cameras)
+METADATA_RULES = (check_fps, check_order, check_not_empty, check_totals, check_tiling, check_cameras)
 
 
 def has_tiling(findings: list[Finding], episodes: RawEpisodes) -> bool:

@@ -71,7 +71,9 @@ class RawEpisodes:
     tasks: TaskLists | None
     """None where a file has no usable tasks."""
     is_complete: bool
-    """Whether every file could be read."""
+    """Whether there are files, and all of them could be read."""
+    has_unreadable_files: bool = False
+    """Whether a file could not be read; false also where there are none."""
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.shards)
@@ -121,6 +123,7 @@ def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
         column_names=tuple(shard.column_names for shard in readable),
         tasks=joined_tasks(usable) if len(usable) == len(tasks) else None,
         is_complete=bool(shards) and len(readable) == len(shards),
+        has_unreadable_files=len(readable) < len(shards),
     )
 
 

@@ -81,6 +81,14 @@ INFO_CHANGED: Final = rule(
     protects="the tasks, statistics and features of the source dataset",
     remedy="prepare again into an empty directory",
 )  # fmt: skip
+EMPTY: Final = rule(
+    "INF044", "error", "meta",
+    problem="The dataset has no episodes",
+    invariant="The dataset has episodes",
+    protects="every reader: LeRobot cannot open a dataset without episodes",
+    remedy="record or edit the dataset again, into a new folder; LeRobot's edits in place leave the dataset before them in NAME_old",
+    broke_in="what LeRobot's edits and merges leave where they are stopped",
+)  # fmt: skip
 FILE_ORDER: Final = rule(
     "INF043", "error", "meta",
     problem="LeRobot does not read data/ or meta/episodes in the order of the rows",

@@ -1,0 +1,129 @@
+"""Folders that the metadata refers to and that do not exist, each with the folder beside it that seems to be meant.
+
+`video/` for `videos/`, `Data/` for `data/`, or a camera's folder under another name: one defect, however many files are below it.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Final
+
+from episeek.errors import MissingFileError
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.words import counted
+from episeek_schemas import layout
+
+MOST_LISTED: Final = 3
+"""Folders at the root that are listed to compare their files, those of the most similar names."""
+
+SIMILAR: Final = 0.7
+"""Least similarity of two names that may be one misspelled (`difflib.SequenceMatcher.ratio`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFolder:
+    """A folder that does not exist, although the metadata refers to files in it."""
+
+    folder: str
+    """Relative to the root, as all paths."""
+    files: tuple[str, ...]
+    """The files in it that the metadata refers to."""
+    meant: str = ""
+    """A folder beside it that holds files of these names, or has a similar name; empty without one."""
+    held: int = 0
+    """The number of `files` that `meant` holds."""
+
+    @property
+    def found(self) -> str:
+        """Return what was found, as a noun phrase."""
+        if not self.meant:
+            return "no such folder"
+        held = f"which holds {self.held:,} of its {len(self.files):,} files" if self.held else "a similar name"
+        return f"no such folder, but {self.meant}/, {held}"
+
+
+def missing_folders(
+    root: Root, missing: Iterable[str], *, listed: Collection[str], declared: Collection[str]
+) -> tuple[list[MissingFolder], set[str]]:
+    """Return the folders that explain why files are missing, and the missing files that no folder explains.
+
+    Args:
+        root: The root of the files; it is listed only where a folder directly below it is missing.
+        missing: Paths of the missing files.
+        listed: Paths of the existing files, below `data/` or `videos/` at least.
+        declared: Paths of all files that the metadata refers to: a folder that holds such files is not meant for others.
+    """
+    existing = {folder for path in listed for folder in _folders_of(path)}
+    files_of: dict[str, list[str]] = {}
+    others: set[str] = set()
+    for path in missing:
+        folder = next((folder for folder in _folders_of(path) if folder not in existing), None)
+        if folder is None:
+            others.add(path)
+        else:
+            files_of.setdefault(folder, []).append(path)
+    found = []
+    for folder, files in sorted(files_of.items()):
+        candidates = _at_root(root, folder) if "/" not in folder else _beside(folder, existing, listed)
+        meant, held = _meant(folder, files, candidates, {*declared})
+        found.append(MissingFolder(folder, tuple(files), meant, held))
+    return found, others
+
+
+def require_folders(root: Root, declared: Collection[str], listed: Collection[str]) -> None:
+    """Require that files are not in a folder of another name than the metadata gives.
+
+    Raises:
+        MissingFileError: A folder does not exist, and one beside it holds the files.
+    """
+    missing = [path for path in declared if path not in listed]
+    for folder in missing_folders(root, missing, listed=listed, declared=declared)[0]:
+        if folder.held:
+            expected = f"the folder of {counted(len(folder.files), 'file')} that the metadata refers to"
+            raise MissingFileError(
+                root.join(folder.folder), folder.found, expected, f"rename {folder.meant}/ to {folder.folder}/"
+            )
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """Yield the folders on the way to a file, the outermost first."""
+    parts = path.split("/")
+    for count in range(1, len(parts)):
+        yield "/".join(parts[:count])
+
+
+def _at_root(root: Root, folder: str) -> Iterator[tuple[str, Collection[str]]]:
+    """Yield folders directly below the root with their files, the most similar names first."""
+    known = (folder, layout.META_DIR)
+    names = [name for name in root.folders() if name not in known and not name.startswith(".")]
+    for name in sorted(names, key=lambda name: (-_similarity(name, folder), name))[:MOST_LISTED]:
+        yield name, root.list(name)
+
+
+def _beside(folder: str, existing: Collection[str], listed: Collection[str]) -> Iterator[tuple[str, Collection[str]]]:
+    """Yield the folders in the same folder with their files, the most similar names first."""
+    parent = folder.rpartition("/")[0]
+    names = [name for name in existing if name.rpartition("/")[0] == parent]
+    for name in sorted(names, key=lambda name: (-_similarity(name, folder), name)):
+        yield name, {path for path in listed if path.startswith(f"{name}/")}
+
+
+def _meant(
+    folder: str, files: list[str], candidates: Iterable[tuple[str, Collection[str]]], declared: set[str]
+) -> tuple[str, int]:
+    """Return the folder that holds most of the files, and their number; else one of a similar name and nothing declared."""
+    best, similar = ("", 0), ""
+    for name, contents in candidates:
+        present = {*contents}
+        if present & declared:
+            continue
+        held = sum(name + path[len(folder) :] in present for path in files)
+        if held > best[1]:
+            best = (name, held)
+        if not similar and present and _similarity(name, folder) >= SIMILAR:
+            similar = name
+    return best if best[1] else (similar, 0)
+
+
+def _similarity(name: str, other: str) -> float:
+    return SequenceMatcher(None, name.casefold(), other.casefold()).ratio()
