@@ -33,6 +33,8 @@ from episeek.errors import (
     SidecarError,
     SidecarLayoutError,
     SidecarLayoutWarning,
+    StaleSidecarsError,
+    StaleSidecarsWarning,
     WaitLimitError,
 )
 from episeek.stores.processes import forks as _forks  # noqa: F401 - registers its hook before any fork
@@ -79,6 +81,8 @@ __all__ = [
     "SidecarError",
     "SidecarLayoutError",
     "SidecarLayoutWarning",
+    "StaleSidecarsError",
+    "StaleSidecarsWarning",
     "Transfers",
     "WaitLimitError",
     "__version__",

@@ -79,6 +79,10 @@ class ByteIndex:
     def __init__(self, url: str, *, data_root: str | None, options: ReadOptions) -> None:
         sidecars = options.open(url)
         opened = open_sidecars(sidecars)
+        self.sidecars: ByteSource = sidecars
+        """The source of the sidecars."""
+        self.dataset = opened.dataset
+        """The dataset as it was when it was indexed."""
         if data_root is None and opened.dataset.video_keys:
             data_root = recorded_source(sidecars.root)
             if data_root is not None:

@@ -202,8 +202,16 @@ class SidecarLayoutError(SidecarError):
     """A sidecar table has other columns or types than the format, or is damaged."""
 
 
+class StaleSidecarsError(SidecarError):
+    """The dataset has other episodes than its sidecars, which were written before it was edited."""
+
+
 class SpanTooLargeError(EpiseekError, OverflowError):
     """The bytes or ticks of an episode do not fit the 32-bit columns of the sidecars."""
+
+
+class StaleSidecarsWarning(UserWarning):
+    """The dataset has other episodes than its sidecars: the reader knows those of the sidecars."""
 
 
 class SidecarLayoutWarning(UserWarning):

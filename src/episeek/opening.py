@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from episeek.byte_index import ByteIndex, ReadOptions
+from episeek.sidecars.staleness import ON_STALE, OnStale, check_staleness
 from episeek.sidecars.video_source import VERIFY_MODES, Verify
 from episeek.stores.kinds import is_local, local_path
 from episeek.stores.open_source import Transport
@@ -16,6 +17,7 @@ def open_index(
     *,
     storage_options: dict[str, Any] | None = None,
     verify: Verify = "identity",
+    on_stale: OnStale = "auto",
     retry: RetryPolicy = DEFAULT_POLICY,
     transport: Transport = "auto",
 ) -> ByteIndex:
@@ -29,6 +31,9 @@ def open_index(
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
         verify: How to check that the videos are those that were indexed: "identity", "moov", "size" or "bytes". See
             `episeek.sidecars.video_source.IndexedVideoSource`.
+        on_stale: What to do where `meta/info.json` beside the sidecars has other numbers of episodes or frames, another fps or
+            other cameras, as after recording more episodes. "auto" warns where the file is on this machine, and does not look into
+            a store. "warn" and "raise" look there as well, for one request or two. "ignore" does not look.
         retry: How often and how long to try each request.
         transport: "auto", or "obstore" or "fsspec" to allow no other one. See `episeek.stores.open_source.open_source`.
 
@@ -37,18 +42,24 @@ def open_index(
         FormatVersionError: The tables have no format version, or one that this release does not know.
         MixedBuildError: The tables are of different builds.
         SidecarLayoutError: A table has other columns or types, or is damaged.
+        StaleSidecarsError: The dataset has other episodes than the sidecars, and `on_stale` is "raise".
         AccessError, ReadError: The store refuses access or does not answer.
         BackendUnavailableError: A package for this kind of store is not installed.
-        ValueError: `verify` or `transport` is none of its modes.
+        ValueError: `verify`, `on_stale` or `transport` is none of its modes.
 
     Warns:
+        StaleSidecarsWarning: The dataset has other episodes than the sidecars; the reader knows those of the sidecars.
         SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
     """
     if verify not in VERIFY_MODES:
         raise ValueError(f"verify: found {verify!r}; expected one of {', '.join(VERIFY_MODES)}")
+    if on_stale not in ON_STALE:
+        raise ValueError(f"on_stale: found {on_stale!r}; expected one of {', '.join(ON_STALE)}")
     root = None if data_root is None else _absolute(data_root)
     credentials = tuple(sorted((storage_options or {}).items()))
-    return ByteIndex(_absolute(url), data_root=root, options=ReadOptions(credentials, verify, retry, transport))
+    index = ByteIndex(_absolute(url), data_root=root, options=ReadOptions(credentials, verify, retry, transport))
+    check_staleness(index.sidecars, index.dataset, on_stale, stacklevel=2)
+    return index
 
 
 def _absolute(url: str | os.PathLike[str]) -> str:

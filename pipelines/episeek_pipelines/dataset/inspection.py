@@ -70,6 +70,9 @@ class Inspection:
     build_id: str | None
     """None when there are no sidecars."""
     sidecar_bytes: int
+    indexed_episodes: int | None
+    """Episodes that the sidecars know; None when there are none."""
+    indexed_frames: int | None
     camera_facts: tuple[CameraSummary, ...]
 
 
@@ -84,7 +87,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
     index: ByteIndex | None
     try:
         # no video is read
-        index = open_index(dataset.root.url, data_root or dataset.root.url)
+        index = open_index(dataset.root.url, data_root or dataset.root.url, on_stale="ignore")
     except MissingSidecarError:
         index = None
     return Inspection(
@@ -101,6 +104,8 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
         data=_summarize_data(dataset),
         build_id=index.build_id if index is not None else None,
         sidecar_bytes=_sidecar_bytes(dataset) if index is not None else 0,
+        indexed_episodes=None if index is None else index.episode_count,
+        indexed_frames=None if index is None else index.frame_count,
         camera_facts=tuple(_summarize_camera(index, key) for key in index.cameras) if index is not None else (),
     )
 

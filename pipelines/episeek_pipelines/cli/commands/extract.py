@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,10 @@ def run(options: argparse.Namespace) -> Outcome:
     target = options.output
     if target != "-":
         target = _writable(target, roots=[options.source, options.data_root], is_forced=options.force)
-    index = episeek.open(options.source, options.data_root)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", episeek.StaleSidecarsWarning)
+        index = episeek.open(options.source, options.data_root)
+    notes = tuple(f"warning: {warning.message}" for warning in caught)
     camera = choose_camera(index.cameras, options.camera)
     start, stop = options.frames
     clip = index.clip(options.episode, camera, start, stop)
@@ -75,10 +79,10 @@ def run(options: argparse.Namespace) -> Outcome:
     after = index.source.transfers()
     request_count, byte_count = after.request_count - before.request_count, after.byte_count - before.byte_count
     if target == "-":
-        return Outcome(data=data)
+        return Outcome(notes=notes, data=data)
     _write(target, data)
     if options.quiet and not options.json:
-        return Outcome()
+        return Outcome(notes=notes)
     first, last = clip.byte_range
     # the clip is one request; a file whose store gives it no identity takes another, for its header
     header_request_count = request_count - 1
@@ -97,13 +101,13 @@ def run(options: argparse.Namespace) -> Outcome:
             "bytes_fetched": byte_count,
             "seconds": time.perf_counter() - started,
         }
-        return Outcome((json.dumps(document, indent=2),))
+        return Outcome((json.dumps(document, indent=2),), notes=notes)
     frames = f"frame {clip.start}" if clip.frame_count == 1 else f"frames {clip.start} to {clip.stop - 1}"
     written = f"{options.output}: {frames} of episode {clip.episode_index}, {camera}; {len(data):,} bytes"
     fetched = f"the clip took one request: {last - first:,} bytes at {first:,} of {clip.file_path}"
     if header_request_count > 0:
         fetched += "; one more request compared the file's header with the index"
-    return Outcome((written, fetched))
+    return Outcome((written, fetched), notes=notes)
 
 
 def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:

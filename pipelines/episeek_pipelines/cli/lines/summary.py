@@ -123,6 +123,10 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
     if inspection.build_id is None:
         return
     yield f"  sidecars  build {inspection.build_id[:12]}, {human_bytes(inspection.sidecar_bytes)}"
+    indexed = (inspection.indexed_episodes, inspection.indexed_frames)
+    if indexed != (inspection.episodes, inspection.frames):
+        counts = f"{inspection.indexed_episodes:,} episodes, {inspection.indexed_frames:,} frames"
+        yield f"            stale: they know {counts}; run `episeek index` or `episeek prepare` again"
     if inspection.camera_facts:
         yield ""
         yield from _table(

@@ -38,7 +38,7 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def check_not_empty(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield INF044 where neither meta/info.json nor meta/episodes has an episode; where one of them has, INF009 or EPI005 says so."""
+    """Yield INF044 where neither meta/info.json nor meta/episodes has an episode; INF009 and EPI005 are for those that differ."""
     if not info.total_episodes and not len(episodes) and not episodes.has_unreadable_files:
         yield finding(EMPTY, "no episodes", "one or more", Location(file=layout.INFO_PATH, column="total_episodes"))
 

@@ -86,7 +86,7 @@ EMPTY: Final = rule(
     problem="The dataset has no episodes",
     invariant="The dataset has episodes",
     protects="every reader: LeRobot cannot open a dataset without episodes",
-    remedy="record or edit the dataset again, into a new folder; LeRobot's edits in place leave the dataset before them in NAME_old",
+    remedy="record or edit the dataset again, into a new folder; LeRobot's edits in place keep the old dataset in NAME_old",
     broke_in="what LeRobot's edits and merges leave where they are stopped",
 )  # fmt: skip
 FILE_ORDER: Final = rule(

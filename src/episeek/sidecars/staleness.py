@@ -1,0 +1,74 @@
+"""Comparison of the sidecars with the `meta/info.json` beside them: whether the dataset has other episodes than were indexed.
+
+Recording more episodes leaves the sidecars as they are. They still lead to the right bytes, or to a named error, but they do not
+know the new episodes.
+"""
+
+import os
+import warnings
+from typing import Final, Literal, get_args
+
+from episeek.errors import MissingFileError, StaleSidecarsError, StaleSidecarsWarning
+from episeek.sidecars.files import IndexedDataset
+from episeek.stores.byte_source import ByteSource
+from episeek.stores.transports.local import LocalSource
+from episeek_schemas import layout, lerobot
+
+OnStale = Literal["auto", "warn", "raise", "ignore"]
+"""What to do where the dataset has other episodes than its sidecars. "auto" warns, and looks only where that costs no request."""
+
+ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
+
+_HINT: Final = "run `episeek index` again, or `episeek prepare` for a new overlay; until then, episodes are those that were indexed"
+
+
+def check_staleness(source: ByteSource, dataset: IndexedDataset, on_stale: OnStale, *, stacklevel: int) -> None:
+    """Warn or raise where `meta/info.json` beside the sidecars describes other episodes than these.
+
+    The file is read once, whole. Sidecars that have none beside them, as `episeek index --output` writes them, are not compared.
+
+    Args:
+        source: The source of the sidecars.
+        dataset: The dataset that was indexed.
+        on_stale: What to do.
+        stacklevel: Whom a warning names as its cause, as for `warnings.warn`.
+
+    Raises:
+        StaleSidecarsError: They differ, and `on_stale` is "raise".
+
+    Warns:
+        StaleSidecarsWarning: They differ.
+    """
+    is_local = isinstance(source, LocalSource)
+    if on_stale == "ignore" or (on_stale == "auto" and not is_local):
+        return
+    if is_local and not os.path.isfile(os.path.join(source.root, layout.INFO_PATH)):
+        # a pipe would wait for its writer
+        return
+    try:
+        data = source.get_ranges(layout.INFO_PATH, [(0, source.identity(layout.INFO_PATH).size)])[0]
+    except MissingFileError:
+        return
+    found = _difference(data, dataset)
+    if not found:
+        return
+    error = StaleSidecarsError(f"{source.root}/{layout.INFO_PATH}", found, _described(dataset), _HINT)
+    if on_stale == "raise":
+        raise error
+    warnings.warn(StaleSidecarsWarning(str(error)), stacklevel=stacklevel + 1)
+
+
+def _difference(data: bytes, dataset: IndexedDataset) -> str:
+    """Return what `meta/info.json` says of the dataset, where that is not what was indexed; empty where it is."""
+    try:
+        info = lerobot.parse_info(lerobot.parse_document(data))
+    except (lerobot.DocumentError, lerobot.InfoProblemsError) as error:
+        return f"no usable description of a dataset ({error})"
+    described = IndexedDataset(info.video_keys, info.fps, info.total_episodes, info.total_frames)
+    return "" if described == dataset else _described(described)
+
+
+def _described(dataset: IndexedDataset) -> str:
+    cameras = ", ".join(dataset.video_keys) or "none"
+    counts = f"{dataset.episode_count:,} episodes with {dataset.frame_count:,} frames"
+    return f"{counts} at {dataset.fps:g} fps, cameras {cameras}"
