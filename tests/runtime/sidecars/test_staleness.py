@@ -49,7 +49,7 @@ def test_refused_or_ignored_by_choice(grown):
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), episeek.SidecarError)
     assert episeek.open(grown, on_stale="ignore").episode_count == 4
     with pytest.raises(ValueError, match="on_stale"):
-        episeek.open(grown, on_stale="never")
+        episeek.open(grown, on_stale="never")  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_compared(tmp_path):
