@@ -16,6 +16,7 @@ from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
 from episeek_pipelines.index.units import IndexUnit
+from episeek_pipelines.jobs.card.front_matter import pinned_card
 from episeek_pipelines.rewrite.rewrite import (
     REWRITE_VERSION,
     RewritePlan,
@@ -40,7 +41,8 @@ from episeek_pipelines.verify import (
     shard_arguments,
     survey,
 )
-from episeek_schemas import sidecars
+from episeek_pipelines.verify.metadata.card_rules import CardError
+from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 
 
@@ -67,6 +69,8 @@ class CopiedFile:
     path: str
     way: Way
     """How it got there."""
+    is_pinned: bool = False
+    """Whether it is the card, and its configs take the data files alone now."""
 
 
 def index_one(
@@ -110,10 +114,28 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
     identity = _identity(f"way={way}", source, path)
     stored = _read_receipt(work, receipt, identity)
     if stored is not None and destination.exists(path):
-        return CopiedFile(path, stored["way"])
-    done = copy_file(source, destination, path, way=way)
-    _write_receipt(work, receipt, identity, {"way": done})
-    return CopiedFile(path, done)
+        return CopiedFile(path, stored["way"], stored["is_pinned"])
+    pinned = card_with_pin(source) if path == layout.CARD_PATH else None
+    if pinned is None:
+        done = copy_file(source, destination, path, way=way)
+    else:
+        done = "copy"
+        destination.write_bytes(path, pinned)
+    _write_receipt(work, receipt, identity, {"way": done, "is_pinned": pinned is not None})
+    return CopiedFile(path, done, pinned is not None)
+
+
+def card_with_pin(source: Root) -> bytes | None:
+    """Return the card of a dataset whose readers would take the sidecars for data, with a pin that leaves them out.
+
+    None where the card is right as it is, or in a form that is not edited: HUB035 says then what to write.
+    """
+    content = source.read_bytes(layout.CARD_PATH)
+    try:
+        pinned = pinned_card(content.decode("utf-8")).encode()
+    except (CardError, UnicodeDecodeError):
+        return None
+    return None if pinned == content else pinned
 
 
 def finish_metadata(values: list[Any], source: Root, destination: Root, plan: RewritePlan) -> WrittenMetadata:

@@ -172,7 +172,8 @@ def index(
         values = _run(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         staging.commit()
-    return PrepareResult(target.url, time.perf_counter() - started, is_resumed, index=summary)
+    lacks_pin = target.is_local and target.exists(layout.CARD_PATH) and node_functions.card_with_pin(target) is not None
+    return PrepareResult(target.url, time.perf_counter() - started, is_resumed, index=summary, lacks_pin=lacks_pin)
 
 
 def verify(

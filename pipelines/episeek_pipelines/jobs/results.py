@@ -96,12 +96,14 @@ class CopySummary:
     """Files that are those of the source under another name: a write to one is a write to both."""
     left_out: tuple[LeftOut, ...]
     """Folders of the source that are not part of the dataset."""
+    is_card_pinned: bool = False
+    """Whether `README.md` got a pin of its data files, without which readers would take the sidecars for data."""
 
     @classmethod
     def of(cls, files: list[CopiedFile], left_out: tuple[LeftOut, ...]) -> "CopySummary":
         """Return the totals over all files."""
         ways = Counter(file.way for file in files)
-        return cls(ways["clone"], ways["copy"], ways["hardlink"], left_out)
+        return cls(ways["clone"], ways["copy"], ways["hardlink"], left_out, any(file.is_pinned for file in files))
 
     @property
     def files(self) -> int:
@@ -121,6 +123,8 @@ class PrepareResult:
     index: IndexSummary | None = None
     verification: VerificationReport | None = None
     copies: CopySummary | None = None
+    lacks_pin: bool = False
+    """Whether readers of the dataset take the sidecars for data, since `README.md` does not leave them out (HUB035)."""
 
     @property
     def copied_files(self) -> int:

@@ -13,10 +13,11 @@ from episeek_pipelines.dataset import copying
 from episeek_pipelines.dataset.contents import own_files
 from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import prepare, verify
+from episeek_pipelines.jobs.prepare import index, prepare, verify
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.jobs.test_prepare import SIDECARS
 
+PIN = "configs: [{config_name: default, data_files: data/*/*.parquet}]\n"
 VIDEO = "videos/observation.images.top/chunk-000/file-000.mp4"
 FILES = 12 + 1 + 1  # videos, the card, golden_items.npz
 
@@ -99,3 +100,55 @@ def test_images_that_rows_or_templates_may_lead_to_are_taken(changes, is_left, t
     (tmp_path / "meta/info.json").write_text(json.dumps(document | changes))
     own, left = own_files(["images/a.png"], {}, read_info(Root(str(tmp_path))))
     assert (own, left) == (([], (LeftOut("images", 1, 0),)) if is_left else (["images/a.png"], ()))
+
+
+@pytest.mark.parametrize(
+    ("card", "is_pinned"),
+    [
+        ("# Robots\n", True),
+        ("---\nlicense: mit\n---\n# Robots\n", True),
+        ("---\r\nlicense: mit\r\n---\r\n# Robots\r\n", True),
+        ("---\nconfigs: [{config_name: default, data_files: '**/*.parquet'}]\n---\n", True),
+        ("---\nconfigs: [{config_name: default, data_files: data/*/*.parquet}]\n---\n", False),
+    ],
+)
+def test_a_prepared_dataset_passes_its_own_verification_whatever_the_card_says(card, is_pinned, tmp_path):
+    """The front matter is read by huggingface_hub, too."""
+    from huggingface_hub import DatasetCard
+
+    source = copy_dataset("hevc", tmp_path / "source")
+    (source / "README.md").write_bytes(card.encode())
+    result = prepare(str(source), str(tmp_path / "out"), videos="copy")
+    assert result.copies is not None
+    assert result.verification is not None
+    assert not [found for found in result.verification.findings if found.code in ("HUB007", "HUB035")]
+    assert verify(str(tmp_path / "out")).error_count == 0
+    assert result.copies.is_card_pinned == is_pinned
+    assert (source / "README.md").read_bytes() == card.encode()
+    written = (tmp_path / "out/README.md").read_bytes()
+    assert (written == card.encode()) == (not is_pinned)
+    assert written.endswith(card.encode().rpartition(b"---")[2])
+    configs = DatasetCard.load(tmp_path / "out/README.md").data.configs
+    assert [config["data_files"] for config in configs] == ["data/*/*.parquet"]
+
+
+def test_indexing_in_place_says_that_the_card_needs_a_pin(tmp_path):
+    source = copy_dataset("hevc", tmp_path / "source")
+    assert not index(str(source)).lacks_pin
+    (source / "README.md").write_text("# Robots\n")
+    result = index(str(source))
+    assert result.lacks_pin
+    assert any("HUB035" in line for line in prepare_lines(result))
+    assert (source / "README.md").read_text() == "# Robots\n"
+    (source / "README.md").write_text(f"---\n{PIN}---\n# Robots\n")
+    assert not index(str(source)).lacks_pin
+
+
+def test_a_card_that_cannot_be_edited_stays_and_is_a_finding(tmp_path):
+    source = copy_dataset("hevc", tmp_path / "source")
+    card = "---\nconfigs: &c\n- !odd {config_name: default, data_files: '**/*.parquet'}\n---\n"
+    (source / "README.md").write_text(card)
+    result = prepare(str(source), str(tmp_path / "out"), videos="copy")
+    assert (tmp_path / "out/README.md").read_text() == card
+    assert result.verification is not None
+    assert "HUB035" in {found.code for found in result.verification.findings}

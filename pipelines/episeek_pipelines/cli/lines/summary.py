@@ -22,6 +22,8 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
         yield from _warning_lines(result.index.warnings)
+    if result.lacks_pin:
+        yield "card     README.md lets readers take the sidecars for data (HUB035): `episeek rules HUB035` shows what to add"
     if result.verification is not None:
         from episeek_pipelines.api import format_counts
 
@@ -52,6 +54,8 @@ def _copy_lines(copies: "CopySummary") -> Iterator[str]:
     yield f"videos   {counted(copies.files, 'file')}, videos and others of the source: {done}"
     if copies.hard_linked:
         yield "         A tool that writes into a hard-linked file in DST changes it in SRC, too."
+    if copies.is_card_pinned:
+        yield "card     README.md in DST limits data_files to data/*/*.parquet: its readers would have taken the sidecars for data"
     for left in copies.left_out:
         size = f"{counted(left.files, 'file')}, {human_bytes(left.size_bytes)}"
         yield f"left     {left.folder}/ stays in SRC ({size}): no part of a LeRobot dataset"

@@ -1,1 +1,1 @@
-"""The dataset card: its front matter and its section about episeek."""
+"""The dataset card: its section about episeek."""

@@ -7,12 +7,13 @@ card changes nothing.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from episeek.errors import EpiseekError
 from episeek.stores.kinds import kind_of
-from episeek_pipelines.publish.card.front_matter import with_pin_and_tags
+from episeek_pipelines.jobs.card.front_matter import with_pin_and_tags
+from episeek_pipelines.jobs.card.parts import CardParts, newline_of, split_card
 from episeek_pipelines.verify.metadata.card_rules import CardError
 from episeek_pipelines.words import counted, human_bytes
 from episeek_schemas import layout, lerobot
@@ -20,11 +21,6 @@ from episeek_schemas import layout, lerobot
 BEGIN: Final = "<!-- episeek:begin -->"
 END: Final = "<!-- episeek:end -->"
 
-# as huggingface_hub finds it
-_OPENING = re.compile(r"\A\s*---(?:\r\n|\r|\n|\Z)")
-_ALMOST_OPENING = re.compile(r"\A(?:\ufeff\s*---[ \t]*|\s*---[ \t]+)(?:[\r\n]|\Z)")
-_CLOSING = re.compile(r"^---[ \t]*(?:\r\n|\n|\Z)", re.MULTILINE)
-_LONE_RETURN = re.compile(r"\r(?!\n)")
 _MARKER = re.compile(r"<!--\s*episeek:(begin|end)\s*-->")
 _REPOSITORY_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
@@ -57,16 +53,6 @@ class DatasetFigures:
     camera_count: int
     fps: float
     sidecar_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """A card in four parts, which joined are the card; all but the last are empty without a front matter."""
-
-    opening: str
-    front_matter: str
-    closing: str
-    text: str
 
 
 def decoded_card(content: bytes, *, repository_id: str) -> str:
@@ -106,15 +92,14 @@ def updated_card(
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
         raise _unusable(repository_id, line, f"character U+{ord(text[error.start]):04X}", "text of UTF-8") from None
-    newline = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
-    parts = _split(text, repository_id)
+    newline = newline_of(text)
     try:
+        parts = split_card(text)
         front_matter = with_pin_and_tags(parts.front_matter, opening=parts.opening, newline=newline)
     except CardError as error:
         raise _unusable(repository_id, error.line, error.found, error.expected, error.hint) from None
     section = newline.join(_section_lines(url or f"hf://datasets/{repository_id}", format_version, figures))
-    fence = f"---{newline}"
-    head = (parts.opening or fence) + front_matter + (parts.closing or fence)
+    head = replace(parts, text="").with_front_matter(front_matter, newline)
     markers = _section_markers(parts, repository_id)
     if markers is not None:
         return head + parts.text[: markers[0].start()] + section + parts.text[markers[1].end() :]
@@ -127,29 +112,7 @@ def _unusable(repository_id: str, line: int | None, found: str, expected: str, h
     return UnusableCardError(where, found.removeprefix("found "), expected, hint, line)
 
 
-def _split(card: str, repository_id: str) -> _Parts:
-    if _ALMOST_OPENING.match(card):
-        start = card.index("---")
-        found = "a byte order mark" if card.startswith("\ufeff") else repr(card[start:].splitlines()[0][:60])
-        line = card.count("\n", 0, start) + 1
-        raise _unusable(
-            repository_id, line, f"{found} before or in the line that opens the front matter", "the line ---"
-        )
-    opening = _OPENING.match(card)
-    if opening is None:
-        return _Parts("", "", "", card)
-    line = card.count("\n", 0, card.index("---")) + 1
-    closing = _CLOSING.search(card, opening.end())
-    if closing is None:
-        raise _unusable(repository_id, line, "a front matter that is not closed", "a second line ---")
-    lone = _LONE_RETURN.search(card, 0, closing.start())
-    if lone is not None:
-        line = card.count("\n", 0, lone.start()) + 1
-        raise _unusable(repository_id, line, "a carriage return alone in the front matter", "line ends of LF or CRLF")
-    return _Parts(opening[0], card[opening.end() : closing.start()], closing[0], card[closing.end() :])
-
-
-def _section_markers(parts: _Parts, repository_id: str) -> tuple[re.Match[str], re.Match[str]] | None:
+def _section_markers(parts: CardParts, repository_id: str) -> tuple[re.Match[str], re.Match[str]] | None:
     """Return the two comments around the section; None when there is no section."""
     markers = list(_MARKER.finditer(parts.text))
     if not markers:

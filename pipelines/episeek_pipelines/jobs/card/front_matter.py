@@ -1,4 +1,4 @@
-"""The front matter of a published dataset's card: the pin of `data_files`, and two tags.
+"""The front matter of the card of a dataset with sidecars: the pin of `data_files`, and two tags.
 
 The default config must take the data files and nothing else: without a pin, `load_dataset` and the dataset viewer would take the
 sidecars for data. A pin that leaves the metadata out stays as it is. Other configs may take anything but sidecars mixed with other
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from episeek_pipelines.publish.card.yaml_edits import YamlMapping, on_one_line
+from episeek_pipelines.jobs.card.parts import newline_of, split_card
+from episeek_pipelines.jobs.card.yaml_edits import YamlMapping, on_one_line
 from episeek_pipelines.verify.metadata.card_rules import (
     CardConfig,
     CardError,
@@ -30,6 +31,18 @@ _PARQUET: Final = (_DATA_FILE, f"{layout.EPISODES_DIR}/chunk-000/file-000.parque
 """The Parquet files of any published dataset, one of a kind: the files that patterns are tried on."""
 
 
+def pinned_card(card: str) -> str:
+    """Return a card whose configs take no sidecars for data; a card that is right as it is stays so, byte for byte.
+
+    Raises:
+        CardError: The card is in a form that is not edited here.
+    """
+    parts, newline = split_card(card), newline_of(card)
+    mapping, configs = _loaded(parts.front_matter, opening=parts.opening, newline=newline)
+    _pin_configs(mapping, configs)
+    return card if mapping.text == parts.front_matter else parts.with_front_matter(mapping.text, newline)
+
+
 def with_pin_and_tags(front_matter: str, *, opening: str, newline: str) -> str:
     """Return the lines of a front matter with the pin and the tags.
 
@@ -42,11 +55,15 @@ def with_pin_and_tags(front_matter: str, *, opening: str, newline: str) -> str:
         CardError: The front matter cannot be loaded, is no mapping, has configs that `datasets` would refuse, or has tags or
             configs in a form that is not edited here: `hint` holds the lines to paste.
     """
-    configs = parse_configs(f"{opening}{front_matter}---\n") if front_matter else []
-    mapping = YamlMapping(front_matter, newline=newline, line=opening.count("\n") + 1)
+    mapping, configs = _loaded(front_matter, opening=opening, newline=newline)
     _add_tags(mapping)
     _pin_configs(mapping, configs)
     return mapping.text
+
+
+def _loaded(front_matter: str, *, opening: str, newline: str) -> tuple[YamlMapping, list[CardConfig]]:
+    configs = parse_configs(f"{opening}{front_matter}---\n") if front_matter else []
+    return YamlMapping(front_matter, newline=newline, line=opening.count("\n") + 1), configs
 
 
 def _add_tags(mapping: YamlMapping) -> None:
