@@ -19,7 +19,7 @@ from episeek.decode import quarter_turns
 from episeek.errors import first_line
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import Packet, VideoFrame, VideoStream
 
 CELL_PIXELS = 6
 """Side of a cell of the burned-in number."""
@@ -66,10 +66,12 @@ def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
         raise PictureError(first_line(error), pts) from error
 
 
-def decode_file(path: Path, *, start_seconds: Fraction | None = None) -> Iterator["VideoFrame"]:
-    """Yield the pictures of a local file as FFmpeg alone decodes them, in presentation order.
+def decode_file(
+    path: Path, *, start_seconds: Fraction | None = None
+) -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
+    """Yield the packets of a local file, in decode order, with the pictures that FFmpeg alone presents after each.
 
-    A sample that the decoder refuses has no picture; those after it follow.
+    A packet that the decoder refuses has no picture; those after it follow.
 
     Args:
         path: The file.
@@ -85,10 +87,9 @@ def decode_file(path: Path, *, start_seconds: Fraction | None = None) -> Iterato
             container.seek(int(start_seconds / stream.time_base), stream=stream, backward=True)
         for packet in container.demux(stream):
             try:
-                frames = packet.decode()
+                yield packet, packet.decode()
             except av.error.FFmpegError:
-                continue
-            yield from frames
+                yield packet, []
 
 
 def picture_digest(frame: "VideoFrame") -> bytes:

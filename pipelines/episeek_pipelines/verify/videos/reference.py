@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.videos.choice import owners
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_pipelines.verify.videos.picture_reader import decode_file, picture_digest
+
+if TYPE_CHECKING:
+    from av import Packet, VideoStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +115,31 @@ class FileReference:
         frame_of_time = {Fraction(tick, table.timescale): frame for tick, frame in zip(ticks, run.frames, strict=True)}
         last = max(frame_of_time, default=Fraction(0))
         digests: dict[int, bytes] = {}
-        for picture in decode_file(self._path, start_seconds=start):
-            if picture.pts is None or picture.time_base is None:
-                continue
-            seconds = picture.pts * picture.time_base
-            if seconds > last:
-                break
-            frame = frame_of_time.get(seconds)
-            if frame is not None:
-                digests[frame] = picture_digest(picture)
+        delay: Fraction | None = None
+        for packet, pictures in decode_file(self._path, start_seconds=start):
+            if delay is None:
+                delay = self._delay_of(packet)
+            for picture in pictures:
+                if picture.pts is None:
+                    continue
+                seconds = picture.pts * cast(Fraction, picture.time_base) - (delay or 0)
+                if seconds > last:
+                    return digests
+                frame = frame_of_time.get(seconds)
+                if frame is not None:
+                    digests[frame] = picture_digest(picture)
         return digests
+
+    def _delay_of(self, packet: "Packet[VideoStream]") -> Fraction | None:
+        """Return by how many seconds FFmpeg's times are later than those of the header; None where the packet does not tell.
+
+        FFmpeg rounds edits, and moves the times of some fragmented files, all by the same amount.
+        """
+        table = self._video.table
+        samples = np.flatnonzero(table.offset == packet.pos)
+        if packet.pts is None or packet.is_discard or not len(samples):
+            return None
+        return packet.pts * cast(Fraction, packet.time_base) - Fraction(int(table.pts[samples[0]]), table.timescale)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from episeek.byte_index import ByteIndex
 from episeek.clip import Clip
 from episeek.errors import EpiseekError
-from episeek.stores.byte_source import ByteSource
+from episeek.stores.byte_source import ByteRange, ByteSource
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile, WindowCounts
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
@@ -40,7 +40,7 @@ def check_windows(
         context: The dataset.
         file: The file and its episodes.
         video: Its parsed header.
-        source: The store; one range is fetched for each window and each of these ways.
+        source: The store; one range is fetched for each window, unless the two clips need other bytes.
         windows: From `choose_windows`.
         reference: The pictures to compare with.
     """
@@ -85,6 +85,7 @@ def _problem_of(
     """Return what is wrong with a window, empty if nothing is, and whether its pictures were compared."""
     is_compared = False
     decoded: set[bytes] = set()
+    payloads: dict[ByteRange, bytes] = {}
     for rows in (None,) if index is None else (None, index):
         by = "the video's header" if rows is None else "the sidecars"
         frames = f"frames {window.start} to {window.stop - 1} by {by}"
@@ -92,7 +93,9 @@ def _problem_of(
             clip = _clip(file, video, source, window, rows)
         except EpiseekError as error:
             return f"{frames}: {error.found}, where {error.expected} was expected", False
-        mp4 = clip.mux(source.get_ranges(file.path, [clip.byte_range])[0], "shown")
+        if clip.byte_range not in payloads:
+            payloads[clip.byte_range] = source.get_ranges(file.path, [clip.byte_range])[0]
+        mp4 = clip.mux(payloads[clip.byte_range], "shown")
         # The sidecars mostly give the same clip.
         if mp4 in decoded:
             continue

@@ -97,6 +97,31 @@ def test_windows_from_keyframes_show_the_pictures_of_the_whole_file(video):
     assert (counts.compared, counts.unknown) == (2, 0)
 
 
+def test_times_that_ffmpeg_moves_are_followed(tmp_path):
+    """An edit that starts one tick after the first frame: FFmpeg then presents every frame a tick earlier."""
+    path = tmp_path / "video.mp4"
+    encode_episodes(path, replace(ENCODINGS["libx264"], b_frame_count=2), LENGTHS)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"elst") + 16
+    media_time = int.from_bytes(content[place : place + 4], "big")
+    assert media_time == 1024
+    content[place : place + 4] = (media_time + 1).to_bytes(4, "big")
+    path.write_bytes(content)
+    with av.open(path.as_posix()) as container:
+        times = [frame.pts for frame in container.decode(video=0)]
+    header = read_video_header(Root(str(path.parent)).source(), path.name)
+    ticks = header.table.pts[header.table.presentation_order()]
+    assert times != ticks.tolist()
+    times_of_episode = ticks[[0]] / header.table.timescale, ticks[[-1]] / header.table.timescale + 1 / FPS
+    file = VideoFile(path.name, "camera", None, np.arange(1), np.array([len(ticks)]), *times_of_episode)
+    video = ParsedVideo(header, header.table, frame_view(header.table, file, fps=FPS))
+    (window, *_) = windows = choose_windows(context_of(path, VerifyOptions(level="decode")), file, video)
+    reference = FileReference(path, video, [(window.start, window.stop)], lead=SHORT_LEAD)
+    source = Root(str(path.parent)).source()
+    findings, counts = check_windows(context_of(path, VerifyOptions()), file, video, source, windows[:1], reference)
+    assert (findings, counts.compared, counts.unknown) == ([], 1, 0)
+
+
 @pytest.mark.parametrize("place", [20, 55, 104])
 def test_a_frame_that_is_said_to_be_a_keyframe_is_found(place, video):
     findings, counts = check(video, sorted([*SYNC, place]))
@@ -137,7 +162,8 @@ def test_a_picture_is_compared_with_the_whole_file_before_it_is_called_wrong(tmp
     content[place : place + 12] = b"".join(number.to_bytes(4, "big") for number in (1, 56, 91))
     path.write_bytes(content)
     assert whole(path) == pictures
-    from_there = [picture_digest(picture) for picture in decode_file(path, start_seconds=Fraction(55, 30))]
+    decoded = decode_file(path, start_seconds=Fraction(55, 30))
+    from_there = [picture_digest(picture) for _, pictures_after in decoded for picture in pictures_after]
     assert len(from_there) < 70
     assert from_there[0] not in pictures
     header = parsed(path, [0, 55, 90])
