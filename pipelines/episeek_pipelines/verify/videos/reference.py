@@ -139,7 +139,7 @@ class FileReference:
         samples = np.flatnonzero(table.offset == packet.pos)
         if packet.pts is None or packet.is_discard or not len(samples):
             return None
-        return packet.pts * cast(Fraction, packet.time_base) - Fraction(int(table.pts[samples[0]]), table.timescale)
+        return packet.pts * packet.time_base - Fraction(int(table.pts[samples[0]]), table.timescale)
 
 
 @dataclass(slots=True)
