@@ -11,6 +11,7 @@ from tests.features import (
     fragment_features,
     fragment_value_features,
     layout_features,
+    lenient_features,
     matroska_features,
     refused_features,
     sync_features,
@@ -20,6 +21,7 @@ from tests.features.registry import STANDARD, Feature
 
 GROUPS = {
     "Boxes, chunks, tracks": layout_features.registry,
+    "Headers that writers got wrong": lenient_features.registry,
     "Times": timing_features.registry,
     "Edit lists": edit_features.registry,
     "Sync samples": sync_features.registry,

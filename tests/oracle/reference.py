@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,7 +64,11 @@ class Reference:
 
 
 def decode_with_pyav(path: Path) -> Reference:
-    """Demux and decode. Raises av.error.FFmpegError when the file cannot be opened, LookupError without a video stream."""
+    """Demux and decode. Raises av.error.FFmpegError when the file cannot be opened, LookupError without a video stream.
+
+    What the end of a file cut off is left out: FFmpeg gives a packet of a part of a sample, and announces samples that are not there.
+    """
+    file_size = path.stat().st_size
     with av.open(path.as_posix()) as container:
         if not container.streams.video:
             raise LookupError("no video stream")
@@ -72,7 +77,7 @@ def decode_with_pyav(path: Path) -> Reference:
         error = ""
         try:
             for packet in container.demux(stream):
-                if packet.size or packet.pts is not None:
+                if (packet.size or packet.pts is not None) and not packet.is_corrupt:
                     pts, is_key = packet.pts, bool(packet.is_keyframe)
                     position = -1 if packet.pos is None else packet.pos
                     payload = bytes_digest(bytes(packet))
@@ -82,13 +87,16 @@ def decode_with_pyav(path: Path) -> Reference:
         entries = [  # values, not entries: those die with the container; of fragments, they are there only now
             Entry(entry.pos, entry.size, bool(entry.is_keyframe), bool(entry.is_discard))
             for entry in stream.index_entries
-            if entry.size  # of samples without bytes there are no packets
+            # of samples without bytes there are no packets
+            if entry.size and entry.pos + entry.size <= file_size
         ]
         facts = ("mp4" in container.format.name.split(","), stream.index, cast(Fraction, stream.time_base))
     frames: list[Frame] = []
     try:
         with av.open(path.as_posix()) as container:
-            for frame in container.decode(video=0):
+            whole = (packet for packet in container.demux(video=0) if not packet.is_corrupt)
+            for frame in chain.from_iterable(packet.decode() for packet in whole):
+                assert isinstance(frame, av.VideoFrame)
                 assert frame.pts is not None, "a picture without a time"
                 depth = upright_depth(frame)
                 gray = b"" if depth is None else array_digest(depth)

@@ -24,6 +24,7 @@ from episeek.errors import (
     SpanTooLargeError,
 )
 from episeek.mp4.moov.description_runs import description_runs
+from episeek.mp4.moov.run_lengths import MAX_COMPOSITION, MAX_DURATION
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileProperties, FileRecord
@@ -39,11 +40,10 @@ from episeek_pipelines.video.frame_problems import assign_frames
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas import sidecars
 
-_MAX_DISTANCE_TICKS = (1 << 32) - 1 - 480000
-"""Durations in a clip have 32 bits, and FFmpeg takes the largest ones for negative numbers (max_stts_delta of mov.c)."""
-
-_MAX_REORDERING_TICKS = 1 << 29
-"""Composition offsets of a clip have 32 bits, and a window of an episode displaces its samples at most twice as far."""
+_MAX_REORDERING_TICKS = MAX_COMPOSITION // 2
+"""A composition offset in a clip is at most twice the largest number of ticks by which a sample is presented before one that
+precedes it in decode order, whatever the window is.
+"""
 
 
 def index_file(
@@ -211,13 +211,14 @@ def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.
         SpanTooLargeError: The distance of two samples, or the way of one through reordering, has too many ticks for a clip.
         EpisodeFramesError: Two frames have the same presentation time.
     """
-    in_order = np.sort(relative_pts)
-    distance = int(np.diff(in_order).max(initial=0))
-    if distance > _MAX_DISTANCE_TICKS:
-        raise SpanTooLargeError(name, f"two samples {distance} ticks apart", f"{_MAX_DISTANCE_TICKS} ticks or less")
-    displaced = int(np.abs(relative_pts - in_order).max())
-    if displaced >= _MAX_REORDERING_TICKS:
-        raise SpanTooLargeError(name, f"samples reordered by {displaced} ticks", "less than 2^29 ticks")
+    distance = int(np.diff(np.sort(relative_pts)).max(initial=0))
+    if distance > MAX_DURATION:
+        raise SpanTooLargeError(name, f"two samples {distance} ticks apart", f"{MAX_DURATION} ticks or less")
+    reordered = int((np.maximum.accumulate(relative_pts) - relative_pts).max())
+    if reordered > _MAX_REORDERING_TICKS:
+        raise SpanTooLargeError(
+            name, f"samples reordered by {reordered} ticks", f"{_MAX_REORDERING_TICKS} ticks or less"
+        )
     same = np.flatnonzero(np.diff(frame_pts) == 0)
     if len(same):
         found = f"two frames at the same tick {frame_pts[same[0]]}"

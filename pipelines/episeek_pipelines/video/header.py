@@ -20,6 +20,7 @@ from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.leading_pictures import without_skipped_pictures
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from episeek_pipelines.video.recovery_points import without_recovery_points
+from episeek_pipelines.words import counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +39,8 @@ class VideoHeader:
     mdat_offset: int
     """First byte of the first mdat box; the file's size without one, 0 where the file was demuxed."""
     table: SampleTable
+    missing: str = ""
+    """What the file lacks at its end, in words: recording stopped there."""
 
     @property
     def is_faststart(self) -> bool:
@@ -66,10 +69,19 @@ def read_video_header(source: ByteSource, path: str, *, file_size: int | None = 
             raise
         table = _corrected(source, path, demux_matroska(source, path, file_size=size))
         return VideoHeader(path, size, "matroska", _digest(table), b"", 0, 0, table)
-    table = parse_sample_table(header.moov, fragments=header.fragments, file_size=size, where=path)
+    table = parse_sample_table(
+        header.moov,
+        fragments=header.fragments,
+        segment_indexes=header.segment_indexes,
+        file_size=size,
+        where=path,
+    )
+    missing = header.missing
+    if table.missing_sample_count:
+        missing = f"{missing or 'the end of the file'}, {counted(table.missing_sample_count, 'sample')}"
     table = _corrected(source, path, table)
     return VideoHeader(
-        path, size, header.container, header.digest, header.moov, header.moov_offset, header.mdat_offset, table
+        path, size, header.container, header.digest, header.moov, header.moov_offset, header.mdat_offset, table, missing
     )
 
 

@@ -30,6 +30,8 @@ class Box:
     """Position of the first byte after the header."""
     end: int
     """Position of the first byte after the box."""
+    missing_bytes: int = 0
+    """Bytes that the box claims to have beyond `end`, where the file or the box around it ends."""
 
     @property
     def size(self) -> int:
@@ -37,7 +39,9 @@ class Box:
         return self.end - self.start
 
 
-def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str, origin: int = 0) -> Box:
+def parse_box(
+    data: bytes | memoryview, position: int, limit: int, *, where: str, origin: int = 0, is_clipped: bool = False
+) -> Box:
     """Return the box whose header starts at `position` of `data`.
 
     Args:
@@ -46,6 +50,7 @@ def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str
         limit: End of the enclosing box or file, as an offset in `data`; it may lie beyond the end of `data`.
         where: The file, for messages.
         origin: Offset of `data` in the file, which is added to offsets in messages and in the result.
+        is_clipped: Whether a box that reaches past `limit` ends there, instead of being refused.
 
     Raises:
         TruncatedMp4Error: The header or the box reaches past `limit`.
@@ -72,27 +77,33 @@ def parse_box(data: bytes | memoryview, position: int, limit: int, *, where: str
         raise MalformedBoxError(
             where, f"{name!r} box of {size} bytes at offset {origin + position}", f"at least {header} bytes"
         )
+    missing = position + size - limit if is_clipped and position + size > limit else 0
+    size -= missing
     if position + size > limit:
         raise TruncatedMp4Error(
             where,
             f"{name!r} box of {size} bytes at offset {origin + position}",
             f"at most {limit - position} bytes: the file or the box around it ends there",
         )
-    return Box(name, origin + position, origin + position + header, origin + position + size)
+    return Box(name, origin + position, origin + position + min(header, size), origin + position + size, missing)
 
 
 def child_boxes(data: bytes, start: int, end: int, *, where: str) -> Iterator[Box]:
     """Iterate over the boxes that lie back to back in `data[start:end]`.
 
+    As in decoders, a box that claims to reach past `end` ends there, and bytes that cannot be a box end the container.
+
     Raises:
-        TruncatedMp4Error: A box reaches past `end`.
-        MalformedBoxError: A box is smaller than its own header, or there are more than `MAX_CHILDREN`.
+        MalformedBoxError: There are more boxes than `MAX_CHILDREN`.
     """
     position = start
     count = 0
     # QuickTime ends some containers with four zero bytes
     while end - position >= 8:
-        box = parse_box(data, position, end, where=where)
+        try:
+            box = parse_box(data, position, end, where=where, is_clipped=True)
+        except (MalformedBoxError, TruncatedMp4Error):
+            return
         yield box
         position = box.end
         count += 1

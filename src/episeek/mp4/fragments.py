@@ -2,12 +2,13 @@
 
 Fragments are read in file order, which is decode order. The offset of a run of samples, and their durations, sizes and flags,
 may be given in trun, in tfhd or in trex; a run without an offset follows the one before it. The rules are those of 8.8.7 and
-8.8.8. Refused are samples whose size is 0 by default, more bytes of samples than the file has, and decode times that decrease.
+8.8.8. Samples at the end that lie outside the file are missing: recording stopped before they were written. Refused are samples
+whose size is 0 by default, samples outside the file with others after them, and decode times that decrease.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -94,16 +95,18 @@ def read_fragments(
     *,
     track_id: int,
     before: SampleColumns,
+    times: Mapping[int, int],
     file_size: int,
     where: str,
-) -> SampleColumns:
-    """Return the samples of a track in moov and in movie fragments, in file order.
+) -> tuple[SampleColumns, int]:
+    """Return the samples of a track in moov and in movie fragments, in file order, and how many are missing at the end.
 
     Args:
         moov: The whole moov box, with the defaults of the tracks in its mvex box.
         fragments: The moof boxes of the file, in file order.
         track_id: Id of the track, from tkhd.
         before: The samples in moov. Fragments without a decode time start where these end.
+        times: Decode times, ticks, of fragments that have none of their own, by the offset of their moof box.
         file_size: Size of the file in bytes, which limits the bytes of the samples.
         where: The file, for messages.
 
@@ -117,20 +120,28 @@ def read_fragments(
     parts: list[SampleColumns] = [before]
     last_dts = int(before.dts[-1]) if len(before) else -1
     dts = last_dts + int(before.duration[-1]) if len(before) else 0
-    sample_count = byte_count = 0
+    sample_count = byte_count = missing = 0
     for fragment in fragments:
+        time = times.get(fragment.offset)
         for part in _track_fragments(fragment, defaults, where):
             if part.track_id != track_id:
                 continue
-            if part.first_dts is not None:
+            first_dts = time if part.first_dts is None else part.first_dts
+            time = None
+            if first_dts is not None:
                 # fragments may overlap by less than a sample, because writers round
-                if part.first_dts <= last_dts:
-                    found = f"a fragment at byte {fragment.offset} that starts at tick {part.first_dts}"
+                if first_dts <= last_dts:
+                    found = f"a fragment at byte {fragment.offset} that starts at tick {first_dts}"
                     raise SampleTableError(
                         where, found, f"a tick after {last_dts}, the decode time of the sample before"
                     )
-                dts = part.first_dts
-            for run in part.runs:
+                dts = first_dts
+            for announced in part.runs:
+                run = _held(announced, part.defaults, file_size)
+                if missing and run.sample_count:
+                    found = f"{missing} samples outside the file before those at byte {run.offset}"
+                    raise SampleTableError(where, found, f"samples within the file's {file_size} bytes")
+                missing += announced.sample_count - run.sample_count
                 sample_count += run.sample_count
                 byte_count += run.byte_count
                 if sample_count > MAX_SAMPLES or byte_count > file_size:
@@ -142,7 +153,24 @@ def read_fragments(
                     dts = last_dts + int(parts[-1].duration[-1])
                 if dts > _MAX_TICKS:
                     raise SampleTableError(where, f"a decode time of {dts} ticks", f"at most {_MAX_TICKS}")
-    return _concatenated(parts)
+    return _concatenated(parts), missing
+
+
+def _held(run: _Run, defaults: _Defaults, file_size: int) -> _Run:
+    """Return the part of a run that lies within the file."""
+    room = file_size - run.offset
+    if run.byte_count <= room or not run.sample_count:
+        return run
+    size = run.columns.get(_SIZE)
+    if size is None:
+        count = max(room, 0) // defaults.size
+        byte_count = count * defaults.size
+    else:
+        end = np.cumsum(size.astype(np.int64))
+        count = int(np.searchsorted(end, room, side="right"))
+        byte_count = int(end[count - 1]) if count else 0
+    columns = {flag: values[:count] for flag, values in run.columns.items()}
+    return replace(run, sample_count=count, byte_count=byte_count, columns=columns)
 
 
 def _concatenated(parts: Sequence[SampleColumns]) -> SampleColumns:

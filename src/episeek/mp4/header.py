@@ -1,8 +1,11 @@
 """Headers of MP4 files: the moov box, the position of mdat and every moof box, found by following the sizes of boxes.
 
 No pictures are read. The first request is a small probe, and a moov box within it needs no other request. Otherwise the rest of
-the moov box is read or, if mdat comes first, the bytes after mdat are probed. Each fragment needs a probe. sidx and mfra boxes
-are not used, because they are optional and may be wrong.
+the moov box is read or, if mdat comes first, the bytes after mdat are probed. Each fragment needs a probe; probes grow where
+fragments lie close together. sidx and mfra boxes are not used to find fragments, because they are optional and may be wrong.
+
+A fragmented file may end anywhere after its moov box, as that of a recorder that lost its power: what is missing is said. An mdat
+box may claim more bytes than the file has; whether all samples are there is decided by the sample table.
 """
 
 import hashlib
@@ -12,6 +15,7 @@ from episeek.errors import ContainerError, FragmentedMp4Error, MalformedBoxError
 from episeek.mp4.boxes import MAX_BOX_HEADER_BYTES, Box, parse_box
 from episeek.mp4.container_signature import other_container
 from episeek.mp4.fragments import Fragment, announces_fragments
+from episeek.mp4.segment_index import SegmentIndex
 from episeek.stores.byte_source import ByteSource
 
 MAX_HEADER_BYTES = 1 << 28
@@ -20,11 +24,14 @@ MAX_HEADER_BYTES = 1 << 28
 _LARGE_BOX_BYTES = 1 << 24
 """A box from this size on is read by a request of its own, to hold it in memory only once."""
 
+_MAX_PAGE_BYTES = 1 << 20
+"""Limit of a probe for fragments: it holds a few seconds of video, and nothing of it is read in vain where fragments are small."""
+
 MAX_PROBES = 64
 """Limit of the requests before the moov box is found."""
 
-MAX_TOP_LEVEL_BOXES = 1 << 20
-"""Limit of the boxes: five hours of fragments that hold one frame each."""
+MAX_TOP_LEVEL_BOXES = 1 << 22
+"""Limit of the boxes: nineteen hours of fragments that hold one frame each, at 30 frames a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,10 @@ class Mp4Header:
     """Position of the first mdat box; the size of the file if there is none."""
     fragments: tuple[Fragment, ...] = ()
     """The moof boxes in file order; empty for a progressive file."""
+    segment_indexes: tuple[SegmentIndex, ...] = ()
+    """The sidx boxes of a fragmented file, in file order."""
+    missing: str = ""
+    """What a fragmented file lacks at its end, in words: recording stopped there."""
 
     @property
     def digest(self) -> str:
@@ -79,7 +90,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
 
     Raises:
         MissingFileError: There is no such file.
-        TruncatedMp4Error: A box reaches past the end of the file, or moov or mdat is missing.
+        TruncatedMp4Error: A box before moov reaches past the end of the file, or moov or mdat is missing.
         FragmentedMp4Error: The file starts with a movie fragment.
         MalformedBoxError: The size of a box cannot be right.
         ContainerError: The file starts as one of another format.
@@ -91,16 +102,29 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
     mdat: Box | None = None
     is_fragmented = False
     fragments: list[Fragment] = []
+    indexes: list[SegmentIndex] = []
+    missing = ""
     header_bytes = box_count = position = 0
     while position < size and (moov is None or mdat is None or is_fragmented):
         if is_fragmented and size - position < 8 and not any(reader.read(position, size)):
             # the rest of the file is padding
             break
-        box = reader.box_at(position)
+        if is_fragmented and size - position < 8:
+            missing = f"all but {size - position} bytes of the box at byte {position}"
+            break
+        box = reader.box_at(position, is_clipped=moov is not None)
         box_count += 1
         if box_count > MAX_TOP_LEVEL_BOXES:
             raise MalformedBoxError(path, f"more than {MAX_TOP_LEVEL_BOXES} boxes", "a file of fewer boxes")
-        if (box.type == "moov" and moov is None) or box.type == "moof":
+        if box.missing_bytes and box.type != "mdat" and not is_fragmented:
+            # a box that is not needed: refused as at any other place
+            reader.box_at(position)
+        if box.missing_bytes and is_fragmented:
+            missing = f"{box.missing_bytes} bytes of the {box.type!r} box at byte {box.start}"
+            if box.type != "mdat":
+                break
+        is_index = box.type == "sidx" and is_fragmented
+        if (box.type == "moov" and moov is None) or box.type == "moof" or is_index:
             header_bytes += box.size
             if header_bytes > MAX_HEADER_BYTES:
                 found = f"{header_bytes} bytes of moov and moof boxes"
@@ -115,7 +139,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
                 data = reader.read(box.start, box.end)
         if box.type == "moov" and moov is None:
             moov, moov_offset, reader.has_moov = data, box.start, True
-            is_fragmented = announces_fragments(moov, where=path)
+            is_fragmented = reader.is_fragmented = announces_fragments(moov, where=path)
         elif box.type == "mdat" and mdat is None:
             mdat, reader.has_media = box, True
         elif box.type == "moof":
@@ -125,6 +149,8 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
                 raise FragmentedMp4Error(path, found, expected)
             if is_fragmented:
                 fragments.append(Fragment(box.start, data))
+        elif is_index:
+            indexes.append(SegmentIndex(box.start, data))
         position = box.end
     if moov is None:
         expected = "a complete MP4: recording may have stopped before the file was closed"
@@ -132,7 +158,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
     if mdat is None and not is_fragmented:
         raise TruncatedMp4Error(path, f"no mdat box in {size} bytes", "a complete MP4 with its media data")
     mdat_offset = mdat.start if mdat is not None else size
-    return Mp4Header(path, size, moov, moov_offset, mdat_offset, tuple(fragments))
+    return Mp4Header(path, size, moov, moov_offset, mdat_offset, tuple(fragments), tuple(indexes), missing)
 
 
 class _ProbingReader:
@@ -145,17 +171,19 @@ class _ProbingReader:
         self._start = 0
         self._data = b""
         self._probe_count = 0
+        self._page_bytes = source.probe_bytes
         self.has_moov = False
         self.has_media = False
+        self.is_fragmented = False
 
-    def box_at(self, position: int) -> Box:
+    def box_at(self, position: int, *, is_clipped: bool = False) -> Box:
         need = min(position + MAX_BOX_HEADER_BYTES, self._size)
         if not self._covers(position, need):
             if not self.has_moov:
                 self._probe_count += 1
             if self._probe_count > MAX_PROBES:
                 raise MalformedBoxError(self._path, f"no moov box after {MAX_PROBES} probes", "few boxes before moov")
-            count = self._source.probe_bytes
+            count = self._next_page(position)
             if self.has_media and not self.has_moov and self._size - position <= self._source.tail_bytes:
                 # nearly always, only the moov box follows the media data
                 count = self._size - position
@@ -165,14 +193,25 @@ class _ProbingReader:
             if name is not None:
                 raise ContainerError(self._path, f"a file that starts as {name}", "MP4, Matroska or WebM", "remux it")
         local = position - self._start
-        return parse_box(self._data, local, self._size - self._start, where=self._path, origin=self._start)
+        limit = self._size - self._start
+        return parse_box(self._data, local, limit, where=self._path, origin=self._start, is_clipped=is_clipped)
+
+    def _next_page(self, position: int) -> int:
+        """Return how many bytes to read from `position` on, in bytes.
+
+        Where the position lies close to the last read, reading on costs less than another request: the next page is twice as large.
+        """
+        if self.is_fragmented:
+            is_close = position - (self._start + len(self._data)) <= self._page_bytes
+            self._page_bytes = min(2 * self._page_bytes, _MAX_PAGE_BYTES) if is_close else self._source.probe_bytes
+        return self._page_bytes
 
     def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
         """Extend the window, which holds the byte at `start`, to `stop`; after a fragment, by a probe of the next one."""
         window_stop = self._start + len(self._data)
         if stop > window_stop:
             if is_fragment:
-                stop = min(max(stop, window_stop + self._source.probe_bytes), self._size)
+                stop = min(max(stop, window_stop + self._next_page(start)), self._size)
             kept = self._data[start - self._start :]
             self._data = kept + self._source.get_ranges(self._path, [(window_stop, stop)])[0]
             self._start = start

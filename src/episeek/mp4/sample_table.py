@@ -17,6 +17,7 @@ from episeek.mp4.moov.edit_list import Edit, read_edit
 from episeek.mp4.moov.sample_boxes import BoolArray, Int64Array, SampleBoxes, SampleColumns, read_samples
 from episeek.mp4.moov.sample_description import common_entry, read_entries
 from episeek.mp4.moov.video_track import IDENTITY_MATRIX, find_video_track
+from episeek.mp4.segment_index import SegmentIndex, segment_times
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,8 @@ class SampleTable:
     start_description_index: Int64Array | None = None
     """Entry of the stsd box, from 1, to use where decoding starts at this sample, instead of the sample's own entry and until
     that changes; None if every sample's own entry serves."""
+    missing_sample_count: int = 0
+    """Samples that the header announces after these and the file does not hold: recording stopped before they were written."""
 
     def __post_init__(self) -> None:
         count = len(self.offset)
@@ -98,7 +101,14 @@ class SampleTable:
         return len(order) * self.timescale / max(ticks, 1)
 
 
-def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tuple[Fragment, ...] = ()) -> SampleTable:
+def parse_sample_table(
+    moov: bytes,
+    *,
+    file_size: int,
+    where: str,
+    fragments: tuple[Fragment, ...] = (),
+    segment_indexes: tuple[SegmentIndex, ...] = (),
+) -> SampleTable:
     """Return the sample table of the first video track of a file.
 
     Args:
@@ -106,6 +116,7 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
         file_size: Size of the file in bytes; all samples have to lie within it.
         where: The file, for messages.
         fragments: The moof boxes of the file in file order, from `read_header`.
+        segment_indexes: The sidx boxes of the file in file order, from `read_header`.
 
     Raises:
         Mp4Error: The file cannot be indexed; the subclass says why.
@@ -118,10 +129,11 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
 
     samples = read_samples(boxes, file_size=file_size)
     is_fragmented = announces_fragments(moov, where=where)
-    moov_count = len(samples)
+    moov_count, missing_count = len(samples), 0
     if is_fragmented and fragments:
-        samples = read_fragments(
-            moov, fragments, track_id=track.track_id, before=samples, file_size=file_size, where=where
+        times = segment_times(segment_indexes, track_id=track.track_id, timescale=track.timescale, where=where)
+        samples, missing_count = read_fragments(
+            moov, fragments, track_id=track.track_id, before=samples, times=times, file_size=file_size, where=where
         )
         if len(np.unique(samples.description_index)) > 1:
             found = "fragments of several sample descriptions"
@@ -159,6 +171,9 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
         raise EditListError(
             where, f"an edit list that shows none of {len(samples)} samples", "an edit within the media"
         )
+    if samples.has_spare_chunks and not is_presented.all():
+        found = "an edit list that hides samples, with chunks after those of the last sample"
+        raise EditListError(where, found, "chunks for the samples alone, since FFmpeg hides nothing here", "remux it")
     if is_fragmented and moov_count:
         _check_hybrid(samples, edit, times, moov_count, where)
     is_sync = samples.is_sync.copy()
@@ -179,6 +194,7 @@ def parse_sample_table(moov: bytes, *, file_size: int, where: str, fragments: tu
         description,
         description_index,
         track.matrix,
+        missing_sample_count=missing_count,
     )
 
 
@@ -200,6 +216,7 @@ def _without_empty(samples: SampleColumns) -> SampleColumns:
         None if samples.composition is None else samples.composition[has_bytes],
         samples.is_sync[has_bytes],
         samples.description_index[has_bytes],
+        samples.has_spare_chunks,
     )
 
 

@@ -20,6 +20,9 @@ _MAX_TICKS = 1 << 60
 
 _RATE_1 = 0x00010000
 
+_MISSPELT_RATES = (0, 1)
+"""Rates that writers of one edit leave out, or write as an integer; decoders take no notice of any rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -85,6 +88,8 @@ def read_edit(
         found = f"'elst' with {entry_count} entries in {room} bytes"
         raise MalformedBoxError(where, found, f"{layout.size} bytes an entry")
     edits = [layout.unpack_from(moov, elst.payload + 8 + entry * layout.size) for entry in range(entry_count)]
+    if len(edits) == 1 and edits[0][2] in _MISSPELT_RATES:
+        edits = [(*edits[0][:2], _RATE_1)]
     first = next((number for number, (_, media_time, _) in enumerate(edits) if media_time != -1), len(edits))
     # empty edits: nothing is presented for their duration
     delay = sum(duration for duration, _, _ in edits[:first])

@@ -1,8 +1,8 @@
 """The sample tables of a track in the moov box, expanded to one value for each sample.
 
 Clauses are those of ISO/IEC 14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, stsz and stz2 8.7.3, stsc 8.7.4, stco and
-co64 8.7.5, sbgp 8.9.2, `rap ` 10.4; stps belongs to QuickTime. Nothing is allocated before the tables have been found to agree
-on the number of samples. Tables that disagree, or do not fit their boxes, are refused.
+co64 8.7.5, sbgp 8.9.2, `rap ` 10.4; stps belongs to QuickTime. No more values are allocated than there are sample sizes. Spare
+chunks at the end are not used; other chunks than the samples need, and tables that do not fit their boxes, are refused.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from episeek.errors import MalformedBoxError, SampleTableError
 from episeek.mp4.boxes import Box, box_fields, child_boxes
+from episeek.mp4.moov.run_lengths import compositions, durations
 
 MAX_SAMPLES = 1 << 26
 """Limit of the samples of a track: two million seconds at 30 frames a second. Some tables are run-length coded, so that a few
@@ -41,6 +42,8 @@ class SampleColumns:
     is_sync: BoolArray
     description_index: Int64Array
     """Sample description of each sample, from 1."""
+    has_spare_chunks: bool = False
+    """Whether the tables have chunks after those of the last sample: then FFmpeg does not apply the edit list."""
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -95,13 +98,15 @@ def read_samples(boxes: SampleBoxes, *, file_size: int) -> SampleColumns:
     """
     size = _sizes(boxes, file_size)
     count = len(size)
-    offset, description_index = _offsets(boxes, size)
-    duration = _run_lengths(boxes, boxes.require("stts"), count, signed=False)
+    offset, description_index, has_spare_chunks = _offsets(boxes, size)
+    duration = durations(_runs(boxes, boxes.require("stts"), ">u4"), count, where=boxes.where)
     dts = np.zeros(count, np.int64)
     np.cumsum(duration[:-1], out=dts[1:])
     ctts = boxes.get("ctts")
-    composition = _run_lengths(boxes, ctts, count, signed=True) if ctts is not None else None
-    return SampleColumns(offset, size, dts, duration, composition, _sync_samples(boxes, count), description_index)
+    # offsets are read as signed in both versions of the box, as QuickTime writes them
+    composition = compositions(_runs(boxes, ctts, ">i4"), count, where=boxes.where) if ctts is not None else None
+    is_sync = _sync_samples(boxes, count)
+    return SampleColumns(offset, size, dts, duration, composition, is_sync, description_index, has_spare_chunks)
 
 
 def _sizes(boxes: SampleBoxes, file_size: int) -> Int64Array:
@@ -134,8 +139,8 @@ def _check_count(boxes: SampleBoxes, count: int) -> None:
         raise SampleTableError(boxes.where, f"{count} video samples", f"at most {MAX_SAMPLES}")
 
 
-def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Return the offset in the file and the description of each sample.
+def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Array, bool]:
+    """Return the offset in the file and the description of each sample, and whether there are chunks to spare at the end.
 
     The offset is the one of the chunk plus the sizes of the preceding samples in the chunk. The description is the one of the
     chunk.
@@ -153,7 +158,7 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
     (run_count,) = boxes.fields(stsc, ">4xI")
     runs = boxes.array(stsc, 8, run_count, np.dtype([("first", ">u4"), ("samples", ">u4"), ("description", ">u4")]))
     if not len(size) and not chunk_count:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), False
     first = runs["first"].astype(np.int64)
     if not run_count or first[0] != 1 or np.any(np.diff(first) <= 0) or first[-1] > chunk_count:
         raise SampleTableError(
@@ -163,6 +168,12 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
     run_samples = runs["samples"].astype(np.int64)
     # in Python integers, because the products may overflow 64 bits
     total = sum(a * b for a, b in zip(run_chunks.tolist(), run_samples.tolist(), strict=True))
+    spare = 0
+    if total > len(size) and run_samples[-1] and (total - len(size)) % int(run_samples[-1]) == 0:
+        spare = (total - len(size)) // int(run_samples[-1])
+        if spare < run_chunks[-1]:
+            run_chunks[-1] -= spare
+            chunk_offset, total = chunk_offset[: len(chunk_offset) - spare], len(size)
     if total != len(size):
         raise SampleTableError(boxes.where, f"{total} samples in chunks, {len(size)} sample sizes", "the same number")
     per_chunk = np.repeat(run_samples, run_chunks)
@@ -173,24 +184,14 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
     run_description = runs["description"].astype(np.int64)
     # one value for all samples takes no memory
     if np.all(run_description == run_description[0]):
-        return offset, np.broadcast_to(run_description[0], size.shape)
-    return offset, np.repeat(run_description, run_chunks * run_samples)
+        return offset, np.broadcast_to(run_description[0], size.shape), spare > 0
+    return offset, np.repeat(run_description, run_chunks * run_samples), spare > 0
 
 
-def _run_lengths(boxes: SampleBoxes, box: Box, count: int, *, signed: bool) -> Int64Array:
-    """Return the values of a stts or ctts box, which are runs of (sample_count, value), for each sample.
-
-    Values of ctts are read as signed in both versions of the box, as QuickTime writes them.
-    """
+def _runs(boxes: SampleBoxes, box: Box, value: str) -> npt.NDArray[np.void]:
+    """Return the entries (`count`, `value`) of a stts or ctts box."""
     (run_count,) = boxes.fields(box, ">4xI")
-    runs = boxes.array(box, 8, run_count, np.dtype([("count", ">u4"), ("value", ">i4" if signed else ">u4")]))
-    run_samples = runs["count"].astype(np.int64)
-    total = int(run_samples.sum())
-    if total != count:
-        raise SampleTableError(
-            boxes.where, f"{box.type!r} for {total} samples, {count} sample sizes", "the same number"
-        )
-    return np.repeat(runs["value"].astype(np.int64), run_samples)
+    return boxes.array(box, 8, run_count, np.dtype([("count", ">u4"), ("value", value)]))
 
 
 def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:

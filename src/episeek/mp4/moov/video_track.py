@@ -47,14 +47,15 @@ def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
     track_header = find_child(moov, track, "tkhd", where=where)
     media = require_child(moov, track, "mdia", where=where)
     information = require_child(moov, media, "minf", where=where)
-    _require_self_contained(moov, information, where)
+    sample_table = require_child(moov, information, "stbl", where=where)
+    _require_self_contained(moov, information, sample_table, where)
     return VideoTrack(
         track,
         _track_id(moov, track_header, where) if track_header is not None else 0,
         _timescale(moov, require_child(moov, media, "mdhd", where=where), where),
         _timescale(moov, movie_header, where),
         _matrix(moov, track_header, movie_header, where) if track_header is not None else IDENTITY_MATRIX,
-        require_child(moov, information, "stbl", where=where),
+        sample_table,
     )
 
 
@@ -88,13 +89,12 @@ def video_tracks(moov: bytes, *, where: str) -> list[Box]:
 def _timescale(moov: bytes, box: Box, where: str) -> int:
     """Return the timescale of a mvhd (8.2.2) or mdhd box (8.4.2).
 
-    It is at the same place in both: after two times of 4 bytes, or of 8 bytes in version 1.
+    It is at the same place in both: after two times of 4 bytes, or of 8 bytes in version 1. A timescale that is 0 or has more
+    than 31 bits is 1, as in FFmpeg.
     """
     (version,) = box_fields(moov, box, ">B", where=where)
     (timescale,) = box_fields(moov, box, ">4x16xI" if version == 1 else ">4x8xI", where=where)
-    if not 0 < timescale < 1 << 31:
-        raise MalformedBoxError(where, f"{box.type!r} with timescale {timescale}", "1 to 2147483647 ticks per second")
-    return int(timescale)
+    return int(timescale) if 0 < timescale < 1 << 31 else 1
 
 
 def _track_id(moov: bytes, track_header: Box, where: str) -> int:
@@ -125,15 +125,26 @@ def _matrix(moov: bytes, track_header: Box, movie_header: Box, where: str) -> by
     return struct.pack(">9i", *product)
 
 
-def _require_self_contained(moov: bytes, information: Box, where: str) -> None:
+def _require_self_contained(moov: bytes, information: Box, sample_table: Box, where: str) -> None:
+    """Raise SampleTableError where a sample entry (8.5.2) refers to a data reference (8.7.2) that names another file.
+
+    A reference that names no place is read as one to the file itself, as decoders do.
+    """
     data_information = find_child(moov, information, "dinf", where=where)
     reference = find_child(moov, data_information, "dref", where=where) if data_information is not None else None
     if reference is None:
         return
     box_fields(moov, reference, ">8x", where=where)
+    places = []
     for entry in child_boxes(moov, reference.payload + 8, reference.end, where=where):
         (flags,) = box_fields(moov, entry, ">I", where=where)
-        if not flags & 1:
-            raise SampleTableError(
-                where, f"media data in another file ({entry.type!r} reference)", "media data in the file itself"
-            )
+        is_named = any(moov[entry.payload + 4 : entry.end])
+        places.append(entry.type if is_named and not flags & 1 else "")
+    stsd = find_child(moov, sample_table, "stsd", where=where)
+    if stsd is None:
+        return
+    for entry in child_boxes(moov, stsd.payload + 8, stsd.end, where=where):
+        (number,) = box_fields(moov, entry, ">6xH", where=where)
+        if 0 < number <= len(places) and places[number - 1]:
+            found = f"media data in another file ({places[number - 1]!r} reference)"
+            raise SampleTableError(where, found, "media data in the file itself")

@@ -1,0 +1,90 @@
+"""Run-length coded values of samples: the stts and ctts boxes (ISO/IEC 14496-12:2022, 8.6.1.2 and 8.6.1.3).
+
+Recorders write tables that are an entry too long or too short, and negative durations where their clock went back. These are read
+as FFmpeg reads them (`mov_read_stts`, `mov_read_ctts` and `mov_build_index` of libavformat/mov.c), because every player and
+TorchCodec get their times from there.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.errors import SampleTableError
+
+Int64Array = npt.NDArray[np.int64]
+
+MAX_DURATION = (1 << 32) - 1 - 480000
+"""Durations above are negative numbers in 32 bits (`max_stts_delta`)."""
+
+MAX_COMPOSITION = 1 << 28
+"""FFmpeg ignores a whole ctts box with a composition offset above, unless it is in one of its last two entries."""
+
+
+def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
+    """Return the duration of each of `count` samples from the entries (`count`, `value`) of stts.
+
+    Samples after the last entry last as long as that one; surplus entries are not used.
+
+    Raises:
+        SampleTableError: There are samples and no entry.
+    """
+    value = runs["value"].astype(np.int64)
+    if np.any(value > MAX_DURATION):
+        value = _corrected(runs["count"].tolist(), value.tolist())
+    expanded = _expanded(runs["count"], value, count)
+    if len(expanded) == count:
+        return expanded
+    if not len(value):
+        raise SampleTableError(where, f"'stts' without entries, {count} sample sizes", "a duration for every sample")
+    return np.concatenate([expanded, np.full(count - len(expanded), value[-1])])
+
+
+def compositions(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
+    """Return the composition offset of each of `count` samples from the entries (`count`, `value`) of ctts.
+
+    Samples after the last entry have offset 0; surplus entries are not used.
+
+    Raises:
+        SampleTableError: FFmpeg ignores the box or reads it in another way than it is meant.
+    """
+    value = runs["value"].astype(np.int64)
+    too_large = np.flatnonzero(np.abs(value[:-2]) > MAX_COMPOSITION)
+    if len(too_large):
+        found = f"'ctts' with a composition offset of {value[too_large[0]]} ticks"
+        raise SampleTableError(where, found, f"at most {MAX_COMPOSITION}, since FFmpeg ignores the box", "remux it")
+    expanded = _expanded(runs["count"], value, count)
+    if len(expanded) == count:
+        return expanded
+    if np.any(value < 0):
+        found = f"'ctts' for {len(expanded)} samples with negative offsets, {count} sample sizes"
+        raise SampleTableError(where, found, "an offset for every sample")
+    return np.concatenate([expanded, np.zeros(count - len(expanded), np.int64)])
+
+
+def _expanded(run_count: npt.NDArray[np.uint32], value: Int64Array, count: int) -> Int64Array:
+    """Return one value for each sample, for `count` samples at most."""
+    end = np.minimum(np.cumsum(run_count.astype(np.int64)), count)
+    return np.repeat(value, np.diff(end, prepend=0))
+
+
+def _corrected(counts: list[int], values: list[int]) -> Int64Array:
+    """Return durations of which none is negative: later ones are shortened until the clock is right again.
+
+    A negative duration becomes 1, and so does each later one as far as it is needed to come back to the sum of all durations.
+    """
+    found = np.empty(len(values), np.int64)
+    written = meant = 0
+    for position, (count, value) in enumerate(zip(counts, values, strict=True)):
+        duration = value
+        if value > MAX_DURATION:
+            duration = 1
+            meant += (value - (1 << 32)) * count
+        else:
+            meant += value * count
+        written += duration * count
+        if written > meant:
+            drift = (written - meant) // max(count, 1)
+            correction = drift if duration > drift else duration - 1
+            written -= correction * count
+            duration -= correction
+        found[position] = duration
+    return found
