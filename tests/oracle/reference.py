@@ -66,7 +66,7 @@ class Reference:
 def decode_with_pyav(path: Path) -> Reference:
     """Demux and decode. Raises av.error.FFmpegError when the file cannot be opened, LookupError without a video stream.
 
-    What the end of a file cut off is left out: FFmpeg gives a packet of a part of a sample, and announces samples that are not there.
+    Of a file that was cut off, the end is left out: FFmpeg gives a packet of a part of a sample, and announces others.
     """
     file_size = path.stat().st_size
     with av.open(path.as_posix()) as container:

@@ -82,8 +82,8 @@ def stsd(*entries: bytes) -> bytes:
     return full_box(b"stsd", 0, struct.pack(">I", len(entries)), *entries)
 
 
-def data_information(flags: int = 1) -> bytes:
-    return box(b"dinf", full_box(b"dref", 0, struct.pack(">I", 1), full_box(b"url ", 0, flags=flags)))
+def data_information(flags: int = 1, place: bytes = b"") -> bytes:
+    return box(b"dinf", full_box(b"dref", 0, struct.pack(">I", 1), full_box(b"url ", 0, place, flags=flags)))
 
 
 def sample_boxes(

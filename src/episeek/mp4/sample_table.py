@@ -131,9 +131,14 @@ def parse_sample_table(
     is_fragmented = announces_fragments(moov, where=where)
     moov_count, missing_count = len(samples), 0
     if is_fragmented and fragments:
-        times = segment_times(segment_indexes, track_id=track.track_id, timescale=track.timescale, where=where)
         samples, missing_count = read_fragments(
-            moov, fragments, track_id=track.track_id, before=samples, times=times, file_size=file_size, where=where
+            moov,
+            fragments,
+            track_id=track.track_id,
+            before=samples,
+            times=segment_times(segment_indexes, track_id=track.track_id, timescale=track.timescale, where=where),
+            file_size=file_size,
+            where=where,
         )
         if len(np.unique(samples.description_index)) > 1:
             found = "fragments of several sample descriptions"

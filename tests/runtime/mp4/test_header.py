@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from episeek.errors import EpiseekError, FragmentedMp4Error, MalformedBoxError, Mp4Error, TruncatedMp4Error
+from episeek.errors import (
+    EpiseekError,
+    FragmentedMp4Error,
+    MalformedBoxError,
+    Mp4Error,
+    SampleTableError,
+    TruncatedMp4Error,
+)
 from episeek.mp4.header import MAX_HEADER_BYTES, MAX_PROBES, read_header
 from episeek.mp4.sample_table import parse_sample_table
 from episeek.stores.identity import FileIdentity
@@ -107,8 +114,10 @@ def test_every_truncation_is_a_named_error(path):
     }
     lengths = {*range(0, len(raw), 7), *range(whole.moov_offset, moov_end), *near, len(raw) - 1}
     for length in sorted(length for length in lengths if 0 <= length < len(raw)):
-        with pytest.raises(TruncatedMp4Error, match=r"^file: found"):
-            read_header(BytesSource({"file": raw[:length]}), "file")
+        source = BytesSource({"file": raw[:length]})
+        error = TruncatedMp4Error if path == MOOV_LAST or length < whole.mdat_offset + 8 else SampleTableError
+        with pytest.raises(error, match=r"^file: found"):
+            parse_sample_table(read_header(source, "file").moov, file_size=length, where="file")
 
 
 def test_a_header_that_outlived_its_pictures_is_refused():

@@ -63,6 +63,7 @@ from episeek_pipelines.verify.rules.sidecars import (
 )
 from episeek_pipelines.verify.rules.verification import CRASHED, UNREADABLE
 from episeek_pipelines.verify.rules.videos import (
+    CUT_SHORT,
     DECODED,
     DRIFT,
     FRAME_GRID,
@@ -94,6 +95,7 @@ __all__ = [
     "COMPARISONS",
     "CONSTANT_DIMENSION",
     "CRASHED",
+    "CUT_SHORT",
     "DATA_FOOTER",
     "DATA_POINTER",
     "DECODED",

@@ -111,6 +111,13 @@ FROZEN: Final = rule(
     protects="policies that learn from motion",
     remedy="compare with the recording: the camera stalled, or frames were filled in; delete the episode if that matters",
 )  # fmt: skip
+CUT_SHORT: Final = rule(
+    "VID040", "warning", "layout",
+    problem="A recording was cut short",
+    invariant="Every fragmented video file ends with a whole fragment",
+    protects="the last frames of a recording whose recorder was stopped: readers see all before them",
+    remedy="restore the file from its source if there is a longer one; otherwise nothing has to be done where no episode is short",
+)  # fmt: skip
 KEYFRAME_INTERVAL: Final = rule(
     "VID039", "warning", "layout",
     problem="Keyframes are far apart",

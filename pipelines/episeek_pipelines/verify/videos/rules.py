@@ -1,4 +1,4 @@
-"""Checks one MP4, opened once. The rules on its header are here (INF002, VID022 to VID025); the others are called from here."""
+"""Checks one MP4, opened once. The rules on its header are here (INF002, VID022 to VID025, VID040); the others are called."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +22,7 @@ from episeek_pipelines.verify.findings.figures import CameraFigures
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
 from episeek_pipelines.verify.rules import (
+    CUT_SHORT,
     DRIFT,
     FPS,
     FRAME_GRID,
@@ -161,6 +162,13 @@ def check_container(context: VerificationContext, file: VideoFile, video: Parsed
         )
 
 
+def check_end(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """Yield VID040 where the end of a fragmented file is missing."""
+    if video.header.missing:
+        where = Location(file=file.path, camera=file.camera_key)
+        yield finding(CUT_SHORT, f"a file without {video.header.missing}", "whole fragments up to its end", where)
+
+
 def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """Yield INF002 where the frames come at another steady rate than the dataset's fps."""
     fps = context.info.fps
@@ -267,7 +275,7 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
         yield replace(exact[0], more=len(exact) - 1)
 
 
-VIDEO_RULES = (check_container, check_rate, check_frame_count, check_grid, check_sync_start)
+VIDEO_RULES = (check_container, check_end, check_rate, check_frame_count, check_grid, check_sync_start)
 
 
 def _check_times(
