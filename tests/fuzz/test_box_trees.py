@@ -207,7 +207,7 @@ def test_a_table_with_an_entry_too_many_or_too_few_is_refused_unless_decoders_ta
         damaged, kind = with_changed(data, way, change)
         if damaged != data:
             changed.add(kind)
-            assert (check(damaged) in TABLES) == (more and kind in LENIENT_COUNTS | SPARE or kind == b"stts"), kind
+            assert (check(damaged) in TABLES) == ((more and kind in LENIENT_COUNTS | SPARE) or kind == b"stts"), kind
     assert len(changed) >= 3
 
 
