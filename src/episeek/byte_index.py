@@ -81,13 +81,15 @@ class ByteIndex:
         opened = open_sidecars(sidecars)
         self.sidecars: ByteSource = sidecars
         """The source of the sidecars."""
+        self.videos: ByteSource = sidecars
+        """The source of the videos, without the checks that `source` makes."""
         self.dataset = opened.dataset
         """The dataset as it was when it was indexed."""
         if data_root is None and opened.dataset.video_keys:
             data_root = recorded_source(sidecars.root)
             if data_root is not None:
                 _LOGGER.info("%s; data_root overrides", use_of_recorded_source(sidecars.root, data_root))
-        videos = sidecars if data_root is None else options.open(data_root)
+        self.videos = videos = sidecars if data_root is None else options.open(data_root)
         self._arguments = (sidecars.root, None if data_root is None else videos.root, options)
         self.retry = options.retry
         """How often and how long requests are tried."""

@@ -31,9 +31,10 @@ def open_index(
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
         verify: How to check that the videos are those that were indexed: "identity", "moov", "size" or "bytes". See
             `episeek.sidecars.video_source.IndexedVideoSource`.
-        on_stale: What to do where `meta/info.json` beside the sidecars has other numbers of episodes or frames, another fps or
-            other cameras, as after recording more episodes. "auto" warns where the file is on this machine, and does not look into
-            a store. "warn" and "raise" look there as well, for one request or two. "ignore" does not look.
+        on_stale: What to do where `meta/info.json` beside the sidecars, or beside the videos, has other numbers of episodes or
+            frames, another fps or other cameras, as after recording more episodes. "auto" warns where the file is on this
+            machine, and does not look into a store. "warn" and "raise" look there as well, for a request or two. "ignore" does not
+            look.
         retry: How often and how long to try each request.
         transport: "auto", or "obstore" or "fsspec" to allow no other one. See `episeek.stores.open_source.open_source`.
 
@@ -59,6 +60,8 @@ def open_index(
     credentials = tuple(sorted((storage_options or {}).items()))
     index = ByteIndex(_absolute(url), data_root=root, options=ReadOptions(credentials, verify, retry, transport))
     check_staleness(index.sidecars, index.dataset, on_stale, stacklevel=2)
+    if index.videos is not index.sidecars:
+        check_staleness(index.videos, index.dataset, on_stale, stacklevel=2)
     return index
 
 

@@ -16,6 +16,7 @@ from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.provenance import record_source, recorded_videos, source_commit, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
+from episeek_pipelines.dataset.source_changes import changed_source_files
 from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
@@ -26,6 +27,7 @@ from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Si
 from episeek_pipelines.jobs.nodes import Node, values_and_failures
 from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
 from episeek_pipelines.jobs.step_nodes import (
+    WAYS,
     Videos,
     add_copy_nodes,
     add_index_nodes,
@@ -103,7 +105,7 @@ def prepare(
         rewrite=RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0]),
         index=index,
         verification=replace(report, root=staging.final.url),
-        copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out),
+        copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out, WAYS[videos]),
     )
 
 
@@ -172,8 +174,16 @@ def index(
         values = _run(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         staging.commit()
+    changes = changed_source_files(dataset.root, videos)
     lacks_pin = target.is_local and target.exists(layout.CARD_PATH) and node_functions.card_with_pin(target) is not None
-    return PrepareResult(target.url, time.perf_counter() - started, is_resumed, index=summary, lacks_pin=lacks_pin)
+    return PrepareResult(
+        target.url,
+        time.perf_counter() - started,
+        is_resumed,
+        index=summary,
+        source_changes=changes,
+        lacks_pin=lacks_pin,
+    )
 
 
 def verify(

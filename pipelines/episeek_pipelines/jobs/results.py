@@ -6,6 +6,7 @@ from typing import Any
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.contents import LeftOut
+from episeek_pipelines.dataset.copying import Way
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt
@@ -92,6 +93,8 @@ class CopySummary:
     cloned: int
     """Files that share blocks with those of the source until either is written to."""
     copied: int
+    copied_instead: int
+    """Files among the copied ones that could not be cloned or hard-linked, as was wanted."""
     hard_linked: int
     """Files that are those of the source under another name: a write to one is a write to both."""
     left_out: tuple[LeftOut, ...]
@@ -100,10 +103,12 @@ class CopySummary:
     """Whether `README.md` got a pin of its data files, without which readers would take the sidecars for data."""
 
     @classmethod
-    def of(cls, files: list[CopiedFile], left_out: tuple[LeftOut, ...]) -> "CopySummary":
-        """Return the totals over all files."""
+    def of(cls, files: list[CopiedFile], left_out: tuple[LeftOut, ...], wanted: Way) -> "CopySummary":
+        """Return the totals over all files, for which one way was wanted."""
         ways = Counter(file.way for file in files)
-        return cls(ways["clone"], ways["copy"], ways["hardlink"], left_out, any(file.is_pinned for file in files))
+        instead = sum(file.way != wanted and not file.is_pinned for file in files)
+        is_pinned = any(file.is_pinned for file in files)
+        return cls(ways["clone"], ways["copy"], instead, ways["hardlink"], left_out, is_pinned)
 
     @property
     def files(self) -> int:
@@ -123,6 +128,8 @@ class PrepareResult:
     index: IndexSummary | None = None
     verification: VerificationReport | None = None
     copies: CopySummary | None = None
+    source_changes: tuple[str, ...] = ()
+    """Files of the source of an indexed overlay that have changed since the overlay was prepared."""
     lacks_pin: bool = False
     """Whether readers of the dataset take the sidecars for data, since `README.md` does not leave them out (HUB035)."""
 

@@ -139,7 +139,9 @@ def plan_checks(
     declared = {*data_path, *(file.path for file in video_files)}
     if context.is_complete:
         findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", declared, meant_data)
-        findings += check_orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared, meant_videos)
+        if not surveyed.source_changes:
+            # videos of other episodes of the source are not for the overlay to judge
+            findings += check_orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared, meant_videos)
     else:
         # episodes that cannot be read may be in any of the other files
         data_files += undeclared_data_files(surveyed.files, declared)

@@ -23,12 +23,12 @@ _HINT: Final = "run `episeek index` again, or `episeek prepare` for a new overla
 
 
 def check_staleness(source: ByteSource, dataset: IndexedDataset, on_stale: OnStale, *, stacklevel: int) -> None:
-    """Warn or raise where `meta/info.json` beside the sidecars describes other episodes than these.
+    """Warn or raise where `meta/info.json` describes other episodes than those that were indexed.
 
-    The file is read once, whole. Sidecars that have none beside them, as `episeek index --output` writes them, are not compared.
+    The file is read once, whole. A root without one is not compared: `episeek index --output` writes sidecars alone.
 
     Args:
-        source: The source of the sidecars.
+        source: The source of the sidecars, or of the videos.
         dataset: The dataset that was indexed.
         on_stale: What to do.
         stacklevel: Whom a warning names as its cause, as for `warnings.warn`.

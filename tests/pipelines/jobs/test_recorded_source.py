@@ -8,11 +8,14 @@ import pytest
 
 from episeek.errors import MissingFileError
 from episeek_pipelines.api import check_index, format_text, index, inspect, prepare, verify
+from episeek_pipelines.cli.lines.summary import prepare_lines
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.dataset.provenance import recorded_videos
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.source_changes import changed_source_files
 from episeek_schemas import layout
 from tests.pipelines.conftest import copy_dataset
+from tests.support.broken_datasets import edit_info
 
 TOP = "videos/observation.images.top/chunk-000/file-000.mp4"
 
@@ -111,3 +114,52 @@ def test_without_cameras_there_are_no_videos_to_find(tmp_path: Path, capsys):
     shutil.rmtree(images)
     assert main(["verify", str(tmp_path / "overlay")]) == 0
     assert capsys.readouterr().err == ""
+
+
+def add_an_episode(root: Path) -> None:
+    """Add an episode as LeRobot does when a recording is resumed: files of its own, and other totals."""
+    edit_info(root, total_episodes=7, total_frames=264)
+    for path in ("data/chunk-000/file-000.parquet", TOP, "meta/episodes/chunk-000/file-000.parquet"):
+        shutil.copyfile(root / path, root / path.replace("file-000", "file-001"))
+
+
+def test_an_overlay_says_that_its_source_has_changed(overlay: Path, source: Path):
+    add_an_episode(source)
+    report = verify(str(overlay))
+    (found,) = report.findings
+    assert (found.code, found.severity) == ("IDX045", "warning")  # the new video is not called surplus
+    assert found.found.startswith("data/chunk-000/file-001.parquet and 2 other files")
+    result = index(str(overlay))
+    assert result.source_changes == (
+        "data/chunk-000/file-001.parquet",
+        "meta/episodes/chunk-000/file-001.parquet",
+        "meta/info.json",
+    )
+    assert "prepare the source again" in "\n".join(prepare_lines(result))
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (lambda root: None, ()),
+        (lambda root: (root / "meta/byte_index").mkdir(), ()),
+        (lambda root: edit_info(root, robot_type="other"), ("meta/info.json",)),
+        (lambda root: (root / "meta/stats.json").unlink(), ("meta/stats.json",)),
+        (
+            lambda root: (root / "data/chunk-000/file-000.parquet").write_bytes(b"PAR1"),
+            ("data/chunk-000/file-000.parquet",),
+        ),
+        (lambda root: shutil.rmtree(root / "meta"), ()),  # a folder with the videos alone
+    ],
+    ids=["nothing", "sidecars", "info", "lost", "data", "videos alone"],
+)
+def test_changes_of_a_source(change, changed, overlay: Path, source: Path):
+    change(source)
+    assert changed_source_files(Root(str(overlay)), Root(str(source))) == changed
+
+
+def test_a_source_in_a_store_or_without_a_record_is_not_compared(overlay: Path, source: Path):
+    assert changed_source_files(Root(str(overlay)), Root("memory://elsewhere")) == ()
+    edit_info(source, robot_type="other")
+    (overlay / layout.SOURCE_RECORD_PATH).write_text("{")
+    assert changed_source_files(Root(str(overlay)), Root(str(source))) == ()

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import warnings
 
 import fsspec
@@ -31,6 +32,20 @@ def test_a_local_dataset_with_more_episodes_gets_a_named_warning(grown):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert pickle.loads(pickle.dumps(index)).episode_count == 4  # a worker says it not again
+
+
+def test_the_source_of_an_overlay_with_more_episodes(tmp_path):
+    source = copy_of("hevc", tmp_path, name="source")
+    overlay = copy_of("hevc", tmp_path, indexed=True, name="overlay")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        episeek.open(overlay, source)
+    edit_info(source, **GROWN)
+    with pytest.warns(episeek.StaleSidecarsWarning, match="source/meta/info") as caught:
+        episeek.open(overlay, source)
+    assert len(caught) == 1
+    shutil.rmtree(source / "meta")  # a folder with the videos alone
+    episeek.open(overlay, source, on_stale="raise")
 
 
 @pytest.mark.parametrize(

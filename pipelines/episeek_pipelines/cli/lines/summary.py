@@ -22,6 +22,10 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
         yield from _warning_lines(result.index.warnings)
+    if result.source_changes:
+        changed = counted(len(result.source_changes), "file")
+        yield f"source   {changed} of the source changed since this overlay was prepared, {result.source_changes[0]} first:"
+        yield "         the episodes are the old ones; prepare the source again to have its new ones"
     if result.lacks_pin:
         yield "card     README.md lets readers take the sidecars for data (HUB035): `episeek rules HUB035` shows what to add"
     if result.verification is not None:
@@ -50,6 +54,8 @@ def done_line(result: "PrepareResult") -> str:
 
 def _copy_lines(copies: "CopySummary") -> Iterator[str]:
     ways = {"cloned": copies.cloned, "copied": copies.copied, "hard-linked": copies.hard_linked}
+    if copies.copied_instead:
+        ways[f"copied ({copies.copied_instead:,} since the file system does not share them)"] = ways.pop("copied")
     done = ", ".join(f"{count:,} {way}" for way, count in ways.items() if count) or "none"
     yield f"videos   {counted(copies.files, 'file')}, videos and others of the source: {done}"
     if copies.hard_linked:

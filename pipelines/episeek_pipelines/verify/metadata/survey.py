@@ -16,6 +16,7 @@ from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import read_info_bytes
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.source_changes import changed_source_files
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import unreadable
 from episeek_pipelines.verify.metadata.feature_rules import check_features
@@ -56,6 +57,8 @@ class Survey:
     tasks: pa.Table | None
     statistics: Mapping[str, Any] | None
     card: str | None
+    source_changes: tuple[str, ...] = ()
+    """Files of an overlay's source, which holds the videos, that have changed since the overlay was prepared."""
     pointers: frozenset[str] = frozenset()
     """Files of the listings that are Git LFS pointers; no other rule opens them."""
     findings: tuple[Finding, ...] = ()
@@ -166,6 +169,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         tasks=_parse_tasks(reader, parsed.get(layout.TASKS_PATH)),
         statistics=_parse_statistics(reader, parsed.get(layout.STATS_PATH)),
         card=None if card is None else card.decode("utf-8", "replace"),
+        source_changes=() if data_root is None else changed_source_files(root, data_root),
         pointers=pointers,
         findings=tuple(reader.findings),
         bytes_read=reader.bytes_read,

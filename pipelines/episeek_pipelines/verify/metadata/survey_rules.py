@@ -9,7 +9,8 @@ from episeek_pipelines.verify.metadata.source_documents import check_documents
 from episeek_pipelines.verify.metadata.statistics_rules import check_statistics
 from episeek_pipelines.verify.metadata.survey import Survey
 from episeek_pipelines.verify.metadata.task_rules import check_tasks
-from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER
+from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER, SOURCE_CHANGED
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -38,6 +39,12 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
         findings += check_folders(names, info.chunks_size)
     with guarded(findings, "check_splits", Location(file=layout.INFO_PATH)):
         findings += check_splits(surveyed.document, info.total_episodes)
+    if surveyed.source_changes:
+        first, count = surveyed.source_changes[0], len(surveyed.source_changes)
+        others = f" and {counted(count - 1, 'other file')}" if count > 1 else ""
+        where = Location(file=layout.SOURCE_RECORD_PATH)
+        found = f"{first}{others} of {surveyed.data_root} with other contents"
+        findings.append(finding(SOURCE_CHANGED, found, "the files that the overlay was prepared from", where))
     if surveyed.against is not None:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
             findings += check_documents(surveyed.documents, surveyed.source_documents)

@@ -59,6 +59,7 @@ from episeek_pipelines.verify.rules.sidecars import (
     INDEXED_SPANS,
     OUTDATED,
     SIDECAR_FORMAT,
+    SOURCE_CHANGED,
     STALE,
 )
 from episeek_pipelines.verify.rules.verification import CRASHED, UNREADABLE
@@ -139,6 +140,7 @@ __all__ = [
     "RULES",
     "SHARDS",
     "SIDECAR_FORMAT",
+    "SOURCE_CHANGED",
     "SPLITS",
     "STALE",
     "STATISTICS",

@@ -39,6 +39,13 @@ OUTDATED: Final = rule(
     protects="corrections of later versions: clips of sidecars that were made before a correction do without it",
     remedy="run `episeek index` again",
 )  # fmt: skip
+SOURCE_CHANGED: Final = rule(
+    "IDX045", "warning", "meta",
+    problem="The source of an overlay has changed since the overlay was prepared",
+    invariant="The source of an overlay is as it was when the overlay was prepared",
+    protects="readers of the overlay: its episodes are the old ones, and its videos those that the source has now",
+    remedy="prepare the source again, into a new folder",
+)  # fmt: skip
 STALE: Final = rule(
     "IDX036", "warning", "layout",
     problem="The sidecars were built from episodes that the metadata has changed since",

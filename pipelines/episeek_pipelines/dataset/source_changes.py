@@ -1,0 +1,45 @@
+"""Changes of the source of an overlay since the overlay was prepared from it.
+
+An overlay holds the data and metadata of its source as they were, and reads the videos that the source has now. Readers of the
+sidecars refuse videos that have changed; episodes that were added are in none of the overlay's tables.
+"""
+
+from contextlib import suppress
+
+from episeek.errors import EpiseekError
+from episeek_pipelines.dataset.digests import LocalDigests
+from episeek_pipelines.dataset.provenance import local_identity, read_record
+from episeek_pipelines.dataset.root import Root
+from episeek_schemas import layout
+
+
+def changed_source_files(overlay: Root, source: Root) -> tuple[str, ...]:
+    """Return the files of a source below `meta/` and `data/` that are not as they were when an overlay was prepared, sorted.
+
+    Metadata is compared by its contents, and data by its sizes: an edit of rows changes the metadata, too. Empty where there is no
+    record of the preparation, or one of the two is in a store, whose videos are compared by their identities when they are read;
+    and where the source has no metadata, as a folder of videos.
+
+    Args:
+        overlay: The root that holds the record.
+        source: The source, where it is now.
+    """
+    if not (overlay.is_local and source.is_local) or overlay == source or not source.exists(layout.INFO_PATH):
+        return ()
+    with suppress(EpiseekError):
+        record = read_record(overlay)
+        if record is None or not record.files:
+            return ()
+        sidecars = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
+        now = [path for folder in (layout.DATA_DIR, layout.META_DIR) for path in source.list(folder)]
+        present = {path for path in now if not path.startswith(sidecars) and source.exists(path)}
+        changed = present ^ record.files.keys()
+        common = sorted(present & record.files.keys())
+        changed |= {path for path in common if source.size(path) != record.files[path].size}
+        documents = [path for path in common if path.startswith(f"{layout.META_DIR}/") and path not in changed]
+        digests = LocalDigests().of_all([source.join(path) for path in documents])
+        for path, found in zip(documents, digests, strict=True):
+            if record.files[path].is_content(local_identity(found).store_id) is False:
+                changed.add(path)
+        return tuple(sorted(changed))
+    return ()
