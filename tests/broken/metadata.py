@@ -106,7 +106,7 @@ CASES: Final = [
     Case("no fps", AV1, "INF001", lambda r: drop_info(r, "fps")),
     Case("a path without file_index", AV1, "INF001", lambda r: edit_info(r, data_path="data/chunk-{chunk_index:03d}.parquet")),
     Case("not JSON", AV1, "INF001", lambda r: truncate(r, "meta/info.json", 100)),
-    Case("fps with a fraction", IMAGES, "INF002 ROW017", lambda r: edit_info(r, fps=29.97), "lerobot#4025"),
+    Case("fps with a fraction", IMAGES, "INF002 ROW017", lambda r: edit_info(r, fps=29.97), "lerobot#4025", milder="INF002"),
     Case("data file missing", AV1, "INF004", lambda r: (r / data(1)).unlink(), "lerobot#2861"),
     Case("videos in a folder of a similar name", AV1, "INF004", lambda r: (r / "videos").rename(r / "video")),
     Case("data in a folder of another case", AV1, "INF004", lambda r: (r / "data").rename(r / "Data")),

@@ -12,7 +12,8 @@ The evidence, and what contradicts it:
   `_MISSING_UNDECLARED`, `_CUT`), or frames belong to no episode (`_UNCLAIMED`, which is cheap: recordings are trimmed);
 - encoder starts: LeRobot encodes each episode by itself, so a stream that begins within an episode costs `_STRADDLE`, and an
   episode that follows another one and does not begin with a stream, or at least with a sync sample, costs `_INSIDE`. A file
-  that is one stream shows no episode, and this costs nothing.
+  that is one stream shows no episode, and this costs nothing. Without marks, a sync sample that comes earlier than the others
+  do is where a stream may begin; one that comes when it is due costs `_DUE`.
 
 One fault of the metadata costs 8 to 20, so that an alignment that needs a fault less is certain; one that needs another fault
 of the same size is not.
@@ -49,6 +50,7 @@ _UNCLAIMED = 1.0
 _UNCLAIMED_UNDECLARED = 2.0
 _STRADDLE = 16.0
 _INSIDE = 6.0
+_DUE = 2.0
 _IMPOSSIBLE = 1e9
 
 _NEAR_STARTS = 3
@@ -97,12 +99,13 @@ def align(evidence: Evidence) -> Alignment:
     """Return the cheapest alignment of at least one episode with at least one frame. Never raises."""
     count = len(evidence.length)
     stream_starts = np.flatnonzero(evidence.marks == STARTS)
+    early = _early(evidence)
     inside = 0.0 if _is_one_stream(evidence) else _INSIDE
-    places = [_places(evidence, stream_starts, row) for row in range(count)]
+    places = [_places(evidence, stream_starts, early, row) for row in range(count)]
     local = [_local_cost(evidence, stream_starts, row, places[row]) for row in range(count)]
     local[0] = local[0] + _cost_of_first(evidence, places[0], inside)
     local[-1] = local[-1] + _cost_of_last(evidence, places[-1])
-    steps = [_step_cost(evidence, row, places[row - 1], places[row], inside) for row in range(1, count)]
+    steps = [_step_cost(evidence, early, row, places[row - 1], places[row], inside) for row in range(1, count)]
 
     forward, backward = [local[0]], [np.zeros(len(places[-1]))]
     for row in range(1, count):
@@ -126,14 +129,25 @@ def align(evidence: Evidence) -> Alignment:
     return Alignment(first, other, cost)
 
 
-def _places(evidence: Evidence, stream_starts: Int64Array, row: int) -> Int64Array:
+def _early(evidence: Evidence) -> BoolArray:
+    """Return the frames that begin a stream by their mark, or may begin one: sync samples that come earlier than the others do."""
+    if (evidence.marks != UNKNOWN).any():
+        return np.asarray(evidence.marks == STARTS)
+    early = np.zeros(len(evidence.is_sync), np.bool_)
+    sync = np.flatnonzero(evidence.is_sync)
+    distance = np.diff(sync)
+    early[sync[1:]] = distance < distance.max(initial=0)
+    return early
+
+
+def _places(evidence: Evidence, stream_starts: Int64Array, early: BoolArray, row: int) -> Int64Array:
     """Return the frames at which an episode may begin: rising, at least one."""
     frame_count = len(evidence.is_sync)
     around = int(np.clip(np.rint(evidence.begin[row]), 0, frame_count - 1))
-    known = stream_starts if len(stream_starts) > 1 else np.flatnonzero(evidence.is_sync)
-    place = int(np.searchsorted(known, around))
-    near = known[max(place - _NEAR_STARTS, 0) : place + _NEAR_STARTS]
-    wanted = [*evidence.possible[row].tolist(), around, *near.tolist()]
+    wanted = [*evidence.possible[row].tolist(), around]
+    for known in (np.flatnonzero(early), np.flatnonzero(evidence.is_sync)):
+        place = int(np.searchsorted(known, around))
+        wanted += known[max(place - _NEAR_STARTS, 0) : place + _NEAR_STARTS].tolist()
     if len(stream_starts) == len(evidence.length):
         wanted.append(int(stream_starts[row]))
     places = np.unique(np.array(wanted, np.int64))
@@ -188,7 +202,9 @@ def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
     return cost
 
 
-def _step_cost(evidence: Evidence, row: int, before: Int64Array, place: Int64Array, inside: float) -> Float64Array:
+def _step_cost(
+    evidence: Evidence, early: BoolArray, row: int, before: Int64Array, place: Int64Array, inside: float
+) -> Float64Array:
     """Return the cost of each pair of first frames of an episode and the one before it, of shape [before, place]."""
     length = int(evidence.length[row - 1])
     declared = float(evidence.begin[row] - evidence.begin[row - 1])
@@ -196,6 +212,9 @@ def _step_cost(evidence: Evidence, row: int, before: Int64Array, place: Int64Arr
     step = place[None, :] - before[:, None]
     cost = jump_cost(declared - step)
     is_declared = cost < _JUMP
+    # seconds that were computed from lengths are off by all of a discarded take
+    is_early = np.append(early, False)[place][None, :]
+    cost = np.where(is_early, np.minimum(cost, _JUMP), cost)
     ends = (np.abs(span - length) <= _JUMP_FRAMES) | (np.abs(span - step) <= _JUMP_FRAMES)
     cost += np.where(is_declared & ~ends, _END, 0)
     gap = step - length
@@ -203,5 +222,6 @@ def _step_cost(evidence: Evidence, row: int, before: Int64Array, place: Int64Arr
     cost += np.where(gap < 0, np.where(is_declared, _MISSING, _MISSING_UNDECLARED), 0)
     cost += np.where(step <= 0, _IMPOSSIBLE if length else 0, 0)
     is_trimmed = is_declared & (gap > 0)
-    cost += np.where(_is_inside(evidence, place)[None, :] & ~is_trimmed, inside, 0)
+    is_inside = _is_inside(evidence, place)[None, :]
+    cost += np.where(is_trimmed, 0, np.where(is_inside, inside, np.where(is_early, 0, min(inside, _DUE))))
     return cost

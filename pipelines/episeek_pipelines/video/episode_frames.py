@@ -125,6 +125,14 @@ class FileFrames:
     def __len__(self) -> int:
         return len(self.seconds)
 
+    @property
+    def has_steady_rate(self) -> bool:
+        """Whether all frames come within half a frame of their times at one rate."""
+        if len(self) < 3:
+            return True
+        steady = np.linspace(self.seconds[0], self.seconds[-1], len(self))
+        return bool(np.abs(self.seconds - steady).max() < AGREEMENT_FRAMES * (steady[1] - steady[0]))
+
     @classmethod
     def of(cls, table: SampleTable, read_marks: ReadMarks | None = None) -> "FileFrames":
         """Return the frames of a sample table."""
@@ -246,7 +254,8 @@ def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...
     first = best.first
     stop = np.minimum(first + length, np.append(first[1:], len(file)))
     surplus = np.append(first[1:], len(file)) - stop
-    is_placed = (best.other < 0) & ~_is_beside(best_clock, first, length, delay)
+    begins_stream = np.append(marks == STARTS, False)[first]
+    is_placed = (best.other < 0) & (begins_stream | ~_is_beside(best_clock, first, length, delay))
     is_doubtful = ~is_placed | _is_displaced(best_clock, first, length, surplus, delay)
     return EpisodeFrames(
         first=first,

@@ -44,6 +44,9 @@ def frame_problems(
     held = (episodes.to_timestamp - episodes.from_timestamp) * fps
     # either clock may be the one that the seconds were taken from
     off = np.minimum(np.abs(held - episodes.length), np.abs(frames.declared.span - episodes.length))
+    if len(file) and not file.has_steady_rate:
+        # nothing tells how long the last frame is shown
+        off[(frames.first + frames.count == len(file)) & (episodes.to_timestamp > file.seconds[-1])] = 0
     for row in range(len(episodes)):
         length, first = int(episodes.length[row]), int(frames.first[row])
         seconds = f"seconds {episodes.from_timestamp[row]:.6f} to {episodes.to_timestamp[row]:.6f}"

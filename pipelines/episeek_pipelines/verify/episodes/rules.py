@@ -9,15 +9,17 @@ import numpy.typing as npt
 from episeek_pipelines.verify.episodes.table import RawEpisodes, locate
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import EMPTY, EPISODE_ORDER, FPS, TILING, TOTALS, VIDEO_COLUMNS
+from episeek_pipelines.verify.rules.metadata import FRACTIONAL_FPS_REMEDY
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 
 def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield INF002 where the fps of meta/info.json is not a whole number."""
+    """Yield INF002, as a warning, where the fps of meta/info.json is not a whole number: LeRobot reads such a dataset."""
     if info.fps != int(info.fps):
         where = Location(file=layout.INFO_PATH, column="fps")
-        yield finding(FPS, f"fps {info.fps:g}", "a whole number of frames per second", where)
+        expected = "a whole number of frames per second, since tools round it down"
+        yield finding(FPS, f"fps {info.fps:g}", expected, where, remedy=FRACTIONAL_FPS_REMEDY, severity="warning")
 
 
 def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:

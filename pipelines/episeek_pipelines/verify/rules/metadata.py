@@ -22,6 +22,11 @@ FPS: Final = rule(
     remedy="set fps in meta/info.json to the rate of the recording, or encode the videos again at fps",
     broke_in="lerobot#4025",
 )  # fmt: skip
+FRACTIONAL_FPS_REMEDY: Final = (
+    "nothing has to be done where the recording has this rate: its frames are found. Decide before the videos are edited with "
+    "LeRobot, whose delete and split round fps down to a whole number"
+)
+"""For a rate that is no whole number, such as 29.97."""
 COLUMNS: Final = rule(
     "INF003", "error", "layout",
     problem="A data file does not have the columns that `features` declares",
