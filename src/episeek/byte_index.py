@@ -263,6 +263,11 @@ class ByteIndex:
         description_index = clip_descriptions(
             file.sample_description_runs, file.start_description_runs, offset[chosen] + span.mdat_offset
         )
+        needed = np.arange(window.start, window.stop)
+        if is_sync[chosen].all() and description_index is None:
+            # pictures that need no others come out of decoders as they go in: in presentation order, where that differs
+            needed = needed[np.argsort(pts[chosen], kind="stable")]
+        is_start = _clip_starts(pts[needed], is_sync[needed], has_start_entries=bool(file.start_description_runs))
         track = _track_properties(file)
         if end < span.frame_count:
             end_tick = pts[frames[end]]
@@ -279,9 +284,7 @@ class ByteIndex:
             stop=end,
             file_path=file.file_path,
             byte_range=(span.mdat_offset + first_byte, span.mdat_offset + last_byte),
-            samples=ClipSamples(
-                offset[chosen] - first_byte, size[chosen], pts[chosen], is_sync[chosen], description_index
-            ),
+            samples=ClipSamples(offset[needed] - first_byte, size[needed], pts[needed], is_start, description_index),
             frame_ticks=frame_ticks,
             end_tick=int(end_tick),
             track=track,
@@ -346,6 +349,20 @@ class ByteIndex:
 
 def _reopen(url: str, data_root: str | None, options: ReadOptions) -> ByteIndex:
     return ByteIndex(url, data_root=data_root, options=options)
+
+
+def _clip_starts(
+    pts: npt.NDArray[np.int64], is_sync: npt.NDArray[np.bool_], *, has_start_entries: bool
+) -> npt.NDArray[np.bool_]:
+    """Return at which samples of a clip decoders may start: its sync samples, as far as nothing before them is needed.
+
+    Samples before a sync sample may be presented after it, and may hold decoder state that it needs.
+    """
+    is_start = is_sync & (np.maximum.accumulate(pts) <= pts)
+    if has_start_entries:
+        is_start[1:] = False
+    is_start[0] = True
+    return is_start
 
 
 def _track_properties(file: FileRecord) -> TrackProperties:

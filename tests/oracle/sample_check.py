@@ -14,17 +14,15 @@ from tests.oracle.verdict import Problems
 
 def check_samples(path: Path, table: SampleTable, reference: Reference, problems: Problems) -> list[int]:
     """Compare; returns, for each frame that the table presents, its position in `reference.frames`, or -1."""
-    # of H.264 with intra refresh FFmpeg flags recovery points, and nothing but the first sample is a place to start
-    is_refreshed = table.codec in ("avc1", "avc3") and table.is_sync.sum() == 1
     if reference.is_mp4:
         places = _match(table, reference.entries, "index entry", problems)
-        _check_keys(table, reference.entries, places, "index entry", problems, may_be_more=is_refreshed)
+        _check_keys(table, reference.entries, places, "index entry", problems)
         sampled = _match(table, reference.packets, "packet", problems)
     else:  # elsewhere a packet's position is that of its block, and the index holds some of them
         sampled = list(range(min(len(table), len(reference.packets))))
         if len(table) != len(reference.packets):
             problems.add(f"{len(table)} samples, {len(reference.packets)} packets of FFmpeg")
-    _check_keys(table, reference.packets, sampled, "packet", problems, may_be_more=reference.is_mp4 or is_refreshed)
+    _check_keys(table, reference.packets, sampled, "packet", problems)
     _check_payloads(path, table, reference.packets, sampled, problems)
     shift = _check_times(table, reference, sampled, problems)
     return _match_frames(table, reference, sampled, shift, problems)
@@ -54,20 +52,15 @@ def _match(table: SampleTable, entries: list[Entry], what: str, problems: Proble
     return found
 
 
-def _check_keys(
-    table: SampleTable,
-    entries: list[Entry],
-    places: list[int],
-    what: str,
-    problems: Problems,
-    *,
-    may_be_more: bool = False,
-) -> None:
-    """The first sample is a sync sample here, whatever is said; FFmpeg's parsers may find more keys in the packets."""
+def _check_keys(table: SampleTable, entries: list[Entry], places: list[int], what: str, problems: Problems) -> None:
+    """No sync sample here that is no key of FFmpeg, but the first, which is one whatever is said.
+
+    FFmpeg takes the flags of the file for keys, and its parsers find more: the pictures of clips show whether those that are
+    no sync samples here are rightly none.
+    """
     for place, entry in zip(places, entries, strict=False):
-        is_sync = bool(table.is_sync[place])
-        if place > 0 and is_sync != entry.is_key and not (may_be_more and entry.is_key):
-            problems.add(f"sample {place}: sync {is_sync}, {what} of FFmpeg key {entry.is_key}")
+        if place > 0 and table.is_sync[place] and not entry.is_key:
+            problems.add(f"sample {place}: a sync sample, no key {what} of FFmpeg")
 
 
 def _check_payloads(

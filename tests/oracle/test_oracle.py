@@ -43,9 +43,9 @@ def swap_samples(table):
 
 
 def wrong_sync(table):
-    """Just before the window across the middle: it starts to decode there."""
+    """A P-picture just before the window across the middle: it starts to decode there."""
     is_sync = table.is_sync.copy()
-    at = int(table.presentation_order()[MIDDLE - 3])
+    at = int(table.presentation_order()[MIDDLE - 4])
     assert not is_sync[at]
     is_sync[at] = True
     return replace(table, is_sync=is_sync)
@@ -79,7 +79,7 @@ def test_sample_files_are_identical(capsys, tmp_path):
     [
         (shift_time, "sample 117: pts 59393, FFmpeg 59392"),
         (swap_samples, "FFmpeg's packet order is another than the samples'"),
-        (wrong_sync, "sync True, packet of FFmpeg key False"),
+        (wrong_sync, "a sync sample, no key packet of FFmpeg"),
         (cut_frame, "234 frames indexed, 233 presented"),
         (another_byte, "packet 117 of FFmpeg, 42 bytes at 20298: no such sample"),
     ],

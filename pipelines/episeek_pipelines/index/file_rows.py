@@ -91,8 +91,8 @@ def index_file(
         sample_description_runs=description_runs(table.offset, table.description_index, where=unit.path),
         episodes_sha256=unit.episodes.digest(camera_index=unit.camera_index, fps=fps),
         start_description_runs=description_runs(table.offset, table.start_description_index, where=unit.path),
-        sync_sample_count=int(table.is_sync.sum()),
-        sync_samples_inspected=0,
+        sync_sample_count=header.sync_sample_count,
+        sync_samples_inspected=header.sync_samples_inspected,
     )
     problem = FileRecord(file_id=0, **asdict(properties)).problem()
     if problem:

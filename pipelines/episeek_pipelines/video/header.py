@@ -1,8 +1,8 @@
 """Read the header of a video file of any container: its properties and its sample table.
 
-MP4, progressive or fragmented, is parsed from its boxes. The first bytes of one H.264 keyframe are read as well, and those of
-a few samples where a file starts in the middle of an open GOP. Matroska and WebM files are demuxed, which reads the whole
-file. Any other container is refused by name.
+MP4, progressive or fragmented, is parsed from its boxes. The first bytes of sync samples are read as well, since headers may be
+wrong about them (`decoding_starts`). Matroska and WebM files are demuxed, which reads the whole file. Any other container is
+refused by name.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from episeek.mp4.sample_table import SampleTable, parse_sample_table
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.header_digest import header_digest
 from episeek.stores.byte_source import ByteSource
-from episeek_pipelines.video.leading_pictures import without_skipped_pictures
+from episeek_pipelines.video.decoding_starts.choice import KeyframeChoice
+from episeek_pipelines.video.decoding_starts.correct import corrected
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
-from episeek_pipelines.video.recovery_points import without_recovery_points
 from episeek_pipelines.words import counted
 
 
@@ -39,6 +39,10 @@ class VideoHeader:
     mdat_offset: int
     """First byte of the first mdat box; the file's size without one, 0 where the file was demuxed."""
     table: SampleTable
+    sync_sample_count: int
+    """Sync samples by the header."""
+    sync_samples_inspected: int
+    """Those of them whose bytes were looked at."""
     missing: str = ""
     """What the file lacks at its end, in words: recording stopped there."""
 
@@ -48,13 +52,16 @@ class VideoHeader:
         return self.moov_offset < self.mdat_offset
 
 
-def read_video_header(source: ByteSource, path: str, *, file_size: int | None = None) -> VideoHeader:
-    """Read the header of a video file.
+def read_video_header(
+    source: ByteSource, path: str, *, file_size: int | None = None, keyframes: KeyframeChoice = "auto"
+) -> VideoHeader:
+    """Read the header of a video file, and the first bytes of sync samples.
 
     Args:
         source: The source that holds the file.
         path: Path relative to the source's root.
         file_size: Bytes of the file; None asks the source for them.
+        keyframes: "all" looks at every sync sample; "auto" at those of a local file, and at a few of a file in a store.
 
     Raises:
         MissingFileError: The file does not exist.
@@ -67,8 +74,10 @@ def read_video_header(source: ByteSource, path: str, *, file_size: int | None = 
     except ContainerError:
         if not is_matroska(source.get_ranges(path, [(0, min(len(EBML), size))])[0]):
             raise
-        table = _corrected(source, path, demux_matroska(source, path, file_size=size))
-        return VideoHeader(path, size, "matroska", _digest(table), b"", 0, 0, table)
+        demuxed = demux_matroska(source, path, file_size=size)
+        found = corrected(source, path, demuxed, keyframes=keyframes)
+        counts = (found.flagged_count, found.inspected_count)
+        return VideoHeader(path, size, "matroska", _digest(demuxed), b"", 0, 0, found.table, *counts)
     table = parse_sample_table(
         header.moov,
         fragments=header.fragments,
@@ -79,9 +88,19 @@ def read_video_header(source: ByteSource, path: str, *, file_size: int | None = 
     missing = header.missing
     if table.missing_sample_count:
         missing = f"{missing or 'the end of the file'}, {counted(table.missing_sample_count, 'sample')}"
-    table = _corrected(source, path, table)
+    found = corrected(source, path, table, keyframes=keyframes)
     return VideoHeader(
-        path, size, header.container, header.digest, header.moov, header.moov_offset, header.mdat_offset, table, missing
+        path,
+        size,
+        header.container,
+        header.digest,
+        header.moov,
+        header.moov_offset,
+        header.mdat_offset,
+        found.table,
+        found.flagged_count,
+        found.inspected_count,
+        missing,
     )
 
 
@@ -100,11 +119,6 @@ def recorded_header_digest(source: ByteSource, record: FileRecord) -> str:
     if record.container == "matroska":
         return read_video_header(source, record.file_path, file_size=record.file_size).digest
     return header_digest(source, record)
-
-
-def _corrected(source: ByteSource, path: str, table: SampleTable) -> SampleTable:
-    """Correct sync samples and skipped pictures that the header misses and the first bytes of some samples reveal."""
-    return without_recovery_points(source, path, without_skipped_pictures(source, path, table))
 
 
 def _digest(table: SampleTable) -> str:

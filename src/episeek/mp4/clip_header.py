@@ -7,12 +7,12 @@ hidden (8.6.6).
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from episeek.mp4.moov.sample_description import with_entries
+from episeek.mp4.moov.sample_description import start_bytes_of, with_entries
 from episeek.mp4.moov.video_track import IDENTITY_MATRIX
 
 Int64Array = npt.NDArray[np.int64]
@@ -70,7 +70,13 @@ def clip_header(
         shown_from: Presentation time of the first frame to show, in ticks as `samples.pts`.
         shown_until: End of the last frame to show, in the same ticks.
         last_end: End of the last sample in presentation order, in the same ticks.
+
+    Where decoding needs state from earlier samples, the header ends with the bytes that hold it: they belong to the first sample.
     """
+    start_bytes = _start_bytes(samples, track)
+    if start_bytes:
+        samples = _with_start_bytes(samples, len(start_bytes))
+        payload_bytes += len(start_bytes)
     order = np.argsort(samples.pts, kind="stable")
     sorted_pts = samples.pts[order]
     first_pts = int(sorted_pts[0])
@@ -83,7 +89,7 @@ def clip_header(
     length = shown_until - shown_from
 
     description, index = _used_descriptions(samples, track)
-    mdat = _mdat_header(payload_bytes)
+    mdat = _mdat_header(payload_bytes) + start_bytes
     # the sum is an upper bound of the header of so many samples
     wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX
 
@@ -172,6 +178,27 @@ def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[by
     rank = np.argsort(np.argsort(first))
     used = samples.description_index[np.sort(first)].tolist()
     return with_entries(stsd, used, where="stsd"), rank[inverse] + 1
+
+
+def _start_bytes(samples: ClipSamples, track: TrackProperties) -> bytes:
+    """Return the bytes to put before the first sample, from its entry; nearly always none."""
+    if samples.description_index is None:
+        return b""
+    return start_bytes_of(track.sample_description, int(samples.description_index[0]), where="stsd")
+
+
+def _with_start_bytes(samples: ClipSamples, count: int) -> ClipSamples:
+    """Return the samples with the first one longer by `count` bytes before the range, at whose start it lies.
+
+    Raises:
+        ValueError: It does not lie there. The index holds start bytes only for samples that lie before all that follow them.
+    """
+    if samples.offset[0] != 0:
+        raise ValueError(f"first sample: found offset {samples.offset[0]}; expected 0")
+    offset, size = samples.offset.copy(), samples.size.copy()
+    offset[0] -= count
+    size[0] += count
+    return replace(samples, offset=offset, size=size)
 
 
 def _chunks(samples: ClipSamples, description_index: Int64Array | None) -> tuple[bytes, Int64Array]:

@@ -230,7 +230,7 @@ def _file_differences(indexed: IndexedFile, path: str, video: ParsedVideo) -> li
         "track_matrix": table.matrix,
         "sample_description_runs": description_runs(table.offset, table.description_index, where=path),
         "start_description_runs": description_runs(table.offset, table.start_description_index, where=path),
-        "sync_sample_count": int(table.is_sync.sum()),
+        "sync_sample_count": header.sync_sample_count,
     }
     found = indexed.values
     # sidecars of an older format version do not have all columns

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from episeek.errors import EncryptedMp4Error, MalformedBoxError, SampleDescriptionError, TruncatedMp4Error
 from episeek.mp4.boxes import Box, box_fields, child_boxes, parse_box
+from episeek.mp4.moov.start_entries import entry_with_start_bytes, split_start_bytes
 
 MAX_DESCRIPTIONS = 1 << 10
 """Limit of the entries of a stsd box; real ones hold one, or one for each recording that was joined."""
@@ -108,26 +109,62 @@ def common_entry(
 
 
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
-    """Return a stsd box with some of the entries of another one, in the order of `indices` (from 1).
+    """Return a stsd box with some of the entries of another one, in the order of `indices` (from 1), as decoders take them.
 
     Raises:
         Mp4Error: The box is damaged, which is not possible if `read_entries` has read it.
     """
-    boxes = _entry_boxes(stsd, where)
-    if indices == [1] and len(boxes) == 1:
+    entries = _entries(stsd, where)
+    if indices == [1] and len(entries) == 1:
         return stsd
-    entries = [boxes[index - 1] for index in indices]
-    # sizes are written anew: an entry of size 0 extends to the end of its container, and would include the next entry
-    chosen = b"".join(
+    return _with_entries(stsd, [split_start_bytes(entries[index - 1])[0] for index in indices], where)
+
+
+def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str) -> bytes:
+    """Return a stsd box with more entries at its end, for starts that need decoder state from earlier samples.
+
+    Args:
+        stsd: The whole box.
+        made: For each new entry, the entry that it is made from (from 1), and the bytes to put before the first sample.
+        where: The file, for messages.
+
+    Raises:
+        Mp4Error: The box is damaged.
+    """
+    entries = _entries(stsd, where)
+    added = [entry_with_start_bytes(entries[index - 1], start_bytes) for index, start_bytes in made]
+    return _with_entries(stsd, [*entries, *added], where)
+
+
+def start_bytes_of(stsd: bytes, description_index: int, *, where: str) -> bytes:
+    """Return the bytes to put before the first sample of a clip that starts with this entry; nearly always none.
+
+    Raises:
+        Mp4Error: The box is damaged.
+    """
+    return split_start_bytes(_entries(stsd, where)[description_index - 1])[1]
+
+
+def _entries(stsd: bytes, where: str) -> list[bytes]:
+    """Return the entries of a stsd box, each with a header of 8 bytes.
+
+    Sizes are written anew: an entry of size 0 extends to the end of its container, and would include the next entry.
+    """
+    return [
         struct.pack(">I", 8 + entry.end - entry.payload)
         + entry.type.encode("latin-1")
         + stsd[entry.payload : entry.end]
-        for entry in entries
-    )
-    size = 8 + _ENTRIES_OFFSET + len(chosen)
+        for entry in _entry_boxes(stsd, where)
+    ]
+
+
+def _with_entries(stsd: bytes, entries: list[bytes], where: str) -> bytes:
+    """Return a stsd box with other entries."""
+    chosen = b"".join(entries)
     root = parse_box(stsd, 0, len(stsd), where=where)
     version_and_flags = stsd[root.payload : root.payload + 4]
-    return struct.pack(">I4s", size, b"stsd") + version_and_flags + struct.pack(">I", len(indices)) + chosen
+    size = 8 + _ENTRIES_OFFSET + len(chosen)
+    return struct.pack(">I4s", size, b"stsd") + version_and_flags + struct.pack(">I", len(entries)) + chosen
 
 
 def decoder_configuration(

@@ -1,0 +1,83 @@
+"""AV1 samples: shown key frames, and sequence headers.
+
+Decoding starts at a temporal unit whose first frame is a key frame that is shown (AV1 specification, 7.6.1); a hidden one, which
+a later frame shows, lets frames between them refer to earlier ones. Decoders take the sequence header from the samples alone:
+FFmpeg with libdav1d does not hand over the one in av1C.
+"""
+
+from collections.abc import Iterator
+
+from episeek_pipelines.video.bitstreams.bits import BitReader
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, Unit
+
+_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+_KEY_FRAME = 0
+_CONFIGURATION_FIELDS_BYTES = 4
+"""Bytes of av1C before its open bitstream units (AV1-ISOBMFF, 2.3)."""
+
+_MAX_UNITS = 1 << 10
+
+
+class Av1(PlainUnits):
+    """The rules of AV1 for samples of one sample entry.
+
+    A header is trusted if av1C holds a sequence header, as encoders and muxers of recordings write it: by the standard a sync
+    sample then is a shown key frame, and has its own sequence header (AV1-ISOBMFF, 2.4).
+
+    Args:
+        configuration: The payload of its av1C box; empty without one.
+    """
+
+    def __init__(self, configuration: bytes = b"") -> None:
+        self.is_header_trusted = len(configuration) > _CONFIGURATION_FIELDS_BYTES
+
+    def inspect(self, sample: SampleBytes) -> SampleFacts:
+        """Return what is found in a sample. See `Codec.inspect`."""
+        before: list[Unit] = []
+        is_start: bool | None = None
+        for kind, start, payload, stop in _open_bitstream_units(sample):
+            if kind == _SEQUENCE_HEADER:
+                before.append(Unit("sequence header", 0, sample.read(start, stop)))
+            elif kind in (_FRAME_HEADER, _FRAME):
+                # show_existing_frame, frame_type and show_frame, which the header of a still picture lacks (5.9.2)
+                is_still = bool(before) and _is_still(before[-1].data)
+                bits = BitReader(sample.read(payload, payload + 1) or b"\xff")
+                is_start = is_still or (not bits.u(1) and bits.u(2) == _KEY_FRAME and bits.u(1) == 1)
+                break
+        return SampleFacts(bool(is_start), tuple(before))
+
+
+def _open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, int]]:
+    """Return type, start, start of the payload and end of each open bitstream unit (5.3)."""
+    position = 0
+    for _ in range(_MAX_UNITS):
+        if position >= sample.size:
+            return
+        head = sample.read(position, position + 16)
+        has_extension, has_size = head[0] >> 2 & 1, head[0] >> 1 & 1
+        payload = position + 1 + has_extension
+        stop = sample.size
+        if has_size:
+            size, length = _leb128(head[1 + has_extension :])
+            payload += length
+            stop = min(payload + size, sample.size)
+        yield head[0] >> 3 & 15, position, payload, stop
+        position = stop
+
+
+def _leb128(data: bytes) -> tuple[int, int]:
+    """Return a number of seven bits a byte, and its bytes (4.10.5)."""
+    value = 0
+    for position, byte in enumerate(data[:8]):
+        value |= (byte & 127) << 7 * position
+        if not byte & 128:
+            return value, position + 1
+    return value, len(data[:8])
+
+
+def _is_still(unit: bytes) -> bool:
+    """Return reduced_still_picture_header of a sequence header unit (5.5.1)."""
+    position = 1 + (unit[0] >> 2 & 1)
+    if unit[0] >> 1 & 1:
+        position += _leb128(unit[position:])[1]
+    return len(unit) > position and bool(unit[position] >> 3 & 1)

@@ -1,0 +1,111 @@
+"""The rules for the samples of a sample entry, by its type and its decoder configuration."""
+
+from collections.abc import Callable
+
+from episeek.mp4.moov.sample_description import decoder_configuration
+from episeek_pipelines.video.bitstreams.av1 import Av1
+from episeek_pipelines.video.bitstreams.h264 import H264
+from episeek_pipelines.video.bitstreams.hevc import Hevc
+from episeek_pipelines.video.bitstreams.mjpeg import Mjpeg
+from episeek_pipelines.video.bitstreams.mpeg2 import Mpeg2
+from episeek_pipelines.video.bitstreams.mpeg4 import Mpeg4
+from episeek_pipelines.video.bitstreams.sample import Codec
+from episeek_pipelines.video.bitstreams.vpx import Vp8, Vp9
+from episeek_pipelines.video.bitstreams.vvc import Vvc
+
+_LEAST_BYTES = {"avcC": 5, "hvcC": 22, "vvcC": 5, "av1C": 4, "vpcC": 0, "esds": 4}
+_CONFIGURATIONS = tuple(_LEAST_BYTES)
+
+_MPEG4_OBJECT = 0x20
+_MPEG2_OBJECTS = (*range(0x60, 0x66), 0x6A)
+_JPEG_OBJECT = 0x6C
+"""objectTypeIndication of esds (ISO/IEC 14496-1, 7.2.6.6)."""
+
+_MPEG2_TYPES = ("mp1v", "mp2v", "mpg1", "mpg2", "m1v ", "m2v1", "mpeg")
+_MPEG2_FAMILIES = tuple(
+    f"{family}{number:x}" for family in ("hdv", "xdv", "mx5", "mx4", "mx3") for number in range(1, 16)
+)
+
+_PARSERS: dict[str, Callable[[], Codec]] = {
+    "avc1": lambda: H264(None),
+    "avc3": lambda: H264(None),
+    "hvc1": lambda: Hevc(None),
+    "hev1": lambda: Hevc(None),
+    "vvc1": lambda: Vvc(None),
+    "vvi1": lambda: Vvc(None),
+    "av01": Av1,
+    "vp08": Vp8,
+    "vp09": Vp9,
+    "jpeg": Mjpeg,
+    "mjpa": Mjpeg,
+    "mp4v": lambda: Mpeg4(b""),
+    **dict.fromkeys((*_MPEG2_TYPES, *_MPEG2_FAMILIES), lambda: Mpeg2(b"")),
+}
+"""Rules where an entry has no decoder configuration. NAL units then have start codes."""
+
+
+def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: str) -> Codec | None:
+    """Return the rules of a sample entry; None for a codec whose samples are not looked into.
+
+    Args:
+        stsd: The whole stsd box.
+        description_index: The entry, from 1.
+        codec: Type of the entry, four characters.
+        where: The file, for messages.
+
+    Raises:
+        Mp4Error: The stsd box is damaged.
+    """
+    found = decoder_configuration(stsd, _CONFIGURATIONS, description_index=description_index, where=where)
+    if found is not None and len(found[1]) >= _LEAST_BYTES[found[0]]:
+        kind, payload = found
+        if kind == "avcC":
+            return H264(payload)
+        if kind == "hvcC":
+            return Hevc(payload)
+        if kind == "vvcC":
+            return Vvc(payload)
+        if kind == "av1C":
+            return Av1(payload)
+        if kind == "esds":
+            return _of_descriptor(payload[4:])
+    make = _PARSERS.get(codec)
+    return None if make is None else make()
+
+
+def _of_descriptor(descriptors: bytes) -> Codec | None:
+    """Return the rules by an ES_Descriptor (ISO/IEC 14496-1, 7.2.6.5)."""
+    object_type, configuration = _decoder_config(descriptors)
+    if object_type == _MPEG4_OBJECT:
+        return Mpeg4(configuration)
+    if object_type in _MPEG2_OBJECTS:
+        return Mpeg2(configuration)
+    return Mjpeg() if object_type == _JPEG_OBJECT else None
+
+
+def _decoder_config(data: bytes) -> tuple[int, bytes]:
+    """Return objectTypeIndication and DecoderSpecificInfo (7.2.6.6, 7.2.6.7); -1 and nothing where they are missing."""
+    object_type, position = -1, 0
+    while position + 2 <= len(data):
+        tag, position = data[position], position + 1
+        size = 0
+        while position < len(data):
+            byte, position = data[position], position + 1
+            size = size << 7 | byte & 127
+            if not byte & 128:
+                break
+        if tag == 3 and position + 3 <= len(data):
+            # the stream's id, and flags of what follows it: a stream it depends on, a URL, a clock
+            flags = data[position + 2]
+            position += 3 + 2 * (flags >> 7)
+            if flags >> 6 & 1 and position < len(data):
+                position += 1 + data[position]
+            position += 2 * (flags >> 5 & 1)
+        elif tag == 4 and position < len(data):
+            object_type = data[position]
+            position += 13
+        elif tag == 5:
+            return object_type, data[position : position + size]
+        else:
+            position += size
+    return object_type, b""

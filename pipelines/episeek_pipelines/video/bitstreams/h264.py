@@ -1,0 +1,211 @@
+"""H.264 samples (ITU-T H.264): IDR pictures, recovery points, parameter sets in band, and the encoder's version.
+
+Decoding starts at an IDR picture, and at a recovery point (D.2.8) whose pictures are intra, exact, and right at once: with
+`recovery_frame_cnt` 0 and `exact_match_flag` 1. Gradual recovery points, which intra refresh writes, are no starts, nor are
+intra pictures that nothing says pictures after them do not look behind.
+
+FFmpeg decodes 4:4:4 of x264 before build 151, and everything of x264 before build 34, in another way. It takes the build from
+a message that x264 writes into the first sample of a stream.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from episeek_pipelines.video.bitstreams.bits import (
+    BitReader,
+    BitsEndError,
+    with_emulation_prevention,
+    without_emulation_prevention,
+)
+from episeek_pipelines.video.bitstreams.nal_units import NalUnit, framed, nal_units
+from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleFacts, State, Unit
+
+_SLICE, _IDR, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8
+_PICTURES = range(_SLICE, _IDR + 1)
+_USER_DATA, _RECOVERY_POINT = 5, 6
+_I_SLICES = (2, 4)
+"""slice_type modulo 5 of I and SI slices (7.4.3)."""
+
+_X264_UUID = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
+_X264_BUILD = re.compile(rb"x264 - core (\d+)")
+_FIRST_USUAL_BUILD, _FIRST_USUAL_444_BUILD = 34, 151
+
+_CHROMA_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+"""profile_idc of sequence parameter sets that hold chroma_format_idc (7.3.2.1.1)."""
+
+_MAX_SEI_BYTES = 1 << 16
+"""Messages are read as a whole up to this size."""
+
+
+class H264:
+    """The rules of H.264 for samples of one sample entry.
+
+    Args:
+        configuration: The payload of its avcC box; None where samples have start codes.
+    """
+
+    is_header_trusted = False
+    damage_without_units = ""
+
+    def __init__(self, configuration: bytes | None) -> None:
+        self._length_bytes = 0 if configuration is None else (configuration[4] & 3) + 1
+        self._configuration = configuration
+
+    def entry_units(self) -> tuple[Unit, ...]:
+        """Return the parameter sets of avcC (ISO/IEC 14496-15, 5.3.3.1)."""
+        record = self._configuration or b""
+        found = []
+        position = 5
+        for mask in (0x1F, 0xFF):
+            if position >= len(record):
+                break
+            count = record[position] & mask
+            position += 1
+            for _ in range(count):
+                size = int.from_bytes(record[position : position + 2], "big")
+                found.append(record[position + 2 : position + 2 + size])
+                position += 2 + size
+        return tuple(unit for data in found if data and (unit := _unit(data)))
+
+    def inspect(self, sample: SampleBytes) -> SampleFacts:
+        """Return what is found in a sample. See `Codec.inspect`."""
+        before: list[Unit] = []
+        after: list[Unit] = []
+        messages: list[NalUnit] = []
+        pictures: list[NalUnit] = []
+        for nal in nal_units(sample, self._length_bytes):
+            kind = nal.head(1)[0] & 31
+            if kind in (_SPS, _PPS):
+                unit = _unit(nal.data())
+                if unit is not None:
+                    (after if pictures else before).append(unit)
+            elif kind == _SEI and not pictures:
+                messages.append(nal)
+            elif kind in _PICTURES:
+                pictures.append(nal)
+        found = [
+            message for nal in messages if nal.stop - nal.start <= _MAX_SEI_BYTES for message in _messages(nal.data())
+        ]
+        before += [
+            _version(payload) for kind, payload in found if kind == _USER_DATA and _X264_BUILD.search(payload[:64])
+        ]
+        is_idr = bool(pictures) and pictures[0].head(1)[0] & 31 == _IDR
+        is_start = is_idr or (bool(pictures) and _is_exact_recovery(pictures, found))
+        return SampleFacts(is_start, tuple(before), tuple(after), is_clean_start=is_idr)
+
+    def apply(self, state: State, unit: Unit) -> None:
+        """Put a unit in force. A picture parameter set stays bound to the sequence parameter set that it was decoded with."""
+        if unit.kind == "pps":
+            bound = state.get(("sps", unit.refers_to))
+            if bound is None:
+                return
+            state["pps", unit.number] = (bound[-1], unit)
+        else:
+            state[unit.kind, unit.number] = (unit,)
+
+    def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
+        """Return a state without the version of the encoder where no decoder looks at it."""
+        if ("version", 0) not in state:
+            return state
+        build = state["version", 0][0].refers_to
+        is_444 = any(_is_444(units[0].data) for (kind, _), units in state.items() if kind == "sps")
+        if build < _FIRST_USUAL_BUILD or (is_444 and build < _FIRST_USUAL_444_BUILD):
+            return state
+        return {key: units for key, units in state.items() if key != ("version", 0)}
+
+    def is_portable(self, unit: Unit) -> bool:
+        """Return whether the unit is a parameter set. What the encoder's version changes, decoding from the version on shows."""
+        return unit.kind != "version"
+
+    def encode(self, units: tuple[Unit, ...]) -> bytes:
+        """Return units as they lie in samples."""
+        return framed([unit.data for unit in units], self._length_bytes)
+
+
+def _is_exact_recovery(pictures: list[NalUnit], messages: list[tuple[int, bytes]]) -> bool:
+    """Return whether a picture that is no IDR picture is a recovery point from which on all is exact."""
+    points = [payload for number, payload in messages if number == _RECOVERY_POINT]
+    is_slice = pictures[0].head(1)[0] & 31 == _SLICE
+    return is_slice and bool(points) and all(map(_is_exact_at_once, points)) and _is_intra(pictures)
+
+
+def _is_exact_at_once(recovery_point: bytes) -> bool:
+    """Return whether pictures are exact from a recovery point on, by the payload of its message (D.1.8)."""
+    bits = BitReader(recovery_point)
+    try:
+        return bits.ue() == 0 and bits.u(1) == 1
+    except BitsEndError:
+        return False
+
+
+def _is_intra(pictures: list[NalUnit]) -> bool:
+    """Return whether all slices of the first picture are intra; a second field may refer to the first one (7.3.3)."""
+    for position, nal in enumerate(pictures):
+        bits = BitReader(without_emulation_prevention(nal.head(16)[1:]))
+        try:
+            first_macroblock, slice_type = bits.ue(), bits.ue()
+        except BitsEndError:
+            return False
+        if position and not first_macroblock:
+            return True
+        if slice_type % 5 not in _I_SLICES:
+            return False
+        # 5 to 9: all slices of the picture are of this type
+        if slice_type >= 5:
+            return True
+    return True
+
+
+def _messages(nal: bytes) -> Iterator[tuple[int, bytes]]:
+    """Return type and payload of each message of a SEI unit (7.3.2.3.1)."""
+    data = without_emulation_prevention(nal[1:])
+    position = 0
+    while position + 2 < len(data):
+        numbers = []
+        for _ in ("type", "size"):
+            number = 0
+            while position < len(data) and data[position] == 0xFF:
+                number, position = number + 255, position + 1
+            if position >= len(data):
+                return
+            numbers.append(number + data[position])
+            position += 1
+        kind, size = numbers
+        yield kind, data[position : position + size]
+        position += size
+
+
+def _version(payload: bytes) -> Unit:
+    """Return the unit of a message with the version of x264: a message of nothing else, which says the same."""
+    found = _X264_BUILD.search(payload[:64])
+    build = int(found[1]) if found else 0
+    text = _X264_UUID + b"x264 - core %d" % build
+    message = bytes((_USER_DATA, len(text))) + text + b"\x80"
+    return Unit("version", 0, bytes([_SEI]) + with_emulation_prevention(message), build)
+
+
+def _unit(nal: bytes) -> Unit | None:
+    """Return the unit of a parameter set; None for another NAL unit, or a damaged one, which decoders ignore."""
+    kind = nal[0] & 31
+    bits = BitReader(without_emulation_prevention(nal[1:64]))
+    try:
+        if kind == _SPS:
+            bits.u(24)
+            return Unit("sps", bits.ue(), nal)
+        if kind == _PPS:
+            number = bits.ue()
+            return Unit("pps", number, nal, bits.ue())
+    except BitsEndError:
+        pass
+    return None
+
+
+def _is_444(sps: bytes) -> bool:
+    bits = BitReader(without_emulation_prevention(sps[1:64]))
+    try:
+        profile = bits.u(8)
+        bits.u(16)
+        bits.ue()
+        return profile in _CHROMA_PROFILES and bits.ue() == 3
+    except BitsEndError:
+        return False

@@ -1,0 +1,71 @@
+"""Motion JPEG samples (ITU-T T.81): every picture is intra, but its tables may lie in an earlier sample.
+
+Decoders keep quantisation and Huffman tables from one picture to the next one.
+"""
+
+import hashlib
+
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, Unit
+
+_SOI, _HUFFMAN, _SCAN, _QUANTISATION = 0xD8, 0xC4, 0xDA, 0xDB
+_WITHOUT_LENGTH = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
+_USUAL_HUFFMAN_TABLES = frozenset({"9fb04cb1a8076318", "af48d4f608dfb682", "f27ce9b718f91cd4", "8cf60aa835f8474b"})
+"""First 16 hex digits of the SHA-256 of the tables in K.3.3, each with its class and id: cameras use these for all pictures."""
+
+_MAX_SEGMENTS = 1 << 10
+
+
+class Mjpeg(PlainUnits):
+    """The rules of Motion JPEG."""
+
+    damage_without_units = "without the Huffman tables that were made for its picture"
+
+    def inspect(self, sample: SampleBytes) -> SampleFacts:
+        """Return what is found in a sample. See `Codec.inspect`."""
+        units: list[Unit] = []
+        position = 0
+        has_scan = False
+        for _ in range(_MAX_SEGMENTS):
+            head = sample.read(position, position + 4)
+            if len(head) < 2 or head[0] != 0xFF:
+                break
+            marker = head[1]
+            if marker == 0xFF:
+                position += 1
+                continue
+            if marker in _WITHOUT_LENGTH:
+                position += 2
+                continue
+            has_scan = marker == _SCAN
+            if has_scan:
+                break
+            stop = position + 2 + int.from_bytes(head[2:4], "big")
+            if marker in (_HUFFMAN, _QUANTISATION):
+                units += _tables(marker, sample.read(position + 4, stop))
+            position = stop
+        return SampleFacts(has_scan, tuple(units))
+
+    def is_portable(self, unit: Unit) -> bool:
+        """Return whether the unit is a table that serves other pictures: not a Huffman table made for its own picture."""
+        return unit.kind != "huffman" or hashlib.sha256(unit.data[4:]).hexdigest()[:16] in _USUAL_HUFFMAN_TABLES
+
+    def encode(self, units: tuple[Unit, ...]) -> bytes:
+        """Return tables as an abbreviated stream of tables alone (B.5)."""
+        return bytes((0xFF, _SOI)) + b"".join(unit.data for unit in units)
+
+
+def _tables(marker: int, payload: bytes) -> list[Unit]:
+    """Return each table of a segment as a segment of its own (B.2.4.1, B.2.4.2)."""
+    kind = "quantisation" if marker == _QUANTISATION else "huffman"
+    units = []
+    position = 0
+    while position < len(payload):
+        number = payload[position]
+        values = payload[position + 1 : position + 17]
+        size = 65 + 64 * (number >> 4) if marker == _QUANTISATION else 17 + sum(values)
+        table = payload[position : position + size]
+        segment = bytes((0xFF, marker)) + (2 + len(table)).to_bytes(2, "big") + table
+        # precision is not part of the id of a quantisation table
+        units.append(Unit(kind, number & 15 if marker == _QUANTISATION else number, segment))
+        position += size
+    return units

@@ -1,0 +1,60 @@
+"""MPEG-1 and MPEG-2 video samples (ISO/IEC 11172-2, 13818-2): I-pictures, sequence headers and quantiser matrices in band."""
+
+from episeek_pipelines.video.bitstreams import start_codes
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, State, Unit
+
+_PICTURE, _SEQUENCE, _EXTENSION, _GROUP = 0x00, 0xB3, 0xB5, 0xB8
+_SEQUENCE_EXTENSIONS, _MATRICES = (1, 2, 5), 3
+_INTRA = 1
+
+
+class Mpeg2(PlainUnits):
+    """The rules of MPEG-1 and MPEG-2 for samples of one sample entry.
+
+    Args:
+        configuration: The decoder specific info of its esds box; empty without one.
+    """
+
+    def __init__(self, configuration: bytes) -> None:
+        self._configuration = configuration
+
+    def entry_units(self) -> tuple[Unit, ...]:
+        """Return the headers in esds."""
+        return _units(list(start_codes.split(self._configuration)))
+
+    def inspect(self, sample: SampleBytes) -> SampleFacts:
+        """Return what is found in a sample. See `Codec.inspect`."""
+        found = list(start_codes.parts(sample, until=_PICTURE))
+        picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
+        # picture_coding_type follows temporal_reference of 10 bits (6.2.3)
+        is_intra = len(picture) > 5 and picture[5] >> 3 & 7 == _INTRA
+        after = _units([(code, data) for code, data in start_codes.split(picture_header(sample)) if code == _EXTENSION])
+        return SampleFacts(is_intra, _units(found), after if picture else ())
+
+    def apply(self, state: State, unit: Unit) -> None:
+        """Put a unit in force. A sequence header brings its own matrices (6.3.11)."""
+        if unit.kind == "sequence":
+            state.clear()
+        super().apply(state, unit)
+
+
+def picture_header(sample: SampleBytes) -> bytes:
+    """Return the bytes of a sample in which the extensions of its first picture lie."""
+    head = sample.read(0, min(sample.size, 1 << 10))
+    start = head.find(b"\0\0\1\0")
+    return head[start + 4 :] if start >= 0 else b""
+
+
+def _units(parts: list[tuple[int, bytes]]) -> tuple[Unit, ...]:
+    """Return the sequence header with its extensions as one unit, and extensions of matrices as others."""
+    units: list[Unit] = []
+    header = b""
+    for code, data in parts:
+        extension = data[4] >> 4 if code == _EXTENSION and len(data) > 4 else 0
+        if code == _SEQUENCE:
+            header = data
+        elif extension in _SEQUENCE_EXTENSIONS and header:
+            header += data
+        elif extension == _MATRICES and len(data) > 4:
+            units.append(Unit("matrices", data[4] & 15, data))
+    return (Unit("sequence", 0, header), *units) if header else tuple(units)

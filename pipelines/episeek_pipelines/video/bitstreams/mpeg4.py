@@ -1,0 +1,52 @@
+"""MPEG-4 part 2 samples (ISO/IEC 14496-2): I-VOPs, headers in band, and the encoder's name.
+
+Decoding starts at an I-VOP. Decoders take the headers of the sample entry (esds) and those in samples, and decode some encoders'
+streams in another way; they know these encoders from user data beside the headers.
+"""
+
+import re
+
+from episeek_pipelines.video.bitstreams import start_codes
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, Unit
+
+_SEQUENCE, _USER_DATA, _GROUP, _VISUAL_OBJECT, _PICTURE = 0xB0, 0xB2, 0xB3, 0xB5, 0xB6
+_LAYERS = range(0x20, 0x30)
+_INTRA = 0
+_ENCODERS = (re.compile(rb"DivX"), re.compile(rb"Lavc|FFmp|ffmp"), re.compile(rb"XviD"))
+
+
+class Mpeg4(PlainUnits):
+    """The rules of MPEG-4 part 2 for samples of one sample entry.
+
+    Args:
+        configuration: The decoder specific info of its esds box; empty without one.
+    """
+
+    def __init__(self, configuration: bytes) -> None:
+        self._configuration = configuration
+
+    def entry_units(self) -> tuple[Unit, ...]:
+        """Return the headers in esds."""
+        return _units(list(start_codes.split(self._configuration)))
+
+    def inspect(self, sample: SampleBytes) -> SampleFacts:
+        """Return what is found in a sample. See `Codec.inspect`."""
+        found = list(start_codes.parts(sample, until=_PICTURE))
+        picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
+        # vop_coding_type (6.2.5)
+        return SampleFacts(len(picture) > 4 and picture[4] >> 6 == _INTRA, _units(found))
+
+
+def _units(parts: list[tuple[int, bytes]]) -> tuple[Unit, ...]:
+    """Return the headers with all that precedes them as one unit, and the user data of each known encoder as another."""
+    units = []
+    header = b""
+    for code, data in parts:
+        if code == _USER_DATA:
+            units += [Unit("user data", number, data) for number, name in enumerate(_ENCODERS) if name.search(data)]
+        elif code in (_SEQUENCE, _VISUAL_OBJECT) or code < _LAYERS.stop:
+            header += data
+        if code in _LAYERS:
+            units.append(Unit("headers", 0, header))
+            header = b""
+    return tuple(units)

@@ -1,0 +1,75 @@
+"""NAL units in samples: behind length fields (ISO/IEC 14496-15, 5.3.2) or start codes (ITU-T H.264, Annex B)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from episeek_pipelines.video.bitstreams.sample import SampleBytes
+
+_PEEK_BYTES = 24
+"""Bytes that are wanted of a unit at first: its length field and the start of a slice header."""
+
+_MAX_UNITS = 1 << 12
+"""Units of one sample that are looked at: no encoder writes as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class NalUnit:
+    """A NAL unit in a sample: `[start, stop)`, in bytes from the start of the sample, without length field or start code."""
+
+    sample: SampleBytes
+    start: int
+    stop: int
+
+    def head(self, count: int) -> bytes:
+        """Return up to `count` bytes of its start."""
+        return self.sample.read(self.start, min(self.start + count, self.stop))
+
+    def data(self) -> bytes:
+        """Return all bytes of it."""
+        return self.sample.read(self.start, self.stop)
+
+
+def nal_units(sample: SampleBytes, length_bytes: int) -> Iterator[NalUnit]:
+    """Return the NAL units of a sample, in order; one that reaches past the end of the sample is cut there.
+
+    Args:
+        sample: The sample.
+        length_bytes: Bytes of a length field, 1 to 4; 0 for start codes.
+
+    Raises:
+        MissingBytesError: More of the sample has to be read.
+    """
+    if not length_bytes:
+        yield from _between_start_codes(sample)
+        return
+    position = 0
+    for _ in range(_MAX_UNITS):
+        if position + length_bytes >= sample.size:
+            return
+        head = sample.read(position, position + _PEEK_BYTES)
+        start = position + length_bytes
+        stop = min(start + int.from_bytes(head[:length_bytes], "big"), sample.size)
+        if stop > start:
+            yield NalUnit(sample, start, stop)
+        position = stop
+
+
+def _between_start_codes(sample: SampleBytes) -> Iterator[NalUnit]:
+    data = sample.read(0, sample.size)
+    code = data.find(b"\0\0\1")
+    while code >= 0:
+        start = code + 3
+        code = data.find(b"\0\0\1", start)
+        stop = sample.size if code < 0 else code
+        # zeros before a start code belong to it
+        while stop > start and not data[stop - 1]:
+            stop -= 1
+        if stop > start:
+            yield NalUnit(sample, start, stop)
+
+
+def framed(units: list[bytes], length_bytes: int) -> bytes:
+    """Return NAL units as samples hold them."""
+    if not length_bytes:
+        return b"".join(b"\0\0\0\1" + unit for unit in units)
+    return b"".join(len(unit).to_bytes(length_bytes, "big") + unit for unit in units)

@@ -1,0 +1,172 @@
+"""Correct a sample table by what the samples themselves say.
+
+Headers say which samples are sync samples, and hold one decoder configuration for all of them. Both may be wrong: muxers flag
+every sample, or pictures at which a decoder cannot start, and leave parameter sets where an encoder wrote them, in one sample
+for all that follow. Sync samples are looked at, as far into their bytes as it takes. A sync sample that is none loses its mark,
+and stays in the table; one that needs decoder state from earlier samples gets it, in an entry of its own of the stsd box.
+
+The first sample is always a start: decoding of the whole file has nothing before it either.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from episeek.errors import SampleTableError
+from episeek.mp4.moov.sample_boxes import Int64Array
+from episeek.mp4.moov.sample_description import MAX_DESCRIPTIONS, with_start_entries
+from episeek.mp4.moov.start_entries import entry_count
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import ByteSource
+from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleFacts
+from episeek_pipelines.video.decoding_starts.choice import KeyframeChoice, agree, few
+from episeek_pipelines.video.decoding_starts.in_force import MissingState, missing_states
+from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
+from episeek_pipelines.video.decoding_starts.reading import SampleReader
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A corrected table, and what it rests on."""
+
+    table: SampleTable
+    flagged_count: int
+    """Sync samples by the header."""
+    inspected_count: int
+    """Those of them whose bytes were looked at."""
+
+
+def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: KeyframeChoice = "auto") -> Correction:
+    """Return the table with the sync samples and the decoder state that its samples have.
+
+    Args:
+        source: The source that holds the file.
+        path: Path relative to the source's root.
+        table: The samples by the header.
+        keyframes: "all" looks at every sync sample; "auto" at those of a local file, and at a few of a file in a store.
+
+    Raises:
+        ReadError: The file cannot be read.
+        SampleTableError: H.264 samples are shown before an IDR picture at the start, or a sample cannot be decoded for sure.
+        Mp4Error: The stsd box is damaged.
+    """
+    flagged = np.flatnonzero(table.is_sync)
+    codecs = _codecs(table, path)
+    if codecs is None:
+        return Correction(table, len(flagged), 0)
+    look = _Looks(SampleReader(source, path, table), codecs, table)
+    every = keyframes == "all" or look.reader.is_local
+    if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
+        return Correction(table, len(flagged), 0)
+    facts = look.at(flagged if every else few(flagged, path))
+    missing = look.missing(facts)
+    if not every and not agree(facts, is_lacking=bool(missing)):
+        facts = look.at(flagged, known=facts)
+        missing = look.missing(facts)
+    inspected_count = len(facts)
+    if missing:
+        # units may lie in any sample
+        facts = look.at(range(len(table)), known=facts)
+        missing = look.missing({**facts})
+    table = _with_starts(table, facts, missing, path)
+    first = codecs[look.entry_of[0]]
+    leading = leading_samples(table, first)
+    if len(leading):
+        facts = look.at([0, *leading.tolist()], known=facts)
+        table = without_skipped_pictures(table, first, leading, facts, where=path)
+    return Correction(table, len(flagged), inspected_count)
+
+
+class _Looks:
+    """What is found in samples of one file."""
+
+    def __init__(self, reader: SampleReader, codecs: Mapping[int, Codec], table: SampleTable) -> None:
+        self.reader = reader
+        self._codecs = codecs
+        self._index = table.description_index
+        self._flagged = table.is_sync
+        self.entry_of = _entry_changes(self._index)
+
+    def at(
+        self, positions: Sequence[int] | Int64Array, *, known: Mapping[int, SampleFacts] | None = None
+    ) -> dict[int, SampleFacts]:
+        """Return what is found in samples, by position, with what is known already."""
+        facts = dict(known or {})
+        new = [position for position in map(int, positions) if position not in facts]
+
+        def look(position: int, sample: SampleBytes) -> SampleFacts:
+            return self._codecs[1 if self._index is None else int(self._index[position])].inspect(sample)
+
+        facts.update(zip(new, self.reader.map(look, new), strict=True))
+        return facts
+
+    def missing(self, facts: Mapping[int, SampleFacts]) -> dict[int, MissingState]:
+        """Return what is missing at the starts among samples, by position."""
+        starts = [position for position, fact in facts.items() if fact.is_start and self._flagged[position]]
+        return missing_states(facts, starts, self._codecs, self.entry_of)
+
+
+def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
+    """Return the rules for each used sample entry, by its index; None where samples are not looked into."""
+    used = [1] if table.description_index is None else np.unique(table.description_index).tolist()
+    codecs = {}
+    for index in used:
+        codec = codec_of_entry(table.sample_description, index, table.codec, where=where)
+        if codec is None:
+            return None
+        codecs[index] = codec
+    return codecs
+
+
+def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
+    """Return the entry that is used from a position on, for the first sample and where it changes."""
+    if description_index is None:
+        return {0: 1}
+    changes = np.concatenate([[0], np.flatnonzero(np.diff(description_index)) + 1])
+    return {int(position): int(description_index[position]) for position in changes}
+
+
+def _with_starts(
+    table: SampleTable, facts: Mapping[int, SampleFacts], missing: Mapping[int, MissingState], where: str
+) -> SampleTable:
+    """Return the table with its sync samples as they are, and with entries for those that lack decoder state.
+
+    Raises:
+        SampleTableError: A sample cannot be decoded as its encoder meant it.
+    """
+    is_sync = table.is_sync.copy()
+    own = np.ones(len(table), np.int64) if table.description_index is None else table.description_index
+    start_index = np.zeros(len(table), np.int64)
+    count = entry_count(table.sample_description, where=where)
+    made: dict[tuple[int, bytes], int] = {}
+    for position, fact in facts.items():
+        if position and not fact.is_start:
+            is_sync[position] = False
+    # bytes before a sample have to lie before all that a clip fetches
+    least_after = np.minimum.accumulate(np.append(table.offset, np.iinfo(np.int64).max)[::-1])[::-1]
+    for position, lack in sorted(missing.items()):
+        entry = int(own[position])
+        can_be_put = lack.prefix is not None and table.offset[position] < least_after[position + 1]
+        if can_be_put and ((entry, lack.prefix) in made or count + len(made) < MAX_DESCRIPTIONS):
+            assert lack.prefix is not None
+            start_index[position] = made.setdefault((entry, lack.prefix), count + len(made) + 1)
+        else:
+            if lack.damage:
+                raise SampleTableError(
+                    where, f"sample {position} {lack.damage}", "tables in every sample, or the usual ones"
+                )
+            is_sync[position] = False
+    if not made and is_sync.sum() == table.is_sync.sum():
+        return table
+    # samples that are no starts belong to the run of the start before them
+    start_index = np.where(is_sync & (start_index == 0), own, start_index)
+    start_index = start_index[np.maximum.accumulate(np.where(is_sync, np.arange(len(table)), 0))]
+    description = with_start_entries(table.sample_description, list(made), where=where)
+    return replace(
+        table,
+        is_sync=is_sync,
+        sample_description=description,
+        start_description_index=start_index if made else None,
+    )

@@ -1,0 +1,98 @@
+"""The decoder state at each place where decoding can start: what earlier samples left in force and the sample needs.
+
+Decoding from the first sample on is the truth. A decoder that starts at a later sample knows the units of the sample's entry and
+of the sample itself. Where others are in force, the units that are missing are put before the sample.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleFacts, State, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class MissingState:
+    """What a start lacks."""
+
+    prefix: bytes | None
+    """Bytes to put before the sample; None where nothing that can be put there makes up for it."""
+    damage: str = ""
+    """Why no decoder is sure to decode the sample, wherever it starts; empty where decoding may start earlier."""
+
+
+def missing_states(
+    facts: Mapping[int, SampleFacts], starts: Iterable[int], codecs: Mapping[int, Codec], entry_of: Mapping[int, int]
+) -> dict[int, MissingState]:
+    """Return what is missing at the starts at which something is, by position in decode order.
+
+    Args:
+        facts: What is known of samples, by position; others are taken to carry no units.
+        starts: Positions of the starts, of which facts are known.
+        codecs: The rules for each sample entry that is used, by its index.
+        entry_of: The entry that is used from a position on, for the first sample and where it changes.
+    """
+    entry_states = {index: _state_of(codec) for index, codec in codecs.items()}
+    wanted = set(starts)
+    found: dict[int, MissingState] = {}
+    state: State = {}
+    entry = 0
+    for position in sorted({*facts, *entry_of}):
+        if position in entry_of:
+            entry = entry_of[position]
+            _apply(codecs[entry], state, codecs[entry].entry_units())
+        fact = facts.get(position)
+        if fact is None:
+            continue
+        codec = codecs[entry]
+        if position in wanted and position and (state or fact.before):
+            missing = _missing(codec, entry_states[entry], state, fact.before)
+            if missing is not None:
+                found[position] = missing
+        _apply(codec, state, fact.before)
+        _apply(codec, state, fact.after)
+    return found
+
+
+def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:
+    """Return what a sample with units `own` lacks where `state` is in force and only `entry` is known; None for nothing."""
+    wanted = _after(codec, state, own)
+    if codec.relevant(wanted) == codec.relevant(_after(codec, entry, own)):
+        return None
+    units = _difference(codec, entry, state)
+    if not all(map(codec.is_portable, units)):
+        return MissingState(None, codec.damage_without_units)
+    is_right = codec.relevant(_after(codec, _after(codec, entry, units), own)) == codec.relevant(wanted)
+    return MissingState(codec.encode(units) if is_right else None)
+
+
+def _difference(codec: Codec, known: State, wanted: State) -> tuple[Unit, ...]:
+    """Return units that lead from one state to another one, as far as units can."""
+    state = dict(known)
+    units: list[Unit] = []
+    # twice: a unit that others were built on may have been replaced since
+    for _ in range(2):
+        for key, chain in wanted.items():
+            if state.get(key) == chain:
+                continue
+            for unit in chain:
+                if unit is chain[-1] or state.get((unit.kind, unit.number)) != (unit,):
+                    units.append(unit)
+                    codec.apply(state, unit)
+    return tuple(units)
+
+
+def _state_of(codec: Codec) -> State:
+    state: State = {}
+    _apply(codec, state, codec.entry_units())
+    return state
+
+
+def _after(codec: Codec, state: State, units: tuple[Unit, ...]) -> State:
+    following = dict(state)
+    _apply(codec, following, units)
+    return following
+
+
+def _apply(codec: Codec, state: State, units: Iterable[Unit]) -> None:
+    for unit in units:
+        codec.apply(state, unit)

@@ -1,0 +1,83 @@
+"""Reading of the first bytes of many samples, as far as each of them has to be known, in few rounds of requests."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import ByteRange, ByteSource
+from episeek.stores.requests.range_plan import WantedRange, plan_requests
+from episeek.stores.transports.local import LocalSource
+from episeek_pipelines.video.bitstreams.sample import MissingBytesError, SampleBytes
+
+T = TypeVar("T")
+
+_FIRST_BYTES = {True: 1 << 8, False: 1 << 11}
+"""Bytes that are read of a sample at first: few from this machine, more where a request is a round trip."""
+
+_BATCH = 1 << 11
+"""Samples whose bytes are in memory at the same time."""
+
+
+class SampleReader:
+    """Reads samples of one file.
+
+    Args:
+        source: The source that holds the file.
+        path: Path relative to the source's root.
+        table: The samples.
+    """
+
+    def __init__(self, source: ByteSource, path: str, table: SampleTable) -> None:
+        self._source = source
+        self._path = path
+        self._table = table
+        inner = getattr(source, "source", source)
+        self.is_local = isinstance(inner, LocalSource)
+        """Whether the file is on this machine."""
+
+    def map(self, look: Callable[[int, SampleBytes], T], positions: Sequence[int]) -> Iterator[T]:
+        """Return what `look` returns for each sample, in order.
+
+        Args:
+            look: A function of a sample's position and its bytes; it may raise `MissingBytesError`, and is called again then.
+            positions: Positions in decode order.
+
+        Raises:
+            ReadError: The file cannot be read.
+        """
+        for first in range(0, len(positions), _BATCH):
+            yield from self._batch(look, positions[first : first + _BATCH])
+
+    def _batch(self, look: Callable[[int, SampleBytes], T], positions: Sequence[int]) -> list[T]:
+        count = _FIRST_BYTES[self.is_local]
+        sizes = [int(self._table.size[position]) for position in positions]
+        pieces = self._read(positions, [(0, min(size, count)) for size in sizes])
+        samples = [SampleBytes(size, piece) for size, piece in zip(sizes, pieces, strict=True)]
+        results: dict[int, T] = {}
+        waiting = list(range(len(positions)))
+        while waiting:
+            wanted: list[tuple[int, ByteRange]] = []
+            for rank in waiting:
+                try:
+                    results[rank] = look(positions[rank], samples[rank])
+                except MissingBytesError as missing:
+                    wanted.append((rank, (missing.start, min(max(missing.stop, missing.start + count), sizes[rank]))))
+            waiting = [rank for rank, _ in wanted]
+            pieces = self._read([positions[rank] for rank in waiting], [piece for _, piece in wanted])
+            for (rank, (start, _)), piece in zip(wanted, pieces, strict=True):
+                samples[rank].add(start, piece)
+        return [results[rank] for rank in range(len(positions))]
+
+    def _read(self, positions: Sequence[int], pieces: Sequence[ByteRange]) -> list[bytes]:
+        """Return the bytes `[start, stop)` of each sample."""
+        starts = [int(self._table.offset[position]) for position in positions]
+        ranges = [(start + piece[0], start + piece[1]) for start, piece in zip(starts, pieces, strict=True)]
+        if self.is_local or len(ranges) < 2:
+            return self._source.get_ranges(self._path, ranges)
+        requests = plan_requests([WantedRange(self._path, *byte_range) for byte_range in ranges])
+        bodies = self._source.get_ranges(self._path, [(request.start, request.stop) for request in requests])
+        parts = [b""] * len(ranges)
+        for request, body in zip(requests, bodies, strict=True):
+            for number in request.members:
+                parts[number] = body[ranges[number][0] - request.start : ranges[number][1] - request.start]
+        return parts

@@ -1,0 +1,37 @@
+"""Sample entries for starts that need decoder state from earlier samples.
+
+Parameter sets, headers and tables may lie in one sample for all that follow. A decoder that starts at a later sample has to get
+them first. Such a start has an entry of its own in the stsd box of the index: the entry of its sample, and at the end of it a
+`uuid` box (ISO/IEC 14496-12, 11.1) with the bytes to put before the sample. They have the form that they have in samples. A clip
+takes them out of the entry: its first sample has these bytes in front, and its stsd box holds the entry of the file.
+"""
+
+import struct
+
+from episeek.mp4.boxes import box_fields, parse_box
+
+START_BYTES_TYPE = bytes.fromhex("5f1c1e6d8a3b4f27a0d47b52c9e86a10")
+"""Usertype of the `uuid` box."""
+
+_BOX_START = b"uuid" + START_BYTES_TYPE
+
+
+def entry_count(stsd: bytes, *, where: str) -> int:
+    """Return the number of entries of a stsd box (8.5.2). Raises Mp4Error where it is damaged."""
+    (count,) = box_fields(stsd, parse_box(stsd, 0, len(stsd), where=where), ">4xI", where=where)
+    return int(count)
+
+
+def entry_with_start_bytes(entry: bytes, start_bytes: bytes) -> bytes:
+    """Return a sample entry, including its header of 8 bytes, with the bytes to put before a sample."""
+    box = struct.pack(">I", 8 + len(START_BYTES_TYPE) + len(start_bytes)) + _BOX_START + start_bytes
+    return struct.pack(">I", len(entry) + len(box)) + entry[4:] + box
+
+
+def split_start_bytes(entry: bytes) -> tuple[bytes, bytes]:
+    """Return a sample entry, including its header of 8 bytes, without the bytes to put before a sample, and these."""
+    # from the end: other bytes of an entry need not be boxes
+    position = entry.rfind(_BOX_START) - 4
+    if position < 8 or int.from_bytes(entry[position : position + 4], "big") != len(entry) - position:
+        return entry, b""
+    return struct.pack(">I", position) + entry[4:position], entry[position + 4 + len(_BOX_START) :]
