@@ -1,5 +1,6 @@
 """The types and shapes that `features` in meta/info.json declares."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,6 +18,21 @@ SCALARS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
     }
 )
 """The Arrow type of one value, by the dtype of its feature."""
+
+
+_OTHER_DTYPES: Final = frozenset(
+    {"image", "video", "language", "null", "date32", "date64", "utf8", "large_utf8", "string_view", "large_string"}
+    | {"binary", "large_binary", "binary_view"}
+)
+_PARAMETRIC_DTYPE: Final = re.compile(r"(timestamp|duration|time32|time64|decimal128|decimal256)[\[(].{1,60}[\])]")
+
+
+def is_known_dtype(dtype: str) -> bool:
+    """Return whether LeRobot or `datasets` can make a column of a dtype.
+
+    `datasets` takes the names of pyarrow's types (`datasets.features.features.string_to_arrow`). LeRobot adds image, video and language.
+    """
+    return dtype in SCALARS or dtype in _OTHER_DTYPES or _PARAMETRIC_DTYPE.fullmatch(dtype) is not None
 
 
 def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:

@@ -5,6 +5,7 @@ from typing import Final
 INFO_PATH: Final = "meta/info.json"
 META_DIR: Final = "meta"
 TASKS_PATH: Final = "meta/tasks.parquet"
+SUBTASKS_PATH: Final = "meta/subtasks.parquet"
 STATS_PATH: Final = "meta/stats.json"
 CARD_PATH: Final = "README.md"
 DATA_DIR: Final = "data"

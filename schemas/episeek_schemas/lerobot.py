@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
+from types import MappingProxyType
 from typing import Any, Final, TypeGuard
 
 from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH
@@ -40,6 +41,8 @@ FRAME_INDEX: Final = "frame_index"
 INDEX: Final = "index"
 TIMESTAMP: Final = "timestamp"
 TASK_INDEX: Final = "task_index"
+SUBTASK_INDEX: Final = "subtask_index"
+"""A feature that some datasets have: the number of a row of meta/subtasks.parquet."""
 ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)
 
 LANGUAGE_PERSISTENT: Final = "language_persistent"
@@ -56,8 +59,19 @@ TASKS: Final = "tasks"
 TASK_TEXT_COLUMNS: Final = ("__index_level_0__", "task")
 """Columns of meta/tasks.parquet that may hold the text of a task: an unnamed pandas index, or an index or column "task"."""
 
+OLD_DOCUMENTS: Final = ("meta/episodes.jsonl", "meta/tasks.jsonl", "meta/episodes_stats.jsonl")
+"""Documents of LeRobot 2.x, which version 3.0 keeps in Parquet files."""
+
 VIDEO_INFO_KEYS: Final = ("info", "video_info")
 """Keys of a feature under which its video encoding is described; the first one present counts. Old LeRobot wrote `video_info`."""
+
+PATH_FIELDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "data_path": frozenset({"chunk_index", "file_index"}),
+        "video_path": frozenset({"video_key", "chunk_index", "file_index"}),
+    }
+)
+"""The fields of each path template of meta/info.json."""
 
 VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
@@ -81,6 +95,12 @@ def video_infos(feature: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the descriptions of a feature's video encoding, the preferred one first; an empty list where there is none."""
     found = [feature.get(key) for key in VIDEO_INFO_KEYS]
     return [info for info in found if isinstance(info, Mapping)]
+
+
+def is_depth(feature: Mapping[str, Any]) -> bool:
+    """Return whether a feature is declared to be a depth map, in any of the places where LeRobot looks for it."""
+    info, old = (feature.get(key) if isinstance(feature.get(key), Mapping) else {} for key in VIDEO_INFO_KEYS)
+    return bool(info.get("is_depth_map") or info.get("video.is_depth_map") or old.get("video.is_depth_map"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +207,12 @@ def parse_document(data: bytes) -> dict[str, Any]:
     return document
 
 
+def with_slashes(document: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    r"""Return a parsed `meta/info.json` with `/` in its path templates, and the keys of those that had `\`, as Windows writes paths."""
+    keys = tuple(key for key in PATH_FIELDS if isinstance(document.get(key), str) and "\\" in document[key])
+    return {**document, **{key: document[key].replace("\\", "/") for key in keys}}, keys
+
+
 def validate_info(document: object) -> list[InfoProblem]:
     """Return every reason why a parsed `meta/info.json` cannot be used; an empty list where it can."""
     if not isinstance(document, Mapping):
@@ -206,14 +232,14 @@ def validate_info(document: object) -> list[InfoProblem]:
     if not isinstance(features, Mapping):
         problems.append(_problem(document, "features", "an object"))
     has_video = isinstance(features, Mapping) and bool(video_keys(features))
-    for key, fields in (
-        ("data_path", {"chunk_index", "file_index"}),
-        ("video_path", {"video_key", "chunk_index", "file_index"}),
-    ):
+    _, with_backslashes = with_slashes(document)
+    for key, fields in PATH_FIELDS.items():
         template = document.get(key)
         if template is None and (key not in document or (key == "video_path" and not has_video)):
             continue
-        if not _is_template(template, fields):
+        if key in with_backslashes:
+            problems.append(InfoProblem(key, f"{template[:80]}, with backslashes", "a path with the separator /"))
+        elif not _is_template(template, fields):
             problems.append(
                 _problem(document, key, "a relative path with " + ", ".join(f"{{{f}}}" for f in sorted(fields)))
             )
@@ -274,7 +300,7 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_template(template: object, fields: set[str]) -> bool:
+def _is_template(template: object, fields: frozenset[str]) -> bool:
     if not isinstance(template, str):
         return False
     try:

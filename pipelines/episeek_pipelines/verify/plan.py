@@ -123,6 +123,7 @@ def plan_checks(
         features=features,
         options=options,
         task_texts=None if surveyed.tasks is None else texts_by_position(surveyed.tasks),
+        subtask_count=None if surveyed.subtasks is None else surveyed.subtasks.num_rows,
         is_complete=episodes.all_valid(*episode_columns(info)),
         has_tiling=has_tiling(metadata_findings, episodes),
         is_prepared=surveyed.against is not None if prepared is None else prepared,

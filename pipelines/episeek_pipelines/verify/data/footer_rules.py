@@ -50,21 +50,20 @@ def check_page_index(context: VerificationContext, file: DataFile, footer: Foote
 
 
 def check_images(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW041 for rows of an image feature with neither bytes nor a path, by the numbers of nulls in both.
+    """Yield ROW041 for rows of an image feature without bytes, by the number of nulls.
 
-    Where rows with bytes and rows with a path add up to all rows, nothing is reported.
+    A path is that of a file on the machine that recorded the dataset, which LeRobot would open from the folder it runs in.
+    Paths that are URLs pass: `datasets` fetches them.
     """
     for name, spec in context.features.items():
-        if not isinstance(spec, Mapping) or spec.get("dtype") != "image" or f"{name}.bytes" not in footer.picture_nulls:
+        if not isinstance(spec, Mapping) or spec.get("dtype") != "image":
             continue
-        without_bytes = footer.picture_nulls[f"{name}.bytes"]
-        without_path = footer.picture_nulls.get(f"{name}.path", footer.row_count)
-        missing = min(without_bytes, without_path)
-        if missing and without_bytes + without_path != footer.row_count:
+        missing = footer.picture_nulls.get(f"{name}.bytes", 0)
+        if missing and not footer.has_picture_urls.get(f"{name}.path", False):
             yield finding(
                 IMAGES,
-                f"{missing} of {footer.row_count} rows without a picture",
-                "bytes or a path in every row",
+                f"{missing} of {footer.row_count} rows without the bytes of a picture",
+                "bytes in every row",
                 Location(file=file.path, column=name),
             )
 

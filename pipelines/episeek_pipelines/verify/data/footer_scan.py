@@ -4,7 +4,7 @@ Where every row group holds one episode, as LeRobot records and episeek writes t
 as the column would. Otherwise it gives bounds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,9 @@ class FooterScan:
     null_count: int
     """Nulls of `episode_index`, where statistics count them."""
     picture_nulls: Mapping[str, int]
-    """Nulls of leaf columns that end in `.bytes` and `.path`, as columns of images do, where statistics count them."""
+    """Nulls of leaf columns that end in `.bytes`, as columns of images do, where statistics count them."""
+    has_picture_urls: Mapping[str, bool]
+    """Whether all values of leaf columns that end in `.path` are URLs, according to their extremes."""
     has_page_index: bool
     """Whether the first row group has one. Writers give it to all or to none, and a large footer has a million column chunks."""
 
@@ -87,7 +89,10 @@ def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
         lowest_episode=None if bound_array is None else bound_array[:, 0],
         highest_episode=None if bound_array is None else bound_array[:, 1],
         null_count=0 if position is None else sum(_null_count(group.column(position)) for group in filled),
-        picture_nulls=_picture_nulls(footer, filled),
+        picture_nulls={
+            path: sum(_null_count(chunk) for chunk in chunks) for path, chunks in _leaves(footer, filled, ".bytes")
+        },
+        has_picture_urls={path: all(map(_holds_urls, chunks)) for path, chunks in _leaves(footer, filled, ".path")},
         has_page_index=PageIndexCounts.of(first).is_whole,
     )
 
@@ -100,10 +105,21 @@ def _bounds(chunk: Any) -> tuple[int, int] | None:
     return (low, high) if isinstance(low, int) and isinstance(high, int) else None
 
 
-def _picture_nulls(footer: pq.FileMetaData, groups: list[Any]) -> dict[str, int]:
-    paths = [footer.schema.column(number).path for number in range(footer.num_columns)]
-    leaves = {path: number for number, path in enumerate(paths) if path.endswith((".bytes", ".path"))}
-    return {path: sum(_null_count(group.column(number)) for group in groups) for path, number in leaves.items()}
+def _leaves(footer: pq.FileMetaData, groups: list[Any], ending: str) -> Iterator[tuple[str, list[Any]]]:
+    """Yield path and column chunks of each leaf column whose path has an ending."""
+    for number in range(footer.num_columns):
+        path = footer.schema.column(number).path
+        if path.endswith(ending):
+            yield path, [group.column(number) for group in groups]
+
+
+def _holds_urls(chunk: Any) -> bool:
+    """Return whether the extremes of a column of text have one scheme, and so have all values between them."""
+    statistics = chunk.statistics
+    if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, str):
+        return False
+    scheme, separator, _ = statistics.min.partition("://")
+    return bool(separator) and bool(str(statistics.max).startswith(f"{scheme}://"))
 
 
 def _null_count(chunk: Any) -> int:

@@ -21,6 +21,7 @@ from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
 from episeek_pipelines.verify.data.source_rows import compare_data_file
+from episeek_pipelines.verify.data.subtask_scan import SubtaskScan
 from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import (
@@ -36,6 +37,7 @@ from episeek_pipelines.verify.findings.guard import guarded, run_rules
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.rules import COLUMNS, DATA_FOOTER
 from episeek_schemas import layout, lerobot
+from episeek_schemas.features import declared_dtype, is_known_dtype
 
 LEROBOT_COLUMNS = (*SCANNED_COLUMNS, lerobot.TASK_INDEX)
 
@@ -146,13 +148,16 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
         options = context.options
         numbers = RowScanner(fps=context.info.fps, tolerance_seconds=options.tolerance_seconds, first_index=first_index)
     features: FeatureScan | None = None
-    others: list[_TaskRows | LanguageScan] = []
+    others: list[_TaskRows | SubtaskScan | LanguageScan] = []
     with guarded(rows.findings, "features", where):
         features = FeatureScan(context.features, file.path)
     if numbers is not None:
         with guarded(rows.findings, "tasks", where):
             if context.task_texts is not None and _has_integers(schema, lerobot.TASK_INDEX):
                 others.append(_TaskRows(context, context.task_texts, file))
+        with guarded(rows.findings, "subtasks", where):
+            if context.subtask_count is not None and _has_integers(schema, lerobot.SUBTASK_INDEX):
+                others.append(SubtaskScan(file.path, context.subtask_count))
         with guarded(rows.findings, "language", where):
             others.append(LanguageScan(context.features, schema, file.path))
     scanners: list[Scanner] = [scanner for scanner in (numbers, features, *others) if scanner is not None]
@@ -178,7 +183,7 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
             if isinstance(scanner, RowScanner):
                 rows.scan = scanner.result()
             else:
-                assert isinstance(scanner, FeatureScan | _TaskRows | LanguageScan)
+                assert isinstance(scanner, FeatureScan | _TaskRows | SubtaskScan | LanguageScan)
                 rows.findings += scanner.findings()
             if isinstance(scanner, FeatureScan):
                 rows.ranges = (scanner.ranges(),)
@@ -225,7 +230,9 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
     """Yield INF003 for missing, repeated and undeclared columns, and for LeRobot's own columns without numbers."""
     schema = parquet.schema_arrow
     found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
-    for column in sorted(expected - found):
+    # INF001 reports them; where their values are is not known.
+    unknown = {key for key in context.columns if not is_known_dtype(declared_dtype(context.features[key]) or "")}
+    for column in sorted(expected - found - unknown):
         origin = (
             f"a column for the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"
         )

@@ -1,6 +1,6 @@
 """INF003 and INF003W: compare the Arrow schema of a data file with `features`.
 
-LeRobot writes a scalar for shape [1], a fixed-size list for one dimension (a list where its length is 0), nested lists for two to
+LeRobot writes a scalar for shape [1], and `datasets` cannot cast a list of one to it; a fixed-size list for one dimension (a list where its length is 0), nested lists for two to
 five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and path for an image, and a list of structs for its two
 language columns. Merging, and the converter from v2.1, go through pandas, which gives lists and wider numbers and drops the
 schema metadata: that is INF003W. Unknown dtypes pass. `rules.check_columns` reports missing and undeclared columns.
@@ -102,10 +102,6 @@ def _problem(key: str, found: pa.DataType, dtype: str, spec: Mapping[str, Any]) 
     if shape is None:
         return _leaf_problem(leaf, dtype, str(SCALARS[dtype]))
     expected = _expected(shape, dtype)
-    if shape == () and len(sizes) == 1:
-        if sizes[0] not in (None, 1):
-            return expected, False
-        return _leaf_problem(leaf, dtype, expected) or (expected, True)
     if len(sizes) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(sizes, shape, strict=True)):
         return expected, False
     if 0 in shape and pa.types.is_null(leaf):
@@ -128,9 +124,11 @@ def _leaf_problem(leaf: pa.DataType, dtype: str, expected: str) -> Problem | Non
 
 
 def _image_problem(found: pa.DataType) -> Problem | None:
-    # A path or bytes alone, which `datasets.Image` reads too.
-    if is_text(found) or is_binary(found):
+    # Bytes alone, which `datasets.Image` reads too. A path alone is that of a file on another machine.
+    if is_binary(found):
         return _IMAGE, True
+    if is_text(found):
+        return _IMAGE, False
     if not pa.types.is_struct(found):
         return _IMAGE, False
     types = {name: found[found.get_field_index(name)].type for name in ("bytes", "path") if _has_one(found, name)}

@@ -65,6 +65,8 @@ class VerificationContext:
     has_sidecars: bool
     sidecars: SidecarTables | None
     """None without sidecars, and if their format is broken: then they are not compared with the videos."""
+    subtask_count: int | None = None
+    """Rows of meta/subtasks.parquet; None without such a file."""
 
     @property
     def columns(self) -> tuple[str, ...]:

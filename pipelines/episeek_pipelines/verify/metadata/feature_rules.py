@@ -1,28 +1,62 @@
 """INF001 and INF002 in `features` of meta/info.json: the keys that LeRobot looks up in each feature, and the declared rates."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.quoting import one_line
 from episeek_pipelines.verify.rules import FPS, INFO
 from episeek_schemas import layout, lerobot
+from episeek_schemas.features import is_known_dtype
 from episeek_schemas.lerobot import DatasetInfo
 
 
+_PICTURES: Final = ("image", "video")
+_SIZES: Final = ("height", "width", "channels")
+
+CHANNEL_NAMES: Final = "a list of three names, such as [height, width, channels]"
+
+_NAMES_REMEDY: Final = (
+    'set names in meta/info.json to the meaning of each number of shape, for example ["height", "width", "channels"]'
+)
+_DTYPE_REMEDY: Final = (
+    "remove the feature, and what belongs to it, before the dataset is read with LeRobot, or use a version of LeRobot that knows "
+    "the dtype: nothing here can say what the values mean"
+)
+
+
 def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield INF001 for features that are not an object with a `dtype` and a `shape`; any dtype passes."""
+    """Yield INF001 for features that LeRobot cannot use.
+
+    It needs a `dtype` that `datasets` knows and a `shape`; of pictures it needs three sizes and three names, since every policy
+    looks up the name of the third size.
+    """
     for name, spec in features.items():
         where = Location(file=layout.INFO_PATH, column=f"features.{str(name)[:100]}")
         if not isinstance(spec, Mapping):
             yield finding(INFO, _short(spec), "an object with dtype and shape", where)
             continue
-        if not isinstance(spec.get("dtype"), str) or not spec["dtype"]:
-            found = f"dtype {_short(spec['dtype'])}" if "dtype" in spec else "no dtype"
+        dtype, shape = spec.get("dtype"), spec.get("shape")
+        if not isinstance(dtype, str) or not dtype:
+            found = f"dtype {_short(dtype)}" if "dtype" in spec else "no dtype"
             yield finding(INFO, found, "the name of a type as dtype", where)
-        shape = spec.get("shape")
+        elif not is_known_dtype(dtype):
+            expected = "a dtype of pyarrow, or image, video or language"
+            yield finding(
+                INFO, f"dtype {one_line(dtype, 40)}, which is not known", expected, where, remedy=_DTYPE_REMEDY
+            )
         if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
             found = f"shape {_short(shape)}" if "shape" in spec else "no shape"
             yield finding(INFO, found, "a list of whole numbers as shape", where)
+        elif dtype in _PICTURES and len(shape) != len(_SIZES):
+            yield finding(INFO, f"shape {_short(shape)} of pictures", "three sizes: height, width and channels", where)
+        if dtype in _PICTURES and not _has_three_names(spec.get("names")):
+            found = f"names {_short(spec['names'])}" if "names" in spec else "no names"
+            yield finding(INFO, f"{found} of pictures", CHANNEL_NAMES, where, remedy=_NAMES_REMEDY)
+
+
+def _has_three_names(names: object) -> bool:
+    return isinstance(names, list) and len(names) >= len(_SIZES) and all(isinstance(name, str) for name in names)
 
 
 def _short(value: object) -> str:

@@ -30,6 +30,13 @@ Files = Mapping[str, FileIdentity | None]
 
 _EXPECTED = "the root of a LeRobot v3.0 dataset"
 
+_SLASHES = "write / for each backslash of data_path and video_path in meta/info.json; the files stay where they are"
+
+_CONVERT = (
+    "set codebase_version in meta/info.json back to v2.1 and run LeRobot's converter on a copy of the dataset: "
+    "`python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=ORG/NAME --root=FOLDER --push-to-hub=false`"
+)
+
 _OWN_CHECKS = (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
 
 
@@ -55,6 +62,8 @@ class Survey:
     document: Mapping[str, Any]
     """Parsed meta/info.json."""
     tasks: pa.Table | None
+    subtasks: pa.Table | None
+    """Table of meta/subtasks.parquet; None where there is no such file, or no feature refers to it."""
     statistics: Mapping[str, Any] | None
     card: str | None
     source_changes: tuple[str, ...] = ()
@@ -140,10 +149,16 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     reader.findings += check_pointers(pointers)
     if layout.INFO_PATH in pointers:
         reader.findings, document, info = [*check_pointers(pointers)], {}, None
+    old = [path for path in lerobot.OLD_DOCUMENTS if path in metadata]
+    if info is not None and old and not _episode_paths(files):
+        found = f"{document['codebase_version']}, with the files of version 2.1: {' and '.join(old)}, no {layout.EPISODES_DIR}/"
+        where = Location(file=layout.INFO_PATH, column="codebase_version")
+        reader.findings = [finding(INFO, found, "the version of the files", where, remedy=_CONVERT)]
+        document, info = {}, None
     documents = {layout.INFO_PATH: info_bytes}
     source_documents: dict[str, bytes] = {}
     source_files: Files = {}
-    wanted: list[str] = [path for path in (layout.TASKS_PATH, layout.STATS_PATH) if path in files]
+    wanted: list[str] = [path for path in (layout.TASKS_PATH, layout.SUBTASKS_PATH, layout.STATS_PATH) if path in files]
     if against is not None:
         _require_directory(against)
         source_files = against.files(layout.META_DIR)
@@ -154,6 +169,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         wanted = sorted({*wanted, *(path for path in compared if path in files)})
     documents |= {path: data for path in wanted if (data := reader.read(root, path, files)) is not None}
     card = reader.read(root, layout.CARD_PATH, files)
+    has_subtasks = info is not None and lerobot.SUBTASK_INDEX in document["features"]
     parsed = {path: data for path, data in documents.items() if path not in pointers}
     return Survey(
         root=root,
@@ -166,7 +182,8 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         source_files=source_files,
         info=info,
         document=document,
-        tasks=_parse_tasks(reader, parsed.get(layout.TASKS_PATH)),
+        tasks=_parse_tasks(reader, layout.TASKS_PATH, parsed.get(layout.TASKS_PATH)),
+        subtasks=_parse_tasks(reader, layout.SUBTASKS_PATH, parsed.get(layout.SUBTASKS_PATH)) if has_subtasks else None,
         statistics=_parse_statistics(reader, parsed.get(layout.STATS_PATH)),
         card=None if card is None else card.decode("utf-8", "replace"),
         source_changes=() if data_root is None else changed_source_files(root, data_root),
@@ -220,6 +237,11 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     except DocumentError as error:
         reader.findings.append(finding(INFO, error.found, error.expected, where))
         return {}, None
+    document, with_backslashes = lerobot.with_slashes(document)
+    if with_backslashes:
+        found = f"backslashes in {' and '.join(with_backslashes)}, which are part of a name, no separators"
+        at = Location(file=layout.INFO_PATH, column=with_backslashes[0])
+        reader.findings.append(finding(INFO, found, "paths with the separator /", at, remedy=_SLASHES))
     problems = lerobot.validate_info(document)
     for problem in problems:
         at = Location(file=layout.INFO_PATH, column=problem.key)
@@ -229,13 +251,13 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     return document, None if problems else lerobot.parse_info(document)
 
 
-def _parse_tasks(reader: _Reader, data: bytes | None) -> pa.Table | None:
+def _parse_tasks(reader: _Reader, path: str, data: bytes | None) -> pa.Table | None:
     if data is None:
         return None
     try:
         return pq.ParquetFile(io.BytesIO(data), pre_buffer=False).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
-        where = Location(file=layout.TASKS_PATH)
+        where = Location(file=path)
         reader.findings.append(finding(TASKS, first_line(error).rstrip("."), "a readable Parquet file", where))
         return None
 

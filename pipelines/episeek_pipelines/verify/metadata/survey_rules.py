@@ -8,7 +8,7 @@ from episeek_pipelines.verify.metadata.layout_rules import check_folders, check_
 from episeek_pipelines.verify.metadata.source_documents import check_documents
 from episeek_pipelines.verify.metadata.statistics_rules import check_statistics
 from episeek_pipelines.verify.metadata.survey import Survey
-from episeek_pipelines.verify.metadata.task_rules import check_tasks
+from episeek_pipelines.verify.metadata.task_rules import check_subtasks, check_tasks
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER, SOURCE_CHANGED
 from episeek_pipelines.words import counted
 from episeek_schemas import layout
@@ -29,6 +29,9 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
     with guarded(findings, "check_tasks", Location(file=layout.TASKS_PATH)):
         if surveyed.tasks is not None or layout.TASKS_PATH not in surveyed.files:
             findings += check_tasks(surveyed.document, surveyed.tasks)
+    with guarded(findings, "check_subtasks", Location(file=layout.SUBTASKS_PATH)):
+        if surveyed.subtasks is not None:
+            findings += check_subtasks(surveyed.subtasks)
     with guarded(findings, "check_statistics", Location(file=layout.STATS_PATH)):
         if surveyed.statistics is not None or layout.STATS_PATH not in surveyed.files:
             findings += check_statistics(features, surveyed.statistics, info.total_frames)

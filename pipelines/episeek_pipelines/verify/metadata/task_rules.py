@@ -1,9 +1,10 @@
 """TSK014 in `meta/tasks.parquet` and in the `tasks` of `meta/episodes`; `data.task_scan` checks the rows of data files.
 
-LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So the numbers must be 0 to n-1
-in the order of the rows, whatever wrote the table.
+LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So the text must be the pandas index,
+and the numbers must be 0 to n-1 in the order of the rows, whatever wrote the table. `meta/subtasks.parquet` has the same form.
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,11 @@ from episeek_schemas import layout, lerobot
 
 TOTAL_TASKS: Final = "total_tasks"
 
+INDEX_REMEDY: Final = (
+    "write the table with the column of the texts as the index, as LeRobot does: "
+    "in pandas `read_parquet(path).set_index(column).to_parquet(path)`"
+)
+
 
 def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Iterator[Finding]:
     """Yield TSK014 for meta/tasks.parquet.
@@ -28,22 +34,13 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
         document: Parsed meta/info.json.
         table: The table of meta/tasks.parquet; None when there is no such file.
     """
-    where = Location(file=layout.TASKS_PATH)
     if table is None:
         # LeRobot writes the table with the first episode.
         if document.get("total_episodes") != 0:
+            where = Location(file=layout.TASKS_PATH)
             yield finding(TASKS, "no such file", "a table of tasks and their numbers", where)
         return
-    text_column, numbers = _text_column(table), _column(table, lerobot.TASK_INDEX, pa.types.is_integer)
-    if text_column is None:
-        yield finding(TASKS, f"columns {_names(table)}", "a column with the text of each task", where)
-    else:
-        yield from _check_texts(text_column, table[text_column])
-    if numbers is None:
-        found = f"columns {_names(table)}"
-        yield finding(TASKS, found, f"the integer column {lerobot.TASK_INDEX!r}", where)
-    else:
-        yield from _check_numbers(numbers)
+    yield from _check_table(layout.TASKS_PATH, table, lerobot.TASK_INDEX)
     total = document.get(TOTAL_TASKS, table.num_rows)
     if isinstance(total, bool) or total != table.num_rows:
         yield finding(
@@ -52,6 +49,44 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
             f"{table.num_rows}, the rows of {layout.TASKS_PATH}",
             Location(file=layout.INFO_PATH, column=TOTAL_TASKS),
         )
+
+
+def check_subtasks(table: pa.Table) -> Iterator[Finding]:
+    """Yield TSK014 for meta/subtasks.parquet, which only datasets with a feature `subtask_index` need."""
+    return _check_table(layout.SUBTASKS_PATH, table, lerobot.SUBTASK_INDEX)
+
+
+def _check_table(path: str, table: pa.Table, number_column: str) -> Iterator[Finding]:
+    where = Location(file=path)
+    text_column, numbers = _text_column(table), _column(table, number_column, pa.types.is_integer)
+    if text_column is None:
+        yield finding(TASKS, f"columns {_names(table)}", "a column with the text of each task", where)
+    else:
+        yield from _check_texts(path, text_column, table[text_column])
+        index = pandas_index(table)
+        if index != text_column:
+            found = "a row number" if index is None else f"column {quoted(index)}"
+            yield finding(
+                TASKS,
+                f"{found} as the pandas index, and texts in column {quoted(text_column)}",
+                "the texts as the pandas index, which LeRobot takes for the task",
+                Location(file=path, column=text_column),
+                remedy=INDEX_REMEDY,
+            )
+    if numbers is None:
+        yield finding(TASKS, f"columns {_names(table)}", f"the integer column {number_column!r}", where)
+    else:
+        yield from _check_numbers(path, number_column, numbers)
+
+
+def pandas_index(table: pa.Table) -> str | None:
+    """Return the column that pandas takes as the index of a table; None for row numbers, and for several columns."""
+    try:
+        columns = json.loads((table.schema.metadata or {})[b"pandas"])["index_columns"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    is_one = isinstance(columns, list) and len(columns) == 1
+    return columns[0] if is_one and isinstance(columns[0], str) and columns[0] in table.column_names else None
 
 
 def task_numbers(table: pa.Table | None) -> dict[str, int]:
@@ -115,11 +150,11 @@ def check_episode_tasks(
         )
 
 
-def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
+def _check_texts(path: str, column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     texts = _texts(values)
     null = [row for row, text in enumerate(texts) if text is None]
     if null:
-        where = Location(file=layout.TASKS_PATH, row=null[0], column=column)
+        where = Location(file=path, row=null[0], column=column)
         yield finding(TASKS, "null", "the text of a task", where, more=len(null) - 1)
     first_row: dict[str, int] = {}
     repeated = [
@@ -131,21 +166,21 @@ def _check_texts(column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
             TASKS,
             f"task {quoted(text)}, which is also in row {first_row[text]}",
             "each task once",
-            Location(file=layout.TASKS_PATH, row=row, column=column),
+            Location(file=path, row=row, column=column),
             more=len(repeated) - 1,
         )
 
 
-def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
+def _check_numbers(path: str, column: str, values: pa.ChunkedArray) -> Iterator[Finding]:
     numbers = values.to_pylist()
     wrong = [row for row, number in enumerate(numbers) if number != row]
     if wrong:
         row = wrong[0]
         found = "null" if numbers[row] is None else numbers[row]
-        where = Location(file=layout.TASKS_PATH, row=row, column=lerobot.TASK_INDEX)
+        where = Location(file=path, row=row, column=column)
         yield finding(
             TASKS,
-            f"{lerobot.TASK_INDEX} {found} in row {row}",
+            f"{column} {found} in row {row}",
             f"{row}, since LeRobot looks tasks up by position",
             where,
             more=len(wrong) - 1,
@@ -154,7 +189,8 @@ def _check_numbers(values: pa.ChunkedArray) -> Iterator[Finding]:
 
 def _text_column(table: pa.Table) -> str | None:
     names = [name for name in table.column_names if _column(table, name, is_text) is not None]
-    return next((name for name in lerobot.TASK_TEXT_COLUMNS if name in names), names[0] if len(names) == 1 else None)
+    likely = (pandas_index(table), *lerobot.TASK_TEXT_COLUMNS)
+    return next((name for name in likely if name in names), names[0] if len(names) == 1 else None)
 
 
 def _column(table: pa.Table, name: str, is_type: Any) -> pa.ChunkedArray | None:

@@ -95,10 +95,11 @@ LANGUAGE: Final = rule(
 )  # fmt: skip
 IMAGES: Final = rule(
     "ROW041", "error", "layout",
-    problem="A row of an image feature has no picture",
-    invariant="Every row of an image feature has a picture",
+    problem="A row of an image feature has no bytes of a picture",
+    invariant="Every row of an image feature has the bytes of a picture",
     protects="training on pictures that are stored in the data files",
-    remedy="restore the rows from the recording, or delete the episode with LeRobot",
+    remedy="put the picture's file into `bytes`, from the recording; a path alone is of use only where the file lies. "
+    "Delete the episode with LeRobot if the picture is lost",
 )  # fmt: skip
 PAGE_INDEX: Final = rule(
     "ROW038", "warning", "layout",

@@ -93,9 +93,17 @@ REORDERED: Final = rule(
     problem="Frames are stored in another order than they are shown",
     invariant="Frames are stored in the order in which they are shown",
     protects="readers that ignore composition offsets, and the cost of a random frame",
-    remedy="run `episeek index`, which records the order; or encode without B-frames, as LeRobot does by default (AV1, g=2)",
-    broke_in="LeRobot 0.4.4 cannot read the hevc videos that it records: FrameTimestampError",
+    remedy="run `episeek index`, which records the order; LeRobot reads such files too, unless VID044 says otherwise",
     moot_because="the sidecars record the order",
+)  # fmt: skip
+LEROBOT_READING: Final = rule(
+    "VID044", "error", "layout",
+    problem="LeRobot does not get frames of a video: it raises FrameTimestampError",
+    invariant="LeRobot gets every frame of a video, in any order",
+    protects="training with LeRobot's own reader, TorchCodec or PyAV",
+    remedy="read the dataset with episeek (`episeek index`), or encode the recording in a way that LeRobot reads",
+    broke_in="the hevc videos that LeRobot records: half of their frames are lost in random order",
+    moot_because="readers of the sidecars take frames by number, and decode from a sync sample that gives all of them",
 )  # fmt: skip
 DECODED: Final = rule(
     "VID027", "error", "decode",

@@ -51,6 +51,7 @@ from episeek_pipelines.verify.videos.reference import (
     FileReference,
     Lead,
 )
+from episeek_pipelines.verify.videos.lerobot_reading import check_lerobot_reading
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from episeek_pipelines.verify.videos.window_rules import check_windows
 from episeek_pipelines.video.encoder_starts import encoder_starts
@@ -76,7 +77,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
             read_marks = partial(encoder_starts, counting, file.path, header.table)
             view = frame_view(header.table, file, fps=context.info.fps, read_marks=read_marks)
             video = ParsedVideo(header, header.table, view)
-            findings += run_rules((*VIDEO_RULES, *FORMAT_RULES), where, context, file, video)
+            findings += run_rules((*VIDEO_RULES, *FORMAT_RULES, check_lerobot_reading), where, context, file, video)
             if context.sidecars is not None:
                 findings += run_rules(SPAN_RULES, where, context, file, video)
             counts = WindowCounts()

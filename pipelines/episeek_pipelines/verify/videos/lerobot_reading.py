@@ -1,0 +1,100 @@
+"""VID044: frames that LeRobot does not get from a file, according to its header.
+
+LeRobot asks TorchCodec for the frame at `from_timestamp + timestamp`, and raises FrameTimestampError where the frame that it gets is
+1e-4 seconds or more away. Tried with LeRobot 0.4.4, TorchCodec 0.10 and PyAV 15 on items in random order, it fails on
+
+- leading pictures of a keyframe in H.264 and HEVC, as libx265 encodes by default (open groups of pictures): they are stored
+  after the keyframe and shown before it, FFmpeg seeks to that keyframe, and a decoder that starts there drops them. Frames
+  that are merely reordered, within closed groups of pictures, are read;
+- episodes whose `from_timestamp` is not the time of their first frame, as after sums of durations that a muxer rounded.
+
+Only files with a steady rate of `fps` are judged: for others, the times in the rows decide.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+
+from episeek.mp4.sample_table import SampleTable
+from episeek_pipelines.verify.findings.arrays import BoolArray
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import LEROBOT_READING
+from episeek_pipelines.verify.videos.frames import FrameView, ParsedVideo
+from episeek_schemas import lerobot
+
+OPEN_GROUPS_REMEDY: Final = (
+    "read the dataset with episeek (`episeek index`), or encode the recording with closed groups of pictures "
+    "(libx265: x265-params open-gop=0), which LeRobot reads"
+)
+SECONDS_REMEDY: Final = "set from_timestamp to the time of the episode's first frame in the file, and to_timestamp to that time plus length / fps"
+
+_WITH_LEADING_PICTURES: Final = frozenset({"avc1", "avc3", "hvc1", "hev1"})
+
+
+def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
+    """Yield VID044, one finding for each cause, with the number of frames that LeRobot does not get."""
+    where = Location(file=file.path, camera=file.camera_key)
+    spec = context.features.get(file.camera_key)
+    # LeRobot reads depth with PyAV, a tick earlier than the time.
+    margin = 1 if isinstance(spec, Mapping) and lerobot.is_depth(spec) else 0
+    lost = int(lost_frames(video.table, margin_ticks=margin).sum())
+    if lost:
+        yield finding(
+            LEROBOT_READING,
+            f"{lost} of {video.view.frame_count} frames stored after a keyframe and shown before it",
+            "no frame that is lost where decoding starts at a keyframe",
+            where,
+            remedy=OPEN_GROUPS_REMEDY,
+        )
+    tolerance = max(context.options.tolerance_seconds, 1 / video.table.timescale)
+    off = _seconds_off(file, video.view, fps=context.info.fps, tolerance_seconds=tolerance)
+    wrong = np.flatnonzero(np.abs(off) > tolerance)
+    if len(wrong):
+        worst = int(wrong[np.argmax(np.abs(off[wrong]))])
+        yield finding(
+            LEROBOT_READING,
+            f"{int(file.length[wrong].sum())} frames asked for at other times than they have, by up to {abs(off[worst]):.6f} s",
+            f"times within LeRobot's tolerance of {context.options.tolerance_seconds:g} s",
+            Location(file.path, int(file.episode_index[worst]), file.camera_key, column="from_timestamp"),
+            more=len(wrong) - 1,
+            remedy=SECONDS_REMEDY,
+        )
+
+
+def lost_frames(table: SampleTable, *, margin_ticks: int = 0) -> BoolArray:
+    """Return which samples are lost after a seek to their own time; shape [samples], all false for other codecs.
+
+    FFmpeg seeks to the last sync sample whose decode time, moved by the delay between decoding and showing, is not after the
+    time that is asked for (`mov_seek_stream` of libavformat/mov.c). A sample that is shown before that sync sample is lost.
+
+    Args:
+        table: The samples.
+        margin_ticks: How much earlier than the sample's time a reader seeks.
+    """
+    sync, order = np.flatnonzero(table.is_sync), table.presentation_order()
+    if table.codec not in _WITH_LEADING_PICTURES or not len(sync) or not len(order):
+        return np.zeros(len(table), np.bool_)
+    delay = table.pts[order[0]] - table.dts[0]
+    reached = np.searchsorted(table.dts[sync], table.pts - margin_ticks - delay, side="right") - 1
+    is_lost: BoolArray = table.is_presented & (table.pts[sync[np.maximum(reached, 0)]] > table.pts)
+    return is_lost
+
+
+def _seconds_off(file: VideoFile, view: FrameView, *, fps: float, tolerance_seconds: float) -> np.ndarray:
+    """Return from_timestamp less the time of the episode's first frame; 0 for episodes whose frames are not k/fps apart.
+
+    Episodes that are off by half a frame or more are left out: VID024 reports them.
+    """
+    off = np.zeros(len(file.length))
+    for row, (first, length) in enumerate(zip(view.first.tolist(), file.length.tolist(), strict=True)):
+        stop = first + length
+        if length <= 0 or first < 0 or stop > view.frame_count:
+            continue
+        seconds = view.seconds[first:stop]
+        steady = np.abs(seconds - seconds[0] - np.arange(length) / fps).max() <= tolerance_seconds
+        difference = float(file.from_timestamp[row] - seconds[0])
+        if steady and abs(difference) * fps < 0.5:
+            off[row] = difference
+    return off
