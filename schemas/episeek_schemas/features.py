@@ -30,7 +30,8 @@ _PARAMETRIC_DTYPE: Final = re.compile(r"(timestamp|duration|time32|time64|decima
 def is_known_dtype(dtype: str) -> bool:
     """Return whether LeRobot or `datasets` can make a column of a dtype.
 
-    `datasets` takes the names of pyarrow's types (`datasets.features.features.string_to_arrow`). LeRobot adds image, video and language.
+    `datasets` takes the names of pyarrow's types (`datasets.features.features.string_to_arrow`). LeRobot adds image, video and
+    language.
     """
     return dtype in SCALARS or dtype in _OTHER_DTYPES or _PARAMETRIC_DTYPE.fullmatch(dtype) is not None
 

@@ -208,7 +208,7 @@ def parse_document(data: bytes) -> dict[str, Any]:
 
 
 def with_slashes(document: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    r"""Return a parsed `meta/info.json` with `/` in its path templates, and the keys of those that had `\`, as Windows writes paths."""
+    r"""Return a parsed `meta/info.json` with `/` in its path templates, and the keys of those that had the `\` of Windows."""
     keys = tuple(key for key in PATH_FIELDS if isinstance(document.get(key), str) and "\\" in document[key])
     return {**document, **{key: document[key].replace("\\", "/") for key in keys}}, keys
 

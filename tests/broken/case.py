@@ -32,6 +32,8 @@ class Case:
     shows_at: Mapping[str, Level] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further `VerifyOptions`."""
+    remedied: Callable[[Path], object] | None = None
+    """Does to the broken dataset what the remedy of the finding says; None where a person has to decide."""
     indexed: bool = False
     against: bool = False
     prepared: bool | None = None

@@ -18,6 +18,7 @@ from tests.support.broken_datasets import (
     change_type,
     data,
     drop_column,
+    edit_features,
     edit_info,
     edit_parquet,
     set_value,
@@ -93,7 +94,38 @@ def leave_info_alone(root: Path, *further: str) -> None:
         (root / path).unlink()
 
 
+def backslashes(root: Path) -> None:
+    document = json.loads((root / "meta/info.json").read_text())
+    edit_info(root, **{key: document[key].replace("/", "\\") for key in ("data_path", "video_path")})
+
+
+def slashes(root: Path) -> None:
+    document = json.loads((root / "meta/info.json").read_text())
+    edit_info(root, **{key: document[key].replace("\\", "/") for key in ("data_path", "video_path")})
+
+
+def old_documents(root: Path) -> None:
+    """Replace meta/episodes and the tasks by the documents of version 2.1."""
+    shutil.rmtree(root / "meta/episodes")
+    (root / "meta/tasks.parquet").unlink()
+    for name in ("episodes", "tasks"):
+        (root / f"meta/{name}.jsonl").write_text("{}\n")
+
+
+def name_pictures(root: Path, names: list[str] | None) -> None:
+    edit_features(root, lambda features: features[TOP].update(names=names))
+
+
+def declare_audio(root: Path) -> None:
+    edit_feature(root, "observation.audio.mic", {"dtype": "audio", "shape": [1], "names": ["channels"]})
+
+
 CASES: Final = [
+    Case("backslashes in templates", AV1, "INF001", backslashes, "lerobot#647", remedied=slashes),
+    Case("a header of version 3.0 over files of version 2.1", AV1, "INF001", old_documents, "lerobot#2652"),
+    Case("pictures without names", AV1, "INF001", lambda r: name_pictures(r, None), "lerobot#3786",
+         remedied=lambda r: name_pictures(r, ["height", "width", "channels"])),
+    Case("a dtype that nobody knows", AV1, "INF001", declare_audio, "lerobot#2824"),
     Case("a feature that is nothing", AV1, "INF001", lambda r: edit_feature(r, "action", None)),
     Case("a feature without a shape", AV1, "INF001", lambda r: edit_feature(r, "action", {"dtype": "float32"})),
     Case("data files in another order than their rows", AV1, "INF043", exchange_data_files),

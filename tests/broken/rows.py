@@ -1,8 +1,9 @@
 """Data files: INF003 and ROW, except for comparisons with a source."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,15 +84,36 @@ def lose_metadata(root: Path) -> None:
 
 def drop_pictures(root: Path, *rows: int) -> None:
     """Set the pictures of these rows to null, which the statistics count."""
+    change_pictures(root, rows, lambda picture: None)
 
+
+def drop_picture_bytes(root: Path, *rows: int) -> None:
+    """Leave these rows a path alone, as recorders write it before pictures are embedded."""
+    change_pictures(root, rows, lambda picture: {"bytes": None, "path": picture["path"] or "frame.png"})
+
+
+def change_pictures(root: Path, rows: Sequence[int], picture_of: Callable[[Any], Any]) -> None:
     def change(groups: list[pa.Table]) -> list[pa.Table]:
         [name] = [name for name in groups[0].column_names if name.startswith("observation.images")]
         position = groups[0].column_names.index(name)
-        values = [None if row in rows else value for row, value in enumerate(groups[0][name].to_pylist())]
+        values = [picture_of(value) if row in rows else value for row, value in enumerate(groups[0][name].to_pylist())]
         column = pa.array(values, groups[0].schema.field(name).type)
         return [groups[0].set_column(position, groups[0].schema.field(name), column), *groups[1:]]
 
     edit_parquet(root, data(0), change)
+
+
+def lists_of_one(root: Path) -> None:
+    def change(column: pa.ChunkedArray) -> pa.ChunkedArray:
+        return pa.chunked_array([pa.FixedSizeListArray.from_arrays(column.combine_chunks(), 1)])
+
+    for path in data_files(root):
+        change_column(root, path, "task_index", change)
+
+
+def scalars(root: Path) -> None:
+    for path in data_files(root):
+        change_column(root, path, "task_index", lambda column: pa.chunked_array([column.combine_chunks().flatten()]))
 
 
 def grow_footer(root: Path) -> None:
@@ -141,6 +163,8 @@ ROWS: Final = [
     Case("rows twice, others missing", AV1, "ROW015 ROW016 ROW017", lambda r: edit_parquet(r, data(0), repeat_rows),
          shows_at=ROW015_IN_ROWS),
     Case("a null episode_index in a row", IMAGES, "ROW015", lambda r: set_value(r, data(0), "episode_index", 54, None)),
+    Case("pictures that are a path alone", IMAGES, "ROW041", lambda r: drop_picture_bytes(r, 3, 4)),
+    Case("a scalar in lists of one", AV1, "INF003", lists_of_one, "lerobot#3771", remedied=scalars),
     Case("rows without a picture", IMAGES, "ROW041", lambda r: drop_pictures(r, 3, 4)),
     Case("a column twice", AV1, "INF003", lambda r: edit_parquet(
         r, data(0), lambda groups: [t.append_column("action", t["action"]) for t in groups])),

@@ -1,13 +1,26 @@
 """meta/tasks.parquet, and the tasks of rows and episodes: TSK014."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from episeek_pipelines.verify.rules import Level
 from tests.broken.case import AV1, Case
-from tests.support.broken_datasets import EPISODES, data, edit_info, edit_parquet, set_value
+from tests.support.broken_datasets import (
+    EPISODES,
+    data,
+    data_files,
+    edit_features,
+    edit_info,
+    edit_parquet,
+    edit_statistics,
+    set_value,
+)
 
 TASKS_FILE: Final = "meta/tasks.parquet"
 
@@ -25,9 +38,60 @@ def same_task_twice(groups: list[pa.Table]) -> list[pa.Table]:
     return [groups[0].set_column(place, groups[0].schema.field(place), twice)]
 
 
+def row_number_as_index(root: Path) -> None:
+    """Write the texts into a column, as by hand, with the row number as the pandas index."""
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        index = {"kind": "range", "name": None, "start": 0, "stop": len(groups[0]), "step": 1}
+        table = groups[0].rename_columns(["task_index", "task"])
+        return [table.replace_schema_metadata({"pandas": json.dumps({"index_columns": [index], "columns": []})})]
+
+    edit_parquet(root, TASKS_FILE, change)
+
+
+def text_as_index(root: Path) -> None:
+    pd.read_parquet(root / TASKS_FILE).set_index("task").to_parquet(root / TASKS_FILE)
+
+
+def label_subtasks(root: Path, numbers: Callable[[int], int]) -> None:
+    """Add the feature subtask_index, with a number for each global row, its statistics, and a table of three subtasks."""
+    values: list[int] = []
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        changed = []
+        for table in groups:
+            column = [numbers(row) for row in table["index"].to_pylist()]
+            values.extend(column)
+            kept = table.drop_columns("subtask_index") if "subtask_index" in table.column_names else table
+            described = json.loads(kept.schema.metadata[b"huggingface"])
+            described["info"]["features"]["subtask_index"] = {"dtype": "int64", "_type": "Value"}
+            kept = kept.append_column("subtask_index", pa.array(column, pa.int64()))
+            changed.append(kept.replace_schema_metadata({"huggingface": json.dumps(described)}))
+        return changed
+
+    for path in data_files(root):
+        edit_parquet(root, path, change)
+    edit_features(root, lambda features: features.update(subtask_index={"dtype": "int64", "shape": [1], "names": None}))
+    array = np.array(values)
+    quantiles = {f"q{percent:02d}": [float(np.percentile(array, percent))] for percent in (1, 10, 50, 90, 99)}
+    summary = {
+        "min": [int(array.min())],
+        "max": [int(array.max())],
+        "mean": [float(array.mean())],
+        "std": [float(array.std())],
+    }
+    edit_statistics(root, lambda s: s.update(subtask_index={**summary, "count": [len(array)], **quantiles}))
+    texts = pd.DataFrame({"subtask_index": [0, 1, 2]}, index=pd.Index(["reach", "grasp", "lift"], name="subtask"))
+    texts.to_parquet(root / "meta/subtasks.parquet")
+
+
 ROWS: Final[dict[str, Level]] = {"TSK014": "rows"}
 
 CASES: Final = [
+    Case("row numbers as the index of tasks", AV1, "TSK014", row_number_as_index, "lerobot#2467", remedied=text_as_index),
+    Case("subtasks that are none", AV1, "TSK014", lambda r: label_subtasks(r, lambda row: row % 5 - 1), "lerobot#2860",
+         shows_at=ROWS),
+    Case("subtasks", AV1, "", lambda r: label_subtasks(r, lambda row: row % 3)),
     Case("no tasks.parquet", AV1, "TSK014", lambda r: (r / TASKS_FILE).unlink()),
     Case("a task is missing", AV1, "TSK014", drop_last_task),
     Case("two tasks with one index", AV1, "TSK014", lambda r: set_value(r, TASKS_FILE, "task_index", 2, 1)),

@@ -108,13 +108,16 @@ FRAMES: Final = [
     Case("episodes overlap", H264, "VID024", lambda r: shift_episode(r, 2, -5 / 30), "lerobot#3177"),
     Case("a gap before the last episode", H264, "VID024", lambda r: shift_episode(r, 5, 5 / 30), "lerobot#2550"),
     Case("one frame off its place", H264, "VID024", lambda r: patch(r, video(TOP, 0), lambda c: delay_sample_run(c, 3, 256 + 512))),
-    Case("seconds drift by a fifth of a frame an episode", H264, "VID024W", lambda r: drift(r, 0.2)),
+    Case("seconds drift by a fifth of a frame an episode", H264, "VID024W VID044", lambda r: drift(r, 0.2)),
     Case("not on a keyframe", H264, "VID025", lambda r: patch(r, video(TOP, 0), lambda c: set_sync_sample(c, 2, 49)),
          milder="VID025"),
 ]  # fmt: skip
 
 FORMATS: Final = [
     Case("another codec than declared", AV1, "VID026", lambda r: declare(r, codec="h264")),
+    Case("a stale video_info", AV1, "VID026", lambda r: edit_features(r, lambda features: features[TOP].update(
+        video_info={**features[TOP]["info"], "video.codec": "h264"})), "leisaac#158"),
+    Case("colours for a depth map", AV1, "VID026", lambda r: declare(r, is_depth_map=True, codec="av1"), "hflow#399"),
     Case("another size than declared", AV1, "VID026", lambda r: declare(r, height=480, width=640)),
     Case("another rate declared than the dataset's", AV1, "INF002", lambda r: declare(r, fps=25), "lerobot#4025"),
     Case("another pixel format than declared", AV1, "VID026", lambda r: declare(r, pix_fmt="yuv444p")),
@@ -124,7 +127,7 @@ FORMATS: Final = [
         r / SINGLE, encoded.moving(SINGLE_FRAMES), codec="libx264")),
     Case("a file of other chroma subsampling", AV1, "VID026", other_subsampling),
     Case("a file of another codec, reordered", AV1, "VID026 VID026W", lambda r: reordered(r, SINGLE, SINGLE_FRAMES)),
-    Case("reordered frames", HEVC, "VID026W", lambda r: None, "LeRobot 0.4.4 cannot read the hevc that it records"),
+    Case("reordered frames", HEVC, "VID026W VID044", lambda r: None, "LeRobot 0.4.4 cannot read the hevc that it records"),
     Case("one keyframe", H264, "VID025 VID039", one_keyframe, milder="VID025"),
 ]  # fmt: skip
 

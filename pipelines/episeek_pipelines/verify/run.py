@@ -46,7 +46,7 @@ from episeek_pipelines.verify.rules import (
 from episeek_pipelines.verify.sidecars.buffers import forget_sidecars
 from episeek_pipelines.verify.sidecars.opened_index import forget_index
 from episeek_pipelines.verify.sidecars.rules import check_sidecar
-from episeek_pipelines.verify.videos.format import check_same_format
+from episeek_pipelines.verify.videos.declared_format import check_formats
 from episeek_pipelines.verify.videos.frame_times import compare_times
 from episeek_pipelines.verify.videos.rules import check_video_file
 from episeek_pipelines.words import counted
@@ -80,8 +80,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             findings = list(compare_times(context, observations, findings))
         with guarded(findings, "rules over several files", Location()):
             findings += _misplaced_rows(plan, context, observations, findings)
-        with guarded(findings, "check_same_format", Location()):
-            findings += check_same_format(observations.video_formats)
+        with guarded(findings, "check_formats", Location()):
+            findings += check_formats(observations.video_formats, context.features)
         with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
             findings += check_constant_dimensions(
                 reduce(FeatureRanges.merge, observations.ranges, FeatureRanges()), context.features

@@ -50,7 +50,7 @@ FUNCTIONS = {
     "findings.source_differences.first_difference": "ROW021 EPI021",
     "videos.rules.camera_figures": "VID026",
     "videos.decode_rules._check_episode": "VID027 VID028",
-    "run.check_same_format": "VID026",
+    "run.check_formats": "VID026",
     "run.check_constant_dimensions": "STA020",
     "run.check_shards": "TRN037",
     "run._misplaced_rows": "EPI012 ROW015",

@@ -243,7 +243,7 @@ def test_files_that_a_rewrite_split_are_compared_episode_by_episode(tmp_path: Pa
 
 
 def test_nan_is_equal_to_the_same_nan_only(tmp_path: Path):
-    source, root = copy_of("hevc", tmp_path / "a"), copy_of("hevc", tmp_path / "b")
+    source, root = copy_of("h264_bframes", tmp_path / "a"), copy_of("h264_bframes", tmp_path / "b")
     bits = pa.array(np.array([0x7FC00000] * 5 + [0x7FC00001], np.uint32).view(np.float32))
     other = pa.array(np.array([0x7FC00000] * 6, np.uint32).view(np.float32))
     kind = pa.list_(pa.field("element", pa.float32()), 6)

@@ -29,7 +29,10 @@ EXPECTED: dict[str, dict[str, Expected]] = {
     AV1: {"VID022W": Expected(4, "LeRobot leaves the moov box of a file with one episode after the media data")},
     EDITED: {"VID022W": Expected(8, "the same in files that delete_episodes encodes again")},
     H264: {"VID026W": Expected(2, "recorded with B-frames, so that composition offsets and edit lists are tried")},
-    HEVC: {"VID026W": Expected(2, "x265 reorders frames by default")},
+    HEVC: {
+        "VID026W": Expected(2, "x265 reorders frames by default"),
+        "VID044": Expected(2, "x265 opens groups of pictures by default, and LeRobot then loses every other frame"),
+    },
     IMAGES: {},
 }
 """Findings of each sample dataset, with the reason for which they are right."""

@@ -1,9 +1,10 @@
 """INF003 and INF003W: compare the Arrow schema of a data file with `features`.
 
-LeRobot writes a scalar for shape [1], and `datasets` cannot cast a list of one to it; a fixed-size list for one dimension (a list where its length is 0), nested lists for two to
-five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and path for an image, and a list of structs for its two
-language columns. Merging, and the converter from v2.1, go through pandas, which gives lists and wider numbers and drops the
-schema metadata: that is INF003W. Unknown dtypes pass. `rules.check_columns` reports missing and undeclared columns.
+LeRobot writes a scalar for shape [1], to which `datasets` cannot cast a list of one. It writes a fixed-size list for one dimension
+(a list where its length is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and path
+for an image, and a list of structs for its two language columns. Merging, and the converter from v2.1, go through pandas, which
+gives lists and wider numbers and drops the schema metadata: that is INF003W. Unknown dtypes pass. `rules.check_columns` reports
+missing and undeclared columns.
 """
 
 import json

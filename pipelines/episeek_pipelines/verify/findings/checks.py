@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from episeek.mp4.moov.sample_description import VisualSampleEntry
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.coverage import Coverage, Note
@@ -175,8 +176,7 @@ class VideoFormat:
 
     camera_key: str
     path: str
-    text: str
-    """Text of `videos.format.format_text`: equal texts mean equal formats."""
+    entry: VisualSampleEntry
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,12 +10,19 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import is_known_dtype
 from episeek_schemas.lerobot import DatasetInfo
 
-
 _PICTURES: Final = ("image", "video")
 _SIZES: Final = ("height", "width", "channels")
 
 CHANNEL_NAMES: Final = "a list of three names, such as [height, width, channels]"
 
+_INFO, _OLD_INFO = lerobot.VIDEO_INFO_KEYS
+_RATE_REMEDY: Final = (
+    "set video.fps in the camera's `info` to the rate of its files; if that is not fps, another INF002 names the file at "
+    "level layout"
+)
+_STALE_REMEDY: Final = (
+    "remove `video_info` from the feature in meta/info.json: LeRobot reads `info`, and writes it where it is missing"
+)
 _NAMES_REMEDY: Final = (
     'set names in meta/info.json to the meaning of each number of shape, for example ["height", "width", "channels"]'
 )
@@ -64,11 +71,23 @@ def _short(value: object) -> str:
 
 
 def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:
-    """Yield INF002 for cameras whose declared rate is not the dataset's; cameras without a declared rate pass."""
+    """Yield INF002 for cameras whose declared rate is not the dataset's; cameras without a declared rate pass.
+
+    LeRobot reads none of these keys. The rate of `video_info`, which old versions wrote, is a warning.
+    """
     for camera in info.video_keys:
-        for declared_info in lerobot.video_infos(features[camera]):
-            declared = declared_info.get("video.fps")
+        for key, is_read, remedy in ((_INFO, True, _RATE_REMEDY), (_OLD_INFO, False, _STALE_REMEDY)):
+            described = features[camera].get(key)
+            declared = described.get("video.fps") if isinstance(described, Mapping) else None
             is_number = isinstance(declared, int | float) and not isinstance(declared, bool)
             if is_number and declared != info.fps:
-                where = Location(file=layout.INFO_PATH, camera=camera, column="video.fps")
-                yield finding(FPS, f"video.fps {declared:g}", f"{info.fps:g}, the fps of the dataset", where)
+                yield finding(
+                    FPS,
+                    f"video.fps {declared:g}",
+                    f"{info.fps:g}, the fps of the dataset",
+                    Location(
+                        file=layout.INFO_PATH, camera=camera, column="video.fps" if is_read else f"{key}.video.fps"
+                    ),
+                    remedy=remedy,
+                    severity=None if is_read else "warning",
+                )

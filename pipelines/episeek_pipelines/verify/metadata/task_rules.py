@@ -1,7 +1,8 @@
 """TSK014 in `meta/tasks.parquet` and in the `tasks` of `meta/episodes`; `data.task_scan` checks the rows of data files.
 
-LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So the text must be the pandas index,
-and the numbers must be 0 to n-1 in the order of the rows, whatever wrote the table. `meta/subtasks.parquet` has the same form.
+LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So the text must be the pandas
+index, and the numbers must be 0 to n-1 in the order of the rows, whatever wrote the table. So has
+`meta/subtasks.parquet`.
 """
 
 import json

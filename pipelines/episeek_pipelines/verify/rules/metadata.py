@@ -11,7 +11,7 @@ INFO: Final = rule(
     problem="meta/info.json does not describe a LeRobot v3.0 dataset",
     invariant="meta/info.json describes a LeRobot v3.0 dataset",
     protects="everything: the file says what the dataset is and where its files are",
-    remedy="correct the key in meta/info.json; convert a v2.x dataset with LeRobot's convert_dataset_v21_to_v30",
+    remedy="restore the value of the key in meta/info.json, or decide it from the files of the dataset",
     broke_in="most public datasets are still v2.x",
 )  # fmt: skip
 FPS: Final = rule(
@@ -19,7 +19,8 @@ FPS: Final = rule(
     problem="fps is not a whole number, or is not the frame rate of every video",
     invariant="fps is a whole number and the frame rate of every video",
     protects="the times of frames: frame k of an episode is at k/fps seconds, in the rows and in the videos",
-    remedy="set fps in meta/info.json to the rate of the recording, or encode the videos again at fps",
+    remedy="decide by the recording: `timestamp` of the rows says at which rate they were recorded; fps has to be that rate, and the "
+    "videos have to show one frame a row at it",
     broke_in="lerobot#4025",
 )  # fmt: skip
 FRACTIONAL_FPS_REMEDY: Final = (
@@ -32,14 +33,15 @@ COLUMNS: Final = rule(
     problem="A data file does not have the columns that `features` declares",
     invariant="Data files have the columns that `features` declares, with their types, and LeRobot's own columns",
     protects="readers that look up columns by the names in meta/info.json",
-    remedy="write the data files with all features but videos, and episode_index, frame_index, index, timestamp, task_index",
+    remedy="decide which is right, the column or its feature in meta/info.json: restore columns that were lost from the source, "
+    "declare those that belong to the dataset, and change the type of neither without the values",
 )  # fmt: skip
 COLUMN_STYLE: Final = rule(
     "INF003W", "warning", "layout",
     problem="A data file keeps vectors in lists of variable size, or lacks usable `huggingface` metadata",
     invariant="Data files keep vectors in lists of fixed size, and their schema has `huggingface` metadata",
     protects="readers that take shapes and types from the Parquet schema",
-    remedy="write the data files again with the `datasets.Features` of the dataset",
+    remedy="write the data files again with the declared types and the `datasets.Features` of the columns; values stay as they are",
     broke_in="what LeRobot's aggregate_datasets writes",
 )  # fmt: skip
 MISSING_FILE: Final = rule(
@@ -47,7 +49,8 @@ MISSING_FILE: Final = rule(
     problem="A file that the metadata refers to is missing or empty",
     invariant="Every file that the metadata refers to exists and is not empty",
     protects="training jobs, which otherwise fail when they reach the episode",
-    remedy="restore the file (perhaps it was never uploaded), or delete its episodes with LeRobot",
+    remedy="restore the file (perhaps it was never uploaded, or lies under another name: see INF004W), or delete its episodes "
+    "with LeRobot",
     broke_in="lerobot#2861",
 )  # fmt: skip
 ORPHAN_FILE: Final = rule(
@@ -55,7 +58,8 @@ ORPHAN_FILE: Final = rule(
     problem="A data or video file belongs to no episode",
     invariant="Every data and video file belongs to an episode",
     protects="downloads and the dataset viewer, which include every file",
-    remedy="remove the file, or restore its episodes in meta/episodes",
+    remedy="decide what the file is before it is moved out of the dataset: it may be the only copy of episodes that are missing in "
+    "meta/episodes",
     broke_in="droid_1.0.1: 44 % of its rows are in no episode",
 )  # fmt: skip
 FOLDER_LIMITS: Final = rule(
@@ -63,21 +67,22 @@ FOLDER_LIMITS: Final = rule(
     problem="A folder, or the dataset, holds more files than the Hub or chunks_size allows",
     invariant="No folder holds more files than the Hub and chunks_size allow, nor does the dataset",
     protects="uploads: the Hub takes 10,000 entries per folder and 100,000 files per repository",
-    remedy="set chunks_size to 1000, and write larger files",
+    remedy="decide on larger files (LeRobot's data_files_size_in_mb and video_files_size_in_mb) or more folders; chunks_size says how "
+    "many files LeRobot puts into a folder",
 )  # fmt: skip
 TOTALS: Final = rule(
     "INF009", "error", "meta",
     problem="The totals of meta/info.json do not match meta/episodes",
     invariant="The totals of meta/info.json match meta/episodes",
     protects="samplers and splits, which rely on the totals",
-    remedy="set total_episodes and total_frames in meta/info.json to the counts of meta/episodes",
+    remedy="set the total in meta/info.json to the count of meta/episodes, which holds all episodes of the data files",
 )  # fmt: skip
 SPLITS: Final = rule(
     "INF009W", "warning", "meta",
     problem="A split of meta/info.json reaches beyond the episodes",
     invariant="The splits of meta/info.json are ranges of existing episodes",
     protects="tools that train and evaluate on splits",
-    remedy='set splits in meta/info.json to ranges of episodes, for example {"train": "0:10"}',
+    remedy='decide which episodes belong to the split, and set splits in meta/info.json to ranges of them, such as "0:10"',
 )  # fmt: skip
 INFO_CHANGED: Final = rule(
     "INF021", "error", "meta",
@@ -99,7 +104,8 @@ FILE_ORDER: Final = rule(
     problem="LeRobot does not read data/ or meta/episodes in the order of the rows",
     invariant="LeRobot reads the files of data/ and meta/episodes in the order of their rows",
     protects="every look-up by row: LeRobot reads */*.parquet below both folders, sorted by path",
-    remedy="name the files data/chunk-NNN/file-NNN.parquet, numbered in the order of their episodes; `episeek prepare` does so",
+    remedy="run `episeek prepare`, which writes data/ and meta/episodes in the order of the rows and sets the columns that refer to "
+    "the files; files that are only renamed are lost for their episodes",
 )  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040", "error", "meta",
@@ -116,7 +122,8 @@ EPISODES_FOOTER: Final = rule(
     problem="A file of meta/episodes is not readable Parquet",
     invariant="Every file of meta/episodes is readable Parquet",
     protects="every episode that the file lists",
-    remedy="restore the file from its source: a recording that was interrupted leaves a file without a footer",
+    remedy="restore the file from a copy of the same revision: no other file has the places of its episodes, and without it they "
+    "are lost for every reader",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ORDER: Final = rule(
@@ -124,7 +131,8 @@ EPISODE_ORDER: Final = rule(
     problem="Row i of meta/episodes is not episode i",
     invariant="Row i of meta/episodes is episode i",
     protects="LeRobot's look-up of episodes by position",
-    remedy="sort meta/episodes by episode_index, numbered from 0 to N-1",
+    remedy="sort the rows of meta/episodes by episode_index where each number from 0 to N-1 is there once; otherwise restore the file, "
+    "since rows of data files have the same numbers",
     broke_in="axol#158",
 )  # fmt: skip
 TILING: Final = rule(
@@ -132,7 +140,8 @@ TILING: Final = rule(
     problem="dataset_from_index and dataset_to_index leave gaps or overlap",
     invariant="dataset_from_index and dataset_to_index divide the rows among the episodes without gap or overlap",
     protects="samplers that map a global row to its episode",
-    remedy="recompute both columns from the lengths, in the order of the episodes",
+    remedy="recompute both columns from the lengths, in the order of the episodes; where ROW015 finds another number of rows, "
+    "restore what is missing first",
     broke_in="lerobot#1919",
 )  # fmt: skip
 EPISODE_VALUES: Final = rule(
@@ -140,7 +149,7 @@ EPISODE_VALUES: Final = rule(
     problem="A column of meta/episodes is missing, or holds null, NaN or an impossible value",
     invariant="Every column of meta/episodes exists, and holds a possible value for each episode",
     protects="every look-up of an episode's rows and frames",
-    remedy="fill in the value from the data and video files, or delete the episode with LeRobot",
+    remedy="restore the value from a copy of meta/episodes, or delete the episode with LeRobot",
     broke_in="lerobot#2283, lerobot#2429",
 )  # fmt: skip
 DATA_POINTER: Final = rule(
@@ -148,7 +157,7 @@ DATA_POINTER: Final = rule(
     problem="An episode refers to a data file that does not hold its rows",
     invariant="Every episode refers to the data file that holds its rows",
     protects="reading an episode's rows from the file that its metadata gives",
-    remedy="set data/chunk_index and data/file_index to the file that holds the rows",
+    remedy="set data/chunk_index and data/file_index of the episode to the file that holds its rows",
     broke_in="lerobot#2401, lerobot/libero",
 )  # fmt: skip
 VIDEO_COLUMNS: Final = rule(
@@ -156,7 +165,7 @@ VIDEO_COLUMNS: Final = rule(
     problem="The video columns of meta/episodes are not those of the cameras",
     invariant="meta/episodes has video columns for every camera and for nothing else",
     protects="tools that take the cameras from the columns",
-    remedy="drop the columns, or declare the camera in `features` with dtype video",
+    remedy="decide whether the camera belongs to the dataset: declare it in `features` with dtype video, or drop its columns",
 )  # fmt: skip
 EPISODES_CHANGED: Final = rule(
     "EPI021", "error", "meta",
@@ -173,21 +182,22 @@ TASKS: Final = rule(
     problem="Tasks and task_index do not agree",
     invariant="Tasks and task_index agree",
     protects="the instruction that a policy is trained with",
-    remedy="list each task once in meta/tasks.parquet, numbered from 0, and use these tasks in rows and episodes",
+    remedy="restore meta/tasks.parquet, or decide the task of the rows and episodes: each number has one text, and rows refer to it",
 )  # fmt: skip
 CONSTANT_DIMENSION: Final = rule(
     "STA020", "warning", "rows",
     problem="A dimension of a feature is constant",
     invariant="Every dimension of a feature varies",
     protects="normalization, which divides a constant dimension by a standard deviation of zero",
-    remedy="leave the dimension out, or normalize with a lower limit for the standard deviation",
+    remedy="decide how to train: leave the dimension out, or normalize with a lower limit for the standard deviation",
 )  # fmt: skip
 STATISTICS: Final = rule(
     "STA029", "warning", "meta",
     problem="meta/stats.json is incomplete or inconsistent, or has a standard deviation of zero",
     invariant="meta/stats.json is complete and consistent, without a standard deviation of zero",
     protects="normalization of a policy's inputs and outputs",
-    remedy="recompute the statistics with LeRobot (lerobot-edit-dataset, or augment_dataset_quantile_stats for q01 to q99)",
+    remedy="recompute the statistics from the rows and pictures, with LeRobot's compute_stats (augment_dataset_quantile_stats for q01 "
+    "to q99)",
     broke_in="lerobot#2105, lerobot#3280",
 )  # fmt: skip
 CARD_GLOB: Final = rule(

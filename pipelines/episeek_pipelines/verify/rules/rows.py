@@ -9,7 +9,8 @@ DATA_FOOTER: Final = rule(
     problem="A data file is not readable Parquet",
     invariant="Every data file is readable Parquet",
     protects="every row of the file",
-    remedy="restore the file from its source: a recording that was interrupted leaves a file without a footer",
+    remedy="restore the file from its source, or delete its episodes with LeRobot: a recording that was interrupted leaves a file "
+    "without a footer",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ROWS: Final = rule(
@@ -77,7 +78,7 @@ FINITE: Final = rule(
     problem="A numeric feature holds NaN or infinity",
     invariant="Numeric features hold no NaN and no infinity",
     protects="training: one NaN in a batch becomes a NaN in every weight",
-    remedy="repair the rows from the recording, or delete the episode with LeRobot",
+    remedy="restore the rows from the recording, or delete the episode with LeRobot",
 )  # fmt: skip
 ROWS_CHANGED: Final = rule(
     "ROW021", "error", "rows",
@@ -91,7 +92,7 @@ LANGUAGE: Final = rule(
     problem="Language columns are inconsistent",
     invariant="Language columns are consistent",
     protects="policies that are conditioned on annotations",
-    remedy="write the annotations again: persistent ones the same in every row of an episode, events in their own row",
+    remedy="decide what the annotations say and write them again: persistent ones the same in every row of an episode, events in their own row",
 )  # fmt: skip
 IMAGES: Final = rule(
     "ROW041", "error", "layout",

@@ -86,7 +86,7 @@ VIDEO_FORMAT: Final = rule(
     problem="The format of a video differs from meta/info.json, or from the camera's other videos",
     invariant="Codec, picture size and pixel format of a camera's videos are those of meta/info.json, the same in all files",
     protects="decoders and buffers that are set up once for a camera",
-    remedy="correct the camera's `info` in meta/info.json, or encode the file again in the format of the others",
+    remedy="decide which is right, the file or meta/info.json; a wrong codec in `info` is harmless, lost depths are not",
 )  # fmt: skip
 REORDERED: Final = rule(
     "VID026W", "warning", "layout",

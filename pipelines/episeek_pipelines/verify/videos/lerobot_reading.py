@@ -1,7 +1,7 @@
 """VID044: frames that LeRobot does not get from a file, according to its header.
 
-LeRobot asks TorchCodec for the frame at `from_timestamp + timestamp`, and raises FrameTimestampError where the frame that it gets is
-1e-4 seconds or more away. Tried with LeRobot 0.4.4, TorchCodec 0.10 and PyAV 15 on items in random order, it fails on
+LeRobot asks TorchCodec for the frame at `from_timestamp + timestamp`, and raises FrameTimestampError where the frame that it gets
+is 1e-4 seconds or more away. Tried with LeRobot 0.4.4, TorchCodec 0.10 and PyAV 15 on items in random order, it fails on
 
 - leading pictures of a keyframe in H.264 and HEVC, as libx265 encodes by default (open groups of pictures): they are stored
   after the keyframe and shown before it, FFmpeg seeks to that keyframe, and a decoder that starts there drops them. Frames
@@ -28,7 +28,10 @@ OPEN_GROUPS_REMEDY: Final = (
     "read the dataset with episeek (`episeek index`), or encode the recording with closed groups of pictures "
     "(libx265: x265-params open-gop=0), which LeRobot reads"
 )
-SECONDS_REMEDY: Final = "set from_timestamp to the time of the episode's first frame in the file, and to_timestamp to that time plus length / fps"
+SECONDS_REMEDY: Final = (
+    "set from_timestamp to the time of the episode's first frame in the file, and to_timestamp to that time plus length / "
+    "fps"
+)
 
 _WITH_LEADING_PICTURES: Final = frozenset({"avc1", "avc3", "hvc1", "hev1"})
 

@@ -35,7 +35,7 @@ from episeek_pipelines.verify.rules import (
 from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, WITHIN_GROUP_REMEDY
 from episeek_pipelines.verify.videos.choice import FrameWindow, choose_windows
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
-from episeek_pipelines.verify.videos.format import FORMAT_RULES, format_text, frame_entry, keyframe_intervals
+from episeek_pipelines.verify.videos.format import FORMAT_RULES, frame_entry, keyframe_intervals
 from episeek_pipelines.verify.videos.frame_times import irregular_times, regular_episodes
 from episeek_pipelines.verify.videos.frames import (
     FrameView,
@@ -87,9 +87,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
             with guarded(findings, "figures", where):
                 observations = Observations(
                     windows=counts,
-                    video_formats=(
-                        VideoFormat(file.camera_key, file.path, format_text(frame_entry(video, file.path))),
-                    ),
+                    video_formats=(VideoFormat(file.camera_key, file.path, frame_entry(video, file.path)),),
                     figures=(camera_figures(file, video),),
                     frame_times=irregular_times(context, file, video),
                 )

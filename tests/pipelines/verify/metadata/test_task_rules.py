@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,13 @@ JSON = st.recursive(
 
 def tasks(texts, numbers=None, column="__index_level_0__"):
     numbers = range(len(texts)) if numbers is None else numbers
-    return pa.table({"task_index": pa.array(numbers, pa.int64()), column: pa.array(texts, pa.string())})
+    table = pa.table({"task_index": pa.array(numbers, pa.int64()), column: pa.array(texts, pa.string())})
+    return with_index(table, column)
+
+
+def with_index(table: pa.Table, *columns: Any) -> pa.Table:
+    """The table with the pandas index that `DataFrame.to_parquet` notes in the schema metadata."""
+    return table.replace_schema_metadata({"pandas": json.dumps({"index_columns": columns})})
 
 
 def messages(findings: Iterable[Finding]) -> list[str]:
@@ -64,7 +71,19 @@ def test_samples_have_no_findings(name):
         ({}, tasks(["a", "b"], column="instruction"), []),
         ({}, tasks(["a", "b"]).append_column("note", pa.array(["x", "x"])), []),
         ({"total_tasks": 2.0}, tasks(["a", "b"]), []),
-        ({}, pa.table({"task_index": [0], "task": pa.array(["a"]).dictionary_encode()}), []),
+        *(
+            ({}, with_index(pa.table({"task_index": [0], "task": ["a"]}), *index),
+             [f"meta/tasks.parquet, column task: {found} as the pandas index, and texts in column 'task';"
+              " expected the texts as the pandas index, which LeRobot takes for the task +0"])
+            for index, found in (
+                ((), "a row number"),
+                (({"kind": "range", "start": 0, "stop": 1, "step": 1},), "a row number"),
+                (("task_index",), "column 'task_index'"),
+                (("task", "task_index"), "a row number"),
+                (("gone",), "a row number"),
+            )
+        ),
+        ({}, with_index(pa.table({"task_index": [0], "task": pa.array(["a"]).dictionary_encode()}), "task"), []),
         ({"total_episodes": 0, "total_tasks": 0}, None, []),
         ({}, None, ["meta/tasks.parquet: no such file; expected a table of tasks and their numbers +0"]),
         (
@@ -113,7 +132,7 @@ def test_samples_have_no_findings(name):
         ),
         (
             {},
-            pa.table({"task_index": [0.0], "task": ["a"]}),
+            with_index(pa.table({"task_index": [0.0], "task": ["a"]}), "task"),
             ["meta/tasks.parquet: columns 'task_index double, task string';"
              " expected the integer column 'task_index' +0"],
         ),

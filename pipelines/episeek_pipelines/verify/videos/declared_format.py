@@ -1,0 +1,205 @@
+"""VID026: the formats of a camera's videos, compared with meta/info.json and with each other.
+
+LeRobot reads each file by its own header, and returns pictures as RGB of 8 bits. So another codec or pixel format than declared is
+a warning. Another picture size is an error, since policies are built for the declared shape. Colours for a declared depth map
+are an error, too: the depths are lost, whatever `info` says. LeRobot reads the key `info`; `video_info` is of old versions.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from episeek.mp4.moov.sample_description import PictureFormat, VisualSampleEntry
+from episeek_pipelines.verify.findings.checks import VideoFormat
+from episeek_pipelines.verify.findings.findings import Finding, Location, Severity, finding
+from episeek_pipelines.verify.findings.quoting import quoted
+from episeek_pipelines.verify.rules import VIDEO_FORMAT
+from episeek_pipelines.verify.videos.format import format_text
+from episeek_schemas import layout, lerobot
+
+INFO_REMEDY: Final = (
+    "set the value in the camera's `info` in meta/info.json to that of its files; the files stay as they are, and LeRobot "
+    "reads them"
+)
+SEVERAL_REMEDY: Final = (
+    "decide whether a reader needs one format: LeRobot and episeek read each file by its own header, so that nothing has to be "
+    "done for them; otherwise encode the recording of the odd file again in the format of the others"
+)
+SIZE_REMEDY: Final = (
+    "decide which is right: if the pictures are as recorded, set shape and the size in `info` to theirs in meta/info.json; "
+    "otherwise restore the files that were recorded"
+)
+ODD_SIZE_REMEDY: Final = "restore the file, or encode its recording at the picture size of the camera's other files"
+DEPTH_REMEDY: Final = (
+    "restore the depth video from the recording: the depths are not in this file, and no change of meta/info.json brings "
+    "them back"
+)
+CHANNELS_REMEDY: Final = (
+    "decide which is right: if colours were recorded, set the channels in shape and `info` to 3 in meta/info.json; otherwise "
+    "restore the files that were recorded"
+)
+STALE_REMEDY: Final = (
+    "remove `video_info` from the feature in meta/info.json: LeRobot reads `info`, and writes it where it is missing"
+)
+
+_FOURCCS: Final = {
+    "av1": {"av01"},
+    "h264": {"avc1", "avc3"},
+    "hevc": {"hvc1", "hev1"},
+    "h265": {"hvc1", "hev1"},
+    "vp9": {"vp09"},
+    "vp8": {"vp08"},
+    "vvc": {"vvc1", "vvi1"},
+    "mpeg4": {"mp4v"},
+}
+"""Sample entries by FFmpeg's names of codecs, which LeRobot writes. Codecs with other names are not compared."""
+
+_PIXEL_FORMAT = re.compile(
+    r"(?:(?P<gray>gray)|yuvj?(?P<chroma>420|422|444)p|gbrp|nv12|nv16|p0)(?P<bits>\d{1,2})?(?:le|be)?"
+)
+"""Planar formats of encoded video; "yuv420p10le" is 4:2:0 of 10 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """A property of a file that is not as declared."""
+
+    what: str
+    found: str
+    expected: str
+    severity: Severity
+    is_size: bool = False
+
+
+def check_formats(formats: Sequence[VideoFormat], features: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield VID026 for files whose format is not the declared one, or not that of most of the camera's files.
+
+    Args:
+        formats: The formats of all files that could be read.
+        features: `features` of meta/info.json.
+    """
+    for camera in sorted({each.camera_key for each in formats}):
+        members = sorted((each for each in formats if each.camera_key == camera), key=lambda each: each.path)
+        spec = features.get(camera)
+        yield from _check_declared(camera, members, spec if isinstance(spec, Mapping) else {})
+        yield from _check_same(camera, members)
+
+
+def _check_declared(camera: str, members: Sequence[VideoFormat], spec: Mapping[str, Any]) -> Iterator[Finding]:
+    info, old = (spec.get(key) if isinstance(spec.get(key), Mapping) else {} for key in lerobot.VIDEO_INFO_KEYS)
+    is_one = len({format_text(each.entry) for each in members}) == 1
+    for each in members:
+        where = Location(file=each.path, camera=camera)
+        problem = _channel_problem(spec, info, each.entry)
+        if problem is not None:
+            found, expected, remedy = problem
+            yield finding(VIDEO_FORMAT, found, expected, where, remedy=remedy)
+            if remedy == DEPTH_REMEDY:
+                # The other differences are the same fault, and their remedies would hide it.
+                continue
+        for difference in _differences(spec, info, each.entry):
+            remedy = INFO_REMEDY if is_one else SEVERAL_REMEDY
+            if difference.is_size and difference.severity == "error":
+                remedy = SIZE_REMEDY if is_one else ODD_SIZE_REMEDY
+            expected = f"{difference.expected}, as in {layout.INFO_PATH}"
+            found = f"{difference.what} {difference.found}"
+            yield finding(VIDEO_FORMAT, found, expected, where, remedy=remedy, severity=difference.severity)
+    stale = list(dict.fromkeys(problem for each in members for problem in _differences({}, old, each.entry)))
+    if stale:
+        yield finding(
+            VIDEO_FORMAT,
+            f"`video_info` with {stale[0].what} {stale[0].expected}",
+            f"{stale[0].found}, as in the files, or no such key",
+            Location(file=layout.INFO_PATH, camera=camera, column="video_info"),
+            more=len(stale) - 1,
+            remedy=STALE_REMEDY,
+            severity="warning",
+        )
+
+
+def _check_same(camera: str, members: Sequence[VideoFormat]) -> Iterator[Finding]:
+    texts = [format_text(each.entry) for each in members]
+    counts = Counter(texts)
+    usual = max(counts, key=lambda text: (counts[text], text))
+    usual_entry = members[texts.index(usual)].entry
+    for each, text in zip(members, texts, strict=True):
+        if text == usual:
+            continue
+        is_other_size = (each.entry.height, each.entry.width) != (usual_entry.height, usual_entry.width)
+        yield finding(
+            VIDEO_FORMAT,
+            text,
+            f"{usual}, as in {counts[usual]} of the camera's {len(members)} files",
+            Location(file=each.path, camera=camera),
+            remedy=ODD_SIZE_REMEDY if is_other_size else SEVERAL_REMEDY,
+            severity="error" if is_other_size else "warning",
+        )
+
+
+def _channel_problem(
+    spec: Mapping[str, Any], info: Mapping[str, Any], entry: VisualSampleEntry
+) -> tuple[str, str, str] | None:
+    """Return (found, expected, remedy) where colours are stored for a depth map or for one channel."""
+    pictures = entry.pictures
+    if pictures is None or pictures.is_monochrome:
+        return None
+    found = f"{entry.codec}, {_pixels_text(pictures)}"
+    if lerobot.is_depth(spec):
+        declared = ", ".join(
+            str(info[key]) for key in ("video.codec", "video.pix_fmt") if isinstance(info.get(key), str)
+        )
+        return found, f"one plane of a depth map, as in {layout.INFO_PATH} ({declared or 'is_depth_map'})", DEPTH_REMEDY
+    if 1 in (info.get("video.channels"), _by_name(spec).get("channel")):
+        return found, f"one channel, as in {layout.INFO_PATH}", CHANNELS_REMEDY
+    return None
+
+
+def _differences(spec: Mapping[str, Any], info: Mapping[str, Any], entry: VisualSampleEntry) -> Iterator[_Difference]:
+    """Yield each property of a file that differs from a feature's shape, or from a description of its encoding."""
+    codec = info.get("video.codec")
+    fourccs = _FOURCCS.get(codec.lower()) if isinstance(codec, str) else None
+    if fourccs is not None and entry.codec not in fourccs:
+        yield _Difference("codec", entry.codec, f"{codec} ({' or '.join(sorted(fourccs))})", "warning")
+    shape = _by_name(spec)
+    sizes: list[tuple[Any, Any, Severity]] = [
+        (shape.get("height"), shape.get("width"), "error"),
+        (info.get("video.height"), info.get("video.width"), "warning"),
+    ]
+    for height, width, severity in sizes:
+        is_declared = all(isinstance(value, int) and value > 0 for value in (height, width))
+        if is_declared and (entry.height, entry.width) != (height, width):
+            found, expected = f"{entry.width}x{entry.height}", f"{width}x{height}"
+            yield _Difference("picture size", found, expected, severity, is_size=True)
+            break
+    declared, pictures = _declared_pixels(info.get("video.pix_fmt")), entry.pictures
+    if declared is not None and pictures is not None:
+        is_other_chroma = None not in (declared.subsampling, pictures.subsampling) and (
+            declared.subsampling != pictures.subsampling
+        )
+        other = (pictures.is_monochrome, pictures.bit_depth) != (declared.is_monochrome, declared.bit_depth)
+        if is_other_chroma or other:
+            expected = f"{quoted(info['video.pix_fmt'])[1:-1]} ({_pixels_text(declared)})"
+            yield _Difference("pixel format", _pixels_text(pictures), expected, "warning")
+
+
+def _by_name(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a feature's shape by their names, each without a plural s."""
+    shape, names = spec.get("shape"), spec.get("names")
+    if not (isinstance(shape, list) and isinstance(names, list) and len(shape) == len(names)):
+        return {}
+    return {str(name).rstrip("s"): value for name, value in zip(names, shape, strict=True)}
+
+
+def _declared_pixels(name: object) -> PictureFormat | None:
+    """Return the picture format that FFmpeg's name of a pixel format stands for; None for an unknown name."""
+    match = _PIXEL_FORMAT.fullmatch(name) if isinstance(name, str) else None
+    if match is None:
+        return None
+    return PictureFormat(match["gray"] is not None, int(match["bits"] or 8), match["chroma"])
+
+
+def _pixels_text(pictures: PictureFormat) -> str:
+    colour = "one plane" if pictures.is_monochrome else f"colour {pictures.subsampling or ''}".strip()
+    return f"{colour} of {pictures.bit_depth} bits"

@@ -1,0 +1,78 @@
+"""A remedy is true: where it is followed, the finding is gone, and rows and pictures are those of the sample.
+
+The oracle is what LeRobot reads, by plain pyarrow: rows in the order of the data files, tasks by the pandas index, and for each
+episode the video file and the seconds of its frames. A rule without such a case has a remedy that says what a person has to
+decide, asks for the file's source, or names a command that other tests run.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify import RULES, verify
+from episeek_pipelines.verify.findings.options import VerifyOptions
+from tests.broken.case import Case
+from tests.broken.catalogue import CASES
+from tests.pipelines.verify.test_rules import expected_counts
+from tests.support.build_index import DATA
+
+REMEDIED = [case for case in CASES if case.remedied is not None]
+FIXED_BY_A_PERSON = ("decide", "restore", "run `", "episeek", "encode", "report the message", "delete the episode")
+"""Words of a remedy that names a decision, a source that the dataset itself does not have, or a command."""
+
+
+def meaning(root: Path) -> dict[str, Any]:
+    """What LeRobot reads: all values of the rows, the texts of their tasks, and the frames of each episode."""
+    info = json.loads((root / "meta/info.json").read_text())
+    tables = [pq.read_table(path) for path in sorted(root.glob("data/*/*.parquet"))]
+    rows = pa.concat_tables(table.replace_schema_metadata() for table in tables).to_pydict()
+    tasks = pq.read_table(root / "meta/tasks.parquet")
+    [index] = json.loads(tasks.schema.metadata[b"pandas"])["index_columns"]
+    texts = tasks[index].to_pylist()
+    episodes = pa.concat_tables(
+        pq.read_table(path) for path in sorted(root.glob("meta/episodes/*/*.parquet"))
+    ).to_pylist()
+    frames = []
+    for episode in episodes:
+        for camera in (key for key, spec in info["features"].items() if spec["dtype"] == "video"):
+            chunk, file, start = (
+                episode[f"videos/{camera}/{name}"] for name in ("chunk_index", "file_index", "from_timestamp")
+            )
+            path = root / info["video_path"].format(video_key=camera, chunk_index=chunk, file_index=file)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            frames.append((episode["episode_index"], camera, digest, round(start, 6), episode["length"]))
+    rows["task"] = [texts[number] for number in rows["task_index"]]
+    return {"fps": info["fps"], "rows": rows, "frames": frames}
+
+
+@pytest.mark.parametrize("case", REMEDIED, ids=lambda case: case.folder)
+def test_a_remedy_that_is_followed_gives_the_dataset_back(case: Case, tmp_path: Path):
+    root = tmp_path / "broken"
+    case.make(root)
+    assert case.remedied is not None
+    case.remedied(root)
+    options = VerifyOptions(level=case.level, **case.options)
+    report = verify(Root(str(root)), prepared=case.prepared, options=options)
+    expected = set(expected_counts(case.sample, case.level, indexed=case.indexed))
+    assert {found.code for found in report.findings} == expected, report.findings
+    assert meaning(root) == meaning(DATA / case.sample)
+
+
+def test_every_other_remedy_asks_a_person_or_names_a_command():
+    shown = {code for case in REMEDIED for code in case.all_codes}
+    silent = [
+        code
+        for code, rule in RULES.items()
+        if code not in shown and not any(w in rule.remedy for w in FIXED_BY_A_PERSON)
+    ]
+    assert silent == []
+
+
+def test_there_are_cases():
+    assert len(REMEDIED) > 10
