@@ -21,8 +21,10 @@ UNPINNED: Final = PINNED.replace(PIN, "")
 
 CASES: Final = [
     Case("a card as LeRobot writes it", AV1, "", lambda r: write_card(r, PINNED), indexed=True),
-    Case("a card that pins nothing", AV1, "HUB007", lambda r: write_card(r, UNPINNED)),
-    Case("a card that pins nothing, with sidecars", AV1, "HUB007 HUB035", lambda r: write_card(r, UNPINNED), indexed=True),
+    Case("a card that pins nothing", AV1, "HUB007", lambda r: write_card(r, UNPINNED),
+         remedied=lambda r: write_card(r, PINNED)),
+    Case("a card that pins nothing, with sidecars", AV1, "HUB007 HUB035", lambda r: write_card(r, UNPINNED), indexed=True,
+         remedied=lambda r: write_card(r, PINNED)),
     Case("a card without front matter", AV1, "HUB007", lambda r: write_card(r, "# Cubes and drawers\n")),
     Case("a card of every Parquet file", AV1, "HUB035 HUB007", lambda r: write_card(
         r, pinned_to("**/*.parquet")), indexed=True),

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,6 +22,7 @@ from tests.support.broken_datasets import (
     edit_features,
     edit_info,
     edit_parquet,
+    restore,
     set_value,
     set_values,
     swap_rows,
@@ -48,6 +50,19 @@ def add_video_columns(root: Path) -> None:
     edit_parquet(
         root, EPISODES, lambda groups: [groups[0].append_column("videos/ghost/chunk_index", pa.array([0] * 10))]
     )
+
+
+def recompute_rows_of_episodes(root: Path) -> None:
+    """Recompute dataset_from_index and dataset_to_index from the lengths, in the order of the episodes."""
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        [table] = groups
+        stop = np.cumsum(table["length"].to_numpy())
+        for name, values in (("dataset_from_index", stop - table["length"].to_numpy()), ("dataset_to_index", stop)):
+            table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), pa.array(values))
+        return [table]
+
+    edit_parquet(root, EPISODES, change)
 
 
 def two_shards(root: Path) -> str:
@@ -126,20 +141,25 @@ CASES: Final = [
     Case("pictures without names", AV1, "INF001", lambda r: name_pictures(r, None), "lerobot#3786",
          remedied=lambda r: name_pictures(r, ["height", "width", "channels"])),
     Case("a dtype that nobody knows", AV1, "INF001", declare_audio, "lerobot#2824"),
-    Case("a feature that is nothing", AV1, "INF001", lambda r: edit_feature(r, "action", None)),
+    Case("a feature that is nothing", AV1, "INF001", lambda r: edit_feature(r, "action", None),
+         remedied=lambda r: restore(r, AV1, "meta/info.json")),
     Case("a feature without a shape", AV1, "INF001", lambda r: edit_feature(r, "action", {"dtype": "float32"})),
-    Case("data files in another order than their rows", AV1, "INF043", exchange_data_files),
+    Case("data files in another order than their rows", AV1, "INF043", exchange_data_files,
+         remedied=exchange_data_files),
     Case("episodes where LeRobot does not look", AV1, "INF043", lambda r: shutil.move(
-        r / EPISODES, r / "meta/episodes/file-000.parquet")),
+        r / EPISODES, r / "meta/episodes/file-000.parquet"),
+         remedied=lambda r: shutil.move(r / "meta/episodes/file-000.parquet", r / EPISODES)),
     Case("pointers instead of videos", H264, "INF040", lambda r: leave_pointers(r, ".mp4")),
     Case("pointers instead of tables and videos", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4"), indexed=True),
     Case("pointers instead of everything", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4", ".json")),
     Case("version 2.1", AV1, "INF001", lambda r: edit_info(r, codebase_version="v2.1"), "most public datasets"),
-    Case("no fps", AV1, "INF001", lambda r: drop_info(r, "fps")),
+    Case("no fps", AV1, "INF001", lambda r: drop_info(r, "fps"),
+         remedied=lambda r: edit_info(r, fps=30)),
     Case("a path without file_index", AV1, "INF001", lambda r: edit_info(r, data_path="data/chunk-{chunk_index:03d}.parquet")),
     Case("not JSON", AV1, "INF001", lambda r: truncate(r, "meta/info.json", 100)),
     Case("fps with a fraction", IMAGES, "INF002 ROW017", lambda r: edit_info(r, fps=29.97), "lerobot#4025", milder="INF002"),
-    Case("data file missing", AV1, "INF004", lambda r: (r / data(1)).unlink(), "lerobot#2861"),
+    Case("data file missing", AV1, "INF004", lambda r: (r / data(1)).unlink(), "lerobot#2861",
+         remedied=lambda r: restore(r, AV1, data(1))),
     Case("videos in a folder of a similar name", AV1, "INF004", lambda r: (r / "videos").rename(r / "video")),
     Case("data in a folder of another case", AV1, "INF004", lambda r: (r / "data").rename(r / "Data")),
     Case("a camera in a folder of another name", AV1, "INF004", lambda r: (r / "videos" / TOP).rename(r / "videos/top")),
@@ -149,19 +169,26 @@ CASES: Final = [
     Case("data file empty", AV1, "INF004", lambda r: truncate(r, data(1), 0)),
     Case("data file of nobody", AV1, "INF004W", lambda r: shutil.copyfile(r / data(1), r / data(7)), "lerobot/droid_1.0.1"),
     Case("video of nobody", AV1, "INF004W", lambda r: shutil.copyfile(r / video(TOP, 1), r / video(TOP, 7))),
-    Case("more files in a chunk than chunks_size", AV1, "INF006", lambda r: edit_info(r, chunks_size=2)),
+    Case("more files in a chunk than chunks_size", AV1, "INF006", lambda r: edit_info(r, chunks_size=2),
+         remedied=lambda r: edit_info(r, chunks_size=1000)),
     Case("total_episodes", H264, "INF009", lambda r: edit_info(r, total_episodes=7)),
-    Case("total_frames", H264, "INF009 STA029", lambda r: edit_info(r, total_frames=233)),
-    Case("a split beyond the last episode", AV1, "INF009W", lambda r: edit_info(r, splits={"train": "0:8", "val": "8:12"})),
+    Case("total_frames", H264, "INF009 STA029", lambda r: edit_info(r, total_frames=233),
+         remedied=lambda r: edit_info(r, total_frames=234)),
+    Case("a split beyond the last episode", AV1, "INF009W", lambda r: edit_info(r, splits={"train": "0:8", "val": "8:12"}),
+         remedied=lambda r: edit_info(r, splits={"train": "0:8", "val": "8:10"})),
     Case("a split that is no range", AV1, "", lambda r: edit_info(r, splits={"train": "all"})),
     Case("a shard without footer", AV1, "EPI005", lambda r: truncate(r, two_shards(r), 1000), "lerobot#2529, lerobot#3522"),
-    Case("episodes swapped", H264, "EPI008", lambda r: edit_parquet(r, EPISODES, lambda g: [swap_rows(g[0], 2)]), "axol#158"),
+    Case("episodes swapped", H264, "EPI008", lambda r: edit_parquet(r, EPISODES, lambda g: [swap_rows(g[0], 2)]), "axol#158",
+         remedied=lambda r: edit_parquet(r, EPISODES, lambda g: [g[0].sort_by("episode_index")])),
     Case("a gap in dataset_from_index", H264, "EPI010", lambda r: set_values(
         r, EPISODES, {("dataset_from_index", 3): 141, ("dataset_to_index", 3): 161, ("dataset_from_index", 4): 161,
                       ("dataset_to_index", 4): 194, ("dataset_from_index", 5): 194, ("dataset_to_index", 5): 235}),
-         "lerobot#1919"),
-    Case("dataset_to_index and length differ", H264, "EPI010", lambda r: set_value(r, EPISODES, "dataset_to_index", 5, 235)),
-    Case("a null file_index", AV1, "EPI011", lambda r: set_value(r, EPISODES, "data/file_index", 4, None), "lerobot#2283"),
+         "lerobot#1919",
+         remedied=recompute_rows_of_episodes),
+    Case("dataset_to_index and length differ", H264, "EPI010", lambda r: set_value(r, EPISODES, "dataset_to_index", 5, 235),
+         remedied=recompute_rows_of_episodes),
+    Case("a null file_index", AV1, "EPI011", lambda r: set_value(r, EPISODES, "data/file_index", 4, None), "lerobot#2283",
+         remedied=lambda r: restore(r, AV1, EPISODES)),
     Case("a null episode_index", AV1, "EPI011", lambda r: set_value(r, EPISODES, "episode_index", 4, None)),
     Case("a null length", AV1, "EPI011", lambda r: set_value(r, EPISODES, "length", 4, None)),
     Case("a NaN timestamp of a video", AV1, "EPI011", lambda r: set_value(r, EPISODES, from_ts(TOP), 4, float("nan")),
@@ -171,7 +198,9 @@ CASES: Final = [
     Case("a column is missing", AV1, "EPI011", lambda r: drop_column(r, EPISODES, to_ts(WRIST))),
     Case("text instead of numbers", AV1, "EPI011", lambda r: change_type(r, EPISODES, "length", pa.string())),
     Case("pointer to the wrong data file", AV1, "EPI012", lambda r: set_value(r, EPISODES, "data/file_index", 3, 0),
-         "lerobot#2401, lerobot/libero"),
-    Case("pointer to no data file", AV1, "EPI012 INF004", lambda r: set_value(r, EPISODES, "data/file_index", 3, 9)),
+         "lerobot#2401, lerobot/libero",
+         remedied=lambda r: set_value(r, EPISODES, "data/file_index", 3, 1)),
+    Case("pointer to no data file", AV1, "EPI012 INF004", lambda r: set_value(r, EPISODES, "data/file_index", 3, 9),
+         remedied=lambda r: set_value(r, EPISODES, "data/file_index", 3, 1)),
     Case("columns of an unknown camera", AV1, "EPI013", add_video_columns),
 ]  # fmt: skip

@@ -34,6 +34,11 @@ def append_column(root: Path, path: str, name: str, value: object) -> None:
     edit_parquet(root, path, lambda groups: [t.append_column(name, pa.array([value] * len(t))) for t in groups])
 
 
+def first_index(root: Path, path: str) -> int:
+    """Return the number of a file's first row in the whole dataset."""
+    return int(pq.read_table(root / path, columns=["index"])["index"][0].as_py())
+
+
 def shorten_vectors(root: Path) -> None:
     """Shorten vectors to five joints where meta/info.json declares six."""
 
@@ -143,12 +148,14 @@ COLUMNS: Final = [
     Case("a feature too many", AV1, "INF003 INF003W", lambda r: append_column(r, data(0), "extra", 0)),
     Case("no frame_index", AV1, "INF003 INF003W", lambda r: drop_column(r, data(0), "frame_index")),
     Case("frame_index is text", AV1, "INF003", lambda r: change_type(r, data(0), "frame_index", pa.string())),
-    Case("actions in double precision", AV1, "INF003W", lambda r: change_type(r, data(0), "action", pa.list_(pa.float64(), 6))),
+    Case("actions in double precision", AV1, "INF003W", lambda r: change_type(r, data(0), "action", pa.list_(pa.float64(), 6)),
+         remedied=lambda r: change_type(r, data(0), "action", pa.list_(pa.float32(), 6))),
     Case("task_index in half the bits", AV1, "INF003W", lambda r: change_type(r, data(0), "task_index", pa.int32())),
     Case("a flag became a number", AV1, "INF003", lambda r: change_type(r, data(0), "next.done", pa.int64())),
     Case("vectors of another length", AV1, "INF003", shorten_vectors),
     Case("fixed-size lists became lists", AV1, "INF003W", lambda r: change_type(r, data(0), "action", pa.list_(pa.float32())),
-         "lerobot's aggregate_datasets"),
+         "lerobot's aggregate_datasets",
+         remedied=lambda r: change_type(r, data(0), "action", pa.list_(pa.float32(), 6))),
     Case("schema metadata lost", AV1, "INF003W", lose_metadata),
 ]  # fmt: skip
 
@@ -168,7 +175,8 @@ ROWS: Final = [
     Case("rows without a picture", IMAGES, "ROW041", lambda r: drop_pictures(r, 3, 4)),
     Case("a column twice", AV1, "INF003", lambda r: edit_parquet(
         r, data(0), lambda groups: [t.append_column("action", t["action"]) for t in groups])),
-    Case("index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, 4000)),
+    Case("index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, 4000),
+         remedied=lambda r: set_value(r, data(1), "index", 7, first_index(r, data(1)) + 7)),
     Case("frame_index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "frame_index", 7, 4000)),
     Case("a null index", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, None)),
     Case("timestamp off", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, 0.24),

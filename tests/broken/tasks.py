@@ -19,6 +19,7 @@ from tests.support.broken_datasets import (
     edit_info,
     edit_parquet,
     edit_statistics,
+    restore,
     set_value,
 )
 
@@ -92,11 +93,16 @@ CASES: Final = [
     Case("subtasks that are none", AV1, "TSK014", lambda r: label_subtasks(r, lambda row: row % 5 - 1), "lerobot#2860",
          shows_at=ROWS),
     Case("subtasks", AV1, "", lambda r: label_subtasks(r, lambda row: row % 3)),
-    Case("no tasks.parquet", AV1, "TSK014", lambda r: (r / TASKS_FILE).unlink()),
+    Case("tasks in another order than their numbers", AV1, "TSK014", lambda r: edit_parquet(
+        r, TASKS_FILE, lambda g: [g[0].take([2, 0, 1])]), "lerobot-dataset-visualizer#61",
+         remedied=lambda r: edit_parquet(r, TASKS_FILE, lambda g: [g[0].sort_by("task_index")])),
+    Case("no tasks.parquet", AV1, "TSK014", lambda r: (r / TASKS_FILE).unlink(),
+         remedied=lambda r: restore(r, AV1, TASKS_FILE)),
     Case("a task is missing", AV1, "TSK014", drop_last_task),
     Case("two tasks with one index", AV1, "TSK014", lambda r: set_value(r, TASKS_FILE, "task_index", 2, 1)),
     Case("one task twice", AV1, "TSK014", lambda r: edit_parquet(r, TASKS_FILE, same_task_twice)),
-    Case("total_tasks", AV1, "TSK014", lambda r: edit_info(r, total_tasks=5)),
+    Case("total_tasks", AV1, "TSK014", lambda r: edit_info(r, total_tasks=5),
+         remedied=lambda r: edit_info(r, total_tasks=3)),
     Case("an episode of an unlisted task", AV1, "TSK014", lambda r: set_value(r, EPISODES, "tasks", 4, ["other"])),
     Case("a row of an unlisted task", AV1, "TSK014", lambda r: set_value(r, data(1), "task_index", 7, 3), shows_at=ROWS),
     Case("an episode of another task than its rows", AV1, "TSK014", lambda r: set_value(

@@ -19,6 +19,7 @@ from tests.support.broken_datasets import (
     edit_parquet,
     episode_values,
     patch,
+    restore,
     second_video_track,
     set_sync_sample,
     set_timescale,
@@ -45,6 +46,11 @@ def drift(root: Path, frames_per_episode: float) -> None:
         return [table]
 
     edit_parquet(root, EPISODES, change)
+
+
+def recompute_seconds(root: Path) -> None:
+    """Set the seconds of each episode to those of its frames: the file has all of them in order, at 30 a second."""
+    drift(root, 0)
 
 
 def swap_files(root: Path, first: str, second: str) -> None:
@@ -88,7 +94,8 @@ def one_keyframe(root: Path) -> None:
 
 
 CONTAINERS: Final = [
-    Case("video missing", AV1, "INF004", lambda r: (r / video(TOP, 1)).unlink(), "lerobot#2861"),
+    Case("video missing", AV1, "INF004", lambda r: (r / video(TOP, 1)).unlink(), "lerobot#2861",
+         remedied=lambda r: restore(r, AV1, video(TOP, 1))),
     Case("video empty", AV1, "INF004", lambda r: truncate(r, video(TOP, 1), 0)),
     Case("truncated", AV1, "VID022", lambda r: truncate(r, video(TOP, 1), 9000)),
     Case("no MP4", AV1, "VID022", lambda r: (r / video(TOP, 1)).write_bytes(b"not an MP4, only some text" * 9)),
@@ -99,35 +106,47 @@ CONTAINERS: Final = [
 
 FRAMES: Final = [
     Case("another frame rate", H264, "INF002", lambda r: patch(r, video(TOP, 0), lambda c: set_timescale(c, 18432)),
-         "lerobot#4025", shows_at={"INF002": "layout"}),
+         "lerobot#4025", shows_at={"INF002": "layout"},
+         remedied=lambda r: patch(r, video(TOP, 0), lambda c: set_timescale(c, 15360))),
     Case("files swapped", AV1, "VID023 VID023W VID024 VID025", lambda r: swap_files(r, video(TOP, 1), video(TOP, 2))),
     Case("too long", AV1, "VID023W", lambda r: replace_file(r, video(TOP, 3), video(TOP, 4))),
     Case("too short", AV1, "VID023 VID024", lambda r: replace_file(r, video(TOP, 4), video(TOP, 3)),
          "lerobot/berkeley_rpt, lerobot/toto, soarm101"),
-    Case("seconds for another length", H264, "VID024", lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.9), "lerobot#2627"),
-    Case("episodes overlap", H264, "VID024", lambda r: shift_episode(r, 2, -5 / 30), "lerobot#3177"),
+    Case("seconds for another length", H264, "VID024", lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.9), "lerobot#2627",
+         remedied=lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.8)),
+    Case("episodes overlap", H264, "VID024", lambda r: shift_episode(r, 2, -5 / 30), "lerobot#3177",
+         remedied=lambda r: shift_episode(r, 2, 5 / 30)),
     Case("a gap before the last episode", H264, "VID024", lambda r: shift_episode(r, 5, 5 / 30), "lerobot#2550"),
     Case("one frame off its place", H264, "VID024", lambda r: patch(r, video(TOP, 0), lambda c: delay_sample_run(c, 3, 256 + 512))),
-    Case("seconds drift by a fifth of a frame an episode", H264, "VID024W VID044", lambda r: drift(r, 0.2)),
+    Case("seconds drift by a fifth of a frame an episode", H264, "VID024W VID045", lambda r: drift(r, 0.2),
+         remedied=recompute_seconds),
     Case("not on a keyframe", H264, "VID025", lambda r: patch(r, video(TOP, 0), lambda c: set_sync_sample(c, 2, 49)),
          milder="VID025"),
 ]  # fmt: skip
 
 FORMATS: Final = [
-    Case("another codec than declared", AV1, "VID026", lambda r: declare(r, codec="h264")),
+    Case("another codec than declared", AV1, "VID026", lambda r: declare(r, codec="h264"),
+         remedied=lambda r: declare(r, codec="av1"), milder="VID026"),
     Case("a stale video_info", AV1, "VID026", lambda r: edit_features(r, lambda features: features[TOP].update(
-        video_info={**features[TOP]["info"], "video.codec": "h264"})), "leisaac#158"),
+        video_info={**features[TOP]["info"], "video.codec": "h264"})), "leisaac#158",
+         remedied=lambda r: edit_features(r, lambda features: features[TOP].pop("video_info")), milder="VID026"),
     Case("colours for a depth map", AV1, "VID026", lambda r: declare(r, is_depth_map=True, codec="av1"), "hflow#399"),
-    Case("another size than declared", AV1, "VID026", lambda r: declare(r, height=480, width=640)),
-    Case("another rate declared than the dataset's", AV1, "INF002", lambda r: declare(r, fps=25), "lerobot#4025"),
-    Case("another pixel format than declared", AV1, "VID026", lambda r: declare(r, pix_fmt="yuv444p")),
+    Case("another size than declared", AV1, "VID026", lambda r: declare(r, height=480, width=640),
+         remedied=lambda r: declare(r, height=96, width=128), milder="VID026"),
+    Case("another rate declared than the dataset's", AV1, "INF002", lambda r: declare(r, fps=25), "lerobot#4025",
+         remedied=lambda r: declare(r, fps=30)),
+    Case("another pixel format than declared", AV1, "VID026", lambda r: declare(r, pix_fmt="yuv444p"),
+         remedied=lambda r: declare(r, pix_fmt="yuv420p"), milder="VID026"),
     Case("a file of another size", AV1, "VID026", lambda r: encoded.encode(
         r / SINGLE, encoded.moving(SINGLE_FRAMES, height=64, width=96))),
     Case("a file of another codec", AV1, "VID026", lambda r: encoded.encode(
-        r / SINGLE, encoded.moving(SINGLE_FRAMES), codec="libx264")),
-    Case("a file of other chroma subsampling", AV1, "VID026", other_subsampling),
-    Case("a file of another codec, reordered", AV1, "VID026 VID026W", lambda r: reordered(r, SINGLE, SINGLE_FRAMES)),
-    Case("reordered frames", HEVC, "VID026W VID044", lambda r: None, "LeRobot 0.4.4 cannot read the hevc that it records"),
+        r / SINGLE, encoded.moving(SINGLE_FRAMES), codec="libx264"),
+         milder="VID026"),
+    Case("a file of other chroma subsampling", AV1, "VID026", other_subsampling,
+         milder="VID026"),
+    Case("a file of another codec, reordered", AV1, "VID026 VID026W", lambda r: reordered(r, SINGLE, SINGLE_FRAMES),
+         milder="VID026"),
+    Case("reordered frames", HEVC, "VID026W VID045", lambda r: None, "LeRobot 0.4.4 cannot read the hevc that it records"),
     Case("one keyframe", H264, "VID025 VID039", one_keyframe, milder="VID025"),
 ]  # fmt: skip
 

@@ -52,6 +52,12 @@ def video(camera: str, number: int) -> str:
     return f"videos/{camera}/chunk-000/file-{number:03d}.mp4"
 
 
+def restore(root: Path, dataset: str, *paths: str) -> None:
+    """Copy files of the sample dataset to their places."""
+    for path in paths:
+        shutil.copyfile(DATA / dataset / path, root / path)
+
+
 def edit_info(root: Path, **changes: Any) -> None:
     path = root / "meta/info.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

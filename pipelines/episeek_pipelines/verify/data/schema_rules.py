@@ -1,15 +1,15 @@
 """INF003 and INF003W: compare the Arrow schema of a data file with `features`.
 
-LeRobot writes a scalar for shape [1], to which `datasets` cannot cast a list of one. It writes a fixed-size list for one dimension
-(a list where its length is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and path
-for an image, and a list of structs for its two language columns. Merging, and the converter from v2.1, go through pandas, which
-gives lists and wider numbers and drops the schema metadata: that is INF003W. Unknown dtypes pass. `rules.check_columns` reports
-missing and undeclared columns.
+LeRobot writes a scalar for shape [1], to which `datasets` cannot cast a list of one. It writes a fixed-size list for one
+dimension (a list where its length is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of
+bytes and path for an image, and a list of structs for its two language columns. Merging, and the converter from v2.1, go through
+pandas, which gives lists and wider numbers and drops the schema metadata: that is INF003W. Unknown dtypes pass.
+`rules.check_columns` reports missing and undeclared columns.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -24,6 +24,11 @@ from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 Problem = tuple[str, bool]
 """(expected type, whether the difference is only a matter of style)."""
 
+
+SCALAR_REMEDY: Final = (
+    "write the numbers themselves in place of lists of one, in the rows and in the `huggingface` metadata, as LeRobot does for "
+    "shape [1]; where lists are longer, decide whether the shape or the rows are wrong"
+)
 
 _SHOWN_COLUMNS = 4
 _IMAGE = "struct<bytes: binary, path: string>"
@@ -81,11 +86,13 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
             declared = f"dtype {one_line(dtype)}" + (
                 f", shape {one_line(list(shape) or [1])}" if shape is not None else ""
             )
+            is_list_of_one = shape == () and is_any_list(found)
             yield finding(
                 COLUMN_STYLE if is_style else COLUMNS,
                 f"type {one_line(found)}",
                 f"{expected}, as declared in features ({declared})",
                 Location(file=path, column=key),
+                remedy=SCALAR_REMEDY if is_list_of_one else "",
             )
     yield from _check_schema_metadata(path, schema)
 

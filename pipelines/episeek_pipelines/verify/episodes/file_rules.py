@@ -4,6 +4,7 @@ IDX031 for indexed files that were deleted is here too.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from episeek_pipelines.dataset.missing_folders import MissingFolder, missing_folders
 from episeek_pipelines.dataset.root import Root
@@ -13,6 +14,15 @@ from episeek_pipelines.verify.metadata.survey import Files, Survey
 from episeek_pipelines.verify.rules import FILE_ORDER, INDEXED_FILES, MISSING_FILE, ORPHAN_FILE
 from episeek_pipelines.words import counted
 from episeek_schemas import layout
+
+EPISODES_PLACE_REMEDY: Final = (
+    "move the file to a folder below meta/episodes, such as meta/episodes/chunk-000/file-000.parquet, in the order of its "
+    "episodes"
+)
+DATA_PLACE_REMEDY: Final = (
+    "move the files of data/ to places such as data/chunk-000/file-000.parquet, and set data_path in meta/info.json to the "
+    "template of these: both or neither"
+)
 
 
 def check_missing(
@@ -81,6 +91,7 @@ def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Fi
                 "a file that is not exactly one folder below meta/episodes",
                 "meta/episodes/*/*.parquet",
                 Location(file=path),
+                remedy=EPISODES_PLACE_REMEDY,
             )
     before, reached = "", -1
     for file in files:
@@ -92,6 +103,7 @@ def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Fi
                 "a file that is not exactly one folder below data",
                 "data/*/*.parquet",
                 Location(file=file.path),
+                remedy=DATA_PLACE_REMEDY,
             )
         usable = file.dataset_from_index[file.dataset_from_index >= 0]
         if not len(usable):

@@ -1,7 +1,7 @@
 """Rules over `meta/info.json` and all of `meta/episodes`: INF002, INF009, INF044, EPI008, EPI010, EPI013."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,15 @@ from episeek_pipelines.verify.rules import EMPTY, EPISODE_ORDER, FPS, TILING, TO
 from episeek_pipelines.verify.rules.metadata import FRACTIONAL_FPS_REMEDY
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo
+
+MISSING_EPISODES_REMEDY: Final = (
+    "restore the missing rows of meta/episodes from a copy of the dataset; decide to lower the total only if these episodes were "
+    "deleted, so that no data file and no video holds their frames"
+)
+RENAMED_REMEDY: Final = (
+    "decide whether it is the camera that `features` calls otherwise, and whose columns EPI011 misses: then rename the columns, or "
+    "the feature; dropping them would lose where its frames are"
+)
 
 
 def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -53,6 +62,7 @@ def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
             f"total_episodes {info.total_episodes}",
             f"{len(episodes)}, the rows of meta/episodes",
             Location(file=layout.INFO_PATH, column="total_episodes"),
+            remedy=MISSING_EPISODES_REMEDY if info.total_episodes > len(episodes) else "",
         )
     if episodes.all_valid(lerobot.LENGTH):
         frames = int(episodes.values(lerobot.LENGTH).sum())
@@ -109,6 +119,7 @@ def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]
                 f"columns of camera {camera!r}",
                 f"only columns of the video features {list(info.video_keys)}",
                 Location(file=path, camera=camera),
+                remedy="" if cameras.issuperset(info.video_keys) else RENAMED_REMEDY,
             )
 
 

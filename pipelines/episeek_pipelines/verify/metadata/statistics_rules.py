@@ -31,6 +31,11 @@ ABSOLUTE_TOLERANCE: Final = 1e-8
 ZERO_STD: Final = 1e-8
 """LeRobot adds this to a standard deviation before it divides; smaller deviations vanish in the sum."""
 
+ZERO_STD_REMEDY: Final = (
+    "recompute the statistics if the dimension varies in the rows; otherwise decide how to train: leave it out, or "
+    "normalize with a lower limit for the standard deviation"
+)
+
 _VISUAL: Final = frozenset({"image", "video"})
 _FLOATS: Final = frozenset({"float16", "float32", "float64"})
 _NUMBERS: Final = frozenset(SCALARS) - {"string"}
@@ -108,7 +113,8 @@ def _check_feature(
         std = arrays["std"]
         zero = np.flatnonzero((std.ravel() >= 0) & (std.ravel() < ZERO_STD))
         varies = "a dimension that varies"
-        yield from _first(((f"std {std.flat[i]:g}{_dimension(std, i)}", varies) for i in zero.tolist()), where)
+        problems = ((f"std {std.flat[i]:g}{_dimension(std, i)}", varies) for i in zero.tolist())
+        yield from _first(problems, where, remedy=ZERO_STD_REMEDY)
 
 
 def _check_values(arrays: Mapping[str, Float64Array], where: Location) -> Iterator[Finding]:
@@ -163,12 +169,12 @@ def _not_finite(name: str, array: Float64Array) -> Iterator[tuple[str, str]]:
         yield f"{name} {array.flat[i]}{_dimension(array, i)}", "a finite number"
 
 
-def _first(problems: Iterable[tuple[str, str]], where: Location) -> Iterator[Finding]:
+def _first(problems: Iterable[tuple[str, str]], where: Location, *, remedy: str = "") -> Iterator[Finding]:
     """Yield one finding: the first problem (found, expected), and how many more there are."""
     listed = list(problems)
     if listed:
         found, expected = listed[0]
-        yield finding(STATISTICS, found, expected, where, more=len(listed) - 1)
+        yield finding(STATISTICS, found, expected, where, more=len(listed) - 1, remedy=remedy)
 
 
 def _dimension(array: Float64Array, position: int) -> str:

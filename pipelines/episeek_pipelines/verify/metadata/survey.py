@@ -32,6 +32,10 @@ _EXPECTED = "the root of a LeRobot v3.0 dataset"
 
 _SLASHES = "write / for each backslash of data_path and video_path in meta/info.json; the files stay where they are"
 
+_CONVERT_OLD = (
+    "run LeRobot's converter on a copy of the dataset, which writes data, videos and meta/ anew: "
+    "`python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=ORG/NAME --root=FOLDER --push-to-hub=false`"
+)
 _CONVERT = (
     "set codebase_version in meta/info.json back to v2.1 and run LeRobot's converter on a copy of the dataset: "
     "`python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=ORG/NAME --root=FOLDER --push-to-hub=false`"
@@ -245,7 +249,11 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     problems = lerobot.validate_info(document)
     for problem in problems:
         at = Location(file=layout.INFO_PATH, column=problem.key)
-        reader.findings.append(finding(INFO, problem.found, problem.expected, at))
+        is_old = (
+            lerobot.codebase_major(document.get("codebase_version")) in (1, 2) and problem.key == "codebase_version"
+        )
+        remedy = _CONVERT_OLD if is_old else ""
+        reader.findings.append(finding(INFO, problem.found, problem.expected, at, remedy=remedy))
     if not problems:
         reader.findings += check_features(document["features"])
     return document, None if problems else lerobot.parse_info(document)

@@ -1,5 +1,7 @@
 """Applies the rules on the documents that `survey` read: meta/info.json, tasks, statistics, the card, and the listing."""
 
+from typing import Final
+
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.metadata.card_rules import check_card
@@ -14,6 +16,11 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo
 
+NO_EPISODES_REMEDY: Final = (
+    "restore meta/episodes from a copy of the dataset; setting the totals of meta/info.json to 0 would only hide that data "
+    "and videos are lost for every reader"
+)
+
 
 def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
     """Return the findings of all rules; a rule that raises gives VER000 instead."""
@@ -23,7 +30,8 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
     features = surveyed.document.get("features", {})
     if not surveyed.episode_paths and info.total_episodes:
         where = Location(file=layout.EPISODES_DIR)
-        findings.append(finding(EPISODES_FOOTER, "no Parquet files", "the files that hold the episodes", where))
+        expected = "the files that hold the episodes"
+        findings.append(finding(EPISODES_FOOTER, "no Parquet files", expected, where, remedy=NO_EPISODES_REMEDY))
     with guarded(findings, "check_declared_rates", Location(file=layout.INFO_PATH)):
         findings += check_declared_rates(features, info)
     with guarded(findings, "check_tasks", Location(file=layout.TASKS_PATH)):

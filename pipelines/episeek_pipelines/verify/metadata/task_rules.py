@@ -22,6 +22,14 @@ from episeek_schemas import layout, lerobot
 
 TOTAL_TASKS: Final = "total_tasks"
 
+TOTAL_REMEDY: Final = (
+    "set total_tasks in meta/info.json to the number of rows of meta/tasks.parquet; numbers in the data files that the "
+    "table does not have are findings of their own at level rows"
+)
+ORDER_REMEDY: Final = (
+    "sort the rows of the table by their number; do not renumber them, since rows of data files refer to the numbers they "
+    "have"
+)
 INDEX_REMEDY: Final = (
     "write the table with the column of the texts as the index, as LeRobot does: "
     "in pandas `read_parquet(path).set_index(column).to_parquet(path)`"
@@ -49,6 +57,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
             f"{TOTAL_TASKS} {quoted(total)}",
             f"{table.num_rows}, the rows of {layout.TASKS_PATH}",
             Location(file=layout.INFO_PATH, column=TOTAL_TASKS),
+            remedy=TOTAL_REMEDY,
         )
 
 
@@ -185,6 +194,7 @@ def _check_numbers(path: str, column: str, values: pa.ChunkedArray) -> Iterator[
             f"{row}, since LeRobot looks tasks up by position",
             where,
             more=len(wrong) - 1,
+            remedy=ORDER_REMEDY if set(numbers) == set(range(len(numbers))) else "",
         )
 
 

@@ -19,8 +19,8 @@ FPS: Final = rule(
     problem="fps is not a whole number, or is not the frame rate of every video",
     invariant="fps is a whole number and the frame rate of every video",
     protects="the times of frames: frame k of an episode is at k/fps seconds, in the rows and in the videos",
-    remedy="decide by the recording: `timestamp` of the rows says at which rate they were recorded; fps has to be that rate, and the "
-    "videos have to show one frame a row at it",
+    remedy="decide by the recording: `timestamp` of the rows says at which rate they were recorded; fps has to be that rate,"
+    " and the videos have to show one frame a row at it",
     broke_in="lerobot#4025",
 )  # fmt: skip
 FRACTIONAL_FPS_REMEDY: Final = (
@@ -33,8 +33,8 @@ COLUMNS: Final = rule(
     problem="A data file does not have the columns that `features` declares",
     invariant="Data files have the columns that `features` declares, with their types, and LeRobot's own columns",
     protects="readers that look up columns by the names in meta/info.json",
-    remedy="decide which is right, the column or its feature in meta/info.json: restore columns that were lost from the source, "
-    "declare those that belong to the dataset, and change the type of neither without the values",
+    remedy="decide which is right, the column or its feature in meta/info.json: restore columns that were lost from the "
+    "source, declare those that belong to the dataset, and change the type of neither without the values",
 )  # fmt: skip
 COLUMN_STYLE: Final = rule(
     "INF003W", "warning", "layout",
@@ -49,8 +49,8 @@ MISSING_FILE: Final = rule(
     problem="A file that the metadata refers to is missing or empty",
     invariant="Every file that the metadata refers to exists and is not empty",
     protects="training jobs, which otherwise fail when they reach the episode",
-    remedy="restore the file (perhaps it was never uploaded, or lies under another name: see INF004W), or delete its episodes "
-    "with LeRobot",
+    remedy="restore the file (perhaps it was never uploaded, or lies under another name: see INF004W), or delete its "
+    "episodes with LeRobot",
     broke_in="lerobot#2861",
 )  # fmt: skip
 ORPHAN_FILE: Final = rule(
@@ -58,8 +58,8 @@ ORPHAN_FILE: Final = rule(
     problem="A data or video file belongs to no episode",
     invariant="Every data and video file belongs to an episode",
     protects="downloads and the dataset viewer, which include every file",
-    remedy="decide what the file is before it is moved out of the dataset: it may be the only copy of episodes that are missing in "
-    "meta/episodes",
+    remedy="decide what the file is before it is moved out of the dataset: it may be the only copy of episodes that are "
+    "missing in meta/episodes",
     broke_in="droid_1.0.1: 44 % of its rows are in no episode",
 )  # fmt: skip
 FOLDER_LIMITS: Final = rule(
@@ -67,8 +67,8 @@ FOLDER_LIMITS: Final = rule(
     problem="A folder, or the dataset, holds more files than the Hub or chunks_size allows",
     invariant="No folder holds more files than the Hub and chunks_size allow, nor does the dataset",
     protects="uploads: the Hub takes 10,000 entries per folder and 100,000 files per repository",
-    remedy="decide on larger files (LeRobot's data_files_size_in_mb and video_files_size_in_mb) or more folders; chunks_size says how "
-    "many files LeRobot puts into a folder",
+    remedy="decide on larger files (LeRobot's data_files_size_in_mb and video_files_size_in_mb) or more folders; chunks_size"
+    " says how many files LeRobot puts into a folder",
 )  # fmt: skip
 TOTALS: Final = rule(
     "INF009", "error", "meta",
@@ -104,8 +104,8 @@ FILE_ORDER: Final = rule(
     problem="LeRobot does not read data/ or meta/episodes in the order of the rows",
     invariant="LeRobot reads the files of data/ and meta/episodes in the order of their rows",
     protects="every look-up by row: LeRobot reads */*.parquet below both folders, sorted by path",
-    remedy="run `episeek prepare`, which writes data/ and meta/episodes in the order of the rows and sets the columns that refer to "
-    "the files; files that are only renamed are lost for their episodes",
+    remedy="give the files of data/ names that sort in the order of their rows, and set data/chunk_index and data/file_index of "
+    "their episodes to the new names: both or neither",
 )  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040", "error", "meta",
@@ -122,8 +122,8 @@ EPISODES_FOOTER: Final = rule(
     problem="A file of meta/episodes is not readable Parquet",
     invariant="Every file of meta/episodes is readable Parquet",
     protects="every episode that the file lists",
-    remedy="restore the file from a copy of the same revision: no other file has the places of its episodes, and without it they "
-    "are lost for every reader",
+    remedy="restore the file from a copy of the same revision: no other file has the places of its episodes, and without it "
+    "they are lost for every reader",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ORDER: Final = rule(
@@ -131,8 +131,8 @@ EPISODE_ORDER: Final = rule(
     problem="Row i of meta/episodes is not episode i",
     invariant="Row i of meta/episodes is episode i",
     protects="LeRobot's look-up of episodes by position",
-    remedy="sort the rows of meta/episodes by episode_index where each number from 0 to N-1 is there once; otherwise restore the file, "
-    "since rows of data files have the same numbers",
+    remedy="sort the rows of meta/episodes by episode_index where each number from 0 to N-1 is there once; otherwise restore"
+    " the file, since rows of data files have the same numbers",
     broke_in="axol#158",
 )  # fmt: skip
 TILING: Final = rule(
@@ -140,8 +140,8 @@ TILING: Final = rule(
     problem="dataset_from_index and dataset_to_index leave gaps or overlap",
     invariant="dataset_from_index and dataset_to_index divide the rows among the episodes without gap or overlap",
     protects="samplers that map a global row to its episode",
-    remedy="recompute both columns from the lengths, in the order of the episodes; where ROW015 finds another number of rows, "
-    "restore what is missing first",
+    remedy="recompute both columns from the lengths, in the order of the episodes; where ROW015 finds another number of "
+    "rows, restore what is missing first",
     broke_in="lerobot#1919",
 )  # fmt: skip
 EPISODE_VALUES: Final = rule(
@@ -182,7 +182,8 @@ TASKS: Final = rule(
     problem="Tasks and task_index do not agree",
     invariant="Tasks and task_index agree",
     protects="the instruction that a policy is trained with",
-    remedy="restore meta/tasks.parquet, or decide the task of the rows and episodes: each number has one text, and rows refer to it",
+    remedy="restore meta/tasks.parquet, or decide the task of the rows and episodes: each number has one text, and rows "
+    "refer to it",
 )  # fmt: skip
 CONSTANT_DIMENSION: Final = rule(
     "STA020", "warning", "rows",
@@ -196,8 +197,8 @@ STATISTICS: Final = rule(
     problem="meta/stats.json is incomplete or inconsistent, or has a standard deviation of zero",
     invariant="meta/stats.json is complete and consistent, without a standard deviation of zero",
     protects="normalization of a policy's inputs and outputs",
-    remedy="recompute the statistics from the rows and pictures, with LeRobot's compute_stats (augment_dataset_quantile_stats for q01 "
-    "to q99)",
+    remedy="recompute the statistics from the rows and pictures, with LeRobot's compute_stats "
+    "(augment_dataset_quantile_stats for q01 to q99)",
     broke_in="lerobot#2105, lerobot#3280",
 )  # fmt: skip
 CARD_GLOB: Final = rule(

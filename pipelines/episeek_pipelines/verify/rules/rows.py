@@ -9,8 +9,8 @@ DATA_FOOTER: Final = rule(
     problem="A data file is not readable Parquet",
     invariant="Every data file is readable Parquet",
     protects="every row of the file",
-    remedy="restore the file from its source, or delete its episodes with LeRobot: a recording that was interrupted leaves a file "
-    "without a footer",
+    remedy="restore the file from its source, or delete its episodes with LeRobot: a recording that was interrupted leaves a"
+    " file without a footer",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ROWS: Final = rule(
@@ -92,15 +92,16 @@ LANGUAGE: Final = rule(
     problem="Language columns are inconsistent",
     invariant="Language columns are consistent",
     protects="policies that are conditioned on annotations",
-    remedy="decide what the annotations say and write them again: persistent ones the same in every row of an episode, events in their own row",
+    remedy="decide what the annotations say and write them again: persistent ones the same in every row of an episode, "
+    "events in their own row",
 )  # fmt: skip
 IMAGES: Final = rule(
     "ROW041", "error", "layout",
     problem="A row of an image feature has no bytes of a picture",
     invariant="Every row of an image feature has the bytes of a picture",
     protects="training on pictures that are stored in the data files",
-    remedy="put the picture's file into `bytes`, from the recording; a path alone is of use only where the file lies. "
-    "Delete the episode with LeRobot if the picture is lost",
+    remedy="put the picture's file into `bytes`, from the recording; a path alone is of use only where the file lies. Delete"
+    " the episode with LeRobot if the picture is lost",
 )  # fmt: skip
 PAGE_INDEX: Final = rule(
     "ROW038", "warning", "layout",

@@ -34,16 +34,16 @@ VIDEO_LONG: Final = rule(
     problem="An MP4 file has frames that belong to no episode",
     invariant="Every frame of an MP4 file belongs to an episode",
     protects="downloads; such frames may also mean that episodes refer to the wrong file",
-    remedy="check that the file is the one of these episodes and this camera; do nothing if takes were discarded, or frames cut, "
-    "on purpose",
+    remedy="check that the file is the one of these episodes and this camera; do nothing if takes were discarded, or frames "
+    "cut, on purpose",
 )  # fmt: skip
 FRAME_GRID: Final = rule(
     "VID024", "error", "layout",
     problem="[from_timestamp, to_timestamp) does not hold exactly the episode's frames",
     invariant="[from_timestamp, to_timestamp) holds exactly the episode's frames, at multiples of 1/fps",
     protects="the right pictures for an episode: being one frame off is a silent mistake",
-    remedy="set the episode's from_timestamp and to_timestamp to the times of its own frames in the file; never compute them from "
-    "lengths, which hides frames of no episode",
+    remedy="set the episode's from_timestamp and to_timestamp to the times of its own frames in the file; never compute them"
+    " from lengths, which hides frames of no episode",
     broke_in="lerobot#2627, lerobot#3177, lerobot#2550, lerobot#4109",
 )  # fmt: skip
 FRAME_REMEDIES: Final[Mapping[str, str]] = {
@@ -62,6 +62,15 @@ IRREGULAR_REMEDY: Final = (
     "times of the frames into the rows"
 )
 """For frames that are neither at k/fps nor at the times of their rows."""
+RETIME_REMEDY: Final = (
+    "where the rows are at k/fps (ROW017), the file has one frame a row at the wrong times: give frame k the time k/fps without "
+    "encoding (MP4Box, or ffmpeg with the bitstream filter setts), and leave fps alone"
+)
+RESAMPLE_REMEDY: Final = (
+    "decide by the recording which frames of the file belong to the rows: it has not one frame a row, so that neither another fps "
+    "in meta/info.json nor other times make it right"
+)
+"""For files of another rate, by whether they have as many frames as rows (INF002)."""
 DRIFT: Final = rule(
     "VID024W", "warning", "layout",
     problem="from_timestamp differs from the time of the episode's first frame",
@@ -93,11 +102,11 @@ REORDERED: Final = rule(
     problem="Frames are stored in another order than they are shown",
     invariant="Frames are stored in the order in which they are shown",
     protects="readers that ignore composition offsets, and the cost of a random frame",
-    remedy="run `episeek index`, which records the order; LeRobot reads such files too, unless VID044 says otherwise",
+    remedy="run `episeek index`, which records the order; LeRobot reads such files too, unless VID045 says otherwise",
     moot_because="the sidecars record the order",
 )  # fmt: skip
 LEROBOT_READING: Final = rule(
-    "VID044", "error", "layout",
+    "VID045", "error", "layout",
     problem="LeRobot does not get frames of a video: it raises FrameTimestampError",
     invariant="LeRobot gets every frame of a video, in any order",
     protects="training with LeRobot's own reader, TorchCodec or PyAV",

@@ -32,7 +32,7 @@ from episeek_pipelines.verify.rules import (
     VIDEO_LONG,
     VIDEO_SHORT,
 )
-from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, WITHIN_GROUP_REMEDY
+from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, RESAMPLE_REMEDY, RETIME_REMEDY, WITHIN_GROUP_REMEDY
 from episeek_pipelines.verify.videos.choice import FrameWindow, choose_windows
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
 from episeek_pipelines.verify.videos.format import FORMAT_RULES, frame_entry, keyframe_intervals
@@ -44,6 +44,7 @@ from episeek_pipelines.verify.videos.frames import (
     frame_view,
     has_other_rate,
 )
+from episeek_pipelines.verify.videos.lerobot_reading import check_lerobot_reading
 from episeek_pipelines.verify.videos.reference import (
     LONG_LEAD,
     SHORT_LEAD,
@@ -51,7 +52,6 @@ from episeek_pipelines.verify.videos.reference import (
     FileReference,
     Lead,
 )
-from episeek_pipelines.verify.videos.lerobot_reading import check_lerobot_reading
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from episeek_pipelines.verify.videos.window_rules import check_windows
 from episeek_pipelines.video.encoder_starts import encoder_starts
@@ -177,6 +177,7 @@ def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo
             f"{video.view.frames_per_second:.6g} frames per second",
             f"{fps:g}, the fps of meta/info.json",
             Location(file=file.path, camera=file.camera_key),
+            remedy=RETIME_REMEDY if video.view.frame_count == int(file.length.sum()) else RESAMPLE_REMEDY,
         )
 
 
