@@ -97,9 +97,15 @@ def video_infos(feature: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [info for info in found if isinstance(info, Mapping)]
 
 
+def video_info(feature: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the description of a feature's video encoding under one of `VIDEO_INFO_KEYS`; empty where there is none."""
+    info = feature.get(key)
+    return info if isinstance(info, Mapping) else {}
+
+
 def is_depth(feature: Mapping[str, Any]) -> bool:
     """Return whether a feature is declared to be a depth map, in any of the places where LeRobot looks for it."""
-    info, old = (feature.get(key) if isinstance(feature.get(key), Mapping) else {} for key in VIDEO_INFO_KEYS)
+    info, old = (video_info(feature, key) for key in VIDEO_INFO_KEYS)
     return bool(info.get("is_depth_map") or info.get("video.is_depth_map") or old.get("video.is_depth_map"))
 
 
@@ -209,8 +215,9 @@ def parse_document(data: bytes) -> dict[str, Any]:
 
 def with_slashes(document: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     r"""Return a parsed `meta/info.json` with `/` in its path templates, and the keys of those that had the `\` of Windows."""
-    keys = tuple(key for key in PATH_FIELDS if isinstance(document.get(key), str) and "\\" in document[key])
-    return {**document, **{key: document[key].replace("\\", "/") for key in keys}}, keys
+    templates = {key: template for key in PATH_FIELDS if isinstance(template := document.get(key), str)}
+    changed = {key: template.replace("\\", "/") for key, template in templates.items() if "\\" in template}
+    return {**document, **changed}, tuple(changed)
 
 
 def validate_info(document: object) -> list[InfoProblem]:

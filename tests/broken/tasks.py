@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]  # no stubs among the development tools
 import pyarrow as pa
 
 from episeek_pipelines.verify.rules import Level

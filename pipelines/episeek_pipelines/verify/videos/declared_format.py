@@ -88,7 +88,7 @@ def check_formats(formats: Sequence[VideoFormat], features: Mapping[str, Any]) -
 
 
 def _check_declared(camera: str, members: Sequence[VideoFormat], spec: Mapping[str, Any]) -> Iterator[Finding]:
-    info, old = (spec.get(key) if isinstance(spec.get(key), Mapping) else {} for key in lerobot.VIDEO_INFO_KEYS)
+    info, old = (lerobot.video_info(spec, key) for key in lerobot.VIDEO_INFO_KEYS)
     is_one = len({format_text(each.entry) for each in members}) == 1
     for each in members:
         where = Location(file=each.path, camera=camera)
