@@ -63,7 +63,7 @@ OLD_DOCUMENTS: Final = ("meta/episodes.jsonl", "meta/tasks.jsonl", "meta/episode
 """Documents of LeRobot 2.x, which version 3.0 keeps in Parquet files."""
 
 VIDEO_INFO_KEYS: Final = ("info", "video_info")
-"""Keys of a feature under which its video encoding is described; the first one present counts. Old LeRobot wrote `video_info`."""
+"""Keys of a feature under which its video encoding is described. LeRobot reads `info`; old versions wrote `video_info`."""
 
 PATH_FIELDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -89,12 +89,6 @@ def camera_of_column(column: str) -> str | None:
     prefix, _, rest = column.partition("/")
     camera_key, _, field = rest.rpartition("/")
     return camera_key if prefix == "videos" and camera_key and field in VIDEO_FIELDS else None
-
-
-def video_infos(feature: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the descriptions of a feature's video encoding, the preferred one first; an empty list where there is none."""
-    found = [feature.get(key) for key in VIDEO_INFO_KEYS]
-    return [info for info in found if isinstance(info, Mapping)]
 
 
 def video_info(feature: Mapping[str, Any], key: str) -> Mapping[str, Any]:
