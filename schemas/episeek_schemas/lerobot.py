@@ -209,8 +209,11 @@ def parse_document(data: bytes) -> dict[str, Any]:
 
 def with_slashes(document: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     r"""Return a parsed `meta/info.json` with `/` in its path templates, and the keys of those that had the `\` of Windows."""
-    templates = {key: template for key in PATH_FIELDS if isinstance(template := document.get(key), str)}
-    changed = {key: template.replace("\\", "/") for key, template in templates.items() if "\\" in template}
+    changed: dict[str, str] = {}
+    for key in PATH_FIELDS:
+        template = document.get(key)
+        if isinstance(template, str) and "\\" in template:
+            changed[key] = template.replace("\\", "/")
     return {**document, **changed}, tuple(changed)
 
 
