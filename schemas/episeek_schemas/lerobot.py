@@ -242,7 +242,7 @@ def validate_info(document: object) -> list[InfoProblem]:
         if template is None and (key not in document or (key == "video_path" and not has_video)):
             continue
         if key in with_backslashes:
-            problems.append(InfoProblem(key, f"{template[:80]}, with backslashes", "a path with the separator /"))
+            problems.append(InfoProblem(key, f"{str(template)[:80]}, with backslashes", "a path with the separator /"))
         elif not _is_template(template, fields):
             problems.append(
                 _problem(document, key, "a relative path with " + ", ".join(f"{{{f}}}" for f in sorted(fields)))
