@@ -13,6 +13,7 @@ from episeek.mp4.sample_table import SampleTable
 from tests.oracle.clip_check import ClipCheck, Expected, windows
 from tests.oracle.reference import Reference, decode_with_pyav, decode_with_torchcodec
 from tests.oracle.sample_check import check_samples
+from tests.oracle.sync_windows import sync_windows
 from tests.oracle.verdict import Problems, Verdict
 from tests.support.one_file_index import CAMERA, open_one_file, read_table
 from tests.support.whole_file import usable_backends
@@ -45,6 +46,7 @@ def _check(path: Path, name: str, options: Options, folder: Path) -> Verdict:
         return Verdict("refused", name, str(error), type(error).__name__)
     frame_count = index.lookup(0, CAMERA).frame_count
     chosen = windows(frame_count, options.window_count, f"{options.seed} {name}")
+    chosen = list(dict.fromkeys([*chosen, *sync_windows(path, table)]))
     try:
         reference = decode_with_pyav(path)
     except (av.error.FFmpegError, LookupError) as error:

@@ -13,7 +13,8 @@ def native_digest(frame: av.VideoFrame) -> bytes:
     """All planes as the decoder left them (10 bits stay 10 bits), without the padding at the end of their lines, and
     what tells how to show them.
     """
-    facts = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range, frame.rotation)
+    # an MP4 cannot leave the range open where it names a matrix; an open range means the limited one
+    facts = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range or 1, frame.rotation)
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=16)
     for number, plane in enumerate(frame.planes):
         lines = np.frombuffer(memoryview(plane), np.uint8, plane.height * plane.line_size)

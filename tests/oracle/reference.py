@@ -47,6 +47,8 @@ class Frame:
     """Digest of RGB, upright."""
     gray: bytes = b""
     """Digest of the picture as 16-bit numbers, upright, where it is depth."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height as decoded, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def decode_with_pyav(path: Path) -> Reference:
                 depth = upright_depth(frame)
                 gray = b"" if depth is None else array_digest(depth)
                 rgb = b"" if is_depth(frame) else array_digest(upright_rgb(frame))  # 8 bits of depth are none of it
-                frames.append(Frame(frame.pts, native_digest(frame), rgb, gray))
+                frames.append(Frame(frame.pts, native_digest(frame), rgb, gray, (frame.width, frame.height)))
     except av.error.FFmpegError as problem:
         error = f"decoding: {problem}"
     return Reference(*facts, entries, packets, frames, error)
