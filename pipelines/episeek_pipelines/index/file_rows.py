@@ -34,7 +34,7 @@ from episeek.stores.kinds import kind_of
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.sample_widths import narrowest
 from episeek_pipelines.index.units import Arrays, IndexUnit
-from episeek_pipelines.video.encoder_starts import encoder_starts
+from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames
 from episeek_pipelines.video.frame_problems import assign_frames
 from episeek_pipelines.video.header import read_video_header

@@ -53,7 +53,8 @@ def frame_problems(
         if not frames.is_placed[row]:
             yield FrameProblem(row, "uncertain", *_readings(frames, episodes, row, len(file)))
         elif frames.count[row] < length:
-            found = f"{frames.count[row]} of the file's {counted(len(file), 'frame')}, from frame {first} on"
+            held_text = f"{counted(int(frames.count[row]), 'frame')} of the episode in the file"
+            found = f"{held_text}, {first} to {first + frames.count[row]} of {len(file)}"
             yield FrameProblem(row, "missing", found, f"{length}, the episode's length")
         elif frames.is_doubtful[row]:
             late = frames.declared.begin[row] - first

@@ -29,7 +29,7 @@ from episeek_schemas.lerobot import DatasetInfo
 from tests.pipelines.video.test_episode_frames import table_of
 from tests.support.amount import examples
 from tests.support.bar_code import read
-from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_parquet, set_values
+from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_info, edit_parquet, set_values
 from tests.support.build_index import build_index
 
 FPS = 30
@@ -306,6 +306,7 @@ def drop_episode(root: Path, row: int) -> None:
         return [kept.set_column(place, lerobot.EPISODE_INDEX, pa.array(range(len(kept)), pa.int64()))]
 
     edit_parquet(root, EPISODES, change)
+    edit_info(root, total_episodes=pq.read_metadata(root / EPISODES).num_rows)
 
 
 def frame_numbers(root: Path, work: Path, camera: str = TOP) -> list[list[int]]:

@@ -8,7 +8,7 @@ import pytest
 
 from episeek.stores.byte_source import ByteRange
 from episeek.stores.transports.local import LocalSource
-from episeek_pipelines.video.encoder_starts import CONTINUES, STARTS, UNKNOWN, encoder_starts
+from episeek_pipelines.video.alignment.encoder_starts import CONTINUES, STARTS, UNKNOWN, encoder_starts
 from episeek_pipelines.video.header import read_video_header
 from tests.broken.takes import LENGTHS, write_takes
 from tests.support.broken_datasets import TOP, copy_of, video

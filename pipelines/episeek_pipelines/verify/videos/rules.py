@@ -54,7 +54,7 @@ from episeek_pipelines.verify.videos.reference import (
 )
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from episeek_pipelines.verify.videos.window_rules import check_windows
-from episeek_pipelines.video.encoder_starts import encoder_starts
+from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
 from episeek_pipelines.video.frame_problems import FrameProblem, frame_problems
 from episeek_pipelines.video.header import read_video_header
 
@@ -234,6 +234,7 @@ def _unclaimed(file: VideoFile, view: FrameView) -> str:
     before = np.concatenate([[frames.head], (frames.surplus - frames.tail)[:-1]])
     places = [(int(frames.tail[row]), f"after episode {file.episode_index[row]}") for row in range(len(frames.first))]
     places += [(int(before[row]), f"before episode {file.episode_index[row]}") for row in range(len(frames.first))]
+    places.append((int((frames.surplus - frames.tail)[-1]), "at the end"))
     named = [f"{count} {place}" for count, place in places if count > 0]
     more = f" and {len(named) - _MOST_PLACES} more places" if len(named) > _MOST_PLACES else ""
     return f", of which no episode has {', '.join(named[:_MOST_PLACES])}{more}" if named else ""

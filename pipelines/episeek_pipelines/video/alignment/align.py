@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.video.encoder_starts import CONTINUES, STARTS, UNKNOWN, Int8Array
+from episeek_pipelines.video.alignment.encoder_starts import CONTINUES, STARTS, UNKNOWN, Int8Array
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]

@@ -20,7 +20,7 @@ from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.kinds import kind_of
-from episeek_pipelines.video.av1_headers import SequenceHeader, order_hint, units
+from episeek_pipelines.video.alignment.av1_headers import SequenceHeader, order_hint, units
 
 Int64Array = npt.NDArray[np.int64]
 Int8Array = npt.NDArray[np.int8]
