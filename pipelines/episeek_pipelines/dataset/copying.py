@@ -1,18 +1,23 @@
 """Copying of a file from one root to another: as bytes, as a clone, or as a hard link."""
 
 import os
-from collections.abc import Generator
+import shutil
+from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
 from typing import Final, Literal
 
-from episeek.errors import ReadError
+from episeek.errors import DestinationError, ReadError
 from episeek.stores.requests.errors import store_errors
 from episeek_pipelines.dataset.cloning import clone_contents
 from episeek_pipelines.dataset.local_files import writing
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.words import counted, human_bytes
 
 Way = Literal["copy", "clone", "hardlink"]
 """How a file gets to another root: a copy of its bytes; a clone, which shares blocks and no writes; the same file again."""
+
+_TRIAL_DIR: Final = ".episeek-work/trial"
+"""The folder, below a destination, of a clone that is made to know whether the file system can."""
 
 _RANGE_BYTES: Final = 1 << 22
 """Bytes read at once."""
@@ -60,6 +65,38 @@ def copy_file(source: Root, destination: Root, path: str, *, way: Way = "copy") 
                     break
                 out.write(data)
     return "copy"
+
+
+def require_room(source: Root, destination: Root, sizes: Mapping[str, int], *, way: Way) -> None:
+    """Require that a destination on this machine has room for files, where they take any.
+
+    The smallest file is cloned to know whether the file system can; hard links take no room.
+
+    Args:
+        source: The root to read from.
+        destination: The root to write to, which exists.
+        sizes: Bytes of each file by path. Those that the destination has already count no more.
+        way: The wanted way.
+
+    Raises:
+        DestinationError: There is less room than the copies take.
+    """
+    # a link to nothing has no size, and is reported when it is copied
+    wanted = {path: size for path, size in sizes.items() if size and not destination.exists(path)}
+    if way == "hardlink" or not destination.is_local or not wanted:
+        return
+    if way == "clone" and source.is_local:
+        trial = Root(destination.join(_TRIAL_DIR))
+        try:
+            if copy_file(source, trial, min(wanted, key=lambda path: (wanted[path], path)), way=way) == "clone":
+                return
+        finally:
+            destination.remove(_TRIAL_DIR)
+    needed, free = sum(wanted.values()), shutil.disk_usage(destination.local).free
+    if needed > free:
+        expected = f"{human_bytes(needed)} for copies of {counted(len(wanted), 'file')}"
+        hint = "choose another file system; or leave the videos in the source (--videos none)"
+        raise DestinationError(str(destination), f"{human_bytes(free)} of free space", expected, hint)
 
 
 def _has_no_links(source: Root, path: str) -> bool:

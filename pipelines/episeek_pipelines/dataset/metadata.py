@@ -147,7 +147,8 @@ def read_info_document(root: Root) -> dict[str, Any]:
         NotADatasetError: It does not exist, or is not a JSON object.
     """
     if root.is_local and not root.is_dir():
-        raise NotADatasetError(str(root), "a file" if root.local.exists() else "no such directory", _EXPECTED)
+        found = "a file" if root.local.exists() else "no such directory"
+        raise NotADatasetError(str(root), found, _EXPECTED, _hint_for(root))
     try:
         return lerobot.parse_document(read_info_bytes(root))
     except DocumentError as error:
@@ -168,7 +169,18 @@ def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:
         return root.read_bytes(layout.INFO_PATH, file_size=file_size)
     except MissingFileError:
         found = f"no {layout.INFO_PATH}" if root.is_local or root.is_dir() else "no such directory"
-        raise NotADatasetError(str(root), found, _EXPECTED) from None
+        raise NotADatasetError(str(root), found, _EXPECTED, _hint_for(root)) from None
+
+
+def _hint_for(root: Root) -> str:
+    """Return where the metadata may be, if it is near: a folder of another case, or what LeRobot's edits in place set aside."""
+    if not root.is_local:
+        return ""
+    for name in root.folders() if root.is_dir() else ():
+        if name.casefold() == layout.META_DIR and root.exists(f"{name}/{layout.INFO_PATH.rpartition('/')[2]}"):
+            return f"rename {name}/ to {layout.META_DIR}/"
+    old = Root(f"{root.url}_old")
+    return f"see {old}, where LeRobot's edits in place keep the old dataset" if old.exists(layout.INFO_PATH) else ""
 
 
 def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from episeek_pipelines.dataset.contents import LeftOut, own_files
-from episeek_pipelines.dataset.copying import Way
+from episeek_pipelines.dataset.copying import Way, require_room
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import DatasetStaging
@@ -81,6 +81,9 @@ def add_copy_nodes(
 
     Returns:
         The nodes, and the folders of the source that are not part of the dataset and stay where they are.
+
+    Raises:
+        DestinationError: The destination has no room for copies.
     """
     if videos == "none":
         return [], ()
@@ -89,6 +92,8 @@ def add_copy_nodes(
     listed = dataset.root.list() if dataset.root.is_local else listing
     others = [path for path in listed if not path.startswith(f"{layout.META_DIR}/") and not _is_data_file(path)]
     paths, left_out = own_files(others, listing, dataset.info)
+    sizes = {path: 0 if (identity := listing.get(path)) is None else identity.size for path in paths}
+    require_room(dataset.root, staging.root, sizes, way=WAYS[videos])
     numbered = [(f"copy/{number:07d}.json", path) for number, path in enumerate(paths)]
     nodes = graph.map(
         node_functions.copy_one,
@@ -99,7 +104,7 @@ def add_copy_nodes(
         WAYS[videos],
         label=lambda item: item[1],
         phase=COPYING,
-        byte_count=lambda item: 0 if (identity := listing.get(item[1])) is None else identity.size,
+        byte_count=lambda item: sizes[item[1]],
     )
     return nodes, left_out
 

@@ -4,12 +4,13 @@ import errno
 import os
 import shutil
 import subprocess
+from contextlib import nullcontext
 
 import pytest
 
-from episeek.errors import ReadError, WriteError
+from episeek.errors import DestinationError, ReadError, WriteError
 from episeek_pipelines.dataset import cloning, copying
-from episeek_pipelines.dataset.copying import copy_file
+from episeek_pipelines.dataset.copying import copy_file, require_room
 from episeek_pipelines.dataset.root import Root
 
 PATH = "videos/top/file-000.mp4"
@@ -123,3 +124,22 @@ def test_the_system_clones_or_says_that_it_cannot(tmp_path):
 def test_a_folder_is_no_file(source, destination):
     with pytest.raises(ReadError, match="no regular file"):
         copy_file(source, destination, "videos", way="clone")
+
+
+@pytest.mark.parametrize(
+    ("way", "can_clone", "is_refused"),
+    [("copy", True, True), ("clone", False, True), ("clone", True, False), ("hardlink", False, False)],
+)
+def test_room_for_copies_is_required_before_anything_is_copied(
+    way, can_clone, is_refused, source, destination, monkeypatch
+):
+    monkeypatch.setattr(copying, "clone_contents", clone_as_a_file_system_would if can_clone else lambda *_: False)
+    usage = shutil.disk_usage(source.local)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    destination.local.mkdir()
+    with pytest.raises(DestinationError, match=r"2\.0 kB for copies of 1 file") if is_refused else nullcontext():
+        require_room(source, destination, {PATH: 2000}, way=way)
+    require_room(source, destination, {PATH: 1000}, way=way)
+    assert not list(destination.local.rglob("*.mp4"))
+    copy_file(source, destination, PATH)
+    require_room(source, destination, {PATH: 2000}, way=way)  # a run that is continued

@@ -119,7 +119,9 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
         f"{inspection.shortest_episode} to {inspection.longest_episode} frames, median {inspection.median_episode:g}"
     )
     data = inspection.data
-    per_episode = "one per episode" if data.row_groups == data.episodes else f"for {counted(data.episodes, 'episode')}"
+    per_episode = (
+        "one per episode" if 0 < data.row_groups == data.episodes else f"for {counted(data.episodes, 'episode')}"
+    )
     part = "" if data.footers_read == data.files else f" in the first {data.footers_read} files"
     row_groups = f"{counted(data.row_groups, 'row group')}{part}, {per_episode}"
     yield f"  data      {counted(data.files, 'file')}, {human_bytes(data.file_bytes)}; {row_groups}"

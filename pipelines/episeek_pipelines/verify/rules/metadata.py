@@ -157,7 +157,7 @@ DATA_POINTER: Final = rule(
     problem="An episode refers to a data file that does not hold its rows",
     invariant="Every episode refers to the data file that holds its rows",
     protects="reading an episode's rows from the file that its metadata gives",
-    remedy="set data/chunk_index and data/file_index of the episode to the file that holds its rows",
+    remedy="set data/chunk_index and data/file_index of the episode to the file that holds its rows; `episeek prepare` does so",
     broke_in="lerobot#2401, lerobot/libero",
 )  # fmt: skip
 VIDEO_COLUMNS: Final = rule(
