@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from episeek.errors import RowOrderError
+from episeek.errors import MissingFileError, RowOrderError
 from episeek_pipelines.rewrite.plan import RewritePlan
 
 Held = dict[int, int]
@@ -51,6 +51,7 @@ def place_episodes(plan: RewritePlan, written: Sequence[WrittenFile], where: str
         where: The source, for errors.
 
     Raises:
+        MissingFileError: Nothing holds the episodes of a file that does not exist.
         RowOrderError: Rows of an episode are in several files, and none or more than one of these holds all of the episode.
     """
     numbers_of = {output.path: output.numbers for unit in plan.units for output in unit.outputs}
@@ -61,6 +62,13 @@ def place_episodes(plan: RewritePlan, written: Sequence[WrittenFile], where: str
     by_numbers = {numbers_of[file.path]: number for number, file in enumerate(written)}
     chunk_index, file_index = plan.data_chunk_index.copy(), plan.data_file_index.copy()
     corrected = 0
+    lost = [row for row in sorted(plan.missing) if int(plan.episode_index[row]) not in held]
+    if lost:
+        paths = sorted({plan.missing[row] for row in lost})
+        others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        raise MissingFileError(
+            f"{where}/{paths[0]}", f"no such file{others}", f"the rows of episode {plan.episode_index[lost[0]]}"
+        )
     for row, (episode, length) in enumerate(zip(plan.episode_index.tolist(), plan.length.tolist(), strict=True)):
         rows_of = held.get(episode)
         if rows_of is None:

@@ -1,11 +1,12 @@
 """The plan of a rewrite: the outputs of every data file, with their names and encodings.
 
 Planning reads the metadata, a listing and at most three data files, so that a dataset of a hundred thousand files takes as long as
-its listing. Missing and damaged files stay in the plan: rewriting reports each of them.
+its listing. Damaged files stay in the plan: rewriting reports each of them. Where a file is missing, others may hold its episodes:
+`placement` reports those that none holds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,6 +68,8 @@ class RewritePlan:
     data_file_index: npt.NDArray[np.int64]
     episode_index: npt.NDArray[np.int64]
     length: npt.NDArray[np.int64]
+    missing: Mapping[int, str]
+    """The file that the metadata gives, by row of `meta/episodes`, where there is no such file: others may hold the episode."""
     episode_shards: tuple[tuple[str, int], ...]
     """(relative path, rows) of each file of meta/episodes, in order."""
 
@@ -98,7 +101,7 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
 
     Raises:
         MissingFileError: A folder of data files has another name than the metadata gives.
-        ReadError: The store failed. Missing and damaged files are reported by `rewrite_file`.
+        ReadError: The store failed. Missing and damaged files are reported later.
         ValueError: `max_episodes_per_file` is less than 1.
     """
     if max_episodes_per_file is not None and max_episodes_per_file < 1:
@@ -108,9 +111,13 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     # a link to nothing has no entry in the listing of a local directory, but stays in the plan
     listed = dataset.root.list(layout.DATA_DIR) if dataset.root.is_local else listing
     rows_of_path: dict[str, list[int]] = {path: [] for path in listed if path.endswith(".parquet")}
+    missing: dict[int, str] = {}
     for row, path in enumerate(path_of_row):
-        rows_of_path.setdefault(path, []).append(row)
-    require_folders(dataset.root, rows_of_path.keys(), listing)
+        if path in rows_of_path:
+            rows_of_path[path].append(row)
+        else:
+            missing[row] = path
+    require_folders(dataset.root, {*rows_of_path, *missing.values()}, listing)
     paths = sorted(rows_of_path)
     with_rows = [path for path in paths if rows_of_path[path]]
     probes = {with_rows[number]: None for number in (0, len(with_rows) // 2, len(with_rows) - 1)} if with_rows else {}
@@ -152,6 +159,7 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
         data_file_index=file_index,
         episode_index=dataset.episodes.episode_index,
         length=dataset.episodes.length,
+        missing=missing,
         episode_shards=dataset.episodes.shards,
     )
 

@@ -14,7 +14,7 @@ from episeek.errors import EpiseekError, MissingFileError, ParquetError, RowOrde
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.rewrite.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
-from tests.support.rewriting import FILE, UNIT, assert_one_episode_per_row_group, episodes_table, write_dataset
+from tests.support.rewriting import FILE, UNIT, assert_one_episode_per_row_group, episodes_table, rewrite, write_dataset
 
 
 def refused(source: Path, tmp_path: Path, error: type[EpiseekError], match: str) -> EpiseekError:
@@ -62,9 +62,13 @@ def test_missing_file_is_named_and_the_others_are_rewritten(tmp_path):
     (source / FILE).unlink()
     refused(source, tmp_path, MissingFileError, "no such file")
     plan = plan_rewrite(open_dataset(str(source)))
-    assert [unit.path for unit in plan.units] == [FILE, "data/chunk-000/file-001.parquet"]
-    rewrite_file(Root(str(source)), Root(str(tmp_path / "out")), plan.units[1])
-    assert assert_one_episode_per_row_group(tmp_path / "out" / plan.units[1].path) == [2, 3]
+    assert [unit.path for unit in plan.units] == ["data/chunk-000/file-001.parquet"]
+    assert plan.missing == {0: FILE, 1: FILE}
+    with pytest.raises(
+        MissingFileError, match=r"file-000\.parquet: found no such file; expected the rows of episode 0"
+    ):
+        rewrite(source, tmp_path / "out")
+    assert assert_one_episode_per_row_group(tmp_path / "out" / plan.units[0].path) == [2, 3]
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(64), b"not a Parquet file at all, but long enough"])

@@ -58,6 +58,25 @@ def test_prepare_declares_the_file_that_holds_the_rows(cap, dataset, tmp_path):
     assert pa.concat_tables(rows).equals(pa.concat_tables(source))
 
 
+def test_every_episode_declared_one_file_early(dataset, tmp_path):
+    """The converter's result where each episode is larger than a file should be: the first file does not exist."""
+    files = open_dataset(str(dataset)).episodes.data_file_index.tolist()
+    for number in sorted({*files}, reverse=True):
+        (dataset / data(number)).rename(dataset / data(number + 1))
+    result = prepare(str(dataset), str(tmp_path / "out"))
+    assert declared(tmp_path / "out") == holders(tmp_path / "out")
+    assert result.rewrite is not None
+    assert result.rewrite.corrected_episodes == len(files)
+    assert result.verification is not None
+    assert result.verification.error_count == 0
+
+
+def test_a_file_that_is_missing_with_its_rows_is_named(dataset, tmp_path):
+    (dataset / data(1)).unlink()
+    with pytest.raises(WorkFailedError, match=r"file-001\.parquet: found no such file; expected the rows of episode"):
+        prepare(str(dataset), str(tmp_path / "out"))
+
+
 def test_a_sound_source_keeps_its_metadata_byte_for_byte(tmp_path):
     source = write_dataset(tmp_path / "source", [episodes_table([2] * 3), episodes_table([2] * 2, first=3)])
     rewrite(source, tmp_path / "out")

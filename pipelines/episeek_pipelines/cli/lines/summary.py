@@ -55,7 +55,7 @@ def done_line(result: "PrepareResult") -> str:
 def _copy_lines(copies: "CopySummary") -> Iterator[str]:
     ways = {"cloned": copies.cloned, "copied": copies.copied, "hard-linked": copies.hard_linked}
     if copies.copied_instead:
-        ways[f"copied ({copies.copied_instead:,} since the file system does not share them)"] = ways.pop("copied")
+        ways[f"copied ({copies.copied_instead:,} since they cannot be shared)"] = ways.pop("copied")
     done = ", ".join(f"{count:,} {way}" for way, count in ways.items() if count) or "none"
     yield f"videos   {counted(copies.files, 'file')}, videos and others of the source: {done}"
     if copies.hard_linked:

@@ -36,44 +36,70 @@ def compare_data_file(
     """
     findings: list[Finding] = []
     bytes_read = 0
+    episodes_of = {
+        path: file.episode_index[file.rewritten_file == number].tolist()
+        for number, path in enumerate(file.rewritten_paths)
+        if path in rewritten
+    }
+    misplaced: dict[str, list[int]] = {}
     with guarded(findings, "compare rows", Location(file=file.path)):
         try:
             source = against.open_parquet(file.path, **READ_OPTIONS)
-        except (MissingFileError, ParquetError) as error:
+        except MissingFileError:
+            misplaced = episodes_of
+        except ParquetError as error:
             where = Location(file=against.join(file.path))
             return [finding(UNREADABLE, f"{error.found} in the source", "the rows to compare with", where)], 0
-        with source:
-            original = RowCursor(source)
-            rows = _episode_rows(source)
-            bytes_read += source.metadata.serialized_size
-            misplaced: dict[str, list[int]] = {}
-            for number, path in enumerate(file.rewritten_paths):
-                if path not in rewritten:
-                    continue
-                episodes = file.episode_index[file.rewritten_file == number]
-                with guarded(findings, "compare rows", Location(file=path)):
-                    output = rewritten[path]
-                    elsewhere = [episode for episode in episodes.tolist() if episode not in rows]
-                    if elsewhere:
-                        misplaced[path] = elsewhere
-                    if len(elsewhere) == len(episodes):
-                        continue
-                    findings += schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
-                    names = shared_columns(source, output)
-                    copy, copied_rows = RowCursor(output), _episode_rows(output)
-                    # In the order of the source's rows, so that both files are read once from start to end.
-                    for episode in sorted(set(episodes.tolist()) - {*elsewhere}, key=lambda e: rows[e]):
-                        findings += _compare_episode(
-                            original, rows[episode], copy, copied_rows.get(episode), names, path, episode
-                        )
-                    bytes_read += copy.bytes_read
-            bytes_read += original.bytes_read
+        else:
+            with source:
+                original, rows = RowCursor(source), _episode_rows(source)
+                bytes_read += source.metadata.serialized_size
+                for path, episodes in episodes_of.items():
+                    misplaced[path] = [episode for episode in episodes if episode not in rows]
+                    with guarded(findings, "compare rows", Location(file=path)):
+                        found, count = _compare_episodes(source, original, rows, rewritten[path], path, episodes)
+                        findings += found
+                        bytes_read += count
+                bytes_read += original.bytes_read
         for path, wanted in misplaced.items():
             with guarded(findings, "compare rows", Location(file=path)):
                 found, count = _compare_misplaced(against, file.path, rewritten[path], path, wanted)
                 findings += found
                 bytes_read += count
     return findings, bytes_read
+
+
+def _compare_episodes(
+    source: pq.ParquetFile,
+    original: RowCursor,
+    rows: Mapping[int, tuple[int, int]],
+    output: pq.ParquetFile,
+    path: str,
+    episodes: Sequence[int],
+) -> tuple[list[Finding], int]:
+    """Compare those of the episodes that a source file holds with a rewritten file.
+
+    Args:
+        source: The source file.
+        original: Its rows.
+        rows: (first row, number of rows) of its episodes.
+        output: The rewritten file.
+        path: Its path.
+        episodes: The episodes that the rewritten file should hold.
+
+    Returns:
+        The findings, and the number of bytes read of the rewritten file.
+    """
+    # In the order of the source's rows, so that both files are read once from start to end.
+    held = sorted(rows.keys() & {*episodes}, key=lambda episode: rows[episode])
+    if not held:
+        return [], 0
+    findings = schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
+    names = shared_columns(source, output)
+    copy, copied_rows = RowCursor(output), _episode_rows(output)
+    for episode in held:
+        findings += _compare_episode(original, rows[episode], copy, copied_rows.get(episode), names, path, episode)
+    return findings, copy.bytes_read
 
 
 def _compare_misplaced(
@@ -92,27 +118,21 @@ def _compare_misplaced(
         The findings, and the number of bytes read.
     """
     findings: list[Finding] = []
-    copy, copied_rows = RowCursor(output), _episode_rows(output)
-    wanted = {*episodes}
-    bytes_read = 0
-    for candidate in _files_by_likelihood(against, declared, path):
+    wanted, bytes_read = {*episodes}, 0
+    for candidate in _files_by_likelihood(against, declared, path) if wanted else ():
+        with against.open_parquet(candidate, **READ_OPTIONS) as source:
+            original, rows = RowCursor(source), _episode_rows(source)
+            found, count = _compare_episodes(source, original, rows, output, path, sorted(wanted))
+            findings += found
+            bytes_read += source.metadata.serialized_size + original.bytes_read + count
+            wanted -= rows.keys()
         if not wanted:
             break
-        with against.open_parquet(candidate, **READ_OPTIONS) as source:
-            rows = _episode_rows(source)
-            held = sorted(wanted & rows.keys(), key=lambda e: rows[e])
-            original, names = RowCursor(source), shared_columns(source, output)
-            if held:
-                findings += schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
-            for episode in held:
-                findings += _compare_episode(
-                    original, rows[episode], copy, copied_rows.get(episode), names, path, episode
-                )
-            wanted -= rows.keys()
-            bytes_read += source.metadata.serialized_size + original.bytes_read
-    for episode in sorted(wanted):
-        findings += _compare_episode(None, None, copy, copied_rows.get(episode), [], path, episode)
-    return findings, bytes_read + copy.bytes_read
+    copied_rows = _episode_rows(output) if wanted else {}
+    for episode in sorted(wanted & copied_rows.keys()):
+        where = Location(file=path, episode=episode)
+        findings.append(finding(ROWS_CHANGED, f"{copied_rows[episode][1]} rows", "0, as in the source", where))
+    return findings, bytes_read
 
 
 def _files_by_likelihood(against: Root, declared: str, path: str) -> list[str]:
@@ -125,22 +145,19 @@ def _files_by_likelihood(against: Root, declared: str, path: str) -> list[str]:
 
 
 def _compare_episode(
-    original: RowCursor | None,
-    rows: tuple[int, int] | None,
+    original: RowCursor,
+    rows: tuple[int, int],
     copy: RowCursor,
     copied_rows: tuple[int, int] | None,
     names: list[str],
     path: str,
     episode: int,
 ) -> Iterator[Finding]:
-    expected = rows[1] if rows else 0
     found = copied_rows[1] if copied_rows else 0
-    if found != expected:
+    if copied_rows is None or found != rows[1]:
         yield finding(
-            ROWS_CHANGED, f"{found} rows", f"{expected}, as in the source", Location(file=path, episode=episode)
+            ROWS_CHANGED, f"{found} rows", f"{rows[1]}, as in the source", Location(file=path, episode=episode)
         )
-        return
-    if original is None or rows is None or copied_rows is None:
         return
     before, after = original.read(*rows), copy.read(*copied_rows)
     for name in names:
