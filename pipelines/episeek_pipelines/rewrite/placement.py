@@ -76,8 +76,8 @@ def place_episodes(plan: RewritePlan, written: Sequence[WrittenFile], where: str
         planned = by_numbers.get((int(chunk_index[row]), int(file_index[row])))
         holder = _holder(rows_of, planned, length)
         if holder is None:
-            paths = " and ".join(sorted(written[number].path for number in rows_of))
-            found = f"rows of episode {episode} in {paths}"
+            holders = " and ".join(sorted(written[number].path for number in rows_of))
+            found = f"rows of episode {episode} in {holders}"
             hint = "remove the rows that do not belong to the episode, or delete the episode with LeRobot"
             raise RowOrderError(where, found, f"its {length} rows in one data file", hint)
         numbers = None if holder == planned else numbers_of[written[holder].path]
