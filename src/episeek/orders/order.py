@@ -1,0 +1,210 @@
+"""The orders of an epoch. Each maps positions [0, N) to the N frames of a dataset, once each, at random access.
+
+An order is a function of the seed, the epoch and the lengths of the episodes. It holds arrays of the size of the episodes and
+none of the size of the frames. How many ranks and workers read it, and in which batches, does not change it.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.orders.permutation import Int64Array, key_of, keys_of, permute, positions_of
+
+MAX_LANES: Final = 64
+"""Lanes of a clump order where there are episodes enough. Ranks whose number divides it read different episodes."""
+
+EPISODES_PER_LANE: Final = 16
+"""A lane has as many episodes at least."""
+
+_GLOBAL, _CLUMPS, _BLOCKS = 1, 2, 3
+
+
+class Order(Protocol):
+    """Which frame comes at which position of an epoch."""
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of an epoch."""
+
+    def frames(self, positions: npt.ArrayLike) -> Int64Array:
+        """Return the frames at positions of the epoch, in the shape of `positions`.
+
+        Raises:
+            IndexError: A position is not in [0, frame_count).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialOrder:
+    """All frames as they lie in the dataset."""
+
+    frame_count: int
+
+    def frames(self, positions: npt.ArrayLike) -> Int64Array:
+        """Return the frames at positions of the epoch: the positions themselves."""
+        return _checked(positions, self.frame_count)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOrder:
+    """A permutation of all frames."""
+
+    frame_count: int
+    seed: int = 0
+    epoch: int = 0
+
+    def frames(self, positions: npt.ArrayLike) -> Int64Array:
+        """Return the frames at positions of the epoch."""
+        return permute(positions, self.frame_count, key_of(_GLOBAL, self.seed, self.epoch))
+
+
+class ClumpOrder:
+    """Clumps of consecutive frames in random order, and frames in random order within blocks of many clumps.
+
+    An episode is cut into clumps from its start; its last one may be shorter. All clumps are put in random order, and what
+    results is cut into lanes of as many frames each. Position p of the epoch is a position of lane p % lanes. A lane is cut
+    into blocks, and the frames of a block are put in random order. While a block is read, only its clumps are needed, and
+    readers of positions that differ modulo a divisor of `lanes` need different clumps, but for those that a border cuts.
+
+    Args:
+        lengths: Frames of each episode, 1 or more, shape [episodes].
+        clump_frames: Frames of a clump; None for whole episodes.
+        pool_frames: Frames of the blocks of all lanes together, which are mixed with each other.
+        lanes: Number of lanes; None for one that suits the number of episodes.
+        seed: Any whole number.
+        epoch: The epoch, from 0.
+    """
+
+    def __init__(
+        self,
+        lengths: npt.ArrayLike,
+        *,
+        clump_frames: int | None,
+        pool_frames: int,
+        lanes: int | None = None,
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> None:
+        length = np.asarray(lengths, np.int64)
+        if length.ndim != 1 or (length < 1).any():
+            raise ValueError("lengths: found other values; expected one array of numbers of frames, 1 or more")
+        if clump_frames is not None and clump_frames < 1:
+            raise ValueError(f"clump_frames: found {clump_frames}; expected 1 or more, or None")
+        if pool_frames < 1:
+            raise ValueError(f"pool_frames: found {pool_frames}; expected 1 or more")
+        self.frame_count = int(length.sum())
+        if lanes is None:
+            lanes = min(MAX_LANES, max(1, len(length) // EPISODES_PER_LANE))
+        if lanes < 1:
+            raise ValueError(f"lanes: found {lanes}; expected 1 or more")
+        self.lanes = lanes
+        self.block_frames = -(-pool_frames // lanes)
+        """Frames of a block of one lane."""
+        self._block_key = key_of(_BLOCKS, seed, epoch)
+        self._clumps = _ShuffledClumps(length, clump_frames, key_of(_CLUMPS, seed, epoch))
+
+    def frames(self, positions: npt.ArrayLike) -> Int64Array:
+        """Return the frames at positions of the epoch."""
+        p = _checked(positions, self.frame_count)
+        lane, inside = p % self.lanes, p // self.lanes
+        whole, rest = divmod(self.frame_count, self.lanes)
+        lane_frames = whole + (lane < rest)
+        lane_start = lane * whole + np.minimum(lane, rest)
+        block, within = inside // self.block_frames, inside % self.block_frames
+        block_start = block * self.block_frames
+        block_frames = np.minimum(self.block_frames, lane_frames - block_start)
+        keys = keys_of(self._block_key, block * self.lanes + lane)
+        return self._clumps.frames(lane_start + block_start + permute(within, block_frames, keys))
+
+
+def episode_order(lengths: npt.ArrayLike, *, pool_episodes: int = 1024, seed: int = 0, epoch: int = 0) -> ClumpOrder:
+    """Return the order in which each episode is needed during a short part of the epoch only.
+
+    Args:
+        lengths: Frames of each episode, 1 or more, shape [episodes].
+        pool_episodes: Episodes of which the frames are mixed with each other.
+        seed: Any whole number.
+        epoch: The epoch, from 0.
+    """
+    return ClumpOrder(
+        lengths, clump_frames=None, pool_frames=_pool_frames(lengths, pool_episodes), seed=seed, epoch=epoch
+    )
+
+
+def clump_order(
+    lengths: npt.ArrayLike, *, clump_frames: int, pool_clumps: int = 8192, seed: int = 0, epoch: int = 0
+) -> ClumpOrder:
+    """Return the order in which each clump of consecutive frames is needed during a short part of the epoch only.
+
+    Args:
+        lengths: Frames of each episode, 1 or more, shape [episodes].
+        clump_frames: Frames of a clump.
+        pool_clumps: Clumps of which the frames are mixed with each other.
+        seed: Any whole number.
+        epoch: The epoch, from 0.
+    """
+    return ClumpOrder(
+        lengths, clump_frames=clump_frames, pool_frames=max(pool_clumps * clump_frames, 1), seed=seed, epoch=epoch
+    )
+
+
+def _pool_frames(lengths: npt.ArrayLike, episodes: int) -> int:
+    length = np.asarray(lengths, np.int64)
+    return max(int(np.ceil(length.mean() * episodes)), 1) if length.size else 1
+
+
+class _ShuffledClumps:
+    """All frames, clump after clump, the clumps in random order.
+
+    All clumps but the last one of an episode have the same number of frames, so that places are found by arithmetic and by a
+    search among the shorter clumps, of which an episode has one at most.
+    """
+
+    def __init__(self, length: Int64Array, clump_frames: int | None, key: int) -> None:
+        self._size = int(length.max(initial=1)) if clump_frames is None else clump_frames
+        self._key = key
+        self._first_frame = np.cumsum(length) - length
+        whole, rest = np.divmod(length, self._size)
+        self._first_whole = np.cumsum(whole) - whole
+        self._whole_count = int(whole.sum())
+        # a clump is a whole one, or one of the shorter ones, which are numbered after them
+        short_episode = np.flatnonzero(rest)
+        self._count = self._whole_count + len(short_episode)
+        self._short_frame = (self._first_frame + whole * self._size)[short_episode]
+        slot = positions_of(self._whole_count + np.arange(len(short_episode)), self._count, key)
+        by_slot = np.argsort(slot, kind="stable")
+        # of the shorter clumps by rising slots: the slot, the frames, the place of the first frame
+        self._slot = slot[by_slot]
+        self._short_length = rest[short_episode][by_slot]
+        missing = self._size - self._short_length
+        self._place = self._slot * self._size - (np.cumsum(missing) - missing)
+
+    def frames(self, places: Int64Array) -> Int64Array:
+        """Return the frames at places [0, frame_count) of the shuffled clumps."""
+        slot, offset = np.divmod(places, self._size)
+        if len(self._slot):
+            before = np.searchsorted(self._place, places, side="right") - 1
+            last = np.maximum(before, 0)
+            since = places - self._place[last] - self._short_length[last]
+            is_after, is_within = (before >= 0) & (since >= 0), (before >= 0) & (since < 0)
+            slot = np.where(is_after, self._slot[last] + 1 + since // self._size, slot)
+            offset = np.where(is_after, since % self._size, offset)
+            slot = np.where(is_within, self._slot[last], slot)
+            offset = np.where(is_within, places - self._place[last], offset)
+        clump = permute(slot, self._count, self._key)
+        is_whole = clump < self._whole_count
+        first = np.empty_like(clump)
+        whole = clump[is_whole]
+        episode = np.searchsorted(self._first_whole, whole, side="right") - 1
+        first[is_whole] = self._first_frame[episode] + (whole - self._first_whole[episode]) * self._size
+        first[~is_whole] = self._short_frame[clump[~is_whole] - self._whole_count]
+        return first + offset
+
+
+def _checked(positions: npt.ArrayLike, frame_count: int) -> Int64Array:
+    p = np.asarray(positions, np.int64)
+    if p.size and (p.min() < 0 or p.max() >= frame_count):
+        raise IndexError(f"found positions {p.min()} to {p.max()}; expected positions within [0, {frame_count})")
+    return p

@@ -1,0 +1,174 @@
+"""A batch sampler of a map-style dataset: every frame once an epoch, in any order, resumable at any world size."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.errors import EpiseekError
+from episeek.orders.order import GlobalOrder, Order, SequentialOrder, clump_order, episode_order
+from episeek.orders.windows import Windows
+from episeek.torch.ranks import rank_and_world_size
+
+OrderName = Literal["global", "clump", "episode", "sequential"]
+ORDER_NAMES: Final[tuple[OrderName, ...]] = ("global", "clump", "episode", "sequential")
+
+_STATE_VERSION: Final = 1
+
+
+class SamplerStateError(EpiseekError):
+    """The state of another sampler, whose sequence cannot be continued."""
+
+
+class HasEpisodes(Protocol):
+    """What a sampler needs of a dataset: an `EpisodeDataset` has it."""
+
+    @property
+    def episode_lengths(self) -> npt.NDArray[np.int64]:
+        """Frames of each episode in the order of the dataset's items, shape [episodes]."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+
+
+class EpisodeSampler:
+    """Batches of item indices for `torch.utils.data.DataLoader(dataset, batch_sampler=...)`.
+
+    The sequence of an epoch is a function of the seed, the epoch, the order and the lengths of the episodes. All ranks together
+    take it window by window. The state is one number beside these, the samples that all ranks have consumed in the epoch: it
+    continues the same sequence on any other number of ranks, with any batch size and any number of workers.
+
+    Iterating gives the rest of the current epoch. The next iteration gives the next epoch, unless `set_epoch` says another.
+
+    Args:
+        dataset: The dataset; its `episode_lengths` and `fps` are used.
+        batch_size: Samples of a batch, of this rank.
+        order: "global", "clump", "episode" or "sequential".
+        seed: Any whole number; the same on all ranks.
+        rank: The rank of this process; None finds it, and the world size.
+        world_size: The number of ranks.
+        drop_last: Whether the samples at the end of an epoch that do not fill a batch of each rank are left out.
+        clump_frames: Frames of a clump; None takes about a second.
+    """
+
+    def __init__(
+        self,
+        dataset: HasEpisodes,
+        batch_size: int,
+        *,
+        order: OrderName = "global",
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        drop_last: bool = False,
+        clump_frames: int | None = None,
+    ) -> None:
+        if order not in ORDER_NAMES:
+            raise ValueError(f"order: found {order!r}; expected one of {', '.join(ORDER_NAMES)}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
+        self.batch_size = batch_size
+        self.order: OrderName = order
+        self.seed = seed
+        self.drop_last = drop_last
+        self.rank, self.world_size = rank_and_world_size(rank, world_size)
+        self._lengths = np.asarray(dataset.episode_lengths, np.int64)
+        self._frame_count = int(self._lengths.sum())
+        self._clump_frames = max(round(dataset.fps), 1) if clump_frames is None else clump_frames
+        self.epoch = 0
+        self._windows = self._windows_from(0)
+        self._yielded = 0
+        self._is_started = False
+
+    def __len__(self) -> int:
+        """Batches of this rank in the rest of the epoch that the next iteration gives."""
+        windows = self._windows_from(0) if self._is_over() else self._windows
+        return windows.steps_of(self.rank)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self._is_over():
+            self.set_epoch(self.epoch + 1)
+        elif self._is_started:
+            # an iteration that was given up: the epoch begins again where it was entered
+            self._yielded = 0
+        self._is_started = True
+        windows, order = self._windows, self.order_of(self.epoch)
+        for step in range(windows.steps_of(self.rank)):
+            batch = order.frames(windows.positions(step, self.rank)).tolist()
+            self._yielded = step + 1
+            yield batch
+        self._yielded = len(windows)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; nothing changes in the middle of the same one."""
+        if epoch < 0:
+            raise ValueError(f"epoch: found {epoch}; expected 0 or more")
+        if epoch == self.epoch and not self._is_over():
+            return
+        self.epoch = epoch
+        self._windows = self._windows_from(0)
+        self._yielded = 0
+        self._is_started = False
+
+    def order_of(self, epoch: int) -> Order:
+        """Return the order of an epoch."""
+        if self.order == "sequential":
+            return SequentialOrder(self._frame_count)
+        if self.order == "global":
+            return GlobalOrder(self._frame_count, self.seed, epoch)
+        if self.order == "clump":
+            return clump_order(self._lengths, clump_frames=self._clump_frames, seed=self.seed, epoch=epoch)
+        return episode_order(self._lengths, seed=self.seed, epoch=epoch)
+
+    def state_dict(self, batches: int | None = None) -> dict[str, Any]:
+        """Return the state after a number of batches, to be stored in a checkpoint.
+
+        Args:
+            batches: Batches that the training loop has had since the current iteration began. None takes those that the sampler
+                has given, which is right without worker processes, and where the caller keeps the state of each batch, as
+                torchdata's StatefulDataLoader does.
+        """
+        steps = self._yielded if batches is None else batches
+        if not 0 <= steps <= len(self._windows):
+            raise ValueError(f"batches: found {steps}; expected 0 to {len(self._windows)}")
+        return {
+            "version": _STATE_VERSION,
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "consumed": self._frame_count if steps == len(self._windows) else self._windows.stop(steps),
+            "order": self.order,
+            "sequence": self._sequence(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state, which may be of another world size, batch size and number of workers.
+
+        Raises:
+            SamplerStateError: The state is of another order, seed or dataset, whose sequence is another one.
+        """
+        where = "the state of a sampler"
+        if state.get("version") != _STATE_VERSION:
+            raise SamplerStateError(where, f"version {state.get('version')!r}", f"version {_STATE_VERSION}")
+        for name, own in (("order", self.order), ("seed", self.seed), ("sequence", self._sequence())):
+            if state.get(name) != own:
+                expected = f"{name} {own!r}: the episodes, seed, order and clumps that it was taken with"
+                raise SamplerStateError(where, f"{name} {state.get(name)!r}", expected)
+        self.epoch = int(state["epoch"])
+        self._windows = self._windows_from(int(state["consumed"]))
+        self._yielded = 0
+        self._is_started = False
+
+    def _is_over(self) -> bool:
+        return self._yielded >= len(self._windows) and (self._is_started or self._windows.start > 0)
+
+    def _windows_from(self, start: int) -> Windows:
+        return Windows(start, self._frame_count, self.batch_size, self.world_size, self.drop_last)
+
+    def _sequence(self) -> str:
+        """Return a digest of what the sequence of an epoch depends on, apart from the seed and the epoch."""
+        clump = self._clump_frames if self.order == "clump" else 0
+        digest = hashlib.sha256(f"{self.order} {clump} ".encode() + self._lengths.astype("<i8").tobytes())
+        return digest.hexdigest()[:32]
