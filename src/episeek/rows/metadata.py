@@ -1,0 +1,173 @@
+"""The metadata of a dataset as training needs it: features, places of the episodes, tasks and statistics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from episeek.errors import MetadataError, MissingFileError, NotADatasetError
+from episeek.rows.parquet_ranges import ParquetRanges
+from episeek.stores.byte_source import ByteSource
+from episeek_schemas import layout, lerobot
+from episeek_schemas.lerobot import DatasetInfo, DocumentError, InfoProblemsError
+
+Int64Array = npt.NDArray[np.int64]
+
+_PLACE_COLUMNS = (
+    lerobot.EPISODE_INDEX,
+    lerobot.LENGTH,
+    lerobot.DATA_CHUNK_INDEX,
+    lerobot.DATA_FILE_INDEX,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InfoDocument:
+    """`meta/info.json`."""
+
+    info: DatasetInfo
+    document: Mapping[str, Any]
+
+    @property
+    def features(self) -> Mapping[str, Mapping[str, Any]]:
+        """The features by their keys, as the document describes them."""
+        features: Mapping[str, Mapping[str, Any]] = self.document["features"]
+        return features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EpisodePlaces:
+    """Where the rows of each episode are; arrays of shape [episodes]."""
+
+    length: Int64Array
+    """Frames."""
+    chunk_index: Int64Array
+    file_index: Int64Array
+    first_row: Int64Array
+    """First row of the episode in its data file."""
+
+
+def read_document(source: ByteSource, path: str) -> dict[str, Any]:
+    """Return a JSON document of a dataset.
+
+    Raises:
+        MissingFileError: There is no such file.
+        MetadataError: It is no JSON object.
+    """
+    data = source.get_ranges(path, [(0, source.identity(path).size)])[0]
+    try:
+        return lerobot.parse_document(data)
+    except DocumentError as error:
+        raise MetadataError(f"{source.root}/{path}", error.found, error.expected) from None
+
+
+def read_info(source: ByteSource) -> InfoDocument:
+    """Return `meta/info.json`.
+
+    Raises:
+        NotADatasetError: The document cannot be used.
+        MissingFileError: There is none.
+    """
+    document = read_document(source, layout.INFO_PATH)
+    try:
+        return InfoDocument(lerobot.parse_info(document), document)
+    except InfoProblemsError as error:
+        first = error.problems[0]
+        where = f"{source.root}/{layout.INFO_PATH}"
+        raise NotADatasetError(where, f"{first.key}: {first.found}", first.expected) from None
+
+
+def read_places(source: ByteSource, info: DatasetInfo) -> EpisodePlaces:
+    """Return the places of all episodes, from `meta/episodes`.
+
+    Its files are read in the order of their numbers until all episodes are there, since not every store can list them.
+
+    Raises:
+        MetadataError: Episodes are missing or out of order, or values are.
+        ParquetError: A file cannot be read.
+    """
+    parts: list[pa.Table] = []
+    rows = number = 0
+    while rows < info.total_episodes:
+        chunk, file = divmod(number, info.chunks_size)
+        path = f"{layout.EPISODES_DIR}/chunk-{chunk:03d}/file-{file:03d}.parquet"
+        try:
+            shard = ParquetRanges(source, path)
+        except MissingFileError:
+            found = f"{rows} episodes in {number} files, and no {path}"
+            raise MetadataError(
+                f"{source.root}/{layout.EPISODES_DIR}", found, f"the {info.total_episodes} episodes of info.json"
+            ) from None
+        parts.append(shard.read(0, shard.row_count, _PLACE_COLUMNS))
+        rows += shard.row_count
+        number += 1
+    where = f"{source.root}/{layout.EPISODES_DIR}"
+    columns = {name: _whole_numbers(parts, name, where) for name in _PLACE_COLUMNS}
+    displaced = np.flatnonzero(columns[lerobot.EPISODE_INDEX] != np.arange(rows))
+    if len(displaced):
+        found = f"episode {columns[lerobot.EPISODE_INDEX][displaced[0]]} in row {displaced[0]}"
+        raise MetadataError(where, found, "episodes in order, from 0", "run `episeek verify`")
+    length = columns[lerobot.LENGTH]
+    chunk_index, file_index = columns[lerobot.DATA_CHUNK_INDEX], columns[lerobot.DATA_FILE_INDEX]
+    return EpisodePlaces(length, chunk_index, file_index, _first_rows(length, chunk_index, file_index))
+
+
+def read_tasks(source: ByteSource) -> dict[int, str]:
+    """Return the text of each task by its task_index.
+
+    Raises:
+        MissingFileError: There is no `meta/tasks.parquet`.
+        MetadataError: It has no texts, or no indices.
+        ParquetError: It cannot be read.
+    """
+    file = ParquetRanges(source, layout.TASKS_PATH)
+    text = next((name for name in lerobot.TASK_TEXT_COLUMNS if name in file.column_names), None)
+    if text is None or lerobot.TASK_INDEX not in file.column_names:
+        raise MetadataError(file.where, f"columns {file.column_names}", "the texts of tasks, and task_index")
+    table = file.read(0, file.row_count, [text, lerobot.TASK_INDEX])
+    return dict(zip(table[lerobot.TASK_INDEX].to_pylist(), table[text].to_pylist(), strict=True))
+
+
+def read_stats(source: ByteSource) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Return the statistics of each feature by their names, as arrays; empty without `meta/stats.json`.
+
+    Raises:
+        MetadataError: It holds something else.
+    """
+    try:
+        document = read_document(source, layout.STATS_PATH)
+    except MissingFileError:
+        return {}
+    try:
+        return {
+            key: {name: np.asarray(value) for name, value in statistics.items()} for key, statistics in document.items()
+        }
+    except (AttributeError, ValueError) as error:
+        raise MetadataError(f"{source.root}/{layout.STATS_PATH}", str(error), "statistics of each feature") from None
+
+
+def _first_rows(length: Int64Array, chunk_index: Int64Array, file_index: Int64Array) -> Int64Array:
+    """Return the first row of each episode in its data file: episodes lie there in their order."""
+    by_file = np.lexsort((np.arange(len(length)), file_index, chunk_index))
+    sorted_length = length[by_file]
+    before = np.cumsum(sorted_length) - sorted_length
+    is_first = np.ones(len(length), np.bool_)
+    is_first[1:] = (np.diff(chunk_index[by_file]) != 0) | (np.diff(file_index[by_file]) != 0)
+    # of the sums before each episode, those of the files before
+    origin = np.maximum.accumulate(np.where(is_first, before, 0))
+    first = np.empty_like(length)
+    first[by_file] = before - origin
+    return first
+
+
+def _whole_numbers(parts: list[pa.Table], name: str, where: str) -> Int64Array:
+    arrays = [np.zeros(0, np.int64)]
+    for part in parts:
+        column = part[name]
+        if column.null_count or not pa.types.is_integer(column.type):
+            raise MetadataError(where, f"column {name!r} of {column.type}, {column.null_count} nulls", "whole numbers")
+        arrays.append(column.cast(pa.int64()).to_numpy())
+    return np.concatenate(arrays)
