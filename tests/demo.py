@@ -67,7 +67,7 @@ def main() -> None:
     say("clip", f"{path.relative_to(OUTPUT.parent)}: {clip.frame_count} frames, {read}", started)
 
     started = time.perf_counter()
-    say("decoder", f"{choose_backend('auto', 'cpu')} loaded", started)
+    say("decoder", f"{choose_backend('auto', 'cpu', can_be_kept=True)} chosen", started)
     started = time.perf_counter()
     frames = index.clip(EPISODE, CAMERA, start=10, stop=14).decode()
     numbers = [burned_in_number(picture) for picture in np.asarray(frames.data)]

@@ -6,14 +6,17 @@ number.
 
 import logging
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from episeek.clip import Clip, LeadIn
+from episeek.decode import Backend
 from episeek.errors import (
     CameraNotFoundError,
     EpisodeNotFoundError,
@@ -36,6 +39,9 @@ from episeek.stores.kinds import is_hub
 from episeek.stores.open_source import Transport, open_source
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
 from episeek.stores.requests.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from episeek.rows.dataset_rows import DatasetRows
 
 ClipRequest = Clip | tuple[int, str] | tuple[int, str, int] | tuple[int, str, int, int | None]
 """A clip, or the arguments of `ByteIndex.clip`: episode, camera, start and stop of the frames."""
@@ -125,6 +131,57 @@ class ByteIndex:
     def file_count(self) -> int:
         """Number of indexed videos."""
         return int(self._files.num_rows)
+
+    @cached_property
+    def dataset_rows(self) -> "DatasetRows":
+        """The rows and the metadata of the dataset; nothing is read before it is asked for.
+
+        They are those beside the sidecars where these are in a dataset or in an overlay with data files, else those of
+        `data_root`.
+        """
+        from episeek.rows.dataset_rows import DatasetRows
+        from episeek.rows.metadata import has_info
+
+        root, data_root, options = self._arguments
+        sidecars = options.open(root)
+        return DatasetRows(sidecars if data_root is None or has_info(sidecars) else options.open(data_root))
+
+    @property
+    def features(self) -> Mapping[str, Mapping[str, Any]]:
+        """The features of the dataset by their keys, as `meta/info.json` describes them."""
+        return self.dataset_rows.info.features
+
+    @property
+    def tasks(self) -> Mapping[int, str]:
+        """The text of each task by its task_index."""
+        return self.dataset_rows.tasks
+
+    @property
+    def stats(self) -> Mapping[str, Mapping[str, npt.NDArray[Any]]]:
+        """The statistics of each feature by their names, from `meta/stats.json`; empty where there is none."""
+        return self.dataset_rows.stats
+
+    def rows(
+        self, episode_index: int, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return rows `[start, stop)` of an episode: the values of its frames beside the pictures.
+
+        It is one request for an episode with a row group of its own, as `episeek prepare` writes it, after one or two for the
+        footer of its data file.
+
+        Args:
+            episode_index: 0 to `episode_count - 1`.
+            start: First row, counted from the start of the episode.
+            stop: End of the rows, exclusive; None for the end of the episode.
+            columns: Names of columns; None for all.
+
+        Raises:
+            EpisodeNotFoundError: The dataset has no such episode.
+            FrameRangeError: The rows reach past the end of the episode.
+            MetadataError: The data file does not hold the episode where `meta/episodes` says.
+            MissingFileError, ParquetError, ReadError: A file is missing, damaged, or not delivered.
+        """
+        return self.dataset_rows.read(operator.index(episode_index), start, stop, columns)
 
     def table(self, name: str) -> MappedTable:
         """Return a mapped table: "episodes", "keyframes" or "samples"."""
@@ -341,10 +398,57 @@ class ByteIndex:
             >>> first, second = index.read_clips([(0, "observation.images.top"), (3, "observation.images.top", 10, 14)])
         """
         clips = self.clips(requests)
+        payloads = self.fetch_clips(clips, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes)
+        return [clip.mux(payload, lead_in) for clip, payload in zip(clips, payloads, strict=True)]
+
+    def decode_clips(
+        self,
+        requests: Iterable[ClipRequest],
+        *,
+        backend: Backend = "auto",
+        device: str = "cpu",
+        max_in_flight: int = 16,
+        max_gap_bytes: int = DEFAULT_GAP_BYTES,
+    ) -> list[Any]:
+        """Return the pictures of many clips, in order. The ranges are fetched as by `read_clips`.
+
+        Args:
+            requests: Clips, or tuples (episode_index, camera_key[, start[, stop]]).
+            backend: As for `Clip.decode`.
+            device: As for `Clip.decode`.
+            max_in_flight: Largest number of requests at the same time.
+            max_gap_bytes: Ranges with at most this many bytes between them share a request.
+
+        Returns:
+            For each clip its pictures, as `Clip.decode_payload` returns them.
+
+        Raises:
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `clips`, before anything is fetched.
+            BackendUnavailableError, DecodeError: As `Clip.decode`.
+            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, for the first failure by file and position.
+        """
+        clips = self.clips(requests)
+        payloads = self.fetch_clips(clips, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes)
+        return [
+            clip.decode_payload(payload, backend, device=device) for clip, payload in zip(clips, payloads, strict=True)
+        ]
+
+    def fetch_clips(
+        self, clips: Sequence[Clip], *, max_in_flight: int = 16, max_gap_bytes: int = DEFAULT_GAP_BYTES
+    ) -> list[memoryview]:
+        """Return the bytes of the ranges of many clips, in order. Near ranges of a file share a request.
+
+        Args:
+            clips: Clips of this index.
+            max_in_flight: Largest number of requests at the same time.
+            max_gap_bytes: Ranges with at most this many bytes between them share a request.
+
+        Raises:
+            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, for the first failure by file and position.
+        """
         wanted = [WantedRange(clip.file_path, *clip.byte_range) for clip in clips]
         planned = plan_requests(wanted, max_gap_bytes=max_gap_bytes)
-        payloads = fetch_planned(self.source, wanted, planned, max_in_flight=max_in_flight)
-        return [clip.mux(payload, lead_in) for clip, payload in zip(clips, payloads, strict=True)]
+        return fetch_planned(self.source, wanted, planned, max_in_flight=max_in_flight)
 
 
 def _reopen(url: str, data_root: str | None, options: ReadOptions) -> ByteIndex:

@@ -6,9 +6,10 @@ If the range holds only the wanted frames, both forms are the same bytes.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +23,18 @@ from episeek.decode import (
     choose_backend,
     decode_with_pyav,
     decode_with_torchcodec,
+    torch_is_installed,
 )
-from episeek.errors import BackendUnavailableError, DecodeError, ShortReadError
+from episeek.errors import BackendUnavailableError, DecodeError, FrameRangeError, ShortReadError
 from episeek.mp4.clip_header import ClipSamples, TrackProperties, clip_header
 from episeek.mp4.moov.sample_description import VisualSampleEntry, read_entries
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
 """Codecs that have no monochrome pictures of more than 8 bits; for others, the configuration or the decoder decides."""
+
+_KEPT_CODECS = frozenset({"avc1", "avc3", "hvc1", "hev1", "av01", "vp09"})
+"""Codecs whose samples a decoder takes as they are: no demuxer has to cut or join them."""
 
 LeadIn = Literal["hidden", "shown"]
 
@@ -82,7 +87,7 @@ class Clip:
 
     def _sample_entry(self) -> VisualSampleEntry:
         """Return the first sample entry; all entries agree in codec, picture size and bit depth."""
-        return read_entries(self.track.sample_description, where=self.file_path)[0]
+        return _entries(self.track.sample_description)[0]
 
     def __repr__(self) -> str:
         start, stop = self.byte_range
@@ -159,57 +164,144 @@ class Clip:
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
-    def decode(self, backend: Backend = "auto", *, device: str = "cpu") -> DecodedFrames:
-        """Fetch and decode the wanted frames.
+    def decode(
+        self,
+        backend: Backend = "auto",
+        *,
+        device: str = "cpu",
+        frames: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    ) -> DecodedFrames:
+        """Fetch and decode the wanted frames, or some of them.
 
         Pictures are turned by quarters as the matrix of the track demands.
 
         Args:
-            backend: "torchcodec", "pyav", or "auto": TorchCodec where it can be imported, else PyAV; on the CPU, PyAV
-                also decodes what TorchCodec refuses, and depth.
+            backend: "packets" feeds the samples to a decoder of PyAV that stays open from clip to clip. "torchcodec" and "pyav"
+                open the clip as a file. "auto" is "packets" on the CPU for the usual codecs, else "torchcodec" where it can be
+                imported, else "pyav"; on the CPU, PyAV also decodes what the others refuse, and depth.
             device: The device on which TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
+            frames: The frames to return, counted from `start`, rising; None for all. Frames before the last one are decoded
+                in any case, but only these are converted and returned.
 
         Returns:
-            `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from PyAV
-            (with "auto", a tensor where TorchCodec can be imported). For monochrome video of more than 8 bits, as used for
+            `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from "packets" and
+            "pyav" (with "auto", a tensor where torch is installed). For monochrome video of more than 8 bits, as used for
             depth: uint16 [frame_count, 1, height, width], the values as they were encoded.
-            `.pts_seconds` float64 [frame_count], from 0.
+            `.pts_seconds` float64 [frame_count], from the first frame of the clip.
 
         Raises:
             BackendUnavailableError: The decoder is not installed, or cannot decode this: TorchCodec returns 8 bits a value.
             DecodeError: The decoder failed, or returned other frames than the sidecars describe.
+            FrameRangeError: `frames` are not rising, or not all of the clip.
             ChangedFileError, MissingFileError, ReadError: As `read`.
         """
-        chosen = choose_backend(backend, device)
+        # a wrong argument is refused before anything is fetched
+        choose_backend(backend, device, can_be_kept=self._can_be_kept)
+        chosen = self._positions(frames)
+        pictures = self.decode_payload(self.fetch(), backend, device=device, frames=chosen)
+        if backend == "auto" and isinstance(pictures, np.ndarray) and torch_is_installed():
+            pictures = as_tensor(pictures)
+        return DecodedFrames(pictures, self.pts_seconds[chosen])
+
+    def decode_payload(
+        self,
+        payload: bytes | memoryview,
+        backend: Backend = "auto",
+        *,
+        device: str = "cpu",
+        frames: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    ) -> Any:
+        """Return the pictures of `decode`, from bytes that were fetched already: a tensor from TorchCodec, else an array.
+
+        Args:
+            payload: The bytes of `byte_range`.
+            backend: As for `decode`.
+            device: As for `decode`.
+            frames: As for `decode`.
+
+        Raises:
+            ShortReadError: `payload` has another length than `byte_range`.
+            BackendUnavailableError, DecodeError, FrameRangeError: As `decode`.
+        """
+        chosen = choose_backend(backend, device, can_be_kept=self._can_be_kept)
         entry = self._sample_entry()
         is_depth = entry.pictures is not None and entry.pictures.is_depth
         if is_depth and chosen == "torchcodec" and (backend != "auto" or device != "cpu"):
             found = f"monochrome pictures of more than 8 bits with backend={backend!r}, device={device!r}"
             raise BackendUnavailableError(repr(self), found, EVERY_BIT, USE_PYAV)
-        mp4 = self.read("shown")
+        positions = self._positions(frames)
+        if chosen == "packets":
+            try:
+                return self._decode_packets(payload, positions)
+            except DecodeError:
+                if backend != "auto":
+                    raise
+        elif chosen == "torchcodec" and not is_depth:
+            try:
+                return self._decode_with_torchcodec(payload, positions, entry, device)
+            except (DecodeError, BackendUnavailableError):
+                if backend != "auto" or device != "cpu":
+                    raise
+                # the pictures may be depth, which only the decoder notices; or FFmpeg is version 5, which drops pictures after
+                # a recovery point when a stream ends early: PyAV comes with a newer one
+        ticks = self.frame_ticks[positions] - int(self.samples.pts.min())
+        return decode_with_pyav(self.mux(payload, "shown"), ticks, is_depth=is_depth, where=repr(self))
+
+    @property
+    def _can_be_kept(self) -> bool:
+        """Whether a decoder that stays open from clip to clip gives the same pictures as one that is made for this clip."""
+        entries = _entries(self.track.sample_description)
+        pictures = entries[0].pictures
+        return entries[0].codec in _KEPT_CODECS and len(entries) == 1 and pictures is not None and not pictures.is_depth
+
+    def _positions(self, frames: Sequence[int] | npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+        if frames is None:
+            return np.arange(self.frame_count)
+        positions = np.asarray(frames, np.int64)
+        if (
+            not len(positions)
+            or positions[0] < 0
+            or positions[-1] >= self.frame_count
+            or (np.diff(positions) <= 0).any()
+        ):
+            found = f"frames {list(frames)[:5]}"
+            raise FrameRangeError(repr(self), found, f"rising numbers from 0 to {self.frame_count - 1}")
+        return positions
+
+    def _decode_packets(self, payload: bytes | memoryview, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        from episeek.kept_decoders import decode_packets
+
+        return decode_packets(
+            lambda: self.mux(payload, "shown"),
+            self.track.sample_description + self.track.matrix,
+            self.samples,
+            payload,
+            self.frame_ticks[positions],
+            timescale=self.timescale,
+            where=repr(self),
+        )
+
+    def _decode_with_torchcodec(
+        self, payload: bytes | memoryview, positions: npt.NDArray[np.int64], entry: VisualSampleEntry, device: str
+    ) -> Any:
+        ticks = self.frame_ticks[positions[0] : positions[-1] + 1]
         origin = int(self.samples.pts.min())
-        if chosen == "pyav" or is_depth:
-            pictures = decode_with_pyav(mp4, self.frame_ticks - origin, is_depth=is_depth, where=repr(self))
-            data = pictures if chosen == "pyav" else as_tensor(pictures)
-            return DecodedFrames(data, self.pts_seconds.copy())
-        try:
-            data = decode_with_torchcodec(
-                mp4,
-                self.frame_mappings(),
-                first_frame=int((self.samples.pts < self.frame_ticks[0]).sum()),
-                expected_seconds=(self.frame_ticks - origin) / self.timescale,
-                time_base_seconds=1 / self.timescale,
-                device=device,
-                may_be_depth=entry.pictures is None and entry.codec not in _NEVER_DEPTH,
-                where=repr(self),
-            )
-        except (DecodeError, BackendUnavailableError):
-            if backend != "auto" or device != "cpu":
-                raise
-            # the pictures may be depth, which only the decoder notices; or FFmpeg is version 5, which drops pictures after a
-            # recovery point when a stream ends early: PyAV comes with a newer one
-            data = as_tensor(decode_with_pyav(mp4, self.frame_ticks - origin, where=repr(self)))
-        return DecodedFrames(data, self.pts_seconds.copy())
+        data = decode_with_torchcodec(
+            self.mux(payload, "shown"),
+            self.frame_mappings(),
+            first_frame=int((self.samples.pts < ticks[0]).sum()),
+            expected_seconds=(ticks - origin) / self.timescale,
+            time_base_seconds=1 / self.timescale,
+            device=device,
+            may_be_depth=entry.pictures is None and entry.codec not in _NEVER_DEPTH,
+            where=repr(self),
+        )
+        return data if len(ticks) == len(positions) else data[positions - positions[0]]
+
+
+@lru_cache(maxsize=64)
+def _entries(sample_description: bytes) -> tuple[VisualSampleEntry, ...]:
+    return read_entries(sample_description, where="a sample description of the sidecars")
 
 
 def _check_form(lead_in: str) -> None:

@@ -4,9 +4,11 @@ The frames that a decoder returns are compared with the presentation times in th
 `DecodeError`, never a wrong picture.
 """
 
+import importlib.util
 import io
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +19,7 @@ import numpy.typing as npt
 
 from episeek.errors import BackendUnavailableError, DecodeError, first_line, install_hint
 
-Backend = Literal["auto", "torchcodec", "pyav"]
+Backend = Literal["auto", "packets", "torchcodec", "pyav"]
 
 EVERY_BIT = "a decoder that keeps every bit of monochrome pictures"
 USE_PYAV = "use backend='pyav', or backend='auto' on the CPU"
@@ -44,20 +46,30 @@ class DecodedFrames:
         return f"DecodedFrames({type(self.data).__name__} {tuple(self.data.shape)})"
 
 
-def choose_backend(backend: Backend, device: str) -> Literal["torchcodec", "pyav"]:
-    """Return the decoder to use: for "auto", TorchCodec where it can be imported, else PyAV.
+def choose_backend(backend: Backend, device: str, *, can_be_kept: bool) -> Literal["packets", "torchcodec", "pyav"]:
+    """Return the decoder to use. "auto" is a kept decoder on the CPU, else TorchCodec where it can be imported, else PyAV.
+
+    Args:
+        backend: The decoder that is asked for.
+        device: The device of the pictures.
+        can_be_kept: Whether a decoder that stays open between clips gives the same pictures.
 
     Raises:
-        BackendUnavailableError: PyAV is to use a device that only TorchCodec can use.
+        BackendUnavailableError: PyAV is to use a device that only TorchCodec can use, or a decoder to be kept that cannot be.
         ValueError: There is no such backend.
     """
-    if backend not in ("auto", "torchcodec", "pyav"):
-        raise ValueError(f"backend: found {backend!r}; expected 'auto', 'torchcodec' or 'pyav'")
+    if backend not in ("auto", "packets", "torchcodec", "pyav"):
+        raise ValueError(f"backend: found {backend!r}; expected 'auto', 'packets', 'torchcodec' or 'pyav'")
     if backend == "auto":
+        if device == "cpu" and can_be_kept:
+            return "packets"
         return "torchcodec" if device != "cpu" or _torchcodec_loads() else "pyav"
-    if backend == "pyav" and device != "cpu":
+    if backend in ("packets", "pyav") and device != "cpu":
         hint = "use device='cpu' or backend='torchcodec'"
         raise BackendUnavailableError("decode", f"device {device!r} with PyAV", "the CPU", hint)
+    if backend == "packets" and not can_be_kept:
+        found = "a stream whose decoder cannot be kept, for its codec, its depth or its several sample descriptions"
+        raise BackendUnavailableError("decode", found, "a decoder made for each clip", "use backend='auto'")
     return backend
 
 
@@ -189,6 +201,11 @@ def quarter_turns(degrees: int) -> int:
     """
     turns = math.floor(abs(degrees) / 90 + 0.5) if abs(degrees) <= 180 else 0
     return turns if degrees > 0 else -turns
+
+
+def torch_is_installed() -> bool:
+    """Return whether torch can be imported; it is not."""
+    return "torch" in sys.modules or importlib.util.find_spec("torch") is not None
 
 
 def as_tensor(pictures: npt.NDArray[Any]) -> Any:

@@ -251,3 +251,7 @@ class BackendUnavailableError(EpiseekError, ImportError):
 
 class DecodeError(EpiseekError, RuntimeError):
     """A decoder failed, or returned other frames than the requested ones."""
+
+
+class TimestampToleranceError(EpiseekError, ValueError):
+    """The time of a row and that of its picture differ by more than a training job allows."""

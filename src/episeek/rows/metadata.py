@@ -80,6 +80,15 @@ def read_info(source: ByteSource) -> InfoDocument:
         raise NotADatasetError(where, f"{first.key}: {first.found}", first.expected) from None
 
 
+def has_info(source: ByteSource) -> bool:
+    """Return whether there is a `meta/info.json`."""
+    try:
+        source.get_ranges(layout.INFO_PATH, [(0, 1)])
+    except MissingFileError:
+        return False
+    return True
+
+
 def read_places(source: ByteSource, info: DatasetInfo) -> EpisodePlaces:
     """Return the places of all episodes, from `meta/episodes`.
 

@@ -1,5 +1,6 @@
 """Training from a prepared dataset: LeRobot's items, in any order, resumable anywhere."""
 
+from episeek.torch.dataset import EpisodeDataset
 from episeek.torch.sampler import EpisodeSampler
 
-__all__ = ["EpisodeSampler"]
+__all__ = ["EpisodeDataset", "EpisodeSampler"]

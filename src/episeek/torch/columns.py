@@ -1,0 +1,96 @@
+"""The columns of an episode as tensors, with the types that LeRobot's items have.
+
+LeRobot makes a tensor of each Python value that pyarrow gives: floats of any width become float32, whole numbers int64, booleans
+bool, and texts stay texts (`hf_transform_to_torch` in lerobot/datasets/utils.py).
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from episeek.errors import BackendUnavailableError, MetadataError, install_hint
+
+
+def column_values(column: pa.ChunkedArray) -> Any:
+    """Return a column so that indexing it with a row gives the value of LeRobot's item, or that of `picture` for pictures.
+
+    Returns:
+        A tensor [rows, ...] for numbers of one shape; else a list with a value for each row.
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+    numbers = _numbers(array)
+    if numbers is not None:
+        return numbers
+    return [_value(value) for value in array.to_pylist()]
+
+
+def picture(value: Any, *, as_uint8: bool, where: str) -> torch.Tensor:
+    """Return a picture that is stored in a row: [channels, height, width], float32 in [0, 1], or uint8.
+
+    Args:
+        value: The struct of the row, with the encoded picture in `bytes`.
+        as_uint8: Whether to return uint8.
+        where: The row, for messages.
+
+    Raises:
+        BackendUnavailableError: Pillow is not installed.
+        MetadataError: The row has no bytes, or they are no picture of 8 bits.
+    """
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "Pillow", str(error), "Pillow for pictures in rows", install_hint("torch")
+        ) from None
+    data = value.get("bytes") if isinstance(value, dict) else None
+    if not data:
+        raise MetadataError(where, "a picture without its bytes", "the encoded picture in the row")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.array(image)
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise MetadataError(where, str(error), "an encoded picture") from error
+    if pixels.dtype != np.uint8:
+        raise MetadataError(where, f"a picture of {pixels.dtype}", "values of 8 bits")
+    tensor = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[:, :, None]).permute(2, 0, 1).contiguous()
+    return tensor if as_uint8 else tensor.to(torch.float32).div(255)
+
+
+def _numbers(array: pa.Array) -> torch.Tensor | None:
+    """Return numbers of one shape as a tensor [rows, ...]; None for anything else."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    shape = [len(array)]
+    while True:
+        if array.null_count:
+            return None
+        if pa.types.is_fixed_size_list(array.type):
+            shape.append(array.type.list_size)
+            array = array.flatten()
+        elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+            offsets = np.asarray(array.offsets)
+            lengths = np.diff(offsets)
+            if not len(lengths) or (lengths != lengths[0]).any():
+                return None
+            shape.append(int(lengths[0]))
+            array = array.flatten()
+        else:
+            break
+    if pa.types.is_boolean(array.type):
+        values = np.asarray(array.to_numpy(zero_copy_only=False), np.bool_)
+    elif pa.types.is_integer(array.type):
+        values = array.to_numpy(zero_copy_only=False).astype(np.int64)
+    elif pa.types.is_floating(array.type):
+        values = array.to_numpy(zero_copy_only=False).astype(np.float32)
+    else:
+        return None
+    return torch.from_numpy(np.array(values.reshape(shape)))
+
+
+def _value(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | dict) else torch.tensor(value)

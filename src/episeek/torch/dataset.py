@@ -1,0 +1,259 @@
+"""A map-style dataset whose items are those of LeRobotDataset, read from a prepared dataset on any store."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from episeek.byte_index import ByteIndex
+from episeek.errors import EpiseekError, EpisodeNotFoundError, TimestampToleranceError
+from episeek.opening import open_index
+from episeek.stores.processes.per_process import PerProcess
+from episeek.torch.columns import column_values, picture
+from episeek.torch.metadata import Metadata
+from episeek.torch.pictures import FrameKey, decode_stretches, plan_stretches
+from episeek_schemas import lerobot
+
+Item = dict[str, Any]
+
+MAX_EPISODES_KEPT = 256
+"""Episodes whose rows are kept in memory, in each process, unless told otherwise."""
+
+
+class EpisodeDataset(Dataset[Item]):
+    """The items of a prepared dataset: `dataset[i]` equals `LeRobotDataset(...)[i]` in keys, types, shapes and values.
+
+    `torch.utils.data.DataLoader` asks for a whole batch at once. Its frames are planned together: near ranges share a request,
+    requests are in flight at the same time, and frames of one neighbourhood are decoded once.
+
+    A frame of a video is found by its number in the episode, not by its time. It is compared with the time of its row: where
+    they differ by `tolerance_s` or more, the item is refused, as LeRobot does.
+
+    Args:
+        index: An index that was opened with `episeek.open`, or the root of a prepared dataset, which is opened.
+        data_root: As for `episeek.open`.
+        episodes: The episodes to use; None for all. The items are in the order of the dataset, as LeRobot's are.
+        delta_timestamps: Seconds from an item's frame, by feature: a stack of the values at these times takes the place of its
+            value. Times outside the episode are clamped to its ends, and `<feature>_is_pad` marks them.
+        image_transforms: Called with the picture or pictures of each camera.
+        return_uint8: Whether pictures are uint8 from 0 to 255; otherwise they are float32 from 0 to 1.
+        tolerance_s: Largest difference between the times of a row and of its frame, seconds.
+        storage_options: As for `episeek.open`.
+        max_in_flight: Largest number of requests at the same time.
+        max_episodes_kept: Number of episodes whose rows are kept in memory.
+
+    Raises:
+        EpiseekError: As `episeek.open`; the metadata of the dataset is missing or contradicts itself.
+        EpisodeNotFoundError: `episodes` has one that is not there.
+        ValueError: `delta_timestamps` are no multiples of the time from frame to frame, or of no feature.
+    """
+
+    def __init__(
+        self,
+        index: ByteIndex | str | os.PathLike[str],
+        *,
+        data_root: str | os.PathLike[str] | None = None,
+        episodes: Sequence[int] | None = None,
+        delta_timestamps: Mapping[str, Sequence[float]] | None = None,
+        image_transforms: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        return_uint8: bool = False,
+        tolerance_s: float = 1e-4,
+        storage_options: dict[str, Any] | None = None,
+        max_in_flight: int = 16,
+        max_episodes_kept: int = MAX_EPISODES_KEPT,
+    ) -> None:
+        self.index = (
+            index if isinstance(index, ByteIndex) else open_index(index, data_root, storage_options=storage_options)
+        )
+        self.image_transforms = image_transforms
+        self.return_uint8 = return_uint8
+        self.tolerance_s = tolerance_s
+        self.episodes = None if episodes is None else list(episodes)
+        self.delta_timestamps = None if delta_timestamps is None else {k: list(v) for k, v in delta_timestamps.items()}
+        self._rows = self.index.dataset_rows
+        self.meta = Metadata(self._rows)
+        """Metadata under LeRobot's names."""
+        self._max_in_flight = max_in_flight
+        self._max_kept = max(max_episodes_kept, 1)
+        self._kept: PerProcess[OrderedDict[int, dict[str, Any]]] = PerProcess(OrderedDict)
+        length = self._rows.episode_lengths
+        self._all_starts = np.cumsum(length) - length
+        self._chosen = np.arange(len(length)) if episodes is None else np.unique(np.asarray(self.episodes, np.int64))
+        absent = self._chosen[(self._chosen < 0) | (self._chosen >= len(length))]
+        if len(absent):
+            raise EpisodeNotFoundError(
+                repr(self.index), f"no episode {absent[0]}", f"episodes from 0 to {len(length) - 1}"
+            )
+        self._lengths = length[self._chosen]
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        self.delta_indices = self._delta_indices()
+        """Frames from an item's frame, by feature; None without `delta_timestamps`."""
+
+    def __len__(self) -> int:
+        return int(self._lengths.sum())
+
+    def __repr__(self) -> str:
+        return f"EpisodeDataset({self.index!r}, {self.num_episodes} episodes, {self.num_frames} frames)"
+
+    @property
+    def fps(self) -> Any:
+        """Frames per second, as `meta/info.json` has it."""
+        return self.meta.fps
+
+    @property
+    def features(self) -> dict[str, dict[str, Any]]:
+        """The features by their keys."""
+        return self.meta.features
+
+    @property
+    def num_frames(self) -> int:
+        """Number of items."""
+        return len(self)
+
+    @property
+    def num_episodes(self) -> int:
+        """Number of episodes in use."""
+        return len(self._chosen)
+
+    @property
+    def episode_lengths(self) -> npt.NDArray[np.int64]:
+        """Frames of each episode in use, in the order of the items, shape [num_episodes]."""
+        return self._lengths
+
+    def __getitem__(self, item: int) -> Item:
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: Sequence[int]) -> list[Item]:
+        """Return the items of a batch, in order.
+
+        Raises:
+            IndexError: There is no such item.
+            TimestampToleranceError: The time of a row differs from that of its frame by `tolerance_s` or more.
+            EpiseekError: Bytes cannot be fetched or decoded; the message names the file, and a note the frames.
+        """
+        places = [self._place(int(item)) for item in items]
+        wanted = {
+            (episode, camera, frame)
+            for episode, row in places
+            for camera in self.meta.video_keys
+            for frame in self._frames_of(camera, episode, row)
+        }
+        pictures = self._decode(wanted)
+        return [self._item(episode, row, pictures) for episode, row in places]
+
+    def _decode(self, wanted: set[FrameKey]) -> dict[FrameKey, torch.Tensor]:
+        if not wanted:
+            return {}
+        stretches = plan_stretches(self.index, sorted(wanted))
+        for stretch in stretches:
+            self._check_times(stretch.clip.episode_index, stretch.frames, stretch.clip)
+        try:
+            decoded = decode_stretches(self.index, stretches, max_in_flight=self._max_in_flight)
+        except EpiseekError as error:
+            places = ", ".join(f"episode {s.clip.episode_index} of {s.clip.camera_key}" for s in stretches[:8])
+            error.add_note(f"while reading frames of {places}{' ...' if len(stretches) > 8 else ''}")
+            raise
+        return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in decoded.items()}
+
+    def _check_times(self, episode: int, frames: Sequence[int], clip: Any) -> None:
+        """Compare the times of rows with those of their frames, both counted from the start of the episode."""
+        timestamps = self._columns(episode)[lerobot.TIMESTAMP]
+        by_row = timestamps[list(frames)].double().numpy()
+        ticks = clip.frame_ticks[np.asarray(frames) - clip.start]
+        by_frame = ticks / clip.timescale
+        wrong = np.flatnonzero(np.abs(by_row - by_frame) >= self.tolerance_s)
+        if len(wrong):
+            frame = frames[int(wrong[0])]
+            raise TimestampToleranceError(
+                f"{clip.file_path}, episode {episode}, {clip.camera_key!r}, frame {frame}",
+                f"a row at {by_row[wrong[0]]:.6f} s and its picture at {by_frame[wrong[0]]:.6f} s of the episode",
+                f"less than tolerance_s = {self.tolerance_s:g} s between them",
+                "run `episeek verify`, which tells the distance for the whole dataset",
+            )
+
+    def _item(self, episode: int, row: int, pictures: Mapping[FrameKey, torch.Tensor]) -> Item:
+        columns = self._columns(episode)
+        values = {key: self._row_value(key, column, episode, row) for key, column in columns.items()}
+        if self.delta_indices is not None:
+            length = int(self._rows.episode_lengths[episode])
+            for key, deltas in self.delta_indices.items():
+                outside = [not 0 <= row + delta < length for delta in deltas]
+                values[f"{key}_is_pad"] = torch.tensor(outside, dtype=torch.bool)
+            for key in self.delta_indices:
+                if key not in self.meta.video_keys:
+                    frames = self._frames_of(key, episode, row)
+                    values[key] = torch.stack([self._row_value(key, columns[key], episode, frame) for frame in frames])
+        item: Item = {}
+        for camera in self.meta.video_keys:
+            stack = torch.stack([pictures[episode, camera, frame] for frame in self._frames_of(camera, episode, row)])
+            # as LeRobot does: a stack of one is no stack
+            item[camera] = self._scaled(stack).squeeze(0)
+        item.update(values)
+        if self.image_transforms is not None:
+            for camera in self.meta.camera_keys:
+                item[camera] = self.image_transforms(item[camera])
+        item["task"] = self._rows.tasks[int(values[lerobot.TASK_INDEX])]
+        return item
+
+    def _row_value(self, key: str, column: Any, episode: int, row: int) -> Any:
+        if key in self.meta.image_keys:
+            where = f"episode {episode}, frame {row}, {key!r}"
+            return picture(column[row], as_uint8=self.return_uint8, where=where)
+        value = column[row]
+        return value.clone() if isinstance(value, torch.Tensor) else value
+
+    def _scaled(self, pictures: torch.Tensor) -> torch.Tensor:
+        if self.return_uint8 or pictures.dtype != torch.uint8:
+            return pictures
+        return pictures.to(torch.float32).div(255)
+
+    def _frames_of(self, key: str, episode: int, row: int) -> list[int]:
+        """Return the frames of the episode that an item has of a feature, clamped to the ends of the episode."""
+        if self.delta_indices is None or key not in self.delta_indices:
+            return [row]
+        last = int(self._rows.episode_lengths[episode]) - 1
+        return [min(max(row + delta, 0), last) for delta in self.delta_indices[key]]
+
+    def _place(self, item: int) -> tuple[int, int]:
+        """Return the episode of an item and its frame there."""
+        if not -len(self) <= item < len(self):
+            raise IndexError(f"item {item} of {len(self)}")
+        item %= len(self)
+        position = int(np.searchsorted(self._starts, item, side="right")) - 1
+        return int(self._chosen[position]), item - int(self._starts[position])
+
+    def _columns(self, episode: int) -> dict[str, Any]:
+        """Return the columns of an episode, those of pictures as they are stored."""
+        kept = self._kept.get()
+        columns = kept.get(episode)
+        if columns is None:
+            table = self._rows.read(episode)
+            columns = {name: column_values(table[name]) for name in table.column_names}
+            kept[episode] = columns
+            if len(kept) > self._max_kept:
+                kept.popitem(last=False)
+        kept.move_to_end(episode)
+        return columns
+
+    def _delta_indices(self) -> dict[str, list[int]] | None:
+        if self.delta_timestamps is None:
+            return None
+        fps = float(self.fps)
+        indices = {}
+        for key, seconds in self.delta_timestamps.items():
+            if key not in self.features:
+                raise ValueError(f"delta_timestamps: found {key!r}; expected one of {list(self.features)}")
+            frames = [round(second * fps) for second in seconds]
+            off = [s for s, frame in zip(seconds, frames, strict=True) if abs(s * fps - frame) / fps > self.tolerance_s]
+            if off:
+                raise ValueError(
+                    f"delta_timestamps of {key!r}: found {off[0]} s; expected multiples of 1/{fps:g} s, "
+                    f"to {self.tolerance_s:g} s"
+                )
+            indices[key] = frames
+        return indices

@@ -1,0 +1,73 @@
+"""The metadata of a dataset under LeRobot's names, so that its samplers, policies and processors work with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.rows.dataset_rows import DatasetRows
+
+
+class Metadata:
+    """What LeRobot's `LeRobotDatasetMetadata` says of a dataset, for reading.
+
+    Args:
+        rows: The rows of the dataset.
+    """
+
+    def __init__(self, rows: DatasetRows) -> None:
+        self._rows = rows
+        self.info: Mapping[str, Any] = rows.info.document
+        """The document `meta/info.json`."""
+        self.fps = self.info["fps"]
+        """Frames per second, as the document has it."""
+        self.features = {key: _with_tuple_shape(feature) for key, feature in rows.info.features.items()}
+        """The features by their keys."""
+        self.video_keys = list(rows.info.info.video_keys)
+        """Cameras whose pictures are in videos."""
+        self.image_keys = list(rows.info.info.image_keys)
+        """Cameras whose pictures are in the rows."""
+        cameras = {*self.video_keys, *self.image_keys}
+        self.camera_keys = [key for key in self.features if key in cameras]
+        """All cameras, in the order of the features."""
+        self.robot_type = self.info.get("robot_type")
+        self.total_episodes = rows.info.info.total_episodes
+        self.total_frames = rows.info.info.total_frames
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """Names of the dimensions of each feature."""
+        return {key: feature.get("names") for key, feature in self.features.items()}
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each feature."""
+        return {key: tuple(feature["shape"]) for key, feature in self.features.items()}
+
+    @property
+    def stats(self) -> Mapping[str, Mapping[str, npt.NDArray[Any]]]:
+        """Statistics of each feature."""
+        return self._rows.stats
+
+    @property
+    def tasks(self) -> Mapping[int, str]:
+        """Text of each task by its task_index."""
+        return self._rows.tasks
+
+    @property
+    def episodes(self) -> dict[str, Sequence[int]]:
+        """Columns with a value for each episode: episode_index, length, dataset_from_index, dataset_to_index."""
+        length = self._rows.places.length
+        stop = np.cumsum(length)
+        return {
+            "episode_index": list(range(len(length))),
+            "length": length.tolist(),
+            "dataset_from_index": (stop - length).tolist(),
+            "dataset_to_index": stop.tolist(),
+        }
+
+
+def _with_tuple_shape(feature: Mapping[str, Any]) -> dict[str, Any]:
+    shape = feature.get("shape")
+    return {**feature, "shape": tuple(shape)} if isinstance(shape, list) else dict(feature)
