@@ -1,1 +1,1 @@
-"""Comparison of items with those of the real LeRobotDataset, installed in an environment of its own: `make peer-lerobot PEER=...`."""
+"""Comparison of items with those of the real LeRobotDataset, in an environment of its own: `make peer-lerobot PEER=...`."""

@@ -1,4 +1,4 @@
-"""Write the items of a LeRobotDataset into files. It is run by the Python of LeRobot's environment and imports nothing from here."""
+"""Write the items of a LeRobotDataset into files. The Python of LeRobot's environment runs it."""
 
 import json
 import pickle
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def main() -> None:
     """Read the request from stdin: root, delta_timestamps, episodes, and the folder for an item of each index."""
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset  # type: ignore[import-not-found]  # in the other environment
 
     request = json.load(sys.stdin)
     dataset = LeRobotDataset(

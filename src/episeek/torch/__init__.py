@@ -2,5 +2,6 @@
 
 from episeek.torch.dataset import EpisodeDataset
 from episeek.torch.sampler import EpisodeSampler
+from episeek.torch.stream import EpisodeStream
 
-__all__ = ["EpisodeDataset", "EpisodeSampler"]
+__all__ = ["EpisodeDataset", "EpisodeSampler", "EpisodeStream"]
