@@ -255,3 +255,7 @@ class DecodeError(EpiseekError, RuntimeError):
 
 class TimestampToleranceError(EpiseekError, ValueError):
     """The time of a row and that of its picture differ by more than a training job allows."""
+
+
+class SamplerStateError(EpiseekError, ValueError):
+    """A state is of another sampler, whose sequence is another one."""

@@ -100,7 +100,7 @@ def test_modes_are_checked(index):
     clip = index.clip(0, CAMERAS[0], 0, 2)
     with pytest.raises(ValueError, match="'hidden' or 'shown'"):
         clip.read("visible")
-    with pytest.raises(ValueError, match="'auto', 'torchcodec' or 'pyav'"):
+    with pytest.raises(ValueError, match="'auto', 'packets', 'torchcodec' or 'pyav'"):
         clip.decode("opencv")
     with pytest.raises(BackendUnavailableError, match="cuda"):
         clip.decode("pyav", device="cuda")

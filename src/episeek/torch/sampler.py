@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from episeek.errors import EpiseekError
+from episeek.errors import SamplerStateError
 from episeek.orders.order import GlobalOrder, Order, SequentialOrder, clump_order, episode_order
 from episeek.orders.windows import Windows
 from episeek.torch.ranks import rank_and_world_size
@@ -16,10 +16,6 @@ OrderName = Literal["global", "clump", "episode", "sequential"]
 ORDER_NAMES: Final[tuple[OrderName, ...]] = ("global", "clump", "episode", "sequential")
 
 _STATE_VERSION: Final = 1
-
-
-class SamplerStateError(EpiseekError):
-    """The state of another sampler, whose sequence cannot be continued."""
 
 
 class HasEpisodes(Protocol):

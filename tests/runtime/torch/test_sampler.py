@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from episeek.torch.sampler import ORDER_NAMES, EpisodeSampler, SamplerStateError
+from episeek.errors import SamplerStateError
+from episeek.torch.sampler import ORDER_NAMES, EpisodeSampler
 
 
 @dataclass
