@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -141,6 +142,33 @@ def many_row_groups(root: Path) -> None:
     edit_features(root, lambda features: features.update(dict.fromkeys(names, feature)))
 
 
+def rewrite_timestamps(root: Path) -> None:
+    """Rewrite timestamp as frame_index / fps, in the file whose timestamps are damaged."""
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        return [_with_timestamps(table, np.array(table["frame_index"]) / 30) for table in groups]
+
+    edit_parquet(root, data(1), change)
+
+
+def jitter_timestamps(root: Path) -> None:
+    """Give the rows the times of a clock that is read late, by more than half a frame now and then."""
+    rng = np.random.default_rng(3)
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        return [
+            _with_timestamps(table, np.cumsum(np.append(0, rng.normal(1 / 30, 0.004, len(table) - 1))))
+            for table in groups
+        ]
+
+    edit_parquet(root, data(1), change)
+
+
+def _with_timestamps(table: pa.Table, seconds: np.ndarray) -> pa.Table:
+    place = table.schema.get_field_index("timestamp")
+    return table.set_column(place, table.schema.field(place), pa.array(seconds.astype(np.float32)))
+
+
 ROW015_IN_ROWS: Final[dict[str, Level]] = {"ROW015": "rows"}
 
 COLUMNS: Final = [
@@ -180,11 +208,14 @@ ROWS: Final = [
     Case("frame_index jumps", AV1, "ROW016", lambda r: set_value(r, data(1), "frame_index", 7, 4000)),
     Case("a null index", AV1, "ROW016", lambda r: set_value(r, data(1), "index", 7, None)),
     Case("timestamp off", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, 0.24),
-         "lerobot#933, lerobot#1875, lerobot#2814"),
+         "lerobot#933, lerobot#1875, lerobot#2814", remedied=rewrite_timestamps),
+    Case("timestamps of another clock", AV1, "ROW017", jitter_timestamps, "lerobot#3513", remedied=rewrite_timestamps),
     Case("timestamp off by less than the tolerance", AV1, "", lambda r: set_value(r, data(1), "timestamp", 7, 0.24),
          options={"tolerance_seconds": 0.01}),
-    Case("a null timestamp", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, None)),
-    Case("a NaN timestamp", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, float("nan"))),
+    Case("a null timestamp", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, None),
+         remedied=rewrite_timestamps),
+    Case("a NaN timestamp", AV1, "ROW017", lambda r: set_value(r, data(1), "timestamp", 7, float("nan")),
+         remedied=rewrite_timestamps),
     Case("NaN in an action", AV1, "ROW020", lambda r: set_component(r, float("nan"))),
     Case("infinity in an action", AV1, "ROW020", lambda r: set_component(r, float("inf"))),
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tests.broken import encoded
 from tests.broken.case import AV1, H264, HEVC, Case
 from tests.broken.metadata import from_ts, to_ts
+from tests.broken.takes import set_seconds_by_lengths, write_takes
 from tests.support.broken_datasets import (
     EPISODES,
     TOP,
@@ -93,6 +94,11 @@ def one_keyframe(root: Path) -> None:
     encoded.encode(root / video(TOP, 0), encoded.moving(234), codec="libx264", keyframe_interval=1000)
 
 
+def seconds_of_lengths(root: Path) -> None:
+    write_takes(root, tail={1: 7})
+    set_seconds_by_lengths(root)
+
+
 CONTAINERS: Final = [
     Case("video missing", AV1, "INF004", lambda r: (r / video(TOP, 1)).unlink(), "lerobot#2861",
          remedied=lambda r: restore(r, AV1, video(TOP, 1))),
@@ -117,7 +123,13 @@ FRAMES: Final = [
     Case("episodes overlap", H264, "VID024", lambda r: shift_episode(r, 2, -5 / 30), "lerobot#3177",
          remedied=lambda r: shift_episode(r, 2, 5 / 30)),
     Case("a gap before the last episode", H264, "VID024", lambda r: shift_episode(r, 5, 5 / 30), "lerobot#2550"),
-    Case("one frame off its place", H264, "VID024", lambda r: patch(r, video(TOP, 0), lambda c: delay_sample_run(c, 3, 256 + 512))),
+    Case("one frame off its place", H264, "VID024", lambda r: patch(r, video(TOP, 0), lambda c: delay_sample_run(c, 3, 256 + 512)),
+         shows_at={"VID024": "rows"}),
+    Case("frames of a discarded take", H264, "VID023W VID024", lambda r: write_takes(r, tail={1: 7}), "lerobot#4109"),
+    Case("seconds of lengths, with a discarded take", H264, "VID023W VID024", seconds_of_lengths, "lerobot#4109"),
+    Case("idle frames cut from the rows", H264, "VID023W VID025", lambda r: write_takes(r, head={1: 5, 4: 12}), "lerobot#2775",
+         milder="VID025"),
+    Case("episodes as one stream", H264, "VID025", lambda r: write_takes(r, is_one_stream=True), milder="VID025"),
     Case("seconds drift by a fifth of a frame an episode", H264, "VID024W VID045", lambda r: drift(r, 0.2),
          remedied=recompute_seconds),
     Case("not on a keyframe", H264, "VID025", lambda r: patch(r, video(TOP, 0), lambda c: set_sync_sample(c, 2, 49)),
