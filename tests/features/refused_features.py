@@ -69,6 +69,24 @@ def missing_description() -> bytes:
     return mux(h264_b(descriptions=[1, 1, 2]))
 
 
+@registry.refused(
+    "b_pictures_without_offsets.mp4", "H.264 with reordered frames and no composition offsets", "SampleTableError"
+)
+def b_pictures_without_offsets() -> bytes:
+    source = encode(H264_B)
+    return mux(track_of(source, samples=[replace(sample, offset=0) for sample in source.samples]))
+
+
+@registry.refused(
+    "mpeg4_b_pictures_without_offsets.mp4",
+    "MPEG-4 part 2 with reordered frames and no composition offsets",
+    "SampleTableError",
+)
+def mpeg4_b_pictures_without_offsets() -> bytes:
+    source = encode(Recipe("mpeg4", b_frames=2))
+    return mux(track_of(source, samples=[replace(sample, offset=0) for sample in source.samples]))
+
+
 @registry.refused("no_description.mp4", "an stsd without entries", "SampleDescriptionError")
 def no_description() -> bytes:
     return mux(h264_b(entries=[]))

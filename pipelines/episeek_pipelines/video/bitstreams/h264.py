@@ -17,6 +17,7 @@ from episeek_pipelines.video.bitstreams.bits import (
     with_emulation_prevention,
     without_emulation_prevention,
 )
+from episeek_pipelines.video.bitstreams.h264_order import CHROMA_PROFILES
 from episeek_pipelines.video.bitstreams.nal_units import NalUnit, framed, nal_units
 from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleFacts, State, Unit
 
@@ -29,9 +30,6 @@ _I_SLICES = (2, 4)
 _X264_UUID = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
 _X264_BUILD = re.compile(rb"x264 - core (\d+)")
 _FIRST_USUAL_BUILD, _FIRST_USUAL_444_BUILD = 34, 151
-
-_CHROMA_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
-"""profile_idc of sequence parameter sets that hold chroma_format_idc (7.3.2.1.1)."""
 
 _MAX_SEI_BYTES = 1 << 16
 """Messages are read as a whole up to this size."""
@@ -92,6 +90,14 @@ class H264:
         is_idr = bool(pictures) and pictures[0].head(1)[0] & 31 == _IDR
         is_start = is_idr or (bool(pictures) and _is_exact_recovery(pictures, found))
         return SampleFacts(is_start, tuple(before), tuple(after), is_clean_start=is_idr)
+
+    def slice_heads(self, sample: SampleBytes) -> list[bytes]:
+        """Return the first bytes of each slice of a sample.
+
+        Raises:
+            MissingBytesError: More of the sample has to be read.
+        """
+        return [nal.head(32) for nal in nal_units(sample, self._length_bytes) if nal.head(1)[0] & 31 in (_SLICE, _IDR)]
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force. A picture parameter set stays bound to the sequence parameter set that it was decoded with."""
@@ -206,6 +212,6 @@ def _is_444(sps: bytes) -> bool:
         profile = bits.u(8)
         bits.u(16)
         bits.ue()
-        return profile in _CHROMA_PROFILES and bits.ue() == 3
+        return profile in CHROMA_PROFILES and bits.ue() == 3
     except BitsEndError:
         return False

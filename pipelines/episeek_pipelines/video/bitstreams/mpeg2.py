@@ -5,7 +5,7 @@ from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, S
 
 _PICTURE, _SEQUENCE, _EXTENSION, _GROUP = 0x00, 0xB3, 0xB5, 0xB8
 _SEQUENCE_EXTENSIONS, _MATRICES = (1, 2, 5), 3
-_INTRA = 1
+_INTRA, _BIDIRECTIONAL = 1, 3
 
 
 class Mpeg2(PlainUnits):
@@ -26,16 +26,28 @@ class Mpeg2(PlainUnits):
         """Return what is found in a sample. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
-        # picture_coding_type follows temporal_reference of 10 bits (6.2.3)
-        is_intra = len(picture) > 5 and picture[5] >> 3 & 7 == _INTRA
         after = _units([(code, data) for code, data in start_codes.split(picture_header(sample)) if code == _EXTENSION])
-        return SampleFacts(is_intra, _units(found), after if picture else ())
+        return SampleFacts(_coding_type(picture) == _INTRA, _units(found), after if picture else ())
+
+    def is_b_picture(self, sample: SampleBytes) -> bool:
+        """Return whether the sample's picture is shown before one that is stored before it.
+
+        Raises:
+            MissingBytesError: More of the sample has to be read.
+        """
+        found = list(start_codes.parts(sample, until=_PICTURE))
+        return bool(found) and found[-1][0] == _PICTURE and _coding_type(found[-1][1]) == _BIDIRECTIONAL
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force. A sequence header brings its own matrices (6.3.11)."""
         if unit.kind == "sequence":
             state.clear()
         super().apply(state, unit)
+
+
+def _coding_type(picture: bytes) -> int | None:
+    """Return picture_coding_type, which follows temporal_reference of 10 bits (6.2.3); None for an incomplete header."""
+    return picture[5] >> 3 & 7 if len(picture) > 5 else None
 
 
 def picture_header(sample: SampleBytes) -> bytes:

@@ -11,7 +11,7 @@ from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, S
 
 _SEQUENCE, _USER_DATA, _GROUP, _VISUAL_OBJECT, _PICTURE = 0xB0, 0xB2, 0xB3, 0xB5, 0xB6
 _LAYERS = range(0x20, 0x30)
-_INTRA = 0
+_INTRA, _BIDIRECTIONAL = 0, 2
 _ENCODERS = (re.compile(rb"DivX"), re.compile(rb"Lavc|FFmp|ffmp"), re.compile(rb"XviD"))
 
 
@@ -33,8 +33,21 @@ class Mpeg4(PlainUnits):
         """Return what is found in a sample. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
-        # vop_coding_type (6.2.5)
-        return SampleFacts(len(picture) > 4 and picture[4] >> 6 == _INTRA, _units(found))
+        return SampleFacts(_coding_type(picture) == _INTRA, _units(found))
+
+    def is_b_picture(self, sample: SampleBytes) -> bool:
+        """Return whether the sample's picture is shown before one that is stored before it.
+
+        Raises:
+            MissingBytesError: More of the sample has to be read.
+        """
+        found = list(start_codes.parts(sample, until=_PICTURE))
+        return bool(found) and found[-1][0] == _PICTURE and _coding_type(found[-1][1]) == _BIDIRECTIONAL
+
+
+def _coding_type(picture: bytes) -> int | None:
+    """Return vop_coding_type (6.2.5); None for an incomplete header."""
+    return picture[4] >> 6 if len(picture) > 4 else None
 
 
 def _units(parts: list[tuple[int, bytes]]) -> tuple[Unit, ...]:

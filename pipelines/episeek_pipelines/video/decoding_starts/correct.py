@@ -24,6 +24,7 @@ from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, Sample
 from episeek_pipelines.video.decoding_starts.choice import KeyframeChoice, agree, few
 from episeek_pipelines.video.decoding_starts.in_force import MissingState, missing_states
 from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
+from episeek_pipelines.video.decoding_starts.presentation import require_order
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 
@@ -49,7 +50,8 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
 
     Raises:
         ReadError: The file cannot be read.
-        SampleTableError: H.264 samples are shown before an IDR picture at the start, or a sample cannot be decoded for sure.
+        SampleTableError: H.264 samples are shown before an IDR picture at the start, a sample cannot be decoded for sure, or
+            the times contradict the pictures.
         Mp4Error: The stsd box is damaged.
     """
     flagged = np.flatnonzero(table.is_sync)
@@ -60,6 +62,8 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     every = keyframes == "all" or look.reader.is_local
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
         return Correction(table, len(flagged), 0)
+    if every:
+        require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
     facts = look.at(flagged if every else few(flagged, path))
     missing = look.missing(facts)
     if not every and not agree(facts, is_lacking=bool(missing)):

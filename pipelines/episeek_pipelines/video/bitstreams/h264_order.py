@@ -1,0 +1,128 @@
+"""The place of H.264 pictures in the order of presentation, and the fields that they are (ITU-T H.264, 7.3.2.1.1, 7.3.3, 8.2.1).
+
+Only picture order counts of type 0 are read, which encoders with B-pictures write. With the other types, pictures are taken to
+be stored in the order in which they are shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from episeek_pipelines.video.bitstreams.bits import BitReader, BitsEndError, without_emulation_prevention
+from episeek_pipelines.video.bitstreams.sample import Unit
+
+_IDR = 5
+_B_SLICE = 1
+"""slice_type modulo 5 (7.4.3)."""
+
+CHROMA_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+"""profile_idc of sequence parameter sets that hold chroma_format_idc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The fields of a slice header that tell where its picture belongs."""
+
+    is_idr: bool
+    is_b: bool
+    is_field: bool
+    is_bottom: bool
+    order_count: int | None
+    """pic_order_cnt_lsb; None with another type of picture order count."""
+    order_count_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceFields:
+    """The fields of a sequence parameter set that slice headers depend on."""
+
+    has_colour_planes: bool
+    frame_number_bits: int
+    order_count_bits: int
+    """0 with another type of picture order count."""
+    is_frames_only: bool
+
+
+def read_slice(nal: bytes, units: Mapping[tuple[str, int], tuple[Unit, ...]]) -> Slice | None:
+    """Return the fields of a slice; None where its parameter sets are not known, or are damaged.
+
+    Args:
+        nal: The start of the NAL unit, 32 bytes or all of it.
+        units: Parameter sets in force, by kind and id: of a picture parameter set also the sequence parameter set before it.
+    """
+    bits = BitReader(without_emulation_prevention(nal[1:]))
+    is_idr = nal[0] & 31 == _IDR
+    try:
+        bits.ue()
+        slice_type = bits.ue()
+        sets = units.get(("pps", bits.ue()))
+        if sets is None or sets[0].kind != "sps":
+            return None
+        sequence = read_sequence(sets[0].data)
+        if sequence.has_colour_planes:
+            bits.u(2)
+        bits.u(sequence.frame_number_bits)
+        is_field = not sequence.is_frames_only and bits.u(1) == 1
+        is_bottom = is_field and bits.u(1) == 1
+        if is_idr:
+            bits.ue()
+        count = bits.u(sequence.order_count_bits) if sequence.order_count_bits else None
+    except BitsEndError:
+        return None
+    return Slice(is_idr, slice_type % 5 == _B_SLICE, is_field, is_bottom, count, sequence.order_count_bits)
+
+
+def read_sequence(sps: bytes) -> SequenceFields:
+    """Return the fields of a sequence parameter set.
+
+    Raises:
+        BitsEndError: It is damaged.
+    """
+    bits = BitReader(without_emulation_prevention(sps[1:]))
+    profile = bits.u(8)
+    bits.u(16)
+    bits.ue()
+    has_colour_planes = False
+    if profile in CHROMA_PROFILES:
+        chroma_format = bits.ue()
+        has_colour_planes = chroma_format == 3 and bits.u(1) == 1
+        bits.ue()
+        bits.ue()
+        bits.u(1)
+        if bits.u(1):
+            for number in range(12 if chroma_format == 3 else 8):
+                if bits.u(1):
+                    _skip_scaling_list(bits, 16 if number < 6 else 64)
+    frame_number_bits = bits.ue() + 4
+    order_type = bits.ue()
+    order_count_bits = 0
+    if order_type == 0:
+        order_count_bits = bits.ue() + 4
+    elif order_type == 1:
+        bits.u(1)
+        bits.ue()
+        bits.ue()
+        for _ in range(bits.ue()):
+            bits.ue()
+    bits.ue()
+    bits.u(1)
+    bits.ue()
+    bits.ue()
+    return SequenceFields(has_colour_planes, frame_number_bits, order_count_bits, bits.u(1) == 1)
+
+
+def _skip_scaling_list(bits: BitReader, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            code = bits.ue()
+            delta = (code + 1) // 2 if code & 1 else -(code // 2)
+            following = (last + delta) % 256
+        last = following or last
+
+
+def later_than(one: Slice, other: Slice) -> bool:
+    """Return whether a picture is shown after another one, which is less than half of the range of counts away."""
+    assert one.order_count is not None
+    assert other.order_count is not None
+    size = 1 << one.order_count_bits
+    return 0 < (one.order_count - other.order_count) % size < size // 2

@@ -1,0 +1,109 @@
+"""Refuse files whose samples contradict the times that the header gives them.
+
+A header without composition offsets says that samples are shown in the order in which they are stored. Some recorders write it
+for streams with B-pictures, too; then no time of a picture is known. Others store the two fields of a frame as two samples with a
+time each, of which one frame comes.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from episeek.errors import SampleTableError
+from episeek.mp4.sample_table import SampleTable
+from episeek_pipelines.video.bitstreams.bits import BitsEndError
+from episeek_pipelines.video.bitstreams.h264 import H264
+from episeek_pipelines.video.bitstreams.h264_order import Slice, later_than, read_sequence, read_slice
+from episeek_pipelines.video.bitstreams.mpeg2 import Mpeg2
+from episeek_pipelines.video.bitstreams.mpeg4 import Mpeg4
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, State, Unit
+from episeek_pipelines.video.decoding_starts.reading import SampleReader
+
+LOOKED_AT: Final = 64
+"""Samples from the start of the file whose pictures are looked at."""
+
+HINT: Final = "re-encode the video"
+
+
+def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, where: str) -> None:
+    """Refuse a file whose first samples are fields, or are shown in another order than their times rise.
+
+    Args:
+        reader: Reads the samples.
+        codec: The rules of their sample entry.
+        table: The samples.
+        where: The file, for messages.
+
+    Raises:
+        SampleTableError: The samples are such.
+    """
+    positions = range(min(LOOKED_AT, len(table)))
+    rises = bool((np.diff(table.pts[: len(positions)]) > 0).all())
+    if isinstance(codec, H264):
+        if not _may_contradict(codec, rises=rises):
+            return
+        pictures = _pictures(reader, codec, positions)
+        _require_frames(pictures, where)
+        early = _shown_early(pictures) if rises else None
+    elif isinstance(codec, Mpeg4 | Mpeg2) and rises:
+        found = reader.map(lambda _, sample: codec.is_b_picture(sample), positions)
+        early = next((position for position, is_b in enumerate(found) if is_b), None)
+    else:
+        return
+    if early is not None:
+        found_text = f"no composition offsets, and sample {early}, which is shown before one that is stored before it"
+        raise SampleTableError(where, found_text, "the times at which frames are shown", HINT)
+
+
+def _may_contradict(codec: H264, *, rises: bool) -> bool:
+    """Return whether the parameter sets of the sample entry allow fields, or another order than that of storage where times rise."""
+    try:
+        found = [read_sequence(unit.data) for unit in codec.entry_units() if unit.kind == "sps"]
+    except BitsEndError:
+        return True
+    return not found or any(not each.is_frames_only or (rises and each.order_count_bits > 0) for each in found)
+
+
+def _pictures(reader: SampleReader, codec: H264, positions: Sequence[int]) -> list[list[Slice]]:
+    """Return the slices of each sample; none where they cannot be read."""
+    state: State = {}
+    for unit in codec.entry_units():
+        codec.apply(state, unit)
+
+    def look(_: int, sample: SampleBytes) -> tuple[tuple[Unit, ...], list[bytes]]:
+        return codec.inspect(sample).before, codec.slice_heads(sample)
+
+    pictures = []
+    for units, heads in reader.map(look, positions):
+        for unit in units:
+            codec.apply(state, unit)
+        pictures.append([found for head in heads if (found := read_slice(head, state)) is not None])
+    return pictures
+
+
+def _require_frames(pictures: Sequence[Sequence[Slice]], where: str) -> None:
+    """Refuse two samples in a row of which each is one field, of the two parities."""
+    parities = [
+        {part.is_bottom for part in slices} if slices and all(part.is_field for part in slices) else set()
+        for slices in pictures
+    ]
+    for position, (one, other) in enumerate(itertools.pairwise(parities)):
+        if len(one) == len(other) == 1 and one != other:
+            found = f"samples {position} and {position + 1}, which are the two fields of a frame"
+            raise SampleTableError(where, found, "a sample for each frame", HINT)
+
+
+def _shown_early(pictures: Sequence[Sequence[Slice]]) -> int | None:
+    """Return the first sample of B-slices that is shown before one that is stored before it, since the last IDR picture."""
+    latest: Slice | None = None
+    for position, slices in enumerate(pictures):
+        if not slices or slices[0].order_count is None:
+            continue
+        first = slices[0]
+        if first.is_idr or latest is None or later_than(first, latest):
+            latest = first
+        elif first.is_b and later_than(latest, first):
+            return position
+    return None
