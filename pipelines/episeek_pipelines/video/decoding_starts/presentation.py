@@ -58,7 +58,7 @@ def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, whe
 
 
 def _may_contradict(codec: H264, *, rises: bool) -> bool:
-    """Return whether the parameter sets of the sample entry allow fields, or another order than that of storage where times rise."""
+    """Return whether the parameter sets of the sample entry allow fields, or another order than that of rising times."""
     try:
         found = [read_sequence(unit.data) for unit in codec.entry_units() if unit.kind == "sps"]
     except BitsEndError:
