@@ -41,6 +41,9 @@ _MAX_TICKS = 1 << 52
 """Bound of the presentation times; larger ones are damage."""
 
 
+_TAGS_OF_PICTURES_IN_ORDER = frozenset({"FFV1", "MJPG", "MPNG", "b16g"})
+"""FourCCs of AVI and QuickTime that QuickTime has entries for, and whose pictures are stored in the order of their times."""
+
 _DAMAGED_HINT = "check whether the file is damaged"
 
 
@@ -124,7 +127,7 @@ def _check_codec(stream: "VideoStream", where: str) -> None:
         raise SampleDescriptionError(where, "video of a codec that FFmpeg does not know", CODECS, REENCODE)
     # V_MS/VFW/FOURCC and the like: times may be decode times, and decoders need a FourCC that MP4 cannot hold
     tag = stream.codec_context.codec_tag.strip("\0")
-    if tag:
+    if tag and tag not in _TAGS_OF_PICTURES_IN_ORDER:
         raise ContainerError(
             where, f"video as AVI or QuickTime keep it ({tag!r})", "a codec with a Matroska codec id of its own"
         )
@@ -184,8 +187,6 @@ def _check_track(number: int, layout: Layout, where: str) -> None:
     if track.is_encoded:
         found = "compressed blocks (ContentEncodings)"
         raise ContainerError(where, found, "samples stored as they are", "remux the file without compression")
-    if track.has_alpha:
-        raise ContainerError(where, "transparency in pictures of its own (AlphaMode)", "one picture for each frame")
 
 
 def _check_block(packet: "Packet[VideoStream]", block: Block, file: DemuxerFile) -> None:

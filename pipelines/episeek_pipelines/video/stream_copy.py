@@ -1,15 +1,20 @@
 """Make the sample description that an MP4 would have for a stream, by copying the stream's packets with FFmpeg's muxer.
 
-The muxer may convert samples, from Annex B for example, or join several packets. Every sample is therefore compared with its
-packet.
+The muxer may convert samples or join several packets. Every sample is therefore compared with its packet. H.264 and HEVC with
+start codes (Annex B) are converted; of these, the entry gets the parameter sets with start codes, by which decoders know that
+samples have them too. Codecs that MP4 has no entry for are taken from QuickTime, which decoders read in the same way.
 """
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from episeek.errors import ContainerError, SampleDescriptionError, SampleTableError, first_line
 from episeek.mp4.boxes import parse_box
 from episeek.mp4.sample_table import SampleTable, parse_sample_table
+from episeek_pipelines.video.entry_boxes import visual_entry, with_boxes, with_colour_range
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
@@ -20,6 +25,12 @@ BATCH_BYTES = 1 << 23
 CODECS = "a codec that FFmpeg writes into MP4"
 
 REENCODE = "re-encode the video"
+
+_IS_FULL_RANGE = {1: False, 2: True}
+"""Whether values have their full range, by FFmpeg's number for it; others say nothing."""
+
+_OWN_ENTRIES = {"vp8": b"vp08"}
+"""Sample entries of codecs that FFmpeg reads from MP4 and does not write; they hold no configuration."""
 
 _UNSPECIFIED_COLOUR = (0, 2, 2, 2)
 """FFmpeg's numbers for unspecified range, primaries, transfer and matrix."""
@@ -39,16 +50,25 @@ class StreamCopy:
         self._packets: list[Packet[VideoStream]] = []
         self._bytes = 0
         self._table: SampleTable | None = None
+        codec = stream.codec_context
+        self._has_start_codes = codec.name in ("h264", "hevc") and (codec.extradata or b"").startswith(b"\0\0")
+        self._format = "mp4"
+
+        own = _OWN_ENTRIES.get(codec.name)
+        if own is not None:
+            self._table = _without_samples(own, codec.width, codec.height)
 
     def add(self, packet: "Packet[VideoStream]") -> None:
         """Take over a packet, whose times are overwritten. Raises the errors of `finish`."""
+        if self._stream.codec_context.name in _OWN_ENTRIES:
+            return
         self._packets.append(packet)
         self._bytes += packet.size
         if self._bytes >= BATCH_BYTES:
             self._flush()
 
     def finish(self) -> SampleTable:
-        """Return the sample table of the first batch, for its description, codec, picture size and matrix, which hold for all.
+        """Return a sample table for its description, codec, picture size and matrix, which hold for all samples.
 
         Raises:
             SampleDescriptionError: MP4 has no sample entry for the codec, or the stream lacks data that the entry needs.
@@ -63,17 +83,32 @@ class StreamCopy:
 
     def _flush(self) -> None:
         contents = [bytes(packet) for packet in self._packets]
-        mp4 = self._mux()
+        try:
+            mp4 = self._mux(self._format)
+        except SampleDescriptionError:
+            if self._format != "mp4":
+                raise
+            self._format = "mov"
+            mp4 = self._mux(self._format)
         table = parse_sample_table(_moov(mp4, self._where), file_size=len(mp4), where=self._where)
         places = zip(table.offset.tolist(), table.size.tolist(), strict=True)
-        if [mp4[offset : offset + size] for offset, size in places] != contents:
+        if self._has_start_codes:
+            kind = "avcC" if self._stream.codec_context.name == "h264" else "hvcC"
+            payload = self._stream.codec_context.extradata or b""
+            table = replace(
+                table, sample_description=with_boxes(table.sample_description, {kind: payload}, where=self._where)
+            )
+        elif [mp4[offset : offset + size] for offset, size in places] != contents:
             found = f"{self._stream.codec_context.name} samples that an MP4 keeps in another form"
             raise ContainerError(self._where, found, "samples in the form that MP4 has", "remux the file to MP4")
+        is_full = _IS_FULL_RANGE.get(int(self._stream.codec_context.color_range or 0))
+        description = with_colour_range(table.sample_description, is_full, where=self._where)
+        table = replace(table, sample_description=description)
         self._table = self._table or table
         self._packets.clear()
         self._bytes = 0
 
-    def _mux(self) -> bytes:
+    def _mux(self, format_name: str) -> bytes:
         import av
 
         codec = self._stream.codec_context
@@ -84,7 +119,7 @@ class StreamCopy:
             options["movflags"] = "+write_colr"
         buffer = io.BytesIO()
         try:
-            with av.open(buffer, mode="w", format="mp4", options=options) as container:
+            with av.open(buffer, mode="w", format=format_name, options=options) as container:
                 try:
                     # opaque: no encoder is needed
                     output = container.add_stream_from_template(self._stream, opaque=True)
@@ -101,6 +136,14 @@ class StreamCopy:
             found = f"{codec.name} video that FFmpeg cannot copy to MP4: {first_line(error)}"
             raise SampleDescriptionError(self._where, found, CODECS, REENCODE) from error
         return buffer.getvalue()
+
+
+def _without_samples(code: bytes, width: int, height: int) -> SampleTable:
+    none, no = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    return SampleTable(
+        none, none, none, none, none, no, no,
+        timescale=1, codec=code.decode(), width=width, height=height, sample_description=visual_entry(code, width, height),
+    )  # fmt: skip
 
 
 def _moov(mp4: bytes, where: str) -> bytes:

@@ -215,7 +215,7 @@ def _avc_picture_format(payload: bytes) -> PictureFormat | None:
     In the High profiles chroma_format and bit depth follow the parameter sets, unless the writer omits them. The other
     profiles have colour of 8 bits.
     """
-    if len(payload) < 7:
+    if len(payload) < 7 or payload[0] != 1:
         return None
     usual = PictureFormat(False, 8, "420")
     if payload[1] not in (44, 100, 110, 122, 144, 244):

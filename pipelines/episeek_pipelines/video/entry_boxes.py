@@ -1,0 +1,48 @@
+"""Changes of the boxes in a sample entry that FFmpeg's muxer made (ISO/IEC 14496-12:2022, 12.1)."""
+
+import struct
+
+from episeek.mp4.boxes import child_boxes, parse_box
+
+_ENTRIES_OFFSET = 8
+_VISUAL_FIELDS_BYTES = 78
+
+
+def with_boxes(stsd: bytes, payloads: dict[str, bytes], *, where: str) -> bytes:
+    """Return a stsd box of one entry in which boxes of some types have other payloads; an empty payload removes the box."""
+    root = parse_box(stsd, 0, len(stsd), where=where)
+    entry = parse_box(stsd, root.payload + _ENTRIES_OFFSET, root.end, where=where)
+    boxes = []
+    for box in child_boxes(stsd, entry.payload + _VISUAL_FIELDS_BYTES, entry.end, where=where):
+        payload = payloads.get(box.type)
+        if payload is None:
+            boxes.append(stsd[box.start : box.end])
+        elif payload:
+            boxes.append(_box(box.type, payload))
+    fields = stsd[entry.payload : entry.payload + _VISUAL_FIELDS_BYTES]
+    return _box("stsd", stsd[root.payload : entry.start] + _box(entry.type, fields + b"".join(boxes)))
+
+
+def with_colour_range(stsd: bytes, is_full: bool | None, *, where: str) -> bytes:
+    """Return a stsd box of one entry whose colr box, if it has one, says whether values have their full range.
+
+    The type `nclx` has a flag for it, and `nclc` of QuickTime has none: it says nothing, as None does here.
+    """
+    root = parse_box(stsd, 0, len(stsd), where=where)
+    entry = parse_box(stsd, root.payload + _ENTRIES_OFFSET, root.end, where=where)
+    for box in child_boxes(stsd, entry.payload + _VISUAL_FIELDS_BYTES, entry.end, where=where):
+        if box.type == "colr" and stsd[box.payload : box.payload + 4] in (b"nclx", b"nclc"):
+            numbers = stsd[box.payload + 4 : box.payload + 10]
+            colour = b"nclc" + numbers if is_full is None else b"nclx" + numbers + bytes([is_full << 7])
+            return with_boxes(stsd, {"colr": colour}, where=where)
+    return stsd
+
+
+def visual_entry(code: bytes, width: int, height: int) -> bytes:
+    """Return a stsd box with one VisualSampleEntry, without boxes in it."""
+    fields = struct.pack(">6xH16xHHIIIH32xHh", 1, width, height, 72 << 16, 72 << 16, 0, 1, 24, -1)
+    return _box("stsd", bytes(4) + struct.pack(">I", 1) + _box(code.decode("latin-1"), fields))
+
+
+def _box(kind: str, payload: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(payload), kind.encode("latin-1")) + payload
