@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.features import (
     codec_features,
+    cut_features,
     description_features,
     edit_features,
     ffmpeg_features,
@@ -30,6 +31,7 @@ GROUPS = {
     "FFmpeg's own muxer": ffmpeg_features.registry,
     "Fragments: where samples are": fragment_features.registry,
     "Fragments: what is said of samples": fragment_value_features.registry,
+    "Fragments: recordings cut short, and other times": cut_features.registry,
     "Matroska": matroska_features.registry,
     "Refused": refused_features.registry,
 }

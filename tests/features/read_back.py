@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from itertools import chain
 
 import av
 import numpy as np
@@ -14,10 +15,12 @@ Frames = tuple[list[int], list[Fraction]]
 
 
 def read_with_ffmpeg(data: bytes) -> Frames:
-    """Of all frames, in the order in which they come out."""
+    """Of all frames, in the order in which they come out; a sample that was cut off is left out."""
     numbers, seconds = [], []
     with av.open(io.BytesIO(data), mode="r") as container:
-        for frame in container.decode(video=0):
+        whole = (packet for packet in container.demux(video=0) if not packet.is_corrupt)
+        for frame in chain.from_iterable(packet.decode() for packet in whole):
+            assert isinstance(frame, av.VideoFrame)
             pictures = frame.to_ndarray(format="rgb24").transpose(2, 0, 1)[None].astype(np.uint8)
             numbers += bar_code.read(pictures)
             assert frame.pts is not None

@@ -2,8 +2,8 @@
 
 FFmpeg, through PyAV, gives the packets, their presentation times and the keyframes. `matroska_blocks` finds the blocks in the
 file. The two have to agree on every block, and the bytes at each place have to be those of the packet: compressed, stripped
-and laced blocks are refused. The sample description is the one that FFmpeg's MP4 muxer writes for a stream copy, which may
-not change any byte of a sample.
+and laced blocks are refused. The sample description comes from a stream copy (`stream_copy`). Pictures of transparency beside
+those of a video (AlphaMode) are left out, as FFmpeg's decoders leave them out.
 
 A file that declares its size and was cut short is refused. A live stream declares no size: one that was cut between two blocks
 cannot be told from a whole one, and gives the frames it has.

@@ -22,8 +22,6 @@ _SIMPLE_BLOCK = 0xA3
 _TRACKS = 0x1654AE6B
 _TRACK_ENTRY = 0xAE
 _TRACK_NUMBER = 0xD7
-_VIDEO = 0xE0
-_ALPHA_MODE = 0x53C0
 _CONTENT_ENCODINGS = 0x6D80
 _CONTENT_ENCODING = 0x6240
 _CONTENT_ENCODING_TYPE = 0x5033
@@ -43,8 +41,6 @@ class Track:
     is_encoded: bool = False
     """ContentEncodings: blocks are compressed, stripped of their first bytes, or encrypted."""
     is_encrypted: bool = False
-    has_alpha: bool = False
-    """AlphaMode: each picture has a second one with its transparency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +171,10 @@ def _block(file: DemuxerFile, element: _Element, origin: int | None, *, is_key: 
 
 def _track(file: DemuxerFile, entry: _Element) -> tuple[int, Track]:
     number = 0
-    is_encoded = is_encrypted = has_alpha = False
+    is_encoded = is_encrypted = False
     for element in _children(file, entry):
         if element.id == _TRACK_NUMBER:
             number = _unsigned(file, element)
-        elif element.id == _VIDEO:
-            has_alpha = any(child.id == _ALPHA_MODE and _unsigned(file, child) for child in _children(file, element))
         elif element.id == _CONTENT_ENCODINGS:
             is_encoded = True
             is_encrypted = any(
@@ -189,7 +183,7 @@ def _track(file: DemuxerFile, entry: _Element) -> tuple[int, Track]:
                 if encoding.id == _CONTENT_ENCODING
                 for part in _children(file, encoding)
             )
-    return number, Track(is_encoded, is_encrypted, has_alpha)
+    return number, Track(is_encoded, is_encrypted)
 
 
 def _children(file: DemuxerFile, parent: _Element) -> Iterator[_Element]:
