@@ -41,6 +41,8 @@ FRAME_INDEX: Final = "frame_index"
 INDEX: Final = "index"
 TIMESTAMP: Final = "timestamp"
 TASK_INDEX: Final = "task_index"
+ACTION: Final = "action"
+"""The feature whose statistics may be of relative actions."""
 SUBTASK_INDEX: Final = "subtask_index"
 """A feature that some datasets have: the number of a row of meta/subtasks.parquet."""
 ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)
@@ -82,6 +84,11 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
 def video_column(camera_key: str, field: str) -> str:
     """Return the name of a camera's column in `meta/episodes`, for example `videos/observation.images.top/from_timestamp`."""
     return f"videos/{camera_key}/{field}"
+
+
+def statistics_column(feature: str, statistic: str) -> str:
+    """Return the name of a column of `meta/episodes` with a statistic of each episode, for example `stats/action/min`."""
+    return f"stats/{feature}/{statistic}"
 
 
 def camera_of_column(column: str) -> str | None:

@@ -160,11 +160,12 @@ def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root |
     return survey(root, data_root=data_root, against=against)
 
 
-def read_shards(number: int, slices: int, surveyed: Survey) -> list[Shard]:
+def read_shards(number: int, slices: int, surveyed: Survey, options: VerifyOptions) -> list[Shard]:
     """Read every `slices`-th file of meta/episodes, from file `number`."""
     if surveyed.info is None:
         return []
-    return [read_shard(path, *shard_arguments(surveyed)) for path in surveyed.episode_paths[number::slices]]
+    arguments = shard_arguments(surveyed, options)
+    return [read_shard(path, *arguments) for path in surveyed.episode_paths[number::slices]]
 
 
 def plan_slices(

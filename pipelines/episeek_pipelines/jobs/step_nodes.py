@@ -124,6 +124,7 @@ def add_verification_nodes(
         parts,
         len(parts),
         surveyed,
+        options,
         label=lambda number: f"meta/episodes, part {number}",
         phase=CHECKING,
         unit="part",

@@ -5,6 +5,7 @@ only the footers of the sidecars. `plan_verification` does all of this in one pr
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -66,14 +67,14 @@ def plan_verification(
     shards = (
         []
         if surveyed.info is None
-        else [read_shard(path, *shard_arguments(surveyed)) for path in surveyed.episode_paths]
+        else [read_shard(path, *shard_arguments(surveyed, options)) for path in surveyed.episode_paths]
     )
     return plan_checks(shards, surveyed, prepared=prepared, options=options)
 
 
 def shard_arguments(
-    surveyed: Survey,
-) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str]]:
+    surveyed: Survey, options: VerifyOptions = DEFAULT_OPTIONS
+) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str], Any]:
     """Return the arguments of `read_shard` after the path."""
     numbers = None if surveyed.tasks is None else task_numbers(surveyed.tasks)
     return (
@@ -84,6 +85,7 @@ def shard_arguments(
         surveyed.files,
         surveyed.source_files,
         surveyed.pointers,
+        surveyed.document.get("features") if options.looks_at("rows") else None,
     )
 
 
@@ -165,6 +167,7 @@ def plan_checks(
         episode_index=index,
         data_path=data_path,
         data_file=data_file,
+        statistics=surveyed.statistics,
         shards=episodes.shards,
         bytes_read=surveyed.bytes_read + sum(shard.bytes_read for shard in shards),
         files_read=surveyed.files_read + len(shards),

@@ -12,6 +12,7 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.coverage import coverage_of, separate_notes
 from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensions
+from episeek_pipelines.verify.data.global_statistics import check_global_statistics
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.data.rules import check_data_group
 from episeek_pipelines.verify.episodes.table import locate
@@ -83,9 +84,12 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         with guarded(findings, "check_formats", Location()):
             findings += check_formats(observations.video_formats, context.features)
         with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
-            findings += check_constant_dimensions(
-                reduce(FeatureRanges.merge, observations.ranges, FeatureRanges()), context.features
-            )
+            ranges = reduce(FeatureRanges.merge, observations.ranges, FeatureRanges())
+            findings += check_constant_dimensions(ranges, context.features)
+            if plan.statistics is not None:
+                findings += check_global_statistics(
+                    ranges, context.features, plan.statistics, context.info.total_frames
+                )
         if context.options.looks_at("layout"):
             with guarded(findings, "check_shards", Location()):
                 findings += _check_shards(plan, context, observations)

@@ -126,7 +126,10 @@ class FeatureScan:
         for name, column in self._columns.items():
             if column.minimum is not None and column.maximum is not None:
                 found[name] = FeatureRange(
-                    column.minimum.astype(np.float64), column.maximum.astype(np.float64), column.row_count
+                    column.minimum.astype(np.float64),
+                    column.maximum.astype(np.float64),
+                    column.row_count,
+                    not column.odd and column.short is None,
                 )
         return FeatureRanges(found)
 

@@ -21,6 +21,7 @@ from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
 from episeek_pipelines.verify.data.source_rows import compare_data_file
+from episeek_pipelines.verify.data.statistics_scan import StatisticsScan
 from episeek_pipelines.verify.data.subtask_scan import SubtaskScan
 from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.arrays import Int64Array
@@ -148,7 +149,7 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
         options = context.options
         numbers = RowScanner(fps=context.info.fps, tolerance_seconds=options.tolerance_seconds, first_index=first_index)
     features: FeatureScan | None = None
-    others: list[_TaskRows | SubtaskScan | LanguageScan] = []
+    others: list[_TaskRows | SubtaskScan | StatisticsScan | LanguageScan] = []
     with guarded(rows.findings, "features", where):
         features = FeatureScan(context.features, file.path)
     if numbers is not None:
@@ -158,6 +159,9 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
         with guarded(rows.findings, "subtasks", where):
             if context.subtask_count is not None and _has_integers(schema, lerobot.SUBTASK_INDEX):
                 others.append(SubtaskScan(file.path, context.subtask_count))
+        with guarded(rows.findings, "statistics", where):
+            if file.statistics:
+                others.append(StatisticsScan(context.features, file.episode_index, file.statistics))
         with guarded(rows.findings, "language", where):
             others.append(LanguageScan(context.features, schema, file.path))
     scanners: list[Scanner] = [scanner for scanner in (numbers, features, *others) if scanner is not None]
@@ -183,7 +187,7 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
             if isinstance(scanner, RowScanner):
                 rows.scan = scanner.result()
             else:
-                assert isinstance(scanner, FeatureScan | _TaskRows | SubtaskScan | LanguageScan)
+                assert isinstance(scanner, FeatureScan | _TaskRows | SubtaskScan | StatisticsScan | LanguageScan)
                 rows.findings += scanner.findings()
             if isinstance(scanner, FeatureScan):
                 rows.ranges = (scanner.ranges(),)

@@ -49,7 +49,9 @@ def collect_data_files(
         tasks = None
         if with_tasks and episodes.tasks is not None:
             tasks = tuple(tuple(episodes.tasks.of(row).tolist()) for row in rows.tolist())
-        files.append(DataFile(path, listed_size(listed, path), index[rows], length[rows], first[rows], tasks))
+        statistics = {feature: held.take(rows) for feature, held in episodes.statistics.items()}
+        size = listed_size(listed, path)
+        files.append(DataFile(path, size, index[rows], length[rows], first[rows], tasks, statistics))
     return files
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_pipelines.parquet.row_cursor import RowCursor, column_bytes
 from episeek_pipelines.verify.episodes.source_comparison import EpisodesComparison, compare_episodes
+from episeek_pipelines.verify.episodes.statistics_columns import column_names, read_statistics, statistics_columns
 from episeek_pipelines.verify.episodes.table import (
     SOURCE_COLUMNS,
     RawColumn,
@@ -24,6 +26,7 @@ from episeek_pipelines.verify.episodes.table import (
 )
 from episeek_pipelines.verify.episodes.values import check_columns
 from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK
+from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, unreadable
 from episeek_pipelines.verify.metadata.survey import Files, listed_size
@@ -44,6 +47,7 @@ def read_shard(
     files: Files,
     source_files: Files,
     pointers: frozenset[str] = frozenset(),
+    compared_features: Mapping[str, Any] | None = None,
 ) -> Shard:
     """Read one file of meta/episodes, and apply the rules that need no other file: EPI005, EPI011, TSK014, EPI021.
 
@@ -59,6 +63,7 @@ def read_shard(
         files: The listing of the dataset.
         source_files: The listing of the source.
         pointers: Files that are Git LFS pointers, which INF040 reports: they are not opened.
+        compared_features: `features` of meta/info.json where the statistics of episodes are read; None where they are not.
     """
     if path in pointers:
         return Shard(path)
@@ -71,7 +76,8 @@ def read_shard(
         return Shard(path, findings=(_unreadable_footer(error, where),))
     with file:
         try:
-            return _read_open_shard(file, path, info, task_numbers, against, listed_size(source_files, path))
+            source_size = listed_size(source_files, path)
+            return _read_open_shard(file, path, info, task_numbers, against, source_size, compared_features or {})
         except ReadError as error:
             return Shard(path, findings=(unreadable(error, where),))
         except (EpiseekError, pa.ArrowException, OSError, EOFError) as error:
@@ -90,12 +96,15 @@ def _read_open_shard(
     task_numbers: Mapping[str, int] | None,
     against: Root | None,
     source_size: int | None,
+    features: Mapping[str, Any],
 ) -> Shard:
     names = episode_columns(info)
     all_names = file.schema_arrow.names
     has_tasks = lerobot.TASKS in all_names
     present = [name for name in names if name in all_names]
-    wanted = [*present, *([lerobot.TASKS] if has_tasks else [])]
+    compared = statistics_columns(features, file.schema_arrow)
+    wanted = [*present, *([lerobot.TASKS] if has_tasks else []), *column_names(compared)]
+    statistics: dict[str, list[EpisodeStatistics]] = {feature: [] for feature in compared}
     findings: list[Finding] = []
     parts: dict[str, list[RawColumn]] = {name: [] for name in names}
     task_parts: list[TaskLists] = []
@@ -118,6 +127,9 @@ def _read_open_shard(
                 with guarded(findings, "check tasks", Location(file=path)):
                     findings += check_episode_tasks(path, table[lerobot.TASKS], task_numbers, start)
                     task_parts.append(_numbered(table[lerobot.TASKS], task_numbers))
+            with guarded(findings, "read statistics", Location(file=path)):
+                for feature, held in read_statistics(table, compared).items():
+                    statistics[feature].append(held)
             if comparison is not None:
                 with guarded(findings, "compare meta/episodes", Location(file=path)):
                     findings += comparison.differences(table, start)
@@ -141,7 +153,14 @@ def _read_open_shard(
         findings=tuple(findings),
         bytes_read=bytes_read,
         source=source,
+        statistics=_whole(statistics, row_count),
     )
+
+
+def _whole(parts: Mapping[str, list[EpisodeStatistics]], row_count: int) -> dict[str, EpisodeStatistics]:
+    """Join the statistics of features that were read in every row."""
+    joined = {feature: EpisodeStatistics.joined(held) for feature, held in parts.items() if held}
+    return {feature: held for feature, held in joined.items() if len(held.count) == row_count}
 
 
 def _usable(table: pa.Table, name: str) -> RawColumn:

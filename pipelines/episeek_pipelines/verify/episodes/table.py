@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek_pipelines.verify.findings.arrays import BoolArray, Int32Array, Int64Array
+from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics
 from episeek_pipelines.verify.findings.findings import Finding
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
@@ -57,6 +58,8 @@ class Shard:
     bytes_read: int = 0
     source: Mapping[str, RawColumn] | None = None
     """`SOURCE_COLUMNS` of the same file of the source; None without one."""
+    statistics: Mapping[str, EpisodeStatistics] = field(default_factory=dict)
+    """By feature; empty where they are not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +77,8 @@ class RawEpisodes:
     """Whether there are files, and all of them could be read."""
     has_unreadable_files: bool = False
     """Whether a file could not be read; false also where there are none."""
+    statistics: Mapping[str, EpisodeStatistics] = field(default_factory=dict)
+    """By feature, of the features that every readable file has."""
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.shards)
@@ -124,6 +129,11 @@ def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
         tasks=joined_tasks(usable) if len(usable) == len(tasks) else None,
         is_complete=bool(shards) and len(readable) == len(shards),
         has_unreadable_files=len(readable) < len(shards),
+        statistics={
+            feature: EpisodeStatistics.joined([shard.statistics[feature] for shard in readable])
+            for feature in (readable[0].statistics if readable else {})
+            if all(feature in shard.statistics for shard in readable)
+        },
     )
 
 

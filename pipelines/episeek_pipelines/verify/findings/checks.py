@@ -15,6 +15,7 @@ from episeek.mp4.moov.sample_description import VisualSampleEntry
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.coverage import Coverage, Note
+from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
@@ -87,6 +88,8 @@ class DataFile:
     dataset_from_index: Int64Array
     tasks: tuple[tuple[int, ...], ...] | None = None
     """Numbers of each episode's tasks; None if the metadata does not give them, and if rows are not read."""
+    statistics: Mapping[str, EpisodeStatistics] = field(default_factory=dict)
+    """Statistics of the episodes by feature; empty if rows are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +285,8 @@ class VerificationPlan:
     """Paths of the data files that the metadata refers to."""
     data_file: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     """Position in `data_path` by row of `episode_index`; -1 where the metadata gives no file."""
+    statistics: Mapping[str, Any] | None = None
+    """Parsed meta/stats.json; None where there is none."""
     shards: tuple[tuple[str, int], ...] = ()
     """(path, row count) of the readable files of meta/episodes, in the order of `episode_index`."""
     bytes_read: int = 0

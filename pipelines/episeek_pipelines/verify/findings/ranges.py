@@ -18,6 +18,8 @@ class FeatureRange:
     minimum: Float64Array
     maximum: Float64Array
     row_count: int
+    is_whole: bool = True
+    """Whether every value of every row was finite and is in the range."""
 
     def merge(self, other: "FeatureRange") -> "FeatureRange":
         """Return the range over the rows of both."""
@@ -25,6 +27,7 @@ class FeatureRange:
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
             self.row_count + other.row_count,
+            self.is_whole and other.is_whole,
         )
 
 

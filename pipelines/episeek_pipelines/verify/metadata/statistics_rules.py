@@ -1,6 +1,6 @@
-"""STA029: every feature that a policy may see has statistics in `meta/stats.json`, and they are possible.
+"""STA029: every feature that a policy may see has statistics in `meta/stats.json`, they are possible, and they are of the rows.
 
-They are not compared with the rows. Statistics that LeRobot itself writes pass:
+Where rows are read, minimum and maximum are compared with theirs. Statistics that LeRobot itself writes pass:
 
 - its own columns (`index` and the like) need no entry, since nobody normalizes them;
 - quantiles are estimates from histograms whose edges lie 1e-10 outside the values, joined over episodes by a weighted mean
@@ -94,7 +94,7 @@ def _check_feature(
     for name in STATISTIC_NAMES:
         if name == "count" or name not in entry:
             continue
-        array = _array(entry[name])
+        array = number_array(entry[name])
         shape = _shape(spec)
         if array is None:
             misshapen.append((f"{name} that is not an array of numbers", "an array of numbers"))
@@ -154,7 +154,7 @@ def _tolerance(low: Float64Array, high: Float64Array) -> Float64Array:
 
 
 def _check_count(value: object, total_frames: int | None, where: Location) -> Iterator[Finding]:
-    array = _array(value)
+    array = number_array(value)
     expected = "a number above 0" if total_frames is None else f"{total_frames}, the frames of the dataset"
     if array is None or array.size != 1:
         yield finding(STATISTICS, "count that is not one number", expected, where)
@@ -219,7 +219,7 @@ def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)
 
 
-def _array(value: object) -> Float64Array | None:
+def number_array(value: object) -> Float64Array | None:
     """Return nested lists of equal lengths as an array of floats; None for anything else.
 
     null becomes NaN, and a number too large for a float becomes infinite.
