@@ -6,8 +6,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from episeek_pipelines.verify.rules import Level
 from tests.broken.case import AV1, Case
-from tests.support.broken_datasets import change_column, data_files, edit_statistics
+from tests.support.broken_datasets import EPISODES, change_column, data_files, edit_statistics, restore, set_value
 
 QUANTILES: Final = ("q01", "q10", "q50", "q90", "q99")
 
@@ -43,6 +44,8 @@ def hold_still(root: Path, dimension: int) -> None:
         change_column(root, path, "action", still)
 
 
+ROWS: Final[dict[str, Level]] = {"STA029": "rows"}
+
 CASES: Final = [
     Case("no stats.json", AV1, "STA029", lambda r: (r / "meta/stats.json").unlink()),
     Case("no quantiles", AV1, "STA029", lambda r: edit_statistics(r, drop_quantiles), "lerobot#2105"),
@@ -52,5 +55,11 @@ CASES: Final = [
     Case("a statistic of another shape", AV1, "STA029", lambda r: edit_statistics(r, lambda s: s["action"]["mean"].pop())),
     Case("minimum above maximum", AV1, "STA029", lambda r: edit_statistics(r, swap_bounds)),
     Case("a mean that is NaN", AV1, "STA029", lambda r: edit_statistics(r, set_statistic("action", "mean", 1, float("nan")))),
-    Case("a joint that does not move", AV1, "STA020", lambda r: hold_still(r, 2)),
+    Case("a joint that does not move", AV1, "STA020 STA029", lambda r: hold_still(r, 2), shows_at=ROWS),
+    Case("a maximum that no row has", AV1, "STA029", lambda r: edit_statistics(r, set_statistic("action", "max", 1, 1e3)),
+         shows_at=ROWS, remedied=lambda r: restore(r, AV1, "meta/stats.json")),
+    Case("a minimum of an episode that no row has", AV1, "STA029", lambda r: set_value(
+        r, EPISODES, "stats/action/min", 3, [-1e3] * 6), shows_at=ROWS, remedied=lambda r: restore(r, AV1, EPISODES)),
+    Case("a count of another episode", AV1, "STA029", lambda r: set_value(
+        r, EPISODES, "stats/observation.state/count", 3, [7]), shows_at=ROWS, remedied=lambda r: restore(r, AV1, EPISODES)),
 ]  # fmt: skip

@@ -79,7 +79,7 @@ def test_an_indexed_dataset_has_its_sidecars_checked_unless_they_are_broken(tmp_
     root = copy_of("hevc", tmp_path, indexed=True)
     report = report_of(root)
     assert "sidecars" in report.coverage.checked
-    assert [(note.code, note.video_count) for note in report.notes] == [("VID026W", 2), ("VID045", 2)]
+    assert [(note.code, note.video_count) for note in report.notes] == [("VID026W", 2), ("VID046", 2)]
     (root / "meta/byte_index/samples.parquet").unlink()
     report = report_of(root)
     assert unchecked(report)["sidecars against the videos"] == "run `episeek index` again"
@@ -117,8 +117,8 @@ def test_ignored_rules_are_not_checked():
 
 def test_notes_of_ignored_rules_are_dropped(tmp_path: Path):
     report = report_of(copy_of("hevc", tmp_path, indexed=True))
-    assert [note.code for note in report.notes] == ["VID026W", "VID045"]
-    assert apply_policy(report, Policy(ignore=("VID026W", "VID045"))).notes == ()
+    assert [note.code for note in report.notes] == ["VID026W", "VID046"]
+    assert apply_policy(report, Policy(ignore=("VID026W", "VID046"))).notes == ()
 
 
 def test_files_that_cannot_be_read_are_not_checked(tmp_path: Path):
@@ -146,5 +146,5 @@ def test_a_video_that_was_replaced_after_indexing_keeps_its_warning(tmp_path: Pa
     top, wrist = (root / video(camera, 0) for camera in (TOP, WRIST))
     shutil.copyfile(wrist, top)
     report = report_of(root)
-    assert [(note.code, note.video_count) for note in report.notes] == [("VID026W", 1), ("VID045", 1)]
+    assert [(note.code, note.video_count) for note in report.notes] == [("VID026W", 1), ("VID046", 1)]
     assert [found.location.file for found in report.findings if found.code == "VID026W"] == [video(TOP, 0)]

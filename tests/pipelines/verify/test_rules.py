@@ -31,7 +31,7 @@ EXPECTED: dict[str, dict[str, Expected]] = {
     H264: {"VID026W": Expected(2, "recorded with B-frames, so that composition offsets and edit lists are tried")},
     HEVC: {
         "VID026W": Expected(2, "x265 reorders frames by default"),
-        "VID045": Expected(2, "x265 opens groups of pictures by default, and LeRobot then loses every other frame"),
+        "VID046": Expected(2, "x265 opens groups of pictures by default, and LeRobot then loses every other frame"),
     },
     IMAGES: {},
 }

@@ -161,7 +161,7 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
                 others.append(SubtaskScan(file.path, context.subtask_count))
         with guarded(rows.findings, "statistics", where):
             if file.statistics:
-                others.append(StatisticsScan(context.features, file.episode_index, file.statistics))
+                others.append(StatisticsScan(context.features, file.episode_index, file.length, file.statistics))
         with guarded(rows.findings, "language", where):
             others.append(LanguageScan(context.features, schema, file.path))
     scanners: list[Scanner] = [scanner for scanner in (numbers, features, *others) if scanner is not None]

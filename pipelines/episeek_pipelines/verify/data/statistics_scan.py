@@ -53,11 +53,13 @@ class StatisticsScan:
     Args:
         features: `features` of meta/info.json.
         episode_index: The episodes of the file, sorted; shape [episodes].
+        length: Their lengths. Episodes with another number of rows are not compared: ROW015 reports them.
         statistics: Their statistics by feature, in the same order.
     """
 
     features: Mapping[str, Any]
     episode_index: Int64Array
+    length: Int64Array
     statistics: Mapping[str, EpisodeStatistics]
     _counts: Int64Array = field(init=False)
     _extremes: dict[str, _Extremes] = field(init=False)
@@ -86,7 +88,8 @@ class StatisticsScan:
         np.add.at(self._counts, position[is_listed], lengths[is_listed])
         for name, extremes in self._extremes.items():
             width = extremes.minimum.shape[1]
-            numbers = _numbers(batch.column(name), width) if name in batch.schema.names else None
+            is_one = batch.schema.names.count(name) == 1
+            numbers = _numbers(batch.column(name), width) if is_one else None
             if numbers is None or not bool(np.isfinite(numbers).all()):
                 extremes.is_usable = False
             if not extremes.is_usable or numbers is None:
@@ -100,7 +103,7 @@ class StatisticsScan:
         """Yield one finding for each feature and statistic, at the first episode; `more` counts further episodes."""
         for name, extremes in self._extremes.items():
             held = self.statistics[name]
-            is_present = self._counts > 0
+            is_present = (self._counts > 0) & (self._counts == self.length)
             if name == lerobot.ACTION and bool((held.count != self._counts)[is_present].any()):
                 continue
             wrong = np.flatnonzero(is_present & np.isfinite(held.count) & (held.count != self._counts))

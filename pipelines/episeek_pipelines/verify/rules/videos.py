@@ -102,11 +102,11 @@ REORDERED: Final = rule(
     problem="Frames are stored in another order than they are shown",
     invariant="Frames are stored in the order in which they are shown",
     protects="readers that ignore composition offsets, and the cost of a random frame",
-    remedy="run `episeek index`, which records the order; LeRobot reads such files too, unless VID045 says otherwise",
+    remedy="run `episeek index`, which records the order; LeRobot reads such files too, unless VID046 says otherwise",
     moot_because="the sidecars record the order",
 )  # fmt: skip
 LEROBOT_READING: Final = rule(
-    "VID045", "error", "layout",
+    "VID046", "error", "layout",
     problem="LeRobot does not get frames of a video: it raises FrameTimestampError",
     invariant="LeRobot gets every frame of a video, in any order",
     protects="training with LeRobot's own reader, TorchCodec or PyAV",

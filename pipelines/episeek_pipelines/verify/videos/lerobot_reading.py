@@ -1,4 +1,4 @@
-"""VID045: frames that LeRobot does not get from a file, according to its header.
+"""VID046: frames that LeRobot does not get from a file, according to its header.
 
 LeRobot asks TorchCodec for the frame at `from_timestamp + timestamp`, and raises FrameTimestampError where the frame that it gets
 is 1e-4 seconds or more away. Tried with LeRobot 0.4.4, TorchCodec 0.10 and PyAV 15 on items in random order, it fails on
@@ -37,7 +37,7 @@ _WITH_LEADING_PICTURES: Final = frozenset({"avc1", "avc3", "hvc1", "hev1"})
 
 
 def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID045, one finding for each cause, with the number of frames that LeRobot does not get."""
+    """Yield VID046, one finding for each cause, with the number of frames that LeRobot does not get."""
     where = Location(file=file.path, camera=file.camera_key)
     spec = context.features.get(file.camera_key)
     # LeRobot reads depth with PyAV, a tick earlier than the time.
