@@ -1,0 +1,79 @@
+"""VID046: the frames that a seek loses are those that PyAV does not get when it seeks, in the same file."""
+
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from episeek.stores.transports.local import LocalSource
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.verify import verify
+from episeek_pipelines.verify.videos.lerobot_reading import lost_frames
+from episeek_pipelines.video.header import read_video_header
+from tests.broken import encoded
+from tests.support.broken_datasets import TOP, copy_of, video
+from tests.support.build_index import DATA
+
+FILES = {
+    "hevc with open groups": DATA / "hevc" / video(TOP, 0),
+    "h264 with B-frames": DATA / "h264_bframes" / video(TOP, 0),
+    "av1": DATA / "av1_multifile" / video(TOP, 0),
+}
+
+
+def lost_by_pyav(path: Path, *, margin_ticks: int) -> list[int]:
+    """The frames that are not among those from the keyframe on to which FFmpeg seeks for their time."""
+    with av.open(path.as_posix()) as container:
+        stream = container.streams.video[0]
+        times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
+        lost = []
+        for number, pts in enumerate(times):
+            container.seek(pts - margin_ticks, backward=True, any_frame=False, stream=stream)
+            decoded = next(
+                frame.pts for frame in container.decode(stream) if frame.pts is not None and frame.pts >= pts
+            )
+            if decoded != pts:
+                lost.append(number)
+        return lost
+
+
+def lost_by_header(path: Path, *, margin_ticks: int) -> list[int]:
+    table = read_video_header(LocalSource(path.parent.as_posix()), path.name).table
+    return np.flatnonzero(lost_frames(table, margin_ticks=margin_ticks)[table.presentation_order()]).tolist()
+
+
+@pytest.mark.parametrize("margin_ticks", [0, 1])
+@pytest.mark.parametrize("name", FILES)
+def test_lost_frames_are_those_that_a_seek_loses(name: str, margin_ticks: int):
+    path = FILES[name]
+    lost = lost_by_pyav(path, margin_ticks=margin_ticks)
+    assert lost_by_header(path, margin_ticks=margin_ticks) == lost
+    assert bool(lost) == (name == "hevc with open groups" and margin_ticks == 0)
+
+
+def test_open_groups_of_h264_lose_frames_too(tmp_path: Path):
+    path = tmp_path / "open.mp4"
+    with av.open(path.as_posix(), "w") as container:
+        options = {"x264-params": "open-gop=1:scenecut=0", "g": "10", "bf": "2"}
+        stream = container.add_stream("libx264", rate=30, options=options)
+        stream.height, stream.width, stream.pix_fmt = encoded.HEIGHT, encoded.WIDTH, "yuv420p"
+        for number, picture in enumerate(encoded.moving(40)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    lost = lost_by_pyav(path, margin_ticks=0)
+    assert lost
+    assert lost_by_header(path, margin_ticks=0) == lost
+
+
+def test_the_finding_says_how_many_frames_and_why(tmp_path: Path):
+    [top, _] = [found for found in verify(Root(str(copy_of("hevc", tmp_path)))).findings if found.code == "VID046"]
+    count = len(lost_by_pyav(FILES["hevc with open groups"], margin_ticks=0))
+    assert (top.severity, top.location.file) == ("error", video(TOP, 0))
+    assert top.found == f"{count} of 132 frames stored after a keyframe and shown before it"
+    assert "open-gop=0" in top.advice
+    shutil.rmtree(tmp_path / "hevc")
