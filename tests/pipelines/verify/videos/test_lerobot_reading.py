@@ -1,7 +1,6 @@
 """VID046: the frames that a seek loses are those that PyAV does not get when it seeks, in the same file."""
 
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,7 +12,6 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import verify
 from episeek_pipelines.verify.videos.lerobot_reading import lost_frames
 from episeek_pipelines.video.header import read_video_header
-from tests.broken import encoded
 from tests.support.broken_datasets import TOP, copy_of, video
 from tests.support.build_index import DATA
 
@@ -52,22 +50,6 @@ def test_lost_frames_are_those_that_a_seek_loses(name: str, margin_ticks: int):
     lost = lost_by_pyav(path, margin_ticks=margin_ticks)
     assert lost_by_header(path, margin_ticks=margin_ticks) == lost
     assert bool(lost) == (name == "hevc with open groups" and margin_ticks == 0)
-
-
-def test_open_groups_of_h264_lose_frames_too(tmp_path: Path):
-    path = tmp_path / "open.mp4"
-    with av.open(path.as_posix(), "w") as container:
-        options = {"x264-params": "open-gop=1:scenecut=0", "g": "10", "bf": "2"}
-        stream = container.add_stream("libx264", rate=30, options=options)
-        stream.height, stream.width, stream.pix_fmt = encoded.HEIGHT, encoded.WIDTH, "yuv420p"
-        for number, picture in enumerate(encoded.moving(40)):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 30)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    lost = lost_by_pyav(path, margin_ticks=0)
-    assert lost
-    assert lost_by_header(path, margin_ticks=0) == lost
 
 
 def test_the_finding_says_how_many_frames_and_why(tmp_path: Path):
