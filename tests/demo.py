@@ -12,6 +12,7 @@ from episeek.stores.byte_source import CountingSource
 from episeek_pipelines import words
 from episeek_pipelines.cli.lines import summary
 from episeek_pipelines.jobs import prepare
+from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.verify import format_text
 
 SOURCE = Path(__file__).parent / "data" / "av1_multifile"
@@ -45,7 +46,7 @@ def main() -> None:
     )
 
     started = time.perf_counter()
-    report = prepare.verify(str(target), data_root=str(SOURCE), against=str(SOURCE))
+    report = verify(str(target), data_root=str(SOURCE), against=str(SOURCE))
     print()
     print(format_text(report, max_findings=2))
     say("verified", f"{words.human_bytes(report.bytes_read)} read from {report.files_read} files", started)

@@ -168,7 +168,7 @@ def test_a_good_dataset(workspace: Path, verify: Verify):
     assert run.commands("error") == []
     assert run.commands("notice")
     assert run.summary.startswith("## episeek verify passed")
-    assert "0 errors, 0 warnings at level layout" in run.log
+    assert "0 errors, 0 warnings at level rows" in run.log
 
 
 def test_a_broken_dataset_and_its_reports(workspace: Path, verify_installed: Verify):
@@ -254,7 +254,7 @@ def test_accepting_what_is_there(workspace: Path, verify: Verify):
 def test_annotations_and_reports_can_be_left_out(workspace: Path, verify: Verify):
     broken(workspace, "ds")
     run = verify(dataset="ds", annotations="false", reports="")
-    assert (run.exit_code, run.outputs["reports"], run.outputs["errors"]) == (1, "", "1")
+    assert (run.exit_code, run.outputs["reports"], run.outputs["errors"]) == (1, "", "2")
     assert run.commands("error") == run.commands("notice") == []
 
 

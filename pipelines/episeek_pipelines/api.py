@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
     from episeek_pipelines.jobs.graph import Execution
     from episeek_pipelines.jobs.nodes import Failure
-    from episeek_pipelines.jobs.prepare import index, prepare, rewrite, verify
+    from episeek_pipelines.jobs.prepare import index, prepare, rewrite
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
     from episeek_pipelines.jobs.step_nodes import Videos
+    from episeek_pipelines.jobs.verify import verify
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
     from episeek_pipelines.publish.errors import (
@@ -136,10 +137,11 @@ _NAMES_OF: Final = {
     "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
     "jobs.graph": ("Execution",),
     "jobs.nodes": ("Failure",),
-    "jobs.prepare": ("index", "prepare", "rewrite", "verify"),
+    "jobs.prepare": ("index", "prepare", "rewrite"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.results": ("CopySummary", "IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
     "jobs.step_nodes": ("Videos",),
+    "jobs.verify": ("verify",),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),
     "publish.errors": ("ConflictError", "ForeignChangesError", "OptionsError", "RefusedPublicationError"),

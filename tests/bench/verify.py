@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from episeek_pipelines.jobs.prepare import index, verify
+from episeek_pipelines.jobs.prepare import index
+from episeek_pipelines.jobs.verify import verify
 from tests.bench.large_dataset import write_large_dataset
 
 EPISODES = (25_000, 50_000, 100_000)

@@ -223,7 +223,9 @@ ROWS: Final = [
 LAYOUT: Final = [
     Case("collapsed", AV1, "", lambda r: collapse(r, data(0))),
     Case("collapsed, prepared", AV1, "ROW018", lambda r: collapse(r, data(0)), prepared=True),
-    Case("collapsed, with sidecars", AV1, "ROW018W", lambda r: collapse(r, data(0)), indexed=True),
+    Case("collapsed, with sidecars", AV1, "ROW018", lambda r: collapse(r, data(0)), indexed=True),
+    Case("collapsed, indexed and declared not to be prepared", AV1, "ROW018W", lambda r: collapse(r, data(0)), indexed=True,
+         prepared=False),
     Case("row groups swapped", AV1, "ROW018", lambda r: edit_parquet(r, data(0), swap_row_groups), prepared=True),
     Case("an episode in two row groups", AV1, "ROW018", lambda r: edit_parquet(
         r, data(0), lambda g: [g[0].slice(0, 9), g[0].slice(9), *g[1:]]), prepared=True),

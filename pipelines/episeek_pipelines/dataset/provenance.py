@@ -37,8 +37,6 @@ class SourceRecord:
     """The command, its source and its options, as the job of `episeek_pipelines.jobs.prepare` records them."""
     files: dict[str, FileIdentity] = field(default_factory=dict)
     """The files of the source that a publication may replace, by path."""
-    error_count: int = 0
-    """Errors that verification found after the preparation."""
 
 
 def source_commit(root: Root) -> str | None:
@@ -61,19 +59,18 @@ def source_commit(root: Root) -> str | None:
     return _snapshot_commit(root.local) or _downloaded_commit(root.local) or _cloned_commit(root.local)
 
 
-def record_source(source: Root, preparation: dict[str, Any], *, error_count: int) -> SourceRecord:
+def record_source(source: Root, preparation: dict[str, Any]) -> SourceRecord:
     """Return the record for a dataset that is prepared from a root now. Files of this machine are hashed.
 
     Args:
         source: The source.
         preparation: The command, its source and its options.
-        error_count: Errors that verification found.
 
     Raises:
         MetadataError: The source has a record of its own, which is damaged.
         ReadError: A file cannot be read, or is being written.
     """
-    return SourceRecord(source_commit(source), preparation, _identities(source), error_count)
+    return SourceRecord(source_commit(source), preparation, _identities(source))
 
 
 def local_identity(digests: Digests) -> FileIdentity:
@@ -91,7 +88,6 @@ def write_record(root: Root, record: SourceRecord) -> None:
     document = {
         "commit": record.commit,
         "plan": record.preparation,
-        "error_count": record.error_count,
         "files": {path: [identity.size, *identity.store_ids] for path, identity in record.files.items()},
     }
     root.write_bytes(layout.SOURCE_RECORD_PATH, f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode())
@@ -108,7 +104,6 @@ def read_record(root: Root) -> SourceRecord | None:
     try:
         document = json.loads(root.read_bytes(layout.SOURCE_RECORD_PATH))
         commit, preparation = document["commit"], document["plan"]
-        error_count = int(document.get("error_count", 0))
         files = {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in document.get("files", {}).items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         found = f"{type(error).__name__}: {first_line(error)}"
@@ -116,7 +111,7 @@ def read_record(root: Root) -> SourceRecord | None:
     is_commit = commit is None or (isinstance(commit, str) and _COMMIT.fullmatch(commit))
     if not is_commit or not isinstance(preparation, dict):
         raise MetadataError(root.join(layout.SOURCE_RECORD_PATH), f"commit {commit!r}", _EXPECTED, _HINT)
-    return SourceRecord(commit, preparation, files, error_count)
+    return SourceRecord(commit, preparation, files)
 
 
 def recorded_videos(root: Root) -> Root | None:

@@ -27,20 +27,6 @@ from episeek_pipelines.rewrite.rewrite import (
     rewrite_file,
     write_metadata,
 )
-from episeek_pipelines.verify import (
-    CheckResult,
-    Shard,
-    Survey,
-    VerificationPlan,
-    VerificationReport,
-    VerifyOptions,
-    conclude,
-    plan_checks,
-    read_shard,
-    run_check,
-    shard_arguments,
-    survey,
-)
 from episeek_pipelines.verify.metadata.card_rules import CardError
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
@@ -153,37 +139,6 @@ def finish_metadata(values: list[Any], source: Root, destination: Root, plan: Re
             expected.update(path for path, _ in sidecars.TABLES.values())
     remove_unlisted_files(destination, expected)
     return written
-
-
-def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root | None) -> Survey:
-    """List the files that the nodes before this one have written, and read the documents."""
-    return survey(root, data_root=data_root, against=against)
-
-
-def read_shards(number: int, slices: int, surveyed: Survey, options: VerifyOptions) -> list[Shard]:
-    """Read every `slices`-th file of meta/episodes, from file `number`."""
-    if surveyed.info is None:
-        return []
-    arguments = shard_arguments(surveyed, options)
-    return [read_shard(path, *arguments) for path in surveyed.episode_paths[number::slices]]
-
-
-def plan_slices(
-    shards: list[list[Shard]], surveyed: Survey, prepared: bool | None, options: VerifyOptions
-) -> VerificationPlan:
-    """Plan the checks of a verification."""
-    read = sorted((shard for part in shards for shard in part), key=lambda shard: shard.path)
-    return plan_checks(read, surveyed, prepared=prepared, options=options)
-
-
-def check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckResult]:
-    """Run every `slices`-th check of a plan, from check `number`."""
-    return [run_check(plan.require_context(), check) for check in plan.checks[number::slices]]
-
-
-def conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
-    """Return the report of all slices."""
-    return conclude(plan, [result for part in results for result in part])
 
 
 def _written_file(stored: dict[str, Any]) -> WrittenFile:

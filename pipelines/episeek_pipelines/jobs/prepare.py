@@ -1,4 +1,4 @@
-"""The main job and its parts as graphs: rewrite, index and verify a dataset, or one of these alone.
+"""The main job and its parts as graphs: rewrite, index and verify a dataset, or one of the first two alone.
 
 `prepare` builds one graph: data files and MP4 files are its items, the sidecars and `meta/` are reductions over them, and checks of
 what was written follow. A file that fails is reported by name and the work of the others is kept: the same call again resumes.
@@ -7,13 +7,12 @@ what was written follow. A file that fails is reported by name and the work of t
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from episeek.errors import DestinationError, EpiseekError, MissingFileError
+from episeek.errors import DestinationError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
-from episeek_pipelines.dataset.provenance import record_source, recorded_videos, source_commit, write_record
+from episeek_pipelines.dataset.provenance import record_source, recorded_videos, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.source_changes import changed_source_files
@@ -33,17 +32,14 @@ from episeek_pipelines.jobs.step_nodes import (
     add_index_nodes,
     add_merge_node,
     add_rewrite_nodes,
-    add_verification_nodes,
 )
+from episeek_pipelines.jobs.verify import add_verification_nodes, survey_all
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, WrittenMetadata, plan_rewrite
-from episeek_pipelines.verify import DEFAULT_OPTIONS, Survey, VerificationReport, VerifyOptions, survey
+from episeek_pipelines.verify import VerificationReport, VerifyOptions
 from episeek_schemas import layout, sidecars
 
-MAX_QUICK_FILES: Final = 64
-"""Files of a dataset that is verified in one thread."""
-
-PREPARED_OPTIONS: Final = VerifyOptions(level="rows", decoded_windows=2)
-"""The checks of what `prepare` wrote: also pictures, of two windows of each local video."""
+PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row was written anew", decoded_windows=2)
+"""The checks of what `prepare` wrote: rows, compared with the source, and pictures of two windows of each local video."""
 
 T = TypeVar("T")
 
@@ -91,12 +87,12 @@ def prepare(
         )
         data_root = dataset.root if videos == "none" else staging.root
         roots = (staging.root, data_root, dataset.root)
-        surveyed = graph.reduce(node_functions.survey_all, [metadata], *roots, label="verify")
+        surveyed = graph.reduce(survey_all, [metadata], *roots, label="verify")
         verification = add_verification_nodes(graph, surveyed, None, PREPARED_OPTIONS)
         values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         report = _of(values, VerificationReport)[0]
-        _record_source(dataset, staging, plan, error_count=report.error_count)
+        _record_source(dataset, staging, plan)
         staging.commit()
     return PrepareResult(
         destination=staging.final.url,
@@ -186,61 +182,6 @@ def index(
     )
 
 
-def verify(
-    root: str,
-    *,
-    data_root: str | None = None,
-    against: str | None = None,
-    prepared: bool | None = None,
-    options: VerifyOptions = DEFAULT_OPTIONS,
-    execution: Execution = DEFAULT_EXECUTION,
-) -> VerificationReport:
-    """Check a dataset. The module `episeek_pipelines.verify` describes the checks.
-
-    Args:
-        root: The dataset, or an overlay of one.
-        data_root: The dataset with the videos if `root` is an overlay. None: `root`, or the source that a local overlay
-            records.
-        against: The dataset that `root` was rewritten from; both must have the same values.
-        prepared: Whether `root` promises one row group per episode; None: if `against` is given.
-        options: Level and measures.
-        execution: Scheduler, workers, progress.
-
-    Raises:
-        EpiseekError: It is not a dataset that can be checked.
-    """
-    where = Root(root).pinned()
-    videos = recorded_videos(where) if data_root is None else Root(data_root)
-    source = None if against is None else Root(against).pinned()
-    surveyed = survey(where, data_root=None if videos is None else videos.pinned(), against=source)
-    if videos is None and surveyed.is_lone_overlay:
-        hint = "give the dataset it was prepared from as --data-root (data_root)"
-        raise MissingFileError(str(where), "sidecars and no videos/: an overlay", "the videos", hint)
-    graph = Graph()
-    verification = add_verification_nodes(graph, surveyed, prepared, options)
-    if _is_quick(surveyed, options) and execution == Execution(progress=execution.progress):
-        # importing Dask would take longer than the checks
-        execution = replace(execution, scheduler="sync")
-    values, failures = values_and_failures(execution.compute(graph, [verification]))
-    if failures:
-        raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
-    report = _of(values, VerificationReport)[0]
-    return replace(report, revision=_commit_of(where), data_root=None if videos is None else videos.url)
-
-
-def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
-    """Return whether the checks of a dataset take less than a second: few local files, of which only headers are read."""
-    is_local = surveyed.root.is_local and surveyed.data_root.is_local and surveyed.against is None
-    return is_local and not options.looks_at("rows") and len(surveyed.files) <= MAX_QUICK_FILES
-
-
-def _commit_of(root: Root) -> str | None:
-    """Return the commit of a dataset; None where it is not known, or where its record is damaged."""
-    with suppress(EpiseekError):
-        return source_commit(root)
-    return None
-
-
 def preparation_plan(
     source: str, *, max_episodes_per_file: int | None = None, videos: Videos = "none"
 ) -> dict[str, Any]:
@@ -248,14 +189,14 @@ def preparation_plan(
     return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION)
 
 
-def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, Any], *, error_count: int = 0) -> None:
+def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, Any]) -> None:
     """Record the source, for publications and for readers of an overlay."""
     # overlays in stores are not published
     if staging.root.is_local:
         if staging.is_resumed:
             # a run that was killed may have written one
             staging.root.remove(layout.SOURCE_RECORD_DIR)
-        write_record(staging.root, record_source(dataset.root, plan, error_count=error_count))
+        write_record(staging.root, record_source(dataset.root, plan))
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:

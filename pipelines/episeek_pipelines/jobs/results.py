@@ -2,18 +2,20 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.contents import LeftOut
 from episeek_pipelines.dataset.copying import Way
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.fragments import FragmentSummary
-from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt
 from episeek_pipelines.jobs.nodes import Failure
-from episeek_pipelines.rewrite.rewrite import RewritePlan, WrittenMetadata
-from episeek_pipelines.verify import VerificationReport
 from episeek_schemas import sidecars
+
+if TYPE_CHECKING:
+    from episeek_pipelines.index.fragments import FragmentSummary
+    from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt
+    from episeek_pipelines.rewrite.rewrite import RewritePlan, WrittenMetadata
+    from episeek_pipelines.verify import VerificationReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class RewriteSummary:
     """Episodes whose data file `meta/episodes` of the source gives wrongly; that of the result is right."""
 
     @classmethod
-    def of(cls, receipts: list[RewriteReceipt], plan: RewritePlan, metadata: WrittenMetadata) -> "RewriteSummary":
+    def of(cls, receipts: "list[RewriteReceipt]", plan: "RewritePlan", metadata: "WrittenMetadata") -> "RewriteSummary":
         """Return the totals over all data files."""
         written = [output for receipt in receipts for output in receipt.result.outputs]
         return cls(
@@ -70,7 +72,7 @@ class IndexSummary:
     """Sentences about episodes whose declaration contradicts their file; they are indexed where the file shows them."""
 
     @classmethod
-    def of(cls, fragments: list[FragmentSummary], root: Root, build_id: str) -> "IndexSummary":
+    def of(cls, fragments: "list[FragmentSummary]", root: Root, build_id: str) -> "IndexSummary":
         """Return the totals over all MP4 files; the sizes are those of the tables below `root`."""
         return cls(
             files=len(fragments),
@@ -103,7 +105,7 @@ class CopySummary:
     """Whether `README.md` got a pin of its data files, without which readers would take the sidecars for data."""
 
     @classmethod
-    def of(cls, files: list[CopiedFile], left_out: tuple[LeftOut, ...], wanted: Way) -> "CopySummary":
+    def of(cls, files: "list[CopiedFile]", left_out: tuple[LeftOut, ...], wanted: Way) -> "CopySummary":
         """Return the totals over all files, for which one way was wanted."""
         ways = Counter(file.way for file in files)
         instead = sum(file.way != wanted and not file.is_pinned for file in files)
@@ -126,7 +128,7 @@ class PrepareResult:
     """Whether the job used finished work of a run that was stopped."""
     rewrite: RewriteSummary | None = None
     index: IndexSummary | None = None
-    verification: VerificationReport | None = None
+    verification: "VerificationReport | None" = None
     copies: CopySummary | None = None
     source_changes: tuple[str, ...] = ()
     """Files of the source of an indexed overlay that have changed since the overlay was prepared."""

@@ -14,21 +14,14 @@ from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import Graph
 from episeek_pipelines.jobs.nodes import Node
-from episeek_pipelines.jobs.progress import CHECKING, COPYING, READING_HEADERS, REWRITING
+from episeek_pipelines.jobs.progress import COPYING, READING_HEADERS, REWRITING
 from episeek_pipelines.rewrite.rewrite import RewritePlan
-from episeek_pipelines.verify import Survey, VerifyOptions
 from episeek_schemas import layout
 
 Videos = Literal["none", "link", "copy", "hardlink"]
 """How videos, and all other files but data and metadata, get to the destination; "link" is by clones."""
 
 WAYS: Final[Mapping[Videos, Way]] = MappingProxyType({"link": "clone", "copy": "copy", "hardlink": "hardlink"})
-
-MAX_VERIFICATION_SLICES: Final = 32
-"""Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
-
-MAX_SHARD_SLICES: Final = 8
-"""Slices of the files of meta/episodes; each gets the whole survey."""
 
 
 def add_index_nodes(
@@ -111,33 +104,3 @@ def add_copy_nodes(
 
 def _is_data_file(path: str) -> bool:
     return path.startswith(f"{layout.DATA_DIR}/") and path.endswith(".parquet")
-
-
-def add_verification_nodes(
-    graph: Graph, surveyed: Survey | Node, prepared: bool | None, options: VerifyOptions
-) -> Node:
-    """Add nodes that read meta/episodes, plan the checks and run them in slices; return the node that concludes."""
-    shard_count = len(surveyed.episode_paths) if isinstance(surveyed, Survey) else MAX_SHARD_SLICES
-    parts = range(max(1, min(shard_count, MAX_SHARD_SLICES)))
-    shards = graph.map(
-        node_functions.read_shards,
-        parts,
-        len(parts),
-        surveyed,
-        options,
-        label=lambda number: f"meta/episodes, part {number}",
-        phase=CHECKING,
-        unit="part",
-    )
-    plan = graph.reduce(node_functions.plan_slices, shards, surveyed, prepared, options, label="verify")
-    slices = range(MAX_VERIFICATION_SLICES)
-    checks = graph.map(
-        node_functions.check_slice,
-        slices,
-        len(slices),
-        plan,
-        label=lambda number: f"verify, part {number}",
-        phase=CHECKING,
-        unit="part",
-    )
-    return graph.reduce(node_functions.conclude_slices, checks, plan, label="verify")

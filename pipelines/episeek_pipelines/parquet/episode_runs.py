@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, ReadError, RowOrderError, first_line
+from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_schemas import lerobot
 
 BATCH_BYTES: Final = 8 << 20
@@ -176,9 +177,9 @@ def _episode_column(schema: pa.Schema, where: str) -> int:
 def _stretches(column: pa.Array, where: str, first_row: int) -> Iterator[tuple[int, int, int]]:
     """Yield (episode, start, stop) of each run of equal values in a batch; `first_row` is the batch's first row in the file."""
     if column.null_count:
-        row = first_row + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        row = first_row + int(np.argmin(is_valid(column)))
         raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r} at row {row}", "the episode of every row")
-    indices = column.to_numpy(zero_copy_only=False)
+    indices = numpy_values(column)
     if len(indices):
         starts = (np.flatnonzero(indices[1:] != indices[:-1]) + 1).tolist()
         for start, stop in pairwise([0, *starts, len(indices)]):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
     from episeek_pipelines.verify.findings.findings import Finding, Location
-    from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+    from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions, with_level
     from episeek_pipelines.verify.formats import (
         format_counts,
         format_findings,
@@ -74,6 +74,7 @@ __all__ = [
     "shard_arguments",
     "survey",
     "verify",
+    "with_level",
 ]
 
 _NAMES_OF: Final = {
@@ -83,7 +84,7 @@ _NAMES_OF: Final = {
     "findings.figures": ("CameraFigures", "Figures"),
     "findings.findings": ("Finding", "Location"),
     "formats": ("format_counts", "format_findings", "format_json", "format_remarks", "format_text", "render"),
-    "findings.options": ("DEFAULT_OPTIONS", "VerifyOptions"),
+    "findings.options": ("DEFAULT_OPTIONS", "VerifyOptions", "with_level"),
     "formats.names": ("FORMATS", "Format", "parse_output"),
     "plan": ("plan_checks", "plan_verification", "shard_arguments"),
     "rules": ("LEVELS", "RULES", "Level", "Rule", "Severity"),

@@ -189,10 +189,12 @@ def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterat
         yield Unchecked("comparison with a source", "no source was given", "use --against", tuple(sorted(COMPARISONS)))
     if not options.looks_at("layout"):
         return
-    if not context.is_prepared:
+    reason = "the dataset is not declared to be prepared"
+    if not context.has_promised_row_groups:
         rules = (ROW_GROUPS, PAGE_INDEX) if context.has_sidecars else (ROW_GROUPS, ROW_GROUPS_OF_INDEXED, PAGE_INDEX)
-        reason = "the dataset is not declared to be prepared"
         yield Unchecked("prepared layout of data files", reason, "use --prepared", _codes(rules))
+    elif not context.is_prepared:
+        yield Unchecked("page indexes of data files", reason, "use --prepared", _codes((PAGE_INDEX,)))
     if options.world_size is None:
         codes = _codes((SHARDS, WORKER_SHARDS))
         yield Unchecked("shards for training", "no number of ranks was given", "use --world-size", codes)

@@ -32,7 +32,7 @@ from episeek_pipelines.verify.findings.checks import VerificationContext, Verifi
 from episeek_pipelines.verify.findings.figures import Figures
 from episeek_pipelines.verify.findings.findings import Location
 from episeek_pipelines.verify.findings.guard import run_rules
-from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions, with_level
 from episeek_pipelines.verify.metadata.survey import Files, Survey, survey
 from episeek_pipelines.verify.metadata.survey_rules import check_survey
 from episeek_pipelines.verify.metadata.task_rules import task_numbers, texts_by_position
@@ -55,10 +55,10 @@ def plan_verification(
         root: The dataset, or an overlay with data/ and meta/.
         data_root: The root that holds the videos, when `root` is an overlay.
         against: The source dataset, when `root` is a rewrite of it: then only the layout may differ.
-        prepared: Whether every row group should hold one episode (ROW018). None means: yes where `against` is given. Where it is
-            false, a dataset with sidecars gets a warning instead (ROW018W), since `episeek index` alone does not rewrite rows;
-            a dataset without sidecars gets nothing.
-        options: The level and its options.
+        prepared: Whether the data files should be as `episeek prepare` writes them: one row group per episode (ROW018), with a page
+            index (ROW038). None means: yes where `against` is given or the dataset has a record of its source. A dataset with
+            sidecars promises the row groups in any case; where `prepared` is false, it gets a warning instead (ROW018W).
+        options: The level and its options; without a level, `with_level` chooses.
 
     Raises:
         NotADatasetError: `root`, `data_root` or `against` is not a directory, or has no meta/info.json.
@@ -85,14 +85,19 @@ def shard_arguments(
         surveyed.files,
         surveyed.source_files,
         surveyed.pointers,
-        surveyed.document.get("features") if options.looks_at("rows") else None,
+        surveyed.document.get("features") if _with_level(options, surveyed).looks_at("rows") else None,
     )
+
+
+def _with_level(options: VerifyOptions, surveyed: Survey) -> VerifyOptions:
+    return with_level(options, is_local=surveyed.root.is_local, is_compared=surveyed.against is not None)
 
 
 def plan_checks(
     shards: Sequence[Shard], surveyed: Survey, *, prepared: bool | None = None, options: VerifyOptions = DEFAULT_OPTIONS
 ) -> VerificationPlan:
     """Plan the checks of a dataset whose metadata has been read; see `plan_verification` for the options."""
+    options = _with_level(options, surveyed)
     info = surveyed.info
     if info is None:
         return VerificationPlan(
@@ -117,6 +122,7 @@ def plan_checks(
         examined = examine_sidecars(surveyed.root, info, surveyed.files)
         findings += examined.findings
     features = surveyed.document.get("features", {})
+    is_prepared = surveyed.has_source_record or surveyed.against is not None if prepared is None else prepared
     context = VerificationContext(
         root=surveyed.root,
         data_root=surveyed.data_root,
@@ -128,7 +134,8 @@ def plan_checks(
         subtask_count=None if surveyed.subtasks is None else surveyed.subtasks.num_rows,
         is_complete=episodes.all_valid(*episode_columns(info)),
         has_tiling=has_tiling(metadata_findings, episodes),
-        is_prepared=surveyed.against is not None if prepared is None else prepared,
+        is_prepared=is_prepared,
+        has_promised_row_groups=is_prepared or (has_sidecars and prepared is None),
         has_sidecars=has_sidecars,
         sidecars=examined.tables,
     )

@@ -107,7 +107,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         bytes_read=plan.bytes_read + sum(result.bytes_read for result in finished),
         timestamp_tolerance_seconds=observations.timestamp_tolerance_seconds,
         window_count=observations.windows.compared,
-        level=plan.options.level,
+        level=plan.options.require_level(),
         against=None if context is None or context.against is None else str(context.against),
         figures=_figures(plan, context, observations),
         notes=notes,

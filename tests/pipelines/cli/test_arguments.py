@@ -11,6 +11,7 @@ from episeek_pipelines.cli.arguments import Parser
 from episeek_pipelines.cli.extras import install_hint_for
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.cli.parser import COMMANDS, make_parser
+from tests.broken.catalogue import CASES
 from tests.support.broken_datasets import copy_of
 from tests.support.build_index import DATA
 
@@ -87,6 +88,25 @@ def test_a_small_dataset_is_looked_at_without_slow_imports(command: str, indexed
     arguments = [sys.executable, "-c", script, command, str(copy_of("hevc", tmp_path, indexed=indexed))]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stderr == "0 []\n"
+
+
+def test_rows_with_defects_are_read_without_slow_imports(tmp_path):
+    """Nulls, lists of wrong lengths and annotations, of a local dataset at the default level."""
+    codes = ("INF003", "ROW015", "ROW016", "ROW017", "ROW018", "ROW020", "ROW030", "TSK014")
+    roots = [tmp_path / case.folder for case in CASES if case.all_codes & set(codes) and not case.against]
+    for case in CASES:
+        if tmp_path / case.folder in roots:
+            case.make(tmp_path / case.folder)
+    script = (
+        "import sys\n"
+        "from episeek_pipelines.cli.main import main\n"
+        "codes = {main(['verify', '--quiet', root]) for root in sys.argv[1:]}\n"
+        "slow = {'dask', 'pandas', 'pandera', 'yaml', 'fsspec', 'tqdm', 'jinja2', 'huggingface_hub', 'pyarrow.dataset'}\n"
+        "print(codes, sorted(slow & sys.modules.keys()), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *map(str, roots)], capture_output=True, text=True, check=True)
+    assert len(roots) > 40
+    assert done.stderr == "{0, 1} []\n"
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect", "index", "extract", "prepare", "rewrite"])

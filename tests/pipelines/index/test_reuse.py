@@ -19,8 +19,9 @@ from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import index, prepare, verify
+from episeek_pipelines.jobs.prepare import index, prepare
 from episeek_pipelines.jobs.results import IndexSummary, WorkFailedError
+from episeek_pipelines.jobs.verify import verify
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, hub_datasets, s3_datasets

@@ -13,6 +13,7 @@ from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix import fix
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.rewrite import in_place
 from tests.pipelines.conftest import DATASETS, digests
 from tests.support.broken_datasets import collapse, copy_of, data, edit_parquet
@@ -32,8 +33,8 @@ def test_what_verification_finds_is_fixed_and_nothing_else_changes(tmp_path):
     root = copy_of("av1_multifile", tmp_path, indexed=True)
     collapse(root, data(1))
     before, values = digests(root), rows(root, data(1))
-    report = prepare.verify(str(root))
-    assert ("ROW018W", data(1)) in {(found.code, found.location.file) for found in report.findings}
+    report = verify(str(root))
+    assert ("ROW018", data(1)) in {(found.code, found.location.file) for found in report.findings}
 
     result = fix(str(root), report)
     assert data(1) in [done.action.path for done in result.done]
@@ -46,7 +47,7 @@ def test_what_verification_finds_is_fixed_and_nothing_else_changes(tmp_path):
     assert rows(root, data(1)).schema.equals(values.schema, check_metadata=True)
     assert_one_row_group_per_episode(root, data(1))
 
-    again = prepare.verify(str(root))
+    again = verify(str(root))
     assert again.error_count == 0
     assert not {found.code for found in again.findings} & (job.DATA_CODES | job.SIDECAR_CODES)
     known = state(root)

@@ -9,9 +9,9 @@ import pytest
 
 from episeek.errors import DestinationError, WriteError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix import apply_fix, fix, plan_fix
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.rewrite import in_place
 from episeek_pipelines.rewrite.rewrite import rewrite_file
 from tests.pipelines.conftest import digests
@@ -104,7 +104,7 @@ def test_killed_and_started_again_gives_the_same_bytes(step, count, finished, tm
     assert len([path for path in old if after[path] != before[path]]) == finished
     for path, table in old.items():
         assert rows(root, path).equals(table)
-    assert prepare.verify(str(root)).error_count == 0
+    assert verify(str(root)).error_count == 0
 
     fix(str(root), all_files(root))
     whole = collapsed("av1_multifile", tmp_path / "whole")

@@ -12,6 +12,7 @@ from episeek_pipelines.jobs import fix as job
 from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix import fix
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.verify import verify
 from tests.pipelines.conftest import change_episodes, digests
 from tests.support.broken_datasets import TOP, collapse, copy_of, data, patch, video
 from tests.support.fixing import SERIAL, all_files, report_of, state
@@ -48,10 +49,10 @@ def test_data_and_sidecars_in_one_run(tmp_path):
     root = copy_of("av1_multifile", tmp_path, indexed=True)
     collapse(root, data(1))
     change_episodes(root, f"videos/{TOP}/to_timestamp", 9, 2.3333)
-    result = fix(str(root), prepare.verify(str(root)))
+    result = fix(str(root), verify(str(root)))
     assert [done.action.path for done in result.done][-1] == "meta/byte_index"
     assert data(1) in [done.action.path for done in result.done]
-    after = prepare.verify(str(root))
+    after = verify(str(root))
     assert not {found.code for found in after.findings} & (job.DATA_CODES | job.SIDECAR_CODES)
 
 

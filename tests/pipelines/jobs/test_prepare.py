@@ -14,8 +14,9 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_dataset_staging
 from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import index, prepare, rewrite, verify
+from episeek_pipelines.jobs.prepare import index, prepare, rewrite
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.verify import verify
 from episeek_schemas import sidecars
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
 from tests.support.amount import amount

@@ -32,11 +32,13 @@ def prepared(name: str, videos: Videos = "none") -> Root:
 def change_one_data_file(root: Path, *, by: int = 1) -> None:
     """Write other values into the rows of one data file."""
     path = _first_data_file(root)
-    table = pq.read_table(path)
-    column = table.schema.get_field_index("action")
-    field = table.schema.field(column)
-    values = pa.array([[value + by for value in row] for row in table["action"].to_pylist()], field.type)
-    pq.write_table(table.set_column(column, field, values), path)
+    groups = [pq.ParquetFile(path).read_row_group(number) for number in range(pq.read_metadata(path).num_row_groups)]
+    column = groups[0].schema.get_field_index("action")
+    field = groups[0].schema.field(column)
+    with pq.ParquetWriter(path, groups[0].schema, write_page_index=True) as writer:
+        for table in groups:
+            values = pa.array([[value + by for value in row] for row in table["action"].to_pylist()], field.type)
+            writer.write_table(table.set_column(column, field, values))
 
 
 def cut_one_data_file(root: Path) -> None:

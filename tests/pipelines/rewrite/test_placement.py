@@ -8,8 +8,9 @@ import pytest
 
 from episeek.errors import RowOrderError
 from episeek_pipelines.dataset.metadata import open_dataset
-from episeek_pipelines.jobs.prepare import prepare, verify
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.verify import verify
 from episeek_schemas.lerobot import DatasetInfo
 from tests.pipelines.conftest import DATA, change_episodes
 from tests.support.broken_datasets import data

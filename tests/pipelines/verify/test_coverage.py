@@ -59,6 +59,13 @@ def test_what_a_level_leaves_out_comes_with_the_option_that_includes_it():
     }
 
 
+def test_sidecars_promise_row_groups_and_no_page_indexes(tmp_path: Path):
+    assert unchecked(report_of("hevc"))["prepared layout of data files"] == "use --prepared"
+    indexed = report_of(copy_of("hevc", tmp_path, indexed=True)).coverage
+    [part] = [part for part in indexed.not_checked if "--prepared" in part.hint]
+    assert (part.subject, part.rules) == ("page indexes of data files", ("ROW038",))
+
+
 def test_a_sample_of_decoded_episodes_is_no_whole():
     report = report_of("hevc", "decode", decoded_episodes=2)
     assert report.coverage.checked[-2] == "pictures of 2 of 4 episodes"

@@ -33,7 +33,7 @@ FUNCTIONS = {
     "metadata.survey_rules.check_declared_rates": "INF002",
     "metadata.survey_rules.check_tasks": "TSK014",
     "metadata.survey_rules.check_statistics": "STA029",
-    "metadata.survey_rules.check_card": "HUB",
+    "metadata.card_rules.check_card": "HUB",
     "metadata.survey_rules.check_folders": "INF006",
     "metadata.survey_rules.check_splits": "INF009W",
     "metadata.survey_rules.check_documents": "INF021",
@@ -76,6 +76,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / video(TOP, 1)).unlink()
     collapse(root, data(2))
     edit_info(root, splits={"train": "0:99"}, total_tasks=9)
+    (root / "README.md").write_text("---\nconfigs: 3\n---\n")
     return root
 
 
@@ -92,12 +93,13 @@ def before(damaged: Path) -> Before:
     answers: dict[Level, tuple[Finding, ...]] = {}
 
     def ask(options: VerifyOptions) -> tuple[Finding, ...]:
-        if options.level not in answers:
-            answers[options.level] = found(damaged, options)
-            codes = {finding.code for finding in answers[options.level]}
+        level = options.require_level()
+        if level not in answers:
+            answers[level] = found(damaged, options)
+            codes = {finding.code for finding in answers[level]}
             assert "VER000" not in codes
             assert len(codes) > (4 if options is FOOTERS else 10)
-        return answers[options.level]
+        return answers[level]
 
     return ask
 

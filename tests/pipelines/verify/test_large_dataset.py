@@ -5,7 +5,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_pipelines.jobs.prepare import index, verify
+from episeek_pipelines.jobs.prepare import index
+from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.verify import Location, VerificationReport, VerifyOptions
 from episeek_pipelines.verify.rules import Level
 from episeek_pipelines.verify.videos import span_rules

@@ -13,7 +13,8 @@ import pytest
 from episeek.mp4.header import read_header
 from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import prepare, verify
+from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from episeek_schemas.layout import SOURCE_RECORD_DIR, SOURCE_RECORD_PATH

@@ -19,6 +19,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify import (
     Finding,
+    Level,
     Location,
     VerificationContext,
     VerificationReport,
@@ -37,6 +38,7 @@ from episeek_pipelines.verify import verify as verify_at_level
 from episeek_pipelines.verify.data import row_rules
 from episeek_pipelines.verify.findings.checks import DataCheck, VideoCheck
 from episeek_pipelines.verify.videos import rules as video_rules
+from episeek_schemas.layout import BYTE_INDEX_DIR, SOURCE_RECORD_PATH
 from tests.support.broken_datasets import (
     EPISODES,
     TOP,
@@ -150,13 +152,36 @@ def test_a_store_that_fails_is_a_finding_of_its_own(tmp_path: Path, monkeypatch:
 
 def test_places_are_exact(damaged: Path):
     found = {f.code: f for f in errors(verify(root_of(damaged)))}
-    assert set(found) == {"EPI012", "INF004", "ROW016", "ROW017"}
+    assert set(found) == {"EPI012", "INF004", "ROW016", "ROW017", "ROW018"}
     assert found["EPI012"].location == Location(EPISODES, 3, row=3, column="data/file_index")
     assert found["EPI012"].message == f"data file {data(0)}; expected {data(1)}, which holds 32 rows of the episode"
     assert found["ROW016"].location == Location(data(1), 4, row=40, column="index")
     assert found["ROW016"].message == "index 4; expected 173"
     assert found["ROW017"].location == Location(data(2), 7, row=2, column="timestamp")
     assert found["INF004"].location == Location(video(TOP, 1), camera=TOP)
+
+
+@pytest.mark.parametrize("level", ["layout", "rows"])
+def test_who_writes_sidecars_or_a_record_of_the_source_promises_row_groups(level: Level, tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path)
+    collapse(root, data(0))
+
+    def codes(prepared: bool | None = None) -> set[str]:
+        report = verify_at_level(root_of(root), prepared=prepared, options=VerifyOptions(level=level))
+        return {found.code for found in report.findings} - {"VID022W"}
+
+    assert codes() == set()
+    (root / ".episeek").mkdir()
+    (root / SOURCE_RECORD_PATH).write_text("{}")
+    assert codes() == {"ROW018", "ROW038"}
+    assert codes(prepared=False) == set()
+    shutil.rmtree(root / ".episeek")
+    shutil.copytree(
+        copy_of("av1_multifile", tmp_path, indexed=True, name="other") / BYTE_INDEX_DIR, root / BYTE_INDEX_DIR
+    )
+    assert codes() == {"ROW018"}
+    assert codes(prepared=False) == {"ROW018W"}
+    assert codes(prepared=True) == {"ROW018", "ROW038"}
 
 
 def test_several_failures_of_the_metadata_are_reported_at_once_with_their_rows(tmp_path: Path):
@@ -322,7 +347,9 @@ def test_a_hundred_thousand_episodes_are_planned_into_few_small_checks(tmp_path:
         files={**surveyed.files, **{f"data/{name}.parquet": identity for name in names}},
         videos={f"videos/{key}/{name}.mp4": identity for name in names for key in (TOP, "observation.images.wrist")},
     )
-    planned = plan_checks([read_shard(path, *shard_arguments(surveyed)) for path in surveyed.episode_paths], surveyed)
+    options = VerifyOptions(level="layout")
+    shards = [read_shard(path, *shard_arguments(surveyed, options)) for path in surveyed.episode_paths]
+    planned = plan_checks(shards, surveyed, options=options)
     assert {found.code for found in planned.findings} == {"STA029"}  # the statistics of another dataset
     assert (planned.data_file_count, planned.video_file_count) == (200, 400)
     assert len(planned.checks) == 200 // batches.FOOTERS_PER_DATA_CHECK + 400 // batches.FILES_PER_VIDEO_CHECK

@@ -206,7 +206,13 @@ def test_text_shows_what_a_terminal_would_act_on():
 
 def test_text_of_a_clean_dataset_is_its_coverage_and_its_summary():
     report = verify(Root(str(DATA / "images")))
-    checked, not_checked, line = format_text(report).splitlines()
-    assert checked == "checked: metadata, listing of files, Parquet footers"
-    assert not_checked.startswith("not checked: rows (use --level rows); videos (the dataset has no videos); ")
-    assert re.search(r"images: 0 errors, 0 warnings at level layout \(4 episodes, 1 data file; [\d.]+ kB read\)$", line)
+    level, checked, title, *parts, line = format_text(report).splitlines()
+    assert level == "level: rows, the default for a local dataset"
+    assert checked == "checked: metadata, listing of files, Parquet footers, rows"
+    assert title == "not checked:"
+    assert parts[:3] == [
+        "  videos: the dataset has no videos",
+        "  pictures in data files: no level decodes them",
+        "  comparison with a source: no source was given; use --against",
+    ]
+    assert re.search(r"images: 0 errors, 0 warnings at level rows \(4 episodes, 1 data file; [\d.]+ kB read\)$", line)

@@ -19,7 +19,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import verify
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding
-from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.videos.frames import ParsedVideo, frame_view
 from episeek_pipelines.verify.videos.rules import check_frame_count, check_grid
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
@@ -93,7 +93,8 @@ def findings(truth: Truth) -> list[Finding]:
         "file", "camera", None, declared.episode_index, declared.length, declared.from_timestamp, declared.to_timestamp
     )
     root, info = Root("."), DatasetInfo("v3.0", FPS, len(declared), 1, 1000, "", "", ("camera",))
-    context = VerificationContext(root, root, None, info, {}, DEFAULT_OPTIONS, None, True, True, False, False, None)
+    options = VerifyOptions(level="layout")
+    context = VerificationContext(root, root, None, info, {}, options, None, True, True, False, False, False, None)
     table = table_of(truth.ticks, timescale=TIMESCALE)
     video = ParsedVideo(None, table, frame_view(table, file, fps=FPS))  # type: ignore[arg-type]  # not looked at
     return [*check_frame_count(context, file, video), *check_grid(context, file, video)]

@@ -118,7 +118,6 @@ def _fixed(
 
 def _configured(options: argparse.Namespace) -> "Configuration":
     from episeek_pipelines.api import Root
-    from episeek_pipelines.verify.rules import includes
     from episeek_pipelines.verify.settings.configuration import configure
 
     configuration = configure(
@@ -136,12 +135,9 @@ def _configured(options: argparse.Namespace) -> "Configuration":
         decoded_windows=options.decode_windows,
         baseline=options.baseline,
         max_findings=options.max_findings,
+        is_compared=options.against is not None,
     )
-    level = configuration.options.level
-    if options.against is not None and options.level is None and not includes(level, "rows"):
-        # a comparison without the values proves nothing
-        level = "rows"
-    settings = replace(configuration.options, level=level, seed=options.seed, burned_in_bits=options.burned_in_bits)
+    settings = replace(configuration.options, seed=options.seed, burned_in_bits=options.burned_in_bits)
     return replace(configuration, options=settings)
 
 

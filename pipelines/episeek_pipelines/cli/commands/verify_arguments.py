@@ -7,8 +7,8 @@ from episeek_pipelines.verify.formats.names import FORMATS
 from episeek_pipelines.verify.rules import FAIL_ON, LEVELS
 
 DESCRIPTION = (
-    "Check a dataset. Level layout, the default, reads the metadata, the footers of data files and the headers of videos: of "
-    "a store, some kilobytes a file. Other levels read less (meta) or also rows and pictures (rows, decode)."
+    "Check a dataset. Of a local one, metadata, rows and the headers of videos are read (level rows); of one in a store, no "
+    "rows: some kilobytes a file (level layout). Other levels read less (meta) or also pictures (decode)."
 )
 NOTES = (
     "Settings of a repository are in episeek.toml at the dataset root, or in [tool.episeek] of its pyproject.toml: the names "
@@ -27,7 +27,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.epilog = with_examples(
         ("check a dataset of the Hub without downloading it", "episeek verify hf://datasets/lerobot/pusht"),
         (
-            "check rows and all pictures of a local dataset",
+            "also check all pictures of a local dataset",
             "episeek verify data/pusht --level decode --decode-episodes all",
         ),
         ("write a report page", "episeek verify data/pusht --output report.html"),
@@ -55,17 +55,17 @@ def _add_checks(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--level",
         choices=LEVELS,
-        help="meta: metadata and the list of files; layout: also Parquet footers and video headers (default; rows with "
-        "--against); rows: also rows; decode: also pictures",
+        help="meta: metadata and the list of files; layout: also Parquet footers and video headers (default for a dataset in a "
+        "store); rows: also rows (default for a local dataset, and with --against); decode: also pictures",
     )
     group.add_argument(
         "--against", metavar="DIR", help="also prove that SRC, a rewrite of this dataset, has the same values"
     )
     group.add_argument(
         "--prepared",
-        action="store_true",
-        default=None,
-        help="require one row group per episode (required with --against, too)",
+        action=argparse.BooleanOptionalAction,
+        help="whether each episode has to be one row group, with a page index (default: yes with --against and of a dataset that "
+        "episeek wrote; the row groups also of a dataset with sidecars)",
     )
     group.add_argument(
         "--tolerance-seconds",

@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from episeek_pipelines.parquet.arrow_types import is_any_list, storage_type
+from episeek_pipelines.parquet.numpy_values import is_valid, mask_of, numpy_values
 from episeek_pipelines.verify.data.feature_ranges import dimension_text
 from episeek_pipelines.verify.findings.arrays import BoolArray, Int64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
@@ -151,18 +151,18 @@ def _add(column: _Column, values: pa.Array, first_row: int) -> None:
     width = 1
     for size in shape:
         if values.null_count:
-            is_kept = _every(values.is_valid(), len(rows), width)
+            is_kept = is_valid(values).reshape(len(rows), width).all(axis=1)
             _note(column, "null", rows[~is_kept], None)
-            values, rows = values.filter(pa.array(np.repeat(is_kept, width))), rows[is_kept]
+            values, rows = values.filter(mask_of(np.repeat(is_kept, width))), rows[is_kept]
         if not pa.types.is_fixed_size_list(values.type):
-            lengths = values.value_lengths().to_numpy(zero_copy_only=False)
+            lengths = numpy_values(values.value_lengths())
             if not bool(np.all(lengths == size)):
                 is_wrong = (lengths != size).reshape(len(rows), width)
                 is_kept = ~is_wrong.any(axis=1)
                 first = int(np.argmin(is_kept))
                 length = int(lengths.reshape(len(rows), width)[first][is_wrong[first]][0])
                 column.short = _noted(column.short, rows[~is_kept], length)
-                values, rows = values.filter(pa.array(np.repeat(is_kept, width))), rows[is_kept]
+                values, rows = values.filter(mask_of(np.repeat(is_kept, width))), rows[is_kept]
         values = _storage(values.flatten())
         width *= size
     if len(rows) and width:
@@ -177,10 +177,9 @@ def _add_numbers(column: _Column, values: pa.Array, rows: Int64Array, width: int
         values = values.cast(pa.float32())
     is_null: BoolArray | None = None
     if values.null_count:
-        is_null = values.is_null().to_numpy(zero_copy_only=False).reshape(len(rows), width)
+        is_null = ~is_valid(values).reshape(len(rows), width)
         _note_places(column, "null", rows, is_null)
-        values = pc.fill_null(values, False if pa.types.is_boolean(values.type) else 0)
-    numbers = values.to_numpy(zero_copy_only=False).reshape(len(rows), width)
+    numbers = numpy_values(values).reshape(len(rows), width)
     column.row_count += len(rows)
     if is_null is None:
         # NaN and infinity show in the extremes, so clean data needs no mask.
@@ -253,11 +252,6 @@ def _noted(noted: _Odd | None, rows: Int64Array, detail: int | None) -> _Odd:
         noted.row, noted.detail = int(rows[0]), detail
     noted.row_count += len(rows)
     return noted
-
-
-def _every(values: pa.Array, row_count: int, width: int) -> BoolArray:
-    flags = values.to_numpy(zero_copy_only=False).reshape(row_count, width)
-    return np.asarray(flags.all(axis=1), np.bool_)
 
 
 def _is_readable(arrow_type: pa.DataType, shape: tuple[int, ...]) -> bool:

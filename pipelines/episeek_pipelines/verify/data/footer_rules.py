@@ -103,13 +103,13 @@ def check_collapsed(context: VerificationContext, file: DataFile, footer: Footer
     """Yield ROW018 or ROW018W where the footer shows that a row group holds several episodes."""
     if footer.lowest_episode is None or footer.highest_episode is None or footer.is_per_episode:
         return
-    if not (context.is_prepared or context.has_sidecars):
+    if not (context.has_promised_row_groups or context.has_sidecars):
         return
     wrong = np.flatnonzero(footer.lowest_episode != footer.highest_episode)
     group = int(wrong[0])
     held = f"episodes {footer.lowest_episode[group]} to {footer.highest_episode[group]}"
     where = Location(file=file.path, row=int(footer.group_starts[group]))
-    rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
+    rule = ROW_GROUPS if context.has_promised_row_groups else ROW_GROUPS_OF_INDEXED
     yield finding(
         rule,
         f"row group {group} of {len(footer.group_rows)} holds {held}",

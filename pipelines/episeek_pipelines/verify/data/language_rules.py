@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from episeek_pipelines.parquet.numpy_values import numpy_values, positions_of
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, floats, integers
 from episeek_pipelines.verify.data.schema_rules import language_problem
 from episeek_pipelines.verify.findings.arrays import Int64Array
@@ -113,7 +114,7 @@ class LanguageScan:
                 continue
             if number != self._episode or self._annotations is None:
                 self._episode = number
-                self._annotations = values.take(pa.array([start]))
+                self._annotations = values.take(positions_of(np.array([start])))
                 self._text = _text(self._annotations)
                 self._check_persistent(self._annotations, number, first_row + start)
             run, first = values.slice(start, stop - start), self._annotations
@@ -142,12 +143,12 @@ class LanguageScan:
 
     def _add_events(self, batch: pa.RecordBatch, episode: Int64Array, first_row: int) -> None:
         values = _column(batch, lerobot.LANGUAGE_EVENTS)
-        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+        lengths = numpy_values(pc.list_value_length(values))
         rows = np.flatnonzero(lengths)
         if not len(rows):
             return
         seconds = floats(_column(batch, lerobot.TIMESTAMP)) if self._has_event_times else None
-        fields = _event_fields(values.take(pa.array(rows)), self._has_event_times)
+        fields = _event_fields(values.take(positions_of(rows)), self._has_event_times)
         for row, annotations in zip(rows.tolist(), fields, strict=True):
             self._check_events(
                 annotations, int(episode[row]), first_row + row, None if seconds is None else seconds[row]
@@ -218,7 +219,7 @@ def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
     annotations = [
         None if null else dict(zip(names, row, strict=True)) for null, *row in zip(is_null, *columns, strict=True)
     ]
-    stops = np.cumsum(pc.list_value_length(values).to_numpy(zero_copy_only=False)).tolist()
+    stops = np.cumsum(numpy_values(pc.list_value_length(values))).tolist()
     return [annotations[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 

@@ -83,8 +83,8 @@ def is_per_episode(scan: RowScan) -> bool:
 
 
 def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW018 for prepared data, and ROW018W where only the index was built."""
-    if not (context.is_prepared or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
+    """Yield ROW018 where row groups of one episode are promised, and ROW018W for other datasets with sidecars."""
+    if not (context.has_promised_row_groups or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
         return
     groups, runs = scan.row_group_starts, scan.first_row
     stops = np.append(groups[1:], scan.first_row[-1] + scan.row_count[-1])
@@ -102,7 +102,7 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
     in_order = np.unique(scan.episode_index)
     expected = f"episode {in_order[group]} alone" if group < len(in_order) else "no such row group"
     where = Location(file=file.path, row=int(groups[group]))
-    rule = ROW_GROUPS if context.is_prepared else ROW_GROUPS_OF_INDEXED
+    rule = ROW_GROUPS if context.has_promised_row_groups else ROW_GROUPS_OF_INDEXED
     yield finding(rule, f"row group {group} of {len(groups)} holds {held}", expected, where, more=len(wrong) - 1)
 
 

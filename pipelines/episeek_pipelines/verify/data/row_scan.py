@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_schemas import lerobot
 
@@ -181,8 +181,8 @@ class RowScanner:
 
 def integers(column: pa.Array) -> Int64Array:
     """Return a column as int64, with `NULL_NUMBER` for nulls."""
-    values = pc.fill_null(column.cast(pa.int64(), safe=False), NULL_NUMBER)
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int64)
+    values = numpy_values(column.cast(pa.int64(), safe=False))
+    return np.where(is_valid(column), values, NULL_NUMBER) if column.null_count else values
 
 
 def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[npt.NDArray[np.float64]], Any]]:
@@ -195,9 +195,8 @@ def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[
 
 def floats(column: pa.Array) -> Float64Array:
     """Return a column as float64, with NaN for nulls."""
-    return np.asarray(
-        pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64
-    )
+    values = numpy_values(column.cast(pa.float64()))
+    return np.where(is_valid(column), values, np.nan) if column.null_count else values
 
 
 def _note(

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, first_line
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
+from episeek_pipelines.parquet.numpy_values import is_valid
 from episeek_pipelines.parquet.row_cursor import column_bytes, column_numbers
 from episeek_pipelines.verify.data.feature_scan import FeatureScan
 from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_observations
@@ -210,7 +210,7 @@ class _TaskRows:
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
         episode, task = (batch.column(name) for name in self.columns)
-        is_null = np.asarray(pc.is_null(task).to_numpy(zero_copy_only=False), np.bool_)
+        is_null = ~is_valid(task)
         self._scan.add(integers(episode), integers(task), is_null)
 
     def findings(self) -> Iterator[Finding]:

@@ -63,7 +63,9 @@ class VerificationContext:
     has_tiling: bool
     """Whether dataset_from_index is correct (EPI010 holds)."""
     is_prepared: bool
-    """Whether the dataset is declared to have one row group per episode."""
+    """Whether the data files are declared to be as `episeek prepare` writes them."""
+    has_promised_row_groups: bool
+    """Whether the dataset promises one row group per episode: by a declaration, or by its sidecars."""
     has_sidecars: bool
     sidecars: SidecarTables | None
     """None without sidecars, and if their format is broken: then they are not compared with the videos."""
@@ -336,6 +338,11 @@ class VerificationReport:
     """Windows from later sync samples that were compared with decoding the whole file."""
     data_root: str | None = None
     """Dataset that the videos were read from, as the caller sets it; None if they are those of `root`."""
+
+    @property
+    def level_reason(self) -> str:
+        """Return why it was verified at this level, as in `VerifyOptions.level_reason`; empty where nobody says."""
+        return self.options.level_reason
 
     @property
     def error_count(self) -> int:

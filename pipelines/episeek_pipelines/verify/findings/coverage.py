@@ -21,7 +21,7 @@ class Unchecked:
     """Codes of the rules that were not applied for this reason, sorted."""
 
     def __str__(self) -> str:
-        return f"{self.subject} ({self.hint or self.reason})"
+        return f"{self.subject}: {self.reason}{'; ' if self.hint else ''}{self.hint}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the parts for JSON."""

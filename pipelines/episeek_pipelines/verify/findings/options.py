@@ -1,6 +1,6 @@
 """Options of a verification: what it checks, and with which tolerances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from episeek_pipelines.verify.rules import LEVELS, Level, includes
@@ -24,7 +24,8 @@ class VerifyOptions:
         ValueError: A value is out of range.
     """
 
-    level: Level = "layout"
+    level: Level | None = None
+    """Level of the checks; None leaves it to `with_level`, which looks at where the dataset is."""
     tolerance_seconds: float = TIMESTAMP_TOLERANCE_SECONDS
     """Tolerance for timestamps in rows, and for from_timestamp against the time of a frame."""
     world_size: int | None = None
@@ -45,9 +46,11 @@ class VerifyOptions:
     A bit is a cell of 6 x 6 pixels, white for 1. The cells start at the top left, with the least significant bit first.
     Numbers count from 0 in each episode, modulo 2**bits.
     """
+    level_reason: str = field(default="", compare=False)
+    """Why it is this level, as reports say it after a comma: `the default for a local dataset`; set with the level."""
 
     def __post_init__(self) -> None:
-        if self.level not in LEVELS:
+        if self.level is not None and self.level not in LEVELS:
             raise ValueError(f"level: found {self.level!r}; expected one of {', '.join(LEVELS)}")
         if not 0 < self.tolerance_seconds < 1:
             raise ValueError(f"tolerance_seconds: found {self.tolerance_seconds}; expected more than 0 and less than 1")
@@ -70,8 +73,38 @@ class VerifyOptions:
         return self.decoded_windows
 
     def looks_at(self, part: Level) -> bool:
-        """Return whether the level includes everything that the level `part` reads."""
-        return includes(self.level, part)
+        """Return whether the level includes everything that the level `part` reads. The level must be chosen."""
+        return includes(self.require_level(), part)
+
+    def require_level(self) -> Level:
+        """Return the level.
+
+        Raises:
+            ValueError: It is not chosen yet.
+        """
+        if self.level is None:
+            raise ValueError("level: found None; expected a level, as with_level chooses it")
+        return self.level
+
+
+def with_level(options: VerifyOptions, *, is_local: bool, is_compared: bool) -> VerifyOptions:
+    """Return options with a level and its reason: those of the options, or the default for a dataset.
+
+    By default rows are read where that costs no requests, as broken times and numbers are errors that nothing else shows, and
+    where values are compared with those of a source.
+
+    Args:
+        options: The options of a caller.
+        is_local: Whether the data files are on this machine.
+        is_compared: Whether the dataset is compared with a source.
+    """
+    if options.level is not None:
+        return options if options.level_reason else replace(options, level_reason="as the caller asked")
+    if is_compared:
+        return replace(options, level="rows", level_reason="which a comparison with a source needs")
+    if is_local:
+        return replace(options, level="rows", level_reason="the default for a local dataset")
+    return replace(options, level="layout", level_reason="the default for a dataset in a store")
 
 
 DEFAULT_OPTIONS: Final = VerifyOptions()

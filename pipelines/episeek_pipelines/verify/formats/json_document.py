@@ -33,6 +33,7 @@ def format_json(report: VerificationReport) -> str:
                 "data_root": report.data_root,
                 "against": report.against,
                 "level": report.level,
+                "level_reason": report.level_reason,
                 "errors": report.error_count,
                 "warnings": report.warning_count,
                 "ignored": report.ignored_count,

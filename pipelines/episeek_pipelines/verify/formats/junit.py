@@ -1,7 +1,8 @@
 """A report as JUnit XML: one test case for each rule of the level.
 
 A case is named by the invariant of its rule. JUnit has no warnings: they are the output of a case that passes. A rule that was
-not applied is a case that is skipped, with the reason. A rule that the configuration leaves out is a case that passes.
+not applied is a case that is skipped, with the reason. A rule that the configuration leaves out is a case that passes. The output
+of the suite lists what was checked and what was not, one part in each line.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -11,7 +12,7 @@ from typing import Final
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
-from episeek_pipelines.verify.formats.text import format_counts
+from episeek_pipelines.verify.formats.text import format_counts, format_remarks
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import COMPARISONS, RULES, includes
 
@@ -41,7 +42,8 @@ def format_junit(report: VerificationReport) -> str:
             _add(case, group)
         if code in skipped:
             ElementTree.SubElement(case, "skipped", {"message": reasons[code]})
-    ElementTree.SubElement(suite, "system-out").text = visible(format_counts(report))
+    lines = [visible(format_counts(report)), format_remarks(report)]
+    ElementTree.SubElement(suite, "system-out").text = "\n".join(line for line in lines if line)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode")
 
@@ -54,15 +56,14 @@ def _is_of_level(code: str, report: VerificationReport) -> bool:
 
 def _properties(suite: ElementTree.Element, report: VerificationReport) -> None:
     properties = ElementTree.SubElement(suite, "properties")
-    coverage = report.coverage
     values = {
         "root": report.root,
         "revision": report.revision,
         "level": report.level,
+        "level_reason": report.level_reason,
         "against": report.against,
         "notes": "; ".join(f"{note.code}: {note}" for note in report.notes),
-        "checked": "; ".join(coverage.checked),
-        "not_checked": "; ".join(map(str, coverage.not_checked)),
+        "checked": "; ".join(report.coverage.checked),
     }
     for name, value in values.items():
         if value:

@@ -55,12 +55,14 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
 
 def _remarks(report: VerificationReport) -> list[str]:
-    """Return paragraphs on notes, coverage and the run; their text is episeek's own but for the revision."""
+    """Return blocks on notes, level, coverage and the run; their text is episeek's own but for the revision."""
     blocks = [f"Note {note.code}: {note}." for note in report.notes]
+    if report.level_reason:
+        blocks.append(f"Level {report.level}: {report.level_reason}.")
     if report.coverage.checked:
         blocks.append(f"Checked: {', '.join(report.coverage.checked)}.")
     if report.coverage.not_checked:
-        blocks.append(f"Not checked: {'; '.join(map(str, report.coverage.not_checked))}.")
+        blocks.append("\n".join(["Not checked:", "", *(f"- {part}" for part in report.coverage.not_checked)]))
     if report.date is not None:
         revision = f", revision {code_span(report.revision)}" if report.revision is not None else ""
         blocks.append(f"Verified {report.date:%Y-%m-%d %H:%M %Z} with episeek {__version__}{revision}.")

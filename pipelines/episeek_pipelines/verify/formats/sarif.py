@@ -73,12 +73,13 @@ def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out
         "runs": [
             {
                 "tool": {"driver": {"name": "episeek", "version": __version__, "rules": rules}},
-                "invocations": [{"executionSuccessful": _is_complete(report.findings)}],
+                "invocations": [_invocation(report)],
                 "originalUriBaseIds": _base_ids(report),
                 "columnKind": "unicodeCodePoints",
                 "results": results,
                 "properties": {
                     "level": report.level,
+                    "levelReason": report.level_reason,
                     "ignored": report.ignored_count,
                     "accepted": report.accepted_count,
                     "revision": report.revision,
@@ -89,6 +90,15 @@ def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out
             }
         ],
     }
+
+
+def _invocation(report: VerificationReport) -> dict[str, Any]:
+    """Return whether every check ran, and a notification for each part that was not checked (SARIF 2.1.0, 3.20.21)."""
+    invocation: dict[str, Any] = {"executionSuccessful": _is_complete(report.findings)}
+    notes = [_message(f"not checked: {part}") for part in report.coverage.not_checked]
+    if notes:
+        invocation["toolExecutionNotifications"] = [{"level": "note", "message": note} for note in notes]
+    return invocation
 
 
 def _is_complete(findings: Iterable[Finding]) -> bool:

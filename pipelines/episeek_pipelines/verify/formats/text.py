@@ -45,12 +45,14 @@ def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
 
 def format_remarks(report: VerificationReport) -> str:
-    """Return the notes of a report, what was checked, and what was not checked; empty if the report says none of it."""
+    """Return the notes of a report, its level, what was checked, and what was not, each on a line; empty if it says none of it."""
     lines = [f"note {note.code}  {note}" for note in report.notes]
+    if report.level_reason:
+        lines.append(f"level: {report.level}, {report.level_reason}")
     if report.coverage.checked:
         lines.append(f"checked: {', '.join(report.coverage.checked)}")
     if report.coverage.not_checked:
-        lines.append(f"not checked: {'; '.join(map(str, report.coverage.not_checked))}")
+        lines += ["not checked:", *(f"  {part}" for part in report.coverage.not_checked)]
     return "\n".join(map(visible, lines))
 
 

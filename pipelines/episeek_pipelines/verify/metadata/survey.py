@@ -72,6 +72,8 @@ class Survey:
     card: str | None
     source_changes: tuple[str, ...] = ()
     """Files of an overlay's source, which holds the videos, that have changed since the overlay was prepared."""
+    has_source_record: bool = False
+    """Whether the dataset records on this machine what it was prepared from."""
     pointers: frozenset[str] = frozenset()
     """Files of the listings that are Git LFS pointers; no other rule opens them."""
     findings: tuple[Finding, ...] = ()
@@ -191,6 +193,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         statistics=_parse_statistics(reader, parsed.get(layout.STATS_PATH)),
         card=None if card is None else card.decode("utf-8", "replace"),
         source_changes=() if data_root is None else changed_source_files(root, data_root),
+        has_source_record=root.is_local and root.exists(layout.SOURCE_RECORD_PATH),
         pointers=pointers,
         findings=tuple(reader.findings),
         bytes_read=reader.bytes_read,

@@ -4,7 +4,6 @@ from typing import Final
 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
-from episeek_pipelines.verify.metadata.card_rules import check_card
 from episeek_pipelines.verify.metadata.feature_rules import check_declared_rates
 from episeek_pipelines.verify.metadata.layout_rules import check_folders, check_splits
 from episeek_pipelines.verify.metadata.source_documents import check_documents
@@ -45,7 +44,11 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
             findings += check_statistics(features, surveyed.statistics, info.total_frames)
     with guarded(findings, "check_card", Location(file=layout.CARD_PATH)):
         card, is_published = surveyed.card, surveyed.root.kind.has_history
-        findings += check_card(card, names, is_published=is_published, has_sidecars=has_sidecars)
+        if card is not None or is_published:
+            # YAML is read where there is a card, or should be one
+            from episeek_pipelines.verify.metadata.card_rules import check_card
+
+            findings += check_card(card, names, is_published=is_published, has_sidecars=has_sidecars)
     with guarded(findings, "check_folders", Location()):
         findings += check_folders(names, info.chunks_size)
     with guarded(findings, "check_splits", Location(file=layout.INFO_PATH)):

@@ -54,10 +54,11 @@ TIMES_OF_OTHER_ROWS_REMEDY: Final = (
 """For timestamps that are right for their frame_index, which does not count up."""
 ROW_GROUPS: Final = rule(
     "ROW018", "error", "layout",
-    problem="A prepared data file does not have one row group per episode",
-    invariant="Every prepared data file has one row group per episode, in order",
+    problem="The dataset is prepared or has sidecars, but a data file does not have one row group per episode",
+    invariant="Every data file of a dataset that is prepared or has sidecars has one row group per episode, in order",
     protects="reading an episode's rows with one range request",
-    remedy="run `episeek prepare` or `episeek rewrite` again, or `episeek verify --fix` on a local dataset",
+    remedy="run `episeek verify --fix` on a local dataset, or `episeek prepare` or `episeek rewrite` again; verify with "
+    "--no-prepared where the videos alone are to be seekable",
 )  # fmt: skip
 ROW_GROUPS_OF_INDEXED: Final = rule(
     "ROW018W", "warning", "layout",

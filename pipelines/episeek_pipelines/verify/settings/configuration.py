@@ -13,6 +13,7 @@ from typing import Any
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.options import DECODED_EPISODES, TIMESTAMP_TOLERANCE_SECONDS, VerifyOptions
 from episeek_pipelines.verify.formats.names import MAX_FINDINGS
+from episeek_pipelines.verify.rules import includes
 from episeek_pipelines.verify.settings.configuration_file import read_at_root, read_given_file
 from episeek_pipelines.verify.settings.configuration_keys import ALL, check_value
 from episeek_pipelines.verify.settings.policy import Policy
@@ -49,6 +50,7 @@ def configure(
     decoded_windows: int | None = None,
     baseline: str | None = None,
     max_findings: int | None = None,
+    is_compared: bool = False,
 ) -> Configuration:
     """Return the configuration from the command line, the dataset's configuration file and defaults, in this order.
 
@@ -68,6 +70,8 @@ def configure(
         decoded_windows: Value of `--decode-windows`.
         baseline: Value of `--baseline`.
         max_findings: Value of `--max-findings`.
+        is_compared: Whether the dataset is compared with a source: then a lower level of the file than `rows` does not count, since
+            a comparison without the values proves nothing.
 
     Raises:
         ConfigurationError: An option or the file is invalid, or there are two files.
@@ -92,10 +96,13 @@ def configure(
     for key, value in given.items():
         check_value(key, value, f"--{key}")
     path, configured = read_given_file(config_path) if config_path is not None else read_at_root(root, files)
-    return _configuration({**configured, **given, **_added(configured, given)}, path)
+    if is_compared and not includes(configured.get("level", "rows"), "rows"):
+        configured = {key: value for key, value in configured.items() if key != "level"}
+    reason = "as --level says" if level is not None else "as the settings say" if "level" in configured else ""
+    return _configuration({**configured, **given, **_added(configured, given)}, path, reason)
 
 
-def _configuration(values: dict[str, Any], path: str | None) -> Configuration:
+def _configuration(values: dict[str, Any], path: str | None, level_reason: str) -> Configuration:
     """Return a configuration from checked values."""
     decoded = values.get("decode-episodes", DECODED_EPISODES)
     return Configuration(
@@ -107,7 +114,8 @@ def _configuration(values: dict[str, Any], path: str | None) -> Configuration:
             fail_on=values.get("fail-on", "error"),
         ),
         VerifyOptions(
-            level=values.get("level", "layout"),
+            level=values.get("level"),
+            level_reason=level_reason,
             tolerance_seconds=float(values.get("tolerance-seconds", TIMESTAMP_TOLERANCE_SECONDS)),
             world_size=values.get("world-size"),
             num_workers=values.get("num-workers", 0),

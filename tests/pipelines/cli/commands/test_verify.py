@@ -51,23 +51,35 @@ def test_levels_see_more_and_more(broken: Path, capsys):
         assert (code, found(out), json.loads(out)["summary"]["level"]) == (1, expected, level)
 
 
-def test_the_default_level_is_layout_and_rows_with_a_source(broken: Path, capsys):
-    _, out, _ = run(capsys, "verify", broken, "--json")
-    assert json.loads(out)["summary"]["level"] == "layout"
-    _, out, _ = run(capsys, "verify", broken, "--against", DATA / "images", "--json")
-    assert json.loads(out)["summary"]["level"] == "rows"
-    assert {"INF021", "ROW021"} <= found(out)
-    _, out, _ = run(capsys, "verify", broken, "--against", DATA / "images", "--level", "meta", "--json")
-    assert json.loads(out)["summary"]["level"] == "meta"
+def level_of(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str, set[str]]:
+    """Return the level of a verification, the reason for it, and the codes that it finds."""
+    _, out, _ = run(capsys, "verify", *arguments, "--json")
+    summary = json.loads(out)["summary"]
+    return summary["level"], summary["level_reason"], found(out)
+
+
+def test_a_local_dataset_has_its_rows_verified_and_the_report_says_why(broken: Path, capsys):
+    everything = {"INF009", "STA029", "ROW017"}
+    assert level_of(capsys, broken) == ("rows", "the default for a local dataset", everything)
+    source = ("--against", DATA / "images")
+    level, reason, codes = level_of(capsys, broken, *source)
+    assert (level, reason) == ("rows", "which a comparison with a source needs")
+    assert {"INF021", "ROW021"} <= codes
+    assert level_of(capsys, broken, *source, "--level", "meta")[:2] == ("meta", "as --level says")
+    (broken / "episeek.toml").write_text('level = "layout"\n')
+    assert level_of(capsys, broken) == ("layout", "as the settings say", everything - {"ROW017"})
+    assert level_of(capsys, broken, *source)[:2] == ("rows", "which a comparison with a source needs")
+    assert level_of(capsys, broken, "--no-config")[0] == "rows"
 
 
 def test_exit_codes(broken: Path, tmp_path: Path, capsys):
     assert run(capsys, "verify", DATA / "images")[0] == 0
     assert run(capsys, "verify", broken)[0] == 1
     assert run(capsys, "verify", broken, "--fail-on", "never")[0] == 0
-    assert run(capsys, "verify", broken, "--ignore", "INF009")[0] == 0
-    assert run(capsys, "verify", broken, "--ignore", "INF009", "--fail-on", "warning")[0] == 1
-    assert run(capsys, "verify", broken, "--severity", "INF009=warning")[0] == 0
+    assert run(capsys, "verify", broken, "--ignore", "INF009")[0] == 1
+    assert run(capsys, "verify", broken, "--ignore", "INF009,ROW")[0] == 0
+    assert run(capsys, "verify", broken, "--ignore", "INF009,ROW", "--fail-on", "warning")[0] == 1
+    assert run(capsys, "verify", broken, "--severity", "INF009=warning,ROW017=warning")[0] == 0
     assert run(capsys, "verify", tmp_path / "nothing")[0] == 2
     code, out, err = run(capsys, "verify", broken, "--ignore", "INF09")
     assert (code, out) == (2, "")
@@ -89,7 +101,7 @@ def test_several_reports_at_once(broken: Path, tmp_path: Path, capsys):
     code, out, _ = run(capsys, "verify", broken, *outputs, "--output", f"github:{lines}", "--format", "markdown")
     assert code == 1
     assert out == (tmp_path / "reports/a.md").read_text()
-    assert found((tmp_path / "reports/a.json").read_text()) == {"INF009", "STA029"}
+    assert found((tmp_path / "reports/a.json").read_text()) == {"INF009", "ROW017", "STA029"}
     assert json.loads((tmp_path / "reports/a.sarif").read_text())["version"] == "2.1.0"
     assert ElementTree.parse(tmp_path / "reports/a.xml").getroot().tag == "testsuites"
     assert (tmp_path / "reports/a.html").read_text().startswith("<!doctype html>")
@@ -127,14 +139,14 @@ def test_no_report_among_the_files_of_the_dataset(broken: Path, tmp_path: Path, 
 
 
 def test_settings_at_the_dataset_root(broken: Path, tmp_path: Path, capsys):
-    (broken / "episeek.toml").write_text('level = "rows"\nignore = ["STA"]\n[severity]\nROW017 = "warning"\n')
+    (broken / "episeek.toml").write_text('level = "decode"\nignore = ["STA"]\n[severity]\nROW017 = "warning"\n')
     code, out, _ = run(capsys, "verify", broken, "--json")
-    assert (code, found(out)) == (1, {"INF009", "ROW017"})
+    assert (code, found(out), json.loads(out)["summary"]["level"]) == (1, {"INF009", "ROW017"}, "decode")
     assert json.loads(out)["summary"]["warnings"] == 1
     assert json.loads(out)["summary"]["ignored"] == 1
     assert "settings are read from" in run(capsys, "verify", broken)[2]
     code, out, err = run(capsys, "verify", broken, "--no-config", "--json")
-    assert (code, found(out), err) == (1, {"INF009", "STA029"}, "")
+    assert (code, found(out), err) == (1, {"INF009", "ROW017", "STA029"}, "")
     (tmp_path / "other.toml").write_text('select = ["EPI"]\n')
     assert run(capsys, "verify", broken, "--config", tmp_path / "other.toml")[0] == 0
     (broken / "episeek.toml").write_text("selct = []\n")
@@ -171,13 +183,13 @@ def test_mending(tmp_path: Path, capsys):
     collapse(root, data(1))
     before = (root / data(1)).read_bytes()
     code, out, _ = run(capsys, "verify", root, "--fix", "--dry-run")
-    assert code == 0
+    assert code == 1
     assert f"+++ {data(1)}" in out
     assert (root / data(1)).read_bytes() == before
     code, out, _ = run(capsys, "verify", root, "--fix", "--against", DATA / "av1_multifile")
     assert "done: " in out
     assert "ROW021" not in out
-    assert run(capsys, "verify", root, "--select", "ROW018", "--level", "rows", "--prepared")[0] == 0
+    assert run(capsys, "verify", root, "--select", "ROW018")[0] == 0
     _, out, _ = run(capsys, "verify", root, "--fix")
     assert "no finding can be fixed here" in out
 
@@ -185,7 +197,7 @@ def test_mending(tmp_path: Path, capsys):
 def test_a_pipe_in_the_place_of_a_document_is_no_reason_to_wait(broken: Path, capsys):
     os.mkfifo(broken / "README.md")
     code, out, _ = run(capsys, "verify", broken, "--json")
-    assert (code, found(out)) == (1, {"INF009", "STA029", "VER001"})
+    assert (code, found(out)) == (1, {"INF009", "ROW017", "STA029", "VER001"})
 
 
 def test_closed_streams(broken: Path):

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from episeek_pipelines.jobs.prepare import prepare, verify
+from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.hub import publish
 from episeek_pipelines.publish.hub.options import PublishResult
-from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.publish.overlays import change_one_data_file, prepared
@@ -55,8 +55,9 @@ def test_eight_publish_at_once(running, is_same, tmp_path):
             assert conflict.head == running.head
             assert "data/chunk-000/file-000.parquet" in str(conflict)
             assert re.search("of somebody else, which changes .*run this again| changed since .*--base", str(conflict))
-    report = verify(f"hf://datasets/{NAME}@{TAG}", options=VerifyOptions(level="layout"))
-    assert report.error_count == 0
+    report = verify(f"hf://datasets/{NAME}@{TAG}")
+    assert (report.error_count, report.level) == (0, "layout")
+    assert report.level_reason == "the default for a dataset in a store"
     check_readable(f"hf://datasets/{NAME}@{TAG}")
 
 

@@ -12,14 +12,13 @@ import episeek
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import verify
+from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.publish.errors import ConflictError
 from episeek_pipelines.publish.store import attempts, publication_run
 from episeek_pipelines.publish.store.contents import StoreContents
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH, Publication
 from episeek_pipelines.publish.store.options import StorePublication
 from episeek_pipelines.publish.store.plan import wanted_files
-from episeek_pipelines.verify import VerifyOptions
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import change_one_data_file, prepared
@@ -58,7 +57,8 @@ def ended(s3, overlays, url):
 
 def check_whole(s3, url):
     assert not any(path.startswith(STAGED) for path in s3.files(url))
-    assert verify(url, options=VerifyOptions(level="layout")).error_count == 0
+    report = verify(url)
+    assert (report.error_count, report.level) == (0, "layout")
     found = episeek.open(url).clip(2, "observation.images.top", 3, 7).read()
     assert (
         found == episeek.open(prepared(NAME).url, data_root=DATA / NAME).clip(2, "observation.images.top", 3, 7).read()

@@ -117,5 +117,7 @@ def test_a_broken_dataset(tmp_path: Path):
     (root / video(TOP, 1)).unlink()
     commands = commands_of(verify(Root(str(root))))
     assert [each.name for each in commands] == ["error", *["warning"] * 4, "notice"]
-    assert "\nnot checked: rows (use --level rows); " in commands[-1].message
+    lines = commands[-1].message.splitlines()
+    assert lines[1] == "level: rows, the default for a local dataset"
+    assert "  pictures of videos: the level rows does not decode them; use --level decode" in lines
     assert commands[0].properties["file"] == f"{root}/{video(TOP, 1)}"

@@ -394,7 +394,7 @@ def test_any_value_is_used_or_named(tmp_path: Path, values: dict[str, Any]):
         if named is None or named[1] not in values:
             raise
         return
-    assert configured.options.level == values.get("level", "layout")
+    assert configured.options.level == values.get("level")
     assert configured.max_findings == values.get("max-findings", 20)
     assert configured.policy.ignore == tuple(values.get("ignore", ()))
     assert dict(configured.policy.severity) == values.get("severity", {})

@@ -14,7 +14,7 @@ from episeek.stores.byte_source import CountingSource
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding
-from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.videos.choice import choose_episodes
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
 from episeek_pipelines.verify.videos.episode_clip import episode_clip
@@ -36,7 +36,19 @@ Pictures = npt.NDArray[np.uint8]
 def _context(root: Path, *, fps: float = FPS) -> VerificationContext:
     info = DatasetInfo("v3.0", fps, 1, 1, 1000, "data/{}", "videos/{}", ("camera",))
     return VerificationContext(
-        Root(str(root)), Root(str(root)), None, info, {}, DEFAULT_OPTIONS, None, True, True, False, False, None
+        Root(str(root)),
+        Root(str(root)),
+        None,
+        info,
+        {},
+        VerifyOptions(level="decode"),
+        None,
+        True,
+        True,
+        False,
+        False,
+        False,
+        None,
     )
 
 

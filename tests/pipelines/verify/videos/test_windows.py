@@ -46,7 +46,7 @@ def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def context_of(path: Path, options: VerifyOptions) -> VerificationContext:
     root = Root(str(path.parent))
     info = DatasetInfo("v3.0", FPS, 3, 120, 1000, "data/{}", "videos/{}", ("camera",))
-    return VerificationContext(root, root, None, info, {}, options, None, True, True, False, False, None)
+    return VerificationContext(root, root, None, info, {}, options, None, True, True, False, False, False, None)
 
 
 def file_of(path: Path, *, decoded: tuple[int, ...] = ()) -> VideoFile:

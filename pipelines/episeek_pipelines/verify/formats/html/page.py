@@ -108,7 +108,7 @@ def _about_run(report: VerificationReport) -> list[tuple[str, str]]:
         entries.append(("Revision", report.revision))
     entries += [
         ("Tool", f"episeek {__version__}"),
-        ("Level", report.level),
+        ("Level", ", ".join(filter(None, (report.level, report.level_reason)))),
         ("Options", ", ".join(_changed_options(report.options)) or "defaults"),
         ("Compared with", "no source" if report.against is None else report.against),
         (

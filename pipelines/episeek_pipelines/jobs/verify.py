@@ -1,0 +1,166 @@
+"""The job that verifies a dataset, and its part of the graph of other jobs.
+
+It imports neither the other steps nor, for a small dataset on this machine, Dask: that would take longer than the checks.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
+
+from episeek.errors import EpiseekError, MissingFileError
+from episeek_pipelines.dataset.provenance import recorded_videos, source_commit
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
+from episeek_pipelines.jobs.nodes import Node, values_and_failures
+from episeek_pipelines.jobs.progress import CHECKING
+from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.verify import (
+    DEFAULT_OPTIONS,
+    CheckResult,
+    Shard,
+    Survey,
+    VerificationPlan,
+    VerificationReport,
+    VerifyOptions,
+    conclude,
+    plan_checks,
+    read_shard,
+    run_check,
+    shard_arguments,
+    survey,
+    with_level,
+)
+
+MAX_VERIFICATION_SLICES: Final = 32
+"""Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
+
+MAX_SHARD_SLICES: Final = 8
+"""Slices of the files of meta/episodes; each gets the whole survey."""
+
+MAX_QUICK_FILES: Final = 64
+"""Files below meta/ and data/, and files below videos/, of a dataset that is verified in one thread."""
+
+MAX_QUICK_BYTES: Final = 16 * 2**20
+"""Bytes below meta/ and data/ of such a dataset: its rows are read in less time than Dask takes to be imported."""
+
+
+def verify(
+    root: str,
+    *,
+    data_root: str | None = None,
+    against: str | None = None,
+    prepared: bool | None = None,
+    options: VerifyOptions = DEFAULT_OPTIONS,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> VerificationReport:
+    """Check a dataset. The module `episeek_pipelines.verify` describes the checks.
+
+    Args:
+        root: The dataset, or an overlay of one.
+        data_root: The dataset with the videos if `root` is an overlay. None: `root`, or the source that a local overlay
+            records.
+        against: The dataset that `root` was rewritten from; both must have the same values.
+        prepared: Whether the data files are promised to be as `prepare` writes them; None: as `verify.plan_verification` tells it.
+        options: Level and measures. Without a level, rows are read where the dataset is local or compared.
+        execution: Scheduler, workers, progress.
+
+    Raises:
+        EpiseekError: It is not a dataset that can be checked.
+    """
+    where = Root(root).pinned()
+    videos = recorded_videos(where) if data_root is None else Root(data_root)
+    source = None if against is None else Root(against).pinned()
+    surveyed = survey(where, data_root=None if videos is None else videos.pinned(), against=source)
+    if videos is None and surveyed.is_lone_overlay:
+        hint = "give the dataset it was prepared from as --data-root (data_root)"
+        raise MissingFileError(str(where), "sidecars and no videos/: an overlay", "the videos", hint)
+    options = with_level(options, is_local=where.is_local, is_compared=source is not None)
+    graph = Graph()
+    verification = add_verification_nodes(graph, surveyed, prepared, options)
+    if _is_quick(surveyed, options) and execution == Execution(progress=execution.progress):
+        # importing Dask would take longer than the checks
+        execution = replace(execution, scheduler="sync")
+    values, failures = values_and_failures(execution.compute(graph, [verification]))
+    if failures:
+        raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
+    report: VerificationReport = values[0]
+    return replace(report, revision=_commit_of(where), data_root=None if videos is None else videos.url)
+
+
+def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
+    """Return whether one thread checks a dataset in about a second: few small files, all on this machine, no pictures."""
+    is_local = surveyed.root.is_local and surveyed.data_root.is_local
+    if not is_local or surveyed.against is not None or options.looks_at("decode") or options.window_count:
+        return False
+    if max(len(surveyed.files), len(surveyed.videos)) > MAX_QUICK_FILES:
+        return False
+    sizes = [identity.size for identity in surveyed.files.values() if identity is not None]
+    return not options.looks_at("rows") or sum(sizes) <= MAX_QUICK_BYTES
+
+
+def _commit_of(root: Root) -> str | None:
+    """Return the commit of a dataset; None where it is not known, or where its record is damaged."""
+    with suppress(EpiseekError):
+        return source_commit(root)
+    return None
+
+
+def add_verification_nodes(
+    graph: Graph, surveyed: Survey | Node, prepared: bool | None, options: VerifyOptions
+) -> Node:
+    """Add nodes that read meta/episodes, plan the checks and run them in slices; return the node that concludes."""
+    shard_count = len(surveyed.episode_paths) if isinstance(surveyed, Survey) else MAX_SHARD_SLICES
+    parts = range(max(1, min(shard_count, MAX_SHARD_SLICES)))
+    shards = graph.map(
+        _read_shards,
+        parts,
+        len(parts),
+        surveyed,
+        options,
+        label=lambda number: f"meta/episodes, part {number}",
+        phase=CHECKING,
+        unit="part",
+    )
+    plan = graph.reduce(_plan_slices, shards, surveyed, prepared, options, label="verify")
+    slices = range(MAX_VERIFICATION_SLICES)
+    checks = graph.map(
+        _check_slice,
+        slices,
+        len(slices),
+        plan,
+        label=lambda number: f"verify, part {number}",
+        phase=CHECKING,
+        unit="part",
+    )
+    return graph.reduce(_conclude_slices, checks, plan, label="verify")
+
+
+def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root | None) -> Survey:
+    """List the files that the nodes before this one have written, and read the documents."""
+    return survey(root, data_root=data_root, against=against)
+
+
+def _read_shards(number: int, slices: int, surveyed: Survey, options: VerifyOptions) -> list[Shard]:
+    """Read every `slices`-th file of meta/episodes, from file `number`."""
+    if surveyed.info is None:
+        return []
+    arguments = shard_arguments(surveyed, options)
+    return [read_shard(path, *arguments) for path in surveyed.episode_paths[number::slices]]
+
+
+def _plan_slices(
+    shards: list[list[Shard]], surveyed: Survey, prepared: bool | None, options: VerifyOptions
+) -> VerificationPlan:
+    """Plan the checks of a verification."""
+    read = sorted((shard for part in shards for shard in part), key=lambda shard: shard.path)
+    return plan_checks(read, surveyed, prepared=prepared, options=options)
+
+
+def _check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckResult]:
+    """Run every `slices`-th check of a plan, from check `number`."""
+    return [run_check(plan.require_context(), check) for check in plan.checks[number::slices]]
+
+
+def _conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
+    """Return the report of all slices."""
+    return conclude(plan, [result for part in results for result in part])
