@@ -1,5 +1,6 @@
 """Encodes replacement videos with one defect: takes pictures, writes an MP4 with keyframes at a given interval."""
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -66,6 +67,25 @@ def encode(
             frame.pts, frame.time_base = place, Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def cut_short(path: Path, pictures: Pictures) -> None:
+    """Encode a fragmented file at `path`, and cut it within its last sample: the recorder lost its power."""
+    encode(path, pictures)
+    with av.open(path.as_posix()) as source:
+        stream = source.streams.video[0]
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        last_bytes = packets[-1].size
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as target:
+            output = target.add_stream_from_template(stream, opaque=True)
+            for packet in packets:
+                packet.stream = output
+                target.mux(packet)
+    file = buffer.getvalue()
+    # an index of the fragments comes after the last one
+    end = file.rindex(b"mfra") - 4
+    path.write_bytes(file[: end - last_bytes // 2])
 
 
 def put_moov_last(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Headers of videos, and their declarations in meta/: INF002, INF004, VID022 to VID026, VID039."""
+"""Headers of videos, and their declarations in meta/: INF002, INF004, VID022 to VID026, VID039, VID040."""
 
 import shutil
 from pathlib import Path
@@ -132,6 +132,8 @@ FRAMES: Final = [
     Case("episodes as one stream", H264, "VID025", lambda r: write_takes(r, is_one_stream=True), milder="VID025"),
     Case("seconds drift by a fifth of a frame an episode", H264, "VID024W VID046", lambda r: drift(r, 0.2),
          remedied=recompute_seconds),
+    Case("a recording cut within the picture after its last frame", AV1, "VID040", lambda r: encoded.cut_short(
+        r / SINGLE, encoded.moving(SINGLE_FRAMES + 1))),
     Case("not on a keyframe", H264, "VID025", lambda r: patch(r, video(TOP, 0), lambda c: set_sync_sample(c, 2, 49)),
          milder="VID025"),
 ]  # fmt: skip

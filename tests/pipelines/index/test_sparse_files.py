@@ -10,6 +10,7 @@ from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.video.header import read_video_header
 from tests.features.encoding import Recipe, encode
 from tests.features.muxer import Layout, mux, track_of
+from tests.features.sources import H264, presented, with_times
 from tests.support import bar_code
 from tests.support.one_file_index import CAMERA, open_one_file, read_table
 from tests.support.sparse_file import write_with_hole
@@ -46,6 +47,35 @@ def test_ten_gigabytes_are_indexed_for_the_price_of_their_header(tmp_path, mp4):
     assert requests <= small_requests + 1  # the small one fits into the first probe
     assert read_bytes <= small_bytes + 2 * LocalSource("").probe_bytes
     assert peak_bytes <= 2 * small_peak
+
+
+def test_an_episode_of_ten_gigabytes_has_wide_columns_and_exact_clips(tmp_path, mp4):
+    """The hole lies between two samples of the episode. Other builds of the same file keep the narrow types."""
+    path = tmp_path / "videos/large.mp4"
+    write_with_hole(path, mp4, TEN_GIGABYTES, first_chunk=1)
+    index = open_one_file(path, read_table(path), tmp_path)
+    assert index.lookup(0, CAMERA).mdat_length > TEN_GIGABYTES
+    columns = index.table("samples").columns
+    assert {name: column.dtype for name, column in columns.items()} == {
+        "byte_offset": np.uint64, "byte_size": np.uint32, "pts": np.int32, "is_sync": np.bool_,
+    }  # fmt: skip
+    for start, stop in ((0, 3), (12, 24), (23, 24)):
+        clip = index.clip(0, CAMERA, start, stop)
+        assert bar_code.read(clip.decode("pyav").data) == list(range(start, stop))
+
+
+def test_a_minute_of_nanoseconds_has_wide_times_and_exact_clips(tmp_path):
+    ticks = [3 * 10**9 * number for number in range(24)]
+    moved = with_times(encode(H264), ticks, timescale=10**9, last=3 * 10**9)
+    path = tmp_path / "videos/long.mp4"
+    path.parent.mkdir()
+    path.write_bytes(mux(presented(moved, header_version=1)))
+    index = open_one_file(path, read_table(path), tmp_path)
+    assert index.table("samples").columns["pts"].dtype == np.int64
+    for start, stop in ((0, 24), (5, 9), (23, 24)):
+        clip = index.clip(0, CAMERA, start, stop)
+        assert clip.frame_ticks.tolist() == ticks[start:stop]
+        assert bar_code.read(clip.decode("pyav").data) == list(range(start, stop))
 
 
 def test_clips_beyond_four_gigabytes_are_exact(tmp_path, mp4):
