@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,24 +139,24 @@ def test_an_overlay_says_that_its_source_has_changed(overlay: Path, source: Path
     assert "prepare the source again" in "\n".join(prepare_lines(result))
 
 
-@pytest.mark.parametrize(
-    ("change", "changed"),
-    [
-        (lambda root: None, ()),
-        (lambda root: (root / "meta/byte_index").mkdir(), ()),
-        (lambda root: edit_info(root, robot_type="other"), ("meta/info.json",)),
-        (lambda root: (root / "meta/stats.json").unlink(), ("meta/stats.json",)),
-        (
-            lambda root: (root / "data/chunk-000/file-000.parquet").write_bytes(b"PAR1"),
-            ("data/chunk-000/file-000.parquet",),
-        ),
-        (lambda root: shutil.rmtree(root / "meta"), ()),  # a folder with the videos alone
-    ],
-    ids=["nothing", "sidecars", "info", "lost", "data", "videos alone"],
-)
-def test_changes_of_a_source(change, changed, overlay: Path, source: Path):
-    change(source)
-    assert changed_source_files(Root(str(overlay)), Root(str(source))) == changed
+def test_changes_of_a_source(overlay: Path, source: Path, tmp_path: Path):
+    first = "data/chunk-000/file-000.parquet"
+    changes: dict[tuple[str, ...], list[Callable[[Path], object]]] = {
+        (): [
+            lambda root: None,
+            lambda root: (root / "meta/byte_index").mkdir(),
+            lambda root: shutil.rmtree(root / "meta"),  # a folder with the videos alone
+        ],
+        ("meta/info.json",): [lambda root: edit_info(root, robot_type="other")],
+        ("meta/stats.json",): [lambda root: (root / "meta/stats.json").unlink()],
+        (first,): [lambda root: (root / first).write_bytes(b"PAR1")],
+    }
+    for changed, ways in changes.items():
+        for number, change in enumerate(ways):
+            copy = tmp_path / f"{len(changed)}-{number}-{'-'.join(changed).replace('/', '-')}"
+            shutil.copytree(source, copy)
+            change(copy)
+            assert changed_source_files(Root(str(overlay)), Root(str(copy))) == changed
 
 
 def test_a_source_in_a_store_or_without_a_record_is_not_compared(overlay: Path, source: Path):

@@ -20,7 +20,7 @@ from tests.pipelines.jobs.test_prepare import SIDECARS
 
 PIN = "configs: [{config_name: default, data_files: data/*/*.parquet}]\n"
 VIDEO = "videos/observation.images.top/chunk-000/file-000.mp4"
-FILES = 12 + 1 + 1  # videos, the card, golden_items.npz
+FILES = 2 + 1  # videos and the card
 
 
 def clone_as_a_file_system_would(source: int, target: int) -> bool:
@@ -37,7 +37,8 @@ def clone_as_a_file_system_would(source: int, target: int) -> bool:
         ("hardlink", False, (0, 0, FILES)),
     ],
 )
-def test_a_full_dataset_needs_no_source(videos, can_clone, ways, dataset, tmp_path, monkeypatch):
+def test_a_full_dataset_needs_no_source(videos, can_clone, ways, tmp_path, monkeypatch):
+    dataset = copy_dataset("hevc", tmp_path / "source")
     monkeypatch.setattr(copying, "clone_contents", clone_as_a_file_system_would if can_clone else lambda *_: False)
     configs = "configs:\n- config_name: default\n  data_files: data/*/*.parquet\n"
     (dataset / "README.md").write_text(f"---\nlicense: mit\n{configs}---\n")
@@ -53,7 +54,7 @@ def test_a_full_dataset_needs_no_source(videos, can_clone, ways, dataset, tmp_pa
     assert set(digests(target)) == {*digests(dataset), *SIDECARS}
     shutil.rmtree(dataset)
     opened = episeek.open(target)
-    assert opened.clip(3, opened.cameras[0]).decode("pyav").data.shape == (32, 3, 96, 128)
+    assert opened.clip(3, opened.cameras[0]).decode("pyav").data.shape[1:] == (3, 96, 128)
     assert verify(str(target)).error_count == 0
 
 
