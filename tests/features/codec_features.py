@@ -148,3 +148,13 @@ def png() -> bytes:
 @registry.identical("h263.3gp", "H.263 in 3GP", range(10))
 def h263() -> bytes:
     return write_video(Recipe("h263", width=128, height=96, count=10), container="3gp")
+
+
+@registry.identical("mpeg1.mp4", "MPEG-1 video with B-pictures")
+def mpeg1() -> bytes:
+    return write_video(Recipe("mpeg1video", b_frames=2))
+
+
+@registry.identical("mpeg1.mov", "MPEG-1 video with B-pictures in QuickTime")
+def mpeg1_in_quicktime() -> bytes:
+    return write_video(Recipe("mpeg1video", b_frames=2), container="mov")

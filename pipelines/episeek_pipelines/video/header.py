@@ -6,7 +6,7 @@ refused by name.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.header_digest import header_digest
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.decoding_starts.choice import KeyframeChoice
-from episeek_pipelines.video.decoding_starts.correct import corrected
+from episeek_pipelines.video.decoding_starts.correct import Correction, corrected
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
+from episeek_pipelines.video.mpeg1_entries import declared_as_mpeg2
 from episeek_pipelines.words import counted
 
 
@@ -75,7 +76,7 @@ def read_video_header(
         if not is_matroska(source.get_ranges(path, [(0, min(len(EBML), size))])[0]):
             raise
         demuxed = demux_matroska(source, path, file_size=size)
-        found = corrected(source, path, demuxed, keyframes=keyframes)
+        found = _corrected(source, path, demuxed, keyframes)
         counts = (found.flagged_count, found.inspected_count)
         return VideoHeader(path, size, "matroska", _digest(demuxed), b"", 0, 0, found.table, *counts)
     table = parse_sample_table(
@@ -88,7 +89,7 @@ def read_video_header(
     missing = header.missing
     if table.missing_sample_count:
         missing = f"{missing or 'the end of the file'}, {counted(table.missing_sample_count, 'sample')}"
-    found = corrected(source, path, table, keyframes=keyframes)
+    found = _corrected(source, path, table, keyframes)
     return VideoHeader(
         path,
         size,
@@ -119,6 +120,14 @@ def recorded_header_digest(source: ByteSource, record: FileRecord) -> str:
     if record.container == "matroska":
         return read_video_header(source, record.file_path, file_size=record.file_size).digest
     return header_digest(source, record)
+
+
+def _corrected(source: ByteSource, path: str, table: SampleTable, keyframes: KeyframeChoice) -> Correction:
+    found = corrected(source, path, table, keyframes=keyframes)
+    description = declared_as_mpeg2(found.table.sample_description, where=path)
+    if description == found.table.sample_description:
+        return found
+    return replace(found, table=replace(found.table, sample_description=description))
 
 
 def _digest(table: SampleTable) -> str:

@@ -17,7 +17,8 @@ _LEAST_BYTES = {"avcC": 5, "hvcC": 22, "vvcC": 5, "av1C": 4, "vpcC": 0, "esds": 
 _CONFIGURATIONS = tuple(_LEAST_BYTES)
 
 _MPEG4_OBJECT = 0x20
-_MPEG2_OBJECTS = (*range(0x60, 0x66), 0x6A)
+MPEG1_OBJECT = 0x6A
+_MPEG2_OBJECTS = (*range(0x60, 0x66), MPEG1_OBJECT)
 _JPEG_OBJECT = 0x6C
 """objectTypeIndication of esds (ISO/IEC 14496-1, 7.2.6.6)."""
 
@@ -75,7 +76,8 @@ def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: st
 
 def _of_descriptor(descriptors: bytes) -> Codec | None:
     """Return the rules by an ES_Descriptor (ISO/IEC 14496-1, 7.2.6.5)."""
-    object_type, configuration = _decoder_config(descriptors)
+    place, configuration = _decoder_config(descriptors)
+    object_type = -1 if place is None else descriptors[place]
     if object_type == _MPEG4_OBJECT:
         return Mpeg4(configuration)
     if object_type in _MPEG2_OBJECTS:
@@ -83,9 +85,15 @@ def _of_descriptor(descriptors: bytes) -> Codec | None:
     return Mjpeg() if object_type == _JPEG_OBJECT else None
 
 
-def _decoder_config(data: bytes) -> tuple[int, bytes]:
-    """Return objectTypeIndication and DecoderSpecificInfo (7.2.6.6, 7.2.6.7); -1 and nothing where they are missing."""
-    object_type, position = -1, 0
+def object_type_place(descriptors: bytes) -> int | None:
+    """Return the offset of objectTypeIndication in an ES_Descriptor; None where it is missing."""
+    return _decoder_config(descriptors)[0]
+
+
+def _decoder_config(data: bytes) -> tuple[int | None, bytes]:
+    """Return the offset of objectTypeIndication (7.2.6.6), and DecoderSpecificInfo (7.2.6.7); None and nothing without them."""
+    place: int | None = None
+    position = 0
     while position + 2 <= len(data):
         tag, position = data[position], position + 1
         size = 0
@@ -102,10 +110,10 @@ def _decoder_config(data: bytes) -> tuple[int, bytes]:
                 position += 1 + data[position]
             position += 2 * (flags >> 5 & 1)
         elif tag == 4 and position < len(data):
-            object_type = data[position]
+            place = position
             position += 13
         elif tag == 5:
-            return object_type, data[position : position + size]
+            return place, data[position : position + size]
         else:
             position += size
-    return object_type, b""
+    return place, b""

@@ -1,0 +1,42 @@
+"""Declare MPEG-1 video as MPEG-2 in sample descriptions, as every MPEG-2 decoder decodes it (ISO/IEC 13818-2, 8.3).
+
+FFmpeg parses packets of declared MPEG-1 anew, and then shows a frame of a lead-in that an edit list hides, or hides a frame that
+it does not hide.
+"""
+
+from typing import Final
+
+from episeek.mp4.moov.sample_description import decoder_configuration
+from episeek.mp4.moov.start_entries import entry_count
+from episeek_pipelines.video.bitstreams.entry_codec import MPEG1_OBJECT, object_type_place
+
+_MPEG1_TYPES: Final = (b"m1v ", b"m1v1", b"mp1v", b"mpeg")
+_MPEG2_TYPE: Final = b"m2v1"
+_MPEG2_MAIN_OBJECT: Final = 0x61
+"""objectTypeIndication of esds (ISO/IEC 14496-1, 7.2.6.6)."""
+
+_FIRST_ENTRY: Final = 16
+_VERSION_BYTES: Final = 4
+
+
+def declared_as_mpeg2(stsd: bytes, *, where: str) -> bytes:
+    """Return an stsd box whose entries of MPEG-1 are of MPEG-2; the box itself where there are none.
+
+    Raises:
+        Mp4Error: The box is damaged.
+    """
+    declared = bytearray(stsd)
+    position = _FIRST_ENTRY
+    for index in range(1, entry_count(stsd, where=where) + 1):
+        size = int.from_bytes(stsd[position : position + 4], "big")
+        if stsd[position + 4 : position + 8] in _MPEG1_TYPES:
+            declared[position + 4 : position + 8] = _MPEG2_TYPE
+        found = decoder_configuration(stsd, ("esds",), description_index=index, where=where)
+        if found is not None:
+            payload = found[1]
+            place = object_type_place(payload[_VERSION_BYTES:])
+            if place is not None and payload[_VERSION_BYTES + place] == MPEG1_OBJECT:
+                start = stsd.index(b"esds" + payload, position, position + size) + len(b"esds")
+                declared[start + _VERSION_BYTES + place] = _MPEG2_MAIN_OBJECT
+        position += size
+    return bytes(declared)
