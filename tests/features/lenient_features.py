@@ -80,6 +80,12 @@ def url_without_flag() -> bytes:
     return mux(h264()).replace(full_box(b"url ", 0, flags=1), full_box(b"url ", 0))
 
 
+@registry.identical("no_size.mp4", "a picture size of 0x0 in the sample entry, and the real one in tkhd")
+def no_size() -> bytes:
+    entry = encode(H264_B).entry
+    return mux(h264_b(entries=[entry[:32] + bytes(4) + entry[36:]]))
+
+
 @registry.identical("movie_timescale_0.mp4", "a movie timescale of 0, and no edit list")
 def movie_timescale_0() -> bytes:
     return _with_movie_timescale_0(mux(h264()))

@@ -194,8 +194,9 @@ def parse_sample_table(
         is_presented,
         track.timescale,
         entry.codec,
-        entry.width,
-        entry.height,
+        # writers that do not know the size leave it out of the entry; decoders find it in the pictures
+        entry.width or track.width,
+        entry.height or track.height,
         description,
         description_index,
         track.matrix,

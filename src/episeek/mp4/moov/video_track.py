@@ -31,6 +31,9 @@ class VideoTrack:
     """Transformation of the pictures for display, with the matrix of the movie applied: nine big-endian int32, as in tkhd."""
     sample_table: Box
     """The stbl box."""
+    width: int = 0
+    """Pixels of the pictures as they are shown, from tkhd; 0 without one."""
+    height: int = 0
 
 
 def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
@@ -56,6 +59,7 @@ def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
         _timescale(moov, movie_header, where),
         _matrix(moov, track_header, movie_header, where) if track_header is not None else IDENTITY_MATRIX,
         sample_table,
+        *(_shown_size(moov, track_header, where) if track_header is not None else (0, 0)),
     )
 
 
@@ -102,6 +106,16 @@ def _track_id(moov: bytes, track_header: Box, where: str) -> int:
     (version,) = box_fields(moov, track_header, ">B", where=where)
     (track_id,) = box_fields(moov, track_header, ">4x16xI" if version == 1 else ">4x8xI", where=where)
     return int(track_id)
+
+
+def _shown_size(moov: bytes, track_header: Box, where: str) -> tuple[int, int]:
+    """Return the width and height of a tkhd box (8.3.2) in whole pixels; 0 where the box ends before them."""
+    (version,) = box_fields(moov, track_header, ">B", where=where)
+    layout = ">88xII" if version == 1 else ">76xII"
+    if track_header.end - track_header.payload < struct.calcsize(layout):
+        return 0, 0
+    width, height = box_fields(moov, track_header, layout, where=where)
+    return int(width) >> 16, int(height) >> 16
 
 
 def _matrix(moov: bytes, track_header: Box, movie_header: Box, where: str) -> bytes:
