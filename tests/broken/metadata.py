@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from tests.support.broken_datasets import (
     edit_features,
     edit_info,
     edit_parquet,
+    edit_statistics,
     restore,
     set_value,
     set_values,
@@ -131,6 +133,18 @@ def name_pictures(root: Path, names: list[str] | None) -> None:
     edit_features(root, lambda features: features[TOP].update(names=names))
 
 
+CAMERA: Final = unicodedata.normalize("NFC", "observation.images.caméra")
+
+
+def rename_camera(root: Path, *, columns: str, folder: str) -> None:
+    """Give a camera a name of other letters than ASCII, and its columns and its folder one in a Unicode form of their own."""
+    edit_features(root, lambda features: features.update({CAMERA: features.pop(TOP)}))
+    edit_statistics(root, lambda statistics: statistics.update({CAMERA: statistics.pop(TOP)}))
+    name = unicodedata.normalize(columns, CAMERA)
+    edit_parquet(root, EPISODES, lambda g: [g[0].rename_columns([c.replace(TOP, name) for c in g[0].column_names])])
+    (root / "videos" / TOP).rename(root / "videos" / unicodedata.normalize(folder, CAMERA))
+
+
 def declare_audio(root: Path) -> None:
     edit_feature(root, "observation.audio.mic", {"dtype": "audio", "shape": [1], "names": ["channels"]})
 
@@ -140,6 +154,10 @@ CASES: Final = [
     Case("a header of version 3.0 over files of version 2.1", AV1, "INF001", old_documents, "lerobot#2652"),
     Case("pictures without names", AV1, "INF001", lambda r: name_pictures(r, None), "lerobot#3786",
          remedied=lambda r: name_pictures(r, ["height", "width", "channels"])),
+    Case("a camera of other letters", AV1, "", lambda r: rename_camera(r, columns="NFC", folder="NFC")),
+    Case("columns of a camera in another Unicode form", AV1, "EPI011 EPI013", lambda r: rename_camera(
+        r, columns="NFD", folder="NFC")),
+    Case("videos in a folder in another Unicode form", AV1, "INF004", lambda r: rename_camera(r, columns="NFC", folder="NFD")),
     Case("a dtype that nobody knows", AV1, "INF001", declare_audio, "lerobot#2824"),
     Case("a feature that is nothing", AV1, "INF001", lambda r: edit_feature(r, "action", None),
          remedied=lambda r: restore(r, AV1, "meta/info.json")),

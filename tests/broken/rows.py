@@ -23,6 +23,7 @@ from tests.support.broken_datasets import (
     drop_rows,
     edit_features,
     edit_parquet,
+    edit_statistics,
     schema_metadata,
     set_page_index,
     set_value,
@@ -109,6 +110,17 @@ def change_pictures(root: Path, rows: Sequence[int], picture_of: Callable[[Any],
     edit_parquet(root, data(0), change)
 
 
+def column_in_other_form(root: Path) -> None:
+    """Rename a feature, and its column to the same name in another Unicode form."""
+    edit_features(root, lambda features: features.update({"\u00e9tat": features.pop("next.done")}))
+    edit_statistics(root, lambda statistics: statistics.update({"\u00e9tat": statistics.pop("next.done")}))
+    for path in data_files(root):
+        edit_parquet(root, path, lambda groups: [
+            table.rename_columns(["e\u0301tat" if name == "next.done" else name for name in table.column_names])
+            for table in groups
+        ])  # fmt: skip
+
+
 def lists_of_one(root: Path) -> None:
     def change(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.FixedSizeListArray.from_arrays(column.combine_chunks(), 1)])
@@ -173,6 +185,7 @@ ROW015_IN_ROWS: Final[dict[str, Level]] = {"ROW015": "rows"}
 
 COLUMNS: Final = [
     Case("a feature is missing", AV1, "INF003 INF003W", lambda r: drop_column(r, data(0), "action")),
+    Case("a column in another Unicode form", AV1, "INF003 INF003W", column_in_other_form),
     Case("a feature too many", AV1, "INF003 INF003W", lambda r: append_column(r, data(0), "extra", 0)),
     Case("no frame_index", AV1, "INF003 INF003W", lambda r: drop_column(r, data(0), "frame_index")),
     Case("frame_index is text", AV1, "INF003", lambda r: change_type(r, data(0), "frame_index", pa.string())),

@@ -36,6 +36,7 @@ from episeek_pipelines.verify.findings.checks import (
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
+from episeek_pipelines.verify.findings.unicode_forms import FORM_REMEDY, form_of, in_other_form
 from episeek_pipelines.verify.rules import COLUMNS, DATA_FOOTER
 from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_dtype, is_known_dtype
@@ -236,6 +237,12 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
     found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
     # INF001 reports them; where their values are is not known.
     unknown = {key for key in context.columns if not is_known_dtype(declared_dtype(context.features[key]) or "")}
+    forms = {column: form for column in expected - found if (form := in_other_form(column, found)) is not None}
+    for column, form in sorted(forms.items()):
+        where = Location(file=file.path, column=column)
+        text = f"a column of this name in the Unicode form {form_of(form)}"
+        yield finding(COLUMNS, text, f"{form_of(column)}, as in {layout.INFO_PATH}", where, remedy=FORM_REMEDY)
+    expected, found = expected - forms.keys(), found - set(forms.values())
     for column in sorted(expected - found - unknown):
         origin = (
             f"a column for the feature of {layout.INFO_PATH}" if column in context.columns else "LeRobot's own column"

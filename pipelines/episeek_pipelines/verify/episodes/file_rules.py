@@ -10,6 +10,7 @@ from episeek_pipelines.dataset.missing_folders import MissingFolder, missing_fol
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.checks import DataFile, IndexedFile, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.unicode_forms import form_of, in_other_form
 from episeek_pipelines.verify.metadata.survey import Files, Survey
 from episeek_pipelines.verify.rules import FILE_ORDER, INDEXED_FILES, MISSING_FILE, ORPHAN_FILE
 from episeek_pipelines.words import counted
@@ -61,7 +62,9 @@ def _missing_folder(missing: MissingFolder) -> Finding:
     expected = f"the folder of {count} that the metadata refers to"
     remedy = "rename the folder to the name that the metadata gives" if missing.held else ""
     where = Location(file=missing.folder)
-    return finding(MISSING_FILE, missing.found, expected, where, remedy=remedy)
+    is_other_form = in_other_form(missing.folder, (missing.meant,)) is not None
+    form = f", the same name in the Unicode form {form_of(missing.meant)}" if is_other_form else ""
+    return finding(MISSING_FILE, f"{missing.found}{form}", expected, where, remedy=remedy)
 
 
 def check_orphans(

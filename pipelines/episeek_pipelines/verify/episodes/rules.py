@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek_pipelines.verify.episodes.table import RawEpisodes, locate
+from episeek_pipelines.verify.episodes.values import RENAMED_REMEDY
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.unicode_forms import FORM_REMEDY, form_of, in_other_form
 from episeek_pipelines.verify.rules import EMPTY, EPISODE_ORDER, FPS, TILING, TOTALS, VIDEO_COLUMNS
 from episeek_pipelines.verify.rules.metadata import FRACTIONAL_FPS_REMEDY
 from episeek_schemas import layout, lerobot
@@ -16,10 +18,6 @@ from episeek_schemas.lerobot import DatasetInfo
 MISSING_EPISODES_REMEDY: Final = (
     "restore the missing rows of meta/episodes from a copy of the dataset; decide to lower the total only if these episodes were "
     "deleted, so that no data file and no video holds their frames"
-)
-RENAMED_REMEDY: Final = (
-    "decide whether it is the camera that `features` calls otherwise, and whose columns EPI011 misses: then rename the columns, or "
-    "the feature; dropping them would lose where its frames are"
 )
 
 
@@ -114,12 +112,19 @@ def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]
     for (path, _), names in zip(episodes.shards, episodes.column_names, strict=True):
         cameras = {camera for camera in map(lerobot.camera_of_column, names) if camera is not None}
         for camera in sorted(cameras - set(info.video_keys)):
+            declared = in_other_form(camera, info.video_keys)
+            form = "" if declared is None else f", in the Unicode form {form_of(camera)}"
+            expected = f"only columns of the video features {list(info.video_keys)}"
             yield finding(
                 VIDEO_COLUMNS,
-                f"columns of camera {camera!r}",
-                f"only columns of the video features {list(info.video_keys)}",
+                f"columns of camera {camera!r}{form}",
+                expected if declared is None else f"{form_of(declared)}, as in {layout.INFO_PATH}",
                 Location(file=path, camera=camera),
-                remedy="" if cameras.issuperset(info.video_keys) else RENAMED_REMEDY,
+                remedy=FORM_REMEDY
+                if declared is not None
+                else ""
+                if cameras.issuperset(info.video_keys)
+                else RENAMED_REMEDY,
             )
 
 

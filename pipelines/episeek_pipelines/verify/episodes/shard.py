@@ -101,6 +101,7 @@ def _read_open_shard(
     names = episode_columns(info)
     all_names = file.schema_arrow.names
     has_tasks = lerobot.TASKS in all_names
+    has_other_cameras = not {lerobot.camera_of_column(name) for name in all_names} <= {None, *info.video_keys}
     present = [name for name in names if name in all_names]
     compared = statistics_columns(features, file.schema_arrow)
     wanted = [*present, *([lerobot.TASKS] if has_tasks else []), *column_names(compared)]
@@ -120,7 +121,7 @@ def _read_open_shard(
             table = cursor.read(start, min(_BLOCK_ROWS, row_count - start))
             locations = table.select(present)
             with guarded(findings, "check columns", Location(file=path)):
-                findings += check_columns(locations, info, path, start)
+                findings += check_columns(locations, info, path, start, has_other_cameras=has_other_cameras)
             for name in names:
                 parts[name].append(_usable(locations, name))
             if has_tasks and task_numbers is not None:

@@ -1,6 +1,7 @@
 """EPI011: values of the columns of meta/episodes that locate episodes, checked by the pandera model."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import pyarrow as pa
 
@@ -10,8 +11,15 @@ from episeek_schemas import lerobot
 from episeek_schemas.checks import check_table
 from episeek_schemas.lerobot import DatasetInfo
 
+RENAMED_REMEDY: Final = (
+    "decide whether it is the camera that `features` calls otherwise, and whose columns EPI011 misses: then rename the columns, or "
+    "the feature; dropping them would lose where its frames are"
+)
 
-def check_columns(table: pa.Table, info: DatasetInfo, path: str, first_row: int) -> Iterator[Finding]:
+
+def check_columns(
+    table: pa.Table, info: DatasetInfo, path: str, first_row: int, *, has_other_cameras: bool = False
+) -> Iterator[Finding]:
     """Yield EPI011 for some rows of one file; a problem of a whole column is reported with the first rows.
 
     Args:
@@ -19,13 +27,16 @@ def check_columns(table: pa.Table, info: DatasetInfo, path: str, first_row: int)
         info: Parsed meta/info.json, for the cameras.
         path: The file.
         first_row: Number of the table's first row in the file.
+        has_other_cameras: Whether the file has columns of cameras that `features` does not declare.
     """
     for problem in check_table(table, "meta/episodes", video_keys=info.video_keys, path=path, first_row=first_row):
         if problem.row is None and first_row:
             continue
         episode = _episode_of(table, None if problem.row is None else problem.row - first_row)
         where = Location(path, episode, lerobot.camera_of_column(problem.column), problem.row, problem.column)
-        yield finding(EPISODE_VALUES, problem.found, problem.expected, where, more=problem.more)
+        is_renamed = has_other_cameras and problem.row is None and where.camera is not None
+        remedy = RENAMED_REMEDY if is_renamed else ""
+        yield finding(EPISODE_VALUES, problem.found, problem.expected, where, more=problem.more, remedy=remedy)
 
 
 def _episode_of(table: pa.Table, row: int | None) -> int | None:
