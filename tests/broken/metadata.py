@@ -5,7 +5,7 @@ import json
 import shutil
 import unicodedata
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -136,7 +136,10 @@ def name_pictures(root: Path, names: list[str] | None) -> None:
 CAMERA: Final = unicodedata.normalize("NFC", "observation.images.caméra")
 
 
-def rename_camera(root: Path, *, columns: str, folder: str) -> None:
+Form = Literal["NFC", "NFD"]
+
+
+def rename_camera(root: Path, *, columns: Form, folder: Form) -> None:
     """Give a camera a name of other letters than ASCII, and its columns and its folder one in a Unicode form of their own."""
     edit_features(root, lambda features: features.update({CAMERA: features.pop(TOP)}))
     edit_statistics(root, lambda statistics: statistics.update({CAMERA: statistics.pop(TOP)}))

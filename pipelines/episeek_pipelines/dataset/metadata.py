@@ -187,6 +187,15 @@ def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
     """Read the location columns of every file of `meta/episodes`, in the order of their names."""
     paths = root.list(layout.EPISODES_DIR, suffix=".parquet")
     if not paths:
+        beside = {path.rpartition("/")[2] for path in root.list(layout.META_DIR, suffix=".jsonl")}
+        old = [path for path in lerobot.OLD_DOCUMENTS if path.rpartition("/")[2] in beside]
+        if old:
+            raise UnsupportedVersionError(
+                root.join(layout.META_DIR),
+                f"{' and '.join(old)} of version 2.1, and no {layout.EPISODES_DIR}/",
+                f"the files of version {info.codebase_version}, as {layout.INFO_PATH} says",
+                "`episeek verify` says how to convert the dataset",
+            )
         raise NotADatasetError(
             root.join(layout.EPISODES_DIR), "no Parquet files", "the episodes of a LeRobot v3.0 dataset"
         )
