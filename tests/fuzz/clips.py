@@ -11,7 +11,7 @@ import numpy as np
 from episeek.byte_index import ByteIndex, ReadOptions
 from episeek.clip import Clip, LeadIn
 from episeek.errors import EpiseekError
-from episeek.mp4.moov.sample_description import read_entries
+from episeek.mp4.moov.sample_description import read_entries, start_bytes_of
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileProperties, FileRecord
@@ -141,7 +141,13 @@ def check_clip(clip: Clip, table: SampleTable, form: LeadIn) -> None:
     window = needed_samples(table.pts, np.flatnonzero(table.is_sync), wanted, where=WHERE)
     hold(table.is_sync[window.start], "a window starts where decoding can")
     hold(window.start <= wanted.min() and wanted.max() < window.stop, "a window holds what is wanted")
-    of_file = {name: getattr(table, name)[window.start : window.stop] for name in ("offset", "size", "pts", "is_sync")}
+    order = np.arange(window.start, window.stop)
+    if table.is_sync[order].all() and table.description_index is None and table.start_description_index is None:
+        order = order[np.argsort(table.pts[order], kind="stable")]
+    of_file = {name: getattr(table, name)[order] for name in ("offset", "size", "pts", "is_sync")}
+    is_start = of_file["is_sync"] & (np.maximum.accumulate(of_file["pts"]) <= of_file["pts"])
+    is_start[1:] &= table.start_description_index is None
+    is_start[0] = True
     first_byte, last_byte = int(of_file["offset"].min()), int((of_file["offset"] + of_file["size"]).max())
     hold(clip.byte_range == (first_byte, last_byte), "a clip fetches its samples and nothing else")
     hold(np.array_equal(clip.frame_ticks, table.pts[wanted] - table.pts[table.presentation_order()[0]]), "frame times")
@@ -151,13 +157,18 @@ def check_clip(clip: Clip, table: SampleTable, form: LeadIn) -> None:
         made = read_table(PaddedSource(header, len(header) + last_byte - first_byte))
     except EpiseekError as error:
         raise AssertionError(f"a clip's header is refused: {error}") from error
-    hold(np.array_equal(made.size, of_file["size"]), "a clip keeps the sizes")
-    hold(np.array_equal(made.offset - len(header), of_file["offset"] - first_byte), "a clip's samples lie in its bytes")
-    hold(np.array_equal(made.is_sync, of_file["is_sync"]), "a clip keeps the sync samples")
+    put_before = np.zeros(len(order), np.int64)
+    if table.start_description_index is not None:
+        entry = int(table.start_description_index[window.start])
+        put_before[0] = len(start_bytes_of(table.sample_description, entry, where=WHERE))
+    hold(np.array_equal(made.size - put_before, of_file["size"]), "a clip keeps the sizes")
+    offset = made.offset + put_before - len(header)
+    hold(np.array_equal(offset, of_file["offset"] - first_byte), "a clip's samples lie in its bytes")
+    hold(np.array_equal(made.is_sync, is_start), "a clip's sync samples are those at which decoders may start")
     for name in ("timescale", "codec", "width", "height", "matrix"):
         hold(getattr(made, name) == getattr(table, name), f"a clip keeps the {name}")
     index = table.description_index
-    used = None if index is None else index[window.start : window.stop]
+    used = None if index is None else index[order]
     ours = _descriptions(made.sample_description, made.description_index, len(made))
     theirs = _descriptions(table.sample_description, used, len(made))
     hold(ours == theirs, "a clip keeps the description of each sample")
