@@ -56,8 +56,10 @@ if TYPE_CHECKING:
     )
     from episeek_pipelines.verify.rules import RULES, Level, Rule, Severity
     from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
+    from episeek_pipelines.video.decoding_starts.keyframe_choice import KEYFRAME_CHOICES, KeyframeChoice
 
 __all__ = [
+    "KEYFRAME_CHOICES",
     "READING_HEADERS",
     "RULES",
     "Action",
@@ -76,6 +78,7 @@ __all__ = [
     "IndexCheck",
     "IndexSummary",
     "Inspection",
+    "KeyframeChoice",
     "LeftOut",
     "Level",
     "Location",
@@ -154,6 +157,7 @@ _NAMES_OF: Final = {
     "publish.store.options": ("StoreOptions", "StorePublication"),
     "publish.store.publish": ("publish_to_store",),
     "publish.store.writers.open_writer": ("is_store",),
+    "video.decoding_starts.keyframe_choice": ("KEYFRAME_CHOICES", "KeyframeChoice"),
     "verify.findings.checks": ("VerificationReport",),
     "verify.findings.findings": ("Finding", "Location"),
     "verify.findings.options": ("VerifyOptions",),

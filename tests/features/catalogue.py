@@ -15,6 +15,7 @@ from tests.features import (
     lenient_features,
     matroska_features,
     refused_features,
+    state_features,
     sync_features,
     timing_features,
 )
@@ -26,6 +27,7 @@ GROUPS = {
     "Times": timing_features.registry,
     "Edit lists": edit_features.registry,
     "Sync samples": sync_features.registry,
+    "Decoder state and wrong flags": state_features.registry,
     "Sample entries": description_features.registry,
     "Codecs": codec_features.registry,
     "FFmpeg's own muxer": ffmpeg_features.registry,

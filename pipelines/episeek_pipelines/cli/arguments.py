@@ -83,6 +83,19 @@ def with_examples(*examples: tuple[str, str], notes: str = "") -> str:
 # --- shared arguments ------------------------------------------------------------------------------------------------------------
 
 
+def add_keyframes(command: argparse.ArgumentParser) -> None:
+    """Add `--keyframes`."""
+    from episeek_pipelines.api import KEYFRAME_CHOICES
+
+    command.add_argument(
+        "--keyframes",
+        choices=KEYFRAME_CHOICES,
+        default="auto",
+        help="keyframes to look at, whether decoding can start there: auto (all of local videos, a few of each in a store, "
+        "unless these differ from the header) or all; default: %(default)s",
+    )
+
+
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add the arguments of every command that reports a result."""
     command.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -62,7 +62,7 @@ def index_file(
     source = CountingSource(data_root.source())
     listed = unit.identity or source.identity(unit.path)
     try:
-        header = read_video_header(source, unit.path, file_size=listed.size)
+        header = read_video_header(source, unit.path, file_size=listed.size, keyframes=unit.keyframes)
     except MissingFileError:
         raise
     except EpiseekError as error:

@@ -122,9 +122,10 @@ def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
 
 
 def _identity(unit: IndexUnit, fps: float) -> str:
-    """Return a digest of all that a fragment depends on: the listed file, its declared episodes, and the index version."""
+    """Return a digest of all that a fragment depends on: the file, its declared episodes, the index version, the keyframes."""
     declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
-    return hashlib.sha256(f"index {sidecars.INDEX_VERSION} {unit.path} {unit.identity} {declared}".encode()).hexdigest()
+    chosen = f"index {sidecars.INDEX_VERSION} {unit.path} {unit.identity} {declared} {unit.keyframes}"
+    return hashlib.sha256(chosen.encode()).hexdigest()
 
 
 def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSummary | None:

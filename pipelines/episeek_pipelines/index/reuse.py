@@ -73,7 +73,8 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProp
         camera_index=unit.camera_index, fps=fps
     ) == record.episodes_sha256
     is_plain = is_counted_alone(unit.episodes, record.sample_count, fps=fps)
-    return properties_of(record) if is_same and is_plain else None
+    is_looked_at = unit.keyframes == "auto" or record.sync_samples_inspected == record.sync_sample_count
+    return properties_of(record) if is_same and is_plain and is_looked_at else None
 
 
 def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:

@@ -14,6 +14,7 @@ from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.missing_folders import require_folders
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -28,12 +29,19 @@ class IndexUnit:
     episodes: DeclaredEpisodes
     identity: FileIdentity | None = None
     """The identity in the store's listing; None where the listing gives no size."""
+    keyframes: KeyframeChoice = "auto"
+    """Which sync samples to look at: all of them, or those of a local file and a few of a file in a store."""
     unchanged: FileProperties | None = None
     """The file's row in the existing sidecars, where it and the rows that belong to it can be taken over."""
 
 
-def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
+def plan_index(dataset: Dataset, data_root: Root, *, keyframes: KeyframeChoice = "auto") -> list[IndexUnit]:
     """Return the video files of a dataset with their episodes, sorted by path.
+
+    Args:
+        dataset: The dataset.
+        data_root: The root of the videos.
+        keyframes: Which sync samples to look at.
 
     Raises:
         MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or 2^31 or more.
@@ -46,7 +54,7 @@ def plan_index(dataset: Dataset, data_root: Root) -> list[IndexUnit]:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         expected = f"the MP4 of episode {missing[0].episodes.episode_index[0]}"
         raise MissingFileError(data_root.join(missing[0].path), f"no such file{others}", expected)
-    return units
+    return [replace(unit, keyframes=keyframes) for unit in units]
 
 
 def list_units(dataset: Dataset, data_root: Root) -> tuple[list[IndexUnit], list[IndexUnit]]:

@@ -36,6 +36,7 @@ from episeek_pipelines.jobs.step_nodes import (
 from episeek_pipelines.jobs.verify import add_verification_nodes, survey_all
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, WrittenMetadata, plan_rewrite
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_schemas import layout, sidecars
 
 PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row was written anew", decoded_windows=2)
@@ -50,6 +51,7 @@ def prepare(
     *,
     max_episodes_per_file: int | None = None,
     videos: Videos = "none",
+    keyframes: KeyframeChoice = "auto",
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Rewrite, index and verify a dataset as one graph.
@@ -63,6 +65,7 @@ def prepare(
             as clones, which share blocks and no writes, or copies where the file system cannot clone; "copy" as copies; "hardlink"
             as the same files under another name, so that a tool that writes into the destination's videos changes the source.
             Files that symbolic links lead to are copied, never hard-linked. Folders that tools left in the source stay there.
+        keyframes: As for `index`.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -72,7 +75,7 @@ def prepare(
     started = time.perf_counter()
     _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
-    units = plan_index(dataset, dataset.root)
+    units = plan_index(dataset, dataset.root, keyframes=keyframes)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
     with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
@@ -137,6 +140,7 @@ def index(
     *,
     output: str | None = None,
     data_root: str | None = None,
+    keyframes: KeyframeChoice = "auto",
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Write the sidecars of a dataset, in place or below another root. Existing sidecars are replaced all at once.
@@ -148,6 +152,8 @@ def index(
         output: Root below which `meta/byte_index/` is written; None is `source`.
         data_root: The dataset with the videos if `source` is an overlay. None: `source`, or the source that a local overlay
             records.
+        keyframes: Which keyframes to look at, whether decoding can start there: "auto" looks at all of a local video, and at a
+            few of one in a store as long as these are what the header says; "all" looks at all.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -159,7 +165,7 @@ def index(
     _require_no_history(Root(source if output is None else output), "with --output DIR")
     dataset = open_dataset(source)
     videos = Root(data_root).pinned() if data_root is not None else recorded_videos(dataset.root) or dataset.root
-    units = plan_index(dataset, videos)
+    units = plan_index(dataset, videos, keyframes=keyframes)
     target = dataset.root if output is None else Root(output)
     with SidecarStaging(target) as staging:
         is_resumed = bool(staging.work.list("index"))

@@ -68,6 +68,10 @@ class IndexSummary:
     reused_files: int
     unchanged_files: int
     """Files that were not read because the existing sidecars are up to date for them."""
+    sync_samples: int = 0
+    """Keyframes by the headers of the files."""
+    sync_samples_inspected: int = 0
+    """Keyframes whose bytes were looked at, whether decoding can start there."""
     warnings: tuple[str, ...] = ()
     """Sentences about episodes whose declaration contradicts their file; they are indexed where the file shows them."""
 
@@ -84,6 +88,8 @@ class IndexSummary:
             build_id=build_id,
             reused_files=sum(fragment.is_reused for fragment in fragments),
             unchanged_files=sum(fragment.is_unchanged for fragment in fragments),
+            sync_samples=sum(fragment.properties.sync_sample_count for fragment in fragments),
+            sync_samples_inspected=sum(fragment.properties.sync_samples_inspected for fragment in fragments),
             warnings=tuple(sorted(warning for fragment in fragments for warning in fragment.warnings)),
         )
 

@@ -30,6 +30,7 @@ from episeek_pipelines.publish.hub.publish import publish
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.uploads import require_writable
 from episeek_pipelines.publish.hub_client.values import MAIN
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_schemas import layout, sidecars
 
 _SOURCE: Final = "hf://datasets/ORG/NAME or hf://datasets/ORG/NAME@BRANCH, the branch to publish onto"
@@ -50,6 +51,7 @@ def prepare_and_publish(
     destination: str | None = None,
     *,
     max_episodes_per_file: int | None = None,
+    keyframes: KeyframeChoice = "auto",
     options: PublishOptions = DEFAULT_OPTIONS,
     execution: Execution = DEFAULT_EXECUTION,
     repository: HubClient | None = None,
@@ -61,6 +63,7 @@ def prepare_and_publish(
         destination: The folder of the result on this machine, as for `prepare`; None to keep it below `working_directory` until it
             is published.
         max_episodes_per_file: As for `prepare`.
+        keyframes: As for `prepare`.
         options: The options of the publication. The branch is that of `source`, and a dataset that `prepare` has just verified is
             not verified again.
         execution: Scheduler, workers and progress.
@@ -94,7 +97,11 @@ def prepare_and_publish(
                 # a result of another commit; unfinished work lies beside it
                 shutil.rmtree(root.local, ignore_errors=True)
             preparation = prepare.prepare(
-                source, root.url, max_episodes_per_file=max_episodes_per_file, execution=execution
+                source,
+                root.url,
+                max_episodes_per_file=max_episodes_per_file,
+                keyframes=keyframes,
+                execution=execution,
             )
             if preparation.verification is not None and preparation.verification.error_count:
                 return PreparedPublication(preparation, None)

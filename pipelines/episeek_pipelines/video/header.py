@@ -17,8 +17,8 @@ from episeek.mp4.sample_table import SampleTable, parse_sample_table
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.header_digest import header_digest
 from episeek.stores.byte_source import ByteSource
-from episeek_pipelines.video.decoding_starts.choice import KeyframeChoice
 from episeek_pipelines.video.decoding_starts.correct import Correction, corrected
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from episeek_pipelines.video.mpeg1_entries import declared_as_mpeg2
 from episeek_pipelines.words import counted

@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from episeek_pipelines.cli.arguments import add_data_root, add_execution, add_output, with_examples
+from episeek_pipelines.cli.arguments import add_data_root, add_execution, add_keyframes, add_output, with_examples
 from episeek_pipelines.cli.execution import execution_of, header_progress_of
 from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
@@ -37,6 +37,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="the dataset: a path or a URL; hf:// needs --output, as every file would be a commit",
     )
     command.add_argument("--output", metavar="DIR", help="write DIR/meta/byte_index/ instead of SRC/meta/byte_index/")
+    add_keyframes(command)
     command.add_argument(
         "--check",
         action="store_true",
@@ -51,7 +52,11 @@ def run(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines import api
 
     result = api.index(
-        options.source, output=options.output, data_root=options.data_root, execution=execution_of(options)
+        options.source,
+        output=options.output,
+        data_root=options.data_root,
+        keyframes=options.keyframes,
+        execution=execution_of(options),
     )
     return result_outcome(result, options)
 

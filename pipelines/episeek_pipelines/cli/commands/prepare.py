@@ -9,7 +9,14 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from episeek_pipelines.cli.arguments import add_execution, add_output, add_splitting, positive, with_examples
+from episeek_pipelines.cli.arguments import (
+    add_execution,
+    add_keyframes,
+    add_output,
+    add_splitting,
+    positive,
+    with_examples,
+)
 from episeek_pipelines.cli.commands import publish
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.jobs import result_document
@@ -57,6 +64,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "into them in DST changes SRC",
     )
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
+    add_keyframes(command)
     publication = command.add_argument_group("with --publish")
     publication.add_argument(
         "--publish",
@@ -104,6 +112,7 @@ def run(options: argparse.Namespace) -> Outcome:
         options.destination,
         max_episodes_per_file=options.max_episodes_per_file,
         videos=options.videos,
+        keyframes=options.keyframes,
         execution=execution,
     )
     is_failure = result.verification is not None and result.verification.error_count > 0
@@ -123,6 +132,7 @@ def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:
             options.source,
             options.destination,
             max_episodes_per_file=options.max_episodes_per_file,
+            keyframes=options.keyframes,
             options=chosen,
             execution=execution,
         )

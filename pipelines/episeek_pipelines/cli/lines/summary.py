@@ -21,6 +21,8 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
             yield f"         SRC gives a wrong data file for {wrong}; meta/episodes of DST gives the file that holds the rows."
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
+        if result.index.sync_samples_inspected < result.index.sync_samples:
+            yield f"         {_keyframes_line(result.index)}"
         yield from _warning_lines(result.index.warnings)
     if result.source_changes:
         changed = counted(len(result.source_changes), "file")
@@ -87,6 +89,12 @@ def _index_line(summary: "IndexSummary") -> str:
     unchanged = f", {summary.unchanged_files:,} unchanged" if summary.unchanged_files else ""
     files = f"{counted(summary.files, 'video file')}{unchanged}"
     return f"{files}, {counted(summary.samples, 'sample')}, {read}, {sidecars}{reused}"
+
+
+def _keyframes_line(summary: "IndexSummary") -> str:
+    seen, count = summary.sync_samples_inspected, summary.sync_samples
+    others = f"headers are believed about the other {count - seen:,}"
+    return f"{seen:,} of {counted(count, 'keyframe')} looked at, {others} (--keyframes all looks at more)"
 
 
 def stale_lines(check: "IndexCheck") -> Iterator[str]:

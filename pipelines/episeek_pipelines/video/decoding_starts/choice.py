@@ -3,16 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal, get_args
 
 import numpy as np
 
 from episeek.mp4.moov.sample_boxes import Int64Array
 from episeek_pipelines.video.bitstreams.sample import SampleFacts
-
-KeyframeChoice = Literal["auto", "all"]
-
-KEYFRAME_CHOICES: tuple[str, ...] = get_args(KeyframeChoice)
 
 _SPREAD_COUNT = 6
 """Sync samples that are looked at besides the first two; one in each part of the file."""

@@ -21,8 +21,9 @@ from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleFacts
-from episeek_pipelines.video.decoding_starts.choice import KeyframeChoice, agree, few
+from episeek_pipelines.video.decoding_starts.choice import agree, few
 from episeek_pipelines.video.decoding_starts.in_force import MissingState, missing_states
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
 from episeek_pipelines.video.decoding_starts.presentation import require_order
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
