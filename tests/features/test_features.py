@@ -71,4 +71,4 @@ def test_the_committed_table_is_this_one():
 def test_files_are_small(folder):
     sizes = [path.stat().st_size for path in folder.iterdir() if path.name != TABLE]
     assert max(sizes) < 60_000
-    assert sum(sizes) < 1 << 20
+    assert sum(sizes) < 5 << 18
