@@ -8,13 +8,12 @@ from tests.features.description_features import two_encodes
 from tests.features.encoding import FRAME_RATE, FRAME_TICKS, Elementary, Recipe, Sample, encode
 from tests.features.fragmented_file import fragmented, runs_of
 from tests.features.fragments import Run
-from tests.features.muxer import mux, track_of
+from tests.features.muxer import mux
 from tests.features.registry import Registry
 from tests.features.sources import (
     AV1,
     H264,
     H264_B,
-    H264_INTRA,
     H264_OPEN,
     HEVC,
     VP9,
@@ -187,19 +186,3 @@ def tables_once_mjpeg() -> bytes:
 )
 def tables_of_the_first_picture_mjpeg() -> bytes:
     return mux(presented(_changed(encode(MJPEG), _without_tables)))
-
-
-@registry.by_the_standard(
-    "idr_shown_early.mp4",
-    "the second IDR picture is shown before the first one",
-    ffmpeg="gives them in the order in which they lie in the file",
-)
-def idr_shown_early() -> bytes:
-    source = encode(H264_INTRA)
-    data = [source.samples[number].data for number in (1, 0, *range(2, 24))]
-    offsets = [2 * FRAME_TICKS, 0, *[FRAME_TICKS] * 22]
-    samples = [
-        replace(sample, data=picture, offset=offset)
-        for sample, picture, offset in zip(source.samples, data, offsets, strict=True)
-    ]
-    return mux(track_of(source, samples=samples))
