@@ -178,6 +178,9 @@ def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float
 
 def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...]) -> EpisodeFrames:
     """Align the episodes by the clock that fits better (rule 2)."""
+    by_file, by_clock = clocks
+    if np.abs(np.stack([by_file.begin - by_clock.begin, by_file.end - by_clock.end])).max() <= ROUNDING_FRAMES:
+        clocks = (by_file,)
     counted = np.cumsum(length) - length
     rest = len(file) - int(length.sum())
     walks = [walk(clock, length) for clock in clocks]

@@ -98,14 +98,12 @@ def jump_cost(difference: npt.ArrayLike) -> Float64Array:
 def align(evidence: Evidence) -> Alignment:
     """Return the cheapest alignment of at least one episode with at least one frame. Never raises."""
     count = len(evidence.length)
-    stream_starts = np.flatnonzero(evidence.marks == STARTS)
-    early = _early(evidence)
-    inside = 0.0 if _is_one_stream(evidence) else _INSIDE
-    places = [_places(evidence, stream_starts, early, row) for row in range(count)]
-    local = [_local_cost(evidence, stream_starts, row, places[row]) for row in range(count)]
-    local[0] = local[0] + _cost_of_first(evidence, places[0], inside)
+    streams = _Streams.of(evidence)
+    places = [_places(evidence, streams, row) for row in range(count)]
+    local = [_local_cost(evidence, streams, row, places[row]) for row in range(count)]
+    local[0] = local[0] + _cost_of_first(evidence, streams, places[0])
     local[-1] = local[-1] + _cost_of_last(evidence, places[-1])
-    steps = [_step_cost(evidence, early, row, places[row - 1], places[row], inside) for row in range(1, count)]
+    steps = [_step_cost(evidence, streams, row, places[row - 1], places[row]) for row in range(1, count)]
 
     forward, backward = [local[0]], [np.zeros(len(places[-1]))]
     for row in range(1, count):
@@ -129,27 +127,47 @@ def align(evidence: Evidence) -> Alignment:
     return Alignment(first, other, cost)
 
 
-def _early(evidence: Evidence) -> BoolArray:
-    """Return the frames that begin a stream by their mark, or may begin one: sync samples that come earlier than the others do."""
-    if (evidence.marks != UNKNOWN).any():
-        return np.asarray(evidence.marks == STARTS)
-    early = np.zeros(len(evidence.is_sync), np.bool_)
-    sync = np.flatnonzero(evidence.is_sync)
-    distance = np.diff(sync)
-    early[sync[1:]] = distance < distance.max(initial=0)
-    return early
+@dataclass(frozen=True, slots=True, eq=False)
+class _Streams:
+    """What sync samples and marks tell about the streams of a file; arrays of shape [frames + 1], false after the last frame."""
+
+    starts: Int64Array
+    """Frames that begin a stream by their mark."""
+    early: Int64Array
+    """Frames that begin a stream by their mark, or may begin one: sync samples that come earlier than the others do."""
+    sync: Int64Array
+    """Sync samples."""
+    is_early: BoolArray
+    is_inside: BoolArray
+    """Whether an episode that began at the frame would begin within a stream."""
+    inside_cost: float
+    """Of such an episode."""
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "_Streams":
+        """Return what the evidence tells."""
+        starts = np.flatnonzero(evidence.marks == STARTS)
+        sync = np.flatnonzero(evidence.is_sync)
+        early = starts
+        if not (evidence.marks != UNKNOWN).any():
+            distance = np.diff(sync)
+            early = sync[1:][distance < distance.max(initial=0)]
+        is_early = np.zeros(len(evidence.is_sync) + 1, np.bool_)
+        is_early[early] = True
+        is_inside = np.append(~evidence.is_sync | (evidence.marks == CONTINUES), False)
+        return cls(starts, early, sync, is_early, is_inside, 0.0 if _is_one_stream(evidence) else _INSIDE)
 
 
-def _places(evidence: Evidence, stream_starts: Int64Array, early: BoolArray, row: int) -> Int64Array:
+def _places(evidence: Evidence, streams: _Streams, row: int) -> Int64Array:
     """Return the frames at which an episode may begin: rising, at least one."""
     frame_count = len(evidence.is_sync)
     around = int(np.clip(np.rint(evidence.begin[row]), 0, frame_count - 1))
     wanted = [*evidence.possible[row].tolist(), around]
-    for known in (np.flatnonzero(early), np.flatnonzero(evidence.is_sync)):
+    for known in (streams.early, streams.sync):
         place = int(np.searchsorted(known, around))
         wanted += known[max(place - _NEAR_STARTS, 0) : place + _NEAR_STARTS].tolist()
-    if len(stream_starts) == len(evidence.length):
-        wanted.append(int(stream_starts[row]))
+    if len(streams.starts) == len(evidence.length):
+        wanted.append(int(streams.starts[row]))
     places = np.unique(np.array(wanted, np.int64))
     # an episode may lie after the end of the file, all of it
     places = places[(places >= 0) & (places <= frame_count)]
@@ -167,26 +185,20 @@ def _is_one_stream(evidence: Evidence) -> bool:
     return len(distances) == 0 or bool((distances == distances[0]).all())
 
 
-def _local_cost(evidence: Evidence, stream_starts: Int64Array, row: int, place: Int64Array) -> Float64Array:
+def _local_cost(evidence: Evidence, streams: _Streams, row: int, place: Int64Array) -> Float64Array:
     """Return the cost of streams that begin within an episode."""
     stop = place + max(int(evidence.length[row]), 1)
-    within = np.searchsorted(stream_starts, stop) - np.searchsorted(stream_starts, place, side="right")
+    within = np.searchsorted(streams.starts, stop) - np.searchsorted(streams.starts, place, side="right")
     return np.asarray(within * _STRADDLE, np.float64)
 
 
-def _is_inside(evidence: Evidence, place: Int64Array) -> BoolArray:
-    """Return whether an episode that began at each frame would begin within a stream."""
-    is_inside: BoolArray = np.append(~evidence.is_sync | (evidence.marks == CONTINUES), False)[place]
-    return is_inside
-
-
-def _cost_of_first(evidence: Evidence, place: Int64Array, inside: float) -> Float64Array:
+def _cost_of_first(evidence: Evidence, streams: _Streams, place: Int64Array) -> Float64Array:
     """Return the cost of the frames before the first episode."""
     difference = evidence.begin[0] - place
     cost: Float64Array = np.minimum(jump_cost(difference), jump_cost(difference + evidence.delay))
     is_declared = cost < _JUMP
     cost += np.where(place > 0, np.where(is_declared, _UNCLAIMED, _UNCLAIMED_UNDECLARED), 0)
-    cost += np.where(_is_inside(evidence, place) & ~is_declared, inside, 0)
+    cost += np.where(streams.is_inside[place] & ~is_declared, streams.inside_cost, 0)
     return cost
 
 
@@ -202,9 +214,7 @@ def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
     return cost
 
 
-def _step_cost(
-    evidence: Evidence, early: BoolArray, row: int, before: Int64Array, place: Int64Array, inside: float
-) -> Float64Array:
+def _step_cost(evidence: Evidence, streams: _Streams, row: int, before: Int64Array, place: Int64Array) -> Float64Array:
     """Return the cost of each pair of first frames of an episode and the one before it, of shape [before, place]."""
     length = int(evidence.length[row - 1])
     declared = float(evidence.begin[row] - evidence.begin[row - 1])
@@ -213,7 +223,7 @@ def _step_cost(
     cost = jump_cost(declared - step)
     is_declared = cost < _JUMP
     # seconds that were computed from lengths are off by all of a discarded take
-    is_early = np.append(early, False)[place][None, :]
+    is_early = streams.is_early[place][None, :]
     cost = np.where(is_early, np.minimum(cost, _JUMP), cost)
     ends = (np.abs(span - length) <= _JUMP_FRAMES) | (np.abs(span - step) <= _JUMP_FRAMES)
     cost += np.where(is_declared & ~ends, _END, 0)
@@ -222,6 +232,6 @@ def _step_cost(
     cost += np.where(gap < 0, np.where(is_declared, _MISSING, _MISSING_UNDECLARED), 0)
     cost += np.where(step <= 0, _IMPOSSIBLE if length else 0, 0)
     is_trimmed = is_declared & (gap > 0)
-    is_inside = _is_inside(evidence, place)[None, :]
+    is_inside, inside = streams.is_inside[place][None, :], streams.inside_cost
     cost += np.where(is_trimmed, 0, np.where(is_inside, inside, np.where(is_early, 0, min(inside, _DUE))))
     return cost
