@@ -27,7 +27,7 @@ from episeek.errors import (
 )
 from episeek.mp4.clip_header import ClipSamples, TrackProperties
 from episeek.mp4.moov.description_runs import clip_descriptions
-from episeek.mp4.window import needed_samples
+from episeek.mp4.window import clip_order, needed_samples
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
@@ -320,11 +320,10 @@ class ByteIndex:
         description_index = clip_descriptions(
             file.sample_description_runs, file.start_description_runs, offset[chosen] + span.mdat_offset
         )
-        needed = np.arange(window.start, window.stop)
-        if is_sync[chosen].all() and description_index is None:
-            # pictures that need no others come out of decoders as they go in: in presentation order, where that differs
-            needed = needed[np.argsort(pts[chosen], kind="stable")]
-        is_start = _clip_starts(pts[needed], is_sync[needed], has_start_entries=bool(file.start_description_runs))
+        order, is_start = clip_order(
+            pts[chosen], is_sync[chosen], description_index, has_start_entries=bool(file.start_description_runs)
+        )
+        needed = window.start + order
         track = _track_properties(file)
         if end < span.frame_count:
             end_tick = pts[frames[end]]
@@ -453,20 +452,6 @@ class ByteIndex:
 
 def _reopen(url: str, data_root: str | None, options: ReadOptions) -> ByteIndex:
     return ByteIndex(url, data_root=data_root, options=options)
-
-
-def _clip_starts(
-    pts: npt.NDArray[np.int64], is_sync: npt.NDArray[np.bool_], *, has_start_entries: bool
-) -> npt.NDArray[np.bool_]:
-    """Return at which samples of a clip decoders may start: its sync samples, as far as nothing before them is needed.
-
-    Samples before a sync sample may be presented after it, and may hold decoder state that it needs.
-    """
-    is_start = is_sync & (np.maximum.accumulate(pts) <= pts)
-    if has_start_entries:
-        is_start[1:] = False
-    is_start[0] = True
-    return is_start
 
 
 def _track_properties(file: FileRecord) -> TrackProperties:

@@ -54,3 +54,32 @@ def needed_samples(
     raise EpisodeFramesError(
         where, f"no sync sample before the frame at tick {int(first_pts)}", "a sync sample to start decoding from"
     )
+
+
+def clip_order(
+    pts: IntegerArray,
+    is_sync: npt.NDArray[np.bool_],
+    description_index: IntegerArray | None,
+    *,
+    has_start_entries: bool,
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return the order in which a clip holds its samples, and at which of these decoders may start; shape [sample_count].
+
+    Decoders may start at the sync samples, as far as nothing before them is needed: samples before a sync sample may be presented
+    after it, and may hold decoder state that it needs.
+
+    Args:
+        pts: Presentation times of the samples in decode order, ticks.
+        is_sync: Which of them are sync samples.
+        description_index: Descriptions with which they are decoded; None if all use the first one.
+        has_start_entries: Whether the file has descriptions for samples at which decoding starts.
+    """
+    order = np.arange(len(pts))
+    if is_sync.all() and description_index is None:
+        # pictures that need no others come out of decoders as they go in: in presentation order, where that differs
+        order = np.argsort(pts, kind="stable")
+    is_start = is_sync[order] & (np.maximum.accumulate(pts[order]) <= pts[order])
+    if has_start_entries:
+        is_start[1:] = False
+    is_start[0] = True
+    return order, is_start

@@ -8,7 +8,8 @@ import numpy as np
 
 from episeek.clip import Clip
 from episeek.mp4.clip_header import ClipSamples, TrackProperties
-from episeek.mp4.window import needed_samples
+from episeek.mp4.moov.description_runs import started_with
+from episeek.mp4.window import clip_order, needed_samples
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.verify.findings.checks import VideoFile
 from episeek_pipelines.verify.videos.frames import ParsedVideo
@@ -44,6 +45,13 @@ def episode_clip(
     # The next frame of the episode, or pictures of the next episode within the samples, must not be shown.
     later = table.pts[view.decode_position[end : min(end + 1, view.stop[position])]] - origin
     later_pts = np.concatenate([later, pts[pts > frame_ticks[-1]]])
+    description_index = None if table.description_index is None else table.description_index[chosen]
+    if table.start_description_index is not None:
+        own = np.ones(len(pts), np.int64) if description_index is None else description_index
+        description_index = started_with(own, int(table.start_description_index[window.start]))
+    order, is_start = clip_order(
+        pts, table.is_sync[chosen], description_index, has_start_entries=table.start_description_index is not None
+    )
     return Clip(
         episode_index=int(file.episode_index[position]),
         camera_key=file.camera_key,
@@ -51,13 +59,7 @@ def episode_clip(
         stop=start + len(frames),
         file_path=file.path,
         byte_range=(first_byte, int((offset + size).max())),
-        samples=ClipSamples(
-            offset - first_byte,
-            size,
-            pts,
-            table.is_sync[chosen],
-            None if table.description_index is None else table.description_index[chosen],
-        ),
+        samples=ClipSamples(offset[order] - first_byte, size[order], pts[order], is_start, description_index),
         frame_ticks=frame_ticks,
         end_tick=int(min(frame_ticks[-1] + frame_duration, later_pts.min(initial=np.iinfo(np.int64).max))),
         track=TrackProperties(

@@ -60,12 +60,21 @@ def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int
         offset: Offsets of the clip's samples in the file, in decode order, bytes; not empty.
     """
     own = description_of(runs, offset)
-    start = description_of(start_runs, offset[:1])
-    if start is None and not start_runs:
+    if not start_runs:
         return own
-    used = np.ones(len(offset), np.int64) if own is None else own.copy()
-    others = np.flatnonzero(used != used[0])
-    used[: others[0] if len(others) else None] = 1 if start is None else start[0]
+    start = description_of(start_runs, offset[:1])
+    own = np.ones(len(offset), np.int64) if own is None else own
+    return started_with(own, 1 if start is None else int(start[0]))
+
+
+def started_with(own: Int64Array, start: int) -> Int64Array | None:
+    """Return the description, from 1, of each sample of a clip, given the samples' own ones and the one in force at its start.
+
+    None if all use the first one.
+    """
+    used = own.copy()
+    others = np.flatnonzero(own != own[0])
+    used[: others[0] if len(others) else None] = start
     return None if np.all(used == 1) else used
 
 
