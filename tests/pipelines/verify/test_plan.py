@@ -317,7 +317,7 @@ def test_without_a_usable_description_nothing_else_is_checked(tmp_path: Path):
 
 
 def test_a_dataset_without_episodes(tmp_path: Path):
-    root = copy_of("hevc", tmp_path)
+    root = copy_of("h264_bframes", tmp_path)
     shutil.rmtree(root / "meta/episodes")
     found = errors(verify(root_of(root)))
     assert [(f.code, f.location.file) for f in found] == [("EPI005", "meta/episodes")]

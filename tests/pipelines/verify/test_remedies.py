@@ -28,7 +28,7 @@ from tests.support.cached_table_checks import cache_table_checks
 REMEDIED = [case for case in CASES if case.remedied is not None]
 BY_A_PERSON = ("decide", "restore", "from the recording", "encode", "record", "check", "report the message")
 """Words of a remedy that names a decision, or a source that the dataset itself does not have."""
-COMMANDS = ("run `git lfs pull`", "run `episeek ", "prepare again")
+COMMANDS = ("run `git lfs pull`", "run `episeek ", "prepare again", "prepare the source again")
 """Words of a remedy that names a command, which tests of its own run."""
 
 
