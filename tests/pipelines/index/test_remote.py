@@ -85,6 +85,15 @@ def test_requests_and_bytes_of_each_file(name, store, tmp_path):
         assert remote.clip(1, camera).read() == local.clip(1, camera).read()
 
 
+def test_all_keyframes_are_looked_at_where_that_is_wanted(s3, tmp_path):
+    url = s3.add(files_of(DATA / "av1_multifile"))
+    for choice, seen in (("auto", 0), ("all", 380), ("auto", 380)):
+        result = index(url, output=str(tmp_path), keyframes=choice).index
+        assert result is not None
+        assert (result.sync_samples, result.sync_samples_inspected) == (380, seen)
+        assert sum(row["sync_samples_inspected"] for row in rows_of(tmp_path).values()) == seen
+
+
 @pytest.mark.parametrize("is_faststart", [True, False])
 def test_a_moov_that_does_not_fit_the_probe(is_faststart, tmp_path):
     made = make_large_video(tmp_path / "large.mp4", 20_000_000, is_faststart=is_faststart)
