@@ -22,7 +22,7 @@ from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleFacts
 from episeek_pipelines.video.decoding_starts.choice import agree, few
-from episeek_pipelines.video.decoding_starts.in_force import MissingState, missing_states
+from episeek_pipelines.video.decoding_starts.in_force import MissingState, leave_traces, missing_states
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
 from episeek_pipelines.video.decoding_starts.presentation import require_order
@@ -75,7 +75,11 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         # units may lie in any sample
         facts = look.at(range(len(table)), known=facts)
         missing = look.missing({**facts})
+    starts = [position for position, fact in facts.items() if fact.is_start and table.is_sync[position]]
     table = _with_starts(table, facts, missing, path)
+    if table.start_description_index is None and leave_traces(facts, starts, codecs):
+        # an entry that no sample uses says so: decoders are not kept from clip to clip where there are several
+        table = replace(table, sample_description=with_start_entries(table.sample_description, [(1, b"")], where=path))
     first = codecs[look.entry_of[0]]
     leading = leading_samples(table, first)
     if len(leading):

@@ -53,6 +53,19 @@ def missing_states(
     return found
 
 
+def leave_traces(facts: Mapping[int, SampleFacts], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
+    """Return whether a decoder that has decoded one part of a file may decode another part wrongly.
+
+    It may where samples hold different units of one kind and id, and a start does not bring its own.
+    """
+    values: dict[tuple[str, int], set[bytes]] = {}
+    carried = (unit for fact in facts.values() for unit in (*fact.before, *fact.after))
+    for unit in (*carried, *(unit for codec in codecs.values() for unit in codec.entry_units())):
+        values.setdefault((unit.kind, unit.number), set()).add(unit.data)
+    varying = {key for key, found in values.items() if len(found) > 1}
+    return any(not varying <= {(unit.kind, unit.number) for unit in facts[start].before} for start in starts)
+
+
 def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:
     """Return what a sample with units `own` lacks where `state` is in force and only `entry` is known; None for nothing."""
     wanted = _after(codec, state, own)
