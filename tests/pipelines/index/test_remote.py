@@ -23,6 +23,7 @@ from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.verify import plan_verification, run_check
 from episeek_pipelines.verify.findings.checks import VideoCheck
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas.layout import SOURCE_RECORD_PATH
 from tests.pipelines.conftest import DATA, copy_dataset, digests
@@ -87,7 +88,8 @@ def test_requests_and_bytes_of_each_file(name, store, tmp_path):
 
 def test_all_keyframes_are_looked_at_where_that_is_wanted(s3, tmp_path):
     url = s3.add(files_of(DATA / "av1_multifile"))
-    for choice, seen in (("auto", 0), ("all", 380), ("auto", 380)):
+    runs: list[tuple[KeyframeChoice, int]] = [("auto", 0), ("all", 380), ("auto", 380)]
+    for choice, seen in runs:
         result = index(url, output=str(tmp_path), keyframes=choice).index
         assert result is not None
         assert (result.sync_samples, result.sync_samples_inspected) == (380, seen)
