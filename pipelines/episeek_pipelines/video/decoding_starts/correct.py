@@ -77,7 +77,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         missing = look.missing({**facts})
     starts = [position for position, fact in facts.items() if fact.is_start and table.is_sync[position]]
     table = _with_starts(table, facts, missing, path)
-    if table.start_description_index is None and leave_traces(facts, starts, codecs):
+    if table.start_description_index is None and (missing or leave_traces(facts, starts, codecs)):
         # an entry that no sample uses says so: decoders are not kept from clip to clip where there are several
         table = replace(table, sample_description=with_start_entries(table.sample_description, [(1, b"")], where=path))
     first = codecs[look.entry_of[0]]
