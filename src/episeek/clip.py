@@ -252,7 +252,10 @@ class Clip:
         """Whether a decoder that stays open from clip to clip gives the same pictures as one that is made for this clip."""
         entries = _entries(self.track.sample_description)
         pictures = entries[0].pictures
-        return entries[0].codec in _KEPT_CODECS and len(entries) == 1 and pictures is not None and not pictures.is_depth
+        if entries[0].codec not in _KEPT_CODECS or len(entries) != 1 or pictures is None or pictures.is_depth:
+            return False
+        # decoders decode 4:4:4 of some encoders by a version that they have read in an earlier sample
+        return not (entries[0].codec in ("avc1", "avc3") and pictures.subsampling == "444")
 
     def _positions(self, frames: Sequence[int] | npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
         if frames is None:
