@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-DATASET = Path(__file__).parents[1] / "data" / "hevc"
+DATASET = Path(__file__).parents[1] / "data" / "av1_multifile"
 ROUNDS = 7
 
 BASELINE = ("-c", "import numpy, pyarrow")

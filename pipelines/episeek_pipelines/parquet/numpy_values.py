@@ -26,6 +26,15 @@ def is_valid(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return numpy_values(column.is_valid())
 
 
+def float_values(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return the values of a column of numbers as float64, shape [row_count], read-only; nulls are NaN."""
+    values = numpy_values(column.cast(pa.float64()))
+    if column.null_count:
+        values = np.where(is_valid(column), values, np.nan)
+        values.setflags(write=False)
+    return values
+
+
 def mask_of(is_kept: npt.NDArray[np.bool_]) -> pa.BooleanArray:
     """Return an array of booleans as an Arrow array, for `filter`."""
     bits = np.packbits(is_kept, bitorder="little")

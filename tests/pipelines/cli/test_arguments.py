@@ -85,7 +85,7 @@ def test_a_small_dataset_is_looked_at_without_slow_imports(command: str, indexed
         "slow = {'dask', 'pandas', 'pandera', 'fsspec', 'tqdm', 'jinja2', 'huggingface_hub', 'pyarrow.dataset'}\n"
         "print(code, sorted(slow & sys.modules.keys()), file=sys.stderr)\n"
     )
-    arguments = [sys.executable, "-c", script, command, str(copy_of("hevc", tmp_path, indexed=indexed))]
+    arguments = [sys.executable, "-c", script, command, str(copy_of("av1_multifile", tmp_path, indexed=indexed))]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stderr == "0 []\n"
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
+from episeek_pipelines.parquet.numpy_values import float_values, is_valid, numpy_values
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_schemas import lerobot
 
@@ -195,8 +195,7 @@ def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[
 
 def floats(column: pa.Array) -> Float64Array:
     """Return a column as float64, with NaN for nulls."""
-    values = numpy_values(column.cast(pa.float64()))
-    return np.where(is_valid(column), values, np.nan) if column.null_count else values
+    return float_values(column)
 
 
 def _note(

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from episeek_pipelines.parquet.arrow_types import is_any_list, storage_type
+from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_pipelines.verify.data.feature_ranges import dimension_text
 from episeek_pipelines.verify.data.row_scan import integers
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
@@ -143,7 +144,7 @@ def _numbers(values: pa.Array, width: int) -> Float64Array | None:
         return None
     if is_any_list(values.type):
         if not pa.types.is_fixed_size_list(values.type) and not bool(
-            np.all(values.value_lengths().to_numpy(zero_copy_only=False) == width)
+            np.all(numpy_values(values.value_lengths()) == width)
         ):
             return None
         values = values.flatten()
@@ -153,4 +154,4 @@ def _numbers(values: pa.Array, width: int) -> Float64Array | None:
         return None
     if pa.types.is_float16(kind):
         values = values.cast(pa.float32())
-    return np.asarray(values.to_numpy(zero_copy_only=False), np.float64).reshape(rows, width)
+    return numpy_values(values).astype(np.float64).reshape(rows, width)

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from episeek_pipelines.parquet.numpy_values import is_valid
 from episeek_pipelines.verify.data.row_scan import integers
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import TASKS
@@ -40,7 +40,7 @@ class SubtaskScan:
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
         """Scan the next rows, which begin at row `first_row` of the file."""
         episode, column = (batch.column(name) for name in self.columns)
-        is_null = np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False), np.bool_)
+        is_null = ~is_valid(column)
         number = integers(column)
         kinds = {
             "null": is_null,

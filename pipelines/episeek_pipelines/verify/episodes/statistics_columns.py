@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.parquet.arrow_types import is_any_list, is_number
-from episeek_pipelines.parquet.numpy_values import numpy_values
+from episeek_pipelines.parquet.numpy_values import float_values, is_valid, mask_of, numpy_values
 from episeek_pipelines.verify.findings.arrays import Float64Array
 from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics, compared_features
 from episeek_schemas import lerobot
@@ -48,11 +48,9 @@ def _matrix(column: pa.ChunkedArray, width: int) -> Float64Array:
     values = np.full((len(column), width), np.nan)
     kind = column.type
     if is_any_list(kind) and (is_number(kind.value_type) or pa.types.is_boolean(kind.value_type)):
-        lengths = numpy_values(pc.fill_null(pc.list_value_length(column), -1))
-        is_right = lengths == width
-        kept = column.filter(pa.array(is_right))
-        flat = pc.list_flatten(kept).cast(pa.float64())
-        values[is_right] = numpy_values(pc.fill_null(flat, np.nan)).reshape(-1, width)
+        is_right = is_valid(column) & (numpy_values(pc.list_value_length(column)) == width)
+        kept = column.filter(mask_of(is_right))
+        values[is_right] = float_values(pc.list_flatten(kept)).reshape(-1, width)
     elif is_number(kind) and width == 1:
-        values[:, 0] = numpy_values(pc.fill_null(column.cast(pa.float64()), np.nan))
+        values[:, 0] = float_values(column)
     return values
