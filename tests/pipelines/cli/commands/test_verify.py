@@ -223,7 +223,8 @@ def test_training_sizes(broken: Path, capsys):
 
 def test_burned_in_numbers(tmp_path: Path, capsys):
     root = copy_of("hevc", tmp_path)
-    arguments = ("verify", root, "--level", "decode", "--decode-episodes", "all", "--burned-in-bits")
+    every = ("--level", "decode", "--decode-episodes", "all")
+    arguments = ("verify", root, *every, "--ignore", "VID046", "--burned-in-bits")
     assert run(capsys, *arguments, 8)[0] == 0
     code, out, _ = run(capsys, *arguments, 9, "--json")
     assert (code, found(out)) == (1, {"VID026W", "VID027"})
