@@ -31,6 +31,7 @@ from episeek_pipelines.video.alignment.boundaries import (
     drifts,
     is_beside,
     is_displaced,
+    is_nowhere,
     walk,
 )
 from episeek_pipelines.video.alignment.encoder_starts import STARTS, UNKNOWN, Int8Array
@@ -201,7 +202,8 @@ def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...
     stop = np.minimum(first + length, np.append(first[1:], len(file)))
     surplus = np.append(first[1:], len(file)) - stop
     begins_stream = np.append(marks == STARTS, False)[first]
-    is_placed = (best.other < 0) & (begins_stream | ~is_beside(best_clock, first, length, delay))
+    is_elsewhere = is_beside(best_clock, first, length, delay) & ~begins_stream
+    is_placed = (best.other < 0) & ~is_elsewhere & ~is_nowhere(best_clock, length, len(file))
     is_doubtful = ~is_placed | is_displaced(best_clock, first, length, surplus, delay)
     return EpisodeFrames(
         first=first,

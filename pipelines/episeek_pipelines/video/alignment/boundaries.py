@@ -125,9 +125,16 @@ def is_displaced(
 def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay: float) -> BoolArray:
     """Return the episodes whose seconds hold none of their frames.
 
-    They are empty, or jump far: then they mean another file, or another episode.
+    They jump far: then they mean another file, or another episode.
     """
     jump = np.abs(jumps(declared, first, delay))
     far = np.maximum(jump, np.append(jump[1:], 0.0)) > _SEVERAL_FRAMES + AGREEMENT_FRAMES
     beside: BoolArray = far & ((declared.end <= first) | (declared.begin >= first + length))
-    return beside | ((declared.span <= 0) & (length > 0))
+    return beside
+
+
+def is_nowhere(declared: Boundaries, length: Int64Array, frame_count: int) -> BoolArray:
+    """Return the episodes whose seconds are empty or far outside the file: whatever they mean, it is not in the file."""
+    far = (declared.begin > frame_count + _SEVERAL_FRAMES) | (declared.end < -_SEVERAL_FRAMES)
+    nowhere: BoolArray = (far | (declared.span <= 0)) & (length > 0)
+    return nowhere
