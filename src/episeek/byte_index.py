@@ -17,17 +17,14 @@ import pyarrow as pa
 
 from episeek.clip import Clip, LeadIn
 from episeek.decode import Backend
+from episeek.episode_samples import EpisodeSamples, KeptSamples, make_episode_samples
 from episeek.errors import (
     CameraNotFoundError,
     EpisodeNotFoundError,
     FileNotIndexedError,
-    FrameRangeError,
     SidecarLayoutError,
     without_password,
 )
-from episeek.mp4.clip_header import ClipSamples, TrackProperties
-from episeek.mp4.moov.description_runs import clip_descriptions
-from episeek.mp4.window import clip_order, needed_samples
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.files import open_sidecars
 from episeek.sidecars.mapped_table import MappedTable
@@ -37,6 +34,7 @@ from episeek.spans import EpisodeSpan, Keyframes
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.kinds import is_hub
 from episeek.stores.open_source import Transport, open_source
+from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES, WantedRange, fetch_planned, plan_requests
 from episeek.stores.requests.retry import RetryPolicy
 
@@ -106,6 +104,7 @@ class ByteIndex:
         self._tables = opened.tables
         self._files = opened.files
         self._file_records: dict[int, FileRecord] = {}
+        self._samples: PerProcess[KeptSamples] = PerProcess(KeptSamples)
         self.build_id = opened.build_id
         """Id of the build that wrote the four tables."""
         self.cameras = opened.dataset.video_keys
@@ -294,58 +293,34 @@ class ByteIndex:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
             FrameRangeError: The window is empty or reaches past the end of the episode.
         """
+        samples = self.episode_samples(episode_index, camera_key)
+        end = samples.frame_count if stop is None else operator.index(stop)
+        return samples.clip(operator.index(start), end, self.source)
+
+    def episode_samples(self, episode_index: int, camera_key: str) -> EpisodeSamples:
+        """Return the samples of an episode of a camera. They are read once, and kept for a while.
+
+        Raises:
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+        """
+        kept = self._samples.get()
+        found = kept.get(operator.index(episode_index), camera_key) if camera_key in self._camera_index else None
+        if found is not None:
+            return found
         span = self.lookup(episode_index, camera_key)
-        start = operator.index(start)
-        end = span.frame_count if stop is None else operator.index(stop)
-        name = f"episode {episode_index} of {camera_key!r}"
-        if not 0 <= start < end <= span.frame_count:
-            raise FrameRangeError(name, f"frames [{start}, {end})", f"a window within its {span.frame_count} frames")
-        file = self.file(span.file_id)
         rows = (span.sample_start, span.sample_start + span.sample_count)
         columns = self._tables["samples"].columns
         offset, size, pts = (columns[key].slice(*rows).astype(np.int64) for key in ("byte_offset", "byte_size", "pts"))
         is_sync = columns["is_sync"].slice(*rows) if "is_sync" in columns else self._sync_of_version_1(span)
-        frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
-        frame_pts = pts[frames]
-        rises = frame_pts[0] == 0 and bool(np.all(np.diff(frame_pts) > 0))
-        if not rises or offset.min() < 0 or (offset + size).max() != span.mdat_length:
+        samples = make_episode_samples(
+            span, self.file(span.file_id), offset=offset, size=size, pts=pts, is_sync=is_sync
+        )
+        if samples is None:
             where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
-            found = "times that do not rise from 0, or sizes that do not fill the span"
-            raise SidecarLayoutError(where, found, _AS_WRITTEN)
-        wanted = frames[start:end]
-        window = needed_samples(pts, np.flatnonzero(is_sync), wanted, where=f"{file.file_path}, {name}")
-        chosen = slice(window.start, window.stop)
-        first_byte = int(offset[chosen].min())
-        last_byte = int((offset[chosen] + size[chosen]).max())
-        description_index = clip_descriptions(
-            file.sample_description_runs, file.start_description_runs, offset[chosen] + span.mdat_offset
-        )
-        order, is_start = clip_order(
-            pts[chosen], is_sync[chosen], description_index, has_start_entries=bool(file.start_description_runs)
-        )
-        needed = window.start + order
-        track = _track_properties(file)
-        if end < span.frame_count:
-            end_tick = pts[frames[end]]
-        else:
-            # pictures of the next episode within the span must not be shown, whatever the average frame rate is
-            after = pts[pts > pts[wanted[-1]]]
-            end_tick = min(pts[wanted[-1]] + track.frame_duration, after.min(initial=np.iinfo(np.int64).max))
-        frame_ticks = pts[wanted]
-        frame_ticks.setflags(write=False)
-        return Clip(
-            episode_index=episode_index,
-            camera_key=camera_key,
-            start=start,
-            stop=end,
-            file_path=file.file_path,
-            byte_range=(span.mdat_offset + first_byte, span.mdat_offset + last_byte),
-            samples=ClipSamples(offset[needed] - first_byte, size[needed], pts[needed], is_start, description_index),
-            frame_ticks=frame_ticks,
-            end_tick=int(end_tick),
-            track=track,
-            source=self.source,
-        )
+            found_problem = "times that do not rise from 0, or sizes that do not fill the span"
+            raise SidecarLayoutError(where, found_problem, _AS_WRITTEN)
+        kept.put(samples)
+        return samples
 
     def _sync_of_version_1(self, span: EpisodeSpan) -> npt.NDArray[np.bool_]:
         """Return which samples of a span are sync samples, from `keyframes`: in format version 1 only it says so."""
@@ -452,10 +427,3 @@ class ByteIndex:
 
 def _reopen(url: str, data_root: str | None, options: ReadOptions) -> ByteIndex:
     return ByteIndex(url, data_root=data_root, options=options)
-
-
-def _track_properties(file: FileRecord) -> TrackProperties:
-    duration = max(round(file.timescale / file.avg_fps), 1) if file.avg_fps > 0 else 1
-    return TrackProperties(
-        file.sample_description, file.timescale, file.width, file.height, duration, file.track_matrix
-    )

@@ -1,15 +1,15 @@
 """The video frames of a batch: which stretches to fetch and decode for them, and their pictures."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from episeek.byte_index import ByteIndex
 from episeek.clip import Clip
+from episeek.episode_samples import EpisodeSamples
 
 FrameKey = tuple[int, str, int]
 """Episode, camera and frame of the episode."""
@@ -37,23 +37,31 @@ def plan_stretches(index: ByteIndex, wanted: Iterable[FrameKey]) -> list[Stretch
         by_episode[episode, camera].add(frame)
     stretches = []
     for (episode, camera), frames in by_episode.items():
-        ordered = sorted(frames)
-        run = [ordered[0]]
-        keyframes = np.sort(index.keyframes(episode, camera).frame_index) if len(ordered) > 1 else None
-        for frame in ordered[1:]:
-            assert keyframes is not None
-            start = keyframes[max(int(np.searchsorted(keyframes, frame, side="right")) - 1, 0)]
-            if start <= run[-1] and frame - run[0] < MAX_STRETCH_FRAMES:
-                run.append(frame)
-            else:
-                stretches.append(_stretch(index, episode, camera, run))
-                run = [frame]
-        stretches.append(_stretch(index, episode, camera, run))
+        samples = index.episode_samples(episode, camera)
+        for run in _runs(samples, sorted(frames)):
+            stretches.append(Stretch(samples.clip(run[0], run[-1] + 1, index.source), tuple(run)))
     return stretches
 
 
-def _stretch(index: ByteIndex, episode: int, camera: str, frames: list[int]) -> Stretch:
-    return Stretch(index.clip(episode, camera, frames[0], frames[-1] + 1), tuple(frames))
+def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
+    """Return the frames of each stretch: one joins it if its decoding begins no later than where the stretch ends.
+
+    Args:
+        samples: The samples of the episode.
+        frames: Wanted frames, ascending; those outside the episode get stretches of their own.
+    """
+    run, stop = frames[:1], 0
+    for frame in frames[1:]:
+        if run[0] >= 0 and frame < min(samples.frame_count, run[0] + MAX_STRETCH_FRAMES):
+            stop = stop or samples.window(run[0], run[0] + 1).stop
+            window = samples.window(frame, frame + 1)
+            if window.start <= stop:
+                run.append(frame)
+                stop = max(stop, window.stop)
+                continue
+        yield run
+        run, stop = [frame], 0
+    yield run
 
 
 def decode_stretches(
