@@ -31,7 +31,7 @@ from episeek.sidecars.mapped_table import MappedTable
 from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
 from episeek.sidecars.video_source import IndexedVideoSource, Verify
 from episeek.spans import EpisodeSpan, Keyframes
-from episeek.stores.byte_source import ByteSource
+from episeek.stores.byte_source import ByteSource, StoreSource
 from episeek.stores.kinds import is_hub
 from episeek.stores.open_source import Transport, open_source
 from episeek.stores.processes.per_process import PerProcess
@@ -62,7 +62,7 @@ class ReadOptions:
         # storage options hold credentials
         return f"ReadOptions(verify={self.verify!r}, transport={self.transport!r})"
 
-    def open(self, url: str) -> ByteSource:
+    def open(self, url: str) -> StoreSource:
         """Return the source of a URL; on the Hub, pinned to the commit that the revision points to now."""
         source = open_source(
             url, storage_options=dict(self.storage_options), policy=self.retry, transport=self.transport
@@ -340,6 +340,8 @@ class ByteIndex:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `clip`.
             FileNotIndexedError: A clip is from another index.
         """
+        requests = list(requests)
+        self._fetch_rows(requests)
         clips = []
         for request in requests:
             clip = request if isinstance(request, Clip) else self.clip(*request)
@@ -347,6 +349,16 @@ class ByteIndex:
                 raise FileNotIndexedError(repr(clip), f"a clip of {clip.source.root}", f"a clip of {self.source.root}")
             clips.append(clip)
         return clips
+
+    def _fetch_rows(self, requests: Sequence[ClipRequest]) -> None:
+        """Fetch the rows that the clips need together, where those of the tables are in a store."""
+        samples, keyframes = self._tables["samples"], self._tables["keyframes"]
+        if samples.load is None and keyframes.load is None:
+            return
+        spans = [self.lookup(*request[:2]) for request in requests if not isinstance(request, Clip)]
+        samples.fetch([(span.sample_start, span.sample_start + span.sample_count) for span in spans])
+        if "is_sync" not in samples.columns:
+            keyframes.fetch([(span.keyframe_start, span.keyframe_start + span.keyframe_count) for span in spans])
 
     def read_clips(
         self,

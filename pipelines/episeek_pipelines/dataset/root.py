@@ -21,7 +21,7 @@ from episeek.errors import (
     WriteError,
     first_line,
 )
-from episeek.stores.byte_source import ByteSource
+from episeek.stores.byte_source import StoreSource
 from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import StoreKind, is_hub, is_local, kind_of, local_path
 from episeek.stores.open_source import open_source
@@ -108,7 +108,7 @@ class Root:
         """Return the full path or URL of a file."""
         return f"{self.url}/{path}" if path else self.url
 
-    def source(self) -> ByteSource:
+    def source(self) -> StoreSource:
         """Return the source that reads byte ranges of the files."""
         return open_source(self.url)
 

@@ -90,6 +90,8 @@ def _arrays(opened: SidecarFiles, rows: Int64Array) -> Arrays:
         if (count < 0).any():
             raise ValueError(f"{count_name} below 0")
         arrays[f"episodes/{start_name}"] = np.cumsum(count) - count
+        ends = np.asarray(start, np.int64) + count
+        opened.tables[table].fetch(list(zip(start.tolist(), ends.tolist(), strict=True)))
         for name in columns:
             column = opened.tables[table].columns[name]
             parts = [

@@ -46,7 +46,8 @@ def write_sidecars(
         info: The parsed meta/info.json.
         episode_count: Number of episodes in the dataset.
         frame_count: Number of rows in the dataset.
-        max_row_group_rows: Rows of a full row group; the format's limit is 2^24.
+        max_row_group_rows: Rows of a full row group; the format's limit is 2^24. Those of `keyframes` and `samples`, which readers
+            of a store fetch by row groups, have `sidecars.ROW_GROUP_ROWS` at most.
 
     Raises:
         MetadataError: An episode of a camera is in no fragment, or in two.
@@ -66,7 +67,7 @@ def write_sidecars(
     wide = {column for fragment in ordered for column in fragment.wide_columns}
     with ExitStack() as stack:
 
-        def writer(path: str, schema: pa.Schema, *dictionary_columns: str) -> MappableWriter:
+        def writer(path: str, schema: pa.Schema, row_limit: int, *dictionary_columns: str) -> MappableWriter:
             stream = stack.enter_context(destination.output(path))
             return stack.enter_context(
                 MappableWriter(
@@ -74,15 +75,15 @@ def write_sidecars(
                     schema,
                     metadata,
                     dictionary_columns=dictionary_columns,
-                    max_row_group_rows=max_row_group_rows,
+                    max_row_group_rows=min(row_limit, max_row_group_rows),
                 )
             )
 
         _merge(
             _Merger(work, ordered, info, episode_count),
-            episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, *sidecars.UNMAPPED_COLUMNS),
-            keyframes=writer(layout.KEYFRAMES_PATH, sidecars.KEYFRAMES),
-            samples=writer(layout.SAMPLES_PATH, sidecars.samples_schema(wide)),
+            episodes=writer(layout.EPISODES_PATH, sidecars.EPISODES, max_row_group_rows, *sidecars.UNMAPPED_COLUMNS),
+            keyframes=writer(layout.KEYFRAMES_PATH, sidecars.KEYFRAMES, sidecars.ROW_GROUP_ROWS),
+            samples=writer(layout.SAMPLES_PATH, sidecars.samples_schema(wide), sidecars.ROW_GROUP_ROWS),
         )
     return build_id
 

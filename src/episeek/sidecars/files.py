@@ -1,18 +1,19 @@
 """Opening of the four sidecar tables together, with checks of their format version, their build and their columns.
 
-Tables on this machine are mapped. Tables in a store are fetched whole, once, and the local copies are mapped
-(`episeek.sidecars.local_copies`).
+Tables on this machine are mapped. Of a table in a store the end is fetched first, which is all of a small table. Of the others,
+`files` and `episodes` are fetched whole, and the rows of `keyframes` and `samples` when they are needed
+(`episeek.sidecars.row_blocks`). Whatever is fetched is kept on this machine and mapped (`episeek.sidecars.local_copies`).
 """
 
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from episeek.errors import (
     FormatVersionError,
@@ -22,7 +23,6 @@ from episeek.errors import (
     SidecarLayoutError,
     first_line,
 )
-from episeek.sidecars.local_copies import local_copy
 from episeek.sidecars.mapped_table import (
     Buffer,
     MappedTable,
@@ -32,10 +32,17 @@ from episeek.sidecars.mapped_table import (
     read_footer,
     read_whole,
 )
-from episeek.stores.byte_source import ByteSource
+from episeek.sidecars.remote_file import RemoteFile, open_remote_file
+from episeek.sidecars.row_blocks import open_in_blocks
+from episeek.stores.byte_source import StoreSource
 from episeek.stores.processes.workers import map_in_threads
 from episeek.stores.transports.local import LocalSource
 from episeek_schemas import sidecars
+
+_WHOLE = ("files", "episodes")
+"""Tables that are fetched whole: all rows of `files` are decoded, and every lookup needs a row of `episodes`, which has one for
+hundreds of rows of `samples`.
+"""
 
 _DATASET_ENTRY = "properties of the dataset as JSON"
 
@@ -64,7 +71,7 @@ class SidecarFiles:
     """The mapped tables: episodes, keyframes and samples."""
 
 
-def open_sidecars(source: ByteSource) -> SidecarFiles:
+def open_sidecars(source: StoreSource) -> SidecarFiles:
     """Open and check the sidecar tables of a dataset.
 
     Args:
@@ -77,10 +84,11 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
         SidecarLayoutError: A table has other columns or types, or is damaged.
     """
     where = {name: f"{source.root}/{path}" for name, (path, _) in sidecars.TABLES.items()}
-    paths = [path for path, _ in sidecars.TABLES.values()]
-    in_flight = 1 if isinstance(source, LocalSource) else len(paths)
-    buffers = dict(zip(where, map_in_threads(partial(_buffer, source), paths, max_in_flight=in_flight), strict=True))
-    footers = {name: read_footer(buffers[name], where=where[name]) for name in buffers}
+    in_flight = 1 if isinstance(source, LocalSource) else len(where)
+    opened = dict(
+        zip(where, map_in_threads(partial(_opened, source), list(where), max_in_flight=in_flight), strict=True)
+    )
+    footers = {name: _footer(file, where[name]) for name, file in opened.items()}
     metadata = {name: footer_metadata(footer) for name, footer in footers.items()}
     for name, entries in metadata.items():
         check_version(entries, where[name])
@@ -92,11 +100,15 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
         for name, footer in footers.items()
     }
     tables = {
-        name: open_table(buffers[name], schema, name=name, where=where[name], unmapped=sidecars.UNMAPPED_COLUMNS)
+        name: open_in_blocks(file, schema, name=name)
+        if isinstance(file := opened[name], RemoteFile)
+        else open_table(file, schema, name=name, where=where[name], unmapped=sidecars.UNMAPPED_COLUMNS)
         for name, schema in schemas.items()
         if name != "files"
     }
-    files = _read_files(buffers["files"], schemas["files"], where["files"])
+    whole = opened["files"]
+    assert not isinstance(whole, RemoteFile)
+    files = _read_files(whole, schemas["files"], where["files"])
     dataset = _read_dataset(metadata["files"], where["files"])
     expected_rows = dataset.episode_count * len(dataset.video_keys)
     if tables["episodes"].row_count != expected_rows:
@@ -108,19 +120,23 @@ def open_sidecars(source: ByteSource) -> SidecarFiles:
     return SidecarFiles(where, build_id, dataset, files, tables)
 
 
-def _buffer(source: ByteSource, path: str) -> Buffer:
+def _opened(source: StoreSource, name: str) -> Buffer | RemoteFile:
+    path, _ = sidecars.TABLES[name]
     if isinstance(source, LocalSource):
         return open_buffer(os.path.join(source.root, path))
     try:
-        kept = local_copy(source, path)
-        if kept is not None:
-            with suppress(MissingSidecarError):
-                # another process may have replaced it with a new version
-                return open_buffer(str(kept))
+        file = open_remote_file(source, path)
+        return file.fetch_whole() if isinstance(file, RemoteFile) and name in _WHOLE else file
+    except MissingSidecarError:
+        # another process has just replaced the local copy with that of a new version
         return source.get_ranges(path, [(0, source.identity(path).size)])[0]
     except MissingFileError:
         where, hint = f"{source.root}/{path}", "run `episeek prepare` or `episeek index`"
         raise MissingSidecarError(where, "no such file", "a sidecar table", hint) from None
+
+
+def _footer(file: Buffer | RemoteFile, where: str) -> pq.FileMetaData:
+    return file.footer() if isinstance(file, RemoteFile) else read_footer(file, where=where)
 
 
 def check_version(metadata: Mapping[str, str], where: str) -> None:

@@ -1,18 +1,26 @@
 """Local copies of the sidecar tables of a store, so that they can be mapped, also by several processes at once.
 
-Files of a Hub repository are kept in the Hub's own cache. Files of other stores are kept below `$EPISEEK_CACHE`, else
-`$XDG_CACHE_HOME/episeek`, else `~/.cache/episeek`, by URL and store identity; a new version replaces the previous one. The
-directory may be removed at any time. Where a store gives no identity, nothing is kept.
+Whole files of a Hub repository are kept in the Hub's own cache. Everything else is kept below `$EPISEEK_CACHE`, else
+`$XDG_CACHE_HOME/episeek`, else `~/.cache/episeek`, by URL and store identity: whole files, and of large ones the parts that were
+needed so far, each in a file of its own that appears whole or not at all. A new version replaces the previous one. The directory
+may be removed at any time. Where a store gives no identity, nothing is kept.
 """
 
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from episeek.stores.byte_source import ByteSource
+from episeek.stores.identity import FileIdentity
 from episeek.stores.kinds import is_hub
+
+if TYPE_CHECKING:
+    from episeek.stores.transports.hub.source import HubSource
 
 _PART_BYTES = 1 << 26
 """Length of one request."""
@@ -26,6 +34,63 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "episeek")
 
 
+@dataclass(frozen=True, slots=True)
+class KeptVersion:
+    """The folder of one version of a file, which holds the whole file or parts of it."""
+
+    folder: Path
+    """The folder of all versions of the file."""
+    version: str
+
+    def path(self, name: str) -> Path:
+        """Return the path of the whole file or of a part, which may be missing."""
+        return self.folder / self.version / name
+
+    def keep(self, name: str, pieces: Iterable[bytes]) -> Path | None:
+        """Write a file that appears whole or not at all, remove other versions, and return its path.
+
+        Returns:
+            None where this machine cannot write it: the home is read-only, or the disk is full.
+        """
+        target = self.path(name)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{name}.")
+        except OSError:
+            return None
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                for piece in pieces:
+                    stream.write(piece)
+            os.replace(temporary, target)
+        except BaseException as error:
+            with suppress(OSError):
+                os.unlink(temporary)
+            if isinstance(error, OSError) and error.errno is not None:
+                # an error of this machine, not of the store
+                return None
+            raise
+        _remove_others(self.folder, self.version)
+        return target
+
+
+def kept_versions(source: ByteSource, path: str) -> Path | None:
+    """Return the folder of all versions of a file, which may be missing; None where the user has no home directory."""
+    directory = cache_directory()
+    if directory.parts[:1] == ("~",):
+        return None
+    return directory / hashlib.sha256(f"{source.root}/{path}".encode()).hexdigest()[:24]
+
+
+def kept_version(source: ByteSource, path: str, identity: FileIdentity) -> KeptVersion | None:
+    """Return the folder of a version of a file; None where it cannot be kept: the store gives no identity, or there is no home."""
+    folder = kept_versions(source, path)
+    if folder is None or not identity.store_id:
+        return None
+    version = hashlib.sha256(f"{identity.size} {identity.store_id}".encode()).hexdigest()[:24]
+    return KeptVersion(folder, version)
+
+
 def local_copy(source: ByteSource, path: str) -> Path | None:
     """Return the path of a local copy of a file in a store, and fetch the file if there is none.
 
@@ -35,53 +100,49 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     Raises:
         MissingFileError, ReadError: As those of the source.
     """
+    hub = hub_repository(source)
+    if hub is not None:
+        return hub.download(path)
+    identity = source.identity(path)
+    kept = kept_version(source, path, identity)
+    if kept is None:
+        return None
+    target = kept.path(Path(path).name)
+    if is_whole(target, identity):
+        return target
+    return kept.keep(target.name, fetched_pieces(source, path, identity.size))
+
+
+def hub_repository(source: ByteSource) -> "HubSource | None":
+    """Return the source as that of a Hub repository, whose whole files are kept in the Hub's cache; None if it is another one."""
     if is_hub(source.root):
         from episeek.stores.transports.hub.source import HubSource
 
         if isinstance(source, HubSource) and source.location.kind != "buckets":
-            return source.download(path)
-    identity = source.identity(path)
-    if not identity.store_id:
-        return None
-    url = hashlib.sha256(f"{source.root}/{path}".encode()).hexdigest()[:24]
-    version = hashlib.sha256(f"{identity.size} {identity.store_id}".encode()).hexdigest()[:24]
-    directory = cache_directory()
-    if directory.parts[:1] == ("~",):
-        # the user has no home directory
-        return None
-    folder = directory / url
-    target = folder / version / Path(path).name
-    with suppress(OSError):
-        if target.stat().st_size == identity.size:
-            return target
+            return source
+    return None
+
+
+def is_whole(path: Path, identity: FileIdentity) -> bool:
+    """Return whether a local copy is there and has the size of its file."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        return path.stat().st_size == identity.size
     except OSError:
-        # the home is read-only, or the disk is full: the table is read into memory instead
-        return None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for start in range(0, identity.size, _PART_BYTES):
-                stop = min(start + _PART_BYTES, identity.size)
-                stream.write(source.get_ranges(path, [(start, stop)])[0])
-        os.replace(name, target)
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(name)
-        if isinstance(error, OSError) and error.errno is not None:
-            # an error of this machine, not of the store
-            return None
-        raise
-    _remove_others(folder, version)
-    return target
+        return False
+
+
+def fetched_pieces(source: ByteSource, path: str, stop: int) -> Iterator[bytes]:
+    """Yield the bytes `[0, stop)` of a file."""
+    for start in range(0, stop, _PART_BYTES):
+        yield source.get_ranges(path, [(start, min(start + _PART_BYTES, stop))])[0]
 
 
 def _remove_others(folder: Path, version: str) -> None:
     """Remove other versions of a file. Processes that have one mapped keep it; others may be removing them as well."""
-    for other in list(folder.iterdir()):
-        if other.name != version:
-            with suppress(OSError):
-                for file in other.iterdir():
-                    file.unlink(missing_ok=True)
-                other.rmdir()
+    with suppress(OSError):
+        for other in list(folder.iterdir()):
+            if other.name != version:
+                with suppress(OSError):
+                    for file in other.iterdir():
+                        file.unlink(missing_ok=True)
+                    other.rmdir()

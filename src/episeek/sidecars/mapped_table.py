@@ -1,17 +1,16 @@
 """Parquet tables as arrays on the bytes of their file: nothing is decoded, and no memory grows with the number of rows.
 
-The mapped columns of the sidecars are REQUIRED, PLAIN and uncompressed, with one data page in each column chunk. The values of
-a column chunk are therefore one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
-PLAIN encoding); those of a BOOLEAN column are bits, eight in a byte, from the lowest one on. Each page header is checked before
-its chunk is used. A table that another tool rewrote, with compression for example, is read into memory with a warning.
+`episeek.sidecars.column_chunks` says where the arrays lie. Each page header is checked before its chunk is used. A table that
+another tool rewrote, with compression for example, is read into memory with a warning.
 """
 
 import mmap
 import os
 import warnings
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -21,24 +20,41 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MissingSidecarError, SidecarLayoutError, SidecarLayoutWarning, first_line
-
-_PAGE_HEADER_BYTES = 256
-_DATA_PAGE, _DATA_PAGE_V2 = 0, 3
+from episeek.sidecars.column_chunks import TableLayout, page_problem, stored_values, table_layout
 
 Buffer = mmap.mmap | bytes
 
+RowRange = tuple[int, int]
+"""`[start, stop)`, in rows of a table."""
+
+LoadSegments = Callable[[int, int], list[npt.NDArray[Any]]]
+
 
 class MappedColumn:
-    """One column of a table: a read-only array for each row group, indexed by row number over all of them.
+    """One column of a table: a read-only array for each run of rows, indexed by row number over all of them.
 
     Values may be unaligned. Index single rows or slices: searching a whole column, or arithmetic on it, would copy it first.
+
+    Args:
+        segments: The arrays; None for one that `load` gives when it is needed.
+        dtype: The type of the values.
+        row_counts: Rows of each array; None for their lengths.
+        load: Returns the arrays with positions `[first, stop)`.
     """
 
-    __slots__ = ("_segments", "_starts", "dtype")
+    __slots__ = ("_load", "_segments", "_starts", "dtype")
 
-    def __init__(self, segments: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> None:
-        self._segments = segments
-        self._starts = list(accumulate(map(len, segments), initial=0))
+    def __init__(
+        self,
+        segments: Sequence[npt.NDArray[Any] | None],
+        dtype: np.dtype[Any],
+        row_counts: Sequence[int] | None = None,
+        load: LoadSegments | None = None,
+    ) -> None:
+        self._segments = list(segments)
+        self._load = load
+        counts = [len(segment) for segment in segments if segment is not None] if row_counts is None else row_counts
+        self._starts = list(accumulate(counts, initial=0))
         self.dtype = dtype
 
     def __len__(self) -> int:
@@ -48,9 +64,9 @@ class MappedColumn:
         return f"MappedColumn({len(self)} x {self.dtype}, {len(self._segments)} row groups)"
 
     def value(self, row: int) -> Any:
-        """Return the value of one row as a numpy scalar. Raises IndexError."""
+        """Return the value of one row as a numpy scalar. Raises IndexError, and what `slice` raises."""
         segment, position = self._place_of(row)
-        return self._segments[segment][position]
+        return self._segment(segment)[position]
 
     def _place_of(self, row: int) -> tuple[int, int]:
         if not 0 <= row < len(self):
@@ -59,12 +75,19 @@ class MappedColumn:
         return segment, row - self._starts[segment]
 
     def slice(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Return rows `[start, stop)`: a view, or a copy if they lie in several row groups. Raises IndexError."""
+        """Return rows `[start, stop)`: a view, or a copy if they lie in several row groups.
+
+        Raises:
+            IndexError: There are no such rows.
+            SidecarLayoutError: The table is damaged.
+            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
+        """
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"rows [{start}, {stop}) of {len(self)}")
         if start == stop:
             return np.empty(0, self.dtype)
         first, last = self._segment_of(start), self._segment_of(stop - 1)
+        self._require(first, last + 1)
         parts = [
             self._values(
                 i, max(start, self._starts[i]) - self._starts[i], min(stop, self._starts[i + 1]) - self._starts[i]
@@ -74,7 +97,19 @@ class MappedColumn:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _values(self, segment: int, start: int, stop: int) -> npt.NDArray[Any]:
-        return self._segments[segment][start:stop]
+        return self._segment(segment)[start:stop]
+
+    def _segment(self, position: int) -> npt.NDArray[Any]:
+        segment = self._segments[position]
+        if segment is None:
+            self._require(position, position + 1)
+            segment = self._segments[position]
+            assert segment is not None
+        return segment
+
+    def _require(self, first: int, stop: int) -> None:
+        if self._load is not None and any(segment is None for segment in self._segments[first:stop]):
+            self._segments[first:stop] = self._load(first, stop)
 
     def _segment_of(self, row: int) -> int:
         if len(self._segments) == 1:
@@ -87,19 +122,34 @@ class MappedBits(MappedColumn):
 
     __slots__ = ()
 
-    def __init__(self, segments: list[npt.NDArray[np.uint8]], row_counts: list[int]) -> None:
-        super().__init__(segments, np.dtype(np.bool_))
-        self._starts = list(accumulate(row_counts, initial=0))
-
     def value(self, row: int) -> Any:
-        """Return the value of one row as a numpy scalar. Raises IndexError."""
+        """Return the value of one row as a numpy scalar. Raises IndexError, and what `slice` raises."""
         segment, position = self._place_of(row)
         return self._values(segment, position, position + 1)[0]
 
     def _values(self, segment: int, start: int, stop: int) -> npt.NDArray[np.bool_]:
         first = start // 8
-        bits = np.unpackbits(self._segments[segment][first : -(-stop // 8)], bitorder="little")
+        bits = np.unpackbits(self._segment(segment)[first : -(-stop // 8)], bitorder="little")
         return bits[start - 8 * first : stop - 8 * first].view(np.bool_)
+
+
+def lazy_columns(
+    dtypes: Mapping[str, np.dtype[Any]],
+    row_counts: Sequence[int],
+    load: Callable[[str, int, int], list[npt.NDArray[Any]]],
+) -> dict[str, MappedColumn]:
+    """Return columns whose arrays are made when they are needed.
+
+    Args:
+        dtypes: The type of each column, by its name.
+        row_counts: Rows of each array.
+        load: Returns the arrays of a column with positions `[first, stop)`.
+    """
+    unloaded = [None] * len(row_counts)
+    return {
+        name: (MappedBits if dtype == np.bool_ else MappedColumn)(unloaded, dtype, row_counts, partial(load, name))
+        for name, dtype in dtypes.items()
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +162,19 @@ class MappedTable:
     metadata: Mapping[str, str]
     is_mapped: bool
     """False if the table had to be read into memory."""
+    load: Callable[[Sequence[RowRange]], None] | None = None
+    """Fetches what is missing of ranges of rows; None where all rows are on this machine."""
+
+    def fetch(self, rows: Sequence[RowRange]) -> None:
+        """Fetch what is missing of ranges `[start, stop)` of rows together, where the table is in a store.
+
+        Raises:
+            IndexError: There are no such rows.
+            SidecarLayoutError: The table is damaged.
+            ChangedFileError, ReadError: The store has another table now, or fails.
+        """
+        if self.load is not None:
+            self.load(rows)
 
 
 def open_buffer(path: str) -> Buffer:
@@ -191,124 +254,69 @@ def open_table(
         SidecarLayoutWarning: The table cannot be mapped and was read into memory instead.
     """
     footer = read_footer(buffer, where=where)
-    fields = [field for field in schema if field.name not in unmapped]
-    found = footer.schema.names
-    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
-    group_rows = [group.num_rows for group in groups]
-    if sum(group_rows) != footer.num_rows:
-        counts = f"{sum(group_rows)} rows in row groups, {footer.num_rows} in the footer"
-        raise SidecarLayoutError(where, counts, "the same number")
-    if found != schema.names:
-        raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
-    found_types = dict(zip(found, footer.schema.to_arrow_schema().types, strict=True))
-    # the physical type alone does not tell floats from integers, nor signed from unsigned ones
-    for field in fields:
-        if found_types[field.name] != field.type:
-            found_type = f"column {field.name!r} of type {found_types[field.name]}"
-            raise SidecarLayoutError(where, found_type, str(field.type))
-    reason = ""
-    columns = {}
-    for field in fields:
-        dtype = np.dtype(field.type.to_pandas_dtype())
-        position = found.index(field.name)
-        stored_as = footer.schema.column(position)
-        segments = []
-        for group, rows in zip(groups, group_rows, strict=True):
-            offset, reason = values_offset(buffer, group.column(position), stored_as, rows, dtype)
-            if reason:
-                break
-            segments.append(stored_values(buffer, offset, rows, dtype))
-        if reason:
-            reason = f"column {field.name!r} {reason}"
-            break
-        for segment in segments:
-            segment.setflags(write=False)
-        columns[field.name] = MappedBits(segments, group_rows) if dtype == np.bool_ else MappedColumn(segments, dtype)
-    if reason:
-        warnings.warn(
-            f"{where}: {reason}: reading the table into memory instead of mapping it; run `episeek index` to write it again",
-            SidecarLayoutWarning,
-            stacklevel=3,
-        )
-        columns = _read_columns(buffer, fields, where)
-    return MappedTable(name, footer.num_rows, columns, footer_metadata(footer), not reason)
+    layout = table_layout(footer, schema, where=where, file_bytes=len(buffer), unmapped=unmapped)
+    problem = layout.problem or _first_page_problem(buffer, layout)
+    if problem:
+        columns = read_columns(buffer, layout, problem, stacklevel=4)
+    else:
+        columns = lazy_columns(layout.dtypes, layout.group_rows, partial(_mapped_segments, buffer, layout))
+    return MappedTable(name, footer.num_rows, columns, footer_metadata(footer), not problem)
 
 
-def values_offset(buffer: Buffer, chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any]) -> tuple[int, str]:
-    """Return the position of the values of a column chunk in the file, or the reason why they cannot be mapped.
+def _first_page_problem(buffer: Buffer, layout: TableLayout) -> str:
+    """Return why the first row group cannot be mapped. Other tools write all row groups in one way."""
+    for name, places in layout.places.items():
+        for place in places[:1]:
+            problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
+            if problem:
+                return f"column {name!r} {problem}"
+    return ""
 
-    Returns:
-        The offset in bytes and an empty text; or 0 and a clause that follows the name of the column.
+
+def _mapped_segments(buffer: Buffer, layout: TableLayout, name: str, first: int, stop: int) -> list[npt.NDArray[Any]]:
+    segments = []
+    for group in range(first, stop):
+        place = layout.places[name][group]
+        problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
+        if problem:
+            found = f"column {name!r}, which {problem} in row group {group}"
+            raise SidecarLayoutError(layout.where, found, "one data page", "run `episeek index` to write it again")
+        segments.append(stored_values(buffer, place.values_start, layout.group_rows[group], layout.dtypes[name]))
+    return segments
+
+
+def read_columns(buffer: Buffer, layout: TableLayout, problem: str, *, stacklevel: int) -> dict[str, MappedColumn]:
+    """Return the columns of a table that cannot be mapped, decoded.
+
+    Args:
+        buffer: The file.
+        layout: Its columns.
+        problem: Why it cannot be mapped.
+        stacklevel: Whom the warning names as its cause, as for `warnings.warn`.
+
+    Raises:
+        SidecarLayoutError: The file is damaged, or there are nulls.
+
+    Warns:
+        SidecarLayoutWarning: Always.
     """
-    bits = {"BOOLEAN": 1, "INT32": 32, "INT64": 64, "DOUBLE": 64, "FLOAT": 32}.get(chunk.physical_type)
-    if bits != (1 if dtype == np.bool_ else 8 * dtype.itemsize):
-        return 0, f"is stored as {chunk.physical_type}"
-    if column.max_definition_level or column.max_repetition_level:
-        return 0, "is not REQUIRED"
-    if chunk.compression != "UNCOMPRESSED":
-        return 0, f"is compressed with {chunk.compression}"
-    # RLE is that of levels, and of booleans without PLAIN
-    if chunk.has_dictionary_page or not {"PLAIN"} <= set(chunk.encodings) <= {"PLAIN", "RLE"}:
-        return 0, f"is encoded with {', '.join(chunk.encodings)}"
-    values_bytes = -(-chunk.num_values * bits // 8)
-    offset = chunk.data_page_offset + chunk.total_compressed_size - values_bytes
-    if (
-        chunk.num_values != row_count
-        or chunk.data_page_offset < 0
-        or not 0 < offset - chunk.data_page_offset <= _PAGE_HEADER_BYTES
-    ):
-        return 0, "has more than one data page"
-    if offset + values_bytes > len(buffer):
-        return 0, "reaches past the end of the file"
-    page_type, page_bytes = _page_header(bytes(buffer[chunk.data_page_offset : offset]))
-    if page_type not in (_DATA_PAGE, _DATA_PAGE_V2) or page_bytes != values_bytes:
-        return 0, "has more than one data page"
-    return offset, ""
-
-
-def stored_values(buffer: Buffer, offset: int, row_count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return the values of a column chunk as an array on the bytes of its file; of a BOOLEAN one, its packed bytes."""
-    if dtype == np.bool_:
-        return np.ndarray(-(-row_count // 8), np.uint8, buffer, offset)
-    return np.ndarray(row_count, dtype.newbyteorder("<"), buffer, offset)
-
-
-def _page_header(data: bytes) -> tuple[int, int]:
-    """Return the type and the compressed size of a page, in bytes; (-1, -1) if `data` is not a page header.
-
-    They are among the first three fields of PageHeader, all of them i32, in Thrift's compact protocol.
-    """
-    position, values = 0, []
-    for _ in range(3):
-        if position >= len(data) or data[position] != 0x15:
-            # the byte of a field whose id is the next one and whose type is i32 is 0x15
-            return -1, -1
-        position += 1
-        value = shift = 0
-        while position < len(data) and shift < 35:
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                break
-        values.append((value >> 1) ^ -(value & 1))
-    return values[0], values[2]
-
-
-def _read_columns(buffer: Buffer, fields: list[pa.Field], where: str) -> dict[str, MappedColumn]:
+    warnings.warn(
+        f"{layout.where}: {problem}: reading the table into memory instead of mapping it; run `episeek index` to write it again",
+        SidecarLayoutWarning,
+        stacklevel=stacklevel,
+    )
     columns = {}
     try:
-        table = read_whole(buffer, [field.name for field in fields])
+        table = read_whole(buffer, list(layout.dtypes))
     except (pa.ArrowException, OSError) as error:
-        raise SidecarLayoutError(where, first_line(error), "a readable Parquet table") from None
-    for field in fields:
-        column = table[field.name]
+        raise SidecarLayoutError(layout.where, first_line(error), "a readable Parquet table") from None
+    for name in layout.dtypes:
+        column = table[name]
         if column.null_count:
             raise SidecarLayoutError(
-                where, f"{column.null_count} nulls in column {field.name!r}", "a value in every row"
+                layout.where, f"{column.null_count} nulls in column {name!r}", "a value in every row"
             )
         array = column.to_numpy()
         array.setflags(write=False)
-        columns[field.name] = MappedColumn([array] if len(array) else [], array.dtype)
+        columns[name] = MappedColumn([array] if len(array) else [], array.dtype)
     return columns

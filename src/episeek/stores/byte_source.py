@@ -68,6 +68,28 @@ class ByteSource(Protocol):
         ...
 
 
+class StoreSource(ByteSource, Protocol):
+    """A source that also gives the end of a file whose size is not known yet, and says how sure its answers are."""
+
+    @property
+    def answers_have_identity(self) -> bool:
+        """Whether the answer to each range request says which version of the file it is of, which is compared.
+
+        Where it does not, a file that is replaced between two requests is not noticed.
+        """
+        ...
+
+    def get_tail(self, path: str, byte_count: int) -> bytes:
+        """Return the last `byte_count` bytes of a file, or all of a smaller one, in one request where the store allows it.
+
+        `identity` makes no request afterwards.
+
+        Raises:
+            MissingFileError, ChangedFileError, ReadError: As `get_ranges`.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class CountingSource:
     """A source that counts the ranges requested from another one. The counts are those of one process."""
@@ -132,6 +154,12 @@ class SeenFiles:
             expected = f"{first.size} bytes, {first.store_id or 'no identity'}, as at the first request"
             raise ChangedFileError(where, found, expected, "wait until the file is no longer being replaced")
         return first
+
+
+def tail_by_size(source: ByteSource, path: str, byte_count: int) -> bytes:
+    """Return the last bytes of a file, or all of a smaller one, by a range that ends at its size."""
+    size = source.identity(path).size
+    return source.get_ranges(path, [(max(size - byte_count, 0), size)])[0]
 
 
 def range_name(where: str, byte_range: ByteRange) -> str:

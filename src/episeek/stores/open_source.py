@@ -4,7 +4,7 @@ import os
 from typing import Any, Literal, get_args
 
 from episeek.errors import BackendUnavailableError
-from episeek.stores.byte_source import ByteSource
+from episeek.stores.byte_source import StoreSource
 from episeek.stores.kinds import KINDS, kind_of, local_path
 from episeek.stores.requests.retry import DEFAULT_POLICY, RetryPolicy
 from episeek.stores.transports.local import LocalSource
@@ -18,7 +18,7 @@ def open_source(
     storage_options: dict[str, Any] | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
     transport: Transport = "auto",
-) -> ByteSource:
+) -> StoreSource:
     """Return the source for a local path or a URL. Nothing is opened yet.
 
     Args:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ReadError, first_line
-from episeek.sidecars.mapped_table import Buffer, footer_metadata, stored_values, values_offset
+from episeek.sidecars.column_chunks import stored_values, values_offset
+from episeek.sidecars.mapped_table import Buffer, footer_metadata
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import ColumnSegments, IndexedFile, SidecarTables

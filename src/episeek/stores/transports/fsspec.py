@@ -26,6 +26,7 @@ from episeek.stores.byte_source import (
     ByteRange,
     SeenFiles,
     range_name,
+    tail_by_size,
 )
 from episeek.stores.identity import FileIdentity, etag_id
 from episeek.stores.kinds import kind_of
@@ -91,6 +92,15 @@ class FsspecSource:
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return the bytes of each range, in order."""
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
+
+    @property
+    def answers_have_identity(self) -> bool:
+        """Whether the answer to each range request says which version of the file it is of, which is compared."""
+        return kind_of(self.root).fsspec_range_has_identity
+
+    def get_tail(self, path: str, byte_count: int) -> bytes:
+        """Return the last bytes of a file, or all of a smaller one."""
+        return tail_by_size(self, path, byte_count)
 
     def transfers(self) -> Transfers:
         """Return what this source has transferred in this process."""

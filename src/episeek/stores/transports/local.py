@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from episeek.errors import ReadError
-from episeek.stores.byte_source import ByteRange, missing_file, require_whole
+from episeek.stores.byte_source import ByteRange, missing_file, require_whole, tail_by_size
 from episeek.stores.identity import FileIdentity
 from episeek.stores.transfers import TransferCounter, Transfers
 
@@ -57,6 +57,15 @@ class LocalSource:
             os.close(handle)
         self._counter.add(request_count=len(parts), byte_count=sum(map(len, parts)))
         return parts
+
+    @property
+    def answers_have_identity(self) -> bool:
+        """Whether the answer to each range request says which version of the file it is of, which is compared."""
+        return False
+
+    def get_tail(self, path: str, byte_count: int) -> bytes:
+        """Return the last bytes of a file, or all of a smaller one."""
+        return tail_by_size(self, path, byte_count)
 
     def transfers(self) -> Transfers:
         """Return what this source has read in this process."""

@@ -35,6 +35,7 @@ from episeek.stores.byte_source import (
     SeenFiles,
     missing_file,
     range_name,
+    tail_by_size,
 )
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.per_process import PerProcess
@@ -121,9 +122,33 @@ class HubSource:
         """Return the bytes of each range, in order."""
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
+    @property
+    def answers_have_identity(self) -> bool:
+        """Whether the answer to each range request says which version of the file it is of, which is compared."""
+        return True
+
+    def get_tail(self, path: str, byte_count: int) -> bytes:
+        """Return the last bytes of a file, or all of a smaller one."""
+        return tail_by_size(self, path, byte_count)
+
     def transfers(self) -> Transfers:
         """Return what this source has transferred in this process."""
         return self._counter.snapshot()
+
+    def downloaded(self, path: str) -> Path | None:
+        """Return the path of a whole file in the Hub's own cache directory; None where it is not there. Not for buckets."""
+        cached = _hub().try_to_load_from_cache(**self._names(path))
+        return Path(cached) if isinstance(cached, str) else None
+
+    def _names(self, path: str) -> dict[str, Any]:
+        """Return the names of a file of a repository, as arguments of the Hub's client."""
+        location = self._pinned_location()
+        return {
+            "repo_id": location.repo_id,
+            "filename": location.full_path(path),
+            "repo_type": location.kind.removesuffix("s"),
+            "revision": location.revision,
+        }
 
     def download(self, path: str) -> Path:
         """Return the path of a whole file in the Hub's own cache directory, and download the file if it is missing there.
@@ -134,17 +159,10 @@ class HubSource:
             CorruptBytesError: Every download had another SHA-256 than the Hub gives.
             MissingFileError, AccessError, ReadError: As `get_ranges`.
         """
-        hub = _hub()
-        location = self._pinned_location()
-        names: dict[str, Any] = {
-            "repo_id": location.repo_id,
-            "filename": location.full_path(path),
-            "repo_type": location.kind.removesuffix("s"),
-            "revision": location.revision,
-        }
-        cached = hub.try_to_load_from_cache(**names)
-        if isinstance(cached, str):
-            return Path(cached)
+        cached = self.downloaded(path)
+        if cached is not None:
+            return cached
+        hub, names = _hub(), self._names(path)
         where = self._url(path)
         expected = self.identity(path)
 

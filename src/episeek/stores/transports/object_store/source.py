@@ -19,6 +19,7 @@ from episeek.stores.byte_source import (
     SeenFiles,
     missing_file,
     range_name,
+    tail_by_size,
 )
 from episeek.stores.identity import FileIdentity, etag_id
 from episeek.stores.processes.forks import is_child_of_obstore
@@ -78,6 +79,25 @@ class ObjectStoreSource:
             return self._fallback.get_ranges(path, ranges)
         return map_in_threads(partial(self._get_range, path), ranges, max_in_flight=STORE_IN_FLIGHT)
 
+    @property
+    def answers_have_identity(self) -> bool:
+        """True, but for some stores in a forked process, where fsspec reads them."""
+        return not is_child_of_obstore() or self._fallback.answers_have_identity
+
+    def get_tail(self, path: str, byte_count: int) -> bytes:
+        """Return the last bytes of a file, or all of a smaller one: one request, where the store knows suffix ranges."""
+        is_known = self._seen.get().get(path) is not None
+        # Azure has no suffix ranges
+        if byte_count > 0 and not is_known and not is_child_of_obstore() and self.config.obstore_class != "AzureStore":
+            where = f"{self._url(path)}, the last {byte_count} bytes"
+            found = self._with_retries(partial(self._tail_once, path, byte_count), where, "the end of the file")
+            if found is not None:
+                data, identity = found
+                self._seen.get().note(path, identity, where=where)
+                self._counter.add(byte_count=len(data))
+                return data
+        return tail_by_size(self, path, byte_count)
+
     def transfers(self) -> Transfers:
         """Return what this source has transferred in this process."""
         return self._counter.snapshot()
@@ -103,6 +123,23 @@ class ObjectStoreSource:
             raise ShortReadError(where, f"a file of {identity.size} bytes", "a file that holds this range")
         data = bytes(result.bytes())
         if len(data) != byte_range[1] - byte_range[0]:
+            raise Transient(f"{len(data)} bytes", error=ShortReadError)
+        return data, identity
+
+    def _tail_once(self, path: str, byte_count: int) -> tuple[bytes, FileIdentity] | None:
+        """Return the end of a file, by a suffix range (RFC 9110, 14.1.2); None where the store does not answer to it."""
+        import obstore
+
+        self._counter.add(request_count=1)
+        try:
+            result = obstore.get(client(self.config, self.policy), path, options={"range": {"suffix": byte_count}})
+            data = bytes(result.bytes())
+        except Exception as error:
+            if _is_refused_range(error):
+                return None
+            raise
+        identity = _identity(result.meta)
+        if len(data) != min(byte_count, identity.size):
             raise Transient(f"{len(data)} bytes", error=ShortReadError)
         return data, identity
 
@@ -148,6 +185,17 @@ def _identity(meta: Any) -> FileIdentity:
     return FileIdentity(int(meta["size"]), etag_id(meta["e_tag"]))
 
 
+def _is_refused_range(error: Exception) -> bool:
+    """Return whether a store answered to a range with something else: the whole file, another range, or that it has none."""
+    match = _STATUS.search(str(error))
+    return _is_other_range(error) or (match is not None and match[1] in ("400", "405", "416", "501"))
+
+
+def _is_other_range(error: Exception) -> bool:
+    text = str(error)
+    return type(error).__name__ == "NotSupportedError" or "UnexpectedRange" in text or "non-partial" in text
+
+
 def _error_for(error: Exception, where: str) -> Exception:
     """Return the error for a message of obstore, which is all it gives: `Transient` for a failure that may pass."""
     text = str(error)
@@ -158,7 +206,7 @@ def _error_for(error: Exception, where: str) -> Exception:
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
         found = f"status {status}" if status else summary
         return AccessError(where, found, "credentials that may read it")
-    if kind == "NotSupportedError" or "UnexpectedRange" in text or "non-partial" in text:
+    if _is_other_range(error):
         return Transient(summary, error=RangeNotHonouredError)
     if status is not None:
         if not may_pass(status):

@@ -1,0 +1,180 @@
+"""Where the values of a table's columns lie in its Parquet file: one array for each column chunk.
+
+The mapped columns of the sidecars are REQUIRED, PLAIN and uncompressed, with one data page in each column chunk. The values of
+a column chunk are therefore one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
+PLAIN encoding); those of a BOOLEAN column are bits, eight in a byte, from the lowest one on. The footer says where they lie; the
+page header, which lies before them, says that they are one page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import SidecarLayoutError
+
+_PAGE_HEADER_BYTES = 256
+_DATA_PAGE, _DATA_PAGE_V2 = 0, 3
+
+SEVERAL_PAGES = "has more than one data page"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """The place of a column chunk in its file."""
+
+    page_start: int
+    """First byte of the page header."""
+    values_start: int
+    """First byte of the values, where the page header ends."""
+    stop: int
+    """End of the values and of the chunk."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableLayout:
+    """The columns of a table that are mapped, and where their values lie, by the footer alone."""
+
+    where: str
+    """The file, for messages."""
+    dtypes: Mapping[str, np.dtype[Any]]
+    """The mapped columns and the types of their values."""
+    group_rows: tuple[int, ...]
+    """Rows of each row group."""
+    places: Mapping[str, tuple[ChunkPlace, ...]]
+    """The column chunks of each column, one for each row group; empty where the table cannot be mapped."""
+    problem: str
+    """Why the table cannot be mapped; empty where it can."""
+
+
+def table_layout(
+    footer: pq.FileMetaData, schema: pa.Schema, *, where: str, file_bytes: int, unmapped: frozenset[str] = frozenset()
+) -> TableLayout:
+    """Return the layout of a table, after a check of its columns.
+
+    Args:
+        footer: Its footer.
+        schema: The columns that the format demands.
+        where: The file, for messages.
+        file_bytes: Size of the file.
+        unmapped: Names of columns to skip.
+
+    Raises:
+        SidecarLayoutError: Columns or types differ, or the footer contradicts itself.
+    """
+    fields = [field for field in schema if field.name not in unmapped]
+    found = footer.schema.names
+    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    group_rows = tuple(group.num_rows for group in groups)
+    if sum(group_rows) != footer.num_rows:
+        counts = f"{sum(group_rows)} rows in row groups, {footer.num_rows} in the footer"
+        raise SidecarLayoutError(where, counts, "the same number")
+    if found != schema.names:
+        raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
+    found_types = dict(zip(found, footer.schema.to_arrow_schema().types, strict=True))
+    # the physical type alone does not tell floats from integers, nor signed from unsigned ones
+    for field in fields:
+        if found_types[field.name] != field.type:
+            found_type = f"column {field.name!r} of type {found_types[field.name]}"
+            raise SidecarLayoutError(where, found_type, str(field.type))
+    dtypes = {field.name: np.dtype(field.type.to_pandas_dtype()) for field in fields}
+    places: dict[str, tuple[ChunkPlace, ...]] = {}
+    for name, dtype in dtypes.items():
+        position = found.index(name)
+        stored_as = footer.schema.column(position)
+        chunks = []
+        for group, rows in zip(groups, group_rows, strict=True):
+            place, problem = chunk_place(group.column(position), stored_as, rows, dtype, file_bytes)
+            if place is None:
+                return TableLayout(where, dtypes, group_rows, {}, f"column {name!r} {problem}")
+            chunks.append(place)
+        places[name] = tuple(chunks)
+    return TableLayout(where, dtypes, group_rows, places, "")
+
+
+def chunk_place(
+    chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any], file_bytes: int
+) -> tuple[ChunkPlace | None, str]:
+    """Return the place of a column chunk whose values can be mapped, or None and the reason why they cannot be.
+
+    The reason is a clause that follows the name of the column. The page header is not looked at: see `page_problem`.
+    """
+    bits = {"BOOLEAN": 1, "INT32": 32, "INT64": 64, "DOUBLE": 64, "FLOAT": 32}.get(chunk.physical_type)
+    if bits != (1 if dtype == np.bool_ else 8 * dtype.itemsize):
+        return None, f"is stored as {chunk.physical_type}"
+    if column.max_definition_level or column.max_repetition_level:
+        return None, "is not REQUIRED"
+    if chunk.compression != "UNCOMPRESSED":
+        return None, f"is compressed with {chunk.compression}"
+    # RLE is that of levels, and of booleans without PLAIN
+    if chunk.has_dictionary_page or not {"PLAIN"} <= set(chunk.encodings) <= {"PLAIN", "RLE"}:
+        return None, f"is encoded with {', '.join(chunk.encodings)}"
+    start, value_count = chunk.data_page_offset, chunk.num_values
+    stop = start + chunk.total_compressed_size
+    values_start = stop - values_bytes(value_count, dtype)
+    if value_count != row_count or start < 0 or not 0 < values_start - start <= _PAGE_HEADER_BYTES:
+        return None, SEVERAL_PAGES
+    if stop > file_bytes:
+        return None, "reaches past the end of the file"
+    return ChunkPlace(start, values_start, stop), ""
+
+
+def values_bytes(row_count: int, dtype: np.dtype[Any]) -> int:
+    """Return the size of the values of some rows in a file, in bytes."""
+    return -(-row_count // 8) if dtype == np.bool_ else row_count * dtype.itemsize
+
+
+def page_problem(place: ChunkPlace, header: bytes) -> str:
+    """Return why the values of a column chunk are not one array, by its page header; empty where they are."""
+    page_type, page_bytes = _page_header(header)
+    is_whole = page_type in (_DATA_PAGE, _DATA_PAGE_V2) and page_bytes == place.stop - place.values_start
+    return "" if is_whole else SEVERAL_PAGES
+
+
+def values_offset(buffer: Any, chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any]) -> tuple[int, str]:
+    """Return the position of the values of a column chunk in a file that is in memory or mapped, or why they cannot be mapped.
+
+    Returns:
+        The offset in bytes and an empty text; or 0 and a clause that follows the name of the column.
+    """
+    place, problem = chunk_place(chunk, column, row_count, dtype, len(buffer))
+    if place is not None:
+        problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
+    return (0, problem) if place is None or problem else (place.values_start, "")
+
+
+def stored_values(buffer: Any, offset: int, row_count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return the values of a column chunk as a read-only array on the bytes of its file; of a BOOLEAN one, its packed bytes."""
+    if dtype == np.bool_:
+        values: npt.NDArray[Any] = np.ndarray(-(-row_count // 8), np.uint8, buffer, offset)
+    else:
+        values = np.ndarray(row_count, dtype.newbyteorder("<"), buffer, offset)
+    values.setflags(write=False)
+    return values
+
+
+def _page_header(data: bytes) -> tuple[int, int]:
+    """Return the type and the compressed size of a page, in bytes; (-1, -1) if `data` is not a page header.
+
+    They are among the first three fields of PageHeader, all of them i32, in Thrift's compact protocol.
+    """
+    position, values = 0, []
+    for _ in range(3):
+        if position >= len(data) or data[position] != 0x15:
+            # the byte of a field whose id is the next one and whose type is i32 is 0x15
+            return -1, -1
+        position += 1
+        value = shift = 0
+        while position < len(data) and shift < 35:
+            byte = data[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        values.append((value >> 1) ^ -(value & 1))
+    return values[0], values[2]
