@@ -92,8 +92,13 @@ def test_every_kind_of_store(prepared, tmp_path, name):
     local = episeek.open(prepared)
     (tmp_path / "served").mkdir()
     with serve(name, files, tmp_path / "served") as served:
-        options = {"storage_options": served.storage_options, "retry": PATIENCE, "transport": served.transport}
-        index = episeek.open(served.url, verify="size", **options)
+        index = episeek.open(
+            served.url,
+            verify="size",
+            storage_options=served.storage_options,
+            retry=PATIENCE,
+            transport=served.transport,
+        )
         assert index.table("samples").load is not None
         for camera in local.cameras:
             for episode in range(local.episode_count):
