@@ -63,6 +63,8 @@ class SampleReader:
                 except MissingBytesError as missing:
                     wanted.append((rank, (missing.start, min(max(missing.stop, missing.start + count), sizes[rank]))))
             waiting = [rank for rank, _ in wanted]
+            if not waiting:
+                break
             pieces = self._read([positions[rank] for rank in waiting], [piece for _, piece in wanted])
             for (rank, (start, _)), piece in zip(wanted, pieces, strict=True):
                 samples[rank].add(start, piece)
