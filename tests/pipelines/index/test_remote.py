@@ -221,8 +221,8 @@ def test_a_repository_is_read_at_one_commit(hub, tmp_path, monkeypatch):
     revision = hub.hub.head(url.removeprefix("hf://datasets/"))
     index(url, output=str(tmp_path / "before"))
 
-    def plan_and_move(*arguments):
-        units = plan_index(*arguments)
+    def plan_and_move(*arguments, **options):
+        units = plan_index(*arguments, **options)
         moved = {path: content + FREE_BOX for path, content in files.items() if path.endswith(".mp4")}
         hub.change(url, moved, delete=("meta/info.json",))
         return units

@@ -251,7 +251,7 @@ def test_a_store_behind_fsspec(tmp_path):
     fs = fsspec.filesystem("memory")
     fs.put(f"{DATA / 'hevc'}/", "/hevc-source/", recursive=True)
     try:
-        result = prepare("memory://hevc-source", "memory://hevc-out", execution=Execution("threads"))
+        result = prepare("memory://hevc-source", "memory://hevc-out", execution=Execution("threads"), keyframes="all")
         assert result.verification is not None
         assert result.verification.error_count == 0
         opened = episeek.open("memory://hevc-out", "memory://hevc-source")

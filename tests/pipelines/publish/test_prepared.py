@@ -277,7 +277,7 @@ def test_what_the_command_says(hub, capsys):
     code, out, err = command(capsys, SOURCE, "--publish", "--message", "mine")
     assert (code, len(err)) == (0, 1)
     assert working_directory(SOURCE) in err[0]
-    words = [line.split()[0] for line in out[: out.index("")]]
+    words = [line.split()[0] for line in out[: out.index("")] if not line.startswith(" ")]
     assert words == ["rewrite", "index", "verify", "base", "change", "send", "arrival", "tag", "done"]
     assert hub.hub.repository(NAME).commits[hub.head].title == "mine"
     code, out, err = command(capsys, SOURCE, "--publish", "--json", "--no-tag", "--quiet")

@@ -27,6 +27,7 @@ from tests.support.opened_files import counting_opens
 
 KIB = 1 << 10
 TAIL_BYTES = PROBE_BYTES = 64 * KIB
+SAMPLE_BYTES = 4 * KIB
 SMALL_FILES = (layout.INFO_PATH, layout.TASKS_PATH, layout.STATS_PATH)
 
 
@@ -163,8 +164,21 @@ def times_fetched(exchanges: list[Exchange], size: int) -> int:
 
 def fetched(store: Datasets, path: str, content: bytes) -> list[Exchange]:
     asked = store.ranges_of(path, content)
-    assert times_fetched(asked, len(content)) <= 1, path
+    if path.endswith(".mp4"):
+        # the first bytes of a sample may lie in what was read to find the header
+        assert sum(e.sent_bytes for e in asked) <= covered(asked, len(content)) + SAMPLE_BYTES, path
+    else:
+        assert times_fetched(asked, len(content)) <= 1, path
     return asked
+
+
+def covered(exchanges: list[Exchange], size: int) -> int:
+    """Return how many bytes were fetched once or more."""
+    count = end = 0
+    for start, stop in sorted(ranges_of(exchanges, size)):
+        count += max(stop - max(start, end), 0)
+        end = max(end, stop)
+    return count
 
 
 def check_questions(store: Datasets, files: dict[str, bytes], opened: set[str]) -> None:
@@ -192,7 +206,7 @@ def footer_bytes(root: Path, path: str) -> int:
     return int(pq.ParquetFile(root / path).metadata.serialized_size)
 
 
-def check_level(store: Datasets, root: Path, files: dict[str, bytes], level: str) -> int:
+def check_level(store: Datasets, root: Path, files: dict[str, bytes], level: str, *, video_requests: int = 3) -> int:
     """Check the requests and bytes of each file; return the bytes of all files."""
     sidecars = {path for path in files if path.startswith(layout.BYTE_INDEX_DIR)}
     parquet = {path for path in files if path.startswith("data/")}
@@ -209,7 +223,7 @@ def check_level(store: Datasets, root: Path, files: dict[str, bytes], level: str
         elif path in SMALL_FILES or path in sidecars:
             assert (len(asked), byte_count) == (1, len(content)), path
         elif path in videos:
-            assert 1 <= len(asked) <= 3, path
+            assert 1 <= len(asked) <= video_requests, path
             assert byte_count <= header_bytes(root, path) + PROBE_BYTES, path
         elif path == EPISODES or level == "rows":
             assert 1 <= len(asked) <= 2 + len(content) // (512 * KIB), path
@@ -278,7 +292,8 @@ def test_only_headers_and_footers_of_large_files_are_fetched(level, store, large
     url = store.add(files)
     store.clear()
     verify(url, options=options(level))
-    total = check_level(store, large, files, level)
+    # the videos hold other frames than are declared: the samples at which episodes may start are read as well
+    total = check_level(store, large, files, level, video_requests=8)
     assert size > 60_000_000
     if level == "layout":
         assert total < 2_500_000

@@ -109,7 +109,7 @@ def check_arrival(
         BackendUnavailableError: PyAV is needed and not installed.
         EpiseekError: The overlay's own sidecars or videos cannot be read. Problems of the revision are in the report instead.
     """
-    local = episeek.open(overlay.url, data_root=(overlay if data_root is None else data_root).url)
+    local = episeek.open(overlay.url, data_root=(overlay if data_root is None else data_root).url, on_stale="ignore")
     expected_build = _build_sent(sent) or local.build_id
     source = open_source(url, storage_options=storage_options)
     files = map_in_threads(partial(_compare_file, source), sent.additions, max_in_flight=STORE_IN_FLIGHT)
@@ -117,7 +117,7 @@ def check_arrival(
     problems = [outcome.problem for outcome in (*files, *gone)]
     build_id, clips = "", []
     try:
-        published = episeek.open(url, storage_options=storage_options)
+        published = episeek.open(url, storage_options=storage_options, on_stale="ignore")
     except EpiseekError as error:
         problems.append(ArrivalProblem(layout.BYTE_INDEX_DIR, _reason(error), "sidecars that can be opened"))
     else:

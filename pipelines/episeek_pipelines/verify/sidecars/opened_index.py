@@ -29,4 +29,4 @@ def forget_index() -> None:
 
 @lru_cache(maxsize=2)
 def _opened(url: str, data_url: str, versions: tuple[Any, ...]) -> ByteIndex:
-    return open_index(url, data_url)
+    return open_index(url, data_url, on_stale="ignore")

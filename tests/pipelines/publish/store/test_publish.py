@@ -91,7 +91,7 @@ def test_sidecars_are_those_that_indexing_the_store_writes(kind, s3, bucket, tmp
     result = publish(prepared(NAME).url, url)
     assert result.is_new
     assert result.arrival.problems == ()
-    index(url, output=str(tmp_path / "indexed"))
+    index(url, output=str(tmp_path / "indexed"), keyframes="all")  # as from this machine
     for path in SIDECAR_PATHS:
         with fsspec.open(f"{url}/{path}", "rb") as stream:
             assert stream.read() == (tmp_path / "indexed" / path).read_bytes()
