@@ -6,7 +6,7 @@ about it. All of them can be pickled, so that workers of a process pool raise th
 """
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Extra = Literal["prepare", "hub", "http", "s3", "gcs", "azure", "torch"]
 """Optional dependencies of this package, by the names that pyproject.toml gives them."""
@@ -20,9 +20,12 @@ class EpiseekError(Exception):
         found: A noun phrase for what is wrong there.
         expected: A noun phrase for what would be right.
         hint: Advice to the reader, an imperative sentence without a full stop; empty where there is none.
+
+    With one argument, that is the whole message: `torch.utils.data.DataLoader` makes the error of a worker process again from
+    its class and a text.
     """
 
-    def __init__(self, where: str, found: str, expected: str, hint: str = "") -> None:
+    def __init__(self, where: str, found: str = "", expected: str = "", hint: str = "") -> None:
         where, found, expected, hint = map(without_password, (where, found, expected, hint))
         # OSError.__init__ would take them for errno, strerror and filename
         Exception.__init__(self, where, found, expected, hint)
@@ -32,11 +35,17 @@ class EpiseekError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
+        if not self.found and not self.expected:
+            return self.where
         hint = f"; hint: {self.hint}" if self.hint else ""
         return f"{self.where}: found {self.found}; expected {self.expected}{hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.where, self.found, self.expected, self.hint)
+
+    def within(self, place: str) -> Self:
+        """Return this error with a `where` that names a place as well, such as what the bytes of a range were for."""
+        return type(self)(f"{self.where} ({place})" if place else self.where, self.found, self.expected, self.hint)
 
 
 def install_hint(extra: Extra) -> str:

@@ -1,6 +1,6 @@
 """The rows of a dataset by episode, from its data files: one request for each episode where it has a row group of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,10 @@ class DatasetRows:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DatasetRows, (self._source,)
+
+    def through(self, wrap: Callable[[ByteSource], ByteSource]) -> "DatasetRows":
+        """Return the rows of the same dataset, read through a source made of this one's."""
+        return DatasetRows(wrap(self._source))
 
     @cached_property
     def info(self) -> InfoDocument:

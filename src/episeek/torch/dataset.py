@@ -3,7 +3,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,13 @@ from torch.utils.data import Dataset
 from episeek.byte_index import ByteIndex
 from episeek.errors import EpiseekError, EpisodeNotFoundError, TimestampToleranceError
 from episeek.opening import open_index
+from episeek.range_cache.directory import RangeDirectory
+from episeek.range_cache.fetch import KeptRanges
+from episeek.range_cache.kept_source import KeptSource
+from episeek.stores.kinds import is_local
 from episeek.stores.processes.per_process import PerProcess
 from episeek.torch.columns import column_values, picture
+from episeek.torch.fetch_units import UNIT_KINDS, WINDOWS, FetchUnits, UnitKind
 from episeek.torch.metadata import Metadata
 from episeek.torch.pictures import FrameKey, decode_stretches, plan_stretches
 from episeek_schemas import lerobot
@@ -23,6 +28,9 @@ Item = dict[str, Any]
 
 MAX_EPISODES_KEPT = 256
 """Episodes whose rows are kept in memory, in each process, unless told otherwise."""
+
+
+_UNITS_OF_ORDER: Final[dict[str, UnitKind]] = {"clump": "clump", "episode": "episode", "sequential": "episode"}
 
 
 class EpisodeDataset(Dataset[Item]):
@@ -46,6 +54,12 @@ class EpisodeDataset(Dataset[Item]):
         storage_options: As for `episeek.open`.
         max_in_flight: Largest number of requests at the same time.
         max_episodes_kept: Number of episodes whose rows are kept in memory.
+        cache_dir: A directory of this machine in which what was fetched is kept, for all workers, ranks and jobs that use it;
+            None to keep nothing. It may be removed at any time.
+        cache_bytes: Limit of its size; None leaves a tenth of the disk free.
+        cache_local: Whether files that are not in a store are kept there too, as for a network drive.
+        fetch: What is fetched, and kept, for a frame: the "window" of samples that it needs, the "clump" of frames around it, or
+            the whole "episode". "auto" is what suits the order of the sampler, and "window" without a `cache_dir`.
 
     Raises:
         EpiseekError: As `episeek.open`; the metadata of the dataset is missing or contradicts itself.
@@ -66,7 +80,13 @@ class EpisodeDataset(Dataset[Item]):
         storage_options: dict[str, Any] | None = None,
         max_in_flight: int = 16,
         max_episodes_kept: int = MAX_EPISODES_KEPT,
+        cache_dir: str | os.PathLike[str] | None = None,
+        cache_bytes: int | None = None,
+        cache_local: bool = False,
+        fetch: Literal["auto"] | UnitKind = "auto",
     ) -> None:
+        if fetch not in ("auto", *UNIT_KINDS):
+            raise ValueError(f"fetch: found {fetch!r}; expected auto, {', '.join(UNIT_KINDS)}")
         self.index = (
             index if isinstance(index, ByteIndex) else open_index(index, data_root, storage_options=storage_options)
         )
@@ -75,7 +95,14 @@ class EpisodeDataset(Dataset[Item]):
         self.tolerance_s = tolerance_s
         self.episodes = None if episodes is None else list(episodes)
         self.delta_timestamps = None if delta_timestamps is None else {k: list(v) for k, v in delta_timestamps.items()}
+        self.fetch = fetch
         self._rows = self.index.dataset_rows
+        self._kept_ranges: KeptRanges | None = None
+        if cache_dir is not None and (cache_local or not is_local(self.index.videos.root)):
+            directory = RangeDirectory(cache_dir, max_bytes=cache_bytes)
+            wait_seconds = self.index.retry.max_seconds
+            self._kept_ranges = KeptRanges(directory, self.index.build_id, wait_seconds)
+            self._rows = self._rows.through(lambda source: KeptSource(source, directory, wait_seconds))
         self.meta = Metadata(self._rows)
         """Metadata under LeRobot's names."""
         self._max_in_flight = max_in_flight
@@ -91,6 +118,7 @@ class EpisodeDataset(Dataset[Item]):
             )
         self._lengths = length[self._chosen]
         self._starts = np.cumsum(self._lengths) - self._lengths
+        self.use_order("global")
         self.delta_indices = self._delta_indices()
         """Frames from an item's frame, by feature; None without `delta_timestamps`."""
 
@@ -125,6 +153,26 @@ class EpisodeDataset(Dataset[Item]):
         """Frames of each episode in use, in the order of the items, shape [num_episodes]."""
         return self._lengths
 
+    def use_order(self, order: str, clump_frames: int | None = None) -> None:
+        """Say in which order the items will be asked for, for `fetch="auto"`. A sampler of the dataset does so when it is made.
+
+        Args:
+            order: "global", "clump", "episode" or "sequential".
+            clump_frames: Frames of a clump; None for about a second.
+        """
+        self._order = order
+        self._clump_frames = clump_frames or max(round(float(self.fps)), 1)
+
+    @property
+    def fetch_units(self) -> FetchUnits:
+        """What is fetched for a frame."""
+        if self.fetch != "auto":
+            return FetchUnits(self.fetch, self._clump_frames)
+        if self._kept_ranges is None:
+            # what is fetched for later batches would be dropped
+            return WINDOWS
+        return FetchUnits(_UNITS_OF_ORDER.get(self._order, "window"), self._clump_frames)
+
     def __getitem__(self, item: int) -> Item:
         return self.__getitems__([item])[0]
 
@@ -134,7 +182,7 @@ class EpisodeDataset(Dataset[Item]):
         Raises:
             IndexError: There is no such item.
             TimestampToleranceError: The time of a row differs from that of its frame by `tolerance_s` or more.
-            EpiseekError: Bytes cannot be fetched or decoded; the message names the file, and a note the frames.
+            EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episode and the camera.
         """
         places = [self._place(int(item)) for item in items]
         wanted = {
@@ -149,15 +197,10 @@ class EpisodeDataset(Dataset[Item]):
     def _decode(self, wanted: set[FrameKey]) -> dict[FrameKey, torch.Tensor]:
         if not wanted:
             return {}
-        stretches = plan_stretches(self.index, sorted(wanted))
+        stretches = plan_stretches(self.index, sorted(wanted), self.fetch_units)
         for stretch in stretches:
             self._check_times(stretch.clip.episode_index, stretch.frames, stretch.clip)
-        try:
-            decoded = decode_stretches(self.index, stretches, max_in_flight=self._max_in_flight)
-        except EpiseekError as error:
-            places = ", ".join(f"episode {s.clip.episode_index} of {s.clip.camera_key}" for s in stretches[:8])
-            error.add_note(f"while reading frames of {places}{' ...' if len(stretches) > 8 else ''}")
-            raise
+        decoded = decode_stretches(self.index, stretches, kept=self._kept_ranges, max_in_flight=self._max_in_flight)
         return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in decoded.items()}
 
     def _check_times(self, episode: int, frames: Sequence[int], clip: Any) -> None:
@@ -232,7 +275,10 @@ class EpisodeDataset(Dataset[Item]):
         kept = self._kept.get()
         columns = kept.get(episode)
         if columns is None:
-            table = self._rows.read(episode)
+            try:
+                table = self._rows.read(episode)
+            except EpiseekError as error:
+                raise error.within(f"rows of episode {episode}") from error
             columns = {name: column_values(table[name]) for name in table.column_names}
             kept[episode] = columns
             if len(kept) > self._max_kept:

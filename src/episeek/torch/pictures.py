@@ -10,6 +10,9 @@ import numpy.typing as npt
 from episeek.byte_index import ByteIndex
 from episeek.clip import Clip
 from episeek.episode_samples import EpisodeSamples
+from episeek.range_cache.fetch import KeptRanges, Piece, fetch_pieces
+from episeek.stores.byte_source import ByteRange
+from episeek.torch.fetch_units import WINDOWS, FetchUnits
 
 FrameKey = tuple[int, str, int]
 """Episode, camera and frame of the episode."""
@@ -20,17 +23,22 @@ MAX_STRETCH_FRAMES = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """Frames of one episode and camera that are fetched in one range and decoded in one go."""
+    """Frames of one episode and camera that are decoded in one go."""
 
     clip: Clip
     frames: tuple[int, ...]
     """The wanted frames of the episode, ascending."""
+    units: tuple[ByteRange, ...]
+    """Ranges of the file that are fetched for it, and hold all its bytes together."""
 
 
-def plan_stretches(index: ByteIndex, wanted: Iterable[FrameKey]) -> list[Stretch]:
+def plan_stretches(index: ByteIndex, wanted: Iterable[FrameKey], units: FetchUnits = WINDOWS) -> list[Stretch]:
     """Return the stretches that hold all wanted frames, each of them once.
 
-    Frames share a stretch where decoding the second would begin before the first is decoded anyway.
+    Args:
+        index: The index.
+        wanted: The frames.
+        units: What is fetched for a stretch.
     """
     by_episode: dict[tuple[int, str], set[int]] = defaultdict(set)
     for episode, camera, frame in wanted:
@@ -39,7 +47,8 @@ def plan_stretches(index: ByteIndex, wanted: Iterable[FrameKey]) -> list[Stretch
     for (episode, camera), frames in by_episode.items():
         samples = index.episode_samples(episode, camera)
         for run in _runs(samples, sorted(frames)):
-            stretches.append(Stretch(samples.clip(run[0], run[-1] + 1, index.source), tuple(run)))
+            clip = samples.clip(run[0], run[-1] + 1, index.source)
+            stretches.append(Stretch(clip, tuple(run), units.of(samples, clip)))
     return stretches
 
 
@@ -65,14 +74,24 @@ def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
 
 
 def decode_stretches(
-    index: ByteIndex, stretches: list[Stretch], *, max_in_flight: int = 16
+    index: ByteIndex, stretches: list[Stretch], *, kept: KeptRanges | None = None, max_in_flight: int = 16
 ) -> dict[FrameKey, npt.NDArray[Any]]:
-    """Fetch and decode stretches, near ranges of a file in one request.
+    """Fetch and decode stretches, near units of a file in one request.
+
+    Args:
+        index: The index that they were planned with.
+        stretches: The stretches.
+        kept: Where units are kept; None to keep none.
+        max_in_flight: Largest number of requests at the same time.
 
     Returns:
         The picture of each frame, uint8 [3, height, width], or uint16 [1, height, width] for depth.
+
+    Raises:
+        EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episodes and the cameras.
     """
-    payloads = index.fetch_clips([stretch.clip for stretch in stretches], max_in_flight=max_in_flight)
+    pieces = [_piece(stretch) for stretch in stretches]
+    payloads = fetch_pieces(index.source, pieces, kept=kept, max_in_flight=max_in_flight)
     pictures: dict[FrameKey, npt.NDArray[Any]] = {}
     for stretch, payload in zip(stretches, payloads, strict=True):
         clip = stretch.clip
@@ -80,3 +99,10 @@ def decode_stretches(
         for frame, picture in zip(stretch.frames, decoded, strict=True):
             pictures[clip.episode_index, clip.camera_key, frame] = picture
     return pictures
+
+
+def _piece(stretch: Stretch) -> Piece:
+    clip = stretch.clip
+    return Piece(
+        clip.file_path, *clip.byte_range, stretch.units, f"episode {clip.episode_index} of {clip.camera_key!r}"
+    )

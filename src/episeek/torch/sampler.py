@@ -78,6 +78,9 @@ class EpisodeSampler:
         self._windows = self._windows_from(0)
         self._yielded = 0
         self._is_started = False
+        use_order = getattr(dataset, "use_order", None)
+        if use_order is not None:
+            use_order(order, self._clump_frames)
 
     def __len__(self) -> int:
         """Batches of this rank in the rest of the epoch that the next iteration gives."""

@@ -1,0 +1,1 @@
+"""Ranges of files of a store, kept in a directory of this machine that processes and jobs share."""

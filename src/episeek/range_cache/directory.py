@@ -1,0 +1,274 @@
+"""A directory of kept ranges with a limit in bytes. Any number of processes and jobs may use it at the same time.
+
+An entry is a file of its own, which appears whole or not at all. It is never changed afterwards, only removed: those that were
+not read for longest go first. Whoever is going to fetch a range locks a file beside its entry, so that others wait for it
+instead of fetching it too. A process may be killed at any moment.
+
+The directory never makes a read fail. Where it cannot be written, a warning is logged once in each process, and ranges are no
+longer kept there. It may be removed at any time.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from episeek.range_cache.entry import DamagedEntryError, header_bytes, make_header, read_part
+from episeek.range_cache.locks import locked_file, try_to_lock, unlock
+
+_LOGGER = logging.getLogger("episeek")
+
+_HELD: Final = "held-bytes"
+"""Name of the file with the number of bytes that all entries have. Entries that are being written are counted already."""
+
+_PART: Final = ".part"
+"""End of the names of entries that are being fetched."""
+
+FREE_SHARE: Final = 10
+"""Without a limit, a tenth of the disk is left free."""
+
+_LEFT_SHARE: Final = 0.9
+"""Entries are removed until they are this share of the limit, so that the directory is seldom looked through."""
+
+_TOUCH_SECONDS: Final = 60.0
+"""An entry that is read is marked as used, once in this time."""
+
+_LOCK_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RangeKey:
+    """A range of a file of which the content is known."""
+
+    content: str
+    """What distinguishes this content from all other ones of the same path, such as the id of the build of an index."""
+    path: str
+    start: int
+    stop: int
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that stand for the range."""
+        text = f"{self.content}\0{self.path}\0{self.start}\0{self.stop}"
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:16]
+
+
+class RangeDirectory:
+    """Ranges of files in a directory.
+
+    Args:
+        folder: The directory; it is created when it is needed.
+        max_bytes: Limit of the bytes of all entries; None leaves a tenth of the disk free.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, max_bytes: int | None = None) -> None:
+        if max_bytes is not None and max_bytes < 0:
+            raise ValueError(f"max_bytes: found {max_bytes}; expected 0 or more, or None")
+        self.folder = os.path.abspath(os.path.expanduser(os.fspath(folder)))
+        self.max_bytes = max_bytes
+        self._is_writable = True
+
+    def __repr__(self) -> str:
+        return f"RangeDirectory({self.folder!r}, max_bytes={self.max_bytes})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.folder, self.max_bytes)
+
+    def path_of(self, key: RangeKey) -> str:
+        """Return the path of the entry of a range."""
+        name = key.digest.hex()
+        return os.path.join(self.folder, name[:2], name[2:])
+
+    def read(self, key: RangeKey, start: int, stop: int) -> memoryview | None:
+        """Return bytes `[start, stop)` of a file from the entry of a range that holds them; None where there is none.
+
+        A damaged entry is removed.
+        """
+        path = self.path_of(key)
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            part = read_part(handle, key.digest, key.stop - key.start, start - key.start, stop - key.start)
+            if time.time() - os.fstat(handle).st_mtime > _TOUCH_SECONDS:
+                # a directory that cannot be written can still be read
+                with suppress(OSError):
+                    os.utime(handle)
+        except (DamagedEntryError, OSError):
+            with suppress(OSError):
+                os.unlink(path)
+            return None
+        finally:
+            os.close(handle)
+        return part
+
+    def claim(self, key: RangeKey) -> "Claim | None":
+        """Say that the caller is going to fetch a range. Return None where another one has said so and has not ended.
+
+        The range may have been kept since the caller has looked for it.
+        """
+        path = self.path_of(key)
+        part = path + _PART
+        while self._is_writable:
+            try:
+                handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:
+                try:
+                    os.makedirs(os.path.dirname(part), exist_ok=True)
+                except OSError as error:
+                    self.stop_writing(error)
+                continue
+            except OSError as error:
+                self.stop_writing(error)
+                break
+            try:
+                is_locked = try_to_lock(handle)
+                # the file may be the entry by now, or have been removed
+                is_it = is_locked and os.path.samestat(os.fstat(handle), os.stat(part))
+            except FileNotFoundError:
+                is_locked, is_it = True, False
+            except OSError as error:
+                os.close(handle)
+                self.stop_writing(error)
+                break
+            if is_it:
+                return Claim(self, key, handle)
+            os.close(handle)
+            if not is_locked:
+                return None
+        return Claim(self, key, None)
+
+    def unclaimed(self, key: RangeKey) -> "Claim":
+        """Return a claim that keeps nothing."""
+        return Claim(self, key, None)
+
+    def stop_writing(self, error: OSError) -> None:
+        """Keep no more ranges in this process, and log why."""
+        if self._is_writable:
+            self._is_writable = False
+            _LOGGER.warning(
+                "the cache in %s cannot be written (%s): ranges are fetched without being kept there",
+                self.folder,
+                error.strerror or error,
+            )
+
+    def reserve(self, count: int) -> bool:
+        """Make room for an entry of `count` bytes. Return whether there is.
+
+        Raises:
+            OSError: The directory cannot be written.
+        """
+        with locked_file(os.path.join(self.folder, _HELD), seconds=_LOCK_SECONDS) as handle:
+            if handle is None:
+                return False
+            text = os.pread(handle, 32, 0)
+            held = int(text) if text.strip().isdigit() else self._make_room(None)
+            limit = self._limit(held)
+            if count > limit:
+                return False
+            if held + count > limit:
+                held = self._make_room(min(int(limit * _LEFT_SHARE), limit - count))
+            os.pwrite(handle, b"%-31d\n" % (held + count), 0)
+        return True
+
+    def _limit(self, held: int) -> int:
+        if self.max_bytes is not None:
+            return self.max_bytes
+        disk = shutil.disk_usage(self.folder)
+        return max(held + disk.free - disk.total // FREE_SHARE, 0)
+
+    def _make_room(self, goal: int | None) -> int:
+        """Remove the entries that were not used for longest until they have `goal` bytes. Return the bytes that are left."""
+        entries = []
+        for folder in os.scandir(self.folder):
+            if not folder.is_dir(follow_symlinks=False):
+                continue
+            for file in os.scandir(folder.path):
+                # others remove entries as well
+                with suppress(OSError):
+                    if file.name.endswith(_PART):
+                        _remove_unless_locked(file.path)
+                    else:
+                        stat = file.stat(follow_symlinks=False)
+                        entries.append((stat.st_mtime_ns, stat.st_size, file.path))
+        held = sum(size for _, size, _ in entries)
+        entries.sort(reverse=True)
+        while entries and goal is not None and held > goal:
+            _, size, path = entries.pop()
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            held -= size
+        return held
+
+
+class Claim:
+    """The right to fetch a range and to keep it, until it is released. Safe to use from several threads.
+
+    Without a file, nothing is kept.
+    """
+
+    def __init__(self, directory: RangeDirectory, key: RangeKey, handle: int | None) -> None:
+        self._directory = directory
+        self._key = key
+        self._handle = handle
+        self._lock = threading.Lock()
+
+    def keep(self, payload: memoryview) -> None:
+        """Keep the bytes of the range, if there is room and the claim has not been released."""
+        with self._lock:
+            if self._handle is None:
+                return
+            path = self._directory.path_of(self._key)
+            try:
+                if self._directory.reserve(header_bytes(len(payload)) + len(payload)):
+                    os.ftruncate(self._handle, 0)
+                    _write(self._handle, make_header(self._key.digest, payload))
+                    _write(self._handle, payload)
+                    os.replace(path + _PART, path)
+                    self._close()
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    # without an entry, somebody has removed the directory, which is allowed
+                    self._directory.stop_writing(error)
+
+    def release(self) -> None:
+        """Let others fetch the range where it was not kept. May be called twice."""
+        with self._lock:
+            if self._handle is not None:
+                with suppress(OSError):
+                    os.unlink(self._directory.path_of(self._key) + _PART)
+                self._close()
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with suppress(OSError):
+                unlock(handle)
+            os.close(handle)
+
+
+def _reopen(folder: str, max_bytes: int | None) -> RangeDirectory:
+    return RangeDirectory(folder, max_bytes=max_bytes)
+
+
+def _write(handle: int, data: bytes | memoryview) -> None:
+    rest = memoryview(data)
+    while len(rest):
+        rest = rest[os.write(handle, rest) :]
+
+
+def _remove_unless_locked(path: str) -> None:
+    """Remove the file of a claim whose process has ended."""
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if try_to_lock(handle) and os.path.samestat(os.fstat(handle), os.stat(path)):
+            os.unlink(path)
+    finally:
+        os.close(handle)

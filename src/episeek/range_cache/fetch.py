@@ -1,0 +1,189 @@
+"""Fetching of pieces of files by units: ranges that are fetched and kept as a whole, because other pieces of them follow soon.
+
+With a directory of ranges, a unit is read from there, or fetched by one process while the others wait for it, and kept there.
+Without one, each unit is fetched.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from episeek.errors import EpiseekError
+from episeek.range_cache.directory import Claim, RangeDirectory, RangeKey
+from episeek.range_cache.locks import pauses
+from episeek.stores.byte_source import ByteRange, ByteSource
+from episeek.stores.processes.workers import map_in_threads
+from episeek.stores.requests.range_plan import (
+    DEFAULT_GAP_BYTES,
+    MAX_REQUEST_BYTES,
+    PlannedRequest,
+    WantedRange,
+    plan_requests,
+)
+
+MAX_CLAIMS: Final = 64
+"""Units that a process claims at the same time: each has a file open."""
+
+MAX_KEPT_REQUEST_BYTES: Final = 1 << 23
+"""Units that are kept are not merged into requests beyond this length: what is not a wanted piece is soon dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of a file that are wanted, and the units that hold them."""
+
+    path: str
+    start: int
+    stop: int
+    units: tuple[ByteRange, ...]
+    """Ranges of the file that hold all bytes of the piece together."""
+    name: str
+    """What the bytes are for, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRanges:
+    """Where ranges of some files are kept, and how long to wait for another process that fetches one."""
+
+    directory: RangeDirectory
+    content: str
+    """As in `RangeKey`, for all files."""
+    wait_seconds: float
+
+    def key(self, unit: WantedRange) -> RangeKey:
+        """Return the key of a unit."""
+        return RangeKey(self.content, unit.path, unit.start, unit.stop)
+
+
+def fetch_pieces(
+    source: ByteSource,
+    pieces: Sequence[Piece],
+    *,
+    kept: KeptRanges | None = None,
+    max_in_flight: int = 16,
+    max_gap_bytes: int = DEFAULT_GAP_BYTES,
+) -> list[memoryview]:
+    """Return the bytes of each piece, in order. Near units of a file share a request.
+
+    Args:
+        source: The source of the files.
+        pieces: The wanted pieces.
+        kept: Where units are kept; None to keep none.
+        max_in_flight: Largest number of requests at the same time.
+        max_gap_bytes: Units with at most this many bytes between them share a request.
+
+    Raises:
+        EpiseekError: As the source, for the first failure by file and position; the message names the pieces as well.
+    """
+    wanted = _Wanted(pieces)
+    requested = _Requests(source, wanted, max_in_flight, max_gap_bytes)
+    if kept is None:
+        requested.fetch(list(wanted.of_unit), {}, MAX_REQUEST_BYTES)
+        return wanted.bodies
+    missing = [unit for unit in wanted.of_unit if not wanted.read(kept, unit)]
+    waits = pauses(kept.wait_seconds)
+    while missing:
+        claims: dict[WantedRange, Claim] = {}
+        try:
+            for unit in missing:
+                claim = kept.directory.claim(kept.key(unit))
+                if claim is not None:
+                    claims[unit] = claim
+                if len(claims) == MAX_CLAIMS:
+                    break
+            if not claims:
+                pause = next(waits, None)
+                if pause is None:
+                    # whoever fetches them does not get on
+                    claims = {unit: kept.directory.unclaimed(kept.key(unit)) for unit in missing}
+                else:
+                    time.sleep(pause)
+            # others may have kept a unit since it was looked for
+            missing = [unit for unit in missing if not wanted.read(kept, unit)]
+            mine = {unit: claims[unit] for unit in missing if unit in claims}
+            requested.fetch(list(mine), mine, MAX_KEPT_REQUEST_BYTES)
+        finally:
+            for claim in claims.values():
+                claim.release()
+        if claims:
+            missing = [unit for unit in missing if unit not in claims]
+            waits = pauses(kept.wait_seconds)
+    return wanted.bodies
+
+
+class _Wanted:
+    """The pieces by units, and their bytes as these come."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._pieces = pieces
+        self.of_unit: dict[WantedRange, list[int]] = {}
+        self.bodies: list[memoryview] = []
+        for number, piece in enumerate(pieces):
+            # bytes of several units are put together
+            is_whole = len(piece.units) == 1
+            self.bodies.append(memoryview(b"" if is_whole else bytearray(piece.stop - piece.start)))
+            for start, stop in piece.units:
+                self.of_unit.setdefault(WantedRange(piece.path, start, stop), []).append(number)
+
+    def names(self, units: Sequence[WantedRange]) -> str:
+        numbers = sorted({number for unit in units for number in self.of_unit[unit]})
+        names = list(dict.fromkeys(self._pieces[number].name for number in numbers))
+        return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+    def read(self, kept: KeptRanges, unit: WantedRange) -> bool:
+        """Take what is wanted of a unit from where it is kept. Return whether it was there."""
+        for number in self.of_unit[unit]:
+            start, stop = self._overlap(number, unit)
+            part = kept.directory.read(kept.key(unit), start, stop)
+            if part is None:
+                return False
+            self._put(number, start, part)
+        return True
+
+    def take(self, unit: WantedRange, body: memoryview, *, copy: bool) -> None:
+        """Take what is wanted of a unit from its bytes."""
+        for number in self.of_unit[unit]:
+            start, stop = self._overlap(number, unit)
+            part = body[start - unit.start : stop - unit.start]
+            self._put(number, start, memoryview(bytes(part)) if copy else part)
+
+    def _overlap(self, number: int, unit: WantedRange) -> ByteRange:
+        piece = self._pieces[number]
+        return max(piece.start, unit.start), min(piece.stop, unit.stop)
+
+    def _put(self, number: int, start: int, part: memoryview) -> None:
+        piece = self._pieces[number]
+        if len(piece.units) == 1:
+            self.bodies[number] = part
+        else:
+            self.bodies[number][start - piece.start : start - piece.start + len(part)] = part
+
+
+@dataclass(frozen=True, slots=True)
+class _Requests:
+    source: ByteSource
+    wanted: _Wanted
+    max_in_flight: int
+    max_gap_bytes: int
+
+    def fetch(self, units: Sequence[WantedRange], claims: dict[WantedRange, Claim], max_request_bytes: int) -> None:
+        """Fetch units, keep those that are claimed, and take what is wanted of them."""
+        planned = plan_requests(units, max_gap_bytes=self.max_gap_bytes, max_request_bytes=max_request_bytes)
+        map_in_threads(
+            lambda request: self._fetch(request, [units[number] for number in request.members], claims),
+            planned,
+            max_in_flight=self.max_in_flight,
+        )
+
+    def _fetch(self, request: PlannedRequest, units: Sequence[WantedRange], claims: dict[WantedRange, Claim]) -> None:
+        try:
+            body = memoryview(self.source.get_ranges(request.path, [(request.start, request.stop)])[0])
+        except EpiseekError as error:
+            raise error.within(self.wanted.names(units)) from error
+        for unit in units:
+            part = body[unit.start - request.start : unit.stop - request.start]
+            # a view would keep all bytes of a unit in memory
+            self.wanted.take(unit, part, copy=unit in claims)
+            if unit in claims:
+                claims[unit].keep(part)

@@ -1,0 +1,61 @@
+"""A source whose ranges are kept in a directory, for files that are read again and again by the same ranges."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from episeek.range_cache.directory import RangeDirectory
+from episeek.range_cache.fetch import KeptRanges, Piece, fetch_pieces
+from episeek.stores.byte_source import ByteRange, ByteSource
+from episeek.stores.identity import FileIdentity
+from episeek.stores.transfers import Transfers
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSource:
+    """The files of another source. Follows `episeek.stores.byte_source.ByteSource`.
+
+    Ranges of files to which the store gives no identity are not kept: nothing tells whether a file has changed.
+    """
+
+    source: ByteSource
+    directory: RangeDirectory
+    wait_seconds: float
+    """As in `KeptRanges`."""
+
+    @property
+    def root(self) -> str:
+        """Directory or URL that paths are relative to."""
+        return self.source.root
+
+    @property
+    def probe_bytes(self) -> int:
+        """`probe_bytes` of the wrapped source."""
+        return self.source.probe_bytes
+
+    @property
+    def tail_bytes(self) -> int:
+        """`tail_bytes` of the wrapped source."""
+        return self.source.tail_bytes
+
+    def identity(self, path: str) -> FileIdentity:
+        """Return the size and identity of a file, as the wrapped source does."""
+        return self.source.identity(path)
+
+    def transfers(self) -> Transfers:
+        """Return the transfers of the wrapped source."""
+        return self.source.transfers()
+
+    def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Return the bytes of each range, in order.
+
+        Raises:
+            MissingFileError, ReadError: As those of the wrapped source.
+        """
+        identity = self.source.identity(path)
+        version = identity.store_id or identity.version
+        if not version:
+            return self.source.get_ranges(path, ranges)
+        kept = KeptRanges(self.directory, f"{self.root} {identity.size} {version}", self.wait_seconds)
+        pieces = [Piece(path, start, stop, ((start, stop),), "") for start, stop in ranges]
+        bodies = fetch_pieces(self.source, pieces, kept=kept, max_in_flight=max(len(pieces), 1))
+        return [bytes(body) for body in bodies]

@@ -1,0 +1,64 @@
+"""Fetch units of a training job: what is fetched and kept as a whole, because the frames in it are wanted soon.
+
+Which unit is right depends on the order of the epoch: in episode order, all frames of an episode are wanted within a short part
+of the epoch, and in clump order those of a clump. In global order, nothing near a frame is wanted soon.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from episeek.clip import Clip
+from episeek.episode_samples import EpisodeSamples
+from episeek.stores.byte_source import ByteRange
+
+UnitKind = Literal["window", "clump", "episode"]
+UNIT_KINDS: Final[tuple[UnitKind, ...]] = get_args(UnitKind)
+
+MAX_UNIT_BYTES: Final = 1 << 23
+"""Longer episodes are several units, so that their requests share the work and none holds much memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchUnits:
+    """A kind of units: "window" for the range of the wanted frames alone, "clump", or "episode"."""
+
+    kind: UnitKind
+    clump_frames: int = 1
+    """Frames of a clump, which are counted from the start of the episode, as the orders count them."""
+
+    def of(self, samples: EpisodeSamples, clip: Clip) -> tuple[ByteRange, ...]:
+        """Return the units that hold all bytes of a clip together, as ranges of its file.
+
+        Args:
+            samples: The samples of the clip's episode.
+            clip: The wanted frames.
+        """
+        start, stop = clip.byte_range
+        if self.kind == "episode":
+            first, end = samples.span.mdat_offset, samples.span.mdat_offset + samples.span.mdat_length
+            numbers = range((start - first) // MAX_UNIT_BYTES, -(-(stop - first) // MAX_UNIT_BYTES))
+            cuts = [first + number * MAX_UNIT_BYTES for number in numbers]
+            return tuple((cut, min(cut + MAX_UNIT_BYTES, end)) for cut in cuts)
+        if self.kind == "clump":
+            clumps = range(clip.start // self.clump_frames, (clip.stop - 1) // self.clump_frames + 1)
+            units = tuple(self._clump(samples, number) for number in clumps)
+            if _hold(units, clip.byte_range):
+                return units
+        return (clip.byte_range,)
+
+    def _clump(self, samples: EpisodeSamples, number: int) -> ByteRange:
+        start = number * self.clump_frames
+        return samples.byte_range(samples.window(start, min(start + self.clump_frames, samples.frame_count)))
+
+
+WINDOWS: Final = FetchUnits("window")
+
+
+def _hold(units: tuple[ByteRange, ...], wanted: ByteRange) -> bool:
+    """Return whether ranges hold all bytes of another one together."""
+    position, stop = wanted
+    for unit_start, unit_stop in sorted(units):
+        if unit_start > position:
+            break
+        position = max(position, unit_stop)
+    return position >= stop

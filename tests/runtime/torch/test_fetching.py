@@ -1,0 +1,216 @@
+"""What a training job fetches: each byte about once a machine in episode and clump order, and failures that say where."""
+
+import os
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+
+from episeek.stores.requests.retry import RetryPolicy
+from tests.servers.faults import Fault
+from tests.servers.range_server import RangeServer
+from tests.support.amount import IS_FULL
+from tests.support.build_index import CAMERAS, DATA
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+import episeek  # noqa: E402
+from episeek.errors import MissingFileError, ReadError  # noqa: E402
+from episeek.torch import EpisodeDataset, EpisodeSampler  # noqa: E402
+from episeek.torch.fetch_units import UNIT_KINDS, FetchUnits  # noqa: E402
+
+NAME = "h264_bframes"
+TOP, WRIST = CAMERAS
+QUICK = RetryPolicy(max_attempts=2, max_seconds=5, first_wait_seconds=0.01, max_wait_seconds=0.01)
+
+
+@pytest.fixture(scope="module")
+def store():
+    with RangeServer(DATA / NAME) as server:
+        yield server
+
+
+@pytest.fixture
+def served(store, sidecar_roots):
+    """An index over HTTP."""
+    store.clear_faults()
+    store.clear()
+    return episeek.open(sidecar_roots[NAME], data_root=store.url, retry=QUICK, verify="size")
+
+
+def video_bytes(server):
+    """Bytes of videos that the server sent."""
+    sent = [one for one in server.exchanges() if one.path.endswith(".mp4") and one.method == "GET"]
+    return sum(one.sent_bytes for one in sent)
+
+
+def dataset_bytes(index):
+    return int(index.table("episodes").columns["mdat_length"].slice(0, index.table("episodes").row_count).sum())
+
+
+def epoch(dataset, order, *, workers=0, batch_size=8, epoch=0, **options):
+    sampler = EpisodeSampler(dataset, batch_size, order=order, **options)
+    sampler.set_epoch(epoch)
+    loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler, num_workers=workers)
+    return [int(number) for batch in loader for number in batch["index"]]
+
+
+# --- units ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["av1_multifile", "h264_bframes", "hevc"])
+@pytest.mark.parametrize("kind", UNIT_KINDS)
+def test_units_hold_what_is_wanted_and_are_few(indexes, name, kind):
+    index = indexes[name]
+    units_of_kind = FetchUnits(kind, 7)
+    for camera in index.cameras:
+        samples = index.episode_samples(1, camera)
+        last = samples.frame_count
+        found = set()
+        for start, stop in [(f, f + 1) for f in range(last)] + [(0, last), (5, 9), (6, last - 3)]:
+            clip = samples.clip(start, stop, index.source)
+            units = units_of_kind.of(samples, clip)
+            covered = {byte for unit in units for byte in range(*unit)}
+            assert covered >= set(range(*clip.byte_range))
+            if stop == start + 1:
+                found |= set(units)
+        most = {"window": last, "clump": -(-last // 7), "episode": 1}[kind]
+        assert len(found) <= most
+
+
+def test_a_long_episode_is_several_units(indexes, monkeypatch):
+    monkeypatch.setattr("episeek.torch.fetch_units.MAX_UNIT_BYTES", 1000)
+    index = indexes[NAME]
+    samples = index.episode_samples(2, TOP)
+    start, length = samples.span.mdat_offset, samples.span.mdat_length
+    whole = FetchUnits("episode").of(samples, samples.clip(0, samples.frame_count, index.source))
+    assert whole[0][0] == start
+    assert whole[-1][1] == start + length
+    assert all(a[1] == b[0] and b[1] - b[0] <= 1000 for a, b in pairwise(whole))
+    part = FetchUnits("episode").of(samples, samples.clip(20, 21, index.source))
+    assert set(part) < set(whole)
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"), [("global", "window"), ("clump", "clump"), ("episode", "episode"), ("sequential", "episode")]
+)
+def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
+    kept = EpisodeDataset(served, cache_dir=tmp_path)
+    EpisodeSampler(kept, 4, order=order, clump_frames=12)
+    assert kept.fetch_units.kind == kind
+    assert kept.fetch_units.clump_frames == 12
+    plain = EpisodeDataset(served)
+    EpisodeSampler(plain, 4, order=order)
+    assert plain.fetch_units.kind == "window"
+    assert EpisodeDataset(served, fetch="episode").fetch_units.kind == "episode"
+    with pytest.raises(ValueError, match="fetch: found 'file'"):
+        EpisodeDataset(served, fetch="file")
+
+
+# --- the cache of a machine ----------------------------------------------------------------------------------------------
+
+
+def test_two_workers_fetch_each_byte_about_once(store, served, tmp_path):
+    dataset = EpisodeDataset(served, cache_dir=tmp_path)
+    numbers = epoch(dataset, "episode", workers=2)
+    assert sorted(numbers) == list(range(len(dataset)))
+    videos = video_bytes(store)
+    assert videos <= 1.1 * dataset_bytes(served)
+    rows = [one for one in store.exchanges() if one.path.startswith("data/") and one.method == "GET"]
+    assert sum(one.sent_bytes for one in rows) <= 1.1 * sum(
+        p.stat().st_size for p in (DATA / NAME / "data").rglob("*.parquet")
+    )
+    # a second job, or another epoch
+    store.clear()
+    again = EpisodeDataset(served, cache_dir=tmp_path)
+    assert sorted(epoch(again, "episode", epoch=1)) == list(range(len(dataset)))
+    assert video_bytes(store) == 0
+
+
+@pytest.mark.parametrize("fetch", UNIT_KINDS)
+def test_items_do_not_depend_on_what_is_fetched_and_kept(store, served, indexes, tmp_path, fetch):
+    plain = EpisodeDataset(indexes[NAME])
+    numbers = [0, 3, 4, 50, 51, 120, 233]
+    expected = plain.__getitems__(numbers)
+    for _ in range(2):
+        kept = EpisodeDataset(served, cache_dir=tmp_path, fetch=fetch)
+        for item, other in zip(kept.__getitems__(numbers), expected, strict=True):
+            assert torch.equal(item[TOP], other[TOP])
+            assert torch.equal(item[WRIST], other[WRIST])
+            assert torch.equal(item["action"], other["action"])
+    requests = len(store.exchanges())
+    # damage in every entry: all is fetched again
+    for path in tmp_path.glob("??/*"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    again = EpisodeDataset(served, cache_dir=tmp_path, fetch=fetch).__getitems__(numbers)
+    assert all(torch.equal(item[TOP], other[TOP]) for item, other in zip(again, expected, strict=True))
+    assert len(store.exchanges()) > requests
+
+
+def test_local_files_are_kept_only_on_request(indexes, tmp_path):
+    dataset = EpisodeDataset(indexes[NAME], cache_dir=tmp_path / "a")
+    dataset[3]
+    assert not (tmp_path / "a").exists()
+    EpisodeDataset(indexes[NAME], cache_dir=tmp_path / "b", cache_local=True)[3]
+    assert len(list((tmp_path / "b").glob("??/*"))) >= 3
+
+
+# --- failures --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_cannot_be_fetched_says_where_in_the_training_loop(store, served, tmp_path, workers, cached):
+    store.inject(Fault("status", path=r"\.mp4", status=500, times=1000))
+    dataset = EpisodeDataset(served, cache_dir=tmp_path if cached else None)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=2, num_workers=workers)
+    # the class is that of the error, also from a worker
+    with pytest.raises(ReadError, match=r"videos/.*\.mp4.*episode 0 of 'observation\.images\.(top|wrist)'"):
+        next(iter(loader))
+
+
+def test_rows_that_cannot_be_fetched_say_where(store, served):
+    store.inject(Fault("status", path="data/", status=404, times=1000))
+    with pytest.raises(MissingFileError, match=r"data/chunk-000/file-000\.parquet.* \(rows of episode 1\)"):
+        EpisodeDataset(served)[60]
+
+
+JOB = """
+import sys
+from itertools import pairwise
+import torch
+import episeek
+from episeek.torch import EpisodeDataset
+
+root, data_root, cache_dir = sys.argv[1:]
+dataset = EpisodeDataset(episeek.open(root, data_root=data_root), cache_dir=cache_dir or None)
+dataset[0]
+print("started", flush=True)
+for batch in torch.utils.data.DataLoader(dataset, batch_size=4, num_workers=2):
+    pass
+"""
+
+
+@pytest.mark.skipif(not IS_FULL, reason="starts torch: make test-all")
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_an_interrupted_job_ends_although_the_store_does_not_answer(store, sidecar_roots, tmp_path, is_cached):
+    store.clear_faults()
+    store.clear()
+    store.inject(Fault("stall", path=r"\.mp4", times=1000, after=30, seconds=30))
+    arguments = [sys.executable, "-c", JOB, sidecar_roots[NAME], store.url, tmp_path / "cache" if is_cached else ""]
+    job = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        while not any(one.fault == "stall" for one in store.exchanges()):
+            assert job.poll() is None
+        os.killpg(job.pid, signal.SIGINT)
+        _, errors = job.communicate(timeout=10)
+    finally:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.communicate()
+    assert "KeyboardInterrupt" in errors
