@@ -197,10 +197,17 @@ class EpisodeDataset(Dataset[Item]):
     def _decode(self, wanted: set[FrameKey]) -> dict[FrameKey, torch.Tensor]:
         if not wanted:
             return {}
-        stretches = plan_stretches(self.index, sorted(wanted), self.fetch_units)
+        units = self.fetch_units
+        stretches = plan_stretches(self.index, sorted(wanted), units)
         for stretch in stretches:
             self._check_times(stretch.clip.episode_index, stretch.frames, stretch.clip)
-        decoded = decode_stretches(self.index, stretches, kept=self._kept_ranges, max_in_flight=self._max_in_flight)
+        decoded = decode_stretches(
+            self.index,
+            stretches,
+            kept=self._kept_ranges,
+            max_in_flight=self._max_in_flight,
+            max_gap_bytes=units.max_gap_bytes,
+        )
         return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in decoded.items()}
 
     def _check_times(self, episode: int, frames: Sequence[int], clip: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 from episeek.clip import Clip
 from episeek.episode_samples import EpisodeSamples
 from episeek.stores.byte_source import ByteRange
+from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
 
 UnitKind = Literal["window", "clump", "episode"]
 UNIT_KINDS: Final[tuple[UnitKind, ...]] = get_args(UnitKind)
@@ -25,6 +26,12 @@ class FetchUnits:
     kind: UnitKind
     clump_frames: int = 1
     """Frames of a clump, which are counted from the start of the episode, as the orders count them."""
+
+    @property
+    def max_gap_bytes(self) -> int:
+        """Units of a file with at most this many bytes between them share a request."""
+        # what lies between larger units is a unit too, which is fetched for itself
+        return DEFAULT_GAP_BYTES if self.kind == "window" else 0
 
     def of(self, samples: EpisodeSamples, clip: Clip) -> tuple[ByteRange, ...]:
         """Return the units that hold all bytes of a clip together, as ranges of its file.

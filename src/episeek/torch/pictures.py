@@ -12,6 +12,7 @@ from episeek.clip import Clip
 from episeek.episode_samples import EpisodeSamples
 from episeek.range_cache.fetch import KeptRanges, Piece, fetch_pieces
 from episeek.stores.byte_source import ByteRange
+from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
 from episeek.torch.fetch_units import WINDOWS, FetchUnits
 
 FrameKey = tuple[int, str, int]
@@ -74,7 +75,12 @@ def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
 
 
 def decode_stretches(
-    index: ByteIndex, stretches: list[Stretch], *, kept: KeptRanges | None = None, max_in_flight: int = 16
+    index: ByteIndex,
+    stretches: list[Stretch],
+    *,
+    kept: KeptRanges | None = None,
+    max_in_flight: int = 16,
+    max_gap_bytes: int = DEFAULT_GAP_BYTES,
 ) -> dict[FrameKey, npt.NDArray[Any]]:
     """Fetch and decode stretches, near units of a file in one request.
 
@@ -83,6 +89,7 @@ def decode_stretches(
         stretches: The stretches.
         kept: Where units are kept; None to keep none.
         max_in_flight: Largest number of requests at the same time.
+        max_gap_bytes: Units with at most this many bytes between them share a request.
 
     Returns:
         The picture of each frame, uint8 [3, height, width], or uint16 [1, height, width] for depth.
@@ -91,7 +98,7 @@ def decode_stretches(
         EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episodes and the cameras.
     """
     pieces = [_piece(stretch) for stretch in stretches]
-    payloads = fetch_pieces(index.source, pieces, kept=kept, max_in_flight=max_in_flight)
+    payloads = fetch_pieces(index.source, pieces, kept=kept, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes)
     pictures: dict[FrameKey, npt.NDArray[Any]] = {}
     for stretch, payload in zip(stretches, payloads, strict=True):
         clip = stretch.clip

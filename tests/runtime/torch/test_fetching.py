@@ -10,7 +10,7 @@ import pytest
 
 from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
-from tests.servers.range_server import RangeServer
+from tests.servers.range_server import RangeServerProcess
 from tests.support.amount import IS_FULL
 from tests.support.build_index import CAMERAS, DATA
 
@@ -29,7 +29,7 @@ QUICK = RetryPolicy(max_attempts=2, max_seconds=5, first_wait_seconds=0.01, max_
 
 @pytest.fixture(scope="module")
 def store():
-    with RangeServer(DATA / NAME) as server:
+    with RangeServerProcess(DATA / NAME) as server:
         yield server
 
 
@@ -107,7 +107,7 @@ def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
     assert plain.fetch_units.kind == "window"
     assert EpisodeDataset(served, fetch="episode").fetch_units.kind == "episode"
     with pytest.raises(ValueError, match="fetch: found 'file'"):
-        EpisodeDataset(served, fetch="file")
+        EpisodeDataset(served, fetch="file")  # type: ignore[arg-type]  # a wrong value
 
 
 # --- the cache of a machine ----------------------------------------------------------------------------------------------
@@ -169,9 +169,13 @@ def test_what_cannot_be_fetched_says_where_in_the_training_loop(store, served, t
     store.inject(Fault("status", path=r"\.mp4", status=500, times=1000))
     dataset = EpisodeDataset(served, cache_dir=tmp_path if cached else None)
     loader = torch.utils.data.DataLoader(dataset, batch_size=2, num_workers=workers)
+    batches = iter(loader)
     # the class is that of the error, also from a worker
     with pytest.raises(ReadError, match=r"videos/.*\.mp4.*episode 0 of 'observation\.images\.(top|wrist)'"):
-        next(iter(loader))
+        next(batches)
+    if workers:
+        # otherwise the garbage collector does it, after it has closed the queues
+        batches._shutdown_workers()
 
 
 def test_rows_that_cannot_be_fetched_say_where(store, served):
