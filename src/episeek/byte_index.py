@@ -1,7 +1,7 @@
 """The byte index of one dataset: lookups in the four sidecar tables, without reading the header of any video.
 
-Opening maps the tables, which costs the same for ten rows as for ten million. Looking up an episode is arithmetic on its row
-number.
+Opening maps the tables, which costs about the same for ten rows as for ten million. Looking up an episode is arithmetic on its
+row number. Rows of large `samples` and `keyframes` tables in a store are fetched when they are needed.
 """
 
 import logging
@@ -281,7 +281,9 @@ class ByteIndex:
         )
 
     def clip(self, episode_index: int, camera_key: str, start: int = 0, stop: int | None = None) -> Clip:
-        """Return frames `[start, stop)` of an episode as a clip. Nothing is fetched yet.
+        """Return frames `[start, stop)` of an episode as a clip. Nothing of the video is fetched yet.
+
+        Its rows of `samples` are, by one request for it and many other episodes, where they are not on this machine yet.
 
         Args:
             episode_index: 0 to `episode_count - 1`.

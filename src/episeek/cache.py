@@ -141,7 +141,9 @@ class ClipCache:
         return replace(clip, source=FetchedRange(clip.source.root, clip.file_path, clip.byte_range, payload))
 
     def prefetch(self, requests: Iterable[ClipRequest]) -> int:
-        """Start to fetch clips that will be needed soon, in their order, and return without waiting.
+        """Start to fetch clips that will be needed soon, in their order, and return without waiting for them.
+
+        Rows of `samples` that say where the clips lie are waited for, where they are not on this machine yet.
 
         Returns:
             The number of clips, from the first one, that are held or being fetched. The others do not fit into `max_bytes`

@@ -35,20 +35,51 @@ class ChunkPlace:
     """End of the values and of the chunk."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class TableLayout:
-    """The columns of a table that are mapped, and where their values lie, by the footer alone."""
+    """The columns of a table that are mapped, and where their values lie, by the footer alone.
 
-    where: str
-    """The file, for messages."""
-    dtypes: Mapping[str, np.dtype[Any]]
-    """The mapped columns and the types of their values."""
-    group_rows: tuple[int, ...]
-    """Rows of each row group."""
-    places: Mapping[str, tuple[ChunkPlace, ...]]
-    """The column chunks of each column, one for each row group; empty where the table cannot be mapped."""
-    problem: str
-    """Why the table cannot be mapped; empty where it can."""
+    Row groups are looked at when they are needed, so that opening a table with thousands of them costs little. Other tools write
+    all row groups in one way: `problem` is that of the first one.
+
+    Args:
+        footer: The footer of the table.
+        dtypes: The mapped columns and the types of their values.
+        where: The file, for messages.
+        file_bytes: Size of the file.
+    """
+
+    def __init__(
+        self, footer: pq.FileMetaData, dtypes: Mapping[str, np.dtype[Any]], *, where: str, file_bytes: int
+    ) -> None:
+        self.where = where
+        self.dtypes = dtypes
+        self._footer = footer
+        self._file_bytes = file_bytes
+        self._positions = {name: position for position, name in enumerate(footer.schema.names)}
+        self.group_rows = tuple(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
+        """Rows of each row group."""
+        problems = (f"column {name!r} {self._find(name, 0)[1]}" for name in dtypes if not self._find(name, 0)[0])
+        self.problem = next(problems, "") if self.group_rows else ""
+        """Why the table cannot be mapped; empty where it can."""
+
+    def place(self, name: str, group: int) -> ChunkPlace:
+        """Return the place of a column chunk. Raises SidecarLayoutError if it cannot be mapped."""
+        place, problem = self._find(name, group)
+        if place is None:
+            raise unmappable(self.where, name, group, problem)
+        return place
+
+    def _find(self, name: str, group: int) -> tuple[ChunkPlace | None, str]:
+        position = self._positions[name]
+        chunk = self._footer.row_group(group).column(position)
+        stored_as = self._footer.schema.column(position)
+        return chunk_place(chunk, stored_as, self.group_rows[group], self.dtypes[name], self._file_bytes)
+
+
+def unmappable(where: str, name: str, group: int, problem: str) -> SidecarLayoutError:
+    """Return the error for a column chunk that cannot be mapped, in a table whose first row group can be."""
+    found = f"column {name!r}, which {problem} in row group {group}"
+    return SidecarLayoutError(where, found, "plain values in one data page", "run `episeek index` to write it again")
 
 
 def table_layout(
@@ -68,11 +99,6 @@ def table_layout(
     """
     fields = [field for field in schema if field.name not in unmapped]
     found = footer.schema.names
-    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
-    group_rows = tuple(group.num_rows for group in groups)
-    if sum(group_rows) != footer.num_rows:
-        counts = f"{sum(group_rows)} rows in row groups, {footer.num_rows} in the footer"
-        raise SidecarLayoutError(where, counts, "the same number")
     if found != schema.names:
         raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
     found_types = dict(zip(found, footer.schema.to_arrow_schema().types, strict=True))
@@ -82,18 +108,11 @@ def table_layout(
             found_type = f"column {field.name!r} of type {found_types[field.name]}"
             raise SidecarLayoutError(where, found_type, str(field.type))
     dtypes = {field.name: np.dtype(field.type.to_pandas_dtype()) for field in fields}
-    places: dict[str, tuple[ChunkPlace, ...]] = {}
-    for name, dtype in dtypes.items():
-        position = found.index(name)
-        stored_as = footer.schema.column(position)
-        chunks = []
-        for group, rows in zip(groups, group_rows, strict=True):
-            place, problem = chunk_place(group.column(position), stored_as, rows, dtype, file_bytes)
-            if place is None:
-                return TableLayout(where, dtypes, group_rows, {}, f"column {name!r} {problem}")
-            chunks.append(place)
-        places[name] = tuple(chunks)
-    return TableLayout(where, dtypes, group_rows, places, "")
+    layout = TableLayout(footer, dtypes, where=where, file_bytes=file_bytes)
+    if sum(layout.group_rows) != footer.num_rows:
+        counts = f"{sum(layout.group_rows)} rows in row groups, {footer.num_rows} in the footer"
+        raise SidecarLayoutError(where, counts, "the same number")
+    return layout
 
 
 def chunk_place(

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MissingSidecarError, SidecarLayoutError, SidecarLayoutWarning, first_line
-from episeek.sidecars.column_chunks import TableLayout, page_problem, stored_values, table_layout
+from episeek.sidecars.column_chunks import TableLayout, page_problem, stored_values, table_layout, unmappable
 
 Buffer = mmap.mmap | bytes
 
@@ -265,22 +265,21 @@ def open_table(
 
 def _first_page_problem(buffer: Buffer, layout: TableLayout) -> str:
     """Return why the first row group cannot be mapped. Other tools write all row groups in one way."""
-    for name, places in layout.places.items():
-        for place in places[:1]:
-            problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
-            if problem:
-                return f"column {name!r} {problem}"
+    for name in layout.dtypes if layout.group_rows else ():
+        place = layout.place(name, 0)
+        problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
+        if problem:
+            return f"column {name!r} {problem}"
     return ""
 
 
 def _mapped_segments(buffer: Buffer, layout: TableLayout, name: str, first: int, stop: int) -> list[npt.NDArray[Any]]:
     segments = []
     for group in range(first, stop):
-        place = layout.places[name][group]
+        place = layout.place(name, group)
         problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
         if problem:
-            found = f"column {name!r}, which {problem} in row group {group}"
-            raise SidecarLayoutError(layout.where, found, "one data page", "run `episeek index` to write it again")
+            raise unmappable(layout.where, name, group, problem)
         segments.append(stored_values(buffer, place.values_start, layout.group_rows[group], layout.dtypes[name]))
     return segments
 

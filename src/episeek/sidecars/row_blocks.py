@@ -125,7 +125,7 @@ class RowBlocks:
     def _ranges(self, block: _Block) -> Iterator[ByteRange]:
         """Yield the bytes of a block in the file: of each column the page header, and then the values."""
         for name, dtype in self._layout.dtypes.items():
-            place = self._layout.places[name][block.group]
+            place = self._layout.place(name, block.group)
             start = place.values_start + values_bytes(block.start, dtype)
             yield place.page_start, place.values_start
             yield start, start + values_bytes(block.row_count, dtype)
@@ -145,9 +145,11 @@ class RowBlocks:
         if len(data) != sum(stop - start for start, stop in ranges):
             return "another length"
         position = 0
-        for number, (name, places) in enumerate(self._layout.places.items()):
+        for number, name in enumerate(self._layout.dtypes):
             (start, stop), (first, last) = ranges[2 * number : 2 * number + 2]
-            problem = page_problem(places[block.group], bytes(data[position : position + stop - start]))
+            problem = page_problem(
+                self._layout.place(name, block.group), bytes(data[position : position + stop - start])
+            )
             if problem:
                 return f"column {name!r} {problem}"
             position += stop - start + last - first
