@@ -272,6 +272,7 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
         """
         span = self.lookup(episode_index, camera_key)
         rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
@@ -293,6 +294,7 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
             FrameRangeError: The window is empty or reaches past the end of the episode.
         """
         samples = self.episode_samples(episode_index, camera_key)
@@ -304,6 +306,7 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
         """
         kept = self._samples.get()
         found = kept.get(operator.index(episode_index), camera_key) if camera_key in self._camera_index else None
@@ -335,6 +338,26 @@ class ByteIndex:
         is_sync[position] = True
         return is_sync
 
+    def fetch_rows(self, episodes: Iterable[tuple[int, str]]) -> None:
+        """Fetch the rows that clips of some episodes need together, where the tables are large and in a store.
+
+        `clips`, `read_clips` and `decode_clips` do so. Without it, each clip fetches its rows when it is made.
+
+        Args:
+            episodes: Pairs of an episode and a camera.
+
+        Raises:
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            ChangedFileError, ReadError: The store has another table now, or fails.
+        """
+        samples, keyframes = self._tables["samples"], self._tables["keyframes"]
+        if samples.load is None and keyframes.load is None:
+            return
+        spans = [self.lookup(*episode) for episode in episodes]
+        samples.fetch([(span.sample_start, span.sample_start + span.sample_count) for span in spans])
+        if "is_sync" not in samples.columns:
+            keyframes.fetch([(span.keyframe_start, span.keyframe_start + span.keyframe_count) for span in spans])
+
     def clips(self, requests: Iterable[ClipRequest]) -> list[Clip]:
         """Return the clip of each request, which is a clip itself or the arguments of `clip` as a tuple.
 
@@ -343,7 +366,7 @@ class ByteIndex:
             FileNotIndexedError: A clip is from another index.
         """
         requests = list(requests)
-        self._fetch_rows(requests)
+        self.fetch_rows(request[:2] for request in requests if not isinstance(request, Clip))
         clips = []
         for request in requests:
             clip = request if isinstance(request, Clip) else self.clip(*request)
@@ -351,16 +374,6 @@ class ByteIndex:
                 raise FileNotIndexedError(repr(clip), f"a clip of {clip.source.root}", f"a clip of {self.source.root}")
             clips.append(clip)
         return clips
-
-    def _fetch_rows(self, requests: Sequence[ClipRequest]) -> None:
-        """Fetch the rows that the clips need together, where those of the tables are in a store."""
-        samples, keyframes = self._tables["samples"], self._tables["keyframes"]
-        if samples.load is None and keyframes.load is None:
-            return
-        spans = [self.lookup(*request[:2]) for request in requests if not isinstance(request, Clip)]
-        samples.fetch([(span.sample_start, span.sample_start + span.sample_count) for span in spans])
-        if "is_sync" not in samples.columns:
-            keyframes.fetch([(span.keyframe_start, span.keyframe_start + span.keyframe_count) for span in spans])
 
     def read_clips(
         self,

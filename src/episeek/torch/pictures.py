@@ -44,6 +44,7 @@ def plan_stretches(index: ByteIndex, wanted: Iterable[FrameKey], units: FetchUni
     by_episode: dict[tuple[int, str], set[int]] = defaultdict(set)
     for episode, camera, frame in wanted:
         by_episode[episode, camera].add(frame)
+    index.fetch_rows(by_episode)
     stretches = []
     for (episode, camera), frames in by_episode.items():
         samples = index.episode_samples(episode, camera)
