@@ -5,6 +5,7 @@ import pytest
 from hypothesis import settings
 
 import episeek
+from tests.servers.s3 import S3Bucket
 from tests.support.amount import examples
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
 from tests.support.publication_stops import report_publications
@@ -40,6 +41,10 @@ def warm_python() -> Iterator[WarmPython]:
 def pytest_collection_modifyitems(items):
     """Put the tests that import torch next to each other, so that one process of the run imports it: that takes seconds."""
     items.sort(key=lambda item: item.get_closest_marker("torch") is None)
+
+
+def pytest_sessionfinish():
+    S3Bucket.end()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -6,13 +6,16 @@ from tests.features.catalogue import FEATURES
 from tests.features.read_back import promised, read_with_ffmpeg
 from tests.features.registry import IDENTICAL, STANDARD, Feature
 from tests.oracle.file_check import Options, check_file
-from tests.support.amount import amount
+from tests.support.amount import amount, every
 from tests.support.one_file_index import CAMERA, open_one_file, read_table
 
 pytestmark = pytest.mark.torch
 
 WINDOWS = amount(2, 0)
 """Random windows beside those that the oracle always takes: `python -m tests.oracle` takes more."""
+
+BY_TORCHCODEC = frozenset(feature.name for feature in every(FEATURES, 4))
+"""The files that are compared with TorchCodec as well; all of them in a full run."""
 
 
 def with_expectation(*expected):
@@ -28,7 +31,7 @@ def file(feature: Feature, tmp_path):
 
 @pytest.mark.parametrize("feature", with_expectation(IDENTICAL))
 def test_clips_equal_the_whole_file_decoded(feature: Feature, file):
-    verdict = check_file(file, feature.name, Options(WINDOWS))
+    verdict = check_file(file, feature.name, Options(WINDOWS, has_torchcodec=feature.name in BY_TORCHCODEC))
     assert verdict.status == "identical", verdict.line()
 
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from episeek.byte_index import ByteIndex, ReadOptions
 from episeek.clip import Clip, LeadIn
+from episeek.episode_samples import KeptSamples
 from episeek.errors import EpiseekError
 from episeek.mp4.moov.sample_description import read_entries, start_bytes_of
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileProperties, FileRecord
 from episeek.sidecars.mapped_table import MappedColumn, MappedTable
+from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.requests.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.file_rows import index_file
@@ -69,6 +71,7 @@ class MemoryIndex(ByteIndex):
         record = FileRecord(file_id=0, **{name: getattr(facts, name) for name in FileProperties.__dataclass_fields__})
         hold(not record.problem(), f"the index takes what the index step writes: {record.problem()}")
         self._file_records = {0: record}
+        self._samples = PerProcess(KeptSamples)
         known = dict.fromkeys(("global_episode_id", "camera_index", "file_id"), np.zeros(1, np.int64))
         self._tables = {name: _table(name, arrays, known) for name in ("episodes", "keyframes", "samples")}
 

@@ -51,6 +51,7 @@ class ClipCheck:
     index: episeek.ByteIndex
     expected: Expected
     problems: Problems
+    uses_torchcodec: bool = True
     torchcodec_refusals: int = 0
     """Windows that TorchCodec itself does not decode."""
     undecodable_windows: int = 0
@@ -58,6 +59,7 @@ class ClipCheck:
     uncompared: int = 0
     """Pictures of TorchCodec that it does not give for the whole file."""
     _name: str = field(default="", init=False)
+    _has_auto: bool = field(default=False, init=False)
 
     def check(self, start: int, stop: int) -> None:
         """All forms of frames `[start, stop)`."""
@@ -187,7 +189,7 @@ class ClipCheck:
         by_pyav = self._decode(clip, "pyav", must_work=is_decodable)
         if by_pyav is not None:
             self._compare_pyav(clip, by_pyav, "decode pyav")
-        is_installed = "torchcodec" in usable_backends()
+        is_installed = self.uses_torchcodec and "torchcodec" in usable_backends()
         by_torchcodec = self._decode(clip, "torchcodec", must_work=False) if is_installed else None
         if by_torchcodec is not None:
             self._compare_torchcodec(clip, list(map(array_digest, by_torchcodec)), "decode torchcodec")
@@ -195,7 +197,9 @@ class ClipCheck:
         by_packets = self._decode(clip, "packets", must_work=False)
         if by_packets is not None:
             self._compare_pyav(clip, by_packets, "decode packets")
-        by_auto = self._decode(clip, "auto", must_work=is_decodable)
+        # "auto" is one of these, and which one depends on the file alone
+        by_auto = None if self._has_auto else self._decode(clip, "auto", must_work=is_decodable)
+        self._has_auto |= is_decodable
         if by_auto is not None and by_packets is None and by_torchcodec is not None:
             self._compare_torchcodec(clip, list(map(array_digest, by_auto)), "decode auto")
         elif by_auto is not None:

@@ -25,6 +25,8 @@ class Options:
 
     window_count: int = 12
     seed: int = 0
+    has_torchcodec: bool = True
+    """Whether to compare with TorchCodec as well, where it is usable."""
 
 
 def check_file(path: Path, name: str, options: Options) -> Verdict:
@@ -58,8 +60,8 @@ def _check(path: Path, name: str, options: Options, folder: Path) -> Verdict:
         problems.add(f"{frame_count} frames indexed, {len(table.presentation_order())} presented")
         return Verdict("MISMATCH", name, str(problems))
     matched = check_samples(path, table, reference, problems)
-    expected, notes = _expected(path, table, reference, matched)
-    check = ClipCheck(index, expected, problems)
+    expected, notes = _expected(path, table, reference, matched, options)
+    check = ClipCheck(index, expected, problems, uses_torchcodec=options.has_torchcodec)
     for start, stop in chosen:
         check.check(start, stop)
     notes += _clip_notes(check)
@@ -85,21 +87,23 @@ def _unchecked(index: episeek.ByteIndex, chosen: list[tuple[int, int]], name: st
     return Verdict("unchecked", name, why)
 
 
-def _expected(path: Path, table: SampleTable, reference: Reference, matched: list[int]) -> tuple[Expected, list[str]]:
+def _expected(
+    path: Path, table: SampleTable, reference: Reference, matched: list[int], options: Options
+) -> tuple[Expected, list[str]]:
     """The frames in our order with what the decoders made of them, and what to note about that."""
     notes = []
     frames = [reference.frames[number] if number >= 0 else None for number in matched]
     lost = frames.count(None)
     if lost:
         notes.append(f"{lost} frames, {frames.index(None)} first, do not come out of FFmpeg")
-    pictures, problem = decode_with_torchcodec(path, reference)
+    pictures, problem = decode_with_torchcodec(path, reference) if options.has_torchcodec else ({}, "")
     if problem:
         notes.append(f"TorchCodec on the whole file: {problem}")
     by_torchcodec = [None if frame is None else pictures.get(frame.tick) for frame in frames]
     has_torchcodec = by_torchcodec.count(None) < len(frames)
     if has_torchcodec and by_torchcodec.count(None) > lost:
         notes.append(f"{by_torchcodec.count(None)} frames do not come out of TorchCodec")
-    elif "torchcodec" in usable_backends() and not has_torchcodec:
+    elif options.has_torchcodec and "torchcodec" in usable_backends() and not has_torchcodec:
         notes.append("TorchCodec gives no frame: not compared with it")
     ticks = table.pts[table.presentation_order()].tolist()
     scale = Fraction(1, table.timescale) / reference.time_base

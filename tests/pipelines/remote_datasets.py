@@ -1,7 +1,6 @@
 """Datasets in stores on loopback that a test may change, and what the store was asked for."""
 
 import hashlib
-import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from tests.servers.fault_proxy import FaultProxy
 from tests.servers.faults import Exchange
 from tests.servers.hub import FakeHub
 from tests.servers.range_server import RangeServer
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import S3Bucket, S3Server
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -116,15 +115,13 @@ class HubDatasets:
 
 Datasets = S3Datasets | HubDatasets
 
-_NUMBERS = itertools.count()
-
 
 @contextmanager
 def s3_datasets(bucket: str) -> Iterator[S3Datasets]:
     """Clients of a process are kept by bucket: each call has one of its own, also where a module is entered twice."""
     s3fs = pytest.importorskip("s3fs")
     with (
-        S3Server(f"{bucket}-{next(_NUMBERS)}") as server,
+        S3Bucket(bucket) as server,
         FaultProxy(server.url) as proxy,
         pytest.MonkeyPatch.context() as patch,
     ):

@@ -4,9 +4,10 @@ Its own process, because moto keeps all buckets of a process together and leaves
 """
 
 import http.client
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlsplit
 
 from tests.servers.server_process import ServerProcess, serve_in_this_process
@@ -71,6 +72,33 @@ class S3Server(ServerProcess):
             return answer.getheader("ETag", "")
         finally:
             connection.close()
+
+
+class S3Bucket(S3Server):
+    """A new bucket on the one S3 endpoint of this test run, which starts with the first bucket: that takes seconds."""
+
+    _endpoint: ClassVar[S3Server | None] = None
+    _numbers: ClassVar[Iterator[int]] = itertools.count()
+
+    def __init__(self, bucket: str = "episeek") -> None:
+        super().__init__(f"{bucket}-{next(self._numbers)}")
+
+    def __enter__(self) -> Self:
+        if S3Bucket._endpoint is None:
+            S3Bucket._endpoint = S3Server("first").__enter__()
+        self.url = S3Bucket._endpoint.url
+        self._request("PUT", "")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the endpoint as it is: `end` ends it."""
+
+    @classmethod
+    def end(cls) -> None:
+        """End the endpoint, if it was started."""
+        if S3Bucket._endpoint is not None:
+            endpoint, S3Bucket._endpoint = S3Bucket._endpoint, None
+            endpoint.__exit__(None, None, None)
 
 
 class _Moto:

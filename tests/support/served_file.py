@@ -13,7 +13,7 @@ from tests.servers.controlled_server import ControlledServer
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.hub import FakeHub
 from tests.servers.range_server import RangeServer
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import S3Bucket
 
 SOURCES = ("http obstore", "http fsspec", "s3 obstore", "s3 fsspec", "hub", "hub bucket")
 
@@ -71,7 +71,7 @@ def serve(name: str, files: Mapping[str, bytes | Path], folder: Path) -> Iterato
             server: ControlledServer = stack.enter_context(RangeServer(folder))
             yield Served(name, server.url, {}, server)
         elif name.startswith("s3"):
-            s3 = stack.enter_context(S3Server())
+            s3 = stack.enter_context(S3Bucket())
             for path, content in files.items():
                 s3.put(f"dataset/{path}", content)
             server = stack.enter_context(FaultProxy(s3.url))

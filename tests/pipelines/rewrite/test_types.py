@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.dataset.metadata import open_dataset
-from tests.support.amount import examples
+from tests.support.amount import each_choice, examples
 from tests.support.build_index import DATA
 from tests.support.rewriting import (
     FILE,
@@ -121,8 +121,7 @@ def check_column(tmp_path, array, field_options, **options):
     assert (tmp_path / "again" / FILE).read_bytes() == (tmp_path / "out" / FILE).read_bytes()
 
 
-@pytest.mark.parametrize("row_group_size", [None, 3])
-@pytest.mark.parametrize("compliant", [True, False])
+@pytest.mark.parametrize(("compliant", "row_group_size"), each_choice([True, False], [None, 3]))
 @pytest.mark.parametrize("case", column_cases())
 def test_column_survives(case, compliant, row_group_size, tmp_path):
     array, field_options = column_cases()[case]

@@ -44,7 +44,7 @@ KINDS = [
     [
         (*kind, name)
         for number, kind in enumerate(KINDS)
-        for name in list(FAULTS)[number % 2 * (not IS_FULL) :: amount(1, 2)]
+        for name in list(FAULTS)[number % 3 * (not IS_FULL) :: amount(1, 3)]
     ],
 )
 def test_published_once_whatever_fails_once(hub, method, path, name):

@@ -20,7 +20,7 @@ from episeek.stores.transports.object_store.clients import config_of
 from episeek.stores.transports.object_store.source import ObjectStoreSource
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import S3Bucket
 from tests.support.served_file import PATIENCE
 
 DATA = bytes(range(256)) * 40
@@ -122,7 +122,7 @@ def test_google_and_azure(stored, url, options, environment, monkeypatch):
 
 @pytest.fixture(scope="module")
 def s3():
-    with S3Server() as s3:
+    with S3Bucket() as s3:
         s3.put(f"ds/{PATH}", DATA)
         yield s3
 
