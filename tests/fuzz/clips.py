@@ -16,7 +16,8 @@ from episeek.mp4.moov.sample_description import read_entries, start_bytes_of
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.sidecars.file_record import FileProperties, FileRecord
-from episeek.sidecars.mapped_table import MappedColumn, MappedTable
+from episeek.sidecars.mapped_columns import MappedColumn
+from episeek.sidecars.mapped_table import MappedTable
 from episeek.stores.processes.per_process import PerProcess
 from episeek.stores.requests.retry import DEFAULT_POLICY
 from episeek_pipelines.dataset.root import Root

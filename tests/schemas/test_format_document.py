@@ -58,6 +58,7 @@ def test_the_tables():
         name for name in sidecars.TABLES if name != "files"
     ]
     assert f"at most {sidecars.MAX_ROW_GROUP_ROWS} rows" in section("### Encoding")
+    assert f"row groups of {sidecars.ROW_GROUP_ROWS} rows" in section("### Encoding")
     assert {f"all but `{column}`" in DOCUMENT for column in sidecars.UNMAPPED_COLUMNS} == {True}
 
 

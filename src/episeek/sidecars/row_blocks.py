@@ -23,13 +23,12 @@ import pyarrow as pa
 
 from episeek.errors import SidecarError
 from episeek.sidecars.column_chunks import TableLayout, page_problem, stored_values, table_layout, values_bytes
+from episeek.sidecars.mapped_columns import MappedColumn, lazy_columns
 from episeek.sidecars.mapped_table import (
     Buffer,
-    MappedColumn,
     MappedTable,
     RowRange,
     footer_metadata,
-    lazy_columns,
     open_buffer,
     open_table,
     read_columns,

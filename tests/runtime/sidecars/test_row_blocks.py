@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import threading
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -237,6 +239,37 @@ def _raised(call):
     except Exception as error:
         return type(error)
     return None
+
+
+def test_a_store_whose_answers_have_no_identity(dataset):
+    store = fsspec.filesystem("memory")
+    store.put(dataset.as_posix(), "/row-blocks", recursive=True)
+    try:
+        index = episeek.open("memory://row-blocks", retry=PATIENCE, verify="size")
+        column = index.table("samples").columns["byte_size"]
+        assert column.value(0) == expected_rows(dataset, "samples")["byte_size"][0]
+        write_other_build(dataset, same_size=True)
+        store.pipe(f"/row-blocks/{layout.SAMPLES_PATH}", (dataset / layout.SAMPLES_PATH).read_bytes())
+        with pytest.raises(ChangedFileError, match=r"samples\.parquet: found another footer"):
+            column.value(len(column) - 1)
+    finally:
+        store.rm("/row-blocks", recursive=True)
+
+
+def test_a_process_that_is_killed_while_it_keeps_rows(dataset, cache):
+    with RangeServer(dataset) as server:
+        index = open_served(server, transport="fsspec")
+        child = multiprocessing.get_context("fork").Process(target=_read_and_die, args=(index,))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        assert len([path for path in cache.rglob(".samples*") if path.stat().st_size]) == 1
+        assert rows_of(open_served(server), "samples") == expected_rows(dataset, "samples")
+
+
+def _read_and_die(index):
+    os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    rows_of(index, "samples")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
