@@ -33,6 +33,11 @@ class DatasetRows:
     def __reduce__(self) -> tuple[Any, ...]:
         return DatasetRows, (self._source,)
 
+    @property
+    def root(self) -> str:
+        """Directory or URL of the dataset."""
+        return self._source.root
+
     def through(self, wrap: Callable[[ByteSource], ByteSource]) -> "DatasetRows":
         """Return the rows of the same dataset, read through a source made of this one's."""
         return DatasetRows(wrap(self._source))

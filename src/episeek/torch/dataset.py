@@ -1,7 +1,7 @@
 """A map-style dataset whose items are those of LeRobotDataset, read from a prepared dataset on any store."""
 
+import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -11,23 +11,26 @@ import torch
 from torch.utils.data import Dataset
 
 from episeek.byte_index import ByteIndex
-from episeek.errors import EpiseekError, EpisodeNotFoundError, TimestampToleranceError
+from episeek.clip import Clip
+from episeek.errors import EpisodeNotFoundError, TimestampToleranceError
 from episeek.opening import open_index
 from episeek.range_cache.directory import RangeDirectory
 from episeek.range_cache.fetch import KeptRanges
 from episeek.range_cache.kept_source import KeptSource
 from episeek.stores.kinds import is_local
-from episeek.stores.processes.per_process import PerProcess
-from episeek.torch.columns import column_values, picture
-from episeek.torch.fetch_units import UNIT_KINDS, WINDOWS, FetchUnits, UnitKind
+from episeek.torch.columns import picture
+from episeek.torch.episode_rows import Columns, EpisodeRows
+from episeek.torch.fetch_units import UNIT_KINDS, FetchUnits, UnitKind
 from episeek.torch.metadata import Metadata
 from episeek.torch.pictures import FrameKey, decode_stretches, plan_stretches
 from episeek_schemas import lerobot
 
 Item = dict[str, Any]
 
-MAX_EPISODES_KEPT = 256
-"""Episodes whose rows are kept in memory, in each process, unless told otherwise."""
+MAX_ROWS_BYTES = 1 << 28
+"""Bytes of the rows that are kept in memory, in each process, unless told otherwise."""
+
+_LOGGER = logging.getLogger("episeek")
 
 
 _UNITS_OF_ORDER: Final[dict[str, UnitKind]] = {"clump": "clump", "episode": "episode", "sequential": "episode"}
@@ -53,13 +56,14 @@ class EpisodeDataset(Dataset[Item]):
         tolerance_s: Largest difference between the times of a row and of its frame, seconds.
         storage_options: As for `episeek.open`.
         max_in_flight: Largest number of requests at the same time.
-        max_episodes_kept: Number of episodes whose rows are kept in memory.
+        max_rows_bytes: Limit of the bytes of rows that each process keeps in memory.
         cache_dir: A directory of this machine in which what was fetched is kept, for all workers, ranks and jobs that use it;
             None to keep nothing. It may be removed at any time.
         cache_bytes: Limit of its size; None leaves a tenth of the disk free.
         cache_local: Whether files that are not in a store are kept there too, as for a network drive.
         fetch: What is fetched, and kept, for a frame: the "window" of samples that it needs, the "clump" of frames around it, or
-            the whole "episode". "auto" is what suits the order of the sampler, and "window" without a `cache_dir`.
+            the whole "episode". "auto" is what suits the order of the sampler; it is "window" without a `cache_dir`, or where
+            the frames that the order mixes with each other are more than `cache_bytes`.
 
     Raises:
         EpiseekError: As `episeek.open`; the metadata of the dataset is missing or contradicts itself.
@@ -79,7 +83,7 @@ class EpisodeDataset(Dataset[Item]):
         tolerance_s: float = 1e-4,
         storage_options: dict[str, Any] | None = None,
         max_in_flight: int = 16,
-        max_episodes_kept: int = MAX_EPISODES_KEPT,
+        max_rows_bytes: int = MAX_ROWS_BYTES,
         cache_dir: str | os.PathLike[str] | None = None,
         cache_bytes: int | None = None,
         cache_local: bool = False,
@@ -97,6 +101,7 @@ class EpisodeDataset(Dataset[Item]):
         self.delta_timestamps = None if delta_timestamps is None else {k: list(v) for k, v in delta_timestamps.items()}
         self.fetch = fetch
         self._rows = self.index.dataset_rows
+        self._cache_bytes = cache_bytes
         self._kept_ranges: KeptRanges | None = None
         if cache_dir is not None and (cache_local or not is_local(self.index.videos.root)):
             directory = RangeDirectory(cache_dir, max_bytes=cache_bytes)
@@ -105,9 +110,10 @@ class EpisodeDataset(Dataset[Item]):
             self._rows = self._rows.through(lambda source: KeptSource(source, directory, wait_seconds))
         self.meta = Metadata(self._rows)
         """Metadata under LeRobot's names."""
-        self._max_in_flight = max_in_flight
-        self._max_kept = max(max_episodes_kept, 1)
-        self._kept: PerProcess[OrderedDict[int, dict[str, Any]]] = PerProcess(OrderedDict)
+        # files of this machine are read faster than threads are started
+        self._max_in_flight = 1 if is_local(self.index.videos.root) else max_in_flight
+        rows_in_flight = 1 if is_local(self._rows.root) else max_in_flight
+        self._episode_rows = EpisodeRows(self._rows, max_bytes=max_rows_bytes, max_in_flight=rows_in_flight)
         length = self._rows.episode_lengths
         self._all_starts = np.cumsum(length) - length
         self._chosen = np.arange(len(length)) if episodes is None else np.unique(np.asarray(self.episodes, np.int64))
@@ -153,25 +159,40 @@ class EpisodeDataset(Dataset[Item]):
         """Frames of each episode in use, in the order of the items, shape [num_episodes]."""
         return self._lengths
 
-    def use_order(self, order: str, clump_frames: int | None = None) -> None:
+    def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int = 0) -> None:
         """Say in which order the items will be asked for, for `fetch="auto"`. A sampler of the dataset does so when it is made.
 
         Args:
             order: "global", "clump", "episode" or "sequential".
             clump_frames: Frames of a clump; None for about a second.
+            pool_frames: Number of frames that are mixed with each other, so that what is fetched for one of them is needed until
+                all of them have come.
         """
-        self._order = order
-        self._clump_frames = clump_frames or max(round(float(self.fps)), 1)
-
-    @property
-    def fetch_units(self) -> FetchUnits:
-        """What is fetched for a frame."""
+        clump = clump_frames or max(round(float(self.fps)), 1)
         if self.fetch != "auto":
-            return FetchUnits(self.fetch, self._clump_frames)
-        if self._kept_ranges is None:
-            # what is fetched for later batches would be dropped
-            return WINDOWS
-        return FetchUnits(_UNITS_OF_ORDER.get(self._order, "window"), self._clump_frames)
+            self.fetch_units = FetchUnits(self.fetch, clump)
+            return
+        self.fetch_units = FetchUnits("window", clump)
+        kind = _UNITS_OF_ORDER.get(order, "window")
+        if self._kept_ranges is None or kind == "window":
+            # without a cache, what is fetched for later batches would be dropped
+            return
+        pool_bytes = round(pool_frames * self._bytes_of_a_frame())
+        if self._cache_bytes is not None and pool_bytes > self._cache_bytes:
+            _LOGGER.info(
+                "frames are fetched one by one: the order mixes %d frames of %d bytes with each other, "
+                "and the cache has %d bytes",
+                pool_frames,
+                pool_bytes,
+                self._cache_bytes,
+            )
+            return
+        self.fetch_units = FetchUnits(kind, clump)
+
+    def _bytes_of_a_frame(self) -> float:
+        """Return the bytes of a frame of all cameras, on average."""
+        episodes = self.index.table("episodes")
+        return float(episodes.columns["mdat_length"].slice(0, episodes.row_count).sum()) / max(len(self), 1)
 
     def __getitem__(self, item: int) -> Item:
         return self.__getitems__([item])[0]
@@ -191,16 +212,18 @@ class EpisodeDataset(Dataset[Item]):
             for camera in self.meta.video_keys
             for frame in self._frames_of(camera, episode, row)
         }
-        pictures = self._decode(wanted)
-        return [self._item(episode, row, pictures) for episode, row in places]
+        columns = self._episode_rows.load(episode for episode, _ in places)
+        pictures = self._decode(wanted, columns)
+        return [self._item(episode, row, columns[episode], pictures) for episode, row in places]
 
-    def _decode(self, wanted: set[FrameKey]) -> dict[FrameKey, torch.Tensor]:
+    def _decode(self, wanted: set[FrameKey], columns: Mapping[int, Columns]) -> dict[FrameKey, torch.Tensor]:
         if not wanted:
             return {}
         units = self.fetch_units
         stretches = plan_stretches(self.index, sorted(wanted), units)
         for stretch in stretches:
-            self._check_times(stretch.clip.episode_index, stretch.frames, stretch.clip)
+            timestamps = columns[stretch.clip.episode_index][lerobot.TIMESTAMP]
+            self._check_times(timestamps, stretch.frames, stretch.clip)
         decoded = decode_stretches(
             self.index,
             stretches,
@@ -210,24 +233,22 @@ class EpisodeDataset(Dataset[Item]):
         )
         return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in decoded.items()}
 
-    def _check_times(self, episode: int, frames: Sequence[int], clip: Any) -> None:
+    def _check_times(self, timestamps: torch.Tensor, frames: Sequence[int], clip: Clip) -> None:
         """Compare the times of rows with those of their frames, both counted from the start of the episode."""
-        timestamps = self._columns(episode)[lerobot.TIMESTAMP]
-        by_row = timestamps[list(frames)].double().numpy()
+        by_row = timestamps.numpy()[list(frames)].astype(np.float64)
         ticks = clip.frame_ticks[np.asarray(frames) - clip.start]
         by_frame = ticks / clip.timescale
         wrong = np.flatnonzero(np.abs(by_row - by_frame) >= self.tolerance_s)
         if len(wrong):
             frame = frames[int(wrong[0])]
             raise TimestampToleranceError(
-                f"{clip.file_path}, episode {episode}, {clip.camera_key!r}, frame {frame}",
+                f"{clip.file_path}, episode {clip.episode_index}, {clip.camera_key!r}, frame {frame}",
                 f"a row at {by_row[wrong[0]]:.6f} s and its picture at {by_frame[wrong[0]]:.6f} s of the episode",
                 f"less than tolerance_s = {self.tolerance_s:g} s between them",
                 "run `episeek verify`, which tells the distance for the whole dataset",
             )
 
-    def _item(self, episode: int, row: int, pictures: Mapping[FrameKey, torch.Tensor]) -> Item:
-        columns = self._columns(episode)
+    def _item(self, episode: int, row: int, columns: Columns, pictures: Mapping[FrameKey, torch.Tensor]) -> Item:
         values = {key: self._row_value(key, column, episode, row) for key, column in columns.items()}
         if self.delta_indices is not None:
             length = int(self._rows.episode_lengths[episode])
@@ -276,22 +297,6 @@ class EpisodeDataset(Dataset[Item]):
         item %= len(self)
         position = int(np.searchsorted(self._starts, item, side="right")) - 1
         return int(self._chosen[position]), item - int(self._starts[position])
-
-    def _columns(self, episode: int) -> dict[str, Any]:
-        """Return the columns of an episode, those of pictures as they are stored."""
-        kept = self._kept.get()
-        columns = kept.get(episode)
-        if columns is None:
-            try:
-                table = self._rows.read(episode)
-            except EpiseekError as error:
-                raise error.within(f"rows of episode {episode}") from error
-            columns = {name: column_values(table[name]) for name in table.column_names}
-            kept[episode] = columns
-            if len(kept) > self._max_kept:
-                kept.popitem(last=False)
-        kept.move_to_end(episode)
-        return columns
 
     def _delta_indices(self) -> dict[str, list[int]] | None:
         if self.delta_timestamps is None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.errors import SamplerStateError
-from episeek.orders.order import GlobalOrder, Order, SequentialOrder, clump_order, episode_order
+from episeek.orders.order import ClumpOrder, GlobalOrder, Order, SequentialOrder, clump_order, episode_order
 from episeek.orders.windows import Windows
 from episeek.torch.ranks import rank_and_world_size
 
@@ -80,7 +80,9 @@ class EpisodeSampler:
         self._is_started = False
         use_order = getattr(dataset, "use_order", None)
         if use_order is not None:
-            use_order(order, self._clump_frames)
+            first = self.order_of(0)
+            pool_frames = first.lanes * first.block_frames if isinstance(first, ClumpOrder) else 0
+            use_order(order, clump_frames=self._clump_frames, pool_frames=min(pool_frames, self._frame_count))
 
     def __len__(self) -> int:
         """Batches of this rank in the rest of the epoch that the next iteration gives."""

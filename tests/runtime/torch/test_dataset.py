@@ -121,7 +121,7 @@ def test_an_item_outside(indexes):
 
 def test_a_row_at_another_time_than_its_picture_is_refused(indexes, monkeypatch):
     dataset = EpisodeDataset(indexes["h264_bframes"])
-    columns = dataset._columns(0)
+    columns = dataset._episode_rows.load([0])[0]
     columns["timestamp"] = columns["timestamp"] * 1.01
     with pytest.raises(TimestampToleranceError, match=r"episode 0, .* frame 30"):
         dataset[30]

@@ -1,6 +1,7 @@
 """What a training job fetches: each byte about once a machine in episode and clump order, and failures that say where."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -105,6 +106,10 @@ def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
     plain = EpisodeDataset(served)
     EpisodeSampler(plain, 4, order=order)
     assert plain.fetch_units.kind == "window"
+    small = EpisodeDataset(served, cache_dir=tmp_path, cache_bytes=1000)
+    EpisodeSampler(small, 4, order=order)
+    # all frames are mixed with each other, but in sequential order
+    assert small.fetch_units.kind == ("episode" if order == "sequential" else "window")
     assert EpisodeDataset(served, fetch="episode").fetch_units.kind == "episode"
     with pytest.raises(ValueError, match="fetch: found 'file'"):
         EpisodeDataset(served, fetch="file")  # type: ignore[arg-type]  # a wrong value
@@ -136,7 +141,7 @@ def test_items_do_not_depend_on_what_is_fetched_and_kept(store, served, indexes,
     numbers = [0, 3, 4, 50, 51, 120, 233]
     expected = plain.__getitems__(numbers)
     for _ in range(2):
-        kept = EpisodeDataset(served, cache_dir=tmp_path, fetch=fetch)
+        kept = pickle.loads(pickle.dumps(EpisodeDataset(served, cache_dir=tmp_path, fetch=fetch, max_rows_bytes=0)))
         for item, other in zip(kept.__getitems__(numbers), expected, strict=True):
             assert torch.equal(item[TOP], other[TOP])
             assert torch.equal(item[WRIST], other[WRIST])
