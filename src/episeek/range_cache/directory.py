@@ -170,7 +170,7 @@ class RangeDirectory:
                 return False
             text = os.pread(handle, 32, 0)
             held = int(text) if text.strip().isdigit() else self._make_room(None)
-            limit = self._limit(held)
+            limit = self._limit(held, self.folder)
             if count > limit:
                 return False
             if held + count > limit:
@@ -178,10 +178,22 @@ class RangeDirectory:
             os.pwrite(handle, b"%-31d\n" % (held + count), 0)
         return True
 
-    def _limit(self, held: int) -> int:
+    def limit_bytes(self) -> int:
+        """Return how many bytes all entries may have now; 0 where the disk cannot be looked at."""
+        held, folder = 0, self.folder
+        with suppress(OSError, ValueError), open(os.path.join(folder, _HELD), "rb") as file:
+            held = int(file.read(32))
+        while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+            folder = os.path.dirname(folder)
+        try:
+            return self._limit(held, folder)
+        except OSError:
+            return 0
+
+    def _limit(self, held: int, folder: str) -> int:
         if self.max_bytes is not None:
             return self.max_bytes
-        disk = shutil.disk_usage(self.folder)
+        disk = shutil.disk_usage(folder)
         return max(held + disk.free - disk.total // FREE_SHARE, 0)
 
     def _make_room(self, goal: int | None) -> int:

@@ -33,7 +33,13 @@ MAX_ROWS_BYTES = 1 << 28
 _LOGGER = logging.getLogger("episeek")
 
 
-_UNITS_OF_ORDER: Final[dict[str, UnitKind]] = {"clump": "clump", "episode": "episode", "sequential": "episode"}
+_UNITS_OF_ORDER: Final[dict[str, UnitKind]] = {
+    # single frames would be many small entries, which hold most bytes several times
+    "global": "clump",
+    "clump": "clump",
+    "episode": "episode",
+    "sequential": "episode",
+}
 
 
 class EpisodeDataset(Dataset[Item]):
@@ -63,7 +69,7 @@ class EpisodeDataset(Dataset[Item]):
         cache_local: Whether files that are not in a store are kept there too, as for a network drive.
         fetch: What is fetched, and kept, for a frame: the "window" of samples that it needs, the "clump" of frames around it, or
             the whole "episode". "auto" is what suits the order of the sampler; it is "window" without a `cache_dir`, or where
-            the frames that the order mixes with each other are more than `cache_bytes`.
+            the frames that the order mixes with each other do not fit there.
 
     Raises:
         EpiseekError: As `episeek.open`; the metadata of the dataset is missing or contradicts itself.
@@ -101,7 +107,6 @@ class EpisodeDataset(Dataset[Item]):
         self.delta_timestamps = None if delta_timestamps is None else {k: list(v) for k, v in delta_timestamps.items()}
         self.fetch = fetch
         self._rows = self.index.dataset_rows
-        self._cache_bytes = cache_bytes
         self._kept_ranges: KeptRanges | None = None
         if cache_dir is not None and (cache_local or not is_local(self.index.videos.root)):
             directory = RangeDirectory(cache_dir, max_bytes=cache_bytes)
@@ -159,35 +164,35 @@ class EpisodeDataset(Dataset[Item]):
         """Frames of each episode in use, in the order of the items, shape [num_episodes]."""
         return self._lengths
 
-    def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int = 0) -> None:
+    def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int | None = None) -> None:
         """Say in which order the items will be asked for, for `fetch="auto"`. A sampler of the dataset does so when it is made.
 
         Args:
             order: "global", "clump", "episode" or "sequential".
             clump_frames: Frames of a clump; None for about a second.
             pool_frames: Number of frames that are mixed with each other, so that what is fetched for one of them is needed until
-                all of them have come.
+                all of them have come; None for all frames.
         """
         clump = clump_frames or max(round(float(self.fps)), 1)
         if self.fetch != "auto":
             self.fetch_units = FetchUnits(self.fetch, clump)
             return
         self.fetch_units = FetchUnits("window", clump)
-        kind = _UNITS_OF_ORDER.get(order, "window")
-        if self._kept_ranges is None or kind == "window":
-            # without a cache, what is fetched for later batches would be dropped
+        if self._kept_ranges is None:
+            # what is fetched for later batches would be dropped
             return
-        pool_bytes = round(pool_frames * self._bytes_of_a_frame())
-        if self._cache_bytes is not None and pool_bytes > self._cache_bytes:
+        pool_bytes = round((len(self) if pool_frames is None else pool_frames) * self._bytes_of_a_frame())
+        limit_bytes = self._kept_ranges.directory.limit_bytes()
+        if pool_bytes > limit_bytes:
             _LOGGER.info(
-                "frames are fetched one by one: the order mixes %d frames of %d bytes with each other, "
-                "and the cache has %d bytes",
-                pool_frames,
+                "frames are fetched one by one: %s order mixes frames of %d bytes with each other, "
+                "and the cache may have %d bytes",
+                order,
                 pool_bytes,
-                self._cache_bytes,
+                limit_bytes,
             )
             return
-        self.fetch_units = FetchUnits(kind, clump)
+        self.fetch_units = FetchUnits(_UNITS_OF_ORDER.get(order, "window"), clump)
 
     def _bytes_of_a_frame(self) -> float:
         """Return the bytes of a frame of all cameras, on average."""

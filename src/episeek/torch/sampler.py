@@ -80,9 +80,7 @@ class EpisodeSampler:
         self._is_started = False
         use_order = getattr(dataset, "use_order", None)
         if use_order is not None:
-            first = self.order_of(0)
-            pool_frames = first.lanes * first.block_frames if isinstance(first, ClumpOrder) else 0
-            use_order(order, clump_frames=self._clump_frames, pool_frames=min(pool_frames, self._frame_count))
+            use_order(order, clump_frames=self._clump_frames, pool_frames=self._pool_frames())
 
     def __len__(self) -> int:
         """Batches of this rank in the rest of the epoch that the next iteration gives."""
@@ -161,6 +159,13 @@ class EpisodeSampler:
         self._windows = self._windows_from(int(state["consumed"]))
         self._yielded = 0
         self._is_started = False
+
+    def _pool_frames(self) -> int:
+        """Return how many frames are mixed with each other."""
+        order = self.order_of(0)
+        if isinstance(order, ClumpOrder):
+            return min(order.lanes * order.block_frames, self._frame_count)
+        return 0 if self.order == "sequential" else self._frame_count
 
     def _is_over(self) -> bool:
         return self._yielded >= len(self._windows) and (self._is_started or self._windows.start > 0)

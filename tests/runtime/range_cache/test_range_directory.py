@@ -122,10 +122,13 @@ def test_a_tenth_of_the_disk_stays_free(tmp_path, monkeypatch):
     directory = RangeDirectory(tmp_path)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(total=10_000, free=1_900))
+    assert directory.limit_bytes() == 900
     keep(directory, short(0, 950))
     assert entries(tmp_path) == []
     keep(directory, short(0, 800))
     assert len(entries(tmp_path)) == 1
+    assert RangeDirectory(tmp_path / "not/yet/there").limit_bytes() == 900
+    assert RangeDirectory(tmp_path, max_bytes=7).limit_bytes() == 7
 
 
 def test_one_claims_a_range_until_it_is_released(tmp_path):

@@ -96,7 +96,7 @@ def test_a_long_episode_is_several_units(indexes, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("order", "kind"), [("global", "window"), ("clump", "clump"), ("episode", "episode"), ("sequential", "episode")]
+    ("order", "kind"), [("global", "clump"), ("clump", "clump"), ("episode", "episode"), ("sequential", "episode")]
 )
 def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
     kept = EpisodeDataset(served, cache_dir=tmp_path)
@@ -118,9 +118,10 @@ def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
 # --- the cache of a machine ----------------------------------------------------------------------------------------------
 
 
-def test_two_workers_fetch_each_byte_about_once(store, served, tmp_path):
+@pytest.mark.parametrize(("order", "workers"), [("episode", 2), ("global", 0)])
+def test_workers_fetch_each_byte_about_once(store, served, tmp_path, order, workers):
     dataset = EpisodeDataset(served, cache_dir=tmp_path)
-    numbers = epoch(dataset, "episode", workers=2)
+    numbers = epoch(dataset, order, workers=workers)
     assert sorted(numbers) == list(range(len(dataset)))
     videos = video_bytes(store)
     assert videos <= 1.1 * dataset_bytes(served)
@@ -131,7 +132,7 @@ def test_two_workers_fetch_each_byte_about_once(store, served, tmp_path):
     # a second job, or another epoch
     store.clear()
     again = EpisodeDataset(served, cache_dir=tmp_path)
-    assert sorted(epoch(again, "episode", epoch=1)) == list(range(len(dataset)))
+    assert sorted(epoch(again, order, epoch=1)) == list(range(len(dataset)))
     assert video_bytes(store) == 0
 
 
