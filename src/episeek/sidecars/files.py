@@ -125,8 +125,7 @@ def _opened(source: StoreSource, name: str) -> Buffer | RemoteFile:
     if isinstance(source, LocalSource):
         return open_buffer(os.path.join(source.root, path))
     try:
-        file = open_remote_file(source, path)
-        return file.fetch_whole() if isinstance(file, RemoteFile) and name in _WHOLE else file
+        return open_remote_file(source, path, whole=name in _WHOLE)
     except MissingSidecarError:
         # another process has just replaced the local copy with that of a new version
         return source.get_ranges(path, [(0, source.identity(path).size)])[0]
@@ -136,7 +135,7 @@ def _opened(source: StoreSource, name: str) -> Buffer | RemoteFile:
 
 
 def _footer(file: Buffer | RemoteFile, where: str) -> pq.FileMetaData:
-    return file.footer() if isinstance(file, RemoteFile) else read_footer(file, where=where)
+    return file.footer if isinstance(file, RemoteFile) else read_footer(file, where=where)
 
 
 def check_version(metadata: Mapping[str, str], where: str) -> None:

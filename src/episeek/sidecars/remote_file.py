@@ -46,6 +46,7 @@ class RemoteFile:
     identity: FileIdentity
     tail: bytes
     """The end of the file, with the whole footer in it."""
+    footer: pq.FileMetaData
     kept: KeptVersion | None
     """Where its parts are kept; None where they cannot be."""
 
@@ -53,13 +54,6 @@ class RemoteFile:
     def where(self) -> str:
         """Path or URL of the file."""
         return f"{self.source.root}/{self.path}"
-
-    def footer(self) -> pq.FileMetaData:
-        """Return the footer. Raises SidecarLayoutError."""
-        try:
-            return pq.read_metadata(pa.BufferReader(_MAGIC + self.tail[-_footer_bytes(self.tail) :]))
-        except (pa.ArrowException, OSError) as error:
-            raise SidecarLayoutError(self.where, first_line(error), _EXPECTED) from None
 
     def fetch_whole(self) -> Buffer:
         """Return all bytes of the file, mapped where they can be kept on this machine.
@@ -100,51 +94,78 @@ class RemoteFile:
             raise ChangedFileError(self.where, "another footer", expected, hint)
 
 
-def open_remote_file(source: StoreSource, path: str) -> Buffer | RemoteFile:
+def open_remote_file(source: StoreSource, path: str, *, whole: bool) -> Buffer | RemoteFile:
     """Return all of a table in a store where it is small or already on this machine, else the end of it.
 
+    Args:
+        source: The source of the dataset's root.
+        path: The table's file.
+        whole: Fetch all of it in any case.
+
     Raises:
-        MissingFileError, AccessError, ReadError: As those of the source.
+        MissingFileError, AccessError, ChangedFileError, ReadError: As those of the source.
         MissingSidecarError: Another process has just removed the local copy.
         SidecarLayoutError: The file has no footer.
     """
-    name = Path(path).name
     hub = hub_repository(source)
-    folder = kept_versions(source, path)
     if hub is not None:
         copy = hub.downloaded(path)
-        if copy is None and source.identity(path).size <= TAIL_BYTES:
+        if copy is None and (whole or source.identity(path).size <= TAIL_BYTES):
             copy = hub.download(path)
         if copy is not None:
             return open_buffer(str(copy))
-    if folder is not None and folder.is_dir():
-        identity = source.identity(path)
-        kept = kept_version(source, path, identity)
-        if kept is not None:
-            if is_whole(kept.path(name), identity):
-                return open_buffer(str(kept.path(name)))
-            tail = _read(kept.path(_tail_name(name)))
-            if _holds_footer(tail):
-                return RemoteFile(source, path, identity, tail, kept)
+    file = _kept_file(source, path) or _fetched_file(source, path)
+    return file.fetch_whole() if whole and isinstance(file, RemoteFile) else file
+
+
+def _kept_file(source: StoreSource, path: str) -> Buffer | RemoteFile | None:
+    """Return what is on this machine of the current version of a file; None where that is nothing."""
+    name = Path(path).name
+    folder = kept_versions(source, path)
+    if folder is None or not folder.is_dir():
+        return None
+    identity = source.identity(path)
+    kept = kept_version(source, path, identity)
+    if kept is None:
+        return None
+    if is_whole(kept.path(name), identity):
+        return open_buffer(str(kept.path(name)))
+    try:
+        tail = kept.path(_tail_name(name)).read_bytes()
+        return RemoteFile(source, path, identity, tail, _parsed(tail, f"{source.root}/{path}"), kept)
+    except (OSError, SidecarLayoutError):
+        # it is missing or damaged
+        return None
+
+
+def _fetched_file(source: StoreSource, path: str) -> Buffer | RemoteFile:
+    """Fetch the end of a file, and more of it where the footer is longer."""
+    name, where = Path(path).name, f"{source.root}/{path}"
     tail = source.get_tail(path, TAIL_BYTES)
     identity = source.identity(path)
     kept = kept_version(source, path, identity)
     if len(tail) == identity.size:
         target = None if kept is None else kept.keep(name, [tail])
         return tail if target is None else open_buffer(str(target))
-    if tail[-len(_MAGIC) :] != _MAGIC:
-        raise SidecarLayoutError(f"{source.root}/{path}", "no footer at its end", _EXPECTED)
     size = _footer_bytes(tail)
-    if size > identity.size:
-        found = f"a footer of {size} bytes in a file of {identity.size}"
-        raise SidecarLayoutError(f"{source.root}/{path}", found, _EXPECTED)
-    if size > len(tail):
+    if tail.endswith(_MAGIC) and len(tail) < size <= identity.size:
         tail = source.get_ranges(path, [(identity.size - size, identity.size - len(tail))])[0] + tail
-    file = RemoteFile(source, path, identity, tail, kept)
-    file.footer()
+    file = RemoteFile(source, path, identity, tail, _parsed(tail, where), kept)
     if kept is not None:
         kept.keep(_tail_name(name), [tail])
     return file
+
+
+def _parsed(tail: bytes, where: str) -> pq.FileMetaData:
+    """Return the footer at the end of a file. Raises SidecarLayoutError."""
+    if not tail.endswith(_MAGIC):
+        raise SidecarLayoutError(where, "no footer at its end", _EXPECTED)
+    if _footer_bytes(tail) > len(tail):
+        raise SidecarLayoutError(where, f"a footer of {_footer_bytes(tail)} bytes", _EXPECTED)
+    try:
+        return pq.read_metadata(pa.BufferReader(_MAGIC + tail[-_footer_bytes(tail) :]))
+    except (pa.ArrowException, OSError) as error:
+        raise SidecarLayoutError(where, first_line(error), _EXPECTED) from None
 
 
 def _tail_name(name: str) -> str:
@@ -154,15 +175,3 @@ def _tail_name(name: str) -> str:
 def _footer_bytes(tail: bytes) -> int:
     """Return the length of a footer with what follows it, by the end of its file."""
     return int.from_bytes(tail[-_FOOTER_END_BYTES : -len(_MAGIC)], "little") + _FOOTER_END_BYTES
-
-
-def _holds_footer(tail: bytes) -> bool:
-    return tail[-len(_MAGIC) :] == _MAGIC and _footer_bytes(tail) <= len(tail)
-
-
-def _read(path: Path) -> bytes:
-    """Return the contents of a file; nothing where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""

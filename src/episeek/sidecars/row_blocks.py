@@ -55,13 +55,12 @@ def open_in_blocks(file: RemoteFile, schema: pa.Schema, *, name: str) -> MappedT
     Warns:
         SidecarLayoutWarning: The table cannot be mapped: it was fetched whole and read into memory.
     """
-    footer = file.footer()
-    layout = table_layout(footer, schema, where=file.where, file_bytes=file.identity.size)
+    layout = table_layout(file.footer, schema, where=file.where, file_bytes=file.identity.size)
     if layout.problem:
         return open_table(file.fetch_whole(), schema, name=name, where=file.where)
     blocks = RowBlocks(file, layout)
     columns = lazy_columns(layout.dtypes, blocks.row_counts, blocks.segments)
-    return MappedTable(name, footer.num_rows, columns, footer_metadata(footer), True, blocks.fetch_rows)
+    return MappedTable(name, file.footer.num_rows, columns, footer_metadata(file.footer), True, blocks.fetch_rows)
 
 
 @dataclass(frozen=True, slots=True)
