@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import episeek
-from episeek.errors import ChangedFileError, ReadError, SidecarLayoutError, SidecarLayoutWarning
+from episeek.errors import ChangedFileError, MissingFileError, ReadError, SidecarLayoutError, SidecarLayoutWarning
 from episeek.sidecars import remote_file, row_blocks
 from episeek.sidecars.remote_file import RemoteFile, open_remote_file
 from episeek.stores.open_source import open_source
@@ -342,12 +342,39 @@ def test_a_table_without_a_footer_is_refused(dataset, damage, cache):
         open_served(server)
 
 
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+def test_the_end_of_a_file(tmp_path, transport):
+    data = bytes(range(256))
+    for name, content in (("file", data), ("empty", b"")):
+        (tmp_path / name).write_bytes(content)
+    with RangeServer(tmp_path) as server:
+        for count in (1, 100, 256, 1000):
+            source = open_source(server.url, policy=PATIENCE, transport=transport)
+            server.clear()
+            assert source.get_tail("file", count) == data[-count:]
+            assert source.identity("file").size == len(data)
+            assert [exchange.method for exchange in server.exchanges()] == ["GET"]
+            assert source.get_tail("file", 3) == data[-3:]
+            assert source.get_tail("empty", count) == b""
+            assert source.get_tail("file", 0) == b""
+        with pytest.raises(MissingFileError, match="missing"):
+            source.get_tail("missing", 1)
+        server.inject(Fault("truncate", path="file", times=1, at_byte=5))
+        fresh = open_source(server.url, policy=PATIENCE, transport=transport)
+        assert fresh.get_tail("file", 100) == data[-100:]
+        assert fresh.transfers().retry_count == 1
+        (tmp_path / "file").write_bytes(data * 2)
+        with pytest.raises(ReadError, match="file"):
+            source.get_tail("file", 100)
+
+
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
 @pytest.mark.parametrize("kind", ["ignore_range", "wrong_range", "status"])
-def test_a_store_without_suffix_ranges(dataset, kind):
+def test_a_store_without_suffix_ranges(dataset, kind, transport):
     path = layout.SAMPLES_PATH
     with RangeServer(dataset) as server:
         server.inject(Fault(kind, path="samples", times=1, status=501))
-        source = open_source(server.url, policy=PATIENCE, transport="obstore")
+        source = open_source(server.url, policy=PATIENCE, transport=transport)
         file = open_remote_file(source, path, whole=False)
         assert isinstance(file, RemoteFile)
         assert (dataset / path).read_bytes().endswith(file.tail)

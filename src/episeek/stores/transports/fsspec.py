@@ -99,7 +99,15 @@ class FsspecSource:
         return kind_of(self.root).fsspec_range_has_identity
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
-        """Return the last bytes of a file, or all of a smaller one."""
+        """Return the last bytes of a file, or all of a smaller one: over HTTP one request, where the server has suffix ranges."""
+        if byte_count > 0 and self._seen.get().get(path) is None:
+            where = f"{self._url(path)}, the last {byte_count} bytes"
+            found = self._with_retries(partial(self._tail_once, path, byte_count), where, "the end of the file")
+            if found is not None:
+                data, identity = found
+                self._seen.get().note(path, identity, where=where)
+                self._counter.add(byte_count=len(data))
+                return data
         return tail_by_size(self, path, byte_count)
 
     def transfers(self) -> Transfers:
@@ -143,6 +151,16 @@ class FsspecSource:
                 self._require_size(path, stop, where)
             raise Transient(f"{len(data)} bytes", error=ShortReadError)
         return data, identity
+
+    def _tail_once(self, path: str, byte_count: int) -> tuple[bytes, FileIdentity] | None:
+        """Return the end of a file; None where the store does not answer to suffix ranges."""
+        fs, full_path = self._resolve(path)
+        if not _is_http(fs):
+            return None
+        self._counter.add(request_count=1)
+        read = partial(_http_tail, fs, full_path, byte_count, self.policy)
+        found: tuple[bytes, FileIdentity] | None = self._wait_for(fs, read, seconds=self.policy.max_seconds)
+        return found
 
     def _require_size(self, path: str, stop: int, where: str) -> None:
         """Raise ShortReadError if the file ends before `stop`: trying again is of no use then."""
@@ -239,17 +257,39 @@ def _first_byte_seconds(policy: RetryPolicy) -> float:
 async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
     """Return a range and the identity of its file, by the session of fsspec's HTTP file system, which checks the status only."""
     start, stop = byte_range
-    options = dict(fs.kwargs)
-    headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-    session = await fs.set_session()
-    async with (
-        _patience(policy) as patience,
-        session.get(fs.encode_url(url), headers=headers, **options) as response,
-    ):
+    async with _patience(policy) as patience, _http_answer(fs, url, f"{start}-{stop - 1}") as response:
         fs._raise_not_found_for_status(response, url)
         size = answered_range(response.headers.get("Content-Range"), byte_range, found=f"status {response.status}")
         data = await _body(response.content, stop - start, policy, patience)
         return data, FileIdentity(size, etag_id(response.headers.get("ETag")))
+
+
+async def _http_tail(fs: Any, url: str, byte_count: int, policy: RetryPolicy) -> tuple[bytes, FileIdentity] | None:
+    """Return the end of a file and its identity, by a suffix range (RFC 9110, 14.1.2); None where it is answered otherwise."""
+    async with _patience(policy) as patience, _http_answer(fs, url, f"-{byte_count}") as response:
+        if response.status in (200, 400, 405, 416, 501):
+            return None
+        fs._raise_not_found_for_status(response, url)
+        match = _CONTENT_RANGE.fullmatch((response.headers.get("Content-Range") or "").strip())
+        if match is None:
+            return None
+        start, last, size = map(int, match.groups())
+        if (start, last + 1) != (max(size - byte_count, 0), size):
+            return None
+        data = await _body(response.content, size - start, policy, patience)
+        if len(data) != size - start:
+            raise Transient(f"{len(data)} bytes", error=ShortReadError)
+        return data, FileIdentity(size, etag_id(response.headers.get("ETag")))
+
+
+@asynccontextmanager
+async def _http_answer(fs: Any, url: str, wanted: str) -> AsyncIterator[Any]:
+    """Request a range, `first-last` or `-length`, and give the response, whose body has not been read."""
+    options = dict(fs.kwargs)
+    headers = {**options.pop("headers", {}), "Range": f"bytes={wanted}", "Accept-Encoding": "identity"}
+    session = await fs.set_session()
+    async with session.get(fs.encode_url(url), headers=headers, **options) as response:
+        yield response
 
 
 async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
