@@ -100,15 +100,16 @@ def fetch_pieces(
                 else:
                     time.sleep(pause)
             # others may have kept a unit since it was looked for
+            before = len(missing)
             missing = [unit for unit in missing if not wanted.read(kept, unit)]
+            if claims or len(missing) < before:
+                waits = pauses(kept.wait_seconds)
             mine = {unit: claims[unit] for unit in missing if unit in claims}
             requested.fetch(list(mine), mine, MAX_KEPT_REQUEST_BYTES)
         finally:
             for claim in claims.values():
                 claim.release()
-        if claims:
-            missing = [unit for unit in missing if unit not in claims]
-            waits = pauses(kept.wait_seconds)
+        missing = [unit for unit in missing if unit not in claims]
     return wanted.bodies
 
 
