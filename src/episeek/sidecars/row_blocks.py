@@ -2,7 +2,7 @@
 
 A block is a row group, or a part of a large one. All columns of its rows come together: one request where the row group is no
 larger than a block, because its column chunks lie one after the other. In larger row groups the columns lie apart, and a block is
-a request for each of them, all at the same time.
+a request or two for each of them (its values, and its page header), all at the same time.
 
 Threads that need the same block share its request. Processes share the files of the blocks; each file appears whole, and one that
 cannot be right is fetched again.
