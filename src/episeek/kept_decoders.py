@@ -25,7 +25,7 @@ from episeek.stores.processes.per_process import PerProcess
 if TYPE_CHECKING:
     from episeek.mp4.clip_header import ClipSamples
 
-MAX_KEPT = 8
+MAX_KEPT = 32
 """Decoders of a thread. A training job needs one for each camera and encoder."""
 
 

@@ -42,7 +42,7 @@ def report_target(file: str, *, roots: Iterable[str | None]) -> str:
 
 
 def write_report(target: str, text: str) -> None:
-    """Write a report to a target of `report_target`: a file as a whole, or a pipe."""
+    """Write a report to a target that `report_target` returned: a file, replaced as a whole, or a pipe."""
     from episeek_pipelines.api import Root
 
     data = (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "backslashreplace")

@@ -36,7 +36,7 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 @contextmanager
 def local_output(target: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when the block ends without an error, and is removed otherwise.
+    """Open a temporary file that is renamed to `target` when the block ends without an error, and removed otherwise.
 
     Raises:
         WriteError: The file cannot be written.

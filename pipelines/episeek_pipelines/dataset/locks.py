@@ -19,9 +19,9 @@ def exclusive_lock(
     The system releases the lock when the process ends, however it ends.
 
     Args:
-        path: A folder, or a file, which is made where it does not exist.
+        path: An existing folder, or a file, which is created if it does not exist.
         where: The place that the lock protects, for messages.
-        found: The other run in words, for messages.
+        found: A noun phrase for the other run, for messages.
         hint: What to do where another process holds the lock.
         is_required: Refuse to work without the lock. Some network file systems have no locks.
 

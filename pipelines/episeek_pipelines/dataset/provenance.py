@@ -29,7 +29,7 @@ _HINT = "remove the file, or prepare the dataset again"
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """The source that a dataset was prepared from, and how."""
+    """The source of a prepared dataset, and how it was prepared."""
 
     commit: str | None
     """Commit at which the source was read, or of the publication that followed; None where it is unknown."""

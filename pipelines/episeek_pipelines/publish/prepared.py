@@ -33,7 +33,7 @@ from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_schemas import layout, sidecars
 
-_SOURCE: Final = "hf://datasets/ORG/NAME or hf://datasets/ORG/NAME@BRANCH, the branch to publish onto"
+_SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH to publish onto another branch than main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ def prepare_and_publish(
     hub = repository if repository is not None else HubClient(location.repo_id)
     branch = location.revision or MAIN
     if location.revision is not None and branch not in hub.refs().branches:
-        raise DestinationError(source, f"{branch!r}, which is not a branch", _SOURCE)
+        raise DestinationError(source, f"{branch!r}, which is not a branch of the repository", _SOURCE)
     is_kept = destination is not None
     folder = working_directory(source) if destination is None else destination
     root = Root(folder)
     if not root.is_local:
         raise DestinationError(folder, "a store", "a folder on this machine, to publish from")
     lock = root.local.with_name(f".{root.local.name}.lock")
-    found, hint = "another run that works there", "wait until that run has ended, or give a DST"
+    found, hint = "another run at work there", "wait until that run has ended, or give a DST"
     with nullcontext() if is_kept else exclusive_lock(lock, where=str(root), found=found, hint=hint):
         if not options.create_pr and not options.dry_run:
             require_writable(hub, branch)

@@ -39,7 +39,7 @@ def with_colour_range(stsd: bytes, is_full: bool | None, *, where: str) -> bytes
 
 
 def visual_entry(code: bytes, width: int, height: int) -> bytes:
-    """Return a stsd box with one VisualSampleEntry, without boxes in it."""
+    """Return an stsd box with one VisualSampleEntry, which holds no boxes."""
     fields = struct.pack(">6xH16xHHIIIH32xHh", 1, width, height, 72 << 16, 72 << 16, 0, 1, 24, -1)
     return _box("stsd", bytes(4) + struct.pack(">I", 1) + _box(code.decode("latin-1"), fields))
 

@@ -47,11 +47,11 @@ class EpisodeStream(IterableDataset[Any]):
                 yield self._collate(self.dataset.__getitems__(batch))
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch, as `EpisodeSampler.set_epoch`."""
+        """Go to the start of an epoch, as `EpisodeSampler.set_epoch` does."""
         self.sampler.set_epoch(epoch)
 
     def state_dict(self, batches: int | None = None) -> dict[str, Any]:
-        """Return the state after a number of batches, as `EpisodeSampler.state_dict`.
+        """Return the state after a number of batches, as `EpisodeSampler.state_dict` does.
 
         Args:
             batches: Batches that the training loop has had since the current iteration began; None, without worker processes,
@@ -60,5 +60,5 @@ class EpisodeStream(IterableDataset[Any]):
         return self.sampler.state_dict(batches)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state, as `EpisodeSampler.load_state_dict`."""
+        """Continue from a state, as `EpisodeSampler.load_state_dict` does."""
         self.sampler.load_state_dict(state)

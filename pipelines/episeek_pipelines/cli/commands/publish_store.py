@@ -26,10 +26,10 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
     Args:
         options: The options of the command line.
         execution: Scheduler, workers and progress of the verification.
-        given: Options of the command line that only repositories have.
+        given: Options found on the command line that only apply to repositories of the Hub.
 
     Raises:
-        argparse.ArgumentTypeError: Such an option was given.
+        argparse.ArgumentTypeError: `given` is not empty.
     """
     from episeek_pipelines import api
 

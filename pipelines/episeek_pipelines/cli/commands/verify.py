@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> Outcome:
     """Run `episeek verify`.
 
     Raises:
-        argparse.ArgumentTypeError: Arguments that cannot be combined.
+        argparse.ArgumentTypeError: The arguments cannot be combined.
     """
     from episeek_pipelines.cli.report_files import report_target
     from episeek_pipelines.verify.settings.policy import apply_policy

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:
-    """Return the outcome of a job that verifies nothing."""
+    """Return the outcome of a job without a verification: `rewrite` or `index`."""
     from episeek_pipelines.cli.lines import summary
 
     if options.json:

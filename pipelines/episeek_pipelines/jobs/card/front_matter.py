@@ -99,10 +99,10 @@ def _pin_configs(mapping: YamlMapping, configs: Sequence[CardConfig]) -> None:
         return
     line = mapping.line_of(pair and pair[1])
     if len({config.name for config in configs}) < len(configs):
-        raise CardError("two configs of the same name", "one config_name for each of configs", line)
+        raise CardError("two configs of the same name", "a different config_name for each config", line)
     default_count = sum(config.name == "default" or config.is_default for config in configs)
     if len(configs) > 1 and default_count > 1:
-        raise CardError(f"{default_count} default configs", "one, as `datasets` does", line)
+        raise CardError(f"{default_count} default configs", "at most one, as `datasets` requires", line)
     for index, config in enumerate(configs):
         _pin(mapping, index, config, is_default=config is default_config(configs))
 
@@ -121,7 +121,7 @@ def _pin(mapping: YamlMapping, index: int, config: CardConfig, *, is_default: bo
     name = f"config {config.name[:60]!r}"
     item = mapping.values["configs"][index]
     if not isinstance(item, dict):
-        raise CardError(f"{name} with a tag", "a config without a tag", mapping.line_of(node))
+        raise CardError(f"{name} with a YAML tag (!...)", "a plain mapping", mapping.line_of(node))
     value = item.get("data_files")
     has_splits = isinstance(value, list) and any(isinstance(part, dict) for part in value)
     takes_data = is_default or _DATA_FILE in taken

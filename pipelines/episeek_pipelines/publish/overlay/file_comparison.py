@@ -81,9 +81,9 @@ def git_blob_id(source: str | bytes) -> str:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
     except FileNotFoundError:
-        raise MissingFileError(source, "no such file", "a file to publish") from None
+        raise MissingFileError(source, "no such file", "a readable file") from None
     except OSError as error:
-        raise ReadError(source, described(error), "a file to publish") from error
+        raise ReadError(source, described(error), "a readable file") from error
     return digest.hexdigest()
 
 

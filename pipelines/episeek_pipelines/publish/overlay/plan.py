@@ -68,7 +68,9 @@ def plan_changes(
         raise NotADatasetError(where, f"no {layout.INFO_PATH}", "the root of a LeRobot v3.0 dataset, as prepared")
     for folder in () if sidecars_only else (layout.DATA_DIR, layout.EPISODES_DIR):
         if not any(_is_rewritten(path, folder) for path in contents):
-            raise NotADatasetError(overlay.join(folder), "no Parquet files", "those of a dataset, as prepared")
+            raise NotADatasetError(
+                overlay.join(folder), "no Parquet files", "the Parquet files that `episeek prepare` writes"
+            )
     for path in sorted(SIDECAR_PATHS - contents.keys()):
         raise MissingSidecarError(overlay.join(path), "no such file", "a sidecar table", "run `episeek prepare`")
     read_existing_build(overlay)
@@ -204,7 +206,9 @@ def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: 
             raise UnpublishableError(path, "a folder of that name in the repository", "a name that is free")
         for folder, name in _entries(path):
             if folder in after:
-                raise UnpublishableError(path, f"a file {folder!r} in the repository", "a folder, or nothing")
+                raise UnpublishableError(
+                    path, f"{folder!r}, which is a file in the repository", "a folder, or nothing there"
+                )
             names = same_folded[folder, name.casefold()]
             if len(names) > 1:
                 other = next(other for other in names if other != name)

@@ -55,7 +55,7 @@ def error_for(error: Exception, where: str) -> EpiseekError:
         )
     found = described(error)
     if isinstance(error, PermissionError) or status_of(error) in (401, 403):
-        return AccessError(where, found, "credentials that may read it")
+        return AccessError(where, found, "credentials with the right to read it")
     if status_of(error) in (404, 410):
         return missing_file(where)
     return ReadError(where, found, _EXPECTED)

@@ -40,7 +40,7 @@ COPIES_IN_FLIGHT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A staged file, and the path that it gets."""
+    """A staged file, and the path that it is moved to."""
 
     staged: str
     path: str

@@ -40,7 +40,7 @@ def store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def lifetime_seconds(url: str, date: str | None) -> float:
-    """Return the seconds until a signed URL expires; infinite where it does not say.
+    """Return the seconds until a signed URL expires, or infinity if the URL does not say.
 
     CloudFront gives Expires, seconds since 1970; S3 gives X-Amz-Date and X-Amz-Expires, seconds. The time is counted from the
     Date header of the answer, because the clock of this machine may differ.

@@ -73,7 +73,7 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """Files of a repository or a bucket. Follows `episeek.stores.byte_source.ByteSource`."""
+    """Files of a repository or a bucket on the Hugging Face Hub. Implements `episeek.stores.byte_source.ByteSource`."""
 
     location: HubLocation
     token: str | bool | None = field(default=None, repr=False)
@@ -271,7 +271,7 @@ class HubSource:
             identity = FileIdentity(int(size), store_ids(answer.headers))
             expires_at = time.monotonic() + lifetime_seconds(target, answer.headers.get("Date"))
             return ResolvedFile(target, headers if is_hubs_own else {}, identity, expires_at)
-        raise ReadError(where, f"more than {_MAX_REDIRECTS} redirects", "the location of the file's bytes")
+        raise ReadError(where, f"{_MAX_REDIRECTS} redirects in a row", "an answer that says where the file's bytes are")
 
     def _pinned_location(self) -> HubLocation:
         if self.location.is_pinned or self.location.kind == "buckets":
@@ -315,7 +315,7 @@ class HubSource:
         except http_range.RefusedError as refusal:
             if refusal.status in (401, 403):
                 hint = "set HF_TOKEN or run `hf auth login`"
-                raise AccessError(where, refusal.found, "a token that may read it", hint) from None
+                raise AccessError(where, refusal.found, "a token with the right to read it", hint) from None
             if refusal.status == 404:
                 raise missing_file(where) from None
             raise ReadError(where, refusal.found, "an answer of the Hub") from None

@@ -205,7 +205,7 @@ def _error_for(error: Exception, where: str) -> Exception:
     status = int(match[1]) if match else None
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
         found = f"status {status}" if status else summary
-        return AccessError(where, found, "credentials that may read it")
+        return AccessError(where, found, "credentials with the right to read it")
     if _is_other_range(error):
         return Transient(summary, error=RangeNotHonouredError)
     if status is not None:
