@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from episeek_pipelines.dataset.provenance import recorded_videos
     from episeek_pipelines.dataset.root import Root
     from episeek_pipelines.index.staleness import IndexCheck, Stale, check_index
+    from episeek_pipelines.jobs.bench.meeting import RanksError
+    from episeek_pipelines.jobs.bench.options import BENCH_ORDERS, BenchOptions, BenchOrder
+    from episeek_pipelines.jobs.bench.report import BenchReport, RankResult
+    from episeek_pipelines.jobs.bench.run import bench
+    from episeek_pipelines.jobs.bench.slurm import slurm_script
     from episeek_pipelines.jobs.fix import FixResult, fix
     from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
     from episeek_pipelines.jobs.graph import Execution
@@ -59,10 +64,14 @@ if TYPE_CHECKING:
     from episeek_pipelines.video.decoding_starts.keyframe_choice import KEYFRAME_CHOICES, KeyframeChoice
 
 __all__ = [
+    "BENCH_ORDERS",
     "KEYFRAME_CHOICES",
     "READING_HEADERS",
     "RULES",
     "Action",
+    "BenchOptions",
+    "BenchOrder",
+    "BenchReport",
     "CameraSummary",
     "Changes",
     "ConfigurationError",
@@ -90,6 +99,8 @@ __all__ = [
     "Progress",
     "PublishOptions",
     "PublishResult",
+    "RankResult",
+    "RanksError",
     "RebuildSidecars",
     "RefusedPublicationError",
     "RewriteDataFile",
@@ -109,6 +120,7 @@ __all__ = [
     "VerifyOptions",
     "Videos",
     "WorkFailedError",
+    "bench",
     "check_index",
     "fix",
     "format_counts",
@@ -126,6 +138,7 @@ __all__ = [
     "recorded_videos",
     "render",
     "rewrite",
+    "slurm_script",
     "verify",
     "working_directory",
 ]
@@ -136,6 +149,11 @@ _NAMES_OF: Final = {
     "dataset.provenance": ("recorded_videos",),
     "dataset.root": ("Root",),
     "index.staleness": ("IndexCheck", "Stale", "check_index"),
+    "jobs.bench.meeting": ("RanksError",),
+    "jobs.bench.options": ("BENCH_ORDERS", "BenchOptions", "BenchOrder"),
+    "jobs.bench.report": ("BenchReport", "RankResult"),
+    "jobs.bench.run": ("bench",),
+    "jobs.bench.slurm": ("slurm_script",),
     "jobs.fix": ("FixResult", "fix"),
     "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
     "jobs.graph": ("Execution",),

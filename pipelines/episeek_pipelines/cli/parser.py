@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "publish": "publish a prepared dataset on the Hub or in a store",
     "inspect": "show the contents of a dataset",
     "extract": "write frames of one episode as an MP4, without re-encoding",
+    "bench": "measure how fast a training loop reads a prepared dataset",
     "completion": "print a script that completes commands and options in a shell",
 }
 """The commands, each with its purpose. The module of a command has the same name, and the functions `add_arguments` and `run`.

@@ -1,7 +1,9 @@
-"""Writing reports and baselines, but never over files of the dataset that they describe."""
+"""Writing reports, baselines and rows of measurements, but never over files of the dataset that they describe."""
 
+import csv
+import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from episeek.errors import DestinationError
@@ -53,3 +55,27 @@ def write_report(target: str, text: str) -> None:
         return
     folder, _, name = target.rpartition("/")
     Root(folder or "/").write_bytes(name, data)
+
+
+def append_row(target: str, values: Mapping[str, object]) -> None:
+    """Append a row to a CSV file of a target of `report_target`, after a header where the file is new.
+
+    Raises:
+        DestinationError: The file has other columns.
+    """
+    from episeek_pipelines.api import Root
+
+    folder, _, name = target.rpartition("/")
+    root = Root(folder or "/")
+    is_file = not is_local(target) or Path(target).is_file()
+    before = root.read_bytes(name).decode("utf-8", "replace") if is_file and root.exists(name) else ""
+    header, row = (_csv_line(cells) for cells in (values.keys(), values.values()))
+    if before and before.partition("\n")[0].rstrip("\r") != header.rstrip("\n"):
+        raise DestinationError(target, "a file with other columns", "a new file, or one of the same version of episeek")
+    write_report(target, f"{before.rstrip()}\n{row}" if before else header + row)
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(list(cells))
+    return text.getvalue()

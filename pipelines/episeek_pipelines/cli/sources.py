@@ -10,7 +10,7 @@ from episeek.errors import NotADatasetError
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """`ORG/NAME`, as the Hub names repositories."""
 
-COMMANDS_WITH_VIDEOS: Final = frozenset({"verify", "extract", "index", "publish"})
+COMMANDS_WITH_VIDEOS: Final = frozenset({"verify", "extract", "index", "publish", "bench"})
 """Commands that read videos of an overlay."""
 
 

@@ -14,6 +14,7 @@ from episeek.rows.metadata import EpisodePlaces, InfoDocument, read_info, read_p
 from episeek.rows.parquet_ranges import ParquetRanges
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.processes.per_process import PerProcess
+from episeek.stores.transfers import Transfers
 from episeek_schemas import lerobot
 
 
@@ -41,6 +42,10 @@ class DatasetRows:
     def through(self, wrap: Callable[[ByteSource], ByteSource]) -> "DatasetRows":
         """Return the rows of the same dataset, read through a source made of this one's."""
         return DatasetRows(wrap(self._source))
+
+    def transfers(self) -> Transfers:
+        """Return what was read of the dataset in this process: metadata, footers and rows."""
+        return self._source.transfers()
 
     @cached_property
     def info(self) -> InfoDocument:

@@ -1,7 +1,7 @@
 """Counts of the requests of a source and of the bytes that arrived."""
 
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 
 from episeek.stores.processes.per_process import PerProcess
 
@@ -19,6 +19,9 @@ class Transfers:
     retry_count: int = 0
     wait_seconds: float = 0.0
     """Time waited between tries, summed over threads."""
+
+    def __add__(self, other: "Transfers") -> "Transfers":
+        return Transfers(*(own + others for own, others in zip(astuple(self), astuple(other), strict=True)))
 
 
 class TransferCounter:

@@ -23,6 +23,7 @@ from episeek.torch.episode_rows import Columns, EpisodeRows
 from episeek.torch.fetch_units import UNIT_KINDS, FetchUnits, UnitKind
 from episeek.torch.metadata import Metadata
 from episeek.torch.pictures import FrameKey, decode_stretches, plan_stretches
+from episeek.torch.work import Work, WorkCounter
 from episeek_schemas import lerobot
 
 Item = dict[str, Any]
@@ -106,6 +107,7 @@ class EpisodeDataset(Dataset[Item]):
         self.episodes = None if episodes is None else list(episodes)
         self.delta_timestamps = None if delta_timestamps is None else {k: list(v) for k, v in delta_timestamps.items()}
         self.fetch = fetch
+        self._work = WorkCounter()
         self._rows = self.index.dataset_rows
         self._kept_ranges: KeptRanges | None = None
         if cache_dir is not None and (cache_local or not is_local(self.index.videos.root)):
@@ -199,6 +201,12 @@ class EpisodeDataset(Dataset[Item]):
         episodes = self.index.table("episodes")
         return float(episodes.columns["mdat_length"].slice(0, episodes.row_count).sum()) / max(len(self), 1)
 
+    def work(self) -> Work:
+        """Return what the items that this process has read so far took. Worker processes count for themselves."""
+        sources = {id(source): source for source in (self.index.sidecars, self.index.videos)}
+        transfers = [source.transfers() for source in sources.values()]
+        return self._work.snapshot(sum(transfers, self._rows.transfers()))
+
     def __getitem__(self, item: int) -> Item:
         return self.__getitems__([item])[0]
 
@@ -217,7 +225,8 @@ class EpisodeDataset(Dataset[Item]):
             for camera in self.meta.video_keys
             for frame in self._frames_of(camera, episode, row)
         }
-        columns = self._episode_rows.load(episode for episode, _ in places)
+        with self._work.fetching():
+            columns = self._episode_rows.load(episode for episode, _ in places)
         pictures = self._decode(wanted, columns)
         return [self._item(episode, row, columns[episode], pictures) for episode, row in places]
 
@@ -225,7 +234,7 @@ class EpisodeDataset(Dataset[Item]):
         if not wanted:
             return {}
         units = self.fetch_units
-        stretches = plan_stretches(self.index, sorted(wanted), units)
+        stretches = plan_stretches(self.index, sorted(wanted), units, work=self._work)
         for stretch in stretches:
             timestamps = columns[stretch.clip.episode_index][lerobot.TIMESTAMP]
             self._check_times(timestamps, stretch.frames, stretch.clip)
@@ -235,6 +244,7 @@ class EpisodeDataset(Dataset[Item]):
             kept=self._kept_ranges,
             max_in_flight=self._max_in_flight,
             max_gap_bytes=units.max_gap_bytes,
+            work=self._work,
         )
         return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in decoded.items()}
 
@@ -279,7 +289,8 @@ class EpisodeDataset(Dataset[Item]):
     def _row_value(self, key: str, column: Any, episode: int, row: int) -> Any:
         if key in self.meta.image_keys:
             where = f"episode {episode}, frame {row}, {key!r}"
-            return picture(column[row], as_uint8=self.return_uint8, where=where)
+            with self._work.decoding(1):
+                return picture(column[row], as_uint8=self.return_uint8, where=where)
         value = column[row]
         return value.clone() if isinstance(value, torch.Tensor) else value
 

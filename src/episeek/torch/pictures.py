@@ -14,6 +14,7 @@ from episeek.range_cache.fetch import KeptRanges, Piece, fetch_pieces
 from episeek.stores.byte_source import ByteRange
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
 from episeek.torch.fetch_units import WINDOWS, FetchUnits
+from episeek.torch.work import WorkCounter
 
 FrameKey = tuple[int, str, int]
 """Episode, camera and frame of the episode."""
@@ -33,18 +34,23 @@ class Stretch:
     """Ranges of the file that are fetched for it, and hold all its bytes together."""
 
 
-def plan_stretches(index: ByteIndex, wanted: Iterable[FrameKey], units: FetchUnits = WINDOWS) -> list[Stretch]:
+def plan_stretches(
+    index: ByteIndex, wanted: Iterable[FrameKey], units: FetchUnits = WINDOWS, *, work: WorkCounter | None = None
+) -> list[Stretch]:
     """Return the stretches that hold all wanted frames, each of them once.
 
     Args:
         index: The index.
         wanted: The frames.
         units: What is fetched for a stretch.
+        work: Counts the time for fetching rows of the index; None for nobody.
     """
+    work = WorkCounter() if work is None else work
     by_episode: dict[tuple[int, str], set[int]] = defaultdict(set)
     for episode, camera, frame in wanted:
         by_episode[episode, camera].add(frame)
-    index.fetch_rows(by_episode)
+    with work.fetching():
+        index.fetch_rows(by_episode)
     stretches = []
     for (episode, camera), frames in by_episode.items():
         samples = index.episode_samples(episode, camera)
@@ -82,6 +88,7 @@ def decode_stretches(
     kept: KeptRanges | None = None,
     max_in_flight: int = 16,
     max_gap_bytes: int = DEFAULT_GAP_BYTES,
+    work: WorkCounter | None = None,
 ) -> dict[FrameKey, npt.NDArray[Any]]:
     """Fetch and decode stretches, near units of a file in one request.
 
@@ -91,6 +98,7 @@ def decode_stretches(
         kept: Where units are kept; None to keep none.
         max_in_flight: Largest number of requests at the same time.
         max_gap_bytes: Units with at most this many bytes between them share a request.
+        work: Counts the time for fetching and decoding, and the pictures; None for nobody.
 
     Returns:
         The picture of each frame, uint8 [3, height, width], or uint16 [1, height, width] for depth.
@@ -98,12 +106,17 @@ def decode_stretches(
     Raises:
         EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episodes and the cameras.
     """
+    work = WorkCounter() if work is None else work
     pieces = [_piece(stretch) for stretch in stretches]
-    payloads = fetch_pieces(index.source, pieces, kept=kept, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes)
+    with work.fetching():
+        payloads = fetch_pieces(
+            index.source, pieces, kept=kept, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes
+        )
     pictures: dict[FrameKey, npt.NDArray[Any]] = {}
     for stretch, payload in zip(stretches, payloads, strict=True):
         clip = stretch.clip
-        decoded = clip.decode_payload(payload, frames=[frame - clip.start for frame in stretch.frames])
+        with work.decoding(len(stretch.frames)):
+            decoded = clip.decode_payload(payload, frames=[frame - clip.start for frame in stretch.frames])
         for frame, picture in zip(stretch.frames, decoded, strict=True):
             pictures[clip.episode_index, clip.camera_key, frame] = picture
     return pictures

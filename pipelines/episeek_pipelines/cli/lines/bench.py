@@ -1,0 +1,55 @@
+"""Lines and rows about a benchmark."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from episeek_pipelines.api import BenchReport
+
+
+def report_lines(report: "BenchReport") -> Iterator[str]:
+    """Yield the lines of a report."""
+    ranks = f", {report.ranks_measured} of {report.world_size} ranks" if report.world_size > 1 else ""
+    yield (
+        f"{report.root}: {report.episodes:,} episodes, {report.frames:,} frames, {report.cameras} cameras; {report.order} order, "
+        f"batches of {report.batch_size}, {report.workers} workers{ranks}"
+    )
+    yield (
+        f"speed: {report.samples_per_second:,.1f} samples/s, {report.decoded_frames_per_second:,.1f} decoded frames/s "
+        f"({report.samples:,} samples in {report.seconds:.2f} s{_cpu(report)})"
+    )
+    yield (
+        f"waits: first batch {report.first_batch_seconds:.2f} s after {report.open_seconds:.2f} s of opening; a batch "
+        f"{_ms(report.batch_p50_seconds)} (p50), {_ms(report.batch_p95_seconds)} (p95), {_ms(report.batch_p99_seconds)} (p99)"
+    )
+    other = max(1 - report.fetch_share - report.decode_share, 0)
+    yield (
+        f"time of a process: {report.fetch_share:.0%} fetching, {report.decode_share:.0%} decoding, {other:.0%} other"
+    )
+    yield f"a sample: {report.requests_per_sample:.2f} requests, {report.bytes_per_sample / 1e3:,.1f} kB"
+    correlation = "" if report.order_correlation is None else f", rank correlation {report.order_correlation:+.3f}"
+    yield f"mixing: {report.distinct_episodes:.2f} episodes for each sample of a batch{correlation} with the dataset's order"
+    if report.peak_rss_bytes is not None:
+        yield f"memory: {report.peak_rss_bytes / 1e6:,.0f} MB at most, all processes of a rank"
+    if len(report.ranks) > 1:
+        slowest = min(report.ranks, key=lambda rank: rank.samples_per_second)
+        yield f"slowest rank: {slowest.rank} on {slowest.host}, {slowest.samples_per_second:,.1f} samples/s"
+
+
+def csv_values(report: "BenchReport") -> dict[str, object]:
+    """Return the columns of a report's row: all its fields but the ranks, empty where there is no value."""
+    values = asdict(report)
+    del values["ranks"]
+    deltas = values["delta_timestamps"]
+    return {**values, "delta_timestamps": None if deltas is None else json.dumps(deltas)}
+
+
+def _cpu(report: "BenchReport") -> str:
+    seconds = report.cpu_seconds_per_sample
+    return "" if seconds is None else f", {seconds * 1e3:.2f} ms of CPU a sample"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:,.1f} ms"

@@ -1,0 +1,129 @@
+"""The ranks of a job: they start together, and the first one gets the measurements of all.
+
+Ranks find each other as those of torch.distributed do: by RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT of the environment, which
+torchrun and accelerate set, through a store that holds texts under names. No process group is needed, and no network but TCP.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+from episeek.errors import EpiseekError, first_line
+
+WAIT_LIMIT: Final = timedelta(minutes=30)
+"""How long a rank waits for the others."""
+
+
+class RanksError(EpiseekError, RuntimeError):
+    """Raised when the ranks of a job do not find each other, or one of them has failed."""
+
+
+class Meeting(Protocol):
+    """The ranks that are measured together."""
+
+    @property
+    def world_size(self) -> int:
+        """Ranks of the job."""
+
+    @property
+    def rank(self) -> int:
+        """The rank of this process."""
+
+    def wait(self, name: str) -> None:
+        """Return when all ranks are here."""
+
+    def gather(self, text: str) -> list[str] | None:
+        """Give this rank's text. Return the texts of all ranks on the first one, and None on the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One rank that knows nothing of the others, where there are any."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def wait(self, name: str) -> None:
+        """Return."""
+
+    def gather(self, text: str) -> list[str] | None:
+        """Return this rank's text alone."""
+        return [text]
+
+
+class TextStore(Protocol):
+    """What is needed of a `torch.distributed.Store`."""
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a text."""
+
+    def get(self, key: str) -> bytes:
+        """Return a text, in UTF-8, when it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMeeting:
+    """All ranks of a job, through a store that they share."""
+
+    rank: int
+    world_size: int
+    store: TextStore
+
+    def wait(self, name: str) -> None:
+        """Return when all ranks are here.
+
+        Raises:
+            RanksError: A rank does not come.
+        """
+        self._set(f"episeek-bench/{name}/{self.rank}", "here")
+        for rank in range(self.world_size):
+            self._get(f"episeek-bench/{name}/{rank}", rank)
+
+    def gather(self, text: str) -> list[str] | None:
+        """Give this rank's text. Return the texts of all ranks on the first one, and None on the others.
+
+        Raises:
+            RanksError: A rank does not give its text.
+        """
+        self._set(f"episeek-bench/result/{self.rank}", text)
+        if self.rank != 0:
+            return None
+        return [self._get(f"episeek-bench/result/{rank}", rank) for rank in range(self.world_size)]
+
+    def _set(self, key: str, text: str) -> None:
+        try:
+            self.store.set(key, text)
+        except RuntimeError as error:
+            raise self._error(error, "the store of rank 0") from error
+
+    def _get(self, key: str, rank: int) -> str:
+        try:
+            return self.store.get(key).decode()
+        except RuntimeError as error:
+            raise self._error(error, f"an answer of rank {rank}") from error
+
+    def _error(self, error: RuntimeError, expected: str) -> RanksError:
+        return RanksError(f"rank {self.rank} of {self.world_size}", first_line(error), expected)
+
+
+def open_meeting() -> Meeting:
+    """Return the meeting of this process: of all ranks of its job, or of this one alone without MASTER_ADDR.
+
+    Raises:
+        RanksError: The ranks do not find each other.
+    """
+    from episeek.torch.ranks import rank_and_world_size
+
+    rank, world_size = rank_and_world_size(None, None)
+    if world_size == 1 or "MASTER_ADDR" not in os.environ:
+        return Alone(rank, world_size)
+    from torch.distributed.rendezvous import rendezvous
+
+    try:
+        store, rank, world_size = next(rendezvous("env://", timeout=WAIT_LIMIT))
+    except (RuntimeError, ValueError) as error:
+        where = f"rank {rank} of {world_size}"
+        expected = f"rank 0 at MASTER_ADDR={os.environ['MASTER_ADDR']}, MASTER_PORT={os.environ.get('MASTER_PORT')}"
+        raise RanksError(where, first_line(error), expected) from error
+    return StoreMeeting(rank, world_size, store)

@@ -1,0 +1,141 @@
+"""The benchmark itself: a training loop that only reads, on this rank, and the report of all ranks."""
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from episeek.errors import MetadataError
+from episeek_pipelines.jobs.bench.measurement import BatchCost, RankMeasurement
+from episeek_pipelines.jobs.bench.meeting import Meeting, open_meeting
+from episeek_pipelines.jobs.bench.options import BenchOptions
+from episeek_pipelines.jobs.bench.process_tree import PeakMemory, cpu_seconds
+from episeek_pipelines.jobs.bench.report import BenchReport, make_report
+from episeek_pipelines.jobs.bench.shuffling import distinct_share, order_correlation
+from episeek_schemas import lerobot
+
+if TYPE_CHECKING:
+    from episeek.torch import EpisodeSampler
+
+PREFETCHED: Final = 2
+"""Batches that a worker reads ahead, the default of `DataLoader`."""
+
+
+def bench(root: str | os.PathLike[str], options: BenchOptions | None = None) -> BenchReport | None:
+    """Read batches of a prepared dataset as a training loop does, and return what that took.
+
+    The loop does nothing with a batch: what it waits for is the reading alone. Batches that the workers have prepared
+    while the first one was waited for are not measured. Epochs follow each other where one is too short.
+
+    In a job of several ranks (RANK and WORLD_SIZE), each rank reads its part of each global batch. With MASTER_ADDR and
+    MASTER_PORT they start together, and the report is of all of them.
+
+    Args:
+        root: A dataset that has been prepared, or an overlay: a path or URL.
+        options: What to read, and how; None for the defaults.
+
+    Returns:
+        The report; None on all ranks but the first where the report is of all of them.
+
+    Raises:
+        EpiseekError: The dataset cannot be opened or read, or has no frames for a rank.
+        ModuleNotFoundError: torch is not installed.
+        RanksError: The ranks do not find each other.
+        ValueError: `delta_timestamps` do not suit the dataset.
+    """
+    options = BenchOptions() if options is None else options
+    meeting = open_meeting()
+    texts = meeting.gather(measure(os.fspath(root), options, meeting).to_json())
+    if texts is None:
+        return None
+    return make_report(os.fspath(root), options, meeting.world_size, list(map(RankMeasurement.from_json, texts)))
+
+
+def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasurement:
+    """Read batches as one rank, and return what that took. Raises what `bench` does."""
+    from torch.utils.data import DataLoader
+
+    from episeek.torch import EpisodeDataset, EpisodeSampler
+    from episeek_pipelines.jobs.bench.counted import CountedBatch, CountedDataset, collate_counted
+
+    started = time.perf_counter()
+    dataset = EpisodeDataset(
+        root,
+        data_root=options.data_root,
+        delta_timestamps=options.delta_timestamps,
+        return_uint8=options.return_uint8,
+        max_in_flight=options.max_in_flight,
+        cache_dir=options.cache_dir,
+        cache_bytes=options.cache_bytes,
+    )
+    sampler = EpisodeSampler(
+        dataset,
+        options.batch_size,
+        order=options.order,
+        seed=options.seed,
+        rank=meeting.rank,
+        world_size=meeting.world_size,
+    )
+    open_seconds = time.perf_counter() - started
+    if not len(sampler):
+        place = f"rank {meeting.rank} of {meeting.world_size}"
+        raise MetadataError(root, f"{len(dataset)} frames, none of them for {place}", "frames for every rank")
+    loader: DataLoader[CountedBatch] = DataLoader(
+        CountedDataset(dataset),
+        batch_sampler=_Epochs(sampler),  # type: ignore[arg-type]  # any iterable of lists, as torch documents it
+        num_workers=options.workers,
+        collate_fn=collate_counted,
+    )
+    meeting.wait("start")
+    pid = os.getpid()
+    started = time.perf_counter()
+    batches: Iterator[CountedBatch] = iter(loader)
+    with PeakMemory() as memory:
+        next(batches)
+        first_batch_seconds = time.perf_counter() - started
+        for _ in range(PREFETCHED * options.workers):
+            next(batches)
+        cpu_before = cpu_seconds(pid)
+        waits, costs, episodes, frames = [], BatchCost(), [], []
+        for _ in range(options.batches):
+            started = time.perf_counter()
+            batch = next(batches)
+            waits.append(time.perf_counter() - started)
+            costs += batch.cost
+            episodes.append(batch.values[lerobot.EPISODE_INDEX].numpy())
+            frames += batch.values[lerobot.INDEX].tolist()
+            del batch
+        cpu = cpu_seconds(pid) - cpu_before
+        peak = memory.peak_bytes
+    # ends the workers
+    del batches
+    return RankMeasurement(
+        rank=meeting.rank,
+        host=socket.gethostname(),
+        episodes=dataset.num_episodes,
+        frames=dataset.num_frames,
+        cameras=len(dataset.meta.camera_keys),
+        open_seconds=open_seconds,
+        first_batch_seconds=first_batch_seconds,
+        batch_seconds=tuple(waits),
+        samples=len(frames),
+        cost=costs,
+        cpu_seconds=None if peak is None else cpu,
+        distinct_episodes=distinct_share(episodes),
+        order_correlation=order_correlation(frames),
+        peak_rss_bytes=peak,
+    )
+
+
+class _Epochs:
+    """The batches of one epoch after another, without end."""
+
+    def __init__(self, sampler: "EpisodeSampler") -> None:
+        self._sampler = sampler
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for epoch in itertools.count():
+            self._sampler.set_epoch(epoch)
+            yield from self._sampler

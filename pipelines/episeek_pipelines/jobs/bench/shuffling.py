@@ -1,0 +1,37 @@
+"""Statistics of how well the samples of a training loop are mixed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def distinct_share(episodes_of_batches: Sequence[npt.ArrayLike]) -> float:
+    """Return the mean over batches of the number of different episodes, divided by the number of samples.
+
+    Args:
+        episodes_of_batches: The episode of each sample, for each batch; one batch or more, none of them empty.
+    """
+    shares = [len(np.unique(batch)) / np.size(batch) for batch in episodes_of_batches]
+    return float(np.mean(shares))
+
+
+def order_correlation(frames: npt.ArrayLike) -> float | None:
+    """Return Spearman's rank correlation of samples' places in the sequence with their places in the dataset.
+
+    Of a random sequence of n samples it is 0 on average, with a standard deviation of 1 / sqrt(n - 1).
+
+    Args:
+        frames: The place in the dataset of each sample, in the order of the sequence, shape [samples].
+
+    Returns:
+        A number from -1 to 1; None for fewer than two samples, or for one frame again and again.
+    """
+    values = np.asarray(frames)
+    if len(values) < 2 or (values == values[0]).all():
+        return None
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    # frames that come several times share the mean of their ranks
+    last = np.cumsum(counts)
+    rank = (last - (counts - 1) / 2)[inverse]
+    return float(np.corrcoef(np.arange(len(values)), rank)[0, 1])
