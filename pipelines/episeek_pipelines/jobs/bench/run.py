@@ -84,9 +84,9 @@ def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasureme
         raise MetadataError(root, f"{len(dataset)} frames, none of them for {place}", "frames for every rank")
     loader: DataLoader[CountedBatch] = DataLoader(
         CountedDataset(dataset),
-        batch_sampler=_Epochs(sampler),  # type: ignore[arg-type]  # any iterable of lists, as torch documents it
+        batch_sampler=_Epochs(sampler),
         num_workers=options.workers,
-        collate_fn=collate_counted,
+        collate_fn=collate_counted,  # type: ignore[arg-type]  # it gets what __getitems__ returns, whatever that is
     )
     meeting.wait("start")
     pid = os.getpid()
