@@ -6,6 +6,7 @@ from pathlib import Path
 
 def main() -> None:
     from tests.bench.header import bench_header
+    from tests.bench.index import bench_index
     from tests.bench.large_file import bench_large_file
     from tests.bench.open import bench_open, bench_open_remote
     from tests.bench.rewrite import bench_rewrite
@@ -17,6 +18,7 @@ def main() -> None:
         bench_open,
         bench_open_remote,
         bench_header,
+        bench_index,
         bench_large_file,
         bench_rewrite,
         bench_verify,

@@ -150,6 +150,11 @@ def h263() -> bytes:
     return write_video(Recipe("h263", width=128, height=96, count=10), container="3gp")
 
 
+@registry.identical("rpza.mov", "Apple Video in QuickTime, no stss though pictures refer to earlier ones", range(10))
+def rpza() -> bytes:
+    return write_video(Recipe("rpza", pixels="rgb555be", count=10), container="mov")
+
+
 @registry.identical("mpeg1.mp4", "MPEG-1 video with B-pictures")
 def mpeg1() -> bytes:
     return write_video(Recipe("mpeg1video", b_frames=2))

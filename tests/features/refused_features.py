@@ -31,6 +31,13 @@ def _protected(entry: bytes) -> bytes:
     return box(b"encv", entry[8:], box(b"sinf", box(b"frma", entry[4:8]), scheme))
 
 
+@registry.refused(
+    "gif.mov", "GIF in QuickTime: FFmpeg's decoder shows the frames that a clip hides", "SampleDescriptionError"
+)
+def gif() -> bytes:
+    return write_video(Recipe("gif", pixels="rgb8", count=6), container="mov")
+
+
 @registry.refused("encrypted.mp4", "an encrypted track (encv)", "EncryptedMp4Error")
 def encrypted() -> bytes:
     return mux(h264_b(entries=[_protected(encode(H264_B).entry)]))

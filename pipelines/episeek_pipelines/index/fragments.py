@@ -44,6 +44,7 @@ class FragmentSummary:
     """Columns of `samples` whose values need the wide type."""
     bytes_read: int
     request_count: int
+    """Requests to a store."""
     is_reused: bool
     """True where a stopped run had finished it."""
     is_unchanged: bool = False
@@ -72,7 +73,8 @@ def index_to_fragment(
     is_unchanged = arrays is not None
     if properties is None or arrays is None:
         properties, arrays, source, warnings = index_file(data_root, unit, fps=fps)
-        request_count, byte_count = source.request_count, source.byte_count
+        # a read of a local file is no request
+        request_count, byte_count = 0 if data_root.is_local else source.request_count, source.byte_count
     summary = FragmentSummary(
         fragment,
         properties,

@@ -62,6 +62,7 @@ class IndexSummary:
     file_bytes: int
     samples: int
     request_count: int
+    """Requests to a store; none for local files."""
     bytes_read: int
     sidecar_bytes: int
     build_id: str

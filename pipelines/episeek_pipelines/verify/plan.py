@@ -25,7 +25,7 @@ from episeek_pipelines.verify.episodes.file_rules import (
     check_missing,
     check_orphans,
 )
-from episeek_pipelines.verify.episodes.rules import METADATA_RULES, has_tiling
+from episeek_pipelines.verify.episodes.rules import METADATA_RULES, check_not_empty, has_tiling
 from episeek_pipelines.verify.episodes.shard import read_shard
 from episeek_pipelines.verify.episodes.table import RawEpisodes, Shard, episode_columns, joined
 from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan
@@ -114,6 +114,8 @@ def plan_checks(
     findings = [*surveyed.findings, *(found for shard in shards for found in shard.findings)]
     metadata_findings = run_rules(METADATA_RULES, Location(file=layout.EPISODES_DIR), info, episodes)
     findings += metadata_findings
+    listed = {*surveyed.files, *surveyed.videos}
+    findings += run_rules((check_not_empty,), Location(file=layout.INFO_PATH), info, episodes, listed)
     findings += check_survey(surveyed, info)
     has_sidecars = any(path in surveyed.files for path, _ in TABLES.values())
     examined = ExaminedSidecars(None, {}, ())

@@ -95,7 +95,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
                 findings += _check_shards(plan, context, observations)
         forget_sidecars(context.root)
         forget_index()
-    coverage = coverage_of(plan, findings, observations.windows)
+    coverage = coverage_of(plan, findings, observations.windows, observations.keyframes)
     findings, notes = separate_notes(plan, findings)
     return VerificationReport(
         root=plan.root,

@@ -82,8 +82,9 @@ _NOTHING_TO_INDEX: Final = "no camera is recorded as video: nothing to index"
 def _index_line(summary: "IndexSummary") -> str:
     if not summary.files:
         return f"{_NOTHING_TO_INDEX}; sidecars {human_bytes(summary.sidecar_bytes)}"
-    requests = counted(summary.request_count, "request")
-    read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read in {requests}"
+    read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read"
+    if summary.request_count:
+        read += f" in {counted(summary.request_count, 'request')}"
     reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
     sidecars = f"sidecars {human_bytes(summary.sidecar_bytes)}"
     unchanged = f", {summary.unchanged_files:,} unchanged" if summary.unchanged_files else ""
@@ -94,7 +95,7 @@ def _index_line(summary: "IndexSummary") -> str:
 def _keyframes_line(summary: "IndexSummary") -> str:
     seen, count = summary.sync_samples_inspected, summary.sync_samples
     others = f"headers are believed about the other {count - seen:,}"
-    return f"{seen:,} of {counted(count, 'keyframe')} looked at, {others} (--keyframes all looks at more)"
+    return f"{seen:,} of {counted(count, 'keyframe')} looked at, {others} (--keyframes all looks at more of files in stores)"
 
 
 def stale_lines(check: "IndexCheck") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Rules over `meta/info.json` and all of `meta/episodes`: INF002, INF009, INF044, EPI008, EPI010, EPI013."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,12 @@ MISSING_EPISODES_REMEDY: Final = (
     "restore the missing rows of meta/episodes from a copy of the dataset; decide to lower the total only if these episodes were "
     "deleted, so that no data file and no video holds their frames"
 )
+UNRECORDED_REMEDY: Final = (
+    "record episodes before the dataset is read or published; into this folder if LeRobotDataset.resume takes it, which older "
+    "versions do not, or into a new one"
+)
+_RECORDED: Final = (layout.DATA_DIR, layout.VIDEOS_DIR, layout.EPISODES_DIR, "images/")
+"""Where LeRobot keeps what it has recorded."""
 
 
 def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -46,10 +52,32 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
         )
 
 
-def check_not_empty(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield INF044 where neither meta/info.json nor meta/episodes has an episode; INF009 and EPI005 are for those that differ."""
-    if not info.total_episodes and not len(episodes) and not episodes.has_unreadable_files:
-        yield finding(EMPTY, "no episodes", "one or more", Location(file=layout.INFO_PATH, column="total_episodes"))
+def check_not_empty(info: DatasetInfo, episodes: RawEpisodes, paths: Iterable[str]) -> Iterator[Finding]:
+    """Yield INF044 where neither meta/info.json nor meta/episodes has an episode; INF009 and EPI005 are for those that differ.
+
+    It is a warning where no file has been recorded yet: LeRobot writes such a dataset before its first episode, and can record
+    into it.
+
+    Args:
+        info: meta/info.json.
+        episodes: All of meta/episodes.
+        paths: Files of the dataset.
+    """
+    if info.total_episodes or len(episodes) or episodes.has_unreadable_files:
+        return
+    where = Location(file=layout.INFO_PATH, column="total_episodes")
+    recorded = next((path for path in sorted(paths) if path.startswith(_RECORDED)), None)
+    if recorded is None:
+        yield finding(
+            EMPTY,
+            "no episodes, and no files of any",
+            "one or more",
+            where,
+            remedy=UNRECORDED_REMEDY,
+            severity="warning",
+        )
+    else:
+        yield finding(EMPTY, f"no episodes, beside {recorded}", "one or more", where)
 
 
 def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -128,7 +156,7 @@ def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]
             )
 
 
-METADATA_RULES = (check_fps, check_order, check_not_empty, check_totals, check_tiling, check_cameras)
+METADATA_RULES = (check_fps, check_order, check_totals, check_tiling, check_cameras)
 
 
 def has_tiling(findings: list[Finding], episodes: RawEpisodes) -> bool:

@@ -220,6 +220,17 @@ class WindowCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyframeCounts:
+    """Numbers of keyframes by the headers of videos, and of those whose bytes were looked at."""
+
+    flagged: int = 0
+    inspected: int = 0
+
+    def __add__(self, other: "KeyframeCounts") -> "KeyframeCounts":
+        return KeyframeCounts(self.flagged + other.flagged, self.inspected + other.inspected)
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
     """Observations of one check for the rules over several files; sound files only have figures."""
 
@@ -235,6 +246,7 @@ class Observations:
     video_formats: tuple[VideoFormat, ...] = ()
     figures: tuple[CameraFigures, ...] = ()
     windows: WindowCounts = WindowCounts()
+    keyframes: KeyframeCounts = KeyframeCounts()
     frame_times: tuple[FrameTimes, ...] = ()
     row_times: tuple[RowTimes, ...] = ()
 
@@ -253,6 +265,7 @@ class Observations:
             video_formats=tuple(each for observed in observations for each in observed.video_formats),
             figures=tuple(figures for observed in observations for figures in observed.figures),
             windows=sum((observed.windows for observed in observations), WindowCounts()),
+            keyframes=sum((observed.keyframes for observed in observations), KeyframeCounts()),
             frame_times=tuple(times for observed in observations for times in observed.frame_times),
             row_times=tuple(times for observed in observations for times in observed.row_times),
         )

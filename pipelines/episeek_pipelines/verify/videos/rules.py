@@ -12,6 +12,7 @@ from episeek.stores.byte_source import ByteSource, CountingSource
 from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.checks import (
     CheckResult,
+    KeyframeCounts,
     Observations,
     VerificationContext,
     VideoFile,
@@ -87,6 +88,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
             with guarded(findings, "figures", where):
                 observations = Observations(
                     windows=counts,
+                    keyframes=KeyframeCounts(header.sync_sample_count, header.sync_samples_inspected),
                     video_formats=(VideoFormat(file.camera_key, file.path, frame_entry(video, file.path)),),
                     figures=(camera_figures(file, video),),
                     frame_times=irregular_times(context, file, video),

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek_pipelines.video.bitstreams.av1 import Av1
+from episeek_pipelines.video.bitstreams.ffv1 import Ffv1
 from episeek_pipelines.video.bitstreams.h264 import H264
 from episeek_pipelines.video.bitstreams.hevc import Hevc
+from episeek_pipelines.video.bitstreams.intra_only import INTRA_ONLY
 from episeek_pipelines.video.bitstreams.mjpeg import Mjpeg
 from episeek_pipelines.video.bitstreams.mpeg2 import Mpeg2
 from episeek_pipelines.video.bitstreams.mpeg4 import Mpeg4
@@ -20,7 +22,8 @@ _MPEG4_OBJECT = 0x20
 MPEG1_OBJECT = 0x6A
 _MPEG2_OBJECTS = (*range(0x60, 0x66), MPEG1_OBJECT)
 _JPEG_OBJECT = 0x6C
-"""objectTypeIndication of esds (ISO/IEC 14496-1, 7.2.6.6)."""
+_INTRA_ONLY_OBJECTS = (0x6D, 0x6E)
+"""objectTypeIndication of esds (ISO/IEC 14496-1, 7.2.6.6; the last two are PNG and JPEG 2000)."""
 
 _MPEG2_TYPES = ("mp1v", "mp2v", "mpg1", "mpg2", "m1v ", "m2v1", "mpeg")
 _MPEG2_FAMILIES = tuple(
@@ -39,6 +42,7 @@ _PARSERS: dict[str, Callable[[], Codec]] = {
     "vp09": Vp9,
     "jpeg": Mjpeg,
     "mjpa": Mjpeg,
+    "FFV1": Ffv1,
     "mp4v": lambda: Mpeg4(b""),
     **dict.fromkeys((*_MPEG2_TYPES, *_MPEG2_FAMILIES), lambda: Mpeg2(b"")),
 }
@@ -72,6 +76,26 @@ def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: st
             return _of_descriptor(payload[4:])
     make = _PARSERS.get(codec)
     return None if make is None else make()
+
+
+def is_intra_only(stsd: bytes, description_index: int, codec: str, *, where: str) -> bool:
+    """Return whether every picture of a sample entry is coded by itself, where its samples are not looked into.
+
+    Args:
+        stsd: The whole stsd box.
+        description_index: The entry, from 1.
+        codec: Type of the entry, four characters.
+        where: The file, for messages.
+
+    Raises:
+        Mp4Error: The stsd box is damaged.
+    """
+    found = decoder_configuration(stsd, ("esds",), description_index=description_index, where=where)
+    if found is None:
+        return codec in INTRA_ONLY
+    descriptors = found[1][4:]
+    place = object_type_place(descriptors)
+    return place is not None and descriptors[place] in _INTRA_ONLY_OBJECTS
 
 
 def _of_descriptor(descriptors: bytes) -> Codec | None:

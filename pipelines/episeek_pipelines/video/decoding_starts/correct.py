@@ -10,16 +10,17 @@ The first sample is always a start: decoding of the whole file has nothing befor
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from episeek.errors import SampleTableError
+from episeek.errors import SampleDescriptionError, SampleTableError
 from episeek.mp4.moov.sample_boxes import Int64Array
 from episeek.mp4.moov.sample_description import MAX_DESCRIPTIONS, with_start_entries
 from episeek.mp4.moov.start_entries import entry_count
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
-from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry
+from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry, is_intra_only
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleFacts
 from episeek_pipelines.video.decoding_starts.choice import agree, few
 from episeek_pipelines.video.decoding_starts.in_force import MissingState, leave_traces, missing_states
@@ -27,6 +28,9 @@ from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoi
 from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
 from episeek_pipelines.video.decoding_starts.presentation import require_order
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
+from episeek_pipelines.video.stream_copy import REENCODE
+
+_GIF: Final = "gif "
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +55,18 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
 
     Raises:
         ReadError: The file cannot be read.
+        SampleDescriptionError: The samples are GIF pictures.
         SampleTableError: H.264 samples are shown before an IDR picture at the start, a sample cannot be decoded for sure, or
             the times contradict the pictures.
         Mp4Error: The stsd box is damaged.
     """
+    if table.codec == _GIF and len(table) > 1:
+        # FFmpeg's decoder of GIF shows what edit lists hide, so that a clip has no way to start with decoding alone
+        raise SampleDescriptionError(path, "GIF pictures", "a codec of which decoders hide frames", REENCODE)
     flagged = np.flatnonzero(table.is_sync)
     codecs = _codecs(table, path)
     if codecs is None:
-        return Correction(table, len(flagged), 0)
+        return Correction(_without_empty_flags(table, path), len(flagged), 0)
     look = _Looks(SampleReader(source, path, table), codecs, table)
     every = keyframes == "all" or look.reader.is_local
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
@@ -119,14 +127,31 @@ class _Looks:
 
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
     """Return the rules for each used sample entry, by its index; None where samples are not looked into."""
-    used = [1] if table.description_index is None else np.unique(table.description_index).tolist()
     codecs = {}
-    for index in used:
+    for index in _used_entries(table):
         codec = codec_of_entry(table.sample_description, index, table.codec, where=where)
         if codec is None:
             return None
         codecs[index] = codec
     return codecs
+
+
+def _used_entries(table: SampleTable) -> list[int]:
+    """Return the entries of the stsd box that samples use, from 1."""
+    return [1] if table.description_index is None else [int(index) for index in np.unique(table.description_index)]
+
+
+def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
+    """Return the table of a codec whose samples are not looked into, without flags that say nothing.
+
+    Flags on every sample, as in a file without stss, are what writers leave that know nothing of keyframes. Where a codec has other
+    pictures than those coded by themselves, decoding starts at the first sample only. Flags on some of the samples are believed.
+    """
+    if not table.is_sync.all() or all(
+        is_intra_only(table.sample_description, index, table.codec, where=where) for index in _used_entries(table)
+    ):
+        return table
+    return replace(table, is_sync=np.arange(len(table)) == 0)
 
 
 def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
