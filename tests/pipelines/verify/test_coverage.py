@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from episeek_pipelines.dataset.root import Root
@@ -73,6 +74,21 @@ def test_a_sample_of_decoded_episodes_is_no_whole():
     whole = report_of("hevc", "decode", decoded_episodes=None)
     assert whole.coverage.checked[-2] == "pictures of all episodes"
     assert not [subject for subject in unchecked(whole) if "pictures" in subject]
+
+
+def test_keyframes_by_the_header_alone_are_listed():
+    """AV1 as LeRobot records it is not looked into in a store; of local files every keyframe is."""
+    source = DATA / "edited"
+    store = fsspec.filesystem("memory")
+    store.put(f"{source}/", "/keyframes-by-header/", recursive=True)
+    try:
+        report = verify(Root("memory://keyframes-by-header"), options=VerifyOptions(level="layout"))
+        [part] = [part for part in report.coverage.not_checked if part.subject.endswith("keyframes")]
+        assert part.subject == "306 of 306 keyframes"
+        assert part.hint == "verify a copy on a local disk"
+    finally:
+        store.rm("/keyframes-by-header", recursive=True)
+    assert not [part for part in report_of("edited").coverage.not_checked if "keyframe" in part.subject]
 
 
 def test_a_dataset_of_images_has_no_videos_to_check():

@@ -51,6 +51,46 @@ def found_in(samples: list[bytes], flagged: list[int], *, keyframes="auto"):
     return corrected(BytesSource({"file": b"".join(samples)}), "file", table, keyframes=keyframes)
 
 
+def starts_of(entry: bytes, samples: list[bytes], flagged: list[int]) -> list[int]:
+    """The sync samples of a table with samples of another codec."""
+    size = np.array([len(part) for part in samples], np.int64)
+    ticks = 512 * np.arange(len(samples))
+    flags = np.isin(np.arange(len(samples)), flagged)
+    description = stsd(box(entry, sample_entry(entry)[8:]))
+    table = SampleTable(
+        np.cumsum(size) - size,
+        size,
+        ticks,
+        ticks,
+        ticks * 0 + 512,
+        flags,
+        flags | True,
+        15360,
+        entry.decode(),
+        96,
+        64,
+        description,
+    )
+    source = BytesSource({"file": b"".join(samples)})
+    return np.flatnonzero(corrected(source, "file", table).table.is_sync).tolist()
+
+
+@pytest.mark.parametrize(
+    ("entry", "flagged", "starts"),
+    [
+        (b"rpza", [0, 1, 2], [0]),
+        (b"????", [0, 1, 2], [0]),
+        (b"rpza", [0, 2], [0, 2]),  # somebody has chosen them
+        (b"rpza", [], []),
+        (b"apch", [0, 1, 2], [0, 1, 2]),
+        (b"FFV1", [0, 1, 2], [0, 2]),
+    ],
+)
+def test_flags_on_every_sample_say_nothing_where_samples_are_not_looked_into(entry, flagged, starts):
+    samples = [b"\x7f\x80\0", b"\x7f\x7f\xff", b"\xff\0\0"]
+    assert starts_of(entry, samples, flagged) == starts
+
+
 def sync_after(*samples: bytes) -> list[int]:
     """The samples of these that stay sync samples; all are marked, and one that is not follows."""
     return np.flatnonzero(found_in([*samples, unit(P_SLICE)], list(range(len(samples)))).table.is_sync).tolist()
