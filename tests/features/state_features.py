@@ -151,6 +151,17 @@ def parameter_sets_replaced_once() -> bytes:
     return mux(presented(first, samples=[*first.part(0, 8), *later]))
 
 
+@registry.identical(
+    "parameter_sets_between_keyframes.mp4", "other parameter sets in a sample that is no keyframe, for all later ones"
+)
+def parameter_sets_between_keyframes() -> bytes:
+    first, second = two_encodes()
+    sequence, pictures = parameter_sets(second.entry)
+    earlier = list(first.part(0, 8))
+    earlier[-1] = replace(earlier[-1], data=from_nal_units([*nal_units(earlier[-1].data), *sequence, *pictures]))
+    return mux(presented(first, samples=[*earlier, *second.part(8, 24)]))
+
+
 @registry.identical("sequence_header_once_av1.mp4", "AV1: the sequence header in the first sample only")
 def sequence_header_once_av1() -> bytes:
     def without_header(place: int, data: bytes) -> bytes:

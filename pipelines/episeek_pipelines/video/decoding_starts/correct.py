@@ -21,6 +21,8 @@ from episeek.mp4.moov.start_entries import entry_count
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry, is_intra_only
+from episeek_pipelines.video.bitstreams.h264 import H264
+from episeek_pipelines.video.bitstreams.hevc import Hevc
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleFacts
 from episeek_pipelines.video.decoding_starts.choice import agree, few
 from episeek_pipelines.video.decoding_starts.in_force import MissingState, leave_traces, missing_states
@@ -79,8 +81,8 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         facts = look.at(flagged, known=facts)
         missing = look.missing(facts)
     inspected_count = len(facts)
-    if missing:
-        # units may lie in any sample
+    if missing or (look.reader.is_local and any(isinstance(codec, H264 | Hevc) for codec in codecs.values())):
+        # parameter sets may lie in any sample; without any at sync samples, the others are read of local files alone
         facts = look.at(range(len(table)), known=facts)
         missing = look.missing({**facts})
     starts = [position for position, fact in facts.items() if fact.is_start and table.is_sync[position]]
