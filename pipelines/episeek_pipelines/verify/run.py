@@ -44,6 +44,7 @@ from episeek_pipelines.verify.rules import (
     MISSING_FILE,
     UNREADABLE,
 )
+from episeek_pipelines.verify.rules.rows import UNLISTED_REMEDY
 from episeek_pipelines.verify.sidecars.buffers import forget_sidecars
 from episeek_pipelines.verify.sidecars.opened_index import forget_index
 from episeek_pipelines.verify.sidecars.rules import check_sidecar
@@ -207,7 +208,16 @@ def _misplaced_rows(
         where = Location(path, None if is_null else first.episode_index, row=first.first_row)
         owner = "episode null" if is_null else "an episode that meta/episodes does not list"
         text = f"{_counted(first)} of {owner}"
-        found.append(finding(EPISODE_ROWS, text, "only listed episodes", where, more=len(all_rows) - 1))
+        found.append(
+            finding(
+                EPISODE_ROWS,
+                text,
+                "only listed episodes",
+                where,
+                more=len(all_rows) - 1,
+                remedy="" if is_null else UNLISTED_REMEDY,
+            )
+        )
     for episode, path in sorted(absent.items()):
         if episode not in placed:
             text = "no rows in the file that meta/episodes declares, nor in any other"

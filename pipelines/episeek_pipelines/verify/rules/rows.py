@@ -20,6 +20,11 @@ EPISODE_ROWS: Final = rule(
     protects="reading an episode as one run of rows",
     remedy="restore the rows from the source of the file; correct `length` only if no row is missing",
 )  # fmt: skip
+UNLISTED_REMEDY: Final = (
+    "decide whether the episode belongs to the dataset: if so, restore its row of meta/episodes and the totals in meta/info.json; "
+    "if not (an edit or a recording that was stopped), delete these rows from the data file"
+)
+"""For rows of an episode that meta/episodes does not list."""
 ROW_NUMBERS: Final = rule(
     "ROW016", "error", "rows",
     problem="index or frame_index does not count up by one",

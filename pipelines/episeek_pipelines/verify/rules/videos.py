@@ -52,7 +52,8 @@ FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; other episodes are right, "
     "so leave their seconds alone",
     "surplus": "shorten this episode's to_timestamp to the value given, and leave all other seconds alone: the later episodes "
-    "begin after the surplus frames, where their pictures are",
+    "begin after the surplus frames, where their pictures are. If the surplus lies at the episode's start (idle frames cut from "
+    "its rows), move from_timestamp on by it instead: look at the first picture",
     "displaced": "set this episode's from_timestamp and to_timestamp to the times given, which are those of its frames",
     "duration": "set this episode's to_timestamp to the value given, and leave all other seconds alone",
 }
