@@ -3,7 +3,8 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,10 @@ from episeek.range_cache.directory import RangeDirectory
 from episeek.range_cache.fetch import KeptRanges
 from episeek.range_cache.kept_source import KeptSource
 from episeek.stores.kinds import is_local
+from episeek.torch.automatic_order import UNLIMITED_BYTES, FetchCosts, costs_of
 from episeek.torch.columns import picture
 from episeek.torch.episode_rows import Columns, EpisodeRows
-from episeek.torch.fetch_units import UNIT_KINDS, FetchUnits, UnitKind
+from episeek.torch.fetch_units import UNIT_KINDS, UNIT_OF_ORDER, FetchUnits, UnitKind
 from episeek.torch.metadata import Metadata
 from episeek.torch.pictures import FrameKey, decode_stretches, plan_stretches
 from episeek.torch.work import Work, WorkCounter
@@ -32,15 +34,6 @@ MAX_ROWS_BYTES = 1 << 28
 """Bytes of the rows that are kept in memory, in each process, unless told otherwise."""
 
 _LOGGER = logging.getLogger("episeek")
-
-
-_UNITS_OF_ORDER: Final[dict[str, UnitKind]] = {
-    # single frames would be many small entries, which hold most bytes several times
-    "global": "clump",
-    "clump": "clump",
-    "episode": "episode",
-    "sequential": "episode",
-}
 
 
 class EpisodeDataset(Dataset[Item]):
@@ -120,6 +113,7 @@ class EpisodeDataset(Dataset[Item]):
         # files of this machine are read faster than threads are started
         self._max_in_flight = 1 if is_local(self.index.videos.root) else max_in_flight
         rows_in_flight = 1 if is_local(self._rows.root) else max_in_flight
+        self._max_rows_bytes = max_rows_bytes
         self._episode_rows = EpisodeRows(self._rows, max_bytes=max_rows_bytes, max_in_flight=rows_in_flight)
         length = self._rows.episode_lengths
         self._all_starts = np.cumsum(length) - length
@@ -183,7 +177,7 @@ class EpisodeDataset(Dataset[Item]):
         if self._kept_ranges is None:
             # what is fetched for later batches would be dropped
             return
-        pool_bytes = round((len(self) if pool_frames is None else pool_frames) * self._bytes_of_a_frame())
+        pool_bytes = round((len(self) if pool_frames is None else pool_frames) * self.fetch_costs.frame_bytes)
         limit_bytes = self._kept_ranges.directory.limit_bytes()
         if pool_bytes > limit_bytes:
             _LOGGER.info(
@@ -194,12 +188,25 @@ class EpisodeDataset(Dataset[Item]):
                 limit_bytes,
             )
             return
-        self.fetch_units = FetchUnits(_UNITS_OF_ORDER.get(order, "window"), clump)
+        self.fetch_units = FetchUnits(UNIT_OF_ORDER.get(order, "window"), clump)
 
-    def _bytes_of_a_frame(self) -> float:
-        """Return the bytes of a frame of all cameras, on average."""
-        episodes = self.index.table("episodes")
-        return float(episodes.columns["mdat_length"].slice(0, episodes.row_count).sum()) / max(len(self), 1)
+    @cached_property
+    def fetch_costs(self) -> FetchCosts:
+        """What fetching costs, for the choice of an order; the same on all ranks."""
+        cache_bytes = 0
+        if self._kept_ranges is not None:
+            limit = self._kept_ranges.directory.max_bytes
+            cache_bytes = UNLIMITED_BYTES if limit is None else limit
+        return costs_of(
+            self.index,
+            self.features,
+            self._lengths,
+            self._chosen,
+            is_local=self._kept_ranges is None and is_local(self.index.videos.root),
+            cache_bytes=cache_bytes,
+            rows_memory_bytes=self._max_rows_bytes,
+            fetch=self.fetch,
+        )
 
     def work(self) -> Work:
         """Return what the items that this process has read so far took. Worker processes count for themselves."""

@@ -15,6 +15,15 @@ from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
 UnitKind = Literal["window", "clump", "episode"]
 UNIT_KINDS: Final[tuple[UnitKind, ...]] = get_args(UnitKind)
 
+UNIT_OF_ORDER: Final[dict[str, UnitKind]] = {
+    # single frames would be many small entries, which hold most bytes several times
+    "global": "clump",
+    "clump": "clump",
+    "episode": "episode",
+    "sequential": "episode",
+}
+"""The kind of units that suits an order where all frames that are mixed with each other can be kept."""
+
 MAX_UNIT_BYTES: Final = 1 << 23
 """Longer episodes are several units, so that their requests share the work and none holds much memory."""
 

@@ -1,6 +1,7 @@
 """A batch sampler of a map-style dataset: every frame once an epoch, in any order, resumable at any world size."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, Protocol
 
@@ -10,12 +11,15 @@ import numpy.typing as npt
 from episeek.errors import SamplerStateError
 from episeek.orders.order import ClumpOrder, GlobalOrder, Order, SequentialOrder, clump_order, episode_order
 from episeek.orders.windows import Windows
+from episeek.torch.automatic_order import choose_order
 from episeek.torch.ranks import rank_and_world_size
 
 OrderName = Literal["global", "clump", "episode", "sequential"]
 ORDER_NAMES: Final[tuple[OrderName, ...]] = ("global", "clump", "episode", "sequential")
 
 _STATE_VERSION: Final = 1
+
+_LOGGER = logging.getLogger("episeek")
 
 
 class HasEpisodes(Protocol):
@@ -42,7 +46,9 @@ class EpisodeSampler:
     Args:
         dataset: The dataset; its `episode_lengths` and `fps` are used.
         batch_size: Samples of a batch, of this rank.
-        order: "global", "clump", "episode" or "sequential".
+        order: "global", "clump", "episode" or "sequential"; or "auto" for the first of these three that costs little more fetching
+            than the cheapest one. `order_reason` and the log say why, and the chosen order is in the state: it is not chosen
+            anew by a job that continues.
         seed: Any whole number; the same on all ranks.
         rank: The rank of this process; None finds it, and the world size.
         world_size: The number of ranks.
@@ -55,19 +61,22 @@ class EpisodeSampler:
         dataset: HasEpisodes,
         batch_size: int,
         *,
-        order: OrderName = "global",
+        order: OrderName | Literal["auto"] = "global",
         seed: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
         drop_last: bool = False,
         clump_frames: int | None = None,
     ) -> None:
-        if order not in ORDER_NAMES:
-            raise ValueError(f"order: found {order!r}; expected one of {', '.join(ORDER_NAMES)}")
+        if order not in (*ORDER_NAMES, "auto"):
+            raise ValueError(f"order: found {order!r}; expected auto or one of {', '.join(ORDER_NAMES)}")
         if batch_size < 1:
             raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
         self.batch_size = batch_size
-        self.order: OrderName = order
+        self.order: OrderName = "global"
+        """The order; with "auto", the one that was chosen."""
+        self.order_reason = ""
+        """Why it was chosen, as a sentence; empty where it was not chosen here."""
         self.seed = seed
         self.drop_last = drop_last
         self.rank, self.world_size = rank_and_world_size(rank, world_size)
@@ -78,9 +87,9 @@ class EpisodeSampler:
         self._windows = self._windows_from(0)
         self._yielded = 0
         self._is_started = False
-        use_order = getattr(dataset, "use_order", None)
-        if use_order is not None:
-            use_order(order, clump_frames=self._clump_frames, pool_frames=self._pool_frames())
+        self._dataset = dataset
+        self._chooses_order = order == "auto"
+        self._use_order(self._choose_order() if order == "auto" else order)
 
     def __len__(self) -> int:
         """Batches of this rank in the rest of the epoch that the next iteration gives."""
@@ -151,6 +160,9 @@ class EpisodeSampler:
         where = "the state of a sampler"
         if state.get("version") != _STATE_VERSION:
             raise SamplerStateError(where, f"version {state.get('version')!r}", f"version {_STATE_VERSION}")
+        if self._chooses_order and state.get("order") in ORDER_NAMES and state["order"] != self.order:
+            self._use_order(state["order"])
+            self.order_reason = "The job that is continued had this order."
         for name, own in (("order", self.order), ("seed", self.seed), ("sequence", self._sequence())):
             if state.get(name) != own:
                 expected = f"{name} {own!r}: the episodes, seed, order and clumps that it was taken with"
@@ -166,6 +178,23 @@ class EpisodeSampler:
         if isinstance(order, ClumpOrder):
             return min(order.lanes * order.block_frames, self._frame_count)
         return 0 if self.order == "sequential" else self._frame_count
+
+    def _choose_order(self) -> OrderName:
+        costs = getattr(self._dataset, "fetch_costs", None)
+        if costs is None:
+            self.order_reason = "The dataset does not say what fetching costs."
+            return "global"
+        chosen = choose_order(costs, clump_frames=self._clump_frames)
+        self.order_reason = chosen.reason
+        if self.rank == 0:
+            _LOGGER.info("order %s: %s", chosen.order, chosen.reason)
+        return chosen.order
+
+    def _use_order(self, order: OrderName) -> None:
+        self.order = order
+        use_order = getattr(self._dataset, "use_order", None)
+        if use_order is not None:
+            use_order(order, clump_frames=self._clump_frames, pool_frames=self._pool_frames())
 
     def _is_over(self) -> bool:
         return self._yielded >= len(self._windows) and (self._is_started or self._windows.start > 0)

@@ -1,0 +1,212 @@
+"""The order of an epoch that suits what its frames cost to fetch: `EpisodeSampler(order="auto")`.
+
+All ranks of a job must read the same sequence, so nothing is measured and no machine is looked at: the choice is a function of
+the index and of the options of the dataset.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek.byte_index import ByteIndex
+from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
+from episeek.torch.fetch_units import MAX_UNIT_BYTES, UNIT_OF_ORDER, UnitKind
+
+MixingOrder = Literal["global", "clump", "episode"]
+
+POOL_EPISODES: Final = 1024
+"""Episodes of which episode order mixes the frames with each other."""
+
+POOL_CLUMPS: Final = 8192
+"""Clumps of which clump order mixes the frames with each other."""
+
+REQUEST_BYTES: Final = DEFAULT_GAP_BYTES
+"""A request costs as much as this many bytes more in another one: so are near ranges joined."""
+
+UNLIMITED_BYTES: Final = 64 << 30
+"""What a cache directory without a limit is taken to hold: how much its disk has differs from machine to machine."""
+
+_TOLERANCE: Final = 1.5
+"""An order that mixes more is taken where it costs at most this many times as much as the cheapest one."""
+
+_ORDERS: Final[tuple[MixingOrder, ...]] = get_args(MixingOrder)
+"""The orders, from the one that mixes most."""
+
+_TEXT_BYTES: Final = 64
+"""Bytes that a text in a row is taken to have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchCosts:
+    """What decides how much fetching an order takes. Sizes are means over the episodes in use."""
+
+    is_local: bool
+    """Whether the videos are on this machine, and are read where they are."""
+    cache_bytes: int
+    """Limit of the cache directory; 0 without one."""
+    rows_memory_bytes: int
+    """Limit of the rows that a process keeps in memory."""
+    fetch: Literal["auto"] | UnitKind
+    """The option of the dataset."""
+    episode_count: int
+    frame_count: int
+    """Frames of all episodes, of one camera."""
+    camera_count: int
+    """Cameras whose pictures are in videos."""
+    frame_bytes: float
+    """Bytes of a frame in the videos of all cameras."""
+    keyframe_distance: float
+    """Frames from keyframe to keyframe."""
+    row_bytes: float
+    """Bytes of the values of a frame in its row, before compression."""
+
+    @property
+    def episode_frames(self) -> float:
+        """Frames of an episode."""
+        return self.frame_count / max(self.episode_count, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """What an epoch fetches from the store, on one machine; an estimate."""
+
+    requests: float
+    byte_count: float
+
+    @property
+    def cost(self) -> float:
+        """Return the bytes, with what the requests cost added."""
+        return self.byte_count + self.requests * REQUEST_BYTES
+
+    def __str__(self) -> str:
+        return f"{self.requests:,.0f} requests and {self.byte_count / 1e6:,.0f} MB"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChoice:
+    """A chosen order and a sentence that says why."""
+
+    order: MixingOrder
+    reason: str
+
+
+def choose_order(costs: FetchCosts, *, clump_frames: int) -> OrderChoice:
+    """Return the order that mixes most among those that cost little more than the cheapest one.
+
+    Args:
+        costs: What decides.
+        clump_frames: Frames of a clump.
+    """
+    if costs.is_local:
+        return OrderChoice("global", "The videos are on this machine, where no order saves a request.")
+    fetching = {order: fetching_of(costs, order, clump_frames=clump_frames) for order in _ORDERS}
+    cheapest = min(found.cost for found in fetching.values())
+    chosen = next(order for order, found in fetching.items() if found.cost <= cheapest * _TOLERANCE)
+    described = "; ".join(f"in {order} order {found}" for order, found in fetching.items())
+    cache = f"a cache of {costs.cache_bytes / 1e9:,.1f} GB" if costs.cache_bytes else "no cache_dir"
+    return OrderChoice(
+        chosen, f"With {cache}, an epoch takes about, {described}: {chosen} order mixes most for what it costs."
+    )
+
+
+def fetching_of(costs: FetchCosts, order: MixingOrder, *, clump_frames: int) -> Fetching:
+    """Return what an epoch fetches in an order.
+
+    A unit is fetched once where the cache holds all units of the frames that are mixed with each other, and otherwise for each
+    frame again. The rows of an episode are a unit as well, which each process keeps in memory.
+
+    Args:
+        costs: What decides.
+        order: The order.
+        clump_frames: Frames of a clump.
+    """
+    length = costs.episode_frames
+    clump = min(float(clump_frames), length)
+    pool_episodes, pool_frames = _pool(costs, order, clump)
+    is_kept = 0 < pool_frames * costs.frame_bytes <= costs.cache_bytes
+    unit = costs.fetch if costs.fetch != "auto" else UNIT_OF_ORDER[order] if is_kept else "window"
+    if unit == "episode":
+        is_kept = pool_episodes * length * costs.frame_bytes <= costs.cache_bytes
+    unit_frames = {"window": 1.0, "clump": clump, "episode": length}[unit]
+    # a range begins at a keyframe: half of the frames between two of them come before it on average
+    lead_in = 0.0 if unit == "episode" else min(costs.keyframe_distance - 1, length) / 2
+    unit_bytes = (unit_frames + lead_in) * costs.frame_bytes
+    times = costs.frame_count / unit_frames if is_kept else costs.frame_count
+    requests_of_unit = costs.camera_count
+    if unit == "episode" and costs.camera_count:
+        requests_of_unit *= max(round(unit_bytes / costs.camera_count / MAX_UNIT_BYTES), 1)
+    rows_are_kept = pool_episodes * length * costs.row_bytes <= max(costs.rows_memory_bytes, costs.cache_bytes)
+    rows_times = costs.episode_count if rows_are_kept else costs.frame_count
+    return Fetching(
+        times * requests_of_unit + rows_times, times * unit_bytes + rows_times * length * costs.row_bytes
+    )
+
+
+def costs_of(
+    index: ByteIndex,
+    features: Mapping[str, Mapping[str, Any]],
+    lengths: npt.NDArray[np.int64],
+    episodes: npt.NDArray[np.int64],
+    *,
+    is_local: bool,
+    cache_bytes: int,
+    rows_memory_bytes: int,
+    fetch: Literal["auto"] | UnitKind,
+) -> FetchCosts:
+    """Return what decides about an order of some episodes. Nothing is fetched: `episodes` of the sidecars says all.
+
+    Args:
+        index: The index.
+        features: The features of the dataset.
+        lengths: Frames of each episode in use, shape [episodes].
+        episodes: The episodes in use, shape [episodes].
+        is_local: As in the result; so are the others.
+        cache_bytes: As in the result.
+        rows_memory_bytes: As in the result.
+        fetch: As in the result.
+    """
+    cameras = len(index.cameras)
+    rows = (episodes[:, None] * cameras + np.arange(cameras)).reshape(-1)
+    columns = index.table("episodes").columns
+    video_bytes, samples, keyframes = (
+        int(columns[name].slice(0, len(columns[name]))[rows].astype(np.int64).sum())
+        for name in ("mdat_length", "sample_count", "keyframe_count")
+    )
+    return FetchCosts(
+        is_local=is_local,
+        cache_bytes=cache_bytes,
+        rows_memory_bytes=rows_memory_bytes,
+        fetch=fetch,
+        episode_count=len(episodes),
+        frame_count=int(lengths.sum()),
+        camera_count=cameras,
+        frame_bytes=video_bytes / max(int(lengths.sum()), 1),
+        keyframe_distance=samples / max(keyframes, 1),
+        row_bytes=float(sum(_row_bytes(feature) for feature in features.values())),
+    )
+
+
+def _row_bytes(feature: Mapping[str, Any]) -> int:
+    """Return the bytes that a feature has in a row; those of a picture there before it was compressed."""
+    dtype = feature["dtype"]
+    if dtype in ("video", "string"):
+        return 0 if dtype == "video" else _TEXT_BYTES
+    try:
+        value_bytes = 1 if dtype == "image" else np.dtype(dtype).itemsize
+    except TypeError:
+        return _TEXT_BYTES
+    return value_bytes * math.prod(feature.get("shape") or (1,))
+
+
+def _pool(costs: FetchCosts, order: MixingOrder, clump: float) -> tuple[float, float]:
+    """Return how many episodes, and how many frames, are mixed with each other."""
+    if order == "episode":
+        episodes = min(POOL_EPISODES, costs.episode_count)
+        return episodes, episodes * costs.episode_frames
+    if order == "clump":
+        return min(POOL_CLUMPS, costs.episode_count), min(POOL_CLUMPS * clump, costs.frame_count)
+    return costs.episode_count, costs.frame_count
