@@ -18,6 +18,12 @@ MAX_LANES: Final = 64
 EPISODES_PER_LANE: Final = 16
 """A lane has as many episodes at least."""
 
+POOL_EPISODES: Final = 1024
+"""Episodes of which episode order mixes the frames with each other, unless told otherwise."""
+
+POOL_CLUMPS: Final = 8192
+"""Clumps of which clump order mixes the frames with each other, unless told otherwise."""
+
 _GLOBAL, _CLUMPS, _BLOCKS = 1, 2, 3
 
 
@@ -119,7 +125,9 @@ class ClumpOrder:
         return self._clumps.frames(lane_start + block_start + permute(within, block_frames, keys))
 
 
-def episode_order(lengths: npt.ArrayLike, *, pool_episodes: int = 1024, seed: int = 0, epoch: int = 0) -> ClumpOrder:
+def episode_order(
+    lengths: npt.ArrayLike, *, pool_episodes: int = POOL_EPISODES, seed: int = 0, epoch: int = 0
+) -> ClumpOrder:
     """Return the order in which each episode is needed during a short part of the epoch only.
 
     Args:
@@ -134,7 +142,7 @@ def episode_order(lengths: npt.ArrayLike, *, pool_episodes: int = 1024, seed: in
 
 
 def clump_order(
-    lengths: npt.ArrayLike, *, clump_frames: int, pool_clumps: int = 8192, seed: int = 0, epoch: int = 0
+    lengths: npt.ArrayLike, *, clump_frames: int, pool_clumps: int = POOL_CLUMPS, seed: int = 0, epoch: int = 0
 ) -> ClumpOrder:
     """Return the order in which each clump of consecutive frames is needed during a short part of the epoch only.
 

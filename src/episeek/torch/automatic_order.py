@@ -13,16 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek.byte_index import ByteIndex
+from episeek.orders.order import POOL_CLUMPS, POOL_EPISODES
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
 from episeek.torch.fetch_units import MAX_UNIT_BYTES, UNIT_OF_ORDER, UnitKind
 
 MixingOrder = Literal["global", "clump", "episode"]
-
-POOL_EPISODES: Final = 1024
-"""Episodes of which episode order mixes the frames with each other."""
-
-POOL_CLUMPS: Final = 8192
-"""Clumps of which clump order mixes the frames with each other."""
 
 REQUEST_BYTES: Final = DEFAULT_GAP_BYTES
 """A request costs as much as this many bytes more in another one: so are near ranges joined."""
@@ -141,9 +136,7 @@ def fetching_of(costs: FetchCosts, order: MixingOrder, *, clump_frames: int) -> 
         requests_of_unit *= max(round(unit_bytes / costs.camera_count / MAX_UNIT_BYTES), 1)
     rows_are_kept = pool_episodes * length * costs.row_bytes <= max(costs.rows_memory_bytes, costs.cache_bytes)
     rows_times = costs.episode_count if rows_are_kept else costs.frame_count
-    return Fetching(
-        times * requests_of_unit + rows_times, times * unit_bytes + rows_times * length * costs.row_bytes
-    )
+    return Fetching(times * requests_of_unit + rows_times, times * unit_bytes + rows_times * length * costs.row_bytes)
 
 
 def costs_of(
