@@ -134,7 +134,7 @@ class Remote:
 
     fetch_costs: FetchCosts
     fps: float = 30.0
-    episode_lengths: np.ndarray = field(default_factory=lambda: np.full(100, 300))
+    episode_lengths: np.ndarray = field(default_factory=lambda: np.full(100, 3))
     used: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def use_order(self, order, **options):
