@@ -32,14 +32,16 @@ def column_values(column: pa.ChunkedArray) -> Any:
 def picture(value: Any, *, as_uint8: bool, where: str) -> torch.Tensor:
     """Return a picture that is stored in a row: [channels, height, width], float32 in [0, 1], or uint8.
 
+    A picture of one channel and 16 bits, such as depth, is uint16 [1, height, width]: the values as they are stored.
+
     Args:
         value: The struct of the row, with the encoded picture in `bytes`.
-        as_uint8: Whether to return uint8.
+        as_uint8: Whether to return those of 8 bits as uint8.
         where: The row, for messages.
 
     Raises:
         BackendUnavailableError: Pillow is not installed.
-        MetadataError: The row has no bytes, or they are no picture of 8 bits.
+        MetadataError: The row has no bytes, or they are no picture of 8 bits, or of 16 in one channel.
     """
     try:
         from PIL import Image, UnidentifiedImageError
@@ -55,10 +57,13 @@ def picture(value: Any, *, as_uint8: bool, where: str) -> torch.Tensor:
             pixels = np.array(image)
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise MetadataError(where, str(error), "an encoded picture") from error
-    if pixels.dtype != np.uint8:
-        raise MetadataError(where, f"a picture of {pixels.dtype}", "values of 8 bits")
+    if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 1 << 16:
+        # releases of Pillow differ in the type of pictures of 16 bits
+        pixels = pixels.astype(np.uint16)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise MetadataError(where, f"a picture of {pixels.dtype}", "values of 8 bits, or of 16 bits in one channel")
     tensor = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[:, :, None]).permute(2, 0, 1).contiguous()
-    return tensor if as_uint8 else tensor.to(torch.float32).div(255)
+    return tensor if as_uint8 or tensor.dtype == torch.uint16 else tensor.to(torch.float32).div(255)
 
 
 def _numbers(array: pa.Array) -> torch.Tensor | None:

@@ -52,7 +52,8 @@ class EpisodeDataset(Dataset[Item]):
         delta_timestamps: Seconds from an item's frame, by feature: a stack of the values at these times takes the place of its
             value. Times outside the episode are clamped to its ends, and `<feature>_is_pad` marks them.
         image_transforms: Called with the picture or pictures of each camera.
-        return_uint8: Whether pictures are uint8 from 0 to 255; otherwise they are float32 from 0 to 1.
+        return_uint8: Whether pictures are uint8 from 0 to 255; otherwise they are float32 from 0 to 1. Depth is not scaled: videos
+            and pictures of one channel and more than 8 bits are uint16 [1, height, width], every bit kept.
         tolerance_s: Largest difference between the times of a row and of its frame, seconds.
         storage_options: As for `episeek.open`.
         max_in_flight: Largest number of requests at the same time.
