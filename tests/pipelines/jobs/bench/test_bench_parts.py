@@ -111,7 +111,9 @@ def test_the_first_rank_gets_all_measurements():
     for thread in threads:
         thread.join()
     assert gathered[1] is gathered[2] is None
-    assert [RankMeasurement.from_json(text) for text in gathered[0] or []] == [replace(MEASURED, rank=r) for r in range(3)]
+    assert [RankMeasurement.from_json(text) for text in gathered[0] or []] == [
+        replace(MEASURED, rank=r) for r in range(3)
+    ]
 
 
 def test_a_report_of_two_ranks():
