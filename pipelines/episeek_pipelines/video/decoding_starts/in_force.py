@@ -71,14 +71,14 @@ def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) ->
     wanted = _after(codec, state, own)
     if codec.relevant(wanted) == codec.relevant(_after(codec, entry, own)):
         return None
-    units = _difference(codec, entry, state)
+    units = _difference(codec, entry, codec.relevant(state))
     if not all(map(codec.is_portable, units)):
         return MissingState(None, codec.damage_without_units)
     is_right = codec.relevant(_after(codec, _after(codec, entry, units), own)) == codec.relevant(wanted)
     return MissingState(codec.encode(units) if is_right else None)
 
 
-def _difference(codec: Codec, known: State, wanted: State) -> tuple[Unit, ...]:
+def _difference(codec: Codec, known: State, wanted: Mapping[tuple[str, int], tuple[Unit, ...]]) -> tuple[Unit, ...]:
     """Return units that lead from one state to another one, as far as units can."""
     state = dict(known)
     units: list[Unit] = []

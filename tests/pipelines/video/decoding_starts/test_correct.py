@@ -11,6 +11,7 @@ from tests.support.mp4_boxes import BytesSource, box, sample_entry, stsd
 IDR, P_SLICE, I_SLICE, SEI = b"\x65\x88", b"\x41\x9a", b"\x41\x88", 6
 SPS, PPS, OTHER_PPS = b"\x67\x42\x00\x0a\xf8", b"\x68\xce\x38\x80", b"\x68\xcf\x38\x80"
 AVCC = box(b"avcC", b"\x01\x42\x00\x0a\xff\xe1\0\x05" + SPS + b"\1\0\x04" + PPS)
+X264_UUID = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
 AT_ONCE, NOT_EXACT, IN_6_FRAMES = b"\xc0", b"\x80", b"\x3c"  # ue(v) of 0 or 6, and exact_match_flag
 
 
@@ -156,3 +157,10 @@ def test_a_start_gets_the_parameter_sets_in_force(middle, last, expected):
 def test_parameter_sets_may_lie_in_any_sample():
     samples = [unit(IDR), unit(OTHER_PPS) + unit(IDR), unit(IDR), unit(PPS) + unit(P_SLICE), unit(IDR)]
     assert start_bytes(samples, [0, 1, 2, 4]) == [b"", b"", unit(OTHER_PPS), b""]
+
+
+def test_a_start_keeps_its_mark_where_the_encoder_s_version_does_not_matter():
+    version = unit(bytes([SEI]) + message(5, X264_UUID + b"x264 - core 164") + b"\x80")
+    table = found_in([version + unit(IDR), unit(OTHER_PPS) + unit(IDR), unit(IDR)], [0, 1, 2]).table
+    assert np.flatnonzero(table.is_sync).tolist() == [0, 1, 2]
+    assert table.start_description_index is not None
