@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.support.build_index import DATA
-from tests.support.large_video import lerobot_episodes, write_large_video
+from tests.support.large_video import EncodedEpisode, lerobot_episodes, write_large_video
 
 SOURCE = DATA / "av1_multifile"
 CAMERA, OTHER_CAMERA = "observation.images.top", "observation.images.wrist"
@@ -45,7 +45,13 @@ class LargeDataset:
 
 
 def write_large_dataset(
-    folder: Path, episodes: int, *, cameras: int = 3, episodes_per_file: int = 500, episodes_per_meta_file: int = 5000
+    folder: Path,
+    episodes: int,
+    *,
+    cameras: int = 3,
+    episodes_per_file: int = 500,
+    episodes_per_meta_file: int = 5000,
+    encoded: tuple[tuple[EncodedEpisode, ...], bytes] | None = None,
 ) -> LargeDataset:
     """Write a LeRobot v3.0 dataset with one row group per episode.
 
@@ -54,6 +60,8 @@ def write_large_dataset(
         episodes: A multiple of the ten that are repeated.
         cameras: How many; they show the same.
         episodes_per_file: Of data files and MP4 files, a multiple of ten as well.
+        episodes_per_meta_file: Of the files of meta/episodes.
+        encoded: The ten episodes and their sample entry; None for the real ones.
         episodes_per_meta_file: Of the files of meta/episodes.
 
     Raises:
@@ -67,7 +75,7 @@ def write_large_dataset(
     keys = tuple(f"observation.images.camera_{number}" for number in range(cameras))
     length = np.tile(original["length"].to_numpy(), episodes // count)
     _write_data(folder, rows, length, episodes_per_file)
-    _write_videos(folder, keys, episodes, episodes_per_file)
+    _write_videos(folder, keys, episodes, episodes_per_file, encoded or lerobot_episodes())
     table = _episode_table(original, length, keys, episodes_per_file)
     for number, start in enumerate(range(0, episodes, episodes_per_meta_file)):
         path = _made(folder / f"meta/episodes/chunk-000/file-{number:03d}.parquet")
@@ -117,8 +125,14 @@ def _write_data(folder: Path, rows: pa.Table, length: Int64Array, episodes_per_f
         list(pool.map(write, range(-(-len(length) // episodes_per_file))))
 
 
-def _write_videos(folder: Path, keys: tuple[str, ...], episodes: int, episodes_per_file: int) -> None:
-    originals, entry = lerobot_episodes()
+def _write_videos(
+    folder: Path,
+    keys: tuple[str, ...],
+    episodes: int,
+    episodes_per_file: int,
+    encoded: tuple[tuple[EncodedEpisode, ...], bytes],
+) -> None:
+    originals, entry = encoded
     written: dict[int, Path] = {}
     for number, first in enumerate(range(0, episodes, episodes_per_file)):
         held = min(episodes_per_file, episodes - first)

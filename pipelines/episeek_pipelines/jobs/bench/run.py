@@ -5,22 +5,19 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from episeek.errors import MetadataError
+from episeek_pipelines.jobs.bench.loop import run_loop
 from episeek_pipelines.jobs.bench.measurement import BatchCost, RankMeasurement
 from episeek_pipelines.jobs.bench.meeting import Meeting, open_meeting
 from episeek_pipelines.jobs.bench.options import BenchOptions
-from episeek_pipelines.jobs.bench.process_tree import PeakMemory, cpu_seconds
 from episeek_pipelines.jobs.bench.report import BenchReport, make_report
 from episeek_pipelines.jobs.bench.shuffling import distinct_share, order_correlation
 from episeek_schemas import lerobot
 
 if TYPE_CHECKING:
     from episeek.torch import EpisodeSampler
-
-PREFETCHED: Final = 2
-"""Batches that a worker reads ahead, the default of `DataLoader`."""
 
 
 def bench(root: str | os.PathLike[str], options: BenchOptions | None = None) -> BenchReport | None:
@@ -88,29 +85,16 @@ def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasureme
         num_workers=options.workers,
         collate_fn=collate_counted,  # type: ignore[arg-type]  # it gets what __getitems__ returns, whatever that is
     )
+    costs, episodes, frames = BatchCost(), [], []
+
+    def take(batch: CountedBatch) -> None:
+        nonlocal costs
+        costs += batch.cost
+        episodes.append(batch.values[lerobot.EPISODE_INDEX].numpy())
+        frames.extend(batch.values[lerobot.INDEX].tolist())
+
     meeting.wait("start")
-    pid = os.getpid()
-    started = time.perf_counter()
-    batches: Iterator[CountedBatch] = iter(loader)
-    with PeakMemory() as memory:
-        next(batches)
-        first_batch_seconds = time.perf_counter() - started
-        for _ in range(PREFETCHED * options.workers):
-            next(batches)
-        cpu_before = cpu_seconds(pid)
-        waits, costs, episodes, frames = [], BatchCost(), [], []
-        for _ in range(options.batches):
-            started = time.perf_counter()
-            batch = next(batches)
-            waits.append(time.perf_counter() - started)
-            costs += batch.cost
-            episodes.append(batch.values[lerobot.EPISODE_INDEX].numpy())
-            frames += batch.values[lerobot.INDEX].tolist()
-            del batch
-        cpu = cpu_seconds(pid) - cpu_before
-        peak = memory.peak_bytes
-    # ends the workers
-    del batches
+    measured = run_loop(loader, take, workers=options.workers, batches=options.batches)
     return RankMeasurement(
         rank=meeting.rank,
         host=socket.gethostname(),
@@ -118,14 +102,14 @@ def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasureme
         frames=dataset.num_frames,
         cameras=len(dataset.meta.camera_keys),
         open_seconds=open_seconds,
-        first_batch_seconds=first_batch_seconds,
-        batch_seconds=tuple(waits),
+        first_batch_seconds=measured.first_batch_seconds,
+        batch_seconds=measured.batch_seconds,
         samples=len(frames),
         cost=costs,
-        cpu_seconds=None if peak is None else cpu,
+        cpu_seconds=measured.cpu_seconds,
         distinct_episodes=distinct_share(episodes),
         order_correlation=order_correlation(frames),
-        peak_rss_bytes=peak,
+        peak_rss_bytes=measured.peak_rss_bytes,
     )
 
 

@@ -1,0 +1,168 @@
+"""`python -m tests.bench.train`: a training loop's reading, by every way there is, in one run.
+
+Each measurement is a process of its own, and rounds go over all of them in turn; the server is another process of this machine,
+and adds 20 ms before each response.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # the package exports it without saying so
+
+import episeek
+from episeek_pipelines.api import prepare
+from tests.bench.train_dataset import files_of, training_dataset
+from tests.bench.train_report import HEADER, LEGEND, Row, aim_lines, best, table_line
+from tests.bench.train_ways import CAMERA
+from tests.servers.range_server import RangeServerProcess
+
+REPOSITORY = Path(__file__).parents[2]
+CACHE = REPOSITORY / "bench-output"
+LATENCY_SECONDS = 0.02
+ORDERS = ("global", "clump", "episode")
+FRAME_AIM = 1.15
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.train", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="small and once: whether it runs; its figures mean nothing"
+    )
+    parser.add_argument("--peer", help="the Python of an environment with LeRobot, to measure LeRobotDataset as well")
+    arguments = parser.parse_args()
+    os.environ.setdefault("SVT_LOG", "1")  # errors only, from the encoder
+    for line in bench_train(is_quick=arguments.quick, peer=arguments.peer):
+        print(line, flush=True)
+
+
+def bench_train(*, is_quick: bool, peer: str | None) -> Iterator[str]:
+    """Lines to print."""
+    started = time.monotonic()
+    root = training_dataset(CACHE, 20 if is_quick else 400)
+    files = files_of(root)
+    with tempfile.TemporaryDirectory(prefix="episeek-bench-", dir=CACHE) as work:
+        prepared = Path(work, "prepared")
+        prepare(str(root), str(prepared), videos="hardlink")
+        with RangeServerProcess(prepared) as server:
+            yield from _bench(root, prepared, files, server, Path(work), peer=peer, is_quick=is_quick)
+    yield f"\n{time.monotonic() - started:.0f} s in all"
+
+
+def _bench(
+    root: Path,
+    prepared: Path,
+    files: dict[str, Any],
+    server: RangeServerProcess,
+    work: Path,
+    *,
+    peer: str | None,
+    is_quick: bool,
+) -> Iterator[str]:
+    rounds, batches, batch_size = (1, 2, 8) if is_quick else (3, 30, 32)
+    cases = list(_cases(peer))
+    measured: list[list[Row]] = [[] for _ in cases]
+    for round_number, (number, case) in itertools.product(range(rounds), enumerate(cases)):
+        # LeRobot reads the dataset as it was recorded
+        local = str(root if case["way"] == "LeRobotDataset" else prepared)
+        request = {
+            **case,
+            "root": local if case["place"] == "local" else server.url,
+            "files": files,
+            "batch_size": batch_size,
+            "batches": batches,
+            "result": str(work / "result.json"),
+        }
+        if case["place"] != "local" and case["order"] in ("clump", "episode"):
+            request["cache_dir"] = str(work / f"ranges-{round_number}-{number}")
+        measured[number].append(_measure(request, server, peer))
+    rows = [best(of_case) for of_case in measured]
+    yield HEADER
+    yield from map(table_line, rows)
+    yield f"{LEGEND}\n"
+    yield from aim_lines(rows)
+    yield _frame_line(prepared, frames=10 if is_quick else 300)
+
+
+def _cases(peer: str | None) -> Iterator[dict[str, Any]]:
+    for workers in (0, 2):
+        for way in ("kept decoder", "LeRobotDataset") if peer else ("kept decoder",):
+            yield {"place": "local", "way": way, "order": "random", "workers": workers}
+        for order in ORDERS:
+            yield {"place": "local", "way": "episeek", "order": order, "workers": workers}
+        for way in ("read-ahead, kept", "read-ahead, new"):
+            yield {"place": "20 ms", "way": way, "order": "random", "workers": workers}
+        for order in ORDERS:
+            yield {"place": "20 ms", "way": "episeek", "order": order, "workers": workers}
+
+
+def _measure(request: dict[str, Any], server: RangeServerProcess, peer: str | None) -> Row:
+    server.shape(latency_seconds=LATENCY_SECONDS)
+    server.clear()
+    python = peer if request["way"] == "LeRobotDataset" and peer else sys.executable
+    paths = (REPOSITORY, REPOSITORY / "src", REPOSITORY / "pipelines", REPOSITORY / "schemas")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [python, "-m", "tests.bench.train_ways"],
+        input=json.dumps(request),
+        env=environment,
+        cwd=REPOSITORY,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{request['way']}, {request['place']}, {request['workers']} workers failed:\n{done.stderr[-3000:]}")
+    result = json.loads(Path(request["result"]).read_text())
+    row = Row(place=request["place"], way=request["way"], order=request["order"], workers=request["workers"], **result)
+    if request["place"] == "local":
+        return row
+    exchanges = server.exchanges()
+    # the first batch and those read ahead were read too
+    read = row.samples + (1 + 2 * request["workers"]) * request["batch_size"]
+    return replace(
+        row,
+        requests_per_sample=len(exchanges) / read,
+        bytes_per_sample=sum(exchange.sent_bytes for exchange in exchanges) / read,
+    )
+
+
+def _frame_line(prepared: Path, *, frames: int) -> str:
+    """CPU time of one random frame: a clip of it, against a decoder of the whole file that is kept open."""
+    index = episeek.open(prepared)
+    file = index.file(0)
+    decoder = VideoDecoder(prepared / file.file_path, seek_mode="approximate")
+    spans = [span for e in range(index.episode_count) if (span := index.lookup(e, CAMERA)).file_id == 0]
+    starts = list(itertools.accumulate((span.frame_count for span in spans), initial=0))
+    chosen = torch.randperm(starts[-1], generator=torch.Generator().manual_seed(0))[:frames].tolist()
+    seconds = [0.0, 0.0]
+    for place in chosen:
+        number = next(n for n in range(len(spans)) if place < starts[n + 1])
+        before = time.process_time()
+        theirs = decoder.get_frames_at(indices=[place]).data[0]
+        between = time.process_time()
+        frame = place - starts[number]
+        ours = index.clip(spans[number].episode_index, CAMERA, frame, frame + 1).decode().data[0]
+        seconds[0] += between - before
+        seconds[1] += time.process_time() - between
+        if not torch.equal(torch.as_tensor(ours), theirs):
+            raise AssertionError(f"frame {place}: different pictures")
+    ratio = seconds[1] / seconds[0]
+    return (
+        f"{'pass' if ratio <= FRAME_AIM else 'MISS'}  one random frame, local: {ratio:.2f} of the CPU time of a kept decoder "
+        f"({seconds[1] / len(chosen) * 1e3:.2f} ms against {seconds[0] / len(chosen) * 1e3:.2f}; aim: {FRAME_AIM} or less)"
+    )
+
+
+if __name__ == "__main__":  # the server is started as another process
+    main()
