@@ -1,4 +1,6 @@
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,14 @@ def warm_python() -> Iterator[WarmPython]:
 def pytest_collection_modifyitems(items):
     """Put the tests that import torch next to each other, so that one process of the run imports it: that takes seconds."""
     items.sort(key=lambda item: item.get_closest_marker("torch") is None)
+
+
+def pytest_runtest_teardown():
+    """Leave the real-time class that SVT-AV1 puts a process of root into when it encodes: its children would inherit it."""
+    if os.name == "posix" and hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        for task in os.listdir("/proc/self/task"):
+            with suppress(OSError):
+                os.sched_setscheduler(int(task), os.SCHED_OTHER, os.sched_param(0))
 
 
 def pytest_sessionfinish():
