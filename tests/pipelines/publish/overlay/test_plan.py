@@ -288,7 +288,7 @@ def test_names_that_differ_in_case_alone(overlay, remote):
 
 def test_a_file_where_a_folder_is(overlay, remote):
     put(overlay, "meta/notes/a.json")
-    with pytest.raises(UnpublishableError, match="a file 'meta/notes'"):
+    with pytest.raises(UnpublishableError, match="'meta/notes', which is a file"):
         planned(overlay, {**remote, "meta/notes": in_git("meta/notes", b"x")})
     put(overlay, "meta/other")
     remote["meta/other/b.json"] = in_git("meta/other/b.json", b"x")

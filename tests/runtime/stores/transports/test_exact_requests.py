@@ -34,6 +34,7 @@ class SourceRoot:
     """Read what the index step reads of a data root."""
 
     opened: ByteSource
+    is_local = False
 
     def source(self):
         return self.opened
