@@ -141,9 +141,8 @@ class ByteIndex:
         from episeek.rows.dataset_rows import DatasetRows
         from episeek.rows.metadata import has_info
 
-        root, data_root, options = self._arguments
-        sidecars = options.open(root)
-        return DatasetRows(sidecars if data_root is None or has_info(sidecars) else options.open(data_root))
+        is_beside = self.videos is self.sidecars or has_info(self.sidecars)
+        return DatasetRows(self.sidecars if is_beside else self.videos)
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Any]]:

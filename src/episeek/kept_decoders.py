@@ -82,7 +82,6 @@ def decode_packets(
     context = kept.context
     time_base = Fraction(1, timescale)
     view = memoryview(payload)
-    is_whole = False
     try:
         for frame in _frames(context, samples, view, time_base):
             rank = None if frame.pts is None else waiting.pop(frame.pts, None)
@@ -101,16 +100,14 @@ def decode_packets(
             if not waiting:
                 break
         context.flush_buffers()
-        is_whole = True
-    except av.error.FFmpegError as error:
-        raise DecodeError(where, f"PyAV: {first_line(error)}", f"{count} frames") from error
-    finally:
-        if not is_whole:
-            # nobody knows what a decoder keeps after an error
-            _STATE.get().kept.pop(key, None)
-    if pictures is None or waiting:
+        if pictures is None or waiting:
+            raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
+    except BaseException as error:
+        # nobody knows what a decoder keeps after an error
         _STATE.get().kept.pop(key, None)
-        raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
+        if isinstance(error, av.error.FFmpegError):
+            raise DecodeError(where, f"PyAV: {first_line(error)}", f"{count} frames") from error
+        raise
     return pictures
 
 

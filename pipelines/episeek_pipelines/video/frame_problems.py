@@ -1,4 +1,4 @@
-"""What is wrong with the frames of the episodes of one file: found once, and reported by the index step and by `verify`."""
+"""Problems of the frames of the episodes of one file: found once, and reported by the index step and by `verify`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

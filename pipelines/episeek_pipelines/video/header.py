@@ -45,7 +45,7 @@ class VideoHeader:
     sync_samples_inspected: int
     """Those of them whose bytes were looked at."""
     missing: str = ""
-    """What the file lacks at its end, in words: recording stopped there."""
+    """The missing end of a recording that was cut short, in words; empty for a whole file."""
 
     @property
     def is_faststart(self) -> bool:

@@ -50,7 +50,7 @@ class Mp4Header:
     segment_indexes: tuple[SegmentIndex, ...] = ()
     """The sidx boxes of a fragmented file, in file order."""
     missing: str = ""
-    """What a fragmented file lacks at its end, in words: recording stopped there."""
+    """The missing end of a fragmented recording that was cut short, in words; empty for a whole file."""
 
     @property
     def digest(self) -> str:

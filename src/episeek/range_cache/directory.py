@@ -47,7 +47,7 @@ class RangeKey:
     """A range of a file of which the content is known."""
 
     content: str
-    """What distinguishes this content from all other ones of the same path, such as the id of the build of an index."""
+    """A text that no other content of the same path has, such as the id of the build of an index."""
     path: str
     start: int
     stop: int

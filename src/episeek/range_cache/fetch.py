@@ -39,7 +39,7 @@ class Piece:
     units: tuple[ByteRange, ...]
     """Ranges of the file that hold all bytes of the piece together."""
     name: str
-    """What the bytes are for, for messages."""
+    """The purpose of the bytes, for messages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 
 from episeek.range_cache.directory import RangeDirectory
 from episeek.range_cache.fetch import KeptRanges, Piece, fetch_pieces
-from episeek.stores.byte_source import ByteRange, ByteSource
-from episeek.stores.identity import FileIdentity
-from episeek.stores.transfers import Transfers
+from episeek.stores.byte_source import ByteRange, ByteSource, WrappedSource
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSource:
+class KeptSource(WrappedSource):
     """The files of another source. Follows `episeek.stores.byte_source.ByteSource`.
 
     Ranges of files to which the store gives no identity are not kept: nothing tells whether a file has changed.
@@ -21,29 +19,6 @@ class KeptSource:
     directory: RangeDirectory
     wait_seconds: float
     """As in `KeptRanges`."""
-
-    @property
-    def root(self) -> str:
-        """Directory or URL that paths are relative to."""
-        return self.source.root
-
-    @property
-    def probe_bytes(self) -> int:
-        """`probe_bytes` of the wrapped source."""
-        return self.source.probe_bytes
-
-    @property
-    def tail_bytes(self) -> int:
-        """`tail_bytes` of the wrapped source."""
-        return self.source.tail_bytes
-
-    def identity(self, path: str) -> FileIdentity:
-        """Return the size and identity of a file, as the wrapped source does."""
-        return self.source.identity(path)
-
-    def transfers(self) -> Transfers:
-        """Return the transfers of the wrapped source."""
-        return self.source.transfers()
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return the bytes of each range, in order.

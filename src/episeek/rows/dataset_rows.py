@@ -12,9 +12,8 @@ import pyarrow.compute as pc
 from episeek.errors import EpisodeNotFoundError, FrameRangeError, MetadataError
 from episeek.rows.metadata import EpisodePlaces, InfoDocument, read_info, read_places, read_stats, read_tasks
 from episeek.rows.parquet_ranges import ParquetRanges
-from episeek.stores.byte_source import ByteSource
+from episeek.stores.byte_source import ByteSource, WrappedSource
 from episeek.stores.processes.per_process import PerProcess
-from episeek.stores.transfers import Transfers
 from episeek_schemas import lerobot
 
 
@@ -43,9 +42,10 @@ class DatasetRows:
         """Return the rows of the same dataset, read through a source made of this one's."""
         return DatasetRows(wrap(self._source))
 
-    def transfers(self) -> Transfers:
-        """Return what was read of the dataset in this process: metadata, footers and rows."""
-        return self._source.transfers()
+    @property
+    def source(self) -> ByteSource:
+        """The source of the dataset's root; the one that reads from the store, where what it reads is kept."""
+        return self._source.source if isinstance(self._source, WrappedSource) else self._source
 
     @cached_property
     def info(self) -> InfoDocument:

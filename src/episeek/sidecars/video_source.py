@@ -11,10 +11,9 @@ from typing import Literal, get_args
 from episeek.errors import ChangedFileError, CorruptBytesError, Mp4Error, ShortReadError
 from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.header_digest import header_digest
-from episeek.stores.byte_source import ByteRange, ByteSource, range_name
+from episeek.stores.byte_source import ByteRange, ByteSource, WrappedSource, range_name
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.per_process import PerProcess
-from episeek.stores.transfers import Transfers
 
 Verify = Literal["identity", "moov", "size", "bytes"]
 
@@ -25,7 +24,7 @@ _OR_OPEN_COPY = f"{_INDEX_AGAIN}, or open it with verify='moov' if it is a copy"
 
 
 @dataclass(frozen=True, slots=True)
-class IndexedVideoSource:
+class IndexedVideoSource(WrappedSource):
     """The indexed videos under one root. Follows `episeek.stores.byte_source.ByteSource`.
 
     Args:
@@ -42,29 +41,6 @@ class IndexedVideoSource:
     _accepted: PerProcess[dict[str, FileIdentity]] = field(
         default_factory=lambda: PerProcess(dict), repr=False, compare=False
     )
-
-    @property
-    def root(self) -> str:
-        """Directory or URL that paths are relative to."""
-        return self.source.root
-
-    @property
-    def probe_bytes(self) -> int:
-        """`probe_bytes` of the wrapped source."""
-        return self.source.probe_bytes
-
-    @property
-    def tail_bytes(self) -> int:
-        """`tail_bytes` of the wrapped source."""
-        return self.source.tail_bytes
-
-    def identity(self, path: str) -> FileIdentity:
-        """Return the size and identity of a file, as the wrapped source does."""
-        return self.source.identity(path)
-
-    def transfers(self) -> Transfers:
-        """Return the transfers of the wrapped source."""
-        return self.source.transfers()
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return the bytes of each range, in order.

@@ -90,13 +90,12 @@ class StoreSource(ByteSource, Protocol):
         ...
 
 
-@dataclass(slots=True)
-class CountingSource:
-    """A source that counts the ranges requested from another one. The counts are those of one process."""
+class WrappedSource:
+    """A source in front of another one, `source`: its root, sizes, identities and transfers are those of the other."""
+
+    __slots__ = ()
 
     source: ByteSource
-    request_count: int = 0
-    byte_count: int = 0
 
     @property
     def root(self) -> str:
@@ -114,8 +113,21 @@ class CountingSource:
         return self.source.tail_bytes
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size and identity of a file."""
+        """Return the size and identity of a file, as the wrapped source does."""
         return self.source.identity(path)
+
+    def transfers(self) -> Transfers:
+        """Return the transfers of the wrapped source."""
+        return self.source.transfers()
+
+
+@dataclass(slots=True)
+class CountingSource(WrappedSource):
+    """A source that counts the ranges requested from another one. The counts are those of one process."""
+
+    source: ByteSource
+    request_count: int = 0
+    byte_count: int = 0
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return the bytes of each range, in order."""
@@ -123,10 +135,6 @@ class CountingSource:
         self.request_count += len(parts)
         self.byte_count += sum(map(len, parts))
         return parts
-
-    def transfers(self) -> Transfers:
-        """Return the transfers of the wrapped source."""
-        return self.source.transfers()
 
 
 class SeenFiles:

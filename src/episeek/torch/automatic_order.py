@@ -23,7 +23,7 @@ REQUEST_BYTES: Final = DEFAULT_GAP_BYTES
 """A request costs as much as this many bytes more in another one: so are near ranges joined."""
 
 UNLIMITED_BYTES: Final = 64 << 30
-"""What a cache directory without a limit is taken to hold: how much its disk has differs from machine to machine."""
+"""The assumed size of a cache directory without a limit: how much its disk has differs from machine to machine."""
 
 _TOLERANCE: Final = 1.5
 """An order that mixes more is taken where it costs at most this many times as much as the cheapest one."""
@@ -37,7 +37,7 @@ _TEXT_BYTES: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchCosts:
-    """What decides how much fetching an order takes. Sizes are means over the episodes in use."""
+    """Properties of a dataset and its store that decide how much an order fetches. Sizes are means over the episodes in use."""
 
     is_local: bool
     """Whether the videos are on this machine, and are read where they are."""
@@ -67,7 +67,7 @@ class FetchCosts:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """What an epoch fetches from the store, on one machine; an estimate."""
+    """An estimate of the requests and bytes of an epoch on one machine."""
 
     requests: float
     byte_count: float

@@ -19,6 +19,7 @@ from episeek.range_cache.directory import RangeDirectory
 from episeek.range_cache.fetch import KeptRanges
 from episeek.range_cache.kept_source import KeptSource
 from episeek.stores.kinds import is_local
+from episeek.stores.transfers import Transfers
 from episeek.torch.automatic_order import UNLIMITED_BYTES, FetchCosts, costs_of
 from episeek.torch.columns import picture
 from episeek.torch.episode_rows import Columns, EpisodeRows
@@ -117,7 +118,6 @@ class EpisodeDataset(Dataset[Item]):
         self._max_rows_bytes = max_rows_bytes
         self._episode_rows = EpisodeRows(self._rows, max_bytes=max_rows_bytes, max_in_flight=rows_in_flight)
         length = self._rows.episode_lengths
-        self._all_starts = np.cumsum(length) - length
         self._chosen = np.arange(len(length)) if episodes is None else np.unique(np.asarray(self.episodes, np.int64))
         absent = self._chosen[(self._chosen < 0) | (self._chosen >= len(length))]
         if len(absent):
@@ -193,7 +193,7 @@ class EpisodeDataset(Dataset[Item]):
 
     @cached_property
     def fetch_costs(self) -> FetchCosts:
-        """What fetching costs, for the choice of an order; the same on all ranks."""
+        """The costs of fetching, for the choice of an order; the same on all ranks."""
         cache_bytes = 0
         if self._kept_ranges is not None:
             limit = self._kept_ranges.directory.max_bytes
@@ -211,9 +211,8 @@ class EpisodeDataset(Dataset[Item]):
 
     def work(self) -> Work:
         """Return what the items that this process has read so far took. Worker processes count for themselves."""
-        sources = {id(source): source for source in (self.index.sidecars, self.index.videos)}
-        transfers = [source.transfers() for source in sources.values()]
-        return self._work.snapshot(sum(transfers, self._rows.transfers()))
+        sources = {id(source): source for source in (self.index.sidecars, self.index.videos, self._rows.source)}
+        return self._work.snapshot(sum((source.transfers() for source in sources.values()), Transfers()))
 
     def __getitem__(self, item: int) -> Item:
         return self.__getitems__([item])[0]

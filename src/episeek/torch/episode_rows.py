@@ -17,7 +17,7 @@ Columns = dict[str, Any]
 """The values of an episode by column, those of pictures as they are stored."""
 
 _OVERHEAD_BYTES = 4096
-"""What the tensors of an episode take beside their values."""
+"""Bytes that the tensors of an episode take beside their values."""
 
 
 class EpisodeRows:

@@ -10,7 +10,7 @@ from episeek.rows.dataset_rows import DatasetRows
 
 
 class Metadata:
-    """What LeRobot's `LeRobotDatasetMetadata` says of a dataset, for reading.
+    """The attributes of LeRobot's `LeRobotDatasetMetadata` that reading and training use.
 
     Args:
         rows: The rows of the dataset.

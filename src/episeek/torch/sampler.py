@@ -23,7 +23,7 @@ _LOGGER = logging.getLogger("episeek")
 
 
 class HasEpisodes(Protocol):
-    """What a sampler needs of a dataset: an `EpisodeDataset` has it."""
+    """A dataset as a sampler needs it, such as an `EpisodeDataset`."""
 
     @property
     def episode_lengths(self) -> npt.NDArray[np.int64]:

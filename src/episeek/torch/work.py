@@ -12,7 +12,7 @@ from episeek.stores.transfers import Transfers
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the items that one process has read so far took."""
+    """Time, transfers and decoded frames of the items that one process has read so far."""
 
     fetch_seconds: float = 0.0
     """Time in which bytes were waited for, and rows were read: of the store, of a cache, of other processes that fetch."""

@@ -19,7 +19,7 @@ PREFETCHED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class LoopMeasurement:
-    """What a loop measured."""
+    """The measurements of one loop."""
 
     first_batch_seconds: float
     batch_seconds: tuple[float, ...]

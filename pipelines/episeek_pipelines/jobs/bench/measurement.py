@@ -1,4 +1,4 @@
-"""What one rank measures."""
+"""The measurements of one rank."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class BatchCost:
-    """What one process spent on a batch, collating included."""
+    """The time and the transfers of one process for a batch, collating included."""
 
     busy_seconds: float = 0.0
     fetch_seconds: float = 0.0

@@ -53,7 +53,7 @@ class Alone:
 
 
 class TextStore(Protocol):
-    """What is needed of a `torch.distributed.Store`."""
+    """The methods of a `torch.distributed.Store` that are used."""
 
     def set(self, key: str, value: str) -> None:
         """Keep a text."""

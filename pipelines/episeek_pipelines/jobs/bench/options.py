@@ -1,4 +1,4 @@
-"""What a benchmark reads, and how."""
+"""Options of a benchmark: the dataset, its batches, and their order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from episeek_pipelines.jobs.bench.options import BenchOptions, BenchOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankResult:
-    """What tells one rank of a report from the others."""
+    """One rank of a report: the fields in which ranks differ."""
 
     rank: int
     host: str
@@ -24,7 +24,7 @@ class RankResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
-    """What was read, how, and how fast. docs/performance.md describes each field."""
+    """The result of a benchmark. docs/performance.md describes each field."""
 
     episeek_version: str
     root: str

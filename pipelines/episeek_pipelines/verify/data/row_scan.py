@@ -38,7 +38,7 @@ class Oddity:
 
 @dataclass(slots=True)
 class OddTimes:
-    """What the timestamps of one run mean that are not frame_index / fps."""
+    """Timestamps of one run that are not frame_index / fps, and the frames that LeRobot would show for them."""
 
     neighbour_count: int = 0
     """Rows that are nearer to the time of another frame than to that of their own."""

@@ -129,7 +129,7 @@ def align(evidence: Evidence) -> Alignment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Streams:
-    """What sync samples and marks tell about the streams of a file; arrays of shape [frames + 1], false after the last frame."""
+    """Evidence about a file's streams from sync samples and marks; arrays of shape [frames + 1], false after the last frame."""
 
     starts: Int64Array
     """Frames that begin a stream by their mark."""

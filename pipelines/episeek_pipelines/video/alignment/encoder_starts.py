@@ -11,7 +11,8 @@ A file counts only where it shows the difference: where no sync sample continues
 no sync samples continue one.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,11 @@ from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.kinds import kind_of
-from episeek_pipelines.video.alignment.av1_headers import SequenceHeader, order_hint, units
+from episeek_pipelines.video.alignment.av1_headers import SequenceHeader, order_hint
+from episeek_pipelines.video.bitstreams.av1 import FRAME, FRAME_HEADER, SEQUENCE_HEADER, open_bitstream_units
+from episeek_pipelines.video.bitstreams.nal_units import nal_units
+from episeek_pipelines.video.bitstreams.sample import SampleBytes
+from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 Int64Array = npt.NDArray[np.int64]
 Int8Array = npt.NDArray[np.int8]
@@ -31,12 +36,18 @@ UNKNOWN: Final = 0
 CONTINUES: Final = -1
 """The frame continues a stream."""
 
-_PEEK_BYTES = 1024
-"""Bytes read of a sync sample. The message of x264 has some 700; what is looked for is at its start."""
+Look = Callable[[int, SampleBytes], Any]
+"""A function of a sample's position and bytes, as `SampleReader.map` takes it."""
+
+_FRAME_HEADER_BYTES = 8
+"""Bytes of the header of an AV1 frame that hold its order hint."""
+_MESSAGE_BYTES = 64
+"""Bytes of a message of H.264 in which its UUID is."""
 _MOST_STORE_SAMPLES = 256
 """Sync samples that are read of a file in a store: each may cost a request."""
 
 _X264_MESSAGE = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
+_H264_SLICES, _H264_SEI = (1, 2, 5), 6
 _HEVC_IDR, _HEVC_CRA = (19, 20), 21
 _HEVC_SLICES = 32
 """Types of NAL units that are below this hold slices."""
@@ -60,18 +71,67 @@ def encoder_starts(source: ByteSource, path: str, table: SampleTable, wanted: In
         frames = np.intersect1d(frames, np.append(wanted, 0))
         if len(frames) > _MOST_STORE_SAMPLES:
             return marks
-    if table.codec not in _READERS or not len(frames):
+    if table.codec not in _MARKS or not len(frames):
         return marks
-    samples = order[frames]
-    ranges = [(int(table.offset[k]), int(table.offset[k] + min(table.size[k], _PEEK_BYTES))) for k in samples]
-    marks[frames] = _READERS[table.codec](table, source.get_ranges(path, ranges), frames, is_sparse)
+    samples = SampleReader(source, path, table).map(_LOOKS[table.codec](table), order[frames].tolist())
+    marks[frames] = _MARKS[table.codec](list(samples), frames, is_sparse)
     if not (marks == CONTINUES).any():
         return np.full(len(order), UNKNOWN, np.int8)
     marks[~is_sync] = CONTINUES
     return marks
 
 
-def _av1_marks(table: SampleTable, samples: list[bytes], frames: Int64Array, is_sparse: bool) -> list[int]:
+def _look_at_av1(table: SampleTable) -> Look:
+    def look(position: int, sample: SampleBytes) -> tuple[list[SequenceHeader | None], bytes]:
+        """Return the sequence headers before the first frame of a sample, None for one that is not read, and its start."""
+        headers = []
+        for kind, _, payload, stop in open_bitstream_units(sample):
+            if kind == SEQUENCE_HEADER:
+                headers.append(SequenceHeader.parse(sample.read(payload, stop)))
+            elif kind in (FRAME_HEADER, FRAME):
+                return headers, sample.read(payload, min(payload + _FRAME_HEADER_BYTES, stop))
+        return headers, b""
+
+    return look
+
+
+def _look_at_h264(table: SampleTable) -> Look:
+    length_bytes = _length_bytes(table)
+
+    def look(position: int, sample: SampleBytes) -> bool:
+        """Return whether the message of x264 is before the first slice of a sample."""
+        for unit in nal_units(sample, length_bytes):
+            kind = unit.head(1)[0] & 31
+            if kind == _H264_SEI and _X264_MESSAGE in unit.head(_MESSAGE_BYTES):
+                return True
+            if kind in _H264_SLICES:
+                break
+        return False
+
+    return look
+
+
+def _look_at_hevc(table: SampleTable) -> Look:
+    length_bytes = _length_bytes(table)
+
+    def look(position: int, sample: SampleBytes) -> int | None:
+        """Return the type of the first unit that holds a slice."""
+        kinds = (unit.head(1)[0] >> 1 & 63 for unit in nal_units(sample, length_bytes))
+        return next((kind for kind in kinds if kind < _HEVC_SLICES), None)
+
+    return look
+
+
+def _length_bytes(table: SampleTable) -> int:
+    """Return the bytes of a NAL unit's length field, from avcC (ISO/IEC 14496-15, 5.3.3.1) or hvcC (8.3.3.1)."""
+    found = decoder_configuration(table.sample_description, ("avcC", "hvcC"), where="a stsd box")
+    position = 4 if found is not None and found[0] == "avcC" else 21
+    return (found[1][position] & 3) + 1 if found is not None and len(found[1]) > position else 4
+
+
+def _av1_marks(
+    samples: list[tuple[list[SequenceHeader | None], bytes]], frames: Int64Array, is_sparse: bool
+) -> list[int]:
     """Return the marks by order hints.
 
     Where all sync samples are read, a hint that neither is 0 nor continues the count of the sample before is unknown.
@@ -79,11 +139,9 @@ def _av1_marks(table: SampleTable, samples: list[bytes], frames: Int64Array, is_
     sequence: SequenceHeader | None = None
     marks = []
     before: tuple[int, int] | None = None
-    for data, frame in zip(samples, frames.tolist(), strict=True):
-        found = list(units(data))
-        sequence = next((SequenceHeader.parse(unit) for kind, unit in found if kind == "sequence"), sequence)
-        picture = next((unit for kind, unit in found if kind == "frame"), None)
-        hint = None if sequence is None or picture is None else order_hint(picture, sequence)
+    for (headers, picture), frame in zip(samples, frames.tolist(), strict=True):
+        sequence = headers[0] if headers else sequence
+        hint = order_hint(picture, sequence) if sequence is not None else None
         if sequence is None or hint is None:
             before = None
             marks.append(UNKNOWN)
@@ -98,32 +156,24 @@ def _av1_marks(table: SampleTable, samples: list[bytes], frames: Int64Array, is_
     return marks
 
 
-def _h264_marks(table: SampleTable, samples: list[bytes], frames: Int64Array, is_sparse: bool) -> list[int]:
-    has_message = [_X264_MESSAGE in data for data in samples]
-    if not any(has_message):
-        return [UNKNOWN] * len(samples)
-    return [STARTS if has else CONTINUES for has in has_message]
+def _h264_marks(samples: list[bool], frames: Int64Array, is_sparse: bool) -> list[int]:
+    return (
+        [STARTS if has_message else CONTINUES for has_message in samples] if any(samples) else [UNKNOWN] * len(samples)
+    )
 
 
-def _hevc_marks(table: SampleTable, samples: list[bytes], frames: Int64Array, is_sparse: bool) -> list[int]:
-    found = decoder_configuration(table.sample_description, ("hvcC",), where="")
-    length_bytes = (found[1][21] & 3) + 1 if found is not None and len(found[1]) > 21 else 4
-    kinds = [_first_slice(data, length_bytes) for data in samples]
-    return [STARTS if kind in _HEVC_IDR else CONTINUES if kind == _HEVC_CRA else UNKNOWN for kind in kinds]
+def _hevc_marks(samples: list[int | None], frames: Int64Array, is_sparse: bool) -> list[int]:
+    return [STARTS if kind in _HEVC_IDR else CONTINUES if kind == _HEVC_CRA else UNKNOWN for kind in samples]
 
 
-def _first_slice(data: bytes, length_bytes: int) -> int | None:
-    """Return the type of the first HEVC NAL unit that holds a slice; None where it is not within these bytes."""
-    position = 0
-    while position + length_bytes < len(data):
-        kind = data[position + length_bytes] >> 1 & 63
-        if kind < _HEVC_SLICES:
-            return kind
-        position += length_bytes + int.from_bytes(data[position : position + length_bytes], "big")
-    return None
-
-
-_READERS = {
+_LOOKS: Final[dict[str, Callable[[SampleTable], Look]]] = {
+    "av01": _look_at_av1,
+    "avc1": _look_at_h264,
+    "avc3": _look_at_h264,
+    "hvc1": _look_at_hevc,
+    "hev1": _look_at_hevc,
+}
+_MARKS: Final[dict[str, Callable[[list[Any], Int64Array, bool], list[int]]]] = {
     "av01": _av1_marks,
     "avc1": _h264_marks,
     "avc3": _h264_marks,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from episeek_pipelines.video.bitstreams.bits import BitReader
 from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, Unit
 
-_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
 _KEY_FRAME = 0
 _CONFIGURATION_FIELDS_BYTES = 4
 """Bytes of av1C before its open bitstream units (AV1-ISOBMFF, 2.3)."""
@@ -35,10 +35,10 @@ class Av1(PlainUnits):
         """Return what is found in a sample. See `Codec.inspect`."""
         before: list[Unit] = []
         is_start: bool | None = None
-        for kind, start, payload, stop in _open_bitstream_units(sample):
-            if kind == _SEQUENCE_HEADER:
+        for kind, start, payload, stop in open_bitstream_units(sample):
+            if kind == SEQUENCE_HEADER:
                 before.append(Unit("sequence header", 0, sample.read(start, stop)))
-            elif kind in (_FRAME_HEADER, _FRAME):
+            elif kind in (FRAME_HEADER, FRAME):
                 # show_existing_frame, frame_type and show_frame, which the header of a still picture lacks (5.9.2)
                 is_still = bool(before) and _is_still(before[-1].data)
                 bits = BitReader(sample.read(payload, payload + 1) or b"\xff")
@@ -47,7 +47,7 @@ class Av1(PlainUnits):
         return SampleFacts(bool(is_start), tuple(before))
 
 
-def _open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, int]]:
+def open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, int]]:
     """Return type, start, start of the payload and end of each open bitstream unit (5.3)."""
     position = 0
     for _ in range(_MAX_UNITS):

@@ -58,7 +58,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class SampleFacts:
-    """What the bytes of one sample say."""
+    """Facts about one sample, from its bytes."""
 
     is_start: bool
     """Whether pictures are right from here on, if all units in force are known."""
@@ -82,7 +82,7 @@ class Codec(Protocol):
     is_header_trusted: bool
     """Whether the header of a file in a store is believed where it flags some of the samples, and not all, as sync samples."""
     damage_without_units: str
-    """What a sample is where units are in force that are not portable; empty where it decodes after its predecessors."""
+    """The damage of a sample where units in force are not portable, in words; empty where it decodes after its predecessors."""
 
     def entry_units(self) -> tuple[Unit, ...]:
         """Return the units that decoders take from the sample entry."""

@@ -84,7 +84,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if missing or (look.reader.is_local and any(isinstance(codec, H264 | Hevc) for codec in codecs.values())):
         # parameter sets may lie in any sample; without any at sync samples, the others are read of local files alone
         facts = look.at(range(len(table)), known=facts)
-        missing = look.missing({**facts})
+        missing = look.missing(facts)
     starts = [position for position, fact in facts.items() if fact.is_start and table.is_sync[position]]
     table = _with_starts(table, facts, missing, path)
     if table.start_description_index is None and (missing or leave_traces(facts, starts, codecs)):
@@ -99,7 +99,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
 
 
 class _Looks:
-    """What is found in samples of one file."""
+    """Facts about samples of one file, read when they are asked for."""
 
     def __init__(self, reader: SampleReader, codecs: Mapping[int, Codec], table: SampleTable) -> None:
         self.reader = reader

@@ -12,7 +12,7 @@ from episeek_pipelines.video.bitstreams.sample import Codec, SampleFacts, State,
 
 @dataclass(frozen=True, slots=True)
 class MissingState:
-    """What a start lacks."""
+    """The decoder state that a start lacks."""
 
     prefix: bytes | None
     """Bytes to put before the sample; None where nothing that can be put there makes up for it."""
