@@ -8,7 +8,7 @@ FFmpeg with libdav1d does not hand over the one in av1C.
 from collections.abc import Iterator
 
 from episeek_pipelines.video.bitstreams.bits import BitReader
-from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, Unit
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent, Unit
 
 SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
 _KEY_FRAME = 0
@@ -31,7 +31,7 @@ class Av1(PlainUnits):
     def __init__(self, configuration: bytes = b"") -> None:
         self.is_header_trusted = len(configuration) > _CONFIGURATION_FIELDS_BYTES
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
         before: list[Unit] = []
         is_start: bool | None = None
@@ -44,7 +44,7 @@ class Av1(PlainUnits):
                 bits = BitReader(sample.read(payload, payload + 1) or b"\xff")
                 is_start = is_still or (not bits.u(1) and bits.u(2) == _KEY_FRAME and bits.u(1) == 1)
                 break
-        return SampleFacts(bool(is_start), tuple(before))
+        return SampleContent(bool(is_start), tuple(before))
 
 
 def open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, int]]:

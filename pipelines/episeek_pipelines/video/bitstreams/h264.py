@@ -19,7 +19,7 @@ from episeek_pipelines.video.bitstreams.bits import (
 )
 from episeek_pipelines.video.bitstreams.h264_order import CHROMA_PROFILES
 from episeek_pipelines.video.bitstreams.nal_units import NalUnit, framed, nal_units
-from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleFacts, State, Unit
+from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
 
 _SLICE, _IDR, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8
 _PICTURES = range(_SLICE, _IDR + 1)
@@ -65,7 +65,7 @@ class H264:
                 position += 2 + size
         return tuple(unit for data in found if data and (unit := _unit(data)))
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
@@ -89,7 +89,7 @@ class H264:
         ]
         is_idr = bool(pictures) and pictures[0].head(1)[0] & 31 == _IDR
         is_start = is_idr or (bool(pictures) and _is_exact_recovery(pictures, found))
-        return SampleFacts(is_start, tuple(before), tuple(after), is_clean_start=is_idr)
+        return SampleContent(is_start, tuple(before), tuple(after), is_clean_start=is_idr)
 
     def slice_heads(self, sample: SampleBytes) -> list[bytes]:
         """Return the first bytes of each slice of a sample.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from episeek_pipelines.video.bitstreams.bits import BitReader, BitsEndError, without_emulation_prevention
 from episeek_pipelines.video.bitstreams.nal_units import framed, nal_units
-from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleFacts, State, Unit
+from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
 
 _FIRST_NON_VCL = 32
 _IRAP = range(16, 24)
@@ -49,7 +49,7 @@ class Hevc:
                 position += 2 + size
         return tuple(unit for data in found if len(data) > 2 and (unit := _unit(data)))
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
@@ -62,7 +62,7 @@ class Hevc:
                     (before if picture is None else after).append(unit)
             elif kind < _FIRST_NON_VCL and picture is None:
                 picture = kind
-        return SampleFacts(picture in _IRAP, tuple(before), tuple(after), is_skipped=picture in _RASL)
+        return SampleContent(picture in _IRAP, tuple(before), tuple(after), is_skipped=picture in _RASL)
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force; one with other contents than before drops those that refer to it."""

@@ -5,7 +5,7 @@ Decoders keep quantisation and Huffman tables from one picture to the next one.
 
 import hashlib
 
-from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, Unit
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent, Unit
 
 _SOI, _HUFFMAN, _SCAN, _QUANTISATION = 0xD8, 0xC4, 0xDA, 0xDB
 _WITHOUT_LENGTH = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
@@ -20,7 +20,7 @@ class Mjpeg(PlainUnits):
 
     damage_without_units = "without the Huffman tables that were made for its picture"
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
         units: list[Unit] = []
         position = 0
@@ -43,7 +43,7 @@ class Mjpeg(PlainUnits):
             if marker in (_HUFFMAN, _QUANTISATION):
                 units += _tables(marker, sample.read(position + 4, stop))
             position = stop
-        return SampleFacts(has_scan, tuple(units))
+        return SampleContent(has_scan, tuple(units))
 
     def is_portable(self, unit: Unit) -> bool:
         """Return whether the unit is a table that serves other pictures: not a Huffman table made for its own picture."""

@@ -1,7 +1,7 @@
 """MPEG-1 and MPEG-2 video samples (ISO/IEC 11172-2, 13818-2): I-pictures, sequence headers and quantiser matrices in band."""
 
 from episeek_pipelines.video.bitstreams import start_codes
-from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, State, Unit
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent, State, Unit
 
 _PICTURE, _SEQUENCE, _EXTENSION, _GROUP = 0x00, 0xB3, 0xB5, 0xB8
 _SEQUENCE_EXTENSIONS, _MATRICES = (1, 2, 5), 3
@@ -22,12 +22,12 @@ class Mpeg2(PlainUnits):
         """Return the headers in esds."""
         return _units(list(start_codes.split(self._configuration)))
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
         after = _units([(code, data) for code, data in start_codes.split(picture_header(sample)) if code == _EXTENSION])
-        return SampleFacts(_coding_type(picture) == _INTRA, _units(found), after if picture else ())
+        return SampleContent(_coding_type(picture) == _INTRA, _units(found), after if picture else ())
 
     def is_b_picture(self, sample: SampleBytes) -> bool:
         """Return whether the sample's picture is shown before one that is stored before it.

@@ -7,7 +7,7 @@ streams in another way; they know these encoders from user data beside the heade
 import re
 
 from episeek_pipelines.video.bitstreams import start_codes
-from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts, Unit
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent, Unit
 
 _SEQUENCE, _USER_DATA, _GROUP, _VISUAL_OBJECT, _PICTURE = 0xB0, 0xB2, 0xB3, 0xB5, 0xB6
 _LAYERS = range(0x20, 0x30)
@@ -29,11 +29,11 @@ class Mpeg4(PlainUnits):
         """Return the headers in esds."""
         return _units(list(start_codes.split(self._configuration)))
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
-        return SampleFacts(_coding_type(picture) == _INTRA, _units(found))
+        return SampleContent(_coding_type(picture) == _INTRA, _units(found))
 
     def is_b_picture(self, sample: SampleBytes) -> bool:
         """Return whether the sample's picture is shown before one that is stored before it.

@@ -57,8 +57,8 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleFacts:
-    """Facts about one sample, from its bytes."""
+class SampleContent:
+    """The content of one sample, from its bytes."""
 
     is_start: bool
     """Whether pictures are right from here on, if all units in force are known."""
@@ -88,7 +88,7 @@ class Codec(Protocol):
         """Return the units that decoders take from the sample entry."""
         ...
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample.
 
         Raises:

@@ -1,22 +1,22 @@
 """VP8 and VP9 samples: key frames. A key frame replaces all that decoders keep, so that no sample carries units."""
 
 from episeek_pipelines.video.bitstreams.bits import BitReader, BitsEndError
-from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleFacts
+from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent
 
 
 class Vp8(PlainUnits):
     """The rules of VP8 (RFC 6386, 9.1)."""
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return whether the frame is a key frame. See `Codec.inspect`."""
         head = sample.read(0, 1)
-        return SampleFacts(bool(head) and not head[0] & 1)
+        return SampleContent(bool(head) and not head[0] & 1)
 
 
 class Vp9(PlainUnits):
     """The rules of VP9 (VP9 bitstream specification, 6.2). The first frame of a superframe decides."""
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return whether the first frame is a key frame, shown or not. See `Codec.inspect`."""
         bits = BitReader(sample.read(0, 4))
         try:
@@ -25,6 +25,6 @@ class Vp9(PlainUnits):
             if profile == 3:
                 bits.u(1)
             is_shown_again = bits.u(1)
-            return SampleFacts(not is_shown_again and bits.u(1) == 0)
+            return SampleContent(not is_shown_again and bits.u(1) == 0)
         except BitsEndError:
-            return SampleFacts(False)
+            return SampleContent(False)

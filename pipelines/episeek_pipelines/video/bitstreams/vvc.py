@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from episeek_pipelines.video.bitstreams.bits import BitReader, BitsEndError, without_emulation_prevention
 from episeek_pipelines.video.bitstreams.hevc import drop_dependents
 from episeek_pipelines.video.bitstreams.nal_units import framed, nal_units
-from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleFacts, State, Unit
+from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
 
 _FIRST_NON_VCL = 12
 _STARTS = (7, 8, 9)
@@ -40,7 +40,7 @@ class Vvc:
             return ()
         return tuple(unit for data in found if len(data) > 2 and (unit := _unit(data)))
 
-    def inspect(self, sample: SampleBytes) -> SampleFacts:
+    def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
@@ -54,7 +54,7 @@ class Vvc:
                     (before if picture is None else after).append(unit)
             elif kind < _FIRST_NON_VCL and picture is None:
                 picture = kind
-        return SampleFacts(picture in _STARTS, tuple(before), tuple(after), is_skipped=picture == _RASL)
+        return SampleContent(picture in _STARTS, tuple(before), tuple(after), is_skipped=picture == _RASL)
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force; a sequence parameter set with other contents than before drops those that refer to it."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from episeek.mp4.moov.sample_boxes import Int64Array
-from episeek_pipelines.video.bitstreams.sample import SampleFacts
+from episeek_pipelines.video.bitstreams.sample import SampleContent
 
 _SPREAD_COUNT = 6
 """Sync samples that are looked at besides the first two; one in each part of the file."""
@@ -32,15 +32,15 @@ def few(sync: Int64Array, name: str) -> Int64Array:
     return chosen
 
 
-def agree(facts: Mapping[int, SampleFacts], *, is_lacking: bool) -> bool:
+def agree(contents: Mapping[int, SampleContent], *, is_lacking: bool) -> bool:
     """Return whether a few sync samples speak for the others.
 
     They do where all of them are starts, lack nothing, and carry units of the same kinds.
 
     Args:
-        facts: What was found in them, by position.
+        contents: What was found in them, by position.
         is_lacking: Whether one of them lacks decoder state.
     """
-    later = [fact for position, fact in facts.items() if position]
-    kinds = {tuple((unit.kind, unit.number) for unit in fact.before if unit.kind != "version") for fact in later}
-    return not is_lacking and all(fact.is_start for fact in later) and len(kinds) < 2
+    later = [content for position, content in contents.items() if position]
+    kinds = {tuple((unit.kind, unit.number) for unit in content.before if unit.kind != "version") for content in later}
+    return not is_lacking and all(content.is_start for content in later) and len(kinds) < 2

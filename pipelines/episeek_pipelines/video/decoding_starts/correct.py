@@ -23,7 +23,7 @@ from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry, is_intra_only
 from episeek_pipelines.video.bitstreams.h264 import H264
 from episeek_pipelines.video.bitstreams.hevc import Hevc
-from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleFacts
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleContent
 from episeek_pipelines.video.decoding_starts.choice import agree, few
 from episeek_pipelines.video.decoding_starts.in_force import MissingState, leave_traces, missing_states
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
@@ -75,31 +75,31 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         return Correction(table, len(flagged), 0)
     if every:
         require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
-    facts = look.at(flagged if every else few(flagged, path))
-    missing = look.missing(facts)
-    if not every and not agree(facts, is_lacking=bool(missing)):
-        facts = look.at(flagged, known=facts)
-        missing = look.missing(facts)
-    inspected_count = len(facts)
+    contents = look.at(flagged if every else few(flagged, path))
+    missing = look.missing(contents)
+    if not every and not agree(contents, is_lacking=bool(missing)):
+        contents = look.at(flagged, known=contents)
+        missing = look.missing(contents)
+    inspected_count = len(contents)
     if missing or (look.reader.is_local and any(isinstance(codec, H264 | Hevc) for codec in codecs.values())):
         # parameter sets may lie in any sample; without any at sync samples, the others are read of local files alone
-        facts = look.at(range(len(table)), known=facts)
-        missing = look.missing(facts)
-    starts = [position for position, fact in facts.items() if fact.is_start and table.is_sync[position]]
-    table = _with_starts(table, facts, missing, path)
-    if table.start_description_index is None and (missing or leave_traces(facts, starts, codecs)):
+        contents = look.at(range(len(table)), known=contents)
+        missing = look.missing(contents)
+    starts = [position for position, content in contents.items() if content.is_start and table.is_sync[position]]
+    table = _with_starts(table, contents, missing, path)
+    if table.start_description_index is None and (missing or leave_traces(contents, starts, codecs)):
         # an entry that no sample uses says so: decoders are not kept from clip to clip where there are several
         table = replace(table, sample_description=with_start_entries(table.sample_description, [(1, b"")], where=path))
     first = codecs[look.entry_of[0]]
     leading = leading_samples(table, first)
     if len(leading):
-        facts = look.at([0, *leading.tolist()], known=facts)
-        table = without_skipped_pictures(table, first, leading, facts, where=path)
+        contents = look.at([0, *leading.tolist()], known=contents)
+        table = without_skipped_pictures(table, first, leading, contents, where=path)
     return Correction(table, len(flagged), inspected_count)
 
 
 class _Looks:
-    """Facts about samples of one file, read when they are asked for."""
+    """The contents of samples of one file, read when they are asked for."""
 
     def __init__(self, reader: SampleReader, codecs: Mapping[int, Codec], table: SampleTable) -> None:
         self.reader = reader
@@ -109,22 +109,22 @@ class _Looks:
         self.entry_of = _entry_changes(self._index)
 
     def at(
-        self, positions: Sequence[int] | Int64Array, *, known: Mapping[int, SampleFacts] | None = None
-    ) -> dict[int, SampleFacts]:
+        self, positions: Sequence[int] | Int64Array, *, known: Mapping[int, SampleContent] | None = None
+    ) -> dict[int, SampleContent]:
         """Return what is found in samples, by position, with what is known already."""
-        facts = dict(known or {})
-        new = [position for position in map(int, positions) if position not in facts]
+        contents = dict(known or {})
+        new = [position for position in map(int, positions) if position not in contents]
 
-        def look(position: int, sample: SampleBytes) -> SampleFacts:
+        def look(position: int, sample: SampleBytes) -> SampleContent:
             return self._codecs[1 if self._index is None else int(self._index[position])].inspect(sample)
 
-        facts.update(zip(new, self.reader.map(look, new), strict=True))
-        return facts
+        contents.update(zip(new, self.reader.map(look, new), strict=True))
+        return contents
 
-    def missing(self, facts: Mapping[int, SampleFacts]) -> dict[int, MissingState]:
+    def missing(self, contents: Mapping[int, SampleContent]) -> dict[int, MissingState]:
         """Return what is missing at the starts among samples, by position."""
-        starts = [position for position, fact in facts.items() if fact.is_start and self._flagged[position]]
-        return missing_states(facts, starts, self._codecs, self.entry_of)
+        starts = [position for position, content in contents.items() if content.is_start and self._flagged[position]]
+        return missing_states(contents, starts, self._codecs, self.entry_of)
 
 
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
@@ -165,7 +165,7 @@ def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
 
 
 def _with_starts(
-    table: SampleTable, facts: Mapping[int, SampleFacts], missing: Mapping[int, MissingState], where: str
+    table: SampleTable, contents: Mapping[int, SampleContent], missing: Mapping[int, MissingState], where: str
 ) -> SampleTable:
     """Return the table with its sync samples as they are, and with entries for those that lack decoder state.
 
@@ -177,8 +177,8 @@ def _with_starts(
     start_index = np.zeros(len(table), np.int64)
     count = entry_count(table.sample_description, where=where)
     made: dict[tuple[int, bytes], int] = {}
-    for position, fact in facts.items():
-        if position and not fact.is_start:
+    for position, content in contents.items():
+        if position and not content.is_start:
             is_sync[position] = False
     # bytes before a sample have to lie before all that a clip fetches
     least_after = np.minimum.accumulate(np.append(table.offset, np.iinfo(np.int64).max)[::-1])[::-1]

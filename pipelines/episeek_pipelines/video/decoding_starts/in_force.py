@@ -7,7 +7,7 @@ of the sample itself. Where others are in force, the units that are missing are 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from episeek_pipelines.video.bitstreams.sample import Codec, SampleFacts, State, Unit
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleContent, State, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,16 @@ class MissingState:
 
 
 def missing_states(
-    facts: Mapping[int, SampleFacts], starts: Iterable[int], codecs: Mapping[int, Codec], entry_of: Mapping[int, int]
+    contents: Mapping[int, SampleContent],
+    starts: Iterable[int],
+    codecs: Mapping[int, Codec],
+    entry_of: Mapping[int, int],
 ) -> dict[int, MissingState]:
     """Return what is missing at the starts at which something is, by position in decode order.
 
     Args:
-        facts: What is known of samples, by position; others are taken to carry no units.
-        starts: Positions of the starts, of which facts are known.
+        contents: What is known of samples, by position; others are taken to carry no units.
+        starts: Positions of the starts, of which contents are known.
         codecs: The rules for each sample entry that is used, by its index.
         entry_of: The entry that is used from a position on, for the first sample and where it changes.
     """
@@ -36,34 +39,34 @@ def missing_states(
     found: dict[int, MissingState] = {}
     state: State = {}
     entry = 0
-    for position in sorted({*facts, *entry_of}):
+    for position in sorted({*contents, *entry_of}):
         if position in entry_of:
             entry = entry_of[position]
             _apply(codecs[entry], state, codecs[entry].entry_units())
-        fact = facts.get(position)
-        if fact is None:
+        content = contents.get(position)
+        if content is None:
             continue
         codec = codecs[entry]
-        if position in wanted and position and (state or fact.before):
-            missing = _missing(codec, entry_states[entry], state, fact.before)
+        if position in wanted and position and (state or content.before):
+            missing = _missing(codec, entry_states[entry], state, content.before)
             if missing is not None:
                 found[position] = missing
-        _apply(codec, state, fact.before)
-        _apply(codec, state, fact.after)
+        _apply(codec, state, content.before)
+        _apply(codec, state, content.after)
     return found
 
 
-def leave_traces(facts: Mapping[int, SampleFacts], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
+def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
     """Return whether a decoder that has decoded one part of a file may decode another part wrongly.
 
     It may where samples hold different units of one kind and id, and a start does not bring its own.
     """
     values: dict[tuple[str, int], set[bytes]] = {}
-    carried = (unit for fact in facts.values() for unit in (*fact.before, *fact.after))
+    carried = (unit for content in contents.values() for unit in (*content.before, *content.after))
     for unit in (*carried, *(unit for codec in codecs.values() for unit in codec.entry_units())):
         values.setdefault((unit.kind, unit.number), set()).add(unit.data)
     varying = {key for key, found in values.items() if len(found) > 1}
-    return any(not varying <= {(unit.kind, unit.number) for unit in facts[start].before} for start in starts)
+    return any(not varying <= {(unit.kind, unit.number) for unit in contents[start].before} for start in starts)
 
 
 def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:

@@ -21,7 +21,7 @@ from episeek.mp4.moov.sample_boxes import Int64Array
 from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.video.bitstreams.h264 import H264
 from episeek_pipelines.video.bitstreams.hevc import Hevc
-from episeek_pipelines.video.bitstreams.sample import Codec, SampleFacts
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleContent
 from episeek_pipelines.video.bitstreams.vvc import Vvc
 
 
@@ -36,7 +36,7 @@ def leading_samples(table: SampleTable, codec: Codec) -> Int64Array:
 
 
 def without_skipped_pictures(
-    table: SampleTable, codec: Codec, leading: Int64Array, facts: Mapping[int, SampleFacts], *, where: str
+    table: SampleTable, codec: Codec, leading: Int64Array, contents: Mapping[int, SampleContent], *, where: str
 ) -> SampleTable:
     """Return the table with the skipped pictures that lead its first sample not presented.
 
@@ -44,19 +44,19 @@ def without_skipped_pictures(
         table: The samples.
         codec: The rules of the first sample.
         leading: The leading samples; not empty.
-        facts: What was found in sample 0 and in the leading samples, by position.
+        contents: What was found in sample 0 and in the leading samples, by position.
         where: The file, for messages.
 
     Raises:
         SampleTableError: H.264 samples have presentation times before an IDR picture at the start.
     """
     if isinstance(codec, H264):
-        if facts[0].is_clean_start:
+        if contents[0].is_clean_start:
             found = f"{len(leading)} samples shown before sample 0, an IDR picture"
             raise SampleTableError(where, found, "composition offsets that show none before it")
         skipped = leading
     else:
-        skipped = leading[[facts[int(position)].is_skipped for position in leading]]
+        skipped = leading[[contents[int(position)].is_skipped for position in leading]]
     is_presented = table.is_presented.copy()
     is_presented[skipped] = False
     return replace(table, is_presented=is_presented)

@@ -12,7 +12,7 @@ from episeek_pipelines.video.bitstreams.hevc import Hevc
 from episeek_pipelines.video.bitstreams.mjpeg import Mjpeg
 from episeek_pipelines.video.bitstreams.mpeg2 import Mpeg2
 from episeek_pipelines.video.bitstreams.mpeg4 import Mpeg4
-from episeek_pipelines.video.bitstreams.sample import Codec, MissingBytesError, SampleBytes, SampleFacts, State
+from episeek_pipelines.video.bitstreams.sample import Codec, MissingBytesError, SampleBytes, SampleContent, State
 from episeek_pipelines.video.bitstreams.vpx import Vp8, Vp9
 from episeek_pipelines.video.bitstreams.vvc import Vvc
 from tests.support.amount import examples
@@ -36,7 +36,7 @@ segments = st.binary(max_size=20).map(lambda data: b"\xff\xdb" + (len(data) + 2)
 samples = st.lists(units | codes | segments | st.binary(max_size=30), min_size=1, max_size=8).map(b"".join)
 
 
-def in_pieces(codec, data: bytes) -> SampleFacts:
+def in_pieces(codec, data: bytes) -> SampleContent:
     sample = SampleBytes(len(data), data[:1])
     for _ in range(4 * len(data) + 8):
         try:
