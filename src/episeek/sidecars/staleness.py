@@ -15,7 +15,7 @@ from episeek.stores.transports.local import LocalSource
 from episeek_schemas import layout, lerobot
 
 OnStale = Literal["auto", "warn", "raise", "ignore"]
-"""What to do where the dataset has other episodes than its sidecars. "auto" warns, and looks only where that costs no request."""
+"""The reaction to other episodes in the dataset than in its sidecars. "auto" warns, and looks only where that costs no request."""
 
 ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
 
