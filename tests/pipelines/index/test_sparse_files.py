@@ -46,7 +46,8 @@ def test_ten_gigabytes_are_indexed_for_the_price_of_their_header(tmp_path, mp4):
     small_requests, small_bytes, small_peak = header_cost(small)
     assert requests <= small_requests + 1  # the small one fits into the first probe
     assert read_bytes <= small_bytes + 2 * LocalSource("").probe_bytes
-    assert peak_bytes <= 2 * small_peak
+    # other threads of this process are counted too
+    assert peak_bytes <= small_peak + (1 << 20)
 
 
 def test_an_episode_of_ten_gigabytes_has_wide_columns_and_exact_clips(tmp_path, mp4):

@@ -201,6 +201,7 @@ root, data_root, cache_dir = sys.argv[1:]
 dataset = EpisodeDataset(episeek.open(root, data_root=data_root), cache_dir=cache_dir or None)
 dataset[0]
 print("started", flush=True)
+sys.stdin.readline()
 for batch in torch.utils.data.DataLoader(dataset, batch_size=4, num_workers=2):
     pass
 """
@@ -211,16 +212,20 @@ for batch in torch.utils.data.DataLoader(dataset, batch_size=4, num_workers=2):
 def test_an_interrupted_job_ends_although_the_store_does_not_answer(store, sidecar_roots, tmp_path, is_cached):
     store.clear_faults()
     store.clear()
-    store.inject(Fault("stall", path=r"\.mp4", times=1000, after=30, seconds=30))
     arguments = [sys.executable, "-c", JOB, sidecar_roots[NAME], store.url, tmp_path / "cache" if is_cached else ""]
-    job = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    job = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True)
     try:
+        assert job.stdout.readline() == "started\n"
+        store.inject(Fault("stall", path=r"\.mp4", times=1000, seconds=30))
+        job.stdin.write("\n")
+        job.stdin.flush()
         while not any(one.fault == "stall" for one in store.exchanges()):
             assert job.poll() is None
         os.killpg(job.pid, signal.SIGINT)
-        _, errors = job.communicate(timeout=10)
+        _, errors = job.communicate(timeout=25)
     finally:
         if job.poll() is None:
             os.killpg(job.pid, signal.SIGKILL)
-            job.communicate()
+        job.communicate()
     assert "KeyboardInterrupt" in errors
