@@ -1,18 +1,14 @@
-"""The video files to index, each with the episodes that the dataset declares in it."""
+"""The video files to index."""
 
-import posixpath
-from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from episeek.errors import MetadataError, MissingFileError
 from episeek.sidecars.file_record import FileProperties
 from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.declared_videos import DeclaredVideo, list_videos, require_videos
 from episeek_pipelines.dataset.metadata import Dataset
-from episeek_pipelines.dataset.missing_folders import require_folders
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
@@ -44,58 +40,20 @@ def plan_index(dataset: Dataset, data_root: Root, *, keyframes: KeyframeChoice =
         keyframes: Which sync samples to look at.
 
     Raises:
-        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or 2^31 or more.
-        MissingFileError: A file that meta/episodes refers to does not exist.
+        MetadataError, MissingFileError: As for `require_videos`.
     """
-    units, missing = list_units(dataset, data_root)
-    if missing:
-        declared = {unit.path for unit in (*units, *missing)}
-        require_folders(data_root, declared, data_root.list(missing[0].path.partition("/")[0]))
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        expected = f"the MP4 of episode {missing[0].episodes.episode_index[0]}"
-        raise MissingFileError(data_root.join(missing[0].path), f"no such file{others}", expected)
-    return [replace(unit, keyframes=keyframes) for unit in units]
+    return [_unit(video, keyframes) for video in require_videos(dataset, data_root)]
 
 
 def list_units(dataset: Dataset, data_root: Root) -> tuple[list[IndexUnit], list[IndexUnit]]:
     """Return the video files of a dataset with their episodes, sorted by path: those that exist, and those that do not.
 
-    The existing ones have the identities that one listing of the store gives.
-
     Raises:
-        MetadataError: As for `plan_index`.
+        MetadataError: As for `require_videos`.
     """
-    table = dataset.episodes
-    displaced = np.flatnonzero(table.episode_index != np.arange(len(table)))
-    if len(displaced):
-        path, row = table.locate(int(displaced[0]))
-        where = f"{dataset.root.join(path)}, row {row}"
-        raise MetadataError(
-            where, f"episode_index {table.episode_index[displaced[0]]}", f"{displaced[0]}: episodes in order, from 0"
-        )
-    unusable = np.flatnonzero((table.length < 1) | (table.length >= 1 << 31))
-    if len(unusable):
-        path, row = table.locate(int(unusable[0]))
-        raise MetadataError(
-            f"{dataset.root.join(path)}, row {row}", f"length {table.length[unusable[0]]}", "1 or more frames"
-        )
-    rows: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for camera_index, camera_key in enumerate(dataset.info.video_keys):
-        for row, path in enumerate(dataset.video_paths(camera_key)):
-            rows[camera_index, path].append(row)
-    units = []
-    for (camera_index, path), members in sorted(rows.items(), key=lambda item: item[0][1]):
-        columns = table.cameras[dataset.info.video_keys[camera_index]]
-        chosen = np.array(members)
-        declared = DeclaredEpisodes.sorted(
-            table.episode_index[chosen],
-            table.length[chosen],
-            columns.from_timestamp[chosen],
-            columns.to_timestamp[chosen],
-        )
-        units.append(IndexUnit(path, camera_index, declared))
-    if not units:
-        return [], []
-    listed = data_root.files(posixpath.commonpath({posixpath.dirname(unit.path) for unit in units}))
-    existing = [replace(unit, identity=listed[unit.path]) for unit in units if unit.path in listed]
-    return existing, [unit for unit in units if unit.path not in listed]
+    existing, missing = list_videos(dataset, data_root)
+    return [_unit(video) for video in existing], [_unit(video) for video in missing]
+
+
+def _unit(video: DeclaredVideo, keyframes: KeyframeChoice = "auto") -> IndexUnit:
+    return IndexUnit(video.path, video.camera_index, video.episodes, video.identity, keyframes)
