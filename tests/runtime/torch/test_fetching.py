@@ -213,9 +213,11 @@ def test_an_interrupted_job_ends_although_the_store_does_not_answer(store, sidec
     store.clear_faults()
     store.clear()
     arguments = [sys.executable, "-c", JOB, sidecar_roots[NAME], store.url, tmp_path / "cache" if is_cached else ""]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    job = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True)
+    pipe = subprocess.PIPE
+    job = subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
     try:
+        assert job.stdin is not None
+        assert job.stdout is not None
         assert job.stdout.readline() == "started\n"
         store.inject(Fault("stall", path=r"\.mp4", times=1000, seconds=30))
         job.stdin.write("\n")
