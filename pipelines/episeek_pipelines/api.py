@@ -11,6 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from episeek_pipelines.batch.errors import ManifestError, PlanError, Problem
+    from episeek_pipelines.batch.measurement import Measurement
+    from episeek_pipelines.batch.options import VIDEO_CHOICES, BatchOptions
+    from episeek_pipelines.batch.plan import PlannedBatch, batch_plan
+    from episeek_pipelines.batch.plan_file import BatchPlan
+    from episeek_pipelines.batch.survey import PlannedDataset
     from episeek_pipelines.dataset.contents import LeftOut
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
@@ -68,7 +74,10 @@ __all__ = [
     "KEYFRAME_CHOICES",
     "READING_HEADERS",
     "RULES",
+    "VIDEO_CHOICES",
     "Action",
+    "BatchOptions",
+    "BatchPlan",
     "BenchOptions",
     "BenchOrder",
     "BenchReport",
@@ -91,11 +100,17 @@ __all__ = [
     "LeftOut",
     "Level",
     "Location",
+    "ManifestError",
+    "Measurement",
     "OptionsError",
     "PageIndexCounts",
     "Phase",
+    "PlanError",
+    "PlannedBatch",
+    "PlannedDataset",
     "PrepareResult",
     "PreparedPublication",
+    "Problem",
     "Progress",
     "PublishOptions",
     "PublishResult",
@@ -120,6 +135,7 @@ __all__ = [
     "VerifyOptions",
     "Videos",
     "WorkFailedError",
+    "batch_plan",
     "bench",
     "check_index",
     "fix",
@@ -144,6 +160,12 @@ __all__ = [
 ]
 
 _NAMES_OF: Final = {
+    "batch.errors": ("ManifestError", "PlanError", "Problem"),
+    "batch.measurement": ("Measurement",),
+    "batch.options": ("VIDEO_CHOICES", "BatchOptions"),
+    "batch.plan": ("PlannedBatch", "batch_plan"),
+    "batch.plan_file": ("BatchPlan",),
+    "batch.survey": ("PlannedDataset",),
     "dataset.contents": ("LeftOut",),
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
     "dataset.provenance": ("recorded_videos",),

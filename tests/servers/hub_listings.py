@@ -39,6 +39,27 @@ def information(call: Call, repository: Repository, revision: str) -> Response:
     )
 
 
+def repositories(call: Call, kind: str) -> Response:
+    """The repositories of an author that the token may see, page by page."""
+    (author,) = call.query["author"]
+    rows = []
+    for (found_kind, name), repository in sorted(call.state.store.repositories.items()):
+        if found_kind != kind or name.split("/")[0] != author or not _may_see(call, kind, name):
+            continue
+        rows.append(
+            {"_id": "0" * 24, "id": repository.id, "author": author, "private": repository.is_private, "tags": []}
+        )
+    return call.paged(rows, {})
+
+
+def _may_see(call: Call, kind: str, name: str) -> bool:
+    try:
+        call.repository(kind, name)
+    except HubError:
+        return False
+    return True
+
+
 def tree(call: Call, repository: Repository, revision: str, prefix: str) -> Response:
     """The files and folders below `prefix`, page by page."""
     commit = call.commit_at(repository, revision)

@@ -43,6 +43,8 @@ def _api(call: Call, segments: list[str]) -> Response:
             return _create_repository(call)
         case ["repos", "delete"]:
             return _delete_repository(call)
+        case [folder] if folder in _KINDS:
+            return hub_listings.repositories(call, _KINDS[folder])
         case ["buckets", organization, name, *rest]:
             return hub_buckets.answer(call, f"{organization}/{name}", rest)
         case [folder, organization, name, *rest] if folder in _KINDS:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 MAX_FAILURES_SHOWN = 10
-RESUMABLE_COMMANDS = frozenset({"prepare", "rewrite", "index", "publish"})
+RESUMABLE_COMMANDS = frozenset({"prepare", "rewrite", "index", "publish", "batch"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "verify": "check the metadata, data files, videos and sidecars of a dataset",
     "rules": "list the rules of verify, or explain some of them",
     "publish": "publish a prepared dataset on the Hub or in a store",
+    "batch": "prepare and publish many datasets: plan, run, status, report",
     "inspect": "show the contents of a dataset",
     "extract": "write frames of one episode as an MP4, without re-encoding",
     "bench": "measure how fast a training loop reads a prepared dataset",

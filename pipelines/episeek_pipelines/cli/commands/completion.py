@@ -62,18 +62,24 @@ def commands_of(parser: Parser) -> Iterator[Command]:
         for name, command in action.choices.items():
             if isinstance(command, Parser):
                 command.complete()
-            options = tuple(
-                Option(
-                    tuple(argument.option_strings),
-                    (argument.help or "").partition("; ")[0].partition(" (default:")[0],
-                    argument.nargs != 0,
-                    tuple(map(str, argument.choices or ())),
-                )
-                for argument in command._actions
-                if argument.option_strings
-            )
             words = [str(word) for argument in command._get_positional_actions() for word in argument.choices or ()]
-            yield Command(name, helps[name], options, tuple(words))
+            # the options of its actions are offered together
+            options = {option.names: option for option in _options_of(command)}
+            yield Command(name, helps[name], tuple(options.values()), tuple(words))
+
+
+def _options_of(command: argparse.ArgumentParser) -> Iterator[Option]:
+    for argument in command._actions:
+        if isinstance(argument, argparse._SubParsersAction):
+            for inner in argument.choices.values():
+                yield from _options_of(inner)
+        elif argument.option_strings:
+            yield Option(
+                tuple(argument.option_strings),
+                (argument.help or "").partition("; ")[0].partition(" (default:")[0],
+                argument.nargs != 0,
+                tuple(map(str, argument.choices or ())),
+            )
 
 
 def _bash_lines(commands: list[Command]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from episeek_pipelines.api import CameraSummary, Inspection
+from episeek_pipelines.cli.lines.table import table_lines
 from episeek_pipelines.words import counted, human_bytes
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
         yield f"            stale: they know {counts}; run `episeek index` or `episeek prepare` again"
     if inspection.camera_facts:
         yield ""
-        yield from _table(
+        yield from table_lines(
             ["camera", "files", "size", "codec", "picture", "fps", "keyframe every", "bytes/frame", "one random frame"],
             [_camera_row(camera) for camera in inspection.camera_facts],
         )
@@ -168,9 +169,3 @@ def _camera_row(camera: CameraSummary) -> list[str]:
         f"{camera.span_bytes / camera.samples:,.0f}" if camera.samples else "-",
         f"{human_bytes(camera.random_frame_bytes)}, {camera.random_frame_samples:.1f} decoded",
     ]
-
-
-def _table(header: list[str], rows: list[list[str]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,76 @@
+"""The options of a batch: how each dataset is prepared, and whether it is published."""
+
+import shlex
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, get_args
+
+from episeek_pipelines.batch.errors import ManifestError
+from episeek_pipelines.jobs.step_nodes import Videos
+from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KEYFRAME_CHOICES, KeyframeChoice
+from episeek_schemas import sidecars
+
+VIDEO_CHOICES: Final[tuple[str, ...]] = get_args(Videos)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """The options of every dataset of a batch; those of one dataset where the manifest gives some."""
+
+    videos: Videos = "none"
+    """As for `prepare`."""
+    max_episodes_per_file: int | None = None
+    keyframes: KeyframeChoice = "auto"
+    publish: bool = False
+    """Publish each dataset onto the repository of the Hub that it comes from; OUT holds the ledger alone."""
+    create_pr: bool = False
+    """Leave draft pull requests for others to merge."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "BatchOptions":
+        """Return the options that `as_dict` gave."""
+        return cls(**document)
+
+    def with_row(self, text: str, *, where: str) -> "BatchOptions":
+        """Return these options with those of one dataset: `videos=copy keyframes=all max_episodes_per_file=100`.
+
+        Args:
+            text: What the manifest says.
+            where: The place in the manifest, for messages.
+
+        Raises:
+            ManifestError: An option has another name, or no valid value.
+        """
+        changes: dict[str, Any] = {}
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise ManifestError(where, f"options {text!r}", "NAME=VALUE with spaces between them") from None
+        for word in words:
+            name, _, value = word.partition("=")
+            name = name.lstrip("-").replace("-", "_")
+            changes[name] = _value_of(name, value, where)
+        return replace(self, **changes)
+
+
+def work_versions() -> dict[str, Any]:
+    """Return the versions that decide the result of `prepare`, beside its source and options."""
+    return {"rewrite_version": REWRITE_VERSION, "index_version": sidecars.INDEX_VERSION}
+
+
+def _value_of(name: str, value: str, where: str) -> Any:
+    choices = {"videos": VIDEO_CHOICES, "keyframes": KEYFRAME_CHOICES}
+    if name in choices:
+        if value not in choices[name]:
+            raise ManifestError(where, f"{name}={value}", f"{name}= one of {', '.join(choices[name])}")
+        return value
+    if name == "max_episodes_per_file":
+        if not value.isascii() or not value.isdigit() or int(value) < 1:
+            raise ManifestError(where, f"{name}={value}", "a whole number, 1 or more")
+        return int(value)
+    known = ", ".join(each.name for each in fields(BatchOptions) if each.name not in ("publish", "create_pr"))
+    raise ManifestError(where, f"the option {name!r}", f"options of one dataset: {known}")

@@ -1,0 +1,190 @@
+"""The plan as a sealed Parquet file: the same datasets, options and versions give the same bytes, and an edit is noticed.
+
+The footer holds what the rows depend on, and the SHA-256 of all that the plan says. No clock, host or measurement is in it.
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MissingFileError, ParquetError
+from episeek_pipelines.batch.errors import PlanError, Problem
+from episeek_pipelines.batch.options import BatchOptions
+from episeek_pipelines.batch.survey import PlannedDataset
+from episeek_pipelines.dataset.root import Root
+from episeek_schemas.batch import PLAN_FORMAT, PLAN_KEY, PLAN_PATH, SEAL_KEY
+
+_COUNTS: Final = (
+    "episodes",
+    "frames",
+    "cameras",
+    "files",
+    "data_files",
+    "video_files",
+    "read_bytes",
+    "write_bytes",
+    "requests",
+)
+_REFUSAL: Final = ("kind", "where", "found", "expected", "hint")
+_SCHEMA: Final = pa.schema(
+    [
+        *((name, pa.string()) for name in ("destination", "source", "options", "version")),
+        *((name, pa.int64()) for name in _COUNTS),
+        ("cost_seconds", pa.float64()),
+        ("identity", pa.string()),
+        *((f"refused_{name}", pa.string()) for name in _REFUSAL),
+    ]
+)
+_HINT: Final = "run `episeek batch plan MANIFEST OUT` to plan anew; what is done stays done"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """The datasets of a batch, sorted by destination, and what they depend on."""
+
+    manifest: str
+    """The manifest as it was given."""
+    manifest_digest: str
+    options: BatchOptions
+    versions: dict[str, Any]
+    datasets: tuple[PlannedDataset, ...]
+    left_out: tuple[str, ...] = ()
+    """Repositories of an organisation that are no LeRobot datasets."""
+
+    @property
+    def refused(self) -> tuple[PlannedDataset, ...]:
+        """Return the datasets that will be refused."""
+        return tuple(dataset for dataset in self.datasets if dataset.refusal is not None)
+
+    @property
+    def runnable(self) -> tuple[PlannedDataset, ...]:
+        """Return the datasets that will be prepared."""
+        return tuple(dataset for dataset in self.datasets if dataset.refusal is None)
+
+
+def plan_bytes(plan: BatchPlan) -> bytes:
+    """Return the file of a plan."""
+    rows = [_row(dataset) for dataset in plan.datasets]
+    about = _about(plan)
+    metadata = {PLAN_KEY: about, SEAL_KEY: _seal(about, rows)}
+    stream = io.BytesIO()
+    with pq.ParquetWriter(stream, _SCHEMA, compression="zstd", store_schema=False) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+        writer.add_key_value_metadata(metadata)
+    return stream.getvalue()
+
+
+def write_plan(plan: BatchPlan, out: Root) -> None:
+    """Write a plan below OUT, in place of an earlier one."""
+    out.write_bytes(PLAN_PATH, plan_bytes(plan))
+
+
+def has_plan(out: Root) -> bool:
+    """Return whether there is a plan below OUT."""
+    return out.exists(PLAN_PATH)
+
+
+def read_plan(out: Root) -> BatchPlan:
+    """Read the plan below OUT.
+
+    Raises:
+        PlanError: There is none, it was changed since it was sealed, or it is one of another version of episeek.
+    """
+    where = out.join(PLAN_PATH)
+    try:
+        with out.open_parquet(PLAN_PATH) as file:
+            metadata = file.metadata.metadata or {}
+            table = file.read(use_threads=False)
+        about = json.loads(metadata[PLAN_KEY])
+        rows = table.to_pylist()
+    except MissingFileError:
+        raise PlanError(where, "no such file", "the plan of a batch", _HINT) from None
+    except (ParquetError, pa.ArrowException, KeyError, ValueError):
+        raise PlanError(where, "a file that is not the plan of a batch, or a damaged one", "a plan", _HINT) from None
+    if about.get("format") != PLAN_FORMAT:
+        raise PlanError(where, f"a plan of format {about.get('format')}", f"format {PLAN_FORMAT}", _HINT)
+    if table.schema.names != _SCHEMA.names or metadata.get(SEAL_KEY) != _seal(metadata[PLAN_KEY], rows):
+        raise PlanError(where, "a plan that was changed after it was made", "the plan as it was sealed", _HINT)
+    return BatchPlan(
+        manifest=about["manifest"],
+        manifest_digest=about["manifest_digest"],
+        options=BatchOptions.of(about["options"]),
+        versions=about["versions"],
+        datasets=tuple(map(_dataset, rows)),
+        left_out=tuple(about["left_out"]),
+    )
+
+
+def require_same(plan: BatchPlan, *, manifest_digest: str, options: BatchOptions, versions: dict[str, Any]) -> None:
+    """Require that a plan is one of a manifest, options and versions.
+
+    Raises:
+        PlanError: It is not; the error says what differs.
+    """
+    # the digest of the rows covers their options: options are compared first, as the cause of both
+    now = options.as_dict()
+    differing = {name: (value, now[name]) for name, value in plan.options.as_dict().items() if value != now[name]}
+    if differing:
+        found = ", ".join(f"{name} {_shown(value)}" for name, (value, _) in differing.items())
+        expected = ", ".join(f"{name} {_shown(value)}" for name, (_, value) in differing.items())
+        raise PlanError(plan.manifest, f"a plan with {found}", f"{expected}, as in this run", _HINT)
+    if plan.versions != versions:
+        raise PlanError(plan.manifest, f"a plan of versions {plan.versions}", f"{versions}, as of this episeek", _HINT)
+    if plan.manifest_digest != manifest_digest:
+        found = f"a plan of {len(plan.datasets)} datasets that the manifest no longer lists so"
+        raise PlanError(plan.manifest, found, "the datasets, destinations and options that were planned", _HINT)
+
+
+def _shown(value: Any) -> str:
+    return {None: "not given", True: "given", False: "not given"}.get(value, str(value))
+
+
+def _about(plan: BatchPlan) -> bytes:
+    document = {
+        "format": PLAN_FORMAT,
+        "manifest": plan.manifest,
+        "manifest_digest": plan.manifest_digest,
+        "options": plan.options.as_dict(),
+        "versions": plan.versions,
+        "left_out": list(plan.left_out),
+    }
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def _seal(about: bytes, rows: list[dict[str, Any]]) -> bytes:
+    digest = hashlib.sha256(about)
+    digest.update(json.dumps(rows, sort_keys=True).encode())
+    return digest.hexdigest().encode()
+
+
+def _row(dataset: PlannedDataset) -> dict[str, Any]:
+    problem = dataset.refusal
+    return {
+        "destination": dataset.destination,
+        "source": dataset.source,
+        "options": json.dumps(dataset.options.as_dict(), sort_keys=True),
+        "version": dataset.version,
+        **{name: getattr(dataset, name) for name in _COUNTS},
+        "cost_seconds": dataset.cost_seconds,
+        "identity": dataset.identity,
+        **{f"refused_{name}": None if problem is None else getattr(problem, name) for name in _REFUSAL},
+    }
+
+
+def _dataset(row: dict[str, Any]) -> PlannedDataset:
+    parts = [row[f"refused_{name}"] for name in _REFUSAL]
+    return PlannedDataset(
+        destination=row["destination"],
+        source=row["source"],
+        options=BatchOptions.of(json.loads(row["options"])),
+        version=row["version"],
+        **{name: row[name] for name in _COUNTS},
+        cost_seconds=row["cost_seconds"],
+        identity=row["identity"],
+        refusal=None if parts[0] is None else Problem(*parts),
+    )

@@ -1,0 +1,100 @@
+"""Plans, runs and states of batches, as lines of text and as JSON."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from episeek_pipelines.cli.lines.table import table_lines
+from episeek_pipelines.words import counted, human_bytes
+
+if TYPE_CHECKING:
+    from episeek_pipelines.api import PlannedBatch, PlannedDataset
+
+
+def plan_lines(planned: "PlannedBatch") -> Iterator[str]:
+    """Yield a table of the datasets, what will be refused and why, and the totals."""
+    plan = planned.plan
+    if plan.runnable:
+        header = ["dataset", "version", "episodes", "frames", "cameras", "files", "read", "write", "requests", "time"]
+        rows = [_plan_row(dataset, _seconds(dataset, planned)) for dataset in plan.runnable]
+        yield from table_lines(header, rows, right="llrrrrrrrr")
+    for dataset in plan.refused:
+        assert dataset.refusal is not None
+        yield f"refused  {dataset.destination}: {dataset.refusal.sentence}"
+    if plan.left_out:
+        names = ", ".join(plan.left_out[:3]) + (", ..." if len(plan.left_out) > 3 else "")
+        yield f"left     {counted(len(plan.left_out), 'repository', 'repositories')} without meta/info.json: {names}"
+    totals = [
+        counted(len(plan.datasets), "dataset"),
+        f"{len(plan.refused):,} refused",
+        counted(sum(dataset.episodes for dataset in plan.runnable), "episode"),
+        counted(sum(dataset.frames for dataset in plan.runnable), "frame"),
+        f"about {human_bytes(sum(dataset.read_bytes for dataset in plan.runnable))} to read",
+        f"{human_bytes(sum(dataset.write_bytes for dataset in plan.runnable))} to write",
+    ]
+    yield f"plan     {', '.join(totals)}"
+    yield f"time     {_time_line(planned)}"
+    where = "not written (dry run)" if not planned.is_written else f"sealed in {planned.out}"
+    yield f"done     the plan is {where}"
+
+
+def plan_document(planned: "PlannedBatch") -> dict[str, Any]:
+    """Return the JSON of a plan."""
+    plan, measured = planned.plan, planned.measurement
+    return {
+        "out": planned.out,
+        "is_written": planned.is_written,
+        "manifest": plan.manifest,
+        "manifest_digest": plan.manifest_digest,
+        "options": plan.options.as_dict(),
+        "versions": plan.versions,
+        "measurement": None
+        if measured is None
+        else {"dataset": measured.destination, "seconds": measured.seconds, "cost_seconds": measured.cost_seconds},
+        "core_seconds": planned.core_seconds,
+        "left_out": list(plan.left_out),
+        "datasets": [_dataset_document(dataset) for dataset in plan.datasets],
+    }
+
+
+def _dataset_document(dataset: "PlannedDataset") -> dict[str, Any]:
+    names = ("destination", "source", "version", "episodes", "frames", "cameras", "files", "data_files", "video_files")
+    costs = ("read_bytes", "write_bytes", "requests", "cost_seconds", "identity")
+    return {
+        **{name: getattr(dataset, name) for name in (*names, *costs)},
+        "options": dataset.options.as_dict(),
+        "refused": None if dataset.refusal is None else dataset.refusal.as_dict(),
+    }
+
+
+def _plan_row(dataset: "PlannedDataset", seconds: float) -> list[str]:
+    counts = (dataset.episodes, dataset.frames, dataset.cameras, dataset.files)
+    return [
+        dataset.destination,
+        dataset.version,
+        *(f"{count:,}" for count in counts),
+        human_bytes(dataset.read_bytes),
+        human_bytes(dataset.write_bytes),
+        f"{dataset.requests:,}" if dataset.requests else "-",
+        duration(seconds),
+    ]
+
+
+def _seconds(dataset: "PlannedDataset", planned: "PlannedBatch") -> float:
+    return dataset.cost_seconds * (1.0 if planned.measurement is None else planned.measurement.factor)
+
+
+def _time_line(planned: "PlannedBatch") -> str:
+    total = f"about {duration(planned.core_seconds)} of one core for all"
+    measured = planned.measurement
+    if measured is None:
+        return f"{total}; not measured here"
+    took = f"{measured.seconds:.2f} s, where the plan's figures give {measured.cost_seconds:.2f} s"
+    return f"{total}; measured by preparing {measured.destination} into a temporary folder: {took}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people write it: `12 s`, `3.5 min`, `2.1 h`."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
