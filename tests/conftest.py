@@ -11,6 +11,7 @@ from tests.servers.s3 import S3Bucket
 from tests.support.amount import examples
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
 from tests.support.publication_stops import report_publications
+from tests.support.quick_start import compile_a_share, without_garbage_collection
 from tests.support.survival import report_survival
 from tests.support.warm_python import WarmPython
 
@@ -38,6 +39,13 @@ def indexes(sidecar_roots: dict[str, Path]) -> dict[str, episeek.ByteIndex]:
 def warm_python() -> Iterator[WarmPython]:
     with WarmPython() as python:
         yield python
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    with without_garbage_collection():
+        compile_a_share(session.config)
+        return (yield)
 
 
 def pytest_collection_modifyitems(items):
