@@ -22,7 +22,9 @@ SAMPLES_PATH: Final = f"{BYTE_INDEX_DIR}/samples.parquet"
 
 SOURCE_RECORD_DIR: Final = ".episeek"
 SOURCE_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/source.json"
-"""Names the dataset that an overlay was prepared from. Local only: hidden files are neither verified nor published."""
+"""Names the dataset that an overlay was prepared from. Hidden files are neither verified nor published."""
+RUN_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/episeek-run.json"
+"""Describes the run that wrote a dataset: its options, versions, stages and costs."""
 
 DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from typing import Final, Literal
 
 from episeek.errors import DestinationError, ReadError
+from episeek.stores.byte_source import StoreSource
 from episeek.stores.requests.errors import store_errors
 from episeek_pipelines.dataset.cloning import clone_contents
 from episeek_pipelines.dataset.local_files import writing
@@ -26,7 +27,9 @@ _RANGES_IN_FLIGHT: Final = 4
 """Ranges that are requested from a store at the same time."""
 
 
-def copy_file(source: Root, destination: Root, path: str, *, way: Way = "copy") -> Way:
+def copy_file(
+    source: Root, destination: Root, path: str, *, way: Way = "copy", reader: StoreSource | None = None
+) -> Way:
     """Copy a file to the same relative path of another root, and return how that was done.
 
     A clone becomes a copy where the file system cannot clone. A hard link becomes a copy between file systems, and where a symbolic
@@ -37,6 +40,7 @@ def copy_file(source: Root, destination: Root, path: str, *, way: Way = "copy") 
         destination: The root to write to.
         path: The file, relative to both.
         way: The wanted way.
+        reader: The source that reads a file in a store, for its counts of requests; None for a new one.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.
@@ -56,7 +60,7 @@ def copy_file(source: Root, destination: Root, path: str, *, way: Way = "copy") 
                     return "clone"
             finally:
                 os.close(handle)
-        with closing(_contents(source, path)) as parts:
+        with closing(_contents(source, path, reader)) as parts:
             while True:
                 # Without this, a fault of the source would be reported as one of the destination.
                 with store_errors(source.join(path)):
@@ -116,14 +120,14 @@ def _hard_link(source: Root, destination: Root, path: str) -> bool:
     return False
 
 
-def _contents(root: Root, path: str) -> Generator[bytes]:
+def _contents(root: Root, path: str, reader: StoreSource | None) -> Generator[bytes]:
     """Yield the bytes of a file, some mebibytes at a time."""
     if root.is_local:
         with open(root.join(path), "rb") as stream:
             while data := stream.read(_RANGE_BYTES):
                 yield data
         return
-    source = root.source()
+    source = reader or root.source()
     size = source.identity(path).size
     for start in range(0, size, _RANGES_IN_FLIGHT * _RANGE_BYTES):
         bounds = range(start, min(start + _RANGES_IN_FLIGHT * _RANGE_BYTES, size), _RANGE_BYTES)

@@ -8,6 +8,7 @@ is removed when the result is complete.
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any, Final, Self
 
 from episeek.errors import DestinationError, WriteError, first_line
 from episeek_pipelines.dataset.locks import exclusive_lock
+from episeek_pipelines.dataset.replacement import replace_directory, settle_replacement
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.words import counted
 from episeek_schemas import layout
@@ -22,6 +24,8 @@ from episeek_schemas import layout
 WORK_DIR: Final = ".episeek-work"
 _OPTIONS: Final = f"{WORK_DIR}/plan.json"
 _LOCK: Final = f"{WORK_DIR}/lock"
+_REPLACING: Final = f"{WORK_DIR}/replacing"
+"""Holds the inode of the staged directory from the moment when it replaces another one."""
 
 _OPTION_NAMES: Final = {
     "index_version": "index version",
@@ -61,7 +65,7 @@ class LockedStaging:
 
     def holds_work(self) -> bool:
         """Return whether there is finished work to continue from."""
-        return any(f"{WORK_DIR}/{path}" not in (_OPTIONS, _LOCK) for path in self.work.list())
+        return any(f"{WORK_DIR}/{path}" not in (_OPTIONS, _LOCK, _REPLACING) for path in self.work.list())
 
     @property
     def work(self) -> Root:
@@ -77,10 +81,13 @@ class LockedStaging:
 class DatasetStaging(LockedStaging):
     """The place of a new dataset: `root` until `commit`, then `final`."""
 
-    def __init__(self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool) -> None:
+    def __init__(
+        self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool, force: bool = False
+    ) -> None:
         self.is_resumed = is_resumed
         """Whether this run continues one that was stopped."""
         self._options = options
+        self._force = force
         super().__init__(final, root)
 
     def __enter__(self) -> Self:
@@ -103,10 +110,16 @@ class DatasetStaging(LockedStaging):
             return
         receipts = _receipts_aside(self.final)
         try:
+            is_replacing = self._force and self.final.local.is_dir() and any(self.final.local.iterdir())
+            if is_replacing:
+                self.root.write_bytes(_REPLACING, str(self.root.local.stat().st_ino).encode())
             # The receipts move first, so that DST never shows them.
             os.rename(self.work.local, receipts)
-            # This replaces an empty directory.
-            os.rename(self.root.local, self.final.local)
+            if is_replacing:
+                replace_directory(self.root.local, self.final.local)
+            else:
+                # This replaces an empty directory.
+                os.rename(self.root.local, self.final.local)
             Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
             raise WriteError(
@@ -114,13 +127,14 @@ class DatasetStaging(LockedStaging):
             ) from error
 
 
-def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> DatasetStaging:
+def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, force: bool = False) -> DatasetStaging:
     """Prepare to write `final`, or to continue a run that was stopped.
 
     Args:
         source: The dataset that is read. It may not lie in the destination, nor hold it.
         final: The destination: a directory that does not exist, or is empty.
         options: Command, source, options and version: all that decides the result. A run is continued only with the same.
+        force: Replace a dataset of this machine that was prepared before, when the new one is complete.
 
     Raises:
         DestinationError: The destination holds something, overlaps the source, or holds an unfinished run with other options,
@@ -128,13 +142,10 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> 
         WriteError: It cannot be written.
     """
     _require_apart(source, final)
-    # A link cannot be replaced by a rename; `.` and `..` have no name of their own.
-    if final.is_local and (final.local.name in ("", "..") or (final.local.is_symlink() and final.local.is_dir())):
-        final = Root(str(final.local.resolve()))
-    root = Root(f"{final.url}.partial") if final.is_local else final
+    final, root = _places(final)
     if final.is_local:
         _recover_receipts(final, root)
-        _require_empty(final)
+        _require_free(final, force=force)
     is_resumed = root.exists(_OPTIONS)
     if is_resumed:
         _require_same_options(root, options)
@@ -148,7 +159,23 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any]) -> 
         raise DestinationError(
             str(final), f"{counted(len(existing), 'object')}, {existing[0]} first", "an empty destination"
         )
-    return DatasetStaging(final, root, options, is_resumed=is_resumed)
+    return DatasetStaging(final, root, options, is_resumed=is_resumed, force=force)
+
+
+def settle_destination(final: Root) -> None:
+    """Finish or undo what a run left that was killed while its result got its name."""
+    if final.is_local:
+        _recover_receipts(*_places(final))
+
+
+def _places(final: Root) -> tuple[Root, Root]:
+    """Return where a result appears, and where it is written until then."""
+    if not final.is_local:
+        return final, final
+    # A link cannot be replaced by a rename; `.` and `..` have no name of their own.
+    if final.local.name in ("", "..") or (final.local.is_symlink() and final.local.is_dir()):
+        final = Root(str(final.local.resolve()))
+    return final, Root(f"{final.url}.partial")
 
 
 def remove_unlisted_files(root: Root, paths: set[str]) -> None:
@@ -177,13 +204,18 @@ def _require_apart(source: Root, final: Root) -> None:
         raise DestinationError(str(final), f"a place in or around the source {source}", "a directory apart from it")
 
 
-def _require_empty(final: Root) -> None:
+def _require_free(final: Root, *, force: bool) -> None:
     path = final.local
     if path.is_dir():
         names = sorted(entry.name for entry in path.iterdir())
-        if names:
+        if names and not (force and final.exists(layout.SOURCE_RECORD_PATH)):
             found = f"{counted(len(names), 'entry', 'entries')}, {names[0]!r} first"
-            raise DestinationError(str(final), found, "a new or empty directory", "choose another directory")
+            expected = (
+                "a new or empty directory, or a dataset that was prepared before"
+                if force
+                else "a new or empty directory"
+            )
+            raise DestinationError(str(final), found, expected, "choose another directory")
         if os.path.ismount(path):
             expected = "a directory that can be renamed into place"
             raise DestinationError(str(final), "a mount point", expected, "use a directory below it")
@@ -208,9 +240,14 @@ def _require_same_options(root: Root, options: dict[str, Any]) -> None:
         found = f"an unfinished run whose options in {_OPTIONS} cannot be read"
         raise DestinationError(str(root), found, "a run with the same options", anew) from None
     if names:
-        found, expected = (", ".join(_option(name, chosen) for name in names) for chosen in (recorded, options))
+        found, expected = options_in_words(recorded, names), options_in_words(options, names)
         hint = f"run the command with the options of the unfinished run to continue it, or {anew}"
         raise DestinationError(str(root), f"an unfinished run with {found}", f"{expected}, as in this run", hint)
+
+
+def options_in_words(options: dict[str, Any], names: Iterable[str]) -> str:
+    """Return recorded options and their values as people know them."""
+    return ", ".join(_option(name, options) for name in names)
 
 
 def _option(key: str, options: dict[str, Any]) -> str:
@@ -228,11 +265,16 @@ def _receipts_aside(final: Root) -> Path:
 
 
 def _recover_receipts(final: Root, root: Root) -> None:
-    """Undo a commit that was killed between its two renames; clean up after one that was killed after them."""
+    """Undo a commit that was killed between its renames; clean up after one that was killed after them."""
     receipts = _receipts_aside(final)
     if not receipts.is_dir():
         return
-    if root.is_dir() and not (root.local / WORK_DIR).exists():
+    replacing = receipts / Path(_REPLACING).name
+    if replacing.exists():
+        is_undone = not settle_replacement(root.local, final.local, inode=int(replacing.read_text()))
+    else:
+        is_undone = root.is_dir() and not (root.local / WORK_DIR).exists()
+    if is_undone:
         os.rename(receipts, root.local / WORK_DIR)
     else:
         Root(str(receipts.parent)).remove(receipts.name)

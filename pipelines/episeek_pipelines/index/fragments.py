@@ -51,6 +51,8 @@ class FragmentSummary:
     """True where it was taken over from the existing sidecars."""
     warnings: tuple[str, ...] = ()
     """Sentences about episodes whose declaration contradicts the file."""
+    retry_count: int = 0
+    """Requests to a store that had to be sent again."""
 
 
 def index_to_fragment(
@@ -66,7 +68,7 @@ def index_to_fragment(
     reused = _finished_fragment(work, fragment, identity)
     if reused is not None:
         return reused
-    properties, arrays, request_count, byte_count = unit.unchanged, None, 0, 0
+    properties, arrays, request_count, byte_count, retry_count = unit.unchanged, None, 0, 0, 0
     warnings: tuple[str, ...] = ()
     if properties is not None and existing is not None:
         arrays = existing.arrays(unit.episodes.episode_index, unit.camera_index)
@@ -75,6 +77,7 @@ def index_to_fragment(
         properties, arrays, source, warnings = index_file(data_root, unit, fps=fps)
         # a read of a local file is no request
         request_count, byte_count = 0 if data_root.is_local else source.request_count, source.byte_count
+        retry_count = source.transfers().retry_count
     summary = FragmentSummary(
         fragment,
         properties,
@@ -86,6 +89,7 @@ def index_to_fragment(
         is_reused=False,
         is_unchanged=is_unchanged,
         warnings=warnings,
+        retry_count=retry_count,
     )
     receipt = {
         **asdict(summary),

@@ -89,6 +89,7 @@ class Graph:
                 function=run_batch,
                 arguments=(function, Constant([(label(item), item) for item in batch]), arguments, in_flight),
                 phase=phase,
+                stage=phase,
                 unit=unit,
                 byte_count=0 if byte_count is None else sum(map(byte_count, batch)),
             )
@@ -108,6 +109,7 @@ class Graph:
             function=run_reduction,
             arguments=(function, label, list(nodes), arguments),
             phase="",
+            stage=label,
             unit="",
             byte_count=0,
         )

@@ -4,6 +4,7 @@ The result of a node is a list of outcomes. An item that fails is an outcome too
 that wait for a store run in several threads of their node.
 """
 
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ class Done(Generic[T]):
     """An item that was processed."""
 
     value: T
+    seconds: float = field(default=0.0, compare=False)
+    """How long it took where it was processed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Node:
     """Nodes among them, and lists of nodes, stand for their results."""
     phase: str
     """Phase that the items count for; empty for none."""
+    stage: str
+    """The phase, or the label of a reduction."""
     unit: str
     byte_count: int
 
@@ -85,6 +90,16 @@ def values_and_failures(results: Iterable[list[Outcome] | Outcome | Blocked]) ->
             else:
                 failures.extend(outcome.failures)
     return values, failures
+
+
+def stage_seconds(nodes: Iterable[Node], results: Iterable[list[Outcome] | Outcome | Blocked]) -> dict[str, float]:
+    """Return the seconds of each stage's items, added up over threads and processes, in the order of the nodes."""
+    seconds: dict[str, float] = {}
+    for node, result in zip(nodes, results, strict=True):
+        outcomes = result if isinstance(result, list) else [result]
+        spent = sum(outcome.seconds for outcome in outcomes if isinstance(outcome, Done))
+        seconds[node.stage] = seconds.get(node.stage, 0.0) + spent
+    return seconds
 
 
 def run_batch(function: Callable[..., Any], items: Constant, shared: list[Any], in_flight: int) -> list[Outcome]:
@@ -123,8 +138,10 @@ def _failures_in(arguments: list[Any]) -> list[Failure]:
 
 
 def _attempt(label: str, function: Callable[..., Any], *arguments: Any) -> Outcome:
+    started = time.perf_counter()
     try:
-        return Done(function(*arguments))
+        value = function(*arguments)
+        return Done(value, time.perf_counter() - started)
     except EpiseekError as error:
         return Failure(label, type(error).__name__, str(error))
     except Exception as error:

@@ -23,8 +23,10 @@ from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
-from episeek_pipelines.jobs.nodes import Node, values_and_failures
+from episeek_pipelines.jobs.nodes import Node, stage_seconds, values_and_failures
+from episeek_pipelines.jobs.reruns import finished_run
 from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
+from episeek_pipelines.jobs.run_record import write_run_record
 from episeek_pipelines.jobs.step_nodes import (
     WAYS,
     Videos,
@@ -52,20 +54,22 @@ def prepare(
     max_episodes_per_file: int | None = None,
     videos: Videos = "none",
     keyframes: KeyframeChoice = "auto",
+    force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
-    """Rewrite, index and verify a dataset as one graph.
+    """Rewrite, index and verify a dataset as one graph. Nothing is done where a run has done just this before.
 
     Args:
         source: Root of a LeRobot v3.0 dataset: a path or an fsspec URL. It is never written to.
-        destination: Root of the result: a new or empty directory. It holds `data/` and `meta/`, an overlay that is opened
-            with `data_root=source`.
+        destination: Root of the result: a new or empty directory, or the result of a previous run. It holds `data/` and `meta/`,
+            an overlay that is opened with `data_root=source`.
         max_episodes_per_file: Split data files with more episodes; None derives the limit from the size of footers.
         videos: All but "none" add the videos and the other files of the source, so that the destination needs no source: "link"
             as clones, which share blocks and no writes, or copies where the file system cannot clone; "copy" as copies; "hardlink"
             as the same files under another name, so that a tool that writes into the destination's videos changes the source.
             Files that symbolic links lead to are copied, never hard-linked. Folders that tools left in the source stay there.
         keyframes: As for `index`.
+        force: Write everything anew, and replace a local destination that a previous run has written, when the new one is complete.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -75,10 +79,15 @@ def prepare(
     started = time.perf_counter()
     _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
+    plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
+    if not force and (finished := finished_run(dataset.root, Root(destination), plan)) is not None:
+        finished.require_current()
+        return PrepareResult(
+            str(finished.destination), time.perf_counter() - started, is_resumed=False, is_current=True
+        )
     units = plan_index(dataset, dataset.root, keyframes=keyframes)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
-    plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
-    with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
+    with open_dataset_staging(dataset.root, Root(destination), plan, force=force) as staging:
         graph = Graph()
         index_nodes = add_index_nodes(graph, dataset, dataset.root, staging.work, units)
         rewrite_nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
@@ -92,20 +101,19 @@ def prepare(
         roots = (staging.root, data_root, dataset.root)
         surveyed = graph.reduce(survey_all, [metadata], *roots, label="verify")
         verification = add_verification_nodes(graph, surveyed, None, PREPARED_OPTIONS)
-        values = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
-        index = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
-        report = _of(values, VerificationReport)[0]
-        _record_source(dataset, staging, plan)
+        values, seconds = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
+        result = PrepareResult(
+            destination=staging.final.url,
+            seconds=time.perf_counter() - started,
+            is_resumed=staging.is_resumed,
+            rewrite=RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0]),
+            index=IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id),
+            verification=replace(_of(values, VerificationReport)[0], root=staging.final.url),
+            copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out, WAYS[videos]),
+        )
+        _record(result, dataset, staging, plan, execution, seconds)
         staging.commit()
-    return PrepareResult(
-        destination=staging.final.url,
-        seconds=time.perf_counter() - started,
-        is_resumed=staging.is_resumed,
-        rewrite=RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0]),
-        index=index,
-        verification=replace(report, root=staging.final.url),
-        copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out, WAYS[videos]),
-    )
+    return replace(result, seconds=time.perf_counter() - started)
 
 
 def rewrite(
@@ -113,26 +121,32 @@ def rewrite(
     destination: str,
     *,
     max_episodes_per_file: int | None = None,
+    force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Rewrite the data files and `meta/` of a dataset. Arguments and errors are those of `prepare`."""
     started = time.perf_counter()
     _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
-    rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     plan = _plan(source, "rewrite", cap=max_episodes_per_file)
-    with open_dataset_staging(dataset.root, Root(destination), plan) as staging:
+    if not force and (finished := finished_run(dataset.root, Root(destination), plan)) is not None:
+        finished.require_current()
+        return PrepareResult(
+            str(finished.destination), time.perf_counter() - started, is_resumed=False, is_current=True
+        )
+    rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
+    with open_dataset_staging(dataset.root, Root(destination), plan, force=force) as staging:
         graph = Graph()
         nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
         metadata = graph.reduce(
             node_functions.finish_metadata, nodes, dataset.root, staging.root, rewriting, label=layout.META_DIR
         )
-        values = _run(graph, [*nodes, metadata], staging, execution)
-        _record_source(dataset, staging, plan)
+        values, seconds = _run(graph, [*nodes, metadata], staging, execution)
+        summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0])
+        result = PrepareResult(staging.final.url, time.perf_counter() - started, staging.is_resumed, rewrite=summary)
+        _record(result, dataset, staging, plan, execution, seconds)
         staging.commit()
-    summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0])
-    seconds = time.perf_counter() - started
-    return PrepareResult(staging.final.url, seconds, staging.is_resumed, rewrite=summary)
+    return replace(result, seconds=time.perf_counter() - started)
 
 
 def index(
@@ -173,7 +187,7 @@ def index(
         graph = Graph()
         nodes = add_index_nodes(graph, dataset, videos, staging.work, units, existing)
         merged = add_merge_node(graph, dataset, staging.work, staging.root, nodes)
-        values = _run(graph, [*nodes, merged], staging, execution)
+        values, _ = _run(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         staging.commit()
     changes = changed_source_files(dataset.root, videos)
@@ -195,14 +209,20 @@ def preparation_plan(
     return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION)
 
 
-def _record_source(dataset: Dataset, staging: DatasetStaging, plan: dict[str, Any]) -> None:
-    """Record the source, for publications and for readers of an overlay."""
-    # overlays in stores are not published
-    if staging.root.is_local:
-        if staging.is_resumed:
-            # a run that was killed may have written one
-            staging.root.remove(layout.SOURCE_RECORD_DIR)
-        write_record(staging.root, record_source(dataset.root, plan))
+def _record(
+    result: PrepareResult,
+    dataset: Dataset,
+    staging: DatasetStaging,
+    plan: dict[str, Any],
+    execution: Execution,
+    stage_seconds: dict[str, float],
+) -> None:
+    """Record the source, for publications and for readers of an overlay, and the run, for runs to come."""
+    if staging.is_resumed:
+        # a run that was killed may have written records
+        staging.root.remove(layout.SOURCE_RECORD_DIR)
+    write_record(staging.root, record_source(dataset.root, plan))
+    write_run_record(result, dataset.root, staging.root, plan, execution, stage_seconds)
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:
@@ -222,13 +242,19 @@ def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
 
 def _run(
     graph: Graph, wanted: Sequence[Node], staging: DatasetStaging | SidecarStaging, execution: Execution
-) -> list[Any]:
-    values, failures = values_and_failures(execution.compute(graph, wanted))
+) -> tuple[list[Any], dict[str, float]]:
+    """Return the values of the wanted nodes, and the seconds of each stage.
+
+    Raises:
+        WorkFailedError: Some items failed.
+    """
+    results = execution.compute(graph, wanted)
+    values, failures = values_and_failures(results)
     if failures:
         kept = f"finished work is kept in {staging.root}" if staging.holds_work() else "nothing was written"
         hint = f"fix what failed and run the same command again; {kept}"
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=staging.final.url, hint=hint)
-    return values
+    return values, stage_seconds(wanted, results)
 
 
 def _of(values: list[Any], kind: type[T]) -> list[T]:

@@ -35,6 +35,9 @@ class RewriteSummary:
     """Files that the run that was stopped had finished."""
     corrected_episodes: int = 0
     """Episodes whose data file `meta/episodes` of the source gives wrongly; that of the result is right."""
+    request_count: int = 0
+    """Requests to a store; none for local files."""
+    retry_count: int = 0
 
     @classmethod
     def of(cls, receipts: "list[RewriteReceipt]", plan: "RewritePlan", metadata: "WrittenMetadata") -> "RewriteSummary":
@@ -51,6 +54,8 @@ class RewriteSummary:
             reason=plan.reason,
             reused_files=sum(receipt.is_reused for receipt in receipts),
             corrected_episodes=metadata.corrected_episodes,
+            request_count=sum(receipt.result.request_count for receipt in receipts),
+            retry_count=sum(receipt.result.retry_count for receipt in receipts),
         )
 
 
@@ -75,6 +80,7 @@ class IndexSummary:
     """Keyframes whose bytes were looked at, whether decoding can start there."""
     warnings: tuple[str, ...] = ()
     """Sentences about episodes whose declaration contradicts their file; they are indexed where the file shows them."""
+    retry_count: int = 0
 
     @classmethod
     def of(cls, fragments: "list[FragmentSummary]", root: Root, build_id: str) -> "IndexSummary":
@@ -92,6 +98,7 @@ class IndexSummary:
             sync_samples=sum(fragment.properties.sync_sample_count for fragment in fragments),
             sync_samples_inspected=sum(fragment.properties.sync_samples_inspected for fragment in fragments),
             warnings=tuple(sorted(warning for fragment in fragments for warning in fragment.warnings)),
+            retry_count=sum(fragment.retry_count for fragment in fragments),
         )
 
 
@@ -141,6 +148,8 @@ class PrepareResult:
     """Files of the source of an indexed overlay that have changed since the overlay was prepared."""
     lacks_pin: bool = False
     """Whether readers of the dataset take the sidecars for data, since `README.md` does not leave them out (HUB035)."""
+    is_current: bool = False
+    """Whether nothing was done, since a run with the same source and options had finished before."""
 
     @property
     def copied_files(self) -> int:

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError, ParquetError, RowOrderError
+from episeek.stores.byte_source import StoreSource
+from episeek.stores.transfers import Transfers
 from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
@@ -51,6 +53,9 @@ class RewriteResult:
     source_bytes: int
     outputs: tuple[WrittenFile, ...]
     """The outputs of the plan that got rows; one without rows for a file without rows."""
+    request_count: int = 0
+    """Requests to a store; none for a local file."""
+    retry_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,10 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
     """
     where = source.join(unit.path)
     written: list[WrittenFile] = []
+    reader = source.source()
     with (
         _all_or_none(destination, written),
-        _nearby(source, unit.path) as root,
+        _nearby(source, unit.path, reader) as root,
         _opened(root, unit.path, where) as file,
     ):
         schema = file.schema_arrow
@@ -107,7 +113,9 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
             rows = sum(count for _, count in episodes)
             written.append(WrittenFile(output.path, size_bytes, rows, len(episodes), tuple(episodes)))
         source_bytes = root.size(unit.path)
-    return RewriteResult(unit.path, source_bytes, tuple(written))
+    transfers = Transfers() if source.is_local else reader.transfers()
+    requests = transfers.request_count + transfers.metadata_request_count
+    return RewriteResult(unit.path, source_bytes, tuple(written), requests, transfers.retry_count)
 
 
 def write_metadata(
@@ -176,14 +184,14 @@ def _all_or_none(destination: Root, written: list[WrittenFile]) -> Iterator[None
 
 
 @contextmanager
-def _nearby(source: Root, path: str) -> Iterator[Root]:
+def _nearby(source: Root, path: str, reader: StoreSource) -> Iterator[Root]:
     """Yield a root where the file can be read in small pieces: the source if it is local, else a temporary copy."""
     if source.is_local:
         yield source
         return
     with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
         local = Root(folder)
-        copy_file(source, local, path)
+        copy_file(source, local, path, reader=reader)
         yield local
 
 

@@ -1,0 +1,48 @@
+"""Digests of the listings of a dataset's folders: whether any file was added, removed or written since, without reading one."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from episeek_pipelines.dataset.root import Root
+from episeek_schemas import layout
+
+FOLDERS: Final = (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR)
+_NOT_LISTED: Final = (f"{layout.BYTE_INDEX_PARTIAL_DIR}/",)
+
+
+def source_digests(root: Root) -> dict[str, str]:
+    """Return, for each folder of a source, the SHA-256 of its files' paths, sizes and times or store identities.
+
+    Sidecars of the source are left out. The files outside the folders are listed under "".
+    """
+    skipped = (*_NOT_LISTED, f"{layout.BYTE_INDEX_DIR}/")
+    if root.is_local:
+        # a link to nothing is not there
+        versions = {path: root.version_of(path) for path in root.list() if (root.local / path).exists()}
+    else:
+        versions = {
+            path: "" if identity is None else f"{identity.size}:{identity.store_id}"
+            for path, identity in root.files().items()
+        }
+    shown = {path: version for path, version in versions.items() if not path.startswith((*skipped, "."))}
+    return _digests(shown.items())
+
+
+def written_digests(root: Root) -> dict[str, str]:
+    """Return, for each folder of a prepared dataset, the SHA-256 of its files' paths and sizes. Other files are left out."""
+    sizes = (
+        (path, "" if identity is None else str(identity.size))
+        for folder in FOLDERS
+        for path, identity in root.files(folder).items()
+    )
+    found = _digests((path, size) for path, size in sizes if not path.startswith(_NOT_LISTED))
+    return {folder: found[folder] for folder in FOLDERS}
+
+
+def _digests(versions: Iterable[tuple[str, str]]) -> dict[str, str]:
+    digests = {folder: hashlib.sha256() for folder in (*FOLDERS, "")}
+    for path, version in sorted(versions):
+        folder = path.partition("/")[0] if "/" in path else ""
+        digests[folder if folder in FOLDERS else ""].update(f"{path}\0{version}\n".encode(errors="surrogateescape"))
+    return {folder: digest.hexdigest() for folder, digest in digests.items()}

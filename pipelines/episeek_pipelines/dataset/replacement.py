@@ -1,0 +1,69 @@
+"""Replacement of a directory by another one, so that its name always leads to one of the two as a whole where the system can do it.
+
+Linux exchanges two directories in one call (renameat2(2), RENAME_EXCHANGE). Elsewhere the old directory is set aside first, and its
+name leads nowhere for a moment; `settle_replacement` finishes or undoes what a killed process left.
+"""
+
+import ctypes
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+_UNSUPPORTED: Final = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+
+def replace_directory(new: Path, old: Path) -> None:
+    """Give the directory `new` the name of the directory `old`, and remove what was there.
+
+    Raises:
+        OSError: A rename failed; `old` is as it was.
+    """
+    if not _exchange(new, old):
+        os.rename(old, _aside(old))
+        try:
+            os.rename(new, old)
+        except OSError:
+            os.rename(_aside(old), old)
+            raise
+    # only one of the two exists
+    for leftover in (new, _aside(old)):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def settle_replacement(new: Path, old: Path, *, inode: int) -> bool:
+    """Finish or undo a replacement that was killed, and return whether it was finished.
+
+    Args:
+        new: As for `replace_directory`.
+        old: As for `replace_directory`.
+        inode: The inode of `new` before the replacement.
+    """
+    aside = _aside(old)
+    if old.is_dir() and old.stat().st_ino == inode:
+        for leftover in (new, aside):
+            shutil.rmtree(leftover, ignore_errors=True)
+        return True
+    if aside.is_dir() and not old.exists():
+        os.rename(aside, old)
+    return False
+
+
+def _aside(old: Path) -> Path:
+    return old.with_name(f".{old.name}.replaced")
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two directories in one step, and return False where the system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), str(second))

@@ -1,0 +1,111 @@
+"""The decision whether a finished destination is what a run would write again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from episeek.errors import DestinationError, EpiseekError
+from episeek_pipelines.dataset.digests import LocalDigests
+from episeek_pipelines.dataset.folder_digests import source_digests, written_digests
+from episeek_pipelines.dataset.provenance import local_identity, read_record, source_commit
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.source_changes import changed_source_files
+from episeek_pipelines.dataset.staging import options_in_words, settle_destination
+from episeek_pipelines.index.staleness import check_index
+from episeek_pipelines.jobs.run_record import read_digests
+from episeek_pipelines.words import counted
+from episeek_schemas import layout
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A destination that a run has finished before."""
+
+    destination: Root
+    differences: tuple[str, ...]
+    """Noun phrases: how it differs from what a run with these options would write; empty where it is current."""
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether another run would write the same again."""
+        return not self.differences
+
+    def require_current(self) -> None:
+        """Require that another run would write the same again.
+
+        Raises:
+            DestinationError: It would not.
+        """
+        if self.differences:
+            found = f"a dataset prepared before, with {'; '.join(self.differences)}"
+            expected = "one of the same source with the same options, or a new or empty directory"
+            raise DestinationError(str(self.destination), found, expected, "--force replaces it (force=True)")
+
+
+def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> FinishedRun | None:
+    """Return how a destination that a run has finished differs from what a run would write now; None where there is none.
+
+    Listings decide: paths, sizes, and times or store identities. Only where those of the source differ are files read: a file
+    that was copied or touched is the same.
+
+    Args:
+        source: The root of the source.
+        destination: The destination.
+        options: The command, its source and all that decides the result.
+    """
+    settle_destination(destination)
+    try:
+        record = read_record(destination)
+    except EpiseekError:
+        return None
+    if record is None:
+        return None
+    recorded = record.preparation
+    names = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
+    if names:
+        return FinishedRun(
+            destination, (f"{options_in_words(recorded, names)} (now {options_in_words(options, names)})",)
+        )
+    read_from, written = read_digests(destination)
+    now = written_digests(destination)
+    changed = [f"{folder}/" for folder in now if written.get(folder) != now[folder]]
+    differences = [f"files below {', '.join(changed)} that the run did not write so"] if changed else []
+    # at one commit, nothing changes
+    is_same_commit = source.is_pinned and record.commit is not None and source_commit(source) == record.commit
+    sources_now = {} if is_same_commit else source_digests(source)
+    folders = [folder for folder in sources_now if read_from.get(folder) != sources_now[folder]]
+    if folders:
+        files = _changed_files(source, destination, folders, videos=str(options.get("videos", "none")))
+        if files:
+            others = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
+            differences.append(f"other contents of {source.join(files[0])}{others}")
+    return FinishedRun(destination, tuple(differences))
+
+
+def _changed_files(source: Root, destination: Root, folders: list[str], *, videos: str) -> list[str]:
+    """Return the files of the folders of a source that have changed, or the folders where that is not known by files."""
+    if not (source.is_local and destination.is_local):
+        return folders
+    changed = {path for path in changed_source_files(destination, source) if path.partition("/")[0] in folders}
+    if layout.DATA_DIR in folders:
+        changed |= _changed_data(source, destination)
+    if layout.VIDEOS_DIR in folders:
+        if videos == "pack":
+            changed.add(f"{layout.VIDEOS_DIR}/")
+        elif destination.exists(layout.FILES_PATH):
+            changed |= {stale.path for stale in check_index(str(destination), data_root=str(source)).stale}
+    # the other files are in the destination only where all are
+    if "" in folders and videos != "none":
+        changed.add("files that are neither data nor videos")
+    return sorted(changed)
+
+
+def _changed_data(source: Root, destination: Root) -> set[str]:
+    record = read_record(destination)
+    files = {} if record is None else record.files
+    paths = [path for path in files if path.startswith(f"{layout.DATA_DIR}/") and source.exists(path)]
+    digests = LocalDigests().of_all([source.join(path) for path in paths])
+    return {
+        path
+        for path, found in zip(paths, digests, strict=True)
+        if files[path].is_content(local_identity(found).store_id) is False
+    }

@@ -1,0 +1,108 @@
+"""The record of a run, `.episeek/episeek-run.json`: how the dataset was written, by which versions, and what each stage cost."""
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+import pyarrow
+
+from episeek.version import __version__
+from episeek_pipelines.dataset.folder_digests import source_digests, written_digests
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.progress import COPYING, READING_HEADERS, REWRITING
+from episeek_pipelines.jobs.results import PrepareResult
+from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION
+from episeek_schemas import layout, sidecars
+
+
+def write_run_record(
+    result: PrepareResult,
+    source: Root,
+    written: Root,
+    options: Mapping[str, Any],
+    execution: Execution,
+    stage_seconds: Mapping[str, float],
+) -> None:
+    """Write the record of a run below the dataset that it has written.
+
+    Args:
+        result: The result of the run.
+        source: The root that was read.
+        written: The root that was written, still under the name of its staging.
+        options: The command, its source and all that decides the result.
+        execution: Where the graph ran.
+        stage_seconds: Seconds of each stage, added up over threads and processes.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    document = {
+        "command": options["command"],
+        "options": dict(options),
+        "versions": versions(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - result.seconds)),
+        "seconds": round(result.seconds, 3),
+        "is_resumed": result.is_resumed,
+        "scheduler": execution.scheduler,
+        "workers": execution.workers,
+        "stages": _stages(result, stage_seconds),
+        "source": source_digests(source),
+        "written": written_digests(written),
+    }
+    written.write_bytes(layout.RUN_RECORD_PATH, f"{json.dumps(document, indent=1)}\n".encode())
+
+
+def read_digests(root: Root) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the digests of the source's folders and of the written folders that a record holds; empty without a record."""
+    if not root.exists(layout.RUN_RECORD_PATH):
+        return {}, {}
+    try:
+        document = json.loads(root.read_bytes(layout.RUN_RECORD_PATH))
+        return dict(document["source"]), dict(document["written"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        # as good as none: nothing is known about the folders
+        return {}, {}
+
+
+def versions() -> dict[str, Any]:
+    """Return the versions of all that decides what is written."""
+    return {
+        "episeek": __version__,
+        "format": sidecars.FORMAT_VERSION,
+        "index": sidecars.INDEX_VERSION,
+        "rewrite": REWRITE_VERSION,
+        "python": platform.python_version(),
+        "pyarrow": pyarrow.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def _stages(result: PrepareResult, seconds: Mapping[str, float]) -> list[dict[str, Any]]:
+    figures: dict[str, dict[str, Any]] = {}
+    if (index := result.index) is not None:
+        figures[READING_HEADERS] = {
+            "files": index.files,
+            "reused_files": index.reused_files,
+            "bytes_read": index.bytes_read,
+            "requests": index.request_count,
+            "retries": index.retry_count,
+        }
+        figures[layout.BYTE_INDEX_DIR] = {"files": len(sidecars.TABLES), "bytes_written": index.sidecar_bytes}
+    if (rewrite := result.rewrite) is not None:
+        figures[REWRITING] = {
+            "files": rewrite.source_files,
+            "reused_files": rewrite.reused_files,
+            "bytes_read": rewrite.source_bytes,
+            "bytes_written": rewrite.written_bytes,
+            "requests": rewrite.request_count,
+            "retries": rewrite.retry_count,
+        }
+    if result.copies is not None:
+        figures[COPYING] = {"files": result.copies.files}
+    if (report := result.verification) is not None:
+        figures["verify"] = {"errors": report.error_count, "warnings": report.warning_count}
+    return [{"stage": stage, "seconds": round(spent, 3), **figures.get(stage, {})} for stage, spent in seconds.items()]
