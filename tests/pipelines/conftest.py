@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_schemas.layout import SOURCE_RECORD_PATH
+from episeek_schemas.layout import SOURCE_RECORD_DIR
 
 DATA = Path(__file__).parent.parent / "data"
 DATASETS = ("av1_multifile", "h264_bframes", "hevc", "images", "edited")
@@ -21,11 +21,11 @@ def copy_dataset(name: str, target: Path) -> Path:
 
 
 def digests(root: Path) -> dict[str, str]:
-    """SHA-256 of every file below a directory, hidden ones included, but for the record of where it was prepared from."""
+    """SHA-256 of every file below a directory, hidden ones included, but for the records of its preparation."""
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.relative_to(root).as_posix() != SOURCE_RECORD_PATH
+        if path.is_file() and path.relative_to(root).parts[0] != SOURCE_RECORD_DIR
     }
 
 
