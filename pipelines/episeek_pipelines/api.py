@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from episeek_pipelines.batch.errors import ManifestError, PlanError, Problem
     from episeek_pipelines.batch.measurement import Measurement
-    from episeek_pipelines.batch.options import VIDEO_CHOICES, BatchOptions
+    from episeek_pipelines.batch.options import BatchOptions
     from episeek_pipelines.batch.plan import PlannedBatch, batch_plan
     from episeek_pipelines.batch.plan_file import BatchPlan
     from episeek_pipelines.batch.survey import PlannedDataset
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.prepare import index, prepare, rewrite
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
-    from episeek_pipelines.jobs.step_nodes import Videos
     from episeek_pipelines.jobs.verify import verify
+    from episeek_pipelines.jobs.video_choice import VIDEO_CHOICES, Videos
     from episeek_pipelines.parquet.footers import PageIndexCounts
     from episeek_pipelines.publish.card.section import UnusableCardError
     from episeek_pipelines.publish.errors import (
@@ -162,7 +162,7 @@ __all__ = [
 _NAMES_OF: Final = {
     "batch.errors": ("ManifestError", "PlanError", "Problem"),
     "batch.measurement": ("Measurement",),
-    "batch.options": ("VIDEO_CHOICES", "BatchOptions"),
+    "batch.options": ("BatchOptions",),
     "batch.plan": ("PlannedBatch", "batch_plan"),
     "batch.plan_file": ("BatchPlan",),
     "batch.survey": ("PlannedDataset",),
@@ -183,7 +183,7 @@ _NAMES_OF: Final = {
     "jobs.prepare": ("index", "prepare", "rewrite"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.results": ("CopySummary", "IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
-    "jobs.step_nodes": ("Videos",),
+    "jobs.video_choice": ("VIDEO_CHOICES", "Videos"),
     "jobs.verify": ("verify",),
     "parquet.footers": ("PageIndexCounts",),
     "publish.card.section": ("UnusableCardError",),

@@ -2,15 +2,13 @@
 
 import shlex
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Final, get_args
+from typing import Any
 
 from episeek_pipelines.batch.errors import ManifestError
-from episeek_pipelines.jobs.step_nodes import Videos
+from episeek_pipelines.jobs.video_choice import VIDEO_CHOICES, Videos
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KEYFRAME_CHOICES, KeyframeChoice
 from episeek_schemas import sidecars
-
-VIDEO_CHOICES: Final[tuple[str, ...]] = get_args(Videos)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,15 @@ def add_splitting(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_force(command: argparse.ArgumentParser) -> None:
+    """Add the argument of the commands that write a new dataset."""
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="write everything anew, and replace a local DST that a run has written before, once the new one is complete",
+    )
+
+
 # --- argument types --------------------------------------------------------------------------------------------------------------
 
 

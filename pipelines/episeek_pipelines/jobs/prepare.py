@@ -29,13 +29,13 @@ from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareRes
 from episeek_pipelines.jobs.run_record import write_run_record
 from episeek_pipelines.jobs.step_nodes import (
     WAYS,
-    Videos,
     add_copy_nodes,
     add_index_nodes,
     add_merge_node,
     add_rewrite_nodes,
 )
 from episeek_pipelines.jobs.verify import add_verification_nodes, survey_all
+from episeek_pipelines.jobs.video_choice import Videos
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, WrittenMetadata, plan_rewrite
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 from episeek_pipelines.dataset.contents import LeftOut, own_files
 from episeek_pipelines.dataset.copying import Way, require_room
@@ -15,11 +15,9 @@ from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import Graph
 from episeek_pipelines.jobs.nodes import Node
 from episeek_pipelines.jobs.progress import COPYING, READING_HEADERS, REWRITING
+from episeek_pipelines.jobs.video_choice import Videos
 from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_schemas import layout
-
-Videos = Literal["none", "link", "copy", "hardlink"]
-"""How videos, and all other files but data and metadata, get to the destination; "link" is by clones."""
 
 WAYS: Final[Mapping[Videos, Way]] = MappingProxyType({"link": "clone", "copy": "copy", "hardlink": "hardlink"})
 

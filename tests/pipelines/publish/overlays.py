@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.prepare import prepare
-from episeek_pipelines.jobs.step_nodes import Videos
+from episeek_pipelines.jobs.video_choice import Videos
 from episeek_pipelines.publish.overlay.changes import RemoteFile, RemoteFiles
 from tests.pipelines.conftest import DATA
 from tests.servers.hub import FakeHub

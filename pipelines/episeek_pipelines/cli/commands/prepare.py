@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli.arguments import (
     add_execution,
+    add_force,
     add_keyframes,
     add_output,
     add_splitting,
@@ -35,7 +36,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Rewrite the data files to one row group per episode, index every MP4 from its header, and verify the result. DST "
         "appears when all of this is done. It is an overlay: it holds data/ and meta/, and the videos stay in SRC, unless --videos "
-        "adds them. SRC is never written to."
+        "adds them. SRC is never written to. A DST that a run with the same SRC and options has finished is left as it is."
     )
     command.epilog = with_examples(
         ("prepare a dataset of the Hub as an overlay", "episeek prepare hf://datasets/lerobot/pusht out/pusht"),
@@ -53,11 +54,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "destination",
         metavar="DST",
         nargs="?",
-        help="a new or empty directory; with --publish it may be omitted, and nothing is kept then",
+        help="a new or empty directory, or the result of a run before; with --publish it may be omitted, and nothing is kept then",
     )
+    from episeek_pipelines.api import VIDEO_CHOICES
+
     command.add_argument(
         "--videos",
-        choices=("none", "link", "copy", "hardlink"),
+        choices=VIDEO_CHOICES,
         default="none",
         help="also put videos and other files of the dataset into DST. link: as clones, which share space and no writes, or copies "
         "where the file system cannot clone (ext4, for example). hardlink: the same files under another name; a tool that writes "
@@ -65,6 +68,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
     add_keyframes(command)
+    add_force(command)
     publication = command.add_argument_group("with --publish")
     publication.add_argument(
         "--publish",
@@ -92,6 +96,10 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
         return ()
     if options.videos != "none":
         raise argparse.ArgumentTypeError("--videos: found with --publish, which leaves the videos in SRC; expected one")
+    if options.force:
+        raise argparse.ArgumentTypeError(
+            "--force: found with --publish, which prepares anew what has changed; expected one"
+        )
     if options.destination is not None or options.quiet:
         return ()
     from episeek_pipelines.api import working_directory
@@ -113,6 +121,7 @@ def run(options: argparse.Namespace) -> Outcome:
         max_episodes_per_file=options.max_episodes_per_file,
         videos=options.videos,
         keyframes=options.keyframes,
+        force=options.force,
         execution=execution,
     )
     is_failure = result.verification is not None and result.verification.error_count > 0

@@ -2,7 +2,7 @@
 
 import argparse
 
-from episeek_pipelines.cli.arguments import add_execution, add_output, add_splitting, with_examples
+from episeek_pipelines.cli.arguments import add_execution, add_force, add_output, add_splitting, with_examples
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
@@ -18,6 +18,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_output(command)
     add_execution(command)
     add_splitting(command)
+    add_force(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
         (
@@ -26,7 +27,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         ),
     )
     command.add_argument("source", metavar="SRC", help="the dataset: a path or a URL")
-    command.add_argument("destination", metavar="DST", help="a new or empty directory")
+    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of a run before")
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace) -> Outcome:
         options.source,
         options.destination,
         max_episodes_per_file=options.max_episodes_per_file,
+        force=options.force,
         execution=execution_of(options),
     )
     return result_outcome(result, options)

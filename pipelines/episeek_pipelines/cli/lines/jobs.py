@@ -27,6 +27,7 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
         "destination": result.destination,
         "seconds": result.seconds,
         "is_resumed": result.is_resumed,
+        "is_current": result.is_current,
         "copied_files": result.copied_files,
         **{name: asdict(part) for name, part in parts.items() if part is not None},
     }

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     """Yield a line for each part of a run."""
+    if result.is_current:
+        yield "current  DST holds what a run with this SRC and these options writes: nothing was done"
     if result.is_resumed:
         yield "resume   continued from the finished work of a run that was stopped"
     if result.rewrite is not None:

@@ -1,0 +1,8 @@
+"""The choice how videos get to the destination."""
+
+from typing import Final, Literal, get_args
+
+Videos = Literal["none", "link", "copy", "hardlink"]
+"""How videos, and all other files but data and metadata, get to the destination; "link" is by clones."""
+
+VIDEO_CHOICES: Final[tuple[Videos, ...]] = get_args(Videos)
