@@ -59,7 +59,8 @@ def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "is clean: True" in printed.out
-    assert "out holds 3 entries" in printed.out
+    assert "nothing to do: True" in printed.out
+    assert "out holds a dataset prepared before, with --videos none (now --videos copy)" in printed.out
 
 
 def test_the_document_has_every_function():

@@ -113,10 +113,10 @@ def test_a_kept_destination(hub, tmp_path):
     assert again.preparation is None
     assert again.publication is not None
     assert (again.publication.is_new, again.publication.commit) == (False, hub.head)
-    with pytest.raises(DestinationError, match="expected a new or empty directory"):
+    with pytest.raises(DestinationError, match=r"no --max-episodes-per-file \(now --max-episodes-per-file 1\)"):
         run(str(out), cap=1)
     hub.hub.commit(NAME, {"notes.txt": b"n"})
-    with pytest.raises(DestinationError, match="expected a new or empty directory"):
+    with pytest.raises(DestinationError, match="other contents of "):
         run(str(out))
 
 
