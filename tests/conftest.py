@@ -10,6 +10,7 @@ import episeek
 from tests.servers.s3 import S3Bucket
 from tests.support.amount import examples
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
+from tests.support.neighbours import put_together
 from tests.support.publication_stops import report_publications
 from tests.support.quick_start import compile_a_share, without_garbage_collection
 from tests.support.survival import report_survival
@@ -48,9 +49,8 @@ def pytest_collection(session):
         return (yield)
 
 
-def pytest_collection_modifyitems(items):
-    """Put the tests that import torch next to each other, so that one process of the run imports it: that takes seconds."""
-    items.sort(key=lambda item: item.get_closest_marker("torch") is None)
+def pytest_collection_modifyitems(config, items):
+    items[:] = put_together(items, getattr(config, "workerinput", {"workercount": 1})["workercount"])
 
 
 def pytest_runtest_teardown():

@@ -96,13 +96,16 @@ def test_a_fragmented_file_cut_between_fragments_is_a_shorter_file():
 # --- sizes ----------------------------------------------------------------------------------------------------------------
 
 
+SIZE_LIES = ("0", "1", "7", "-1", "+1", "huge", "64 bit 0", "64 bit 7", "64 bit -1", "64 bit +1", "64 bit huge")
+
+
 @cache
 def size_lies(name: str) -> list[tuple[str, str, str]]:
-    """Every box with every size that it does not have, and what came of it."""
+    """Every box with every size that it does not have, and what came of it; in a part, every third such size of a box."""
     data = SEEDS[name]
     outcomes = []
-    for way in ways(data):
-        for lie in ("0", "1", "7", "-1", "+1", "huge", "64 bit 0", "64 bit 7", "64 bit -1", "64 bit +1", "64 bit huge"):
+    for number, way in enumerate(ways(data)):
+        for lie in SIZE_LIES[number % amount(1, 3) :: amount(1, 3)]:
 
             def tell(siblings: list[Node], at: int, lie: str = lie) -> None:
                 node = siblings[at]
