@@ -34,7 +34,14 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.nodes import Failure
     from episeek_pipelines.jobs.prepare import index, prepare, rewrite
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
-    from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
+    from episeek_pipelines.jobs.results import (
+        CopySummary,
+        IndexSummary,
+        PackSummary,
+        PrepareResult,
+        RewriteSummary,
+        WorkFailedError,
+    )
     from episeek_pipelines.jobs.verify import verify
     from episeek_pipelines.jobs.video_choice import VIDEO_CHOICES, Videos
     from episeek_pipelines.parquet.footers import PageIndexCounts
@@ -103,6 +110,7 @@ __all__ = [
     "ManifestError",
     "Measurement",
     "OptionsError",
+    "PackSummary",
     "PageIndexCounts",
     "Phase",
     "PlanError",
@@ -182,7 +190,14 @@ _NAMES_OF: Final = {
     "jobs.nodes": ("Failure",),
     "jobs.prepare": ("index", "prepare", "rewrite"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
-    "jobs.results": ("CopySummary", "IndexSummary", "PrepareResult", "RewriteSummary", "WorkFailedError"),
+    "jobs.results": (
+        "CopySummary",
+        "IndexSummary",
+        "PackSummary",
+        "PrepareResult",
+        "RewriteSummary",
+        "WorkFailedError",
+    ),
     "jobs.video_choice": ("VIDEO_CHOICES", "Videos"),
     "jobs.verify": ("verify",),
     "parquet.footers": ("PageIndexCounts",),

@@ -28,6 +28,9 @@ RUN_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/episeek-run.json"
 
 DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+DEFAULT_VIDEO_FILES_SIZE_IN_MB: Final = 200
+"""Size below which LeRobot fills video files, where `meta/info.json` gives no number."""
+
 DEFAULT_CHUNKS_SIZE: Final = 1000
 """Files per chunk folder where `meta/info.json` gives no number."""
 

@@ -6,6 +6,7 @@ drops them when it next writes the file.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,12 @@ from string import Formatter
 from types import MappingProxyType
 from typing import Any, Final, TypeGuard
 
-from episeek_schemas.layout import DEFAULT_CHUNKS_SIZE, DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH
+from episeek_schemas.layout import (
+    DEFAULT_CHUNKS_SIZE,
+    DEFAULT_DATA_PATH,
+    DEFAULT_VIDEO_FILES_SIZE_IN_MB,
+    DEFAULT_VIDEO_PATH,
+)
 
 SUPPORTED_MAJOR: Final = 3
 
@@ -157,6 +163,8 @@ class DatasetInfo:
     """Cameras stored as video, in the order of `features`: the position is the camera index."""
     image_keys: tuple[str, ...] = ()
     """Cameras whose pictures are stored in the data files, in the order of `features`."""
+    video_files_size_in_mb: float = DEFAULT_VIDEO_FILES_SIZE_IN_MB
+    """Size below which video files are filled."""
 
     def data_file(self, chunk_index: int, file_index: int) -> str:
         """Return the relative path of a data file."""
@@ -283,6 +291,7 @@ def parse_info(document: object) -> DatasetInfo:
         video_path=video_path,
         video_keys=cameras,
         image_keys=image_keys(document["features"]),
+        video_files_size_in_mb=_size_in_mb(document.get("video_files_size_in_mb")),
     )
 
 
@@ -301,6 +310,13 @@ def _fields_of(template: str, path: str) -> dict[str, str] | None:
     fields = match.groupdict()
     values = {name: value if name == "video_key" else int(value) for name, value in fields.items()}
     return fields if template.format(**values) == path else None
+
+
+def _size_in_mb(value: object) -> float:
+    """Return a size of meta/info.json; the default where there is none, or one that cannot be."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
+        return value
+    return DEFAULT_VIDEO_FILES_SIZE_IN_MB
 
 
 def _problem(document: Mapping[str, Any], key: str, expected: str) -> InfoProblem:

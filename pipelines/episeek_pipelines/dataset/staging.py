@@ -32,6 +32,8 @@ _OPTION_NAMES: Final = {
     "rewrite_version": "rewrite version",
     "cap": "--max-episodes-per-file",
     "videos": "--videos",
+    "video_file_size_mb": "--video-file-size",
+    "pack_version": "pack version",
 }
 """Names of recorded options as people know them; the others have the same name."""
 

@@ -5,7 +5,6 @@ A run that resumes a stopped one reuses finished work only if all of that is the
 """
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +16,8 @@ from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
 from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.jobs.card.front_matter import pinned_card
+from episeek_pipelines.jobs.receipts import read_receipt, write_receipt
+from episeek_pipelines.pack.plan import PackPlan
 from episeek_pipelines.rewrite.rewrite import (
     REWRITE_VERSION,
     RewritePlan,
@@ -84,13 +85,13 @@ def rewrite_one(item: tuple[str, RewriteUnit], source: Root, destination: Root, 
     """Rewrite one data file."""
     receipt, unit = item
     identity = _identity(f"{unit!r} {unit.encodings!r}", source, unit.path)
-    stored = _read_receipt(work, receipt, identity)
+    stored = read_receipt(work, receipt, identity)
     if stored is not None:
         outputs = tuple(_written_file(output) for output in stored["outputs"])
         if all(destination.exists(file.path) and destination.size(file.path) == file.size_bytes for file in outputs):
             return RewriteReceipt(RewriteResult(stored["path"], stored["source_bytes"], outputs), is_reused=True)
     result = rewrite_file(source, destination, unit)
-    _write_receipt(work, receipt, identity, asdict(result))
+    write_receipt(work, receipt, identity, asdict(result))
     return RewriteReceipt(result, is_reused=False)
 
 
@@ -98,7 +99,7 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
     """Copy, clone or link one file that is not rewritten."""
     receipt, path = item
     identity = _identity(f"way={way}", source, path)
-    stored = _read_receipt(work, receipt, identity)
+    stored = read_receipt(work, receipt, identity)
     if stored is not None and destination.exists(path):
         return CopiedFile(path, stored["way"], stored["is_pinned"])
     pinned = card_with_pin(source) if path == layout.CARD_PATH else None
@@ -107,7 +108,7 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
     else:
         done = "copy"
         destination.write_bytes(path, pinned)
-    _write_receipt(work, receipt, identity, {"way": done, "is_pinned": pinned is not None})
+    write_receipt(work, receipt, identity, {"way": done, "is_pinned": pinned is not None})
     return CopiedFile(path, done, pinned is not None)
 
 
@@ -124,14 +125,17 @@ def card_with_pin(source: Root) -> bytes | None:
     return None if pinned == content else pinned
 
 
-def finish_metadata(values: list[Any], source: Root, destination: Root, plan: RewritePlan) -> WrittenMetadata:
-    """Write `meta/`.
+def finish_metadata(
+    values: list[Any], source: Root, destination: Root, plan: RewritePlan, packed: PackPlan | None = None
+) -> WrittenMetadata:
+    """Write `meta/`, with the places of packed videos where there are such.
 
     Files that a stopped run wrote from a source that has changed since are removed.
     """
     outputs = [output for value in values if isinstance(value, RewriteReceipt) for output in value.result.outputs]
-    written = write_metadata(source, destination, plan, outputs)
-    expected = {*written.paths, *(output.path for output in outputs)}
+    locations = None if packed is None else packed.locations
+    written = write_metadata(source, destination, plan, outputs, videos=locations)
+    expected = {*written.paths, *(output.path for output in outputs), *(() if packed is None else packed.paths)}
     for value in values:
         if isinstance(value, CopiedFile):
             expected.add(value.path)
@@ -147,18 +151,3 @@ def _written_file(stored: dict[str, Any]) -> WrittenFile:
 
 def _identity(plan: str, source: Root, path: str) -> str:
     return hashlib.sha256(f"rewrite {REWRITE_VERSION} {path} {plan} {source.version_of(path)}".encode()).hexdigest()
-
-
-def _read_receipt(work: Root, receipt: str, identity: str) -> Any:
-    if not work.exists(receipt):
-        return None
-    try:
-        document = json.loads(work.read_bytes(receipt))
-        return document["result"] if document["identity"] == identity else None
-    except (ValueError, KeyError, TypeError):
-        # a power failure left a partial file: the work is repeated
-        return None
-
-
-def _write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any]) -> None:
-    work.write_bytes(receipt, json.dumps({"identity": identity, "result": result}).encode())

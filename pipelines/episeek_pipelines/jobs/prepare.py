@@ -6,11 +6,11 @@ what was written follow. A file that fails is reported by name and the work of t
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from episeek.errors import DestinationError
+from episeek_pipelines.dataset.declared_videos import require_videos
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.provenance import record_source, recorded_videos, write_record
 from episeek_pipelines.dataset.root import Root
@@ -23,10 +23,11 @@ from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
-from episeek_pipelines.jobs.nodes import Node, stage_seconds, values_and_failures
+from episeek_pipelines.jobs.packing import pack_videos
 from episeek_pipelines.jobs.reruns import finished_run
-from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PrepareResult, RewriteSummary, WorkFailedError
+from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PackSummary, PrepareResult, RewriteSummary
 from episeek_pipelines.jobs.run_record import write_run_record
+from episeek_pipelines.jobs.running import added_up, run_graph
 from episeek_pipelines.jobs.step_nodes import (
     WAYS,
     add_copy_nodes,
@@ -36,6 +37,7 @@ from episeek_pipelines.jobs.step_nodes import (
 )
 from episeek_pipelines.jobs.verify import add_verification_nodes, survey_all
 from episeek_pipelines.jobs.video_choice import Videos
+from episeek_pipelines.pack.plan import PACK_VERSION, size_limit
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, WrittenMetadata, plan_rewrite
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
@@ -53,6 +55,7 @@ def prepare(
     *,
     max_episodes_per_file: int | None = None,
     videos: Videos = "none",
+    video_file_size_mb: float | None = None,
     keyframes: KeyframeChoice = "auto",
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
@@ -68,6 +71,9 @@ def prepare(
             as clones, which share blocks and no writes, or copies where the file system cannot clone; "copy" as copies; "hardlink"
             as the same files under another name, so that a tool that writes into the destination's videos changes the source.
             Files that symbolic links lead to are copied, never hard-linked. Folders that tools left in the source stay there.
+            "pack" puts the videos of each camera together into a few files, without encoding anything.
+        video_file_size_mb: With "pack", the size below which files are filled, in LeRobot's megabytes of 2**20 bytes; None for
+            `video_files_size_in_mb` of meta/info.json, which is 200 where it says nothing.
         keyframes: As for `index`.
         force: Write everything anew, and replace a local destination that a previous run has written, when the new one is complete.
         execution: Scheduler, workers, progress.
@@ -79,29 +85,46 @@ def prepare(
     started = time.perf_counter()
     _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
-    plan = preparation_plan(source, max_episodes_per_file=max_episodes_per_file, videos=videos)
+    plan = preparation_plan(
+        source, max_episodes_per_file=max_episodes_per_file, videos=videos, video_file_size_mb=video_file_size_mb
+    )
     if not force and (finished := finished_run(dataset.root, Root(destination), plan)) is not None:
         finished.require_current()
         return PrepareResult(
             str(finished.destination), time.perf_counter() - started, is_resumed=False, is_current=True
         )
-    units = plan_index(dataset, dataset.root, keyframes=keyframes)
+    declared = require_videos(dataset, dataset.root) if videos == "pack" else []
+    units = [] if videos == "pack" else plan_index(dataset, dataset.root, keyframes=keyframes)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     with open_dataset_staging(dataset.root, Root(destination), plan, force=force) as staging:
+        packing = None
+        if videos == "pack":
+            limit_bytes = size_limit(dataset, video_file_size_mb)
+            packing = pack_videos(
+                dataset, declared, staging, limit_bytes=limit_bytes, keyframes=keyframes, execution=execution
+            )
+            units = plan_index(packing.dataset, staging.root, keyframes=keyframes)
         graph = Graph()
-        index_nodes = add_index_nodes(graph, dataset, dataset.root, staging.work, units)
+        indexed_root = dataset.root if packing is None else staging.root
+        index_nodes = add_index_nodes(graph, dataset, indexed_root, staging.work, units)
         rewrite_nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
         copy_nodes, left_out = add_copy_nodes(graph, dataset, staging, videos)
         merged = add_merge_node(graph, dataset, staging.work, staging.root, index_nodes)
         written = [*rewrite_nodes, *copy_nodes, merged]
         metadata = graph.reduce(
-            node_functions.finish_metadata, written, dataset.root, staging.root, rewriting, label=layout.META_DIR
+            node_functions.finish_metadata,
+            written,
+            dataset.root,
+            staging.root,
+            rewriting,
+            None if packing is None else packing.plan,
+            label=layout.META_DIR,
         )
         data_root = dataset.root if videos == "none" else staging.root
         roots = (staging.root, data_root, dataset.root)
         surveyed = graph.reduce(survey_all, [metadata], *roots, label="verify")
         verification = add_verification_nodes(graph, surveyed, None, PREPARED_OPTIONS)
-        values, seconds = _run(graph, [*index_nodes, *written, metadata, verification], staging, execution)
+        values, seconds = run_graph(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         result = PrepareResult(
             destination=staging.final.url,
             seconds=time.perf_counter() - started,
@@ -110,7 +133,10 @@ def prepare(
             index=IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id),
             verification=replace(_of(values, VerificationReport)[0], root=staging.final.url),
             copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out, WAYS[videos]),
+            packing=None if packing is None else PackSummary.of(packing),
         )
+        if packing is not None:
+            seconds = added_up(packing.stage_seconds, seconds)
         _record(result, dataset, staging, plan, execution, seconds)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
@@ -141,7 +167,7 @@ def rewrite(
         metadata = graph.reduce(
             node_functions.finish_metadata, nodes, dataset.root, staging.root, rewriting, label=layout.META_DIR
         )
-        values, seconds = _run(graph, [*nodes, metadata], staging, execution)
+        values, seconds = run_graph(graph, [*nodes, metadata], staging, execution)
         summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0])
         result = PrepareResult(staging.final.url, time.perf_counter() - started, staging.is_resumed, rewrite=summary)
         _record(result, dataset, staging, plan, execution, seconds)
@@ -187,7 +213,7 @@ def index(
         graph = Graph()
         nodes = add_index_nodes(graph, dataset, videos, staging.work, units, existing)
         merged = add_merge_node(graph, dataset, staging.work, staging.root, nodes)
-        values, _ = _run(graph, [*nodes, merged], staging, execution)
+        values, _ = run_graph(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         staging.commit()
     changes = changed_source_files(dataset.root, videos)
@@ -203,10 +229,17 @@ def index(
 
 
 def preparation_plan(
-    source: str, *, max_episodes_per_file: int | None = None, videos: Videos = "none"
+    source: str,
+    *,
+    max_episodes_per_file: int | None = None,
+    videos: Videos = "none",
+    video_file_size_mb: float | None = None,
 ) -> dict[str, Any]:
     """Return everything that decides the result of `prepare`: a run is resumed or skipped only if this is the same."""
-    return _plan(source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION)
+    packing = {"pack_version": PACK_VERSION, "video_file_size_mb": video_file_size_mb} if videos == "pack" else {}
+    return _plan(
+        source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION, **packing
+    )
 
 
 def _record(
@@ -238,23 +271,6 @@ def _plan(source: str, command: str, **options: Any) -> dict[str, Any]:
     # it is read again from other working directories
     url = os.path.abspath(where.url) if where.is_local else where.url
     return {"command": command, "source": url, "rewrite_version": REWRITE_VERSION, **options}
-
-
-def _run(
-    graph: Graph, wanted: Sequence[Node], staging: DatasetStaging | SidecarStaging, execution: Execution
-) -> tuple[list[Any], dict[str, float]]:
-    """Return the values of the wanted nodes, and the seconds of each stage.
-
-    Raises:
-        WorkFailedError: Some items failed.
-    """
-    results = execution.compute(graph, wanted)
-    values, failures = values_and_failures(results)
-    if failures:
-        kept = f"finished work is kept in {staging.root}" if staging.holds_work() else "nothing was written"
-        hint = f"fix what failed and run the same command again; {kept}"
-        raise WorkFailedError.of(failures, item_count=graph.item_count, where=staging.final.url, hint=hint)
-    return values, stage_seconds(wanted, results)
 
 
 def _of(values: list[Any], kind: type[T]) -> list[T]:

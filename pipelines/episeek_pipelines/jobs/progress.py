@@ -7,6 +7,7 @@ from typing import Final, Protocol
 READING_HEADERS: Final = "reading headers"
 REWRITING: Final = "rewriting"
 COPYING: Final = "copying"
+PACKING: Final = "packing videos"
 CHECKING: Final = "checking"
 
 

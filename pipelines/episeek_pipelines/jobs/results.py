@@ -14,6 +14,7 @@ from episeek_schemas import sidecars
 if TYPE_CHECKING:
     from episeek_pipelines.index.fragments import FragmentSummary
     from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt
+    from episeek_pipelines.jobs.packing import Packing
     from episeek_pipelines.rewrite.rewrite import RewritePlan, WrittenMetadata
     from episeek_pipelines.verify import VerificationReport
 
@@ -133,6 +134,30 @@ class CopySummary:
 
 
 @dataclass(frozen=True, slots=True)
+class PackSummary:
+    """Totals of packed videos."""
+
+    source_files: int
+    """Video files of the source that hold episodes."""
+    files: int
+    file_bytes: int
+    samples: int
+    reused_files: int
+    """Files that a stopped run had finished."""
+
+    @classmethod
+    def of(cls, packing: "Packing") -> "PackSummary":
+        """Return the totals over all packed files."""
+        return cls(
+            source_files=packing.plan.source_files,
+            files=len(packing.written),
+            file_bytes=sum(each.file.size_bytes for each in packing.written),
+            samples=sum(each.file.samples for each in packing.written),
+            reused_files=sum(each.is_reused for each in packing.written),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareResult:
     """The result of a job; parts that the job does not have are None."""
 
@@ -144,6 +169,7 @@ class PrepareResult:
     index: IndexSummary | None = None
     verification: "VerificationReport | None" = None
     copies: CopySummary | None = None
+    packing: PackSummary | None = None
     source_changes: tuple[str, ...] = ()
     """Files of the source of an indexed overlay that have changed since the overlay was prepared."""
     lacks_pin: bool = False

@@ -13,8 +13,9 @@ from episeek.version import __version__
 from episeek_pipelines.dataset.folder_digests import source_digests, written_digests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.progress import COPYING, READING_HEADERS, REWRITING
+from episeek_pipelines.jobs.progress import COPYING, PACKING, READING_HEADERS, REWRITING
 from episeek_pipelines.jobs.results import PrepareResult
+from episeek_pipelines.pack.plan import PACK_VERSION
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION
 from episeek_schemas import layout, sidecars
 
@@ -75,6 +76,7 @@ def versions() -> dict[str, Any]:
         "format": sidecars.FORMAT_VERSION,
         "index": sidecars.INDEX_VERSION,
         "rewrite": REWRITE_VERSION,
+        "pack": PACK_VERSION,
         "python": platform.python_version(),
         "pyarrow": pyarrow.__version__,
         "numpy": numpy.__version__,
@@ -100,6 +102,13 @@ def _stages(result: PrepareResult, seconds: Mapping[str, float]) -> list[dict[st
             "bytes_written": rewrite.written_bytes,
             "requests": rewrite.request_count,
             "retries": rewrite.retry_count,
+        }
+    if (packing := result.packing) is not None:
+        figures[PACKING] = {
+            "files": packing.files,
+            "reused_files": packing.reused_files,
+            "source_files": packing.source_files,
+            "bytes_written": packing.file_bytes,
         }
     if result.copies is not None:
         figures[COPYING] = {"files": result.copies.files}

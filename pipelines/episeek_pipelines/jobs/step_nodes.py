@@ -19,7 +19,9 @@ from episeek_pipelines.jobs.video_choice import Videos
 from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_schemas import layout
 
-WAYS: Final[Mapping[Videos, Way]] = MappingProxyType({"link": "clone", "copy": "copy", "hardlink": "hardlink"})
+WAYS: Final[Mapping[Videos, Way]] = MappingProxyType(
+    {"link": "clone", "copy": "copy", "hardlink": "hardlink", "pack": "copy"}
+)
 
 
 def add_index_nodes(
@@ -82,6 +84,8 @@ def add_copy_nodes(
     # a link to nothing has no entry in the listing of a local directory, but is reported when it is copied
     listed = dataset.root.list() if dataset.root.is_local else listing
     others = [path for path in listed if not path.startswith(f"{layout.META_DIR}/") and not _is_data_file(path)]
+    if videos == "pack":
+        others = [path for path in others if not _is_video_file(path, dataset)]
     paths, left_out = own_files(others, listing, dataset.info)
     sizes = {path: 0 if (identity := listing.get(path)) is None else identity.size for path in paths}
     require_room(dataset.root, staging.root, sizes, way=WAYS[videos])
@@ -98,6 +102,13 @@ def add_copy_nodes(
         byte_count=lambda item: sizes[item[1]],
     )
     return nodes, left_out
+
+
+def _is_video_file(path: str, dataset: Dataset) -> bool:
+    """Return whether a file is a video of a camera, by its place: what is packed, and what no episode refers to."""
+    return path.endswith(".mp4") and (
+        path.startswith(f"{layout.VIDEOS_DIR}/") or dataset.info.video_camera(path) in dataset.info.video_keys
+    )
 
 
 def _is_data_file(path: str) -> bool:

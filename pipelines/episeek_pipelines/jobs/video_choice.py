@@ -2,7 +2,10 @@
 
 from typing import Final, Literal, get_args
 
-Videos = Literal["none", "link", "copy", "hardlink"]
-"""How videos, and all other files but data and metadata, get to the destination; "link" is by clones."""
+Videos = Literal["none", "link", "copy", "hardlink", "pack"]
+"""How videos, and all other files but data and metadata, get to the destination; "link" is by clones.
+
+With "pack", the videos are put together into a few files, and all others are copied.
+"""
 
 VIDEO_CHOICES: Final[tuple[Videos, ...]] = get_args(Videos)

@@ -21,10 +21,12 @@ from episeek.errors import MetadataError, ParquetError, RowOrderError
 from episeek.stores.byte_source import StoreSource
 from episeek.stores.transfers import Transfers
 from episeek_pipelines.dataset.copying import copy_file
+from episeek_pipelines.dataset.metadata import read_info_document
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.video_locations import VideoLocations
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
 from episeek_pipelines.rewrite.encodings import writer_options
-from episeek_pipelines.rewrite.placement import Placement, WrittenFile, place_episodes
+from episeek_pipelines.rewrite.placement import WrittenFile, place_episodes
 from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, plan_rewrite
 from episeek_schemas import layout, lerobot
 
@@ -43,6 +45,10 @@ __all__ = [
 
 REWRITE_VERSION: Final = 2
 """Version of the written files. Increase it when they change: finished work of another version is not reused."""
+
+
+Columns = dict[str, npt.NDArray[Any]]
+"""Columns of meta/episodes by name, each with a value for every row of the dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,36 +125,49 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
 
 
 def write_metadata(
-    source: Root, destination: Root, plan: RewritePlan, written: Sequence[WrittenFile]
+    source: Root,
+    destination: Root,
+    plan: RewritePlan,
+    written: Sequence[WrittenFile],
+    *,
+    videos: VideoLocations | None = None,
 ) -> WrittenMetadata:
     """Write the `meta/` of the rewritten data.
 
     Files are copied byte for byte, without `meta/byte_index`, which belongs to the old data. Where files were split, or do not hold
     the episodes that the source's metadata places in them, the tables of `meta/episodes` get the right `data/chunk_index` and
-    `data/file_index`; their other columns, schema and row groups stay unchanged.
+    `data/file_index`; their other columns, schema and row groups stay unchanged. So it is with the columns of videos that are
+    elsewhere; then meta/info.json gets their template, too.
 
     Args:
         source: The source.
         destination: The root to write to.
         plan: The plan.
         written: All rewritten files.
+        videos: The new places of the videos; None where they keep theirs.
 
     Raises:
+        NotADatasetError: meta/info.json is no JSON object any more.
         ParquetError: A table of `meta/episodes` cannot be read.
         MetadataError: A table of `meta/episodes` has other rows than when the plan was made.
         RowOrderError: Several files hold rows of an episode, and the metadata does not tell which of them is right.
         WriteError: The destination failed.
     """
     placement = place_episodes(plan, written, str(source))
-    is_changed = plan.is_split or placement.corrected > 0
-    first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if is_changed else {}
+    columns: Columns = {} if videos is None else {**videos.columns()}
+    if plan.is_split or placement.corrected > 0:
+        columns[lerobot.DATA_CHUNK_INDEX] = placement.data_chunk_index
+        columns[lerobot.DATA_FILE_INDEX] = placement.data_file_index
+    first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if columns else {}
     own = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
     paths = [path for path in source.list(layout.META_DIR) if not path.startswith(own)]
     # info.json last: without it, a folder is not a dataset
     paths.sort(key=lambda path: path == layout.INFO_PATH)
     for path in paths:
         if path in first_rows:
-            _write_episodes(source, destination, path, plan, placement, first_rows[path])
+            _write_episodes(source, destination, path, plan, columns, first_rows[path])
+        elif path == layout.INFO_PATH and videos is not None and videos.differ_from(info := read_info_document(source)):
+            destination.write_bytes(path, videos.in_info(info))
         else:
             copy_file(source, destination, path)
     return WrittenMetadata(tuple(paths), placement.corrected)
@@ -224,10 +243,9 @@ def _shard_starts(shards: Sequence[tuple[str, int]]) -> tuple[list[str], list[in
 
 
 def _write_episodes(
-    source: Root, destination: Root, path: str, plan: RewritePlan, placement: Placement, first_row: int
+    source: Root, destination: Root, path: str, plan: RewritePlan, columns: Columns, first_row: int
 ) -> None:
     where = source.join(path)
-    columns = {lerobot.DATA_CHUNK_INDEX: placement.data_chunk_index, lerobot.DATA_FILE_INDEX: placement.data_file_index}
     with source.open_parquet(path) as file, destination.output(path) as stream:
         if (rows := file.metadata.num_rows) != dict(plan.episode_shards)[path]:
             raise MetadataError(where, f"{rows} rows", f"{dict(plan.episode_shards)[path]}, as when the plan was made")
@@ -244,7 +262,7 @@ def _write_episodes(
                 row += table.num_rows
 
 
-def _replaced(table: pa.Table, name: str, values: npt.NDArray[np.int64], where: str) -> pa.Table:
+def _replaced(table: pa.Table, name: str, values: npt.NDArray[Any], where: str) -> pa.Table:
     column = table.schema.get_field_index(name)
     field = table.schema.field(column)
     try:

@@ -74,7 +74,7 @@ def plan_verification(
 
 def shard_arguments(
     surveyed: Survey, options: VerifyOptions = DEFAULT_OPTIONS
-) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str], Any]:
+) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str], Any, frozenset[str]]:
     """Return the arguments of `read_shard` after the path."""
     numbers = None if surveyed.tasks is None else task_numbers(surveyed.tasks)
     return (
@@ -86,6 +86,7 @@ def shard_arguments(
         surveyed.source_files,
         surveyed.pointers,
         surveyed.document.get("features") if _with_level(options, surveyed).looks_at("rows") else None,
+        surveyed.moved_columns,
     )
 
 

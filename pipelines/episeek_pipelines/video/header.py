@@ -46,6 +46,8 @@ class VideoHeader:
     """Those of them whose bytes were looked at."""
     missing: str = ""
     """The missing end of a recording that was cut short, in words; empty for a whole file."""
+    units_left: frozenset[tuple[str, int]] | None = None
+    """As in `Correction`."""
 
     @property
     def is_faststart(self) -> bool:
@@ -102,6 +104,7 @@ def read_video_header(
         found.flagged_count,
         found.inspected_count,
         missing,
+        found.units_left,
     )
 
 

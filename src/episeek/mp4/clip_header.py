@@ -60,6 +60,7 @@ def clip_header(
     shown_from: int,
     shown_until: int,
     last_end: int,
+    chunk_bytes: int | None = None,
 ) -> bytes:
     """Return the bytes that precede a fetched range in a complete MP4.
 
@@ -70,6 +71,7 @@ def clip_header(
         shown_from: Presentation time of the first frame to show, in ticks as `samples.pts`.
         shown_until: End of the last frame to show, in the same ticks.
         last_end: End of the last sample in presentation order, in the same ticks.
+        chunk_bytes: A chunk starts with the first sample at or after each multiple of it; None for chunks of any size.
 
     Where decoding needs state from earlier samples, the header ends with the bytes that hold it: they belong to the first sample.
     """
@@ -93,7 +95,7 @@ def clip_header(
     # the sum is an upper bound of the header of so many samples
     wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX
 
-    sample_to_chunk, chunk_offset = _chunks(samples, index)
+    sample_to_chunk, chunk_offset = _chunks(samples, index, chunk_bytes)
     tables = [
         description,
         _full_box(b"stts", 0, 0, *_runs(duration, ">u4")),
@@ -201,7 +203,9 @@ def _with_start_bytes(samples: ClipSamples, count: int) -> ClipSamples:
     return replace(samples, offset=offset, size=size)
 
 
-def _chunks(samples: ClipSamples, description_index: Int64Array | None) -> tuple[bytes, Int64Array]:
+def _chunks(
+    samples: ClipSamples, description_index: Int64Array | None, chunk_bytes: int | None
+) -> tuple[bytes, Int64Array]:
     """Return the stsc box (8.7.4), and the offsets of the chunks in the range.
 
     A chunk is a run of samples that lie back to back and share a description.
@@ -209,6 +213,8 @@ def _chunks(samples: ClipSamples, description_index: Int64Array | None) -> tuple
     breaks = samples.offset[1:] != samples.offset[:-1] + samples.size[:-1]
     if description_index is not None:
         breaks |= description_index[1:] != description_index[:-1]
+    if chunk_bytes is not None:
+        breaks |= samples.offset[1:] // chunk_bytes != samples.offset[:-1] // chunk_bytes
     starts = _run_starts(breaks)
     counts = _lengths(starts, len(samples.offset))
     description = np.ones(len(starts), np.int64) if description_index is None else description_index[starts]

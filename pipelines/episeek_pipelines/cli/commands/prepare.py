@@ -23,6 +23,7 @@ from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.jobs import result_document
 from episeek_pipelines.cli.lines.publication import refused_outcome, verify_line
 from episeek_pipelines.cli.outcome import Outcome
+from episeek_schemas.layout import DEFAULT_VIDEO_FILES_SIZE_IN_MB
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import Execution, PreparedPublication, PrepareResult, PublishOptions, VerificationReport
@@ -45,6 +46,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "episeek prepare data/pusht out/pusht --videos link",
         ),
         (
+            "put its videos together into files of the usual size, exactly",
+            "episeek prepare data/pusht out/pusht --videos pack",
+        ),
+        (
             "show what publishing onto a dataset of the Hub would change, and send nothing",
             "episeek prepare hf://datasets/ORG/NAME --publish --dry-run",
         ),
@@ -64,7 +69,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         default="none",
         help="also put videos and other files of the dataset into DST. link: as clones, which share space and no writes, or copies "
         "where the file system cannot clone (ext4, for example). hardlink: the same files under another name; a tool that writes "
-        "into them in DST changes SRC",
+        "into them in DST changes SRC. pack: put together into a few MP4 files a camera, each with its header in front, without "
+        "encoding anything",
+    )
+    command.add_argument(
+        "--video-file-size",
+        type=positive,
+        metavar="MB",
+        help="with --videos pack, the size below which files are filled (default: video_files_size_in_mb of meta/info.json, or "
+        f"{DEFAULT_VIDEO_FILES_SIZE_IN_MB})",
     )
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
     add_keyframes(command)
@@ -87,6 +100,8 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         argparse.ArgumentTypeError: Arguments that do not go together.
     """
+    if options.video_file_size is not None and options.videos != "pack":
+        raise argparse.ArgumentTypeError("--video-file-size: found without --videos pack; expected both")
     if not options.publish:
         if options.destination is None:
             raise argparse.ArgumentTypeError("DST: found none; expected a folder for the result, or --publish")
@@ -120,6 +135,7 @@ def run(options: argparse.Namespace) -> Outcome:
         options.destination,
         max_episodes_per_file=options.max_episodes_per_file,
         videos=options.videos,
+        video_file_size_mb=options.video_file_size,
         keyframes=options.keyframes,
         force=options.force,
         execution=execution,

@@ -22,7 +22,7 @@ def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outc
 
 def result_document(result: "PrepareResult") -> dict[str, Any]:
     """Return the JSON of a job's result, without the findings of the verification."""
-    parts = {name: getattr(result, name) for name in ("rewrite", "index", "copies")}
+    parts = {name: getattr(result, name) for name in ("rewrite", "packing", "index", "copies")}
     return {
         "destination": result.destination,
         "seconds": result.seconds,

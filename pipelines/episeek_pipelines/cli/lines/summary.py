@@ -8,7 +8,7 @@ from episeek_pipelines.cli.lines.table import table_lines
 from episeek_pipelines.words import counted, human_bytes
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import CopySummary, IndexCheck, IndexSummary, PrepareResult, RewriteSummary
+    from episeek_pipelines.api import CopySummary, IndexCheck, IndexSummary, PackSummary, PrepareResult, RewriteSummary
 
 
 def prepare_lines(result: "PrepareResult") -> Iterator[str]:
@@ -22,6 +22,8 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
         if result.rewrite.corrected_episodes:
             wrong = counted(result.rewrite.corrected_episodes, "episode")
             yield f"         SRC gives a wrong data file for {wrong}; meta/episodes of DST gives the file that holds the rows."
+    if result.packing is not None:
+        yield f"pack     {_pack_line(result.packing)}"
     if result.index is not None:
         yield f"index    {_index_line(result.index)}"
         if result.index.sync_samples_inspected < result.index.sync_samples:
@@ -38,7 +40,7 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
 
         yield f"verify   {format_counts(result.verification)}"
     if result.copies is not None:
-        yield from _copy_lines(result.copies)
+        yield from _copy_lines(result.copies, is_packed=result.packing is not None)
 
 
 _MOST_WARNINGS: Final = 20
@@ -57,12 +59,15 @@ def done_line(result: "PrepareResult") -> str:
     return f"done     The result is in {result.destination}; this took {result.seconds:.1f} s."
 
 
-def _copy_lines(copies: "CopySummary") -> Iterator[str]:
+def _copy_lines(copies: "CopySummary", *, is_packed: bool) -> Iterator[str]:
     ways = {"cloned": copies.cloned, "copied": copies.copied, "hard-linked": copies.hard_linked}
     if copies.copied_instead:
         ways[f"copied ({copies.copied_instead:,} since they cannot be shared)"] = ways.pop("copied")
     done = ", ".join(f"{count:,} {way}" for way, count in ways.items() if count) or "none"
-    yield f"videos   {counted(copies.files, 'file')}, videos and others of the source: {done}"
+    if is_packed:
+        yield f"others   {counted(copies.files, 'file')} of the source beside its videos: {done}"
+    else:
+        yield f"videos   {counted(copies.files, 'file')}, videos and others of the source: {done}"
     if copies.hard_linked:
         yield "         A tool that writes into a hard-linked file in DST changes it in SRC, too."
     if copies.is_card_pinned:
@@ -77,6 +82,13 @@ def _rewrite_line(summary: "RewriteSummary") -> str:
     reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
     row_groups = f"{counted(summary.row_groups, 'row group')}, one per episode"
     return f"{counted(summary.source_files, 'data file')} -> {counted(summary.files, 'file')}, {row_groups}, {sizes}{reused}"
+
+
+def _pack_line(summary: "PackSummary") -> str:
+    reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
+    samples = f"{counted(summary.samples, 'sample')} copied as they are"
+    files = f"{counted(summary.source_files, 'video file')} -> {counted(summary.files, 'file')}"
+    return f"{files} of {human_bytes(summary.file_bytes)}, {samples}{reused}"
 
 
 _NOTHING_TO_INDEX: Final = "no camera is recorded as video: nothing to index"

@@ -48,6 +48,7 @@ def read_shard(
     source_files: Files,
     pointers: frozenset[str] = frozenset(),
     compared_features: Mapping[str, Any] | None = None,
+    moved_columns: frozenset[str] = frozenset(),
 ) -> Shard:
     """Read one file of meta/episodes, and apply the rules that need no other file: EPI005, EPI011, TSK014, EPI021.
 
@@ -64,6 +65,7 @@ def read_shard(
         source_files: The listing of the source.
         pointers: Files that are Git LFS pointers, which INF040 reports: they are not opened.
         compared_features: `features` of meta/info.json where the statistics of episodes are read; None where they are not.
+        moved_columns: Further columns that may differ from the source's.
     """
     if path in pointers:
         return Shard(path)
@@ -77,7 +79,8 @@ def read_shard(
     with file:
         try:
             source_size = listed_size(source_files, path)
-            return _read_open_shard(file, path, info, task_numbers, against, source_size, compared_features or {})
+            features = compared_features or {}
+            return _read_open_shard(file, path, info, task_numbers, against, source_size, features, moved_columns)
         except ReadError as error:
             return Shard(path, findings=(unreadable(error, where),))
         except (EpiseekError, pa.ArrowException, OSError, EOFError) as error:
@@ -97,6 +100,7 @@ def _read_open_shard(
     against: Root | None,
     source_size: int | None,
     features: Mapping[str, Any],
+    moved_columns: frozenset[str],
 ) -> Shard:
     names = episode_columns(info)
     all_names = file.schema_arrow.names
@@ -114,7 +118,10 @@ def _read_open_shard(
         comparison: EpisodesComparison | None = None
         with guarded(findings, "compare meta/episodes", Location(file=path)):
             if against is not None:
-                comparison = stack.enter_context(compare_episodes(against, path, file, findings, file_size=source_size))
+                compared_file = compare_episodes(
+                    against, path, file, findings, file_size=source_size, moved_columns=moved_columns
+                )
+                comparison = stack.enter_context(compared_file)
         columns = list(dict.fromkeys([*wanted, *(comparison.columns if comparison is not None else ())]))
         cursor = RowCursor(file, columns=columns)
         for start in range(0, max(row_count, 1), _BLOCK_ROWS):

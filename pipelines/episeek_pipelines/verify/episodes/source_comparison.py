@@ -43,7 +43,13 @@ class EpisodesComparison:
 
 @contextmanager
 def compare_episodes(
-    against: Root, path: str, rewritten: pq.ParquetFile, findings: list[Finding], *, file_size: int | None = None
+    against: Root,
+    path: str,
+    rewritten: pq.ParquetFile,
+    findings: list[Finding],
+    *,
+    file_size: int | None = None,
+    moved_columns: frozenset[str] = frozenset(),
 ) -> Iterator[EpisodesComparison | None]:
     """Open the source's file of the same name; yield None where the source has no such file.
 
@@ -53,6 +59,7 @@ def compare_episodes(
         rewritten: The same file of the rewrite, open.
         findings: Receives the differences of the schemas and of the row counts.
         file_size: Bytes of the source's file; None where the listing does not say.
+        moved_columns: Columns that may have other values, besides those that locate data.
     """
     where = Location(file=path)
     try:
@@ -68,5 +75,5 @@ def compare_episodes(
             findings.append(finding(EPISODES_CHANGED, f"{found} rows", f"{expected}, as in the source", where))
             names = []
         else:
-            names = [name for name in shared_columns(source, rewritten) if name not in _MAY_CHANGE]
+            names = [name for name in shared_columns(source, rewritten) if name not in _MAY_CHANGE | moved_columns]
         yield EpisodesComparison(path, source, tuple(names), RowCursor(source, columns=names))

@@ -8,28 +8,31 @@ from episeek_pipelines.verify.rules import INFO_CHANGED
 from episeek_schemas import layout
 
 
-def check_documents(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> Iterator[Finding]:
+def check_documents(
+    found: Mapping[str, bytes], expected: Mapping[str, bytes], *, has_other_videos: bool = False
+) -> Iterator[Finding]:
     """Yield INF021 for documents that differ: meta/info.json by its contents, all others byte by byte.
 
     Args:
         found: Files below meta/ of the rewritten dataset, by path.
         expected: Files below meta/ of the source, by path; each must exist in the rewritten dataset.
+        has_other_videos: Whether the rewritten dataset has video files of its own, which may have another template.
     """
     for path, old in expected.items():
         where = Location(file=path)
         if path not in found:
             yield finding(INFO_CHANGED, "no such file", "the file of the source", where)
         elif found[path] != old and path == layout.INFO_PATH:
-            yield from _compare_info(found[path], old)
+            yield from _compare_info(found[path], old, frozenset({"video_path"} if has_other_videos else ()))
         elif found[path] != old:
             yield finding(
                 INFO_CHANGED, f"other contents, {len(found[path])} bytes", f"the {len(old)} bytes of the source", where
             )
 
 
-def _compare_info(found: bytes, expected: bytes) -> Iterator[Finding]:
+def _compare_info(found: bytes, expected: bytes, may_change: frozenset[str]) -> Iterator[Finding]:
     new, old = json.loads(found), json.loads(expected)
-    for key in sorted({*new, *old}):
+    for key in sorted({*new, *old} - may_change):
         if new.get(key) != old.get(key) or (key in new) != (key in old):
             yield finding(
                 INFO_CHANGED,

@@ -76,9 +76,20 @@ class Survey:
     """Whether the dataset records on this machine what it was prepared from."""
     pointers: frozenset[str] = frozenset()
     """Files of the listings that are Git LFS pointers; no other rule opens them."""
+    has_other_videos: bool = False
+    """Whether there are video files that the source does not have: then the places of frames are others, too."""
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     files_read: int = 0
+
+    @property
+    def moved_columns(self) -> frozenset[str]:
+        """Columns of meta/episodes with the places of frames in videos, where these are not those of the source."""
+        if self.info is None or not self.has_other_videos:
+            return frozenset()
+        return frozenset(
+            lerobot.video_column(key, name) for key in self.info.video_keys for name in lerobot.VIDEO_FIELDS
+        )
 
     @property
     def is_lone_overlay(self) -> bool:
@@ -195,6 +206,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         source_changes=() if data_root is None else changed_source_files(root, data_root),
         has_source_record=root.is_local and root.exists(layout.SOURCE_RECORD_PATH),
         pointers=pointers,
+        has_other_videos=against is not None and against.url != videos_root.url and _are_others(videos, against),
         findings=tuple(reader.findings),
         bytes_read=reader.bytes_read,
         files_read=reader.files_read,
@@ -282,3 +294,13 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
     except DocumentError as error:
         reader.findings.append(finding(STATISTICS, error.found, error.expected, where))
         return None
+
+
+def _are_others(videos: Files, source: Root) -> bool:
+    """Return whether a source lacks one of these video files, or has one of another size."""
+    folder = next(iter(videos), "").partition("/")[0]
+    there = source.files(folder) if folder else {}
+    return any(
+        path.endswith(".mp4") and (path not in there or listed_size(there, path) != listed_size(videos, path))
+        for path in videos
+    )

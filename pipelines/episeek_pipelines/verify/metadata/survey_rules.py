@@ -61,7 +61,9 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
         findings.append(finding(SOURCE_CHANGED, found, "the files that the overlay was prepared from", where))
     if surveyed.against is not None:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
-            findings += check_documents(surveyed.documents, surveyed.source_documents)
+            findings += check_documents(
+                surveyed.documents, surveyed.source_documents, has_other_videos=surveyed.has_other_videos
+            )
         for path in sorted(set(surveyed.source_episode_paths) - set(surveyed.episode_paths)):
             findings.append(finding(EPISODES_CHANGED, "no such file", "the file of the source", Location(file=path)))
     return findings

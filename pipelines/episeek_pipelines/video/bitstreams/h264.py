@@ -42,6 +42,7 @@ class H264:
         configuration: The payload of its avcC box; None where samples have start codes.
     """
 
+    starts_reset = False
     is_header_trusted = False
     damage_without_units = ""
 
@@ -89,7 +90,7 @@ class H264:
         ]
         is_idr = bool(pictures) and pictures[0].head(1)[0] & 31 == _IDR
         is_start = is_idr or (bool(pictures) and _is_exact_recovery(pictures, found))
-        return SampleContent(is_start, tuple(before), tuple(after), is_clean_start=is_idr)
+        return SampleContent(is_start, tuple(before), tuple(after), is_clean_start=is_idr, is_reset=is_idr)
 
     def slice_heads(self, sample: SampleBytes) -> list[bytes]:
         """Return the first bytes of each slice of a sample.

@@ -12,6 +12,8 @@ from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent
 
 _FIRST_NON_VCL = 32
 _IRAP = range(16, 24)
+_RESETS = range(16, 21)
+"""BLA and IDR pictures: the pictures that lead them refer to none before them, or are skipped (8.1.3)."""
 _RASL = (8, 9)
 _VPS, _SPS, _PPS = 32, 33, 34
 _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps"}
@@ -28,6 +30,7 @@ class Hevc:
         configuration: The payload of its hvcC box; None where samples have start codes.
     """
 
+    starts_reset = False
     is_header_trusted = False
     damage_without_units = ""
 
@@ -62,7 +65,8 @@ class Hevc:
                     (before if picture is None else after).append(unit)
             elif kind < _FIRST_NON_VCL and picture is None:
                 picture = kind
-        return SampleContent(picture in _IRAP, tuple(before), tuple(after), is_skipped=picture in _RASL)
+        is_skipped, is_reset = picture in _RASL, picture in _RESETS
+        return SampleContent(picture in _IRAP, tuple(before), tuple(after), is_skipped, is_reset=is_reset)
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force; one with other contents than before drops those that refer to it."""

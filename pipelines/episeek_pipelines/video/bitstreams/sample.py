@@ -70,6 +70,8 @@ class SampleContent:
     """Whether decoders skip the picture where decoding starts at the sample before it that is a start."""
     is_clean_start: bool = False
     """Whether no picture may be shown before it that follows it in decode order."""
+    is_reset: bool = False
+    """Whether nothing that was decoded before matters to it and to what follows, nor to the order in which pictures come out."""
 
 
 State = dict[tuple[str, int], tuple[Unit, ...]]
@@ -79,6 +81,8 @@ State = dict[tuple[str, int], tuple[Unit, ...]]
 class Codec(Protocol):
     """The rules of one codec, for samples of one sample entry. Decoders are those of FFmpeg."""
 
+    starts_reset: bool
+    """Whether every start resets decoding; otherwise, `SampleContent.is_reset` says of each whether it does."""
     is_header_trusted: bool
     """Whether the header of a file in a store is believed where it flags some of the samples, and not all, as sync samples."""
     damage_without_units: str
@@ -116,6 +120,7 @@ class Codec(Protocol):
 class PlainUnits:
     """The part of a codec's rules that is the same where units replace only units of their own kind and id."""
 
+    starts_reset = True
     is_header_trusted = False
     damage_without_units = ""
 

@@ -12,6 +12,7 @@ from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent
 
 _FIRST_NON_VCL = 12
 _STARTS = (7, 8, 9)
+_RESETS = (7, 8)
 _RASL = 3
 _OPERATING_POINTS, _DECODING_CAPABILITY, _VPS, _SPS, _PPS, _APS = 12, 13, 14, 15, 16, 17
 _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps", _APS: "aps"}
@@ -25,6 +26,7 @@ class Vvc:
         configuration: The payload of its vvcC box; None where samples have start codes.
     """
 
+    starts_reset = False
     is_header_trusted = False
     damage_without_units = ""
 
@@ -54,7 +56,8 @@ class Vvc:
                     (before if picture is None else after).append(unit)
             elif kind < _FIRST_NON_VCL and picture is None:
                 picture = kind
-        return SampleContent(picture in _STARTS, tuple(before), tuple(after), is_skipped=picture == _RASL)
+        is_skipped, is_reset = picture == _RASL, picture in _RESETS
+        return SampleContent(picture in _STARTS, tuple(before), tuple(after), is_skipped, is_reset=is_reset)
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force; a sequence parameter set with other contents than before drops those that refer to it."""

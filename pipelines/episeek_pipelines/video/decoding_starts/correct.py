@@ -25,7 +25,12 @@ from episeek_pipelines.video.bitstreams.h264 import H264
 from episeek_pipelines.video.bitstreams.hevc import Hevc
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleContent
 from episeek_pipelines.video.decoding_starts.choice import agree, few
-from episeek_pipelines.video.decoding_starts.in_force import MissingState, leave_traces, missing_states
+from episeek_pipelines.video.decoding_starts.in_force import (
+    MissingState,
+    leave_traces,
+    missing_states,
+    units_left,
+)
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
 from episeek_pipelines.video.decoding_starts.presentation import require_order
@@ -44,6 +49,8 @@ class Correction:
     """Sync samples by the header."""
     inspected_count: int
     """Those of them whose bytes were looked at."""
+    units_left: frozenset[tuple[str, int]] | None = None
+    """The result of `in_force.units_left`; None where the header was trusted and samples were not looked at."""
 
 
 def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: KeyframeChoice = "auto") -> Correction:
@@ -68,7 +75,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     flagged = np.flatnonzero(table.is_sync)
     codecs = _codecs(table, path)
     if codecs is None:
-        return Correction(_without_empty_flags(table, path), len(flagged), 0)
+        return Correction(_without_empty_flags(table, path), len(flagged), 0, frozenset())
     look = _Looks(SampleReader(source, path, table), codecs, table)
     every = keyframes == "all" or look.reader.is_local
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
@@ -95,7 +102,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if len(leading):
         contents = look.at([0, *leading.tolist()], known=contents)
         table = without_skipped_pictures(table, first, leading, contents, where=path)
-    return Correction(table, len(flagged), inspected_count)
+    return Correction(table, len(flagged), inspected_count, units_left(contents, codecs))
 
 
 class _Looks:

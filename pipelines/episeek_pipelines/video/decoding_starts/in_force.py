@@ -69,6 +69,25 @@ def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], c
     return any(not varying <= {(unit.kind, unit.number) for unit in contents[start].before} for start in starts)
 
 
+def units_left(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec]) -> frozenset[tuple[str, int]]:
+    """Return kind and id of the units that a file has to bring which follows this one in one stream.
+
+    Without units in samples but those of the sample entries, decoders are left as the entries set them up. Otherwise every unit
+    on which pictures depend may be another one, or dropped with the one that it refers to.
+    """
+    carried = [unit for content in contents.values() for unit in (*content.before, *content.after)]
+    known = {unit for codec in codecs.values() for unit in codec.entry_units()}
+    found: set[tuple[str, int]] = set()
+    for codec in codecs.values():
+        state = _state_of(codec)
+        for unit in carried:
+            state[unit.kind, unit.number] = (unit,)
+        relevant = codec.relevant(state).keys()
+        if any(unit not in known and (unit.kind, unit.number) in relevant for unit in carried):
+            found |= relevant
+    return frozenset(found)
+
+
 def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:
     """Return what a sample with units `own` lacks where `state` is in force and only `entry` is known; None for nothing."""
     wanted = _after(codec, state, own)

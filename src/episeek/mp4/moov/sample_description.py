@@ -136,6 +136,21 @@ def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str
     return _with_entries(stsd, [*entries, *added], where)
 
 
+def split_entries(stsd: bytes, *, where: str) -> list[bytes]:
+    """Return the entries of a stsd box, each a whole box with a header of 8 bytes.
+
+    Raises:
+        Mp4Error: The box is damaged.
+    """
+    return _entries(stsd, where)
+
+
+def join_entries(entries: list[bytes]) -> bytes:
+    """Return a stsd box with these entries (8.5.2)."""
+    chosen = b"".join(entries)
+    return struct.pack(">I4sII", 16 + len(chosen), b"stsd", 0, len(entries)) + chosen
+
+
 def start_bytes_of(stsd: bytes, description_index: int, *, where: str) -> bytes:
     """Return the bytes to put before the first sample of a clip that starts with this entry; nearly always none.
 

@@ -1,0 +1,38 @@
+"""The places of a dataset's videos: the template of their paths, and the columns of meta/episodes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.dataset.metadata import CameraColumns
+from episeek_schemas import lerobot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoLocations:
+    """Where the frames of every episode are."""
+
+    video_path: str
+    """The template of meta/info.json."""
+    cameras: Mapping[str, CameraColumns]
+    """The columns of each camera, by row of meta/episodes."""
+
+    def columns(self) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float64]]:
+        """Return the columns of meta/episodes by name."""
+        return {
+            lerobot.video_column(key, field): getattr(columns, field)
+            for key, columns in self.cameras.items()
+            for field in lerobot.VIDEO_FIELDS
+        }
+
+    def differ_from(self, document: Mapping[str, Any]) -> bool:
+        """Return whether meta/info.json has another template."""
+        return document.get("video_path") != self.video_path
+
+    def in_info(self, document: Mapping[str, Any]) -> bytes:
+        """Return meta/info.json with this template, in the form in which LeRobot writes it."""
+        return json.dumps({**document, "video_path": self.video_path}, indent=4, ensure_ascii=False).encode()

@@ -1,0 +1,32 @@
+"""Running of a job's graph in a staging: its values, or one error for all that failed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
+from episeek_pipelines.dataset.staging import DatasetStaging
+from episeek_pipelines.jobs.graph import Execution, Graph
+from episeek_pipelines.jobs.nodes import Node, stage_seconds, values_and_failures
+from episeek_pipelines.jobs.results import WorkFailedError
+
+
+def run_graph(
+    graph: Graph, wanted: Sequence[Node], staging: DatasetStaging | SidecarStaging, execution: Execution
+) -> tuple[list[Any], dict[str, float]]:
+    """Run a graph, and return the values of `wanted`, in order, and the seconds of each stage.
+
+    Raises:
+        WorkFailedError: Items failed; the error names all of them.
+    """
+    results = execution.compute(graph, wanted)
+    values, failures = values_and_failures(results)
+    if failures:
+        kept = f"finished work is kept in {staging.root}" if staging.holds_work() else "nothing was written"
+        hint = f"fix what failed and run the same command again; {kept}"
+        raise WorkFailedError.of(failures, item_count=graph.item_count, where=staging.final.url, hint=hint)
+    return values, stage_seconds(wanted, results)
+
+
+def added_up(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds of the stages of two graphs, in the order of the first."""
+    return {stage: first.get(stage, 0.0) + second.get(stage, 0.0) for stage in {**first, **second}}

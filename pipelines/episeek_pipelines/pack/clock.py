@@ -1,0 +1,53 @@
+"""The clock of a packed file: the grid of the dataset's frame rate where the frames are on it, else their own ticks."""
+
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from episeek.mp4.moov.sample_boxes import Int64Array
+
+_LARGEST_DENOMINATOR: Final = 100_000
+"""Of a frame rate as a fraction: 30000/1001 is among those, and floats of few digits are themselves."""
+
+_LEAST_TIMESCALE: Final = 10_000
+"""Ticks per second at least, as FFmpeg's muxer has them (`mov_init` in libavformat/movenc.c)."""
+
+
+def rate_of(fps: float) -> Fraction:
+    """Return a frame rate as a fraction."""
+    return Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def is_on_grid(pts: Int64Array, timescale: int, fps: float) -> bool:
+    """Return whether frame k is k / fps seconds after frame 0, as exactly as the ticks can say it.
+
+    Args:
+        pts: Presentation times, ascending, ticks.
+        timescale: Ticks per second.
+        fps: The dataset's frame rate.
+    """
+    step = Fraction(timescale) / rate_of(fps)
+    if step < 1:
+        return False
+    exact = np.arange(len(pts)) * (step.numerator / step.denominator)
+    # ticks that do not hold the grid are rounded, at both ends of a distance
+    tolerance = 0.0 if step.denominator == 1 else 1.0
+    return bool((np.abs(pts - pts[0] - exact) <= tolerance).all())
+
+
+def grid_ticks(fps: float, timescales: frozenset[int]) -> tuple[int, int]:
+    """Return the timescale of a file on the grid, and the ticks of a frame.
+
+    That of the sources is kept where it is one and holds the grid; otherwise, ticks are as FFmpeg's muxer chooses them.
+    """
+    rate = rate_of(fps)
+    if len(timescales) == 1:
+        (timescale,) = timescales
+        step = Fraction(timescale) / rate
+        if step.denominator == 1:
+            return timescale, step.numerator
+    timescale, step = rate.numerator, Fraction(rate.denominator)
+    while timescale < _LEAST_TIMESCALE:
+        timescale, step = 2 * timescale, 2 * step
+    return timescale, step.numerator

@@ -1,0 +1,215 @@
+"""The plan of packing: which pieces of which source files go into which packed file, and where each episode is then.
+
+The pieces of a camera follow each other in the order of their episodes. A new file starts where the next piece would make the
+file as large as the limit (LeRobot's rule), and where the next piece cannot follow: other pictures, another clock, or a decoder
+that is not in the state that it needs.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from episeek.errors import MetadataError
+from episeek.mp4.moov.sample_description import MAX_DESCRIPTIONS
+from episeek_pipelines.dataset.metadata import CameraColumns, Dataset
+from episeek_pipelines.dataset.video_locations import VideoLocations
+from episeek_pipelines.pack.clock import grid_ticks
+from episeek_pipelines.pack.source_video import Piece, SourceVideo
+from episeek_schemas import layout
+
+PACK_VERSION: Final = 1
+"""Version of the written files. Increase it when they change: finished work of another version is not reused."""
+
+BYTES_PER_MB: Final = 1 << 20
+"""LeRobot's megabyte (`get_file_size_in_mb`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Samples `[start, stop)`, in decode order, of one source file."""
+
+    path: str
+    version: str
+    header_digest: str
+    start: int
+    stop: int
+    begin_ticks: int
+    """Time of its first frame in the packed file, ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFile:
+    """A file to write."""
+
+    path: str
+    camera_key: str
+    timescale: int
+    """Ticks per second."""
+    frame_ticks: int
+    """Ticks of a frame on the grid; 0 for parts that keep their own ticks."""
+    end_ticks: int
+    """End of the last frame."""
+    media_bytes: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackPlan:
+    """The files to write, sorted by camera and number, and the places of all episodes in them."""
+
+    files: tuple[PackedFile, ...]
+    locations: VideoLocations | None
+    """None for a dataset without cameras."""
+    source_files: int
+    """Files of the source that hold episodes."""
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The packed files."""
+        return frozenset(file.path for file in self.files)
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    """A packed file that is being filled."""
+
+    members: list[tuple[SourceVideo, Piece]] = field(default_factory=list)
+    size_bytes: int = 0
+    descriptions: dict[str, int] = field(default_factory=dict)
+
+    def takes(self, video: SourceVideo, piece: Piece, limit_bytes: int) -> bool:
+        """Return whether a piece may follow those that are in the file."""
+        if not self.members:
+            return True
+        last_video, last = self.members[-1]
+        counts = {**self.descriptions, piece.description: piece.description_count}
+        if self.size_bytes + piece.size_bytes >= limit_bytes or sum(counts.values()) > MAX_DESCRIPTIONS:
+            return False
+        if piece.appearance != last.appearance or _clock(video, piece) != _clock(last_video, last):
+            return False
+        if video is last_video and last.stop == piece.start:
+            return True
+        return piece.is_reset and last_video.units_left <= piece.brings
+
+    def add(self, video: SourceVideo, piece: Piece) -> None:
+        self.members.append((video, piece))
+        self.size_bytes += piece.size_bytes
+        self.descriptions[piece.description] = piece.description_count
+
+
+def size_limit(dataset: Dataset, size_mb: float | None) -> int:
+    """Return the limit of the size of packed files in bytes.
+
+    Args:
+        dataset: The dataset, whose meta/info.json may give one.
+        size_mb: The wanted limit in LeRobot's megabytes; None for the one of meta/info.json.
+
+    Raises:
+        ValueError: It is not above 0.
+    """
+    chosen = dataset.info.video_files_size_in_mb if size_mb is None else size_mb
+    if not 0 < chosen < math.inf:
+        raise ValueError(f"video_file_size_mb: found {chosen}; expected a number above 0")
+    return int(chosen * BYTES_PER_MB)
+
+
+def plan_packing(dataset: Dataset, videos: Iterable[SourceVideo], *, limit_bytes: int) -> PackPlan:
+    """Plan the packed files of all cameras.
+
+    Args:
+        dataset: The source.
+        videos: All video files that hold episodes.
+        limit_bytes: Size below which files are filled.
+
+    Raises:
+        MetadataError: An episode is in no file, or in two.
+    """
+    by_camera: dict[int, list[SourceVideo]] = {}
+    count = 0
+    for video in videos:
+        by_camera.setdefault(video.camera_index, []).append(video)
+        count += 1
+    files: list[PackedFile] = []
+    cameras: dict[str, CameraColumns] = {}
+    for camera_index, camera_key in enumerate(dataset.info.video_keys):
+        packed, cameras[camera_key] = _pack_camera(
+            dataset, camera_key, by_camera.get(camera_index, []), limit_bytes=limit_bytes
+        )
+        files += packed
+    locations = VideoLocations(layout.DEFAULT_VIDEO_PATH, cameras) if cameras else None
+    return PackPlan(tuple(files), locations, count)
+
+
+def with_locations(dataset: Dataset, locations: VideoLocations | None) -> Dataset:
+    """Return a dataset whose videos are elsewhere; the same one for None."""
+    if locations is None:
+        return dataset
+    info = replace(dataset.info, video_path=locations.video_path)
+    return replace(dataset, info=info, episodes=replace(dataset.episodes, cameras=dict(locations.cameras)))
+
+
+def _pack_camera(
+    dataset: Dataset, camera_key: str, videos: Sequence[SourceVideo], *, limit_bytes: int
+) -> tuple[list[PackedFile], CameraColumns]:
+    members = [(video, piece) for video in videos for piece in video.pieces]
+    members.sort(key=lambda member: min(episode.episode_index for episode in member[1].episodes))
+    length = len(dataset.episodes)
+    chunk_index, file_index = np.full(length, -1, np.int64), np.zeros(length, np.int64)
+    begin, end = np.zeros(length), np.zeros(length)
+    files: list[PackedFile] = []
+    for number, group in enumerate(_groups(members, limit_bytes)):
+        chunk, place = divmod(number, dataset.info.chunks_size)
+        path = layout.DEFAULT_VIDEO_PATH.format(video_key=camera_key, chunk_index=chunk, file_index=place)
+        timescale, frame_ticks = _ticks(group, dataset.info.fps)
+        parts: list[Part] = []
+        time = 0
+        for video, piece in group:
+            for episode in piece.episodes:
+                row = episode.episode_index
+                if chunk_index[row] >= 0:
+                    raise MetadataError(video.path, f"episode {row} a second time", "every episode in one file")
+                first, stop = episode.begin_ticks, episode.end_ticks
+                if frame_ticks:
+                    first = episode.first_frame * frame_ticks
+                    stop = first + episode.length * frame_ticks
+                chunk_index[row], file_index[row] = chunk, place
+                begin[row], end[row] = (time + first) / timescale, (time + stop) / timescale
+            parts.append(Part(video.path, video.version, video.header_digest, piece.start, piece.stop, time))
+            time += piece.sample_count * frame_ticks if frame_ticks else piece.duration_ticks
+        size = sum(piece.size_bytes for _, piece in group)
+        files.append(PackedFile(path, camera_key, timescale, frame_ticks, time, size, tuple(parts)))
+    absent = np.flatnonzero(chunk_index < 0)
+    if len(absent):
+        where = dataset.root.join(layout.EPISODES_DIR)
+        raise MetadataError(where, f"no video of {camera_key} for episode {absent[0]}", "one for every episode")
+    return files, CameraColumns(chunk_index, file_index, begin, end)
+
+
+def _groups(
+    members: Iterable[tuple[SourceVideo, Piece]], limit_bytes: int
+) -> Iterator[list[tuple[SourceVideo, Piece]]]:
+    """Yield the pieces of each packed file."""
+    current = _OpenFile()
+    for video, piece in members:
+        if not current.takes(video, piece, limit_bytes):
+            yield current.members
+            current = _OpenFile()
+        current.add(video, piece)
+    if current.members:
+        yield current.members
+
+
+def _clock(video: SourceVideo, piece: Piece) -> int:
+    """Return the ticks per second that a piece keeps; 0 for one on the grid."""
+    return 0 if piece.is_on_grid else video.timescale
+
+
+def _ticks(group: Sequence[tuple[SourceVideo, Piece]], fps: float) -> tuple[int, int]:
+    """Return the timescale of a packed file, and the ticks of a frame on the grid; 0 where the pieces keep their ticks."""
+    first, piece = group[0]
+    if not piece.is_on_grid:
+        return first.timescale, 0
+    return grid_ticks(fps, frozenset(video.timescale for video, _ in group))

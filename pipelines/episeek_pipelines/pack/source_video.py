@@ -1,0 +1,212 @@
+"""What packing has to know of one video file of the source: its pieces, their sizes and times, and what may follow what.
+
+Only the header is read, and the first bytes of samples at which decoding starts. Refused are files whose episodes are not certain
+frame by frame, and those of containers whose samples are not those of MP4.
+"""
+
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from episeek.errors import ContainerError, EpisodeFramesError
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import CountingSource
+from episeek_pipelines.dataset.declared_videos import DeclaredVideo
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.pack.clock import is_on_grid
+from episeek_pipelines.pack.descriptions import appearance, used_entries
+from episeek_pipelines.pack.pieces import (
+    Cut,
+    closed_places,
+    join_cuts,
+    possible_starts,
+    require_showable,
+    wanted_starts,
+)
+from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
+from episeek_pipelines.video.decoding_starts.joins import Start, read_starts
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
+from episeek_pipelines.video.episode_frames import EpisodeFrames, FileFrames
+from episeek_pipelines.video.frame_problems import assign_frames, frame_problems
+from episeek_pipelines.video.header import VideoHeader, read_video_header
+
+_HINT: Final = "`episeek verify` says more; correct the dataset, or leave its videos as they are (--videos copy)"
+
+
+@dataclass(frozen=True, slots=True)
+class PieceEpisode:
+    """An episode in a piece."""
+
+    episode_index: int
+    first_frame: int
+    """Frames of the piece before it."""
+    length: int
+    """Frames."""
+    begin_ticks: int
+    """Ticks of the source from the first frame of the piece to that of the episode."""
+    end_ticks: int
+    """Ticks of the source from the first frame of the piece to the end of the episode's last frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of samples that decode alike wherever they are."""
+
+    start: int
+    """Position of its first sample, in decode order."""
+    stop: int
+    """Position of the sample after its last one."""
+    size_bytes: int
+    """Bytes of its samples."""
+    duration_ticks: int
+    """Ticks of the source from its first frame to the end of the last one."""
+    is_on_grid: bool
+    """Whether frame k is k / fps seconds after frame 0."""
+    description: str
+    """A digest of the sample entries that it uses."""
+    description_count: int
+    appearance: str
+    """The same for pieces that may be in one file, as far as sample entries decide it."""
+    is_reset: bool
+    """Whether it may follow the samples of another file."""
+    brings: frozenset[tuple[str, int]]
+    """Kind and id of the units that its first sample carries."""
+    episodes: tuple[PieceEpisode, ...]
+
+    @property
+    def sample_count(self) -> int:
+        """The number of its samples, each of which is a frame."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class SourceVideo:
+    """A video file of the source."""
+
+    path: str
+    camera_index: int
+    version: str
+    """A text that another version of the file does not have."""
+    header_digest: str
+    timescale: int
+    units_left: frozenset[tuple[str, int]]
+    """Kind and id of the units that the next file has to bring."""
+    pieces: tuple[Piece, ...]
+
+
+def read_source_video(
+    root: Root, video: DeclaredVideo, *, fps: float, keyframes: KeyframeChoice = "auto"
+) -> SourceVideo:
+    """Read the header of a video file, and find its pieces.
+
+    Args:
+        root: The root of the videos.
+        video: The file, with its declared episodes.
+        fps: The dataset's frame rate.
+        keyframes: As for the index step.
+
+    Raises:
+        ContainerError: The file is no MP4.
+        EpisodeFramesError: The frames of an episode are not certain, or are not as many as its rows.
+        EpiseekError: The file cannot be indexed.
+    """
+    version = root.version_of(video.path)
+    source = CountingSource(root.source())
+    size = None if video.identity is None else video.identity.size
+    header = read_video_header(source, video.path, file_size=size, keyframes=keyframes)
+    if header.container == "matroska":
+        raise ContainerError(video.path, "Matroska or WebM", "MP4, whose samples are copied as they are", "remux it")
+    table = header.table
+    read_marks = partial(encoder_starts, source, video.path, table)
+    frames, _ = assign_frames(table, video.episodes, fps=fps, where=video.path, read_marks=read_marks)
+    for problem in frame_problems(FileFrames.of(table), video.episodes, frames, fps=fps):
+        where = f"{video.path}, episode {video.episodes.episode_index[problem.row]}"
+        raise EpisodeFramesError(where, problem.found, problem.expected, _HINT)
+    cuts = _cuts(source, header, video, frames)
+    starts = read_starts(source, video.path, table, [cut.start for cut in cuts])
+    units_left = header.units_left
+    if units_left is None:
+        # starts bring what the samples before them had to bring, too
+        units_left = frozenset(unit for start in starts for unit in start.brings)
+    pieces = tuple(_piece(table, video, frames, cut, start, fps=fps) for cut, start in zip(cuts, starts, strict=True))
+    return SourceVideo(video.path, video.camera_index, version, header.digest, table.timescale, units_left, pieces)
+
+
+def _cuts(source: CountingSource, header: VideoHeader, video: DeclaredVideo, frames: EpisodeFrames) -> list[Cut]:
+    """Return the pieces, of which only the first sample of the file may be a start that resets nothing."""
+    table = header.table
+    closed = closed_places(table)
+    starts = possible_starts(table, closed)
+    chosen, stops = wanted_starts(table, starts, video.episodes, frames, where=video.path)
+    later = np.unique(chosen[chosen > 0])
+    resets = [found.is_reset for found in read_starts(source, video.path, table, later.tolist())]
+    if not all(resets):
+        starts = np.concatenate([[0], later[np.array(resets)]])
+        chosen, stops = wanted_starts(table, starts, video.episodes, frames, where=video.path)
+    cuts = join_cuts(chosen, stops, closed)
+    require_showable(table, cuts, where=video.path)
+    return cuts
+
+
+def _piece(
+    table: SampleTable, video: DeclaredVideo, frames: EpisodeFrames, cut: Cut, start: Start, *, fps: float
+) -> Piece:
+    order = cut.start + np.argsort(table.pts[cut.start : cut.stop], kind="stable")
+    pts = table.pts[order]
+    used = used_entries(table, cut.start, cut.stop, where=video.path)
+    end = int(pts[-1]) + max(1, int(table.duration[order[-1]]))
+    presented = table.presentation_order()
+    ends = np.append(pts[1:], end)
+    episodes = []
+    for row in sorted(cut.rows, key=lambda row: int(frames.first[row])):
+        length = int(frames.count[row])
+        first = int(np.searchsorted(pts, table.pts[presented[frames.first[row]]]))
+        shown = presented[frames.first[row] : frames.first[row] + length]
+        if not np.array_equal(order[first : first + length], shown):
+            where = f"{video.path}, episode {video.episodes.episode_index[row]}"
+            raise EpisodeFramesError(where, "samples that are not shown between its frames", "its frames alone", _HINT)
+        begin, stop = int(pts[first] - pts[0]), int(ends[first + length - 1] - pts[0])
+        episodes.append(PieceEpisode(int(video.episodes.episode_index[row]), first, length, begin, stop))
+    return Piece(
+        start=cut.start,
+        stop=cut.stop,
+        size_bytes=int(table.size[cut.start : cut.stop].sum()),
+        duration_ticks=end - int(pts[0]),
+        is_on_grid=is_on_grid(pts, table.timescale, fps),
+        description=sys.intern(used.digest),
+        description_count=len(used.entries),
+        appearance=sys.intern(appearance(table, used, where=video.path)),
+        is_reset=start.is_reset,
+        brings=start.brings,
+        episodes=tuple(episodes),
+    )
+
+
+def to_document(video: SourceVideo) -> dict[str, Any]:
+    """Return a source video as JSON has it."""
+    document = asdict(video)
+    document["units_left"] = sorted(map(list, video.units_left))
+    for piece, written in zip(video.pieces, document["pieces"], strict=True):
+        written["brings"] = sorted(map(list, piece.brings))
+    return document
+
+
+def from_document(document: dict[str, Any]) -> SourceVideo:
+    """Return the source video of `to_document`."""
+    pieces = [
+        Piece(
+            **{
+                **piece,
+                "description": sys.intern(piece["description"]),
+                "appearance": sys.intern(piece["appearance"]),
+                "brings": frozenset((kind, number) for kind, number in piece["brings"]),
+                "episodes": tuple(PieceEpisode(**episode) for episode in piece["episodes"]),
+            }
+        )
+        for piece in document["pieces"]
+    ]
+    units_left = frozenset((kind, number) for kind, number in document["units_left"])
+    return SourceVideo(**{**document, "pieces": tuple(pieces), "units_left": units_left})

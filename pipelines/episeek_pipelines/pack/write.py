@@ -1,0 +1,194 @@
+"""Write one packed file: a moov box in front, and after it the samples of its parts, byte for byte.
+
+Only the tables of the file are in memory, and some mebibytes of its media.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from episeek.errors import ChangedFileError
+from episeek.mp4.clip_header import ClipSamples, TrackProperties, clip_header
+from episeek.mp4.moov.sample_boxes import Int64Array
+from episeek.mp4.moov.sample_description import join_entries
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import ByteRange
+from episeek.stores.requests.errors import store_errors
+from episeek.stores.requests.range_plan import WantedRange, fetch_planned, plan_requests
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.pack.descriptions import used_entries
+from episeek_pipelines.pack.plan import PackedFile, Part
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
+from episeek_pipelines.video.header import read_video_header
+
+_CHUNK_BYTES: Final = 1 << 20
+"""Bytes of a chunk, as FFmpeg's muxer writes them (`build_chunks` in libavformat/movenc.c)."""
+
+_RANGE_BYTES: Final = 1 << 22
+"""Bytes of a request."""
+
+_BATCH_BYTES: Final = 1 << 24
+"""Bytes of media in memory."""
+
+_BATCH_RANGES: Final = 1 << 12
+"""Ranges of a batch: those of samples with other tracks between them are small."""
+
+_IN_FLIGHT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenVideo:
+    """A packed file, after it was written."""
+
+    path: str
+    size_bytes: int
+    samples: int
+
+
+@dataclass(slots=True)
+class _Columns:
+    """The samples of a packed file, part by part."""
+
+    offset: list[Int64Array]
+    """Offsets in the source files."""
+    size: list[Int64Array]
+    pts: list[Int64Array]
+    is_sync: list[np.ndarray]
+    description: list[Int64Array]
+
+
+def write_packed_file(
+    source: Root, destination: Root, file: PackedFile, *, keyframes: KeyframeChoice = "auto"
+) -> WrittenVideo:
+    """Write a packed file, which appears when it is complete.
+
+    Args:
+        source: The root of the source files.
+        destination: The root to write to.
+        file: The file.
+        keyframes: As for the index step; as when the plan was made.
+
+    Raises:
+        ChangedFileError: A source file is not the one that the plan was made for.
+        MissingFileError, ReadError: A source file cannot be read.
+        WriteError: The destination failed.
+    """
+    columns = _Columns([], [], [], [], [])
+    numbers: dict[bytes, int] = {}
+    first: SampleTable | None = None
+    path, table = "", None
+    for part in file.parts:
+        if part.path != path or table is None:
+            path, table = part.path, _read_table(source, part, keyframes)
+        first = first or table
+        _add_part(columns, file, part, table, numbers)
+    assert first is not None
+    sizes = np.concatenate(columns.size)
+    track = TrackProperties(
+        join_entries(list(numbers)), file.timescale, first.width, first.height, max(1, file.frame_ticks), first.matrix
+    )
+    description = np.concatenate(columns.description)
+    samples = ClipSamples(
+        offset=np.cumsum(sizes) - sizes,
+        size=sizes,
+        pts=np.concatenate(columns.pts),
+        is_sync=np.concatenate(columns.is_sync),
+        description_index=None if len(numbers) == 1 else description,
+    )
+    header = clip_header(
+        samples,
+        track,
+        payload_bytes=int(sizes.sum()),
+        shown_from=0,
+        shown_until=file.end_ticks,
+        last_end=file.end_ticks,
+        chunk_bytes=_CHUNK_BYTES,
+    )
+    with destination.output(file.path) as out:
+        out.write(header)
+        for part, offset, size in zip(file.parts, columns.offset, columns.size, strict=True):
+            _copy(source, part.path, offset, size, out)
+            _require_version(source, part)
+        written = out.tell()
+    return WrittenVideo(file.path, written, len(sizes))
+
+
+def _read_table(source: Root, part: Part, keyframes: KeyframeChoice) -> SampleTable:
+    header = read_video_header(source.source(), part.path, keyframes=keyframes)
+    if header.digest != part.header_digest:
+        raise _changed(source, part, "another header")
+    return header.table
+
+
+def _require_version(source: Root, part: Part) -> None:
+    if source.version_of(part.path) != part.version:
+        raise _changed(source, part, "another version of the file")
+
+
+def _changed(source: Root, part: Part, found: str) -> ChangedFileError:
+    hint = "run the command again when nothing replaces the file"
+    return ChangedFileError(source.join(part.path), found, "the file that was read for the plan", hint)
+
+
+def _add_part(columns: _Columns, file: PackedFile, part: Part, table: SampleTable, numbers: dict[bytes, int]) -> None:
+    """Add the samples of a part. `numbers` holds the sample entries of the file, each with its number."""
+    chosen = slice(part.start, part.stop)
+    pts = table.pts[chosen]
+    if file.frame_ticks:
+        rank = np.empty(len(pts), np.int64)
+        rank[np.argsort(pts, kind="stable")] = np.arange(len(pts))
+        ticks = rank * file.frame_ticks
+    else:
+        ticks = pts - pts.min()
+    used = used_entries(table, part.start, part.stop, where=part.path)
+    new = {
+        number: numbers.setdefault(entry, len(numbers) + 1)
+        for number, entry in zip(used.numbers, used.entries, strict=True)
+    }
+    own = np.ones(len(pts), np.int64) if table.description_index is None else table.description_index[chosen]
+    columns.offset.append(table.offset[chosen])
+    columns.size.append(table.size[chosen])
+    columns.pts.append(part.begin_ticks + ticks)
+    columns.is_sync.append(table.is_sync[chosen])
+    places = np.zeros(max(new) + 1, np.int64)
+    places[list(new)] = list(new.values())
+    columns.description.append(places[own])
+
+
+def _copy(source: Root, path: str, offset: Int64Array, size: Int64Array, out: BinaryIO) -> None:
+    """Copy samples, in order."""
+    reader = source.source()
+    for ranges in _batches(offset, size):
+        with store_errors(source.join(path)):
+            if source.is_local:
+                parts: list[bytes] | list[memoryview] = reader.get_ranges(path, ranges)
+            else:
+                wanted = [WantedRange(path, start, stop) for start, stop in ranges]
+                requests = plan_requests(wanted, max_request_bytes=_RANGE_BYTES)
+                parts = fetch_planned(reader, wanted, requests, max_in_flight=_IN_FLIGHT)
+        for data in parts:
+            out.write(data)
+
+
+def _batches(offset: Int64Array, size: Int64Array) -> Iterator[list[ByteRange]]:
+    """Yield ranges that hold the samples in order, some mebibytes at a time; samples that lie back to back share a range."""
+    breaks = np.flatnonzero(offset[1:] != offset[:-1] + size[:-1]) + 1
+    starts = offset[np.concatenate([[0], breaks]).astype(np.int64)]
+    last = np.append(breaks, len(offset)).astype(np.int64) - 1
+    stops = offset[last] + size[last]
+    batch: list[ByteRange] = []
+    room = _BATCH_BYTES
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        at = start
+        while at < stop:
+            end = min(stop, at + min(room, _RANGE_BYTES))
+            batch.append((at, end))
+            room -= end - at
+            at = end
+            if not room or len(batch) == _BATCH_RANGES:
+                yield batch
+                batch, room = [], _BATCH_BYTES
+    if batch:
+        yield batch

@@ -1,0 +1,58 @@
+"""The starts at which a file can follow any other file in one stream: what each resets, and which units it brings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from episeek.mp4.sample_table import SampleTable
+from episeek.stores.byte_source import ByteSource
+from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry, is_intra_only
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleContent
+from episeek_pipelines.video.decoding_starts.reading import SampleReader
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A sample at which decoding starts, as one that follows the samples of another file."""
+
+    is_reset: bool
+    """Whether nothing that was decoded before matters, but for the units in force."""
+    brings: frozenset[tuple[str, int]] = frozenset()
+    """Kind and id of the units that it carries before its picture."""
+
+
+def read_starts(source: ByteSource, path: str, table: SampleTable, positions: Sequence[int]) -> list[Start]:
+    """Look at samples at which decoding starts.
+
+    Args:
+        source: The source that holds the file.
+        path: Path relative to the source's root.
+        table: The samples, corrected.
+        positions: Positions in decode order.
+
+    Raises:
+        ReadError: The file cannot be read.
+    """
+    codecs: dict[int, Codec | None] = {}
+    for position in positions:
+        index = _entry(table, position)
+        if index not in codecs:
+            codecs[index] = codec_of_entry(table.sample_description, index, table.codec, where=path)
+
+    def look(position: int, sample: SampleBytes) -> SampleContent | None:
+        codec = codecs[_entry(table, position)]
+        return None if codec is None else codec.inspect(sample)
+
+    starts = []
+    for position, content in zip(positions, SampleReader(source, path, table).map(look, positions), strict=True):
+        index = _entry(table, position)
+        codec = codecs[index]
+        if codec is None or content is None:
+            starts.append(Start(is_intra_only(table.sample_description, index, table.codec, where=path)))
+            continue
+        is_reset = content.is_start if codec.starts_reset else content.is_reset
+        starts.append(Start(is_reset, frozenset((unit.kind, unit.number) for unit in content.before)))
+    return starts
+
+
+def _entry(table: SampleTable, position: int) -> int:
+    return 1 if table.description_index is None else int(table.description_index[position])
