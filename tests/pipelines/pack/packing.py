@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -100,7 +100,7 @@ def packets(path: Path) -> list[Any]:
     """The packets of a file in decode order, as PyAV reads them: times from the first frame on, flags and bytes."""
     with av.open(str(path)) as container:
         found = [packet for packet in container.demux(video=0) if packet.size]
-        seconds = [float(packet.pts * packet.time_base) for packet in found]
+        seconds = [float(cast(Any, packet).pts * packet.time_base) for packet in found]
         return [
             (second - min(seconds), packet.is_keyframe, bytes(packet))
             for second, packet in zip(seconds, found, strict=True)
@@ -110,10 +110,7 @@ def packets(path: Path) -> list[Any]:
 def pictures(path: Path) -> list[tuple[float, np.ndarray]]:
     """Seconds and picture of every frame, decoded from the start of the file."""
     with av.open(str(path)) as container:
-        return [
-            (float(frame.pts * frame.time_base), frame.to_ndarray(format="rgb24"))
-            for frame in container.decode(video=0)
-        ]
+        return [(float(cast(Any, frame).time), frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
 
 def numbers(found: Sequence[tuple[float, np.ndarray]]) -> list[int]:
