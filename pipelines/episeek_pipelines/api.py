@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
     from episeek_pipelines.jobs.graph import Execution
     from episeek_pipelines.jobs.nodes import Failure
-    from episeek_pipelines.jobs.prepare import index, prepare, rewrite
+    from episeek_pipelines.jobs.preparation_plan import PreparationPlan
+    from episeek_pipelines.jobs.prepare import index, plan_preparation, prepare, rewrite
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.results import (
         CopySummary,
@@ -116,6 +117,7 @@ __all__ = [
     "PlanError",
     "PlannedBatch",
     "PlannedDataset",
+    "PreparationPlan",
     "PrepareResult",
     "PreparedPublication",
     "Problem",
@@ -155,6 +157,7 @@ __all__ = [
     "index",
     "inspect",
     "is_store",
+    "plan_preparation",
     "prepare",
     "prepare_and_publish",
     "publish",
@@ -188,7 +191,8 @@ _NAMES_OF: Final = {
     "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
     "jobs.graph": ("Execution",),
     "jobs.nodes": ("Failure",),
-    "jobs.prepare": ("index", "prepare", "rewrite"),
+    "jobs.preparation_plan": ("PreparationPlan",),
+    "jobs.prepare": ("index", "plan_preparation", "prepare", "rewrite"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.results": (
         "CopySummary",

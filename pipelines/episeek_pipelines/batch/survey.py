@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from episeek.errors import EpiseekError
 from episeek.stores.identity import FileIdentity
@@ -18,25 +17,9 @@ from episeek_pipelines.batch.options import BatchOptions
 from episeek_pipelines.dataset.contents import own_files
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.index.units import plan_index
+from episeek_pipelines.jobs.preparation_plan import estimate
 from episeek_pipelines.publish.prepared import working_directory
-from episeek_pipelines.rewrite.plan import plan_rewrite
 from episeek_schemas import layout
-
-HEADER_BYTES: Final = 65_536
-"""Bytes that are read of a video file at least, where it has so many: its header is found from both ends."""
-
-FRAME_HEADER_BYTES: Final = 20
-"""Bytes of a header for each frame, and of keyframes that are looked at."""
-
-SIDECAR_BYTES: Final = 35_000
-"""Bytes of the four sidecars of a dataset with few frames."""
-
-FRAME_SIDECAR_BYTES: Final = 10
-"""Bytes of the sidecars for each frame of a camera."""
-
-DATASET_REQUESTS, SHARD_REQUESTS, DATA_REQUESTS, VIDEO_REQUESTS = 24, 6, 8, 4
-"""Requests to a store for each dataset, file of meta/episodes, data file and video file: listings, footers, rows, headers."""
 
 DATASET_SECONDS, VIDEO_SECONDS, FRAME_SECONDS, MEGABYTE_SECONDS, REQUEST_SECONDS = 0.1, 0.03, 7e-5, 0.02, 0.02
 """Seconds of one core for each dataset, video file, row, megabyte read or written and request, by which datasets are dealt to
@@ -101,46 +84,34 @@ def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
         # refuses what is no branch of a repository
         working_directory(row.source)
     dataset = open_dataset(row.source)
-    units = plan_index(dataset, dataset.root, keyframes=options.keyframes)
-    rewriting = plan_rewrite(dataset, max_episodes_per_file=options.max_episodes_per_file)
+    plan = estimate(
+        dataset,
+        row.destination,
+        "new",
+        max_episodes_per_file=options.max_episodes_per_file,
+        videos=options.videos,
+        keyframes=options.keyframes,
+    )
     if not options.publish and not is_ours:
         require_free(Root(out.join(row.destination)))
-    listing = dataset.root.files()
-    frames = int(dataset.episodes.length.sum())
-    data_bytes = sum(unit.source_bytes for unit in rewriting.units)
-    meta_bytes = sum(_size(listing, path) for path in listing if _is_metadata(path))
-    video_sizes = [_size(listing, unit.path) for unit in units]
-    samples = [int(unit.episodes.length.sum()) for unit in units]
-    headers = sum(
-        min(size, HEADER_BYTES + FRAME_HEADER_BYTES * count) for size, count in zip(video_sizes, samples, strict=True)
-    )
-    copied = 0 if options.videos in ("none", "hardlink") else sum(video_sizes)
-    sidecars = SIDECAR_BYTES + FRAME_SIDECAR_BYTES * sum(samples) if units else 0
-    read_bytes = meta_bytes + 2 * data_bytes + headers + copied
-    write_bytes = data_bytes + meta_bytes + sidecars + copied
-    requests = 0
-    if not dataset.root.is_local:
-        shards = len(dataset.episodes.shards)
-        requests = DATASET_REQUESTS + SHARD_REQUESTS * shards
-        requests += DATA_REQUESTS * len(rewriting.units) + VIDEO_REQUESTS * len(units)
-    seconds = DATASET_SECONDS + VIDEO_SECONDS * len(units) + FRAME_SECONDS * frames
-    seconds += MEGABYTE_SECONDS * (read_bytes + write_bytes) / 1e6 + REQUEST_SECONDS * requests
+    seconds = DATASET_SECONDS + VIDEO_SECONDS * plan.video_files + FRAME_SECONDS * plan.frames
+    seconds += MEGABYTE_SECONDS * (plan.read_bytes + plan.write_bytes) / 1e6 + REQUEST_SECONDS * plan.requests
     return PlannedDataset(
         row.destination,
         row.source,
         options,
-        version=dataset.info.codebase_version,
-        episodes=len(dataset.episodes),
-        frames=frames,
-        cameras=len(dataset.info.video_keys),
-        files=len(listing),
-        data_files=len(rewriting.units),
-        video_files=len(units),
-        read_bytes=read_bytes,
-        write_bytes=write_bytes,
-        requests=requests,
+        version=plan.version,
+        episodes=plan.episodes,
+        frames=plan.frames,
+        cameras=plan.cameras,
+        files=plan.files,
+        data_files=plan.data_files,
+        video_files=plan.video_files,
+        read_bytes=plan.read_bytes,
+        write_bytes=plan.write_bytes,
+        requests=plan.requests,
         cost_seconds=round(seconds, 3),
-        identity=_digest(listing, dataset),
+        identity=source_identity(dataset.root, dataset),
     )
 
 
@@ -156,12 +127,3 @@ def _digest(listing: Mapping[str, FileIdentity | None], dataset: Dataset) -> str
         found = listing[path]
         lines.append([path, None if found is None else [found.size, found.store_id, found.version]])
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
-
-
-def _size(listing: Mapping[str, FileIdentity | None], path: str) -> int:
-    found = listing.get(path)
-    return 0 if found is None else found.size
-
-
-def _is_metadata(path: str) -> bool:
-    return path.startswith(f"{layout.META_DIR}/") and not path.startswith(f"{layout.BYTE_INDEX_DIR}/")

@@ -104,6 +104,11 @@ def add_output(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print no progress and no summary; findings that fail the command are printed",
     )
+    command.add_argument(
+        "--log-json",
+        action="store_true",
+        help="write progress, notices and errors to standard error as JSON, one event a line",
+    )
 
 
 def add_execution(command: argparse.ArgumentParser) -> None:

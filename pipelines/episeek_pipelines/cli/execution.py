@@ -19,8 +19,11 @@ def execution_of(options: argparse.Namespace) -> "Execution":
 
 def progress_of(options: argparse.Namespace) -> "StartProgress | None":
     """Return the function that starts the display of a job's progress; None with `--quiet`."""
+    from episeek_pipelines.cli.log import start_json_progress
     from episeek_pipelines.cli.progress import display_progress
 
+    if getattr(options, "log_json", False):
+        return start_json_progress
     return None if options.quiet else partial(display_progress, options.command)
 
 

@@ -1,6 +1,8 @@
 """The command `episeek`: runs one command, prints its outcome, and returns its exit code.
 
-The only module that prints: results to standard output, everything else to standard error. Exit codes: 0 done (`verify`:
+Results go to standard output, from here alone; everything else to standard error (`episeek_pipelines.cli.log`).
+
+Exit codes: 0 done (`verify`:
 nothing counts as a failure; `index --check`: nothing is stale); 1 verification found errors, sidecars are stale, or `publish`
 refused an overlay with errors, or found that the published files differ from those sent; 2 it could not be done; 130 interrupted.
 """
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from episeek.errors import EpiseekError, first_line
 from episeek_pipelines.cli.interrupts import interrupts_between_imports
+from episeek_pipelines.cli.log import Log, log_of
 from episeek_pipelines.cli.parser import command_module, make_parser
 
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
-MAX_FAILURES_SHOWN = 10
 RESUMABLE_COMMANDS = frozenset({"prepare", "rewrite", "index", "publish", "batch"})
 
 
@@ -29,44 +31,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _prepare_streams()
     options = make_parser().parse_args(arguments)
+    log = log_of(is_json=getattr(options, "log_json", False))
+    exit_code = _exit_code(options, log)
+    if exit_code != PIPE_CLOSED:
+        log.end(options.command, exit_code)
+    return exit_code
+
+
+def _exit_code(options: argparse.Namespace, log: Log) -> int:
     try:
         with interrupts_between_imports():
-            return _run(options)
+            return _run(options, log)
     except EpiseekError as error:
-        _print_error(error)
+        log.failure(error)
     except argparse.ArgumentTypeError as error:
         # arguments that cannot be combined
-        _say_error(str(error))
+        log.error(str(error), kind="usage")
     except ModuleNotFoundError as error:
         from episeek_pipelines.cli.extras import install_hint_for
 
         hint = install_hint_for(error.name or "")
         if hint is None:
-            return _unexpected(error)
-        _say_error(f"{options.command}: found no package {error.name}; expected it installed; hint: {hint}")
+            return _unexpected(error, log)
+        log.error(
+            f"{options.command}: found no package {error.name}; expected it installed; hint: {hint}", kind="usage"
+        )
     except KeyboardInterrupt:
         resume = "; run the same command again to resume" if options.command in RESUMABLE_COMMANDS else ""
-        _say(f"episeek: interrupted{resume}")
+        log.notice(f"interrupted{resume}")
         return INTERRUPTED
     except BrokenPipeError:
         # the reader of standard output has stopped reading, as `head` does
         sys.stderr.close()
         return PIPE_CLOSED
     except OSError as error:
-        _say_error(str(error))
+        log.error(str(error), kind=type(error).__name__)
     except Exception as error:
-        return _unexpected(error)
+        return _unexpected(error, log)
     return FAILED
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, log: Log) -> int:
     from episeek_pipelines.cli.sources import require_sources, use_recorded_source
 
     require_sources(options)
     command = command_module(options.command)
     notices = command.notices(options) if hasattr(command, "notices") else ()
     for notice in (*use_recorded_source(options), *notices):
-        _say(f"episeek: {notice}")
+        log.notice(notice)
     outcome: Outcome = command.run(options)
     if outcome.data:
         sys.stdout.buffer.write(outcome.data)
@@ -74,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
         print(line)
     sys.stdout.flush()
     for note in outcome.notes:
-        _say(f"episeek: {note}")
+        log.notice(note)
     return FINDINGS if outcome.is_failure else OK
 
 
@@ -89,34 +101,10 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _print_error(error: EpiseekError) -> None:
-    failures = getattr(error, "failures", ())
-    if not failures:
-        _say_error(str(error))
-        return
-    lines = [failure.message for failure in failures[:MAX_FAILURES_SHOWN]]
-    if len(failures) > MAX_FAILURES_SHOWN:
-        lines.append(f"and {len(failures) - MAX_FAILURES_SHOWN} more")
-    if error.hint:
-        lines[-1] += f"; hint: {error.hint}"
-    for line in lines:
-        _say_error(line)
-
-
-def _unexpected(error: Exception) -> int:
+def _unexpected(error: Exception, log: Log) -> int:
     """Report a defect in one line; its exit code is not that of findings."""
     if os.environ.get("EPISEEK_DEBUG"):
         raise error
     advice = "please report it, with what EPISEEK_DEBUG=1 shows"
-    _say_error(f"unexpected {type(error).__name__}: {first_line(error)[:300]} ({advice})")
+    log.error(f"unexpected {type(error).__name__}: {first_line(error)[:300]} ({advice})", kind=type(error).__name__)
     return FAILED
-
-
-def _say_error(text: str) -> None:
-    from episeek_pipelines.cli.colour import paint_for
-
-    _say(f"episeek: {paint_for(sys.stderr)('error:', 'error')} {text}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

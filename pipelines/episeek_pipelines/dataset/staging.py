@@ -143,13 +143,20 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
             or another run is writing it.
         WriteError: It cannot be written.
     """
+    final, root = _places(final)
+    settle_destination(final)
+    require_destination(source, final, options, force=force)
+    is_resumed = root.exists(_OPTIONS)
+    return DatasetStaging(final, root, options, is_resumed=is_resumed, force=force)
+
+
+def require_destination(source: Root, final: Root, options: dict[str, Any], *, force: bool = False) -> None:
+    """Require that a run with these options may write a destination. Arguments and errors are those of `open_dataset_staging`."""
     _require_apart(source, final)
     final, root = _places(final)
     if final.is_local:
-        _recover_receipts(final, root)
         _require_free(final, force=force)
-    is_resumed = root.exists(_OPTIONS)
-    if is_resumed:
+    if root.exists(_OPTIONS):
         _require_same_options(root, options)
     elif final.is_local:
         if any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
@@ -161,7 +168,11 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
         raise DestinationError(
             str(final), f"{counted(len(existing), 'object')}, {existing[0]} first", "an empty destination"
         )
-    return DatasetStaging(final, root, options, is_resumed=is_resumed, force=force)
+
+
+def has_unfinished_run(final: Root) -> bool:
+    """Return whether a run that was stopped can be continued."""
+    return _places(final)[1].exists(_OPTIONS)
 
 
 def settle_destination(final: Root) -> None:

@@ -92,7 +92,7 @@ def values_and_failures(results: Iterable[list[Outcome] | Outcome | Blocked]) ->
     return values, failures
 
 
-def stage_seconds(nodes: Iterable[Node], results: Iterable[list[Outcome] | Outcome | Blocked]) -> dict[str, float]:
+def seconds_by_stage(nodes: Iterable[Node], results: Iterable[list[Outcome] | Outcome | Blocked]) -> dict[str, float]:
     """Return the seconds of each stage's items, added up over threads and processes, in the order of the nodes."""
     seconds: dict[str, float] = {}
     for node, result in zip(nodes, results, strict=True):

@@ -24,7 +24,8 @@ from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
 from episeek_pipelines.jobs.packing import pack_videos
-from episeek_pipelines.jobs.reruns import finished_run
+from episeek_pipelines.jobs.preparation_plan import PreparationPlan, plan_of
+from episeek_pipelines.jobs.reruns import is_current
 from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PackSummary, PrepareResult, RewriteSummary
 from episeek_pipelines.jobs.run_record import write_run_record
 from episeek_pipelines.jobs.running import added_up, run_graph
@@ -85,14 +86,12 @@ def prepare(
     started = time.perf_counter()
     _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
-    plan = preparation_plan(
+    plan = preparation_options(
         source, max_episodes_per_file=max_episodes_per_file, videos=videos, video_file_size_mb=video_file_size_mb
     )
-    if not force and (finished := finished_run(dataset.root, Root(destination), plan)) is not None:
-        finished.require_current()
-        return PrepareResult(
-            str(finished.destination), time.perf_counter() - started, is_resumed=False, is_current=True
-        )
+    if not force and is_current(dataset.root, Root(destination), plan):
+        seconds = time.perf_counter() - started
+        return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True)
     declared = require_videos(dataset, dataset.root) if videos == "pack" else []
     units = [] if videos == "pack" else plan_index(dataset, dataset.root, keyframes=keyframes)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
@@ -124,7 +123,7 @@ def prepare(
         roots = (staging.root, data_root, dataset.root)
         surveyed = graph.reduce(survey_all, [metadata], *roots, label="verify")
         verification = add_verification_nodes(graph, surveyed, None, PREPARED_OPTIONS)
-        values, seconds = run_graph(graph, [*index_nodes, *written, metadata, verification], staging, execution)
+        values, stage_seconds = run_graph(graph, [*index_nodes, *written, metadata, verification], staging, execution)
         result = PrepareResult(
             destination=staging.final.url,
             seconds=time.perf_counter() - started,
@@ -136,10 +135,40 @@ def prepare(
             packing=None if packing is None else PackSummary.of(packing),
         )
         if packing is not None:
-            seconds = added_up(packing.stage_seconds, seconds)
-        _record(result, dataset, staging, plan, execution, seconds)
+            stage_seconds = added_up(packing.stage_seconds, stage_seconds)
+        _record(result, dataset, staging, plan, execution, stage_seconds)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
+
+
+def plan_preparation(
+    source: str,
+    destination: str,
+    *,
+    max_episodes_per_file: int | None = None,
+    videos: Videos = "none",
+    video_file_size_mb: float | None = None,
+    keyframes: KeyframeChoice = "auto",
+    force: bool = False,
+) -> PreparationPlan:
+    """Return what `prepare` would read and write with these arguments. Nothing is written.
+
+    Raises:
+        EpiseekError: `prepare` would refuse the source or the destination, with this error.
+    """
+    _require_no_history(Root(destination), "to a local DST first")
+    options = preparation_options(
+        source, max_episodes_per_file=max_episodes_per_file, videos=videos, video_file_size_mb=video_file_size_mb
+    )
+    return plan_of(
+        open_dataset(source),
+        destination,
+        options,
+        max_episodes_per_file=max_episodes_per_file,
+        videos=videos,
+        keyframes=keyframes,
+        force=force,
+    )
 
 
 def rewrite(
@@ -155,11 +184,9 @@ def rewrite(
     _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
     plan = _plan(source, "rewrite", cap=max_episodes_per_file)
-    if not force and (finished := finished_run(dataset.root, Root(destination), plan)) is not None:
-        finished.require_current()
-        return PrepareResult(
-            str(finished.destination), time.perf_counter() - started, is_resumed=False, is_current=True
-        )
+    if not force and is_current(dataset.root, Root(destination), plan):
+        seconds = time.perf_counter() - started
+        return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     with open_dataset_staging(dataset.root, Root(destination), plan, force=force) as staging:
         graph = Graph()
@@ -167,10 +194,10 @@ def rewrite(
         metadata = graph.reduce(
             node_functions.finish_metadata, nodes, dataset.root, staging.root, rewriting, label=layout.META_DIR
         )
-        values, seconds = run_graph(graph, [*nodes, metadata], staging, execution)
+        values, stage_seconds = run_graph(graph, [*nodes, metadata], staging, execution)
         summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0])
         result = PrepareResult(staging.final.url, time.perf_counter() - started, staging.is_resumed, rewrite=summary)
-        _record(result, dataset, staging, plan, execution, seconds)
+        _record(result, dataset, staging, plan, execution, stage_seconds)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
 
@@ -228,7 +255,7 @@ def index(
     )
 
 
-def preparation_plan(
+def preparation_options(
     source: str,
     *,
     max_episodes_per_file: int | None = None,

@@ -41,6 +41,22 @@ class FinishedRun:
             raise DestinationError(str(self.destination), found, expected, "--force replaces it (force=True)")
 
 
+def is_current(source: Root, destination: Root, options: dict[str, Any]) -> bool:
+    """Return whether a run has finished just this before; False where the destination is none of a run.
+
+    What a run left that was killed while its result got its name is finished or undone first. Arguments are those of
+    `finished_run`.
+
+    Raises:
+        DestinationError: A run has finished something else there.
+    """
+    settle_destination(destination)
+    finished = finished_run(source, destination, options)
+    if finished is not None:
+        finished.require_current()
+    return finished is not None
+
+
 def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> FinishedRun | None:
     """Return how a destination that a run has finished differs from what a run would write now; None where there is none.
 
@@ -52,7 +68,6 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
         destination: The destination.
         options: The command, its source and all that decides the result.
     """
-    settle_destination(destination)
     try:
         record = read_record(destination)
     except EpiseekError:

@@ -6,7 +6,7 @@ from typing import Any
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.staging import DatasetStaging
 from episeek_pipelines.jobs.graph import Execution, Graph
-from episeek_pipelines.jobs.nodes import Node, stage_seconds, values_and_failures
+from episeek_pipelines.jobs.nodes import Node, seconds_by_stage, values_and_failures
 from episeek_pipelines.jobs.results import WorkFailedError
 
 
@@ -24,7 +24,7 @@ def run_graph(
         kept = f"finished work is kept in {staging.root}" if staging.holds_work() else "nothing was written"
         hint = f"fix what failed and run the same command again; {kept}"
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=staging.final.url, hint=hint)
-    return values, stage_seconds(wanted, results)
+    return values, seconds_by_stage(wanted, results)
 
 
 def added_up(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:

@@ -145,5 +145,5 @@ def _location(source: str) -> HubLocation:
 def _is_prepared(root: Root, source: str, max_episodes_per_file: int | None, *, at: str) -> bool:
     """Return whether a previous run has prepared the dataset at commit `at`, so that only the publication remains."""
     record = read_record(root)
-    plan = prepare.preparation_plan(source, max_episodes_per_file=max_episodes_per_file)
+    plan = prepare.preparation_options(source, max_episodes_per_file=max_episodes_per_file)
     return record is not None and record.commit == at and record.preparation == plan

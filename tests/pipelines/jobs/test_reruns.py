@@ -8,8 +8,10 @@ import pytest
 
 from episeek.errors import DestinationError
 from episeek_pipelines.dataset import replacement
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import open_dataset_staging
 from episeek_pipelines.jobs.prepare import prepare, rewrite
-from episeek_schemas.layout import RUN_RECORD_PATH
+from episeek_schemas.layout import RUN_RECORD_PATH, SOURCE_RECORD_PATH
 from tests.pipelines.conftest import change_info, copy_dataset, digests
 
 NAME = "hevc"
@@ -115,11 +117,9 @@ def test_force_replaces_all_of_it(can_exchange, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])
-def test_killed_at_every_step_of_a_replacement(can_exchange, folder, monkeypatch):
+def test_killed_at_every_step_of_a_replacement(can_exchange, tmp_path, monkeypatch):
     """The destination holds the old or the new dataset as a whole, and the next run finishes."""
-    old = digests(folder / "out")
-    change_info(folder / "source", robot_type="other")
-    steps = {"count": 0, "killed_at": 10**6}
+    steps = {"count": 0, "killed_at": 0}
 
     def counted(function):
         def call(*arguments, **options):
@@ -130,40 +130,43 @@ def test_killed_at_every_step_of_a_replacement(can_exchange, folder, monkeypatch
 
         return call
 
+    def write(text):
+        staging = open_dataset_staging(Root(str(tmp_path / "source")), Root(str(out)), {"command": "x"}, force=True)
+        with staging:
+            staging.work.write_bytes("receipt", b"finished")
+            staging.root.write_bytes("data/file", text.encode())
+            staging.root.write_bytes(SOURCE_RECORD_PATH, b"{}")
+            staging.commit()
+
+    out = tmp_path / "out"
     exchange = counted(replacement._exchange if can_exchange else lambda *_: False)
-    monkeypatch.setattr(replacement, "_exchange", exchange)
-    monkeypatch.setattr(os, "rename", counted(os.rename))
-    monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
-    new = None
-    states = set()
-    for killed_at in range(40):
-        shutil.copytree(folder / "out", folder / "kept", dirs_exist_ok=True)
+    functions = [
+        (replacement, "_exchange", exchange),
+        (os, "rename", counted(os.rename)),
+        (shutil, "rmtree", counted(shutil.rmtree)),
+    ]
+    states = []
+    for killed_at in range(20):
+        write("old")
         steps.update(count=0, killed_at=killed_at)
-        is_finished = False
-        try:
-            run(folder, force=True)
-            is_finished = True
-        except KeyboardInterrupt:
-            pass
-        steps.update(count=0, killed_at=10**6)
-        if (folder / "out").exists():
-            found = digests(folder / "out")
-            new = found if found != old else new
-            states.add("old" if found == old else "new")
-        else:
-            assert not can_exchange
-            states.add("none")
-        result = run(folder, force=True)
-        new = new or digests(folder / "out")
-        assert digests(folder / "out") == new
-        assert not result.is_current
-        assert sorted(path.name for path in folder.iterdir()) == ["kept", "out", "source"]
+        with monkeypatch.context() as patch:
+            for module, name, function in functions:
+                patch.setattr(module, name, function)
+            try:
+                write("new")
+                is_finished = True
+            except KeyboardInterrupt:
+                is_finished = False
+        states.append((out / "data/file").read_text() if out.exists() else "none")
+        write("newer")
+        assert (out / "data/file").read_text() == "newer"
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
         if is_finished:
             break
-        shutil.rmtree(folder / "out")
-        shutil.move(folder / "kept", folder / "out")
     assert is_finished
-    assert states == ({"old", "new"} if can_exchange else {"old", "new", "none"})
+    assert states[0] == "old"
+    assert states[-1] == "new"
+    assert ("none" in states) == (not can_exchange)
 
 
 def test_rewriting_is_not_done_twice_either(folder):

@@ -41,6 +41,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.epilog = with_examples(
         ("prepare a dataset of the Hub as an overlay", "episeek prepare hf://datasets/lerobot/pusht out/pusht"),
+        ("show what preparing a dataset would read and write", "episeek prepare data/pusht out/pusht --dry-run"),
         (
             "prepare a local dataset with its videos, without using more space",
             "episeek prepare data/pusht out/pusht --videos link",
@@ -82,14 +83,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
     add_keyframes(command)
     add_force(command)
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be read, written or refused, and write nothing; with --publish: prepare the dataset, print what "
+        "would change, and send nothing",
+    )
     publication = command.add_argument_group("with --publish")
     publication.add_argument(
         "--publish",
         action="store_true",
         help="publish the result onto SRC, hf://datasets/ORG/NAME[@BRANCH], if it has no errors; videos are not downloaded",
-    )
-    publication.add_argument(
-        "--dry-run", action="store_true", help="prepare the dataset, print what would change, and send nothing"
     )
     publish.add_commit_arguments(publication)
 
@@ -105,7 +109,7 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
     if not options.publish:
         if options.destination is None:
             raise argparse.ArgumentTypeError("DST: found none; expected a folder for the result, or --publish")
-        given = publish.given_commit_arguments(options) + (("--dry-run",) if options.dry_run else ())
+        given = publish.given_commit_arguments(options)
         if given:
             raise argparse.ArgumentTypeError(f"{given[0]}: found without --publish; expected both")
         return ()
@@ -130,6 +134,8 @@ def run(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines import api
     from episeek_pipelines.cli.lines import summary
 
+    if options.dry_run:
+        return _planned(options)
     result = api.prepare(
         options.source,
         options.destination,
@@ -145,6 +151,24 @@ def run(options: argparse.Namespace) -> Outcome:
         return Outcome((json.dumps(_document(result), indent=2),), is_failure)
     lines = (*summary.prepare_lines(result), summary.done_line(result), *_findings(result.verification, options))
     return Outcome(() if options.quiet else lines, is_failure)
+
+
+def _planned(options: argparse.Namespace) -> Outcome:
+    from dataclasses import asdict
+
+    from episeek_pipelines import api
+    from episeek_pipelines.cli.lines.preparation_plan import plan_lines
+
+    plan = api.plan_preparation(
+        options.source,
+        options.destination,
+        max_episodes_per_file=options.max_episodes_per_file,
+        videos=options.videos,
+        video_file_size_mb=options.video_file_size,
+        keyframes=options.keyframes,
+        force=options.force,
+    )
+    return Outcome((json.dumps(asdict(plan), indent=2),) if options.json else tuple(plan_lines(plan)))
 
 
 def _published(options: argparse.Namespace, execution: "Execution") -> Outcome:

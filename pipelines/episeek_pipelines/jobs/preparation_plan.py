@@ -1,0 +1,176 @@
+"""The plan of a preparation: what will be read, written or refused, without doing it."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from episeek_pipelines.dataset.contents import LeftOut, own_files
+from episeek_pipelines.dataset.metadata import Dataset
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import has_unfinished_run, require_destination
+from episeek_pipelines.index.units import plan_index
+from episeek_pipelines.jobs.reruns import finished_run
+from episeek_pipelines.jobs.video_choice import Videos
+from episeek_pipelines.rewrite.plan import plan_rewrite
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
+from episeek_schemas import layout
+
+HEADER_BYTES: Final = 65_536
+"""Bytes that are read of a video file at least, where it has so many: its header is found from both ends."""
+
+FRAME_HEADER_BYTES: Final = 20
+"""Bytes of a header for each frame, and of keyframes that are looked at."""
+
+SIDECAR_BYTES: Final = 35_000
+"""Bytes of the four sidecars of a dataset with few frames."""
+
+FRAME_SIDECAR_BYTES: Final = 10
+"""Bytes of the sidecars for each frame of a camera."""
+
+DATASET_REQUESTS, SHARD_REQUESTS, DATA_REQUESTS, VIDEO_REQUESTS = 24, 6, 8, 4
+"""Requests to a store for each dataset, file of meta/episodes, data file and video file: listings, footers, rows, headers."""
+
+State = Literal["new", "unfinished", "current", "replaced"]
+"""The state of a destination: free; with the finished work of a run that was stopped; what the run would write; to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationPlan:
+    """What a preparation will read and write. Bytes and requests are estimates; files, episodes and frames are exact."""
+
+    source: str
+    destination: str
+    state: State
+    version: str
+    """LeRobot's `codebase_version`."""
+    episodes: int
+    frames: int
+    cameras: int
+    """Cameras that are stored as video."""
+    files: int
+    """Files of the source."""
+    data_files: int
+    written_data_files: int
+    video_files: int
+    """Video files of the source."""
+    video_bytes: int
+    videos: Videos
+    """How they get to the destination."""
+    copied_files: int
+    """Files that are neither data nor metadata and go to the destination, videos among them."""
+    left_out: tuple[LeftOut, ...]
+    """Folders of the source that are not part of the dataset."""
+    read_bytes: int
+    """About so many bytes will be read of the source."""
+    write_bytes: int
+    """About so many bytes will be written."""
+    requests: int
+    """About so many requests will go to the store of the source; none where it is on this machine."""
+
+
+def plan_of(
+    dataset: Dataset,
+    destination: str,
+    options: dict[str, Any],
+    *,
+    max_episodes_per_file: int | None,
+    videos: Videos,
+    keyframes: KeyframeChoice,
+    force: bool = False,
+) -> PreparationPlan:
+    """Return the plan of a preparation with these options. Nothing is written; listings, metadata and footers are read.
+
+    Args:
+        dataset: The source.
+        destination: Root of the result.
+        options: The command, its source and all that decides the result.
+        max_episodes_per_file: As for `prepare`.
+        videos: As for `prepare`.
+        keyframes: As for `prepare`.
+        force: As for `prepare`.
+
+    Raises:
+        EpiseekError: The preparation will be refused, for this reason.
+    """
+    target = Root(destination)
+    state: State = "replaced" if force and target.is_local and target.exists(layout.SOURCE_RECORD_PATH) else "new"
+    if not force and (finished := finished_run(dataset.root, target, options)) is not None:
+        finished.require_current()
+        state = "current"
+    else:
+        require_destination(dataset.root, target, options, force=force)
+        state = "unfinished" if has_unfinished_run(target) else state
+    return estimate(
+        dataset,
+        destination,
+        state,
+        max_episodes_per_file=max_episodes_per_file,
+        videos=videos,
+        keyframes=keyframes,
+    )
+
+
+def estimate(
+    dataset: Dataset,
+    destination: str,
+    state: State,
+    *,
+    max_episodes_per_file: int | None,
+    videos: Videos,
+    keyframes: KeyframeChoice,
+) -> PreparationPlan:
+    """Return the plan of a preparation whose destination has been looked at. Arguments and errors are those of `plan_of`."""
+    units = plan_index(dataset, dataset.root, keyframes=keyframes)
+    rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
+    listing = dataset.root.files()
+    sizes = {path: 0 if identity is None else identity.size for path, identity in listing.items()}
+    others = [path for path in listing if not _is_metadata(path) and not _is_data(path) and not _is_sidecar(path)]
+    own, left_out = own_files(others, listing, dataset.info)
+    indexed = {unit.path for unit in units}
+    copied = [] if videos == "none" else [path for path in own if videos != "pack" or path not in indexed]
+    data_bytes = sum(unit.source_bytes for unit in rewriting.units)
+    meta_bytes = sum(size for path, size in sizes.items() if _is_metadata(path))
+    video_sizes = [sizes.get(unit.path, 0) for unit in units]
+    samples = [int(unit.episodes.length.sum()) for unit in units]
+    headers = sum(
+        min(size, HEADER_BYTES + FRAME_HEADER_BYTES * count) for size, count in zip(video_sizes, samples, strict=True)
+    )
+    copied_bytes = 0 if videos == "hardlink" else sum(sizes[path] for path in copied)
+    copied_bytes += sum(video_sizes) if videos == "pack" else 0
+    sidecars = SIDECAR_BYTES + FRAME_SIDECAR_BYTES * sum(samples) if units else 0
+    requests = 0
+    if not dataset.root.is_local:
+        requests = DATASET_REQUESTS + SHARD_REQUESTS * len(dataset.episodes.shards)
+        requests += DATA_REQUESTS * len(rewriting.units) + VIDEO_REQUESTS * len(units)
+    return PreparationPlan(
+        source=dataset.root.url,
+        destination=destination,
+        state=state,
+        version=dataset.info.codebase_version,
+        episodes=len(dataset.episodes),
+        frames=int(dataset.episodes.length.sum()),
+        cameras=len(dataset.info.video_keys),
+        files=len(listing),
+        data_files=len(rewriting.units),
+        written_data_files=sum(len(unit.outputs) for unit in rewriting.units),
+        video_files=len(units),
+        video_bytes=sum(video_sizes),
+        videos=videos,
+        copied_files=len(copied),
+        left_out=left_out if videos != "none" else (),
+        # the verification reads the rows of both
+        read_bytes=meta_bytes + 2 * data_bytes + headers + copied_bytes,
+        write_bytes=data_bytes + meta_bytes + sidecars + copied_bytes,
+        requests=requests,
+    )
+
+
+def _is_sidecar(path: str) -> bool:
+    return path.startswith((f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/"))
+
+
+def _is_metadata(path: str) -> bool:
+    return path.startswith(f"{layout.META_DIR}/") and not _is_sidecar(path)
+
+
+def _is_data(path: str) -> bool:
+    return path.startswith(f"{layout.DATA_DIR}/") and path.endswith(".parquet")
