@@ -1,7 +1,6 @@
 """The video files of a dataset, each with the episodes that the dataset declares in it."""
 
 import posixpath
-from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,14 +67,14 @@ def list_videos(dataset: Dataset, data_root: Root) -> tuple[list[DeclaredVideo],
         raise MetadataError(
             f"{dataset.root.join(path)}, row {row}", f"length {table.length[unusable[0]]}", "1 or more frames"
         )
-    rows: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for camera_index, camera_key in enumerate(dataset.info.video_keys):
-        for row, path in enumerate(dataset.video_paths(camera_key)):
-            rows[camera_index, path].append(row)
+    rows = [
+        (path, camera_index, members)
+        for camera_index, camera_key in enumerate(dataset.info.video_keys)
+        for path, members in dataset.video_rows(camera_key).items()
+    ]
     videos = []
-    for (camera_index, path), members in sorted(rows.items(), key=lambda item: item[0][1]):
+    for path, camera_index, chosen in sorted(rows, key=lambda row: row[0]):
         columns = table.cameras[dataset.info.video_keys[camera_index]]
-        chosen = np.array(members)
         declared = DeclaredEpisodes.sorted(
             table.episode_index[chosen],
             table.length[chosen],

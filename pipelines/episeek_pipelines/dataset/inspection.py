@@ -119,7 +119,7 @@ def _summarize_data(dataset: Dataset) -> DataSummary:
         with dataset.root.open_parquet(path) as file:
             rows += file.metadata.num_rows
             row_groups += file.metadata.num_row_groups
-    episodes = sum(path in chosen for path in dataset.data_paths())
+    episodes = sum(len(rows) for path, rows in dataset.data_rows().items() if path in chosen)
     sizes = sum(identity.size if (identity := listed[path]) is not None else dataset.root.size(path) for path in paths)
     return DataSummary(len(paths), sizes, len(chosen), rows, row_groups, episodes)
 

@@ -4,8 +4,10 @@ Statistics and task texts are not read, so that 100,000 episodes take only some 
 reading needs it; `verify` checks the rest.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,15 @@ class Dataset:
     info: DatasetInfo
     episodes: EpisodeTable
 
+    def data_rows(self) -> dict[str, Int64Array]:
+        """Return the rows of `episodes` by the relative path of their data file, in the order of the first of them."""
+        return rows_by_path(self.episodes.data_chunk_index, self.episodes.data_file_index, self.info.data_file)
+
+    def video_rows(self, camera_key: str) -> dict[str, Int64Array]:
+        """Return the rows of `episodes` by the relative path of their MP4 for one camera, in the order of the first of them."""
+        columns = self.episodes.cameras[camera_key]
+        return rows_by_path(columns.chunk_index, columns.file_index, partial(self.info.video_file, camera_key))
+
     def data_paths(self) -> list[str]:
         """Return the relative path of each episode's data file, by row of `episodes`."""
         table = self.episodes
@@ -100,6 +111,29 @@ class Dataset:
             path_of(chunk, file)
             for chunk, file in zip(columns.chunk_index.tolist(), columns.file_index.tolist(), strict=True)
         ]
+
+
+def rows_by_path(
+    chunk_index: Int64Array, file_index: Int64Array, path_of: Callable[[int, int], str]
+) -> dict[str, Int64Array]:
+    """Return the rows, rising, of each file; a path is made once for each run of equal numbers, not for each row.
+
+    Args:
+        chunk_index: Shape [rows].
+        file_index: Shape [rows].
+        path_of: Returns the path of a file by its two numbers.
+    """
+    if not len(chunk_index):
+        return {}
+    is_other = (np.diff(chunk_index) != 0) | (np.diff(file_index) != 0)
+    bounds = [0, *(np.flatnonzero(is_other) + 1).tolist(), len(chunk_index)]
+    runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for start, stop in pairwise(bounds):
+        runs.setdefault((int(chunk_index[start]), int(file_index[start])), []).append((start, stop))
+    found: dict[str, list[tuple[int, int]]] = {}
+    for numbers, pieces in runs.items():
+        found.setdefault(path_of(*numbers), []).extend(pieces)
+    return {path: np.concatenate([np.arange(*piece) for piece in sorted(pieces)]) for path, pieces in found.items()}
 
 
 def open_dataset(root: str | Root) -> Dataset:
@@ -202,16 +236,13 @@ def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
     names = list(lerobot.EPISODE_COLUMNS)
     for key in info.video_keys:
         names += [lerobot.video_column(key, field) for field in lerobot.VIDEO_FIELDS]
-    tables = [read_columns(root, path, names) for path in paths]
-    column = {
-        name: _column(root, [(path, table[name]) for path, table in zip(paths, tables, strict=True)], name)
-        for name in names
-    }
+    parts = [read_location_columns(root, path, names) for path in paths]
+    shards = tuple((path, len(part[lerobot.EPISODE_INDEX])) for path, part in zip(paths, parts, strict=True))
+    column = {name: _joined([part.pop(name) for part in parts]) for name in names}
     cameras = {
         key: CameraColumns(*(column[lerobot.video_column(key, field)] for field in lerobot.VIDEO_FIELDS))
         for key in info.video_keys
     }
-    shards = tuple((path, table.num_rows) for path, table in zip(paths, tables, strict=True))
     return EpisodeTable(
         episode_index=column[lerobot.EPISODE_INDEX],
         length=column[lerobot.LENGTH],
@@ -248,19 +279,31 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
             raise ParquetError(root.join(path), first_line(error), "readable columns") from None
 
 
-def _column(root: Root, parts: list[tuple[str, pa.ChunkedArray]], name: str) -> npt.NDArray[Any]:
+def read_location_columns(root: Root, path: str, names: list[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return columns of one file of `meta/episodes` that locate episodes: float64 where it is seconds, else int64.
+
+    Raises:
+        MetadataError: A column is missing, doubled, of another type, or has nulls.
+        ParquetError: The file cannot be read.
+    """
+    table = read_columns(root, path, names)
+    return {name: _column(root, path, table[name], name) for name in names}
+
+
+def _column(root: Root, path: str, part: pa.ChunkedArray, name: str) -> npt.NDArray[Any]:
     is_seconds = name.endswith("_timestamp")
     target, test = (pa.float64(), pa.types.is_floating) if is_seconds else (pa.int64(), pa.types.is_integer)
-    arrays = []
-    for path, part in parts:
-        if not (test(part.type) or (is_seconds and pa.types.is_integer(part.type))):
-            raise MetadataError(root.join(path), f"column {name!r} of type {part.type}", str(target))
-        if part.null_count:
-            raise MetadataError(root.join(path), f"{part.null_count} nulls in column {name!r}", "a value in every row")
-        try:
-            arrays.append(numpy_values(part if part.type == target else part.cast(target)))
-        except pa.ArrowInvalid as error:
-            raise MetadataError(root.join(path), f"column {name!r}: {first_line(error)}", str(target)) from None
-    values = np.concatenate(arrays)
+    if not (test(part.type) or (is_seconds and pa.types.is_integer(part.type))):
+        raise MetadataError(root.join(path), f"column {name!r} of type {part.type}", str(target))
+    if part.null_count:
+        raise MetadataError(root.join(path), f"{part.null_count} nulls in column {name!r}", "a value in every row")
+    try:
+        return numpy_values(part if part.type == target else part.cast(target))
+    except pa.ArrowInvalid as error:
+        raise MetadataError(root.join(path), f"column {name!r}: {first_line(error)}", str(target)) from None
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    values = np.concatenate(parts)
     values.setflags(write=False)
     return values

@@ -139,9 +139,7 @@ def _plan_data_files(dataset: Dataset, findings: list[Finding]) -> FixPlan:
     if not findings:
         return FixPlan((), ())
     findings_of: dict[str, list[Finding]] = defaultdict(list)
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, path in enumerate(dataset.data_paths()):
-        rows_of[path].append(row)
+    rows_of = dataset.data_rows()
     for found in findings:
         for path in rows_of if found.location.file is None else [found.location.file]:
             findings_of[path].append(found)
@@ -150,7 +148,7 @@ def _plan_data_files(dataset: Dataset, findings: list[Finding]) -> FixPlan:
     actions: list[Action] = []
     unfixed: list[Unfixed] = []
     for path, findings_here in sorted(findings_of.items()):
-        episodes = dataset.episodes.episode_index[np.array(rows_of[path], int)]
+        episodes = dataset.episodes.episode_index[rows_of.get(path, np.zeros(0, np.int64))]
         try:
             before = examine_data_file(dataset.root, path, episodes)
         except EpiseekError as error:

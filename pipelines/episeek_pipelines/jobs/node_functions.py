@@ -38,6 +38,9 @@ class RewriteReceipt:
     """The result of one data file."""
 
     result: RewriteResult
+    """Without the episodes of the outputs, which are in the receipt: schedulers pass this on."""
+    receipt: str
+    """Path of the receipt, relative to the work directory."""
     is_reused: bool
     """Whether the run that was stopped had finished the file."""
 
@@ -89,10 +92,11 @@ def rewrite_one(item: tuple[str, RewriteUnit], source: Root, destination: Root, 
     if stored is not None:
         outputs = tuple(_written_file(output) for output in stored["outputs"])
         if all(destination.exists(file.path) and destination.size(file.path) == file.size_bytes for file in outputs):
-            return RewriteReceipt(RewriteResult(stored["path"], stored["source_bytes"], outputs), is_reused=True)
+            result = RewriteResult(stored["path"], stored["source_bytes"], outputs)
+            return RewriteReceipt(result.without_episodes(), receipt, is_reused=True)
     result = rewrite_file(source, destination, unit)
     write_receipt(work, receipt, identity, asdict(result))
-    return RewriteReceipt(result, is_reused=False)
+    return RewriteReceipt(result.without_episodes(), receipt, is_reused=False)
 
 
 def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root, way: Way) -> CopiedFile:
@@ -126,16 +130,23 @@ def card_with_pin(source: Root) -> bytes | None:
 
 
 def finish_metadata(
-    values: list[Any], source: Root, destination: Root, plan: RewritePlan, packed: PackPlan | None = None
+    values: list[Any],
+    source: Root,
+    destination: Root,
+    work: Root,
+    plan: RewritePlan,
+    packed: PackPlan | None = None,
 ) -> WrittenMetadata:
     """Write `meta/`, with the places of packed videos where there are such.
 
     Files that a stopped run wrote from a source that has changed since are removed.
     """
-    outputs = [output for value in values if isinstance(value, RewriteReceipt) for output in value.result.outputs]
+    receipts = [value for value in values if isinstance(value, RewriteReceipt)]
+    outputs = (output for receipt in receipts for output in _outputs(work, receipt.receipt))
     locations = None if packed is None else packed.locations
     written = write_metadata(source, destination, plan, outputs, videos=locations)
-    expected = {*written.paths, *(output.path for output in outputs), *(() if packed is None else packed.paths)}
+    expected = {*written.paths, *(output.path for receipt in receipts for output in receipt.result.outputs)}
+    expected.update(() if packed is None else packed.paths)
     for value in values:
         if isinstance(value, CopiedFile):
             expected.add(value.path)
@@ -143,6 +154,11 @@ def finish_metadata(
             expected.update(path for path, _ in sidecars.TABLES.values())
     remove_unlisted_files(destination, expected)
     return written
+
+
+def _outputs(work: Root, receipt: str) -> list[WrittenFile]:
+    """Return the outputs of one data file with their episodes, from its receipt."""
+    return [_written_file(stored) for stored in json.loads(work.read_bytes(receipt))["result"]["outputs"]]
 
 
 def _written_file(stored: dict[str, Any]) -> WrittenFile:

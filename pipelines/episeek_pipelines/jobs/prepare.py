@@ -34,6 +34,7 @@ from episeek_pipelines.jobs.step_nodes import (
     add_copy_nodes,
     add_index_nodes,
     add_merge_node,
+    add_metadata_node,
     add_rewrite_nodes,
 )
 from episeek_pipelines.jobs.verify import add_verification_nodes, survey_all
@@ -110,15 +111,8 @@ def prepare(
         copy_nodes, left_out = add_copy_nodes(graph, dataset, staging, videos)
         merged = add_merge_node(graph, dataset, staging.work, staging.root, index_nodes)
         written = [*rewrite_nodes, *copy_nodes, merged]
-        metadata = graph.reduce(
-            node_functions.finish_metadata,
-            written,
-            dataset.root,
-            staging.root,
-            rewriting,
-            None if packing is None else packing.plan,
-            label=layout.META_DIR,
-        )
+        packed = None if packing is None else packing.plan
+        metadata = add_metadata_node(graph, dataset, staging, rewriting, written, packed)
         data_root = dataset.root if videos == "none" else staging.root
         roots = (staging.root, data_root, dataset.root)
         surveyed = graph.reduce(survey_all, [metadata], *roots, label="verify")
@@ -191,9 +185,7 @@ def rewrite(
     with open_dataset_staging(dataset.root, Root(destination), plan, force=force) as staging:
         graph = Graph()
         nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
-        metadata = graph.reduce(
-            node_functions.finish_metadata, nodes, dataset.root, staging.root, rewriting, label=layout.META_DIR
-        )
+        metadata = add_metadata_node(graph, dataset, staging, rewriting, nodes)
         values, stage_seconds = run_graph(graph, [*nodes, metadata], staging, execution)
         summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0])
         result = PrepareResult(staging.final.url, time.perf_counter() - started, staging.is_resumed, rewrite=summary)

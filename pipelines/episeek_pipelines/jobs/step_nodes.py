@@ -16,6 +16,7 @@ from episeek_pipelines.jobs.graph import Graph
 from episeek_pipelines.jobs.nodes import Node
 from episeek_pipelines.jobs.progress import COPYING, READING_HEADERS, REWRITING
 from episeek_pipelines.jobs.video_choice import Videos
+from episeek_pipelines.pack.plan import PackPlan
 from episeek_pipelines.rewrite.rewrite import RewritePlan
 from episeek_schemas import layout
 
@@ -65,6 +66,19 @@ def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, p
         phase=REWRITING,
         byte_count=lambda item: item[1].source_bytes,
     )
+
+
+def add_metadata_node(
+    graph: Graph,
+    dataset: Dataset,
+    staging: DatasetStaging,
+    plan: RewritePlan,
+    nodes: list[Node],
+    packed: PackPlan | None = None,
+) -> Node:
+    """Add the node that writes `meta/` when all other files are written."""
+    roots = (dataset.root, staging.root, staging.work)
+    return graph.reduce(node_functions.finish_metadata, nodes, *roots, plan, packed, label=layout.META_DIR)
 
 
 def add_copy_nodes(

@@ -22,6 +22,7 @@ from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, sample_episodes
 from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FILE
 from episeek_pipelines.rewrite.encodings import ColumnEncodings, choose_encodings, footer_bytes_per_episode
 from episeek_schemas import layout
+from episeek_schemas.lerobot import DatasetInfo
 
 MAX_FILES_PER_CHUNK: Final = 1000
 """LeRobot loads data files in the order of their names. That is the order of their numbers only for up to three digits."""
@@ -54,7 +55,7 @@ class RewriteUnit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RewritePlan:
-    """The outputs of every data file; arrays have shape [episode_count], by row of `meta/episodes`."""
+    """The outputs of every data file. It has an entry for each file, none for each episode: schedulers pass it on."""
 
     units: tuple[RewriteUnit, ...]
     """Sorted by path."""
@@ -63,13 +64,10 @@ class RewritePlan:
     max_episodes_per_file: int
     reason: str
     """How `max_episodes_per_file` was chosen, with its numbers."""
-    data_chunk_index: npt.NDArray[np.int64]
-    """The files according to the metadata of the source, as `data_file_index`."""
-    data_file_index: npt.NDArray[np.int64]
-    episode_index: npt.NDArray[np.int64]
-    length: npt.NDArray[np.int64]
     missing: Mapping[int, str]
     """The file that the metadata gives, by row of `meta/episodes`, where there is no such file: others may hold the episode."""
+    info: DatasetInfo
+    """The parsed meta/info.json: the template of data files."""
     episode_shards: tuple[tuple[str, int], ...]
     """(relative path, rows) of each file of meta/episodes, in order."""
 
@@ -106,20 +104,19 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     """
     if max_episodes_per_file is not None and max_episodes_per_file < 1:
         raise ValueError(f"max_episodes_per_file: found {max_episodes_per_file}; expected 1 or more")
-    path_of_row = dataset.data_paths()
     listing = dataset.root.files(layout.DATA_DIR)
     # a link to nothing has no entry in the listing of a local directory, but stays in the plan
     listed = dataset.root.list(layout.DATA_DIR) if dataset.root.is_local else listing
-    rows_of_path: dict[str, list[int]] = {path: [] for path in listed if path.endswith(".parquet")}
+    rows_of_path = {path: np.zeros(0, np.int64) for path in listed if path.endswith(".parquet")}
     missing: dict[int, str] = {}
-    for row, path in enumerate(path_of_row):
+    for path, rows in dataset.data_rows().items():
         if path in rows_of_path:
-            rows_of_path[path].append(row)
+            rows_of_path[path] = rows
         else:
-            missing[row] = path
+            missing.update(dict.fromkeys(rows.tolist(), path))
     require_folders(dataset.root, {*rows_of_path, *missing.values()}, listing)
     paths = sorted(rows_of_path)
-    with_rows = [path for path in paths if rows_of_path[path]]
+    with_rows = [path for path in paths if len(rows_of_path[path])]
     probes = {with_rows[number]: None for number in (0, len(with_rows) // 2, len(with_rows) - 1)} if with_rows else {}
     samples = {path: found for path in probes if (found := _sample(dataset.root, path)) is not None}
     encodings = choose_encodings(found.tables for found in samples.values())
@@ -131,35 +128,27 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     firsts_of_path = {path: _first_episodes(dataset.episodes.episode_index[rows_of_path[path]], cap) for path in paths}
     is_split = any(len(firsts) > 1 for firsts in firsts_of_path.values())
     files_per_chunk = min(dataset.info.chunks_size, MAX_FILES_PER_CHUNK)
-    chunk_index, file_index = dataset.episodes.data_chunk_index.copy(), dataset.episodes.data_file_index.copy()
     units, output_count = [], 0
     for path in paths:
-        rows, firsts = np.array(rows_of_path[path], np.int64), firsts_of_path[path]
-        episodes = dataset.episodes.episode_index[rows]
+        firsts = firsts_of_path[path]
+        episodes = dataset.episodes.episode_index[rows_of_path[path]]
         names, numbers = [path], [dataset.info.data_file_numbers(path)]
         if is_split:
             chunks, files = np.divmod(np.arange(output_count, output_count + len(firsts)), files_per_chunk)
             numbers = [*zip(chunks.tolist(), files.tolist(), strict=True)]
             names = [dataset.info.data_file(*pair) for pair in zip(chunks.tolist(), files.tolist(), strict=True)]
-            places = np.searchsorted(firsts, episodes, side="right") - 1
-            chunk_index[rows], file_index[rows] = chunks[places], files[places]
         stops = [*firsts[1:], int(episodes.max(initial=-1)) + 1]
         outputs = tuple(Output(*fields) for fields in zip(names, firsts, stops, numbers, strict=True))
         identity = listing.get(path)
         units.append(RewriteUnit(path, outputs, encodings, 0 if identity is None else identity.size))
         output_count += len(outputs)
-    chunk_index.setflags(write=False)
-    file_index.setflags(write=False)
     return RewritePlan(
         units=tuple(units),
         is_split=is_split,
         max_episodes_per_file=cap,
         reason=reason,
-        data_chunk_index=chunk_index,
-        data_file_index=file_index,
-        episode_index=dataset.episodes.episode_index,
-        length=dataset.episodes.length,
         missing=missing,
+        info=dataset.info,
         episode_shards=dataset.episodes.shards,
     )
 

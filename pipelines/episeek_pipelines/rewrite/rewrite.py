@@ -7,9 +7,9 @@ placement of rows is checked here; `verify` checks the rest.
 
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -21,12 +21,12 @@ from episeek.errors import MetadataError, ParquetError, RowOrderError
 from episeek.stores.byte_source import StoreSource
 from episeek.stores.transfers import Transfers
 from episeek_pipelines.dataset.copying import copy_file
-from episeek_pipelines.dataset.metadata import read_info_document
+from episeek_pipelines.dataset.metadata import read_info_document, read_location_columns
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.video_locations import VideoLocations
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
 from episeek_pipelines.rewrite.encodings import writer_options
-from episeek_pipelines.rewrite.placement import WrittenFile, place_episodes
+from episeek_pipelines.rewrite.placement import DeclaredPlaces, Placement, WrittenFile
 from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, plan_rewrite
 from episeek_schemas import layout, lerobot
 
@@ -62,6 +62,10 @@ class RewriteResult:
     request_count: int = 0
     """Requests to a store; none for a local file."""
     retry_count: int = 0
+
+    def without_episodes(self) -> "RewriteResult":
+        """Return the result without the episodes of its outputs: a value whose size does not grow with theirs."""
+        return replace(self, outputs=tuple(replace(output, episodes=()) for output in self.outputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +132,11 @@ def write_metadata(
     source: Root,
     destination: Root,
     plan: RewritePlan,
-    written: Sequence[WrittenFile],
+    written: Iterable[WrittenFile],
     *,
     videos: VideoLocations | None = None,
 ) -> WrittenMetadata:
-    """Write the `meta/` of the rewritten data.
+    """Write the `meta/` of the rewritten data, one file at a time.
 
     Files are copied byte for byte, without `meta/byte_index`, which belongs to the old data. Where files were split, or do not hold
     the episodes that the source's metadata places in them, the tables of `meta/episodes` get the right `data/chunk_index` and
@@ -143,34 +147,41 @@ def write_metadata(
         source: The source.
         destination: The root to write to.
         plan: The plan.
-        written: All rewritten files.
+        written: All rewritten files, with their episodes.
         videos: The new places of the videos; None where they keep theirs.
 
     Raises:
         NotADatasetError: meta/info.json is no JSON object any more.
+        MissingFileError: Nothing holds the episodes of a file that does not exist.
         ParquetError: A table of `meta/episodes` cannot be read.
         MetadataError: A table of `meta/episodes` has other rows than when the plan was made.
         RowOrderError: Several files hold rows of an episode, and the metadata does not tell which of them is right.
         WriteError: The destination failed.
     """
-    placement = place_episodes(plan, written, str(source))
-    columns: Columns = {} if videos is None else {**videos.columns()}
-    if plan.is_split or placement.corrected > 0:
-        columns[lerobot.DATA_CHUNK_INDEX] = placement.data_chunk_index
-        columns[lerobot.DATA_FILE_INDEX] = placement.data_file_index
-    first_rows = dict(zip(*_shard_starts(plan.episode_shards), strict=True)) if columns else {}
+    placement = Placement(plan, written, str(source))
+    corrected = _require_places(source, plan, placement)
+    has_new_places = plan.is_split or corrected > 0
+    video_columns: Columns = {} if videos is None else {**videos.columns()}
+    first_rows = _first_rows(plan) if has_new_places or video_columns else {}
     own = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
     paths = [path for path in source.list(layout.META_DIR) if not path.startswith(own)]
     # info.json last: without it, a folder is not a dataset
     paths.sort(key=lambda path: path == layout.INFO_PATH)
     for path in paths:
         if path in first_rows:
-            _write_episodes(source, destination, path, plan, columns, first_rows[path])
+            declared = _declared(source, plan, path)
+            rows = slice(first_rows[path], first_rows[path] + len(declared.episode_index))
+            columns = {name: values[rows] for name, values in video_columns.items()}
+            if has_new_places:
+                places = placement.places(declared)
+                columns[lerobot.DATA_CHUNK_INDEX] = places.data_chunk_index
+                columns[lerobot.DATA_FILE_INDEX] = places.data_file_index
+            _write_episodes(source, destination, path, columns)
         elif path == layout.INFO_PATH and videos is not None and videos.differ_from(info := read_info_document(source)):
             destination.write_bytes(path, videos.in_info(info))
         else:
             copy_file(source, destination, path)
-    return WrittenMetadata(tuple(paths), placement.corrected)
+    return WrittenMetadata(tuple(paths), corrected)
 
 
 def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -> Iterator[tuple[int, EpisodeRun]]:
@@ -237,22 +248,37 @@ def _parquet_writer(stream: BinaryIO, schema: pa.Schema, options: dict[str, Any]
     writer.close()
 
 
-def _shard_starts(shards: Sequence[tuple[str, int]]) -> tuple[list[str], list[int]]:
-    ends = np.cumsum([0, *(rows for _, rows in shards)])
-    return [path for path, _ in shards], ends[:-1].tolist()
+def _require_places(source: Root, plan: RewritePlan, placement: Placement) -> int:
+    """Return the number of episodes whose rows are in another file than planned, once every episode has one place."""
+    if plan.missing:
+        for path, first_row in _first_rows(plan).items():
+            placement.require_rows(_declared(source, plan, path), first_row)
+    return sum(placement.places(_declared(source, plan, path)).corrected for path, _ in plan.episode_shards)
 
 
-def _write_episodes(
-    source: Root, destination: Root, path: str, plan: RewritePlan, columns: Columns, first_row: int
-) -> None:
+def _first_rows(plan: RewritePlan) -> dict[str, int]:
+    """Return the number of the first row of each file of `meta/episodes` in the whole table."""
+    ends = np.cumsum([0, *(rows for _, rows in plan.episode_shards)])
+    return {path: int(first) for (path, _), first in zip(plan.episode_shards, ends[:-1], strict=True)}
+
+
+def _declared(source: Root, plan: RewritePlan, path: str) -> DeclaredPlaces:
+    """Return what one file of `meta/episodes` declares."""
+    names = [lerobot.EPISODE_INDEX, lerobot.LENGTH, lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX]
+    columns = read_location_columns(source, path, names)
+    found, expected = len(columns[lerobot.EPISODE_INDEX]), dict(plan.episode_shards)[path]
+    if found != expected:
+        raise MetadataError(source.join(path), f"{found} rows", f"{expected}, as when the plan was made")
+    return DeclaredPlaces(*(columns[name] for name in names))
+
+
+def _write_episodes(source: Root, destination: Root, path: str, columns: Columns) -> None:
     where = source.join(path)
     with source.open_parquet(path) as file, destination.output(path) as stream:
-        if (rows := file.metadata.num_rows) != dict(plan.episode_shards)[path]:
-            raise MetadataError(where, f"{rows} rows", f"{dict(plan.episode_shards)[path]}, as when the plan was made")
         codec = file.metadata.row_group(0).column(0).compression.lower() if file.metadata.num_row_groups else "snappy"
         options = {"compression": codec.replace("uncompressed", "none"), "use_compliant_nested_type": False}
         with _parquet_writer(stream, file.schema_arrow, options) as writer:
-            row = first_row
+            row = 0
             for number in range(file.metadata.num_row_groups):
                 with reading(where):
                     table = file.read_row_group(number)

@@ -225,12 +225,9 @@ def _description_problems(dataset: Dataset, build: ExistingBuild) -> Iterator[Ta
 
 
 def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[TargetProblem]:
-    first_episode: dict[str, int] = {}
-    for row, path in enumerate(dataset.data_paths()):
-        first_episode.setdefault(path, row)
-    for path, episode in first_episode.items():
+    for path, rows in dataset.data_rows().items():
         if path not in after:
-            yield TargetProblem(path, "no such file after the change", f"the rows of episode {episode}")
+            yield TargetProblem(path, "no such file after the change", f"the rows of episode {rows[0]}")
 
 
 def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[TargetProblem]:
