@@ -72,6 +72,9 @@ ROW_GROUP_ROWS: Final = 1 << 17
 `samples`; the footer of 100 million of them has 0.2 MB.
 """
 
+EPISODE_ROW_GROUP_ROWS: Final = 1 << 20
+"""Rows of a row group of `episodes`, as they are written: its writer holds 110 MB of them. Readers map all of them anyway."""
+
 
 def _required(*columns: tuple[str, pa.DataType]) -> pa.Schema:
     return pa.schema([pa.field(name, dtype, nullable=False) for name, dtype in columns])

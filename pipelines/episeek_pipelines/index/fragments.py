@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from episeek.sidecars.file_record import FileProperties
@@ -40,6 +39,8 @@ class FragmentSummary:
     camera_index: int
     digest: str
     """SHA-256, hex, of everything in the fragment."""
+    episode_bounds: tuple[int, int]
+    """The first and the last of its episodes."""
     wide_columns: tuple[str, ...]
     """Columns of `samples` whose values need the wide type."""
     bytes_read: int
@@ -83,6 +84,7 @@ def index_to_fragment(
         properties,
         unit.camera_index,
         fragment_digest(properties, arrays),
+        (int(unit.episodes.episode_index.min()), int(unit.episodes.episode_index.max())),
         wide_columns(arrays),
         byte_count,
         request_count,
@@ -108,13 +110,6 @@ def load_fragment(work: Root, fragment: str) -> Arrays:
     """Return the arrays of a fragment."""
     with _open_fragment(work, fragment) as archive:
         return {name: archive[name] for name in archive.files if name != "receipt"}
-
-
-def fragment_episodes(work: Root, fragment: str) -> npt.NDArray[np.int64]:
-    """Return the episodes in a fragment. Nothing else is read from a local one."""
-    with _open_fragment(work, fragment) as archive:
-        episodes: npt.NDArray[np.int64] = archive["episodes/episode_index"]
-        return episodes
 
 
 @contextmanager
@@ -144,7 +139,7 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
         stored = receipt.pop("properties")
         properties = FileProperties(**{**stored, **{name: bytes.fromhex(stored[name]) for name in _BINARY_COLUMNS}})
         is_whole = receipt["digest"] == fragment_digest(properties, arrays)
-        lists = {name: tuple(receipt[name]) for name in ("wide_columns", "warnings")}
+        lists = {name: tuple(receipt[name]) for name in ("episode_bounds", "wide_columns", "warnings")}
         known = {"properties": properties, **lists, "is_reused": True}
         return FragmentSummary(**{**receipt, **known}) if is_whole else None
     except FileNotFoundError:

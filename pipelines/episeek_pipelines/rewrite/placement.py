@@ -81,9 +81,11 @@ class Placement:
         numbers = [numbers_of[path] for path in self._paths]
         self._numbers = np.array([(-1, -1) if pair is None else pair for pair in numbers], np.int64).reshape(-1, 2)
         self._output_of = {pair: number for number, pair in enumerate(numbers) if pair is not None}
-        self._episode, self._rows, self._output = map(np.concatenate, (episodes, rows, outputs))
-        order = np.argsort(self._episode, kind="stable")
-        self._episode, self._rows, self._output = self._episode[order], self._rows[order], self._output[order]
+        held = np.concatenate(episodes)
+        order = np.argsort(held, kind="stable")
+        self._episode: Int64Array = held[order]
+        self._rows: Int64Array = np.concatenate(rows)[order]
+        self._output: Int32Array = np.concatenate(outputs)[order]
 
     def holds(self, episodes: Int64Array) -> npt.NDArray[np.bool_]:
         """Return whether any output holds rows of each episode."""
@@ -152,7 +154,8 @@ class Placement:
 
     def _holder(self, declared: DeclaredPlaces, row: int, held: slice, planned: int) -> int:
         """Return the output that holds an episode of which several have rows."""
-        outputs, length = self._output[held].tolist(), int(declared.length[row])
+        outputs: list[int] = self._output[held].tolist()
+        length = int(declared.length[row])
         whole = [number for number, rows in zip(outputs, self._rows[held].tolist(), strict=True) if rows == length]
         if planned in whole:
             return planned
