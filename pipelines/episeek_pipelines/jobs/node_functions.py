@@ -16,7 +16,7 @@ from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
 from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.jobs.card.front_matter import pinned_card
-from episeek_pipelines.jobs.receipts import read_receipt, write_receipt
+from episeek_pipelines.jobs.receipts import finished_result, read_receipt, write_receipt
 from episeek_pipelines.pack.plan import PackPlan
 from episeek_pipelines.rewrite.rewrite import (
     REWRITE_VERSION,
@@ -158,7 +158,7 @@ def finish_metadata(
 
 def _outputs(work: Root, receipt: str) -> list[WrittenFile]:
     """Return the outputs of one data file with their episodes, from its receipt."""
-    return [_written_file(stored) for stored in json.loads(work.read_bytes(receipt))["result"]["outputs"]]
+    return [_written_file(stored) for stored in finished_result(work, receipt)["outputs"]]
 
 
 def _written_file(stored: dict[str, Any]) -> WrittenFile:

@@ -21,3 +21,8 @@ def read_receipt(work: Root, receipt: str, identity: str) -> Any:
 def write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any]) -> None:
     """Write a receipt."""
     work.write_bytes(receipt, json.dumps({"identity": identity, "result": result}).encode())
+
+
+def finished_result(work: Root, receipt: str) -> Any:
+    """Return the result in a receipt of this run."""
+    return json.loads(work.read_bytes(receipt))["result"]
