@@ -21,7 +21,7 @@ FORMAT_VERSION: Final = 2
 READABLE_FORMAT_VERSIONS: Final = frozenset({1, 2})
 """The versions that readers accept."""
 
-INDEX_VERSION: Final = 2
+INDEX_VERSION: Final = 3
 """Bump it when what is computed changes: other values from the same inputs, in the same format. Sidecars with another index
 version stay readable, but they are stale: the index step replaces them.
 """

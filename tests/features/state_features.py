@@ -123,11 +123,9 @@ def parameter_sets_once_h264() -> bytes:
     return mux(presented(once, entries=[bare]))
 
 
-@registry.identical("parameter_sets_once_hevc.mp4", "hev1: parameter sets in the first sample only")
-def parameter_sets_once_hevc() -> bytes:
-    source = encode(HEVC)
-    place = source.entry.index(b"hvcC") + 4
-    record = source.entry[place:]
+def _hevc_parameter_sets(entry: bytes) -> list[bytes]:
+    """The NAL units of hvcC."""
+    record = entry[entry.index(b"hvcC") + 4 :]
     units, at = [], 23
     for _ in range(record[22]):
         count, at = int.from_bytes(record[at + 1 : at + 3]), at + 3
@@ -135,7 +133,15 @@ def parameter_sets_once_hevc() -> bytes:
             size = int.from_bytes(record[at : at + 2])
             units.append(record[at + 2 : at + 2 + size])
             at += 2 + size
-    bare = _bare(source.entry, b"hvcC", record[:22] + b"\0", b"hev1")
+    return units
+
+
+@registry.identical("parameter_sets_once_hevc.mp4", "hev1: parameter sets in the first sample only")
+def parameter_sets_once_hevc() -> bytes:
+    source = encode(HEVC)
+    units = _hevc_parameter_sets(source.entry)
+    place = source.entry.index(b"hvcC") + 4
+    bare = _bare(source.entry, b"hvcC", source.entry[place : place + 22] + b"\0", b"hev1")
     once = _changed(source, lambda at, data: data if at else from_nal_units([*units, *nal_units(data)]))
     return mux(presented(once, entries=[bare]))
 
@@ -160,6 +166,42 @@ def parameter_sets_between_keyframes() -> bytes:
     earlier = list(first.part(0, 8))
     earlier[-1] = replace(earlier[-1], data=from_nal_units([*nal_units(earlier[-1].data), *sequence, *pictures]))
     return mux(presented(first, samples=[*earlier, *second.part(8, 24)]))
+
+
+@registry.identical(
+    "parameter_sets_between_keyframes_hevc.mp4", "hev1: other parameter sets in a sample that is no keyframe"
+)
+def parameter_sets_between_keyframes_hevc() -> bytes:
+    first, second = (encode(replace(HEVC, options=(*HEVC.options, ("crf", crf)))) for crf in ("20", "40"))
+    earlier = list(first.part(0, 8))
+    earlier[-1] = replace(
+        earlier[-1], data=from_nal_units([*nal_units(earlier[-1].data), *_hevc_parameter_sets(second.entry)])
+    )
+    return mux(presented(first, samples=[*earlier, *second.part(8, 24)], entries=[renamed(first.entry, b"hev1")]))
+
+
+@registry.refused(
+    "parameter_sets_alone.mp4",
+    "other parameter sets in a sample of their own, which holds no picture",
+    "SampleTableError",
+)
+def parameter_sets_alone() -> bytes:
+    first, second = two_encodes()
+    sequence, pictures = parameter_sets(second.entry)
+    alone = replace(first.samples[7], data=from_nal_units([*sequence, *pictures]), is_sync=False)
+    samples = _one_after_the_other(first.part(0, 1), [alone], second.part(8, 9))
+    return mux(presented(first, samples=samples))
+
+
+@registry.refused(
+    "groups_in_turn.mp4",
+    "parts cut without encoding and joined: frames of the first are shown between those of the next",
+    "SampleTableError",
+)
+def groups_in_turn() -> bytes:
+    source = encode(H264_B)
+    early = [replace(sample, offset=sample.offset - 3 * FRAME_TICKS // 2) for sample in source.part(8, 24)]
+    return mux(presented(source, samples=[*source.part(0, 8), *early]))
 
 
 @registry.identical("sequence_header_once_av1.mp4", "AV1: the sequence header in the first sample only")

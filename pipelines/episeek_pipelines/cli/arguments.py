@@ -91,8 +91,8 @@ def add_keyframes(command: argparse.ArgumentParser) -> None:
         "--keyframes",
         choices=KEYFRAME_CHOICES,
         default="auto",
-        help="keyframes to look at, whether decoding can start there: auto (all of local videos, a few of each in a store, "
-        "unless these differ from the header) or all; default: %(default)s",
+        help="samples to look at, for places where decoding can start and for parameter sets: auto (all of local videos, a few "
+        "keyframes of each in a store, unless these leave it open) or all; default: %(default)s",
     )
 
 

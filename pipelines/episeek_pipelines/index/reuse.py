@@ -19,6 +19,7 @@ from episeek_pipelines.index.build_id import build_id_of, fragment_digest
 from episeek_pipelines.index.existing_build import ExistingBuild, properties_of, read_existing_build
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.units import IndexUnit
+from episeek_pipelines.video.decoding_starts.choice import FEW_COUNT
 from episeek_pipelines.video.episode_frames import is_counted_alone
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -73,7 +74,8 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProp
         camera_index=unit.camera_index, fps=fps
     ) == record.episodes_sha256
     is_plain = is_counted_alone(unit.episodes, record.sample_count, fps=fps)
-    is_looked_at = unit.keyframes == "auto" or record.sync_samples_inspected == record.sync_sample_count
+    # a few are all of them in a short file, of which other samples may not have been looked at
+    is_looked_at = unit.keyframes == "auto" or (FEW_COUNT < record.sync_samples_inspected == record.sync_sample_count)
     return properties_of(record) if is_same and is_plain and is_looked_at else None
 
 

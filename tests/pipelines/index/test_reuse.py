@@ -212,13 +212,13 @@ def drop_a_table(root: Path) -> None:
 
 
 TABLES = (layout.FILES_PATH, layout.EPISODES_PATH, layout.KEYFRAMES_PATH, layout.SAMPLES_PATH)
-INDEX_VERSION_ENTRY = b"episeek:index_version\x18\x012"
+INDEX_VERSION_ENTRY = b"episeek:index_version\x18\x013"
 """The entry as the footer stores it: Thrift's compact protocol, field 2 of KeyValue, one byte."""
 
 
 def other_index_version(root: Path) -> None:
     for path in TABLES:
-        replace_in_footer(root / path, INDEX_VERSION_ENTRY, INDEX_VERSION_ENTRY[:-1] + b"3")
+        replace_in_footer(root / path, INDEX_VERSION_ENTRY, INDEX_VERSION_ENTRY[:-1] + b"9")
 
 
 def without_index_version(root: Path) -> None:
@@ -304,7 +304,7 @@ def test_another_release_changes_nothing_but_its_name(hub, tmp_path, monkeypatch
 def test_another_index_version_is_read_again(sound, tmp_path, monkeypatch):
     url, root = sound
     shutil.copytree(root, tmp_path / "out")
-    monkeypatch.setattr(sidecars, "INDEX_VERSION", 3)
+    monkeypatch.setattr(sidecars, "INDEX_VERSION", 99)
     result = indexed(url, tmp_path / "out")
     assert result.unchanged_files == 0
     assert result.build_id != pq.read_schema(root / layout.FILES_PATH).metadata[b"episeek:build_id"].decode()

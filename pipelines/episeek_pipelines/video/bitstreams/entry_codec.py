@@ -1,6 +1,7 @@
 """The rules for the samples of a sample entry, by its type and its decoder configuration."""
 
 from collections.abc import Callable
+from functools import partial
 
 from episeek.mp4.moov.sample_description import decoder_configuration
 from episeek_pipelines.video.bitstreams.av1 import Av1
@@ -31,12 +32,9 @@ _MPEG2_FAMILIES = tuple(
 )
 
 _PARSERS: dict[str, Callable[[], Codec]] = {
-    "avc1": lambda: H264(None),
-    "avc3": lambda: H264(None),
-    "hvc1": lambda: Hevc(None),
-    "hev1": lambda: Hevc(None),
-    "vvc1": lambda: Vvc(None),
-    "vvi1": lambda: Vvc(None),
+    **{name: partial(H264, None, name) for name in ("avc1", "avc3")},
+    **{name: partial(Hevc, None, name) for name in ("hvc1", "hev1")},
+    **{name: partial(Vvc, None, name) for name in ("vvc1", "vvi1")},
     "av01": Av1,
     "vp08": Vp8,
     "vp09": Vp9,
@@ -65,11 +63,11 @@ def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: st
     if found is not None and len(found[1]) >= _LEAST_BYTES[found[0]]:
         kind, payload = found
         if kind == "avcC":
-            return H264(payload)
+            return H264(payload, codec)
         if kind == "hvcC":
-            return Hevc(payload)
+            return Hevc(payload, codec)
         if kind == "vvcC":
-            return Vvc(payload)
+            return Vvc(payload, codec)
         if kind == "av1C":
             return Av1(payload)
         if kind == "esds":

@@ -18,7 +18,8 @@ from episeek_pipelines.video.bitstreams.bits import (
     without_emulation_prevention,
 )
 from episeek_pipelines.video.bitstreams.h264_order import CHROMA_PROFILES
-from episeek_pipelines.video.bitstreams.nal_units import NalUnit, framed, nal_units
+from episeek_pipelines.video.bitstreams.nal_units import NalKinds, NalUnit, nal_units
+from episeek_pipelines.video.bitstreams.parameter_sets import ParameterSets
 from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
 
 _SLICE, _IDR, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8
@@ -35,24 +36,23 @@ _MAX_SEI_BYTES = 1 << 16
 """Messages are read as a whole up to this size."""
 
 
-class H264:
+class H264(ParameterSets):
     """The rules of H.264 for samples of one sample entry.
 
     Args:
         configuration: The payload of its avcC box; None where samples have start codes.
+        entry_type: The type of the sample entry; unless given, samples may have parameter sets.
     """
 
-    starts_reset = False
-    is_header_trusted = False
-    damage_without_units = ""
+    nal_kinds = NalKinds(0, 0, 31, frozenset({_SEI, _SPS, _PPS}), _PICTURES)
 
-    def __init__(self, configuration: bytes | None) -> None:
-        self._length_bytes = 0 if configuration is None else (configuration[4] & 3) + 1
-        self._configuration = configuration
+    def __init__(self, configuration: bytes | None, entry_type: str = "") -> None:
+        length_bytes = 0 if configuration is None else (configuration[4] & 3) + 1
+        super().__init__(configuration, length_bytes, entry_type)
 
     def entry_units(self) -> tuple[Unit, ...]:
         """Return the parameter sets of avcC (ISO/IEC 14496-15, 5.3.3.1)."""
-        record = self._configuration or b""
+        record = self._configuration
         found = []
         position = 5
         for mask in (0x1F, 0xFF):
@@ -72,8 +72,8 @@ class H264:
         after: list[Unit] = []
         messages: list[NalUnit] = []
         pictures: list[NalUnit] = []
-        for nal in nal_units(sample, self._length_bytes):
-            kind = nal.head(1)[0] & 31
+        for nal in nal_units(sample, self.length_bytes):
+            kind = self.nal_kinds.of(nal.head(1))
             if kind in (_SPS, _PPS):
                 unit = _unit(nal.data())
                 if unit is not None:
@@ -98,7 +98,7 @@ class H264:
         Raises:
             MissingBytesError: More of the sample has to be read.
         """
-        return [nal.head(32) for nal in nal_units(sample, self._length_bytes) if nal.head(1)[0] & 31 in (_SLICE, _IDR)]
+        return [nal.head(32) for nal in nal_units(sample, self.length_bytes) if nal.head(1)[0] & 31 in (_SLICE, _IDR)]
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force. A picture parameter set stays bound to the sequence parameter set that it was decoded with."""
@@ -123,10 +123,6 @@ class H264:
     def is_portable(self, unit: Unit) -> bool:
         """Return whether the unit is a parameter set. What the encoder's version changes, decoding from the version on shows."""
         return unit.kind != "version"
-
-    def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units as they lie in samples."""
-        return framed([unit.data for unit in units], self._length_bytes)
 
 
 def _is_exact_recovery(pictures: list[NalUnit], messages: list[tuple[int, bytes]]) -> bool:

@@ -4,13 +4,13 @@ Decoding starts at IRAP pictures: IDR, BLA and CRA (7.4.2.2). Recovery points of
 parameter sets where the sequence parameter set that they refer to changes, and these where the video parameter set changes.
 """
 
-from collections.abc import Mapping
+from typing import ClassVar
 
 from episeek_pipelines.video.bitstreams.bits import BitReader, BitsEndError, without_emulation_prevention
-from episeek_pipelines.video.bitstreams.nal_units import framed, nal_units
-from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
+from episeek_pipelines.video.bitstreams.nal_units import NalKinds
+from episeek_pipelines.video.bitstreams.parameter_sets import LayeredSets
+from episeek_pipelines.video.bitstreams.sample import State, Unit
 
-_FIRST_NON_VCL = 32
 _IRAP = range(16, 24)
 _RESETS = range(16, 21)
 """BLA and IDR pictures: the pictures that lead them refer to none before them, or are skipped (8.1.3)."""
@@ -20,27 +20,28 @@ _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps"}
 _LENGTH_FIELD = 21
 """Position of the byte of hvcC whose lowest two bits are the bytes of a length field less 1 (ISO/IEC 14496-15, 8.3.3.1)."""
 
-_DEPENDENTS = {"vps": "sps", "sps": "pps"}
 
-
-class Hevc:
+class Hevc(LayeredSets):
     """The rules of HEVC for samples of one sample entry.
 
     Args:
         configuration: The payload of its hvcC box; None where samples have start codes.
+        entry_type: The type of the sample entry; unless given, samples may have parameter sets.
     """
 
-    starts_reset = False
-    is_header_trusted = False
-    damage_without_units = ""
+    nal_kinds = NalKinds(0, 1, 63, frozenset(_KINDS), range(32))
+    starts = _IRAP
+    resets = _RESETS
+    skipped = _RASL
+    dependents: ClassVar = {"vps": "sps", "sps": "pps"}
 
-    def __init__(self, configuration: bytes | None) -> None:
-        self._length_bytes = 0 if configuration is None else (configuration[_LENGTH_FIELD] & 3) + 1
-        self._configuration = configuration
+    def __init__(self, configuration: bytes | None, entry_type: str = "") -> None:
+        length_bytes = 0 if configuration is None else (configuration[_LENGTH_FIELD] & 3) + 1
+        super().__init__(configuration, length_bytes, entry_type)
 
     def entry_units(self) -> tuple[Unit, ...]:
         """Return the parameter sets of hvcC (ISO/IEC 14496-15, 8.3.3.1)."""
-        record = self._configuration or b""
+        record = self._configuration
         position = _LENGTH_FIELD + 2
         found = []
         for _ in range(record[_LENGTH_FIELD + 1] if len(record) > _LENGTH_FIELD + 1 else 0):
@@ -50,23 +51,7 @@ class Hevc:
                 size = int.from_bytes(record[position : position + 2], "big")
                 found.append(record[position + 2 : position + 2 + size])
                 position += 2 + size
-        return tuple(unit for data in found if len(data) > 2 and (unit := _unit(data)))
-
-    def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
-        before: list[Unit] = []
-        after: list[Unit] = []
-        picture: int | None = None
-        for nal in nal_units(sample, self._length_bytes):
-            kind = nal.head(1)[0] >> 1 & 63
-            if kind in _KINDS:
-                unit = _unit(nal.data())
-                if unit is not None:
-                    (before if picture is None else after).append(unit)
-            elif kind < _FIRST_NON_VCL and picture is None:
-                picture = kind
-        is_skipped, is_reset = picture in _RASL, picture in _RESETS
-        return SampleContent(picture in _IRAP, tuple(before), tuple(after), is_skipped, is_reset=is_reset)
+        return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
         """Put a unit in force; one with other contents than before drops those that refer to it."""
@@ -74,57 +59,34 @@ class Hevc:
         if known is not None and known[0].data == unit.data:
             return
         if known is not None:
-            drop_dependents(state, unit, _DEPENDENTS)
+            self.drop_dependents(state, unit)
         base = {"sps": "vps", "pps": "sps"}.get(unit.kind)
         # the lowest two layers are what a decoder checks when it meets a set
         if base is not None and (base, unit.refers_to) not in state:
             return
         state[unit.kind, unit.number] = (unit,)
 
-    def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the state: all of it matters."""
-        return state
-
-    def is_portable(self, unit: Unit) -> bool:
-        """Return that the unit can be put before any sample."""
-        return True
-
-    def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units as they lie in samples."""
-        return framed([unit.data for unit in units], self._length_bytes)
-
-
-def drop_dependents(state: State, unit: Unit, dependents: Mapping[str, str]) -> None:
-    """Remove the units that refer to `unit`, and those that refer to these."""
-    kind = dependents.get(unit.kind)
-    if kind is None:
-        return
-    for key, (other, *_) in list(state.items()):
-        if key[0] == kind and other.refers_to == unit.number:
-            del state[key]
-            drop_dependents(state, other, dependents)
-
-
-def _unit(nal: bytes) -> Unit | None:
-    """Return the unit of a parameter set (7.3.2); None for another NAL unit, or a damaged one, which decoders ignore."""
-    kind = _KINDS.get(nal[0] >> 1 & 63)
-    payload = without_emulation_prevention(nal[2:256])
-    bits = BitReader(payload)
-    try:
-        if kind == "vps":
-            return Unit(kind, bits.u(4), nal)
-        if kind == "sps":
-            video_set = bits.u(4)
-            layers = bits.u(3)
-            bits.u(1)
-            _skip_profile_tier_level(bits, layers)
-            return Unit(kind, bits.ue(), nal, video_set)
-        if kind == "pps":
-            number = bits.ue()
-            return Unit(kind, number, nal, bits.ue())
-    except BitsEndError:
-        pass
-    return None
+    @staticmethod
+    def unit_of(nal: bytes) -> Unit | None:
+        """Return the unit of a parameter set (7.3.2); None for another NAL unit, or a damaged one, which decoders ignore."""
+        kind = _KINDS.get(nal[0] >> 1 & 63)
+        payload = without_emulation_prevention(nal[2:256])
+        bits = BitReader(payload)
+        try:
+            if kind == "vps":
+                return Unit(kind, bits.u(4), nal)
+            if kind == "sps":
+                video_set = bits.u(4)
+                layers = bits.u(3)
+                bits.u(1)
+                _skip_profile_tier_level(bits, layers)
+                return Unit(kind, bits.ue(), nal, video_set)
+            if kind == "pps":
+                number = bits.ue()
+                return Unit(kind, number, nal, bits.ue())
+        except BitsEndError:
+            pass
+        return None
 
 
 def _skip_profile_tier_level(bits: BitReader, layers: int) -> None:

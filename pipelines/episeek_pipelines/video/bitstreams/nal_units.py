@@ -5,11 +5,32 @@ from dataclasses import dataclass
 
 from episeek_pipelines.video.bitstreams.sample import SampleBytes
 
+MAX_HEADER_BYTES = 2
+"""Bytes of the longest header of a NAL unit."""
+
 _PEEK_BYTES = 24
 """Bytes that are wanted of a unit at first: its length field and the start of a slice header."""
 
-_MAX_UNITS = 1 << 12
+MAX_UNITS = 1 << 12
 """Units of one sample that are looked at: no encoder writes as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class NalKinds:
+    """The place of nal_unit_type in the header of a NAL unit, and the types that matter."""
+
+    header_byte: int
+    """The byte of the header that holds the type."""
+    shift: int
+    mask: int
+    units: frozenset[int]
+    """Types of units that may stay in force after their sample."""
+    pictures: range
+    """Types of units that hold parts of pictures."""
+
+    def of(self, header: bytes) -> int:
+        """Return the type by the first bytes of a unit; of one that is too short, the last type, which no standard defines."""
+        return header[self.header_byte] >> self.shift & self.mask if len(header) > self.header_byte else self.mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +64,7 @@ def nal_units(sample: SampleBytes, length_bytes: int) -> Iterator[NalUnit]:
         yield from _between_start_codes(sample)
         return
     position = 0
-    for _ in range(_MAX_UNITS):
+    for _ in range(MAX_UNITS):
         if position + length_bytes >= sample.size:
             return
         head = sample.read(position, position + _PEEK_BYTES)

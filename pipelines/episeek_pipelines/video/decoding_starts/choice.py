@@ -1,16 +1,20 @@
-"""Which samples to look at: all sync samples of a local file, a few of a file in a store as long as these agree."""
+"""The samples to look at: all of a local file; of a file in a store a few sync samples, and all where these leave it open."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from episeek.mp4.moov.sample_boxes import Int64Array
-from episeek_pipelines.video.bitstreams.sample import SampleContent
+from episeek_pipelines.video.bitstreams.parameter_sets import ParameterSets
+from episeek_pipelines.video.bitstreams.sample import Codec, SampleContent, Unit
 
 _SPREAD_COUNT = 6
 """Sync samples that are looked at besides the first two; one in each part of the file."""
+
+FEW_COUNT = 2 + _SPREAD_COUNT
+"""Sync samples of a file in a store that are looked at where these speak for the others."""
 
 
 def few(sync: Int64Array, name: str) -> Int64Array:
@@ -20,7 +24,7 @@ def few(sync: Int64Array, name: str) -> Int64Array:
         sync: Positions of the sync samples, ascending.
         name: The file.
     """
-    if len(sync) <= _SPREAD_COUNT + 2:
+    if len(sync) <= FEW_COUNT:
         return sync
     edges = np.linspace(2, len(sync), _SPREAD_COUNT + 1).astype(np.int64)
     digest = hashlib.sha256(name.encode()).digest()
@@ -32,15 +36,45 @@ def few(sync: Int64Array, name: str) -> Int64Array:
     return chosen
 
 
-def agree(contents: Mapping[int, SampleContent], *, is_lacking: bool) -> bool:
-    """Return whether a few sync samples speak for the others.
+def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *, is_lacking: bool) -> bool:
+    """Return whether a few sync samples speak for the others, and for the samples between them.
 
-    They do where all of them are starts, lack nothing, and carry units of the same kinds.
+    They do where all of them are starts, lack nothing, and carry units of the same kinds. Parameter sets, which may lie in any
+    sample, have to be in one sample entry that holds all of them; samples that bring them have to bring all of these.
 
     Args:
         contents: What was found in them, by position.
+        codecs: The rules for each sample entry that is used, by its index.
         is_lacking: Whether one of them lacks decoder state.
     """
-    later = [content for position, content in contents.items() if position]
-    kinds = {tuple((unit.kind, unit.number) for unit in content.before if unit.kind != "version") for content in later}
-    return not is_lacking and all(content.is_start for content in later) and len(kinds) < 2
+    later = [_state_units(content) for position, content in contents.items() if position]
+    if is_lacking or not all(content.is_start for position, content in contents.items() if position):
+        return False
+    if len({tuple((unit.kind, unit.number) for unit in units) for units in later}) > 1:
+        return False
+    sets = [codec for codec in codecs.values() if isinstance(codec, ParameterSets)]
+    if not sets:
+        return True
+    known = set(sets[0].entry_units())
+    carried = {unit for content in contents.values() for unit in (*_state_units(content), *content.after)}
+    return len(codecs) == 1 and sets[0].is_entry_complete and carried <= known and (not any(later) or carried == known)
+
+
+def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int], codecs: Mapping[int, Codec]) -> bool:
+    """Return whether every later start replaces all units that are known of, so that no sample between them matters.
+
+    Args:
+        contents: What was found in all sync samples, by position.
+        starts: Those of them at which decoding can start.
+        codecs: The rules for each sample entry that is used, by its index.
+    """
+    known = {unit for codec in codecs.values() for unit in codec.entry_units()}
+    known.update(unit for content in contents.values() for unit in (*_state_units(content), *content.after))
+    keys = {(unit.kind, unit.number) for unit in known}
+    later = [start for start in starts if start]
+    return all(keys <= {(unit.kind, unit.number) for unit in contents[start].before} for start in later)
+
+
+def _state_units(content: SampleContent) -> tuple[Unit, ...]:
+    """Return the units before a picture but for messages, of which every encoder's stream begins with one."""
+    return tuple(unit for unit in content.before if unit.kind != "version")

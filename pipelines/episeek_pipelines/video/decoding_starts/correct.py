@@ -21,20 +21,15 @@ from episeek.mp4.moov.start_entries import entry_count
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry, is_intra_only
-from episeek_pipelines.video.bitstreams.h264 import H264
-from episeek_pipelines.video.bitstreams.hevc import Hevc
+from episeek_pipelines.video.bitstreams.parameter_sets import ParameterSets
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleContent
-from episeek_pipelines.video.decoding_starts.choice import agree, few
-from episeek_pipelines.video.decoding_starts.in_force import (
-    MissingState,
-    leave_traces,
-    missing_states,
-    units_left,
-)
+from episeek_pipelines.video.decoding_starts.choice import agree, are_independent, few
+from episeek_pipelines.video.decoding_starts.in_force import MissingState, leave_traces, missing_states, units_left
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
-from episeek_pipelines.video.decoding_starts.presentation import require_order
+from episeek_pipelines.video.decoding_starts.presentation import require_groups_in_turn, require_order
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
+from episeek_pipelines.video.decoding_starts.scan import scan
 from episeek_pipelines.video.stream_copy import REENCODE
 
 _GIF: Final = "gif "
@@ -60,13 +55,14 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         source: The source that holds the file.
         path: Path relative to the source's root.
         table: The samples by the header.
-        keyframes: "all" looks at every sync sample; "auto" at those of a local file, and at a few of a file in a store.
+        keyframes: "all" looks at every sync sample, and for parameter sets at all others; "auto" does so for a local file, and
+            looks at a few sync samples of a file in a store, at all samples where these leave it open.
 
     Raises:
         ReadError: The file cannot be read.
         SampleDescriptionError: The samples are GIF pictures.
-        SampleTableError: H.264 samples are shown before an IDR picture at the start, a sample cannot be decoded for sure, or
-            the times contradict the pictures.
+        SampleTableError: H.264 samples are shown before an IDR picture at the start, a sample cannot be decoded for sure or
+            holds no picture, or the times contradict the pictures.
         Mp4Error: The stsd box is damaged.
     """
     if table.codec == _GIF and len(table) > 1:
@@ -77,26 +73,28 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if codecs is None:
         return Correction(_without_empty_flags(table, path), len(flagged), 0, frozenset())
     look = _Looks(SampleReader(source, path, table), codecs, table)
-    every = keyframes == "all" or look.reader.is_local
+    every = keyframes == "all" or look.reader.is_local or (look.has_parameter_sets and look.reader.is_small)
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
         return Correction(table, len(flagged), 0)
     if every:
         require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
     contents = look.at(flagged if every else few(flagged, path))
     missing = look.missing(contents)
-    if not every and not agree(contents, is_lacking=bool(missing)):
+    has_all = every
+    if not every and not agree(contents, codecs, is_lacking=bool(missing)):
         contents = look.at(flagged, known=contents)
         missing = look.missing(contents)
+        has_all = bool(missing) or not are_independent(contents, look.starts(contents), codecs)
     inspected_count = len(contents)
-    if missing or (look.reader.is_local and any(isinstance(codec, H264 | Hevc) for codec in codecs.values())):
-        # parameter sets may lie in any sample; without any at sync samples, the others are read of local files alone
-        contents = look.at(range(len(table)), known=contents)
+    if has_all and (missing or look.has_parameter_sets):
+        contents = look.at(look.carriers(path), known=contents)
         missing = look.missing(contents)
-    starts = [position for position, content in contents.items() if content.is_start and table.is_sync[position]]
+    starts = look.starts(contents)
     table = _with_starts(table, contents, missing, path)
     if table.start_description_index is None and (missing or leave_traces(contents, starts, codecs)):
         # an entry that no sample uses says so: decoders are not kept from clip to clip where there are several
         table = replace(table, sample_description=with_start_entries(table.sample_description, [(1, b"")], where=path))
+    require_groups_in_turn(table, where=path)
     first = codecs[look.entry_of[0]]
     leading = leading_samples(table, first)
     if len(leading):
@@ -112,8 +110,10 @@ class _Looks:
         self.reader = reader
         self._codecs = codecs
         self._index = table.description_index
-        self._flagged = table.is_sync
+        self._table = table
         self.entry_of = _entry_changes(self._index)
+        self.has_parameter_sets = all(isinstance(codec, ParameterSets) for codec in codecs.values())
+        """Whether samples that are no sync samples may carry units."""
 
     def at(
         self, positions: Sequence[int] | Int64Array, *, known: Mapping[int, SampleContent] | None = None
@@ -130,8 +130,33 @@ class _Looks:
 
     def missing(self, contents: Mapping[int, SampleContent]) -> dict[int, MissingState]:
         """Return what is missing at the starts among samples, by position."""
-        starts = [position for position, content in contents.items() if content.is_start and self._flagged[position]]
-        return missing_states(contents, starts, self._codecs, self.entry_of)
+        return missing_states(contents, self.starts(contents), self._codecs, self.entry_of)
+
+    def starts(self, contents: Mapping[int, SampleContent]) -> list[int]:
+        """Return the sync samples among samples at which decoding can start."""
+        flagged = self._table.is_sync
+        return [position for position, content in contents.items() if content.is_start and flagged[position]]
+
+    def carriers(self, where: str) -> Sequence[int] | Int64Array:
+        """Return all samples that may carry units.
+
+        Raises:
+            SampleTableError: A sample holds no picture.
+        """
+        rules = {
+            (codec.nal_kinds, codec.length_bytes): codec
+            for codec in self._codecs.values()
+            if isinstance(codec, ParameterSets)
+        }
+        if len(rules) != 1 or not all(codec.length_bytes for codec in rules.values()):
+            return range(len(self._table))
+        (codec,) = rules.values()
+        found = scan(self.reader, codec, self._table.size)
+        if len(found.without_picture):
+            position = int(found.without_picture[0])
+            content = "parameter sets and no picture" if position in found.carriers else "no picture"
+            raise SampleTableError(where, f"sample {position} holds {content}", "a picture in every sample", REENCODE)
+        return found.carriers
 
 
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:

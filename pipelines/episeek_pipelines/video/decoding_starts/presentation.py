@@ -57,6 +57,30 @@ def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, whe
         raise SampleTableError(where, found_text, "the times at which frames are shown", HINT)
 
 
+def require_groups_in_turn(table: SampleTable, *, where: str) -> None:
+    """Refuse a file that shows samples of one group of pictures between those of another one.
+
+    Decoders show all pictures of a group before those of the next group. Parts that were cut without encoding and then joined
+    have times that overlap.
+
+    Args:
+        table: The samples, with sync samples at which decoding can start.
+        where: The file, for messages.
+
+    Raises:
+        SampleTableError: Two groups overlap.
+    """
+    starts = np.flatnonzero(table.is_sync | (np.arange(len(table)) == 0))
+    shown = np.where(table.is_presented, table.pts, np.iinfo(np.int64).min)
+    last = np.maximum.reduceat(shown, starts)
+    order = np.argsort(table.pts[starts], kind="stable")
+    overlaps = np.flatnonzero(np.maximum.accumulate(last[order])[:-1] >= table.pts[starts[order[1:]]])
+    if len(overlaps):
+        group, later = (int(starts[order[overlaps[0] + step]]) for step in (0, 1))
+        found = f"samples of the group of sample {group}, some of which are shown after sample {later}, which starts another group"
+        raise SampleTableError(where, found, "groups of pictures that are shown one after the other", HINT)
+
+
 def _may_contradict(codec: H264, *, rises: bool) -> bool:
     """Return whether the parameter sets of the sample entry allow fields, or another order than that of rising times."""
     try:

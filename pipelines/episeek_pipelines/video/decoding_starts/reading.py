@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
+
+from episeek.mp4.moov.sample_boxes import Int64Array
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteRange, ByteSource
 from episeek.stores.requests.range_plan import WantedRange, plan_requests
@@ -13,6 +16,12 @@ T = TypeVar("T")
 
 _FIRST_BYTES = {True: 1 << 8, False: 1 << 11}
 """Bytes that are read of a sample at first: few from this machine, more where a request is a round trip."""
+
+SMALL_BYTES = 1 << 18
+"""Bytes from the first to the last sample of a file in a store that is read as a whole, in one request."""
+
+_HEAD_BYTES = {True: 1 << 6, False: 1 << 16}
+"""Bytes of a NAL unit's surroundings that are read at once: of a file in a store as many as requests have between them anyway."""
 
 _BATCH = 1 << 11
 """Samples whose bytes are in memory at the same time."""
@@ -34,6 +43,10 @@ class SampleReader:
         inner = getattr(source, "source", source)
         self.is_local = isinstance(inner, LocalSource)
         """Whether the file is on this machine."""
+        self._span = (int(table.offset.min()), int((table.offset + table.size).max())) if len(table) else (0, 0)
+        self.is_small = self._span[1] - self._span[0] <= SMALL_BYTES
+        """Whether reading all samples costs about as much as reading one."""
+        self._whole: bytes | None = None
 
     def map(self, look: Callable[[int, SampleBytes], T], positions: Sequence[int]) -> Iterator[T]:
         """Return what `look` returns for each sample, in order.
@@ -48,9 +61,22 @@ class SampleReader:
         for first in range(0, len(positions), _BATCH):
             yield from self._batch(look, positions[first : first + _BATCH])
 
+    def heads(self, positions: Int64Array, starts: Int64Array) -> list[bytes]:
+        """Return some bytes of each sample from a position on, or all that are left of it.
+
+        Args:
+            positions: Positions in decode order.
+            starts: Where to start in each sample.
+
+        Raises:
+            ReadError: The file cannot be read.
+        """
+        stops = np.minimum(starts + _HEAD_BYTES[self.is_local], self._table.size[positions])
+        return self._read(positions.tolist(), list(zip(starts.tolist(), stops.tolist(), strict=True)))
+
     def _batch(self, look: Callable[[int, SampleBytes], T], positions: Sequence[int]) -> list[T]:
         count = _FIRST_BYTES[self.is_local]
-        sizes = [int(self._table.size[position]) for position in positions]
+        sizes = self._table.size[positions].tolist()
         pieces = self._read(positions, [(0, min(size, count)) for size in sizes])
         samples = [SampleBytes(size, piece) for size, piece in zip(sizes, pieces, strict=True)]
         results: dict[int, T] = {}
@@ -72,8 +98,12 @@ class SampleReader:
 
     def _read(self, positions: Sequence[int], pieces: Sequence[ByteRange]) -> list[bytes]:
         """Return the bytes `[start, stop)` of each sample."""
-        starts = [int(self._table.offset[position]) for position in positions]
+        starts = self._table.offset[positions].tolist()
         ranges = [(start + piece[0], start + piece[1]) for start, piece in zip(starts, pieces, strict=True)]
+        if self.is_small and not self.is_local and ranges:
+            if self._whole is None:
+                (self._whole,) = self._source.get_ranges(self._path, [self._span])
+            return [self._whole[start - self._span[0] : stop - self._span[0]] for start, stop in ranges]
         if self.is_local or len(ranges) < 2:
             return self._source.get_ranges(self._path, ranges)
         requests = plan_requests([WantedRange(self._path, *byte_range) for byte_range in ranges])

@@ -1,0 +1,109 @@
+"""The part of a codec's rules that H.264, HEVC and VVC share: parameter sets in NAL units, in the sample entry or in any sample."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from typing import ClassVar
+
+from episeek_pipelines.video.bitstreams.nal_units import MAX_HEADER_BYTES, NalKinds, framed, nal_units
+from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
+
+_SETS_IN_ENTRY = frozenset({"avc1", "avc2", "dva1", "hvc1", "hvc2", "dvh1", "vvc1"})
+"""Types of sample entries that hold all parameter sets: their samples have none (ISO/IEC 14496-15)."""
+
+_NOT_REPEATED = re.compile(rb"x265 .*\bno-repeat-headers\b", re.DOTALL)
+"""In hvcC, the message of x265 that it writes parameter sets once. FFmpeg calls entries hev1 whatever samples hold."""
+
+
+class ParameterSets(ABC):
+    """Rules for samples of one sample entry.
+
+    Args:
+        configuration: The payload of its avcC, hvcC or vvcC box; None where samples have start codes.
+        length_bytes: Bytes of a NAL unit's length field; 0 for start codes.
+        entry_type: The type of the sample entry.
+    """
+
+    nal_kinds: ClassVar[NalKinds]
+    starts_reset = False
+    is_header_trusted = False
+    damage_without_units = ""
+
+    def __init__(self, configuration: bytes | None, length_bytes: int, entry_type: str) -> None:
+        self._configuration = configuration or b""
+        self.length_bytes = length_bytes
+        self._has_sets_by_type = entry_type in _SETS_IN_ENTRY
+
+    @property
+    def is_entry_complete(self) -> bool:
+        """Whether the sample entry holds all parameter sets, by its type or by what the encoder says."""
+        says_so = self._has_sets_by_type or _NOT_REPEATED.search(self._configuration) is not None
+        return bool(self.length_bytes) and says_so and {"sps", "pps"} <= {unit.kind for unit in self.entry_units()}
+
+    @abstractmethod
+    def entry_units(self) -> tuple[Unit, ...]:
+        """Return the parameter sets of the sample entry."""
+
+    @abstractmethod
+    def inspect(self, sample: SampleBytes) -> SampleContent:
+        """Return what is found in a sample. See `Codec.inspect`."""
+
+    @abstractmethod
+    def apply(self, state: State, unit: Unit) -> None:
+        """Put a unit in force. See `Codec.apply`."""
+
+    def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
+        """Return the state: all of it matters."""
+        return state
+
+    def is_portable(self, unit: Unit) -> bool:
+        """Return that the unit can be put before any sample."""
+        return True
+
+    def encode(self, units: tuple[Unit, ...]) -> bytes:
+        """Return units as they lie in samples."""
+        return framed([unit.data for unit in units], self.length_bytes)
+
+
+class LayeredSets(ParameterSets):
+    """Rules of HEVC and VVC, whose NAL unit types say what a picture is, and whose sets refer to sets of a layer above."""
+
+    starts: ClassVar[Collection[int]]
+    """Types of pictures at which decoding can start."""
+    resets: ClassVar[Collection[int]]
+    """Types of those at which nothing before matters; the pictures that lead them refer to none before them, or are skipped."""
+    skipped: ClassVar[Collection[int]]
+    """Types of pictures that decoders skip where decoding starts at the picture that they lead."""
+    dependents: ClassVar[Mapping[str, str]]
+    """With each kind of parameter set, the kind that refers to it."""
+
+    @staticmethod
+    @abstractmethod
+    def unit_of(nal: bytes) -> Unit | None:
+        """Return the unit of a parameter set; None for another NAL unit, or a damaged one, which decoders ignore."""
+
+    def inspect(self, sample: SampleBytes) -> SampleContent:
+        """Return what is found in a sample. See `Codec.inspect`."""
+        before: list[Unit] = []
+        after: list[Unit] = []
+        picture: int | None = None
+        for nal in nal_units(sample, self.length_bytes):
+            kind = self.nal_kinds.of(nal.head(MAX_HEADER_BYTES))
+            if kind in self.nal_kinds.units:
+                unit = self.unit_of(nal.data())
+                if unit is not None:
+                    (before if picture is None else after).append(unit)
+            elif kind in self.nal_kinds.pictures and picture is None:
+                picture = kind
+        is_skipped, is_reset = picture in self.skipped, picture in self.resets
+        return SampleContent(picture in self.starts, tuple(before), tuple(after), is_skipped, is_reset=is_reset)
+
+    def drop_dependents(self, state: State, unit: Unit) -> None:
+        """Remove the units that refer to `unit`, and those that refer to these."""
+        kind = self.dependents.get(unit.kind)
+        if kind is None:
+            return
+        for key, (other, *_) in list(state.items()):
+            if key[0] == kind and other.refers_to == unit.number:
+                del state[key]
+                self.drop_dependents(state, other)

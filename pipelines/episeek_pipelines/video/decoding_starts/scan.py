@@ -1,0 +1,100 @@
+"""Find the samples of a file that carry parameter sets, and those without a picture, by the headers of all of their NAL units.
+
+Most samples carry no parameter sets. The units of many samples are walked at once, from length field to length field, so that
+only the few that do have to be taken apart one by one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from episeek.mp4.moov.sample_boxes import BoolArray, Int64Array
+from episeek_pipelines.video.bitstreams.nal_units import MAX_HEADER_BYTES, MAX_UNITS
+from episeek_pipelines.video.bitstreams.parameter_sets import ParameterSets
+from episeek_pipelines.video.decoding_starts.reading import SampleReader
+
+_BATCH_SAMPLES = 1 << 13
+_BATCH_BYTES = 1 << 26
+"""Samples, and bytes of them, that are walked at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Positions of samples in decode order, ascending."""
+
+    carriers: Int64Array
+    """Samples with units that may stay in force after them."""
+    without_picture: Int64Array
+    """Samples that consist of whole NAL units, none of which holds a part of a picture. Empty samples are not among them."""
+
+
+def scan(reader: SampleReader, codec: ParameterSets, size: Int64Array) -> Scan:
+    """Return what the NAL units of all samples of a file are.
+
+    Args:
+        reader: Reads the samples.
+        codec: The rules of their sample entries; NAL units have length fields.
+        size: Bytes of each sample.
+
+    Raises:
+        ReadError: The file cannot be read.
+    """
+    carriers, without_picture = [], []
+    for first, last in _batches(size):
+        carries, is_bare = _walk(reader, codec, np.arange(first, last), size[first:last])
+        carriers.append(first + np.flatnonzero(carries))
+        without_picture.append(first + np.flatnonzero(is_bare))
+    return Scan(np.concatenate(carriers), np.concatenate(without_picture))
+
+
+def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
+    """Return `[start, stop)` of runs of samples that are walked at once."""
+    ends = np.cumsum(size)
+    first = 0
+    while first < len(size):
+        before = ends[first - 1] if first else 0
+        last = int(np.searchsorted(ends, before + _BATCH_BYTES, side="right"))
+        last = min(max(last, first + 1), first + _BATCH_SAMPLES)
+        yield first, min(last, len(size))
+        first = last
+
+
+def _walk(
+    reader: SampleReader, codec: ParameterSets, positions: Int64Array, size: Int64Array
+) -> tuple[BoolArray, BoolArray]:
+    """Return, for each sample, whether it carries units, and whether it is made of units without a picture."""
+    kinds, length_bytes = codec.nal_kinds, codec.length_bytes
+    is_unit, is_picture = np.zeros(kinds.mask + 1, np.bool_), np.zeros(kinds.mask + 1, np.bool_)
+    is_unit[list(kinds.units)] = True
+    is_picture[list(kinds.pictures)] = True
+    carries, has_picture, has_units = np.zeros((3, len(size)), np.bool_)
+    # the next unit of a sample, and the bytes of it that are in memory: [start, stop), the first one at `begin`
+    at, start, stop, begin = np.zeros((4, len(size)), np.int64)
+    buffer = np.zeros(0, np.uint8)
+    rows: Int64Array = np.flatnonzero(size > length_bytes)
+    for _ in range(MAX_UNITS):
+        if not len(rows):
+            break
+        wanted = np.minimum(at[rows] + length_bytes + MAX_HEADER_BYTES, size[rows])
+        unread = rows[wanted > stop[rows]]
+        if len(unread):
+            start[unread] = at[unread]
+            pieces = reader.heads(positions[unread], start[unread])
+            counts = np.fromiter(map(len, pieces), np.int64, len(pieces))
+            stop[unread] = start[unread] + counts
+            begin[unread] = len(buffer) + np.cumsum(counts) - counts
+            buffer = np.concatenate([buffer, np.frombuffer(b"".join(pieces), np.uint8)])
+        place = begin[rows] + at[rows] - start[rows]
+        length = np.zeros(len(rows), np.int64)
+        for byte in range(length_bytes):
+            length = length << 8 | buffer[place + byte]
+        header = length_bytes + kinds.header_byte
+        is_whole = (length > kinds.header_byte) & (at[rows] + header < size[rows])
+        kind = buffer[np.minimum(place + header, len(buffer) - 1)] >> kinds.shift & kinds.mask
+        carries[rows] |= is_whole & is_unit[kind]
+        has_picture[rows] |= is_whole & is_picture[kind]
+        has_units[rows] |= is_whole
+        at[rows] += length_bytes + length
+        rows = rows[at[rows] + length_bytes < size[rows]]
+    return carries, has_units & ~has_picture & (at == size)
