@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from episeek_pipelines.batch.errors import ManifestError, PlanError, Problem
+    from episeek_pipelines.batch.ledger import LedgerRow
     from episeek_pipelines.batch.measurement import Measurement
     from episeek_pipelines.batch.options import BatchOptions
     from episeek_pipelines.batch.plan import PlannedBatch, batch_plan
     from episeek_pipelines.batch.plan_file import BatchPlan
+    from episeek_pipelines.batch.ranks import Rank, rank_of
+    from episeek_pipelines.batch.report.page import batch_report
+    from episeek_pipelines.batch.run import BatchResult, batch_run
+    from episeek_pipelines.batch.status import BatchStatus, DatasetState, batch_status
     from episeek_pipelines.batch.survey import PlannedDataset
+    from episeek_pipelines.batch.work import RunOutcome
     from episeek_pipelines.dataset.contents import LeftOut
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
@@ -86,6 +92,8 @@ __all__ = [
     "Action",
     "BatchOptions",
     "BatchPlan",
+    "BatchResult",
+    "BatchStatus",
     "BenchOptions",
     "BenchOrder",
     "BenchReport",
@@ -95,6 +103,7 @@ __all__ = [
     "ConflictError",
     "CopySummary",
     "DataSummary",
+    "DatasetState",
     "Execution",
     "Failure",
     "Finding",
@@ -105,6 +114,7 @@ __all__ = [
     "IndexSummary",
     "Inspection",
     "KeyframeChoice",
+    "LedgerRow",
     "LeftOut",
     "Level",
     "Location",
@@ -124,6 +134,7 @@ __all__ = [
     "Progress",
     "PublishOptions",
     "PublishResult",
+    "Rank",
     "RankResult",
     "RanksError",
     "RebuildSidecars",
@@ -132,6 +143,7 @@ __all__ = [
     "RewriteSummary",
     "Root",
     "Rule",
+    "RunOutcome",
     "Severity",
     "Stale",
     "StartProgress",
@@ -146,6 +158,9 @@ __all__ = [
     "Videos",
     "WorkFailedError",
     "batch_plan",
+    "batch_report",
+    "batch_run",
+    "batch_status",
     "bench",
     "check_index",
     "fix",
@@ -162,6 +177,7 @@ __all__ = [
     "prepare_and_publish",
     "publish",
     "publish_to_store",
+    "rank_of",
     "recorded_videos",
     "render",
     "rewrite",
@@ -172,11 +188,17 @@ __all__ = [
 
 _NAMES_OF: Final = {
     "batch.errors": ("ManifestError", "PlanError", "Problem"),
+    "batch.ledger": ("LedgerRow",),
     "batch.measurement": ("Measurement",),
     "batch.options": ("BatchOptions",),
     "batch.plan": ("PlannedBatch", "batch_plan"),
     "batch.plan_file": ("BatchPlan",),
+    "batch.ranks": ("Rank", "rank_of"),
+    "batch.report.page": ("batch_report",),
+    "batch.run": ("BatchResult", "batch_run"),
+    "batch.status": ("BatchStatus", "DatasetState", "batch_status"),
     "batch.survey": ("PlannedDataset",),
+    "batch.work": ("RunOutcome",),
     "dataset.contents": ("LeftOut",),
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
     "dataset.provenance": ("recorded_videos",),

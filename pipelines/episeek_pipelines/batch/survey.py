@@ -70,12 +70,12 @@ def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset
         return PlannedDataset(row.destination, row.source, row.options, refusal=Problem.of(error))
 
 
-def source_identity(root: Root, dataset: Dataset) -> str:
+def source_identity(dataset: Dataset) -> str:
     """Return a digest of the names and identities of a dataset's own files; another digest means that something changed.
 
     The sidecars and hidden folders do not count, nor does a card on the Hub, where only a publication reads it.
     """
-    return _digest(root.files(), dataset)
+    return _digest(dataset.root.files(), dataset)
 
 
 def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:

@@ -6,21 +6,27 @@ or has errors, or is not done; 2 the batch could not be planned or run.
 
 import argparse
 import json
+import os
 from typing import TYPE_CHECKING
 
+from episeek.stores.kinds import is_local
 from episeek_pipelines.cli.arguments import (
     Parser,
     add_execution,
     add_keyframes,
     add_output,
     add_splitting,
+    count,
+    positive,
     with_examples,
 )
+from episeek_pipelines.cli.commands.publish import silence_hub_progress
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.outcome import Outcome
+from episeek_schemas.batch import PAGES_DIR, REPORT_PATH
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import BatchOptions
+    from episeek_pipelines.api import BatchOptions, Rank
 
 MANIFEST_HELP = (
     "a text file of URLs or paths (one a line, # for comments), a CSV or Parquet file with the columns source, destination and "
@@ -43,16 +49,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.epilog = with_examples(
         ("show what a batch would do", "episeek batch plan data out"),
+        ("do it; again, after a stop or a change", "episeek batch run data out"),
+        ("show what became of each dataset", "episeek batch status out"),
         notes=NOTES,
     )
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
     plan = actions.add_parser("plan", help="list every dataset with its size, cost and refusal, and write the plan")
     _add_plan(plan)
+    _add_run(actions.add_parser("run", help="prepare every dataset for which that is missing or out of date"))
+    _add_status(actions.add_parser("status", help="show what became of each dataset"))
+    _add_report(actions.add_parser("report", help="write a page over all datasets, with links to their own pages"))
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Run an action of `episeek batch`."""
-    return {"plan": _plan}[options.action](options)
+    return {"plan": _plan, "run": _run, "status": _status, "report": _report}[options.action](options)
 
 
 def _add_plan(command: argparse.ArgumentParser) -> None:
@@ -68,6 +79,61 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
         ("plan all datasets of an organisation", "episeek batch plan hf://datasets/ORG out"),
         notes=NOTES,
     )
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    add_output(command)
+    add_execution(command)
+    _add_what(command)
+    command.add_argument("--dry-run", action="store_true", help="show the plan, and do and write nothing")
+    stops = command.add_mutually_exclusive_group()
+    stops.add_argument(
+        "--max-failures",
+        type=count,
+        metavar="N",
+        help="begin no further dataset after more failures than N (default: no limit)",
+    )
+    stops.add_argument(
+        "--fail-fast",
+        dest="max_failures",
+        action="store_const",
+        const=0,
+        help="begin no further dataset after a failure",
+    )
+    ranks = command.add_argument_group("without a scheduler, on several machines that share OUT")
+    ranks.add_argument(
+        "--rank",
+        type=count,
+        metavar="I",
+        help="do part I of the plan, from 0 (default: SLURM_ARRAY_TASK_ID, or RANK)",
+    )
+    ranks.add_argument(
+        "--of", type=positive, metavar="N", help="number of parts (default: SLURM_ARRAY_TASK_COUNT, or WORLD_SIZE)"
+    )
+    command.epilog = with_examples(
+        ("prepare all datasets below a folder", "episeek batch run data out"),
+        (
+            "publish all datasets of an organisation, as draft pull requests",
+            "episeek batch run hf://datasets/ORG out --publish --create-pr",
+        ),
+        ("the first of four processes that share a folder", "episeek batch run data out --rank 0 --of 4"),
+        notes=NOTES,
+    )
+
+
+def _add_status(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print the result as JSON")
+    command.add_argument("out", metavar="OUT", help=OUT_HELP)
+    command.epilog = with_examples(("show what became of each dataset", "episeek batch status out"), notes=NOTES)
+    command.set_defaults(quiet=False)
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("out", metavar="OUT", help=OUT_HELP)
+    command.add_argument("--output", metavar="FILE", help="where to write the page (default: OUT/report.html)")
+    command.add_argument("--quiet", action="store_true", help="print nothing")
+    command.epilog = with_examples(("write OUT/report.html", "episeek batch report out"), notes=NOTES)
+    command.set_defaults(json=False)
 
 
 def _add_what(command: argparse.ArgumentParser) -> None:
@@ -121,3 +187,59 @@ def _plan(options: argparse.Namespace) -> Outcome:
     if options.json:
         return Outcome((json.dumps(plan_document(planned), indent=2),), is_failure)
     return Outcome(() if options.quiet else tuple(plan_lines(planned)), is_failure)
+
+
+def _run(options: argparse.Namespace) -> Outcome:
+    if options.dry_run:
+        options.no_measure = False
+        return _plan(options)
+    if options.publish:
+        silence_hub_progress(options)
+    from episeek_pipelines import api
+    from episeek_pipelines.cli.lines.batch import run_document, run_lines
+
+    result = api.batch_run(
+        options.manifest,
+        options.out,
+        options=_batch_options(options),
+        rank=_rank(options),
+        max_failures=options.max_failures,
+        execution=execution_of(options),
+    )
+    if options.json:
+        return Outcome((json.dumps(run_document(result), indent=2),), result.is_failure)
+    return Outcome(tuple(run_lines(result, is_quiet=options.quiet)), result.is_failure)
+
+
+def _rank(options: argparse.Namespace) -> "Rank":
+    from episeek_pipelines.api import Rank, rank_of
+
+    if options.rank is None and options.of is None:
+        return rank_of()
+    if options.rank is None or options.of is None:
+        found, other = ("--of", "--rank") if options.rank is None else ("--rank", "--of")
+        raise argparse.ArgumentTypeError(f"{found}: found without {other}; expected both")
+    return Rank(options.rank, options.of)
+
+
+def _status(options: argparse.Namespace) -> Outcome:
+    from episeek_pipelines import api
+    from episeek_pipelines.cli.lines.batch import status_document, status_lines
+
+    status = api.batch_status(options.out)
+    if options.json:
+        return Outcome((json.dumps(status_document(status), indent=2),), not status.is_done)
+    return Outcome(tuple(status_lines(status)), not status.is_done)
+
+
+def _report(options: argparse.Namespace) -> Outcome:
+    from episeek_pipelines import api
+    from episeek_pipelines.cli.report_files import report_target, write_report
+
+    out = api.Root(options.out)
+    target = report_target(options.output or out.join(REPORT_PATH), roots=())
+    pages = out.join(PAGES_DIR)
+    if is_local(target) and out.is_local:
+        pages = os.path.relpath(pages, os.path.dirname(target))
+    write_report(target, api.batch_report(options.out, pages=pages))
+    return Outcome(() if options.quiet else (f"wrote {target}",))

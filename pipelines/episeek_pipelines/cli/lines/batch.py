@@ -7,7 +7,7 @@ from episeek_pipelines.cli.lines.table import table_lines
 from episeek_pipelines.words import counted, human_bytes
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import PlannedBatch, PlannedDataset
+    from episeek_pipelines.api import BatchResult, BatchStatus, DatasetState, LedgerRow, PlannedBatch, PlannedDataset
 
 
 def plan_lines(planned: "PlannedBatch") -> Iterator[str]:
@@ -98,3 +98,100 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = seconds / 60
     return f"{minutes:.1f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------------------
+
+_KINDS = {"unchanged": "nothing to do", "elsewhere": "at work elsewhere", "left": "not begun"}
+
+
+def run_lines(result: "BatchResult", *, is_quiet: bool) -> Iterator[str]:
+    """Yield a line for each dataset that was refused, failed or has errors, and the totals of a run."""
+    for outcome in result.outcomes:
+        if outcome.row is not None:
+            yield from _trouble_lines(outcome.destination, outcome.row)
+    if is_quiet:
+        return
+    counts = ", ".join(f"{number:,} {_KINDS.get(kind, kind)}" for kind, number in result.counts.items()) or "none"
+    rank = f" (rank {result.rank.number} of {result.rank.of})" if result.rank.of > 1 else ""
+    yield f"batch    {counted(len(result.outcomes), 'dataset')}{rank}: {counts}"
+    yield f"done     The results are in {result.out}; this took {result.seconds:.1f} s."
+
+
+def run_document(result: "BatchResult") -> dict[str, Any]:
+    """Return the JSON of a run."""
+    return {
+        "out": result.out,
+        "rank": result.rank.number,
+        "of": result.rank.of,
+        "seconds": result.seconds,
+        "counts": result.counts,
+        "datasets": [
+            {
+                "destination": outcome.destination,
+                "outcome": outcome.kind,
+                "row": None if outcome.row is None else outcome.row.as_dict(),
+            }
+            for outcome in result.outcomes
+        ],
+    }
+
+
+def _trouble_lines(destination: str, row: "LedgerRow") -> Iterator[str]:
+    if row.problem is not None:
+        yield f"{row.state:<8} {destination}: {row.problem.sentence}"
+    elif row.error_count:
+        codes = ", ".join(code for code, found in row.findings.items() if found["severity"] == "error")
+        yield f"errors   {destination}: {counted(row.error_count, 'error')} ({codes})"
+
+
+# --- states ----------------------------------------------------------------------------------------------------------------------
+
+
+def status_lines(status: "BatchStatus") -> Iterator[str]:
+    """Yield a table of the datasets, the problems, and the counts."""
+    header = ["dataset", "state", "episodes", "frames", "errors", "warnings", "read", "written", "seconds", "host"]
+    yield from table_lines(header, [_status_row(dataset) for dataset in status.datasets], right="llrrrrrrrl")
+    for dataset in status.datasets:
+        if dataset.row is not None:
+            yield from _trouble_lines(dataset.destination, dataset.row)
+        if dataset.is_stopped:
+            yield f"stopped  {dataset.destination}: its process has ended; the next run goes on from there"
+    counts = ", ".join(f"{number:,} {state}" for state, number in status.counts.items())
+    yield f"batch    {counted(len(status.datasets), 'dataset')}: {counts}"
+
+
+def status_document(status: "BatchStatus") -> dict[str, Any]:
+    """Return the JSON of a state."""
+    return {
+        "out": status.out,
+        "is_done": status.is_done,
+        "counts": status.counts,
+        "datasets": [
+            {
+                "destination": dataset.destination,
+                "source": dataset.planned.source,
+                "state": dataset.state,
+                "is_at_work": dataset.is_at_work,
+                "row": None if dataset.row is None else dataset.row.as_dict(),
+            }
+            for dataset in status.datasets
+        ],
+    }
+
+
+def _status_row(dataset: "DatasetState") -> list[str]:
+    row = dataset.row
+    if row is None:
+        planned = dataset.planned
+        counts = ["-", "-"] if planned.refusal is not None else [f"{planned.episodes:,}", f"{planned.frames:,}"]
+        return [dataset.destination, dataset.state, *counts, *["-"] * 5, ""]
+    return [
+        dataset.destination,
+        "stopped" if dataset.is_stopped else dataset.state,
+        *(f"{row.counts[name]:,}" if name in row.counts else "-" for name in ("episodes", "frames")),
+        *(f"{number:,}" if row.counts else "-" for number in (row.error_count, row.warning_count)),
+        *(human_bytes(row.bytes[name]) if name in row.bytes else "-" for name in ("read", "written")),
+        f"{row.seconds:.1f}" if row.seconds else "-",
+        str(row.process.get("host", "")),
+    ]

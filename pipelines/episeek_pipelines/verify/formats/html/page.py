@@ -4,22 +4,18 @@ The same report gives the same page. Templates escape every value, and the polic
 and script, by their digests. So no text of a dataset can run.
 """
 
-import base64
-import hashlib
 import math
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from episeek.version import __version__
 from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, TIMESTAMP_TOLERANCE_SECONDS, VerifyOptions
+from episeek_pipelines.verify.formats.html.assets import asset, page_environment, policy_of
 from episeek_pipelines.verify.formats.html.findings import RuleGroup, filters_of, group_findings
 from episeek_pipelines.verify.formats.html.plots import plots
-from episeek_pipelines.verify.formats.html.text import breakable, byte_size, number, prose, shown, significant
+from episeek_pipelines.verify.formats.html.text import byte_size, significant
 from episeek_pipelines.verify.rules import RULES, Rule
 from episeek_pipelines.words import counted
 
@@ -28,20 +24,16 @@ _PACKAGE = "episeek_pipelines.verify.formats.html"
 
 def format_html(report: VerificationReport) -> str:
     """Return the page; it can be written as UTF-8 whatever names the dataset has."""
-    style, script = _asset("page.css"), _asset("page.js")
-    policy = (
-        f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    style, script = asset(_PACKAGE, "page.css"), asset(_PACKAGE, "page.js")
     verdict, sentence = _verdict(report)
     groups = group_findings(report.findings)
     return (
-        _environment()
+        page_environment(_PACKAGE)
         .get_template("page.html.jinja")
         .render(
             report=report,
             version=__version__,
-            policy=Markup(policy),
+            policy=Markup(policy_of(style, script)),
             style=Markup(style),
             script=Markup(script),
             verdict=verdict,
@@ -56,30 +48,6 @@ def format_html(report: VerificationReport) -> str:
             rules=_rules(report, groups),
         )
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader(_PACKAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, breakable=breakable, prose=prose)
-    return environment
-
-
-def _asset(name: str) -> str:
-    text = resources.files(_PACKAGE).joinpath(name).read_text(encoding="utf-8")
-    # A browser reads ends of lines in this form, and the digest has to agree with what it reads.
-    return text.replace("\r\n", "\n")
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _verdict(report: VerificationReport) -> tuple[str, str]:

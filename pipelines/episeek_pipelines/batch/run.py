@@ -1,0 +1,172 @@
+"""Running a batch: small datasets share one graph, in which each is a unit; large ones are run one after the other, with their own.
+
+Every run does what is missing or has changed. The results are the same bytes for every scheduler and number of ranks.
+"""
+
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from episeek.errors import EpiseekError
+from episeek_pipelines.batch.destination import require_out
+from episeek_pipelines.batch.errors import PlanError, Problem
+from episeek_pipelines.batch.job import Job
+from episeek_pipelines.batch.ledger import LedgerRow
+from episeek_pipelines.batch.manifest import read_manifest
+from episeek_pipelines.batch.options import BatchOptions, work_versions
+from episeek_pipelines.batch.plan import DEFAULT_OPTIONS, make_plan
+from episeek_pipelines.batch.plan_file import BatchPlan, has_plan, read_plan, require_same, write_plan
+from episeek_pipelines.batch.ranks import Rank, dealt
+from episeek_pipelines.batch.survey import PlannedDataset
+from episeek_pipelines.batch.work import RunOutcome, run_dataset
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
+from episeek_pipelines.jobs.nodes import Done, Failure
+
+LARGE_FILES: Final = 64
+"""Data and video files of a dataset that is run with a graph of its own."""
+
+LARGE_BYTES: Final = 256 * 2**20
+"""Bytes to read of such a dataset."""
+
+PREPARING: Final = "preparing"
+ONE_RANK: Final = Rank()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a run did about each dataset of its rank."""
+
+    out: str
+    rank: Rank
+    outcomes: tuple[RunOutcome, ...]
+    """Sorted by destination."""
+    seconds: float
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many datasets the run worked at, by their state, and how many were unchanged, elsewhere or left."""
+        kinds = (
+            outcome.row.state if outcome.kind == "worked" and outcome.row else outcome.kind for outcome in self.outcomes
+        )
+        return dict(sorted(Counter(kinds).items()))
+
+    @property
+    def is_failure(self) -> bool:
+        """Return whether a dataset was refused, failed, has errors, or was not begun."""
+        return any(
+            outcome.kind == "left"
+            or (outcome.row is not None and (outcome.row.problem is not None or outcome.row.error_count > 0))
+            for outcome in self.outcomes
+        )
+
+
+def batch_run(
+    manifest: str,
+    out: str,
+    *,
+    options: BatchOptions = DEFAULT_OPTIONS,
+    rank: Rank = ONE_RANK,
+    max_failures: int | None = None,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> BatchResult:
+    """Prepare, and with the option publish, every dataset of a manifest for which that is missing or out of date.
+
+    Without a plan below OUT, one is made first; ranks need one.
+
+    Args:
+        manifest: As for `batch_plan`.
+        out: The folder or the prefix of a store for the results.
+        options: As for `batch_plan`, and as they were planned.
+        rank: Which part of the plan this process does.
+        max_failures: Begin no further dataset after more failures than this; None for no limit. Refused datasets do not count.
+        execution: Scheduler, workers, progress.
+
+    Raises:
+        ManifestError: The manifest cannot be read.
+        PlanError: The plan was changed, is one of another manifest or other options, or is missing with several ranks.
+        EpiseekError: OUT cannot hold a batch, or a store does not answer.
+    """
+    started = time.perf_counter()
+    where = Root(out)
+    require_out(where)
+    plan = _plan(manifest, where, options, rank, execution)
+    mine = dealt(plan.datasets, rank)
+    job = Job(where, uuid.uuid4().hex[:16], plan.versions, max_failures)
+    try:
+        outcomes = _run_small([dataset for dataset in mine if not is_large(dataset)], job, execution)
+        outcomes += [_run_one(dataset, job, execution) for dataset in mine if is_large(dataset)]
+    except BaseException:
+        job.interrupt()
+        raise
+    finally:
+        job.close()
+    outcomes.sort(key=lambda outcome: outcome.destination)
+    return BatchResult(where.url, rank, tuple(outcomes), time.perf_counter() - started)
+
+
+def is_large(dataset: PlannedDataset) -> bool:
+    """Return whether a dataset is run with a graph of its own, in which its files are units."""
+    return dataset.data_files + dataset.video_files > LARGE_FILES or dataset.read_bytes > LARGE_BYTES
+
+
+def _plan(manifest: str, out: Root, options: BatchOptions, rank: Rank, execution: Execution) -> BatchPlan:
+    listed = read_manifest(manifest, out.url, options)
+    if has_plan(out):
+        plan = read_plan(out)
+        require_same(plan, manifest_digest=listed.digest, options=options, versions=work_versions())
+        return plan
+    if rank.of > 1:
+        hint = "run `episeek batch plan MANIFEST OUT` once, before the ranks"
+        raise PlanError(str(out), "no plan", "the plan that the ranks share", hint)
+    plan = make_plan(listed, out, options, execution)
+    write_plan(plan, out)
+    return plan
+
+
+def _run_small(datasets: list[PlannedDataset], job: Job, execution: Execution) -> list[RunOutcome]:
+    """Run datasets as units of one graph."""
+    graph = Graph()
+    nodes = graph.map(
+        _run_unit,
+        datasets,
+        job,
+        label=lambda dataset: dataset.destination,
+        phase=PREPARING,
+        unit="dataset",
+        byte_count=lambda dataset: dataset.read_bytes,
+        # each dataset is claimed by the worker that runs it, when it runs it
+        max_nodes=max(1, len(datasets)),
+    )
+    outcomes = []
+    results = execution.compute(graph, nodes) if nodes else []
+    for dataset, result in zip(datasets, (each for part in results for each in _listed(part)), strict=True):
+        outcomes.append(result.value if isinstance(result, Done) else _unwritten(dataset, result))
+    return outcomes
+
+
+def _run_unit(dataset: PlannedDataset, job: Job) -> RunOutcome:
+    return run_dataset(dataset, job, Execution("sync", progress=job.progress))
+
+
+def _run_one(dataset: PlannedDataset, job: Job, execution: Execution) -> RunOutcome:
+    try:
+        return run_dataset(dataset, job, execution)
+    except EpiseekError as error:
+        return _unwritten(dataset, Failure(dataset.destination, type(error).__name__, str(error)))
+
+
+def _unwritten(dataset: PlannedDataset, failure: object) -> RunOutcome:
+    """Return the outcome of a dataset whose row could not be read or written."""
+    message = failure.message if isinstance(failure, Failure) else "no outcome"
+    kind = failure.kind if isinstance(failure, Failure) else "EpiseekError"
+    problem = Problem(kind, message, "", "", "")
+    return RunOutcome(
+        dataset.destination, "left", LedgerRow(dataset.destination, dataset.source, "failed", problem=problem)
+    )
+
+
+def _listed(part: object) -> list[object]:
+    return part if isinstance(part, list) else [part]

@@ -1,0 +1,216 @@
+"""The work at one dataset of a batch: look whether there is any, claim it, prepare or publish, and write what became of it.
+
+An attempt notes `begun` before it writes anything, and on this machine `prepared`, with the finished row, when the dataset is
+complete but not yet in its place. So an attempt that follows a killed one knows what is left to do: everything, the rest of the
+files, or a rename.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from episeek_pipelines.batch.destination import place_aside, put_back, put_in_place
+from episeek_pipelines.batch.errors import Problem
+from episeek_pipelines.batch.job import Job
+from episeek_pipelines.batch.ledger import FINISHED, Attempts, Claim, Ledger, LedgerRow, key_of
+from episeek_pipelines.batch.manifest import ManifestRow
+from episeek_pipelines.batch.publication import published_row
+from episeek_pipelines.batch.results import failed_row, surveyed_row, with_findings, with_preparation
+from episeek_pipelines.batch.survey import PlannedDataset, survey_dataset
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import WORK_DIR
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.verify import VerificationReport
+from episeek_pipelines.verify.formats import render
+from episeek_schemas import layout
+from episeek_schemas.batch import PAGES_DIR
+
+MOST_LOST_WORKERS: Final = 2
+"""Workers of one run that may die while they work at a dataset, before it counts as failed."""
+
+Kind = Literal["worked", "unchanged", "elsewhere", "left"]
+"""`unchanged`: there was nothing to do; `elsewhere`: another process works at it; `left`: the run stopped before."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run did about one dataset."""
+
+    destination: str
+    kind: Kind
+    row: LedgerRow | None
+    """The row of the ledger; None where there is none."""
+
+
+def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunOutcome:
+    """Do what is missing or has changed of one dataset. What goes wrong with it is its row, and no error.
+
+    Args:
+        planned: The row of the plan.
+        job: The run.
+        execution: Runs the graph of the dataset.
+
+    Raises:
+        EpiseekError: The ledger cannot be read or written.
+    """
+    ledger, name = Ledger(job.out), planned.destination
+    attempts = ledger.attempts_at(name)
+    last = ledger.row(name, attempts)
+    if job.is_stopped():
+        return RunOutcome(name, "left", last)
+    # a scheduler gives a dataset to a second worker of the same run only when it has lost the first one
+    if last is not None and last.state == "running" and last.run != job.run and ledger.is_at_work(last):
+        return RunOutcome(name, "elsewhere", last)
+    is_ours = attempts.has("begun" if not job.out.is_local else "prepared", "done")
+    surveyed = survey_dataset(ManifestRow(planned.source, name, planned.options), job.out, is_ours)
+    inputs = {"identities": [surveyed.identity], "options": planned.options.as_dict(), **job.versions}
+    row = surveyed_row(surveyed, inputs, job.run)
+    if last is not None and _is_unchanged(last, row, job.out):
+        return RunOutcome(name, "unchanged", last)
+    claim = ledger.claim(row, attempts.last + 1)
+    if claim is None:
+        return RunOutcome(name, "elsewhere", ledger.row(name))
+    with claim.beating():
+        ended = claim.end(_Attempt(ledger, claim, attempts, row, job, execution).result())
+    if ended.state == "failed":
+        job.add_failure(name)
+    return RunOutcome(name, "worked", ended)
+
+
+def _is_unchanged(last: LedgerRow, row: LedgerRow, out: Root) -> bool:
+    """Return whether the last attempt gave what another one would give."""
+    if last.state == "refused":
+        return (last.problem, last.inputs) == (row.problem, row.inputs)
+    if last.state not in FINISHED or row.problem is not None:
+        return False
+    if not set(row.inputs["identities"]) <= set(last.inputs["identities"]):
+        return False
+    if {**last.inputs, "identities": []} != {**row.inputs, "identities": []} or last.source != row.source:
+        return False
+    return row.inputs["options"]["publish"] or Root(out.join(row.destination)).exists(layout.INFO_PATH)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One attempt at a dataset."""
+
+    ledger: Ledger
+    claim: Claim
+    before: Attempts
+    row: LedgerRow
+    """The row as the survey gives it."""
+    job: Job
+    execution: Execution
+
+    def result(self) -> LedgerRow:
+        """Do the work, and return the row with its state."""
+        if self.row.problem is not None:
+            return self.row
+        if self._lost_workers() >= MOST_LOST_WORKERS:
+            found = f"{MOST_LOST_WORKERS} workers that died while they worked at it"
+            hint = "run this dataset alone, or give workers more memory"
+            problem = Problem("LostWorkersError", self.row.source, found, "workers that stay alive", hint)
+            return replace(self.row, state="failed", problem=problem)
+        try:
+            if self.row.inputs["options"]["publish"]:
+                row, report = published_row(self.row, self._options, self.execution)
+                return self._with_page(row, report)
+            return self._prepared() if self.job.out.is_local else self._prepared_in_store()
+        # a defect that one dataset brings to light is its row: the others go on
+        except Exception as error:
+            return failed_row(self.row, error)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return dict(self.row.inputs["options"])
+
+    @property
+    def _final(self) -> Root:
+        return Root(self.job.out.join(self.row.destination))
+
+    def _prepared(self) -> LedgerRow:
+        """Prepare on this machine: aside, and then renamed."""
+        aside = place_aside(self.job.out, key_of(self.row.destination))
+        complete = self._complete_before()
+        if complete is None:
+            self.claim.note(self.row, "begun")
+            put_back(aside, self._final)
+            # complete, but killed before that was noted
+            aside.remove("")
+            if not self._goes_on():
+                Root(f"{aside.url}.partial").remove("")
+            complete = self._prepare(aside)
+            self.claim.note(complete, "prepared")
+        put_in_place(aside, self._final)
+        return complete
+
+    def _prepared_in_store(self) -> LedgerRow:
+        """Prepare into a store: in place, after what an older attempt has written there was removed."""
+        is_unfinished = self._final.exists(f"{WORK_DIR}/plan.json")
+        if self.before.has("begun") and not (is_unfinished and self._goes_on()):
+            self._final.remove("")
+        self.claim.note(self.row, "begun")
+        return self._prepare(self._final)
+
+    def _prepare(self, place: Root) -> LedgerRow:
+        options = self._options
+        result = prepare(
+            self.row.source,
+            place.url,
+            max_episodes_per_file=options["max_episodes_per_file"],
+            videos=options["videos"],
+            keyframes=options["keyframes"],
+            execution=self.execution,
+        )
+        row = replace(with_preparation(self.row, result), state="done", url=self._final.url)
+        return self._with_page(with_findings(row, result.verification), result.verification)
+
+    def _with_page(self, row: LedgerRow, report: VerificationReport | None) -> LedgerRow:
+        """Write the report page of a dataset, and return its row."""
+        if report is None:
+            return row
+        page = render(replace(report, root=row.url or row.source), "html")
+        path = f"{PAGES_DIR}/{key_of(row.destination)}.html"
+        self.job.out.write_bytes(path, page.encode("utf-8", "backslashreplace"))
+        return replace(row, has_page=True)
+
+    # --- earlier attempts ---
+
+    def _complete_before(self) -> LedgerRow | None:
+        """Return the row of a dataset that a killed attempt completed with the same inputs, and that is not in its place yet."""
+        for number in sorted(self.before.files, reverse=True):
+            kinds = self.before.files[number]
+            if "prepared" in kinds and kinds.isdisjoint(FINISHED):
+                row = self.ledger.read(self.row.destination, number, "prepared")
+                return row if row is not None and row.inputs == self.row.inputs else None
+            # what was written after it, or is in its place
+            if "begun" in kinds or not kinds.isdisjoint(FINISHED):
+                return None
+        return None
+
+    def _goes_on(self) -> bool:
+        """Return whether files that the last attempt has finished can be used: source, options and versions are the same."""
+        for number in sorted(self.before.files, reverse=True):
+            if "begun" in self.before.files[number]:
+                row = self.ledger.read(self.row.destination, number, "begun")
+                return row is not None and _without_identities(row) == _without_identities(self.row)
+        return False
+
+    def _lost_workers(self) -> int:
+        """Return how many attempts of this run have no end: their workers died."""
+        lost = 0
+        for number in sorted(self.before.files, reverse=True):
+            kinds = self.before.files[number]
+            row = self.ledger.read(self.row.destination, number, "running")
+            if (
+                row is None
+                or row.run != self.job.run
+                or not kinds.isdisjoint({"planned", "failed", "refused", *FINISHED})
+            ):
+                break
+            lost += 1
+        return lost
+
+
+def _without_identities(row: LedgerRow) -> tuple[str, dict[str, Any]]:
+    return row.source, {**row.inputs, "identities": []}

@@ -1,0 +1,44 @@
+"""The parts that report pages share: templates that escape every value, style sheets, and a policy that lets no text run."""
+
+import base64
+import hashlib
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from episeek_pipelines.verify.formats.html.text import breakable, number, prose, shown
+
+
+@cache
+def page_environment(package: str) -> Environment:
+    """Return the environment of the templates of a package."""
+    environment = Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, breakable=breakable, prose=prose)
+    return environment
+
+
+def asset(package: str, name: str) -> str:
+    """Return the text of a file of a package."""
+    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    # A browser reads ends of lines in this form, and the digest has to agree with what it reads.
+    return text.replace("\r\n", "\n")
+
+
+def policy_of(style: str, script: str = "") -> str:
+    """Return the policy of a page that allows only its own style sheet and script, by their digests."""
+    scripts = f"script-src {_digest(script)}; " if script else ""
+    return (
+        f"default-src 'none'; style-src {_digest(style)}; {scripts}img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
