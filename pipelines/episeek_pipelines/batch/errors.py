@@ -36,10 +36,10 @@ class Problem:
     @property
     def sentence(self) -> str:
         """The line that the command line prints for the error."""
-        if not self.found and not self.expected:
-            return self.where
+        found = f": found {self.found}" if self.found else ""
+        expected = f"; expected {self.expected}" if self.expected else ""
         hint = f"; hint: {self.hint}" if self.hint else ""
-        return f"{self.where}: found {self.found}; expected {self.expected}{hint}"
+        return f"{self.where}{found}{expected}{hint}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the parts for JSON."""
