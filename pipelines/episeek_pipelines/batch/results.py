@@ -17,7 +17,7 @@ from episeek_schemas import sidecars
 def surveyed_row(surveyed: PlannedDataset, inputs: dict[str, Any], run: str) -> LedgerRow:
     """Return the row of a dataset before any work, with the counts of its survey."""
     names = ("episodes", "frames", "cameras", "files", "data_files", "video_files")
-    versions = {"episeek": __version__, "format": sidecars.FORMAT_VERSION}
+    versions: dict[str, str] = {"episeek": __version__, "format": str(sidecars.FORMAT_VERSION)}
     if surveyed.version:
         versions["codebase"] = surveyed.version
     return LedgerRow(

@@ -19,7 +19,8 @@ from episeek_pipelines.batch.survey import PlannedDataset, survey_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import WORK_DIR
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.jobs.prepare import preparation_plan, prepare
+from episeek_pipelines.jobs.reruns import finished_run
 from episeek_pipelines.verify import VerificationReport
 from episeek_pipelines.verify.formats import render
 from episeek_schemas import layout
@@ -133,6 +134,8 @@ class _Attempt:
         aside = place_aside(self.job.out, key_of(self.row.destination))
         complete = self._complete_before()
         if complete is None:
+            if (touched := self._touched()) is not None:
+                return touched
             self.claim.note(self.row, "begun")
             put_back(aside, self._final)
             # complete, but killed before that was noted
@@ -187,6 +190,23 @@ class _Attempt:
             if "begun" in kinds or not kinds.isdisjoint(FINISHED):
                 return None
         return None
+
+    def _touched(self) -> LedgerRow | None:
+        """Return the row of a finished dataset whose source has other identities, but the same contents: it was touched or copied."""
+        finished = [number for number, kinds in self.before.files.items() if not kinds.isdisjoint(FINISHED)]
+        if not finished:
+            return None
+        kind = next(iter(self.before.files[max(finished)] & FINISHED))
+        row = self.ledger.read(self.row.destination, max(finished), kind)
+        if row is None or _without_identities(row) != _without_identities(self.row):
+            return None
+        options = self._options
+        plan = preparation_plan(
+            self.row.source, max_episodes_per_file=options["max_episodes_per_file"], videos=options["videos"]
+        )
+        before = finished_run(Root(self.row.source).pinned(), self._final, plan)
+        is_current = before is not None and before.is_current
+        return replace(row, state="current", inputs=self.row.inputs) if is_current else None
 
     def _goes_on(self) -> bool:
         """Return whether files that the last attempt has finished can be used: source, options and versions are the same."""

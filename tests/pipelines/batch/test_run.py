@@ -22,7 +22,9 @@ from episeek_pipelines.batch.run import BatchResult, batch_run
 from episeek_pipelines.batch.status import batch_status
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_schemas.batch import BATCH_DIR, PAGES_DIR, WORK_DIR
+from episeek_schemas.layout import SOURCE_RECORD_DIR
 from tests.pipelines.conftest import digests
 from tests.support.amount import IS_FULL, amount
 from tests.support.many_datasets import BROKEN, edit_info, make_datasets
@@ -51,8 +53,9 @@ def run(many: Path, out: Path, **options: Any) -> BatchResult:
 
 
 def results(out: Path) -> dict[str, str]:
-    """The files of all results; the pages of the datasets name their place."""
-    return {path: digest for path, digest in digests(out).items() if not path.startswith(f"{BATCH_DIR}/")}
+    """The files of all results but the records of how they were made; the pages of the datasets name their place."""
+    hidden = (f"/{SOURCE_RECORD_DIR}/", f"{BATCH_DIR}/")
+    return {path: digest for path, digest in digests(out).items() if not any(part in f"/{path}" for part in hidden)}
 
 
 def contents(out: Path) -> dict[str, Any]:
@@ -136,6 +139,10 @@ def test_running_again_does_what_has_changed(tmp_path: Path):
     assert run(many, out).counts == {"done": 3, "unchanged": 1}
     again = {name for name, number in attempts(out).items() if number != before[name]}
     assert again == {changed, removed, "broken-f-cut"}
+    # touched, and not changed
+    os.utime(many / names[-1] / "meta/info.json")
+    assert run(many, out).counts == {"current": 1, "unchanged": 3}
+    assert run(many, out).counts == {"unchanged": 4}
     # as if it had been done at once
     run(many, tmp_path / "fresh")
     assert results(out) == results(tmp_path / "fresh")
@@ -173,13 +180,12 @@ def test_ranks_need_a_plan_and_divide_it(many: Path, tmp_path: Path):
 def test_an_interrupt_gives_the_dataset_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     many, out = tmp_path / "many", tmp_path / "out"
     make_datasets(many, 3, broken=0)
-    original = work.prepare
     calls: Iterator[int] = iter(range(100))
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         if next(calls) == 1:
             raise KeyboardInterrupt
-        return original(*arguments, **options)
+        return prepare(*arguments, **options)
 
     monkeypatch.setattr(work, "prepare", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -194,6 +200,7 @@ KILLED = """
 import os, signal, sys
 from episeek_pipelines.batch.run import batch_run
 from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.prepare import prepare
 
 many, out, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
 calls = 0
@@ -204,7 +211,7 @@ def dying(original):
         calls += 1
         if calls == last:
             os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **options)
+        return prepare(*arguments, **options)
     return call
 
 for name in ("replace", "rename", "link"):

@@ -100,7 +100,7 @@ def _verdict(status: BatchStatus) -> tuple[str, str, str]:
 
 def _counts(status: BatchStatus) -> list[tuple[str, int, str]]:
     """Return name, count and CSS class of each counter."""
-    states: dict[str, int] = {**status.counts}
+    states = dict(status.counts)
     errors, warnings = (sum(getattr(row, f"{name}_count") for row in status.rows) for name in ("error", "warning"))
     return [
         ("Done", states.get("done", 0) + states.get("current", 0), ""),
