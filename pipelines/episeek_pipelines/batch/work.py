@@ -192,7 +192,7 @@ class _Attempt:
         return None
 
     def _touched(self) -> LedgerRow | None:
-        """Return the row of a finished dataset whose source has other identities, but the same contents: it was touched or copied."""
+        """Return the row of a finished dataset whose source has other identities, but the same contents, as after a copy."""
         finished = [number for number, kinds in self.before.files.items() if not kinds.isdisjoint(FINISHED)]
         if not finished:
             return None
