@@ -7,7 +7,6 @@ from episeek_pipelines.batch.errors import Problem
 from episeek_pipelines.batch.ledger import LedgerRow
 from episeek_pipelines.batch.results import with_findings, with_preparation
 from episeek_pipelines.batch.survey import source_identity
-from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.publish.errors import RefusedPublicationError
 from episeek_pipelines.publish.hub.options import PublishOptions
@@ -46,7 +45,7 @@ def published_row(
         problem = Problem("RefusedPublicationError", row.source, errors, "a result without errors", _HINT)
         return with_findings(replace(row, state="refused", problem=problem), report), report
     # the files of the repository are those that were published: they are no change of the source
-    after = source_identity(open_dataset(row.source))
+    after = source_identity(row.source)
     identities = sorted({*row.inputs["identities"], after})
     row = replace(
         row,

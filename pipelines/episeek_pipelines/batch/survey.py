@@ -15,11 +15,12 @@ from episeek_pipelines.batch.errors import Problem
 from episeek_pipelines.batch.manifest import ManifestRow
 from episeek_pipelines.batch.options import BatchOptions
 from episeek_pipelines.dataset.contents import own_files
-from episeek_pipelines.dataset.metadata import Dataset, open_dataset
+from episeek_pipelines.dataset.metadata import open_dataset, read_info
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.preparation_plan import estimate
 from episeek_pipelines.publish.prepared import working_directory
 from episeek_schemas import layout
+from episeek_schemas.lerobot import DatasetInfo
 
 DATASET_SECONDS, VIDEO_SECONDS, FRAME_SECONDS, MEGABYTE_SECONDS, REQUEST_SECONDS = 0.1, 0.03, 7e-5, 0.02, 0.02
 """Seconds of one core for each dataset, video file, row, megabyte read or written and request, by which datasets are dealt to
@@ -70,12 +71,15 @@ def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset
         return PlannedDataset(row.destination, row.source, row.options, refusal=Problem.of(error))
 
 
-def source_identity(dataset: Dataset) -> str:
+def source_identity(source: str) -> str:
     """Return a digest of the names and identities of a dataset's own files; another digest means that something changed.
+
+    One listing, and `meta/info.json`, are read for it.
 
     The sidecars and hidden folders do not count, nor does a card on the Hub, where only a publication reads it.
     """
-    return _digest(dataset.root.files(), dataset)
+    root = Root(source).pinned()
+    return _digest(root.files(), root, read_info(root))
 
 
 def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
@@ -111,13 +115,13 @@ def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
         write_bytes=plan.write_bytes,
         requests=plan.requests,
         cost_seconds=round(seconds, 3),
-        identity=source_identity(dataset.root, dataset),
+        identity=_digest(dataset.root.files(), dataset.root, dataset.info),
     )
 
 
-def _digest(listing: Mapping[str, FileIdentity | None], dataset: Dataset) -> str:
-    own, _ = own_files(listing, listing, dataset.info)
-    is_published = dataset.root.kind.has_history
+def _digest(listing: Mapping[str, FileIdentity | None], root: Root, info: DatasetInfo) -> str:
+    own, _ = own_files(listing, listing, info)
+    is_published = root.kind.has_history
     lines = []
     for path in sorted(own):
         if path.startswith((f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")):

@@ -8,6 +8,7 @@ files, or a rename.
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from episeek.errors import EpiseekError
 from episeek_pipelines.batch.destination import place_aside, put_back, put_in_place
 from episeek_pipelines.batch.errors import Problem
 from episeek_pipelines.batch.job import Job
@@ -15,7 +16,7 @@ from episeek_pipelines.batch.ledger import FINISHED, Attempts, Claim, Ledger, Le
 from episeek_pipelines.batch.manifest import ManifestRow
 from episeek_pipelines.batch.publication import published_row
 from episeek_pipelines.batch.results import failed_row, surveyed_row, with_findings, with_preparation
-from episeek_pipelines.batch.survey import PlannedDataset, survey_dataset
+from episeek_pipelines.batch.survey import PlannedDataset, source_identity, survey_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import WORK_DIR
 from episeek_pipelines.jobs.graph import Execution
@@ -62,11 +63,13 @@ def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunO
     # a scheduler gives a dataset to a second worker of the same run only when it has lost the first one
     if last is not None and last.state == "running" and last.run != job.run and ledger.is_at_work(last):
         return RunOutcome(name, "elsewhere", last)
+    if last is not None and last.state in FINISHED and _is_up_to_date(last, planned, job):
+        return RunOutcome(name, "unchanged", last)
     is_ours = attempts.has("begun" if not job.out.is_local else "prepared", "done")
     surveyed = survey_dataset(ManifestRow(planned.source, name, planned.options), job.out, is_ours)
-    inputs = {"identities": [surveyed.identity], "options": planned.options.as_dict(), **job.versions}
+    inputs = _inputs(surveyed.identity, planned, job)
     row = surveyed_row(surveyed, inputs, job.run)
-    if last is not None and _is_unchanged(last, row, job.out):
+    if last is not None and last.state == "refused" and (last.problem, last.inputs) == (row.problem, inputs):
         return RunOutcome(name, "unchanged", last)
     claim = ledger.claim(row, attempts.last + 1)
     if claim is None:
@@ -78,17 +81,22 @@ def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunO
     return RunOutcome(name, "worked", ended)
 
 
-def _is_unchanged(last: LedgerRow, row: LedgerRow, out: Root) -> bool:
-    """Return whether the last attempt gave what another one would give."""
-    if last.state == "refused":
-        return (last.problem, last.inputs) == (row.problem, row.inputs)
-    if last.state not in FINISHED or row.problem is not None:
+def _inputs(identity: str, planned: PlannedDataset, job: Job) -> dict[str, Any]:
+    return {"identities": [identity], "options": planned.options.as_dict(), **job.versions}
+
+
+def _is_up_to_date(last: LedgerRow, planned: PlannedDataset, job: Job) -> bool:
+    """Return whether a finished dataset is there, and what its result depends on is as it was."""
+    wanted = {**_inputs("", planned, job), "identities": last.inputs["identities"]}
+    if last.inputs != wanted or last.source != planned.source:
         return False
-    if not set(row.inputs["identities"]) <= set(last.inputs["identities"]):
+    if not planned.options.publish and not Root(job.out.join(planned.destination)).exists(layout.INFO_PATH):
         return False
-    if {**last.inputs, "identities": []} != {**row.inputs, "identities": []} or last.source != row.source:
+    try:
+        return source_identity(planned.source) in last.inputs["identities"]
+    except EpiseekError:
+        # the survey says what is wrong
         return False
-    return row.inputs["options"]["publish"] or Root(out.join(row.destination)).exists(layout.INFO_PATH)
 
 
 @dataclass(frozen=True, slots=True)
