@@ -58,7 +58,7 @@ class LedgerRow:
     bytes: dict[str, int] = field(default_factory=dict)
     """Bytes read and written."""
     requests: int = 0
-    """Requests for video headers to the store of the source."""
+    """Requests for video headers and data files to the store of the source."""
     findings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Severity and number of the findings, by code."""
     problem: Problem | None = None

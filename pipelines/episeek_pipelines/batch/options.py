@@ -6,6 +6,7 @@ from typing import Any
 
 from episeek_pipelines.batch.errors import ManifestError
 from episeek_pipelines.jobs.video_choice import VIDEO_CHOICES, Videos
+from episeek_pipelines.pack.plan import PACK_VERSION
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KEYFRAME_CHOICES, KeyframeChoice
 from episeek_schemas import sidecars
@@ -57,7 +58,7 @@ class BatchOptions:
 
 def work_versions() -> dict[str, Any]:
     """Return the versions that decide the result of `prepare`, beside its source and options."""
-    return {"rewrite_version": REWRITE_VERSION, "index_version": sidecars.INDEX_VERSION}
+    return {"rewrite_version": REWRITE_VERSION, "index_version": sidecars.INDEX_VERSION, "pack_version": PACK_VERSION}
 
 
 def _value_of(name: str, value: str, where: str) -> Any:

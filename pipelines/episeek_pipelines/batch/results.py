@@ -39,11 +39,12 @@ def with_preparation(row: LedgerRow, result: PrepareResult) -> LedgerRow:
     if result.rewrite is not None:
         read += result.rewrite.source_bytes
         written += result.rewrite.written_bytes
+        requests += result.rewrite.request_count
         counts["row_groups"] = result.rewrite.row_groups
     if result.index is not None:
         read += result.index.bytes_read
         written += result.index.sidecar_bytes
-        requests = result.index.request_count
+        requests += result.index.request_count
     return replace(
         row, counts=counts, bytes={"read": read, "written": written}, requests=requests, seconds=result.seconds
     )

@@ -20,7 +20,7 @@ from episeek_pipelines.batch.survey import PlannedDataset, source_identity, surv
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import WORK_DIR
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import preparation_plan, prepare
+from episeek_pipelines.jobs.prepare import preparation_options, prepare
 from episeek_pipelines.jobs.reruns import finished_run
 from episeek_pipelines.verify import VerificationReport
 from episeek_pipelines.verify.formats import render
@@ -209,7 +209,7 @@ class _Attempt:
         if row is None or _without_identities(row) != _without_identities(self.row):
             return None
         options = self._options
-        plan = preparation_plan(
+        plan = preparation_options(
             self.row.source, max_episodes_per_file=options["max_episodes_per_file"], videos=options["videos"]
         )
         before = finished_run(Root(self.row.source).pinned(), self._final, plan)
