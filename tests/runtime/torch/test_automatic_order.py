@@ -2,25 +2,27 @@
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from episeek.errors import SamplerStateError
+from episeek.orders import GlobalOrder, clump_order, episode_order
 from tests.support.build_index import DATA
+from tests.support.lazy import Lazy, require_installed
 
-pytest.importorskip("torch")
+require_installed("torch")
 pytestmark = pytest.mark.torch
 
-from episeek.errors import SamplerStateError  # noqa: E402
-from episeek.orders import GlobalOrder, clump_order, episode_order  # noqa: E402
-from episeek.torch import EpisodeDataset, EpisodeSampler  # noqa: E402
-from episeek.torch.automatic_order import FetchCosts, choose_order, fetching_of  # noqa: E402
+EpisodeDataset = Lazy("episeek.torch", "EpisodeDataset")
+EpisodeSampler = Lazy("episeek.torch", "EpisodeSampler")
+automatic_order = Lazy("episeek.torch.automatic_order")
 
 GB = 10**9
-LEROBOT = FetchCosts(
+LEROBOT: dict[str, Any] = dict(  # noqa: C408  # the names of the fields
     is_local=False,
     cache_bytes=200 * GB,
     rows_memory_bytes=1 << 28,
@@ -59,11 +61,15 @@ LEROBOT = FetchCosts(
     ],
 )
 def test_the_order_that_mixes_most_for_what_it_costs(change, order, words):
-    found = choose_order(replace(LEROBOT, **change), clump_frames=30)
+    found = automatic_order.choose_order(lerobot_costs(**change), clump_frames=30)
     assert found.order == order, found.reason
     assert words in found.reason
     assert found.reason[0].isupper()
     assert found.reason.endswith(".")
+
+
+def lerobot_costs(**changes):
+    return automatic_order.FetchCosts(**{**LEROBOT, **changes})
 
 
 def fetches(order, costs, unit, clump_frames):
@@ -91,8 +97,7 @@ def fetches(order, costs, unit, clump_frames):
 )
 def test_the_estimate_is_what_a_cache_lets_through(order, fetch, share):
     episodes, length, clump = 2500, 16, 4
-    costs = replace(
-        LEROBOT,
+    costs = lerobot_costs(
         episode_count=episodes,
         frame_count=episodes * length,
         camera_count=1,
@@ -108,7 +113,7 @@ def test_the_estimate_is_what_a_cache_lets_through(order, fetch, share):
         "clump": lambda: clump_order(lengths, clump_frames=clump),
         "global": lambda: GlobalOrder(episodes * length),
     }[order]()
-    estimate = fetching_of(costs, order, clump_frames=clump)
+    estimate = automatic_order.fetching_of(costs, order, clump_frames=clump)
     requests = estimate.requests - episodes  # without those for rows
     assert fetches(made, costs, fetch, clump) == pytest.approx(requests, rel=0.05)
 
@@ -132,7 +137,7 @@ def test_what_the_index_says_about_costs(indexes, sidecar_roots):
 class Remote:
     """A dataset of a store that says what fetching costs."""
 
-    fetch_costs: FetchCosts
+    fetch_costs: Any
     fps: float = 30.0
     episode_lengths: np.ndarray = field(default_factory=lambda: np.full(100, 3))
     used: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -142,7 +147,7 @@ class Remote:
 
 
 def test_a_sampler_chooses_says_why_and_is_overruled(caplog):
-    dataset = Remote(replace(LEROBOT, cache_bytes=20 * GB))
+    dataset = Remote(lerobot_costs(cache_bytes=20 * GB))
     with caplog.at_level(logging.INFO, logger="episeek"):
         sampler = EpisodeSampler(dataset, 8, order="auto")
         EpisodeSampler(dataset, 8, order="auto", rank=1, world_size=2)
@@ -154,10 +159,10 @@ def test_a_sampler_chooses_says_why_and_is_overruled(caplog):
 
 
 def test_a_job_that_continues_does_not_choose_anew():
-    before = EpisodeSampler(Remote(replace(LEROBOT, cache_bytes=20 * GB)), 8, order="auto", seed=4)
+    before = EpisodeSampler(Remote(lerobot_costs(cache_bytes=20 * GB)), 8, order="auto", seed=4)
     state = before.state_dict(5)
     assert state["order"] == "clump"
-    elsewhere = Remote(replace(LEROBOT, cache_bytes=0))
+    elsewhere = Remote(lerobot_costs(cache_bytes=0))
     after = EpisodeSampler(elsewhere, 4, order="auto", seed=4)
     assert after.order == "episode"
     after.load_state_dict(state)

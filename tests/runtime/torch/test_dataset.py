@@ -10,16 +10,20 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import episeek
+from episeek.errors import EpisodeNotFoundError, MissingFileError, TimestampToleranceError
 from tests.support import bar_code
 from tests.support.amount import IS_FULL
 from tests.support.build_index import CAMERAS, DATA
+from tests.support.lazy import Lazy, require_installed
 
-torch = pytest.importorskip("torch")
+require_installed("torch")
 pytestmark = pytest.mark.torch
 
-import episeek  # noqa: E402
-from episeek.errors import EpisodeNotFoundError, MissingFileError, TimestampToleranceError  # noqa: E402
-from episeek.torch import EpisodeDataset, EpisodeSampler, EpisodeStream  # noqa: E402
+torch = Lazy("torch")
+EpisodeDataset = Lazy("episeek.torch", "EpisodeDataset")
+EpisodeSampler = Lazy("episeek.torch", "EpisodeSampler")
+EpisodeStream = Lazy("episeek.torch", "EpisodeStream")
 
 FPS = 30
 TOP, WRIST = CAMERAS

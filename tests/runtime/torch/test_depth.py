@@ -6,16 +6,18 @@ import shutil
 import numpy as np
 import pytest
 
+import episeek
+from episeek.errors import MetadataError
 from tests.runtime.test_depth_and_rotation import FRAME_COUNT, depth_video
 from tests.support.build_index import CAMERAS, DATA, build_index
+from tests.support.lazy import Lazy, require_installed
 
-torch = pytest.importorskip("torch")
+require_installed("torch")
 pytestmark = pytest.mark.torch
 
-import episeek  # noqa: E402
-from episeek.errors import MetadataError  # noqa: E402
-from episeek.torch import EpisodeDataset  # noqa: E402
-from episeek.torch.columns import picture  # noqa: E402
+torch = Lazy("torch")
+EpisodeDataset = Lazy("episeek.torch", "EpisodeDataset")
+picture = Lazy("episeek.torch.columns", "picture")
 
 TOP, WRIST = CAMERAS
 

@@ -9,19 +9,23 @@ from itertools import pairwise
 
 import pytest
 
+import episeek
+from episeek.errors import MissingFileError, ReadError
 from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServerProcess
 from tests.support.amount import IS_FULL
 from tests.support.build_index import CAMERAS, DATA
+from tests.support.lazy import Lazy, require_installed
 
-torch = pytest.importorskip("torch")
+require_installed("torch")
 pytestmark = pytest.mark.torch
 
-import episeek  # noqa: E402
-from episeek.errors import MissingFileError, ReadError  # noqa: E402
-from episeek.torch import EpisodeDataset, EpisodeSampler  # noqa: E402
-from episeek.torch.fetch_units import UNIT_KINDS, FetchUnits  # noqa: E402
+torch = Lazy("torch")
+EpisodeDataset = Lazy("episeek.torch", "EpisodeDataset")
+EpisodeSampler = Lazy("episeek.torch", "EpisodeSampler")
+FetchUnits = Lazy("episeek.torch.fetch_units", "FetchUnits")
+UNIT_KINDS = ("window", "clump", "episode")
 
 NAME = "h264_bframes"
 TOP, WRIST = CAMERAS
@@ -99,6 +103,7 @@ def test_a_long_episode_is_several_units(indexes, monkeypatch):
     ("order", "kind"), [("global", "clump"), ("clump", "clump"), ("episode", "episode"), ("sequential", "episode")]
 )
 def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
+    assert Lazy("episeek.torch.fetch_units").UNIT_KINDS == UNIT_KINDS
     kept = EpisodeDataset(served, cache_dir=tmp_path)
     EpisodeSampler(kept, 4, order=order, clump_frames=12)
     assert kept.fetch_units.kind == kind
@@ -112,7 +117,7 @@ def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
     assert small.fetch_units.kind == ("episode" if order == "sequential" else "window")
     assert EpisodeDataset(served, fetch="episode").fetch_units.kind == "episode"
     with pytest.raises(ValueError, match="fetch: found 'file'"):
-        EpisodeDataset(served, fetch="file")  # type: ignore[arg-type]  # a wrong value
+        EpisodeDataset(served, fetch="file")
 
 
 # --- the cache of a machine ----------------------------------------------------------------------------------------------

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from episeek.errors import SamplerStateError
-from episeek.torch.sampler import ORDER_NAMES, EpisodeSampler
+from tests.support.lazy import Lazy, require_installed
+
+require_installed("torch")
+pytestmark = pytest.mark.torch
+
+EpisodeSampler = Lazy("episeek.torch", "EpisodeSampler")
+ORDER_NAMES = ("global", "clump", "episode", "sequential")
 
 
 @dataclass
@@ -24,6 +30,10 @@ DATASET = Episodes(LENGTHS)
 N = int(LENGTHS.sum())
 
 sizes = {"batch_size": st.integers(1, 9), "world_size": st.integers(1, 8), "drop_last": st.just(False)}
+
+
+def test_all_orders_are_tried():
+    assert Lazy("episeek.torch.sampler").ORDER_NAMES == ORDER_NAMES
 
 
 def samplers(world_size, **options):
