@@ -1,3 +1,4 @@
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -63,6 +64,8 @@ def pytest_runtest_teardown():
 
 def pytest_sessionfinish():
     S3Bucket.end()
+    # libraries say at the end of a process which of their objects were not freed
+    gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -13,6 +13,7 @@ import pytest
 
 from episeek_pipelines.cli import main
 from tests.pipelines.conftest import DATA, change_episodes, change_info, digests
+from tests.support.amount import every
 
 TOP = "videos/observation.images.top/chunk-000"
 
@@ -199,7 +200,7 @@ def test_a_destination_nobody_can_write(dataset, capsys):
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 7, 14])
+@pytest.mark.parametrize("after", every([0, 1, 2, 7, 14], 2))
 def test_a_full_disk(after, dataset, tmp_path, capsys, monkeypatch):
     """The device is full after so many files: nothing appears, nothing temporary stays, and with room again the work goes on."""
     written = []

@@ -29,6 +29,7 @@ from episeek_schemas.layout import SOURCE_RECORD_PATH
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import Datasets, files_of, http_dataset, hub_datasets, s3_datasets
 from tests.servers.range_server import RangeServer
+from tests.support.amount import every
 from tests.support.large_video import make_large_video
 
 FREE_BOX = b"\0\0\0\x08free"
@@ -160,7 +161,7 @@ def web(tmp_path_factory):
         yield server
 
 
-@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes", "tcp"])
+@pytest.mark.parametrize("scheduler", every(["sync", "threads", "processes", "tcp"], 3))
 def test_the_same_bytes_on_every_scheduler(scheduler, web, tmp_path, request):
     address = request.getfixturevalue("cluster") if scheduler == "tcp" else scheduler
     seen: list[int] = []

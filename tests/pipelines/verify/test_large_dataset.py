@@ -12,6 +12,7 @@ from episeek_pipelines.verify.rules import Level
 from episeek_pipelines.verify.videos import span_rules
 from episeek_schemas import layout
 from tests.bench.large_dataset import LargeDataset, write_large_dataset
+from tests.support.amount import each_choice
 from tests.support.broken_datasets import sidecar_value
 from tests.support.build_index import build_index
 
@@ -25,8 +26,7 @@ def verified(dataset: LargeDataset, level: Level = "layout") -> VerificationRepo
     return verify(str(dataset.root), options=VerifyOptions(level=level, decoded_episodes=2))
 
 
-@pytest.mark.parametrize("is_indexed", [False, True])
-@pytest.mark.parametrize("level", ["layout", "rows", "decode"])
+@pytest.mark.parametrize(("level", "is_indexed"), each_choice(["layout", "rows", "decode"], [True, False]))
 def test_nothing_is_found(dataset: LargeDataset, level: Level, is_indexed: bool):
     if is_indexed:
         index(str(dataset.root))

@@ -42,7 +42,7 @@ from episeek_pipelines.video import demuxer_file, stream_copy
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from tests.oracle.file_check import Options, check_file
 from tests.support import bar_code, matroska_file
-from tests.support.amount import examples
+from tests.support.amount import every, examples
 from tests.support.encode import Encoding, encode_episodes
 from tests.support.matroska_file import Form, Video, element, encoding, float_element, integer, matroska_bytes
 from tests.support.one_file_index import CAMERA, open_one_file
@@ -208,7 +208,7 @@ def test_fixtures_are_what_they_are_meant_to_be(folder):
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", every(NAMES, 2))
 @settings(max_examples=examples(12), deadline=None)
 @given(data=st.data())
 def test_clip_of_any_window_is_bit_for_bit_what_decoding_the_whole_file_gives(folder, name, data):

@@ -17,6 +17,7 @@ from episeek.errors import (
 from episeek.mp4.header import MAX_HEADER_BYTES, MAX_PROBES, read_header
 from episeek.mp4.sample_table import parse_sample_table
 from episeek.stores.identity import FileIdentity
+from tests.support.amount import amount
 from tests.support.build_index import DATA, MP4_FILES
 from tests.support.mp4_boxes import (
     FTYP,
@@ -112,7 +113,12 @@ def test_every_truncation_is_a_named_error(path):
     near = {
         length for edge in (0, whole.mdat_offset, whole.moov_offset, moov_end) for length in range(edge - 40, edge + 40)
     }
-    lengths = {*range(0, len(raw), 7), *range(whole.moov_offset, moov_end), *near, len(raw) - 1}
+    lengths = {
+        *range(0, len(raw), amount(7, 61)),
+        *range(whole.moov_offset, moov_end, amount(1, 5)),
+        *near,
+        len(raw) - 1,
+    }
     for length in sorted(length for length in lengths if 0 <= length < len(raw)):
         source = BytesSource({"file": raw[:length]})
         error = TruncatedMp4Error if path == MOOV_LAST or length < whole.mdat_offset + 8 else SampleTableError

@@ -18,17 +18,23 @@ from tests.pipelines.publish.overlays import change_one_data_file, prepared
 from tests.pipelines.publish.published import check_readable
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
+from tests.support.amount import amount
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.publish_hub import NAME, SMALL, TAG, UNVERIFIED
 
 pytestmark = CLIENT_WARNINGS
 
+COUNT = amount(8, 4)
+"""Publications at the same time."""
+
 
 @pytest.mark.parametrize("is_same", [True, False], ids=["same", "different"])
-def test_eight_publish_at_once(running, is_same, tmp_path):
+def test_many_publish_at_once(running, is_same, tmp_path):
     options = replace(UNVERIFIED, base=running.start(NAME, files_of(DATA / SMALL)))
-    overlays = [prepared(SMALL).url] * 8 if is_same else [other_overlay(tmp_path, number) for number in range(8)]
-    barrier = threading.Barrier(8)
+    overlays = (
+        [prepared(SMALL).url] * COUNT if is_same else [other_overlay(tmp_path, number) for number in range(COUNT)]
+    )
+    barrier = threading.Barrier(COUNT)
 
     def published(overlay):
         barrier.wait(20)
@@ -37,7 +43,7 @@ def test_eight_publish_at_once(running, is_same, tmp_path):
         except ConflictError as conflict:
             return conflict
 
-    with ThreadPoolExecutor(8) as threads:
+    with ThreadPoolExecutor(COUNT) as threads:
         ended = list(threads.map(published, overlays))
     results = [each for each in ended if isinstance(each, PublishResult)]
     conflicts = [each for each in ended if isinstance(each, ConflictError)]

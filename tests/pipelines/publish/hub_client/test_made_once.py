@@ -11,6 +11,7 @@ from episeek_pipelines.publish.hub_client import commits, merges, pull_requests
 from episeek_pipelines.publish.hub_client.tags import move_tag
 from tests.servers.faults import Fault
 from tests.servers.hub_call import json_response
+from tests.support.amount import IS_FULL, amount
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.repository_changes import (
     AFTER,
@@ -43,8 +44,14 @@ COMMIT_CALLS = [
 ]
 
 
-@pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize(("method", "path"), COMMIT_CALLS)
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        (*call, name)
+        for number, call in enumerate(COMMIT_CALLS)
+        for name in list(FAULTS)[number % 3 * (not IS_FULL) :: amount(1, 3)]
+    ],
+)
 def test_a_commit_is_made_once_whatever_fails(hub, repository, method, path, name):
     inject(hub, name, method, path)
     outcome = commit(repository, hub)

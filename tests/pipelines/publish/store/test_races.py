@@ -25,6 +25,7 @@ from tests.pipelines.publish.overlays import change_one_data_file, prepared
 from tests.pipelines.publish.store.test_publish import DATA_PATH, NAME, VIDEO_PATH
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
+from tests.support.amount import IS_FULL
 from tests.support.publish_s3 import ONCE, OVERWRITE, QUICK, STAGED
 
 
@@ -65,7 +66,7 @@ def check_whole(s3, url):
     )
 
 
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("count", [2, 8] if IS_FULL else [4])
 def test_the_same_published_at_once(s3, count):
     url = s3.start(files_of(DATA / NAME))
     results = ended(s3, [prepared(NAME).url] * count, url)
@@ -73,7 +74,7 @@ def test_the_same_published_at_once(s3, count):
     check_whole(s3, url)
 
 
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("count", [2, 8] if IS_FULL else [4])
 def test_others_published_at_once(s3, count, overlays):
     url = s3.start(files_of(DATA / NAME))
     results = ended(s3, overlays[:count], url)
