@@ -112,7 +112,8 @@ def test_footers_carry_the_same_facts(sidecar_roots, name):
     keys = [key.encode() for key in sidecars.FOOTER_KEYS]
     assert all([footer[key] for key in keys] == [footers[0][key] for key in keys] for footer in footers)
     assert [key for key in footers[0] if key.startswith(b"episeek:")] == keys
-    assert [footers[0][key] for key in keys[:2]] == [b"2", b"2"]
+    versions = [sidecars.FORMAT_VERSION, sidecars.INDEX_VERSION]
+    assert [footers[0][key] for key in keys[:2]] == [str(version).encode() for version in versions]
     assert footers[0][keys[2]] == f"episeek {episeek.__version__}".encode()
     described = {key: info[key] for key in ("codebase_version", "fps", "total_episodes", "total_frames")}
     assert json.loads(footers[0][keys[3]]) == described | {"video_keys": list(CAMERAS)}
