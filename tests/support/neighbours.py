@@ -29,5 +29,7 @@ def put_together(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item
 def _starts_processes(item: pytest.Item) -> bool:
     """Return whether a test uses such a fixture, or a scheduler at an address, which is the cluster's."""
     callspec = getattr(item, "callspec", None)
-    has_address = callspec is not None and "tcp" in callspec.params.values()
+    # parameters may be arrays, which do not compare with a text
+    texts = () if callspec is None else (value for value in callspec.params.values() if isinstance(value, str))
+    has_address = "tcp" in texts
     return has_address or not PROCESSES.isdisjoint(getattr(item, "fixturenames", ()))

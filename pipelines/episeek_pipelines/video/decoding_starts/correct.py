@@ -76,8 +76,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     every = keyframes == "all" or look.reader.is_local or (look.has_parameter_sets and look.reader.is_small)
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
         return Correction(table, len(flagged), 0)
-    if every:
-        require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
+    require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
     contents = look.at(flagged if every else few(flagged, path))
     missing = look.missing(contents)
     has_all = every

@@ -21,8 +21,8 @@ from episeek_pipelines.video.bitstreams.mpeg4 import Mpeg4
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, State, Unit
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
-LOOKED_AT: Final = 64
-"""Samples from the start of the file whose pictures are looked at."""
+LOOKED_AT: Final = {True: 64, False: 16}
+"""Samples from the start of the file whose pictures are looked at: fewer in a store, where their bytes are one request."""
 
 HINT: Final = "re-encode the video"
 
@@ -39,7 +39,7 @@ def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, whe
     Raises:
         SampleTableError: The samples are such.
     """
-    positions = range(min(LOOKED_AT, len(table)))
+    positions = range(min(LOOKED_AT[reader.is_local], len(table)))
     rises = bool((np.diff(table.pts[: len(positions)]) > 0).all())
     if isinstance(codec, H264):
         if not _may_contradict(codec, rises=rises):
@@ -74,7 +74,7 @@ def require_groups_in_turn(table: SampleTable, *, where: str) -> None:
     shown = np.where(table.is_presented, table.pts, np.iinfo(np.int64).min)
     last = np.maximum.reduceat(shown, starts)
     order = np.argsort(table.pts[starts], kind="stable")
-    overlaps = np.flatnonzero(np.maximum.accumulate(last[order])[:-1] >= table.pts[starts[order[1:]]])
+    overlaps = np.flatnonzero(np.maximum.accumulate(last[order])[:-1] > table.pts[starts[order[1:]]])
     if len(overlaps):
         group, later = (int(starts[order[overlaps[0] + step]]) for step in (0, 1))
         found = f"samples of the group of sample {group}, some of which are shown after sample {later}, which starts another group"
