@@ -116,7 +116,7 @@ FRAMES: Final = [
          remedied=lambda r: patch(r, video(TOP, 0), lambda c: set_timescale(c, 15360))),
     Case("files swapped", AV1, "VID023 VID023W VID024 VID025", lambda r: swap_files(r, video(TOP, 1), video(TOP, 2))),
     Case("too long", AV1, "VID023W", lambda r: replace_file(r, video(TOP, 3), video(TOP, 4))),
-    Case("too short", AV1, "VID023 VID024", lambda r: replace_file(r, video(TOP, 4), video(TOP, 3)),
+    Case("too short", AV1, "VID024", lambda r: replace_file(r, video(TOP, 4), video(TOP, 3)),
          "lerobot/berkeley_rpt, lerobot/toto, soarm101"),
     Case("seconds for another length", H264, "VID024", lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.9), "lerobot#2627",
          remedied=lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.8)),

@@ -66,7 +66,11 @@ def frame_problems(
         elif off[row] > _HALF_FRAME:
             tail = int(frames.tail[row])
             is_surplus = abs(frames.declared.span[row] - length - tail) <= _HALF_FRAME and tail > 0
-            more = f", the last {tail} of them of no row" if is_surplus else ""
+            more = (
+                f", of which the last {counted(tail, 'frame')} {'has' if tail == 1 else 'have'} no row"
+                if is_surplus
+                else ""
+            )
             stop = episodes.from_timestamp[row] + _duration(file, first, length)
             expected = f"{length}, the episode's length: to_timestamp {stop:.6f}"
             yield FrameProblem(

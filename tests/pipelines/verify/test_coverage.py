@@ -1,9 +1,12 @@
 """What a report says about the parts that were checked and the parts that were not."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 
 from episeek_pipelines.dataset.root import Root
@@ -21,6 +24,7 @@ from episeek_pipelines.verify.coverage import separate_notes
 from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.rules import DRIFT, NOT_FASTSTART, includes
 from episeek_pipelines.verify.settings.policy import Policy, apply_policy
+from episeek_pipelines.video.header import VideoHeader, read_video_header
 from tests.support.broken_datasets import TOP, WRIST, copy_of, edit_info, video
 from tests.support.build_index import DATA
 
@@ -89,6 +93,27 @@ def test_keyframes_by_the_header_alone_are_listed():
     finally:
         store.rm("/keyframes-by-header", recursive=True)
     assert not [part for part in report_of("edited").coverage.not_checked if "keyframe" in part.subject]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_sidecars_made_from_all_samples_are_compared_with_all_samples(is_lost, tmp_path: Path, monkeypatch):
+    """A few samples of a file in a store may show less than the sidecars know."""
+    root = copy_of("h264_bframes", tmp_path, indexed=True)
+
+    def read(*args: Any, keyframes: str, **options: Any) -> VideoHeader:
+        header = read_video_header(*args, keyframes=keyframes, **options)
+        is_known = (np.arange(len(header.table)) == 0) | (keyframes == "all" and not is_lost)
+        return replace(header, table=replace(header.table, is_sync=header.table.is_sync & is_known))
+
+    monkeypatch.setattr("episeek_pipelines.verify.videos.parse.read_video_header", read)
+    store = fsspec.filesystem("memory")
+    store.put(f"{root}/", "/sidecars-know-more/", recursive=True)
+    try:
+        report = verify(Root("memory://sidecars-know-more"), options=VerifyOptions(level="layout"))
+    finally:
+        store.rm("/sidecars-know-more", recursive=True)
+    assert {found.code for found in report.findings} >= ({"IDX032"} if is_lost else set())
+    assert is_lost or not [found for found in report.findings if found.code.startswith("IDX")]
 
 
 def test_a_dataset_of_images_has_no_videos_to_check():

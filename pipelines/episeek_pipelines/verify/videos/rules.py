@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -42,10 +41,10 @@ from episeek_pipelines.verify.videos.frames import (
     FrameView,
     ParsedVideo,
     declared_episodes,
-    frame_view,
     has_other_rate,
 )
 from episeek_pipelines.verify.videos.lerobot_reading import check_lerobot_reading
+from episeek_pipelines.verify.videos.parse import parse_video
 from episeek_pipelines.verify.videos.reference import (
     LONG_LEAD,
     SHORT_LEAD,
@@ -55,9 +54,7 @@ from episeek_pipelines.verify.videos.reference import (
 )
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from episeek_pipelines.verify.videos.window_rules import check_windows
-from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
 from episeek_pipelines.video.frame_problems import FrameProblem, frame_problems
-from episeek_pipelines.video.header import read_video_header
 
 _MOST_PLACES = 8
 """Places of frames of no episode that a message names."""
@@ -71,13 +68,11 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
     counting = CountingSource(source)
     with guarded(findings, "read header", where):
         try:
-            header = read_video_header(counting, file.path, file_size=file.file_size)
+            video = parse_video(context, counting, file)
         except Mp4Error as error:
             findings.append(finding(UNUSABLE_VIDEO, error.found, error.expected, where))
         else:
-            read_marks = partial(encoder_starts, counting, file.path, header.table)
-            view = frame_view(header.table, file, fps=context.info.fps, read_marks=read_marks)
-            video = ParsedVideo(header, header.table, view)
+            header = video.header
             findings += run_rules((*VIDEO_RULES, *FORMAT_RULES, check_lerobot_reading), where, context, file, video)
             if context.sidecars is not None:
                 findings += run_rules(SPAN_RULES, where, context, file, video)
@@ -184,9 +179,13 @@ def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def check_frame_count(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID023 or VID023W unless the file has as many frames as its episodes together."""
+    """Yield VID023 or VID023W unless the file has as many frames as its episodes together, or VID024 names those that lack some."""
     found, expected = video.view.frame_count, int(file.length.sum())
     if found == expected or (found > expected and not context.is_complete):
+        return
+    frames = video.view.frames
+    lacking = np.where(frames.is_placed, np.maximum(file.length - frames.count, 0), 0)
+    if lacking.sum() == expected - found:
         return
     where = Location(file=file.path, camera=file.camera_key)
     places = "" if found < expected else _unclaimed(file, video.view)

@@ -244,7 +244,7 @@ def lie(monkeypatch: pytest.MonkeyPatch) -> None:
         header = read_video_header(*args, **kwargs)
         return replace(header, table=replace(header.table, is_sync=np.ones(len(header.table), np.bool_)))
 
-    monkeypatch.setattr("episeek_pipelines.verify.videos.rules.read_video_header", read)
+    monkeypatch.setattr("episeek_pipelines.verify.videos.parse.read_video_header", read)
 
 
 def test_prepare_compares_windows_and_reports_other_pictures(tmp_path, monkeypatch, capsys):
