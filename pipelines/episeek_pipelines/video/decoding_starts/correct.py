@@ -77,16 +77,20 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
         return Correction(table, len(flagged), 0)
     require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
+    # scanned first: of a file in a store, the heads of sync samples are read on the way
+    others = look.carriers(path) if every and look.has_parameter_sets else None
     contents = look.at(flagged if every else few(flagged, path))
     missing = look.missing(contents)
-    has_all = every
     if not every and not agree(contents, codecs, is_lacking=bool(missing)):
         contents = look.at(flagged, known=contents)
         missing = look.missing(contents)
-        has_all = bool(missing) or not are_independent(contents, look.starts(contents), codecs)
+        if look.has_parameter_sets and not are_independent(contents, look.starts(contents), codecs):
+            others = look.carriers(path)
     inspected_count = len(contents)
-    if has_all and (missing or look.has_parameter_sets):
-        contents = look.at(look.carriers(path), known=contents)
+    if missing and others is None:
+        others = look.carriers(path)
+    if others is not None:
+        contents = look.at(others, known=contents)
         missing = look.missing(contents)
     starts = look.starts(contents)
     table = _with_starts(table, contents, missing, path)
@@ -150,7 +154,7 @@ class _Looks:
         if len(rules) != 1 or not all(codec.length_bytes for codec in rules.values()):
             return range(len(self._table))
         (codec,) = rules.values()
-        found = scan(self.reader, codec, self._table.size)
+        found = scan(self.reader, codec, self._table)
         if len(found.without_picture):
             position = int(found.without_picture[0])
             content = "parameter sets and no picture" if position in found.carriers else "no picture"

@@ -1,6 +1,6 @@
 """Reading of the first bytes of many samples, as far as each of them has to be known, in few rounds of requests."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -47,6 +47,7 @@ class SampleReader:
         self.is_small = self._span[1] - self._span[0] <= SMALL_BYTES
         """Whether reading all samples costs about as much as reading one."""
         self._whole: bytes | None = None
+        self._kept: dict[int, bytes] = {}
 
     def map(self, look: Callable[[int, SampleBytes], T], positions: Sequence[int]) -> Iterator[T]:
         """Return what `look` returns for each sample, in order.
@@ -60,6 +61,11 @@ class SampleReader:
         """
         for first in range(0, len(positions), _BATCH):
             yield from self._batch(look, positions[first : first + _BATCH])
+
+    def keep(self, heads: Mapping[int, bytes]) -> None:
+        """Take over first bytes of samples, by position, so that a file in a store is not read for them again."""
+        if not self.is_local:
+            self._kept.update((position, head[: _FIRST_BYTES[False]]) for position, head in heads.items())
 
     def heads(self, positions: Int64Array, starts: Int64Array) -> list[bytes]:
         """Return some bytes of each sample from a position on, or all that are left of it.
@@ -77,8 +83,13 @@ class SampleReader:
     def _batch(self, look: Callable[[int, SampleBytes], T], positions: Sequence[int]) -> list[T]:
         count = _FIRST_BYTES[self.is_local]
         sizes = self._table.size[positions].tolist()
-        pieces = self._read(positions, [(0, min(size, count)) for size in sizes])
-        samples = [SampleBytes(size, piece) for size, piece in zip(sizes, pieces, strict=True)]
+        unread = [rank for rank, position in enumerate(positions) if position not in self._kept]
+        pieces = self._read([positions[rank] for rank in unread], [(0, min(sizes[rank], count)) for rank in unread])
+        heads = dict(zip(unread, pieces, strict=True))
+        samples = [
+            SampleBytes(size, heads[rank] if rank in heads else self._kept[positions[rank]])
+            for rank, size in enumerate(sizes)
+        ]
         results: dict[int, T] = {}
         waiting = list(range(len(positions)))
         while waiting:

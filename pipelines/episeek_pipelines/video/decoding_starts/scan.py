@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from episeek.mp4.moov.sample_boxes import BoolArray, Int64Array
+from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.video.bitstreams.nal_units import MAX_HEADER_BYTES, MAX_UNITS
 from episeek_pipelines.video.bitstreams.parameter_sets import ParameterSets
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
@@ -29,20 +30,23 @@ class Scan:
     """Samples that consist of whole NAL units, none of which holds a part of a picture. Empty samples are not among them."""
 
 
-def scan(reader: SampleReader, codec: ParameterSets, size: Int64Array) -> Scan:
-    """Return what the NAL units of all samples of a file are.
+def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan:
+    """Return what the NAL units of all samples of a file are. The reader keeps the heads of those that are looked at afterwards.
 
     Args:
         reader: Reads the samples.
         codec: The rules of their sample entries; NAL units have length fields.
-        size: Bytes of each sample.
+        table: The samples.
 
     Raises:
         ReadError: The file cannot be read.
     """
     carriers, without_picture = [], []
-    for first, last in _batches(size):
-        carries, is_bare = _walk(reader, codec, np.arange(first, last), size[first:last])
+    for first, last in _batches(table.size):
+        positions = np.arange(first, last)
+        carries, is_bare, heads = _walk(reader, codec, positions, table.size[first:last])
+        wanted = np.flatnonzero(carries | table.is_sync[first:last]).tolist()
+        reader.keep({first + row: heads[row] for row in wanted if row in heads})
         carriers.append(first + np.flatnonzero(carries))
         without_picture.append(first + np.flatnonzero(is_bare))
     return Scan(np.concatenate(carriers), np.concatenate(without_picture))
@@ -62,8 +66,8 @@ def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
 
 def _walk(
     reader: SampleReader, codec: ParameterSets, positions: Int64Array, size: Int64Array
-) -> tuple[BoolArray, BoolArray]:
-    """Return, for each sample, whether it carries units, and whether it is made of units without a picture."""
+) -> tuple[BoolArray, BoolArray, dict[int, bytes]]:
+    """Return, for each sample, whether it carries units, and whether it is made of units without a picture; and their heads."""
     kinds, length_bytes = codec.nal_kinds, codec.length_bytes
     is_unit, is_picture = np.zeros(kinds.mask + 1, np.bool_), np.zeros(kinds.mask + 1, np.bool_)
     is_unit[list(kinds.units)] = True
@@ -72,6 +76,7 @@ def _walk(
     # the next unit of a sample, and the bytes of it that are in memory: [start, stop), the first one at `begin`
     at, start, stop, begin = np.zeros((4, len(size)), np.int64)
     buffer = np.zeros(0, np.uint8)
+    heads: dict[int, bytes] = {}
     rows: Int64Array = np.flatnonzero(size > length_bytes)
     for _ in range(MAX_UNITS):
         if not len(rows):
@@ -81,6 +86,7 @@ def _walk(
         if len(unread):
             start[unread] = at[unread]
             pieces = reader.heads(positions[unread], start[unread])
+            heads = heads or dict(zip(unread.tolist(), pieces, strict=True))
             counts = np.fromiter(map(len, pieces), np.int64, len(pieces))
             stop[unread] = start[unread] + counts
             begin[unread] = len(buffer) + np.cumsum(counts) - counts
@@ -97,4 +103,4 @@ def _walk(
         has_units[rows] |= is_whole
         at[rows] += length_bytes + length
         rows = rows[at[rows] + length_bytes < size[rows]]
-    return carries, has_units & ~has_picture & (at == size)
+    return carries, has_units & ~has_picture & (at == size), heads

@@ -272,7 +272,7 @@ def test_a_scan_finds_what_looking_at_every_sample_finds(monkeypatch, length_byt
         samples.append(data[: random.choice((len(data), random.randrange(len(data) + 1)))])
     codec = H264(bytes([1, 66, 0, 10, 0xFC | length_bytes - 1]))
     table = table_of(samples, [0])
-    found = scan(SampleReader(BytesSource({"file": b"".join(samples)}), "file", table), codec, table.size)
+    found = scan(SampleReader(BytesSource({"file": b"".join(samples)}), "file", table), codec, table)
     kinds = [
         [unit.head(1)[0] & 31 for unit in nal_units(SampleBytes(len(data), data), length_bytes)] for data in samples
     ]
