@@ -24,6 +24,7 @@ from episeek_pipelines.verify.coverage import separate_notes
 from episeek_pipelines.verify.findings.findings import finding
 from episeek_pipelines.verify.rules import DRIFT, NOT_FASTSTART, includes
 from episeek_pipelines.verify.settings.policy import Policy, apply_policy
+from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.header import VideoHeader, read_video_header
 from tests.support.broken_datasets import TOP, WRIST, copy_of, edit_info, video
 from tests.support.build_index import DATA
@@ -100,7 +101,7 @@ def test_sidecars_made_from_all_samples_are_compared_with_all_samples(is_lost, t
     """A few samples of a file in a store may show less than the sidecars know."""
     root = copy_of("h264_bframes", tmp_path, indexed=True)
 
-    def read(*args: Any, keyframes: str, **options: Any) -> VideoHeader:
+    def read(*args: Any, keyframes: KeyframeChoice, **options: Any) -> VideoHeader:
         header = read_video_header(*args, keyframes=keyframes, **options)
         is_known = (np.arange(len(header.table)) == 0) | (keyframes == "all" and not is_lost)
         return replace(header, table=replace(header.table, is_sync=header.table.is_sync & is_known))
