@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 
 from episeek.errors import MetadataError
-from episeek.mp4.moov.sample_description import MAX_DESCRIPTIONS
 from episeek_pipelines.dataset.metadata import CameraColumns, Dataset
 from episeek_pipelines.dataset.video_locations import VideoLocations
 from episeek_pipelines.pack.clock import grid_ticks
@@ -78,15 +77,13 @@ class _OpenFile:
 
     members: list[tuple[SourceVideo, Piece]] = field(default_factory=list)
     size_bytes: int = 0
-    descriptions: dict[str, int] = field(default_factory=dict)
 
     def takes(self, video: SourceVideo, piece: Piece, limit_bytes: int) -> bool:
         """Return whether a piece may follow those that are in the file."""
         if not self.members:
             return True
         last_video, last = self.members[-1]
-        counts = {**self.descriptions, piece.description: piece.description_count}
-        if self.size_bytes + piece.size_bytes >= limit_bytes or sum(counts.values()) > MAX_DESCRIPTIONS:
+        if self.size_bytes + piece.size_bytes >= limit_bytes:
             return False
         if piece.appearance != last.appearance or _clock(video, piece) != _clock(last_video, last):
             return False
@@ -97,7 +94,6 @@ class _OpenFile:
     def add(self, video: SourceVideo, piece: Piece) -> None:
         self.members.append((video, piece))
         self.size_bytes += piece.size_bytes
-        self.descriptions[piece.description] = piece.description_count
 
 
 def size_limit(dataset: Dataset, size_mb: float | None) -> int:

@@ -65,9 +65,6 @@ class Piece:
     """Ticks of the source from its first frame to the end of the last one."""
     is_on_grid: bool
     """Whether frame k is k / fps seconds after frame 0."""
-    description: str
-    """A digest of the sample entries that it uses."""
-    description_count: int
     appearance: str
     """The same for pieces that may be in one file, as far as sample entries decide it."""
     is_reset: bool
@@ -176,8 +173,6 @@ def _piece(
         size_bytes=int(table.size[cut.start : cut.stop].sum()),
         duration_ticks=end - int(pts[0]),
         is_on_grid=is_on_grid(pts, table.timescale, fps),
-        description=sys.intern(used.digest),
-        description_count=len(used.entries),
         appearance=sys.intern(appearance(table, used, where=video.path)),
         is_reset=start.is_reset,
         brings=start.brings,
@@ -200,7 +195,6 @@ def from_document(document: dict[str, Any]) -> SourceVideo:
         Piece(
             **{
                 **piece,
-                "description": sys.intern(piece["description"]),
                 "appearance": sys.intern(piece["appearance"]),
                 "brings": frozenset((kind, number) for kind, number in piece["brings"]),
                 "episodes": tuple(PieceEpisode(**episode) for episode in piece["episodes"]),

@@ -1,6 +1,4 @@
-"""The place of H.264 pictures in the order of presentation, the fields that they are, and their shape and colours.
-
-The sources are ITU-T H.264, 7.3.2.1.1, 7.3.3, 8.2.1 and E.1.1.
+"""The place of H.264 pictures in the order of presentation, and the fields that they are (ITU-T H.264, 7.3.2.1.1, 7.3.3, 8.2.1).
 
 Only picture order counts of type 0 are read, which encoders with B-pictures write. With the other types, pictures are taken to
 be stored in the order in which they are shown.
@@ -15,9 +13,6 @@ from episeek_pipelines.video.bitstreams.sample import Unit
 _IDR = 5
 _B_SLICE = 1
 """slice_type modulo 5 (7.4.3)."""
-
-_EXTENDED_SHAPE = 255
-"""aspect_ratio_idc of a shape of pixels that two numbers give (E.2.1)."""
 
 CHROMA_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """profile_idc of sequence parameter sets that hold chroma_format_idc."""
@@ -38,18 +33,13 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class SequenceFields:
-    """The fields of a sequence parameter set up to the first that are optional."""
+    """The fields of a sequence parameter set that slice headers depend on."""
 
     has_colour_planes: bool
     frame_number_bits: int
     order_count_bits: int
     """0 with another type of picture order count."""
     is_frames_only: bool
-    chroma_format: int
-    bit_depths: tuple[int, int]
-    """Bits of luma and chroma values."""
-    size: tuple[int, int]
-    """Width and height in macroblocks, less 1; the height in units of two for fields."""
 
 
 def read_slice(nal: bytes, units: Mapping[tuple[str, int], tuple[Unit, ...]]) -> Slice | None:
@@ -87,47 +77,16 @@ def read_sequence(sps: bytes) -> SequenceFields:
     Raises:
         BitsEndError: It is damaged.
     """
-    return _read_fields(BitReader(without_emulation_prevention(sps[1:])))
-
-
-def read_picture_form(sps: bytes) -> tuple[int, ...] | None:
-    """Return numbers that are the same for pictures of one shape and one meaning of their values; None for damaged sets.
-
-    These are the sampling and depth of colours, the size in macroblocks, fields, cropping, the shape of a pixel, the range of
-    values, and the colours.
-    """
     bits = BitReader(without_emulation_prevention(sps[1:]))
-    try:
-        fields = _read_fields(bits)
-        form = [fields.chroma_format, *fields.bit_depths, *fields.size, fields.is_frames_only]
-        bits.u(1 if fields.is_frames_only else 2)
-        form += [bits.ue() for _ in range(4)] if bits.u(1) else [0] * 4
-        if not bits.u(1):
-            # no VUI parameters
-            return tuple(form)
-        if bits.u(1):
-            shape = bits.u(8)
-            form += [1, shape, *([bits.u(16), bits.u(16)] if shape == _EXTENDED_SHAPE else [])]
-        if bits.u(1):
-            bits.u(1)
-        if bits.u(1):
-            form += [2, bits.u(3), bits.u(1)]
-            form += [bits.u(8), bits.u(8), bits.u(8)] if bits.u(1) else []
-    except BitsEndError:
-        return None
-    return tuple(form)
-
-
-def _read_fields(bits: BitReader) -> SequenceFields:
     profile = bits.u(8)
     bits.u(16)
     bits.ue()
     has_colour_planes = False
-    chroma_format, bit_depths = 1, (8, 8)
     if profile in CHROMA_PROFILES:
         chroma_format = bits.ue()
         has_colour_planes = chroma_format == 3 and bits.u(1) == 1
-        bit_depths = (bits.ue() + 8, bits.ue() + 8)
+        bits.ue()
+        bits.ue()
         bits.u(1)
         if bits.u(1):
             for number in range(12 if chroma_format == 3 else 8):
@@ -146,11 +105,9 @@ def _read_fields(bits: BitReader) -> SequenceFields:
             bits.ue()
     bits.ue()
     bits.u(1)
-    size = (bits.ue(), bits.ue())
-    is_frames_only = bits.u(1) == 1
-    return SequenceFields(
-        has_colour_planes, frame_number_bits, order_count_bits, is_frames_only, chroma_format, bit_depths, size
-    )
+    bits.ue()
+    bits.ue()
+    return SequenceFields(has_colour_planes, frame_number_bits, order_count_bits, bits.u(1) == 1)
 
 
 def _skip_scaling_list(bits: BitReader, size: int) -> None:
