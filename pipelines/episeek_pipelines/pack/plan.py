@@ -17,6 +17,7 @@ from episeek_pipelines.dataset.metadata import CameraColumns, Dataset
 from episeek_pipelines.dataset.video_locations import VideoLocations
 from episeek_pipelines.pack.clock import grid_ticks
 from episeek_pipelines.pack.source_video import Piece, SourceVideo
+from episeek_pipelines.video.decoding_starts.in_force import UnitKey
 from episeek_schemas import layout
 
 PACK_VERSION: Final = 1
@@ -77,6 +78,8 @@ class _OpenFile:
 
     members: list[tuple[SourceVideo, Piece]] = field(default_factory=list)
     size_bytes: int = 0
+    left: frozenset[UnitKey] = frozenset()
+    brought: frozenset[UnitKey] = frozenset()
 
     def takes(self, video: SourceVideo, piece: Piece, limit_bytes: int) -> bool:
         """Return whether a piece may follow those that are in the file."""
@@ -89,10 +92,15 @@ class _OpenFile:
             return False
         if video is last_video and last.stop == piece.start:
             return True
-        return piece.is_reset and last_video.units_left <= piece.brings
+        # readers jump: the units of any sample may be in force at any start
+        return piece.is_reset and self.left | video.units.left <= self.brought & video.units.brought
 
     def add(self, video: SourceVideo, piece: Piece) -> None:
+        """Add a piece."""
+        is_first = not self.members
         self.members.append((video, piece))
+        self.left |= video.units.left
+        self.brought = video.units.brought if is_first else self.brought & video.units.brought
         self.size_bytes += piece.size_bytes
 
 

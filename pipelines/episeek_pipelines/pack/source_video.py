@@ -27,6 +27,7 @@ from episeek_pipelines.pack.pieces import (
     wanted_starts,
 )
 from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
+from episeek_pipelines.video.decoding_starts.in_force import StreamUnits
 from episeek_pipelines.video.decoding_starts.joins import Start, read_starts
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.episode_frames import EpisodeFrames, FileFrames
@@ -69,8 +70,6 @@ class Piece:
     """The same for pieces that may be in one file, as far as sample entries decide it."""
     is_reset: bool
     """Whether it may follow the samples of another file."""
-    brings: frozenset[tuple[str, int]]
-    """Kind and id of the units that its first sample carries."""
     episodes: tuple[PieceEpisode, ...]
 
     @property
@@ -89,8 +88,7 @@ class SourceVideo:
     """A text that another version of the file does not have."""
     header_digest: str
     timescale: int
-    units_left: frozenset[tuple[str, int]]
-    """Kind and id of the units that the next file has to bring."""
+    units: StreamUnits
     pieces: tuple[Piece, ...]
 
 
@@ -124,12 +122,13 @@ def read_source_video(
         raise EpisodeFramesError(where, problem.found, problem.expected, _HINT)
     cuts = _cuts(source, header, video, frames)
     starts = read_starts(source, video.path, table, [cut.start for cut in cuts])
-    units_left = header.units_left
-    if units_left is None:
-        # starts bring what the samples before them had to bring, too
-        units_left = frozenset(unit for start in starts for unit in start.brings)
+    units = header.units
+    if units is None:
+        # the header of a codec is trusted whose starts are alike
+        brought = frozenset.intersection(*(start.brings for start in starts))
+        units = StreamUnits(frozenset().union(*(start.brings for start in starts)), brought)
     pieces = tuple(_piece(table, video, frames, cut, start, fps=fps) for cut, start in zip(cuts, starts, strict=True))
-    return SourceVideo(video.path, video.camera_index, version, header.digest, table.timescale, units_left, pieces)
+    return SourceVideo(video.path, video.camera_index, version, header.digest, table.timescale, units, pieces)
 
 
 def _cuts(source: CountingSource, header: VideoHeader, video: DeclaredVideo, frames: EpisodeFrames) -> list[Cut]:
@@ -175,7 +174,6 @@ def _piece(
         is_on_grid=is_on_grid(pts, table.timescale, fps),
         appearance=sys.intern(appearance(table, used, where=video.path)),
         is_reset=start.is_reset,
-        brings=start.brings,
         episodes=tuple(episodes),
     )
 
@@ -183,9 +181,7 @@ def _piece(
 def to_document(video: SourceVideo) -> dict[str, Any]:
     """Return a source video as JSON has it."""
     document = asdict(video)
-    document["units_left"] = sorted(map(list, video.units_left))
-    for piece, written in zip(video.pieces, document["pieces"], strict=True):
-        written["brings"] = sorted(map(list, piece.brings))
+    document["units"] = [sorted(map(list, keys)) for keys in (video.units.left, video.units.brought)]
     return document
 
 
@@ -196,11 +192,10 @@ def from_document(document: dict[str, Any]) -> SourceVideo:
             **{
                 **piece,
                 "appearance": sys.intern(piece["appearance"]),
-                "brings": frozenset((kind, number) for kind, number in piece["brings"]),
                 "episodes": tuple(PieceEpisode(**episode) for episode in piece["episodes"]),
             }
         )
         for piece in document["pieces"]
     ]
-    units_left = frozenset((kind, number) for kind, number in document["units_left"])
-    return SourceVideo(**{**document, "pieces": tuple(pieces), "units_left": units_left})
+    left, brought = (frozenset((kind, number) for kind, number in keys) for keys in document["units"])
+    return SourceVideo(**{**document, "pieces": tuple(pieces), "units": StreamUnits(left, brought)})

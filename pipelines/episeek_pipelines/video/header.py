@@ -18,6 +18,7 @@ from episeek.sidecars.file_record import FileRecord
 from episeek.sidecars.header_digest import header_digest
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.decoding_starts.correct import Correction, corrected
+from episeek_pipelines.video.decoding_starts.in_force import StreamUnits
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.matroska import demux_matroska, is_matroska
 from episeek_pipelines.video.mpeg1_entries import declared_as_mpeg2
@@ -46,7 +47,7 @@ class VideoHeader:
     """Those of them whose bytes were looked at."""
     missing: str = ""
     """The missing end of a recording that was cut short, in words; empty for a whole file."""
-    units_left: frozenset[tuple[str, int]] | None = None
+    units: StreamUnits | None = None
     """As in `Correction`."""
 
     @property
@@ -104,7 +105,7 @@ def read_video_header(
         found.flagged_count,
         found.inspected_count,
         missing,
-        found.units_left,
+        found.units,
     )
 
 

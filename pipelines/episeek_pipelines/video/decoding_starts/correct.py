@@ -24,7 +24,13 @@ from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry, is_in
 from episeek_pipelines.video.bitstreams.parameter_sets import ParameterSets
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleContent
 from episeek_pipelines.video.decoding_starts.choice import agree, are_independent, few
-from episeek_pipelines.video.decoding_starts.in_force import MissingState, leave_traces, missing_states, units_left
+from episeek_pipelines.video.decoding_starts.in_force import (
+    MissingState,
+    StreamUnits,
+    leave_traces,
+    missing_states,
+    stream_units,
+)
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.decoding_starts.leading import leading_samples, without_skipped_pictures
 from episeek_pipelines.video.decoding_starts.presentation import require_groups_in_turn, require_order
@@ -44,8 +50,8 @@ class Correction:
     """Sync samples by the header."""
     inspected_count: int
     """Those of them whose bytes were looked at."""
-    units_left: frozenset[tuple[str, int]] | None = None
-    """The result of `in_force.units_left`; None where the header was trusted and samples were not looked at."""
+    units: StreamUnits | None = None
+    """Units in samples; None where the header was trusted and samples were not looked at."""
 
 
 def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: KeyframeChoice = "auto") -> Correction:
@@ -71,7 +77,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     flagged = np.flatnonzero(table.is_sync)
     codecs = _codecs(table, path)
     if codecs is None:
-        return Correction(_without_empty_flags(table, path), len(flagged), 0, frozenset())
+        return Correction(_without_empty_flags(table, path), len(flagged), 0, StreamUnits())
     look = _Looks(SampleReader(source, path, table), codecs, table)
     every = keyframes == "all" or look.reader.is_local or (look.has_parameter_sets and look.reader.is_small)
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
@@ -103,7 +109,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if len(leading):
         contents = look.at([0, *leading.tolist()], known=contents)
         table = without_skipped_pictures(table, first, leading, contents, where=path)
-    return Correction(table, len(flagged), inspected_count, units_left(contents, codecs))
+    return Correction(table, len(flagged), inspected_count, stream_units(contents, starts, codecs))
 
 
 class _Looks:

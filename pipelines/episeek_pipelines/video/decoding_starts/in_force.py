@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleContent, State, Unit
 
+UnitKey = tuple[str, int]
+"""Kind and id of a unit."""
+
 
 @dataclass(frozen=True, slots=True)
 class MissingState:
@@ -18,6 +21,16 @@ class MissingState:
     """Bytes to put before the sample; None where nothing that can be put there makes up for it."""
     damage: str = ""
     """Why no decoder is sure to decode the sample, wherever it starts; empty where decoding may start earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamUnits:
+    """The units of a file that matter to files before and after it in one stream."""
+
+    left: frozenset[UnitKey] = frozenset()
+    """Units that decoders may have in force after some of its samples, and that none of its sample entries gives."""
+    brought: frozenset[UnitKey] = frozenset()
+    """Units that every start brings, so that those of other files do not matter."""
 
 
 def missing_states(
@@ -69,23 +82,26 @@ def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], c
     return any(not varying <= {(unit.kind, unit.number) for unit in contents[start].before} for start in starts)
 
 
-def units_left(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec]) -> frozenset[tuple[str, int]]:
-    """Return kind and id of the units that a file has to bring which follows this one in one stream.
+def stream_units(
+    contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]
+) -> StreamUnits:
+    """Return the units by which a file and others in one stream may disturb each other.
 
     Without units in samples but those of the sample entries, decoders are left as the entries set them up. Otherwise every unit
     on which pictures depend may be another one, or dropped with the one that it refers to.
     """
     carried = [unit for content in contents.values() for unit in (*content.before, *content.after)]
     known = {unit for codec in codecs.values() for unit in codec.entry_units()}
-    found: set[tuple[str, int]] = set()
+    left: set[UnitKey] = set()
     for codec in codecs.values():
         state = _state_of(codec)
         for unit in carried:
             state[unit.kind, unit.number] = (unit,)
         relevant = codec.relevant(state).keys()
         if any(unit not in known and (unit.kind, unit.number) in relevant for unit in carried):
-            found |= relevant
-    return frozenset(found)
+            left |= relevant
+    brought = [frozenset((unit.kind, unit.number) for unit in contents[start].before) for start in starts]
+    return StreamUnits(frozenset(left), frozenset.intersection(*brought) if brought else frozenset())
 
 
 def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:

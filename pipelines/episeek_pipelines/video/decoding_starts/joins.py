@@ -7,6 +7,7 @@ from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.video.bitstreams.entry_codec import codec_of_entry, is_intra_only
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, SampleContent
+from episeek_pipelines.video.decoding_starts.in_force import UnitKey
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 
@@ -16,7 +17,7 @@ class Start:
 
     is_reset: bool
     """Whether nothing that was decoded before matters, but for the units in force."""
-    brings: frozenset[tuple[str, int]] = frozenset()
+    brings: frozenset[UnitKey] = frozenset()
     """Kind and id of the units that it carries before its picture."""
 
 
