@@ -78,8 +78,8 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     codecs = _codecs(table, path)
     if codecs is None:
         return Correction(_without_empty_flags(table, path), len(flagged), 0, StreamUnits())
-    look = _Looks(SampleReader(source, path, table), codecs, table)
-    every = keyframes == "all" or look.reader.is_local or (look.has_parameter_sets and look.reader.is_small)
+    look = _Looks(source, path, codecs, table)
+    every = keyframes == "all" or look.reader.is_local or look.reader.is_kept
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
         return Correction(table, len(flagged), 0)
     require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
@@ -115,14 +115,14 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
 class _Looks:
     """The contents of samples of one file, read when they are asked for."""
 
-    def __init__(self, reader: SampleReader, codecs: Mapping[int, Codec], table: SampleTable) -> None:
-        self.reader = reader
+    def __init__(self, source: ByteSource, path: str, codecs: Mapping[int, Codec], table: SampleTable) -> None:
         self._codecs = codecs
         self._index = table.description_index
         self._table = table
         self.entry_of = _entry_changes(self._index)
         self.has_parameter_sets = all(isinstance(codec, ParameterSets) for codec in codecs.values())
         """Whether samples that are no sync samples may carry units."""
+        self.reader = SampleReader(source, path, table, keeps_small_files=self.has_parameter_sets)
 
     def at(
         self, positions: Sequence[int] | Int64Array, *, known: Mapping[int, SampleContent] | None = None

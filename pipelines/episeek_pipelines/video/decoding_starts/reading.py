@@ -34,9 +34,10 @@ class SampleReader:
         source: The source that holds the file.
         path: Path relative to the source's root.
         table: The samples.
+        keeps_small_files: Whether a small file in a store is read as a whole, once, whichever samples are asked for.
     """
 
-    def __init__(self, source: ByteSource, path: str, table: SampleTable) -> None:
+    def __init__(self, source: ByteSource, path: str, table: SampleTable, *, keeps_small_files: bool = False) -> None:
         self._source = source
         self._path = path
         self._table = table
@@ -44,8 +45,9 @@ class SampleReader:
         self.is_local = isinstance(inner, LocalSource)
         """Whether the file is on this machine."""
         self._span = (int(table.offset.min()), int((table.offset + table.size).max())) if len(table) else (0, 0)
-        self.is_small = self._span[1] - self._span[0] <= SMALL_BYTES
-        """Whether reading all samples costs about as much as reading one."""
+        is_small = self._span[1] - self._span[0] <= SMALL_BYTES
+        self.is_kept = keeps_small_files and is_small and not self.is_local
+        """Whether all samples cost one request."""
         self._whole: bytes | None = None
         self._kept: dict[int, bytes] = {}
 
@@ -111,7 +113,7 @@ class SampleReader:
         """Return the bytes `[start, stop)` of each sample."""
         starts = self._table.offset[positions].tolist()
         ranges = [(start + piece[0], start + piece[1]) for start, piece in zip(starts, pieces, strict=True)]
-        if self.is_small and not self.is_local and ranges:
+        if self.is_kept and ranges:
             if self._whole is None:
                 (self._whole,) = self._source.get_ranges(self._path, [self._span])
             return [self._whole[start - self._span[0] : stop - self._span[0]] for start, stop in ranges]
