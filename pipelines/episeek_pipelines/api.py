@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.graph import Execution
     from episeek_pipelines.jobs.nodes import Failure
     from episeek_pipelines.jobs.preparation_plan import PreparationPlan
-    from episeek_pipelines.jobs.prepare import index, plan_preparation, prepare, rewrite
+    from episeek_pipelines.jobs.prepare import index, plan_preparation, prepare, rewrite, upgrade
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.results import (
         CopySummary,
@@ -182,6 +182,7 @@ __all__ = [
     "render",
     "rewrite",
     "slurm_script",
+    "upgrade",
     "verify",
     "working_directory",
 ]
@@ -214,7 +215,7 @@ _NAMES_OF: Final = {
     "jobs.graph": ("Execution",),
     "jobs.nodes": ("Failure",),
     "jobs.preparation_plan": ("PreparationPlan",),
-    "jobs.prepare": ("index", "plan_preparation", "prepare", "rewrite"),
+    "jobs.prepare": ("index", "plan_preparation", "prepare", "rewrite", "upgrade"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.results": (
         "CopySummary",

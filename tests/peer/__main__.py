@@ -16,6 +16,8 @@ from episeek_pipelines.api import prepare
 from tests.support.build_index import DATA
 
 NAMES = ("av1_multifile", "h264_bframes", "hevc", "edited", "images")
+OLD_NAMES = ("v21_videos", "v21_images")
+"""Datasets that LeRobot reads as version 3.0 alone: it reads what `prepare` has made of them."""
 TOP, STATE, ACTION = "observation.images.top", "observation.state", "action"
 DELTAS = (None, {TOP: [-2, -1, 0], ACTION: [0, 1, 2, 3, 4, 5, 6, 7], STATE: [-1, 0]}, {TOP: [0], ACTION: [-3, 50]})
 EPISODES = (None, [2, 0])
@@ -28,23 +30,24 @@ def main() -> int:
     arguments = parser.parse_args()
     different = 0
     with tempfile.TemporaryDirectory() as folder:
-        for name in NAMES:
+        for name in (*NAMES, *OLD_NAMES):
             prepared = Path(folder, name)
-            prepare(str(DATA / name), str(prepared))
+            prepare(str(DATA / name), str(prepared), videos="copy" if name in OLD_NAMES else "none")
             for number, deltas in enumerate(DELTAS):
                 for episodes in EPISODES[: 1 + (number == 1)]:
-                    different += compare(arguments.peer, name, prepared, deltas, episodes)
+                    root = prepared if name in OLD_NAMES else DATA / name
+                    different += compare(arguments.peer, name, root, prepared, deltas, episodes)
     print("all equal" if not different else f"{different} items differ")
     return 1 if different else 0
 
 
-def compare(peer: str, name: str, prepared: Path, deltas: Any, episodes: list[int] | None) -> int:
+def compare(peer: str, name: str, root: Path, prepared: Path, deltas: Any, episodes: list[int] | None) -> int:
     """Print a line on one dataset with one choice of options, and return the number of items that differ."""
     fps = 30
     seconds = None if deltas is None else {key: [frame / fps for frame in frames] for key, frames in deltas.items()}
     with tempfile.TemporaryDirectory() as items:
         request = {
-            "root": str((DATA / name).resolve()),
+            "root": str(root.resolve()),
             "delta_timestamps": seconds,
             "episodes": episodes,
             "tolerance_s": 1e-4,

@@ -52,6 +52,7 @@ def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     blocks = re.findall(r"^```python\n(.*?)^```$", document, flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 9
     copy_dataset("h264_bframes", tmp_path / "pusht")
+    copy_dataset("v21_images", tmp_path / "old")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
     for block in blocks:
@@ -65,7 +66,18 @@ def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 
 def test_the_document_has_every_function():
     document = (Path(__file__).parents[2] / "docs/python-api.md").read_text(encoding="utf-8")
-    jobs = ("prepare", "rewrite", "index", "check_index", "inspect", "verify", "fix", "publish", "publish_to_store")
+    jobs = (
+        "prepare",
+        "upgrade",
+        "rewrite",
+        "index",
+        "check_index",
+        "inspect",
+        "verify",
+        "fix",
+        "publish",
+        "publish_to_store",
+    )
     for name in (*jobs, "prepare_and_publish"):
         (row,) = re.findall(rf"^\| `{name}\((.*?)\)` \| `(\w+)` \|", document, flags=re.MULTILINE)
         signature = signature_of(getattr(api, name))

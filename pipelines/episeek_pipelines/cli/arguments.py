@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from episeek_schemas.layout import DEFAULT_VIDEO_FILES_SIZE_IN_MB
+
 USAGE_ERROR = 2
 
 
@@ -140,6 +142,45 @@ def add_splitting(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_videos(command: argparse.ArgumentParser) -> None:
+    """Add `--videos`."""
+    from episeek_pipelines.api import VIDEO_CHOICES
+
+    command.add_argument(
+        "--videos",
+        choices=VIDEO_CHOICES,
+        default="none",
+        help="also put videos and other files of the dataset into DST. link: as clones, which share space and no writes, or copies "
+        "where the file system cannot clone (ext4, for example). hardlink: the same files under another name; a tool that writes "
+        "into them in DST changes SRC. pack: put together into a few MP4 files a camera, each with its header in front, without "
+        "encoding anything",
+    )
+    command.add_argument(
+        "--video-file-size",
+        type=positive,
+        metavar="MB",
+        help="with --videos pack, the size below which files are filled (default: video_files_size_in_mb of meta/info.json, or "
+        f"{DEFAULT_VIDEO_FILES_SIZE_IN_MB})",
+    )
+
+
+def require_packing(options: argparse.Namespace) -> None:
+    """Raise ArgumentTypeError where a size is given for packed files, and no packing."""
+    if options.video_file_size is not None and options.videos != "pack":
+        raise argparse.ArgumentTypeError("--video-file-size: found without --videos pack; expected both")
+
+
+def add_skipped_episodes(command: argparse.ArgumentParser) -> None:
+    """Add `--skip-episodes`."""
+    command.add_argument(
+        "--skip-episodes",
+        type=episode_list,
+        default=(),
+        metavar="LIST",
+        help="episodes of a v2.x dataset to leave out, such as 3,17,20-24; the others are numbered anew",
+    )
+
+
 def add_force(command: argparse.ArgumentParser) -> None:
     """Add the argument of the commands that write a new dataset."""
     command.add_argument(
@@ -172,6 +213,22 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 0 or more")
     return int(text)
+
+
+def episode_list(text: str) -> tuple[int, ...]:
+    """Return the numbers in a list such as `3,17,20-24`, rising, each once.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is something else.
+    """
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, separator, last = part.strip().partition("-")
+        bounds = (first, last if separator else first)
+        if not all(bound.isascii() and bound.isdigit() and len(bound) < 10 for bound in bounds):
+            raise argparse.ArgumentTypeError(f"found {text!r}; expected numbers of episodes, for example 3,17,20-24")
+        numbers.update(range(int(bounds[0]), int(bounds[1]) + 1))
+    return tuple(sorted(numbers))
 
 
 def scheduler(text: str) -> str:

@@ -16,6 +16,7 @@ NOTES = (
 
 COMMANDS: Final = {
     "prepare": "rewrite, index and verify a dataset: the main command",
+    "upgrade": "make a v3.0 dataset of a v2.0 or v2.1 dataset",
     "rewrite": "write data files with one row group per episode",
     "index": "write the sidecars meta/byte_index/, or check them",
     "verify": "check the metadata, data files, videos and sidecars of a dataset",

@@ -46,6 +46,9 @@ def copy_file(
         MissingFileError, ReadError: The file cannot be read.
         WriteError: The copy cannot be written.
     """
+    if (held := source.held(path)) is not None:
+        destination.write_bytes(path, held)
+        return "copy"
     if source.is_local and not (source.local / path).is_file():
         raise ReadError(source.join(path), "no regular file", "a file that can be copied")
     are_local = source.is_local and destination.is_local

@@ -92,7 +92,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
         index = None
     return Inspection(
         root=dataset.root.url,
-        codebase_version=dataset.info.codebase_version,
+        codebase_version=dataset.found_version,
         fps=dataset.info.fps,
         episodes=len(dataset.episodes),
         frames=int(lengths.sum()),

@@ -24,14 +24,17 @@ from episeek.errors import (
     first_line,
 )
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.v2.documents import require_no_problems
+from episeek_pipelines.dataset.v2.root import V2Root, is_v2_dataset, open_v2
 from episeek_pipelines.parquet.numpy_values import numpy_values
-from episeek_schemas import layout, lerobot
+from episeek_schemas import layout, lerobot, lerobot_v2
 from episeek_schemas.lerobot import DatasetInfo, DocumentError, InfoProblemsError
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
 _EXPECTED = "the root of a LeRobot v3.0 dataset"
+_OLD_HINT = "make version 3.0 of it with `episeek upgrade SRC DST`"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +98,24 @@ class Dataset:
         columns = self.episodes.cameras[camera_key]
         return rows_by_path(columns.chunk_index, columns.file_index, partial(self.info.video_file, camera_key))
 
+    @property
+    def found_version(self) -> str:
+        """The `codebase_version` of the dataset as it is in the store."""
+        return self.root.version if isinstance(self.root, V2Root) else self.info.codebase_version
+
+    @property
+    def is_file_an_episode(self) -> bool:
+        """Whether the layout has a data file for each episode, as that of version 2.x."""
+        return isinstance(self.root, V2Root)
+
+    def require_sound_documents(self) -> None:
+        """Raise MetadataError where a document of version 2.x has a line that cannot be right.
+
+        Without that, a dataset of version 2.x can be opened as soon as it is known which files belong to which episode.
+        """
+        if isinstance(self.root, V2Root):
+            require_no_problems(self.root.view.problems, self.root.url)
+
     def data_paths(self) -> list[str]:
         """Return the relative path of each episode's data file, by row of `episodes`."""
         table = self.episodes
@@ -136,18 +157,49 @@ def rows_by_path(
     return {path: np.concatenate([np.arange(*piece) for piece in sorted(pieces)]) for path, pieces in found.items()}
 
 
-def open_dataset(root: str | Root) -> Dataset:
+def open_dataset(root: str | Root, *, skipped: tuple[int, ...] = ()) -> Dataset:
     """Read the metadata of a dataset. A repository on the Hub is read at the commit that its revision points to now.
+
+    A dataset of version 2.x is opened as what it is in version 3.0: its root shows the metadata of that version.
+
+    Args:
+        root: The dataset.
+        skipped: Episodes of a dataset of version 2.x to leave out, by number; the others are numbered anew.
 
     Raises:
         NotADatasetError: There is no directory, or no usable `meta/info.json`.
-        UnsupportedVersionError: The dataset has another major version than 3.
-        MetadataError: `meta/episodes` lacks a needed column, or has nulls or another type in one.
+        UnsupportedVersionError: The dataset has another major version than 2 or 3, or episodes are to be left out of one of 3.
+        MetadataError: `meta/episodes` lacks a needed column, or has nulls or another type in one. Or the documents of version 2.x
+            do not tell which files belong to which episode.
         ParquetError: A file of `meta/episodes` cannot be read.
     """
     where = (root if isinstance(root, Root) else Root(root)).pinned()
-    info = read_info(where)
+    document = read_info_document(where)
+    if is_v2_dataset(where, document):
+        opened = open_v2(where, document, skipped=skipped)
+        opened.view.documents.require_translatable(where.url)
+        where, document = opened, read_info_document(opened)
+    elif skipped:
+        found = f"codebase_version {document.get('codebase_version')!r}, and episodes to leave out"
+        hint = "delete episodes of version 3.0 with LeRobot's lerobot-edit-dataset first"
+        raise UnsupportedVersionError(where.join(layout.INFO_PATH), found, "version 2.x", hint)
+    info = _checked_info(where, document)
     return Dataset(where, info, read_episodes(where, info))
+
+
+def as_v3(root: Root, *, skipped: tuple[int, ...] = ()) -> Root:
+    """Return the root of a dataset of version 2.x with the metadata of version 3.0; any other root as it is.
+
+    Args:
+        root: The dataset.
+        skipped: Episodes of a dataset of version 2.x to leave out.
+
+    Raises:
+        NotADatasetError: There is no usable `meta/info.json`.
+        MetadataError: An episode to leave out does not exist.
+    """
+    document = read_info_document(root)
+    return open_v2(root, document, skipped=skipped) if is_v2_dataset(root, document) else root
 
 
 def read_info(root: Root) -> DatasetInfo:
@@ -157,14 +209,17 @@ def read_info(root: Root) -> DatasetInfo:
         NotADatasetError: It does not exist or cannot be used.
         UnsupportedVersionError: The dataset has another major version than 3.
     """
-    document = read_info_document(root)
+    return _checked_info(root, read_info_document(root))
+
+
+def _checked_info(root: Root, document: dict[str, Any]) -> DatasetInfo:
     major = lerobot.codebase_major(document.get("codebase_version"))
     if major is not None and major != lerobot.SUPPORTED_MAJOR:
         raise UnsupportedVersionError(
             root.join(layout.INFO_PATH),
             f"codebase_version {document['codebase_version']!r}",
             f"v{lerobot.SUPPORTED_MAJOR}.x",
-            "convert the dataset with LeRobot's convert_dataset_v21_to_v30 first",
+            _OLD_HINT if major == lerobot_v2.MAJOR else "convert the dataset with LeRobot's converters first",
         )
     try:
         return lerobot.parse_info(document)

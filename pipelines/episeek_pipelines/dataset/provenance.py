@@ -9,7 +9,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from episeek.errors import DatasetError, MetadataError, MissingFileError, first_line
 from episeek.sidecars.recorded_source import recorded_source
@@ -20,6 +20,9 @@ from episeek_pipelines.dataset.digests import Digests, LocalDigests
 from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
+
+SKIPPED_KEY: Final = "skip_episodes"
+"""Key of the preparation: the episodes of the source that were left out, by their numbers there."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOAD_DIR = ".cache/huggingface/download"
@@ -37,6 +40,8 @@ class SourceRecord:
     """The command, its source and its options, as the job of `episeek_pipelines.jobs.prepare` records them."""
     files: dict[str, FileIdentity] = field(default_factory=dict)
     """The files of the source that a publication may replace, by path."""
+    version: str = ""
+    """The `codebase_version` of a source of version 2.x; otherwise empty."""
 
 
 def source_commit(root: Root) -> str | None:
@@ -88,6 +93,7 @@ def write_record(root: Root, record: SourceRecord) -> None:
     document = {
         "commit": record.commit,
         "plan": record.preparation,
+        **({"version": record.version} if record.version else {}),
         "files": {path: [identity.size, *identity.store_ids] for path, identity in record.files.items()},
     }
     root.write_bytes(layout.SOURCE_RECORD_PATH, f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode())
@@ -111,7 +117,19 @@ def read_record(root: Root) -> SourceRecord | None:
     is_commit = commit is None or (isinstance(commit, str) and _COMMIT.fullmatch(commit))
     if not is_commit or not isinstance(preparation, dict):
         raise MetadataError(root.join(layout.SOURCE_RECORD_PATH), f"commit {commit!r}", _EXPECTED, _HINT)
-    return SourceRecord(commit, preparation, files)
+    return SourceRecord(commit, preparation, files, str(document.get("version", "")))
+
+
+def skipped_episodes(root: Root) -> tuple[int, ...]:
+    """Return the episodes of its source that a local overlay records as left out; none without a usable record."""
+    if not root.is_local:
+        return ()
+    with suppress(DatasetError):
+        record = read_record(root)
+        numbers = None if record is None else record.preparation.get(SKIPPED_KEY)
+        if isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers):
+            return tuple(numbers)
+    return ()
 
 
 def recorded_videos(root: Root) -> Root | None:

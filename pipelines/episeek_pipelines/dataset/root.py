@@ -104,6 +104,15 @@ class Root:
         except MissingFileError:
             raise NotADatasetError(self.url, "no such repository or revision", "a repository on the Hub") from None
 
+    @property
+    def physical(self) -> "Root":
+        """The root with the files that are in the store and no others: this one, unless it shows a dataset in another version."""
+        return self
+
+    def held(self, path: str) -> bytes | None:
+        """Return the contents of a file that is not in the store as this root shows it; None for all others."""
+        return None
+
     def join(self, path: str) -> str:
         """Return the full path or URL of a file."""
         return f"{self.url}/{path}" if path else self.url

@@ -34,6 +34,7 @@ _OPTION_NAMES: Final = {
     "videos": "--videos",
     "video_file_size_mb": "--video-file-size",
     "pack_version": "pack version",
+    "skip_episodes": "--skip-episodes",
 }
 """Names of recorded options as people know them; the others have the same name."""
 

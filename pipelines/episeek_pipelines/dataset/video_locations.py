@@ -1,9 +1,7 @@
 """The places of a dataset's videos: the template of their paths, and the columns of meta/episodes."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +26,3 @@ class VideoLocations:
             for key, columns in self.cameras.items()
             for field in lerobot.VIDEO_FIELDS
         }
-
-    def differ_from(self, document: Mapping[str, Any]) -> bool:
-        """Return whether meta/info.json has another template."""
-        return document.get("video_path") != self.video_path
-
-    def in_info(self, document: Mapping[str, Any]) -> bytes:
-        """Return meta/info.json with this template, in the form in which LeRobot writes it."""
-        return json.dumps({**document, "video_path": self.video_path}, indent=4, ensure_ascii=False).encode()

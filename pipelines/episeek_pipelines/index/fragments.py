@@ -125,7 +125,7 @@ def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
 def _identity(unit: IndexUnit, fps: float) -> str:
     """Return a digest of all that a fragment depends on: the file, its declared episodes, the index version, the keyframes."""
     declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
-    chosen = f"index {sidecars.INDEX_VERSION} {unit.path} {unit.identity} {declared} {unit.keyframes}"
+    chosen = f"index {sidecars.INDEX_VERSION} {unit.path} {unit.identity} {declared} {unit.keyframes}{' whole' * unit.is_whole}"
     return hashlib.sha256(chosen.encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """The video files to index."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -27,22 +27,27 @@ class IndexUnit:
     """The identity in the store's listing; None where the listing gives no size."""
     keyframes: KeyframeChoice = "auto"
     """Which sync samples to look at: all of them, or those of a local file and a few of a file in a store."""
+    is_whole: bool = False
+    """Whether the file has to hold the frames of its episodes and no others, as in a layout with a file for each episode."""
     unchanged: FileProperties | None = None
     """The file's row in the existing sidecars, where it and the rows that belong to it can be taken over."""
 
 
-def plan_index(dataset: Dataset, data_root: Root, *, keyframes: KeyframeChoice = "auto") -> list[IndexUnit]:
+def plan_index(
+    dataset: Dataset, data_root: Root, *, keyframes: KeyframeChoice = "auto", is_whole: bool = False
+) -> list[IndexUnit]:
     """Return the video files of a dataset with their episodes, sorted by path.
 
     Args:
         dataset: The dataset.
         data_root: The root of the videos.
         keyframes: Which sync samples to look at.
+        is_whole: Whether to refuse files with other frames than those of their episodes.
 
     Raises:
         MetadataError, MissingFileError: As for `require_videos`.
     """
-    return [_unit(video, keyframes) for video in require_videos(dataset, data_root)]
+    return [replace(_unit(video, keyframes), is_whole=is_whole) for video in require_videos(dataset, data_root)]
 
 
 def list_units(dataset: Dataset, data_root: Root) -> tuple[list[IndexUnit], list[IndexUnit]]:

@@ -5,12 +5,13 @@ A run that resumes a stopped one reuses finished work only if all of that is the
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 from episeek_pipelines.dataset.copying import Way, copy_file
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import remove_unlisted_files
+from episeek_pipelines.dataset.v2.row_statistics import add_row_statistics, from_bytes, measure_file, to_bytes
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
@@ -31,6 +32,9 @@ from episeek_pipelines.rewrite.rewrite import (
 from episeek_pipelines.verify.metadata.card_rules import CardError
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
+
+STATISTICS_DIR: Final = "statistics"
+"""The folder of the work directory with the statistics of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +88,37 @@ def merge(
     return Sidecars(build_id)
 
 
-def rewrite_one(item: tuple[str, RewriteUnit], source: Root, destination: Root, work: Root) -> RewriteReceipt:
-    """Rewrite one data file."""
+def rewrite_receipt(number: int) -> str:
+    """Return the path of the receipt of a unit of a rewrite plan, in the work directory."""
+    return f"rewrite/{number:07d}.json"
+
+
+def rewrite_one(
+    item: tuple[str, RewriteUnit], source: Root, destination: Root, work: Root, measured: tuple[str, ...] = ()
+) -> RewriteReceipt:
+    """Rewrite one data file, or merge several; the statistics of some features in the written rows are kept, too."""
     receipt, unit = item
-    identity = _identity(f"{unit!r} {unit.encodings!r}", source, unit.path)
+    identity = _identity(f"{unit!r} {unit.encodings!r}", source, *unit.paths)
     stored = read_receipt(work, receipt, identity)
     if stored is not None:
         outputs = tuple(_written_file(output) for output in stored["outputs"])
-        if all(destination.exists(file.path) and destination.size(file.path) == file.size_bytes for file in outputs):
+        is_measured = not measured or work.exists(_statistics_path(receipt))
+        if is_measured and all(
+            destination.exists(file.path) and destination.size(file.path) == file.size_bytes for file in outputs
+        ):
             result = RewriteResult(stored["path"], stored["source_bytes"], outputs)
             return RewriteReceipt(result.without_episodes(), receipt, is_reused=True)
     result = rewrite_file(source, destination, unit)
+    if measured:
+        (output,) = result.outputs
+        work.write_bytes(_statistics_path(receipt), to_bytes(measure_file(destination, output.path, measured)))
     write_receipt(work, receipt, identity, asdict(result))
     return RewriteReceipt(result.without_episodes(), receipt, is_reused=False)
+
+
+def _statistics_path(receipt: str) -> str:
+    """Return where the statistics of the rows of a rewritten file are kept."""
+    return f"{STATISTICS_DIR}/{receipt.rpartition('/')[2].partition('.')[0]}.npz"
 
 
 def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root, way: Way) -> CopiedFile:
@@ -136,8 +158,9 @@ def finish_metadata(
     work: Root,
     plan: RewritePlan,
     packed: PackPlan | None = None,
+    is_measured: bool = False,
 ) -> WrittenMetadata:
-    """Write `meta/`, with the places of packed videos where there are such.
+    """Write `meta/`, with the places of packed videos and the statistics of rows where there are such.
 
     Files that a stopped run wrote from a source that has changed since are removed.
     """
@@ -145,6 +168,10 @@ def finish_metadata(
     outputs = (output for receipt in receipts for output in _outputs(work, receipt.receipt))
     locations = None if packed is None else packed.locations
     written = write_metadata(source, destination, plan, outputs, videos=locations)
+    if is_measured:
+        kept = [work.read_bytes(_statistics_path(receipt.receipt)) for receipt in receipts]
+        add_row_statistics(destination, from_bytes(kept))
+        written = replace(written, paths=tuple(sorted({*written.paths, layout.STATS_PATH})))
     expected = {*written.paths, *(output.path for receipt in receipts for output in receipt.result.outputs)}
     expected.update(() if packed is None else packed.paths)
     for value in values:
@@ -165,5 +192,6 @@ def _written_file(stored: dict[str, Any]) -> WrittenFile:
     return WrittenFile(**{**stored, "episodes": tuple((episode, rows) for episode, rows in stored["episodes"])})
 
 
-def _identity(plan: str, source: Root, path: str) -> str:
-    return hashlib.sha256(f"rewrite {REWRITE_VERSION} {path} {plan} {source.version_of(path)}".encode()).hexdigest()
+def _identity(plan: str, source: Root, *paths: str) -> str:
+    versions = " ".join(source.version_of(path) for path in paths)
+    return hashlib.sha256(f"rewrite {REWRITE_VERSION} {paths[0]} {plan} {versions}".encode()).hexdigest()

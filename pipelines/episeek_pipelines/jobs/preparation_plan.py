@@ -7,6 +7,7 @@ from episeek_pipelines.dataset.contents import LeftOut, own_files
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import has_unfinished_run, require_destination
+from episeek_pipelines.dataset.v2.strays import undeclared_files
 from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.jobs.reruns import finished_run
 from episeek_pipelines.jobs.video_choice import Videos
@@ -93,11 +94,11 @@ def plan_of(
     """
     target = Root(destination)
     state: State = "replaced" if force and target.is_local and target.exists(layout.SOURCE_RECORD_PATH) else "new"
-    if not force and (finished := finished_run(dataset.root, target, options)) is not None:
+    if not force and (finished := finished_run(dataset.root.physical, target, options)) is not None:
         finished.require_current()
         state = "current"
     else:
-        require_destination(dataset.root, target, options, force=force)
+        require_destination(dataset.root.physical, target, options, force=force)
         state = "unfinished" if has_unfinished_run(target) else state
     return estimate(
         dataset,
@@ -119,13 +120,16 @@ def estimate(
     keyframes: KeyframeChoice,
 ) -> PreparationPlan:
     """Return the plan of a preparation whose destination has been looked at. Arguments and errors are those of `plan_of`."""
-    units = plan_index(dataset, dataset.root, keyframes=keyframes)
+    dataset.require_sound_documents()
+    units = plan_index(dataset, dataset.root.physical, keyframes=keyframes)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     listing = dataset.root.files()
     sizes = {path: 0 if identity is None else identity.size for path, identity in listing.items()}
     others = [path for path in listing if not _is_metadata(path) and not _is_data(path) and not _is_sidecar(path)]
     own, left_out = own_files(others, listing, dataset.info)
     indexed = {unit.path for unit in units}
+    undeclared = {*undeclared_files(dataset)}
+    own = [path for path in own if path not in undeclared]
     copied = [] if videos == "none" else [path for path in own if videos != "pack" or path not in indexed]
     data_bytes = sum(unit.source_bytes for unit in rewriting.units)
     meta_bytes = sum(size for path, size in sizes.items() if _is_metadata(path))
@@ -145,12 +149,12 @@ def estimate(
         source=dataset.root.url,
         destination=destination,
         state=state,
-        version=dataset.info.codebase_version,
+        version=dataset.found_version,
         episodes=len(dataset.episodes),
         frames=int(dataset.episodes.length.sum()),
         cameras=len(dataset.info.video_keys),
         files=len(listing),
-        data_files=len(rewriting.units),
+        data_files=sum(len(unit.paths) for unit in rewriting.units),
         written_data_files=sum(len(unit.outputs) for unit in rewriting.units),
         video_files=len(units),
         video_bytes=sum(video_sizes),

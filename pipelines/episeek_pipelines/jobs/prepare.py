@@ -6,17 +6,20 @@ what was written follow. A file that fails is reported by name and the work of t
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from episeek.errors import DestinationError
+from episeek.errors import DestinationError, UnsupportedVersionError
 from episeek_pipelines.dataset.declared_videos import require_videos
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
-from episeek_pipelines.dataset.provenance import record_source, recorded_videos, write_record
+from episeek_pipelines.dataset.provenance import SKIPPED_KEY, record_source, recorded_videos, write_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.source_changes import changed_source_files
 from episeek_pipelines.dataset.staging import DatasetStaging, open_dataset_staging
+from episeek_pipelines.dataset.v2.root import V2Root
+from episeek_pipelines.dataset.v2.strays import stray_files
 from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.reuse import with_unchanged
 from episeek_pipelines.index.units import plan_index
@@ -59,13 +62,14 @@ def prepare(
     videos: Videos = "none",
     video_file_size_mb: float | None = None,
     keyframes: KeyframeChoice = "auto",
+    skip_episodes: Sequence[int] = (),
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
     """Rewrite, index and verify a dataset as one graph. Nothing is done where a run has done just this before.
 
     Args:
-        source: Root of a LeRobot v3.0 dataset: a path or an fsspec URL. It is never written to.
+        source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0: a path or an fsspec URL. It is never written to.
         destination: Root of the result: a new or empty directory, or the result of a previous run. It holds `data/` and `meta/`,
             an overlay that is opened with `data_root=source`.
         max_episodes_per_file: Split data files with more episodes; None derives the limit from the size of footers.
@@ -77,6 +81,7 @@ def prepare(
         video_file_size_mb: With "pack", the size below which files are filled, in LeRobot's megabytes of 2**20 bytes; None for
             `video_files_size_in_mb` of meta/info.json, which is 200 where it says nothing.
         keyframes: As for `index`.
+        skip_episodes: Episodes of a dataset of version 2.x to leave out; the others are numbered anew.
         force: Write everything anew, and replace a local destination that a previous run has written, when the new one is complete.
         execution: Scheduler, workers, progress.
 
@@ -84,36 +89,84 @@ def prepare(
         EpiseekError: The source or the destination cannot be used; nothing was written.
         WorkFailedError: Some files could not be processed; the finished work is kept, and the same call resumes.
     """
-    started = time.perf_counter()
-    _require_no_history(Root(destination), "to a local DST first")
-    dataset = open_dataset(source)
     plan = preparation_options(
-        source, max_episodes_per_file=max_episodes_per_file, videos=videos, video_file_size_mb=video_file_size_mb
+        source,
+        max_episodes_per_file=max_episodes_per_file,
+        videos=videos,
+        video_file_size_mb=video_file_size_mb,
+        skip_episodes=skip_episodes,
     )
-    if not force and is_current(dataset.root, Root(destination), plan):
+    return _prepared(source, destination, plan, keyframes, execution, force=force)
+
+
+def upgrade(
+    source: str,
+    destination: str,
+    *,
+    max_episodes_per_file: int | None = None,
+    videos: Videos = "none",
+    video_file_size_mb: float | None = None,
+    skip_episodes: Sequence[int] = (),
+    force: bool = False,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> PrepareResult:
+    """Make a dataset of version 3.0 of one of version 2.x, and verify it: `prepare` without the sidecars.
+
+    The headers of all videos are read, too, since each has to hold the frames of its episode and no others. Arguments and errors
+    are those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
+    """
+    options = _writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
+    plan = _plan(source, "upgrade", **options)
+    return _prepared(source, destination, plan, "auto", execution, force=force)
+
+
+def _prepared(
+    source: str,
+    destination: str,
+    plan: dict[str, Any],
+    keyframes: KeyframeChoice,
+    execution: Execution,
+    *,
+    force: bool,
+) -> PrepareResult:
+    """Run the command of a plan: prepare or upgrade."""
+    started = time.perf_counter()
+    videos: Videos = plan["videos"]
+    is_upgrade = plan["command"] == "upgrade"
+    _require_no_history(Root(destination), "to a local DST first")
+    dataset = open_dataset(source, skipped=tuple(plan.get(SKIPPED_KEY, ())))
+    files = dataset.root.physical
+    if is_upgrade and not dataset.is_file_an_episode:
+        found, hint = f"codebase_version {dataset.found_version!r}", "use `episeek prepare SRC DST`"
+        raise UnsupportedVersionError(files.join(layout.INFO_PATH), found, "version 2.0 or 2.1", hint)
+    dataset.require_sound_documents()
+    if not force and is_current(files, Root(destination), plan):
         seconds = time.perf_counter() - started
         return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True)
-    declared = require_videos(dataset, dataset.root) if videos == "pack" else []
-    units = [] if videos == "pack" else plan_index(dataset, dataset.root, keyframes=keyframes)
-    rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
-    with open_dataset_staging(dataset.root, Root(destination), plan, force=force) as staging:
+    declared = require_videos(dataset, files) if videos == "pack" else []
+    is_whole = dataset.is_file_an_episode
+    units = [] if videos == "pack" else plan_index(dataset, files, keyframes=keyframes, is_whole=is_whole)
+    rewriting = plan_rewrite(dataset, max_episodes_per_file=plan["cap"])
+    with open_dataset_staging(files, Root(destination), plan, force=force) as staging:
         packing = None
         if videos == "pack":
-            limit_bytes = size_limit(dataset, video_file_size_mb)
+            limit_bytes = size_limit(dataset, plan["video_file_size_mb"])
             packing = pack_videos(
                 dataset, declared, staging, limit_bytes=limit_bytes, keyframes=keyframes, execution=execution
             )
             units = plan_index(packing.dataset, staging.root, keyframes=keyframes)
         graph = Graph()
-        indexed_root = dataset.root if packing is None else staging.root
+        indexed_root = files if packing is None else staging.root
         index_nodes = add_index_nodes(graph, dataset, indexed_root, staging.work, units)
         rewrite_nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
         copy_nodes, left_out = add_copy_nodes(graph, dataset, staging, videos)
-        merged = add_merge_node(graph, dataset, staging.work, staging.root, index_nodes)
-        written = [*rewrite_nodes, *copy_nodes, merged]
+        merged = [] if is_upgrade else [add_merge_node(graph, dataset, staging.work, staging.root, index_nodes)]
+        written = [*rewrite_nodes, *copy_nodes, *merged]
         packed = None if packing is None else packing.plan
-        metadata = add_metadata_node(graph, dataset, staging, rewriting, written, packed)
-        data_root = dataset.root if videos == "none" else staging.root
+        # with the headers: a video with other frames than those of its episode ends the run
+        finished = [*written, *index_nodes] if is_upgrade else written
+        metadata = add_metadata_node(graph, dataset, staging, rewriting, finished, packed)
+        data_root = files if videos == "none" else staging.root
         roots = (staging.root, data_root, dataset.root)
         surveyed = graph.reduce(survey_all, [metadata], *roots, label="verify")
         verification = add_verification_nodes(graph, surveyed, None, PREPARED_OPTIONS)
@@ -123,10 +176,11 @@ def prepare(
             seconds=time.perf_counter() - started,
             is_resumed=staging.is_resumed,
             rewrite=RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0]),
-            index=IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id),
+            index=_index_summary(values, staging),
             verification=replace(_of(values, VerificationReport)[0], root=staging.final.url),
             copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out, WAYS[videos]),
             packing=None if packing is None else PackSummary.of(packing),
+            **_version_facts(dataset),
         )
         if packing is not None:
             stage_seconds = added_up(packing.stage_seconds, stage_seconds)
@@ -143,6 +197,7 @@ def plan_preparation(
     videos: Videos = "none",
     video_file_size_mb: float | None = None,
     keyframes: KeyframeChoice = "auto",
+    skip_episodes: Sequence[int] = (),
     force: bool = False,
 ) -> PreparationPlan:
     """Return what `prepare` would read and write with these arguments. Nothing is written.
@@ -152,10 +207,14 @@ def plan_preparation(
     """
     _require_no_history(Root(destination), "to a local DST first")
     options = preparation_options(
-        source, max_episodes_per_file=max_episodes_per_file, videos=videos, video_file_size_mb=video_file_size_mb
+        source,
+        max_episodes_per_file=max_episodes_per_file,
+        videos=videos,
+        video_file_size_mb=video_file_size_mb,
+        skip_episodes=skip_episodes,
     )
     return plan_of(
-        open_dataset(source),
+        open_dataset(source, skipped=tuple(options.get(SKIPPED_KEY, ()))),
         destination,
         options,
         max_episodes_per_file=max_episodes_per_file,
@@ -177,18 +236,25 @@ def rewrite(
     started = time.perf_counter()
     _require_no_history(Root(destination), "to a local DST first")
     dataset = open_dataset(source)
+    dataset.require_sound_documents()
     plan = _plan(source, "rewrite", cap=max_episodes_per_file)
-    if not force and is_current(dataset.root, Root(destination), plan):
+    if not force and is_current(dataset.root.physical, Root(destination), plan):
         seconds = time.perf_counter() - started
         return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
-    with open_dataset_staging(dataset.root, Root(destination), plan, force=force) as staging:
+    with open_dataset_staging(dataset.root.physical, Root(destination), plan, force=force) as staging:
         graph = Graph()
         nodes = add_rewrite_nodes(graph, dataset, staging, rewriting)
         metadata = add_metadata_node(graph, dataset, staging, rewriting, nodes)
         values, stage_seconds = run_graph(graph, [*nodes, metadata], staging, execution)
         summary = RewriteSummary.of(_of(values, RewriteReceipt), rewriting, _of(values, WrittenMetadata)[0])
-        result = PrepareResult(staging.final.url, time.perf_counter() - started, staging.is_resumed, rewrite=summary)
+        result = PrepareResult(
+            staging.final.url,
+            time.perf_counter() - started,
+            staging.is_resumed,
+            rewrite=summary,
+            **_version_facts(dataset),
+        )
         _record(result, dataset, staging, plan, execution, stage_seconds)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
@@ -207,7 +273,7 @@ def index(
     In a store that gives files identities, only files are read for which the existing sidecars are not up to date.
 
     Args:
-        source: Root of a LeRobot v3.0 dataset.
+        source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0.
         output: Root below which `meta/byte_index/` is written; None is `source`.
         data_root: The dataset with the videos if `source` is an overlay. None: `source`, or the source that a local overlay
             records.
@@ -223,9 +289,10 @@ def index(
     started = time.perf_counter()
     _require_no_history(Root(source if output is None else output), "with --output DIR")
     dataset = open_dataset(source)
-    videos = Root(data_root).pinned() if data_root is not None else recorded_videos(dataset.root) or dataset.root
+    files = dataset.root.physical
+    videos = Root(data_root).pinned() if data_root is not None else recorded_videos(files) or files
     units = plan_index(dataset, videos, keyframes=keyframes)
-    target = dataset.root if output is None else Root(output)
+    target = files if output is None else Root(output)
     with SidecarStaging(target) as staging:
         is_resumed = bool(staging.work.list("index"))
         units, existing = with_unchanged(units, target, dataset.info)
@@ -235,7 +302,7 @@ def index(
         values, _ = run_graph(graph, [*nodes, merged], staging, execution)
         summary = IndexSummary.of(_of(values, FragmentSummary), staging.root, _of(values, Sidecars)[0].build_id)
         staging.commit()
-    changes = changed_source_files(dataset.root, videos)
+    changes = changed_source_files(files, videos)
     lacks_pin = target.is_local and target.exists(layout.CARD_PATH) and node_functions.card_with_pin(target) is not None
     return PrepareResult(
         target.url,
@@ -253,12 +320,42 @@ def preparation_options(
     max_episodes_per_file: int | None = None,
     videos: Videos = "none",
     video_file_size_mb: float | None = None,
+    skip_episodes: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return everything that decides the result of `prepare`: a run is resumed or skipped only if this is the same."""
+    options = _writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
+    return _plan(source, "prepare", index_version=sidecars.INDEX_VERSION, **options)
+
+
+def _writing_options(
+    max_episodes_per_file: int | None,
+    videos: Videos,
+    video_file_size_mb: float | None,
+    skip_episodes: Sequence[int],
+) -> dict[str, Any]:
+    """Return the options that decide what data and videos are written; those that are not used are left out."""
     packing = {"pack_version": PACK_VERSION, "video_file_size_mb": video_file_size_mb} if videos == "pack" else {}
-    return _plan(
-        source, "prepare", cap=max_episodes_per_file, videos=videos, index_version=sidecars.INDEX_VERSION, **packing
-    )
+    skipping = {SKIPPED_KEY: sorted({*skip_episodes})} if skip_episodes else {}
+    return {"cap": max_episodes_per_file, "videos": videos, **packing, **skipping}
+
+
+def _version_facts(dataset: Dataset) -> dict[str, Any]:
+    """Return what a result says about a source of version 2.x."""
+    if not isinstance(dataset.root, V2Root):
+        return {}
+    return {
+        "source_version": dataset.found_version,
+        "strays": stray_files(dataset),
+        "skipped_episodes": dataset.root.skipped,
+    }
+
+
+def _index_summary(values: list[Any], staging: DatasetStaging) -> IndexSummary | None:
+    """Return the totals of indexing; None where no sidecars were written."""
+    written = _of(values, Sidecars)
+    if not written:
+        return None
+    return IndexSummary.of(_of(values, FragmentSummary), staging.root, written[0].build_id)
 
 
 def _record(
@@ -273,8 +370,9 @@ def _record(
     if staging.is_resumed:
         # a run that was killed may have written records
         staging.root.remove(layout.SOURCE_RECORD_DIR)
-    write_record(staging.root, record_source(dataset.root, plan))
-    write_run_record(result, dataset.root, staging.root, plan, execution, stage_seconds)
+    record = replace(record_source(dataset.root.physical, plan), version=result.source_version)
+    write_record(staging.root, record)
+    write_run_record(result, dataset.root.physical, staging.root, plan, execution, stage_seconds)
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:

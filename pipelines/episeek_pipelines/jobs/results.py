@@ -45,7 +45,7 @@ class RewriteSummary:
         """Return the totals over all data files."""
         written = [output for receipt in receipts for output in receipt.result.outputs]
         return cls(
-            source_files=len(receipts),
+            source_files=sum(len(unit.paths) for unit in plan.units),
             files=len(written),
             row_groups=sum(output.row_groups for output in written),
             rows=sum(output.rows for output in written),
@@ -172,6 +172,12 @@ class PrepareResult:
     packing: PackSummary | None = None
     source_changes: tuple[str, ...] = ()
     """Files of the source of an indexed overlay that have changed since the overlay was prepared."""
+    source_version: str = ""
+    """The `codebase_version` of a source of version 2.x, of which the result is a dataset of version 3.0; otherwise empty."""
+    strays: tuple[str, ...] = ()
+    """Files below data/ and videos/ of a source of version 2.x that belong to no episode; they stay there."""
+    skipped_episodes: tuple[int, ...] = ()
+    """Episodes that were left out, by their numbers in the source; those that are left are numbered anew."""
     lacks_pin: bool = False
     """Whether readers of the dataset take the sidecars for data, since `README.md` does not leave them out (HUB035)."""
     is_current: bool = False

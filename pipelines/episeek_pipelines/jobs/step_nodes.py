@@ -6,9 +6,11 @@ from typing import Final
 
 from episeek_pipelines.dataset.contents import LeftOut, own_files
 from episeek_pipelines.dataset.copying import Way, require_room
-from episeek_pipelines.dataset.metadata import Dataset
+from episeek_pipelines.dataset.metadata import Dataset, read_info_document
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import DatasetStaging
+from episeek_pipelines.dataset.v2.row_statistics import measured_features
+from episeek_pipelines.dataset.v2.strays import undeclared_files
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.units import IndexUnit
 from episeek_pipelines.jobs import node_functions
@@ -56,8 +58,8 @@ def add_merge_node(graph: Graph, dataset: Dataset, work: Root, destination: Root
 
 def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, plan: RewritePlan) -> list[Node]:
     """Add nodes that rewrite every data file of a plan."""
-    numbered = [(f"rewrite/{number:07d}.json", unit) for number, unit in enumerate(plan.units)]
-    roots = (dataset.root, staging.root, staging.work)
+    numbered = [(node_functions.rewrite_receipt(number), unit) for number, unit in enumerate(plan.units)]
+    roots = (dataset.root, staging.root, staging.work, features_to_measure(dataset))
     return graph.map(
         node_functions.rewrite_one,
         numbered,
@@ -66,6 +68,13 @@ def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, p
         phase=REWRITING,
         byte_count=lambda item: item[1].source_bytes,
     )
+
+
+def features_to_measure(dataset: Dataset) -> tuple[str, ...]:
+    """Return the features whose statistics are computed from rows, since the version of the dataset lacks them."""
+    if not dataset.is_file_an_episode:
+        return ()
+    return measured_features(read_info_document(dataset.root)["features"])
 
 
 def add_metadata_node(
@@ -78,7 +87,8 @@ def add_metadata_node(
 ) -> Node:
     """Add the node that writes `meta/` when all other files are written."""
     roots = (dataset.root, staging.root, staging.work)
-    return graph.reduce(node_functions.finish_metadata, nodes, *roots, plan, packed, label=layout.META_DIR)
+    options = (plan, packed, bool(features_to_measure(dataset)))
+    return graph.reduce(node_functions.finish_metadata, nodes, *roots, *options, label=layout.META_DIR)
 
 
 def add_copy_nodes(
@@ -101,6 +111,8 @@ def add_copy_nodes(
     if videos == "pack":
         others = [path for path in others if not _is_video_file(path, dataset)]
     paths, left_out = own_files(others, listing, dataset.info)
+    undeclared = {*undeclared_files(dataset)}
+    paths = [path for path in paths if path not in undeclared]
     sizes = {path: 0 if (identity := listing.get(path)) is None else identity.size for path in paths}
     require_room(dataset.root, staging.root, sizes, way=WAYS[videos])
     numbered = [(f"copy/{number:07d}.json", path) for number, path in enumerate(paths)]

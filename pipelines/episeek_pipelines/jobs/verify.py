@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from episeek.errors import EpiseekError, MissingFileError
-from episeek_pipelines.dataset.provenance import recorded_videos, source_commit
+from episeek_pipelines.dataset.metadata import as_v3
+from episeek_pipelines.dataset.provenance import recorded_videos, skipped_episodes, source_commit
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.nodes import Node, values_and_failures
@@ -69,7 +70,7 @@ def verify(
     """
     where = Root(root).pinned()
     videos = recorded_videos(where) if data_root is None else Root(data_root)
-    source = None if against is None else Root(against).pinned()
+    source = None if against is None else as_v3(Root(against).pinned(), skipped=skipped_episodes(where))
     surveyed = survey(where, data_root=None if videos is None else videos.pinned(), against=source)
     if videos is None and surveyed.is_lone_overlay:
         hint = "give the dataset it was prepared from as --data-root (data_root)"

@@ -10,6 +10,12 @@ def is_any_list(arrow_type: pa.DataType) -> bool:
     )
 
 
+def differ_in_lists(one: pa.DataType, other: pa.DataType) -> bool:
+    """Return whether both are lists, of a fixed size or not, of the same values."""
+    is_list = is_any_list(one) and is_any_list(other)
+    return is_list and (one.value_type == other.value_type or differ_in_lists(one.value_type, other.value_type))
+
+
 def storage_type(arrow_type: pa.DataType) -> pa.DataType:
     """Return the type in which an extension type is stored; other types are returned unchanged.
 

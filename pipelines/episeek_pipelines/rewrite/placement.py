@@ -68,7 +68,7 @@ class Placement:
     def __init__(self, plan: RewritePlan, written: Iterable[WrittenFile], where: str) -> None:
         self._plan = plan
         self._where = where
-        self._unit_of = {unit.path: unit for unit in plan.units}
+        self._unit_of = {path: unit for unit in plan.units for path in unit.paths}
         numbers_of = {output.path: output.numbers for unit in plan.units for output in unit.outputs}
         self._paths: list[str] = []
         episodes, rows, outputs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]

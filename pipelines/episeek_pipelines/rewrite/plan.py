@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from episeek.errors import MissingFileError, ParquetError, RowOrderError
+from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.missing_folders import require_folders
 from episeek_pipelines.dataset.root import Root
@@ -23,6 +24,9 @@ from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FIL
 from episeek_pipelines.rewrite.encodings import ColumnEncodings, choose_encodings, footer_bytes_per_episode
 from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo
+
+_MERGED_BYTES: Final = 100 * 10**6
+"""Bytes of the source files that become one output; `data_files_size_in_mb`, as LeRobot sets it."""
 
 MAX_FILES_PER_CHUNK: Final = 1000
 """LeRobot loads data files in the order of their names. That is the order of their numbers only for up to three digits."""
@@ -44,13 +48,25 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class RewriteUnit:
-    """One source data file and its outputs; a single output takes every row, whatever the metadata says."""
+    """One source data file and its outputs; a single output takes every row, whatever the metadata says.
+
+    Where a layout has a file for each episode, as that of version 2.x, one output takes the rows of many files.
+    """
 
     path: str
     outputs: tuple[Output, ...]
     encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
     source_bytes: int = field(default=0, repr=False, compare=False)
-    """Size of the source file; 0 if the listing does not have it."""
+    """Size of the source files; 0 if the listing does not have it."""
+    episodes: tuple[tuple[int, int], ...] = ()
+    """(episode_index, rows) of each source file, where each holds one episode and nothing else; otherwise empty."""
+    next_paths: tuple[str, ...] = ()
+    """Further source files, whose rows follow those of `path`."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All source files, in the order of their rows."""
+        return (self.path, *self.next_paths)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +76,7 @@ class RewritePlan:
     units: tuple[RewriteUnit, ...]
     """Sorted by path."""
     is_split: bool
-    """Whether a file is split: then all outputs get new numbers, and `meta/episodes` changes with them."""
+    """Whether files are split or merged: then all outputs get new numbers, and `meta/episodes` changes with them."""
     max_episodes_per_file: int
     reason: str
     """How `max_episodes_per_file` was chosen, with its numbers."""
@@ -70,6 +86,8 @@ class RewritePlan:
     """The parsed meta/info.json: the template of data files."""
     episode_shards: tuple[tuple[str, int], ...]
     """(relative path, rows) of each file of meta/episodes, in order."""
+    data_path: str | None = None
+    """The template of the outputs' paths, where it is not that of the source's meta/info.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +108,9 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     costs n x n x f bytes of footers. With d bytes of source file per episode the cap is `max(100, 2**19 / f, d / f)`: a footer
     stays below 512 KiB, which costs no more than the request for it, or below the size of an episode if that is larger.
 
-    Files are split evenly and never merged. If one is split, all outputs are numbered in the order of their paths, with
-    `chunks_size` files to a chunk.
+    Files are split evenly. If one is split, all outputs are numbered in the order of their paths, with `chunks_size` files to a
+    chunk. Files are merged only where the layout has one for each episode, as that of version 2.x: up to the cap, or
+    `data_files_size_in_mb`.
 
     Args:
         dataset: The result of `open_dataset`.
@@ -125,6 +144,8 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
         episode_count = sum(len(rows_of_path[path]) for path in samples)
         cap, reason = _default_cap(list(samples.values()), encodings, episode_count=episode_count)
 
+    if dataset.is_file_an_episode:
+        return _plan_merged(dataset, listing, missing, encodings, (cap, reason))
     firsts_of_path = {path: _first_episodes(dataset.episodes.episode_index[rows_of_path[path]], cap) for path in paths}
     is_split = any(len(firsts) > 1 for firsts in firsts_of_path.values())
     files_per_chunk = min(dataset.info.chunks_size, MAX_FILES_PER_CHUNK)
@@ -150,6 +171,55 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
         missing=missing,
         info=dataset.info,
         episode_shards=dataset.episodes.shards,
+    )
+
+
+def _plan_merged(
+    dataset: Dataset,
+    listing: Mapping[str, FileIdentity | None],
+    missing: Mapping[int, str],
+    encodings: ColumnEncodings,
+    cap: tuple[int, str],
+) -> RewritePlan:
+    """Return the plan for a layout with a file for each episode: files in the order of their episodes make one output together."""
+    paths, table = dataset.data_paths(), dataset.episodes
+    if missing:
+        row = min(missing)
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        expected = f"the rows of episode {table.data_file_index[row]}"
+        raise MissingFileError(dataset.root.join(missing[row]), f"no such file{others}", expected)
+    sizes = [0 if (identity := listing.get(path)) is None else identity.size for path in paths]
+    groups: list[list[int]] = []
+    held_bytes = 0
+    for row, size in enumerate(sizes):
+        if not groups or len(groups[-1]) >= cap[0] or held_bytes + size > _MERGED_BYTES:
+            groups.append([])
+            held_bytes = 0
+        groups[-1].append(row)
+        held_bytes += size
+    units = []
+    for number, rows in enumerate(groups):
+        numbers = divmod(number, MAX_FILES_PER_CHUNK)
+        name = layout.DEFAULT_DATA_PATH.format(chunk_index=numbers[0], file_index=numbers[1])
+        units.append(
+            RewriteUnit(
+                paths[rows[0]],
+                (Output(name, rows[0], rows[-1] + 1, numbers),),
+                encodings,
+                sum(sizes[row] for row in rows),
+                tuple(zip(table.episode_index[rows].tolist(), table.length[rows].tolist(), strict=True)),
+                tuple(paths[row] for row in rows[1:]),
+            )
+        )
+    return RewritePlan(
+        units=tuple(units),
+        is_split=True,
+        max_episodes_per_file=cap[0],
+        reason=cap[1],
+        missing={},
+        info=dataset.info,
+        episode_shards=table.shards,
+        data_path=layout.DEFAULT_DATA_PATH,
     )
 
 

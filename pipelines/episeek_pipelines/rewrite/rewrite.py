@@ -5,10 +5,11 @@ copies `meta/` and updates the locations of episodes if files were split. Values
 placement of rows is checked here; `verify` checks the rest.
 """
 
+import json
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final
 
@@ -17,13 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek.errors import MetadataError, ParquetError, RowOrderError
+from episeek.errors import MetadataError, ParquetError, RowOrderError, first_line
 from episeek.stores.byte_source import StoreSource
 from episeek.stores.transfers import Transfers
 from episeek_pipelines.dataset.copying import copy_file
 from episeek_pipelines.dataset.metadata import read_info_document, read_location_columns
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.video_locations import VideoLocations
+from episeek_pipelines.parquet.arrow_types import differ_in_lists
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, EpisodeRun, episode_runs, measure_row_bytes, reading
 from episeek_pipelines.rewrite.encodings import writer_options
 from episeek_pipelines.rewrite.placement import DeclaredPlaces, Placement, WrittenFile
@@ -42,6 +44,8 @@ __all__ = [
     "rewrite_file",
     "write_metadata",
 ]
+
+_LEAVE_OUT: Final = "repair the file, or leave the episode out with --skip-episodes"
 
 REWRITE_VERSION: Final = 2
 """Version of the written files. Increase it when they change: finished work of another version is not reused."""
@@ -79,7 +83,7 @@ class WrittenMetadata:
 
 
 def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
-    """Write the outputs of one data file, one row group per episode, in the order of its rows.
+    """Write the outputs of one data file, or the one output of several, one row group per episode, in the order of the rows.
 
     Memory holds one episode, one batch of 8 MiB and one page of each column. A file in a store is first copied to a temporary file:
     streaming eight columns in parallel would take a request for every 64 KiB.
@@ -88,11 +92,14 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
         MissingFileError: There is no such file.
         ParquetError: The file has no footer, or its pages cannot be read.
         RowOrderError: `episode_index` cannot be used, the rows of an episode are not next to each other, or, if the file is split,
-            its episodes are not in the order of the outputs.
+            its episodes are not in the order of the outputs. Or a file that holds one episode has other rows than declared, or
+            columns of other types than the first.
         WriteError: The destination failed.
 
     After an error none of the outputs exists.
     """
+    if unit.episodes:
+        return _merge_files(source, destination, unit)
     where = source.join(unit.path)
     written: list[WrittenFile] = []
     reader = source.source()
@@ -123,9 +130,69 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
             rows = sum(count for _, count in episodes)
             written.append(WrittenFile(output.path, size_bytes, rows, len(episodes), tuple(episodes)))
         source_bytes = root.size(unit.path)
+    return RewriteResult(unit.path, source_bytes, tuple(written), *_requests_and_retries(source, reader))
+
+
+def _requests_and_retries(source: Root, reader: StoreSource) -> tuple[int, int]:
+    """Return the requests and repeated requests of a reader; none for files of this machine."""
     transfers = Transfers() if source.is_local else reader.transfers()
-    requests = transfers.request_count + transfers.metadata_request_count
-    return RewriteResult(unit.path, source_bytes, tuple(written), requests, transfers.retry_count)
+    return transfers.request_count + transfers.metadata_request_count, transfers.retry_count
+
+
+def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
+    """Write the one output of files that hold one episode each."""
+    (output,) = unit.outputs
+    source_bytes = 0
+    reader = source.source()
+    with destination.output(output.path) as stream, ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        schema: pa.Schema | None = None
+        for path, (episode, length) in zip(unit.paths, unit.episodes, strict=True):
+            where = source.join(path)
+            with _nearby(source, path, reader) as root, _opened(root, path, where) as file:
+                if file.metadata.num_rows != length:
+                    found, expected = f"{file.metadata.num_rows} rows", f"{length} rows, the length of its episode"
+                    raise RowOrderError(where, found, expected, _LEAVE_OUT)
+                row_bytes = measure_row_bytes(file, where)
+                if schema is None or writer is None:
+                    schema = file.schema_arrow
+                    options = writer_options(schema, unit.encodings, row_bytes=row_bytes)
+                    writer = stack.enter_context(_parquet_writer(stream, schema, options))
+                runs = list(episode_runs(file, where, row_bytes=row_bytes))
+                if [run.episode_index for run in runs] != [episode]:
+                    found = f"rows of episode {', '.join(str(run.episode_index) for run in runs[:3])}"
+                    raise RowOrderError(where, found, f"those of episode {episode} alone", _LEAVE_OUT)
+                writer.write_table(
+                    _as_first(runs[0].table, schema, where, source.join(unit.path)), row_group_size=length
+                )
+                source_bytes += root.size(path)
+    size_bytes = destination.size(output.path)
+    rows = sum(length for _, length in unit.episodes)
+    file_written = WrittenFile(output.path, size_bytes, rows, len(unit.episodes), unit.episodes)
+    return RewriteResult(unit.path, source_bytes, (file_written,), *_requests_and_retries(source, reader))
+
+
+def _as_first(table: pa.Table, schema: pa.Schema, where: str, first: str) -> pa.Table:
+    """Return a table with the columns of the first file, in its order; only the kind of lists may differ.
+
+    Raises:
+        RowOrderError: It has other columns or types.
+    """
+    if table.schema.equals(schema, check_metadata=True):
+        return table
+    if sorted(table.schema.names) != sorted(schema.names):
+        difference = sorted({*table.schema.names} ^ {*schema.names}) or table.schema.names
+        found = f"other columns: {', '.join(difference[:3])} in one of the two"
+        raise RowOrderError(where, found, f"the columns of {first}", _LEAVE_OUT)
+    table = table.select(schema.names)
+    for new, old in zip(table.schema, schema, strict=True):
+        if new.type != old.type and not differ_in_lists(new.type, old.type):
+            found = f"column {new.name!r} of type {new.type}"
+            raise RowOrderError(where, found, f"{old.type}, as in {first}", _LEAVE_OUT)
+    try:
+        return table.cast(schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise RowOrderError(where, first_line(error), f"values of the types of {first}", _LEAVE_OUT) from None
 
 
 def write_metadata(
@@ -177,11 +244,19 @@ def write_metadata(
                 columns[lerobot.DATA_CHUNK_INDEX] = places.data_chunk_index
                 columns[lerobot.DATA_FILE_INDEX] = places.data_file_index
             _write_episodes(source, destination, path, columns)
-        elif path == layout.INFO_PATH and videos is not None and videos.differ_from(info := read_info_document(source)):
-            destination.write_bytes(path, videos.in_info(info))
+        elif path == layout.INFO_PATH and (
+            templates := _new_templates(info := read_info_document(source), plan, videos)
+        ):
+            destination.write_bytes(path, json.dumps({**info, **templates}, indent=4, ensure_ascii=False).encode())
         else:
             copy_file(source, destination, path)
     return WrittenMetadata(tuple(paths), corrected)
+
+
+def _new_templates(info: Mapping[str, Any], plan: RewritePlan, videos: VideoLocations | None) -> dict[str, str]:
+    """Return the templates of meta/info.json that are others in the destination."""
+    templates = {"data_path": plan.data_path, "video_path": None if videos is None else videos.video_path}
+    return {key: path for key, path in templates.items() if path is not None and path != info.get(key)}
 
 
 def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -> Iterator[tuple[int, EpisodeRun]]:

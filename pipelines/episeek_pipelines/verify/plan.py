@@ -4,12 +4,14 @@
 only the footers of the sidecars. `plan_verification` does all of this in one process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.batches import batched_checks
 from episeek_pipelines.verify.episodes.declared_files import (
     collect_data_files,
@@ -154,7 +156,9 @@ def plan_checks(
         findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", declared, meant_data)
         if not surveyed.source_changes:
             # videos of other episodes of the source are not for the overlay to judge
-            findings += check_orphans(surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared, meant_videos)
+            findings += check_orphans(
+                surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared | surveyed.skipped_videos, meant_videos
+            )
     else:
         # episodes that cannot be read may be in any of the other files
         data_files += undeclared_data_files(surveyed.files, declared)
@@ -163,7 +167,7 @@ def plan_checks(
     if examined.tables is not None:
         findings += check_indexed_files(examined.files, video_files, surveyed.videos)
     index = np.where(episodes.valid(lerobot.EPISODE_INDEX), episodes.values(lerobot.EPISODE_INDEX), -1)
-    sources = collect_source_files(info, shards, index, data_path, data_file)
+    sources = collect_source_files(_source_paths(surveyed, info), shards, index, data_path, data_file)
     checks = batched_checks(context, data_files, video_files, sources, surveyed)
     return VerificationPlan(
         root=str(surveyed.root),
@@ -182,6 +186,14 @@ def plan_checks(
         bytes_read=surveyed.bytes_read + sum(shard.bytes_read for shard in shards),
         files_read=surveyed.files_read + len(shards),
     )
+
+
+def _source_paths(surveyed: Survey, info: DatasetInfo) -> Callable[[int, int], str]:
+    """Return the function that gives the data files of the source.
+
+    A source of version 3.0 has the template of the rewritten dataset; INF021 reports others.
+    """
+    return read_info(surveyed.against).data_file if isinstance(surveyed.against, V2Root) else info.data_file
 
 
 def _figures(info: DatasetInfo, episodes: RawEpisodes) -> Figures:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from episeek.errors import MetadataError, MissingFileError, NotADatasetError
+from episeek.errors import MetadataError, MissingFileError, NotADatasetError, UnsupportedVersionError
 from episeek.rows.parquet_ranges import ParquetRanges
 from episeek.stores.byte_source import ByteSource
-from episeek_schemas import layout, lerobot
+from episeek_schemas import layout, lerobot, lerobot_v2
 from episeek_schemas.lerobot import DatasetInfo, DocumentError, InfoProblemsError
 
 Int64Array = npt.NDArray[np.int64]
@@ -68,10 +68,15 @@ def read_info(source: ByteSource) -> InfoDocument:
     """Return `meta/info.json`.
 
     Raises:
+        UnsupportedVersionError: The dataset is of version 2.x.
         NotADatasetError: The document cannot be used.
         MissingFileError: There is none.
     """
     document = read_document(source, layout.INFO_PATH)
+    if lerobot_v2.is_v2(document):
+        found = f"codebase_version {document['codebase_version']!r}, whose rows are in other files"
+        hint = "make version 3.0 of the dataset with `episeek prepare` or `episeek upgrade`; its clips are read as they are"
+        raise UnsupportedVersionError(f"{source.root}/{layout.INFO_PATH}", found, "version 3.x", hint)
     try:
         return InfoDocument(lerobot.parse_info(document), document)
     except InfoProblemsError as error:

@@ -7,6 +7,7 @@ anywhere, so it is used only if the videos are missing, and its use is always re
 import json
 import os
 from contextlib import suppress
+from typing import Any
 
 from episeek.errors import without_password
 from episeek.stores.kinds import is_local, local_path
@@ -25,15 +26,7 @@ def recorded_source(root: str) -> str | None:
     with suppress(OSError):
         if os.listdir(os.path.join(folder, layout.VIDEOS_DIR)):
             return None
-    record = os.path.join(folder, layout.SOURCE_RECORD_PATH)
-    if not os.path.isfile(record):
-        # opening a pipe would wait for its writer
-        return None
-    try:
-        with open(record, "rb") as stream:
-            source = json.load(stream)["plan"]["source"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None
+    source = _preparation(folder).get("source")
     if not isinstance(source, str) or (is_local(source) and not os.path.isabs(local_path(source))):
         # a relative path means nothing in another working directory
         return None
@@ -43,6 +36,26 @@ def recorded_source(root: str) -> str | None:
         # no path of this machine
         return None
     return None if is_itself else source
+
+
+def skipped_count(root: str) -> int:
+    """Return how many episodes of its source an overlay on this machine records as left out; 0 without a usable record."""
+    skipped = _preparation(local_path(root)).get("skip_episodes") if is_local(root) else None
+    return len(skipped) if isinstance(skipped, list) else 0
+
+
+def _preparation(folder: str) -> dict[str, Any]:
+    """Return how the overlay in a folder was prepared; empty without a usable record."""
+    record = os.path.join(folder, layout.SOURCE_RECORD_PATH)
+    if not os.path.isfile(record):
+        # opening a pipe would wait for its writer
+        return {}
+    try:
+        with open(record, "rb") as stream:
+            preparation = json.load(stream)["plan"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return preparation if isinstance(preparation, dict) else {}
 
 
 def use_of_recorded_source(root: str, source: str) -> str:

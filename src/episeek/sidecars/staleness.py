@@ -6,13 +6,14 @@ know the new episodes.
 
 import os
 import warnings
+from dataclasses import replace
 from typing import Final, Literal, get_args
 
 from episeek.errors import MissingFileError, StaleSidecarsError, StaleSidecarsWarning
 from episeek.sidecars.files import IndexedDataset
 from episeek.stores.byte_source import ByteSource
 from episeek.stores.transports.local import LocalSource
-from episeek_schemas import layout, lerobot
+from episeek_schemas import layout, lerobot, lerobot_v2
 
 OnStale = Literal["auto", "warn", "raise", "ignore"]
 """The reaction to other episodes in the dataset than in its sidecars. "auto" warns, and looks only where that costs no request."""
@@ -22,7 +23,9 @@ ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
 _HINT: Final = "run `episeek index` again, or `episeek prepare` for a new overlay; until then, episodes are those that were indexed"
 
 
-def check_staleness(source: ByteSource, dataset: IndexedDataset, on_stale: OnStale, *, stacklevel: int) -> None:
+def check_staleness(
+    source: ByteSource, dataset: IndexedDataset, on_stale: OnStale, *, left_out: int = 0, stacklevel: int
+) -> None:
     """Warn or raise where `meta/info.json` describes other episodes than those that were indexed.
 
     The file is read once, whole. A root without one is not compared: `episeek index --output` writes sidecars alone.
@@ -31,6 +34,7 @@ def check_staleness(source: ByteSource, dataset: IndexedDataset, on_stale: OnSta
         source: The source of the sidecars, or of the videos.
         dataset: The dataset that was indexed.
         on_stale: What to do.
+        left_out: Number of episodes of the source that were not indexed, since they were left out.
         stacklevel: Whom a warning names as its cause, as for `warnings.warn`.
 
     Raises:
@@ -49,7 +53,7 @@ def check_staleness(source: ByteSource, dataset: IndexedDataset, on_stale: OnSta
         data = source.get_ranges(layout.INFO_PATH, [(0, source.identity(layout.INFO_PATH).size)])[0]
     except MissingFileError:
         return
-    found = _difference(data, dataset)
+    found = _difference(data, dataset, left_out)
     if not found:
         return
     error = StaleSidecarsError(f"{source.root}/{layout.INFO_PATH}", found, _described(dataset), _HINT)
@@ -58,14 +62,23 @@ def check_staleness(source: ByteSource, dataset: IndexedDataset, on_stale: OnSta
     warnings.warn(StaleSidecarsWarning(str(error)), stacklevel=stacklevel + 1)
 
 
-def _difference(data: bytes, dataset: IndexedDataset) -> str:
+def _difference(data: bytes, dataset: IndexedDataset, left_out: int) -> str:
     """Return what `meta/info.json` says of the dataset, where that is not what was indexed; empty where it is."""
     try:
-        info = lerobot.parse_info(lerobot.parse_document(data))
+        document = lerobot.parse_document(data)
+        if lerobot_v2.is_v2(document) and not lerobot_v2.validate_info_v2(document):
+            document = lerobot_v2.info_as_v3(document)
+        info = lerobot.parse_info(document)
     except (lerobot.DocumentError, lerobot.InfoProblemsError) as error:
         return f"no usable description of a dataset ({error})"
     described = IndexedDataset(info.video_keys, info.fps, info.total_episodes, info.total_frames)
-    return "" if described == dataset else _described(described)
+    if left_out:
+        # the frames of the episodes that were left out are not known here
+        same_frames = replace(described, frame_count=dataset.frame_count)
+        is_same = same_frames == replace(dataset, episode_count=dataset.episode_count + left_out)
+    else:
+        is_same = described == dataset
+    return "" if is_same else _described(described)
 
 
 def _described(dataset: IndexedDataset) -> str:

@@ -6,7 +6,6 @@ sent; 2 it could not be done.
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli.arguments import (
@@ -14,19 +13,21 @@ from episeek_pipelines.cli.arguments import (
     add_force,
     add_keyframes,
     add_output,
+    add_skipped_episodes,
     add_splitting,
+    add_videos,
     positive,
+    require_packing,
     with_examples,
 )
 from episeek_pipelines.cli.commands import publish
 from episeek_pipelines.cli.execution import execution_of
-from episeek_pipelines.cli.lines.jobs import result_document
+from episeek_pipelines.cli.lines.jobs import findings_lines, verified_document, verified_outcome
 from episeek_pipelines.cli.lines.publication import refused_outcome, verify_line
 from episeek_pipelines.cli.outcome import Outcome
-from episeek_schemas.layout import DEFAULT_VIDEO_FILES_SIZE_IN_MB
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import Execution, PreparedPublication, PrepareResult, PublishOptions, VerificationReport
+    from episeek_pipelines.api import Execution, PreparedPublication, PublishOptions
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -55,31 +56,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "episeek prepare hf://datasets/ORG/NAME --publish --dry-run",
         ),
     )
-    command.add_argument("source", metavar="SRC", help="root of a LeRobot v3.0 dataset: a path or a URL")
+    command.add_argument("source", metavar="SRC", help="root of a LeRobot dataset, v3.0, v2.1 or v2.0: a path or a URL")
     command.add_argument(
         "destination",
         metavar="DST",
         nargs="?",
         help="a new or empty directory, or the result of a run before; with --publish it may be omitted, and nothing is kept then",
     )
-    from episeek_pipelines.api import VIDEO_CHOICES
-
-    command.add_argument(
-        "--videos",
-        choices=VIDEO_CHOICES,
-        default="none",
-        help="also put videos and other files of the dataset into DST. link: as clones, which share space and no writes, or copies "
-        "where the file system cannot clone (ext4, for example). hardlink: the same files under another name; a tool that writes "
-        "into them in DST changes SRC. pack: put together into a few MP4 files a camera, each with its header in front, without "
-        "encoding anything",
-    )
-    command.add_argument(
-        "--video-file-size",
-        type=positive,
-        metavar="MB",
-        help="with --videos pack, the size below which files are filled (default: video_files_size_in_mb of meta/info.json, or "
-        f"{DEFAULT_VIDEO_FILES_SIZE_IN_MB})",
-    )
+    add_videos(command)
+    add_skipped_episodes(command)
     command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
     add_keyframes(command)
     add_force(command)
@@ -104,8 +89,7 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         argparse.ArgumentTypeError: Arguments that do not go together.
     """
-    if options.video_file_size is not None and options.videos != "pack":
-        raise argparse.ArgumentTypeError("--video-file-size: found without --videos pack; expected both")
+    require_packing(options)
     if not options.publish:
         if options.destination is None:
             raise argparse.ArgumentTypeError("DST: found none; expected a folder for the result, or --publish")
@@ -115,6 +99,10 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
         return ()
     if options.videos != "none":
         raise argparse.ArgumentTypeError("--videos: found with --publish, which leaves the videos in SRC; expected one")
+    if options.skip_episodes:
+        raise argparse.ArgumentTypeError(
+            "--skip-episodes: found with --publish, which takes SRC as it is; expected one"
+        )
     if options.force:
         raise argparse.ArgumentTypeError(
             "--force: found with --publish, which prepares anew what has changed; expected one"
@@ -132,7 +120,6 @@ def run(options: argparse.Namespace) -> Outcome:
     if options.publish:
         return _published(options, execution)
     from episeek_pipelines import api
-    from episeek_pipelines.cli.lines import summary
 
     if options.dry_run:
         return _planned(options)
@@ -143,14 +130,11 @@ def run(options: argparse.Namespace) -> Outcome:
         videos=options.videos,
         video_file_size_mb=options.video_file_size,
         keyframes=options.keyframes,
+        skip_episodes=options.skip_episodes,
         force=options.force,
         execution=execution,
     )
-    is_failure = result.verification is not None and result.verification.error_count > 0
-    if options.json:
-        return Outcome((json.dumps(_document(result), indent=2),), is_failure)
-    lines = (*summary.prepare_lines(result), summary.done_line(result), *_findings(result.verification, options))
-    return Outcome(() if options.quiet else lines, is_failure)
+    return verified_outcome(result, options)
 
 
 def _planned(options: argparse.Namespace) -> Outcome:
@@ -166,6 +150,7 @@ def _planned(options: argparse.Namespace) -> Outcome:
         videos=options.videos,
         video_file_size_mb=options.video_file_size,
         keyframes=options.keyframes,
+        skip_episodes=options.skip_episodes,
         force=options.force,
     )
     return Outcome((json.dumps(asdict(plan), indent=2),) if options.json else tuple(plan_lines(plan)))
@@ -204,33 +189,15 @@ def _published_lines(
         lines += summary.prepare_lines(done.preparation)
     if done.publication is None:
         assert done.preparation is not None
-        return (*lines, *_findings(done.preparation.verification, options))
+        return (*lines, *findings_lines(done.preparation.verification, options))
     if done.preparation is None:
         lines.append(verify_line(done.publication.verification, is_required=True, where="repository"))
     lines += publish.lines(done.publication, chosen)
-    return (*lines, *_findings(done.publication.verification, options))
-
-
-def _findings(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
-    from episeek_pipelines.api import format_findings, format_remarks
-    from episeek_pipelines.cli.colour import paint_for
-
-    if report is None:
-        return ()
-    paint = paint_for(sys.stdout)
-    parts = (format_findings(report, max_findings=options.max_findings, paint=paint), format_remarks(report))
-    return ("", *(part for part in parts if part))
-
-
-def _document(result: "PrepareResult") -> dict[str, Any]:
-    from episeek_pipelines.api import format_json
-
-    report = result.verification
-    return {**result_document(result), "verification": None if report is None else json.loads(format_json(report))}
+    return (*lines, *findings_lines(done.publication.verification, options))
 
 
 def _published_document(done: "PreparedPublication", chosen: "PublishOptions") -> dict[str, Any]:
     return {
-        "preparation": None if done.preparation is None else _document(done.preparation),
+        "preparation": None if done.preparation is None else verified_document(done.preparation),
         "publication": None if done.publication is None else publish.document(done.publication, chosen),
     }

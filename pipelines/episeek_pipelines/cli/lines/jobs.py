@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from episeek_pipelines.api import PrepareResult
+    from episeek_pipelines.api import PrepareResult, VerificationReport
 
 
 def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:
@@ -20,6 +21,37 @@ def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outc
     return Outcome(() if options.quiet else (*summary.prepare_lines(result), summary.done_line(result)))
 
 
+def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:
+    """Return the outcome of a job with a verification, which fails where there are errors: `prepare` or `upgrade`."""
+    from episeek_pipelines.cli.lines import summary
+
+    is_failure = result.verification is not None and result.verification.error_count > 0
+    if options.json:
+        return Outcome((json.dumps(verified_document(result), indent=2),), is_failure)
+    lines = (*summary.prepare_lines(result), summary.done_line(result), *findings_lines(result.verification, options))
+    return Outcome(() if options.quiet else lines, is_failure)
+
+
+def findings_lines(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the findings of a job's verification as lines, after an empty one."""
+    from episeek_pipelines.api import format_findings, format_remarks
+    from episeek_pipelines.cli.colour import paint_for
+
+    if report is None:
+        return ()
+    paint = paint_for(sys.stdout)
+    parts = (format_findings(report, max_findings=options.max_findings, paint=paint), format_remarks(report))
+    return ("", *(part for part in parts if part))
+
+
+def verified_document(result: "PrepareResult") -> dict[str, Any]:
+    """Return the JSON of a job's result with the findings of its verification."""
+    from episeek_pipelines.api import format_json
+
+    report = result.verification
+    return {**result_document(result), "verification": None if report is None else json.loads(format_json(report))}
+
+
 def result_document(result: "PrepareResult") -> dict[str, Any]:
     """Return the JSON of a job's result, without the findings of the verification."""
     parts = {name: getattr(result, name) for name in ("rewrite", "packing", "index", "copies")}
@@ -29,5 +61,8 @@ def result_document(result: "PrepareResult") -> dict[str, Any]:
         "is_resumed": result.is_resumed,
         "is_current": result.is_current,
         "copied_files": result.copied_files,
+        "source_version": result.source_version,
+        "skipped_episodes": list(result.skipped_episodes),
+        "strays": list(result.strays),
         **{name: asdict(part) for name, part in parts.items() if part is not None},
     }

@@ -17,6 +17,7 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
         yield "current  DST holds what a run with this SRC and these options writes: nothing was done"
     if result.is_resumed:
         yield "resume   continued from the finished work of a run that was stopped"
+    yield from _version_lines(result)
     if result.rewrite is not None:
         yield f"rewrite  {_rewrite_line(result.rewrite)}"
         if result.rewrite.corrected_episodes:
@@ -43,6 +44,23 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
         yield from _copy_lines(result.copies, is_packed=result.packing is not None)
 
 
+def _version_lines(result: "PrepareResult") -> Iterator[str]:
+    """Yield what became of a source of version 2.x."""
+    if not result.source_version:
+        return
+    yield f"upgrade  LeRobot {result.source_version} -> v3.0; quantiles are computed from the rows, those of pictures are left out"
+    if result.skipped_episodes:
+        numbers = ", ".join(str(number) for number in result.skipped_episodes[:_MOST_NUMBERS])
+        others = len(result.skipped_episodes) - _MOST_NUMBERS
+        more = f" and {others:,} more" if others > 0 else ""
+        yield f"skipped  {counted(len(result.skipped_episodes), 'episode')} of SRC: {numbers}{more}; the others are numbered anew"
+    for path in result.strays[:_MOST_WARNINGS]:
+        yield f"left     {path} stays in SRC: of no episode"
+    if len(result.strays) > _MOST_WARNINGS:
+        yield f"left     and {len(result.strays) - _MOST_WARNINGS:,} more files of no episode"
+
+
+_MOST_NUMBERS: Final = 10
 _MOST_WARNINGS: Final = 20
 
 

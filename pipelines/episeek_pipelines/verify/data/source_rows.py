@@ -4,10 +4,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, ParquetError
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.v2.root import V2Root
+from episeek_pipelines.parquet.arrow_types import differ_in_lists
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify.findings.arrays import Int64Array
@@ -36,6 +39,8 @@ def compare_data_file(
     """
     findings: list[Finding] = []
     bytes_read = 0
+    # files of version 2.x are merged
+    is_alone = not isinstance(against, V2Root)
     episodes_of = {
         path: file.episode_index[file.rewritten_file == number].tolist()
         for number, path in enumerate(file.rewritten_paths)
@@ -57,7 +62,9 @@ def compare_data_file(
                 for path, episodes in episodes_of.items():
                     misplaced[path] = [episode for episode in episodes if episode not in rows]
                     with guarded(findings, "compare rows", Location(file=path)):
-                        found, count = _compare_episodes(source, original, rows, rewritten[path], path, episodes)
+                        found, count = _compare_episodes(
+                            source, original, rows, rewritten[path], path, episodes, is_alone=is_alone
+                        )
                         findings += found
                         bytes_read += count
                 bytes_read += original.bytes_read
@@ -76,6 +83,8 @@ def _compare_episodes(
     output: pq.ParquetFile,
     path: str,
     episodes: Sequence[int],
+    *,
+    is_alone: bool,
 ) -> tuple[list[Finding], int]:
     """Compare those of the episodes that a source file holds with a rewritten file.
 
@@ -86,6 +95,7 @@ def _compare_episodes(
         output: The rewritten file.
         path: Its path.
         episodes: The episodes that the rewritten file should hold.
+        is_alone: Whether all rows of the rewritten file are of the source file, so that both have the same schema.
 
     Returns:
         The findings, and the number of bytes read of the rewritten file.
@@ -94,12 +104,27 @@ def _compare_episodes(
     held = sorted(rows.keys() & {*episodes}, key=lambda episode: rows[episode])
     if not held:
         return [], 0
-    findings = schema_differences(output.schema_arrow, source.schema_arrow, ROWS_CHANGED, path)
+    schema = source.schema_arrow if is_alone else _as_merged(source.schema_arrow, output.schema_arrow)
+    findings = schema_differences(output.schema_arrow, schema, ROWS_CHANGED, path)
     names = shared_columns(source, output)
     copy, copied_rows = RowCursor(output), _episode_rows(output)
     for episode in held:
         findings += _compare_episode(original, rows[episode], copy, copied_rows.get(episode), names, path, episode)
     return findings, copy.bytes_read
+
+
+def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
+    """Return the schema that a merged file may have where one of its sources has `source`.
+
+    The first of the sources gives the order of the columns, their kinds of lists and the metadata.
+    """
+    if sorted(source.names) != sorted(output.names):
+        return source
+    fields = []
+    for field in output:
+        found = source.field(field.name)
+        fields.append(field if found.type == field.type or differ_in_lists(found.type, field.type) else found)
+    return pa.schema(fields, output.metadata)
 
 
 def _compare_misplaced(
@@ -122,7 +147,9 @@ def _compare_misplaced(
     for candidate in _files_by_likelihood(against, declared, path) if wanted else ():
         with against.open_parquet(candidate, **READ_OPTIONS) as source:
             original, rows = RowCursor(source), _episode_rows(source)
-            found, count = _compare_episodes(source, original, rows, output, path, sorted(wanted))
+            found, count = _compare_episodes(
+                source, original, rows, output, path, sorted(wanted), is_alone=not isinstance(against, V2Root)
+            )
             findings += found
             bytes_read += source.metadata.serialized_size + original.bytes_read + count
             wanted -= rows.keys()
@@ -162,6 +189,8 @@ def _compare_episode(
     before, after = original.read(*rows), copy.read(*copied_rows)
     for name in names:
         where = Location(file=path, episode=episode, column=name)
+        if differ_in_lists(before[name].type, after[name].type):
+            before = before.set_column(before.column_names.index(name), name, before[name].cast(after[name].type))
         yield from compare_column(ROWS_CHANGED, before[name], after[name], where, copied_rows[0])
 
 

@@ -97,11 +97,22 @@ def undeclared_video_files(
 
 
 def collect_source_files(
-    info: DatasetInfo, shards: Sequence[Shard], index: Int64Array, data_path: tuple[str, ...], data_file: Int64Array
+    path_of: Callable[[int, int], str],
+    shards: Sequence[Shard],
+    index: Int64Array,
+    data_path: tuple[str, ...],
+    data_file: Int64Array,
 ) -> list[SourceFile]:
     """Return the source's data files with their episodes, and the files that hold these episodes in the rewrite.
 
-    Episodes are matched by their index. Where the source builds its paths from another template than `info`, INF021 reports it.
+    Episodes are matched by their index.
+
+    Args:
+        path_of: Returns the path of a data file of the source by chunk_index and file_index.
+        shards: The files of meta/episodes.
+        index: The number of each episode, by row.
+        data_path: The data files.
+        data_file: Position of each episode's file in `data_path`, by row.
     """
     parts = [shard.source for shard in shards if shard.source is not None]
     if not parts:
@@ -110,7 +121,7 @@ def collect_source_files(
     is_valid = np.logical_and.reduce(
         [np.concatenate([part[name].is_valid for part in parts]) for name in SOURCE_COLUMNS]
     )
-    paths, file_number = _paths(info.data_file, is_valid, chunk, file)
+    paths, file_number = _paths(path_of, is_valid, chunk, file)
     placed = np.flatnonzero((index >= 0) & (data_file >= 0))
     placed = placed[np.argsort(index[placed], kind="stable")]
     files = []

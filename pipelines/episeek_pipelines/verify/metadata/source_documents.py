@@ -2,14 +2,22 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import INFO_CHANGED
 from episeek_schemas import layout
 
+_MERGED_KEYS: Final = frozenset({"data_path"})
+"""Keys of meta/info.json that are others where data files of version 2.x were merged."""
+
 
 def check_documents(
-    found: Mapping[str, bytes], expected: Mapping[str, bytes], *, has_other_videos: bool = False
+    found: Mapping[str, bytes],
+    expected: Mapping[str, bytes],
+    *,
+    has_other_videos: bool = False,
+    is_upgrade: bool = False,
 ) -> Iterator[Finding]:
     """Yield INF021 for documents that differ: meta/info.json by its contents, all others byte by byte.
 
@@ -17,16 +25,33 @@ def check_documents(
         found: Files below meta/ of the rewritten dataset, by path.
         expected: Files below meta/ of the source, by path; each must exist in the rewritten dataset.
         has_other_videos: Whether the rewritten dataset has video files of its own, which may have another template.
+        is_upgrade: Whether the source is of version 2.x: then there are statistics that it lacks, and other data files.
     """
     for path, old in expected.items():
         where = Location(file=path)
         if path not in found:
             yield finding(INFO_CHANGED, "no such file", "the file of the source", where)
         elif found[path] != old and path == layout.INFO_PATH:
-            yield from _compare_info(found[path], old, frozenset({"video_path"} if has_other_videos else ()))
+            may_change = {"video_path"} if has_other_videos else set()
+            yield from _compare_info(found[path], old, frozenset(may_change | (_MERGED_KEYS if is_upgrade else set())))
+        elif found[path] != old and path == layout.STATS_PATH and is_upgrade:
+            yield from _compare_statistics(found[path], old)
         elif found[path] != old:
             yield finding(
                 INFO_CHANGED, f"other contents, {len(found[path])} bytes", f"the {len(old)} bytes of the source", where
+            )
+
+
+def _compare_statistics(found: bytes, expected: bytes) -> Iterator[Finding]:
+    """Yield a finding for each feature without the statistics of the source; others may have been added."""
+    new, old = json.loads(found), json.loads(expected)
+    for feature, entry in old.items():
+        held = new.get(feature)
+        kept = {name: held.get(name) for name in entry} if isinstance(held, dict) and isinstance(entry, dict) else held
+        if kept != entry:
+            where = Location(file=layout.STATS_PATH, column=feature)
+            yield finding(
+                INFO_CHANGED, _value_text(new, feature), f"{_value_text(old, feature)}, as in the source", where
             )
 
 

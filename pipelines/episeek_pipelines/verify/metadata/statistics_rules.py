@@ -6,6 +6,7 @@ Where rows are read, minimum and maximum are compared with theirs. Statistics th
 - quantiles are estimates from histograms whose edges lie 1e-10 outside the values, joined over episodes by a weighted mean
   or by the outermost value; either way they stay in order and between the extremes;
 - an array of several dimensions may keep only the last one;
+- pictures need no quantiles, since no policy normalizes pictures with them;
 - `count` of pictures counts the sampled ones, and `action` may hold statistics of relative actions, counted by chunk;
 - means are float32 sums of up to a whole episode's values, so their error exceeds one rounding by far.
 """
@@ -69,7 +70,8 @@ def check_statistics(features: Mapping[str, object], document: object, total_fra
     for key, spec in specs.items():
         at = Location(file=layout.STATS_PATH, column=key)
         if key in entries:
-            required = [name for name in STATISTIC_NAMES if name not in absent]
+            without = {*absent, *(QUANTILES if spec.get("dtype") in _VISUAL else ())}
+            required = [name for name in STATISTIC_NAMES if name not in without]
             yield from _check_feature(key, spec, entries[key], required, total_frames, at)
         elif key in document:
             yield finding(STATISTICS, type(document[key]).__name__, "an object with the statistics", at)
@@ -87,7 +89,7 @@ def _check_feature(
 ) -> Iterator[Finding]:
     missing = [name for name in required if name not in entry]
     if missing:
-        yield finding(STATISTICS, f"no {', '.join(missing)}", ", ".join(STATISTIC_NAMES), where)
+        yield finding(STATISTICS, f"no {', '.join(missing)}", ", ".join(required), where)
     is_visual = spec.get("dtype") in _VISUAL
     arrays: dict[str, Float64Array] = {}
     misshapen: list[tuple[str, str]] = []

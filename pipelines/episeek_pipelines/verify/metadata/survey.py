@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.metadata import read_info_bytes
+from episeek_pipelines.dataset.provenance import skipped_episodes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.source_changes import changed_source_files
+from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import unreadable
 from episeek_pipelines.verify.metadata.feature_rules import check_features
@@ -74,6 +76,8 @@ class Survey:
     """Files of an overlay's source, which holds the videos, that have changed since the overlay was prepared."""
     has_source_record: bool = False
     """Whether the dataset records on this machine what it was prepared from."""
+    skipped_videos: frozenset[str] = frozenset()
+    """Videos of the source's episodes that were left out of an overlay, which no episode of the overlay refers to."""
     pointers: frozenset[str] = frozenset()
     """Files of the listings that are Git LFS pointers; no other rule opens them."""
     has_other_videos: bool = False
@@ -205,11 +209,20 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         card=None if card is None else card.decode("utf-8", "replace"),
         source_changes=() if data_root is None else changed_source_files(root, data_root),
         has_source_record=root.is_local and root.exists(layout.SOURCE_RECORD_PATH),
+        skipped_videos=frozenset() if data_root is None or info is None else _skipped_videos(root, against, info),
         pointers=pointers,
         has_other_videos=against is not None and against.url != videos_root.url and _are_others(videos, against),
         findings=tuple(reader.findings),
         bytes_read=reader.bytes_read,
         files_read=reader.files_read,
+    )
+
+
+def _skipped_videos(root: Root, against: Root | None, info: DatasetInfo) -> frozenset[str]:
+    """Return the videos of episodes of version 2.x that were left out of an overlay; its paths are those of the source."""
+    skipped = against.skipped if isinstance(against, V2Root) else skipped_episodes(root)
+    return frozenset(
+        info.video_file(camera, number // info.chunks_size, number) for camera in info.video_keys for number in skipped
     )
 
 

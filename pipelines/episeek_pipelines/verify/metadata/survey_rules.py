@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.metadata.feature_rules import check_declared_rates
@@ -62,7 +63,10 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
     if surveyed.against is not None:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
             findings += check_documents(
-                surveyed.documents, surveyed.source_documents, has_other_videos=surveyed.has_other_videos
+                surveyed.documents,
+                surveyed.source_documents,
+                has_other_videos=surveyed.has_other_videos,
+                is_upgrade=isinstance(surveyed.against, V2Root),
             )
         for path in sorted(set(surveyed.source_episode_paths) - set(surveyed.episode_paths)):
             findings.append(finding(EPISODES_CHANGED, "no such file", "the file of the source", Location(file=path)))

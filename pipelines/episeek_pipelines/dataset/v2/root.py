@@ -1,0 +1,240 @@
+"""The root of a dataset of version 2.x, with the metadata of version 3.0 in place of its documents.
+
+Whatever reads a dataset of version 3.0 through its root reads one of version 2.x, too. The files of the metadata exist in memory
+only, and are made from the documents once in each process. Episodes can be left out: then the others are numbered anew, in the
+metadata and in the rows of the data files.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from episeek.errors import ChangedFileError, MetadataError, MissingFileError, ParquetError, first_line
+from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.v2.documents import DocumentProblem, V2Documents, read_documents
+from episeek_pipelines.dataset.v2.tables import files_as_v3, kept_episodes
+from episeek_schemas import layout, lerobot, lerobot_v2
+
+_DOCUMENTS: Final = (
+    layout.INFO_PATH,
+    lerobot_v2.EPISODES_PATH,
+    lerobot_v2.TASKS_PATH,
+    lerobot_v2.EPISODE_STATISTICS_PATH,
+    lerobot_v2.STATISTICS_PATH,
+)
+"""The files that the metadata of version 3.0 takes the place of."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class V2View:
+    """A dataset of version 2.x as version 3.0 has it."""
+
+    documents: V2Documents
+    files: Mapping[str, bytes]
+    """The metadata of version 3.0 by path; empty where the documents do not tell which files belong to which episode."""
+    problems: tuple[DocumentProblem, ...]
+    """All problems of the documents."""
+    shifts: Mapping[str, tuple[int, int]]
+    """By data file, where they are not 0: by how much the numbers of its episode and of its rows fall."""
+
+
+@dataclass(frozen=True, slots=True)
+class V2Root(Root):
+    """The root of a dataset of version 2.x; it lists and reads the metadata of version 3.0."""
+
+    skipped: tuple[int, ...] = ()
+    """Episodes that are left out, by their number in the documents, rising."""
+    state: str = ""
+    """Which versions of the documents the metadata is made from."""
+
+    @property
+    def physical(self) -> Root:
+        """The root as it is, with its documents."""
+        return Root(self.url)
+
+    @property
+    def view(self) -> V2View:
+        """The dataset as version 3.0 has it.
+
+        Raises:
+            ChangedFileError: A document has changed since the root was opened.
+            ReadError: A document cannot be read.
+        """
+        return _view(self.url, self.skipped, self.state)
+
+    @property
+    def version(self) -> str:
+        """The `codebase_version` of the documents."""
+        return self.view.documents.version
+
+    def pinned(self) -> "V2Root":
+        """Return the root at the commit that its revision points to now."""
+        return V2Root(Root.pinned(self).url, self.skipped, self.state)
+
+    def held(self, path: str) -> bytes | None:
+        """Return the contents of a file that are made from the dataset's own; None for a file that is as it is in the store."""
+        if path.startswith(f"{layout.META_DIR}/"):
+            return self.view.files.get(path)
+        shift = self.view.shifts.get(path) if self.skipped else None
+        return None if shift is None else _renumbered(self.physical, path, *shift)
+
+    def exists(self, path: str) -> bool:
+        """Return whether a file exists."""
+        return self._is_made(path) or (path not in _DOCUMENTS and Root.exists(self, path))
+
+    def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
+        """Return the sorted paths of all files below a directory; empty where it does not exist."""
+        made = [path for path in self._made(directory) if path.endswith(suffix)]
+        own = [path for path in Root.list(self, directory, suffix=suffix) if path not in _DOCUMENTS]
+        return sorted({*made, *own})
+
+    def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
+        """Return the files below a directory, sorted by path, with their identities; those of made files have only a size."""
+        found = {path: identity for path, identity in Root.files(self, directory).items() if path not in _DOCUMENTS}
+        found |= {path: FileIdentity(len(self.view.files[path])) for path in self._made(directory)}
+        return dict(sorted(found.items()))
+
+    def size(self, path: str) -> int:
+        """Return the size of a file in bytes."""
+        held = self.held(path)
+        return Root.size(self, path) if held is None else len(held)
+
+    def version_of(self, path: str) -> str:
+        """Return a text that differs between versions of a file."""
+        if self._is_made(path):
+            return f"{len(self.view.files[path])}:{self.state}"
+        shift = self.view.shifts.get(path) if self.skipped else None
+        return Root.version_of(self, path) + ("" if shift is None else f":{shift}")
+
+    def read_bytes(self, path: str, *, file_size: int | None = None) -> bytes:
+        """Return the contents of a small file."""
+        held = self.held(path)
+        if held is None and path in _DOCUMENTS:
+            raise MissingFileError(self.join(path), "no such file", "a file of the dataset")
+        return Root.read_bytes(self, path, file_size=file_size) if held is None else held
+
+    def open_parquet(self, path: str, *, file_size: int | None = None, **options: Any) -> pq.ParquetFile:
+        """Open a Parquet file for reading; the caller closes it (`with`)."""
+        held = self.held(path)
+        if held is None:
+            return Root.open_parquet(self, path, file_size=file_size, **options)
+        return pq.ParquetFile(pa.BufferReader(held), **options)
+
+    def _is_made(self, path: str) -> bool:
+        return path.startswith(f"{layout.META_DIR}/") and path in self.view.files
+
+    def _made(self, directory: str) -> "tuple[str, ...]":
+        prefix = f"{directory}/" if directory else ""
+        return tuple(path for path in self.view.files if path.startswith(prefix)) if _holds_metadata(directory) else ()
+
+
+def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = ()) -> V2Root:
+    """Return the root of a dataset of version 2.x, without some of its episodes.
+
+    Args:
+        root: The dataset.
+        info: Its meta/info.json, parsed.
+        skipped: Numbers of episodes to leave out.
+
+    Raises:
+        MetadataError: There is no such episode, or no other one.
+        ReadError: A document cannot be read.
+    """
+    opened = V2Root(root.url, tuple(sorted({*skipped})), _state(root))
+    if skipped:
+        view = opened.view
+        view.documents.require_translatable(root.url)
+        numbers = {episode.episode_index for episode in view.documents.episodes}
+        unknown = sorted({*skipped} - numbers)
+        if unknown:
+            where = root.join(lerobot_v2.EPISODES_PATH)
+            raise MetadataError(where, f"no episode {unknown[0]} to leave out", f"one of 0 to {len(numbers) - 1}")
+        if len({*skipped}) == len(numbers):
+            where = root.join(lerobot_v2.EPISODES_PATH)
+            raise MetadataError(where, f"all {len(numbers)} episodes to leave out", "an episode that is left")
+    return opened
+
+
+def is_v2_dataset(root: Root, info: Mapping[str, Any]) -> bool:
+    """Return whether a root has the documents of version 2.x, and says so in its meta/info.json."""
+    return lerobot_v2.is_v2(info) and (
+        any(root.exists(path) for path in (lerobot_v2.EPISODES_PATH, lerobot_v2.TASKS_PATH))
+        or not root.list(layout.EPISODES_DIR, suffix=".parquet")
+    )
+
+
+def _holds_metadata(directory: str) -> bool:
+    return not directory or directory == layout.META_DIR or directory.startswith(f"{layout.META_DIR}/")
+
+
+def _state(root: Root) -> str:
+    """Return a digest of which versions of the documents there are."""
+    if root.is_pinned:
+        return ""
+    versions = []
+    for path in _DOCUMENTS:
+        try:
+            versions.append(root.version_of(path))
+        except MissingFileError:
+            versions.append("")
+    return hashlib.sha256(repr(versions).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=2)
+def _view(url: str, skipped: tuple[int, ...], state: str) -> V2View:
+    """Return the dataset at a URL as version 3.0 has it; the documents are read and parsed once."""
+    root = Root(url)
+    if _state(root) != state:
+        found = "documents that have changed since the dataset was opened"
+        raise ChangedFileError(root.join(layout.META_DIR), found, "the same documents", "run the command again")
+    try:
+        info = lerobot.parse_document(root.read_bytes(layout.INFO_PATH))
+    except lerobot.DocumentError as error:
+        raise MetadataError(root.join(layout.INFO_PATH), error.found, error.expected) from None
+    documents = read_documents(root, info)
+    if not documents.is_translatable:
+        return V2View(documents, {}, documents.problems, {})
+    files, problems = files_as_v3(documents, skipped)
+    return V2View(documents, files, (*documents.problems, *problems), _shifts(documents, skipped))
+
+
+def _shifts(documents: V2Documents, skipped: tuple[int, ...]) -> dict[str, tuple[int, int]]:
+    """Return the shifts of the data files whose rows are numbered anew."""
+    info = lerobot.parse_info(lerobot_v2.info_as_v3(documents.info))
+    kept = {episode.episode_index: number for number, episode in enumerate(kept_episodes(documents, skipped))}
+    shifts, fewer_rows = {}, 0
+    for episode in documents.episodes:
+        old = episode.episode_index
+        if old not in kept:
+            fewer_rows += episode.length
+        elif kept[old] != old:
+            shifts[info.data_file(old // info.chunks_size, old)] = (old - kept[old], fewer_rows)
+    return shifts
+
+
+def _renumbered(root: Root, path: str, episode_shift: int, row_shift: int) -> bytes:
+    """Return a data file whose `episode_index` and `index` are lower, with the same schema, in one row group."""
+    with root.open_parquet(path) as file:
+        try:
+            table = file.read(use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise ParquetError(root.join(path), first_line(error), "readable data pages") from None
+    for name, shift in ((lerobot.EPISODE_INDEX, episode_shift), (lerobot.INDEX, row_shift)):
+        position = table.schema.get_field_index(name)
+        if position >= 0 and pa.types.is_integer(table.schema.field(position).type):
+            field = table.schema.field(position)
+            lower = pc.subtract(table.column(position).cast(pa.int64()), pa.scalar(shift, pa.int64()))
+            table = table.set_column(position, field, lower.cast(field.type))
+    stream = io.BytesIO()
+    pq.write_table(
+        table, stream, compression="none", use_compliant_nested_type=False, row_group_size=max(1, len(table))
+    )
+    return stream.getvalue()

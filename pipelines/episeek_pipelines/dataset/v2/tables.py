@@ -1,0 +1,192 @@
+"""The metadata of version 3.0 for a dataset of version 2.x: `info.json`, episodes, tasks and statistics, as files.
+
+The files describe the data and videos where they are. `data/` and `videos/` stay as they are, and so do all other files.
+"""
+
+import io
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek_pipelines.dataset.v2.documents import DocumentProblem, V2Documents, V2Episode
+from episeek_pipelines.dataset.v2.statistics import FeatureStatistics, aggregate, columns_of, renumbered, stacked
+from episeek_pipelines.parquet.numpy_values import large_strings
+from episeek_schemas import layout, lerobot, lerobot_v2
+
+EPISODES_FILE: Final = f"{layout.EPISODES_DIR}/chunk-000/file-000.parquet"
+"""The one file of `meta/episodes`."""
+
+_PLACE_FIELDS: Final = ("chunk_index", "file_index")
+
+_ROWS_PER_GROUP: Final = 1000
+
+_TASK_TEXT: Final = lerobot.TASK_TEXT_COLUMNS[0]
+_PANDAS_TASKS: Final[Mapping[str, Any]] = {
+    "index_columns": [_TASK_TEXT],
+    "column_indexes": [
+        {
+            "name": None,
+            "field_name": None,
+            "pandas_type": "unicode",
+            "numpy_type": "object",
+            "metadata": {"encoding": "UTF-8"},
+        }
+    ],
+    "columns": [
+        {
+            "name": lerobot.TASK_INDEX,
+            "field_name": lerobot.TASK_INDEX,
+            "pandas_type": "int64",
+            "numpy_type": "int64",
+            "metadata": None,
+        },
+        {"name": None, "field_name": _TASK_TEXT, "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
+    ],
+}
+"""What pandas writes for a table of numbers with texts as its index: LeRobot takes the index for the tasks."""
+
+
+def kept_episodes(documents: V2Documents, skipped: tuple[int, ...]) -> tuple[V2Episode, ...]:
+    """Return the episodes that are not left out, in order: their positions are their new numbers."""
+    left_out = {*skipped}
+    return tuple(episode for episode in documents.episodes if episode.episode_index not in left_out)
+
+
+def files_as_v3(
+    documents: V2Documents, skipped: tuple[int, ...] = ()
+) -> tuple[dict[str, bytes], tuple[DocumentProblem, ...]]:
+    """Return the files below `meta/` of version 3.0 that take the place of the documents, and problems of statistics.
+
+    Args:
+        documents: The documents, which can be translated.
+        skipped: Episodes to leave out, by number; the others are numbered anew.
+    """
+    episodes = kept_episodes(documents, skipped)
+    info = _info(documents, episodes, skipped)
+    features = [key for key, spec in info["features"].items() if isinstance(spec, Mapping)]
+    statistics, problems = _statistics(documents, episodes, features)
+    files = {
+        layout.INFO_PATH: _json(info),
+        EPISODES_FILE: _parquet(_episode_table(documents, episodes, info, statistics)),
+        layout.TASKS_PATH: _parquet(_task_table(documents)),
+    }
+    if documents.total_statistics is not None:
+        files[layout.STATS_PATH] = _json(_counted_statistics(documents))
+    elif statistics:
+        files[layout.STATS_PATH] = _json({feature: aggregate(entries) for feature, entries in statistics.items()})
+    return files, problems
+
+
+def _info(documents: V2Documents, episodes: tuple[V2Episode, ...], skipped: tuple[int, ...]) -> dict[str, Any]:
+    info = lerobot_v2.info_as_v3(documents.info)
+    if skipped:
+        frames = sum(episode.length for episode in documents.episodes) - sum(episode.length for episode in episodes)
+        info["total_episodes"] -= len(documents.episodes) - len(episodes)
+        info["total_frames"] -= frames
+        if isinstance(info.get("splits"), dict):
+            info["splits"] = {name: _split(text, sorted(skipped)) for name, text in info["splits"].items()}
+    return info
+
+
+def _split(text: object, skipped: list[int]) -> object:
+    """Return a range `start:stop` of episodes without those that are left out; other spellings as they are."""
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*", text) if isinstance(text, str) else None
+    if match is None:
+        return text
+    start, stop = (int(number) - bisect_left(skipped, int(number)) for number in match.groups())
+    return f"{start}:{stop}"
+
+
+def _statistics(
+    documents: V2Documents, episodes: tuple[V2Episode, ...], features: list[str]
+) -> tuple[dict[str, FeatureStatistics], tuple[DocumentProblem, ...]]:
+    entries = [documents.statistics.get(episode.episode_index) for episode in episodes]
+    present = [entry for entry in entries if entry is not None]
+    if not present or len(present) < len(entries):
+        # which of them are missing is a problem of the documents
+        return {}, ()
+    found, faults = stacked(present, features)
+    number = np.array([episode.episode_index for episode in episodes])
+    first_row = dict(zip((e.episode_index for e in documents.episodes), _first_rows(documents.episodes), strict=True))
+    row_shift = np.array([first_row[n] for n in number.tolist()]) - np.array(_first_rows(episodes))
+    problems = (
+        DocumentProblem(
+            "statistics",
+            lerobot_v2.EPISODE_STATISTICS_PATH,
+            documents.statistics_lines[episodes[fault.episode].episode_index],
+            fault.found,
+            fault.expected,
+            f"{lerobot_v2.STATISTICS}.{fault.feature}",
+        )
+        for fault in faults
+    )
+    return renumbered(found, number - np.arange(len(number)), row_shift), tuple(problems)
+
+
+def _counted_statistics(documents: V2Documents) -> dict[str, Any]:
+    """Return statistics of version 2.0 with the count, which is all frames: LeRobot 2.0 reads every frame for them."""
+    frames = sum(episode.length for episode in documents.episodes)
+    entries = documents.total_statistics or {}
+    return {key: {**entry, "count": [frames]} if isinstance(entry, dict) else entry for key, entry in entries.items()}
+
+
+def _first_rows(episodes: tuple[V2Episode, ...]) -> list[int]:
+    lengths = np.array([episode.length for episode in episodes], np.int64)
+    rows: list[int] = (np.cumsum(lengths) - lengths).tolist()
+    return rows
+
+
+def _episode_table(
+    documents: V2Documents,
+    episodes: tuple[V2Episode, ...],
+    info: Mapping[str, Any],
+    statistics: Mapping[str, FeatureStatistics],
+) -> pa.Table:
+    fps = float(info["fps"])
+    file_index = np.array([episode.episode_index for episode in episodes], np.int64)
+    chunk_index = file_index // int(info["chunks_size"])
+    length = np.array([episode.length for episode in episodes], np.int64)
+    stop = np.cumsum(length)
+    columns: dict[str, Any] = {
+        lerobot.EPISODE_INDEX: np.arange(len(episodes)),
+        lerobot.DATA_CHUNK_INDEX: chunk_index,
+        lerobot.DATA_FILE_INDEX: file_index,
+        lerobot.DATASET_FROM_INDEX: stop - length,
+        lerobot.DATASET_TO_INDEX: stop,
+    }
+    for camera in lerobot.video_keys(info["features"]):
+        # the file holds the episode alone
+        values = (chunk_index, file_index, np.zeros(len(episodes)), length / fps)
+        columns |= {
+            lerobot.video_column(camera, name): held for name, held in zip(lerobot.VIDEO_FIELDS, values, strict=True)
+        }
+    arrays: dict[str, pa.Array] = {name: pa.array(values) for name, values in columns.items()}
+    arrays[lerobot.TASKS] = pa.array([list(episode.tasks) for episode in episodes], pa.list_(pa.string()))
+    arrays[lerobot.LENGTH] = pa.array(length)
+    arrays |= dict(columns_of(statistics))
+    # the file of meta/episodes that holds the row: LeRobot writes both, and reads neither
+    arrays |= {f"{layout.EPISODES_DIR}/{name}": pa.array(np.zeros(len(episodes), np.int64)) for name in _PLACE_FIELDS}
+    return pa.table(arrays)
+
+
+def _task_table(documents: V2Documents) -> pa.Table:
+    numbers = pa.array(np.array([number for number, _ in documents.tasks], np.int64))
+    texts = large_strings([text for _, text in documents.tasks])
+    table = pa.table({lerobot.TASK_INDEX: numbers, _TASK_TEXT: texts})
+    return table.replace_schema_metadata({"pandas": json.dumps(_PANDAS_TASKS)})
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, indent=4, ensure_ascii=False).encode()
+
+
+def _parquet(table: pa.Table) -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(table, stream, compression="snappy", row_group_size=_ROWS_PER_GROUP)
+    return stream.getvalue()

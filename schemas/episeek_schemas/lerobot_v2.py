@@ -1,0 +1,118 @@
+"""LeRobot v2.0 and v2.1 on disk: one Parquet file and one MP4 per camera for each episode, and documents of JSON lines.
+
+The two differ in the statistics alone: v2.1 has those of each episode, v2.0 those of the whole dataset. `validate_info_v2` lists
+every problem of a `meta/info.json`, and `info_as_v3` returns the same document as version 3.0 has it, with the files where they
+are: the path templates of version 3.0 can give the paths of version 2.x, with the episode's number as the number of its file.
+"""
+
+from collections.abc import Mapping
+from string import Formatter
+from types import MappingProxyType
+from typing import Any, Final
+
+from episeek_schemas import lerobot
+from episeek_schemas.lerobot import InfoProblem
+
+MAJOR: Final = 2
+
+EPISODES_PATH: Final = "meta/episodes.jsonl"
+TASKS_PATH: Final = "meta/tasks.jsonl"
+EPISODE_STATISTICS_PATH: Final = "meta/episodes_stats.jsonl"
+"""Statistics of each episode, in version 2.1."""
+STATISTICS_PATH: Final = "meta/stats.json"
+"""Statistics of the dataset, in version 2.0; version 3.0 has the same name for the same."""
+
+EPISODE_INDEX: Final = "episode_index"
+LENGTH: Final = "length"
+TASKS: Final = "tasks"
+TASK_INDEX: Final = "task_index"
+TASK: Final = "task"
+STATISTICS: Final = "stats"
+
+DEFAULT_CHUNKS_SIZE: Final = 1000
+"""Episodes per chunk folder where `meta/info.json` gives no number."""
+
+_V3_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {"episode_chunk": "chunk_index", "episode_index": "file_index", "video_key": "video_key"}
+)
+_TEMPLATES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "data_path": frozenset({"episode_chunk", "episode_index"}),
+        "video_path": frozenset({"video_key", "episode_chunk", "episode_index"}),
+    }
+)
+_GONE: Final = frozenset({"total_chunks", "total_videos"})
+"""Keys of `meta/info.json` that version 3.0 does not have."""
+
+_SIZES: Final[Mapping[str, int]] = MappingProxyType({"data_files_size_in_mb": 100, "video_files_size_in_mb": 200})
+"""Keys that version 3.0 adds, with LeRobot's defaults: the sizes at which it begins new files when it records."""
+
+
+def is_v2(document: Mapping[str, Any]) -> bool:
+    """Return whether a parsed `meta/info.json` is of version 2.0 or 2.1."""
+    return lerobot.codebase_major(document.get("codebase_version")) == MAJOR
+
+
+def has_episode_statistics(document: Mapping[str, Any]) -> bool:
+    """Return whether the version of a parsed `meta/info.json` has statistics of each episode, as from 2.1 on."""
+    version = str(document.get("codebase_version", ""))
+    return version.lstrip("v").split(".")[:2] != ["2", "0"]
+
+
+def validate_info_v2(document: Mapping[str, Any]) -> list[InfoProblem]:
+    """Return every reason why a parsed `meta/info.json` of version 2.x cannot be used; an empty list where it can."""
+    problems = []
+    if not is_v2(document):
+        problems.append(InfoProblem("codebase_version", repr(document.get("codebase_version"))[:80], "version 2.x"))
+    features = document.get("features")
+    has_video = isinstance(features, Mapping) and bool(lerobot.video_keys(features))
+    usable: dict[str, Any] = {}
+    for key, fields in _TEMPLATES.items():
+        template = document.get(key)
+        if template is None and key == "video_path" and not has_video:
+            usable[key] = None
+        elif _fields(template) == fields:
+            usable[key] = _as_v3(str(template))
+        else:
+            found = repr(template)[:80] if key in document else "nothing"
+            expected = "a relative path with " + ", ".join(f"{{{field}}}" for field in sorted(fields))
+            problems.append(InfoProblem(key, found, expected))
+    others = {name: value for name, value in document.items() if name not in _TEMPLATES}
+    return problems + lerobot.validate_info({**others, **usable, "codebase_version": lerobot.CODEBASE_VERSION})
+
+
+def info_as_v3(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a usable `meta/info.json` of version 2.x as version 3.0 has it, with templates that give the paths of the same files.
+
+    Features that are no videos get the frame rate, as LeRobot writes them; totals, splits and unknown keys stay as they are.
+    """
+    kept = {key: value for key, value in document.items() if key not in _GONE}
+    features = {
+        name: spec
+        if not isinstance(spec, Mapping) or spec.get("dtype") == "video"
+        else {**spec, "fps": document["fps"]}
+        for name, spec in document["features"].items()
+    }
+    templates = {key: None if document.get(key) is None else _as_v3(document[key]) for key in _TEMPLATES}
+    sizes = {key: size for key, size in _SIZES.items() if key not in kept}
+    chunks = {"chunks_size": kept.get("chunks_size", DEFAULT_CHUNKS_SIZE)}
+    return {**kept, "codebase_version": lerobot.CODEBASE_VERSION, **chunks, **templates, **sizes, "features": features}
+
+
+def _fields(template: object) -> frozenset[str]:
+    """Return the fields of a path template; empty where it is none."""
+    try:
+        return frozenset(name for _, name, _, _ in Formatter().parse(str(template)) if name is not None)
+    except ValueError:
+        return frozenset()
+
+
+def _as_v3(template: str) -> str:
+    """Return a path template of version 2.x with the names that version 3.0 gives its fields."""
+    parts = []
+    for text, name, spec, conversion in Formatter().parse(template):
+        parts.append(text.replace("{", "{{").replace("}", "}}"))
+        if name is not None:
+            suffix = (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            parts.append(f"{{{_V3_FIELDS[name]}{suffix}}}")
+    return "".join(parts)
