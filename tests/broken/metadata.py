@@ -193,7 +193,7 @@ CASES: Final = [
     Case("more files in a chunk than chunks_size", AV1, "INF006", lambda r: edit_info(r, chunks_size=2),
          remedied=lambda r: edit_info(r, chunks_size=1000)),
     Case("total_episodes", H264, "INF009", lambda r: edit_info(r, total_episodes=7)),
-    Case("total_frames", H264, "INF009 STA029", lambda r: edit_info(r, total_frames=233),
+    Case("total_frames", H264, "INF009", lambda r: edit_info(r, total_frames=233),
          remedied=lambda r: edit_info(r, total_frames=234)),
     Case("a split beyond the last episode", AV1, "INF009W", lambda r: edit_info(r, splits={"train": "0:8", "val": "8:12"}),
          remedied=lambda r: edit_info(r, splits={"train": "0:8", "val": "8:10"})),

@@ -277,8 +277,8 @@ def index(
         output: Root below which `meta/byte_index/` is written; None is `source`.
         data_root: The dataset with the videos if `source` is an overlay. None: `source`, or the source that a local overlay
             records.
-        keyframes: Which keyframes to look at, whether decoding can start there: "auto" looks at all of a local video, and at a
-            few of one in a store as long as these are what the header says; "all" looks at all.
+        keyframes: Which samples to look at, for places where decoding can start and for parameter sets: "auto" looks at all of
+            a local video, and at a few keyframes of one in a store unless these leave it open; "all" looks at all.
         execution: Scheduler, workers, progress.
 
     Raises:

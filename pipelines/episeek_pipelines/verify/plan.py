@@ -27,7 +27,7 @@ from episeek_pipelines.verify.episodes.file_rules import (
     check_missing,
     check_orphans,
 )
-from episeek_pipelines.verify.episodes.rules import METADATA_RULES, check_not_empty, has_tiling
+from episeek_pipelines.verify.episodes.rules import METADATA_RULES, agreed_frame_count, check_not_empty, has_tiling
 from episeek_pipelines.verify.episodes.shard import read_shard
 from episeek_pipelines.verify.episodes.table import RawEpisodes, Shard, episode_columns, joined
 from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan
@@ -119,7 +119,7 @@ def plan_checks(
     findings += metadata_findings
     listed = {*surveyed.files, *surveyed.videos}
     findings += run_rules((check_not_empty,), Location(file=layout.INFO_PATH), info, episodes, listed)
-    findings += check_survey(surveyed, info)
+    findings += check_survey(surveyed, info, frame_count=agreed_frame_count(info, episodes))
     has_sidecars = any(path in surveyed.files for path, _ in TABLES.values())
     examined = ExaminedSidecars(None, {}, ())
     is_fetched = surveyed.pointers.isdisjoint(path for path, _ in TABLES.values())

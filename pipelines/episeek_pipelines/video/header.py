@@ -65,7 +65,8 @@ def read_video_header(
         source: The source that holds the file.
         path: Path relative to the source's root.
         file_size: Bytes of the file; None asks the source for them.
-        keyframes: "all" looks at every sync sample; "auto" at those of a local file, and at a few of a file in a store.
+        keyframes: "all" looks at every sync sample, and for parameter sets at all others; "auto" does so for a local file, and
+            looks at a few sync samples of a file in a store, at all samples where these leave it open.
 
     Raises:
         MissingFileError: The file does not exist.

@@ -90,15 +90,21 @@ def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
             Location(file=layout.INFO_PATH, column="total_episodes"),
             remedy=MISSING_EPISODES_REMEDY if info.total_episodes > len(episodes) else "",
         )
-    if episodes.all_valid(lerobot.LENGTH):
+    if agreed_frame_count(info, episodes) is None:
         frames = int(episodes.values(lerobot.LENGTH).sum())
-        if info.total_frames != frames:
-            yield finding(
-                TOTALS,
-                f"total_frames {info.total_frames}",
-                f"{frames}, the sum of the episodes' lengths",
-                Location(file=layout.INFO_PATH, column="total_frames"),
-            )
+        yield finding(
+            TOTALS,
+            f"total_frames {info.total_frames}",
+            f"{frames}, the sum of the episodes' lengths",
+            Location(file=layout.INFO_PATH, column="total_frames"),
+        )
+
+
+def agreed_frame_count(info: DatasetInfo, episodes: RawEpisodes) -> int | None:
+    """Return total_frames; None where the episodes' lengths, all of which are known, have another sum."""
+    if episodes.all_valid(lerobot.LENGTH) and info.total_frames != int(episodes.values(lerobot.LENGTH).sum()):
+        return None
+    return info.total_frames
 
 
 def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:

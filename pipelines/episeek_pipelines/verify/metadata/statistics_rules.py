@@ -43,19 +43,19 @@ _NUMBERS: Final = frozenset(SCALARS) - {"string"}
 _MOST_DIMENSIONS: Final = 8
 
 
-def check_statistics(features: Mapping[str, object], document: object, total_frames: int) -> Iterator[Finding]:
+def check_statistics(features: Mapping[str, object], document: object, total_frames: int | None) -> Iterator[Finding]:
     """Yield STA029 for missing, misshapen and impossible statistics.
 
     Args:
         features: `features` of meta/info.json.
         document: Parsed meta/stats.json; None when there is no such file.
-        total_frames: `total_frames` of meta/info.json.
+        total_frames: `total_frames` of meta/info.json; None where the episodes contradict it, so that counts are not compared.
     """
     where = Location(file=layout.STATS_PATH)
     specs = {key: spec for key, spec in features.items() if isinstance(spec, Mapping) and _has_statistics(spec)}
     needed = [key for key in specs if key not in lerobot.ROW_COLUMNS]
     if document is None:
-        if needed and total_frames > 0:
+        if needed and total_frames != 0:
             yield finding(STATISTICS, "no such file", f"statistics of {len(needed)} features", where)
         return
     if not isinstance(document, Mapping):
@@ -84,7 +84,7 @@ def _check_feature(
     spec: Mapping[str, Any],
     entry: Mapping[str, object],
     required: list[str],
-    total_frames: int,
+    total_frames: int | None,
     where: Location,
 ) -> Iterator[Finding]:
     missing = [name for name in required if name not in entry]

@@ -22,8 +22,14 @@ NO_EPISODES_REMEDY: Final = (
 )
 
 
-def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
-    """Return the findings of all rules; a rule that raises gives VER000 instead."""
+def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None) -> list[Finding]:
+    """Return the findings of all rules; a rule that raises gives VER000 instead.
+
+    Args:
+        surveyed: The documents of the dataset, and its listing.
+        info: The parsed meta/info.json.
+        frame_count: Frames of the dataset; None where meta/info.json and the episodes contradict each other.
+    """
     findings: list[Finding] = []
     names = {*surveyed.files, *surveyed.videos}
     has_sidecars = layout.FILES_PATH in surveyed.files
@@ -42,7 +48,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo) -> list[Finding]:
             findings += check_subtasks(surveyed.subtasks)
     with guarded(findings, "check_statistics", Location(file=layout.STATS_PATH)):
         if surveyed.statistics is not None or layout.STATS_PATH not in surveyed.files:
-            findings += check_statistics(features, surveyed.statistics, info.total_frames)
+            findings += check_statistics(features, surveyed.statistics, frame_count)
     with guarded(findings, "check_card", Location(file=layout.CARD_PATH)):
         card, is_published = surveyed.card, surveyed.root.kind.has_history
         if card is not None or is_published:
