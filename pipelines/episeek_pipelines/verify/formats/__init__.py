@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.formats.junit import format_junit
     from episeek_pipelines.verify.formats.markdown import format_markdown
     from episeek_pipelines.verify.formats.sarif import format_sarif
+    from episeek_pipelines.verify.formats.several import format_texts, render_all
     from episeek_pipelines.verify.formats.text import format_counts, format_findings, format_remarks, format_text
 
 __all__ = [
@@ -31,8 +32,10 @@ __all__ = [
     "format_remarks",
     "format_sarif",
     "format_text",
+    "format_texts",
     "parse_output",
     "render",
+    "render_all",
 ]
 
 _MODULE_OF: Final = {
@@ -46,6 +49,8 @@ _MODULE_OF: Final = {
     "format_remarks": "text",
     "format_sarif": "sarif",
     "format_text": "text",
+    "format_texts": "several",
+    "render_all": "several",
 }
 _SHORTENED: Final[frozenset[Format]] = frozenset({"text", "markdown", "github"})
 

@@ -5,7 +5,7 @@ characters were made visible. GitHub shows ten errors, ten warnings and ten noti
 Therefore one finding of each rule comes first, and the last line counts all findings.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
@@ -23,18 +23,31 @@ _MAX_LENGTH: Final = 4000
 
 def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
     """Return `::error` and `::warning` lines, at most `max_findings` of each, and a `::notice` with the summary."""
+    return format_github_all([report], max_findings=max_findings)
+
+
+def format_github_all(reports: Sequence[VerificationReport], *, max_findings: int = MAX_FINDINGS) -> str:
+    """Return the lines of several reports: those of all datasets share the number of findings, and each has a `::notice`."""
     lines = []
     hidden = 0
     for severity in _SEVERITIES:
-        found = _one_of_each_rule_first([f for f in report.findings if f.severity == severity])
-        lines += [_annotation(report.root, f) for f in found[:max_findings]]
-        hidden += finding_count(found[max_findings:])
-    summary = f"{visible(report.root, max_length=_MAX_LENGTH)}: {format_counts(report)}"
-    if hidden:
-        summary += f"; {hidden} of them are not annotated"
-    remarks = format_remarks(report)
-    notice = f"{summary}\n{remarks}" if remarks else summary
-    return "\n".join([*lines, command("notice", notice, title="episeek verify")])
+        parts = [_one_of_each_rule_first([f for f in each.findings if f.severity == severity]) for each in reports]
+        found = [
+            (report.root, finding)
+            for is_further in (False, True)
+            for report, (first, further) in zip(reports, parts, strict=True)
+            for finding in (further if is_further else first)
+        ]
+        lines += [_annotation(root, finding) for root, finding in found[:max_findings]]
+        hidden += finding_count(finding for _, finding in found[max_findings:])
+    for number, report in enumerate(reports, 1):
+        summary = f"{visible(report.root, max_length=_MAX_LENGTH)}: {format_counts(report)}"
+        if hidden and number == len(reports):
+            summary += f"; {hidden} of {'them' if number == 1 else 'all findings'} are not annotated"
+        remarks = format_remarks(report)
+        notice = f"{summary}\n{remarks}" if remarks else summary
+        lines.append(command("notice", notice, title="episeek verify"))
+    return "\n".join(lines)
 
 
 def command(name: str, message: str, **properties: str) -> str:
@@ -62,9 +75,10 @@ def _path(root: str, file: str | None) -> str:
     return visible(file if is_full else f"{root}/{file}", max_length=_MAX_LENGTH)
 
 
-def _one_of_each_rule_first(findings: Iterable[Finding]) -> list[Finding]:
+def _one_of_each_rule_first(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """Return the first finding of each rule, and the others."""
     groups = grouped(findings, max_findings=0)
-    return [group.findings[0] for group in groups] + [f for group in groups for f in group.findings[1:]]
+    return [group.findings[0] for group in groups], [f for group in groups for f in group.findings[1:]]
 
 
 def _escape_data(text: str) -> str:

@@ -6,7 +6,7 @@ of the suite lists what was checked and what was not, one part in each line.
 """
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from episeek_pipelines.verify.findings.checks import VerificationReport
@@ -20,10 +20,29 @@ SUITE: Final = "episeek verify"
 MAX_PLACES: Final = 100
 """Places listed for one rule: readers of JUnit keep the whole file in memory."""
 _MAX_LENGTH: Final = 2000
+_COUNTS: Final = ("tests", "failures", "errors", "skipped")
 
 
 def format_junit(report: VerificationReport) -> str:
     """Return one suite with one case per rule, without times. The same report gives the same text."""
+    return junit_document([(SUITE, report)])
+
+
+def junit_document(suites: Sequence[tuple[str, VerificationReport]]) -> str:
+    """Return a document with a suite for each report.
+
+    Args:
+        suites: The name of each suite, and its report.
+    """
+    made = [_suite(name, report) for name, report in suites]
+    counts = {key: str(sum(int(suite.attrib[key]) for suite in made)) for key in _COUNTS}
+    root = ElementTree.Element("testsuites", {"name": SUITE, **counts})
+    root.extend(made)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode")
+
+
+def _suite(name: str, report: VerificationReport) -> ElementTree.Element:
     groups: dict[str, list[Group]] = {}
     for group in grouped(report.findings, max_findings=0):
         groups.setdefault(group.rule.code, []).append(group)
@@ -31,12 +50,11 @@ def format_junit(report: VerificationReport) -> str:
     failures = sum(any(group.severity == "error" for group in members) for members in groups.values())
     reasons = {code: part.reason for part in report.coverage.not_checked for code in part.rules}
     skipped = [code for code in codes if code in reasons and code not in groups]
-    counts = {"tests": str(len(codes)), "failures": str(failures), "errors": "0", "skipped": str(len(skipped))}
-    root = ElementTree.Element("testsuites", {"name": SUITE, **counts})
-    suite = ElementTree.SubElement(root, "testsuite", {"name": SUITE, **counts})
+    counts = dict(zip(_COUNTS, map(str, (len(codes), failures, 0, len(skipped))), strict=True))
+    suite = ElementTree.Element("testsuite", {"name": name, **counts})
     _properties(suite, report)
     for code in codes:
-        case = ElementTree.SubElement(suite, "testcase", {"classname": SUITE, "name": f"{code} {_title(code, groups)}"})
+        case = ElementTree.SubElement(suite, "testcase", {"classname": name, "name": f"{code} {_title(code, groups)}"})
         # A failure precedes the output.
         for group in sorted(groups.get(code, ()), key=lambda group: group.severity):
             _add(case, group)
@@ -44,8 +62,7 @@ def format_junit(report: VerificationReport) -> str:
             ElementTree.SubElement(case, "skipped", {"message": reasons[code]})
     lines = [visible(format_counts(report)), format_remarks(report)]
     ElementTree.SubElement(suite, "system-out").text = "\n".join(line for line in lines if line)
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode")
+    return suite
 
 
 def _is_of_level(code: str, report: VerificationReport) -> bool:

@@ -23,12 +23,13 @@ _MAX_LENGTH: Final = 2000
 _PUNCTUATION: Final = re.compile(r"[!-,:-@\[-`{-~]")
 
 
-def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
+def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, max_bytes: int = MAX_BYTES) -> str:
     """Return a heading with the verdict, a table of counts, findings by rule, and the remarks; less than 1 MiB.
 
     Args:
         report: From `conclude` or `verify`.
         max_findings: The number of findings to show. Every rule that was broken shows at least one.
+        max_bytes: The number of bytes to keep to, as far as a finding of each rule leaves room.
     """
     groups = grouped(report.findings, max_findings=max_findings)
     verdict = "passed" if report.is_clean else "failed"
@@ -43,7 +44,7 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
     remarks = _remarks(report)
     hidden = 0
     # 1,000 bytes are reserved for the line about hidden findings.
-    room = MAX_BYTES - 1000 - sum(_byte_count(block) for block in [*blocks, *remarks])
+    room = max_bytes - 1000 - sum(_byte_count(block) for block in [*blocks, *remarks])
     for index, group in enumerate(groups):
         fitted = _fitted(group, room // (len(groups) - index))
         hidden += fitted.hidden_count

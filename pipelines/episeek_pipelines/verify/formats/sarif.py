@@ -7,6 +7,7 @@ the repository, whatever `originalUriBaseIds` says.
 """
 
 import gzip
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -39,9 +40,21 @@ _RULE_INDEX: Final = {code: index for index, code in enumerate(sorted(RULES))}
 
 def format_sarif(report: VerificationReport) -> str:
     """Return one run with every rule and, as far as code scanning takes them, every finding."""
-    results = _results(report)
-    for count in _fewer_and_fewer(len(report.findings)):
-        text = dump_json(_log(report, results[:count], report.findings[count:]), indent=None)
+    return format_sarif_all([report])
+
+
+def format_sarif_all(reports: Sequence[VerificationReport]) -> str:
+    """Return one run for several reports, errors first: code scanning takes 20 runs at most, and one run of a category.
+
+    Each dataset has a base of its own (`DATASET`, `DATASET2`, ...), and fingerprints hold the dataset.
+    """
+    findings = [(number, found) for number, report in enumerate(reports) for found in report.findings]
+    if len(reports) > 1:
+        # "error" sorts before "warning"
+        findings.sort(key=lambda item: item[1].severity)
+    results = _results(reports, findings)
+    for count in _fewer_and_fewer(len(findings)):
+        text = dump_json(_log(reports, results[:count], [found for _, found in findings[count:]]), indent=None)
         if len(text) <= MAX_GZIP_BYTES // 4 or _gzip_byte_count(text) <= MAX_GZIP_BYTES:
             break
     return text
@@ -62,7 +75,9 @@ def _gzip_byte_count(text: str) -> int:
     return len(gzip.compress(text.encode(), 6))
 
 
-def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out: Sequence[Finding]) -> dict[str, Any]:
+def _log(
+    reports: Sequence[VerificationReport], results: Sequence[dict[str, Any]], left_out: Sequence[Finding]
+) -> dict[str, Any]:
     rules = [_rule(RULES[code]) for code in sorted(RULES)]
     if left_out:
         rules.append(_left_out_rule())
@@ -73,22 +88,28 @@ def _log(report: VerificationReport, results: Sequence[dict[str, Any]], left_out
         "runs": [
             {
                 "tool": {"driver": {"name": "episeek", "version": __version__, "rules": rules}},
-                "invocations": [_invocation(report)],
-                "originalUriBaseIds": _base_ids(report),
+                "invocations": [_invocation(report) for report in reports],
+                "originalUriBaseIds": _base_ids(reports),
                 "columnKind": "unicodeCodePoints",
                 "results": results,
-                "properties": {
-                    "level": report.level,
-                    "levelReason": report.level_reason,
-                    "ignored": report.ignored_count,
-                    "accepted": report.accepted_count,
-                    "revision": report.revision,
-                    "notes": [note.as_dict() for note in report.notes],
-                    "checked": list(report.coverage.checked),
-                    "notChecked": [part.as_dict() for part in report.coverage.not_checked],
-                },
+                "properties": _properties(reports[0])
+                if len(reports) == 1
+                else {"datasets": [{"root": report.root, **_properties(report)} for report in reports]},
             }
         ],
+    }
+
+
+def _properties(report: VerificationReport) -> dict[str, Any]:
+    return {
+        "level": report.level,
+        "levelReason": report.level_reason,
+        "ignored": report.ignored_count,
+        "accepted": report.accepted_count,
+        "revision": report.revision,
+        "notes": [note.as_dict() for note in report.notes],
+        "checked": list(report.coverage.checked),
+        "notChecked": [part.as_dict() for part in report.coverage.not_checked],
     }
 
 
@@ -145,15 +166,25 @@ def _left_out_result(left_out: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def _results(report: VerificationReport) -> list[dict[str, Any]]:
+def _results(reports: Sequence[VerificationReport], findings: Sequence[tuple[int, Finding]]) -> list[dict[str, Any]]:
     seen: Counter[str] = Counter()
-    return [_result(report, found, seen) for found in report.findings[:MAX_RESULTS]]
+    return [
+        _result(reports[number], found, seen, number=number, is_alone=len(reports) == 1)
+        for number, found in findings[:MAX_RESULTS]
+    ]
 
 
-def _result(report: VerificationReport, found: Finding, seen: Counter[str]) -> dict[str, Any]:
+def _result(
+    report: VerificationReport, found: Finding, seen: Counter[str], *, number: int, is_alone: bool
+) -> dict[str, Any]:
     fingerprint = found.fingerprint
+    if not is_alone:
+        fingerprint = hashlib.sha256(f"{report.root} {fingerprint}".encode("utf-8", "backslashreplace")).hexdigest()[
+            :32
+        ]
     seen[fingerprint] += 1
     base_id, uri = _artifact(report, found.location.file)
+    base_id = _numbered(base_id, number)
     is_complete = uri is not None or not found.location.file
     place = place_in_file(found.location) if is_complete else str(found.location)
     text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
@@ -202,11 +233,18 @@ def _location(location: Location, base_id: str, uri: str) -> dict[str, Any]:
     return document
 
 
-def _base_ids(report: VerificationReport) -> dict[str, Any]:
-    ids = {_DATASET: _folder(report.root, "the dataset")}
-    if report.against is not None:
-        ids[_SOURCE] = _folder(report.against, "the source that it is compared with")
+def _base_ids(reports: Sequence[VerificationReport]) -> dict[str, Any]:
+    ids = {}
+    for number, report in enumerate(reports):
+        ids[_numbered(_DATASET, number)] = _folder(report.root, "the dataset")
+        if report.against is not None:
+            ids[_numbered(_SOURCE, number)] = _folder(report.against, "the source that it is compared with")
     return ids
+
+
+def _numbered(base_id: str, number: int) -> str:
+    """Return the base of a dataset: that of the first one has no number."""
+    return f"{base_id}{number + 1}" if number else base_id
 
 
 def _folder(root: str, description: str) -> dict[str, Any]:
