@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.batch.survey import PlannedDataset
     from episeek_pipelines.batch.work import RunOutcome
     from episeek_pipelines.dataset.contents import LeftOut
+    from episeek_pipelines.dataset.finding import datasets_at
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
     from episeek_pipelines.dataset.inspection import inspect_dataset as inspect
     from episeek_pipelines.dataset.provenance import recorded_videos
@@ -163,6 +164,7 @@ __all__ = [
     "batch_status",
     "bench",
     "check_index",
+    "datasets_at",
     "fix",
     "format_counts",
     "format_findings",
@@ -201,6 +203,7 @@ _NAMES_OF: Final = {
     "batch.survey": ("PlannedDataset",),
     "batch.work": ("RunOutcome",),
     "dataset.contents": ("LeftOut",),
+    "dataset.finding": ("datasets_at",),
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
     "dataset.provenance": ("recorded_videos",),
     "dataset.root": ("Root",),

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,8 @@ def require_sources(options: argparse.Namespace) -> None:
     Raises:
         NotADatasetError: There is no such local path, and it looks like a name on the Hub.
     """
-    for name in ("source", "data_root", "against"):
-        place = getattr(options, name, None)
+    places = [getattr(options, name, None) for name in ("source", "data_root", "against")]
+    for place in (*places, *getattr(options, "sources", ())):
         if place and _HUB_NAME.fullmatch(place) and not Path(place).exists():
             hint = f"did you mean hf://datasets/{place}?"
             raise NotADatasetError(place, "no such directory", "the directory of a dataset, or a URL", hint)
@@ -33,7 +34,10 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         MissingFileError: The command needs videos, and the recorded source no longer exists.
     """
-    if options.command not in COMMANDS_WITH_VIDEOS or options.data_root is not None or not options.source:
+    if options.command not in COMMANDS_WITH_VIDEOS or options.data_root is not None:
+        return ()
+    if not options.source:
+        # several datasets: each is looked at by itself
         return ()
     from episeek.errors import MissingFileError
     from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
@@ -53,3 +57,21 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
         return ()
     options.data_root = videos.url
     return (f"{use_of_recorded_source(options.source, videos.url)}; --data-root overrides",)
+
+
+def dataset_places(sources: Sequence[str]) -> list[str]:
+    """Return the datasets that are meant by paths and URLs: each itself, or those below a folder that is none; each once.
+
+    Raises:
+        NotADatasetError: One of several places does not exist.
+        ReadError: A folder cannot be listed.
+    """
+    from episeek.stores.kinds import is_local, local_path
+    from episeek_pipelines.api import datasets_at
+
+    places: dict[str, None] = {}
+    for source in sources:
+        if len(sources) > 1 and is_local(source) and not Path(local_path(source)).is_dir():
+            raise NotADatasetError(source, "no such directory", "the directory of a dataset, or a URL")
+        places.update(dict.fromkeys(datasets_at(source)))
+    return list(places)

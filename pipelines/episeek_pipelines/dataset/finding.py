@@ -30,11 +30,21 @@ def find_datasets(root: Root, *, without: Iterable[Root] = ()) -> list[str]:
     return sorted(_stored_datasets(root, left_out))
 
 
-def holds_dataset(root: Root) -> bool:
-    """Return whether a root is meant to be a dataset: it has `meta/`, or its place in a store says no more than that."""
-    if root.exists(layout.INFO_PATH):
-        return True
-    return root.is_local and (root.local / layout.META_DIR).is_dir()
+def datasets_at(place: str) -> list[str]:
+    """Return the datasets that a path or URL means: itself, or the datasets below it where it is a folder of datasets.
+
+    A place with `meta/`, a repository of the Hub and a place below which there is no dataset mean themselves.
+
+    Raises:
+        ReadError: A folder cannot be listed.
+    """
+    root = Root(place)
+    if root.is_local:
+        is_itself = not root.is_dir() or (root.local / layout.META_DIR).exists()
+    else:
+        is_itself = root.kind.has_history or root.exists(layout.INFO_PATH)
+    found = [] if is_itself else find_datasets(root)
+    return [root.join(path) for path in found if path] or [place]
 
 
 def _local_datasets(top: Path, left_out: set[str]) -> Iterator[str]:

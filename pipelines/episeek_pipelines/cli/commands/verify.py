@@ -8,12 +8,12 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from episeek_pipelines.cli.commands.verify_arguments import add_arguments
+from episeek_pipelines.cli.commands.verify_report import accepted, configured, read_baseline, report_targets, verified
+from episeek_pipelines.cli.commands.verify_several import prepare_several, run_several
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.outcome import Outcome
 from episeek_pipelines.words import counted
@@ -21,10 +21,9 @@ from episeek_pipelines.words import counted
 if TYPE_CHECKING:
     from episeek_pipelines.api import VerificationReport
     from episeek_pipelines.verify.formats.names import Format
-    from episeek_pipelines.verify.settings.baseline import Baseline
     from episeek_pipelines.verify.settings.configuration import Configuration
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "notices", "run"]
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -36,16 +35,15 @@ def run(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines.cli.report_files import report_target
     from episeek_pipelines.verify.settings.policy import apply_policy
 
-    _check_arguments(options)
-    configuration = _configured(options)
-    baseline = _read_baseline(configuration.baseline_path)
+    if not options.source:
+        return run_several(options)
+    check_arguments(options)
+    configuration = configured(options)
+    baseline = read_baseline(configuration.baseline_path)
     roots = (options.source, options.data_root, options.against)
     baseline_target = None if options.write_baseline is None else report_target(options.write_baseline, roots=roots)
-    outputs = [(format, report_target(file, roots=roots)) for format, file in map(_output, options.output)]
-    if len({target for _, target in outputs}) != len(outputs):
-        raise argparse.ArgumentTypeError("--output: found the same file twice; expected a file for each report")
-
-    report = _verified(options, configuration)
+    outputs = report_targets(options, roots=roots)
+    report = verified(options, configuration)
     notes: list[str] = []
     fixes: list[str] = []
     if configuration.path is not None and not options.no_config:
@@ -57,7 +55,7 @@ def run(options: argparse.Namespace) -> Outcome:
         _write_reports(unaccepted, outputs, configuration)
         return _write_baseline(baseline_target, unaccepted, [*notes, *fixes])
     if baseline is not None:
-        report, shrinking = _accepted(report, baseline, configuration)
+        report, shrinking = accepted(report, baseline, configuration)
         notes += shrinking
     report = apply_policy(report, configuration.policy)
     _write_reports(report, outputs, configuration)
@@ -66,7 +64,26 @@ def run(options: argparse.Namespace) -> Outcome:
     return _outcome(report, options, configuration, notes=notes, fixes=fixes)
 
 
-def _check_arguments(options: argparse.Namespace) -> None:
+def notices(options: argparse.Namespace) -> tuple[str, ...]:
+    """Find the datasets below the given folders; return the lines to print before anything is verified.
+
+    One dataset becomes `options.source`. Several become `options.datasets`, each with the options of its own.
+
+    Raises:
+        argparse.ArgumentTypeError: An option is for one dataset, and there are several.
+        NotADatasetError: A given place does not exist.
+    """
+    if not all(options.sources):
+        raise argparse.ArgumentTypeError("SRC: found nothing; expected a path or a URL")
+    from episeek_pipelines.cli.sources import dataset_places
+
+    places = dataset_places(options.sources)
+    options.source = places[0] if len(places) == 1 else ""
+    return () if options.source else prepare_several(options, places)
+
+
+def check_arguments(options: argparse.Namespace) -> None:
+    """Refuse options that do not go together, and a source that cannot be verified."""
     from episeek.errors import DestinationError, NotADatasetError
     from episeek.stores.kinds import is_local, local_path
 
@@ -74,8 +91,6 @@ def _check_arguments(options: argparse.Namespace) -> None:
         raise argparse.ArgumentTypeError("--dry-run: found without --fix; expected both")
     if options.json and options.format not in (None, "json"):
         raise argparse.ArgumentTypeError(f"--json: found with --format {options.format}; expected one of them")
-    if not options.source:
-        raise argparse.ArgumentTypeError("SRC: found nothing; expected a path or a URL")
     if options.against is not None and is_local(options.against):
         # findings show paths of its files, and reports are read in other directories
         options.against = os.path.abspath(local_path(options.against))
@@ -85,20 +100,6 @@ def _check_arguments(options: argparse.Namespace) -> None:
     elif options.fix:
         hint = "run `episeek prepare SRC DST`, which writes a fixed dataset to DST"
         raise DestinationError(options.source, "a dataset in a store", "a local dataset with --fix", hint)
-
-
-def _verified(options: argparse.Namespace, configuration: "Configuration") -> "VerificationReport":
-    from episeek_pipelines import api
-
-    report = api.verify(
-        options.source,
-        data_root=options.data_root,
-        against=options.against,
-        prepared=options.prepared,
-        options=configuration.options,
-        execution=execution_of(options),
-    )
-    return replace(report, date=datetime.now(UTC))
 
 
 def _fixed(
@@ -113,62 +114,7 @@ def _fixed(
     result = api.fix(options.source, considered, dry_run=options.dry_run, execution=execution_of(options))
     if not result.plan.actions:
         return report, ["--fix: no finding can be fixed here; see the remedies"]
-    return _verified(options, configuration) if result.done else report, list(result_lines(result))
-
-
-def _configured(options: argparse.Namespace) -> "Configuration":
-    from episeek_pipelines.api import Root
-    from episeek_pipelines.verify.settings.configuration import configure
-
-    configuration = configure(
-        Root(options.source),
-        config_path=os.devnull if options.no_config else options.config,
-        level=options.level,
-        select=options.select,
-        ignore=options.ignore,
-        severity=options.severity,
-        fail_on=options.fail_on,
-        tolerance_seconds=options.tolerance_seconds,
-        world_size=options.world_size,
-        num_workers=options.num_workers,
-        decoded_episodes=options.decode_episodes,
-        decoded_windows=options.decode_windows,
-        baseline=options.baseline,
-        max_findings=options.max_findings,
-        is_compared=options.against is not None,
-    )
-    settings = replace(configuration.options, seed=options.seed, burned_in_bits=options.burned_in_bits)
-    return replace(configuration, options=settings)
-
-
-def _read_baseline(path: str | None) -> "Baseline | None":
-    if path is None:
-        return None
-    from episeek.errors import MissingFileError
-    from episeek.stores.kinds import is_local, local_path
-    from episeek_pipelines.api import Root
-    from episeek_pipelines.verify.settings.baseline import parse_baseline
-
-    folder, _, name = (local_path(path) if is_local(path) else path).rpartition("/")
-    try:
-        data = Root(folder or ("/" if path.startswith("/") else ".")).read_bytes(name)
-    except MissingFileError:
-        hint = "run `episeek verify --write-baseline FILE` to write one"
-        raise MissingFileError(path, "no such file", "a baseline", hint) from None
-    return parse_baseline(data.decode("utf-8", "replace"), path)
-
-
-def _accepted(
-    report: "VerificationReport", baseline: "Baseline", configuration: "Configuration"
-) -> tuple["VerificationReport", list[str]]:
-    """Return the report without accepted findings, and a note when the baseline lists findings that no longer occur."""
-    from episeek_pipelines.verify.settings.baseline import apply_baseline
-
-    report, unused = apply_baseline(report, baseline)
-    if not unused:
-        return report, []
-    entries = "1 entry no longer occurs" if len(unused) == 1 else f"{len(unused)} entries no longer occur"
-    return report, [f"{configuration.baseline_path}: {entries}; --write-baseline removes what is not needed"]
+    return verified(options, configuration) if result.done else report, list(result_lines(result))
 
 
 def _write_baseline(target: str, report: "VerificationReport", notes: list[str]) -> Outcome:
@@ -231,12 +177,3 @@ def _text_lines(
         yield format_text(report, max_findings=configuration.max_findings, paint=paint)
     elif is_failure or report.error_count:
         yield format_findings(report, max_findings=configuration.max_findings, paint=paint)
-
-
-def _output(text: str) -> tuple["Format", str]:
-    from episeek_pipelines.verify.formats.names import parse_output
-
-    try:
-        return parse_output(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"--{error}") from None

@@ -30,6 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "also check all pictures of a local dataset",
             "episeek verify data/pusht --level decode --decode-episodes all",
         ),
+        ("check all datasets of a folder, with one report", "episeek verify data --output report.html"),
         ("write a report page", "episeek verify data/pusht --output report.html"),
         (
             "prove that a prepared dataset has the values of its source",
@@ -43,7 +44,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         notes=NOTES,
     )
     command.add_argument(
-        "source", metavar="SRC", help="the dataset: a path, or a URL such as hf://datasets/ORG/NAME or s3://..."
+        "sources",
+        nargs="+",
+        metavar="SRC",
+        help="the dataset: a path, or a URL such as hf://datasets/ORG/NAME or s3://...; several of them, or folders of datasets, "
+        "give one report and one exit code",
     )
     _add_checks(command.add_argument_group("what is checked"))
     _add_policy(command.add_argument_group("what counts as a failure"))

@@ -1,0 +1,117 @@
+"""The report of one dataset as `episeek verify` makes it: its settings, its verification, and its baseline."""
+
+import argparse
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from episeek_pipelines.cli.execution import execution_of
+
+if TYPE_CHECKING:
+    from episeek_pipelines.api import VerificationReport
+    from episeek_pipelines.verify.formats.names import Format
+    from episeek_pipelines.verify.settings.baseline import Baseline
+    from episeek_pipelines.verify.settings.configuration import Configuration
+
+
+def verified(options: argparse.Namespace, configuration: "Configuration") -> "VerificationReport":
+    """Return the report of the dataset `options.source`, with the present time."""
+    from episeek_pipelines import api
+
+    report = api.verify(
+        options.source,
+        data_root=options.data_root,
+        against=options.against,
+        prepared=options.prepared,
+        options=configuration.options,
+        execution=execution_of(options),
+    )
+    return replace(report, date=datetime.now(UTC))
+
+
+def configured(options: argparse.Namespace) -> "Configuration":
+    """Return the settings of the dataset `options.source`: those of the command line, and of its files."""
+    from episeek_pipelines.api import Root
+    from episeek_pipelines.verify.settings.configuration import configure
+
+    configuration = configure(
+        Root(options.source),
+        config_path=os.devnull if options.no_config else options.config,
+        level=options.level,
+        select=options.select,
+        ignore=options.ignore,
+        severity=options.severity,
+        fail_on=options.fail_on,
+        tolerance_seconds=options.tolerance_seconds,
+        world_size=options.world_size,
+        num_workers=options.num_workers,
+        decoded_episodes=options.decode_episodes,
+        decoded_windows=options.decode_windows,
+        baseline=options.baseline,
+        max_findings=options.max_findings,
+        is_compared=options.against is not None,
+    )
+    settings = replace(configuration.options, seed=options.seed, burned_in_bits=options.burned_in_bits)
+    return replace(configuration, options=settings)
+
+
+def read_baseline(path: str | None) -> "Baseline | None":
+    """Return the baseline in a file; None without a file.
+
+    Raises:
+        MissingFileError: There is no such file.
+    """
+    if path is None:
+        return None
+    from episeek.errors import MissingFileError
+    from episeek.stores.kinds import is_local, local_path
+    from episeek_pipelines.api import Root
+    from episeek_pipelines.verify.settings.baseline import parse_baseline
+
+    folder, _, name = (local_path(path) if is_local(path) else path).rpartition("/")
+    try:
+        data = Root(folder or ("/" if path.startswith("/") else ".")).read_bytes(name)
+    except MissingFileError:
+        hint = "run `episeek verify --write-baseline FILE` to write one"
+        raise MissingFileError(path, "no such file", "a baseline", hint) from None
+    return parse_baseline(data.decode("utf-8", "replace"), path)
+
+
+def accepted(
+    report: "VerificationReport", baseline: "Baseline", configuration: "Configuration"
+) -> tuple["VerificationReport", list[str]]:
+    """Return the report without accepted findings, and a note when the baseline lists findings that no longer occur."""
+    from episeek_pipelines.verify.settings.baseline import apply_baseline
+
+    report, unused = apply_baseline(report, baseline)
+    if not unused:
+        return report, []
+    entries = "1 entry no longer occurs" if len(unused) == 1 else f"{len(unused)} entries no longer occur"
+    return report, [f"{configuration.baseline_path}: {entries}; --write-baseline removes what is not needed"]
+
+
+def report_targets(options: argparse.Namespace, *, roots: Iterable[str | None]) -> "list[tuple[Format, str]]":
+    """Return the format and the target of each `--output`.
+
+    Raises:
+        argparse.ArgumentTypeError: Two are the same, or one has no format.
+        DestinationError: A report would replace another file, or lie among files of a dataset.
+    """
+    from episeek_pipelines.cli.report_files import report_target
+
+    places = list(roots)
+    outputs = [(format, report_target(file, roots=places)) for format, file in map(_output_of, options.output)]
+    if len({target for _, target in outputs}) != len(outputs):
+        raise argparse.ArgumentTypeError("--output: found the same file twice; expected a file for each report")
+    return outputs
+
+
+def _output_of(text: str) -> tuple["Format", str]:
+    from episeek_pipelines.verify.formats.names import parse_output
+
+    try:
+        return parse_output(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"--{error}") from None
