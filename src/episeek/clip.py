@@ -19,6 +19,8 @@ from episeek.decode import (
     USE_PYAV,
     Backend,
     DecodedFrames,
+    PictureArray,
+    PutPicture,
     as_tensor,
     choose_backend,
     decode_with_pyav,
@@ -128,11 +130,7 @@ class Clip:
         Raises:
             ShortReadError: `payload` has another length than `byte_range`.
         """
-        wanted_bytes = self.byte_range[1] - self.byte_range[0]
-        if len(payload) != wanted_bytes:
-            raise ShortReadError(
-                self.file_path, f"{len(payload)} bytes", f"{wanted_bytes} bytes from offset {self.byte_range[0]}"
-            )
+        self._check_length(payload)
         _check_form(lead_in)
         pts = self.samples.pts
         if lead_in == "hidden":
@@ -142,7 +140,7 @@ class Clip:
         header = clip_header(
             self.samples,
             self.track,
-            payload_bytes=wanted_bytes,
+            payload_bytes=len(payload),
             shown_from=shown_from,
             shown_until=shown_until,
             last_end=self._last_end,
@@ -198,7 +196,7 @@ class Clip:
         # a wrong argument is refused before anything is fetched
         choose_backend(backend, device, can_be_kept=self._can_be_kept)
         chosen = self._positions(frames)
-        pictures = self.decode_payload(self.fetch(), backend, device=device, frames=chosen)
+        pictures = self._pictures(self.fetch(), chosen, backend, device)
         if backend == "auto" and isinstance(pictures, np.ndarray) and torch_is_installed():
             pictures = as_tensor(pictures)
         return DecodedFrames(pictures, self.pts_seconds[chosen])
@@ -223,16 +221,59 @@ class Clip:
             ShortReadError: `payload` has another length than `byte_range`.
             BackendUnavailableError, DecodeError, FrameRangeError: As `decode`.
         """
+        return self._pictures(payload, self._positions(frames), backend, device)
+
+    def decode_into(
+        self,
+        put: PutPicture,
+        payload: bytes | memoryview,
+        *,
+        frames: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Give the pictures of `decode_payload`, decoded on the CPU, to `put` one by one, so that they need no array together.
+
+        Args:
+            put: Called with the rank of a picture among the wanted ones, from 0, and the picture [height, width, channels];
+                once, or again where one decoder has failed and another is tried.
+            payload: As for `decode_payload`.
+            frames: As for `decode`.
+
+        Raises:
+            ShortReadError, BackendUnavailableError, DecodeError, FrameRangeError: As `decode_payload`.
+        """
+        tensor = self._decode(payload, self._positions(frames), put, "auto", "cpu")
+        if tensor is not None:
+            for rank, picture in enumerate(tensor.permute(0, 2, 3, 1).numpy()):
+                put(rank, picture)
+
+    def _pictures(
+        self, payload: bytes | memoryview, positions: npt.NDArray[np.int64], backend: Backend, device: str
+    ) -> Any:
+        """Return the wanted pictures, a tensor from TorchCodec, else an array."""
+        pictures = PictureArray(len(positions))
+        tensor = self._decode(payload, positions, pictures.put, backend, device)
+        return pictures.data if tensor is None else tensor
+
+    def _decode(
+        self,
+        payload: bytes | memoryview,
+        positions: npt.NDArray[np.int64],
+        put: PutPicture,
+        backend: Backend,
+        device: str,
+    ) -> Any:
+        """Give the wanted pictures to `put`, or return a tensor of all of them where TorchCodec has decoded them; else None."""
+        self._check_length(payload)
         chosen = choose_backend(backend, device, can_be_kept=self._can_be_kept)
         entry = self._sample_entry()
         is_depth = entry.pictures is not None and entry.pictures.is_depth
         if is_depth and chosen == "torchcodec" and (backend != "auto" or device != "cpu"):
             found = f"monochrome pictures of more than 8 bits with backend={backend!r}, device={device!r}"
             raise BackendUnavailableError(repr(self), found, EVERY_BIT, USE_PYAV)
-        positions = self._positions(frames)
         if chosen == "packets":
             try:
-                return self._decode_packets(payload, positions)
+                self._decode_packets(payload, positions, put)
+                return None
             except DecodeError:
                 if backend != "auto":
                     raise
@@ -245,7 +286,8 @@ class Clip:
                 # the pictures may be depth, which only the decoder notices; or FFmpeg is version 5, which drops pictures after
                 # a recovery point when a stream ends early: PyAV comes with a newer one
         ticks = self.frame_ticks[positions] - int(self.samples.pts.min())
-        return decode_with_pyav(self.mux(payload, "shown"), ticks, is_depth=is_depth, where=repr(self))
+        decode_with_pyav(self.mux(payload, "shown"), ticks, put, is_depth=is_depth, where=repr(self))
+        return None
 
     @property
     def _can_be_kept(self) -> bool:
@@ -256,6 +298,12 @@ class Clip:
             return False
         # decoders decode 4:4:4 of some encoders by a version that they have read in an earlier sample
         return not (entries[0].codec in ("avc1", "avc3") and pictures.subsampling == "444")
+
+    def _check_length(self, payload: bytes | memoryview) -> None:
+        wanted_bytes = self.byte_range[1] - self.byte_range[0]
+        if len(payload) != wanted_bytes:
+            expected = f"{wanted_bytes} bytes from offset {self.byte_range[0]}"
+            raise ShortReadError(self.file_path, f"{len(payload)} bytes", expected)
 
     def _positions(self, frames: Sequence[int] | npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
         if frames is None:
@@ -271,15 +319,16 @@ class Clip:
             raise FrameRangeError(repr(self), found, f"rising numbers from 0 to {self.frame_count - 1}")
         return positions
 
-    def _decode_packets(self, payload: bytes | memoryview, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def _decode_packets(self, payload: bytes | memoryview, positions: npt.NDArray[np.int64], put: PutPicture) -> None:
         from episeek.kept_decoders import decode_packets
 
-        return decode_packets(
+        decode_packets(
             lambda: self.mux(payload, "shown"),
             self.track.sample_description + self.track.matrix,
             self.samples,
             payload,
             self.frame_ticks[positions],
+            put,
             timescale=self.timescale,
             where=repr(self),
         )

@@ -24,6 +24,9 @@ Backend = Literal["auto", "packets", "torchcodec", "pyav"]
 EVERY_BIT = "a decoder that keeps every bit of monochrome pictures"
 USE_PYAV = "use backend='pyav', or backend='auto' on the CPU"
 
+PutPicture = Callable[[int, npt.NDArray[Any]], None]
+"""Takes one of several wanted pictures by its rank: an array [height, width, channels]."""
+
 _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)(le|be)")
 """FFmpeg's names of monochrome pixel formats of more than 8 bits."""
 
@@ -119,20 +122,92 @@ def decode_with_torchcodec(
     return batch.data
 
 
+class WantedFrames:
+    """The wanted frames of a clip, which are given away one by one as a decoder of PyAV returns them.
+
+    Args:
+        ticks: Their presentation times, ascending, shape [frame_count].
+        put: Takes them.
+        where: The clip, for messages.
+    """
+
+    def __init__(self, ticks: npt.NDArray[np.int64], put: PutPicture, where: str) -> None:
+        self._waiting = {tick: rank for rank, tick in enumerate(ticks.tolist())}
+        self._count = len(self._waiting)
+        self._put = put
+        self._where = where
+        self._shape: tuple[int, ...] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all have come."""
+        return not self._waiting
+
+    def rank_of(self, frame: Any) -> int | None:
+        """Return the rank of a frame among those that have not come yet; None for others. The next call does not know it."""
+        return None if frame.pts is None else self._waiting.pop(frame.pts, None)
+
+    def put(self, rank: int, picture: npt.NDArray[Any], degrees: int) -> None:
+        """Give a picture [height, width, channels] away, turned by degrees as the matrix of the track demands.
+
+        Raises:
+            DecodeError: It has another size, or another number of channels or bits, than those before.
+        """
+        turns = quarter_turns(degrees)
+        if turns:
+            picture = np.rot90(picture, turns)
+        shape = (*picture.shape, picture.itemsize)
+        if self._shape is None:
+            self._shape = shape
+        elif shape != self._shape:
+            found = f"a frame of {shape[:2]} after one of {self._shape[:2]} pixels (height, width)"
+            raise DecodeError(self._where, found, "frames of one size and kind")
+        self._put(rank, picture)
+
+    def check_complete(self) -> None:
+        """Raise DecodeError if a frame has not come."""
+        if self._waiting:
+            found = f"{self._count - len(self._waiting)} of the frames"
+            raise DecodeError(self._where, found, f"{self._count} frames from PyAV")
+
+
+class PictureArray:
+    """Pictures of one size, put into one array."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._array: npt.NDArray[Any] = np.empty((0, 0, 0, 0), np.uint8)
+
+    def put(self, rank: int, picture: npt.NDArray[Any]) -> None:
+        """Put a picture [height, width, channels] at its place."""
+        if self._count == 1:
+            self._array = picture[None]
+            return
+        # a decoder that is tried after another one may return pictures of another kind
+        if (picture.shape, picture.dtype) != (self._array.shape[1:], self._array.dtype):
+            self._array = np.empty((self._count, *picture.shape), picture.dtype)
+        self._array[rank] = picture
+
+    @property
+    def data(self) -> npt.NDArray[Any]:
+        """The pictures, shape [count, channels, height, width]; the values of a pixel lie together, as TorchCodec has them."""
+        return self._array.transpose(0, 3, 1, 2)
+
+
 def decode_with_pyav(
-    mp4: bytes, expected_ticks: npt.NDArray[np.int64], *, is_depth: bool = False, where: str
-) -> npt.NDArray[Any]:
-    """Return the frames of an MP4 with these presentation times, turned as the matrix of the track demands.
+    mp4: bytes, expected_ticks: npt.NDArray[np.int64], put: PutPicture, *, is_depth: bool = False, where: str
+) -> None:
+    """Give the frames of an MP4 with these presentation times to `put`, turned as the matrix of the track demands.
+
+    The pictures are RGB, uint8 [height, width, 3]. With `is_depth`, or if the decoder returns monochrome pictures of more than 8
+    bits, they are uint16 [height, width, 1], the values as they were encoded.
 
     Args:
         mp4: A complete file.
         expected_ticks: Presentation times of the wanted frames, ascending, shape [frame_count].
+        put: Takes the pictures, each with its rank in `expected_ticks`.
         is_depth: Whether the video is known to be monochrome of more than 8 bits, also if the decoder returns other pictures.
         where: The clip, for messages.
-
-    Returns:
-        uint8 [frame_count, 3, height, width], RGB. With `is_depth`, or if the decoder returns monochrome pictures of more than
-        8 bits, uint16 [frame_count, 1, height, width], the values as they were encoded.
 
     Raises:
         BackendUnavailableError: PyAV is not installed.
@@ -147,30 +222,20 @@ def decode_with_pyav(
             "a decoder: PyAV, or TorchCodec with FFmpeg's shared libraries",
             f"{install_hint('torch')}, or pip install av",
         ) from error
-    waiting = {tick: rank for rank, tick in enumerate(expected_ticks.tolist())}
-    count = len(waiting)
-    pictures: npt.NDArray[Any] | None = None
+    wanted = WantedFrames(expected_ticks, put, where)
     try:
         with av.open(io.BytesIO(mp4), mode="r", format="mp4") as container:
             for frame in container.decode(container.streams.video[0]):
-                rank = None if frame.pts is None else waiting.pop(frame.pts, None)
+                rank = wanted.rank_of(frame)
                 if rank is None:
                     continue
                 picture = _values(frame, where) if is_depth or _is_depth(frame) else frame.to_ndarray(format="rgb24")
-                picture = np.rot90(picture, quarter_turns(frame.rotation))
-                if pictures is None:
-                    pictures = np.empty((count, picture.shape[2], *picture.shape[:2]), picture.dtype)
-                if picture.dtype != pictures.dtype or picture.shape[:2] != pictures.shape[2:]:
-                    found = f"a frame of {picture.shape[:2]} after one of {pictures.shape[2:]} pixels (height, width)"
-                    raise DecodeError(where, found, "frames of one size and kind")
-                pictures[rank] = picture.transpose(2, 0, 1)
-                if not waiting:
+                wanted.put(rank, picture, frame.rotation)
+                if wanted.is_complete:
                     break
     except av.error.FFmpegError as error:
-        raise DecodeError(where, f"PyAV: {first_line(error)}", f"{count} frames") from error
-    if pictures is None or waiting:
-        raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
-    return pictures
+        raise DecodeError(where, f"PyAV: {first_line(error)}", f"{len(expected_ticks)} frames") from error
+    wanted.check_complete()
 
 
 def _is_depth(frame: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek.decode import quarter_turns
+from episeek.decode import PutPicture, WantedFrames
 from episeek.errors import DecodeError, first_line
 from episeek.stores.processes.per_process import PerProcess
 
@@ -52,11 +52,12 @@ def decode_packets(
     samples: "ClipSamples",
     payload: bytes | memoryview,
     frame_ticks: npt.NDArray[np.int64],
+    put: PutPicture,
     *,
     timescale: int,
     where: str,
-) -> npt.NDArray[np.uint8]:
-    """Return the wanted frames of a clip, turned as the matrix of the track demands.
+) -> None:
+    """Give the wanted frames of a clip to `put`: RGB, uint8 [height, width, 3], turned as the matrix of the track demands.
 
     Args:
         make_mp4: Returns the clip as a complete file, from which the decoder is made where there is none yet.
@@ -64,69 +65,56 @@ def decode_packets(
         samples: The samples of the clip.
         payload: The bytes that the offsets of the samples count from.
         frame_ticks: Presentation times of the wanted frames in the ticks of `samples.pts`, ascending, shape [frame_count].
+        put: Takes the pictures, each with its rank in `frame_ticks`.
         timescale: Ticks per second.
         where: The clip, for messages.
-
-    Returns:
-        uint8 [frame_count, 3, height, width], RGB.
 
     Raises:
         DecodeError: Decoding failed, a frame is missing, or the pictures are no RGB of 8 bits.
     """
     import av
 
-    count = len(frame_ticks)
-    waiting = {tick: rank for rank, tick in enumerate(frame_ticks.tolist())}
-    pictures: npt.NDArray[np.uint8] | None = None
     kept = _kept(key, make_mp4, where)
-    context = kept.context
-    time_base = Fraction(1, timescale)
-    view = memoryview(payload)
+    wanted = WantedFrames(frame_ticks, put, where)
     try:
-        for frame in _frames(context, samples, view, time_base):
-            rank = None if frame.pts is None else waiting.pop(frame.pts, None)
+        for frame in _frames(kept.context, samples, memoryview(payload), Fraction(1, timescale)):
+            rank = wanted.rank_of(frame)
             if rank is None:
                 continue
             if len(frame.format.components) == 1 and frame.format.components[0].bits > 8:
                 raise DecodeError(where, f"frames of {frame.format.name}", "pictures of 8 bits")
-            picture = kept.reformatter.reformat(frame, format="rgb24").to_ndarray()
-            picture = np.rot90(picture, quarter_turns(frame.rotation))
-            if pictures is None:
-                pictures = np.empty((count, 3, *picture.shape[:2]), np.uint8)
-            if picture.shape[:2] != pictures.shape[2:]:
-                found = f"a frame of {picture.shape[:2]} after one of {pictures.shape[2:]} pixels (height, width)"
-                raise DecodeError(where, found, "frames of one size")
-            pictures[rank] = picture.transpose(2, 0, 1)
-            if not waiting:
+            wanted.put(rank, _pixels(kept.reformatter.reformat(frame, format="rgb24", threads=1)), frame.rotation)
+            if wanted.is_complete:
                 break
-        context.flush_buffers()
-        if pictures is None or waiting:
-            raise DecodeError(where, f"{count - len(waiting)} of the frames", f"{count} frames from PyAV")
+        kept.context.flush_buffers()
+        wanted.check_complete()
     except BaseException as error:
         # nobody knows what a decoder keeps after an error
         _STATE.get().kept.pop(key, None)
         if isinstance(error, av.error.FFmpegError):
-            raise DecodeError(where, f"PyAV: {first_line(error)}", f"{count} frames") from error
+            raise DecodeError(where, f"PyAV: {first_line(error)}", f"{len(frame_ticks)} frames") from error
         raise
-    return pictures
+
+
+def _pixels(frame: Any) -> npt.NDArray[np.uint8]:
+    """Return the pixels of a packed RGB frame, shape [height, width, 3], without copying them."""
+    plane = frame.planes[0]
+    return np.ndarray((frame.height, frame.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
 
 
 def _frames(context: Any, samples: "ClipSamples", view: memoryview, time_base: Fraction) -> Iterator[Any]:
     import av
 
+    times = samples.pts.tolist()
     # presentation times in rising order are decode times that no sample is shown before, once shifted
-    sorted_pts = np.sort(samples.pts)
-    dts = sorted_pts - int((sorted_pts - samples.pts).max())
-    for start, size, pts, time, is_sync in zip(
-        samples.offset.tolist(),
-        samples.size.tolist(),
-        samples.pts.tolist(),
-        dts.tolist(),
-        samples.is_sync.tolist(),
-        strict=True,
-    ):
-        packet = av.Packet(bytes(view[start : start + size]))
-        packet.pts, packet.dts, packet.time_base, packet.is_keyframe = pts, time, time_base, is_sync
+    sorted_times = sorted(times)
+    shift = max(map(int.__sub__, sorted_times, times))
+    offsets, sizes, is_sync = samples.offset.tolist(), samples.size.tolist(), samples.is_sync.tolist()
+    for start, size, pts, rising, is_key in zip(offsets, sizes, times, sorted_times, is_sync, strict=True):
+        # of a size, and filled: a packet of given bytes would lack the zeros behind them that decoders may read
+        packet = av.Packet(size)
+        packet.update(view[start : start + size])
+        packet.pts, packet.dts, packet.time_base, packet.is_keyframe = pts, rising - shift, time_base, is_key
         yield from context.decode(packet)
     yield from context.decode(None)
 

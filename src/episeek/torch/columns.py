@@ -8,6 +8,7 @@ import io
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
@@ -29,14 +30,13 @@ def column_values(column: pa.ChunkedArray) -> Any:
     return [_value(value) for value in array.to_pylist()]
 
 
-def picture(value: Any, *, as_uint8: bool, where: str) -> torch.Tensor:
-    """Return a picture that is stored in a row: [channels, height, width], float32 in [0, 1], or uint8.
+def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
+    """Return a picture that is stored in a row: uint8 [height, width, channels].
 
-    A picture of one channel and 16 bits, such as depth, is uint16 [1, height, width]: the values as they are stored.
+    A picture of one channel and 16 bits, such as depth, is uint16 [height, width, 1]: the values as they are stored.
 
     Args:
         value: The struct of the row, with the encoded picture in `bytes`.
-        as_uint8: Whether to return those of 8 bits as uint8.
         where: The row, for messages.
 
     Raises:
@@ -62,8 +62,7 @@ def picture(value: Any, *, as_uint8: bool, where: str) -> torch.Tensor:
         pixels = pixels.astype(np.uint16)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise MetadataError(where, f"a picture of {pixels.dtype}", "values of 8 bits, or of 16 bits in one channel")
-    tensor = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[:, :, None]).permute(2, 0, 1).contiguous()
-    return tensor if as_uint8 or tensor.dtype == torch.uint16 else tensor.to(torch.float32).div(255)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
 def _numbers(array: pa.Array) -> torch.Tensor | None:

@@ -22,10 +22,13 @@ from episeek.stores.kinds import is_local
 from episeek.stores.transfers import Transfers
 from episeek.torch.automatic_order import UNLIMITED_BYTES, FetchCosts, costs_of
 from episeek.torch.columns import picture
+from episeek.torch.delta_frames import DeltaFrames
 from episeek.torch.episode_rows import Columns, EpisodeRows
 from episeek.torch.fetch_units import UNIT_KINDS, UNIT_OF_ORDER, FetchUnits, UnitKind
 from episeek.torch.metadata import Metadata
-from episeek.torch.pictures import FrameKey, decode_stretches, plan_stretches
+from episeek.torch.picture_batch import PictureBatch
+from episeek.torch.pictures import decode_stretches, plan_stretches
+from episeek.torch.row_values import row_values
 from episeek.torch.work import Work, WorkCounter
 from episeek_schemas import lerobot
 
@@ -127,8 +130,9 @@ class EpisodeDataset(Dataset[Item]):
         self._lengths = length[self._chosen]
         self._starts = np.cumsum(self._lengths) - self._lengths
         self.use_order("global")
-        self.delta_indices = self._delta_indices()
-        """Frames from an item's frame, by feature; None without `delta_timestamps`."""
+        self._deltas = DeltaFrames(
+            self.delta_timestamps, features=self.features, fps=float(self.fps), tolerance_s=tolerance_s
+        )
 
     def __len__(self) -> int:
         return int(self._lengths.sum())
@@ -160,6 +164,11 @@ class EpisodeDataset(Dataset[Item]):
     def episode_lengths(self) -> npt.NDArray[np.int64]:
         """Frames of each episode in use, in the order of the items, shape [num_episodes]."""
         return self._lengths
+
+    @property
+    def delta_indices(self) -> dict[str, list[int]] | None:
+        """Frames from an item's frame, by feature; None without `delta_timestamps`."""
+        return self._deltas.indices
 
     def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int | None = None) -> None:
         """Say in which order the items will be asked for, for `fetch="auto"`. A sampler of the dataset does so when it is made.
@@ -220,40 +229,63 @@ class EpisodeDataset(Dataset[Item]):
     def __getitems__(self, items: Sequence[int]) -> list[Item]:
         """Return the items of a batch, in order.
 
+        The values of a feature lie one after another in the memory of the batch: an item that is kept keeps all of it.
+
         Raises:
             IndexError: There is no such item.
             TimestampToleranceError: The time of a row differs from that of its frame by `tolerance_s` or more.
             EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episode and the camera.
         """
+        if not len(items):
+            return []
         places = [self._place(int(item)) for item in items]
-        wanted = {
-            (episode, camera, frame)
-            for episode, row in places
-            for camera in self.meta.video_keys
-            for frame in self._frames_of(camera, episode, row)
-        }
         with self._work.fetching():
             columns = self._episode_rows.load(episode for episode, _ in places)
-        pictures = self._decode(wanted, columns)
-        return [self._item(episode, row, columns[episode], pictures) for episode, row in places]
+        pictures = {camera: self._picture_batch(camera, places) for camera in self.meta.camera_keys}
+        self._decode_videos(pictures, columns)
+        self._decode_rows(pictures, columns)
+        values = self._row_values(places, columns)
+        batch: list[Item] = []
+        for number in range(len(places)):
+            item: Item = {camera: pictures[camera].of_item(number) for camera in self.meta.video_keys}
+            for key, of_items in values.items():
+                item[key] = pictures[key].of_item(number) if key in pictures else of_items[number]
+            if self.image_transforms is not None:
+                for camera in self.meta.camera_keys:
+                    item[camera] = self.image_transforms(item[camera])
+            item["task"] = self._rows.tasks[int(item[lerobot.TASK_INDEX])]
+            batch.append(item)
+        return batch
 
-    def _decode(self, wanted: set[FrameKey], columns: Mapping[int, Columns]) -> dict[FrameKey, torch.Tensor]:
+    def _picture_batch(self, camera: str, places: Sequence[tuple[int, int]]) -> PictureBatch:
+        frames = [[(episode, frame) for frame in self._frames_of(camera, episode, row)] for episode, row in places]
+        return PictureBatch(frames, as_uint8=self.return_uint8)
+
+    def _decode_videos(self, pictures: Mapping[str, PictureBatch], columns: Mapping[int, Columns]) -> None:
+        wanted = [(e, camera, frame) for camera in self.meta.video_keys for e, frame in pictures[camera].wanted]
         if not wanted:
-            return {}
+            return
         units = self.fetch_units
         stretches = plan_stretches(self.index, sorted(wanted), units, work=self._work)
         for stretch in stretches:
             timestamps = columns[stretch.clip.episode_index][lerobot.TIMESTAMP]
             self._check_times(timestamps, stretch.frames, stretch.clip)
-        decoded = decode_stretches(
+        decode_stretches(
             self.index,
             stretches,
+            lambda frame, picture: pictures[frame[1]].put((frame[0], frame[2]), picture),
             kept=self._kept_ranges,
             max_in_flight=self._max_in_flight,
             max_gap_bytes=units.max_gap_bytes,
             work=self._work,
         )
-        return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in decoded.items()}
+
+    def _decode_rows(self, pictures: Mapping[str, PictureBatch], columns: Mapping[int, Columns]) -> None:
+        for key in self.meta.image_keys:
+            for episode, row in pictures[key].wanted:
+                where = f"episode {episode}, frame {row}, {key!r}"
+                with self._work.decoding(1):
+                    pictures[key].put((episode, row), picture(columns[episode][key][row], where=where))
 
     def _check_times(self, timestamps: torch.Tensor, frames: Sequence[int], clip: Clip) -> None:
         """Compare the times of rows with those of their frames, both counted from the start of the episode."""
@@ -270,48 +302,26 @@ class EpisodeDataset(Dataset[Item]):
                 "run `episeek verify`, which tells the distance for the whole dataset",
             )
 
-    def _item(self, episode: int, row: int, columns: Columns, pictures: Mapping[FrameKey, torch.Tensor]) -> Item:
-        values = {key: self._row_value(key, column, episode, row) for key, column in columns.items()}
-        if self.delta_indices is not None:
-            length = int(self._rows.episode_lengths[episode])
-            for key, deltas in self.delta_indices.items():
-                outside = [not 0 <= row + delta < length for delta in deltas]
-                values[f"{key}_is_pad"] = torch.tensor(outside, dtype=torch.bool)
-            for key in self.delta_indices:
-                if key not in self.meta.video_keys:
-                    frames = self._frames_of(key, episode, row)
-                    values[key] = torch.stack([self._row_value(key, columns[key], episode, frame) for frame in frames])
-        item: Item = {}
-        for camera in self.meta.video_keys:
-            stack = torch.stack([pictures[episode, camera, frame] for frame in self._frames_of(camera, episode, row)])
-            # as LeRobot does: a stack of one is no stack
-            item[camera] = self._scaled(stack).squeeze(0)
-        item.update(values)
-        if self.image_transforms is not None:
-            for camera in self.meta.camera_keys:
-                item[camera] = self.image_transforms(item[camera])
-        item["task"] = self._rows.tasks[int(values[lerobot.TASK_INDEX])]
-        return item
-
-    def _row_value(self, key: str, column: Any, episode: int, row: int) -> Any:
-        if key in self.meta.image_keys:
-            where = f"episode {episode}, frame {row}, {key!r}"
-            with self._work.decoding(1):
-                return picture(column[row], as_uint8=self.return_uint8, where=where)
-        value = column[row]
-        return value.clone() if isinstance(value, torch.Tensor) else value
-
-    def _scaled(self, pictures: torch.Tensor) -> torch.Tensor:
-        if self.return_uint8 or pictures.dtype != torch.uint8:
-            return pictures
-        return pictures.to(torch.float32).div(255)
+    def _row_values(
+        self, places: Sequence[tuple[int, int]], columns: Mapping[int, Columns]
+    ) -> dict[str, Sequence[Any]]:
+        """Return the values of all items by feature, in the order of LeRobot's items; none for pictures."""
+        values: dict[str, Sequence[Any]] = {}
+        for key in columns[places[0][0]]:
+            if key in self.meta.image_keys:
+                values[key] = ()
+                continue
+            rows = [self._frames_of(key, episode, row) for episode, row in places]
+            of_items = [columns[episode][key] for episode, _ in places]
+            values[key] = row_values(of_items, rows, is_stack=self._deltas.has(key))
+        for key in self._deltas.indices or ():
+            rows_of_items = np.array([row for _, row in places])
+            lengths = self._rows.episode_lengths[[episode for episode, _ in places]]
+            values[f"{key}_is_pad"] = torch.from_numpy(self._deltas.is_outside(key, rows_of_items, lengths)).unbind()
+        return values
 
     def _frames_of(self, key: str, episode: int, row: int) -> list[int]:
-        """Return the frames of the episode that an item has of a feature, clamped to the ends of the episode."""
-        if self.delta_indices is None or key not in self.delta_indices:
-            return [row]
-        last = int(self._rows.episode_lengths[episode]) - 1
-        return [min(max(row + delta, 0), last) for delta in self.delta_indices[key]]
+        return self._deltas.frames(key, row, int(self._rows.episode_lengths[episode]))
 
     def _place(self, item: int) -> tuple[int, int]:
         """Return the episode of an item and its frame there."""
@@ -320,21 +330,3 @@ class EpisodeDataset(Dataset[Item]):
         item %= len(self)
         position = int(np.searchsorted(self._starts, item, side="right")) - 1
         return int(self._chosen[position]), item - int(self._starts[position])
-
-    def _delta_indices(self) -> dict[str, list[int]] | None:
-        if self.delta_timestamps is None:
-            return None
-        fps = float(self.fps)
-        indices = {}
-        for key, seconds in self.delta_timestamps.items():
-            if key not in self.features:
-                raise ValueError(f"delta_timestamps: found {key!r}; expected one of {list(self.features)}")
-            frames = [round(second * fps) for second in seconds]
-            off = [s for s, frame in zip(seconds, frames, strict=True) if abs(s * fps - frame) / fps > self.tolerance_s]
-            if off:
-                raise ValueError(
-                    f"delta_timestamps of {key!r}: found {off[0]} s; expected multiples of 1/{fps:g} s, "
-                    f"to {self.tolerance_s:g} s"
-                )
-            indices[key] = frames
-        return indices

@@ -1,7 +1,7 @@
 """The video frames of a batch: which stretches to fetch and decode for them, and their pictures."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from episeek.torch.work import WorkCounter
 
 FrameKey = tuple[int, str, int]
 """Episode, camera and frame of the episode."""
+
+PutFrame = Callable[[FrameKey, npt.NDArray[Any]], None]
+"""Takes the picture of a frame, [height, width, channels]."""
 
 MAX_STRETCH_FRAMES = 256
 """Frames from the first to the last of a stretch, so that its bytes and pictures stay few."""
@@ -83,25 +86,24 @@ def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
 
 def decode_stretches(
     index: ByteIndex,
-    stretches: list[Stretch],
+    stretches: Sequence[Stretch],
+    put: PutFrame,
     *,
     kept: KeptRanges | None = None,
     max_in_flight: int = 16,
     max_gap_bytes: int = DEFAULT_GAP_BYTES,
     work: WorkCounter | None = None,
-) -> dict[FrameKey, npt.NDArray[Any]]:
-    """Fetch and decode stretches, near units of a file in one request.
+) -> None:
+    """Fetch and decode stretches, near units of a file in one request, and give their pictures to `put`.
 
     Args:
         index: The index that they were planned with.
         stretches: The stretches.
+        put: Called with each frame and its picture: uint8 [height, width, 3], or uint16 [height, width, 1] for depth.
         kept: Where units are kept; None to keep none.
         max_in_flight: Largest number of requests at the same time.
         max_gap_bytes: Units with at most this many bytes between them share a request.
         work: Counts the time for fetching and decoding, and the pictures; None for nobody.
-
-    Returns:
-        The picture of each frame, uint8 [3, height, width], or uint16 [1, height, width] for depth.
 
     Raises:
         EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episodes and the cameras.
@@ -112,14 +114,18 @@ def decode_stretches(
         payloads = fetch_pieces(
             index.source, pieces, kept=kept, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes
         )
-    pictures: dict[FrameKey, npt.NDArray[Any]] = {}
     for stretch, payload in zip(stretches, payloads, strict=True):
-        clip = stretch.clip
         with work.decoding(len(stretch.frames)):
-            decoded = clip.decode_payload(payload, frames=[frame - clip.start for frame in stretch.frames])
-        for frame, picture in zip(stretch.frames, decoded, strict=True):
-            pictures[clip.episode_index, clip.camera_key, frame] = picture
-    return pictures
+            _decode(stretch, payload, put)
+
+
+def _decode(stretch: Stretch, payload: memoryview, put: PutFrame) -> None:
+    clip, frames = stretch.clip, stretch.frames
+
+    def put_ranked(rank: int, picture: npt.NDArray[Any]) -> None:
+        put((clip.episode_index, clip.camera_key, frames[rank]), picture)
+
+    clip.decode_into(put_ranked, payload, frames=[frame - clip.start for frame in frames])
 
 
 def _piece(stretch: Stretch) -> Piece:

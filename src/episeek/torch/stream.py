@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from torch.utils.data import IterableDataset, default_collate, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
+from episeek.torch.collate import collate as collate_items
 from episeek.torch.dataset import EpisodeDataset, Item
 from episeek.torch.sampler import EpisodeSampler
 
@@ -22,7 +23,7 @@ class EpisodeStream(IterableDataset[Any]):
     Args:
         dataset: The dataset.
         sampler: Batches of its items.
-        collate: Makes a batch of a list of items; None for torch's `default_collate`.
+        collate: Makes a batch of a list of items; None for `episeek.torch.collate`.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class EpisodeStream(IterableDataset[Any]):
     ) -> None:
         self.dataset = dataset
         self.sampler = sampler
-        self._collate = default_collate if collate is None else collate
+        self._collate = collate_items if collate is None else collate
 
     def __len__(self) -> int:
         return len(self.sampler)

@@ -1,0 +1,79 @@
+"""The pictures of a batch, one after another in memory, as they are decoded.
+
+Memory of its own for each picture, and a stack of them later, would be written, read and zeroed by the system several times.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+EpisodeFrame = tuple[int, int]
+"""An episode, and a frame of it."""
+
+
+class PictureBatch:
+    """The pictures of one feature for all items of a batch.
+
+    A frame that several items have is decoded once and copied. Items are views of one tensor.
+
+    Args:
+        frames: The frames of each item; all items have as many.
+        as_uint8: Whether pictures of 8 bits stay uint8; otherwise they become float32 from 0 to 1.
+    """
+
+    def __init__(self, frames: Sequence[Sequence[EpisodeFrame]], *, as_uint8: bool) -> None:
+        self._as_uint8 = as_uint8
+        self._per_item = len(frames[0])
+        self._places: defaultdict[EpisodeFrame, list[int]] = defaultdict(list)
+        for place, frame in enumerate(frame for of_item in frames for frame in of_item):
+            self._places[frame].append(place)
+        self._count = len(frames) * self._per_item
+        self._pictures: npt.NDArray[Any] | None = None
+        self._tensor: torch.Tensor | None = None
+        self._odd: dict[int, torch.Tensor] = {}
+        """Pictures of another size or kind than the first one, by their places."""
+
+    @property
+    def wanted(self) -> Iterable[EpisodeFrame]:
+        """The frames, each of them once."""
+        return self._places
+
+    def put(self, frame: EpisodeFrame, picture: npt.NDArray[Any]) -> None:
+        """Write a picture [height, width, channels] to all its places, as [channels, height, width]."""
+        planes = picture.transpose(2, 0, 1)
+        is_scaled = picture.dtype == np.uint8 and not self._as_uint8
+        dtype = np.dtype(np.float32) if is_scaled else picture.dtype
+        if self._pictures is None:
+            self._pictures = np.empty((self._count, *planes.shape), dtype)
+            self._tensor = torch.from_numpy(self._pictures)
+        place, *others = self._places[frame]
+        if (planes.shape, dtype) == (self._pictures.shape[1:], self._pictures.dtype):
+            target = self._pictures[place]
+            for other in self._places[frame]:
+                self._odd.pop(other, None)
+        else:
+            target = np.empty(planes.shape, dtype)
+            self._odd.update(dict.fromkeys(self._places[frame], torch.from_numpy(target)))
+            others = []
+        if is_scaled:
+            # by numpy, whose division is torch's to the last bit: threads for a single picture cost more than they save
+            np.divide(planes, np.float32(255), out=target, dtype=np.float32)
+        else:
+            target[...] = planes
+        for other in others:
+            self._pictures[other] = target
+
+    def of_item(self, number: int) -> torch.Tensor:
+        """Return the pictures of an item, [channels, height, width] if it has one, else [frames, channels, height, width]."""
+        assert self._tensor is not None
+        places = range(number * self._per_item, (number + 1) * self._per_item)
+        if not self._odd.keys().isdisjoint(places):
+            stack = torch.stack([self._odd.get(place, self._tensor[place]) for place in places])
+        else:
+            stack = self._tensor[places.start : places.stop]
+        # as LeRobot does: a stack of one is no stack
+        return stack.squeeze(0)
