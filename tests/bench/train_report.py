@@ -53,6 +53,10 @@ OWN_AIMS = (("global", 0.5), ("clump", 0.8), ("episode", 0.8))
 """Orders, and the least part of the local speed that they keep over HTTP."""
 
 
+PROCESS_BYTES = 512 << 20
+"""The budget of a process: its libraries, rows and decoders."""
+
+
 def best(rows: Sequence[Row]) -> Row:
     """The fastest of several rounds, so that a busy moment of the machine does not count."""
     return max(rows, key=lambda row: row.samples_per_second)
@@ -85,6 +89,25 @@ def aim_lines(rows: Sequence[Row]) -> Iterator[str]:
             own, local = ours.get(("20 ms", order, workers)), ours.get(("local", order, workers))
             if own is not None and local is not None:
                 yield _aim(own, local, f"20 ms, {order} order, {workers} workers, against episeek, local", aim)
+
+
+def memory_lines(rows: Sequence[Row], *, batch_bytes: int) -> Iterator[str]:
+    """The memory of episeek's process trees, against a budget of a sum for each process and the batches on their way.
+
+    Args:
+        rows: What was measured.
+        batch_bytes: Bytes of the pictures of a batch.
+    """
+    for workers in sorted({row.workers for row in rows}):
+        peaks = [row.peak_rss_bytes or 0 for row in rows if row.way == "episeek" and row.workers == workers]
+        # two that each worker has read ahead and one that it reads, and two in the training process
+        budget = (workers + 1) * PROCESS_BYTES + (3 * workers + 2) * batch_bytes
+        if any(peaks):
+            peak = max(peaks)
+            yield (
+                f"{'pass' if peak <= budget else 'MISS'}  memory, {workers} workers: {peak / 1e6:.0f} MB at most "
+                f"(aim: {budget / 1e6:.0f} or less, {PROCESS_BYTES >> 20} MiB a process and the batches on their way)"
+            )
 
 
 def _aim(own: Row, other: Row, what: str, aim: float) -> str:

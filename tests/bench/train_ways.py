@@ -20,11 +20,13 @@ _READ_AHEAD_BYTES = 1 << 20
 def episeek_loader(request: dict[str, Any]) -> Any:
     from torch.utils.data import DataLoader
 
-    from episeek.torch import EpisodeDataset, EpisodeSampler
+    from episeek.torch import EpisodeDataset, EpisodeSampler, collate
 
-    dataset = EpisodeDataset(request["root"], cache_dir=request.get("cache_dir"))
-    sampler = EpisodeSampler(dataset, request["batch_size"], order=request["order"], drop_last=True)
-    return DataLoader(dataset, batch_sampler=sampler, num_workers=request["workers"])
+    dataset = EpisodeDataset(
+        request["root"], episodes=request.get("episodes"), cache_dir=request.get("cache_dir"), max_in_flight=16
+    )
+    sampler = EpisodeSampler(dataset, request["batch_size"], order=request["order"], drop_last=not request["is_epoch"])
+    return DataLoader(dataset, batch_sampler=sampler, num_workers=request["workers"], collate_fn=collate)
 
 
 def kept_loader(request: dict[str, Any]) -> Any:
@@ -125,7 +127,14 @@ def main() -> None:
         frames.extend(batch["index"].tolist())
         sizes.append(len(batch["index"]))
 
-    measured = run_loop(loader, take, workers=request["workers"], batches=request["batches"])
+    if request["is_epoch"]:
+        for batch in loader:
+            take(batch)
+        Path(request["result"]).write_text(json.dumps({"frames": sorted(frames)}))
+        return
+    measured = run_loop(
+        loader, take, workers=request["workers"], batches=request["batches"], max_seconds=request["max_seconds"]
+    )
     result = {
         "samples": sum(sizes),
         "seconds": measured.seconds,

@@ -6,15 +6,19 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
+from episeek.torch.batch_memory import batches_are_passed_on
+
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return a batch of items, equal to that of torch's `default_collate`: for `DataLoader(..., collate_fn=collate)`.
 
-    An `EpisodeDataset` puts the pictures of a batch one after another into memory. They are not copied again here.
+    An `EpisodeDataset` puts the pictures of a batch one after another into memory: in worker processes, into the memory that they
+    share with the training process. They are not copied again here.
 
     Args:
         items: Items with the same keys.
     """
+    batches_are_passed_on()
     batch = {}
     for key in items[0]:
         values = [item[key] for item in items]

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from episeek.torch.batch_memory import empty
+
 EpisodeFrame = tuple[int, int]
 """An episode, and a frame of it."""
 
@@ -48,8 +50,7 @@ class PictureBatch:
         is_scaled = picture.dtype == np.uint8 and not self._as_uint8
         dtype = np.dtype(np.float32) if is_scaled else picture.dtype
         if self._pictures is None:
-            self._pictures = np.empty((self._count, *planes.shape), dtype)
-            self._tensor = torch.from_numpy(self._pictures)
+            self._pictures, self._tensor = empty((self._count, *planes.shape), dtype)
         place, *others = self._places[frame]
         if (planes.shape, dtype) == (self._pictures.shape[1:], self._pictures.dtype):
             target = self._pictures[place]

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,21 @@ def test_units_suit_the_order_of_the_sampler(served, tmp_path, order, kind):
     assert EpisodeDataset(served, fetch="episode").fetch_units.kind == "episode"
     with pytest.raises(ValueError, match="fetch: found 'file'"):
         EpisodeDataset(served, fetch="file")
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_the_counted_work_is_what_the_server_saw(sidecar_roots, tmp_path, is_kept):
+    root = tmp_path / "root"
+    shutil.copytree(DATA / NAME, root)
+    shutil.copytree(sidecar_roots[NAME], root, dirs_exist_ok=True)
+    with RangeServerProcess(root) as server:
+        dataset = EpisodeDataset(server.url, cache_dir=tmp_path / "kept" if is_kept else None)
+        for numbers in ([3, 4, 90], [5, 200], [3, 5]):
+            dataset.__getitems__(numbers)
+            transfers, seen = dataset.work().transfers, server.exchanges()
+            requests = transfers.request_count + transfers.metadata_request_count
+            assert (requests, transfers.byte_count) == (len(seen), sum(one.sent_bytes for one in seen))
+        assert dataset.work().decoded_frames == len(CAMERAS) * 7
 
 
 # --- the cache of a machine ----------------------------------------------------------------------------------------------

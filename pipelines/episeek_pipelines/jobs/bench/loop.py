@@ -33,7 +33,9 @@ class LoopMeasurement:
         return sum(self.batch_seconds)
 
 
-def run_loop(loader: Iterable[T], take: Callable[[T], None], *, workers: int, batches: int) -> LoopMeasurement:
+def run_loop(
+    loader: Iterable[T], take: Callable[[T], None], *, workers: int, batches: int, max_seconds: float | None = None
+) -> LoopMeasurement:
     """Read batches of a loader, and return what that took. The loader has to give enough of them.
 
     Batches that the workers prepare while the first one is waited for are read and not measured.
@@ -43,6 +45,7 @@ def run_loop(loader: Iterable[T], take: Callable[[T], None], *, workers: int, ba
         take: Called with each measured batch, outside of what is measured.
         workers: Worker processes of the loader.
         batches: Batches to measure.
+        max_seconds: No batch is begun when those before took longer together, except the first two; None for no limit.
     """
     pid = os.getpid()
     started = time.perf_counter()
@@ -53,8 +56,10 @@ def run_loop(loader: Iterable[T], take: Callable[[T], None], *, workers: int, ba
         for _ in range(PREFETCHED * workers):
             next(iterator)
         cpu_before = cpu_seconds(pid)
-        waits = []
+        waits: list[float] = []
         for _ in range(batches):
+            if max_seconds is not None and len(waits) > 1 and sum(waits) > max_seconds:
+                break
             started = time.perf_counter()
             batch = next(iterator)
             waits.append(time.perf_counter() - started)

@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from tests.bench.train_report import AIMS, HEADER, OWN_AIMS, Row, aim_lines, best, table_line
+from tests.bench.train_report import (
+    AIMS,
+    HEADER,
+    OWN_AIMS,
+    PROCESS_BYTES,
+    Row,
+    aim_lines,
+    best,
+    memory_lines,
+    table_line,
+)
 
 ROW = Row(
     place="local",
@@ -33,3 +43,12 @@ def test_every_aim_is_answered_once():
 def test_the_best_round_counts_and_columns_stand_below_their_names():
     assert best([replace(ROW, seconds=4.0), ROW]) is ROW
     assert len(table_line(ROW)) == len(HEADER)
+
+
+def test_memory_is_compared_with_the_budget_of_the_workers():
+    rows = [replace(ROW, workers=workers, peak_rss_bytes=PROCESS_BYTES) for workers in (0, 1)]
+    rows.append(replace(rows[1], order="clump", peak_rss_bytes=2 * PROCESS_BYTES + 6))
+    rows.append(replace(rows[0], way="kept decoder", peak_rss_bytes=9 * PROCESS_BYTES))
+    lines = list(memory_lines(rows, batch_bytes=1))
+    assert [line[:24] for line in lines] == ["pass  memory, 0 workers:", "MISS  memory, 1 workers:"]
+    assert not list(memory_lines([ROW], batch_bytes=1))
