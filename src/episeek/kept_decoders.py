@@ -113,7 +113,7 @@ def _frames(context: Any, samples: "ClipSamples", view: memoryview, time_base: F
     for start, size, pts, rising, is_key in zip(offsets, sizes, times, sorted_times, is_sync, strict=True):
         # of a size, and filled: a packet of given bytes would lack the zeros behind them that decoders may read
         packet = av.Packet(size)
-        packet.update(view[start : start + size])
+        packet.update(view[start : start + size])  # type: ignore[arg-type]  # any buffer will do
         packet.pts, packet.dts, packet.time_base, packet.is_keyframe = pts, rising - shift, time_base, is_key
         yield from context.decode(packet)
     yield from context.decode(None)
