@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from episeek.clip import Clip
 from episeek.episode_samples import EpisodeSamples
 from episeek.range_cache.fetch import KeptRanges, Piece, fetch_pieces
 from episeek.stores.byte_source import ByteRange
+from episeek.stores.processes.workers import WorkerPool
 from episeek.stores.requests.range_plan import DEFAULT_GAP_BYTES
 from episeek.torch.fetch_units import WINDOWS, FetchUnits
 from episeek.torch.work import WorkCounter
@@ -109,14 +112,50 @@ def decode_stretches(
         EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episodes and the cameras.
     """
     work = WorkCounter() if work is None else work
-    pieces = [_piece(stretch) for stretch in stretches]
-    with work.fetching():
-        payloads = fetch_pieces(
-            index.source, pieces, kept=kept, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes
+
+    def fetch(group: Sequence[Stretch]) -> list[memoryview]:
+        return fetch_pieces(
+            index.source, list(map(_piece, group)), kept=kept, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes
         )
-    for stretch, payload in zip(stretches, payloads, strict=True):
-        with work.decoding(len(stretch.frames)):
-            _decode(stretch, payload, put)
+
+    groups = list(_groups(stretches, max_in_flight, max_gap_bytes))
+    # the next group is fetched while one is decoded
+    pool = WorkerPool(1) if len(groups) > 1 else None
+    try:
+        coming: Future[list[memoryview]] | None = None
+        for number, group in enumerate(groups):
+            with work.fetching():
+                payloads = fetch(group) if coming is None else coming.result()
+            if pool is not None and number + 1 < len(groups):
+                coming = pool.submit(partial(fetch, groups[number + 1]))
+            for stretch, payload in zip(group, payloads, strict=True):
+                with work.decoding(len(stretch.frames)):
+                    _decode(stretch, payload, put)
+    finally:
+        if pool is not None:
+            pool.close()
+
+
+def _groups(stretches: Sequence[Stretch], max_requests: int, max_gap_bytes: int) -> Iterator[list[Stretch]]:
+    """Return the stretches by file and position, in groups of at most so many requests, but all in one if it is only one.
+
+    Stretches that may share a request or a unit are in one group.
+    """
+    if max_requests == 1:
+        yield list(stretches)
+        return
+    group: list[Stretch] = []
+    path, stop, requests = "", 0, 0
+    for stretch in sorted(stretches, key=lambda one: (one.clip.file_path, one.units[0])):
+        if stretch.clip.file_path != path or stretch.units[0][0] > stop + max_gap_bytes:
+            requests += 1
+            if requests > max_requests:
+                yield group
+                group, requests = [], 1
+            path, stop = stretch.clip.file_path, 0
+        group.append(stretch)
+        stop = max(stop, stretch.units[-1][1])
+    yield group
 
 
 def _decode(stretch: Stretch, payload: memoryview, put: PutFrame) -> None:

@@ -136,6 +136,26 @@ def test_the_counted_work_is_what_the_server_saw(sidecar_roots, tmp_path, is_kep
         assert dataset.work().decoded_frames == len(CAMERAS) * 7
 
 
+@pytest.mark.parametrize("fetch", UNIT_KINDS)
+def test_groups_that_are_fetched_during_decoding_ask_for_nothing_twice(store, served, indexes, monkeypatch, fetch):
+    monkeypatch.setattr("episeek.torch.fetch_units.DEFAULT_GAP_BYTES", 0)
+    whole = EpisodeDataset(indexes[NAME], return_uint8=True)
+    starts = whole.episode_lengths.cumsum() - whole.episode_lengths
+    # of every other episode, two frames that share what they need and one of the next keyframe
+    numbers = [int(start) + frame for start in starts[::2] for frame in (3, 4, 31)]
+    expected = whole.__getitems__(numbers)
+    asked = []
+    for in_flight in (2, 64):
+        store.clear()
+        dataset = EpisodeDataset(served, return_uint8=True, fetch=fetch, max_in_flight=in_flight)
+        for own, item in zip(dataset.__getitems__(numbers), expected, strict=True):
+            assert all(torch.equal(own[camera], item[camera]) for camera in CAMERAS)
+        videos = [one for one in store.exchanges() if one.path.endswith(".mp4") and one.method == "GET"]
+        asked.append(sorted((one.path, one.range_header) for one in videos))
+    assert asked[0] == asked[1]
+    assert len(asked[0]) > 2
+
+
 # --- the cache of a machine ----------------------------------------------------------------------------------------------
 
 
