@@ -24,6 +24,7 @@ pytestmark = CLIENT_WARNINGS
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_ELSEWHERE = {
+    "clusters.md": "tests/documents/test_clusters_document.py",
     "format.md": "tests/schemas/test_format_document.py",
     "python-api.md": "tests/pipelines/test_python_api.py",
 }

@@ -115,12 +115,17 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 def add_execution(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the commands that run a graph."""
-    command.add_argument(
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
         "--scheduler",
         default="threads",
         type=scheduler,
         metavar="NAME",
-        help="threads (default), processes, sync, or tcp://HOST:PORT of a running Dask scheduler",
+        help="threads (default), processes, sync, or the address of a running Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT "
+        "(docs/clusters.md)",
+    )
+    where.add_argument(
+        "--scheduler-file", metavar="FILE", help="the file that `dask scheduler --scheduler-file FILE` has written"
     )
     command.add_argument(
         "--workers", type=positive, metavar="N", help="number of threads or processes (default: one per core)"

@@ -10,10 +10,19 @@ if TYPE_CHECKING:
 
 
 def execution_of(options: argparse.Namespace) -> "Execution":
-    """Return the execution that `--scheduler`, `--workers` and `--quiet` ask for; the defaults for commands without them."""
+    """Return the execution that `--scheduler`, `--scheduler-file`, `--workers` and `--quiet` ask for.
+
+    Commands without them get the defaults.
+
+    Raises:
+        ReadError: The scheduler file holds no address.
+    """
     from episeek_pipelines.api import Execution
 
     scheduler, workers = getattr(options, "scheduler", "threads"), getattr(options, "workers", None)
+    file = getattr(options, "scheduler_file", None)
+    if file is not None:
+        return Execution.by_file(file, progress=progress_of(options))
     return Execution(scheduler, workers, progress_of(options))
 
 

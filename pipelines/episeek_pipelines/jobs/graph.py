@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from episeek_pipelines.jobs.nodes import Blocked, Constant, Node, Outcome, run_batch, run_reduction
 from episeek_pipelines.jobs.progress import Phase, Progress, StartProgress
-from episeek_pipelines.jobs.schedulers import run_distributed, run_locally, run_serially
+from episeek_pipelines.jobs.schedulers import address_of_file, run_distributed, run_locally, run_serially
 
 T = TypeVar("T")
 
@@ -133,13 +133,15 @@ class Graph:
         Args:
             wanted: Nodes whose results are needed.
             scheduler: "threads", "processes", "sync" (one node after the other, without Dask), or the address of a distributed
-                scheduler, "tcp://host:port".
+                scheduler, "tcp://host:port" or "tls://host:port".
             workers: Threads or processes; None is the number of cores. A distributed scheduler has its own workers.
             progress: Receives finished items of phases.
             connect_timeout_seconds: How long to wait for a distributed scheduler to answer.
 
         Raises:
-            ReadError: The distributed scheduler cannot be reached, or a worker died.
+            DestinationError: A worker of the distributed scheduler does not share a directory that is written to.
+            ReadError: The distributed scheduler cannot be reached or is lost, or a worker has another episeek or does not see a
+                dataset; or a process of this machine died.
             ValueError: There is no such scheduler.
         """
         by_key = {node.key: node for node in self.nodes}
@@ -161,11 +163,20 @@ class Execution:
     """Where and how the graph of a job runs."""
 
     scheduler: str = "threads"
-    """"threads", "processes", "sync", or the address of a Dask scheduler, "tcp://host:port"."""
+    """"threads", "processes", "sync", or the address of a Dask scheduler, "tcp://host:port" or "tls://host:port"."""
     workers: int | None = None
     """Threads or processes; None is the number of cores."""
     progress: StartProgress | None = None
     """Displays progress; None for no display."""
+
+    @classmethod
+    def by_file(cls, path: str, *, progress: StartProgress | None = None) -> "Execution":
+        """Return the execution by the Dask scheduler that wrote a file.
+
+        Raises:
+            ReadError: There is no such file, or it holds no address.
+        """
+        return cls(address_of_file(path), progress=progress)
 
     def compute(self, graph: Graph, wanted: Sequence[Node]) -> list[list[Outcome] | Outcome | Blocked]:
         """Run a graph and return the results of `wanted`. Raises as `Graph.compute`."""

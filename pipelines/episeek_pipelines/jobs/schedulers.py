@@ -1,14 +1,26 @@
 """The schedulers that run the nodes of a graph: the only module that imports Dask, and only when Dask runs a graph."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from episeek.errors import ReadError
+from episeek.errors import ReadError, first_line
+from episeek_pipelines.jobs.cluster_checks import (
+    answer_probes,
+    answer_versions,
+    placed_probes,
+    require_probes,
+    require_versions,
+    roots_of,
+)
+from episeek_pipelines.jobs.cluster_run import ClusterRun, require_worker
 from episeek_pipelines.jobs.nodes import Blocked, Node, Outcome
 
 if TYPE_CHECKING:
     from dask.delayed import Delayed
+    from distributed import Client
 
 
 def _delayed(nodes: Sequence[Node]) -> "dict[str, Delayed]":
@@ -84,12 +96,13 @@ def run_distributed(
     report: Callable[[Any], None],
     timeout_seconds: float,
 ) -> list[list[Outcome] | Outcome | Blocked]:
-    """Run the nodes on the workers of a distributed scheduler.
+    """Run the nodes on the workers of a distributed scheduler, once every worker has what they need (`cluster_checks`).
 
     Raises:
-        ReadError: The scheduler cannot be reached, or a worker died.
+        DestinationError: A worker does not share a directory that is written to.
+        ReadError: The scheduler cannot be reached or is lost, or a worker has another episeek or does not see a dataset.
     """
-    from distributed import Client, as_completed
+    from distributed import Client
 
     try:
         client = Client(address, timeout=timeout_seconds, set_as_default=False)
@@ -97,11 +110,38 @@ def run_distributed(
         found = f"no scheduler ({type(error).__name__})"
         raise ReadError(address, found, "the address of a running Dask scheduler") from None
     with _lost_workers(address), client, client.as_current():
+        _check_workers(client, address, nodes)
         futures = client.compute(list(_delayed(nodes).values()), optimize_graph=False)
-        for future in as_completed(futures):
-            report(future.key)
         by_key = {node.key: future for node, future in zip(nodes, futures, strict=True)}
-        return list(client.gather([by_key[node.key] for node in wanted]))
+        # the run replaces futures: a second reference would keep the results that it lets go
+        del futures
+        return ClusterRun(client, address, by_key, nodes, report).results(wanted)
+
+
+def address_of_file(path: str) -> str:
+    """Return the address in a file that `dask scheduler --scheduler-file` has written.
+
+    Raises:
+        ReadError: There is no such file, or it holds no address.
+    """
+    expected = "the file that `dask scheduler --scheduler-file` writes"
+    try:
+        address = json.loads(Path(path).read_text())["address"]
+    except OSError as error:
+        raise ReadError(path, first_line(error), expected) from None
+    except (ValueError, KeyError, TypeError):
+        raise ReadError(path, "no address of a scheduler", expected) from None
+    if not isinstance(address, str) or "://" not in address:
+        raise ReadError(path, f"address {address!r}", expected)
+    return address
+
+
+def _check_workers(client: "Client", address: str, nodes: Sequence[Node]) -> None:
+    """Raise for a worker that lacks what the nodes need, before any of them runs. Raises as `run_distributed`."""
+    require_worker(client, address)
+    require_versions(client.run(answer_versions, on_error="return"), address)
+    with placed_probes(roots_of(nodes)) as probes:
+        require_probes(client.run(answer_probes, probes, on_error="return"), probes, address)
 
 
 @contextmanager
@@ -110,7 +150,8 @@ def _lost_workers(scheduler: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ not in ("BrokenProcessPool", "KilledWorker", "CommClosedError", "FutureCancelledError"):
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if names.isdisjoint(("BrokenProcessPool", "KilledWorker", "CommClosedError", "CancelledError")):
             raise
         found = f"a worker that died ({type(error).__name__})"
         hint = "use fewer workers if memory is short; finished work is kept"

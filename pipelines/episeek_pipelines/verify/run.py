@@ -45,7 +45,7 @@ from episeek_pipelines.verify.rules import (
     UNREADABLE,
 )
 from episeek_pipelines.verify.rules.rows import UNLISTED_REMEDY
-from episeek_pipelines.verify.sidecars.buffers import forget_sidecars
+from episeek_pipelines.verify.sidecars.buffers import forget_sidecars, release_pages
 from episeek_pipelines.verify.sidecars.opened_index import forget_index
 from episeek_pipelines.verify.sidecars.rules import check_sidecar
 from episeek_pipelines.verify.videos.declared_format import check_formats
@@ -63,11 +63,16 @@ def run_check(context: VerificationContext, check: Check) -> CheckResult:
     if isinstance(check, DataCheck):
         check_group = partial(check_data_group, context)
         return _merged(map_in_threads(check_group, check.groups, max_in_flight=context.root.in_flight))
-    if isinstance(check, VideoCheck):
-        check_file = partial(check_video_file, context, context.data_root.source())
-        return _merged(map_in_threads(check_file, check.files, max_in_flight=context.data_root.in_flight))
-    if isinstance(check, SidecarCheck):
-        return check_sidecar(context, check)
+    try:
+        if isinstance(check, VideoCheck):
+            check_file = partial(check_video_file, context, context.data_root.source())
+            return _merged(map_in_threads(check_file, check.files, max_in_flight=context.data_root.in_flight))
+        if isinstance(check, SidecarCheck):
+            return check_sidecar(context, check)
+    finally:
+        release_pages()
+        if context.root.is_local:
+            forget_index()
     raise TypeError(type(check).__name__)
 
 

@@ -4,6 +4,7 @@ A table in a store is first copied to this machine (`episeek.sidecars.local_copi
 their rows with slices of these bytes, without another request to the store.
 """
 
+import mmap
 import threading
 from collections import OrderedDict
 
@@ -47,6 +48,17 @@ def forget_sidecars(root: Root) -> None:
     with _lock:
         for key in [key for key in _opened if key[0] == root.url]:
             del _opened[key]
+
+
+def release_pages() -> None:
+    """Take the mapped pages of all open tables out of the memory of this process; they stay in the system's cache of files.
+
+    A scheduler counts them as memory of its worker: after all checks, they would be the whole of the tables.
+    """
+    with _lock:
+        for buffer in _opened.values():
+            if isinstance(buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                buffer.madvise(mmap.MADV_DONTNEED)
 
 
 def _open(root: Root, path: str) -> Buffer:

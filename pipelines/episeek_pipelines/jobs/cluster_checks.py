@@ -1,0 +1,164 @@
+"""What the workers of a cluster need before a job starts on them: the same episeek, and the paths that the job names.
+
+The functions named `answer_...` run on every worker and return plain values, which workers with another release may answer, too.
+`require_...` raise for the first worker whose answer will not do. Nothing here knows Dask.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+from episeek import __version__
+from episeek.errors import DestinationError, EpiseekError, ReadError
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.nodes import Constant, Node
+from episeek_schemas import layout, sidecars
+
+Answers = Mapping[str, Any]
+"""What each worker answered, by its address: a dict, or the exception instead of an answer."""
+
+_PROBE_PREFIX: Final = ".episeek-probe-"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A file that every worker has to see as this process does."""
+
+    root: str
+    """URL of the directory."""
+    path: str
+    """Relative to it."""
+    sha256: str
+    is_written_to: bool
+    """Whether the job writes below the directory: then a worker writes a file of its own beside it."""
+
+
+def roots_of(nodes: Iterable[Node]) -> tuple[Root, ...]:
+    """Return the directories that a graph's functions get, each once, in the order of the nodes."""
+    found: dict[Root, None] = {}
+    for node in nodes:
+        for argument in node.arguments:
+            for shared in argument if isinstance(argument, list) else ():
+                if isinstance(shared, Constant) and isinstance(shared.value, Root):
+                    found[shared.value] = None
+    return tuple(found)
+
+
+def own_versions() -> dict[str, Any]:
+    """Return the versions that have to be the same on every worker."""
+    return {
+        "episeek": __version__,
+        "format": sidecars.FORMAT_VERSION,
+        "index": sidecars.INDEX_VERSION,
+        "python": ".".join(map(str, sys.version_info[:2])),
+    }
+
+
+def answer_versions() -> dict[str, Any]:
+    """Return the versions of a worker."""
+    return own_versions()
+
+
+def answer_probes(probes: tuple[Probe, ...]) -> dict[str, Any]:
+    """Return what a worker finds in place of each probe, and the file that it wrote beside it, by the number of the probe."""
+    found: dict[str, Any] = {"found": {}, "wrote": {}}
+    for number, probe in enumerate(probes):
+        root = Root(probe.root)
+        try:
+            digest = hashlib.sha256(root.read_bytes(probe.path)).hexdigest()
+        except EpiseekError as error:
+            found["found"][number] = error.found
+            continue
+        found["found"][number] = "" if digest == probe.sha256 else "another file"
+        if probe.is_written_to and not found["found"][number]:
+            path = f"{probe.path}-{uuid4().hex}"
+            try:
+                root.write_bytes(path, probe.sha256.encode())
+            except EpiseekError as error:
+                found["found"][number] = error.found
+            else:
+                found["wrote"][number] = path
+    return found
+
+
+def require_versions(answers: Answers, scheduler: str) -> None:
+    """Raise ReadError for a worker without episeek, or with another one than this process has."""
+    wanted = own_versions()
+    expected = f"episeek {wanted['episeek']} on Python {wanted['python']}, as in this process"
+    hint = "install the same release on every worker, and start the workers anew"
+    for worker, answer in sorted(answers.items()):
+        if not isinstance(answer, dict):
+            reason = f"{type(answer).__name__}: {answer}" if isinstance(answer, BaseException) else repr(answer)
+            raise ReadError(f"worker {worker} of {scheduler}", f"no answer about episeek ({reason})", expected, hint)
+        if answer != wanted:
+            names = [name for name in wanted if answer.get(name) != wanted[name]]
+            found = ", ".join(f"{_NAMES[name]} {answer.get(name, 'unknown')}" for name in names)
+            expected = ", ".join(f"{_NAMES[name]} {wanted[name]}" for name in names) + ", as in this process"
+            raise ReadError(f"worker {worker} of {scheduler}", found, expected, hint)
+
+
+_NAMES: Final = {"episeek": "episeek", "format": "format version", "index": "index version", "python": "Python"}
+
+
+@contextmanager
+def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
+    """Yield a probe for each directory: `meta/info.json` of a dataset; elsewhere a new file, which is removed afterwards."""
+    written: list[tuple[Root, str]] = []
+    probes = []
+    candidates = [root for root in roots if root.is_dir()]
+    try:
+        for root in candidates:
+            if root.exists(layout.INFO_PATH):
+                digest = hashlib.sha256(root.read_bytes(layout.INFO_PATH)).hexdigest()
+                probes.append(Probe(root.url, layout.INFO_PATH, digest, is_written_to=False))
+            elif not any(other.url.startswith(f"{root.url}/") for other in candidates):
+                path, content = f"{_PROBE_PREFIX}{uuid4().hex}", uuid4().bytes
+                root.write_bytes(path, content)
+                written.append((root, path))
+                probes.append(Probe(root.url, path, hashlib.sha256(content).hexdigest(), is_written_to=True))
+        yield tuple(probes)
+    finally:
+        for root, path in written:
+            # the job's own error is the one to report
+            with suppress(EpiseekError):
+                root.remove(path)
+
+
+def require_probes(answers: Answers, probes: tuple[Probe, ...], scheduler: str) -> None:
+    """Raise for a worker that does not see a probe, or whose own file this process does not see.
+
+    Raises:
+        DestinationError: Of a directory that the job writes to.
+        ReadError: Of a dataset that it reads, or without an answer.
+    """
+    try:
+        for worker, answer in sorted(answers.items()):
+            where = f"worker {worker} of {scheduler}"
+            if not isinstance(answer, dict):
+                raise ReadError(where, f"no answer about paths ({answer})", "the files that this process sees")
+            for number, probe in enumerate(probes):
+                problem = answer["found"].get(number, "no answer")
+                if not problem and probe.is_written_to and not Root(probe.root).exists(answer["wrote"][number]):
+                    problem = "a directory of its own: what it writes there is not seen here"
+                if problem:
+                    _refuse(where, probe, problem)
+    finally:
+        _remove_answers(answers, probes)
+
+
+def _refuse(where: str, probe: Probe, problem: str) -> None:
+    root = Root(probe.root)
+    hint = "use storage that every worker has under the same absolute path, or a URL of an object store"
+    kind, role = (DestinationError, "a place to write to") if probe.is_written_to else (ReadError, "a dataset to read")
+    raise kind(where, f"{problem} for {root.join(probe.path)}", f"{role} that it shares with this process", hint)
+
+
+def _remove_answers(answers: Answers, probes: tuple[Probe, ...]) -> None:
+    for answer in answers.values():
+        for number, path in answer["wrote"].items() if isinstance(answer, dict) else ():
+            with suppress(EpiseekError):
+                Root(probes[number].root).remove(path)

@@ -1,0 +1,224 @@
+"""One run of a graph on a cluster: workers that die, files that kill them, and a scheduler that is lost.
+
+A node whose worker dies is run again elsewhere by Dask. One that Dask gives up, since several workers died while they had it, is
+run again by itself, one item at a time: an item that kills workers then, too, is a failure with its name, and the others are done.
+So the graph always gets to its end, and what a failure blocks is `Blocked`, as for any other failure.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from episeek.errors import ReadError
+from episeek_pipelines.jobs.nodes import Blocked, Constant, Failure, Node, Outcome, run_batch
+
+WORKERLESS_SECONDS: Final = 300.0
+"""How long a run waits for workers when there are none: a batch system starts them one after the other."""
+
+_LOOK_SECONDS: Final = 1.0
+"""How often to look after the scheduler while nothing finishes."""
+
+_HINT: Final = "finished work is kept: run the same command again when it is there"
+
+
+class Future(Protocol):
+    """What is used of `distributed.Future`."""
+
+    key: Any
+    status: str
+
+    def exception(self) -> BaseException | None:
+        """Return the error of a task that failed."""
+
+    def add_done_callback(self, call: Callable[["Future"], None], /) -> None:
+        """Call a function in another thread when the task has finished, well or not."""
+
+    def result(self, timeout: float) -> Any:
+        """Return the result of the task."""
+
+
+class Client(Protocol):
+    """What is used of `distributed.Client`."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, pure: bool) -> Any:
+        """Return the future of a call; futures among its arguments stand for their results."""
+
+    def gather(self, futures: Any) -> Any:
+        """Return the results of futures."""
+
+    def nthreads(self) -> Any:
+        """Return the threads of each worker, by its address."""
+
+
+Result = list[Outcome] | Outcome | Blocked
+
+
+class ClusterRun:
+    """Runs nodes by a connected client.
+
+    Args:
+        client: The client.
+        scheduler: The address, for messages.
+        futures: The future of each node by its key, of a graph that runs already.
+        nodes: All nodes, each after those it needs.
+        report: Receives the key of each finished node.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        scheduler: str,
+        futures: dict[str, Future],
+        nodes: Sequence[Node],
+        report: Callable[[Any], None],
+    ) -> None:
+        self._client = client
+        self._scheduler = scheduler
+        self._nodes = nodes
+        self._reported: set[str] = set()
+        self._report_key = report
+        self._futures = futures
+        self._node_of = {node.key: node.key for node in nodes}
+        """Keys of nodes by the keys of their futures."""
+        self._settled: dict[str, Result] = {}
+        """Results of the nodes that were run by themselves."""
+
+    def results(self, wanted: Sequence[Node]) -> list[Result]:
+        """Return the results of some nodes, in order, when all nodes have finished.
+
+        Raises:
+            ReadError: The scheduler was lost, or has no workers for too long.
+        """
+        unfinished = list(self._nodes)
+        while unfinished:
+            self._wait([self._futures[node.key] for node in unfinished])
+            unfinished = [node for node in self._nodes if not self._is_finished(node)]
+            for node in unfinished:
+                self._require_killed(self._futures[node.key])
+            for node in [node for node in unfinished if all(map(self._is_finished, _needed(node)))]:
+                self._settled[node.key] = self._run_alone(node)
+                self._report(node.key)
+            unfinished = [node for node in unfinished if node.key not in self._settled]
+            for node in unfinished:
+                self._futures[node.key] = future = self._submit(node.function, node.arguments)
+                self._node_of[str(future.key)] = node.key
+        held = [self._futures[node.key] for node in wanted if node.key not in self._settled]
+        gathered = iter(self._client.gather(held))
+        return [self._settled[node.key] if node.key in self._settled else next(gathered) for node in wanted]
+
+    def _report(self, key: str) -> None:
+        """Report a node, once: one whose result was lost with a worker finishes twice."""
+        if key not in self._reported:
+            self._reported.add(key)
+            self._report_key(key)
+
+    def _is_finished(self, node: Node) -> bool:
+        return node.key in self._settled or self._futures[node.key].status == "finished"
+
+    def _run_alone(self, node: Node) -> Result:
+        """Return the result of a node that workers died with, from running it while nothing else runs."""
+        if node.function is not run_batch:
+            return self._attempt(node.arguments[1], node.function, node.arguments)
+        function, items, shared, _ = node.arguments
+        outcomes: list[Outcome] = []
+        for label, item in items.value:
+            result = self._attempt(label, run_batch, (function, Constant([(label, item)]), shared, 1))
+            outcomes += result if isinstance(result, list) else _failures(result)
+        return outcomes
+
+    def _attempt(self, label: str, function: Callable[..., Any], arguments: Sequence[Any]) -> Result:
+        future = self._submit(function, arguments)
+        self._wait([future])
+        if future.status == "finished":
+            result: Result = self._client.gather(future)
+            return result
+        self._require_killed(future)
+        error = ReadError(
+            label,
+            "every worker killed that processes it, by itself, too",
+            "workers that stay alive",
+            "look at the file and at the logs of the workers; where memory is short, give each worker more of it",
+        )
+        return Failure(label, type(error).__name__, str(error))
+
+    def _submit(self, function: Callable[..., Any], arguments: Iterable[Any]) -> Future:
+        submitted: Future = self._client.submit(function, *map(self._with_results, arguments), pure=False)
+        return submitted
+
+    def _with_results(self, argument: Any) -> Any:
+        if isinstance(argument, Node):
+            return self._settled.get(argument.key, self._futures[argument.key])
+        return list(map(self._with_results, argument)) if isinstance(argument, list) else argument
+
+    def _require_killed(self, future: Future) -> None:
+        """Raise the error of a future, unless it is that its workers died."""
+        error = future.exception()
+        if error is not None and type(error).__name__ != "KilledWorker":
+            raise error
+
+    def _wait(self, futures: Sequence[Future]) -> None:
+        """Wait until all have finished, well or not. Raises as `results`."""
+        finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        for future in futures:
+            future.add_done_callback(finished.put)
+        without_workers = None
+        left = len(futures)
+        while left:
+            try:
+                future = finished.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                without_workers = self._look(without_workers)
+                continue
+            left -= 1
+            if future.status in ("cancelled", "lost"):
+                raise self._lost()
+            node = self._node_of.get(str(future.key))
+            if future.status == "finished" and node is not None:
+                self._report(node)
+
+    def _look(self, since: float | None) -> float | None:
+        """Return since when there have been no workers; None where there are some."""
+        try:
+            is_empty = not self._client.nthreads()
+        except Exception as error:
+            raise self._lost() from error
+        if not is_empty:
+            return None
+        since = time.monotonic() if since is None else since
+        if time.monotonic() - since > WORKERLESS_SECONDS:
+            found = f"no worker for {WORKERLESS_SECONDS:.0f} seconds"
+            raise ReadError(f"scheduler {self._scheduler}", found, "workers", _HINT)
+        return since
+
+    def _lost(self) -> ReadError:
+        return ReadError(f"scheduler {self._scheduler}", "a scheduler that was lost", "one that stays", _HINT)
+
+
+def require_worker(client: Client, scheduler: str) -> None:
+    """Wait for the first worker: a cluster that adapts to its work starts one only when there is work.
+
+    Raises:
+        ReadError: There is none within `WORKERLESS_SECONDS`.
+    """
+    first = client.submit(int, pure=False)
+    try:
+        first.result(timeout=WORKERLESS_SECONDS)
+    except TimeoutError:
+        found = f"no worker for {WORKERLESS_SECONDS:.0f} seconds"
+        raise ReadError(f"scheduler {scheduler}", found, "one worker or more", "start workers") from None
+
+
+def _failures(result: Outcome | Blocked) -> list[Outcome]:
+    return list(result.failures) if isinstance(result, Blocked) else [result]
+
+
+def _needed(node: Node) -> Iterator[Node]:
+    """Yield the nodes whose results a node needs."""
+    waiting: list[Any] = list(node.arguments)
+    while waiting:
+        argument = waiting.pop()
+        if isinstance(argument, Node):
+            yield argument
+        elif isinstance(argument, list):
+            waiting.extend(argument)
