@@ -160,16 +160,19 @@ def _add_part(columns: _Columns, file: PackedFile, part: Part, table: SampleTabl
 def _copy(source: Root, path: str, offset: Int64Array, size: Int64Array, out: BinaryIO) -> None:
     """Copy samples, in order."""
     reader = source.source()
+    parts: list[bytes] | list[memoryview] = []
     for ranges in _batches(offset, size):
         with store_errors(source.join(path)):
             if source.is_local:
-                parts: list[bytes] | list[memoryview] = reader.get_ranges(path, ranges)
+                parts = reader.get_ranges(path, ranges)
             else:
                 wanted = [WantedRange(path, start, stop) for start, stop in ranges]
                 requests = plan_requests(wanted, max_request_bytes=_RANGE_BYTES)
                 parts = fetch_planned(reader, wanted, requests, max_in_flight=_IN_FLIGHT)
         for data in parts:
             out.write(data)
+        # not in memory beside the next ones
+        parts = []
 
 
 def _batches(offset: Int64Array, size: Int64Array) -> Iterator[list[ByteRange]]:

@@ -43,9 +43,10 @@ def pack_files(
     *,
     fps: float = 30,
     firsts: Sequence[Sequence[int]] = (),
+    stops: Sequence[Sequence[int]] = (),
     limit_bytes: int = NO_LIMIT,
 ) -> Packed:
-    """Pack files of one camera, of which each has episodes of some lengths, at some frames, or one after the other."""
+    """Pack files of one camera; each has episodes of some lengths, one after the other or at frames `[first, stop)`."""
     declared, number = [], 0
     for place, (data, counts) in enumerate(zip(files, lengths, strict=True)):
         path = f"{place:03d}.mp4"
@@ -53,7 +54,8 @@ def pack_files(
         (folder / "source" / path).write_bytes(data)
         first = np.array(firsts[place] if firsts else np.cumsum([0, *counts[:-1]]))
         index = np.arange(number, number + len(counts))
-        episodes = DeclaredEpisodes(index, np.array(counts), first / fps, (first + counts) / fps)
+        stop = np.array(stops[place]) if stops else first + counts
+        episodes = DeclaredEpisodes(index, np.array(counts), first / fps, stop / fps)
         declared.append(DeclaredVideo(path, 0, episodes))
         number += len(counts)
     root = Root(str(folder / "source"))
