@@ -11,6 +11,7 @@ from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.pack.plan import BYTES_PER_MB
+from episeek_pipelines.pack.write import write_packed_file
 from tests.features.catalogue import FEATURES
 from tests.pipelines.conftest import DATA, change_info, copy_dataset, digests
 
@@ -41,14 +42,13 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path
     def write_two(*arguments, **options):
         if len(written) == 2:
             raise Killed
-        written.append(packing_writer(*arguments, **options))
+        written.append(write_packed_file(*arguments, **options))
         return written[-1]
 
-    packing_writer = packing.write_packed_file
     monkeypatch.setattr(packing, "write_packed_file", write_two)
     with pytest.raises(Killed):
         prepare(str(source), str(out), videos="pack", video_file_size_mb=SMALL, execution=SERIAL)
-    monkeypatch.setattr(packing, "write_packed_file", packing_writer)
+    monkeypatch.undo()
     result = prepare(str(source), str(out), videos="pack", video_file_size_mb=SMALL, execution=SERIAL)
     assert result.is_resumed
     assert result.packing is not None
@@ -65,8 +65,8 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path
     # nothing else of the metadata is changed
     found, before = open_dataset(str(out)), open_dataset(str(source))
     assert found.info.video_path == "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-    path = "meta/episodes/chunk-000/file-000.parquet"
-    new, old = pq.read_table(out / path), pq.read_table(source / path)
+    shard = "meta/episodes/chunk-000/file-000.parquet"
+    new, old = pq.read_table(out / shard), pq.read_table(source / shard)
     moved = [f"videos/{key}/{field}" for key in before.info.video_keys for field in PLACES]
     assert new.schema == old.schema
     assert new.drop_columns(moved).equals(old.drop_columns(moved))
