@@ -11,7 +11,7 @@ from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.pack.plan import BYTES_PER_MB
-from episeek_pipelines.pack.write import write_packed_file
+from episeek_pipelines.pack.write import WrittenVideo, write_packed_file
 from tests.features.catalogue import FEATURES
 from tests.pipelines.conftest import DATA, change_info, copy_dataset, digests
 
@@ -37,7 +37,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path
     expected = prepare(str(source), str(undisturbed), videos="pack", video_file_size_mb=SMALL, execution=SERIAL)
     assert expected.packing is not None
     assert expected.packing.files > 2
-    written = []
+    written: list[WrittenVideo] = []
 
     def write_two(*arguments, **options):
         if len(written) == 2:
