@@ -36,9 +36,8 @@ from episeek_pipelines.index.sample_widths import narrowest
 from episeek_pipelines.index.units import Arrays, IndexUnit
 from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames
-from episeek_pipelines.video.frame_problems import assign_frames
+from episeek_pipelines.video.frame_problems import assign_frames, require_whole
 from episeek_pipelines.video.header import read_video_header
-from episeek_pipelines.words import counted
 from episeek_schemas import sidecars
 
 _MAX_REORDERING_TICKS = MAX_COMPOSITION // 2
@@ -99,12 +98,8 @@ def index_file(
     if problem:
         # readers would refuse the row as damaged
         raise SampleTableError(unit.path, problem, "a possible picture size, timescale and frame rate")
-    frame_count, length = len(table.presentation_order()), int(unit.episodes.length.sum())
-    if unit.is_whole and frame_count != length:
-        where = f"{unit.path}, episode {unit.episodes.episode_index[0]}"
-        expected = f"{length}, the episode's length"
-        hint = "repair the episode, or leave it out with --skip-episodes"
-        raise EpisodeFramesError(where, counted(frame_count, "frame"), expected, hint)
+    if unit.is_whole:
+        require_whole(table, unit.episodes, where=unit.path)
     read_marks = partial(encoder_starts, source, unit.path, table)
     frames, warnings = assign_frames(table, unit.episodes, fps=fps, where=unit.path, read_marks=read_marks)
     return properties, file_rows(table, unit.episodes, frames, where=unit.path), source, tuple(warnings)

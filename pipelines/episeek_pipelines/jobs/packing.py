@@ -74,7 +74,7 @@ def pack_videos(
         DestinationError: The destination has no room.
         WorkFailedError: Files cannot be packed; the error names each of them.
     """
-    videos = dataset.root
+    videos, is_whole = dataset.root.physical, dataset.is_file_an_episode
     graph = Graph()
     nodes = graph.map(
         _read_one,
@@ -83,6 +83,7 @@ def pack_videos(
         staging.work,
         dataset.info.fps,
         keyframes,
+        is_whole,
         label=lambda item: item[1].path,
         phase=READING_HEADERS,
         in_flight=videos.in_flight,
@@ -109,16 +110,16 @@ def pack_videos(
 
 
 def _read_one(
-    item: tuple[str, DeclaredVideo], videos: Root, work: Root, fps: float, keyframes: KeyframeChoice
+    item: tuple[str, DeclaredVideo], videos: Root, work: Root, fps: float, keyframes: KeyframeChoice, is_whole: bool
 ) -> SourceVideo:
     """Read the header of one source file."""
     receipt, video = item
     declared = video.episodes.digest(camera_index=video.camera_index, fps=fps)
-    identity = _identity("source", f"{video.path} {declared} {keyframes} {videos.version_of(video.path)}")
+    identity = _identity("source", f"{video.path} {declared} {keyframes} {is_whole} {videos.version_of(video.path)}")
     stored = read_receipt(work, receipt, identity)
     if stored is not None:
         return from_document(stored)
-    found = read_source_video(videos, video, fps=fps, keyframes=keyframes)
+    found = read_source_video(videos, video, fps=fps, keyframes=keyframes, is_whole=is_whole)
     write_receipt(work, receipt, identity, to_document(found))
     return found
 

@@ -31,7 +31,7 @@ from episeek_pipelines.video.decoding_starts.in_force import StreamUnits
 from episeek_pipelines.video.decoding_starts.joins import Start, read_starts
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
 from episeek_pipelines.video.episode_frames import EpisodeFrames, FileFrames
-from episeek_pipelines.video.frame_problems import assign_frames, frame_problems
+from episeek_pipelines.video.frame_problems import assign_frames, frame_problems, require_whole
 from episeek_pipelines.video.header import VideoHeader, read_video_header
 
 _HINT: Final = "`episeek verify` says more; correct the dataset, or leave its videos as they are (--videos copy)"
@@ -93,7 +93,7 @@ class SourceVideo:
 
 
 def read_source_video(
-    root: Root, video: DeclaredVideo, *, fps: float, keyframes: KeyframeChoice = "auto"
+    root: Root, video: DeclaredVideo, *, fps: float, keyframes: KeyframeChoice = "auto", is_whole: bool = False
 ) -> SourceVideo:
     """Read the header of a video file, and find its pieces.
 
@@ -102,6 +102,7 @@ def read_source_video(
         video: The file, with its declared episodes.
         fps: The dataset's frame rate.
         keyframes: As for the index step.
+        is_whole: Whether to refuse a file with other frames than those of its episodes.
 
     Raises:
         ContainerError: The file is no MP4.
@@ -115,6 +116,8 @@ def read_source_video(
     if header.container == "matroska":
         raise ContainerError(video.path, "Matroska or WebM", "MP4, whose samples are copied as they are", "remux it")
     table = header.table
+    if is_whole:
+        require_whole(table, video.episodes, where=video.path)
     read_marks = partial(encoder_starts, source, video.path, table)
     frames, _ = assign_frames(table, video.episodes, fps=fps, where=video.path, read_marks=read_marks)
     for problem in frame_problems(FileFrames.of(table), video.episodes, frames, fps=fps):

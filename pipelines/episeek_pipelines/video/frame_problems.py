@@ -81,6 +81,24 @@ def frame_problems(
             )
 
 
+def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str) -> None:
+    """Refuse a file that has other frames than those of its episodes, as in a layout with a file for each episode.
+
+    Args:
+        table: The file's samples.
+        episodes: The declared episodes.
+        where: The file, for messages.
+
+    Raises:
+        EpisodeFramesError: The file has another number of frames.
+    """
+    frame_count, length = len(table.presentation_order()), int(episodes.length.sum())
+    if frame_count != length:
+        place = f"{where}, episode {episodes.episode_index[0]}"
+        hint = "repair the episode, or leave it out with --skip-episodes"
+        raise EpisodeFramesError(place, counted(frame_count, "frame"), f"{length}, the episode's length", hint)
+
+
 def assign_frames(
     table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str, read_marks: ReadMarks | None = None
 ) -> tuple[EpisodeFrames, list[str]]:
