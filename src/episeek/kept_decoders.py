@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class _Kept:
     container: Any
     """Open, because the decoder belongs to it."""
     context: Any
-    reformatter: Any
+    to_rgb: Callable[[Any], Any]
 
 
 class _ThreadState(threading.local):
@@ -83,7 +84,7 @@ def decode_packets(
                 continue
             if len(frame.format.components) == 1 and frame.format.components[0].bits > 8:
                 raise DecodeError(where, f"frames of {frame.format.name}", "pictures of 8 bits")
-            wanted.put(rank, _pixels(kept.reformatter.reformat(frame, format="rgb24", threads=1)), frame.rotation)
+            wanted.put(rank, _pixels(kept.to_rgb(frame)), frame.rotation)
             if wanted.is_complete:
                 break
         kept.context.flush_buffers()
@@ -94,6 +95,16 @@ def decode_packets(
         if isinstance(error, av.error.FFmpegError):
             raise DecodeError(where, f"PyAV: {first_line(error)}", f"{len(frame_ticks)} frames") from error
         raise
+
+
+def _to_rgb() -> Callable[[Any], Any]:
+    """Return a conversion of frames to packed RGB, which keeps what it has set up for their size and colours."""
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    # releases from 17 on start threads for a picture unless told otherwise; those before know no threads
+    options: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+    return partial(VideoReformatter().reformat, format="rgb24", **options)
 
 
 def _pixels(frame: Any) -> npt.NDArray[np.uint8]:
@@ -121,7 +132,6 @@ def _frames(context: Any, samples: "ClipSamples", view: memoryview, time_base: F
 
 def _kept(key: bytes, make_mp4: Callable[[], bytes], where: str) -> _Kept:
     import av
-    from av.video.reformatter import VideoReformatter
 
     decoders = _STATE.get().kept
     found = decoders.get(key)
@@ -133,7 +143,7 @@ def _kept(key: bytes, make_mp4: Callable[[], bytes], where: str) -> _Kept:
             context.open(False)
         except av.error.FFmpegError as error:
             raise DecodeError(where, f"PyAV: {first_line(error)}", "a decoder") from error
-        found = decoders[key] = _Kept(container, context, VideoReformatter())
+        found = decoders[key] = _Kept(container, context, _to_rgb())
         if len(decoders) > MAX_KEPT:
             decoders.popitem(last=False)
     decoders.move_to_end(key)

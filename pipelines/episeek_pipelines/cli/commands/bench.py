@@ -32,7 +32,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         ),
         (
             "windows of actions and of pictures, as a policy takes them",
-            "episeek bench data/pusht --delta-timestamps action=0,0.1,0.2 --delta-timestamps observation.image=-0.1,0",
+            "episeek bench data/pusht --delta-timestamps action=0:16/10 --delta-timestamps observation.image=-0.1,0",
         ),
         ("four ranks on this node", "torchrun --nproc-per-node 4 --no-python episeek bench data/pusht --csv bench.csv"),
         (
@@ -72,7 +72,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=S,...",
-        help="read the values of a feature at these seconds from each frame; may be given for several features",
+        help="read the values of a feature at these seconds from each frame, or FIRST:STOP/FPS for the frames from FIRST to "
+        "before STOP; may be given for several features",
     )
     command.add_argument("--return-uint8", action="store_true", help="pictures as uint8 instead of float32")
     command.add_argument(
@@ -170,19 +171,28 @@ def _option(name: str, value: object) -> list[str]:
 
 
 def delta_timestamps(text: str) -> tuple[str, list[float]]:
-    """Return the feature and the seconds of `KEY=S,...`.
+    """Return the feature and the seconds of `KEY=S,...`, of which each is a number or `FIRST:STOP/FPS`.
 
     Raises:
         argparse.ArgumentTypeError: The text is something else.
     """
-    key, _, seconds = text.partition("=")
+    key, _, parts = text.partition("=")
     try:
-        values = [float(second) for second in seconds.split(",")]
-    except ValueError:
+        values = [second for part in parts.split(",") for second in _seconds(part)]
+    except (ValueError, ZeroDivisionError):
         values = []
     if not key or not values:
-        raise argparse.ArgumentTypeError(f"found {text!r}; expected KEY=S,..., for example action=0,0.1")
+        expected = "KEY=S,... or KEY=FIRST:STOP/FPS, for example action=0,0.1 or action=0:16/30"
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected {expected}")
     return key, values
+
+
+def _seconds(part: str) -> list[float]:
+    frames, has_frames, fps = part.partition("/")
+    if not has_frames:
+        return [float(part)]
+    first, _, stop = frames.partition(":")
+    return [frame / float(fps) for frame in range(int(first), int(stop))]
 
 
 def node_counts(text: str) -> tuple[int, ...]:

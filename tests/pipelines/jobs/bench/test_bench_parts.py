@@ -1,5 +1,6 @@
 """The parts of the benchmark that need no torch: mixing, process trees, ranks, reports and the chain of jobs."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from episeek.errors import DestinationError
+from episeek_pipelines.cli.commands.bench import delta_timestamps
 from episeek_pipelines.cli.lines.bench import csv_values, report_lines
 from episeek_pipelines.cli.report_files import append_row
 from episeek_pipelines.jobs.bench import process_tree
@@ -192,3 +194,21 @@ def test_jobs_wait_for_each_other_and_ranks_have_their_numbers(tmp_path: Path):
     assert (tmp_path / "srun.log").read_text().splitlines() == ["--cpus-per-task=9"] * 2
     ranks = (tmp_path / "episeek.log").read_text().splitlines()
     assert ranks[:2] == [f"{rank} of 2 at n1:20041: bench my data --json" for rank in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("action=0,0.1", [0.0, 0.1]),
+        ("action=0:100/30", [frame / 30 for frame in range(100)]),
+        ("action=-0.5,-2:1/10", [-0.5, -0.2, -0.1, 0.0]),
+    ],
+)
+def test_times_are_given_one_by_one_or_as_ranges_of_frames(text, seconds):
+    assert delta_timestamps(text) == ("action", seconds)
+
+
+@pytest.mark.parametrize("text", ["action", "=0", "action=", "action=a", "action=0:5", "action=3:3/30", "action=0:5/0"])
+def test_other_times_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="expected KEY=S"):
+        delta_timestamps(text)
