@@ -199,7 +199,7 @@ class Clip:
         pictures = self._pictures(self.fetch(), chosen, backend, device)
         if backend == "auto" and isinstance(pictures, np.ndarray) and torch_is_installed():
             pictures = as_tensor(pictures)
-        return DecodedFrames(pictures, self.pts_seconds[chosen])
+        return DecodedFrames(pictures, (self.frame_ticks[chosen] - self.frame_ticks[0]) / self.timescale)
 
     def decode_payload(
         self,
@@ -292,12 +292,7 @@ class Clip:
     @property
     def _can_be_kept(self) -> bool:
         """Whether a decoder that stays open from clip to clip gives the same pictures as one that is made for this clip."""
-        entries = _entries(self.track.sample_description)
-        pictures = entries[0].pictures
-        if entries[0].codec not in _KEPT_CODECS or len(entries) != 1 or pictures is None or pictures.is_depth:
-            return False
-        # decoders decode 4:4:4 of some encoders by a version that they have read in an earlier sample
-        return not (entries[0].codec in ("avc1", "avc3") and pictures.subsampling == "444")
+        return _can_be_kept(self.track.sample_description)
 
     def _check_length(self, payload: bytes | memoryview) -> None:
         wanted_bytes = self.byte_range[1] - self.byte_range[0]
@@ -354,6 +349,16 @@ class Clip:
 @lru_cache(maxsize=64)
 def _entries(sample_description: bytes) -> tuple[VisualSampleEntry, ...]:
     return read_entries(sample_description, where="a sample description of the sidecars")
+
+
+@lru_cache(maxsize=64)
+def _can_be_kept(sample_description: bytes) -> bool:
+    entries = _entries(sample_description)
+    pictures = entries[0].pictures
+    if entries[0].codec not in _KEPT_CODECS or len(entries) != 1 or pictures is None or pictures.is_depth:
+        return False
+    # decoders decode 4:4:4 of some encoders by a version that they have read in an earlier sample
+    return not (entries[0].codec in ("avc1", "avc3") and pictures.subsampling == "444")
 
 
 def _check_form(lead_in: str) -> None:

@@ -75,6 +75,8 @@ def clip_order(
         has_start_entries: Whether the file has descriptions for samples at which decoding starts.
     """
     order = np.arange(len(pts))
+    if len(pts) == 1:
+        return order, np.ones(1, np.bool_)
     if is_sync.all() and description_index is None:
         # pictures that need no others come out of decoders as they go in: in presentation order, where that differs
         order = np.argsort(pts, kind="stable")
