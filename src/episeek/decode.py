@@ -155,7 +155,8 @@ class WantedFrames:
         """
         turns = quarter_turns(degrees)
         if turns:
-            picture = np.rot90(picture, turns)
+            # tensors cannot go backwards through memory
+            picture = np.ascontiguousarray(np.rot90(picture, turns))
         shape = (*picture.shape, picture.itemsize)
         if self._shape is None:
             self._shape = shape

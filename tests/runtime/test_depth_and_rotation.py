@@ -127,6 +127,8 @@ def test_turned_pictures_come_out_turned_by_both_decoders(tmp_path, name):
     assert struct.pack(">9i", *matrix) in clip.read()
     for backend in usable_backends():
         assert np.array_equal(np.asarray(clip.decode(backend).data), expected)
+        # without an array that pictures are copied into
+        assert np.array_equal(np.asarray(clip.decode(backend, frames=[3]).data), expected[3:4])
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le", "gray"])
