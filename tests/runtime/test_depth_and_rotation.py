@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from episeek.decode import Backend
 from episeek.errors import BackendUnavailableError, DecodeError
 from tests.features.encoding import Recipe, encode
 from tests.features.muxer import mux, track_of
@@ -125,7 +126,8 @@ def test_turned_pictures_come_out_turned_by_both_decoders(tmp_path, name):
     expected = np.rot90(upright, turns, axes=(1, 2)).transpose(0, 3, 1, 2)
     clip = open_one_file(path, read_table(path), tmp_path).clip(0, CAMERA, 5, 11)
     assert struct.pack(">9i", *matrix) in clip.read()
-    for backend in usable_backends():
+    backends: tuple[Backend, ...] = (*usable_backends(), "packets", "auto")
+    for backend in backends:
         assert np.array_equal(np.asarray(clip.decode(backend).data), expected)
         # without an array that pictures are copied into
         assert np.array_equal(np.asarray(clip.decode(backend, frames=[3]).data), expected[3:4])
