@@ -22,9 +22,17 @@ def batches_are_passed_on() -> None:
         _passes_on = get_worker_info() is not None
 
 
-def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], torch.Tensor]:
-    """Return an array that is not filled yet, and a tensor of the same memory."""
-    if not _passes_on:
+def empty(
+    shape: tuple[int, ...], dtype: npt.DTypeLike, *, is_final: bool = True
+) -> tuple[npt.NDArray[Any], torch.Tensor]:
+    """Return an array that is not filled yet, and a tensor of the same memory.
+
+    Args:
+        shape: Its shape.
+        dtype: Its type.
+        is_final: Whether the values go into the batch as they are; otherwise other tensors are made of them before.
+    """
+    if not (_passes_on and is_final):
         array = np.empty(shape, dtype)
         return array, torch.from_numpy(array)
     kind = torch.from_numpy(np.empty(0, dtype)).dtype

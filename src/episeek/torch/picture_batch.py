@@ -25,10 +25,12 @@ class PictureBatch:
     Args:
         frames: The frames of each item; all items have as many.
         as_uint8: Whether pictures of 8 bits stay uint8; otherwise they become float32 from 0 to 1.
+        is_final: Whether the pictures go into the batch as they are; otherwise they are transformed before.
     """
 
-    def __init__(self, frames: Sequence[Sequence[EpisodeFrame]], *, as_uint8: bool) -> None:
+    def __init__(self, frames: Sequence[Sequence[EpisodeFrame]], *, as_uint8: bool, is_final: bool = True) -> None:
         self._as_uint8 = as_uint8
+        self._is_final = is_final
         self._per_item = len(frames[0])
         self._places: defaultdict[EpisodeFrame, list[int]] = defaultdict(list)
         for place, frame in enumerate(frame for of_item in frames for frame in of_item):
@@ -50,7 +52,7 @@ class PictureBatch:
         is_scaled = picture.dtype == np.uint8 and not self._as_uint8
         dtype = np.dtype(np.float32) if is_scaled else picture.dtype
         if self._pictures is None:
-            self._pictures, self._tensor = empty((self._count, *planes.shape), dtype)
+            self._pictures, self._tensor = empty((self._count, *planes.shape), dtype, is_final=self._is_final)
         place, *others = self._places[frame]
         if (planes.shape, dtype) == (self._pictures.shape[1:], self._pictures.dtype):
             target = self._pictures[place]
