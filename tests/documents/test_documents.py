@@ -57,13 +57,16 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture
 def desk(request, tmp_path, monkeypatch, hub, s3, prepared):
-    """A folder as a reader has it: a clone with the sample datasets, a dataset, a repository, a bucket.
+    """A folder as a reader has it: a clone with the sample datasets, a dataset, a folder of two, a repository, a bucket.
 
     The repository is prepared already where a document reads from it before it publishes.
     """
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/data").symlink_to(DATA)
     shutil.copytree(DATA / SAMPLE, tmp_path / "my-dataset")
+    (tmp_path / "my-datasets").mkdir()
+    for name in ("hevc", "images"):
+        (tmp_path / "my-datasets" / name).symlink_to(DATA / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EPISEEK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_COLOR", "1")

@@ -78,7 +78,8 @@ def test_the_document_has_every_function():
         "publish",
         "publish_to_store",
     )
-    for name in (*jobs, "prepare_and_publish"):
+    batches = ("batch_plan", "batch_run", "batch_status")
+    for name in (*jobs, "prepare_and_publish", *batches):
         (row,) = re.findall(rf"^\| `{name}\((.*?)\)` \| `(\w+)` \|", document, flags=re.MULTILINE)
         signature = signature_of(getattr(api, name))
         documented = {argument.strip() for argument in row[0].split(",")} - {"*"}

@@ -1,5 +1,6 @@
 """The options of a batch: how each dataset is prepared, and whether it is published."""
 
+import math
 import shlex
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -20,6 +21,9 @@ class BatchOptions:
     """As for `prepare`."""
     max_episodes_per_file: int | None = None
     keyframes: KeyframeChoice = "auto"
+    video_file_size_mb: float | None = None
+    skip_episodes: tuple[int, ...] = ()
+    """Episodes of one dataset of version 2.x to leave out."""
     publish: bool = False
     """Publish each dataset onto the repository of the Hub that it comes from; OUT holds the ledger alone."""
     create_pr: bool = False
@@ -27,12 +31,12 @@ class BatchOptions:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the options for JSON."""
-        return asdict(self)
+        return {**asdict(self), "skip_episodes": list(self.skip_episodes)}
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "BatchOptions":
         """Return the options that `as_dict` gave."""
-        return cls(**document)
+        return cls(**{**document, "skip_episodes": tuple(document["skip_episodes"])})
 
     def with_row(self, text: str, *, where: str) -> "BatchOptions":
         """Return these options with those of one dataset: `videos=copy keyframes=all max_episodes_per_file=100`.
@@ -71,5 +75,17 @@ def _value_of(name: str, value: str, where: str) -> Any:
         if not value.isascii() or not value.isdigit() or int(value) < 1:
             raise ManifestError(where, f"{name}={value}", "a whole number, 1 or more")
         return int(value)
+    if name == "video_file_size_mb":
+        try:
+            size = float(value)
+        except ValueError:
+            size = 0.0
+        if not 0 < size < math.inf:
+            raise ManifestError(where, f"{name}={value}", "a number of megabytes above 0")
+        return size
+    if name == "skip_episodes":
+        if not all(part.isascii() and part.isdigit() for part in value.split(",")):
+            raise ManifestError(where, f"{name}={value}", "numbers of episodes with commas between them")
+        return tuple(sorted({int(part) for part in value.split(",")}))
     known = ", ".join(each.name for each in fields(BatchOptions) if each.name not in ("publish", "create_pr"))
     raise ManifestError(where, f"the option {name!r}", f"options of one dataset: {known}")

@@ -5,22 +5,18 @@ The refusals are those of the job: the dataset is opened and its work planned as
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from episeek.errors import EpiseekError
-from episeek.stores.identity import FileIdentity
 from episeek_pipelines.batch.destination import require_free
 from episeek_pipelines.batch.errors import Problem
 from episeek_pipelines.batch.manifest import ManifestRow
 from episeek_pipelines.batch.options import BatchOptions
-from episeek_pipelines.dataset.contents import own_files
-from episeek_pipelines.dataset.metadata import open_dataset, read_info
+from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.preparation_plan import estimate
 from episeek_pipelines.publish.prepared import working_directory
 from episeek_schemas import layout
-from episeek_schemas.lerobot import DatasetInfo
 
 DATASET_SECONDS, VIDEO_SECONDS, FRAME_SECONDS, MEGABYTE_SECONDS, REQUEST_SECONDS = 0.1, 0.03, 7e-5, 0.02, 0.02
 """Seconds of one core for each dataset, video file, row, megabyte read or written and request, by which datasets are dealt to
@@ -72,14 +68,18 @@ def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset
 
 
 def source_identity(source: str) -> str:
-    """Return a digest of the names and identities of a dataset's own files; another digest means that something changed.
+    """Return a digest of the names and identities of a dataset's files, by one listing: another one means that something changed.
 
-    One listing, and `meta/info.json`, are read for it.
-
-    The sidecars and hidden folders do not count, nor does a card on the Hub, where only a publication reads it.
+    Hidden files and folders and the sidecars do not count, nor does a card on the Hub, where only a publication reads it.
     """
     root = Root(source).pinned()
-    return _digest(root.files(), root, read_info(root))
+    lines = []
+    for path, found in root.files().items():
+        is_hidden = any(part.startswith(".") for part in path.split("/"))
+        is_sidecar = path.startswith((f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/"))
+        if not (is_hidden or is_sidecar or (root.kind.has_history and path == layout.CARD_PATH)):
+            lines.append([path, None if found is None else [found.size, found.store_id, found.version]])
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 
 
 def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
@@ -87,7 +87,7 @@ def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
     if options.publish:
         # refuses what is no branch of a repository
         working_directory(row.source)
-    dataset = open_dataset(row.source)
+    dataset = open_dataset(row.source, skipped=options.skip_episodes)
     plan = estimate(
         dataset,
         row.destination,
@@ -115,19 +115,5 @@ def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
         write_bytes=plan.write_bytes,
         requests=plan.requests,
         cost_seconds=round(seconds, 3),
-        identity=_digest(dataset.root.files(), dataset.root, dataset.info),
+        identity=source_identity(row.source),
     )
-
-
-def _digest(listing: Mapping[str, FileIdentity | None], root: Root, info: DatasetInfo) -> str:
-    own, _ = own_files(listing, listing, info)
-    is_published = root.kind.has_history
-    lines = []
-    for path in sorted(own):
-        if path.startswith((f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")):
-            continue
-        if is_published and path in (layout.CARD_PATH, ".gitattributes"):
-            continue
-        found = listing[path]
-        lines.append([path, None if found is None else [found.size, found.store_id, found.version]])
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()

@@ -170,7 +170,9 @@ class _Attempt:
             place.url,
             max_episodes_per_file=options["max_episodes_per_file"],
             videos=options["videos"],
+            video_file_size_mb=options["video_file_size_mb"],
             keyframes=options["keyframes"],
+            skip_episodes=options["skip_episodes"],
             execution=self.execution,
         )
         row = replace(with_preparation(self.row, result), state="done", url=self._final.url)
@@ -210,7 +212,11 @@ class _Attempt:
             return None
         options = self._options
         plan = preparation_options(
-            self.row.source, max_episodes_per_file=options["max_episodes_per_file"], videos=options["videos"]
+            self.row.source,
+            max_episodes_per_file=options["max_episodes_per_file"],
+            videos=options["videos"],
+            video_file_size_mb=options["video_file_size_mb"],
+            skip_episodes=options["skip_episodes"],
         )
         before = finished_run(Root(self.row.source).pinned(), self._final, plan)
         is_current = before is not None and before.is_current

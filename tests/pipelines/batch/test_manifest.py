@@ -54,9 +54,11 @@ def test_files_give_the_same_rows(desk: Path):
 
 
 def test_a_row_has_options_of_its_own(desk: Path):
-    (desk / "list.csv").write_text("source,destination,options\na/one,x/y,videos=copy --max-episodes-per-file=7\n")
+    (desk / "list.csv").write_text(
+        'source,destination,options\na/one,x/y,"videos=copy --max-episodes-per-file=7 skip_episodes=3,1"\n'
+    )
     (row,) = read_manifest(str(desk / "list.csv"), "out", BatchOptions(keyframes="all")).rows
-    assert (row.destination, row.options) == ("x/y", BatchOptions("copy", 7, "all"))
+    assert (row.destination, row.options) == ("x/y", BatchOptions("copy", 7, "all", skip_episodes=(1, 3)))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,8 @@ def test_a_row_has_options_of_its_own(desk: Path):
         ("list.csv", "source,destinations\na,x\n", "the columns source, destinations"),
         ("list.csv", "source,options\na,videos=some\n", "videos=some"),
         ("list.csv", "source,options\na,colour=red\n", "the option 'colour'"),
+        ("list.csv", "source,options\na,skip_episodes=x\n", "skip_episodes=x"),
+        ("list.csv", "source,options\na,video_file_size_mb=0\n", "video_file_size_mb=0"),
         ("list.csv", "source,options\na,publish=yes\n", "the option 'publish'"),
         ("list.csv", "source,destination\na\n", "fewer values than columns"),
         ("list.csv", "source\n\xff".encode("latin-1"), "bytes that are no UTF-8 text"),
