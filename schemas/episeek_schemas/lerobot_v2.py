@@ -22,6 +22,9 @@ EPISODE_STATISTICS_PATH: Final = "meta/episodes_stats.jsonl"
 STATISTICS_PATH: Final = "meta/stats.json"
 """Statistics of the dataset, in version 2.0; version 3.0 has the same name for the same."""
 
+DOCUMENTS: Final = (EPISODES_PATH, TASKS_PATH, EPISODE_STATISTICS_PATH, STATISTICS_PATH)
+"""The documents beside `meta/info.json`."""
+
 EPISODE_INDEX: Final = "episode_index"
 LENGTH: Final = "length"
 TASKS: Final = "tasks"

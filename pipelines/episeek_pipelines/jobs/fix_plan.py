@@ -144,7 +144,7 @@ def _plan_data_files(dataset: Dataset, findings: list[Finding]) -> FixPlan:
         for path in rows_of if found.location.file is None else [found.location.file]:
             findings_of[path].append(found)
     rewrite_plan = plan_rewrite(dataset)
-    encodings = {unit.path: unit.encodings for unit in rewrite_plan.units}
+    encodings = {path: unit.encodings for unit in rewrite_plan.units for path in unit.paths}
     actions: list[Action] = []
     unfixed: list[Unfixed] = []
     for path, findings_here in sorted(findings_of.items()):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.findings.checks import (
     DataCheck,
     KeyframeCounts,
@@ -16,6 +17,7 @@ from episeek_pipelines.verify.findings.checks import (
 from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.metadata.old_version import not_applied
 from episeek_pipelines.verify.rules import (
     COMPARISONS,
     DECODED,
@@ -38,6 +40,7 @@ from episeek_pipelines.verify.rules import (
 from episeek_pipelines.verify.videos.choice import reason_without_windows
 from episeek_pipelines.verify.videos.picture_reader import has_decoder
 from episeek_pipelines.words import counted
+from episeek_schemas import layout
 
 _IMAGE_DTYPE = "image"
 _WINDOWS = "windows of frames from later keyframes"
@@ -76,13 +79,15 @@ def coverage_of(
     """
     context, options = plan.context, plan.options
     if context is None:
-        reason = "meta/info.json cannot be used"
-        return Coverage(("meta/info.json",), (Unchecked("the rest of the dataset", reason),))
+        unusable = next((found.location.file for found in plan.findings if found.location.file), layout.INFO_PATH)
+        reason = f"{unusable} cannot be used"
+        return Coverage((layout.INFO_PATH,), (Unchecked("the rest of the dataset", reason),))
     return Coverage(
         tuple(_checked(plan, context, options, windows)),
         tuple(
             part
             for parts in (
+                [not_applied(context.root)] if isinstance(context.root, V2Root) else [],
                 _unread(context, options),
                 _undecoded(plan, context, options, windows),
                 _without_windows(plan, context, options, windows),

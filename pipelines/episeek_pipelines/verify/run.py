@@ -10,6 +10,7 @@ import numpy as np
 
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.coverage import coverage_of, separate_notes
 from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensions
 from episeek_pipelines.verify.data.global_statistics import check_global_statistics
@@ -34,6 +35,7 @@ from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.metadata.layout_rules import check_shards
+from episeek_pipelines.verify.metadata.old_version import as_found
 from episeek_pipelines.verify.plan import plan_verification
 from episeek_pipelines.verify.rules import (
     COLUMNS,
@@ -104,6 +106,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         forget_index()
     coverage = coverage_of(plan, findings, observations.windows, observations.keyframes)
     findings, notes = separate_notes(plan, findings)
+    if context is not None and isinstance(context.root, V2Root):
+        findings = as_found(context.root, findings)
     return VerificationReport(
         root=plan.root,
         findings=tuple(sorted(findings)),

@@ -14,10 +14,10 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot, lerobot_v2
 
-Kind = Literal["info", "features", "lines", "order", "values", "tasks", "statistics"]
-"""The subject of a problem: `info.json`; its features; lines without JSON; numbers of episodes; lengths; tasks; statistics."""
+Kind = Literal["info", "features", "pointer", "lines", "order", "values", "tasks", "statistics"]
+"""The subject of a problem: `info.json`, its features, Git LFS, lines, numbers of episodes, lengths, tasks, statistics."""
 
-_BLOCKING: Final[frozenset[Kind]] = frozenset({"info", "lines", "order", "values"})
+_BLOCKING: Final[frozenset[Kind]] = frozenset({"info", "pointer", "lines", "order", "values"})
 """Kinds of problems without whose solution nobody knows which files belong to which episode."""
 
 _LFS_SIGNATURE: Final = b"version https://git-lfs"
@@ -142,7 +142,8 @@ def read_documents(root: Root, info: Mapping[str, Any]) -> V2Documents:
     if lerobot_v2.has_episode_statistics(info):
         for number, line, stats in _episode_statistics(root, problems):
             statistics[number], lines[number] = stats, line
-        problems += _missing_statistics(episodes, lines) if lines else ()
+        if lines and not any(problem.kind in _BLOCKING for problem in problems):
+            problems += _missing_statistics(episodes, lines)
     else:
         total = _total_statistics(root, problems)
     return V2Documents(
@@ -169,7 +170,7 @@ def _read(root: Root, path: str, problems: list[DocumentProblem], kind: Kind, ex
         return None
     if data.startswith(_LFS_SIGNATURE):
         found = "a Git LFS pointer: the file was not fetched with the clone"
-        problems.append(DocumentProblem(kind, path, None, found, "the file itself", hint="run `git lfs pull`"))
+        problems.append(DocumentProblem("pointer", path, None, found, "the file itself"))
         return None
     return data
 

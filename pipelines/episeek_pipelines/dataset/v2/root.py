@@ -23,13 +23,7 @@ from episeek_pipelines.dataset.v2.documents import DocumentProblem, V2Documents,
 from episeek_pipelines.dataset.v2.tables import files_as_v3, kept_episodes
 from episeek_schemas import layout, lerobot, lerobot_v2
 
-_DOCUMENTS: Final = (
-    layout.INFO_PATH,
-    lerobot_v2.EPISODES_PATH,
-    lerobot_v2.TASKS_PATH,
-    lerobot_v2.EPISODE_STATISTICS_PATH,
-    lerobot_v2.STATISTICS_PATH,
-)
+_DOCUMENTS: Final = (layout.INFO_PATH, *lerobot_v2.DOCUMENTS)
 """The files that the metadata of version 3.0 takes the place of."""
 
 

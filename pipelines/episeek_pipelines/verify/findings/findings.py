@@ -11,6 +11,9 @@ from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
 __all__ = ["Finding", "Location", "Severity", "finding", "finding_count"]
 
+_TEXTS = ".jsonl"
+"""Suffix of files whose rows are lines of text."""
+
 _SEVERITY_ORDER = {"error": 0, "warning": 1}
 
 
@@ -18,7 +21,7 @@ _SEVERITY_ORDER = {"error": 0, "warning": 1}
 class Location:
     """The place of a finding, as exactly as it is known.
 
-    `row` counts from 0 within `file`; `column` is a column name, or a key of a JSON file.
+    `row` counts from 0 within `file`, rows of a table or lines of a text; `column` is a column name, or a key of a JSON file.
     """
 
     file: str | None = None
@@ -29,7 +32,12 @@ class Location:
 
     def __str__(self) -> str:
         parts = [self.file] if self.file else []
-        parts += [f"{f.name} {getattr(self, f.name)}" for f in fields(self)[1:] if getattr(self, f.name) is not None]
+        is_text = (self.file or "").endswith(_TEXTS)
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value is not None:
+                # editors count lines from 1
+                parts.append(f"line {value + 1}" if is_text and field.name == "row" else f"{field.name} {value}")
         return ", ".join(parts) or "dataset"
 
     def as_dict(self) -> dict[str, str | int]:

@@ -43,13 +43,16 @@ _NUMBERS: Final = frozenset(SCALARS) - {"string"}
 _MOST_DIMENSIONS: Final = 8
 
 
-def check_statistics(features: Mapping[str, object], document: object, total_frames: int | None) -> Iterator[Finding]:
+def check_statistics(
+    features: Mapping[str, object], document: object, total_frames: int | None, *, has_quantiles: bool = True
+) -> Iterator[Finding]:
     """Yield STA029 for missing, misshapen and impossible statistics.
 
     Args:
         features: `features` of meta/info.json.
         document: Parsed meta/stats.json; None when there is no such file.
         total_frames: `total_frames` of meta/info.json; None where the episodes contradict it, so that counts are not compared.
+        has_quantiles: Whether the version of the dataset has quantiles.
     """
     where = Location(file=layout.STATS_PATH)
     specs = {key: spec for key, spec in features.items() if isinstance(spec, Mapping) and _has_statistics(spec)}
@@ -63,7 +66,7 @@ def check_statistics(features: Mapping[str, object], document: object, total_fra
         return
     entries = {key: document[key] for key in specs if isinstance(document.get(key), Mapping)}
     absent = [name for name in QUANTILES if entries and not any(name in entry for entry in entries.values())]
-    if absent:
+    if absent and has_quantiles:
         yield finding(
             STATISTICS, f"no feature with {', '.join(absent)}", "the quantiles that policies normalize with", where
         )

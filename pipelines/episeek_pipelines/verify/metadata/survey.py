@@ -6,7 +6,7 @@ listing wherever it has them, and do not ask the store again.
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,13 +18,14 @@ from episeek_pipelines.dataset.metadata import read_info_bytes
 from episeek_pipelines.dataset.provenance import skipped_episodes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.source_changes import changed_source_files
-from episeek_pipelines.dataset.v2.root import V2Root
+from episeek_pipelines.dataset.v2.root import V2Root, is_v2_dataset, open_v2
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import unreadable
 from episeek_pipelines.verify.metadata.feature_rules import check_features
 from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers, find_pointers
+from episeek_pipelines.verify.metadata.old_version import document_findings
 from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS
-from episeek_schemas import layout, lerobot
+from episeek_schemas import layout, lerobot, lerobot_v2
 from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 Files = Mapping[str, FileIdentity | None]
@@ -35,12 +36,11 @@ _EXPECTED = "the root of a LeRobot v3.0 dataset"
 _SLASHES = "write / for each backslash of data_path and video_path in meta/info.json; the files stay where they are"
 
 _CONVERT_OLD = (
-    "run LeRobot's converter on a copy of the dataset, which writes data, videos and meta/ anew: "
-    "`python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=ORG/NAME --root=FOLDER --push-to-hub=false`"
+    "decide what the files are: those of version 3.0 need v3.0 here; convert others with LeRobot's converters"
 )
 _CONVERT = (
-    "set codebase_version in meta/info.json back to v2.1 and run LeRobot's converter on a copy of the dataset: "
-    "`python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=ORG/NAME --root=FOLDER --push-to-hub=false`"
+    "set codebase_version in meta/info.json back to v2.1, and run `episeek upgrade SRC DST`, or `episeek prepare SRC DST`, which "
+    "writes the sidecars, too"
 )
 
 _OWN_CHECKS = (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
@@ -160,6 +160,8 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     _require_directory(root)
     metadata = root.files(layout.META_DIR)
     info_bytes = _require_info_file(reader, root, metadata)
+    if not isinstance(root, V2Root) and (seen := _as_old_version(root, info_bytes)) is not None:
+        return _survey_old_version(seen, data_root, against)
     document, info = _parse_info(reader, info_bytes)
     data_folder, videos_folder = _folders(info)
     files = {**metadata, **root.files(data_folder)}
@@ -215,6 +217,41 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         findings=tuple(reader.findings),
         bytes_read=reader.bytes_read,
         files_read=reader.files_read,
+    )
+
+
+def _as_old_version(root: Root, info_bytes: bytes) -> V2Root | None:
+    """Return the root with the metadata of version 3.0 where the dataset is of version 2.x."""
+    try:
+        document = lerobot.parse_document(info_bytes)
+    except DocumentError:
+        return None
+    return open_v2(root, document) if is_v2_dataset(root, document) else None
+
+
+def _survey_old_version(root: V2Root, data_root: Root | None, against: Root | None) -> Survey:
+    """Return the survey of a dataset of version 2.x: that of the metadata made from its documents, and their problems."""
+    problems = tuple(document_findings(root.view.problems))
+    if root.view.files:
+        surveyed = survey(root, data_root=data_root, against=against)
+        return replace(surveyed, findings=(*problems, *surveyed.findings))
+    return Survey(
+        root=root,
+        data_root=root if data_root is None else data_root,
+        against=against,
+        files={},
+        videos={},
+        documents={},
+        source_documents={},
+        source_files={},
+        info=None,
+        document={},
+        tasks=None,
+        subtasks=None,
+        statistics=None,
+        card=None,
+        findings=problems,
+        files_read=len(lerobot_v2.DOCUMENTS),
     )
 
 

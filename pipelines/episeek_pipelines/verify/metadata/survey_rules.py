@@ -47,8 +47,10 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
         if surveyed.subtasks is not None:
             findings += check_subtasks(surveyed.subtasks)
     with guarded(findings, "check_statistics", Location(file=layout.STATS_PATH)):
-        if surveyed.statistics is not None or layout.STATS_PATH not in surveyed.files:
-            findings += check_statistics(features, surveyed.statistics, frame_count)
+        is_old = isinstance(surveyed.root, V2Root)
+        is_reported = surveyed.statistics is None and is_old
+        if not is_reported and (surveyed.statistics is not None or layout.STATS_PATH not in surveyed.files):
+            findings += check_statistics(features, surveyed.statistics, frame_count, has_quantiles=not is_old)
     with guarded(findings, "check_card", Location(file=layout.CARD_PATH)):
         card, is_published = surveyed.card, surveyed.root.kind.has_history
         if card is not None or is_published:

@@ -8,8 +8,8 @@ from episeek_pipelines.verify.rules.registry import rule
 
 INFO: Final = rule(
     "INF001", "error", "meta",
-    problem="meta/info.json does not describe a LeRobot v3.0 dataset",
-    invariant="meta/info.json describes a LeRobot v3.0 dataset",
+    problem="meta/info.json does not describe a LeRobot dataset",
+    invariant="meta/info.json describes a LeRobot dataset, of version 3.0, 2.1 or 2.0",
     protects="everything: the file says what the dataset is and where its files are",
     remedy="restore the value of the key in meta/info.json, or decide it from the files of the dataset",
     broke_in="most public datasets are still v2.x",
@@ -119,7 +119,7 @@ LFS_POINTER: Final = rule(
 
 EPISODES_FOOTER: Final = rule(
     "EPI005", "error", "meta",
-    problem="A file of meta/episodes is not readable Parquet",
+    problem="A file with the episodes cannot be read",
     invariant="Every file of meta/episodes is readable Parquet",
     protects="every episode that the file lists",
     remedy="restore the file from a copy of the same revision: no other file has the places of its episodes, and without it "
@@ -128,7 +128,7 @@ EPISODES_FOOTER: Final = rule(
 )  # fmt: skip
 EPISODE_ORDER: Final = rule(
     "EPI008", "error", "meta",
-    problem="Row i of meta/episodes is not episode i",
+    problem="Episodes are not numbered in order, from 0",
     invariant="Row i of meta/episodes is episode i",
     protects="LeRobot's look-up of episodes by position",
     remedy="sort the rows of meta/episodes by episode_index where each number from 0 to N-1 is there once; otherwise restore"

@@ -1,0 +1,170 @@
+"""Datasets of version 2.x as they are: problems of their documents as findings, and findings at the places of their documents.
+
+Rules look at the metadata of version 3.0 that is made from the documents. What they find is in a line of a document, or in the
+file of an episode, and their advice is about these.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from episeek_pipelines.dataset.v2.documents import DocumentProblem, Kind, V2Documents
+from episeek_pipelines.dataset.v2.root import V2Root
+from episeek_pipelines.dataset.v2.tables import EPISODES_FILE
+from episeek_pipelines.verify.findings.coverage import Unchecked
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import (
+    DATA_FOOTER,
+    DATA_POINTER,
+    DRIFT,
+    EPISODE_ORDER,
+    EPISODE_VALUES,
+    EPISODES_FOOTER,
+    FRAME_GRID,
+    INFO,
+    LFS_POINTER,
+    MISSING_FILE,
+    RULES,
+    STATISTICS,
+    TASKS,
+    TILING,
+    VIDEO_COLUMNS,
+    VIDEO_SHORT,
+    Rule,
+    Severity,
+)
+from episeek_schemas import layout, lerobot, lerobot_v2
+
+_RULES: Final[Mapping[Kind, Rule]] = MappingProxyType(
+    {
+        "info": INFO,
+        "features": INFO,
+        "pointer": LFS_POINTER,
+        "lines": EPISODES_FOOTER,
+        "order": EPISODE_ORDER,
+        "values": EPISODE_VALUES,
+        "tasks": TASKS,
+        "statistics": STATISTICS,
+    }
+)
+"""The rule that a problem of a document violates."""
+
+_LEAVE_OUT: Final = "or leave the episode out with `episeek upgrade --skip-episodes`"
+_REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        EPISODES_FOOTER.code: "restore the line from a copy of the same revision: no other file says which episodes there are",
+        EPISODE_ORDER.code: "restore the lines from a copy of the dataset, since the files have the numbers of the episodes",
+        EPISODE_VALUES.code: f"restore the value from a copy of the dataset, {_LEAVE_OUT}",
+        TASKS.code: "restore meta/tasks.jsonl, or decide the task of the rows and episodes: each number has one text",
+        STATISTICS.code: "recompute the statistics of the episodes from their rows and pictures, with LeRobot's compute_stats",
+        MISSING_FILE.code: f"restore the file (it may lie under another name: see INF004W), {_LEAVE_OUT}",
+        DATA_POINTER.code: f"restore the file of each episode: its name has the number of the episode in it, {_LEAVE_OUT}",
+        DATA_FOOTER.code: f"restore the file from its source, {_LEAVE_OUT}",
+        VIDEO_SHORT.code: f"encode the missing frames again, {_LEAVE_OUT}",
+        FRAME_GRID.code: f"encode the frames of the episode again, one for each row at fps, {_LEAVE_OUT}",
+        DRIFT.code: f"encode the frames of the episode again, the first one at time 0, {_LEAVE_OUT}",
+    }
+)
+"""Advice in place of a rule's own, which is about the files of version 3.0."""
+
+_NAMES: Final = (
+    (re.compile(re.escape(layout.TASKS_PATH)), lerobot_v2.TASKS_PATH),
+    (re.compile(rf"{layout.EPISODES_DIR}(?![\w./])"), lerobot_v2.EPISODES_PATH),
+    # versions of LeRobot that read version 2.x delete nothing
+    (
+        re.compile(r"delete (the|its|the affected) (episodes?) with LeRobot"),
+        r"leave \1 \2 out with `episeek upgrade --skip-episodes`",
+    ),
+)
+
+
+def document_findings(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
+    """Yield a finding for each problem of the documents that no rule finds in the tables made from them."""
+    for problem in problems:
+        if problem.is_in_tables:
+            continue
+        row = None if problem.line is None else problem.line - 1
+        where = Location(file=problem.path, row=row, column=problem.key)
+        # LeRobot does not load a dataset without the statistics of its version
+        severity: Severity | None = "error" if problem.kind == "statistics" else None
+        remedy = problem.hint or _REMEDIES.get(_RULES[problem.kind].code, "")
+        yield finding(
+            _RULES[problem.kind],
+            problem.found,
+            problem.expected,
+            where,
+            more=problem.more,
+            remedy=remedy,
+            severity=severity,
+        )
+
+
+def as_found(root: V2Root, findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings about the metadata of version 3.0 as what they are in the documents of a dataset of version 2.x."""
+    documents = root.view.documents
+    return [
+        replace(
+            each,
+            found=_renamed(each.found),
+            expected=_renamed(each.expected),
+            location=_place(documents, each.location),
+            remedy=_remedy(each),
+        )
+        for each in findings
+    ]
+
+
+def _remedy(found: Finding) -> str:
+    """Return the advice about documents and files of version 2.x; empty where the rule's own holds."""
+    if found.code in _REMEDIES and (not found.remedy or found.location.file == layout.STATS_PATH):
+        return _REMEDIES[found.code]
+    advice = _renamed(found.advice)
+    return "" if advice == RULES[found.code].remedy else advice
+
+
+def not_applied(root: V2Root) -> Unchecked:
+    """Return the rules on metadata that version 2.x does not have."""
+    codes = tuple(sorted(rule.code for rule in (TILING, VIDEO_COLUMNS)))
+    reason = f"{root.version} does not have them"
+    return Unchecked("columns of meta/episodes for rows and cameras", reason, rules=codes)
+
+
+def _renamed(text: str) -> str:
+    """Return a text with the names of the documents in place of those of the tables, and with what can be done here."""
+    for pattern, name in _NAMES:
+        text = pattern.sub(name, text)
+    return text
+
+
+def _place(documents: V2Documents, where: Location) -> Location:
+    """Return the place in the documents of a place in the tables."""
+    position = where.episode if where.row is None else where.row
+    is_episode = where.file in (EPISODES_FILE, layout.EPISODES_DIR)
+    if is_episode and position is not None and position < len(documents.episodes):
+        episode = documents.episodes[position]
+        column = where.column or ""
+        if column.startswith(f"{lerobot_v2.STATISTICS}/"):
+            feature = column.split("/", 1)[1].rpartition("/")[0]
+            line = documents.statistics_lines.get(episode.episode_index)
+            path, key = lerobot_v2.EPISODE_STATISTICS_PATH, f"{lerobot_v2.STATISTICS}.{feature}"
+            return replace(where, file=path, row=None if line is None else line - 1, column=key)
+        is_key = column in (lerobot.EPISODE_INDEX, lerobot.LENGTH, lerobot.TASKS)
+        return replace(
+            where,
+            file=lerobot_v2.EPISODES_PATH,
+            episode=episode.episode_index if where.episode is None else where.episode,
+            row=episode.line - 1,
+            column=column if is_key else None,
+        )
+    if is_episode:
+        return replace(where, file=lerobot_v2.EPISODES_PATH, row=None)
+    if where.file == layout.TASKS_PATH:
+        is_row = where.row is not None and where.row < len(documents.task_lines)
+        names = {None: None, lerobot_v2.TASK_INDEX: lerobot_v2.TASK_INDEX}
+        row = documents.task_lines[where.row] - 1 if is_row and where.row is not None else None
+        return replace(where, file=lerobot_v2.TASKS_PATH, row=row, column=names.get(where.column, lerobot_v2.TASK))
+    if where.file == layout.STATS_PATH and documents.total_statistics is None:
+        return replace(where, file=lerobot_v2.EPISODE_STATISTICS_PATH)
+    return where
