@@ -13,7 +13,7 @@ WORKERS := 3
 TOOLS := tests/notebooks tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
 
 .DEFAULT_GOAL := help
-.PHONY: help env browser demo test test-all test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote bench-train peer-lerobot format clean
+.PHONY: help env browser demo test test-all test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote bench-train bench-scale peer-lerobot format clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,9 @@ bench-remote: env ## frames from a server with latency, by every way there is (A
 
 bench-train: env ## a training loop's reading, by every way there is (PEER=/path/to/python with LeRobot, ARGS=--quick)
 	@$(BIN)/python -m tests.bench.train $(if $(PEER),--peer $(PEER)) $(ARGS)
+
+bench-scale: env ## prepare of up to 100,000 episodes: CPU, memory, workers, indexing over HTTP (ARGS=--quick, ARGS="--episodes 1000")
+	@$(BIN)/python -m tests.bench.scale $(ARGS)
 
 peer-lerobot: env ## compare items of the sample datasets with the real LeRobotDataset (PEER=/path/to/python with LeRobot)
 	@$(BIN)/python -m tests.peer $(PEER)
