@@ -17,6 +17,7 @@ from episeek_pipelines.jobs.progress import CHECKING
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.verify import (
     DEFAULT_OPTIONS,
+    Check,
     CheckResult,
     Shard,
     Survey,
@@ -158,8 +159,16 @@ def _plan_slices(
 
 
 def _check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckResult]:
-    """Run every `slices`-th check of a plan, from check `number`."""
-    return [run_check(plan.require_context(), check) for check in plan.checks[number::slices]]
+    """Run one of the slices of a plan: of each kind of check, some that follow one another, as neighbours read the same files."""
+    by_kind: dict[type, list[Check]] = {}
+    for check in plan.checks:
+        by_kind.setdefault(type(check), []).append(check)
+    chosen = [
+        check
+        for same in by_kind.values()
+        for check in same[len(same) * number // slices : len(same) * (number + 1) // slices]
+    ]
+    return [run_check(plan.require_context(), check) for check in chosen]
 
 
 def _conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:

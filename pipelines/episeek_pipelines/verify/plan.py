@@ -31,6 +31,7 @@ from episeek_pipelines.verify.episodes.rules import METADATA_RULES, agreed_frame
 from episeek_pipelines.verify.episodes.shard import read_shard
 from episeek_pipelines.verify.episodes.table import RawEpisodes, Shard, episode_columns, joined
 from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan
+from episeek_pipelines.verify.findings.episode_statistics import compared_features
 from episeek_pipelines.verify.findings.figures import Figures
 from episeek_pipelines.verify.findings.findings import Location
 from episeek_pipelines.verify.findings.guard import run_rules
@@ -128,6 +129,8 @@ def plan_checks(
         findings += examined.findings
     features = surveyed.document.get("features", {})
     is_prepared = surveyed.has_source_record or surveyed.against is not None if prepared is None else prepared
+    has_tasks = options.looks_at("rows") and episodes.has_tasks
+    widths = compared_features(features) if episodes.statistics else {}
     context = VerificationContext(
         root=surveyed.root,
         data_root=surveyed.data_root,
@@ -143,10 +146,13 @@ def plan_checks(
         has_promised_row_groups=is_prepared or (has_sidecars and prepared is None),
         has_sidecars=has_sidecars,
         sidecars=examined.tables,
+        shards=episodes.shards,
+        shard_versions={path: str(surveyed.files.get(path)) for path, _ in episodes.shards},
+        task_numbers=task_numbers(surveyed.tasks) if has_tasks and surveyed.tasks is not None else None,
+        statistics={feature: widths[feature] for feature in episodes.statistics},
     )
     data_path, data_file = data_paths(info, episodes)
-    with_tasks = options.looks_at("rows")
-    data_files = collect_data_files(data_path, data_file, episodes, surveyed.files, with_tasks=with_tasks)
+    data_files = collect_data_files(data_path, data_file, episodes, surveyed.files)
     video_files = collect_video_files(info, episodes, examined.files, surveyed.videos)
     missing, meant_data = check_missing(data_files, surveyed.files, surveyed.root)
     missing_videos, meant_videos = check_missing(video_files, surveyed.videos, surveyed.data_root)

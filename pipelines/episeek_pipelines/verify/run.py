@@ -16,11 +16,13 @@ from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensio
 from episeek_pipelines.verify.data.global_statistics import check_global_statistics
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.data.rules import check_data_group
+from episeek_pipelines.verify.episodes.declared_rows import forget_blocks, with_declared_rows
 from episeek_pipelines.verify.episodes.table import locate
 from episeek_pipelines.verify.findings.checks import (
     Check,
     CheckResult,
     DataCheck,
+    DataGroup,
     ForeignRows,
     Observations,
     SidecarCheck,
@@ -63,7 +65,7 @@ _ROWS_UNKNOWN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOO
 def run_check(context: VerificationContext, check: Check) -> CheckResult:
     """Run one check. No content of a file makes it raise: a rule that fails is a finding (VER000), and the others still run."""
     if isinstance(check, DataCheck):
-        check_group = partial(check_data_group, context)
+        check_group = partial(_check_data_group, context)
         return _merged(map_in_threads(check_group, check.groups, max_in_flight=context.root.in_flight))
     try:
         if isinstance(check, VideoCheck):
@@ -103,6 +105,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             with guarded(findings, "check_shards", Location()):
                 findings += _check_shards(plan, context, observations)
         forget_sidecars(context.root)
+        forget_blocks()
         forget_index()
     coverage = coverage_of(plan, findings, observations.windows, observations.keyframes)
     findings, notes = separate_notes(plan, findings)
@@ -144,6 +147,18 @@ def verify(
     """
     plan = plan_verification(root, data_root=data_root, against=against, prepared=prepared, options=options)
     return conclude(plan, (run_check(plan.require_context(), check) for check in plan.checks))
+
+
+def _check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
+    """Check data files with what meta/episodes declares of their rows, where rows are read."""
+    findings: list[Finding] = []
+    files = list(group.files)
+    if context.options.looks_at("rows"):
+        for number, file in enumerate(files):
+            with guarded(findings, "read declared rows", Location(file=file.path)):
+                files[number] = with_declared_rows(context, file)
+    result = check_data_group(context, replace(group, files=tuple(files)))
+    return replace(result, findings=(*findings, *result.findings)) if findings else result
 
 
 def _merged(results: list[CheckResult]) -> CheckResult:

@@ -8,10 +8,12 @@ import pytest
 from episeek_pipelines.jobs.prepare import index
 from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.verify import Location, VerificationReport, VerifyOptions
+from episeek_pipelines.verify.episodes import declared_rows, shard
 from episeek_pipelines.verify.rules import Level
 from episeek_pipelines.verify.videos import span_rules
 from episeek_schemas import layout
 from tests.bench.large_dataset import LargeDataset, write_large_dataset
+from tests.pipelines.conftest import change_episodes
 from tests.support.amount import each_choice
 from tests.support.broken_datasets import sidecar_value
 from tests.support.build_index import build_index
@@ -62,3 +64,24 @@ def test_damaged_sidecars(dataset: LargeDataset, monkeypatch: pytest.MonkeyPatch
 def test_numbers_that_are_no_multiple_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="65 episodes, 500 a file; expected multiples of 10"):
         write_large_dataset(tmp_path / "large", 65)
+
+
+@pytest.mark.parametrize("limits", [(1 << 14, 1 << 25), (1 << 14, 0), (7, 0)])
+def test_what_episodes_declare_of_rows_is_compared_whatever_is_kept(
+    dataset: LargeDataset, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int]
+):
+    """Statistics and tasks of an episode in the middle; with small limits, meta/episodes is read a few rows at a time."""
+    for module in (declared_rows, shard):
+        monkeypatch.setattr(module, "BLOCK_ROWS", limits[0])
+    monkeypatch.setattr(declared_rows, "KEPT_BYTES", limits[1])
+    change_episodes(dataset.root, "stats/action/count", 11, [1])
+    change_episodes(dataset.root, "stats/observation.state/min", 12, [-1e6] * len(state_of(dataset.root)))
+    change_episodes(dataset.root, "tasks", 13, [])
+    found = {(each.code, each.location.episode, each.location.column) for each in verified(dataset, "rows").findings}
+    assert ("STA029", 12, "stats/observation.state/min") in found
+    assert {code for code, _, _ in found} <= {"STA029", "TSK014"}
+    assert len(found) == 2
+
+
+def state_of(root: Path) -> list[float]:
+    return pq.read_table(root / "meta/episodes/chunk-000/file-000.parquet")["stats/observation.state/min"][0].as_py()

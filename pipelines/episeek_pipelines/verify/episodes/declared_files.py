@@ -28,7 +28,7 @@ def data_paths(info: DatasetInfo, episodes: RawEpisodes) -> tuple[tuple[str, ...
 
 
 def collect_data_files(
-    paths: tuple[str, ...], file_number: Int64Array, episodes: RawEpisodes, listed: Files, *, with_tasks: bool
+    paths: tuple[str, ...], file_number: Int64Array, episodes: RawEpisodes, listed: Files
 ) -> list[DataFile]:
     """Return the data files with their episodes, by rising episode_index.
 
@@ -37,7 +37,6 @@ def collect_data_files(
         file_number: The position of each episode's file, from `data_paths`.
         episodes: All of meta/episodes.
         listed: The listing, for sizes.
-        with_tasks: Whether to add the tasks of each episode.
     """
     index, length = episodes.values(lerobot.EPISODE_INDEX), _or_minus_one(episodes, lerobot.LENGTH)
     first = _or_minus_one(episodes, lerobot.DATASET_FROM_INDEX)
@@ -46,12 +45,8 @@ def collect_data_files(
     for path, rows in zip(paths, _rows_by_file(file_number, len(paths)), strict=True):
         rows = rows[usable[rows]]
         rows = rows[np.argsort(index[rows], kind="stable")]
-        tasks = None
-        if with_tasks and episodes.tasks is not None:
-            tasks = tuple(tuple(episodes.tasks.of(row).tolist()) for row in rows.tolist())
-        statistics = {feature: held.take(rows) for feature, held in episodes.statistics.items()}
         size = listed_size(listed, path)
-        files.append(DataFile(path, size, index[rows], length[rows], first[rows], tasks, statistics))
+        files.append(DataFile(path, size, index[rows], length[rows], first[rows], rows))
     return files
 
 

@@ -1,32 +1,30 @@
 """One file of `meta/episodes`, opened once: its columns, and the rules that need no other file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, ParquetError, ReadError, first_line
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.arrow_types import is_any_list
 from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_pipelines.parquet.row_cursor import RowCursor, column_bytes
+from episeek_pipelines.verify.episodes.declared_rows import BLOCK_ROWS, keep_block
 from episeek_pipelines.verify.episodes.source_comparison import EpisodesComparison, compare_episodes
-from episeek_pipelines.verify.episodes.statistics_columns import column_names, read_statistics, statistics_columns
+from episeek_pipelines.verify.episodes.statistics_columns import column_names, statistics_columns
 from episeek_pipelines.verify.episodes.table import (
     SOURCE_COLUMNS,
     RawColumn,
     Shard,
-    TaskLists,
     concatenated,
     episode_columns,
-    joined_tasks,
 )
 from episeek_pipelines.verify.episodes.values import check_columns
-from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK
-from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, unreadable
 from episeek_pipelines.verify.metadata.survey import Files, listed_size
@@ -34,8 +32,6 @@ from episeek_pipelines.verify.metadata.task_rules import check_episode_tasks
 from episeek_pipelines.verify.rules import EPISODES_FOOTER
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
-
-_BLOCK_ROWS = 1 << 14
 
 
 def read_shard(
@@ -79,8 +75,9 @@ def read_shard(
     with file:
         try:
             source_size = listed_size(source_files, path)
+            keep = None if compared_features is None else partial(keep_block, root, path, str(files.get(path)))
             features = compared_features or {}
-            return _read_open_shard(file, path, info, task_numbers, against, source_size, features, moved_columns)
+            return _read_open_shard(file, path, info, task_numbers, against, source_size, features, moved_columns, keep)
         except ReadError as error:
             return Shard(path, findings=(unreadable(error, where),))
         except (EpiseekError, pa.ArrowException, OSError, EOFError) as error:
@@ -101,6 +98,7 @@ def _read_open_shard(
     source_size: int | None,
     features: Mapping[str, Any],
     moved_columns: frozenset[str],
+    keep: Callable[[int, pa.Table], None] | None,
 ) -> Shard:
     names = episode_columns(info)
     all_names = file.schema_arrow.names
@@ -108,11 +106,10 @@ def _read_open_shard(
     has_other_cameras = not {lerobot.camera_of_column(name) for name in all_names} <= {None, *info.video_keys}
     present = [name for name in names if name in all_names]
     compared = statistics_columns(features, file.schema_arrow)
-    wanted = [*present, *([lerobot.TASKS] if has_tasks else []), *column_names(compared)]
-    statistics: dict[str, list[EpisodeStatistics]] = {feature: [] for feature in compared}
+    located = [*present, *([lerobot.TASKS] if has_tasks else [])]
+    rows_with_tasks = 0
     findings: list[Finding] = []
     parts: dict[str, list[RawColumn]] = {name: [] for name in names}
-    task_parts: list[TaskLists] = []
     row_count = file.metadata.num_rows
     with ExitStack() as stack:
         comparison: EpisodesComparison | None = None
@@ -122,11 +119,16 @@ def _read_open_shard(
                     against, path, file, findings, file_size=source_size, moved_columns=moved_columns
                 )
                 comparison = stack.enter_context(compared_file)
-        columns = list(dict.fromkeys([*wanted, *(comparison.columns if comparison is not None else ())]))
+        # the checks of data files need tasks and statistics: those of a small file are kept for them, others read again
+        wanted_later = [*([lerobot.TASKS] if has_tasks else []), *column_names(compared)]
+        kept = wanted_later if keep is not None and row_count <= BLOCK_ROWS else []
+        columns = list(dict.fromkeys([*located, *kept, *(comparison.columns if comparison is not None else ())]))
         cursor = RowCursor(file, columns=columns)
-        for start in range(0, max(row_count, 1), _BLOCK_ROWS):
-            table = cursor.read(start, min(_BLOCK_ROWS, row_count - start))
+        for start in range(0, max(row_count, 1), BLOCK_ROWS):
+            table = cursor.read(start, min(BLOCK_ROWS, row_count - start))
             locations = table.select(present)
+            if keep is not None and kept:
+                keep(start, table.select(kept))
             with guarded(findings, "check columns", Location(file=path)):
                 findings += check_columns(locations, info, path, start, has_other_cameras=has_other_cameras)
             for name in names:
@@ -134,10 +136,7 @@ def _read_open_shard(
             if has_tasks and task_numbers is not None:
                 with guarded(findings, "check tasks", Location(file=path)):
                     findings += check_episode_tasks(path, table[lerobot.TASKS], task_numbers, start)
-                    task_parts.append(_numbered(table[lerobot.TASKS], task_numbers))
-            with guarded(findings, "read statistics", Location(file=path)):
-                for feature, held in read_statistics(table, compared).items():
-                    statistics[feature].append(held)
+                    rows_with_tasks += table.num_rows if is_any_list(table[lerobot.TASKS].type) else 0
             if comparison is not None:
                 with guarded(findings, "compare meta/episodes", Location(file=path)):
                     findings += comparison.differences(table, start)
@@ -148,27 +147,22 @@ def _read_open_shard(
                 in_source = [name for name in SOURCE_COLUMNS if name in source_names]
                 locations = comparison.source.read(columns=in_source, use_threads=False)
                 source = {name: _usable(locations, name) for name in SOURCE_COLUMNS}
-        bytes_read = file.metadata.serialized_size + column_bytes(file.metadata, columns)
+        bytes_read = file.metadata.serialized_size + column_bytes(
+            file.metadata, list(dict.fromkeys([*columns, *column_names(compared)]))
+        )
         bytes_read += comparison.bytes_read if comparison is not None else 0
-    tasks = joined_tasks(task_parts)
     return Shard(
         path=path,
         row_count=row_count,
         columns={name: concatenated(parts[name], name) for name in names},
         column_names=tuple(all_names),
-        tasks=tasks if len(tasks.offsets) == row_count + 1 else None,
+        has_tasks=rows_with_tasks == row_count,
         is_readable=True,
         findings=tuple(findings),
         bytes_read=bytes_read,
         source=source,
-        statistics=_whole(statistics, row_count),
+        statistics=tuple(compared),
     )
-
-
-def _whole(parts: Mapping[str, list[EpisodeStatistics]], row_count: int) -> dict[str, EpisodeStatistics]:
-    """Join the statistics of features that were read in every row."""
-    joined = {feature: EpisodeStatistics.joined(held) for feature, held in parts.items() if held}
-    return {feature: held for feature, held in joined.items() if len(held.count) == row_count}
 
 
 def _usable(table: pa.Table, name: str) -> RawColumn:
@@ -187,12 +181,3 @@ def _usable(table: pa.Table, name: str) -> RawColumn:
         has_value = has_value & np.isfinite(values)
     has_value = has_value & (values >= 0)
     return RawColumn(np.where(has_value, values, 0).astype(dtype), has_value)
-
-
-def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> TaskLists:
-    """Return the lists of task texts as lists of task numbers; a null list counts as empty."""
-    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    lengths = numpy_values(pc.list_value_length(array)).astype(np.int64)
-    texts = array.flatten().to_pylist()
-    values = np.array([task_numbers.get(text, UNKNOWN_TASK) for text in texts], np.int32)
-    return TaskLists(np.concatenate([[0], np.cumsum(lengths)]), values)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.verify.findings.arrays import BoolArray, Int32Array, Int64Array
-from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics
+from episeek_pipelines.verify.findings.arrays import BoolArray
 from episeek_pipelines.verify.findings.findings import Finding
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
@@ -31,18 +30,6 @@ class RawColumn:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TaskLists:
-    """The task numbers of each row; row k has `values[offsets[k]:offsets[k + 1]]`."""
-
-    offsets: Int64Array = field(default_factory=lambda: np.zeros(1, np.int64))
-    values: Int32Array = field(default_factory=lambda: np.zeros(0, np.int32))
-
-    def of(self, row: int) -> Int32Array:
-        """Return the task numbers of one row."""
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Shard:
     """One file of meta/episodes: the columns that locate episodes, and the findings."""
 
@@ -51,15 +38,15 @@ class Shard:
     columns: Mapping[str, RawColumn] = field(default_factory=dict)
     column_names: tuple[str, ...] = ()
     """All columns of the file, including those of statistics."""
-    tasks: TaskLists | None = None
-    """None where the file has no usable tasks, or meta/tasks.parquet cannot be used."""
+    has_tasks: bool = False
+    """False where the file has no usable tasks, or meta/tasks.parquet cannot be used."""
     is_readable: bool = False
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     source: Mapping[str, RawColumn] | None = None
     """`SOURCE_COLUMNS` of the same file of the source; None without one."""
-    statistics: Mapping[str, EpisodeStatistics] = field(default_factory=dict)
-    """By feature; empty where they are not read."""
+    statistics: tuple[str, ...] = ()
+    """Features with statistics of each episode; empty where they are not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,14 +58,14 @@ class RawEpisodes:
     """(path, rows) of each readable file."""
     column_names: tuple[tuple[str, ...], ...]
     """All columns of each readable file."""
-    tasks: TaskLists | None
-    """None where a file has no usable tasks."""
+    has_tasks: bool
+    """False where a file has no usable tasks."""
     is_complete: bool
     """Whether there are files, and all of them could be read."""
     has_unreadable_files: bool = False
     """Whether a file could not be read; false also where there are none."""
-    statistics: Mapping[str, EpisodeStatistics] = field(default_factory=dict)
-    """By feature, of the features that every readable file has."""
+    statistics: tuple[str, ...] = ()
+    """The features whose statistics every readable file has."""
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.shards)
@@ -120,20 +107,18 @@ def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
     """Join all readable shards into one table."""
     readable = [shard for shard in shards if shard.is_readable]
     columns = {name: concatenated([shard.columns[name] for shard in readable], name) for name in episode_columns(info)}
-    tasks = [shard.tasks for shard in readable]
-    usable = [lists for lists in tasks if lists is not None]
     return RawEpisodes(
         columns=columns,
         shards=tuple((shard.path, shard.row_count) for shard in readable),
         column_names=tuple(shard.column_names for shard in readable),
-        tasks=joined_tasks(usable) if len(usable) == len(tasks) else None,
+        has_tasks=all(shard.has_tasks for shard in readable),
         is_complete=bool(shards) and len(readable) == len(shards),
         has_unreadable_files=len(readable) < len(shards),
-        statistics={
-            feature: EpisodeStatistics.joined([shard.statistics[feature] for shard in readable])
-            for feature in (readable[0].statistics if readable else {})
+        statistics=tuple(
+            feature
+            for feature in (readable[0].statistics if readable else ())
             if all(feature in shard.statistics for shard in readable)
-        },
+        ),
     )
 
 
@@ -143,11 +128,3 @@ def concatenated(parts: Sequence[RawColumn], name: str) -> RawColumn:
         dtype = np.float64 if name.endswith("_timestamp") else np.int64
         return RawColumn(np.zeros(0, dtype), np.zeros(0, np.bool_))
     return RawColumn(np.concatenate([part.values for part in parts]), np.concatenate([part.is_valid for part in parts]))
-
-
-def joined_tasks(parts: Sequence[TaskLists]) -> TaskLists:
-    """Join the task lists of consecutive rows."""
-    if not parts:
-        return TaskLists()
-    counts = np.concatenate([np.diff(part.offsets) for part in parts])
-    return TaskLists(np.concatenate([[0], np.cumsum(counts)]), np.concatenate([part.values for part in parts]))

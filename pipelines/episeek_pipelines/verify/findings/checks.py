@@ -71,6 +71,14 @@ class VerificationContext:
     """None without sidecars, and if their format is broken: then they are not compared with the videos."""
     subtask_count: int | None = None
     """Rows of meta/subtasks.parquet; None without such a file."""
+    shards: tuple[tuple[str, int], ...] = ()
+    """(path, row count) of the readable files of meta/episodes, in the order of their rows."""
+    shard_versions: Mapping[str, str] = field(default_factory=dict)
+    """Version of each of these files, as the listing gives it."""
+    task_numbers: Mapping[str, int] | None = None
+    """Numbers of the tasks by text; None where the tasks of episodes are not compared with rows."""
+    statistics: Mapping[str, int] = field(default_factory=dict)
+    """Dimensions of each feature whose statistics of episodes are compared with rows."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -88,10 +96,12 @@ class DataFile:
     episode_index: Int64Array
     length: Int64Array
     dataset_from_index: Int64Array
+    rows: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows of the episodes in all of meta/episodes."""
     tasks: tuple[tuple[int, ...], ...] | None = None
-    """Numbers of each episode's tasks; None if the metadata does not give them, and if rows are not read."""
+    """Numbers of each episode's tasks; None if the metadata does not give them, and until rows are read."""
     statistics: Mapping[str, EpisodeStatistics] = field(default_factory=dict)
-    """Statistics of the episodes by feature; empty if rows are not read."""
+    """Statistics of the episodes by feature; empty until rows are read."""
 
 
 @dataclass(frozen=True, slots=True)

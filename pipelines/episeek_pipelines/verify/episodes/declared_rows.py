@@ -1,0 +1,112 @@
+"""What meta/episodes declares of the rows of one data file: the tasks and the statistics of its episodes.
+
+They are read when the file is checked, so that no process holds those of all episodes. The last blocks of rows are kept, since
+neighbouring data files have their episodes in the same one.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.numpy_values import numpy_values
+from episeek_pipelines.parquet.row_cursor import RowCursor
+from episeek_pipelines.verify.episodes.statistics_columns import column_names, read_statistics
+from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK, DataFile, VerificationContext
+from episeek_schemas import lerobot
+
+BLOCK_ROWS: Final = 1 << 14
+"""Rows of meta/episodes that are read at a time."""
+
+KEPT_BYTES: Final = 32 << 20
+"""Rows of meta/episodes that a process keeps: all of them for a small dataset, whose files are then opened once."""
+
+
+def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile:
+    """Return a data file with the tasks and the statistics of its episodes, if the checks compare them.
+
+    Raises:
+        EpiseekError, pyarrow.ArrowException, OSError: A file of meta/episodes cannot be read any more.
+    """
+    wanted = [*([lerobot.TASKS] if context.task_numbers is not None else []), *column_names(context.statistics)]
+    if not wanted or not len(file.rows):
+        return file
+    order = np.argsort(file.rows, kind="stable")
+    table = pa.concat_tables(_rows(context, wanted, file.rows[order]))
+    table = table.take(pa.array(np.argsort(order, kind="stable")))
+    tasks = None if context.task_numbers is None else _numbered(table[lerobot.TASKS], context.task_numbers)
+    return replace(file, tasks=tasks, statistics=read_statistics(table, context.statistics))
+
+
+def _rows(context: VerificationContext, columns: list[str], rows: Int64Array) -> Iterator[pa.Table]:
+    """Yield the rows with some numbers, rising, of all files of meta/episodes."""
+    first = 0
+    for path, count in context.shards:
+        local = rows[(rows >= first) & (rows < first + count)] - first
+        for start in sorted({row // BLOCK_ROWS * BLOCK_ROWS for row in local.tolist()}):
+            stop = min(start + BLOCK_ROWS, count)
+            here = local[(local >= start) & (local < stop)] - start
+            yield _block(context, path, columns, start, stop - start).take(pa.array(here))
+        first += count
+
+
+def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> tuple[tuple[int, ...], ...]:
+    """Return the lists of task texts as lists of task numbers; a null list counts as empty."""
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    lengths = numpy_values(pc.list_value_length(array)).astype(np.int64)
+    numbers = iter([task_numbers.get(text, UNKNOWN_TASK) for text in array.flatten().to_pylist()])
+    return tuple(tuple(islice(numbers, length)) for length in lengths.tolist())
+
+
+def keep_block(root: Root, path: str, version: str, start: int, table: pa.Table) -> None:
+    """Keep rows of a file of meta/episodes from row `start` on, which are read anyway, for the checks that this process runs."""
+    _kept.put((root.url, path, version, start), table)
+
+
+def forget_blocks() -> None:
+    """Drop all rows that are kept."""
+    _kept.clear()
+
+
+def _block(context: VerificationContext, path: str, columns: list[str], start: int, count: int) -> pa.Table:
+    key = (context.root.url, path, context.shard_versions[path], start)
+    table = _kept.get(key)
+    if table is None or not set(columns) <= set(table.column_names) or table.num_rows < count:
+        with context.root.open_parquet(path) as file:
+            table = RowCursor(file, columns=columns).read(start, count)
+        _kept.put(key, table)
+    return table.select(columns)
+
+
+class _KeptBlocks:
+    """Tables by key; the oldest ones go where all together have more than `KEPT_BYTES`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: OrderedDict[tuple[str, str, str, int], pa.Table] = OrderedDict()
+
+    def get(self, key: tuple[str, str, str, int]) -> pa.Table | None:
+        with self._lock:
+            return self._tables.get(key)
+
+    def put(self, key: tuple[str, str, str, int], table: pa.Table) -> None:
+        with self._lock:
+            self._tables[key] = table
+            self._tables.move_to_end(key)
+            while sum(kept.nbytes for kept in self._tables.values()) > KEPT_BYTES and len(self._tables) > 1:
+                self._tables.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._tables.clear()
+
+
+_kept = _KeptBlocks()
