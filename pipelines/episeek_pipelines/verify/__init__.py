@@ -3,7 +3,7 @@
 `survey` lists the files and reads the documents, `read_shard` reads one file of meta/episodes, `plan_checks` plans the
 checks, `run_check` runs one of them anywhere, and `conclude` turns the results into a report. `verify` does all of this in
 a row. Each file is opened once, except that the pictures of local MP4 files are also read through FFmpeg, and that the checks
-of data files open the files of meta/episodes again where these are too large to be kept. Nothing here uses Dask, and nothing prints.
+of data files open the files of meta/episodes again where they are too large to keep. Nothing here uses Dask, and nothing prints.
 
 A name is loaded on first use, so that importing the rules does not import the modules that read files.
 """
