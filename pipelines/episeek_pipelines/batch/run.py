@@ -133,6 +133,8 @@ def _run_small(datasets: list[PlannedDataset], job: Job, execution: Execution) -
         _run_unit,
         datasets,
         job,
+        # workers of a cluster are checked to see it
+        job.out,
         label=lambda dataset: dataset.destination,
         phase=PREPARING,
         unit="dataset",
@@ -147,7 +149,7 @@ def _run_small(datasets: list[PlannedDataset], job: Job, execution: Execution) -
     return outcomes
 
 
-def _run_unit(dataset: PlannedDataset, job: Job) -> RunOutcome:
+def _run_unit(dataset: PlannedDataset, job: Job, _: Root) -> RunOutcome:
     return run_dataset(dataset, job, Execution("sync", progress=job.progress))
 
 
