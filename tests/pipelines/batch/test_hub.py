@@ -12,6 +12,7 @@ from episeek_pipelines.batch.run import batch_run
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import Execution
 from tests.pipelines.remote_datasets import files_of
+from tests.support.amount import IS_FULL
 from tests.support.build_index import DATA
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.many_datasets import plain_dataset
@@ -64,7 +65,7 @@ def test_figures_of_requests_are_near_what_happens(organisation: PublishHub, tmp
     assert not [exchange for exchange in organisation.hub.exchanges() if exchange.server == "cdn"]
 
 
-@pytest.mark.parametrize("create_pr", [False, True])
+@pytest.mark.parametrize("create_pr", [False, True] if IS_FULL else [False])
 def test_published_once(create_pr: bool, organisation: PublishHub, tmp_path: Path):
     out, options = str(tmp_path / "out"), BatchOptions(publish=True, create_pr=create_pr)
     heads = {name: organisation.hub.head(f"acme/{name}") for name in ("ds", "plain", "weights")}
