@@ -11,7 +11,7 @@ from episeek_pipelines.verify.findings.checks import CheckResult, SidecarCheck, 
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
-from episeek_pipelines.verify.sidecars.buffers import sidecar_bytes
+from episeek_pipelines.verify.sidecars.buffers import release_pages, sidecar_bytes
 from episeek_pipelines.verify.sidecars.format import TABLES, open_sidecar
 from episeek_schemas import layout
 from episeek_schemas.checks import TableName, check_table
@@ -47,6 +47,8 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
                 findings.append(finding(SIDECAR_FORMAT, problem.found, problem.expected, where, more=problem.more))
             findings += order.partition(table, first_row)
             first_row += table.num_rows
+            # else the whole table would be in memory at the end
+            release_pages()
         findings += order.end(first_row)
     return CheckResult(tuple(findings), bytes_read, 1)
 
