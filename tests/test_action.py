@@ -381,3 +381,9 @@ def test_the_hook_of_pre_commit(tmp_path: Path):
             edit_info(root, total_frames=1)
         else:
             assert "INF009" in done.stdout
+
+
+def test_several_datasets_are_several_arguments(arguments: Callable[..., list[str]]):
+    told = arguments(dataset="robots/a\n  ./b/../c \r\n\nhf://datasets/org/name\n")
+    assert told[told.index("--") + 1 :] == ["robots/a", "c", "hf://datasets/org/name"]
+    assert arguments(dataset="\n") == ["exit code 2"]
