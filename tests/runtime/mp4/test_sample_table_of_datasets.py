@@ -11,7 +11,7 @@ from tests.support.build_index import DATA, MP4_FILES
 
 
 def test_there_are_files_to_read():
-    assert len(MP4_FILES) == 28
+    assert len(MP4_FILES) == 42
 
 
 @pytest.mark.parametrize("path", MP4_FILES)

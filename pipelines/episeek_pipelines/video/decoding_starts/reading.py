@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from episeek.errors import SampleTableError
 from episeek.mp4.moov.sample_boxes import Int64Array
 from episeek.mp4.sample_table import SampleTable
 from episeek.stores.byte_source import ByteRange, ByteSource
@@ -22,6 +23,9 @@ SMALL_BYTES = 1 << 18
 
 _HEAD_BYTES = {True: 1 << 6, False: 1 << 16}
 """Bytes of a NAL unit's surroundings that are read at once: of a file in a store as many as requests have between them anyway."""
+
+MAX_UNIT_BYTES = 1 << 24
+"""Bytes of a header or parameter set of a sample at most: larger ones are lies about a length."""
 
 _BATCH = 1 << 11
 """Samples whose bytes are in memory at the same time."""
@@ -60,6 +64,7 @@ class SampleReader:
 
         Raises:
             ReadError: The file cannot be read.
+            SampleTableError: More than `MAX_UNIT_BYTES` of a sample have to be known at once.
         """
         for first in range(0, len(positions), _BATCH):
             yield from self._batch(look, positions[first : first + _BATCH])
@@ -100,6 +105,10 @@ class SampleReader:
                 try:
                     results[rank] = look(positions[rank], samples[rank])
                 except MissingBytesError as missing:
+                    if missing.stop - missing.start > MAX_UNIT_BYTES:
+                        found = f"a unit of {missing.stop - missing.start:,} bytes in sample {positions[rank]}"
+                        expected = f"headers and parameter sets of at most {MAX_UNIT_BYTES:,} bytes"
+                        raise SampleTableError(self._path, found, expected) from None
                     wanted.append((rank, (missing.start, min(max(missing.stop, missing.start + count), sizes[rank]))))
             waiting = [rank for rank, _ in wanted]
             if not waiting:
