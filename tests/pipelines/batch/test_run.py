@@ -187,7 +187,7 @@ def test_an_interrupt_gives_the_dataset_back(tmp_path: Path, monkeypatch: pytest
     def interrupted(*arguments: Any, **options: Any) -> Any:
         if next(calls) == 1:
             raise KeyboardInterrupt
-        return prepare(*arguments, **options)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(work, "prepare", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -221,7 +221,6 @@ KILLED = """
 import os, signal, sys
 from episeek_pipelines.batch.run import batch_run
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import prepare
 
 many, out, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
 calls = 0

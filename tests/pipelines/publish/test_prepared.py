@@ -302,7 +302,7 @@ def test_the_exit_code_of_errors(hub, capsys):
         ([], "DST: found none"),
         (["out", "--create-pr"], "--create-pr: found without --publish"),
         (["out", "--no-tag"], "--no-tag: found without --publish"),
-        (["out", "--dry-run"], "--dry-run: found without --publish"),
+        (["--publish", "--force"], "--force: found with --publish"),
         (["--publish", "--videos", "copy"], "--videos: found with --publish"),
         (["out", "--publish", "--tag", "no tag"], "--tag: found 'no tag'"),
     ],

@@ -178,7 +178,10 @@ def test_tables_of_another_index_version_or_rewritten(case, tmp_path):
         table = pq.read_table(overlay.join(path))
         other = {**table.schema.metadata, sidecars.INDEX_VERSION_KEY.encode(): b"0"}
         pq.write_table(table.replace_schema_metadata(other), overlay.join(path))
-    with pytest.raises(SidecarLayoutError, match="found index version 0; expected index version 2; hint: prepare"):
+    with pytest.raises(
+        SidecarLayoutError,
+        match=f"found index version 0; expected index version {sidecars.INDEX_VERSION}; hint: prepare",
+    ):
         write_identified_sidecars(overlay, made.target_check, Root(str(tmp_path / "work")))
 
 
