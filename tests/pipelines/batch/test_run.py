@@ -187,7 +187,7 @@ def test_an_interrupt_gives_the_dataset_back(tmp_path: Path, monkeypatch: pytest
     def interrupted(*arguments: Any, **options: Any) -> Any:
         if next(calls) == 1:
             raise KeyboardInterrupt
-        return original(*arguments, **options)
+        return prepare(*arguments, **options)
 
     monkeypatch.setattr(work, "prepare", interrupted)
     with pytest.raises(KeyboardInterrupt):
