@@ -230,7 +230,8 @@ def episode_list(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         first, separator, last = part.strip().partition("-")
         bounds = (first, last if separator else first)
-        if not all(bound.isascii() and bound.isdigit() and len(bound) < 10 for bound in bounds):
+        is_numbers = all(bound.isascii() and bound.isdigit() and len(bound) < 8 for bound in bounds)
+        if not is_numbers or int(bounds[0]) > int(bounds[1]):
             raise argparse.ArgumentTypeError(f"found {text!r}; expected numbers of episodes, for example 3,17,20-24")
         numbers.update(range(int(bounds[0]), int(bounds[1]) + 1))
     return tuple(sorted(numbers))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from episeek_pipelines.cli.arguments import Parser
+from episeek_pipelines.cli.arguments import Parser, episode_list
 from episeek_pipelines.cli.extras import install_hint_for
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.cli.parser import COMMANDS, make_parser
@@ -147,3 +147,10 @@ def test_a_missing_package_is_named_with_its_extra():
     assert install_hint_for("distributed.client") == "pip install 'episeek[prepare]'"
     assert install_hint_for("s3fs") == "pip install 'episeek[s3]'"
     assert install_hint_for("nothing_of_ours") is None
+
+
+def test_lists_of_episodes():
+    assert episode_list("17, 3,20-22,21") == (3, 17, 20, 21, 22)
+    for text in ("", "3-", "3-x", "5-3", "-1", "1.5", "0-999999999"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected numbers of episodes"):
+            episode_list(text)
