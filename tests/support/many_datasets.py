@@ -82,8 +82,10 @@ def make_datasets(folder: Path, count: int, *, broken: int = len(BROKEN)) -> lis
         plain_dataset(templates / "plain")
         copy_of("hevc", templates)
         copy_of("images", templates)
+        copy_of("v21_videos", templates)
     chosen = [(name, *BROKEN[name][:2]) for name in list(BROKEN)[len(BROKEN) - broken :]]
-    kinds = ("plain", "hevc", "plain", "images", "plain")
+    # of two versions, where there is room for all kinds
+    kinds = ("plain", "hevc", "plain", "images", "plain", *(("v21_videos",) if count > 12 else ()))
     names = []
     for number in range(count - len(chosen)):
         template = kinds[number % len(kinds)]
