@@ -19,6 +19,7 @@ from episeek.sidecars.local_copies import cache_directory
 from episeek.stores.kinds import is_hub
 from episeek.stores.transports.hub.location import HubLocation, parse_hub_url
 from episeek_pipelines.dataset.locks import exclusive_lock
+from episeek_pipelines.dataset.metadata import read_info_document
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs import prepare
@@ -31,7 +32,7 @@ from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.uploads import require_writable
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
-from episeek_schemas import layout, sidecars
+from episeek_schemas import layout, lerobot_v2, sidecars
 
 _SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH to publish onto another branch than main"
 
@@ -70,7 +71,8 @@ def prepare_and_publish(
         repository: As for `publish`.
 
     Raises:
-        DestinationError: `source` is not a branch of a dataset repository; `destination` is in a store, or holds something.
+        DestinationError: `source` is not a branch of a dataset repository, or of version 2.x; `destination` is in a store, or holds
+            something else.
         ConflictError: Others have changed the same files since.
         EpiseekError: See `prepare` and `publish`; the preparation is kept, and the same call continues from there.
     """
@@ -91,6 +93,7 @@ def prepare_and_publish(
         if not options.create_pr and not options.dry_run:
             require_writable(hub, branch)
         _require_usable_card(hub, branch)
+        _require_version_3(hub, branch)
         preparation = None
         if not _is_prepared(root, source, max_episodes_per_file, at=hub.head(branch)):
             if not is_kept:
@@ -125,6 +128,21 @@ def _require_usable_card(hub: HubClient, branch: str) -> None:
         text = decoded_card(remote.read_bytes(layout.CARD_PATH), repository_id=hub.repository_id)
         figures = DatasetFigures(episode_count=0, frame_count=0, camera_count=0, fps=1.0, sidecar_bytes=0)
         updated_card(text, repository_id=hub.repository_id, format_version=sidecars.FORMAT_VERSION, figures=figures)
+
+
+def _require_version_3(hub: HubClient, branch: str) -> None:
+    """Require, before any work, a dataset whose files a publication may replace.
+
+    Raises:
+        DestinationError: The dataset is of version 2.x: who reads that version would find its data files gone.
+        NotADatasetError: There is no usable `meta/info.json`.
+    """
+    remote = Root(hub.url(hub.head(branch)))
+    document = read_info_document(remote)
+    if lerobot_v2.is_v2(document):
+        found = f"codebase_version {document['codebase_version']!r}"
+        hint = "prepare it into a DST with --videos copy or pack, and upload that as a repository of its own"
+        raise DestinationError(remote.join(layout.INFO_PATH), found, "version 3.0 to publish onto", hint)
 
 
 def working_directory(source: str) -> str:

@@ -13,11 +13,14 @@ from episeek.errors import AccessError, DestinationError, EpiseekError
 from episeek_pipelines.cli import main
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.publish.card.section import UnusableCardError
 from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.hub.options import PublishOptions
+from episeek_pipelines.publish.hub.publish import publish
 from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
+from episeek_pipelines.publish.overlay.target_check import TargetMismatchError
 from episeek_pipelines.publish.prepared import prepare_and_publish, working_directory
 from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
@@ -221,6 +224,17 @@ def test_what_cannot_be_published_is_not_prepared(reason, hub, tmp_path):
     if reason == "rights":
         done = prepare_and_publish(source, options=PublishOptions(dry_run=True), repository=repository)
         assert done.publication is not None
+
+
+def test_a_dataset_of_version_2_is_not_replaced(hub, tmp_path):
+    hub.hub.add_dataset("acme/old", files_of(DATA / "v21_images"))
+    repository = HubClient("acme/old", retry=QUICK)
+    with pytest.raises(DestinationError, match=r"found codebase_version 'v2.1'; expected version 3.0 .* hint: prepare"):
+        prepare_and_publish("hf://datasets/acme/old", repository=repository)
+    prepare("hf://datasets/acme/old", str(tmp_path / "out"))
+    with pytest.raises(TargetMismatchError, match=r"found codebase_version 'v2\.1' in the target"):
+        publish(str(tmp_path / "out"), "acme/old", options=PublishOptions(), repository=repository)
+    assert not hub.changing()
 
 
 def test_another_branch(hub):

@@ -27,7 +27,7 @@ from episeek_pipelines.publish.overlay.file_comparison import SHA256
 from episeek_pipelines.publish.overlay.files import sendable_files
 from episeek_pipelines.video.header import recorded_header_digest
 from episeek_pipelines.words import counted
-from episeek_schemas import layout, lerobot
+from episeek_schemas import layout, lerobot, lerobot_v2
 from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 _SHOWN_PROBLEMS = 3
@@ -158,7 +158,9 @@ def check_target(
 
 
 def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> None:
-    """Refuse an overlay that was prepared before the target grew, since publishing it would remove the new episodes.
+    """Refuse an overlay that was prepared before the target grew, and a target of version 2.x.
+
+    Publishing would remove the new episodes; and who reads version 2.x would find its data files gone.
 
     Args:
         info: The target's meta/info.json.
@@ -166,13 +168,17 @@ def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> No
         where: The target, for messages.
 
     Raises:
-        TargetMismatchError: The target has more episodes or frames than the overlay.
+        TargetMismatchError: The target has more episodes or frames than the overlay, or is of version 2.x.
     """
     try:
         document = lerobot.parse_document(info)
     except DocumentError:
         # Nothing that a reader could lose.
         return
+    if lerobot_v2.is_v2(document):
+        hint = "prepare it with --videos copy or pack, and publish the result as a repository or folder of its own"
+        found = f"codebase_version {document['codebase_version']!r} in the target"
+        raise TargetMismatchError(where, found, "version 3.0", hint)
     counts = {"total_episodes": target_check.episode_count, "total_frames": target_check.frame_count}
     for key, here in counts.items():
         count = document.get(key)
