@@ -216,6 +216,7 @@ class _Attempt:
             max_episodes_per_file=options["max_episodes_per_file"],
             videos=options["videos"],
             video_file_size_mb=options["video_file_size_mb"],
+            keyframes=options["keyframes"],
             skip_episodes=options["skip_episodes"],
         )
         before = finished_run(Root(self.row.source).pinned(), self._final, plan)

@@ -32,6 +32,7 @@ _OPTION_NAMES: Final = {
     "rewrite_version": "rewrite version",
     "cap": "--max-episodes-per-file",
     "videos": "--videos",
+    "keyframes": "--keyframes",
     "video_file_size_mb": "--video-file-size",
     "pack_version": "pack version",
     "skip_episodes": "--skip-episodes",

@@ -94,6 +94,7 @@ def prepare(
         max_episodes_per_file=max_episodes_per_file,
         videos=videos,
         video_file_size_mb=video_file_size_mb,
+        keyframes=keyframes,
         skip_episodes=skip_episodes,
     )
     return _prepared(source, destination, plan, keyframes, execution, force=force)
@@ -211,6 +212,7 @@ def plan_preparation(
         max_episodes_per_file=max_episodes_per_file,
         videos=videos,
         video_file_size_mb=video_file_size_mb,
+        keyframes=keyframes,
         skip_episodes=skip_episodes,
     )
     return plan_of(
@@ -320,11 +322,14 @@ def preparation_options(
     max_episodes_per_file: int | None = None,
     videos: Videos = "none",
     video_file_size_mb: float | None = None,
+    keyframes: KeyframeChoice = "auto",
     skip_episodes: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return everything that decides the result of `prepare`: a run is resumed or skipped only if this is the same."""
     options = _writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
-    return _plan(source, "prepare", index_version=sidecars.INDEX_VERSION, **options)
+    # of videos of this machine, all keyframes are looked at anyway
+    looking = {} if keyframes == "auto" or Root(source).is_local else {"keyframes": keyframes}
+    return _plan(source, "prepare", index_version=sidecars.INDEX_VERSION, **options, **looking)
 
 
 def _writing_options(

@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from episeek.errors import DestinationError
@@ -95,7 +95,8 @@ def prepare_and_publish(
         _require_usable_card(hub, branch)
         _require_version_3(hub, branch)
         preparation = None
-        if not _is_prepared(root, source, max_episodes_per_file, at=hub.head(branch)):
+        plan = prepare.preparation_options(source, max_episodes_per_file=max_episodes_per_file, keyframes=keyframes)
+        if not _is_prepared(root, plan, at=hub.head(branch)):
             if not is_kept:
                 # a result of another commit; unfinished work lies beside it
                 shutil.rmtree(root.local, ignore_errors=True)
@@ -160,8 +161,7 @@ def _location(source: str) -> HubLocation:
     raise DestinationError(source, "not a branch of a dataset repository on the Hub", _SOURCE)
 
 
-def _is_prepared(root: Root, source: str, max_episodes_per_file: int | None, *, at: str) -> bool:
+def _is_prepared(root: Root, plan: dict[str, Any], *, at: str) -> bool:
     """Return whether a previous run has prepared the dataset at commit `at`, so that only the publication remains."""
     record = read_record(root)
-    plan = prepare.preparation_options(source, max_episodes_per_file=max_episodes_per_file)
     return record is not None and record.commit == at and record.preparation == plan

@@ -261,7 +261,9 @@ def test_a_store_behind_fsspec(tmp_path):
         prepare(str(DATA / "hevc"), str(tmp_path / "local"))
         remote, local = digests(tmp_path / "remote"), digests(tmp_path / "local")
         assert remote == local
-        assert prepare("memory://hevc-source", "memory://hevc-out").is_current
+        assert prepare("memory://hevc-source", "memory://hevc-out", keyframes="all").is_current
+        with pytest.raises(DestinationError, match=r"--keyframes all \(now no --keyframes\)"):
+            prepare("memory://hevc-source", "memory://hevc-out")
         with pytest.raises(DestinationError, match="objects"):
             prepare("memory://hevc-source", "memory://hevc-out", force=True)
     finally:
