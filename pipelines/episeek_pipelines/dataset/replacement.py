@@ -29,7 +29,7 @@ def replace_directory(new: Path, old: Path) -> None:
         except OSError:
             os.rename(_aside(old), old)
             raise
-    # only one of the two exists
+    # the old files have the new name after an exchange, and the name of the aside folder after two renames
     for leftover in (new, _aside(old)):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from episeek.errors import DestinationError, UnsupportedVersionError
+from episeek.errors import ChangedFileError, DestinationError, UnsupportedVersionError
 from episeek_pipelines.dataset.declared_videos import require_videos
+from episeek_pipelines.dataset.folder_digests import source_digests
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
 from episeek_pipelines.dataset.provenance import SKIPPED_KEY, record_source, recorded_videos, write_record
 from episeek_pipelines.dataset.root import Root
@@ -111,7 +112,7 @@ def upgrade(
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
-    """Make a dataset of version 3.0 of one of version 2.x, and verify it: `prepare` without the sidecars.
+    """Convert a dataset of version 2.x to version 3.0, and verify it: `prepare` without the sidecars.
 
     The headers of all videos are read, too, since each has to hold the frames of its episode and no others. Arguments and errors
     are those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
@@ -144,6 +145,7 @@ def _prepared(
     if not force and is_current(files, Root(destination), plan):
         seconds = time.perf_counter() - started
         return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True)
+    read = source_digests(files)
     declared = require_videos(dataset, files) if videos == "pack" else []
     is_whole = dataset.is_file_an_episode
     units = [] if videos == "pack" else plan_index(dataset, files, keyframes=keyframes, is_whole=is_whole)
@@ -185,7 +187,7 @@ def _prepared(
         )
         if packing is not None:
             stage_seconds = added_up(packing.stage_seconds, stage_seconds)
-        _record(result, dataset, staging, plan, execution, stage_seconds)
+        _record(result, dataset, staging, plan, execution, stage_seconds, read)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
 
@@ -204,7 +206,8 @@ def plan_preparation(
     """Return what `prepare` would read and write with these arguments. Nothing is written.
 
     Raises:
-        EpiseekError: `prepare` would refuse the source or the destination, with this error.
+        EpiseekError: `prepare` would refuse the source or the destination, with this error. What it refuses later, when it has read
+            the headers of videos or looked for room, is not known here.
     """
     _require_no_history(Root(destination), "to a local DST first")
     options = preparation_options(
@@ -243,6 +246,7 @@ def rewrite(
     if not force and is_current(dataset.root.physical, Root(destination), plan):
         seconds = time.perf_counter() - started
         return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True)
+    read = source_digests(dataset.root.physical)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)
     with open_dataset_staging(dataset.root.physical, Root(destination), plan, force=force) as staging:
         graph = Graph()
@@ -257,7 +261,7 @@ def rewrite(
             rewrite=summary,
             **_version_facts(dataset),
         )
-        _record(result, dataset, staging, plan, execution, stage_seconds)
+        _record(result, dataset, staging, plan, execution, stage_seconds, read)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
 
@@ -370,14 +374,27 @@ def _record(
     plan: dict[str, Any],
     execution: Execution,
     stage_seconds: dict[str, float],
+    read: dict[str, str],
 ) -> None:
-    """Record the source, for publications and for readers of an overlay, and the run, for runs to come."""
+    """Record the source, for publications and for readers of an overlay, and the run, for runs to come.
+
+    Raises:
+        ChangedFileError: The source is not as it was before the run, when `read` was made of it.
+    """
+    source = dataset.root.physical
+    now = source_digests(source)
+    if now != read:
+        changed = " and ".join(
+            f"{folder}/" if folder else "other files" for folder in now if now[folder] != read[folder]
+        )
+        found, hint = f"{changed} changed while it was read", "run the same command again when nothing writes there"
+        raise ChangedFileError(str(source), found, "a source that stays as it is", hint)
     if staging.is_resumed:
         # a run that was killed may have written records
         staging.root.remove(layout.SOURCE_RECORD_DIR)
-    record = replace(record_source(dataset.root.physical, plan), version=result.source_version)
+    record = replace(record_source(source, plan), version=result.source_version)
     write_record(staging.root, record)
-    write_run_record(result, dataset.root.physical, staging.root, plan, execution, stage_seconds)
+    write_run_record(result, read, staging.root, plan, execution, stage_seconds)
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:

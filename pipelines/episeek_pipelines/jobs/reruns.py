@@ -38,7 +38,9 @@ class FinishedRun:
         if self.differences:
             found = f"a dataset prepared before, with {'; '.join(self.differences)}"
             expected = "one of the same source with the same options, or a new or empty directory"
-            raise DestinationError(str(self.destination), found, expected, "--force replaces it (force=True)")
+            is_local = self.destination.is_local
+            hint = "--force replaces it (force=True)" if is_local else "remove it, or choose another prefix"
+            raise DestinationError(str(self.destination), found, expected, hint)
 
 
 def is_current(source: Root, destination: Root, options: dict[str, Any]) -> bool:
@@ -88,30 +90,29 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
     is_same_commit = source.is_pinned and record.commit is not None and source_commit(source) == record.commit
     sources_now = {} if is_same_commit else source_digests(source)
     folders = [folder for folder in sources_now if read_from.get(folder) != sources_now[folder]]
-    if folders:
-        files = _changed_files(source, destination, folders, videos=str(options.get("videos", "none")))
-        if files:
-            others = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
-            differences.append(f"other contents of {source.join(files[0])}{others}")
+    differences += _source_differences(source, destination, folders, videos=str(options.get("videos", "none")))
     return FinishedRun(destination, tuple(differences))
 
 
-def _changed_files(source: Root, destination: Root, folders: list[str], *, videos: str) -> list[str]:
-    """Return the files of the folders of a source that have changed, or the folders where that is not known by files."""
+def _source_differences(source: Root, destination: Root, folders: list[str], *, videos: str) -> list[str]:
+    """Return noun phrases about the folders of a source whose listings have changed; none where no file has."""
+    # files outside of the folders are in the destination only where all are
+    others = ["other files beside data/, meta/ and videos/ in the source"] if "" in folders and videos != "none" else []
+    named = [folder for folder in folders if folder]
     if not (source.is_local and destination.is_local):
-        return folders
-    changed = {path for path in changed_source_files(destination, source) if path.partition("/")[0] in folders}
-    if layout.DATA_DIR in folders:
+        return [f"other files in {source.join(folder)}/" for folder in named] + others
+    changed = {path for path in changed_source_files(destination, source) if path.partition("/")[0] in named}
+    if layout.DATA_DIR in named:
         changed |= _changed_data(source, destination)
-    if layout.VIDEOS_DIR in folders:
-        if videos == "pack":
-            changed.add(f"{layout.VIDEOS_DIR}/")
-        elif destination.exists(layout.FILES_PATH):
-            changed |= {stale.path for stale in check_index(str(destination), data_root=str(source)).stale}
-    # the other files are in the destination only where all are
-    if "" in folders and videos != "none":
-        changed.add("files that are neither data nor videos")
-    return sorted(changed)
+    if layout.VIDEOS_DIR in named and videos == "pack":
+        others.insert(0, f"other files in {source.join(layout.VIDEOS_DIR)}/")
+    elif layout.VIDEOS_DIR in named and destination.exists(layout.FILES_PATH):
+        changed |= {stale.path for stale in check_index(str(destination), data_root=str(source)).stale}
+    if not changed:
+        return others
+    files = sorted(changed)
+    more = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
+    return [f"other contents of {source.join(files[0])}{more}", *others]
 
 
 def _changed_data(source: Root, destination: Root) -> set[str]:

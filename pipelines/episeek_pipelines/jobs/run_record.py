@@ -10,7 +10,7 @@ import numpy
 import pyarrow
 
 from episeek.version import __version__
-from episeek_pipelines.dataset.folder_digests import source_digests, written_digests
+from episeek_pipelines.dataset.folder_digests import written_digests
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.progress import COPYING, PACKING, READING_HEADERS, REWRITING
@@ -22,7 +22,7 @@ from episeek_schemas import layout, sidecars
 
 def write_run_record(
     result: PrepareResult,
-    source: Root,
+    read: Mapping[str, str],
     written: Root,
     options: Mapping[str, Any],
     execution: Execution,
@@ -32,7 +32,7 @@ def write_run_record(
 
     Args:
         result: The result of the run.
-        source: The root that was read.
+        read: The digests of the source's folders (`source_digests`).
         written: The root that was written, still under the name of its staging.
         options: The command, its source and all that decides the result.
         execution: Where the graph ran.
@@ -51,7 +51,7 @@ def write_run_record(
         "scheduler": execution.scheduler,
         "workers": execution.workers,
         "stages": _stages(result, stage_seconds),
-        "source": source_digests(source),
+        "source": dict(read),
         "written": written_digests(written),
     }
     written.write_bytes(layout.RUN_RECORD_PATH, f"{json.dumps(document, indent=1)}\n".encode())

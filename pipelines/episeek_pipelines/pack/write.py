@@ -82,7 +82,8 @@ def write_packed_file(
     for part in file.parts:
         if part.path != path or table is None:
             path, table = part.path, _read_table(source, part, keyframes)
-        first = first or table
+        if first is None:
+            first = table
         _add_part(columns, file, part, table, numbers)
     assert first is not None
     sizes = np.concatenate(columns.size)

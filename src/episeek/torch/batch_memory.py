@@ -15,7 +15,7 @@ _passes_on = False
 """Whether this is a worker whose batches are passed on as they are. A worker belongs to one loader."""
 
 
-def batches_are_passed_on() -> None:
+def note_batches_passed_on() -> None:
     """Take note, in a worker process, that batches are made of the memory of their items."""
     global _passes_on
     if not _passes_on:

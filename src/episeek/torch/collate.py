@@ -1,4 +1,4 @@
-"""Batches of items, without copying what lies side by side already."""
+"""Collation of items into a batch, without copying pictures that follow each other in memory."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
-from episeek.torch.batch_memory import batches_are_passed_on
+from episeek.torch.batch_memory import note_batches_passed_on
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Args:
         items: Items with the same keys.
     """
-    batches_are_passed_on()
+    note_batches_passed_on()
     batch = {}
     for key in items[0]:
         values = [item[key] for item in items]

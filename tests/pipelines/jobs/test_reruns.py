@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 
-from episeek.errors import DestinationError
+from episeek.errors import ChangedFileError, DestinationError
 from episeek_pipelines.dataset import replacement
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_dataset_staging
+from episeek_pipelines.jobs import prepare as prepare_module
 from episeek_pipelines.jobs.prepare import prepare, rewrite
 from episeek_schemas.layout import RUN_RECORD_PATH, SOURCE_RECORD_PATH
 from tests.pipelines.conftest import change_info, copy_dataset, digests
@@ -167,6 +168,20 @@ def test_killed_at_every_step_of_a_replacement(can_exchange, tmp_path, monkeypat
     assert states[0] == "old"
     assert states[-1] == "new"
     assert ("none" in states) == (not can_exchange)
+
+
+def test_a_source_that_changes_while_it_is_read_ends_the_run(folder, monkeypatch):
+    """The record must not say that what was read is what is there now."""
+    plan_rewrite = prepare_module.plan_rewrite
+
+    def changing(*arguments, **options):
+        change_info(folder / "source", robot_type="other")
+        return plan_rewrite(*arguments, **options)
+
+    monkeypatch.setattr(prepare_module, "plan_rewrite", changing)
+    with pytest.raises(ChangedFileError, match="found meta/ changed while it was read"):
+        prepare(str(folder / "source"), str(folder / "new"))
+    assert not (folder / "new").exists()
 
 
 def test_rewriting_is_not_done_twice_either(folder):

@@ -182,7 +182,7 @@ def _state(root: Root) -> str:
     return hashlib.sha256(repr(versions).encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)
 def _view(url: str, skipped: tuple[int, ...], state: str) -> V2View:
     """Return the dataset at a URL as version 3.0 has it; the documents are read and parsed once."""
     root = Root(url)
