@@ -10,8 +10,8 @@ from episeek.errors import ChangedFileError, DestinationError
 from episeek_pipelines.dataset import replacement
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_dataset_staging
-from episeek_pipelines.jobs import prepare as prepare_module
 from episeek_pipelines.jobs.prepare import prepare, rewrite
+from episeek_pipelines.rewrite.plan import plan_rewrite
 from episeek_schemas.layout import RUN_RECORD_PATH, SOURCE_RECORD_PATH
 from tests.pipelines.conftest import change_info, copy_dataset, digests
 
@@ -172,13 +172,12 @@ def test_killed_at_every_step_of_a_replacement(can_exchange, tmp_path, monkeypat
 
 def test_a_source_that_changes_while_it_is_read_ends_the_run(folder, monkeypatch):
     """The record must not say that what was read is what is there now."""
-    plan_rewrite = prepare_module.plan_rewrite
 
     def changing(*arguments, **options):
         change_info(folder / "source", robot_type="other")
         return plan_rewrite(*arguments, **options)
 
-    monkeypatch.setattr(prepare_module, "plan_rewrite", changing)
+    monkeypatch.setattr("episeek_pipelines.jobs.prepare.plan_rewrite", changing)
     with pytest.raises(ChangedFileError, match="found meta/ changed while it was read"):
         prepare(str(folder / "source"), str(folder / "new"))
     assert not (folder / "new").exists()
