@@ -10,9 +10,12 @@ from typing import Final
 
 from episeek.errors import DestinationError, WriteError, first_line
 from episeek_pipelines.dataset.root import Root
+from episeek_schemas import layout
 from episeek_schemas.batch import BATCH_DIR, WORK_DIR
 
-OLD_SUFFIX: Final = ".old"
+_NEW: Final = "new"
+_OLD: Final = "old"
+"""Names below the work folder of a dataset: each dataset has a folder of its own, so that no two names can meet."""
 
 
 def require_free(final: Root) -> None:
@@ -34,13 +37,13 @@ def require_free(final: Root) -> None:
 
 
 def place_aside(out: Root, key: str) -> Root:
-    """Return where a dataset is written until it is complete; in a store that is its place at once.
+    """Return where a dataset of this machine is written until it is complete.
 
     Args:
         out: The folder of the results.
         key: The name of the dataset in the ledger.
     """
-    return Root(out.join(f"{WORK_DIR}/{key}"))
+    return Root(out.join(f"{WORK_DIR}/{key}/{_NEW}"))
 
 
 def put_in_place(aside: Root, final: Root) -> None:
@@ -49,25 +52,48 @@ def put_in_place(aside: Root, final: Root) -> None:
     Raises:
         WriteError: A rename failed; the complete dataset stays where it is.
     """
-    old = Root(f"{aside.url}{OLD_SUFFIX}")
+    old = _old(aside)
     try:
         if aside.is_dir():
             final.local.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
                 if final.local.is_symlink() or any(final.local.iterdir()):
-                    old.remove("")
+                    _remove(old)
                     os.rename(final.local, old.local)
             os.rename(aside.local, final.local)
-        old.remove("")
+        _remove(old)
+        with suppress(OSError):
+            # what is left of an attempt with other options stays for its own end
+            aside.local.parent.rmdir()
     except OSError as error:
         raise WriteError(str(final), first_line(error), f"the complete dataset {aside}, renamed to it") from error
 
 
 def put_back(aside: Root, final: Root) -> None:
-    """Undo a replacement that was killed between its two renames, where the new result is not to be used."""
-    old = Root(f"{aside.url}{OLD_SUFFIX}")
+    """Undo a replacement that was killed between its two renames, where the new result is not to be used.
+
+    Raises:
+        WriteError: The rename failed; the older result stays where it is.
+    """
+    old = _old(aside)
     if old.is_dir() and not final.is_dir():
-        os.rename(old.local, final.local)
+        try:
+            os.rename(old.local, final.local)
+        except OSError as error:
+            raise WriteError(str(final), first_line(error), f"the older result {old}, renamed back to it") from error
+
+
+def _old(aside: Root) -> Root:
+    """Return where an older result is between the two renames."""
+    return Root(str(aside.local.with_name(_OLD)))
+
+
+def _remove(old: Root) -> None:
+    """Remove an older result; of one that is a symbolic link, the link alone."""
+    if old.local.is_symlink():
+        old.local.unlink()
+    else:
+        old.remove("")
 
 
 def require_out(out: Root) -> None:
@@ -83,6 +109,6 @@ def require_out(out: Root) -> None:
         )
     if out.is_local and out.local.exists() and not out.local.is_dir():
         raise DestinationError(str(out), "a file", "a folder for the results")
-    if out.exists("meta/info.json"):
+    if out.exists(layout.INFO_PATH):
         found = "a dataset"
         raise DestinationError(str(out), found, f"a folder for the results and {BATCH_DIR}/", "give another folder")

@@ -1,11 +1,12 @@
 """The ledger of a batch: what became of each dataset, in small files that many processes write without a lock.
 
 Each dataset has a folder, and each attempt at it a number. An attempt begins with `NNNN-running.json`, the claim of a process, and
-ends with `NNNN-STATE.json`. Files are written complete or not at all, and none is changed or removed, but for the beats of a claim.
+ends with `NNNN-STATE.json`. Files are written complete or not at all, but for claims on a file system without hard links, which are
+exclusive, and read as running until they are complete. None is changed or removed, but for the beats of a claim, which are overwritten.
 
 On a shared file system a claim is exclusive: its file is made by a hard link, which fails where another process was faster. A store
 has no such operation: a claim is written, read back, and held by the last writer, so that two runs that start at the same moment
-may both work at a dataset. Their results are the same bytes.
+may both work at a dataset. Their results are the same bytes, but for the record of the run.
 
 How the claim of a dead process is known: `episeek_pipelines.batch.processes`.
 """
@@ -37,7 +38,8 @@ it is; `failed`: the work at it failed."""
 STATES: Final[tuple[State, ...]] = get_args(State)
 FINISHED: Final[frozenset[State]] = frozenset({"done", "current"})
 
-_FINAL: Final = frozenset({"planned", "done", "current", "refused", "failed"})
+_ENDS: Final[tuple[State, ...]] = ("done", "current", "failed", "refused", "planned")
+"""Ends of an attempt, by precedence: in a store two runs may end the same one, and a result that is there counts."""
 _FILE: Final = re.compile(r"(\d{4,})-([a-z]+)\.json")
 _READS_IN_FLIGHT: Final = 16
 
@@ -120,7 +122,23 @@ class Attempts:
     def state(self) -> str:
         """The kind of the file that says how the last attempt stands; `planned` where there is none."""
         kinds = self.files.get(self.last, frozenset())
-        return next(iter(kinds & _FINAL), "running" if kinds else "planned")
+        return next((kind for kind in _ENDS if kind in kinds), "running" if kinds else "planned")
+
+    def has_written(self, *, is_local: bool) -> bool:
+        """Return whether what is at the dataset's place may be of this batch: on this machine only what is complete gets there.
+
+        Args:
+            is_local: Whether the results are on this machine; a store is written in place.
+        """
+        return self.has("prepared", *FINISHED) or (not is_local and self.has("begun"))
+
+    def finished(self) -> tuple[int, str] | None:
+        """Return the number and the kind of the last attempt that finished the dataset; None where none did."""
+        for number in sorted(self.files, reverse=True):
+            for kind in _ENDS:
+                if kind in FINISHED and kind in self.files[number]:
+                    return number, kind
+        return None
 
     def has(self, *kinds: str) -> bool:
         """Return whether any attempt has a file of one of these kinds."""
@@ -158,7 +176,8 @@ class Ledger:
 
     def written(self) -> set[str]:
         """Return the destinations that runs of this batch have written, or begun to write in a store."""
-        return {name for name, attempts in self.attempts().items() if attempts.has("begun", "prepared", "done")}
+        is_local = self.out.is_local
+        return {name for name, attempts in self.attempts().items() if attempts.has_written(is_local=is_local)}
 
     def rows(self) -> dict[str, LedgerRow]:
         """Return the row of each dataset for which there was an attempt, by destination."""
@@ -246,6 +265,7 @@ class Claim:
 
     def __init__(self, ledger: Ledger, row: LedgerRow) -> None:
         self._ledger = ledger
+        self._is_ended = False
         self.row = row
 
     @contextmanager
@@ -264,7 +284,8 @@ class Claim:
             yield
         except BaseException:
             with suppress(EpiseekError, OSError):
-                self._ledger.write(replace(self.row, state="planned", ended=now()), "planned")
+                if not self._is_ended:
+                    self._ledger.write(replace(self.row, state="planned", ended=now()), "planned")
             raise
         finally:
             ended.set()
@@ -284,6 +305,7 @@ class Claim:
             ended=now(),
         )
         self._ledger.write(ended, ended.state)
+        self._is_ended = True
         return ended
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.batch.options import BatchOptions
-from episeek_pipelines.batch.survey import PlannedDataset
+from episeek_pipelines.batch.manifest import ManifestRow
+from episeek_pipelines.batch.survey import PlannedDataset, survey_dataset
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.prepare import prepare
 
@@ -20,7 +21,7 @@ _SERIAL: Final = Execution("sync")
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """How long a dataset took, beside its cost in the plan."""
+    """How long a dataset took without copies of videos, beside the cost of that."""
 
     destination: str
     seconds: float
@@ -44,27 +45,34 @@ def measure(datasets: Sequence[PlannedDataset]) -> Measurement | None:
     if not small:
         return None
     chosen = small[len(small) // 2]
+    options = replace(chosen.options, videos="none", video_file_size_mb=None, publish=False, create_pr=False)
+    # copies are left out: the cost is that of what is prepared
+    with tempfile.TemporaryDirectory(prefix="episeek-batch-") as folder:
+        measured = survey_dataset(ManifestRow(chosen.source, chosen.destination, options), Root(folder), is_ours=False)
+    if measured.refusal is not None:
+        return None
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
         try:
-            _prepare(chosen)
+            _prepare(measured)
         except EpiseekError:
             # the run will report it
             return None
         seconds = time.perf_counter() - started
         if seconds > MAX_MEASURED_SECONDS:
             break
-    return Measurement(chosen.destination, seconds, chosen.cost_seconds)
+    return Measurement(chosen.destination, seconds, measured.cost_seconds)
 
 
-def _prepare(chosen: PlannedDataset) -> None:
-    options: BatchOptions = replace(chosen.options, videos="none")
+def _prepare(measured: PlannedDataset) -> None:
+    options = measured.options
     with tempfile.TemporaryDirectory(prefix="episeek-batch-") as folder:
         prepare(
-            chosen.source,
+            measured.source,
             f"{folder}/out",
             max_episodes_per_file=options.max_episodes_per_file,
             keyframes=options.keyframes,
+            skip_episodes=options.skip_episodes,
             execution=_SERIAL,
         )

@@ -3,7 +3,7 @@
 import math
 import shlex
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Final
 
 from episeek_pipelines.batch.errors import ManifestError
 from episeek_pipelines.jobs.video_choice import VIDEO_CHOICES, Videos
@@ -11,6 +11,10 @@ from episeek_pipelines.pack.plan import PACK_VERSION
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KEYFRAME_CHOICES, KeyframeChoice
 from episeek_schemas import sidecars
+
+_WHERE: Final = "the options of a batch"
+_DEFAULTS: Final[dict[str, Any]] = {"videos": "none", "skip_episodes": ()}
+"""Of the options that a publication cannot use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,18 @@ class BatchOptions:
     create_pr: bool = False
     """Leave draft pull requests for others to merge."""
 
+    def __post_init__(self) -> None:
+        """Raise ManifestError where an option has no effect with the others."""
+        if self.video_file_size_mb is not None and self.videos != "pack":
+            found = f"video_file_size_mb={self.video_file_size_mb:g} with videos={self.videos}"
+            raise ManifestError(_WHERE, found, "a size of packed files with videos=pack alone")
+        if self.publish:
+            given = [name for name in ("skip_episodes", "videos") if getattr(self, name) != _DEFAULTS[name]]
+            if given:
+                found = f"{' and '.join(given)} with publish"
+                hint = "prepare that dataset into a folder, and publish it from there"
+                raise ManifestError(_WHERE, found, "a dataset that is published whole, its videos as they are", hint)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the options for JSON."""
         return {**asdict(self), "skip_episodes": list(self.skip_episodes)}
@@ -46,7 +62,7 @@ class BatchOptions:
             where: The place in the manifest, for messages.
 
         Raises:
-            ManifestError: An option has another name, or no valid value.
+            ManifestError: An option has another name, no valid value, or no effect with the others.
         """
         changes: dict[str, Any] = {}
         try:
@@ -57,7 +73,13 @@ class BatchOptions:
             name, _, value = word.partition("=")
             name = name.lstrip("-").replace("-", "_")
             changes[name] = _value_of(name, value, where)
-        return replace(self, **changes)
+        if changes.get("videos", "pack") != "pack":
+            # a size for all datasets is one for those that are packed
+            changes.setdefault("video_file_size_mb", None)
+        try:
+            return replace(self, **changes)
+        except ManifestError as error:
+            raise ManifestError(where, error.found, error.expected, error.hint) from None
 
 
 def work_versions() -> dict[str, Any]:

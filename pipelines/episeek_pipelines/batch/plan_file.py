@@ -120,8 +120,17 @@ def read_plan(out: Root) -> BatchPlan:
     )
 
 
-def require_same(plan: BatchPlan, *, manifest_digest: str, options: BatchOptions, versions: dict[str, Any]) -> None:
+def require_same(
+    plan: BatchPlan, *, manifest_digest: str, options: BatchOptions, versions: dict[str, Any], where: str
+) -> None:
     """Require that a plan is one of a manifest, options and versions.
+
+    Args:
+        plan: The plan.
+        manifest_digest: The digest of the manifest of now.
+        options: The options of now.
+        versions: The versions of now.
+        where: The file of the plan, for messages.
 
     Raises:
         PlanError: It is not; the error says what differs.
@@ -132,12 +141,18 @@ def require_same(plan: BatchPlan, *, manifest_digest: str, options: BatchOptions
     if differing:
         found = ", ".join(f"{name} {_shown(value)}" for name, (value, _) in differing.items())
         expected = ", ".join(f"{name} {_shown(value)}" for name, (_, value) in differing.items())
-        raise PlanError(plan.manifest, f"a plan with {found}", f"{expected}, as in this run", _HINT)
-    if plan.versions != versions:
-        raise PlanError(plan.manifest, f"a plan of versions {plan.versions}", f"{versions}, as of this episeek", _HINT)
+        raise PlanError(where, f"a plan with {found}", f"{expected}, as in this run", _HINT)
+    names = sorted(name for name in plan.versions.keys() | versions if plan.versions.get(name) != versions.get(name))
+    if names:
+        found, expected = _versions(plan.versions, names), _versions(versions, names)
+        raise PlanError(where, f"a plan of {found}", f"{expected}, as of this episeek", _HINT)
     if plan.manifest_digest != manifest_digest:
         found = f"a plan of {len(plan.datasets)} datasets that the manifest no longer lists so"
-        raise PlanError(plan.manifest, found, "the datasets, destinations and options that were planned", _HINT)
+        raise PlanError(where, found, "the datasets, destinations and options that were planned", _HINT)
+
+
+def _versions(versions: dict[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {versions.get(name, 'not given')}" for name in names)
 
 
 def _shown(value: Any) -> str:

@@ -32,17 +32,19 @@ class Rank:
 def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
     """Return the rank that the environment names: a task of a SLURM array, or `RANK` of `WORLD_SIZE`; the only one otherwise.
 
-    SLURM counts tasks from `SLURM_ARRAY_TASK_MIN` in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
+    SLURM counts tasks from `SLURM_ARRAY_TASK_MIN` to `SLURM_ARRAY_TASK_MAX` in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
 
     Raises:
-        RankError: The variables are no numbers, or contradict each other.
+        RankError: The variables are no numbers, contradict each other, or are those of an array with gaps or of one task of another.
     """
     try:
         if "SLURM_ARRAY_TASK_ID" in environment:
             first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
             step = int(environment.get("SLURM_ARRAY_TASK_STEP", "1")) or 1
-            number = (int(environment["SLURM_ARRAY_TASK_ID"]) - first) // step
-            return Rank(number, int(environment["SLURM_ARRAY_TASK_COUNT"]))
+            task, of = int(environment["SLURM_ARRAY_TASK_ID"]), int(environment["SLURM_ARRAY_TASK_COUNT"])
+            last = int(environment.get("SLURM_ARRAY_TASK_MAX", first + (of - 1) * step))
+            _require_whole_array(task, first, last, step, of)
+            return Rank((task - first) // step, of)
         if "RANK" in environment and "WORLD_SIZE" in environment:
             return Rank(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
     except (KeyError, ValueError) as error:
@@ -51,6 +53,16 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
         found = f"variables that name no rank ({error})"
         raise RankError("the environment", found, "SLURM_ARRAY_TASK_ID and _COUNT, or RANK and WORLD_SIZE") from None
     return Rank()
+
+
+def _require_whole_array(task: int, first: int, last: int, step: int, of: int) -> None:
+    """Require that the tasks of an array are ranks: with gaps, or one task started anew, they are not all of a batch."""
+    hint = "give --rank I --of N, as to start some tasks of a larger array again"
+    if first + (of - 1) * step != last or (task - first) % step:
+        found = f"an array with gaps: {of} tasks from {first} to {last}, task {task}"
+        raise RankError("SLURM_ARRAY_TASK_ID", found, "tasks at the same distance from each other", hint)
+    if of == 1 and first > 1:
+        raise RankError("SLURM_ARRAY_TASK_ID", f"an array of the one task {task}", "an array of all tasks", hint)
 
 
 def dealt(datasets: Sequence[PlannedDataset], rank: Rank) -> list[PlannedDataset]:

@@ -59,7 +59,7 @@ def failed_row(row: LedgerRow, error: Exception) -> LedgerRow:
     """Return the row of a dataset at which the work failed."""
     problem = Problem.of(error)
     if isinstance(error, WorkFailedError):
-        # the place where the work was is none that people know; the first failure says itself what was expected
+        # `where` is a place inside the work folder, which says little to people; the first failure says itself what was expected
         hint = "fix what failed and run the batch again; finished work is kept"
         problem = replace(problem, where=row.source, expected="", hint=hint)
     return replace(row, state="failed", problem=problem)

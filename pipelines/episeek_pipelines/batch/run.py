@@ -1,6 +1,7 @@
 """Running a batch: small datasets share one graph, in which each is a unit; large ones are run one after the other, with their own.
 
-Every run does what is missing or has changed. The results are the same bytes for every scheduler and number of ranks.
+Every run does what is missing or has changed. The results are the same bytes for every
+scheduler and number of ranks, but for the record of the run.
 """
 
 import time
@@ -9,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from episeek.errors import EpiseekError
 from episeek_pipelines.batch.destination import require_out
 from episeek_pipelines.batch.errors import PlanError, Problem
 from episeek_pipelines.batch.job import Job
@@ -24,6 +24,7 @@ from episeek_pipelines.batch.work import RunOutcome, run_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.nodes import Done, Failure
+from episeek_schemas.batch import PLAN_PATH
 
 LARGE_FILES: Final = 64
 """Data and video files of a dataset that is run with a graph of its own."""
@@ -47,7 +48,7 @@ class BatchResult:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many datasets the run worked at, by their state, and how many were unchanged, elsewhere or left."""
+        """Return how many datasets the run worked at, by their state, and how many were of each other kind."""
         kinds = (
             outcome.row.state if outcome.kind == "worked" and outcome.row else outcome.kind for outcome in self.outcomes
         )
@@ -55,7 +56,7 @@ class BatchResult:
 
     @property
     def is_failure(self) -> bool:
-        """Return whether a dataset was refused, failed, has errors, or was not begun."""
+        """Return whether a dataset was refused, failed, has errors, was not begun, or could not be recorded."""
         return any(
             outcome.kind == "left"
             or (outcome.row is not None and (outcome.row.problem is not None or outcome.row.error_count > 0))
@@ -116,7 +117,13 @@ def _plan(manifest: str, out: Root, options: BatchOptions, rank: Rank, execution
     listed = read_manifest(manifest, out.url, options)
     if has_plan(out):
         plan = read_plan(out)
-        require_same(plan, manifest_digest=listed.digest, options=options, versions=work_versions())
+        require_same(
+            plan,
+            manifest_digest=listed.digest,
+            options=options,
+            versions=work_versions(),
+            where=out.join(PLAN_PATH),
+        )
         return plan
     if rank.of > 1:
         hint = "run `episeek batch plan MANIFEST OUT` once, before the ranks"
@@ -145,29 +152,33 @@ def _run_small(datasets: list[PlannedDataset], job: Job, execution: Execution) -
     outcomes = []
     results = execution.compute(graph, nodes) if nodes else []
     for dataset, result in zip(datasets, (each for part in results for each in _listed(part)), strict=True):
-        outcomes.append(result.value if isinstance(result, Done) else _unwritten(dataset, result))
+        outcomes.append(result.value if isinstance(result, Done) else _unrecorded(dataset, _lost(dataset, result)))
     return outcomes
 
 
 def _run_unit(dataset: PlannedDataset, job: Job, _: Root) -> RunOutcome:
-    return run_dataset(dataset, job, Execution("sync", progress=job.progress))
+    return _run_one(dataset, job, Execution("sync", progress=job.progress))
 
 
 def _run_one(dataset: PlannedDataset, job: Job, execution: Execution) -> RunOutcome:
     try:
         return run_dataset(dataset, job, execution)
-    except EpiseekError as error:
-        return _unwritten(dataset, Failure(dataset.destination, type(error).__name__, str(error)))
+    # the other datasets go on
+    except Exception as error:
+        return _unrecorded(dataset, Problem.of(error))
 
 
-def _unwritten(dataset: PlannedDataset, failure: object) -> RunOutcome:
+def _lost(dataset: PlannedDataset, failure: object) -> Problem:
+    """Return the problem of a dataset whose worker gave no outcome."""
+    if isinstance(failure, Failure):
+        return Problem(failure.kind, dataset.source, failure.message, "", "")
+    return Problem("EpiseekError", dataset.source, "no outcome of its worker", "", "")
+
+
+def _unrecorded(dataset: PlannedDataset, problem: Problem) -> RunOutcome:
     """Return the outcome of a dataset whose row could not be read or written."""
-    message = failure.message if isinstance(failure, Failure) else "no outcome"
-    kind = failure.kind if isinstance(failure, Failure) else "EpiseekError"
-    problem = Problem(kind, message, "", "", "")
-    return RunOutcome(
-        dataset.destination, "left", LedgerRow(dataset.destination, dataset.source, "failed", problem=problem)
-    )
+    row = LedgerRow(dataset.destination, dataset.source, "failed", problem=problem)
+    return RunOutcome(dataset.destination, "unrecorded", row)
 
 
 def _listed(part: object) -> list[object]:

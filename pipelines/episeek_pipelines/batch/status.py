@@ -58,6 +58,11 @@ class BatchStatus:
         return all(dataset.state in FINISHED for dataset in self.datasets)
 
     @property
+    def is_failure(self) -> bool:
+        """Return whether a dataset is not done, or has errors."""
+        return not self.is_done or any(row.error_count for row in self.rows)
+
+    @property
     def rows(self) -> tuple[LedgerRow, ...]:
         """Return the rows of the ledger that there are."""
         return tuple(dataset.row for dataset in self.datasets if dataset.row is not None)

@@ -18,7 +18,7 @@ from episeek_pipelines.batch.publication import published_row
 from episeek_pipelines.batch.results import failed_row, surveyed_row, with_findings, with_preparation
 from episeek_pipelines.batch.survey import PlannedDataset, source_identity, survey_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.dataset.staging import WORK_DIR
+from episeek_pipelines.dataset.staging import has_unfinished_run
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.prepare import preparation_options, prepare
 from episeek_pipelines.jobs.reruns import finished_run
@@ -30,8 +30,9 @@ from episeek_schemas.batch import PAGES_DIR
 MOST_LOST_WORKERS: Final = 2
 """Workers of one run that may die while they work at a dataset, before it counts as failed."""
 
-Kind = Literal["worked", "unchanged", "elsewhere", "left"]
-"""`unchanged`: there was nothing to do; `elsewhere`: another process works at it; `left`: the run stopped before."""
+Kind = Literal["worked", "unchanged", "elsewhere", "left", "unrecorded"]
+"""`unchanged`: there was nothing to do; `elsewhere`: another process works at it; `left`: the run stopped before; `unrecorded`: the
+ledger could not be read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class RunOutcome:
     destination: str
     kind: Kind
     row: LedgerRow | None
-    """The row of the ledger; None where there is none."""
+    """The row of the ledger; None where there is none. Of an unrecorded outcome it is in no ledger, and says what was wrong."""
 
 
 def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunOutcome:
@@ -65,7 +66,7 @@ def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunO
         return RunOutcome(name, "elsewhere", last)
     if last is not None and last.state in FINISHED and _is_up_to_date(last, planned, job):
         return RunOutcome(name, "unchanged", last)
-    is_ours = attempts.has("begun" if not job.out.is_local else "prepared", "done")
+    is_ours = attempts.has_written(is_local=job.out.is_local)
     surveyed = survey_dataset(ManifestRow(planned.source, name, planned.options), job.out, is_ours)
     inputs = _inputs(surveyed.identity, planned, job)
     row = surveyed_row(surveyed, inputs, job.run)
@@ -157,7 +158,7 @@ class _Attempt:
 
     def _prepared_in_store(self) -> LedgerRow:
         """Prepare into a store: in place, after what an older attempt has written there was removed."""
-        is_unfinished = self._final.exists(f"{WORK_DIR}/plan.json")
+        is_unfinished = has_unfinished_run(self._final)
         if self.before.has("begun") and not (is_unfinished and self._goes_on()):
             self._final.remove("")
         self.claim.note(self.row, "begun")
@@ -175,6 +176,9 @@ class _Attempt:
             skip_episodes=options["skip_episodes"],
             execution=self.execution,
         )
+        if result.is_current:
+            # complete before the attempt, which has no figures then
+            return replace(self.row, state="current", url=self._final.url)
         row = replace(with_preparation(self.row, result), state="done", url=self._final.url)
         return self._with_page(with_findings(row, result.verification), result.verification)
 
@@ -203,11 +207,10 @@ class _Attempt:
 
     def _touched(self) -> LedgerRow | None:
         """Return the row of a finished dataset whose source has other identities, but the same contents, as after a copy."""
-        finished = [number for number, kinds in self.before.files.items() if not kinds.isdisjoint(FINISHED)]
-        if not finished:
+        finished = self.before.finished()
+        if finished is None:
             return None
-        kind = next(iter(self.before.files[max(finished)] & FINISHED))
-        row = self.ledger.read(self.row.destination, max(finished), kind)
+        row = self.ledger.read(self.row.destination, *finished)
         if row is None or _without_identities(row) != _without_identities(self.row):
             return None
         options = self._options

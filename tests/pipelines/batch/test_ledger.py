@@ -11,7 +11,7 @@ import pytest
 
 from episeek_pipelines.batch import processes
 from episeek_pipelines.batch.errors import Problem
-from episeek_pipelines.batch.ledger import Ledger, LedgerRow
+from episeek_pipelines.batch.ledger import Attempts, Ledger, LedgerRow
 from episeek_pipelines.batch.options import BatchOptions
 from episeek_pipelines.batch.ranks import Rank, RankError, dealt, rank_of
 from episeek_pipelines.batch.survey import PlannedDataset
@@ -69,6 +69,41 @@ def test_a_row_is_read_as_it_was_written(ledger: Ledger):
     assert found is not None
     assert (found.state, found.attempt) == ("running", 2)
     assert ledger.is_at_work(found)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "state"),
+    [
+        ({"running", "begun", "done", "planned"}, "done"),
+        ({"running", "failed", "done"}, "done"),
+        ({"running", "current", "refused"}, "current"),
+        ({"running", "planned", "failed"}, "failed"),
+        ({"running", "prepared"}, "running"),
+    ],
+)
+def test_two_ends_of_an_attempt_have_an_order(kinds: set[str], state: str):
+    assert Attempts({1: frozenset(kinds)}).state == state
+
+
+def test_an_interrupt_after_the_end_writes_no_other(ledger: Ledger):
+    claim = ledger.claim(ROW, 1)
+    assert claim is not None
+    with pytest.raises(KeyboardInterrupt), claim.beating():
+        claim.end(LedgerRow(ROW.destination, ROW.source, "failed"))
+        raise KeyboardInterrupt
+    assert ledger.attempts_at(ROW.destination).files == {1: {"running", "failed"}}
+
+
+def test_a_place_is_ours_when_something_of_ours_can_be_there(ledger: Ledger):
+    begun = Attempts({1: frozenset({"running", "begun"})})
+    assert not begun.has_written(is_local=True)
+    assert begun.has_written(is_local=False)
+    claim = ledger.claim(ROW, 1)
+    assert claim is not None
+    claim.note(ROW, "begun")
+    assert ledger.written() == set()
+    claim.note(ROW, "prepared")
+    assert ledger.written() == {ROW.destination}
 
 
 def test_a_process_that_has_ended_is_dead():
@@ -136,6 +171,22 @@ def test_a_rank_comes_from_the_environment(environment: dict[str, str], rank: Ra
     "environment",
     [
         {"SLURM_ARRAY_TASK_ID": "3"},
+        *(
+            {
+                "SLURM_ARRAY_TASK_ID": task,
+                "SLURM_ARRAY_TASK_MIN": "1",
+                "SLURM_ARRAY_TASK_MAX": "7",
+                "SLURM_ARRAY_TASK_STEP": step,
+                "SLURM_ARRAY_TASK_COUNT": "3",
+            }
+            for task, step in (("1", "1"), ("7", "1"), ("1", "2"), ("3", "3"))
+        ),
+        {
+            "SLURM_ARRAY_TASK_ID": "3",
+            "SLURM_ARRAY_TASK_MIN": "3",
+            "SLURM_ARRAY_TASK_MAX": "3",
+            "SLURM_ARRAY_TASK_COUNT": "1",
+        },
         {"RANK": "x", "WORLD_SIZE": "4"},
         {"RANK": "4", "WORLD_SIZE": "4"},
         {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "4"},

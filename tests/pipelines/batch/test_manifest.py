@@ -74,6 +74,7 @@ def test_a_row_has_options_of_its_own(desk: Path):
         ("list.csv", "source,options\na,colour=red\n", "the option 'colour'"),
         ("list.csv", "source,options\na,skip_episodes=x\n", "skip_episodes=x"),
         ("list.csv", "source,options\na,video_file_size_mb=0\n", "video_file_size_mb=0"),
+        ("list.csv", "source,options\na,video_file_size_mb=9 videos=copy\n", "video_file_size_mb=9 with videos=copy"),
         ("list.csv", "source,options\na,publish=yes\n", "the option 'publish'"),
         ("list.csv", "source,destination\na\n", "fewer values than columns"),
         ("list.csv", "source\n\xff".encode("latin-1"), "bytes that are no UTF-8 text"),
@@ -87,6 +88,19 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, name: str, text: str | 
         read_manifest(str(tmp_path / name), "out", DEFAULTS)
     assert found in refused.value.found
     assert name in refused.value.where
+
+
+@pytest.mark.parametrize("text", ["videos=copy", "skip_episodes=1", "videos=pack video_file_size_mb=9"])
+def test_what_a_publication_cannot_use_is_refused(text: str):
+    with pytest.raises(ManifestError, match="with publish") as refused:
+        BatchOptions(publish=True).with_row(text, where="list.csv, line 2")
+    assert refused.value.where == "list.csv, line 2"
+
+
+def test_a_size_of_packed_files_is_not_for_a_dataset_that_is_copied():
+    options = BatchOptions("pack", video_file_size_mb=9.0)
+    assert options.with_row("videos=copy", where="row") == BatchOptions("copy")
+    assert options.with_row("keyframes=all", where="row").video_file_size_mb == 9.0
 
 
 def test_the_generator_makes_what_it_says(tmp_path: Path):

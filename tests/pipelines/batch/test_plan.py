@@ -12,6 +12,7 @@ import pytest
 from episeek_pipelines.batch import plan_file
 from episeek_pipelines.batch.errors import PlanError
 from episeek_pipelines.batch.manifest import read_manifest
+from episeek_pipelines.batch.measurement import Measurement, measure
 from episeek_pipelines.batch.options import BatchOptions
 from episeek_pipelines.batch.plan import batch_plan, make_plan
 from episeek_pipelines.dataset.metadata import open_dataset
@@ -71,6 +72,16 @@ def test_a_dry_run_writes_nothing_and_measures(many: Path, tmp_path: Path):
     assert planned.core_seconds > 0
 
 
+def test_a_measurement_has_the_cost_of_what_was_measured(many: Path, tmp_path: Path):
+    def measured(options: BatchOptions) -> Measurement:
+        plan = batch_plan(str(many), str(tmp_path / "out"), options=options, is_measured=False, execution=SERIAL).plan
+        found = measure([row for row in plan.runnable if row.destination.startswith("hevc")][:1])
+        assert found is not None
+        return found
+
+    assert measured(BatchOptions("copy")).cost_seconds == measured(BatchOptions()).cost_seconds
+
+
 def edited(path: Path, column: str, value: object) -> None:
     table, metadata = pq.read_table(path), pq.read_metadata(path).metadata
     changed = pa.array([value] * table.num_rows, table.schema.field(column).type)
@@ -101,12 +112,17 @@ def test_a_plan_that_was_changed_is_refused(many: Path, tmp_path: Path, damage: 
 
 def test_a_plan_of_something_else_is_refused(many: Path, tmp_path: Path):
     plan = batch_plan(str(many), str(tmp_path / "out"), is_measured=False, execution=SERIAL).plan
-    same: dict[str, Any] = {"manifest_digest": plan.manifest_digest, "options": plan.options, "versions": plan.versions}
+    same: dict[str, Any] = {
+        "manifest_digest": plan.manifest_digest,
+        "options": plan.options,
+        "versions": plan.versions,
+        "where": "plan",
+    }
     plan_file.require_same(plan, **same)
     others: dict[str, dict[str, Any]] = {
         "keyframes all": {**same, "options": replace(plan.options, keyframes="all")},
         "no longer lists": {**same, "manifest_digest": "0"},
-        "of versions": {**same, "versions": {}},
+        "rewrite version": {**same, "versions": {**plan.versions, "rewrite_version": 0}},
     }
     for message, other in others.items():
         with pytest.raises(PlanError, match=message):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 
 from episeek_pipelines.batch import run as run_module
 from episeek_pipelines.batch import work
-from episeek_pipelines.batch.errors import PlanError
-from episeek_pipelines.batch.ledger import Ledger
+from episeek_pipelines.batch.destination import place_aside, put_in_place
+from episeek_pipelines.batch.errors import PlanError, Problem
+from episeek_pipelines.batch.ledger import Attempts, Ledger, key_of
 from episeek_pipelines.batch.plan import batch_plan
 from episeek_pipelines.batch.ranks import Rank
 from episeek_pipelines.batch.run import BatchResult, batch_run
@@ -111,7 +113,7 @@ def test_every_way_gives_the_same(
     assert set(attempts(out).values()) == {1}
     # a page of each dataset that was verified, and nothing left of the work
     assert {path.name for path in (out / PAGES_DIR).iterdir()} == {path.name for path in (serial / PAGES_DIR).iterdir()}
-    assert not list((out / WORK_DIR).glob("*.old"))
+    assert not list((out / WORK_DIR).glob("*/old"))
 
 
 def test_states_are_those_of_the_damage(many: Path, serial: Path):
@@ -122,6 +124,10 @@ def test_states_are_those_of_the_damage(many: Path, serial: Path):
         assert (dataset.row.problem is not None) == (dataset.state in ("refused", "failed"))
         assert dataset.row.error_count == (dataset.destination == "broken-g-row")
     assert not status.is_done
+    only_errors = [dataset for dataset in status.datasets if dataset.state == "done"]
+    assert replace(status, datasets=tuple(only_errors)).is_done
+    has_errors = any(dataset.destination == "broken-g-row" for dataset in only_errors)
+    assert replace(status, datasets=tuple(only_errors)).is_failure == has_errors
 
 
 def test_running_again_does_what_has_changed(tmp_path: Path):
@@ -161,6 +167,46 @@ def test_something_else_at_the_place_is_refused(tmp_path: Path):
     assert (out / name / "mine.txt").read_text() == "mine"
     shutil.rmtree(out / name)
     assert run(many, out).counts == {"done": 1}
+
+
+def test_datasets_whose_names_are_like_work_folders_do_not_meet(tmp_path: Path):
+    out = Root(str(tmp_path / "out"))
+    names = ["a", "a.old", "a.partial", "a.new"]
+    asides = {name: place_aside(out, key_of(name)) for name in names}
+    for name, aside in asides.items():
+        aside.write_bytes("name", name.encode())
+        Root(str(tmp_path / "out" / name)).write_bytes("name", b"older")
+    linked = tmp_path / "out/a"
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    for name, aside in asides.items():
+        put_in_place(aside, Root(str(tmp_path / "out" / name)))
+    assert {name: (tmp_path / "out" / name / "name").read_text() for name in names} == {name: name for name in names}
+    assert (tmp_path / "elsewhere/name").read_text() == "older"
+    assert not list((tmp_path / "out" / WORK_DIR).iterdir())
+
+
+@pytest.mark.parametrize("large_files", [0, 99])
+def test_an_error_of_the_ledger_ends_no_other_dataset(
+    large_files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    many, out = tmp_path / "many", tmp_path / "out"
+    first, *_ = make_datasets(many, 2, broken=0)
+    attempts_at = Ledger.attempts_at
+
+    def failing(ledger: Ledger, destination: str) -> Attempts:
+        if destination == first:
+            raise RuntimeError("no ledger")
+        return attempts_at(ledger, destination)
+
+    monkeypatch.setattr(run_module, "LARGE_FILES", large_files)
+    monkeypatch.setattr(Ledger, "attempts_at", failing)
+    result = run(many, out)
+    assert result.counts == {"done": 1, "unrecorded": 1}
+    assert result.is_failure
+    row = next(outcome.row for outcome in result.outcomes if outcome.destination == first)
+    assert row is not None
+    assert row.problem == Problem.of(RuntimeError("no ledger"))
 
 
 def test_failures_end_a_run_where_wanted(tmp_path: Path):

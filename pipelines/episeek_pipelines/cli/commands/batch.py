@@ -1,7 +1,7 @@
 """`episeek batch`: plan and run many datasets, and show what became of each. Nothing here prints.
 
-Exit codes: 0 done (`plan`: nothing will be refused; `status`: every dataset is done); 1 a dataset was or will be refused, failed,
-or has errors, or is not done; 2 the batch could not be planned or run.
+Exit codes: 0 done (`plan`: nothing will be refused; `status`: every dataset is done without errors; `run`: or is at work
+elsewhere); 1 a dataset was or will be refused, failed, has errors, or is not done; 2 the batch could not be planned or run.
 """
 
 import argparse
@@ -16,8 +16,10 @@ from episeek_pipelines.cli.arguments import (
     add_keyframes,
     add_output,
     add_splitting,
+    add_videos,
     count,
     positive,
+    require_packing,
     with_examples,
 )
 from episeek_pipelines.cli.commands.publish import silence_hub_progress
@@ -36,7 +38,8 @@ OUT_HELP = "the folder, or the prefix of a store, for the results, the plan and 
 NOTES = (
     "A file of the manifest gives paths relative to its own folder. Options of one dataset are words such as videos=copy "
     "keyframes=all max_episodes_per_file=100.\n\n"
-    "Exit codes: 0 done (plan: nothing will be refused; status: every dataset is done); 1 a dataset was or will be refused, "
+    "Exit codes: 0 done (plan: nothing will be refused; status: every dataset is done without errors; run: or is at work "
+    "elsewhere); 1 a dataset was or will be refused, "
     "failed, has errors, or is not done; 2 the batch could not be planned or run."
 )
 
@@ -138,13 +141,9 @@ def _add_report(command: argparse.ArgumentParser) -> None:
 
 def _add_what(command: argparse.ArgumentParser) -> None:
     """Add the arguments that a plan and its runs share."""
-    from episeek_pipelines.api import VIDEO_CHOICES
-
     command.add_argument("manifest", metavar="MANIFEST", help=MANIFEST_HELP)
     command.add_argument("out", metavar="OUT", help=OUT_HELP)
-    command.add_argument(
-        "--videos", choices=VIDEO_CHOICES, default="none", help="as for `episeek prepare` (default: none)"
-    )
+    add_videos(command)
     add_keyframes(command)
     add_splitting(command)
     command.add_argument(
@@ -162,8 +161,10 @@ def _batch_options(options: argparse.Namespace) -> "BatchOptions":
         raise argparse.ArgumentTypeError("--create-pr: found without --publish; expected both")
     if options.publish and options.videos != "none":
         raise argparse.ArgumentTypeError("--videos: found with --publish, which leaves the videos in SRC; expected one")
+    require_packing(options)
     return BatchOptions(
         videos=options.videos,
+        video_file_size_mb=options.video_file_size,
         max_episodes_per_file=options.max_episodes_per_file,
         keyframes=options.keyframes,
         publish=options.publish,
@@ -228,8 +229,8 @@ def _status(options: argparse.Namespace) -> Outcome:
 
     status = api.batch_status(options.out)
     if options.json:
-        return Outcome((json.dumps(status_document(status), indent=2),), not status.is_done)
-    return Outcome(tuple(status_lines(status)), not status.is_done)
+        return Outcome((json.dumps(status_document(status), indent=2),), status.is_failure)
+    return Outcome(tuple(status_lines(status)), status.is_failure)
 
 
 def _report(options: argparse.Namespace) -> Outcome:

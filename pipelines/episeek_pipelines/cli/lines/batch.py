@@ -102,7 +102,12 @@ def duration(seconds: float) -> str:
 
 # --- runs ------------------------------------------------------------------------------------------------------------------------
 
-_KINDS = {"unchanged": "nothing to do", "elsewhere": "at work elsewhere", "left": "not begun"}
+_KINDS = {
+    "unchanged": "nothing to do",
+    "elsewhere": "at work elsewhere",
+    "left": "not begun",
+    "unrecorded": "not recorded",
+}
 
 
 def run_lines(result: "BatchResult", *, is_quiet: bool) -> Iterator[str]:
