@@ -63,7 +63,7 @@ def put_in_place(aside: Root, final: Root) -> None:
             os.rename(aside.local, final.local)
         _remove(old)
         with suppress(OSError):
-            # what is left of an attempt with other options stays for its own end
+            # refused where a stopped run has left more, for which the next attempt looks
             aside.local.parent.rmdir()
     except OSError as error:
         raise WriteError(str(final), first_line(error), f"the complete dataset {aside}, renamed to it") from error

@@ -2,7 +2,8 @@
 
 Each dataset has a folder, and each attempt at it a number. An attempt begins with `NNNN-running.json`, the claim of a process, and
 ends with `NNNN-STATE.json`. Files are written complete or not at all, but for claims on a file system without hard links, which are
-exclusive, and read as running until they are complete. None is changed or removed, but for the beats of a claim, which are overwritten.
+exclusive, and read as running until they are complete. None is changed or removed, but for the beats of a claim: they are
+overwritten.
 
 On a shared file system a claim is exclusive: its file is made by a hard link, which fails where another process was faster. A store
 has no such operation: a claim is written, read back, and held by the last writer, so that two runs that start at the same moment

@@ -35,7 +35,7 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
     SLURM counts tasks from `SLURM_ARRAY_TASK_MIN` to `SLURM_ARRAY_TASK_MAX` in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
 
     Raises:
-        RankError: The variables are no numbers, contradict each other, or are those of an array with gaps or of one task of another.
+        RankError: The variables are no numbers or contradict each other, or the array has gaps or is a single later task.
     """
     try:
         if "SLURM_ARRAY_TASK_ID" in environment:

@@ -88,9 +88,14 @@ def test_two_ends_of_an_attempt_have_an_order(kinds: set[str], state: str):
 def test_an_interrupt_after_the_end_writes_no_other(ledger: Ledger):
     claim = ledger.claim(ROW, 1)
     assert claim is not None
-    with pytest.raises(KeyboardInterrupt), claim.beating():
-        claim.end(LedgerRow(ROW.destination, ROW.source, "failed"))
-        raise KeyboardInterrupt
+
+    def end_and_interrupt() -> None:
+        with claim.beating():
+            claim.end(LedgerRow(ROW.destination, ROW.source, "failed"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        end_and_interrupt()
     assert ledger.attempts_at(ROW.destination).files == {1: {"running", "failed"}}
 
 

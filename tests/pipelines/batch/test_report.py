@@ -73,6 +73,12 @@ def test_the_command_plans_runs_and_ends_well(batch: Path, tmp_path: Path, capsy
     assert main(["batch", "run", *names, "--keyframes", "all"]) == 2
     assert "a plan with keyframes auto" in capsys.readouterr().err
     assert main(["batch", "run", *names, "--rank", "0"]) == 2
+    assert main(["batch", "plan", *names, "--dry-run", "--video-file-size", "9"]) == 2
+    assert "found without --videos pack" in capsys.readouterr().err
+    packed = ["--videos", "pack", "--video-file-size", "9", "--no-measure", "--json"]
+    capsys.readouterr()
+    assert main(["batch", "plan", *names, "--dry-run", *packed]) == 0
+    assert json.loads(capsys.readouterr().out)["options"]["video_file_size_mb"] == 9
 
 
 def test_the_report_links_to_the_page_of_each_dataset(batch: Path, tmp_path: Path, capsys):
