@@ -232,12 +232,13 @@ def test_rows_that_cannot_be_fetched_say_where(store, served):
 
 
 JOB = """
-import sys
-from itertools import pairwise
+import signal, sys
 import torch
 import episeek
 from episeek.torch import EpisodeDataset
 
+# a shell lets jobs in the background ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 root, data_root, cache_dir = sys.argv[1:]
 dataset = EpisodeDataset(episeek.open(root, data_root=data_root), cache_dir=cache_dir or None)
 dataset[0]

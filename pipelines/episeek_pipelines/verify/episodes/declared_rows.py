@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.parquet.numpy_values import numpy_values
+from episeek_pipelines.parquet.numpy_values import numpy_values, positions_of
 from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify.episodes.statistics_columns import column_names, read_statistics
 from episeek_pipelines.verify.findings.arrays import Int64Array
@@ -41,7 +41,7 @@ def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile
         return file
     order = np.argsort(file.rows, kind="stable")
     table = pa.concat_tables(_rows(context, wanted, file.rows[order]))
-    table = table.take(pa.array(np.argsort(order, kind="stable")))
+    table = table.take(positions_of(np.argsort(order, kind="stable")))
     tasks = None if context.task_numbers is None else _numbered(table[lerobot.TASKS], context.task_numbers)
     return replace(file, tasks=tasks, statistics=read_statistics(table, context.statistics))
 
@@ -54,7 +54,7 @@ def _rows(context: VerificationContext, columns: list[str], rows: Int64Array) ->
         for start in sorted({row // BLOCK_ROWS * BLOCK_ROWS for row in local.tolist()}):
             stop = min(start + BLOCK_ROWS, count)
             here = local[(local >= start) & (local < stop)] - start
-            yield _block(context, path, columns, start, stop - start).take(pa.array(here))
+            yield _block(context, path, columns, start, stop - start).take(positions_of(here))
         first += count
 
 
