@@ -263,10 +263,14 @@ def damaged(draw) -> Truth:
     return truth
 
 
+def is_decided(truth: Truth) -> bool:
+    """Whether the order says which episode is which, and no seconds are half a frame from a length: they may round to it."""
+    off = np.abs((truth.stop - truth.start) * FPS - truth.length)
+    return bool((np.diff(truth.start) > 0).all() and (np.abs(off - 0.5) > 1e-6).all())
+
+
 @settings(max_examples=examples(400), deadline=None, derandomize=True)
-@given(
-    damaged().filter(lambda truth: (np.diff(truth.start) > 0).all())
-)  # the order is all there is to say which is which
+@given(damaged().filter(is_decided))
 def test_no_episode_is_shifted_in_silence(truth):
     assert_not_shifted_in_silence(truth)
 
