@@ -223,13 +223,15 @@ def damaged(draw) -> Truth:
     wrong_lengths = np.array(counts)
     for row in draw(st.lists(rows, max_size=2)) if draw(st.booleans()) else []:
         wrong_lengths[row] = max(1, wrong_lengths[row] + draw(st.integers(-3, 3)))
+    # at another rate than the dataset's, seconds may agree with a wrong length
+    rate = draw(rates if (wrong_lengths == counts).all() else st.sampled_from([30.0, 30000 / 1001]))
     truth = make(
         counts,
         deleted=deleted,
         tail=tail,
         cut=min(cut, sum(counts) - 1),
         wrong_lengths=wrong_lengths,
-        rate=draw(rates),
+        rate=rate,
         jitter=draw(jitters),
     )
     # Seconds that leave whole frames out are those of a trimmed episode or of a discarded take, where the file has such frames.
@@ -263,15 +265,13 @@ def damaged(draw) -> Truth:
     return truth
 
 
-def is_decided(truth: Truth) -> bool:
-    """Whether the order says which episode is which, and seconds contradict each wrong length: not where a rate makes them agree."""
-    frames = (truth.stop - truth.start) * FPS
-    agree = (truth.count != truth.length) & (np.abs(frames - truth.length) < 0.5 + 1e-6)
-    return bool((np.diff(truth.start) > 0).all() and not agree.any())
+def is_ordered(truth: Truth) -> bool:
+    """Whether the seconds say which episode is which: their order is all there is."""
+    return bool((np.diff(truth.start) > 0).all())
 
 
 @settings(max_examples=examples(400), deadline=None, derandomize=True)
-@given(damaged().filter(is_decided))
+@given(damaged().filter(is_ordered))
 def test_no_episode_is_shifted_in_silence(truth):
     assert_not_shifted_in_silence(truth)
 
