@@ -116,6 +116,7 @@ def reported_episodes(truth: Truth) -> set[int]:
 
 
 def assert_not_shifted_in_silence(truth: Truth) -> None:
+    """Check that a file whose episodes are found elsewhere has an error."""
     try:
         frames = located(truth)
     except (EpisodeFramesError, EpisodeOutsideFileError):
@@ -127,7 +128,7 @@ def assert_not_shifted_in_silence(truth: Truth) -> None:
     order = truth.declared.episode_index
     wrong = order[(frames.first != truth.first[order]) | (frames.count != truth.count[order])]
     event("as it is" if not len(wrong) else "reported")
-    assert set(wrong.tolist()) <= reported_episodes(truth), (frames.first, truth.first, findings(truth))
+    assert not len(wrong) or errors(truth), (frames.first, truth.first, findings(truth))
 
 
 def assert_found(truth: Truth) -> None:
@@ -273,6 +274,7 @@ def is_ordered(truth: Truth) -> bool:
 @settings(max_examples=examples(400), deadline=None, derandomize=True)
 @given(damaged().filter(is_ordered))
 def test_no_episode_is_shifted_in_silence(truth):
+    """A defect that takes frames may leave two readings of the episodes beside it: the file has an error, not each of them."""
     assert_not_shifted_in_silence(truth)
 
 
