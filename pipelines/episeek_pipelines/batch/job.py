@@ -1,4 +1,4 @@
-"""What the workers of a run share: its place, its name, and when to stop."""
+"""The values that the workers of a run share: its place, its name, and when to stop."""
 
 import hashlib
 from collections.abc import Sequence

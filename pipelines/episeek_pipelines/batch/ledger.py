@@ -47,7 +47,7 @@ _READS_IN_FLIGHT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What became of one dataset in its last attempt."""
+    """The outcome of the last attempt at one dataset."""
 
     destination: str
     source: str

@@ -38,7 +38,7 @@ ONE_RANK: Final = Rank()
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What a run did about each dataset of its rank."""
+    """The outcome of a run for each dataset of its rank."""
 
     out: str
     rank: Rank

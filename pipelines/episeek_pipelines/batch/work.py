@@ -37,7 +37,7 @@ ledger could not be read or written."""
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run did about one dataset."""
+    """The outcome of a run for one dataset."""
 
     destination: str
     kind: Kind

@@ -1,4 +1,4 @@
-"""What the workers of a cluster need before a job starts on them: the same episeek, and the paths that the job names.
+"""Checks of the workers of a cluster before a job starts on them: they have the same episeek, and see the paths of the job.
 
 The functions named `answer_...` run on every worker and return plain values, which workers with another release may answer, too.
 `require_...` raise for the first worker whose answer will not do. Nothing here knows Dask.
@@ -19,7 +19,7 @@ from episeek_pipelines.jobs.nodes import Constant, Node
 from episeek_schemas import layout, sidecars
 
 Answers = Mapping[str, Any]
-"""What each worker answered, by its address: a dict, or the exception instead of an answer."""
+"""The answer of each worker, by its address: a dict, or the exception instead of an answer."""
 
 _PROBE_PREFIX: Final = ".episeek-probe-"
 

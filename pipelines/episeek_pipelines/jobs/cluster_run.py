@@ -23,7 +23,7 @@ _HINT: Final = "finished work is kept: run the same command again when it is the
 
 
 class Future(Protocol):
-    """What is used of `distributed.Future`."""
+    """The part of `distributed.Future` that is used."""
 
     key: Any
     status: str
@@ -39,7 +39,7 @@ class Future(Protocol):
 
 
 class Client(Protocol):
-    """What is used of `distributed.Client`."""
+    """The part of `distributed.Client` that is used."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, pure: bool) -> Any:
         """Return the future of a call; futures among its arguments stand for their results."""

@@ -36,7 +36,7 @@ State = Literal["new", "unfinished", "current", "replaced"]
 
 @dataclass(frozen=True, slots=True)
 class PreparationPlan:
-    """What a preparation will read and write. Bytes and requests are estimates; files, episodes and frames are exact."""
+    """The files, bytes and requests of a preparation. Bytes and requests are estimates; files, episodes and frames are exact."""
 
     source: str
     destination: str

@@ -1,4 +1,5 @@
-"""What packing has to know of one video file of the source: its pieces, their sizes and times, and what may follow what.
+"""The properties of one video file of the source that packing depends on: its pieces, their sizes and times, and which of them may
+follow each other.
 
 Only the header is read, and the first bytes of samples at which decoding starts. Refused are files whose episodes are not certain
 frame by frame, and those of containers whose samples are not those of MP4.

@@ -49,7 +49,7 @@ _PANDAS_TASKS: Final[Mapping[str, Any]] = {
         {"name": None, "field_name": _TASK_TEXT, "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
     ],
 }
-"""What pandas writes for a table of numbers with texts as its index: LeRobot takes the index for the tasks."""
+"""The schema metadata that pandas writes for a table of numbers with texts as its index: LeRobot takes the index for the tasks."""
 
 
 def kept_episodes(documents: V2Documents, skipped: tuple[int, ...]) -> tuple[V2Episode, ...]:

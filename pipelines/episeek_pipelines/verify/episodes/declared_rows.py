@@ -1,4 +1,4 @@
-"""What meta/episodes declares of the rows of one data file: the tasks and the statistics of its episodes.
+"""The declarations of meta/episodes about the rows of one data file: the tasks and the statistics of its episodes.
 
 They are read when the file is checked, so that no process holds those of all episodes. The last blocks of rows are kept, since
 neighbouring data files have their episodes in the same one.
