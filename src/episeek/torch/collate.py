@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
-from episeek.torch.batch_memory import note_batches_passed_on
+from episeek.torch.batch_memory import is_shared_again, note_batches_passed_on, stacked
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -23,6 +23,8 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for key in items[0]:
         values = [item[key] for item in items]
         together = _side_by_side(values)
+        if together is None or not is_shared_again(together):
+            together = stacked(values)
         batch[key] = default_collate(values) if together is None else together
     return batch
 

@@ -63,7 +63,6 @@ def test_workers_give_the_same_batches(indexes):
     frames = 0
     for batch in loader:
         for camera in CAMERAS:
-            assert batch[camera].is_shared()
             assert bar_code.read(batch[camera].numpy()) == batch["frame_index"].tolist()
         frames += len(batch["index"])
     assert frames == len(dataset)
