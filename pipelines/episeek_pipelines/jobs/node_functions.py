@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from episeek_pipelines.dataset.copying import Way, copy_file
+from episeek_pipelines.dataset.recomputed_statistics import measure
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import remove_unlisted_files
-from episeek_pipelines.dataset.v2.row_statistics import add_row_statistics, from_bytes, measure_file, to_bytes
+from episeek_pipelines.dataset.v2.row_statistics import add_row_statistics
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.fragments import FragmentSummary, index_to_fragment
 from episeek_pipelines.index.merge import write_sidecars
@@ -29,6 +30,8 @@ from episeek_pipelines.rewrite.rewrite import (
     rewrite_file,
     write_metadata,
 )
+from episeek_pipelines.statistics.columns import from_bytes, to_bytes
+from episeek_pipelines.statistics.episodes import EpisodeStatistics
 from episeek_pipelines.verify.metadata.card_rules import CardError
 from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
@@ -111,7 +114,7 @@ def rewrite_one(
     result = rewrite_file(source, destination, unit)
     if measured:
         (output,) = result.outputs
-        work.write_bytes(_statistics_path(receipt), to_bytes(measure_file(destination, output.path, measured)))
+        work.write_bytes(_statistics_path(receipt), to_bytes(measure(destination, output.path, measured)))
     write_receipt(work, receipt, identity, asdict(result))
     return RewriteReceipt(result.without_episodes(), receipt, is_reused=False)
 
@@ -169,8 +172,8 @@ def finish_metadata(
     locations = None if packed is None else packed.locations
     written = write_metadata(source, destination, plan, outputs, videos=locations)
     if is_measured:
-        kept = [work.read_bytes(_statistics_path(receipt.receipt)) for receipt in receipts]
-        add_row_statistics(destination, from_bytes(kept))
+        kept = [from_bytes(work.read_bytes(_statistics_path(receipt.receipt))) for receipt in receipts]
+        add_row_statistics(destination, EpisodeStatistics.joined(kept))
         written = replace(written, paths=tuple(sorted({*written.paths, layout.STATS_PATH})))
     expected = {*written.paths, *(output.path for receipt in receipts for output in receipt.result.outputs)}
     expected.update(() if packed is None else packed.paths)

@@ -9,7 +9,6 @@ from episeek_pipelines.dataset.copying import Way, require_room
 from episeek_pipelines.dataset.metadata import Dataset, read_info_document
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import DatasetStaging
-from episeek_pipelines.dataset.v2.row_statistics import measured_features
 from episeek_pipelines.dataset.v2.strays import undeclared_files
 from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.units import IndexUnit
@@ -20,6 +19,7 @@ from episeek_pipelines.jobs.progress import COPYING, READING_HEADERS, REWRITING
 from episeek_pipelines.jobs.video_choice import Videos
 from episeek_pipelines.pack.plan import PackPlan
 from episeek_pipelines.rewrite.rewrite import RewritePlan
+from episeek_pipelines.statistics.scan import measured_features
 from episeek_schemas import layout
 
 WAYS: Final[Mapping[Videos, Way]] = MappingProxyType(

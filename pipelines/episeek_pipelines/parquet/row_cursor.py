@@ -69,6 +69,19 @@ class RowCursor:
         return batch
 
 
+def batch_rows(file: pq.ParquetFile, columns: Sequence[str]) -> int:
+    """Return a number of rows such that a batch of these columns takes some megabytes."""
+    footer = file.metadata
+    wanted = column_numbers(footer, columns)
+    sizes = [
+        footer.row_group(group).column(number).total_uncompressed_size
+        for group in range(footer.num_row_groups)
+        for number in wanted
+    ]
+    row_bytes = sum(sizes) / max(footer.num_rows, 1)
+    return max(1, min(_MAX_BATCH_ROWS, int(_BATCH_BYTES / max(row_bytes, 1))))
+
+
 def column_numbers(footer: pq.FileMetaData, names: Sequence[str]) -> list[int]:
     """Return the numbers of the leaf columns that belong to the given columns of a Parquet file."""
     wanted = set(names)

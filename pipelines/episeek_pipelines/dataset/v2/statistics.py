@@ -1,32 +1,17 @@
-"""Statistics of version 2.x as version 3.0 has them: columns of `meta/episodes`, and the aggregate of all episodes.
+"""Statistics of version 2.x, one document for each episode, as version 3.0 has them: one array for each statistic."""
 
-The aggregate is LeRobot's (`lerobot.datasets.compute_stats.aggregate_feature_stats`): the outermost extremes, the mean weighted by
-counts, the standard deviation from the episodes' variances and the distances of their means, and quantiles as weighted means.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from episeek_pipelines.statistics.names import BASIC, FeatureStatistics
 from episeek_schemas import lerobot
-
-BASIC: Final = ("min", "max", "mean", "std", "count")
-"""The statistics that version 2.1 has of each feature of each episode."""
-QUANTILES: Final[Mapping[str, float]] = MappingProxyType(
-    {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
-)
-"""The quantiles that version 3.0 adds (`lerobot.datasets.compute_stats.DEFAULT_QUANTILES`)."""
 
 _BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
 """Features whose values change where episodes are numbered anew."""
-
-FeatureStatistics = dict[str, npt.NDArray[Any]]
-"""One feature's statistics by name; each of shape [episodes, ...], in the order of the episodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,39 +80,6 @@ def renumbered(
     return changed
 
 
-def columns_of(statistics: Mapping[str, FeatureStatistics]) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the columns of `meta/episodes` with statistics, as lists: their names and values."""
-    for feature, entries in statistics.items():
-        for name, values in entries.items():
-            yield lerobot.statistics_column(feature, name), _lists(values)
-
-
-def aggregate(statistics: FeatureStatistics) -> dict[str, Any]:
-    """Return the statistics of all episodes of one feature as nested lists, as `meta/stats.json` has them."""
-    counts = statistics["count"].astype(np.float64).reshape(len(statistics["count"]), -1)[:, :1]
-    total = int(statistics["count"].sum())
-    means = statistics["mean"].astype(np.float64)
-    weights = counts.reshape(-1, *[1] * (means.ndim - 1)) / max(total, 1)
-    mean = (means * weights).sum(axis=0)
-    variance = ((statistics["std"].astype(np.float64) ** 2 + (means - mean) ** 2) * weights).sum(axis=0)
-    result: dict[str, Any] = {
-        "min": statistics["min"].min(axis=0).tolist(),
-        "max": statistics["max"].max(axis=0).tolist(),
-        "mean": mean.tolist(),
-        "std": np.sqrt(variance).tolist(),
-        "count": [total],
-    }
-    return result
-
-
-def aggregate_quantiles(statistics: FeatureStatistics) -> dict[str, Any]:
-    """Return the quantiles of all episodes of one feature: the means of those of the episodes, weighted by counts."""
-    counts = statistics["count"].astype(np.float64).reshape(-1)
-    return {
-        name: np.average(statistics[name], axis=0, weights=counts).tolist() for name in QUANTILES if name in statistics
-    }
-
-
 def _array(value: object) -> npt.NDArray[Any] | None:
     """Return nested lists of numbers as an array of booleans, integers or floats; None for anything else."""
     try:
@@ -152,12 +104,3 @@ def _first_difference(feature: str, name: str, arrays: Sequence[npt.NDArray[Any]
             expected = f"shape {list(shape or ())}, as in the first episode"
             return ShapeProblem(feature, name, position, f"{name} of shape {list(array.shape)}", expected)
     return None
-
-
-def _lists(values: npt.NDArray[Any]) -> pa.Array:
-    """Return an array of shape [rows, ...] as lists of the other dimensions."""
-    contents: pa.Array = pa.array(np.ascontiguousarray(values).ravel())
-    for width in reversed(values.shape[1:]):
-        offsets = np.arange(0, len(contents) + 1, max(width, 1), dtype=np.int32)
-        contents = pa.ListArray.from_arrays(pa.array(offsets), contents)
-    return contents

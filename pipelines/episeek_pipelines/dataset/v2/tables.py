@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek_pipelines.dataset.v2.documents import DocumentProblem, V2Documents, V2Episode
-from episeek_pipelines.dataset.v2.statistics import FeatureStatistics, aggregate, columns_of, renumbered, stacked
+from episeek_pipelines.dataset.v2.statistics import renumbered, stacked
 from episeek_pipelines.parquet.numpy_values import large_strings
+from episeek_pipelines.statistics.aggregate import stats_document
+from episeek_pipelines.statistics.columns import columns_of
+from episeek_pipelines.statistics.names import FeatureStatistics
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 EPISODES_FILE: Final = f"{layout.EPISODES_DIR}/chunk-000/file-000.parquet"
@@ -79,7 +82,7 @@ def files_as_v3(
     if documents.total_statistics is not None:
         files[layout.STATS_PATH] = _json(_counted_statistics(documents))
     elif statistics:
-        files[layout.STATS_PATH] = _json({feature: aggregate(entries) for feature, entries in statistics.items()})
+        files[layout.STATS_PATH] = _json(stats_document(statistics, {}))
     return files, problems
 
 

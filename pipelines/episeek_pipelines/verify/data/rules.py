@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from episeek.errors import EpiseekError, ParquetError, first_line
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.parquet.numpy_values import is_valid
-from episeek_pipelines.parquet.row_cursor import column_bytes, column_numbers
+from episeek_pipelines.parquet.row_cursor import batch_rows, column_bytes
 from episeek_pipelines.verify.data.feature_scan import FeatureScan
 from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_observations
 from episeek_pipelines.verify.data.footer_scan import scan_footer
@@ -42,9 +42,6 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_dtype, is_known_dtype
 
 LEROBOT_COLUMNS = (*SCANNED_COLUMNS, lerobot.TASK_INDEX)
-
-_BATCH_BYTES = 8 << 20
-_MAX_BATCH_ROWS = 1 << 16
 
 
 class Scanner(Protocol):
@@ -171,7 +168,7 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
     columns = [name for name in schema.names if name in wanted]
     rows.bytes_read = column_bytes(parquet.metadata, columns)
     first_row = 0
-    for batch in parquet.iter_batches(_batch_rows(parquet, columns), columns=columns, use_threads=False):
+    for batch in parquet.iter_batches(batch_rows(parquet, columns), columns=columns, use_threads=False):
         for number, scanner in enumerate(scanners):
             if number in failed:
                 continue
@@ -216,19 +213,6 @@ class _TaskRows:
 
     def findings(self) -> Iterator[Finding]:
         return self._scan.findings()
-
-
-def _batch_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """Return a number of rows such that a batch of these columns takes some megabytes."""
-    footer = parquet.metadata
-    wanted = column_numbers(footer, columns)
-    sizes = [
-        footer.row_group(group).column(number).total_uncompressed_size
-        for group in range(footer.num_row_groups)
-        for number in wanted
-    ]
-    row_bytes = sum(sizes) / max(footer.num_rows, 1)
-    return max(1, min(_MAX_BATCH_ROWS, int(_BATCH_BYTES / max(row_bytes, 1))))
 
 
 def check_columns(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> Iterator[Finding]:

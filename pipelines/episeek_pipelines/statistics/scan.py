@@ -1,0 +1,166 @@
+"""The statistics of the episodes of a data file, in one pass over its rows.
+
+Rows come in batches that may begin and end within an episode. Those of the last episode wait for the next batch, so that memory
+holds one batch and one episode.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import RowOrderError
+from episeek_pipelines.parquet.episode_runs import reading
+from episeek_pipelines.parquet.numpy_values import numpy_values
+from episeek_pipelines.parquet.row_cursor import batch_rows
+from episeek_pipelines.statistics.episodes import EpisodeStatistics, episode_statistics
+from episeek_pipelines.statistics.names import FeatureStatistics
+from episeek_pipelines.statistics.values import Unusable, sample_values
+from episeek_schemas import lerobot
+from episeek_schemas.features import SCALARS, declared_dtype
+
+_Numbers = npt.NDArray[Any]
+
+
+def measured_features(features: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the features of numbers, whose statistics are computed from rows: LeRobot's own columns among them.
+
+    Args:
+        features: `features` of meta/info.json.
+    """
+    dtypes = {name: declared_dtype(spec) for name, spec in features.items()}
+    return tuple(name for name, dtype in dtypes.items() if dtype in SCALARS and dtype != "string")
+
+
+def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> EpisodeStatistics:
+    """Return the statistics of the episodes of a data file, in the order of its rows.
+
+    Features that the file lacks are left out without a word; those with nulls, lists of different lengths or other values than
+    finite numbers with the reason.
+
+    Args:
+        file: A data file, opened with `READ_OPTIONS`.
+        features: Names of columns, as `measured_features` gives them.
+        where: Path or URL of the file, for errors.
+
+    Raises:
+        RowOrderError: The column `episode_index` is missing or has nulls, or the rows of an episode do not lie together.
+        ParquetError: Pages cannot be read.
+    """
+    names = file.schema_arrow.names
+    if names.count(lerobot.EPISODE_INDEX) != 1 or not pa.types.is_integer(
+        file.schema_arrow.field(lerobot.EPISODE_INDEX).type
+    ):
+        raise RowOrderError(where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "the episode of every row")
+    present = [name for name in features if names.count(name) == 1]
+    scan = EpisodeScan(present)
+    columns = list(dict.fromkeys([lerobot.EPISODE_INDEX, *present]))
+    parts: list[EpisodeStatistics] = []
+    with reading(where):
+        rows = batch_rows(file, columns)
+        for batch in file.iter_batches(rows, columns=columns, use_threads=False):
+            if batch.column(lerobot.EPISODE_INDEX).null_count:
+                raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r}", "the episode of every row")
+            parts += scan.add(batch)
+    parts += scan.finish()
+    measured = EpisodeStatistics.joined(parts)
+    episodes, counts = np.unique(measured.episode_index, return_counts=True)
+    if len(episodes) < len(measured.episode_index):
+        found = f"episode {episodes[np.argmax(counts > 1)]} in {counts.max()} places"
+        raise RowOrderError(where, found, "the rows of an episode next to each other")
+    return measured
+
+
+class EpisodeScan:
+    """Measures runs of rows with one episode_index, batch by batch.
+
+    >>> batch = pa.record_batch({"episode_index": [0, 0, 1], "reward": [1.0, 2.0, 5.0]})
+    >>> scan = EpisodeScan(["reward"])
+    >>> parts = [*scan.add(batch), *scan.finish()]
+    >>> EpisodeStatistics.joined(parts).features["reward"]["mean"].tolist()
+    [[1.5], [5.0]]
+
+    Args:
+        features: Names of columns.
+    """
+
+    def __init__(self, features: Sequence[str]) -> None:
+        self._features = tuple(features)
+        self._left_out: dict[str, str] = {}
+        self._widths: dict[str, tuple[int, ...]] = {}
+        self._episode: int | None = None
+        self._row_count = 0
+        self._waiting: dict[str, list[_Numbers]] = {}
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[EpisodeStatistics]:
+        """Take the next rows, and yield the statistics of the episodes that end within them."""
+        if not len(batch):
+            return
+        episodes = numpy_values(batch.column(lerobot.EPISODE_INDEX))
+        borders = (np.flatnonzero(episodes[1:] != episodes[:-1]) + 1).tolist()
+        values = self._values(batch)
+        if self._episode is not None and self._episode != int(episodes[0]):
+            yield from self.finish()
+        if not borders:
+            self._keep(int(episodes[0]), values, 0, len(batch))
+            return
+        starts = [0, *borders[:-1]]
+        counts = np.diff([0, *borders])
+        counts[0] += self._row_count
+        ended = {
+            name: np.concatenate([*self._waiting.get(name, ()), numbers[: borders[-1]]])
+            for name, numbers in values.items()
+        }
+        self._drop()
+        yield self._measured(np.asarray(episodes[starts], np.int64), counts.astype(np.int64), ended)
+        self._keep(int(episodes[-1]), values, borders[-1], len(batch))
+
+    def finish(self) -> Iterator[EpisodeStatistics]:
+        """Yield the statistics of the episode whose rows came last, if there are any."""
+        if self._episode is not None:
+            waiting = {name: np.concatenate(pieces) for name, pieces in self._waiting.items()}
+            episode, count = np.array([self._episode]), np.array([self._row_count])
+            self._drop()
+            yield self._measured(episode, count, waiting)
+
+    def _values(self, batch: pa.RecordBatch) -> dict[str, _Numbers]:
+        """Return the numbers of the features that can be used so far."""
+        found: dict[str, _Numbers] = {}
+        for name in self._features:
+            if name in self._left_out:
+                continue
+            numbers = sample_values(batch.column(name))
+            if isinstance(numbers, Unusable):
+                self._leave_out(name, numbers.reason)
+            elif self._widths.setdefault(name, numbers.shape[1:]) != numbers.shape[1:]:
+                self._leave_out(name, "lists of different lengths")
+            else:
+                found[name] = numbers
+        return found
+
+    def _measured(
+        self, episodes: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], values: Mapping[str, _Numbers]
+    ) -> EpisodeStatistics:
+        features: dict[str, FeatureStatistics] = {}
+        for name, entry in episode_statistics(values, counts).items():
+            if entry is None:
+                self._leave_out(name, "NaN or infinity")
+            else:
+                features[name] = entry
+        return EpisodeStatistics(episodes, counts, features, dict(self._left_out))
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        self._left_out.setdefault(name, reason)
+        self._waiting.pop(name, None)
+
+    def _keep(self, episode: int, values: Mapping[str, _Numbers], start: int, stop: int) -> None:
+        self._episode = episode
+        self._row_count += stop - start
+        for name, numbers in values.items():
+            self._waiting.setdefault(name, []).append(numbers[start:stop])
+
+    def _drop(self) -> None:
+        self._episode, self._row_count, self._waiting = None, 0, {}
