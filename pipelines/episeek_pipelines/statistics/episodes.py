@@ -60,8 +60,8 @@ class EpisodeStatistics:
 
 def episode_statistics(
     values: Mapping[str, _Numbers], row_counts: npt.NDArray[np.int64]
-) -> dict[str, FeatureStatistics | None]:
-    """Return the statistics of each feature in consecutive episodes; None where a value is not finite.
+) -> dict[str, FeatureStatistics]:
+    """Return the statistics of each feature in consecutive episodes; without the features that have NaN or infinity.
 
     Minimum, maximum and count are exact, mean and standard deviation in float64. Quantiles are LeRobot's estimates.
 
@@ -69,7 +69,7 @@ def episode_statistics(
         values: By feature: integers, booleans or floats of shape [rows, samples of a row, dimensions].
         row_counts: The rows of each episode, all above 0; shape [episodes].
     """
-    found: dict[str, FeatureStatistics | None] = dict.fromkeys(values)
+    found: dict[str, FeatureStatistics] = {}
     # features of one type are computed together: calls cost more than short episodes
     groups: dict[tuple[np.dtype[Any], int], list[str]] = {}
     for name, numbers in values.items():
@@ -85,7 +85,7 @@ def episode_statistics(
             if bool(np.isfinite(entry["min"]).all() and np.isfinite(entry["max"]).all()):
                 found[name] = {each: counts if each == "count" else entry[each] for each in NAMES}
             first = last
-    return found
+    return {name: found[name] for name in values if name in found}
 
 
 def _by_dimension(numbers: _Numbers) -> _Numbers:

@@ -17,7 +17,6 @@ from episeek_pipelines.parquet.episode_runs import reading
 from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_pipelines.parquet.row_cursor import batch_rows
 from episeek_pipelines.statistics.episodes import EpisodeStatistics, episode_statistics
-from episeek_pipelines.statistics.names import FeatureStatistics
 from episeek_pipelines.statistics.values import Unusable, sample_values
 from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype
@@ -144,12 +143,9 @@ class EpisodeScan:
     def _measured(
         self, episodes: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], values: Mapping[str, _Numbers]
     ) -> EpisodeStatistics:
-        features: dict[str, FeatureStatistics] = {}
-        for name, entry in episode_statistics(values, counts).items():
-            if entry is None:
-                self._leave_out(name, "NaN or infinity")
-            else:
-                features[name] = entry
+        features = episode_statistics(values, counts)
+        for name in values.keys() - features.keys():
+            self._leave_out(name, "NaN or infinity")
         return EpisodeStatistics(episodes, counts, features, dict(self._left_out))
 
     def _leave_out(self, name: str, reason: str) -> None:
