@@ -141,6 +141,10 @@ class ParquetError(DatasetError):
     """A Parquet file has no footer or cannot be read."""
 
 
+class AmbiguousPagesError(ParquetError):
+    """The pages of a Parquet file without a footer can be put together in several ways."""
+
+
 class RowOrderError(DatasetError):
     """The rows of a data file are not whole episodes in contiguous runs."""
 

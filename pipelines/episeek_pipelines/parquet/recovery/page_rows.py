@@ -1,0 +1,145 @@
+"""The rows of a page as a page of one leaf column: none where the page cannot belong to that column."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from episeek_pipelines.parquet.recovery.codecs import page_contents
+from episeek_pipelines.parquet.recovery.leaves import (
+    BOOLEAN,
+    BYTE_ARRAY,
+    DOUBLE,
+    FIXED_LEN_BYTE_ARRAY,
+    FLOAT,
+    INT32,
+    INT64,
+    Leaf,
+)
+from episeek_pipelines.parquet.recovery.levels import LevelCounts, count_levels
+from episeek_pipelines.parquet.recovery.pages import Page
+from episeek_pipelines.parquet.recovery.source import Bytes
+
+PLAIN, PLAIN_DICTIONARY, RLE, DELTA_BINARY_PACKED, DELTA_LENGTH, DELTA_STRINGS, RLE_DICTIONARY, BYTE_STREAM_SPLIT = (
+    *(0, 2, 3, 5),
+    *(6, 7, 8, 9),
+)
+"""Encodings of parquet.thrift."""
+
+DICTIONARY_ENCODINGS: Final = frozenset({PLAIN_DICTIONARY, RLE_DICTIONARY})
+
+_TYPES: Final = {
+    RLE: {BOOLEAN},
+    DELTA_BINARY_PACKED: {INT32, INT64},
+    DELTA_LENGTH: {BYTE_ARRAY},
+    DELTA_STRINGS: {BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY},
+    BYTE_STREAM_SPLIT: {INT32, INT64, FLOAT, DOUBLE, FIXED_LEN_BYTE_ARRAY},
+}
+"""The physical types of encodings that not every type has (Encodings.md of apache/parquet-format)."""
+
+_PREFIX_BYTES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PageRows:
+    """The rows that begin in a data page."""
+
+    row_count: int
+    begins_row: bool
+    """Whether the first value of the page is the first of its row."""
+
+
+def dictionary_fits(page: Page, leaf: Leaf) -> bool:
+    """Return whether a dictionary page may belong to a leaf column."""
+    if leaf.physical_type == BOOLEAN or page.encoding not in (PLAIN, PLAIN_DICTIONARY):
+        return False
+    if leaf.value_bytes is None:
+        return page.uncompressed_bytes >= page.value_count * _PREFIX_BYTES
+    return page.uncompressed_bytes == page.value_count * leaf.value_bytes
+
+
+def rows_of_page(source: Bytes, page: Page, leaf: Leaf, codec: int, *, has_dictionary: bool) -> PageRows | None:
+    """Return the rows of a data page of a leaf column; None where it cannot be a page of this column.
+
+    Levels are counted, and the bytes of values are compared with their number where the type fixes it. Values are not decoded.
+    """
+    if not _encoding_fits(page, leaf, has_dictionary=has_dictionary):
+        return None
+    width = 1 if leaf.physical_type == BOOLEAN else leaf.value_bytes
+    if width is not None and any(size != width for size in page.bound_bytes):
+        return None
+    if page.kind == "data v2":
+        return _rows_of_version_2(source, page, leaf)
+    if not leaf.max_repetition_level and leaf.value_bytes is None and leaf.physical_type != BOOLEAN:
+        # one row for each value, as the header says; these pages are large
+        return PageRows(page.value_count, begins_row=True)
+    data = page_contents(source, page, codec)
+    if data is None:
+        return None
+    position = 0
+    counts: list[LevelCounts | None] = []
+    for max_level in (leaf.max_repetition_level, leaf.max_definition_level):
+        if not max_level:
+            counts.append(None)
+            continue
+        length = int.from_bytes(data[position : position + _PREFIX_BYTES], "little")
+        start = position + _PREFIX_BYTES
+        position = start + length
+        if position > len(data):
+            return None
+        found = count_levels(data[start:position], max_level=max_level, value_count=page.value_count)
+        if found is None:
+            return None
+        counts.append(found)
+    if not _values_fit(page, leaf, counts[1], data[position : position + 1], len(data) - position):
+        return None
+    return _rows(page, counts[0])
+
+
+def _rows_of_version_2(source: Bytes, page: Page, leaf: Leaf) -> PageRows | None:
+    position = page.body_start
+    counts: list[LevelCounts | None] = []
+    for max_level, length in zip((leaf.max_repetition_level, leaf.max_definition_level), page.level_bytes, strict=True):
+        stop = position + length
+        if stop > page.stop or bool(length) > bool(max_level):
+            return None
+        found = None
+        if max_level:
+            found = count_levels(source.read_at(position, stop), max_level=max_level, value_count=page.value_count)
+            if found is None:
+                return None
+        counts.append(found)
+        position = stop
+    values = page.uncompressed_bytes - sum(page.level_bytes)
+    if values < 0 or not _values_fit(page, leaf, counts[1], None, values):
+        return None
+    rows = _rows(page, counts[0])
+    # rows of version 2 lie within a page
+    return rows if rows.row_count == page.row_count and rows.begins_row else None
+
+
+def _encoding_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
+    if page.encoding == PLAIN:
+        return True
+    if page.encoding in DICTIONARY_ENCODINGS:
+        return has_dictionary
+    return leaf.physical_type in _TYPES.get(page.encoding, ())
+
+
+def _values_fit(page: Page, leaf: Leaf, definitions: LevelCounts | None, first: bytes | None, size: int) -> bool:
+    """Return whether the values of a page may take `size` bytes; `first` is the first of them, None if it is compressed."""
+    present = page.value_count if definitions is None else definitions.counts[-1]
+    if page.encoding in DICTIONARY_ENCODINGS:
+        # the width of an index comes first
+        return not present or (size > 0 and (first is None or first[0] <= 32))
+    if page.encoding == PLAIN and leaf.physical_type == BOOLEAN:
+        return size == (present + 7) // 8
+    if leaf.value_bytes is not None and page.encoding in (PLAIN, BYTE_STREAM_SPLIT):
+        return size == present * leaf.value_bytes
+    if page.encoding == PLAIN:
+        return size >= present * _PREFIX_BYTES
+    return True
+
+
+def _rows(page: Page, repetitions: LevelCounts | None) -> PageRows:
+    if repetitions is None:
+        return PageRows(page.value_count, begins_row=True)
+    return PageRows(repetitions.counts[0], begins_row=repetitions.first == 0)

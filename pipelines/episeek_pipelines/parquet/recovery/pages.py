@@ -1,0 +1,214 @@
+"""The parts that follow one another in a Parquet file before its footer: pages with their headers, and copies of column metadata.
+
+Source: parquet.thrift of apache/parquet-format, structs PageHeader and ColumnChunk. Arrow 17 and others before it write a copy
+of each column chunk's metadata after its pages. Footers, page indexes and Bloom filters are neither: their first fields
+have other types.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from episeek_pipelines.parquet.recovery.source import Bytes
+from episeek_pipelines.parquet.recovery.thrift import (
+    BINARY,
+    FALSE,
+    I32,
+    I64,
+    LIST,
+    STRUCT,
+    TRUE,
+    CutStructError,
+    MalformedStructError,
+    read_struct,
+)
+
+MAGIC: Final = b"PAR1"
+
+PageKind = Literal["data", "dictionary", "data v2"]
+
+_KINDS: Final[dict[int, tuple[PageKind, int]]] = {0: ("data", 5), 2: ("dictionary", 7), 3: ("data v2", 8)}
+"""The kind of page and the id of its own header, by PageType."""
+
+_FIRST_WINDOW: Final = 1 << 12
+_MAX_HEADER_BYTES: Final = 1 << 26
+"""Upper bound for one header. It holds the smallest and the largest value of its page, which may be pictures."""
+_MAX_VALUES: Final = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its header at `[start, body_start)`, its contents at `[body_start, stop)`."""
+
+    start: int
+    body_start: int
+    stop: int
+    kind: PageKind
+    uncompressed_bytes: int
+    """Size of the contents before compression."""
+    value_count: int
+    """Values with nulls; entries of a dictionary."""
+    encoding: int
+    """Encoding of parquet.thrift."""
+    row_count: int | None
+    """Rows, which only pages of version 2 declare."""
+    level_bytes: tuple[int, int]
+    """Bytes of repetition and definition levels, which only pages of version 2 declare."""
+    is_compressed: bool
+    bound_bytes: tuple[int, ...]
+    """Sizes of the smallest and the largest value, where the header holds them."""
+
+    @property
+    def header_bytes(self) -> int:
+        """Size of the header."""
+        return self.body_start - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCopy:
+    """A copy of the metadata of the column chunk that ends before it, at `[start, stop)` of the file."""
+
+    start: int
+    stop: int
+    path: tuple[str, ...]
+    physical_type: int
+    codec: int
+    value_count: int
+    compressed_bytes: int
+    """Size of the pages and their headers."""
+
+
+Part = Page | ChunkCopy
+
+
+@dataclass(frozen=True, slots=True)
+class PartList:
+    """The parts of a file up to the first byte that begins none."""
+
+    parts: Sequence[Part]
+    stop: int
+    """The end of the last part."""
+    reason: str
+    """A noun phrase for what begins there; empty at the end of the file."""
+
+
+def read_parts(source: Bytes) -> PartList:
+    """Return the pages and copies of column metadata of a file, from byte 4 on, up to the first that is not whole."""
+    parts: list[Part] = []
+    position = len(MAGIC)
+    while position < source.size:
+        try:
+            part = _read_part(source, position)
+        except MalformedStructError as error:
+            return PartList(parts, position, str(error))
+        if part.stop > source.size:
+            size, held = part.stop - position, source.size - position
+            return PartList(parts, position, f"a page of {size:,} bytes that is cut off after {held:,}")
+        parts.append(part)
+        position = part.stop
+    return PartList(parts, position, "")
+
+
+def _read_part(source: Bytes, start: int) -> Part:
+    window = _FIRST_WINDOW
+    while True:
+        stop = min(start + window, source.size)
+        data = source.read_at(start, stop)
+        try:
+            fields, length = read_struct(data, max_values=_MAX_VALUES)
+        except CutStructError:
+            if stop == source.size:
+                raise CutStructError("a page header that is cut off, or another struct") from None
+            if window >= _MAX_HEADER_BYTES:
+                raise MalformedStructError(f"no page header within {_MAX_HEADER_BYTES} bytes") from None
+            window *= 8
+            continue
+        return _page(fields, start, length) if 1 in fields else _chunk_copy(fields, start, length)
+
+
+def _page(fields: dict[int, tuple[int, Any]], start: int, length: int) -> Page:
+    kind_number = _field(fields, 1, I32)
+    if kind_number not in _KINDS:
+        raise MalformedStructError(f"a page of type {kind_number}")
+    kind, header_id = _KINDS[kind_number]
+    if not {*fields} <= {1, 2, 3, 4, header_id}:
+        raise MalformedStructError("a page header with fields of another kind of page")
+    uncompressed, compressed = _size(fields, 2), _size(fields, 3)
+    header = _field(fields, header_id, STRUCT)
+    value_count = _size(header, 1)
+    levels, row_count, is_compressed = (0, 0), None, True
+    if kind == "data v2":
+        _size(header, 2)
+        row_count, encoding = _size(header, 3), _field(header, 4, I32)
+        levels = _size(header, 6), _size(header, 5)
+        is_compressed = header.get(7, (TRUE, True))[1] is not False
+    else:
+        encoding = _field(header, 2, I32)
+    if kind == "data" and (_field(header, 3, I32), _field(header, 4, I32)) != (_RLE, _RLE):
+        raise MalformedStructError("a page whose levels have an encoding other than RLE")
+    statistics = header.get({"data": 5, "data v2": 8}.get(kind, 0), (STRUCT, {}))[1]
+    return Page(
+        start=start,
+        body_start=start + length,
+        stop=start + length + compressed,
+        kind=kind,
+        uncompressed_bytes=uncompressed,
+        value_count=value_count,
+        encoding=encoding,
+        row_count=row_count,
+        level_bytes=levels,
+        is_compressed=is_compressed,
+        bound_bytes=_bound_bytes(statistics),
+    )
+
+
+_RLE: Final = 3
+
+
+def _bound_bytes(statistics: Any) -> tuple[int, ...]:
+    if not isinstance(statistics, dict):
+        raise MalformedStructError("statistics that are no struct")
+    # max_value and min_value, which may be shortened only where flags 7 and 8 say that they are not exact
+    exact = {5: 7, 6: 8}
+    return tuple(
+        len(statistics[number][1])
+        for number, flag in exact.items()
+        if statistics.get(number, (0,))[0] == BINARY and statistics.get(flag, (TRUE,))[0] != FALSE
+    )
+
+
+def _chunk_copy(fields: dict[int, tuple[int, Any]], start: int, length: int) -> ChunkCopy:
+    if {*fields} != {2, 3}:
+        raise MalformedStructError("a struct that is no page header")
+    _field(fields, 2, I64)
+    metadata = _field(fields, 3, STRUCT)
+    item_kind, path = _field(metadata, 3, LIST)
+    if item_kind != BINARY and path:
+        raise MalformedStructError("column metadata with a path that is no list of names")
+    try:
+        names = tuple(name.decode() for name in path)
+    except UnicodeDecodeError:
+        raise MalformedStructError("column metadata with a path that is no text") from None
+    return ChunkCopy(
+        start=start,
+        stop=start + length,
+        path=names,
+        physical_type=_field(metadata, 1, I32),
+        codec=_field(metadata, 4, I32),
+        value_count=_field(metadata, 5, I64),
+        compressed_bytes=_field(metadata, 7, I64),
+    )
+
+
+def _field(fields: Any, number: int, kind: int) -> Any:
+    found, value = fields.get(number, (0, None))
+    if found != kind:
+        raise MalformedStructError(f"a struct that is no page header: field {number} of type {found}")
+    return value
+
+
+def _size(fields: Any, number: int) -> int:
+    value: int = _field(fields, number, I32)
+    if value < 0:
+        raise MalformedStructError(f"a page header with {value} in field {number}")
+    return value

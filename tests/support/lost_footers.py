@@ -1,0 +1,91 @@
+"""Parquet files without their footers, and what pyarrow says was in them."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests/data"
+ARROW_17 = ROOT / "tests/pipelines/parquet/recovery/data/arrow17.parquet"
+"""A file of pyarrow 17, which writes the metadata of each column chunk a second time, after its pages."""
+
+RECORDED = (
+    "av1_multifile/data/chunk-000/file-001.parquet",
+    "images/data/chunk-000/file-000.parquet",
+    "edited/data/chunk-000/file-001.parquet",
+    "v21_videos/data/chunk-000/episode_000000.parquet",
+    "v21_images/data/chunk-000/episode_000001.parquet",
+    "h264_bframes/meta/episodes/chunk-000/file-000.parquet",
+)
+"""Files that LeRobot wrote: its two versions, pictures in rows and in videos, several episodes in a row group, meta/episodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFile:
+    """A file as its writer closed it."""
+
+    data: bytes
+
+    @property
+    def metadata(self) -> Any:
+        return pq.read_metadata(BytesIO(self.data))
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pq.read_schema(BytesIO(self.data))
+
+    @property
+    def table(self) -> pa.Table:
+        return pq.read_table(BytesIO(self.data))
+
+    @property
+    def footer_start(self) -> int:
+        return len(self.data) - 8 - int.from_bytes(self.data[-8:-4], "little")
+
+    def group_stops(self) -> list[tuple[int, int]]:
+        """The end of each row group with rows, and the rows up to there."""
+        metadata, rows, stops = self.metadata, 0, []
+        for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
+            rows += group.num_rows
+            if group.num_rows:
+                chunks = [group.column(number) for number in range(group.num_columns)]
+                stops.append((max(_start(chunk) + chunk.total_compressed_size for chunk in chunks), rows))
+        return stops
+
+    def rows_before(self, stop: int) -> int:
+        """The rows of the row groups that end at or before a byte."""
+        return max((rows for end, rows in self.group_stops() if end <= stop), default=0)
+
+
+def whole_file(path: str | Path) -> WholeFile:
+    return WholeFile((DATA / path).read_bytes())
+
+
+def written(tables: list[pa.Table], **options: Any) -> WholeFile:
+    """A file with a row group for each table."""
+    stream = BytesIO()
+    with pq.ParquetWriter(stream, tables[0].schema, **options) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=max(len(table), 1))
+    return WholeFile(stream.getvalue())
+
+
+def episode_table(episode: int, length: int, *, first_index: int = 0, **columns: pa.Array) -> pa.Table:
+    """The rows of an episode with LeRobot's columns, 10 frames a second, and others before them."""
+    counted = {
+        "timestamp": pa.array([frame / 10 for frame in range(length)], pa.float32()),
+        "frame_index": pa.array(range(length), pa.int64()),
+        "episode_index": pa.array([episode] * length, pa.int64()),
+        "index": pa.array(range(first_index, first_index + length), pa.int64()),
+        "task_index": pa.array([episode % 2] * length, pa.int64()),
+    }
+    return pa.table({**columns, **counted})
+
+
+def _start(chunk: Any) -> int:
+    offsets = (chunk.dictionary_page_offset, chunk.data_page_offset)
+    return min(offset for offset in offsets if offset)
