@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from episeek_pipelines.batch.status import BatchStatus, DatasetState, batch_status
     from episeek_pipelines.batch.survey import PlannedDataset
     from episeek_pipelines.batch.work import RunOutcome
+    from episeek_pipelines.comparison.levels import DIFF_LEVELS, DiffLevel
+    from episeek_pipelines.comparison.results import Comparison, EpisodeChange
     from episeek_pipelines.dataset.contents import LeftOut
     from episeek_pipelines.dataset.finding import datasets_at
     from episeek_pipelines.dataset.inspection import CameraSummary, DataSummary, Inspection
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.bench.report import BenchReport, RankResult
     from episeek_pipelines.jobs.bench.run import bench
     from episeek_pipelines.jobs.bench.slurm import slurm_script
+    from episeek_pipelines.jobs.comparison.compare import diff
+    from episeek_pipelines.jobs.comparison.format_names import DIFF_FORMATS, DiffFormat, parse_diff_output
+    from episeek_pipelines.jobs.comparison.formats import render_diff
     from episeek_pipelines.jobs.fix import FixResult, fix
     from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
     from episeek_pipelines.jobs.graph import Execution
@@ -86,6 +91,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BENCH_ORDERS",
+    "DIFF_FORMATS",
+    "DIFF_LEVELS",
     "KEYFRAME_CHOICES",
     "READING_HEADERS",
     "RULES",
@@ -100,11 +107,15 @@ __all__ = [
     "BenchReport",
     "CameraSummary",
     "Changes",
+    "Comparison",
     "ConfigurationError",
     "ConflictError",
     "CopySummary",
     "DataSummary",
     "DatasetState",
+    "DiffFormat",
+    "DiffLevel",
+    "EpisodeChange",
     "Execution",
     "Failure",
     "Finding",
@@ -165,6 +176,7 @@ __all__ = [
     "bench",
     "check_index",
     "datasets_at",
+    "diff",
     "fix",
     "format_counts",
     "format_findings",
@@ -174,6 +186,7 @@ __all__ = [
     "index",
     "inspect",
     "is_store",
+    "parse_diff_output",
     "plan_preparation",
     "prepare",
     "prepare_and_publish",
@@ -182,6 +195,7 @@ __all__ = [
     "rank_of",
     "recorded_videos",
     "render",
+    "render_diff",
     "rewrite",
     "slurm_script",
     "upgrade",
@@ -202,6 +216,8 @@ _NAMES_OF: Final = {
     "batch.status": ("BatchStatus", "DatasetState", "batch_status"),
     "batch.survey": ("PlannedDataset",),
     "batch.work": ("RunOutcome",),
+    "comparison.levels": ("DIFF_LEVELS", "DiffLevel"),
+    "comparison.results": ("Comparison", "EpisodeChange"),
     "dataset.contents": ("LeftOut",),
     "dataset.finding": ("datasets_at",),
     "dataset.inspection": ("CameraSummary", "DataSummary", "Inspection"),
@@ -213,6 +229,9 @@ _NAMES_OF: Final = {
     "jobs.bench.report": ("BenchReport", "RankResult"),
     "jobs.bench.run": ("bench",),
     "jobs.bench.slurm": ("slurm_script",),
+    "jobs.comparison.compare": ("diff",),
+    "jobs.comparison.format_names": ("DIFF_FORMATS", "DiffFormat", "parse_diff_output"),
+    "jobs.comparison.formats": ("render_diff",),
     "jobs.fix": ("FixResult", "fix"),
     "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
     "jobs.graph": ("Execution",),

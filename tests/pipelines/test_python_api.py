@@ -74,6 +74,7 @@ def test_the_document_has_every_function():
         "check_index",
         "inspect",
         "verify",
+        "diff",
         "fix",
         "publish",
         "publish_to_store",

@@ -102,6 +102,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
     """Add the arguments of every command that reports a result."""
     command.add_argument("--json", action="store_true", help="print the result as JSON")
     command.add_argument(
+        "-q",
         "--quiet",
         action="store_true",
         help="print no progress and no summary; findings that fail the command are printed",

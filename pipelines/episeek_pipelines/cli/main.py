@@ -3,8 +3,9 @@
 Results go to standard output, from here alone; everything else to standard error (`episeek_pipelines.cli.log`).
 
 Exit codes: 0 done (`verify`:
-nothing counts as a failure; `index --check`: nothing is stale); 1 verification found errors, sidecars are stale, or `publish`
-refused an overlay with errors, or found that the published files differ from those sent; 2 it could not be done; 130 interrupted.
+nothing counts as a failure; `index --check`: nothing is stale; `diff`: nothing differs); 1 verification found errors, sidecars are
+stale, datasets differ, or `publish` refused an overlay with errors, or found that the published files differ from those sent; 2 it
+could not be done; 130 interrupted.
 """
 
 import argparse
@@ -87,7 +88,9 @@ def _run(options: argparse.Namespace, log: Log) -> int:
     sys.stdout.flush()
     for note in outcome.notes:
         log.notice(note)
-    return FINDINGS if outcome.is_failure else OK
+    if outcome.is_failure:
+        return FINDINGS
+    return FAILED if outcome.is_undecided else OK
 
 
 def _prepare_streams() -> None:

@@ -15,3 +15,5 @@ class Outcome:
     """For standard error."""
     data: bytes = b""
     """Bytes for standard output, instead of lines."""
+    is_undecided: bool = False
+    """Whether the exit code is 2: the command ran, and a defect of what it read leaves its answer open."""

@@ -11,7 +11,8 @@ DESCRIPTION = (
 )
 NOTES = (
     "SRC and DST are local paths or URLs (hf://, s3://, and all others that fsspec knows).\n\n"
-    "Exit codes: 0 done; 1 verification found errors, or sidecars are stale; 2 it could not be done; 130 interrupted."
+    "Exit codes: 0 done; 1 verification found errors, sidecars are stale, or datasets differ; 2 it could not be done; "
+    "130 interrupted."
 )
 
 COMMANDS: Final = {
@@ -20,6 +21,7 @@ COMMANDS: Final = {
     "rewrite": "write data files with one row group per episode",
     "index": "write the sidecars meta/byte_index/, or check them",
     "verify": "check the metadata, data files, videos and sidecars of a dataset",
+    "diff": "show what differs between two datasets",
     "rules": "list the rules of verify, or explain some of them",
     "publish": "publish a prepared dataset on the Hub or in a store",
     "batch": "prepare and publish many datasets: plan, run, status, report",

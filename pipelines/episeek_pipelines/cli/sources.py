@@ -21,7 +21,7 @@ def require_sources(options: argparse.Namespace) -> None:
     Raises:
         NotADatasetError: There is no such local path, and it looks like a name on the Hub.
     """
-    places = [getattr(options, name, None) for name in ("source", "data_root", "against")]
+    places = [getattr(options, name, None) for name in ("source", "data_root", "against", "first", "second")]
     for place in (*places, *getattr(options, "sources", ())):
         if place and _HUB_NAME.fullmatch(place) and not Path(place).exists():
             hint = f"did you mean hf://datasets/{place}?"

@@ -1,0 +1,198 @@
+"""The result of a comparison, from what was read and counted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from episeek_pipelines.comparison.contents import Contents
+from episeek_pipelines.comparison.documents import info_changes, statistic_changes, task_changes
+from episeek_pipelines.comparison.episode_statistics import episode_statistic_changes
+from episeek_pipelines.comparison.layout_changes import layout_changes
+from episeek_pipelines.comparison.levels import DiffLevel, reads
+from episeek_pipelines.comparison.matching import Matching
+from episeek_pipelines.comparison.results import (
+    ColumnChange,
+    Comparison,
+    EpisodeChange,
+    NotCompared,
+    Reading,
+    StatisticChange,
+    VideoChange,
+)
+from episeek_pipelines.comparison.side import Side
+from episeek_pipelines.comparison.videos.differences import PairedSamples, SampleDifferences
+from episeek_pipelines.words import counted
+
+V2_STATISTICS: Final = frozenset({"min", "max", "mean", "std", "count"})
+"""The statistics that version 2.x has."""
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted of pairs of episodes."""
+
+    rows: Mapping[Pair, tuple[ColumnChange, ...]]
+    samples: Mapping[tuple[int, int, str], SampleDifferences]
+
+
+def conclude(contents: Contents, matching: Matching, found: Counted, reading: Reading) -> Comparison:
+    """Return the comparison.
+
+    Args:
+        contents: What was read.
+        matching: Which episode is which.
+        found: The rows and samples that differ.
+        reading: The work of the comparison.
+    """
+    a, b = contents.a.side, contents.b.side
+    samples = contents.paired_samples(matching.pairs)
+    changes = [change for pair in matching.pairs if (change := _change(contents, pair, found, samples)) is not None]
+    statistics = statistic_changes(a.statistics, b.statistics)
+    statistics += episode_statistic_changes(a, b, matching.pairs)
+    unknown = [change for change in statistics if _is_unknown(change, a, b)]
+    layout, unread = layout_changes(a, b, matching.pairs, contents.a.data, contents.b.data, contents.covered.data_files)
+    return Comparison(
+        a=a.summary(),
+        b=b.summary(),
+        level=contents.level,
+        metadata=(*info_changes(a.document, b.document, is_layout=False), *contents.column_changes()),
+        tasks=tuple(task_changes(a, b)),
+        statistics=tuple(change for change in statistics if change not in unknown),
+        removed=matching.removed,
+        added=matching.added,
+        renumbered=tuple(pair for pair in matching.pairs if pair[0] != pair[1]),
+        changed=tuple(changes),
+        equal_count=len(matching.pairs) - len(changes),
+        layout=tuple(layout),
+        undecided=tuple(contents.undecided(matching.pairs)),
+        not_compared=(
+            *_left_out(contents, matching, samples, found),
+            *_unknown_statistics(unknown, a, b),
+            *unread,
+        ),
+        reading=reading,
+    )
+
+
+def _change(
+    contents: Contents, pair: Pair, found: Counted, samples: Mapping[tuple[int, int, str], PairedSamples]
+) -> EpisodeChange | None:
+    """Return how a pair differs; None where it does not."""
+    a, b = pair
+    side_a, side_b = contents.a.side, contents.b.side
+    row_a, row_b = side_a.row_of[a], side_b.row_of[b]
+    lengths = int(side_a.dataset.episodes.length[row_a]), int(side_b.dataset.episodes.length[row_b])
+    starts = [
+        int(side.dataset.episodes.dataset_from_index[row] - side.places[row])
+        for side, row in ((side_a, row_a), (side_b, row_b))
+    ]
+    tasks_a, tasks_b = side_a.episode_tasks, side_b.episode_tasks
+    tasks = None if tasks_a is None or tasks_b is None else (tasks_a[row_a], tasks_b[row_b])
+    rows = None
+    if reads(contents.level, "rows") and not (a == b and a in contents.covered.rows):
+        counts = [
+            0 if number not in side.rows else side.rows[number].row_count
+            for side, number in ((contents.a, a), (contents.b, b))
+        ]
+        rows = (counts[0], counts[1])
+    videos = (
+        _video_change(camera, samples[a, b, camera], found.samples.get((a, b, camera)), contents.level)
+        for camera in contents.cameras
+        if (a, b, camera) in samples
+    )
+    change = EpisodeChange(
+        a,
+        b,
+        length=_unless_same(lengths),
+        rows=None if rows is None else _unless_same(rows),
+        tasks=None if tasks is None or tasks[0] == tasks[1] else tasks,
+        is_start_changed=starts[0] != starts[1],
+        columns=found.rows.get(pair, ()),
+        videos=tuple(video for video in videos if video is not None),
+    )
+    return None if change == EpisodeChange(a, b) else change
+
+
+def _video_change(
+    camera: str, pair: PairedSamples, counted_samples: SampleDifferences | None, level: DiffLevel
+) -> VideoChange | None:
+    a, b = pair.a, pair.b
+    different = counted_samples.different if counted_samples is not None else 0
+    change = VideoChange(
+        camera,
+        frames=_unless_same((a.frame_count, b.frame_count)),
+        samples=_unless_same((a.sample_count, b.sample_count)),
+        different_samples=different or None,
+        sample_count=a.sample_count if different else None,
+        first_sample=counted_samples.first if different and counted_samples is not None else None,
+        is_least=bool(different) and not reads(level, "videos"),
+        is_order_changed=a.sample_count == b.sample_count and a.order != b.order,
+        is_time_changed=a.times != b.times and a.frame_count == b.frame_count,
+        entry=None if a.entry.digest == b.entry.digest else (a.entry.text, b.entry.text),
+    )
+    return None if change == VideoChange(camera) else change
+
+
+def needs_samples(pair: PairedSamples, level: DiffLevel) -> bool:
+    """Return whether the samples of a pair have to be compared one by one."""
+    return pair.a.sample_count == pair.b.sample_count and (reads(level, "videos") or pair.a.sizes != pair.b.sizes)
+
+
+def _left_out(
+    contents: Contents,
+    matching: Matching,
+    samples: Mapping[tuple[int, int, str], PairedSamples],
+    found: Counted,
+) -> Iterator[NotCompared]:
+    """Yield what the level or the sides left out."""
+    level, pairs = contents.level, matching.pairs
+    rows_left = sum(not (a == b and a in contents.covered.rows) for a, b in pairs)
+    if not reads(level, "rows") and rows_left:
+        yield NotCompared(
+            f"rows of {counted(rows_left, 'episode')}", f"the level {level} does not read them; use --level rows"
+        )
+    cameras = len(contents.cameras) * len(pairs)
+    covered = sum(a == b and a in numbers for numbers in contents.covered.videos.values() for a, b in pairs)
+    if not reads(level, "layout") and cameras > covered:
+        reason = f"the level {level} does not read them; use --level videos"
+        yield NotCompared(f"{counted(cameras - covered, 'video')} of episodes", reason)
+    elif not reads(level, "videos"):
+        unread = sum(
+            pair.a.sample_count == pair.b.sample_count and key not in found.samples for key, pair in samples.items()
+        )
+        if unread:
+            reason = f"their sizes are the same, and the level {level} does not read more; use --level videos"
+            yield NotCompared(f"bytes of the samples of {counted(unread, 'video')} of episodes", reason)
+    if not reads(level, "layout") or (not reads(level, "rows") and not contents.cameras):
+        yield NotCompared("other numbers of the same episodes", f"the level {level} tells episodes by their numbers")
+    ours, theirs = contents.types
+    if ours and theirs:
+        for name in sorted((ours.keys() & theirs.keys()) - contents.columns):
+            yield NotCompared(f"values of column {name}", "the types differ")
+        yield from _only_on_one_side(ours, theirs, "column")
+    yield from _only_on_one_side(contents.a.side.video_paths, contents.b.side.video_paths, "camera")
+
+
+def _is_unknown(change: StatisticChange, a: Side, b: Side) -> bool:
+    """Return whether a statistic is missing because the version of the side that lacks it has none of its kind."""
+    lacking = {"A": b, "B": a}.get(change.only_in)
+    return lacking is not None and lacking.dataset.is_file_an_episode and change.statistic not in V2_STATISTICS
+
+
+def _unknown_statistics(unknown: Sequence[StatisticChange], a: Side, b: Side) -> Iterator[NotCompared]:
+    for name, lacking in (("B", a), ("A", b)):
+        kinds = sorted({change.statistic for change in unknown if change.only_in == name})
+        if kinds:
+            reason = f"only {name} has them: version {lacking.dataset.found_version} has none"
+            yield NotCompared(f"statistics {', '.join(kinds)}", reason)
+
+
+def _only_on_one_side(a: Mapping[str, object], b: Mapping[str, object], noun: str) -> Iterator[NotCompared]:
+    for name in sorted({*a} ^ {*b}):
+        yield NotCompared(f"{noun} {name}", f"only {'A' if name in a else 'B'} has it")
+
+
+def _unless_same(values: tuple[int, int]) -> tuple[int, int] | None:
+    return None if values[0] == values[1] else values

@@ -1,0 +1,186 @@
+"""The parts of both datasets that were read: those by which episodes are matched, and those that are compared further."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from episeek_pipelines.comparison.levels import DiffLevel, reads
+from episeek_pipelines.comparison.matching import Matching, match_episodes
+from episeek_pipelines.comparison.results import NotCompared, ValueChange
+from episeek_pipelines.comparison.rows.differences import PairedRows
+from episeek_pipelines.comparison.rows.episode_columns import PLACE_COLUMNS, EpisodePlace, Texts, tells_episodes_apart
+from episeek_pipelines.comparison.rows.prints import AS_STORED, DataFilePrint, EpisodeRows
+from episeek_pipelines.comparison.same_files import Covered
+from episeek_pipelines.comparison.side import Side
+from episeek_pipelines.comparison.videos.differences import PairedSamples
+from episeek_pipelines.comparison.videos.prints import EpisodeSamples, VideoFilePrint
+
+
+@dataclass(frozen=True, eq=False)
+class SideContents:
+    """What was read of one side."""
+
+    side: Side
+    data: Mapping[str, DataFilePrint] = field(default_factory=dict)
+    """Data files by path."""
+    videos: Mapping[tuple[str, str], VideoFilePrint] = field(default_factory=dict)
+    """Videos by camera and path."""
+
+    @cached_property
+    def rows(self) -> dict[int, EpisodeRows]:
+        """The rows of each episode that were read: those in its declared file, else those in another one."""
+        found: dict[int, EpisodeRows] = {}
+        for path in sorted(self.data):
+            for number, rows in self.data[path].episodes.items():
+                if number not in found or path == self.side.data_paths[self.side.row_of[number]]:
+                    found[number] = rows
+        return found
+
+    @cached_property
+    def samples(self) -> dict[str, dict[int, EpisodeSamples]]:
+        """The samples of each episode that were read, by camera and number."""
+        found: dict[str, dict[int, EpisodeSamples]] = {camera: {} for camera in self.side.video_paths}
+        for (camera, _), each in self.videos.items():
+            found[camera].update(each.episodes)
+        return found
+
+    @cached_property
+    def unplaced(self) -> dict[tuple[str, int], str]:
+        """Why the frames of an episode in a camera are not certain."""
+        return {
+            (camera, number): f"{self.side.videos.join(path)}: {reason}"
+            for (camera, path), each in self.videos.items()
+            for number, reason in each.unplaced.items()
+        }
+
+    @property
+    def texts(self) -> Texts:
+        """The texts of tasks and subtasks."""
+        return Texts(self.side.tasks, self.side.subtasks)
+
+    def place(self, number: int) -> EpisodePlace:
+        """Return where an episode is."""
+        return EpisodePlace(number, int(self.side.places[self.side.row_of[number]]))
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What was read of both sides."""
+
+    a: SideContents
+    b: SideContents
+    covered: Covered
+    level: DiffLevel
+
+    @cached_property
+    def types(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+        """The types of each column in the data files of A and of B that were read."""
+        found: tuple[dict[str, set[str]], dict[str, set[str]]] = ({}, {})
+        for types, side in zip(found, (self.a, self.b), strict=True):
+            for each in side.data.values():
+                for name, dtype in each.types:
+                    types.setdefault(name, set()).add(dtype)
+        return found
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The columns that both sides have, of the same types: those that are compared."""
+        ours, theirs = self.types
+        return frozenset(name for name in ours.keys() & theirs.keys() if ours[name] == theirs[name])
+
+    @cached_property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras that both sides have, in the order of A."""
+        return tuple(camera for camera in self.a.side.video_paths if camera in self.b.side.video_paths)
+
+    def column_changes(self) -> list[ValueChange]:
+        """Return the columns of data files that one side lacks, or that have other types."""
+        ours, theirs = self.types
+        if not ours or not theirs:
+            return []
+        texts = [{name: " or ".join(sorted(types)) for name, types in side.items()} for side in (ours, theirs)]
+        names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        return [ValueChange(f"column {name}", texts[0].get(name), texts[1].get(name)) for name in names]
+
+    def matching(self) -> Matching:
+        """Return which episode of A is which of B."""
+        parts_a, parts_b = (self._parts(side) for side in (self.a, self.b))
+        types, _ = self.types
+        telling = [f"column {name}" for name in self.columns if all(tells_episodes_apart(name, t) for t in types[name])]
+        telling += [f"camera {camera}" for camera in self.cameras]
+        # without rows and without videos, lengths and tasks are all that is known
+        is_by_number = not reads(self.level, "layout") or (not reads(self.level, "rows") and not self.cameras)
+        return match_episodes(parts_a, parts_b, telling=telling, is_by_number=is_by_number)
+
+    def _parts(self, contents: SideContents) -> dict[int, dict[str, bytes]]:
+        """Return the parts of each episode of a side."""
+        side = contents.side
+        lengths, tasks = side.dataset.episodes.length.tolist(), side.episode_tasks
+        found: dict[int, dict[str, bytes]] = {}
+        for number, row in side.row_of.items():
+            parts = {"length": str(lengths[row]).encode()}
+            if tasks is not None:
+                parts["tasks"] = repr(tasks[row]).encode()
+            if number in self.covered.rows:
+                parts["rows"] = b"same as in episode %d" % number
+            elif number in contents.rows:
+                digests = contents.rows[number].by_column()
+                parts |= {f"column {name}": digest for name, digest in digests.items() if name in self.columns}
+            for camera in self.cameras:
+                samples = contents.samples[camera].get(number)
+                if number in self.covered.videos.get(camera, ()):
+                    parts[f"camera {camera}"] = b"same as in episode %d" % number
+                elif samples is not None:
+                    parts[f"camera {camera}"] = samples.sizes + samples.order + samples.entry.digest.encode()
+            found[number] = parts
+        return found
+
+    def paired_rows(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], PairedRows]:
+        """Return the pairs of episodes whose rows differ, with the columns that do."""
+        found: dict[tuple[int, int], PairedRows] = {}
+        for a, b in pairs:
+            rows_a, rows_b = self.a.rows.get(a), self.b.rows.get(b)
+            if (a == b and a in self.covered.rows) or rows_a is None or rows_b is None:
+                continue
+            columns = tuple(_differing_columns(rows_a, rows_b, self.columns))
+            if columns:
+                found[a, b] = PairedRows(rows_a, rows_b, self.a.place(a), self.b.place(b), columns)
+        return found
+
+    def paired_samples(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int, str], PairedSamples]:
+        """Return the samples of pairs of episodes that are not the same by their files, by camera."""
+        found: dict[tuple[int, int, str], PairedSamples] = {}
+        for a, b in pairs:
+            for camera in self.cameras:
+                if a == b and a in self.covered.videos.get(camera, ()):
+                    continue
+                samples_a, samples_b = self.a.samples[camera].get(a), self.b.samples[camera].get(b)
+                if samples_a is not None and samples_b is not None:
+                    found[a, b, camera] = PairedSamples(samples_a, samples_b)
+        return found
+
+    def undecided(self, pairs: Iterable[tuple[int, int]]) -> list[NotCompared]:
+        """Return the parts of pairs that cannot be compared, since a side is defective there."""
+        found = []
+        for a, b in pairs:
+            for contents, number, name in ((self.a, a, "A"), (self.b, b, "B")):
+                for camera in self.cameras:
+                    if (a == b and a in self.covered.videos.get(camera, ())) or (
+                        camera,
+                        number,
+                    ) not in contents.unplaced:
+                        continue
+                    subject = f"{camera} of episode {number} in {name}"
+                    found.append(NotCompared(subject, contents.unplaced[camera, number]))
+        return found
+
+
+def _differing_columns(a: EpisodeRows, b: EpisodeRows, columns: frozenset[str]) -> Iterable[str]:
+    ours, theirs = a.by_column(), b.by_column()
+    for name in sorted(ours.keys() & theirs.keys() & columns):
+        if ours[name] == theirs[name]:
+            continue
+        stored = f"{name}{AS_STORED}"
+        # the same numbers, although other rows come before them by the declared lengths
+        if name not in PLACE_COLUMNS or ours.get(stored, b"a") != theirs.get(stored, b"b"):
+            yield name

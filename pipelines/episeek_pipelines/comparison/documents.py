@@ -1,0 +1,95 @@
+"""What differs between the documents of two datasets: meta/info.json, the tables of tasks, and statistics."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from episeek_pipelines.comparison.results import StatisticChange, TaskChange, ValueChange
+from episeek_pipelines.comparison.side import Side
+
+LAYOUT_KEYS: Final = (
+    "codebase_version",
+    "data_path",
+    "video_path",
+    "chunks_size",
+    "data_files_size_in_mb",
+    "video_files_size_in_mb",
+)
+"""Keys of meta/info.json that say where the files are."""
+
+
+def same_json(a: Any, b: Any) -> bool:
+    """Return whether two JSON values are the same: NaN is NaN, 1 is 1.0 and not true, and the order of keys says nothing."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return a == b or (math.isnan(a) and math.isnan(b))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same_json(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same_json, a, b))
+    return type(a) is type(b) and bool(a == b)
+
+
+def info_changes(a: Mapping[str, Any], b: Mapping[str, Any], *, is_layout: bool) -> list[ValueChange]:
+    """Return the values of meta/info.json that differ: those of `LAYOUT_KEYS`, or all others."""
+    ours, theirs = (
+        {key: value for key, value in side.items() if (key in LAYOUT_KEYS) == is_layout and value is not None}
+        for side in (a, b)
+    )
+    return list(_value_changes(ours, theirs))
+
+
+def task_changes(a: Side, b: Side) -> list[TaskChange]:
+    """Return the tasks and subtasks that one side lacks, or that have other numbers."""
+    found = []
+    for table in ("tasks", "subtasks"):
+        ours, theirs = ({text: number for number, text in getattr(side, table).items()} for side in (a, b))
+        for text in sorted(ours.keys() | theirs.keys()):
+            if ours.get(text) != theirs.get(text):
+                found.append(TaskChange(text, ours.get(text), theirs.get(text), table))
+    return found
+
+
+def statistic_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[StatisticChange]:
+    """Return the statistics of the whole dataset that differ."""
+    found = []
+    for feature in sorted(a.keys() | b.keys()):
+        ours, theirs = (_named(side.get(feature)) for side in (a, b))
+        for name in sorted(ours.keys() | theirs.keys()):
+            if name not in ours or name not in theirs:
+                found.append(StatisticChange(feature, name, None, only_in="A" if name in ours else "B"))
+            elif not same_json(ours[name], theirs[name]):
+                found.append(StatisticChange(feature, name, largest_difference(ours[name], theirs[name])))
+    return found
+
+
+def largest_difference(a: Any, b: Any) -> float | None:
+    """Return the largest difference of two lists of numbers of one shape; None for anything else, and for NaN beside a number."""
+    try:
+        one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    except (TypeError, ValueError):
+        return None
+    if one.shape != other.shape or not one.size or (np.isnan(one) != np.isnan(other)).any():
+        return None
+    with np.errstate(invalid="ignore"):
+        difference = np.where((one == other) | np.isnan(one), 0.0, np.abs(one - other))
+    return float(difference.max())
+
+
+def _named(statistics: Any) -> Mapping[str, Any]:
+    return statistics if isinstance(statistics, Mapping) else {} if statistics is None else {"": statistics}
+
+
+def _value_changes(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> Iterator[ValueChange]:
+    for key in sorted(a.keys() | b.keys()):
+        ours, theirs = a.get(key), b.get(key)
+        if same_json(ours, theirs):
+            continue
+        # a feature that one side lacks is one change
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            yield from _value_changes(ours, theirs, f"{prefix}{key}.")
+        else:
+            yield ValueChange(f"{prefix}{key}", ours, theirs)

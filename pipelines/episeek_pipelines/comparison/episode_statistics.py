@@ -1,0 +1,107 @@
+"""Statistics of episodes that differ: the columns `stats/...` of meta/episodes, of pairs of episodes."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import MetadataError
+from episeek_pipelines.comparison.documents import largest_difference
+from episeek_pipelines.comparison.results import StatisticChange
+from episeek_pipelines.comparison.rows.column_values import differing_rows, type_text
+from episeek_pipelines.comparison.rows.episode_columns import LENGTH_COLUMNS
+from episeek_pipelines.comparison.side import Side
+from episeek_pipelines.parquet.episode_runs import reading
+from episeek_pipelines.parquet.numpy_values import positions_of
+from episeek_schemas import lerobot
+
+_PREFIX = lerobot.statistics_column("", "").partition("/")[0] + "/"
+
+
+def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]) -> list[StatisticChange]:
+    """Return the statistics of episodes that differ, each with the number of its episodes.
+
+    Statistics of the numbers of episodes, rows and tasks are those of other numbers where an episode has another number or other
+    rows before it, and are left out there.
+
+    Args:
+        a: The first dataset.
+        b: The second one.
+        pairs: Numbers of the same episode in A and B.
+    """
+    rows_a = np.array([a.row_of[one] for one, _ in pairs], np.int64)
+    rows_b = np.array([b.row_of[other] for _, other in pairs], np.int64)
+    is_same_place = np.array([one == other for one, other in pairs], np.bool_)
+    if len(pairs):
+        is_same_place &= a.places[rows_a] == b.places[rows_b]
+    found = []
+    with ExitStack() as stack:
+        ours, theirs = (_Shards(side, stack) for side in (a, b))
+        for name in sorted({*ours.names, *theirs.names}):
+            _, _, rest = name.partition("/")
+            feature, _, statistic = rest.rpartition("/")
+            if name not in ours.names or name not in theirs.names:
+                only_in = "A" if name in ours.names else "B"
+                found.append(StatisticChange(feature, statistic, None, len(pairs), only_in))
+                continue
+            one, other = (side.column(name) for side in (ours, theirs))
+            if type_text(one.type) != type_text(other.type):
+                one, other = (_as_doubles(column) for column in (one, other))
+            one, other = one.take(positions_of(rows_a)), other.take(positions_of(rows_b))
+            differs = differing_rows(one, other)
+            if feature in LENGTH_COLUMNS:
+                differs &= is_same_place
+            places = np.flatnonzero(differs)
+            if len(places):
+                values = (side.take(positions_of(places)).to_pylist() for side in (one, other))
+                found.append(StatisticChange(feature, statistic, _largest(zip(*values, strict=True)), len(places)))
+    return found
+
+
+class _Shards:
+    """The files of meta/episodes of a side, opened once; those of a store are fetched as a whole, since most of each is read."""
+
+    def __init__(self, side: Side, stack: ExitStack) -> None:
+        self._files: list[tuple[str, pq.ParquetFile]] = []
+        for path, _ in side.dataset.episodes.shards:
+            where = side.root.join(path)
+            if side.root.is_local:
+                file = stack.enter_context(side.root.open_parquet(path))
+            else:
+                file = stack.enter_context(pq.ParquetFile(pa.BufferReader(side.root.read_bytes(path))))
+            self._files.append((where, file))
+        names = [{name for name in file.schema_arrow.names if name.startswith(_PREFIX)} for _, file in self._files]
+        self.names = set.intersection(*names) if names else set()
+        """The columns that all of them have."""
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column of all episodes, by row of the table of episodes."""
+        parts = []
+        for where, file in self._files:
+            with reading(where):
+                # columns whose names begin with this one and a dot are read as well
+                parts.append(file.read(columns=[name], use_threads=False)[name])
+        if len({part.type for part in parts}) > 1:
+            raise MetadataError(self._files[0][0], f"column {name!r} of other types in other files", "one type")
+        return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type).combine_chunks()
+
+
+def _as_doubles(column: pa.Array) -> pa.Array:
+    """Return statistics as lists of doubles, whatever the nesting; null where they are no numbers."""
+    return pa.array([_flat(value) for value in column.to_pylist()], pa.list_(pa.float64()))
+
+
+def _flat(value: Any) -> list[float] | None:
+    try:
+        return None if value is None else np.asarray(value, np.float64).ravel().tolist()
+    except (TypeError, ValueError):
+        return None
+
+
+def _largest(pairs: Iterable[tuple[Any, Any]]) -> float | None:
+    differences = [largest_difference(one, other) for one, other in pairs]
+    known = [difference for difference in differences if difference is not None]
+    return max(known) if known else None

@@ -1,0 +1,130 @@
+"""Where the two datasets keep the same things: versions, files, row groups, sidecars, the card. No part of it is content."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from episeek.errors import MissingFileError
+from episeek_pipelines.comparison.documents import LAYOUT_KEYS, info_changes
+from episeek_pipelines.comparison.identities import same_by_identity
+from episeek_pipelines.comparison.results import NotCompared, ValueChange
+from episeek_pipelines.comparison.rows.prints import DataFilePrint
+from episeek_pipelines.comparison.side import Side
+from episeek_schemas import layout, sidecars
+
+_MAX_READ_BYTES: Final = 1 << 20
+"""Largest other file that is read to be compared."""
+
+
+def layout_changes(
+    a: Side,
+    b: Side,
+    pairs: Sequence[tuple[int, int]],
+    read_a: Mapping[str, DataFilePrint],
+    read_b: Mapping[str, DataFilePrint],
+    same_files: Collection[tuple[str, str]],
+) -> tuple[list[ValueChange], list[NotCompared]]:
+    """Return what differs in the layout, and what of it was not compared.
+
+    Args:
+        a: The first dataset.
+        b: The second one.
+        pairs: Numbers of the same episode in A and B.
+        read_a: Data files of A whose footers were read; the others are the same as those of B.
+        read_b: Those of B.
+        same_files: Data files with the same bytes.
+    """
+    versions: list[Mapping[str, Any]] = [
+        {**side.document, LAYOUT_KEYS[0]: side.dataset.found_version} for side in (a, b)
+    ]
+    found = info_changes(versions[0], versions[1], is_layout=True)
+    _add(found, "data files", len(a.dataset.data_rows()), len(b.dataset.data_rows()))
+    same_a, same_b = ({pair[place] for pair in same_files} for place in (0, 1))
+    groups = [
+        sum(each.row_group_count for path, each in read.items() if path not in same)
+        for read, same in ((read_a, same_a), (read_b, same_b))
+    ]
+    if all(groups):
+        _add(found, "row groups of data files that differ", *groups)
+    moved = sum(a.data_paths[a.row_of[one]] != b.data_paths[b.row_of[other]] for one, other in pairs)
+    if moved:
+        found.append(ValueChange("episodes in another data file", None, moved))
+    for camera in sorted(a.video_paths.keys() & b.video_paths.keys()):
+        paths_a, paths_b = a.video_paths[camera], b.video_paths[camera]
+        _add(found, f"videos of {camera}", len({*paths_a}), len({*paths_b}))
+        moved = sum(paths_a[a.row_of[one]] != paths_b[b.row_of[other]] for one, other in pairs)
+        if moved:
+            found.append(ValueChange(f"episodes in another video of {camera}", None, moved))
+    others, unread = _other_files(a, b)
+    return [*found, *others], unread
+
+
+def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]]:
+    """Return the sidecars, the card and other files that differ."""
+    found: list[ValueChange] = []
+    ours, theirs = (_foreign(side) for side in (a, b))
+    index = {path for path, _ in sidecars.TABLES.values()}
+    has_sidecars = [not index.isdisjoint(side) for side in (ours, theirs)]
+    changed, unknown = [], []
+    for path in sorted(ours.keys() & theirs.keys()):
+        is_same = same_by_identity(a.root, path, ours[path], b.root, path, theirs[path])
+        if is_same is None:
+            size = getattr(ours[path], "size", None)
+            is_same = _same_content(a, b, path) if size is not None and size <= _MAX_READ_BYTES else None
+        if is_same is None:
+            unknown.append(path)
+        elif not is_same:
+            changed.append(path)
+    if has_sidecars[0] != has_sidecars[1]:
+        _add(found, "sidecars", *("present" if has else "none" for has in has_sidecars))
+    elif index & {*changed}:
+        found.append(ValueChange("sidecars", "present", "others"))
+    only = [sorted({*one} - {*other} - index) for one, other in ((ours, theirs), (theirs, ours))]
+    for path in layout.CARD_PATH, ".gitattributes":
+        if path in changed:
+            found.append(ValueChange(path, "present", "changed"))
+        else:
+            _add(found, path, *("present" if path in side else "none" for side in (ours, theirs)))
+    left_out = {*index, layout.CARD_PATH, ".gitattributes"}
+    _add(found, "other files", *(_named([path for path in paths if path not in left_out]) for paths in only))
+    rest = [path for path in changed if path not in left_out]
+    if rest:
+        found.append(ValueChange("other files that differ", "", _named(rest)))
+    unread = [NotCompared(_named(unknown), "no part of the rows and videos, and large; the stores do not tell")]
+    return found, unread if unknown else []
+
+
+def _foreign(side: Side) -> Mapping[str, Any]:
+    """Return the files of a side that were compared in no other way, without hidden ones."""
+    known = {
+        layout.INFO_PATH,
+        layout.STATS_PATH,
+        layout.TASKS_PATH,
+        layout.SUBTASKS_PATH,
+        *side.data_paths,
+        *(path for path, _ in side.dataset.episodes.shards),
+    }
+    return {
+        path: identity
+        for path, identity in side.files.items()
+        if path not in known and (path == ".gitattributes" or not any(part.startswith(".") for part in path.split("/")))
+    }
+
+
+def _same_content(a: Side, b: Side, path: str) -> bool | None:
+    try:
+        return a.root.read_bytes(path) == b.root.read_bytes(path)
+    except MissingFileError:
+        return None
+
+
+def _add(found: list[ValueChange], key: str, a: Any, b: Any) -> None:
+    if a != b:
+        found.append(ValueChange(key, a, b))
+
+
+def _named(paths: Sequence[str]) -> str:
+    """Return some paths in words: the first few of them."""
+    if not paths:
+        return "none"
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(paths[:3]) + more

@@ -1,0 +1,102 @@
+"""Which episode of A is which of B: by what they hold, and by their numbers only where that does not tell.
+
+1. Episodes that are the same in all parts are pairs: first those of one number, then the others in order.
+2. Of the rest, those are pairs that have most parts in common, as an episode of which one column was changed. Parts that many
+   episodes share say nothing and are left out.
+3. Of the rest, those of one number are pairs: an episode that was recorded again.
+4. What is left was removed, or added.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+MAX_SHARING: Final = 4
+"""Episodes of one side that may share a part which tells episodes apart."""
+
+Parts = Mapping[str, bytes]
+"""The parts of an episode by name, each as a digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Pairs of episodes, by number."""
+
+    pairs: tuple[tuple[int, int], ...]
+    """Numbers in A and in B, sorted."""
+    removed: tuple[int, ...]
+    """Episodes of A that are in no pair, sorted."""
+    added: tuple[int, ...]
+    """Episodes of B that are in no pair, sorted."""
+
+
+def match_episodes(
+    a: Mapping[int, Parts], b: Mapping[int, Parts], *, telling: Iterable[str], is_by_number: bool
+) -> Matching:
+    """Return the pairs of episodes.
+
+    Args:
+        a: The parts of each episode of A.
+        b: Those of B, of the same names.
+        telling: Names of parts that differ from one episode to the next.
+        is_by_number: Whether only episodes of one number may be pairs, as where no part tells episodes apart.
+    """
+    pairs: list[tuple[int, int]] = []
+    left_a, left_b = dict(a), dict(b)
+
+    def pair(one: int, other: int) -> None:
+        pairs.append((one, other))
+        del left_a[one], left_b[other]
+
+    for number in sorted(a.keys() & b.keys()):
+        if a[number] == b[number]:
+            pair(number, number)
+    if not is_by_number:
+        for one, other in list(_same(left_a, left_b)):
+            pair(one, other)
+        for one, other in _alike(left_a, left_b, tuple(telling)):
+            pair(one, other)
+    for number in sorted(left_a.keys() & left_b.keys()):
+        pair(number, number)
+    return Matching(tuple(sorted(pairs)), tuple(sorted(left_a)), tuple(sorted(left_b)))
+
+
+def _same(a: Mapping[int, Parts], b: Mapping[int, Parts]) -> Iterable[tuple[int, int]]:
+    """Yield episodes that are the same, each once, in the order of their numbers."""
+    waiting: dict[tuple[tuple[str, bytes], ...], list[int]] = {}
+    for number in sorted(b, reverse=True):
+        waiting.setdefault(_key(b[number]), []).append(number)
+    for number in sorted(a):
+        found = waiting.get(_key(a[number]))
+        if found:
+            yield number, found.pop()
+
+
+def _key(parts: Parts) -> tuple[tuple[str, bytes], ...]:
+    return tuple(sorted(parts.items()))
+
+
+def _alike(a: Mapping[int, Parts], b: Mapping[int, Parts], telling: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Return episodes that have telling parts in common, those with most of them first; each once."""
+    shared: Counter[tuple[int, int]] = Counter()
+    for name in telling:
+        holders: dict[bytes, tuple[list[int], list[int]]] = {}
+        for place, side in enumerate((a, b)):
+            for number, parts in side.items():
+                if name in parts:
+                    holders.setdefault(parts[name], ([], []))[place].append(number)
+        for ones, others in holders.values():
+            if len(ones) <= MAX_SHARING and len(others) <= MAX_SHARING:
+                shared.update((one, other) for one in ones for other in others)
+    taken_a: set[int] = set()
+    taken_b: set[int] = set()
+    found = []
+    for one, other in sorted(
+        shared, key=lambda pair: (-shared[pair], pair[0] != pair[1], abs(pair[0] - pair[1]), pair)
+    ):
+        if one not in taken_a and other not in taken_b:
+            taken_a.add(one)
+            taken_b.add(other)
+            found.append((one, other))
+    return found

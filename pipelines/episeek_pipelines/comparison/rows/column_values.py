@@ -1,0 +1,174 @@
+"""The values of a column in one form, whatever their Arrow type: their digest, and the rows in which two columns differ.
+
+Values are compared bit for bit: NaN equals a NaN of the same bits, 0.0 is not -0.0, a null is no empty text or list, and an int32
+is no int64. Kinds of one thing are the same: lists, large lists and lists of a fixed size; texts and large texts; values and
+dictionaries of them. So a digest does not depend on row groups, encodings, or who wrote the file.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from episeek_pipelines.parquet.arrow_types import is_any_list, is_binary, is_text, storage_type
+from episeek_pipelines.parquet.numpy_values import is_valid, mask_of, numpy_values, positions_of
+
+DIGEST_BYTES = 16
+
+BoolArray = npt.NDArray[np.bool_]
+Int64Array = npt.NDArray[np.int64]
+
+
+def type_text(dtype: pa.DataType) -> str:
+    """Return the type of values in words, the same for all types that hold the same values."""
+    dtype = storage_type(dtype)
+    if pa.types.is_dictionary(dtype):
+        return type_text(dtype.value_type)
+    if is_any_list(dtype):
+        return f"list<{type_text(dtype.value_type)}>"
+    if pa.types.is_struct(dtype):
+        return f"struct<{', '.join(f'{field.name}: {type_text(field.type)}' for field in dtype)}>"
+    if is_text(dtype):
+        return "string"
+    return "binary" if is_binary(dtype) else str(dtype)
+
+
+def digest_of(values: pa.Array) -> bytes:
+    """Return a digest of the values of an array, shape [rows]."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    _add(digest, _plain(values))
+    return digest.digest()
+
+
+def differing_rows(a: pa.Array, b: pa.Array) -> BoolArray:
+    """Return for each row whether two arrays of the same type, in words, and of the same length differ; shape [rows]."""
+    return _differing(_plain(a), _plain(b))
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Return the values without dictionaries and extension types, at least at the outside."""
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    if pa.types.is_map(values.type):
+        # keys and items of a slice are those of the whole array
+        return values.take(positions_of(np.arange(len(values))))
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _add(digest: Any, values: pa.Array) -> None:
+    digest.update(len(values).to_bytes(8, "little"))
+    if pa.types.is_null(values.type):
+        return
+    valid = is_valid(values) if values.null_count else None
+    digest.update(b"\0" if valid is None else b"\1" + np.packbits(valid).tobytes())
+    if pa.types.is_struct(values.type):
+        for child in _fields(values):
+            _add(digest, child)
+        return
+    if is_any_list(values.type) or pa.types.is_map(values.type):
+        digest.update(_lengths(values).tobytes())
+        _add(digest, _plain(_elements(values)))
+        return
+    if is_text(values.type) or is_binary(values.type):
+        large = _large(values)
+        digest.update(_lengths(large).tobytes())
+        digest.update(_bytes_of(large))
+        return
+    digest.update(_fixed(values))
+
+
+def _differing(a: pa.Array, b: pa.Array) -> BoolArray:
+    if pa.types.is_null(a.type) or not len(a):
+        return np.zeros(len(a), np.bool_)
+    valid_a, valid_b = is_valid(a), is_valid(b)
+    differs: BoolArray = valid_a != valid_b
+    both = valid_a & valid_b
+    if pa.types.is_struct(a.type):
+        for one, other in zip(_fields(a), _fields(b), strict=True):
+            differs |= both & _differing(one, other)
+        return differs
+    if is_any_list(a.type) or pa.types.is_map(a.type):
+        lengths = _lengths(a), _lengths(b)
+        differs |= both & (lengths[0] != lengths[1])
+        # an element counts where the lists are of one length, as then it has its counterpart
+        same = both & (lengths[0] == lengths[1])
+        chosen = [
+            _elements(side).filter(mask_of(np.repeat(same, length)))
+            for side, length in zip((a, b), lengths, strict=True)
+        ]
+        rows = np.repeat(np.arange(len(a)), np.where(same, lengths[0], 0))
+        elements = _differing(_plain(chosen[0]), _plain(chosen[1]))
+        differs[rows[elements]] = True
+        return differs
+    if is_text(a.type) or is_binary(a.type):
+        unequal = pc.not_equal(_large(a).cast(pa.large_binary()), _large(b).cast(pa.large_binary()))
+        differs |= both & numpy_values(unequal)
+        return differs
+    one, other = (np.frombuffer(_fixed(side), np.uint8).reshape(len(a), -1) for side in (a, b))
+    differs |= both & (one != other).any(axis=1)
+    return differs
+
+
+def _fields(values: pa.Array) -> Iterator[pa.Array]:
+    """Yield the fields of an array of structs; a field of a null is null."""
+    for child in values.flatten():
+        yield _plain(child)
+
+
+def _lengths(values: pa.Array) -> Int64Array:
+    """Return the length of each list, text or value of bytes; 0 for nulls."""
+    if pa.types.is_fixed_size_list(values.type):
+        lengths = np.full(len(values), values.type.list_size, np.int64)
+    elif is_any_list(values.type) or pa.types.is_map(values.type):
+        lengths = np.diff(numpy_values(values.offsets)).astype(np.int64)
+    else:
+        lengths = np.diff(_offsets(values))
+    return np.where(is_valid(values), lengths, 0).astype("<i8") if values.null_count else lengths.astype("<i8")
+
+
+def _elements(values: pa.Array) -> pa.Array:
+    """Return the elements of all lists, without those that a null hides."""
+    if pa.types.is_map(values.type):
+        return pa.StructArray.from_arrays([values.keys, values.items], ["key", "value"])
+    return values.flatten()
+
+
+def _large(values: pa.Array) -> pa.Array:
+    large = pa.large_string() if is_text(values.type) else pa.large_binary()
+    return values if values.type == large else values.cast(large)
+
+
+def _offsets(values: pa.Array) -> Int64Array:
+    return (
+        np.frombuffer(values.buffers()[1], np.int64, len(values) + 1, values.offset * 8)
+        if len(values)
+        else np.zeros(1, np.int64)
+    )
+
+
+def _bytes_of(values: pa.Array) -> memoryview:
+    """Return the bytes of large texts one after the other, without those that a null hides."""
+    if values.null_count:
+        values = values.drop_null()
+    if not len(values) or values.buffers()[2] is None:
+        return memoryview(b"")
+    offsets = _offsets(values)
+    return memoryview(values.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
+
+
+def _fixed(values: pa.Array) -> bytes:
+    """Return the bytes of values of a fixed width, with zeros where a value is null."""
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.uint8())
+    width = int(values.type.bit_width) // 8
+    buffer = values.buffers()[1]
+    if not len(values) or buffer is None:
+        return bytes(len(values) * width)
+    data = np.frombuffer(buffer, np.uint8, len(values) * width, values.offset * width).reshape(len(values), width)
+    if values.null_count:
+        data = np.where(is_valid(values)[:, None], data, 0).astype(np.uint8)
+    return data.tobytes()

@@ -1,0 +1,125 @@
+"""The columns of an episode's rows as they are compared: without what only says where the episode is in its dataset.
+
+`episode_index` and `index` count from the episode, and a row's task is the text of its number. A column of structs is compared
+field by field, so that a picture's bytes are told from its path.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from episeek_pipelines.comparison.rows.column_values import type_text
+from episeek_pipelines.parquet.arrow_types import storage_type
+from episeek_pipelines.parquet.numpy_values import large_strings, numpy_values
+from episeek_schemas import lerobot
+
+PLACE_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.INDEX)
+"""Columns that change where an episode gets another number, or other episodes come before it."""
+
+TEXT_COLUMNS = (lerobot.TASK_INDEX, lerobot.SUBTASK_INDEX)
+"""Columns that are compared by the texts of their numbers."""
+
+LENGTH_COLUMNS = (*PLACE_COLUMNS, lerobot.FRAME_INDEX, lerobot.TIMESTAMP, *TEXT_COLUMNS)
+"""Columns that follow from the lengths of episodes and from their order."""
+
+
+def tells_episodes_apart(name: str, type_words: str) -> bool:
+    """Return whether a column hardly is the same in two episodes: not one of flags or counts, such as `next.done`."""
+    is_measured = any(word in type_words for word in ("float", "double", "binary", "list"))
+    return is_measured and name not in LENGTH_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePlace:
+    """The number of an episode, and the number of rows before it in its dataset."""
+
+    number: int
+    first_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of the numbers in `TEXT_COLUMNS`."""
+
+    tasks: Mapping[int, str]
+    subtasks: Mapping[int, str]
+
+    def of(self, column: str) -> Mapping[int, str]:
+        """Return the texts of a column; empty where the dataset has no table for it."""
+        return self.tasks if column == lerobot.TASK_INDEX else self.subtasks
+
+
+def column_types(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
+    """Return the name and the type, in words, of each column as it is compared, sorted by name."""
+    return tuple(sorted((name, type_text(dtype)) for name, dtype in _leaves(schema)))
+
+
+def compared_columns(table: pa.Table, place: EpisodePlace, texts: Texts) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the columns of an episode as they are compared, in any order.
+
+    Args:
+        table: The rows of the episode.
+        place: Where the episode is.
+        texts: The texts of tasks and subtasks.
+    """
+    for name in dict.fromkeys(table.schema.names):
+        values = _combined(table[name])
+        if name in PLACE_COLUMNS and pa.types.is_integer(values.type):
+            yield name, _relative(values, place.number if name == lerobot.EPISODE_INDEX else place.first_row)
+        elif name in TEXT_COLUMNS and pa.types.is_integer(values.type):
+            yield name, _texts_of(values, texts.of(name))
+        elif pa.types.is_struct(storage_type(values.type)):
+            storage = values.storage if isinstance(values, pa.ExtensionArray) else values
+            for field, child in zip(storage.type, storage.flatten(), strict=True):
+                yield f"{name}.{field.name}", child
+            yield name, storage.is_valid()
+        else:
+            yield name, values
+
+
+def place_columns(table: pa.Table) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the columns of `PLACE_COLUMNS` as they are in the file."""
+    for name in PLACE_COLUMNS:
+        if name in table.schema.names:
+            yield name, _combined(table[name])
+
+
+def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
+    for name in dict.fromkeys(schema.names):
+        dtype = storage_type(schema.field(name).type)
+        if pa.types.is_struct(dtype):
+            yield name, pa.bool_()
+            for field in dtype:
+                yield f"{name}.{field.name}", field.type
+        else:
+            yield name, dtype
+
+
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if isinstance(column.type, pa.ExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    return column.combine_chunks()
+
+
+def _relative(values: pa.Array, start: int) -> pa.Array:
+    """Return numbers from the start of their episode; those of 64 bits without a sign may wrap, as in both datasets."""
+    numbers = numpy_values(values).astype(np.int64) - start
+    array = pa.Int64Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
+    return array if not values.null_count else pc.if_else(values.is_valid(), array, pa.scalar(None, pa.int64()))
+
+
+def _texts_of(values: pa.Array, texts: Mapping[int, str]) -> pa.Array:
+    """Return the text of each number; a number without one is named, so that it equals no text."""
+    numbers = numpy_values(values)
+    found, positions = np.unique(numbers, return_inverse=True)
+    named = large_strings([f"t{texts[n]}" if n in texts else f"n{n}" for n in found.tolist()])
+    indices = pa.Int64Array.from_buffers(
+        pa.int64(), len(positions), [None, pa.py_buffer(np.ascontiguousarray(positions, np.int64))]
+    )
+    array = named.take(indices)
+    return array if not values.null_count else pc.if_else(values.is_valid(), array, pa.scalar(None, pa.large_string()))

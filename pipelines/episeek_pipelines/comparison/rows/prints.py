@@ -1,0 +1,100 @@
+"""Prints of the episodes of a data file: for each episode, its number of rows and a digest of each column."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from episeek_pipelines.comparison.rows.column_values import DIGEST_BYTES, digest_of
+from episeek_pipelines.comparison.rows.episode_columns import (
+    EpisodePlace,
+    Texts,
+    column_types,
+    compared_columns,
+    place_columns,
+)
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, episode_runs
+
+AS_STORED = " as stored"
+"""End of the names under which a print also has the digests of columns that say where an episode is."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRows:
+    """The print of an episode's rows."""
+
+    path: str
+    """The file that holds them."""
+    first_row: int
+    """The first of them in the file."""
+    row_count: int
+    names: tuple[str, ...]
+    """The names of the columns, those of the file."""
+    digests: bytes
+    """Their digests, one after the other."""
+
+    def by_column(self) -> dict[str, bytes]:
+        """Return the digest of each column."""
+        starts = range(0, len(self.digests), DIGEST_BYTES)
+        return {name: self.digests[at : at + DIGEST_BYTES] for name, at in zip(self.names, starts, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class DataFilePrint:
+    """The print of a data file."""
+
+    path: str
+    types: tuple[tuple[str, str], ...]
+    """Name and type, in words, of each column, sorted."""
+    row_count: int
+    row_group_count: int
+    size: int
+    """Bytes that were read: of the footer, or of the file."""
+    episodes: Mapping[int, EpisodeRows]
+    """The episodes whose rows it holds, by number; empty where only the footer was read."""
+
+
+def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePrint:
+    """Read the footer of a data file.
+
+    Raises:
+        ParquetError, ReadError: It cannot be read.
+    """
+    with root.open_parquet(path, file_size=file_size) as file:
+        footer = file.metadata
+        types = column_types(file.schema_arrow)
+        return DataFilePrint(path, types, footer.num_rows, footer.num_row_groups, footer.serialized_size, {})
+
+
+def print_rows(
+    root: Root, path: str, places: Mapping[int, EpisodePlace], texts: Texts, *, file_size: int | None
+) -> DataFilePrint:
+    """Read a data file, with one episode and one batch of rows in memory.
+
+    Args:
+        root: The dataset.
+        path: The file.
+        places: Where the episodes of the dataset are, by number; rows of other episodes are left out.
+        texts: The texts of tasks.
+        file_size: The size of the file in the listing of a store.
+
+    Raises:
+        RowOrderError: An episode is in two places of the file, or rows name no episode.
+        ParquetError, ReadError: It cannot be read.
+    """
+    found: dict[int, EpisodeRows] = {}
+    kept: dict[tuple[str, ...], tuple[str, ...]] = {}
+    where = root.join(path)
+    with root.open_parquet(path, file_size=file_size, **READ_OPTIONS) as file:
+        footer = file.metadata
+        for run in episode_runs(file, where):
+            place = places.get(run.episode_index)
+            if place is None:
+                continue
+            digests = {name: digest_of(values) for name, values in compared_columns(run.table, place, texts)}
+            digests |= {f"{name}{AS_STORED}": digest_of(values) for name, values in place_columns(run.table)}
+            names = tuple(sorted(digests))
+            names = kept.setdefault(names, names)
+            data = b"".join(digests[name] for name in names)
+            found[run.episode_index] = EpisodeRows(path, run.first_row, len(run.table), names, data)
+        size = footer.serialized_size if file_size is None and not root.is_local else file_size or root.size(path)
+        return DataFilePrint(path, column_types(file.schema_arrow), footer.num_rows, footer.num_row_groups, size, found)

@@ -1,0 +1,105 @@
+"""Episodes that are the same on both sides because their files are: those that need not be read."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from episeek_pipelines.comparison.identities import FilePair, same_by_identity
+from episeek_pipelines.comparison.side import Side
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+
+Verdicts = Mapping[tuple[str, str], bool | None]
+"""Of pairs of files, by their paths in A and B: whether both have the same bytes; None where listings do not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Pairs of files that hold episodes of one number."""
+
+    data: Verdicts
+    videos: Verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Episodes, by number, that are the same because their files are."""
+
+    rows: frozenset[int]
+    videos: Mapping[str, frozenset[int]]
+    """By camera."""
+    data_files: frozenset[tuple[str, str]] = frozenset()
+    """Data files with the same bytes, by their paths in A and B."""
+
+
+def find_candidates(a: Side, b: Side) -> Candidates:
+    """Return the pairs of files that hold episodes of one number, with what listings tell about them."""
+    shared = [(a.row_of[number], b.row_of[number]) for number in a.row_of.keys() & b.row_of.keys()]
+    data = {(a.data_paths[one], b.data_paths[other]) for one, other in shared}
+    videos = {
+        (a.video_paths[camera][one], b.video_paths[camera][other])
+        for camera in a.video_paths.keys() & b.video_paths.keys()
+        for one, other in shared
+    }
+    return Candidates(
+        {
+            (one, other): same_by_identity(a.root, one, a.files.get(one), b.root, other, b.files.get(other))
+            for one, other in sorted(data)
+        },
+        {
+            (one, other): same_by_identity(
+                a.videos, one, a.video_files.get(one), b.videos, other, b.video_files.get(other)
+            )
+            for one, other in sorted(videos)
+        },
+    )
+
+
+def unknown_pairs(verdicts: Verdicts, files: Mapping[str, object]) -> list[FilePair]:
+    """Return the pairs of files about which listings do not tell; `files` has the identities of those of A."""
+    return [
+        FilePair(one, other, getattr(files.get(one), "size", 0))
+        for (one, other), is_same in verdicts.items()
+        if is_same is None and files.get(one) is not None
+    ]
+
+
+def find_covered(
+    a: Side, b: Side, same_data: Iterable[tuple[str, str]], same_videos: Iterable[tuple[str, str]]
+) -> Covered:
+    """Return the episodes that need not be read.
+
+    Args:
+        a: The first dataset.
+        b: The second one.
+        same_data: Paths of data files that have the same bytes.
+        same_videos: Paths of videos that have the same bytes.
+    """
+    numbers = sorted(a.row_of.keys() & b.row_of.keys())
+    data, videos = set(same_data), set(same_videos)
+    # the same rows mean other tasks where the texts of their numbers differ
+    has_same_texts = a.tasks == b.tasks and a.subtasks == b.subtasks
+    rows = frozenset(
+        number
+        for number in numbers
+        if has_same_texts and (a.data_paths[a.row_of[number]], b.data_paths[b.row_of[number]]) in data
+    )
+    covered: dict[str, frozenset[int]] = {}
+    has_same_rate = a.dataset.info.fps == b.dataset.info.fps
+    for camera in a.video_paths.keys() & b.video_paths.keys() if has_same_rate else ():
+        ours, theirs = a.declared_in(camera), b.declared_in(camera)
+        # where an episode begins in a file depends on its neighbours as well
+        alike = {(one, other) for one, other in videos if _are_alike(ours.get(one), theirs.get(other))}
+        covered[camera] = frozenset(
+            number
+            for number in numbers
+            if (a.video_paths[camera][a.row_of[number]], b.video_paths[camera][b.row_of[number]]) in alike
+        )
+    return Covered(rows, covered, frozenset(data))
+
+
+def _are_alike(a: DeclaredEpisodes | None, b: DeclaredEpisodes | None) -> bool:
+    if a is None or b is None:
+        return False
+    names = ("episode_index", "length", "from_timestamp", "to_timestamp")
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)

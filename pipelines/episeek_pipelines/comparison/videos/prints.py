@@ -1,0 +1,134 @@
+"""Prints of the episodes of a video file: the samples that each one needs, by their sizes, order, times and sample entries.
+
+They are made from the sample table. Neither the file that holds the samples nor their place in it counts, nor the timescale.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from episeek.errors import EpisodeFramesError
+from episeek.mp4.moov.sample_boxes import Int64Array
+from episeek.mp4.sample_table import SampleTable
+from episeek.mp4.window import needed_samples
+from episeek.stores.byte_source import CountingSource
+from episeek_pipelines.comparison.videos.sample_entries import EntryPrint, print_entries
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
+from episeek_pipelines.video.frame_problems import frame_problems
+from episeek_pipelines.video.header import read_video_header
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSamples:
+    """The print of an episode in one camera."""
+
+    path: str
+    """The file."""
+    start: int
+    """The first sample that its frames need, in decode order."""
+    stop: int
+    """The sample after the last one."""
+    frame_count: int
+    sizes: bytes
+    """A digest of the sizes of these samples."""
+    order: bytes
+    """A digest of which frame each sample is."""
+    times: bytes
+    """A digest of the times of the frames after the first one."""
+    entry: EntryPrint
+
+    @property
+    def sample_count(self) -> int:
+        """The number of samples."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFilePrint:
+    """The print of a video file."""
+
+    path: str
+    byte_count: int
+    """Bytes that were read."""
+    episodes: Mapping[int, EpisodeSamples]
+    """The episodes, by number."""
+    unplaced: Mapping[int, str]
+    """Episodes whose frames are not certain, by number, with the reason."""
+
+
+def print_video(
+    root: Root, path: str, declared: DeclaredEpisodes, *, fps: float, file_size: int | None
+) -> VideoFilePrint:
+    """Read the header of a video file.
+
+    Args:
+        root: The root of the videos.
+        path: The file.
+        declared: The episodes that the metadata declares in it.
+        fps: The dataset's frame rate.
+        file_size: The size of the file in the listing of a store.
+
+    Raises:
+        MissingFileError, ReadError, Mp4Error: The file cannot be read.
+    """
+    source = CountingSource(root.source())
+    table = read_video_header(source, path, file_size=file_size).table
+    file = FileFrames.of(table, partial(encoder_starts, source, path, table))
+    frames = locate_frames(file, declared, fps=fps)
+    problems = {
+        problem.row: f"found {problem.found}; expected {problem.expected}"
+        for problem in frame_problems(file, declared, frames, fps=fps)
+        if problem.kind == "uncertain"
+    }
+    found: dict[int, EpisodeSamples] = {}
+    unplaced: dict[int, str] = {}
+    for row, number in enumerate(declared.episode_index.tolist()):
+        try:
+            if row in problems:
+                unplaced[number] = problems[row]
+            elif not frames.is_placed[row] or frames.count[row] < 1:
+                unplaced[number] = "found no frame of the file at the declared seconds"
+            else:
+                found[number] = _print_episode(table, frames, row, path, fps=fps)
+        except EpisodeFramesError as error:
+            unplaced[number] = f"found {error.found}; expected {error.expected}"
+    return VideoFilePrint(path, source.byte_count, found, unplaced)
+
+
+def _print_episode(table: SampleTable, frames: EpisodeFrames, row: int, path: str, *, fps: float) -> EpisodeSamples:
+    order = table.presentation_order()
+    first = int(frames.first[row])
+    shown = order[first : first + int(frames.count[row])]
+    window = needed_samples(table.pts, np.flatnonzero(table.is_sync), shown, where=path)
+    rank = np.full(len(window), -1, np.int64)
+    rank[shown - window.start] = np.arange(len(shown))
+    return EpisodeSamples(
+        path,
+        window.start,
+        window.stop,
+        len(shown),
+        _digest(table.size[window.start : window.stop]),
+        _digest(rank),
+        _times(table.pts[shown], table.timescale, fps),
+        print_entries(table, window.start, window.stop, where=path),
+    )
+
+
+def _times(pts: Int64Array, timescale: int, fps: float) -> bytes:
+    """Return a digest of times: the same wherever frame k is k / fps seconds after the first one, to a tick."""
+    relative = pts - pts[0]
+    step = timescale / fps
+    if (np.abs(relative - np.arange(len(pts)) * step) <= 1).all():
+        return hashlib.sha256(f"every frame {fps!r}".encode()).digest()[:16]
+    divisor = math.gcd(timescale, int(np.gcd.reduce(relative)))
+    return _digest(np.concatenate([[timescale // divisor], relative // divisor]))
+
+
+def _digest(values: Int64Array) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(values, "<i8").tobytes()).digest()[:16]

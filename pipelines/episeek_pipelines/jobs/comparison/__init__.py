@@ -1,0 +1,1 @@
+"""The job that compares two datasets, and the formats of its result."""

@@ -1,0 +1,368 @@
+"""The job that compares two datasets.
+
+It runs in up to four graphs, each only where there is something for it to do: files that may have the same bytes, rows and
+headers of the files that have not, data files that the metadata does not point to, and rows and samples of episodes that differ.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from episeek.stores.identity import FileIdentity
+from episeek_pipelines.comparison.conclusion import Counted, conclude, needs_samples
+from episeek_pipelines.comparison.contents import Contents, SideContents
+from episeek_pipelines.comparison.identities import FilePair, can_be_read, same_by_reading
+from episeek_pipelines.comparison.levels import DiffLevel, reads
+from episeek_pipelines.comparison.results import ColumnChange, Comparison, Reading
+from episeek_pipelines.comparison.rows.differences import PairedRows, count_rows
+from episeek_pipelines.comparison.rows.episode_columns import EpisodePlace, Texts
+from episeek_pipelines.comparison.rows.prints import DataFilePrint, print_footer, print_rows
+from episeek_pipelines.comparison.same_files import Covered, find_candidates, find_covered, unknown_pairs
+from episeek_pipelines.comparison.side import Files, Side, open_side
+from episeek_pipelines.comparison.videos.differences import PairedSamples, SampleDifferences, compare_samples
+from episeek_pipelines.comparison.videos.prints import VideoFilePrint, print_video
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
+from episeek_pipelines.jobs.nodes import Node, values_and_failures
+from episeek_pipelines.jobs.progress import READING_HEADERS
+from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+
+COMPARING_FILES: Final = "comparing files"
+READING_ROWS: Final = "reading rows"
+COMPARING_ROWS: Final = "comparing rows"
+COMPARING_SAMPLES: Final = "comparing samples"
+
+MAX_QUICK_FILES: Final = 128
+"""Data files and videos of both sides that one thread compares in less time than Dask takes to be imported."""
+
+MAX_QUICK_BYTES: Final = 1 << 25
+"""Bytes of these files."""
+
+SideName = Literal["a", "b"]
+
+
+def diff(
+    a: str,
+    b: str,
+    *,
+    level: DiffLevel = "videos",
+    data_root: str | None = None,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> Comparison:
+    """Compare two datasets, and return what differs. `episeek_pipelines.comparison` describes what is compared; nothing is decoded.
+
+    Args:
+        a: The first dataset: a path or URL of version 3.0 or 2.x; a revision of a repository is `hf://datasets/ORG/NAME@REVISION`.
+        b: The second one, which is described as a change of the first.
+        level: How much is read: "meta", "layout", "rows", or "videos" for all.
+        data_root: The dataset with the videos of a side that is an overlay. None: the one that the overlay records.
+        execution: Scheduler, workers, progress.
+
+    Raises:
+        NotADatasetError: A side is no dataset.
+        MissingFileError: A side is an overlay, and its videos are not known; or a file is not there.
+        WorkFailedError: Files could not be read; the error names all of them.
+        EpiseekError: A side cannot be read otherwise.
+    """
+    work = _Work(open_side(a, data_root=data_root), open_side(b, data_root=data_root), level, execution)
+    contents = work.read()
+    matching = contents.matching()
+    counted = work.count(contents, matching.pairs)
+    return conclude(contents, matching, counted, work.reading)
+
+
+@dataclass(frozen=True, slots=True)
+class _DataFile:
+    """A data file to read."""
+
+    side: SideName
+    path: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Video:
+    """A video whose header is to be read."""
+
+    side: SideName
+    camera: str
+    path: str
+    declared: DeclaredEpisodes
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _RowsOf:
+    """What the rows of one side are read with."""
+
+    root: Root
+    places: Mapping[int, EpisodePlace]
+    texts: Texts
+
+
+@dataclass(slots=True)
+class _Work:
+    """One comparison, and what it has read."""
+
+    a: Side
+    b: Side
+    level: DiffLevel
+    execution: Execution
+    reading: Reading = field(default_factory=Reading)
+
+    def __post_init__(self) -> None:
+        if self.execution == Execution(progress=self.execution.progress) and self._is_quick():
+            self.execution = replace(self.execution, scheduler="sync")
+
+    def read(self) -> Contents:
+        """Return what has to be read to tell which episodes are the same."""
+        covered = self._covered()
+        wanted = [
+            _DataFile(name, path, _size(side.files, path, side.root))
+            for name, side in self._sides()
+            for path in sorted(
+                {path for number, path in zip(side.row_of, side.data_paths, strict=True) if number not in covered.rows}
+            )
+        ]
+        videos = list(self._videos(covered)) if reads(self.level, "layout") else []
+        data = self._read_files(wanted if reads(self.level, "layout") else [], videos)
+        contents = self._contents(covered, data)
+        if not reads(self.level, "rows"):
+            return contents
+        # rows that lie elsewhere than the metadata says may be those of episodes whose declared files are the same
+        stray = frozenset(
+            number
+            for side in (contents.a, contents.b)
+            for number in covered.rows & side.rows.keys()
+            if side.rows[number].path != side.side.data_paths[side.side.row_of[number]]
+        )
+        covered = replace(covered, rows=covered.rows - stray)
+        more = [file for side in (contents.a, contents.b) for file in self._elsewhere(side, covered)]
+        if more:
+            data += self._read_files(more, [])
+        return self._contents(covered, data)
+
+    def count(self, contents: Contents, pairs: Sequence[tuple[int, int]]) -> Counted:
+        """Return the rows and the samples in which pairs of episodes differ."""
+        rows = contents.paired_rows(pairs) if reads(self.level, "rows") else {}
+        samples = {key: pair for key, pair in contents.paired_samples(pairs).items() if needs_samples(pair, self.level)}
+        graph = Graph()
+        row_groups = list(_by_files(rows).values())
+        sample_groups = list(_by_files(samples).values())
+        nodes = graph.map(
+            _count_rows,
+            [tuple(rows[key] for key in keys) for keys in row_groups],
+            *(self.a.root, self.b.root, contents.a.texts, contents.b.texts),
+            label=lambda chosen: chosen[0].a.path,
+            phase=COMPARING_ROWS,
+        )
+        sample_nodes = graph.map(
+            _compare_samples,
+            [tuple(samples[key] for key in keys) for keys in sample_groups],
+            *(self.a.videos, self.b.videos, reads(self.level, "videos")),
+            label=lambda chosen: chosen[0].a.path,
+            phase=COMPARING_SAMPLES,
+            in_flight=self._in_flight,
+        )
+        found = self._run(graph, [*nodes, *sample_nodes])
+        counted_rows: dict[tuple[int, int], tuple[ColumnChange, ...]] = {}
+        for row_keys, changes in zip(row_groups, found[: len(row_groups)], strict=True):
+            counted_rows |= dict(zip(row_keys, changes, strict=True))
+        counted_samples: dict[tuple[int, int, str], SampleDifferences] = {}
+        for sample_keys, differences in zip(sample_groups, found[len(row_groups) :], strict=True):
+            counted_samples |= dict(zip(sample_keys, differences, strict=True))
+        self._add(
+            samples=sum(each.compared for each in counted_samples.values()),
+            byte_count=sum(each.byte_count for each in counted_samples.values()),
+        )
+        return Counted(counted_rows, counted_samples)
+
+    def _covered(self) -> Covered:
+        """Return the episodes that are the same because their files are; the bytes of files are read where the level allows it."""
+        candidates = find_candidates(self.a, self.b)
+        same_data = [pair for pair, is_same in candidates.data.items() if is_same]
+        same_videos = [pair for pair, is_same in candidates.videos.items() if is_same]
+        graph = Graph()
+        wanted: list[tuple[str, FilePair]] = []
+        if reads(self.level, "rows") and can_be_read(self.a.root, self.b.root):
+            wanted += [("data", pair) for pair in unknown_pairs(candidates.data, self.a.files)]
+        if reads(self.level, "videos") and can_be_read(self.a.videos, self.b.videos):
+            wanted += [("videos", pair) for pair in unknown_pairs(candidates.videos, self.a.video_files)]
+        remote = {
+            root.join(path): identity
+            for root, files in (
+                (self.a.root, self.a.files),
+                (self.a.videos, self.a.video_files),
+                (self.b.root, self.b.files),
+                (self.b.videos, self.b.video_files),
+            )
+            if not root.is_local
+            for path, identity in files.items()
+            if identity is not None
+        }
+        roots = {"data": (self.a.root, self.b.root), "videos": (self.a.videos, self.b.videos)}
+        nodes = graph.map(
+            _compare_files,
+            wanted,
+            roots,
+            remote,
+            label=lambda item: item[1].a,
+            phase=COMPARING_FILES,
+            byte_count=lambda item: item[1].size,
+        )
+        for (kind, pair), is_same in zip(wanted, self._run(graph, nodes), strict=True):
+            if is_same:
+                (same_data if kind == "data" else same_videos).append((pair.a, pair.b))
+                self._add(byte_count=2 * pair.size)
+        self._add(same_files=len(same_data) + len(same_videos))
+        return find_covered(self.a, self.b, same_data, same_videos)
+
+    def _videos(self, covered: Covered) -> Iterable[_Video]:
+        """Yield the videos with episodes that are not covered."""
+        for name, side in self._sides():
+            other = self.b if name == "a" else self.a
+            for camera in side.video_paths:
+                if camera not in other.video_paths:
+                    continue
+                known = covered.videos.get(camera, frozenset())
+                for path, declared in sorted(side.declared_in(camera).items()):
+                    if not known.issuperset(declared.episode_index.tolist()):
+                        yield _Video(name, camera, path, declared, _size(side.video_files, path, side.videos))
+
+    def _elsewhere(self, contents: SideContents, covered: Covered) -> Iterable[_DataFile]:
+        """Yield the data files that were not read, where rows of an episode are still to be found."""
+        side = contents.side
+        if side.row_of.keys() - covered.rows - contents.rows.keys():
+            folder = next(iter(side.data_paths), "").partition("/")[0]
+            for path in sorted(side.files):
+                if path.startswith(f"{folder}/") and path.endswith(".parquet") and path not in contents.data:
+                    yield _DataFile("a" if side is self.a else "b", path, _size(side.files, path, side.root))
+
+    def _read_files(self, files: Sequence[_DataFile], videos: Sequence[_Video]) -> list[tuple[Any, Any]]:
+        """Return each file with its print."""
+        graph = Graph()
+        how = {
+            name: _RowsOf(
+                side.root,
+                {number: EpisodePlace(number, int(side.places[row])) for number, row in side.row_of.items()},
+                Texts(side.tasks, side.subtasks),
+            )
+            for name, side in self._sides()
+        }
+        roots = {name: (side.videos, side.dataset.info.fps) for name, side in self._sides()}
+        nodes = graph.map(
+            _read_data_file,
+            files,
+            how,
+            reads(self.level, "rows"),
+            label=lambda file: file.path,
+            phase=READING_ROWS,
+            in_flight=1 if reads(self.level, "rows") else self._in_flight,
+        )
+        nodes += graph.map(
+            _read_video,
+            videos,
+            roots,
+            label=lambda video: video.path,
+            phase=READING_HEADERS,
+            in_flight=self._in_flight,
+        )
+        prints = self._run(graph, nodes)
+        self._add(
+            data_files=len(files),
+            headers=len(videos),
+            byte_count=sum(each.size if isinstance(each, DataFilePrint) else each.byte_count for each in prints),
+        )
+        return list(zip([*files, *videos], prints, strict=True))
+
+    def _contents(self, covered: Covered, read: Iterable[tuple[Any, Any]]) -> Contents:
+        data: dict[str, dict[str, DataFilePrint]] = {"a": {}, "b": {}}
+        videos: dict[str, dict[tuple[str, str], VideoFilePrint]] = {"a": {}, "b": {}}
+        for item, found in read:
+            if isinstance(item, _Video):
+                videos[item.side][item.camera, item.path] = found
+            else:
+                data[item.side][item.path] = found
+        sides = [SideContents(side, data[name], videos[name]) for name, side in self._sides()]
+        return Contents(sides[0], sides[1], covered, self.level)
+
+    def _sides(self) -> tuple[tuple[SideName, Side], tuple[SideName, Side]]:
+        return ("a", self.a), ("b", self.b)
+
+    @property
+    def _in_flight(self) -> int:
+        return max(self.a.videos.in_flight, self.b.videos.in_flight)
+
+    def _run(self, graph: Graph, wanted: Sequence[Node]) -> list[Any]:
+        """Run a graph; an empty one costs nothing."""
+        if not wanted:
+            return []
+        values, failures = values_and_failures(self.execution.compute(graph, wanted))
+        if failures:
+            where = f"{self.a.root.url} and {self.b.root.url}"
+            raise WorkFailedError.of(failures, item_count=graph.item_count, where=where)
+        return values
+
+    def _add(self, **counts: int) -> None:
+        self.reading = replace(
+            self.reading, **{name: getattr(self.reading, name) + count for name, count in counts.items()}
+        )
+
+    def _is_quick(self) -> bool:
+        """Return whether one thread compares two datasets in about a second: few small files, all on this machine."""
+        if not all(root.is_local for side in (self.a, self.b) for root in (side.root, side.videos)):
+            return False
+        sizes = [
+            identity.size
+            for side in (self.a, self.b)
+            for files in (side.files, side.video_files)
+            for identity in files.values()
+            if identity is not None
+        ]
+        return len(sizes) <= MAX_QUICK_FILES and sum(sizes) <= MAX_QUICK_BYTES
+
+
+def _size(files: Files, path: str, root: Root) -> int | None:
+    """Return the size of a file in the listing of a store; None for local files, and for those that a root makes."""
+    identity = files.get(path)
+    return None if identity is None or root.is_local else identity.size
+
+
+def _by_files(pairs: Mapping[Any, PairedRows] | Mapping[Any, PairedSamples]) -> dict[tuple[str, str], list[Any]]:
+    """Return the keys of the pairs by their two files."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for key, pair in pairs.items():
+        found.setdefault((pair.a.path, pair.b.path), []).append(key)
+    return found
+
+
+def _compare_files(
+    item: tuple[str, FilePair], roots: Mapping[str, tuple[Root, Root]], remote: dict[str, FileIdentity]
+) -> bool:
+    kind, pair = item
+    return same_by_reading(pair, *roots[kind], remote)
+
+
+def _read_data_file(file: _DataFile, how: Mapping[str, _RowsOf], reads_rows: bool) -> DataFilePrint:
+    side = how[file.side]
+    if not reads_rows:
+        return print_footer(side.root, file.path, file_size=file.size)
+    return print_rows(side.root, file.path, side.places, side.texts, file_size=file.size)
+
+
+def _read_video(video: _Video, roots: Mapping[str, tuple[Root, float]]) -> VideoFilePrint:
+    root, fps = roots[video.side]
+    return print_video(root, video.path, video.declared, fps=fps, file_size=video.size)
+
+
+def _count_rows(
+    pairs: Sequence[PairedRows], root_a: Root, root_b: Root, texts_a: Texts, texts_b: Texts
+) -> list[tuple[ColumnChange, ...]]:
+    return count_rows(pairs, root_a, root_b, texts_a, texts_b)
+
+
+def _compare_samples(
+    pairs: Sequence[PairedSamples], root_a: Root, root_b: Root, reads_bytes: bool
+) -> list[SampleDifferences]:
+    return compare_samples(pairs, root_a, root_b, reads_bytes=reads_bytes)

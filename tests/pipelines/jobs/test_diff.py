@@ -1,0 +1,285 @@
+"""What `diff` finds between a sample dataset and an edit of it, each edit made by plain pyarrow or on bytes."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from episeek.errors import MissingFileError, NotADatasetError
+from episeek_pipelines.api import WorkFailedError, diff, prepare, upgrade
+from episeek_pipelines.comparison.results import ColumnChange, EpisodeChange, VideoChange
+from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset
+from tests.support.amount import every
+from tests.support.edited_datasets import (
+    change_cell,
+    edit_info,
+    edit_rows,
+    flip_bytes,
+    rename_task,
+    reorder,
+    with_column,
+)
+from tests.support.old_dataset import edit_lines
+from tests.support.remux import remux
+
+OLD = ("v21_videos", "v21_images")
+
+
+@pytest.mark.parametrize("name", [*DATASETS, *OLD])
+def test_a_dataset_equals_itself_unread(name, tmp_path):
+    (tmp_path / "link").symlink_to(DATA / name)
+    for other in (DATA / name, tmp_path / "link"):
+        found = diff(str(DATA / name), str(other))
+        assert not found.is_different
+        assert found.is_decided
+        assert not found.not_compared
+        assert not found.layout
+        assert (found.reading.data_files, found.reading.headers, found.reading.samples) == (0, 0, 0)
+        assert found.equal_count == found.a.episode_count
+
+
+@pytest.mark.parametrize("name", every([*DATASETS, *OLD], 3))
+def test_a_copy_is_equal(name, tmp_path):
+    found = diff(str(DATA / name), str(copy_dataset(name, tmp_path / "copy")))
+    assert not found.is_different
+    assert not found.not_compared
+    assert found.reading.data_files == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "videos"),
+    every([(name, videos) for name in (*DATASETS, *OLD) for videos in ("none", "copy", "hardlink", "pack")], 9),
+)
+def test_a_prepared_dataset_is_equal_and_its_layout_differs(name, videos, tmp_path):
+    prepare(str(DATA / name), str(tmp_path / "out"), videos=videos)
+    found = diff(str(DATA / name), str(tmp_path / "out"))
+    assert not found.is_different
+    assert found.is_decided
+    assert found.equal_count == found.a.episode_count == found.b.episode_count
+    # version 2.x has no quantiles
+    assert [part.subject.partition(" ")[0] for part in found.not_compared] == ["statistics"] * (name in OLD)
+    assert "sidecars" in {change.key for change in found.layout}
+    back = diff(str(tmp_path / "out"), str(DATA / name))
+    assert not back.is_different
+    assert back.equal_count == found.equal_count
+
+
+def test_an_upgrade_equals_its_source_and_one_changed_row_is_found(tmp_path):
+    upgrade(str(DATA / "v21_videos"), str(tmp_path / "new"), videos="copy")
+    change_cell(tmp_path / "new", 3, 7, "action", lambda value: [*value[:-1], value[-1] + 1])
+    found = diff(str(DATA / "v21_videos"), str(tmp_path / "new"))
+    assert found.changed == (EpisodeChange(3, 3, columns=(ColumnChange("action", 1, 7),)),)
+    assert not found.metadata
+    assert not found.tasks
+    assert not found.statistics
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "images"])
+def test_one_cell_is_named_with_its_row(name, tmp_path):
+    copy = copy_dataset(name, tmp_path / "copy")
+    change_cell(copy, 2, 5, "observation.state", lambda value: [value[0] + 1, *value[1:]])
+    change_cell(copy, 2, 9, "observation.state", lambda value: [math.nan, *value[1:]])
+    found = diff(str(DATA / name), str(copy))
+    assert found.changed == (EpisodeChange(2, 2, columns=(ColumnChange("observation.state", 2, 5),)),)
+    assert found.is_different
+    assert not (found.added)
+    assert not (found.removed)
+    assert not (found.renumbered)
+    assert found.equal_count == found.a.episode_count - 1
+
+
+def test_bits_decide(tmp_path):
+    zero, minus = (copy_dataset("images", tmp_path / name) for name in ("zero", "minus"))
+    change_cell(zero, 1, 3, "action", lambda value: [0.0, math.nan, *value[2:]])
+    change_cell(minus, 1, 3, "action", lambda value: [-0.0, math.nan, *value[2:]])
+    assert diff(str(zero), str(minus)).changed == (EpisodeChange(1, 1, columns=(ColumnChange("action", 1, 3),)),)
+    same = copy_dataset("images", tmp_path / "same")
+    change_cell(same, 1, 3, "action", lambda value: [0.0, math.nan, *value[2:]])
+    # the same rows in other row groups
+    path = next((same / "data").rglob("*.parquet"))
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table, path, row_group_size=7, compression="none")
+    assert not diff(str(zero), str(same)).is_different
+
+
+def test_bytes_and_paths_of_pictures_are_told_apart(tmp_path):
+    image = "observation.images.top"
+    one, other = (copy_dataset("images", tmp_path / name) for name in ("one", "other"))
+    change_cell(one, 0, 4, image, lambda value: {**value, "bytes": value["bytes"] + b"x"})
+    change_cell(other, 0, 4, image, lambda value: {**value, "path": "elsewhere.png"})
+    assert diff(str(DATA / "images"), str(one)).changed[0].columns == (ColumnChange(f"{image}.bytes", 1, 4),)
+    assert diff(str(DATA / "images"), str(other)).changed[0].columns == (ColumnChange(f"{image}.path", 1, 4),)
+
+
+def test_a_number_that_only_says_where_a_row_is_still_counts(tmp_path):
+    copy = copy_dataset("images", tmp_path / "copy")
+    change_cell(copy, 1, 6, "index", lambda value: value + 1)
+    found = diff(str(DATA / "images"), str(copy))
+    assert found.changed == (EpisodeChange(1, 1, columns=(ColumnChange("index", 1, 6),)),)
+
+
+@pytest.mark.parametrize("name", ["av1_multifile", "images"])
+def test_removed_and_renumbered_episodes(name, tmp_path):
+    copy = copy_dataset(name, tmp_path / "copy")
+    count = len(pq.read_table(copy / "meta/episodes/chunk-000/file-000.parquet"))
+    reorder(copy, [number for number in range(count) if number != 1])
+    found = diff(str(DATA / name), str(copy))
+    assert (found.removed, found.added, found.changed) == ((1,), (), ())
+    assert found.renumbered == tuple((number, number - 1) for number in range(2, count))
+    assert {change.key for change in found.metadata} == {"total_episodes", "total_frames"}
+    back = diff(str(copy), str(DATA / name))
+    assert (back.removed, back.added) == ((), (1,))
+
+
+def test_swapped_episodes_of_which_one_changed(tmp_path):
+    copy = copy_dataset("h264_bframes", tmp_path / "copy")
+    reorder(copy, [0, 4, 2, 3, 1, 5])
+    change_cell(copy, 4, 2, "action", lambda value: [9.0, *value[1:]])
+    found = diff(str(DATA / "h264_bframes"), str(copy))
+    assert found.renumbered == ((1, 4), (4, 1))
+    assert found.changed == (EpisodeChange(1, 4, columns=(ColumnChange("action", 1, 2),)),)
+
+
+def test_flipped_bytes_of_samples(tmp_path):
+    copy = copy_dataset("hevc", tmp_path / "copy")
+    video = next((copy / "videos").rglob("*.mp4"))
+    camera = "observation.images.top" if "top" in video.as_posix() else "observation.images.wrist"
+    lengths = pq.read_table(copy / "meta/episodes/chunk-000/file-000.parquet")["length"].to_pylist()
+    flip_bytes(video, [lengths[0] + 3, lengths[0] + 4])
+    found = diff(str(DATA / "hevc"), str(copy))
+    expected = VideoChange(camera, different_samples=2, sample_count=lengths[1], first_sample=3)
+    assert found.changed == (EpisodeChange(1, 1, videos=(expected,)),)
+    # sizes are the same, so less than all of the bytes tells nothing, and says so
+    less = diff(str(DATA / "hevc"), str(copy), level="rows")
+    assert not less.is_different
+    assert any("bytes of the samples" in part.subject for part in less.not_compared)
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "av1_multifile"])
+def test_remuxed_videos_are_equal(name, tmp_path):
+    copy = copy_dataset(name, tmp_path / "copy")
+    for video in (copy / "videos").rglob("*.mp4"):
+        remux(video, "fragmented")
+    found = diff(str(DATA / name), str(copy))
+    assert not found.is_different
+    assert found.reading.samples > 0
+
+
+def test_tasks_features_and_columns(tmp_path):
+    copy = copy_dataset("images", tmp_path / "copy")
+    tasks = pq.read_table(copy / "meta/tasks.parquet").to_pandas().index.tolist()
+    rename_task(copy, tasks[0], "another thing")
+    edit_info(copy, lambda info: info["features"].update(extra={"dtype": "int64", "shape": [1], "names": None}))
+    edit_rows(copy, lambda table: table.append_column("extra", pa.array(range(len(table)))))
+    edit_rows(
+        copy,
+        lambda table: with_column(table, "action", table["action"].to_pylist(), pa.list_(pa.float64())),
+    )
+    found = diff(str(DATA / "images"), str(copy))
+    assert {(task.text, task.a, task.b) for task in found.tasks} == {(tasks[0], 0, None), ("another thing", None, 0)}
+    assert {change.key for change in found.metadata} == {"features.extra", "column extra", "column action"}
+    texts = pq.read_table(DATA / "images/meta/episodes/chunk-000/file-000.parquet")["tasks"].to_pylist()
+    renamed = [number for number, text in enumerate(texts) if tasks[0] in text]
+    assert [change.a for change in found.changed] == renamed
+    assert len(renamed) > 0
+    assert all({column.column for column in change.columns} == {"task_index"} for change in found.changed)
+    assert {part.subject for part in found.not_compared} == {"column extra", "values of column action"}
+
+
+def test_statistics(tmp_path):
+    copy = copy_dataset("images", tmp_path / "copy")
+    path = copy / "meta/stats.json"
+    document = json.loads(path.read_text())
+    document["action"]["mean"][1] += 0.25
+    path.write_text(json.dumps(document))
+    episodes = pq.read_table(copy / "meta/episodes/chunk-000/file-000.parquet", partitioning=None)
+    values = episodes["stats/observation.state/max"].to_pylist()
+    values[2][0] += 2
+    change_episodes(copy, "stats/observation.state/max", 2, values[2])
+    found = diff(str(DATA / "images"), str(copy))
+    assert [(s.feature, s.statistic, s.episode_count) for s in found.statistics] == [
+        ("action", "mean", None),
+        ("observation.state", "max", 1),
+    ]
+    assert np.allclose([s.largest_difference for s in found.statistics if s.largest_difference], [0.25, 2.0])
+    assert found.equal_count == 4
+
+
+def test_pointers_to_other_files_are_layout(tmp_path):
+    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    files = pq.read_table(copy / "meta/episodes/chunk-000/file-000.parquet")["data/file_index"].to_pylist()
+    first_of_second = files.index(1)
+    change_episodes(copy, "data/file_index", first_of_second, 0)
+    found = diff(str(DATA / "av1_multifile"), str(copy))
+    assert not found.is_different
+    assert found.equal_count == 10
+    assert {change.key: change.b for change in found.layout} == {"episodes in another data file": 1}
+    # rows of an episode in a file that another one is declared in are compared, too
+    change_cell(copy, first_of_second, 1, "action", lambda value: [5.0, *value[1:]])
+    shutil.copytree(copy, tmp_path / "both")
+    change_cell(tmp_path / "both", first_of_second, 1, "action", lambda value: [6.0, *value[1:]])
+    assert [change.a for change in diff(str(copy), str(tmp_path / "both")).changed] == [first_of_second]
+
+
+def test_lengths_and_places_that_the_metadata_declares(tmp_path):
+    copy = copy_dataset("images", tmp_path / "copy")
+    change_episodes(copy, "dataset_from_index", 2, 1)
+    assert diff(str(DATA / "images"), str(copy)).changed == (EpisodeChange(2, 2, is_start_changed=True),)
+
+
+def test_frames_that_are_not_certain_leave_it_open(tmp_path):
+    copy = copy_dataset("h264_bframes", tmp_path / "copy")
+    change_episodes(copy, "videos/observation.images.top/from_timestamp", 3, 1000.0)
+    change_episodes(copy, "videos/observation.images.top/to_timestamp", 3, 1001.0)
+    found = diff(str(DATA / "h264_bframes"), str(copy))
+    assert not found.is_decided
+    assert "observation.images.top" in found.undecided[0].subject
+
+
+def test_levels_say_what_they_leave_out(tmp_path):
+    prepare(str(DATA / "h264_bframes"), str(tmp_path / "out"), videos="pack")
+    reasons = {
+        level: [
+            part.subject.partition(" ")[0]
+            for part in diff(str(DATA / "h264_bframes"), str(tmp_path / "out"), level=level).not_compared
+        ]
+        for level in ("meta", "layout", "rows", "videos")
+    }
+    assert reasons == {"meta": ["rows", "12", "other"], "layout": ["rows", "bytes"], "rows": ["bytes"], "videos": []}
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(NotADatasetError, match="nothing"):
+        diff(str(DATA / "images"), str(tmp_path / "nothing"))
+    copy = copy_dataset("h264_bframes", tmp_path / "copy")
+    path = next((copy / "data").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WorkFailedError, match=r"file-000\.parquet"):
+        diff(str(DATA / "h264_bframes"), str(copy))
+    next((copy / "videos").rglob("*.mp4")).unlink()
+    with pytest.raises(MissingFileError, match="no such file"):
+        diff(str(copy), str(DATA / "h264_bframes"))
+
+
+def test_version_2_with_another_document(tmp_path):
+    shutil.copytree(DATA / "v21_images", tmp_path / "copy")
+    edit_lines(Path(tmp_path / "copy"), "meta/tasks.jsonl", lambda lines: lines[0].update(task="another thing"))
+    edit_lines(
+        Path(tmp_path / "copy"),
+        "meta/episodes.jsonl",
+        lambda lines: [line.update(tasks=["another thing"]) for line in lines if line["episode_index"] == 0],
+    )
+    found = diff(str(DATA / "v21_images"), str(tmp_path / "copy"), execution=_threads())
+    assert found.tasks
+    assert 0 in {change.a for change in found.changed}
+
+
+def _threads():
+    from episeek_pipelines.api import Execution
+
+    return Execution("threads", workers=2)
