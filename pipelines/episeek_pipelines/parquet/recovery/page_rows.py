@@ -64,7 +64,7 @@ def rows_of_page(source: Bytes, page: Page, leaf: Leaf, codec: int, *, has_dicti
     if not _encoding_fits(page, leaf, has_dictionary=has_dictionary):
         return None
     width = 1 if leaf.physical_type == BOOLEAN else leaf.value_bytes
-    if width is not None and any(size != width for size in page.bound_bytes):
+    if width is not None and page.bounds is not None and any(len(bound) != width for bound in page.bounds):
         return None
     if page.kind == "data v2":
         return _rows_of_version_2(source, page, leaf)

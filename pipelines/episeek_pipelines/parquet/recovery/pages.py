@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 from episeek_pipelines.parquet.recovery.source import Bytes
 from episeek_pipelines.parquet.recovery.thrift import (
     BINARY,
-    FALSE,
     I32,
     I64,
     LIST,
@@ -34,6 +33,8 @@ _FIRST_WINDOW: Final = 1 << 12
 _MAX_HEADER_BYTES: Final = 1 << 26
 """Upper bound for one header. It holds the smallest and the largest value of its page, which may be pictures."""
 _MAX_VALUES: Final = 1 << 12
+_MAX_BOUND_BYTES: Final = 1 << 14
+"""Extremes that are longer are not kept: there are as many as pages. pyarrow writes none of more than 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class Page:
     level_bytes: tuple[int, int]
     """Bytes of repetition and definition levels, which only pages of version 2 declare."""
     is_compressed: bool
-    bound_bytes: tuple[int, ...]
-    """Sizes of the smallest and the largest value, where the header holds them."""
+    bounds: tuple[bytes, bytes] | None
+    """The smallest and the largest value, plain, where the header holds both in full."""
 
     @property
     def header_bytes(self) -> int:
@@ -158,23 +159,23 @@ def _page(fields: dict[int, tuple[int, Any]], start: int, length: int) -> Page:
         row_count=row_count,
         level_bytes=levels,
         is_compressed=is_compressed,
-        bound_bytes=_bound_bytes(statistics),
+        bounds=_bounds(statistics),
     )
 
 
 _RLE: Final = 3
 
 
-def _bound_bytes(statistics: Any) -> tuple[int, ...]:
+def _bounds(statistics: Any) -> tuple[bytes, bytes] | None:
     if not isinstance(statistics, dict):
         raise MalformedStructError("statistics that are no struct")
-    # max_value and min_value, which may be shortened only where flags 7 and 8 say that they are not exact
-    exact = {5: 7, 6: 8}
-    return tuple(
-        len(statistics[number][1])
-        for number, flag in exact.items()
-        if statistics.get(number, (0,))[0] == BINARY and statistics.get(flag, (TRUE,))[0] != FALSE
-    )
+    # flags 7 and 8 tell where max_value and min_value were shortened
+    if any(statistics.get(number, (0,))[0] != BINARY for number in (5, 6)):
+        return None
+    if any(statistics.get(number, (TRUE,))[0] != TRUE for number in (7, 8)):
+        return None
+    low, high = statistics[6][1], statistics[5][1]
+    return (low, high) if len(low) + len(high) <= _MAX_BOUND_BYTES else None
 
 
 def _chunk_copy(fields: dict[int, tuple[int, Any]], start: int, length: int) -> ChunkCopy:

@@ -7,7 +7,7 @@ All its complete row groups are there. LeRobot writes one for each episode.
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from episeek.errors import (
 )
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.parquet.recovery.codecs import CODEC_NUMBERS, codec_names, find_codecs
+from episeek_pipelines.parquet.recovery.extremes import ExtremeChecks
 from episeek_pipelines.parquet.recovery.footer import footer_of
 from episeek_pipelines.parquet.recovery.layout import GroupLayout, Layouts
 from episeek_pipelines.parquet.recovery.leaves import Template, template_of
@@ -85,7 +86,7 @@ class Recovered:
 
 
 def recover(
-    path: Path | str,
+    file: Path | str | Bytes,
     schema: pa.Schema,
     *,
     codec: str | None = None,
@@ -94,14 +95,15 @@ def recover(
 ) -> Recovered:
     """Return the complete row groups of a file whose footer is missing, damaged or cut.
 
-    Every row group is read entirely, and its rows are checked (`RowChecks`); so is the checksum of each page that has one. Pages
-    are put together by their kinds, sizes and levels. Where they fit in several ways, the rows decide; where these do not, nothing
-    is guessed. Values that were altered within a page without a checksum are noticed only where they break the page or the numbers
-    of rows. Names come from the schema: a file does not tell columns of one type from each other, except where they count. So the
-    schema must have the order of the file's columns, as another file of the same writer has it.
+    Every row group is read entirely, and its rows are checked (`RowChecks`), its values against the extremes of page headers, and
+    the checksum of each page that has one. Pages are put together by their kinds, sizes and levels. Where they fit in several ways,
+    the rows decide; where these do not, nothing is guessed. A value that was altered within a page without a checksum is noticed
+    only where it breaks the page, the numbers of rows or the extremes. Names come from the schema: a file does not tell columns of
+    one type from each other, except where they count. So the schema must have the order of the file's columns, as another file of
+    the same writer has it.
 
     Args:
-        path: The file.
+        file: The path of the file, or its bytes.
         schema: The Arrow schema with which the file was written; `declared_schema` gives that of a dataset.
         codec: Compression of the pages, as `pyarrow.parquet.ParquetWriter` names it; None to find it.
         fps: The rate of the grid on which timestamps lie; None where they need not.
@@ -113,10 +115,11 @@ def recover(
         ReadError: The system failed.
         ValueError: The codec is unknown.
     """
-    name = str(path) if where is None else where
+    name = where if where is not None else str(file) if isinstance(file, Path | str) else "file"
     number = None if codec is None else _codec_number(codec)
     template = template_of(schema)
-    with LocalBytes(path, name) as source:
+    with ExitStack() as stack:
+        source = stack.enter_context(LocalBytes(file, name)) if isinstance(file, Path | str) else file
         _require_magic(source, name)
         found = read_parts(source)
         codecs = find_codecs(source, found.parts, name) if number is None else [number]
@@ -268,16 +271,20 @@ def _outcome(
     """Return a row group whose rows were read and checked, or a noun phrase for what is wrong with them."""
     start, stop = layout.chunks[0].parts[0].start, layout.chunks[-1].parts[-1].stop
     checks = RowChecks(template.schema, fps)
+    extremes = ExtremeChecks(template.schema, layout.chunks)
     try:
         with closing(_opened(source, stop, footer_of(template, [layout], codec))) as parquet:
             for batch in _batches(parquet):
                 checks.add(batch)
-    except RowProblem as problem:
-        return str(problem)
+                extremes.add(batch)
+    except RowProblem as error:
+        return str(error)
     except ParquetError as error:
         return error.found
     if checks.row_count != layout.row_count:
         return f"{checks.row_count} rows in place of {layout.row_count}"
+    if problem := extremes.problem():
+        return problem
     return RecoveredGroup(start, stop, layout.row_count, tuple(checks.episodes))
 
 

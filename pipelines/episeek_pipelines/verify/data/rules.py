@@ -17,6 +17,7 @@ from episeek_pipelines.verify.data.feature_scan import FeatureScan
 from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES, footer_observations
 from episeek_pipelines.verify.data.footer_scan import scan_footer
 from episeek_pipelines.verify.data.language_rules import LanguageScan
+from episeek_pipelines.verify.data.lost_footer import describe_lost_footer
 from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_observations
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
@@ -73,6 +74,7 @@ def check_data_group(context: VerificationContext, group: DataGroup) -> CheckRes
                     if isinstance(error, EpiseekError) and not isinstance(error, ParquetError):
                         raise
                     reason = error.found if isinstance(error, ParquetError) else first_line(error).rstrip(".")
+                    reason = describe_lost_footer(context, file.path) or reason
                     findings.append(finding(DATA_FOOTER, reason, "a readable Parquet file", where))
                     continue
                 opened[file.path] = parquet

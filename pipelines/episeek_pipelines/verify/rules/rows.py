@@ -9,8 +9,8 @@ DATA_FOOTER: Final = rule(
     problem="A data file is not readable Parquet",
     invariant="Every data file is readable Parquet",
     protects="every row of the file",
-    remedy="restore the file from its source, or delete its episodes with LeRobot: a recording that was interrupted leaves a"
-    " file without a footer",
+    remedy="run `episeek repair SRC DST`, which keeps the complete episodes of a file without a footer, as a recording that was"
+    " interrupted leaves it; restore any other file from its source, or delete its episodes with LeRobot",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ROWS: Final = rule(

@@ -304,3 +304,32 @@ def test_only_a_file_that_begins_as_parquet_lacks_a_footer(tmp_path):
         (tmp_path / "file").write_bytes(data)
         with LocalBytes(tmp_path / "file") as source:
             assert lacks_footer(source) == lacks
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "altered"),
+    [
+        ("value", pa.array([1.5, 2.5, 3.5], pa.float32()), np.float32(99)),
+        ("value", pa.array([-3, 0, 7], pa.int64()), np.int64(8)),
+        ("value", pa.array([3, 200, 7], pa.uint8()), np.int32(2)),
+        (
+            "value",
+            pa.FixedSizeListArray.from_arrays(pa.array([0.5, float("nan"), 2.5], pa.float64()), 1),
+            np.float64(3),
+        ),
+    ],
+)
+def test_a_value_beyond_the_extremes_of_its_page_is_noticed(column, values, altered, tmp_path):
+    """The page has no checksum, but its header names the smallest and the largest value. The last value is changed."""
+    options = {"compression": "none", "use_dictionary": False}
+    whole = written(
+        [episode_table(0, 3, **{column: values}), episode_table(1, 2, first_index=3, **{column: values[:2]})], **options
+    )
+    found, _ = recovered(tmp_path, whole.data[: whole.footer_start], whole)
+    assert found.episodes == (0, 1)
+    page_end = whole.metadata.row_group(0).column(1).data_page_offset
+    data = bytearray(whole.data[: whole.footer_start])
+    data[page_end - altered.nbytes : page_end] = altered.tobytes()
+    found, _ = recovered(tmp_path, bytes(data), whole)
+    assert found.episodes == (1,)
+    assert "extremes" in str(found.losses[0])
