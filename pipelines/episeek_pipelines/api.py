@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.bench.slurm import slurm_script
     from episeek_pipelines.jobs.comparison.compare import diff
     from episeek_pipelines.jobs.comparison.format_names import DIFF_FORMATS, DiffFormat, parse_diff_output
-    from episeek_pipelines.jobs.comparison.formats import render_diff
+    from episeek_pipelines.jobs.comparison.formats import diff_summary, render_diff
     from episeek_pipelines.jobs.fix import FixResult, fix
     from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
     from episeek_pipelines.jobs.graph import Execution
@@ -177,6 +177,7 @@ __all__ = [
     "check_index",
     "datasets_at",
     "diff",
+    "diff_summary",
     "fix",
     "format_counts",
     "format_findings",
@@ -231,7 +232,7 @@ _NAMES_OF: Final = {
     "jobs.bench.slurm": ("slurm_script",),
     "jobs.comparison.compare": ("diff",),
     "jobs.comparison.format_names": ("DIFF_FORMATS", "DiffFormat", "parse_diff_output"),
-    "jobs.comparison.formats": ("render_diff",),
+    "jobs.comparison.formats": ("diff_summary", "render_diff"),
     "jobs.fix": ("FixResult", "fix"),
     "jobs.fix_plan": ("Action", "FixPlan", "RebuildSidecars", "RewriteDataFile", "Unfixed"),
     "jobs.graph": ("Execution",),

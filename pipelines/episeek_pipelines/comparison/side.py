@@ -122,12 +122,13 @@ class Side:
         return DatasetSummary(self.root.url, self.dataset.found_version, len(table), int(table.length.sum()), elsewhere)
 
 
-def open_side(root: str, *, data_root: str | None) -> Side:
+def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) -> Side:
     """Read the metadata and list the files of a dataset.
 
     Args:
         root: The dataset, or an overlay of one.
         data_root: The dataset with the videos, where `root` has none of its own and records none.
+        needs_videos: Whether to find all videos; without that, those are known that the dataset itself has.
 
     Raises:
         MissingFileError: It is an overlay, and nothing says where its videos are; or its videos are not there.
@@ -140,11 +141,11 @@ def open_side(root: str, *, data_root: str | None) -> Side:
         found = f"{doubled} episodes with the number of another one"
         raise MetadataError(where.join(layout.EPISODES_DIR), found, "a number of its own for every episode")
     listed = where.files()
-    videos = _root_of_videos(dataset, listed, data_root)
+    videos = _root_of_videos(dataset, listed, data_root) if needs_videos else where
     declared = {path for camera in dataset.info.video_keys for path in dataset.video_rows(camera)}
     there = listed if videos.url == where.url else videos.files(_folder_of(declared)) if declared else {}
     missing = sorted(path for path in declared if path not in there)
-    if missing:
+    if missing and needs_videos:
         hint = "give the dataset with the videos as --data-root (data_root)" if videos.url == where.url else ""
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise MissingFileError(videos.join(missing[0]), f"no such file{others}", "a declared video", hint)
@@ -153,7 +154,7 @@ def open_side(root: str, *, data_root: str | None) -> Side:
         read_info_document(where),
         videos,
         {path: identity for path, identity in listed.items() if path not in declared},
-        {path: there[path] for path in sorted(declared)},
+        {path: there[path] for path in sorted(declared) if path in there},
     )
 
 

@@ -18,6 +18,7 @@ from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.lines.publication import (
     base_words,
     change_words,
+    episode_lines,
     path_lines,
     refused_outcome,
     shared_document,
@@ -213,6 +214,7 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
     yield f"base     {base_words(result)}; {_base_commit_words(result)}"
     yield f"change   {change_words(changes)}, {counted(result.commit_count, 'commit')}"
     if options.dry_run:
+        yield from episode_lines(result.comparison)
         yield from path_lines(changes, result.replaced)
         yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"
         return

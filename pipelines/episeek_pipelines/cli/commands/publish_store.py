@@ -9,6 +9,7 @@ from episeek.errors import without_password
 from episeek_pipelines.cli.lines.publication import (
     base_words,
     change_words,
+    episode_lines,
     path_lines,
     refused_outcome,
     shared_document,
@@ -64,6 +65,7 @@ def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]
         seen = "readers may see" if options.dry_run else "readers may have seen"
         yield f"note     rows are in other data files than before: during the switch, {seen} some twice, or not at all"
     if options.dry_run:
+        yield from episode_lines(result.comparison)
         yield from path_lines(result.changes, result.replaced)
         yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"
         return

@@ -10,6 +10,7 @@ from episeek_pipelines.cli.outcome import Outcome
 if TYPE_CHECKING:
     from episeek_pipelines.api import (
         Changes,
+        Comparison,
         PublishResult,
         RefusedPublicationError,
         StorePublication,
@@ -69,6 +70,30 @@ def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
         yield f"         and {len(lines) - MAX_PATHS:,} more"
 
 
+def episode_lines(comparison: "Comparison | None") -> Iterator[str]:
+    """Yield lines about the episodes that a dry run would change, by the metadata of the target and of the overlay."""
+    from episeek_pipelines.api import diff_summary
+
+    if comparison is not None:
+        first, *others = diff_summary(comparison)
+        sides = "; A is the target, B what will be there" if comparison.is_different else ""
+        yield f"episodes {first}, as far as metadata tells{sides}"
+        yield from (f"         {line}" for line in others[:MAX_PATHS])
+
+
+def _comparison_document(comparison: "Comparison | None") -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    return {
+        "is_different": comparison.is_different,
+        "equal": comparison.equal_count,
+        "changed": [change.b for change in comparison.changed],
+        "added": list(comparison.added),
+        "removed": list(comparison.removed),
+        "metadata": [change.key for change in comparison.metadata],
+    }
+
+
 def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any]:
     """Return the keys that the JSON of every publication has."""
     changes, verification, arrival = result.changes, result.verification, result.arrival
@@ -86,6 +111,7 @@ def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any
         if verification is None
         else {"errors": verification.error_count, "warnings": verification.warning_count},
         "arrival": None if arrival is None else arrival.summary,
+        "comparison": _comparison_document(result.comparison),
         "build_id": "" if arrival is None else arrival.build_id,
         "attempts": result.attempts,
         "seconds": result.seconds,

@@ -65,7 +65,9 @@ def diff(
         WorkFailedError: Files could not be read; the error names all of them.
         EpiseekError: A side cannot be read otherwise.
     """
-    work = _Work(open_side(a, data_root=data_root), open_side(b, data_root=data_root), level, execution)
+    needs_videos = reads(level, "layout")
+    sides = [open_side(root, data_root=data_root, needs_videos=needs_videos) for root in (a, b)]
+    work = _Work(sides[0], sides[1], level, execution)
     contents = work.read()
     matching = contents.matching()
     counted = work.count(contents, matching.pairs)

@@ -46,6 +46,15 @@ def render_diff(
     return "\n".join(_text_lines(comparison, counts_layout=counts_layout, max_lines=max_lines))
 
 
+def diff_summary(comparison: Comparison) -> list[str]:
+    """Return a comparison in a few lines: the numbers of episodes, and what differs in sections but the layout."""
+    lines = [episode_words(comparison)]
+    for section in sections_of(comparison):
+        if section.is_difference:
+            lines += [f"{section.title}: {line.name}: {line.text}" for line in section.lines]
+    return lines
+
+
 def _text_lines(comparison: Comparison, *, counts_layout: bool, max_lines: int) -> Iterator[str]:
     yield f"A  {dataset_words(comparison.a)}"
     yield f"B  {dataset_words(comparison.b)}"

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from episeek_pipelines.comparison.results import Comparison
 from episeek_pipelines.publish.errors import OptionsError
 from episeek_pipelines.publish.hub_client.values import MAIN
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
@@ -96,3 +97,5 @@ class PublishResult:
     attempts: int
     """Attempts that were made, one more after each commit of somebody else."""
     seconds: float
+    comparison: Comparison | None = None
+    """What changes in the dataset, by its metadata; of a dry run onto a dataset alone."""

@@ -31,6 +31,7 @@ from episeek_pipelines.publish.hub_client.values import MAIN, CommitOutcome
 from episeek_pipelines.publish.hub_limits import MAX_OPERATIONS_PER_COMMIT
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import shown_paths
+from episeek_pipelines.publish.overlay.episode_changes import compare_with_target
 from episeek_pipelines.publish.overlay.file_comparison import differing_paths
 from episeek_pipelines.publish.overlay.verification import is_verifiable, local_videos, require_videos, verify_overlay
 from episeek_schemas import layout
@@ -101,6 +102,8 @@ def publish(
             if is_missing:
                 hub.create(options.private)
             result = _publish(job)
+    if options.dry_run and result.parent and not options.sidecars_only:
+        result = replace(result, comparison=compare_with_target(root, hub.url(result.parent)))
     return replace(result, verification=verification, seconds=time.perf_counter() - started)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from episeek_pipelines.comparison.results import Comparison
 from episeek_pipelines.publish.overlay.arrival import ArrivalReport
 from episeek_pipelines.publish.overlay.changes import Changes
 from episeek_pipelines.publish.overlay.target_check import TargetCheck
@@ -56,3 +57,5 @@ class StorePublication:
     """None for a dry run."""
     attempts: int
     seconds: float
+    comparison: Comparison | None = None
+    """What changes in the dataset, by its metadata; of a dry run onto a dataset alone."""

@@ -29,6 +29,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution
 from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.overlay.arrival import check_arrival
+from episeek_pipelines.publish.overlay.episode_changes import compare_with_target
 from episeek_pipelines.publish.overlay.verification import is_verifiable, local_videos, require_videos, verify_overlay
 from episeek_pipelines.publish.store.attempts import StorePublisher
 from episeek_pipelines.publish.store.contents import StoreContents
@@ -102,4 +103,6 @@ def publish_to_store(
                 raise RefusedPublicationError(where, arrival.summary, "what was sent", problems=arrival.problems)
             publisher.remember(plan)
             result = replace(result, arrival=arrival)
+    if options.dry_run and layout.INFO_PATH in listing and not options.sidecars_only:
+        result = replace(result, comparison=compare_with_target(root, writer.root.url))
     return replace(result, verification=verification, seconds=time.perf_counter() - started)

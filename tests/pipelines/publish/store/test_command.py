@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from episeek_pipelines.cli import main
@@ -10,6 +11,7 @@ from episeek_schemas import layout
 from tests.pipelines.conftest import DATA
 from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.publish.store.test_publish import DATA_PATH, NAME
+from tests.support.edited_datasets import rename_task
 
 ROOT = ("--data-root", str(DATA / NAME))
 
@@ -33,6 +35,7 @@ def test_the_lines_and_json_of_the_command(there, capsys):
     code, out, err = run(capsys, overlay, url, *ROOT, "--dry-run")
     assert (code, err) == (0, [])
     assert [line.split()[0] for line in out[:3]] == ["verify", "base", "change"]
+    assert "episodes 4 equal, as far as metadata tells" in out
     assert "add      meta/byte_index/files.parquet" in "\n".join(out)
     assert out[-1].startswith("done     nothing was sent (--dry-run)")
     assert not (root / layout.BYTE_INDEX_DIR).exists()
@@ -50,6 +53,24 @@ def test_the_lines_and_json_of_the_command(there, capsys):
     code, out, _ = run(capsys, overlay, url, *ROOT, "--no-verify", "--sidecars-only")
     assert out[0] == "verify   skipped (--no-verify)"
     assert out[3] == "send     nothing: the store has all of it"
+
+
+def test_a_dry_run_says_which_episodes_change(there, tmp_path, capsys):
+    root, url = there
+    overlay = shutil.copytree(prepared(NAME).url, tmp_path / "overlay")
+    texts = pq.read_table(root / "meta/episodes/chunk-000/file-000.parquet")["tasks"].to_pylist()
+    rename_task(overlay, texts[0][0], "something else")
+    changed = [number for number, text in enumerate(texts) if text == texts[0]]
+    arguments = (str(overlay), url, *ROOT, "--no-verify", "--dry-run", "--overwrite")
+    _, out, _ = run(capsys, *arguments)
+    counts = (
+        f"episodes {len(texts) - len(changed)} equal, {len(changed)} changed, as far as metadata tells; A is the target"
+    )
+    assert any(line.startswith(counts) for line in out)
+    assert any(line.strip().startswith('tasks: "something else": only in B') for line in out)
+    _, out, _ = run(capsys, *arguments, "--json")
+    comparison = json.loads("\n".join(out))["comparison"]
+    assert (comparison["is_different"], comparison["changed"]) == (True, changed)
 
 
 def test_rows_that_move_are_mentioned(there, capsys):
