@@ -44,31 +44,53 @@ class SortedEpisodes:
         """Return the largest values; shape [dimensions, episodes]."""
         return np.asarray(self.values[:, self.starts + self.counts - 1])
 
-    def counts_below(self, limits: _Numbers) -> npt.NDArray[np.int64]:
-        """Return how many values of each episode are below each limit; both of shape [dimensions, episodes, limits]."""
+    def counts_around(
+        self, places: npt.NDArray[np.int64], lower: _Numbers, upper: _Numbers
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return how many values of its episode are below the lower and below the upper limit around each value.
+
+        Args:
+            places: Numbers of the values in their episodes, shape [episodes, limits].
+            lower: Not above the values; shape [dimensions, episodes, limits].
+            upper: Above the values, or the last edge; of the same shape.
+        """
+        return self._counts_below(lower, places, -1), self._counts_below(upper, places + 1, 0)
+
+    def _counts_below(self, limits: _Numbers, guess: npt.NDArray[np.int64], neighbour: int) -> npt.NDArray[np.int64]:
+        """Return how many values of each episode are below each limit.
+
+        Values are rare in a bin, so that the guess is mostly right: the neighbour of a right one shows it.
+        """
         dimensions, samples = self.values.shape
         flat = self.values.ravel()
-        rows = np.arange(dimensions).reshape(-1, 1, 1) * samples
-        first = rows + self.starts.reshape(1, -1, 1)
-        low = np.zeros(limits.shape, np.int64)
-        high = np.broadcast_to(self.counts.reshape(1, -1, 1), limits.shape)
-        # as many halvings as the longest episode needs: nothing is left to search then
-        for _ in range(int(self.counts.max()).bit_length()):
-            middle = (low + high) >> 1
-            is_below = (flat[np.minimum(first + middle, flat.size - 1)] < limits) & (middle < high)
-            low, high = np.where(is_below, middle + 1, low), np.where(is_below, high, middle)
-        return low
+        first = np.arange(dimensions).reshape(-1, 1, 1) * samples + self.starts.reshape(1, -1, 1)
+        counts = self.counts.reshape(1, -1, 1)
+        found = np.broadcast_to(guess, limits.shape).copy()
+        at = found + neighbour
+        is_inside = (at >= 0) & (at < counts)
+        is_below = flat[np.where(is_inside, first + at, 0)] < limits
+        open_places = np.flatnonzero(is_inside & (is_below != (neighbour < 0)))
+        if len(open_places):
+            first = np.broadcast_to(first, limits.shape).ravel()[open_places]
+            wanted = limits.ravel()[open_places]
+            high = np.broadcast_to(counts, limits.shape).ravel()[open_places]
+            low = np.zeros(len(open_places), np.int64)
+            # as many halvings as the longest episode needs: nothing is left to search then
+            for _ in range(int(high.max()).bit_length()):
+                middle = (low + high) >> 1
+                is_low = (flat[np.minimum(first + middle, flat.size - 1)] < wanted) & (middle < high)
+                low, high = np.where(is_low, middle + 1, low), np.where(is_low, high, middle)
+            found.flat[open_places] = low
+        return found
 
 
 def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
     """Return the estimates by name; each of shape [dimensions, episodes]. A single sample has no quantiles: use its mean."""
     targets = np.array(list(QUANTILES.values())) * episodes.counts.reshape(-1, 1)
-    places = episodes.starts.reshape(-1, 1) + np.ceil(targets).astype(np.int64) - 1
+    places = np.ceil(targets).astype(np.int64) - 1
     edges = _Edges(episodes.lowest[:, :, None], episodes.highest[:, :, None])
-    bins = edges.bins_of(episodes.values[:, places])
-    lower, upper = edges.at(bins), edges.at(bins + 1)
-    counts = episodes.counts_below(np.concatenate([lower, upper], axis=2))
-    before, until = counts[:, :, : len(QUANTILES)], counts[:, :, len(QUANTILES) :]
+    bins, lower, upper = edges.around(episodes.values[:, episodes.starts.reshape(-1, 1) + places])
+    before, until = episodes.counts_around(places, lower, upper)
     # the last bin holds its upper edge, too
     within = np.where(bins == BINS - 1, episodes.counts.reshape(1, -1, 1), until) - before
     estimates = lower + (targets - before) / np.maximum(within, 1) * (upper - lower)
@@ -85,35 +107,57 @@ class _Edges:
     """
 
     def __init__(self, low: _Numbers, high: _Numbers) -> None:
-        self._dtype = low.dtype
-        padding = low.dtype.type(PADDING)
+        bins, padding = low.dtype.type(BINS), low.dtype.type(PADDING)
         self._start, self._stop = low - padding, high + padding
         self._extent = self._stop - self._start
-        self._step = self._extent / self._dtype.type(BINS)
+        self._step = self._extent / bins
 
-    def at(self, number: npt.NDArray[np.int64]) -> _Numbers:
-        """Return edges by number, 0 to `BINS`."""
-        position = number.astype(self._dtype)
-        # numpy.linspace does the same where a step vanishes
-        offset = np.where(self._step == 0, position / self._dtype.type(BINS) * self._extent, position * self._step)
-        return np.asarray(np.where(number == BINS, self._stop, offset + self._start))
+    def at(self, number: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64] | None = None) -> _Numbers:
+        """Return edges by number, 0 to `BINS`.
 
-    def bins_of(self, values: _Numbers) -> npt.NDArray[np.int64]:
-        """Return the last bin whose lower edge is not above each value; shape [dimensions, episodes, values]."""
-        with np.errstate(all="ignore"):
-            guess = np.floor((values - self._start) / np.where(self._step > 0, self._step, 1))
-        bins = np.clip(guess, 0, BINS - 1).astype(np.int64)
-        for _ in range(2):
-            bins += (bins < BINS - 1) & (self.at(bins + 1) <= values)
-            bins -= (bins > 0) & (self.at(bins) > values)
-        is_right = ((bins == 0) | (self.at(bins) <= values)) & ((bins == BINS - 1) | (self.at(bins + 1) > values))
-        return bins if bool(is_right.all()) else self._search(values)
+        Args:
+            number: Of the shape of the values, or [chosen].
+            chosen: Positions among all values that the numbers are for; None for all.
+        """
+        start, stop, extent, step = self._start, self._stop, self._extent, self._step
+        if chosen is not None:
+            # one row of extremes for the quantiles of an episode
+            rows = chosen // len(QUANTILES)
+            start, stop, extent, step = (each.ravel()[rows] for each in (start, stop, extent, step))
+        position = number.astype(step.dtype)
+        offset = position * step
+        if not bool(step.all()):
+            # numpy.linspace does the same where a step vanishes
+            offset = np.where(step == 0, position / step.dtype.type(BINS) * extent, offset)
+        offset += start
+        return np.asarray(np.where(number == BINS, stop, offset))
 
-    def _search(self, values: _Numbers) -> npt.NDArray[np.int64]:
-        """Return the same by halving, for extremes so close that many edges are one number."""
+    def around(self, values: _Numbers) -> tuple[npt.NDArray[np.int64], _Numbers, _Numbers]:
+        """Return the last bin whose lower edge is not above each value, and its edges.
+
+        Args:
+            values: One of each quantile, between the extremes; shape [dimensions, episodes, quantiles].
+        """
+        steps = np.where(self._step > 0, self._step, 1)
+        bins = np.clip(np.floor((values - self._start) / steps), 0, BINS - 1).astype(np.int64)
+        lower, upper = self.at(bins), self.at(bins + 1)
+        is_wrong = ((bins > 0) & (lower > values)) | ((bins < BINS - 1) & (upper <= values))
+        wrong = np.flatnonzero(is_wrong)
+        if len(wrong):
+            found = self._search(values.ravel()[wrong], wrong)
+            for each, right in (
+                (bins, found),
+                (lower, self.at(found, wrong)),
+                (upper, self.at(found + 1, wrong)),
+            ):
+                each.flat[wrong] = right
+        return bins, lower, upper
+
+    def _search(self, values: _Numbers, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the bins of chosen values by halving: rounding has moved an edge, or many edges are one number."""
         low, high = np.zeros(values.shape, np.int64), np.full(values.shape, BINS - 1)
         for _ in range(BINS.bit_length()):
             middle = (low + high + 1) >> 1
-            is_reached = self.at(middle) <= values
+            is_reached = self.at(middle, chosen) <= values
             low, high = np.where(is_reached, middle, low), np.where(is_reached, high, np.maximum(middle - 1, low))
         return low

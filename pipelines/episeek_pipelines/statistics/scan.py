@@ -110,8 +110,7 @@ class EpisodeScan:
         counts = np.diff([0, *borders])
         counts[0] += self._row_count
         ended = {
-            name: np.concatenate([*self._waiting.get(name, ()), numbers[: borders[-1]]])
-            for name, numbers in values.items()
+            name: _joined([*self._waiting.get(name, ()), numbers[: borders[-1]]]) for name, numbers in values.items()
         }
         self._drop()
         yield self._measured(np.asarray(episodes[starts], np.int64), counts.astype(np.int64), ended)
@@ -120,7 +119,7 @@ class EpisodeScan:
     def finish(self) -> Iterator[EpisodeStatistics]:
         """Yield the statistics of the episode whose rows came last, if there are any."""
         if self._episode is not None:
-            waiting = {name: np.concatenate(pieces) for name, pieces in self._waiting.items()}
+            waiting = {name: _joined(pieces) for name, pieces in self._waiting.items()}
             episode, count = np.array([self._episode]), np.array([self._row_count])
             self._drop()
             yield self._measured(episode, count, waiting)
@@ -160,3 +159,7 @@ class EpisodeScan:
 
     def _drop(self) -> None:
         self._episode, self._row_count, self._waiting = None, 0, {}
+
+
+def _joined(pieces: list[_Numbers]) -> _Numbers:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
