@@ -13,6 +13,7 @@ from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.batches import batched_checks
+from episeek_pipelines.verify.data.global_statistics import recorded_quantiles
 from episeek_pipelines.verify.episodes.declared_files import (
     collect_data_files,
     collect_source_files,
@@ -31,7 +32,7 @@ from episeek_pipelines.verify.episodes.rules import METADATA_RULES, agreed_frame
 from episeek_pipelines.verify.episodes.shard import read_shard
 from episeek_pipelines.verify.episodes.table import RawEpisodes, Shard, episode_columns, joined
 from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan
-from episeek_pipelines.verify.findings.episode_statistics import compared_features
+from episeek_pipelines.verify.findings.episode_statistics import recorded_names
 from episeek_pipelines.verify.findings.figures import Figures
 from episeek_pipelines.verify.findings.findings import Location
 from episeek_pipelines.verify.findings.guard import run_rules
@@ -130,7 +131,6 @@ def plan_checks(
     features = surveyed.document.get("features", {})
     is_prepared = surveyed.has_source_record or surveyed.against is not None if prepared is None else prepared
     has_tasks = options.looks_at("rows") and episodes.has_tasks
-    widths = compared_features(features) if episodes.statistics else {}
     context = VerificationContext(
         root=surveyed.root,
         data_root=surveyed.data_root,
@@ -149,7 +149,8 @@ def plan_checks(
         shards=episodes.shards,
         shard_versions={path: str(surveyed.files.get(path)) for path, _ in episodes.shards},
         task_numbers=task_numbers(surveyed.tasks) if has_tasks and surveyed.tasks is not None else None,
-        statistics={feature: widths[feature] for feature in episodes.statistics},
+        statistics=recorded_names(features, episodes.statistics),
+        quantiles=recorded_quantiles(features, surveyed.statistics) if options.looks_at("rows") else {},
     )
     data_path, data_file = data_paths(info, episodes)
     data_files = collect_data_files(data_path, data_file, episodes, surveyed.files)

@@ -36,6 +36,7 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, findin
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
+from episeek_pipelines.verify.findings.totals import FeatureTotals
 from episeek_pipelines.verify.metadata.layout_rules import check_shards
 from episeek_pipelines.verify.metadata.old_version import as_found
 from episeek_pipelines.verify.plan import plan_verification
@@ -98,8 +99,9 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             findings += check_constant_dimensions(ranges, context.features)
             # extremes of rows that are missing, or there twice, differ for that reason
             if plan.statistics is not None and all(found.code != EPISODE_ROWS.code for found in findings):
+                totals = FeatureTotals.merged(observations.totals)
                 findings += check_global_statistics(
-                    ranges, context.features, plan.statistics, context.info.total_frames
+                    ranges, totals, context.features, plan.statistics, context.info.total_frames
                 )
         if context.options.looks_at("layout"):
             with guarded(findings, "check_shards", Location()):

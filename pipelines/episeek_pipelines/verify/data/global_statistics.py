@@ -1,35 +1,66 @@
-"""STA029 where all rows were read: minimum and maximum in `meta/stats.json` are those of the rows."""
+"""STA029 where all rows were read: the statistics in `meta/stats.json` are those of the rows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
 
+from episeek_pipelines.statistics.names import QUANTILES
 from episeek_pipelines.verify.data.feature_ranges import dimension_text
-from episeek_pipelines.verify.data.statistics_scan import differs
+from episeek_pipelines.verify.data.statistics_differences import differing, quantile_tolerance
+from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
+from episeek_pipelines.verify.findings.episode_statistics import compared_features
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
-from episeek_pipelines.verify.findings.ranges import FeatureRanges
+from episeek_pipelines.verify.findings.ranges import FeatureRange, FeatureRanges
+from episeek_pipelines.verify.findings.totals import FeatureTotal, FeatureTotals
 from episeek_pipelines.verify.metadata.statistics_rules import number_array
 from episeek_pipelines.verify.rules import STATISTICS
 from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 STATISTICS_REMEDY: Final = (
-    "recompute meta/stats.json from the statistics of the episodes with LeRobot's aggregate_stats, once these are those of the "
-    "rows"
+    "recompute meta/stats.json from the rows: `episeek repair SRC DST` does (statistics of pictures it keeps)"
 )
+_RANK_TOLERANCE: Final = 1e-3
+"""Part of the rows by which a quantile of all rows may miss its own: estimates come from bins."""
+
+_Odd = tuple[str, Float64Array, Float64Array, BoolArray]
+"""A statistic, as recorded and as of the rows, and where both differ; each of shape [dimensions]."""
+
+
+def recorded_quantiles(features: Mapping[str, Any], statistics: Mapping[str, Any] | None) -> dict[str, Float64Array]:
+    """Return the quantiles of meta/stats.json by feature, shape [quantiles, dimensions], of features that have all of them.
+
+    Args:
+        features: `features` of meta/info.json.
+        statistics: Parsed meta/stats.json; None where there is none.
+    """
+    found: dict[str, Float64Array] = {}
+    for name, width in compared_features(features).items():
+        entry = (statistics or {}).get(name)
+        if isinstance(entry, Mapping):
+            arrays = [number_array(entry.get(each)) for each in QUANTILES]
+            sized = [array.ravel() for array in arrays if array is not None and array.size == width]
+            if len(sized) == len(QUANTILES):
+                found[name] = np.stack(sized)
+    return found
 
 
 def check_global_statistics(
-    ranges: FeatureRanges, features: Mapping[str, Any], statistics: Mapping[str, Any], total_frames: int
+    ranges: FeatureRanges,
+    totals: FeatureTotals,
+    features: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    total_frames: int,
 ) -> Iterator[Finding]:
-    """Yield STA029 for features whose extremes are not those of the rows, one finding for each feature and statistic.
+    """Yield STA029 for features whose statistics are not those of the rows, one finding for each.
 
     Left out are LeRobot's own columns, whose statistics merging leaves as they are, features with values that are not finite or
     with other rows than `total_frames`, and statistics of another shape, which other findings are about.
 
     Args:
         ranges: Of all data files.
+        totals: The same.
         features: `features` of meta/info.json.
         statistics: Parsed meta/stats.json.
         total_frames: `total_frames` of meta/info.json.
@@ -40,22 +71,77 @@ def check_global_statistics(
             continue
         if not ranged.is_whole or ranged.row_count != total_frames or _is_relative(name, entry, total_frames):
             continue
-        shape = declared_shape(spec) or (1,)
-        for statistic, truth in (("min", ranged.minimum), ("max", ranged.maximum)):
-            values = number_array(entry.get(statistic))
-            if values is None or values.size != truth.size:
-                continue
-            wrong = np.flatnonzero(differs(values.ravel(), ranged.minimum, ranged.maximum, truth)).tolist()
-            if wrong:
-                place = f" in dimension {dimension_text(wrong[0], shape, spec)}" if shape != (1,) else ""
-                yield finding(
-                    STATISTICS,
-                    f"{statistic} {values.flat[wrong[0]]:.6g}{place}",
-                    f"{truth[wrong[0]]:.6g}, as in the rows",
-                    Location(file=layout.STATS_PATH, column=name),
-                    more=len(wrong) - 1,
-                    remedy=STATISTICS_REMEDY,
-                )
+        odd = list(_odd_extremes(entry, ranged, spec))
+        total = totals.of.get(name)
+        if total is not None and int(total.statistics["count"][0, 0]) == total_frames:
+            odd += _odd_moments(entry, total, spec)
+            odd += _odd_quantiles(entry, total)
+        if odd:
+            yield _finding(name, odd, spec)
+
+
+def _finding(name: str, odd: list[_Odd], spec: Mapping[str, Any]) -> Finding:
+    statistic, recorded, truth, is_odd = odd[0]
+    first = int(np.argmax(is_odd))
+    shape = declared_shape(spec) or (1,)
+    place = f" in dimension {dimension_text(first, shape, spec)}" if shape != (1,) else ""
+    others = f" (also {', '.join(each[0] for each in odd[1:])})" if len(odd) > 1 else ""
+    return finding(
+        STATISTICS,
+        f"{statistic} {recorded[first]:.6g}{place}{others}",
+        f"{truth[first]:.6g}, as in the rows",
+        Location(file=layout.STATS_PATH, column=name),
+        more=int(is_odd.sum()) - 1,
+        remedy=STATISTICS_REMEDY,
+    )
+
+
+def _odd_extremes(entry: Mapping[str, Any], ranged: FeatureRange, spec: Mapping[str, Any]) -> Iterator[_Odd]:
+    truth = {"min": ranged.minimum[None], "max": ranged.maximum[None]}
+    for statistic in ("min", "max"):
+        recorded = _recorded(entry, statistic, ranged.minimum.size)
+        if recorded is not None:
+            is_odd = differing(statistic, recorded[None], truth, np.ones(1), spec)[0]
+            if is_odd.any():
+                yield statistic, recorded, truth[statistic][0], is_odd
+
+
+def _odd_moments(entry: Mapping[str, Any], total: FeatureTotal, spec: Mapping[str, Any]) -> Iterator[_Odd]:
+    for statistic in ("mean", "std"):
+        recorded = _recorded(entry, statistic, total.statistics["min"].size)
+        if recorded is not None:
+            rows = np.array([float(total.most_rows)])
+            is_odd = differing(statistic, recorded[None], total.statistics, rows, spec)[0]
+            if is_odd.any():
+                yield statistic, recorded, total.statistics[statistic][0], is_odd
+
+
+def _odd_quantiles(entry: Mapping[str, Any], total: FeatureTotal) -> Iterator[_Odd]:
+    """Yield quantiles that are neither LeRobot's aggregate, nor the outermost of the episodes, nor those of all rows together."""
+    low, high = (total.statistics[each][0].astype(np.float64) for each in ("min", "max"))
+    tolerance = quantile_tolerance(low, high)
+    row_count = int(total.statistics["count"][0, 0])
+    for number, (statistic, share) in enumerate(QUANTILES.items()):
+        recorded = _recorded(entry, statistic, low.size)
+        if recorded is None:
+            continue
+        truth = total.statistics[statistic][0]
+        readings = (truth, total.lowest[number], total.highest[number])
+        is_odd = np.isfinite(recorded)
+        for reading in readings:
+            is_odd &= np.abs(recorded - reading) > tolerance
+        if total.below.size:
+            slack = _RANK_TOLERANCE * row_count + 1
+            is_odd &= (total.below[number] > share * row_count + slack) | (
+                total.until[number] < share * row_count - slack
+            )
+        if is_odd.any():
+            yield statistic, recorded, truth, is_odd
+
+
+def _recorded(entry: Mapping[str, Any], statistic: str, size: int) -> Float64Array | None:
+    values = number_array(entry.get(statistic))
+    return None if values is None or values.size != size else values.ravel()
 
 
 def _is_relative(name: str, entry: Mapping[str, Any], total_frames: int) -> bool:

@@ -37,6 +37,7 @@ from episeek_pipelines.verify.findings.checks import (
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
+from episeek_pipelines.verify.findings.totals import FeatureTotals
 from episeek_pipelines.verify.findings.unicode_forms import FORM_REMEDY, form_of, in_other_form
 from episeek_pipelines.verify.rules import COLUMNS, DATA_FOOTER
 from episeek_schemas import layout, lerobot
@@ -105,24 +106,26 @@ def _check_open_file(
     findings += run_rules(FOOTER_RULES, where, context, file, footer)
     runs: RowScan | None = footer.runs()
     ranges: tuple[FeatureRanges, ...] = ()
+    totals: tuple[FeatureTotals, ...] = ()
     if context.options.looks_at("rows"):
         rows = _read_rows(context, file, parquet)
         findings += rows.findings
         bytes_read += rows.bytes_read
-        ranges = rows.ranges
+        ranges, totals = rows.ranges, rows.totals
         if rows.scan is not None:
             runs = rows.scan
             runs.row_group_starts = footer.group_starts
             findings += run_rules(ROW_RULES, where, context, file, runs)
     if runs is None:
         findings += run_rules(BOUND_RULES, where, context, file, footer)
-        return findings, replace(footer_observations(file, footer), ranges=ranges), bytes_read
+        return findings, replace(footer_observations(file, footer), ranges=ranges, totals=totals), bytes_read
     findings += run_rules(RUN_RULES, where, context, file, runs)
     observations = replace(
         row_observations(file, runs),
         row_group_count=len(footer.group_rows),
         collapsed_file_count=int(not is_per_episode(runs)),
         ranges=ranges,
+        totals=totals,
     )
     return findings, observations, bytes_read
 
@@ -134,6 +137,7 @@ class _Rows:
     scan: RowScan | None = None
     """None where LeRobot's own columns are missing or have wrong types."""
     ranges: tuple[FeatureRanges, ...] = ()
+    totals: tuple[FeatureTotals, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     bytes_read: int = 0
 
@@ -160,8 +164,16 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
             if context.subtask_count is not None and _has_integers(schema, lerobot.SUBTASK_INDEX):
                 others.append(SubtaskScan(file.path, context.subtask_count))
         with guarded(rows.findings, "statistics", where):
-            if file.statistics:
-                others.append(StatisticsScan(context.features, file.episode_index, file.length, file.statistics))
+            if file.statistics or context.quantiles:
+                scan = StatisticsScan(
+                    context.features,
+                    tuple(schema.names),
+                    file.episode_index,
+                    file.length,
+                    file.statistics,
+                    context.quantiles,
+                )
+                others.append(scan)
         with guarded(rows.findings, "language", where):
             others.append(LanguageScan(context.features, schema, file.path))
     scanners: list[Scanner] = [scanner for scanner in (numbers, features, *others) if scanner is not None]
@@ -191,6 +203,8 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
                 rows.findings += scanner.findings()
             if isinstance(scanner, FeatureScan):
                 rows.ranges = (scanner.ranges(),)
+            if isinstance(scanner, StatisticsScan):
+                rows.totals = scanner.totals()
     return rows
 
 

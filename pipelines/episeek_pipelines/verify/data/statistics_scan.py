@@ -1,7 +1,6 @@
-"""STA029 for the statistics of episodes: their extremes and counts are those of the rows.
+"""STA029 for the statistics of episodes: they are those of the rows; and the statistics of all rows, for `meta/stats.json`.
 
-Only values that rows can show wrong are compared: minimum, maximum and count. `action` may hold statistics of relative actions,
-whose count is not the number of rows; it is left out then.
+`action` may hold statistics of relative actions, whose count is not the number of rows; it is left out then.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,42 +8,41 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from episeek_pipelines.parquet.arrow_types import is_any_list, storage_type
-from episeek_pipelines.parquet.numpy_values import numpy_values
+from episeek_pipelines.statistics.episodes import EpisodeStatistics
+from episeek_pipelines.statistics.names import NAMES, FeatureStatistics
+from episeek_pipelines.statistics.scan import EpisodeScan
+from episeek_pipelines.statistics.values import Unusable, sample_values
 from episeek_pipelines.verify.data.feature_ranges import dimension_text
-from episeek_pipelines.verify.data.row_scan import integers
+from episeek_pipelines.verify.data.statistics_differences import differing
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
-from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics
+from episeek_pipelines.verify.findings.episode_statistics import RecordedStatistics, compared_features
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.totals import FeatureTotal, FeatureTotals
 from episeek_pipelines.verify.rules import STATISTICS
 from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 EPISODE_REMEDY: Final = (
-    "recompute the statistics of the episode from its rows with LeRobot's compute_episode_stats, and meta/stats.json with its "
-    "aggregate_stats"
+    "recompute the statistics of the episodes and meta/stats.json from the rows: `episeek repair SRC DST` does (of pictures it "
+    "keeps them)"
 )
-RELATIVE_TOLERANCE: Final = 1e-3
-"""Relative to the larger extreme, as rows may be stored in float16."""
-ABSOLUTE_TOLERANCE: Final = 1e-7
 
 
 @dataclass(slots=True)
-class _Extremes:
-    """The extremes of the rows of one feature by position of the episode, and whether all of them could be used."""
+class _Difference:
+    """The first statistic of a feature that differs, and how many episodes have one that does."""
 
-    minimum: Float64Array
-    maximum: Float64Array
-    is_usable: bool = True
-
-
-def differs(found: Float64Array, minimum: Float64Array, maximum: Float64Array, expected: Float64Array) -> np.ndarray:
-    """Return where a statistic is not the expected extreme of rows between `minimum` and `maximum`; false for NaN."""
-    with np.errstate(all="ignore"):
-        scale = np.maximum(np.abs(minimum), np.abs(maximum))
-        return np.asarray(np.abs(found - expected) > RELATIVE_TOLERANCE * scale + ABSOLUTE_TOLERANCE)
+    statistic: str
+    episode: int
+    dimension: int
+    found: float
+    expected: float
+    others: tuple[str, ...]
+    """Further statistics of the same episode that differ."""
+    episode_count: int = 1
 
 
 @dataclass(slots=True)
@@ -53,105 +51,135 @@ class StatisticsScan:
 
     Args:
         features: `features` of meta/info.json.
+        columns_present: Columns of the file.
         episode_index: The episodes of the file, sorted; shape [episodes].
         length: Their lengths. Episodes with another number of rows are not compared: ROW015 reports them.
-        statistics: Their statistics by feature, in the same order.
+        recorded: Their statistics by feature, in the same order.
+        quantiles: Quantiles of meta/stats.json by feature, shape [quantiles, dimensions].
     """
 
     features: Mapping[str, Any]
+    columns_present: tuple[str, ...]
     episode_index: Int64Array
     length: Int64Array
-    statistics: Mapping[str, EpisodeStatistics]
-    _counts: Int64Array = field(init=False)
-    _extremes: dict[str, _Extremes] = field(init=False)
+    recorded: Mapping[str, RecordedStatistics]
+    quantiles: Mapping[str, Float64Array]
+    _measured: dict[str, int] = field(init=False)
+    _scan: EpisodeScan = field(init=False)
+    _parts: list[EpisodeStatistics] = field(default_factory=list)
+    _differences: dict[str, _Difference] = field(default_factory=dict)
+    _relative: set[str] = field(default_factory=set)
+    _below: dict[str, Int64Array] = field(default_factory=dict)
+    _until: dict[str, Int64Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._counts = np.zeros(len(self.episode_index), np.int64)
-        self._extremes = {
-            name: _Extremes(np.full(held.minimum.shape, np.inf), np.full(held.minimum.shape, -np.inf))
-            for name, held in self.statistics.items()
-        }
+        widths = compared_features(self.features)
+        self._measured = {name: width for name, width in widths.items() if self.columns_present.count(name) == 1}
+        self._scan = EpisodeScan(tuple(self._measured))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that `add` scans, where the file has them."""
-        return (lerobot.EPISODE_INDEX, *self.statistics)
+        """Names of the columns that `add` scans."""
+        return (lerobot.EPISODE_INDEX, *self._measured)
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
         """Scan the next rows."""
-        if not len(batch) or not len(self.episode_index):
+        if not len(batch):
             return
-        episode = integers(batch.column(lerobot.EPISODE_INDEX))
-        starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1])
-        lengths = np.diff(np.append(starts, len(episode)))
-        position = np.minimum(np.searchsorted(self.episode_index, episode[starts]), len(self.episode_index) - 1)
-        is_listed = self.episode_index[position] == episode[starts]
-        np.add.at(self._counts, position[is_listed], lengths[is_listed])
-        for name, extremes in self._extremes.items():
-            width = extremes.minimum.shape[1]
-            is_one = batch.schema.names.count(name) == 1
-            numbers = _numbers(batch.column(name), width) if is_one else None
-            if numbers is None or not bool(np.isfinite(numbers).all()):
-                extremes.is_usable = False
-            if not extremes.is_usable or numbers is None:
-                continue
-            low = np.minimum.reduceat(numbers, starts, axis=0)[is_listed]
-            high = np.maximum.reduceat(numbers, starts, axis=0)[is_listed]
-            np.minimum.at(extremes.minimum, position[is_listed], low)
-            np.maximum.at(extremes.maximum, position[is_listed], high)
+        for name, limits in self.quantiles.items():
+            if name in self._measured:
+                self._count(name, sample_values(batch.column(name)), limits)
+        for part in self._scan.add(batch):
+            self._take(part)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature and statistic, at the first episode; `more` counts further episodes."""
-        for name, extremes in self._extremes.items():
-            held = self.statistics[name]
-            is_present = (self._counts > 0) & (self._counts == self.length)
-            if name == lerobot.ACTION and bool((held.count != self._counts)[is_present].any()):
+        """Yield one finding for each feature, at the first episode; `more` counts further episodes."""
+        for part in self._scan.finish():
+            self._take(part)
+        for name, odd in self._differences.items():
+            if name in self._relative:
                 continue
-            wrong = np.flatnonzero(is_present & np.isfinite(held.count) & (held.count != self._counts))
-            if len(wrong):
-                found, expected = (
-                    f"count {held.count[wrong[0]]:g}",
-                    f"{self._counts[wrong[0]]}, the rows of the episode",
-                )
-                yield self._finding(name, "count", wrong, found, expected)
-            if not extremes.is_usable:
-                continue
-            spec = self.features[name]
-            shape = declared_shape(spec) or (1,)
-            for statistic, values, truth in (
-                ("min", held.minimum, extremes.minimum),
-                ("max", held.maximum, extremes.maximum),
-            ):
-                is_off = differs(values, extremes.minimum, extremes.maximum, truth) & is_present[:, None]
-                rows = np.flatnonzero(is_off.any(axis=1))
-                if len(rows):
-                    row, dimension = int(rows[0]), int(np.argmax(is_off[rows[0]]))
-                    place = f" in dimension {dimension_text(dimension, shape, spec)}" if shape != (1,) else ""
-                    found = f"{statistic} {values[row, dimension]:.6g}{place}"
-                    yield self._finding(name, statistic, rows, found, f"{truth[row, dimension]:.6g}, as in the rows")
+            shape = declared_shape(self.features[name]) or (1,)
+            is_vector = shape != (1,) and odd.statistic != "count"
+            place = f" in dimension {dimension_text(odd.dimension, shape, self.features[name])}" if is_vector else ""
+            others = f" (also {', '.join(odd.others)})" if odd.others else ""
+            if odd.statistic == "count":
+                found, expected = f"count {odd.found:g}", f"{odd.expected:g}, the rows of the episode"
+            else:
+                found, expected = f"{odd.statistic} {odd.found:.6g}{place}", f"{odd.expected:.6g}, as in the rows"
+            where = Location(layout.EPISODES_DIR, odd.episode, column=lerobot.statistics_column(name, odd.statistic))
+            more = odd.episode_count - 1
+            yield finding(STATISTICS, found + others, expected, where, more=more, remedy=EPISODE_REMEDY)
 
-    def _finding(self, name: str, statistic: str, rows: Int64Array, found: str, expected: str) -> Finding:
-        episode = int(self.episode_index[rows[0]])
-        where = Location(layout.EPISODES_DIR, episode, column=lerobot.statistics_column(name, statistic))
-        return finding(STATISTICS, found, expected, where, more=len(rows) - 1, remedy=EPISODE_REMEDY)
+    def totals(self) -> tuple[FeatureTotals, ...]:
+        """Return the statistics of all rows, none where there are no rows; call `findings` before."""
+        whole = EpisodeStatistics.joined(self._parts)
+        if not len(whole.episode_index):
+            return ()
+        nothing = np.zeros((0, 0), np.int64)
+        totals = {
+            name: FeatureTotal.of_episodes(entry, self._below.get(name, nothing), self._until.get(name, nothing))
+            for name, entry in whole.features.items()
+            if entry["min"].shape[1] == self._measured[name]
+        }
+        return (FeatureTotals(totals),)
 
+    def _take(self, part: EpisodeStatistics) -> None:
+        self._parts.append(part)
+        if not len(self.episode_index):
+            return
+        places = np.minimum(np.searchsorted(self.episode_index, part.episode_index), len(self.episode_index) - 1)
+        is_whole = (self.episode_index[places] == part.episode_index) & (self.length[places] == part.row_count)
+        runs, rows = np.flatnonzero(is_whole), places[is_whole]
+        if not len(runs):
+            return
+        for name, held in self.recorded.items():
+            if name == lerobot.ACTION and bool((held.count[rows] != part.row_count[runs]).any()):
+                self._relative.add(name)
+            if name in part.features and part.features[name]["min"].shape[1] == self._measured[name]:
+                self._compare(name, held, {each: values[runs] for each, values in part.features[name].items()}, rows)
 
-def _numbers(values: pa.Array, width: int) -> Float64Array | None:
-    """Return a column of numbers, or of lists of `width` numbers, as an array of shape [rows, width]; None for anything else."""
-    rows = len(values)
-    values = values.storage if isinstance(values.type, pa.BaseExtensionType) else values
-    if values.null_count:
-        return None
-    if is_any_list(values.type):
-        if not pa.types.is_fixed_size_list(values.type) and not bool(
-            np.all(numpy_values(values.value_lengths()) == width)
-        ):
-            return None
-        values = values.flatten()
-    kind = storage_type(values.type)
-    is_numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if not is_numeric or values.null_count or len(values) != rows * width:
-        return None
-    if pa.types.is_float16(kind):
-        values = values.cast(pa.float32())
-    return numpy_values(values).astype(np.float64).reshape(rows, width)
+    def _compare(self, name: str, held: RecordedStatistics, truth: FeatureStatistics, rows: Int64Array) -> None:
+        counts = truth["count"][:, 0].astype(np.float64)
+        spec = self.features[name]
+        odd = {
+            statistic: differing(statistic, held.values[statistic][rows], truth, counts, spec)
+            for statistic in ("count", *NAMES)
+            if statistic in held.values
+        }
+        is_odd = np.any([each.any(axis=1) for each in odd.values()], axis=0)
+        odd_rows = np.flatnonzero(is_odd)
+        if not len(odd_rows):
+            return
+        noted = self._differences.get(name)
+        if noted is not None:
+            noted.episode_count += len(odd_rows)
+            return
+        first = int(odd_rows[0])
+        names = [statistic for statistic, each in odd.items() if each[first].any()]
+        dimension = int(np.argmax(odd[names[0]][first]))
+        self._differences[name] = _Difference(
+            names[0],
+            int(self.episode_index[rows[first]]),
+            dimension,
+            float(held.values[names[0]][rows[first], dimension]),
+            float(truth[names[0]][first, dimension]),
+            tuple(names[1:]),
+            len(odd_rows),
+        )
+
+    def _count(self, name: str, numbers: npt.NDArray[Any] | Unusable, limits: Float64Array) -> None:
+        """Count the rows below the recorded quantiles, and no higher, within their rounding."""
+        if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, limits.shape[1]):
+            return
+        columns = np.ascontiguousarray(numbers[:, 0, :].T)
+        below, until = (self._at(kept, name, limits.shape) for kept in (self._below, self._until))
+        slack = 1e-6 * np.abs(limits) + 1e-9
+        for number, dimension in np.ndindex(limits.shape):
+            limit, width = limits[number, dimension], slack[number, dimension]
+            below[number, dimension] += np.count_nonzero(columns[dimension] < limit - width)
+            until[number, dimension] += np.count_nonzero(columns[dimension] <= limit + width)
+
+    @staticmethod
+    def _at(kept: dict[str, Int64Array], name: str, shape: tuple[int, ...]) -> Int64Array:
+        return kept.setdefault(name, np.zeros(shape, np.int64))

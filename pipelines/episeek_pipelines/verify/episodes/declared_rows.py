@@ -43,7 +43,7 @@ def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile
     table = pa.concat_tables(_rows(context, wanted, file.rows[order]))
     table = table.take(positions_of(np.argsort(order, kind="stable")))
     tasks = None if context.task_numbers is None else _numbered(table[lerobot.TASKS], context.task_numbers)
-    return replace(file, tasks=tasks, statistics=read_statistics(table, context.statistics))
+    return replace(file, tasks=tasks, statistics=read_statistics(table, context.statistics, context.features))
 
 
 def _rows(context: VerificationContext, columns: list[str], rows: Int64Array) -> Iterator[pa.Table]:

@@ -16,7 +16,7 @@ from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_pipelines.parquet.row_cursor import RowCursor, column_bytes
 from episeek_pipelines.verify.episodes.declared_rows import BLOCK_ROWS, keep_block
 from episeek_pipelines.verify.episodes.source_comparison import EpisodesComparison, compare_episodes
-from episeek_pipelines.verify.episodes.statistics_columns import column_names, statistics_columns
+from episeek_pipelines.verify.episodes.statistics_columns import statistics_columns
 from episeek_pipelines.verify.episodes.table import (
     SOURCE_COLUMNS,
     RawColumn,
@@ -120,7 +120,7 @@ def _read_open_shard(
                 )
                 comparison = stack.enter_context(compared_file)
         # the checks of data files need tasks and statistics: those of a small file are kept for them, others read again
-        wanted_later = [*([lerobot.TASKS] if has_tasks else []), *column_names(compared)]
+        wanted_later = [*([lerobot.TASKS] if has_tasks else []), *compared]
         kept = wanted_later if keep is not None and row_count <= BLOCK_ROWS else []
         columns = list(dict.fromkeys([*located, *kept, *(comparison.columns if comparison is not None else ())]))
         cursor = RowCursor(file, columns=columns)
@@ -148,7 +148,7 @@ def _read_open_shard(
                 locations = comparison.source.read(columns=in_source, use_threads=False)
                 source = {name: _usable(locations, name) for name in SOURCE_COLUMNS}
         bytes_read = file.metadata.serialized_size + column_bytes(
-            file.metadata, list(dict.fromkeys([*columns, *column_names(compared)]))
+            file.metadata, list(dict.fromkeys([*columns, *compared]))
         )
         bytes_read += comparison.bytes_read if comparison is not None else 0
     return Shard(
@@ -161,7 +161,7 @@ def _read_open_shard(
         findings=tuple(findings),
         bytes_read=bytes_read,
         source=source,
-        statistics=tuple(compared),
+        statistics=compared,
     )
 
 

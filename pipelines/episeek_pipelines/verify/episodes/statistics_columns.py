@@ -1,6 +1,6 @@
 """Reads the columns `stats/...` of one file of meta/episodes into arrays."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,37 +9,44 @@ import pyarrow.compute as pc
 
 from episeek_pipelines.parquet.arrow_types import is_any_list, is_number
 from episeek_pipelines.parquet.numpy_values import float_values, is_valid, mask_of, numpy_values
+from episeek_pipelines.statistics.names import NAMES
 from episeek_pipelines.verify.findings.arrays import Float64Array
-from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics, compared_features
+from episeek_pipelines.verify.findings.episode_statistics import RecordedStatistics, compared_features
 from episeek_schemas import lerobot
 
-_NAMES = ("min", "max", "count")
+
+def statistics_columns(features: Mapping[str, Any], schema: pa.Schema) -> tuple[str, ...]:
+    """Return the columns with statistics of features that are compared with the rows."""
+    columns = column_names(dict.fromkeys(compared_features(features), NAMES))
+    return tuple(column for column in columns if schema.names.count(column) == 1)
 
 
-def statistics_columns(features: Mapping[str, Any], schema: pa.Schema) -> dict[str, int]:
-    """Return the number of dimensions of each feature whose three columns the file has."""
-    found = compared_features(features)
+def column_names(recorded: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield the names of the columns of some statistics by feature."""
+    return (lerobot.statistics_column(feature, name) for feature, names in recorded.items() for name in names)
+
+
+def read_statistics(
+    table: pa.Table, recorded: Mapping[str, Sequence[str]], features: Mapping[str, Any]
+) -> dict[str, RecordedStatistics]:
+    """Return the statistics of some rows of meta/episodes.
+
+    Args:
+        table: The rows, with the columns of these statistics.
+        recorded: Statistics by feature.
+        features: `features` of meta/info.json.
+    """
+    widths = compared_features(features)
     return {
-        feature: width
-        for feature, width in found.items()
-        if all(schema.names.count(lerobot.statistics_column(feature, name)) == 1 for name in _NAMES)
-    }
-
-
-def column_names(features: Mapping[str, int]) -> Iterator[str]:
-    """Yield the names of the columns of some features."""
-    return (lerobot.statistics_column(feature, name) for feature in features for name in _NAMES)
-
-
-def read_statistics(table: pa.Table, features: Mapping[str, int]) -> dict[str, EpisodeStatistics]:
-    """Return the statistics of some rows of meta/episodes."""
-    return {
-        feature: EpisodeStatistics(
-            _matrix(table[lerobot.statistics_column(feature, "min")], width),
-            _matrix(table[lerobot.statistics_column(feature, "max")], width),
-            _matrix(table[lerobot.statistics_column(feature, "count")], 1)[:, 0],
+        feature: RecordedStatistics(
+            {
+                name: _matrix(
+                    table[lerobot.statistics_column(feature, name)], 1 if name == "count" else widths[feature]
+                )
+                for name in names
+            }
         )
-        for feature, width in features.items()
+        for feature, names in recorded.items()
     }
 
 

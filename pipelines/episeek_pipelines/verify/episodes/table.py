@@ -46,7 +46,7 @@ class Shard:
     source: Mapping[str, RawColumn] | None = None
     """`SOURCE_COLUMNS` of the same file of the source; None without one."""
     statistics: tuple[str, ...] = ()
-    """Features with statistics of each episode; empty where they are not read."""
+    """Columns with statistics of each episode that are compared with rows; empty where they are not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class RawEpisodes:
     has_unreadable_files: bool = False
     """Whether a file could not be read; false also where there are none."""
     statistics: tuple[str, ...] = ()
-    """The features whose statistics every readable file has."""
+    """The columns with statistics that every readable file has."""
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.shards)
@@ -115,9 +115,9 @@ def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
         is_complete=bool(shards) and len(readable) == len(shards),
         has_unreadable_files=len(readable) < len(shards),
         statistics=tuple(
-            feature
-            for feature in (readable[0].statistics if readable else ())
-            if all(feature in shard.statistics for shard in readable)
+            column
+            for column in (readable[0].statistics if readable else ())
+            if all(column in shard.statistics for shard in readable)
         ),
     )
 

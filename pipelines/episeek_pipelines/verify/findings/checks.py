@@ -15,11 +15,12 @@ from episeek.mp4.moov.sample_description import VisualSampleEntry
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.coverage import Coverage, Note
-from episeek_pipelines.verify.findings.episode_statistics import EpisodeStatistics
+from episeek_pipelines.verify.findings.episode_statistics import RecordedStatistics
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
+from episeek_pipelines.verify.findings.totals import FeatureTotals
 from episeek_pipelines.verify.rules import Level
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -77,8 +78,10 @@ class VerificationContext:
     """Version of each of these files, as the listing gives it."""
     task_numbers: Mapping[str, int] | None = None
     """Numbers of the tasks by text; None where the tasks of episodes are not compared with rows."""
-    statistics: Mapping[str, int] = field(default_factory=dict)
-    """Dimensions of each feature whose statistics of episodes are compared with rows."""
+    statistics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the statistics of episodes that are compared with rows, by feature."""
+    quantiles: Mapping[str, Float64Array] = field(default_factory=dict)
+    """Quantiles of meta/stats.json that are compared with rows, by feature; shape [quantiles, dimensions]."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,7 +103,7 @@ class DataFile:
     """Rows of the episodes in all of meta/episodes."""
     tasks: tuple[tuple[int, ...], ...] | None = None
     """Numbers of each episode's tasks; None if the metadata does not give them, and until rows are read."""
-    statistics: Mapping[str, EpisodeStatistics] = field(default_factory=dict)
+    statistics: Mapping[str, RecordedStatistics] = field(default_factory=dict)
     """Statistics of the episodes by feature; empty until rows are read."""
 
 
@@ -253,6 +256,7 @@ class Observations:
     collapsed_file_count: int = 0
     """Data files that have a row group of several episodes, or may have one."""
     ranges: tuple[FeatureRanges, ...] = ()
+    totals: tuple[FeatureTotals, ...] = ()
     video_formats: tuple[VideoFormat, ...] = ()
     figures: tuple[CameraFigures, ...] = ()
     windows: WindowCounts = WindowCounts()
@@ -272,6 +276,7 @@ class Observations:
             row_group_count=sum(observed.row_group_count for observed in observations),
             collapsed_file_count=sum(observed.collapsed_file_count for observed in observations),
             ranges=tuple(ranges for observed in observations for ranges in observed.ranges),
+            totals=tuple(totals for observed in observations for totals in observed.totals),
             video_formats=tuple(each for observed in observations for each in observed.video_formats),
             figures=tuple(figures for observed in observations for figures in observed.figures),
             windows=sum((observed.windows for observed in observations), WindowCounts()),

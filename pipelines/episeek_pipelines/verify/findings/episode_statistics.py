@@ -1,11 +1,10 @@
-"""The statistics of episodes, as columns `stats/...` of meta/episodes hold them: extremes and counts of numeric features."""
+"""The statistics of episodes, as columns `stats/...` of meta/episodes hold them, of features that are compared with rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from episeek_pipelines.statistics.names import NAMES
 from episeek_pipelines.verify.findings.arrays import Float64Array
 from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
@@ -15,24 +14,16 @@ MOST_DIMENSIONS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EpisodeStatistics:
-    """The statistics of one feature by episode; arrays of shape [episodes, dimensions], NaN where a value cannot be used."""
+class RecordedStatistics:
+    """The statistics of one feature by episode."""
 
-    minimum: Float64Array
-    maximum: Float64Array
-    count: Float64Array
-    """Shape [episodes]."""
+    values: Mapping[str, Float64Array]
+    """By name, shape [episodes, dimensions], and [episodes, 1] for `count`; NaN where a value cannot be used."""
 
-    def take(self, rows: Any) -> "EpisodeStatistics":
-        """Return the statistics of some episodes."""
-        return EpisodeStatistics(self.minimum[rows], self.maximum[rows], self.count[rows])
-
-    @classmethod
-    def joined(cls, parts: Sequence["EpisodeStatistics"]) -> "EpisodeStatistics":
-        """Join the statistics of consecutive episodes."""
-        return cls(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("minimum", "maximum", "count"))
-        )
+    @property
+    def count(self) -> Float64Array:
+        """Return the counts, shape [episodes]; NaN where there are none."""
+        return self.values["count"][:, 0]
 
 
 def compared_features(features: Mapping[str, Any]) -> dict[str, int]:
@@ -51,3 +42,18 @@ def compared_features(features: Mapping[str, Any]) -> dict[str, int]:
         if 0 < width <= MOST_DIMENSIONS:
             found[name] = width
     return found
+
+
+def recorded_names(features: Mapping[str, Any], columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the statistics that meta/episodes has of each compared feature; of features without `count` none.
+
+    Args:
+        features: `features` of meta/info.json.
+        columns: Columns that every file of meta/episodes has.
+    """
+    held = {*columns}
+    names = {
+        feature: tuple(name for name in NAMES if lerobot.statistics_column(feature, name) in held)
+        for feature in compared_features(features)
+    }
+    return {feature: found for feature, found in names.items() if "count" in found}
