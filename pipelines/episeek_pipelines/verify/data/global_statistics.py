@@ -19,7 +19,8 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 STATISTICS_REMEDY: Final = (
-    "recompute meta/stats.json from the rows: `episeek repair SRC DST` does (statistics of pictures it keeps)"
+    "run `episeek repair SRC DST`: it recomputes the statistics of the dataset from the rows, and keeps those "
+    "of pictures"
 )
 _RANK_TOLERANCE: Final = 1e-3
 """Part of the rows by which a quantile of all rows may miss its own: estimates come from bins."""

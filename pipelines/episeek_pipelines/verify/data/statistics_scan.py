@@ -26,8 +26,8 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 EPISODE_REMEDY: Final = (
-    "recompute the statistics of the episodes and meta/stats.json from the rows: `episeek repair SRC DST` does (of pictures it "
-    "keeps them)"
+    "run `episeek repair SRC DST`: it recomputes the statistics of the episodes and of the dataset from the rows, and keeps those "
+    "of pictures"
 )
 
 

@@ -194,8 +194,8 @@ CONSTANT_DIMENSION: Final = rule(
 )  # fmt: skip
 STATISTICS: Final = rule(
     "STA029", "warning", "meta",
-    problem="meta/stats.json is incomplete or inconsistent, or has a standard deviation of zero",
-    invariant="meta/stats.json is complete and consistent, without a standard deviation of zero",
+    problem="Statistics are incomplete or inconsistent, not those of the rows, or have a standard deviation of zero",
+    invariant="Statistics are complete and consistent and those of the rows, without a standard deviation of zero",
     protects="normalization of a policy's inputs and outputs",
     remedy="recompute the statistics from the rows and pictures, with LeRobot's compute_stats "
     "(augment_dataset_quantile_stats for q01 to q99)",
