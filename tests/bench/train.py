@@ -22,6 +22,7 @@ from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # th
 
 import episeek
 from episeek_pipelines.api import prepare
+from episeek_pipelines.jobs.bench.loop import PREFETCHED
 from tests.bench.train_dataset import HEIGHT, WIDTH, files_of, training_dataset
 from tests.bench.train_report import HEADER, LEGEND, Row, aim_lines, best, memory_lines, table_line
 from tests.bench.train_ways import CAMERA
@@ -96,7 +97,13 @@ def _bench(
             "result": str(work / "result.json"),
         }
         if case["place"] != "local" and case["order"] in ("clump", "episode"):
+            # a whole epoch: what is fetched at its beginning is read until its end
             request["cache_dir"] = str(work / f"ranges-{number}")
+            request["episodes"] = _episodes_of_first_file(episeek.open(prepared))
+            if not is_quick:
+                # without the first one, and those that are read ahead of it
+                request["batches"] = files["frames"][0] // batch_size - 1 - PREFETCHED * case["workers"]
+                request["max_seconds"] = None
         measured[number].append(_measure(request, server, peer))
     rows = [best(of_case) for of_case in measured]
     yield HEADER
@@ -163,7 +170,7 @@ def _epoch_line(prepared: Path, server: RangeServerProcess, work: Path, batch_si
     """Bytes of a whole epoch of the episodes of the first video, in episode order with four workers and a cache."""
     index = episeek.open(prepared)
     path = index.file(0).file_path
-    episodes = [e for e in range(index.episode_count) if index.file(index.lookup(e, CAMERA).file_id).file_path == path]
+    episodes = _episodes_of_first_file(index)
     request = {
         "place": "20 ms",
         "way": "episeek",
@@ -189,6 +196,10 @@ def _epoch_line(prepared: Path, server: RangeServerProcess, work: Path, batch_si
         f"{ratio:.3f} of the bytes of their files ({sent / 1e6:.1f} of {held / 1e6:.1f} MB, with metadata and sidecars; "
         f"aim: {EPOCH_AIM} or less)"
     )
+
+
+def _episodes_of_first_file(index: episeek.ByteIndex) -> list[int]:
+    return [episode for episode in range(index.episode_count) if index.lookup(episode, CAMERA).file_id == 0]
 
 
 def _frame_line(prepared: Path, *, frames: int) -> str:
