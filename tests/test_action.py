@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from tests.support.amount import full_run
 from tests.support.broken_datasets import copy_of, data, edit_info, set_value
 from tests.support.composite_action import Action, Run, expressions
 from tests.support.warm_python import WarmPython
@@ -228,6 +229,7 @@ def test_the_dataset_that_it_is_compared_with(workspace: Path, verify: Verify):
 # --- inputs ----------------------------------------------------------------------------------------------------------------------
 
 
+@full_run
 def test_each_input_is_an_argument(workspace: Path, arguments: Callable[..., list[str]]):
     same = ("level", "select", "ignore", "fail-on", "baseline", "config", "world-size", "num-workers", "data-root")
     alone = [text for text in arguments() if not text.startswith("--output=")]
@@ -279,6 +281,7 @@ def test_any_name_of_a_dataset(workspace: Path, verify: Verify, name: str):
     assert annotated_files(run) == {f"{escaped}/meta/info.json"}
 
 
+@full_run
 def test_no_input_is_run(workspace: Path, arguments: Callable[..., list[str]]):
     for name in DOCUMENT["inputs"].keys() - {"python", "python-version", "version"}:
         told = arguments(**{name.replace("-", "_"): HOSTILE})
@@ -304,6 +307,7 @@ def test_what_episeek_prints_is_no_command(workspace: Path, tmp_path: Path):
     ]
 
 
+@full_run
 def test_modules_of_the_workspace_are_not_imported(workspace: Path, verify_installed: Verify):
     shutil.copytree(copy_of("images", workspace.parent), workspace, dirs_exist_ok=True)
     for module in ("json", "pip", "os", "site", "episeek"):

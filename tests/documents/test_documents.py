@@ -14,6 +14,7 @@ from episeek_pipelines.api import prepare
 from episeek_pipelines.cli.main import main
 from tests.documents.blocks import Block, blocks_of, commands_of
 from tests.pipelines.remote_datasets import files_of
+from tests.support.amount import full_run
 from tests.support.build_index import DATA
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.publish_hub import NAME, publish_hub
@@ -23,6 +24,8 @@ pytestmark = CLIENT_WARNINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+LONG = frozenset({"batch.md", "publishing.md", "training.md"})
+"""Documents whose commands take some seconds."""
 RUN_ELSEWHERE = {
     "clusters.md": "tests/documents/test_clusters_document.py",
     "format.md": "tests/schemas/test_format_document.py",
@@ -76,7 +79,12 @@ def desk(request, tmp_path, monkeypatch, hub, s3, prepared):
 
 
 @pytest.mark.parametrize(
-    "document", [path for path in DOCUMENTS if path.name not in RUN_ELSEWHERE], ids=lambda path: path.name
+    "document",
+    [
+        pytest.param(path, id=path.name, marks=full_run if path.name in LONG else ())
+        for path in DOCUMENTS
+        if path.name not in RUN_ELSEWHERE
+    ],
 )
 def test_a_document_runs(document: Path, desk, capsys):
     names: dict[str, object] = {}

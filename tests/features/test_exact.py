@@ -29,7 +29,7 @@ def file(feature: Feature, tmp_path):
     return path
 
 
-@pytest.mark.parametrize("feature", every(with_expectation(IDENTICAL), 2))
+@pytest.mark.parametrize("feature", every(with_expectation(IDENTICAL), 3))
 def test_clips_equal_the_whole_file_decoded(feature: Feature, file):
     verdict = check_file(file, feature.name, Options(WINDOWS, has_torchcodec=feature.name in BY_TORCHCODEC))
     assert verdict.status == "identical", verdict.line()

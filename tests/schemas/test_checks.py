@@ -12,6 +12,7 @@ import pytest
 
 from episeek_schemas import checks, lerobot, sidecars
 from episeek_schemas.checks import MAX_ROWS_PER_PROBLEM, TableName, check_table
+from tests.support.amount import full_run
 from tests.support.build_index import CAMERAS, DATA
 
 SIDECARS: dict[TableName, pa.Schema] = {
@@ -80,6 +81,7 @@ def test_threads_do_not_validate_at_once(monkeypatch):
     assert is_alone == [True] * 4
 
 
+@full_run
 def test_pandera_is_imported_when_a_table_is_not_sound_also_by_several_threads_at_once():
     script = """
 import sys

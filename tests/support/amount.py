@@ -7,12 +7,17 @@ import os
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+import pytest
+
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 T = TypeVar("T")
 
 IS_FULL: Final = os.environ.get("EPISEEK_TEST_ALL") == "1"
+
+full_run = pytest.mark.skipif(not IS_FULL, reason="takes long: make test-all")
+"""Marks a test that takes more than a second of CPU time for something that cheaper tests come near to."""
 
 
 def amount(full: int, part: int) -> int:
@@ -30,6 +35,11 @@ def every(items: Sequence[T], step: int) -> list[T]:
     if IS_FULL or not items:
         return list(items)
     return [*items[: len(items) - 1 : step], items[-1]]
+
+
+def first(items: Sequence[T], count: int = 1) -> list[T]:
+    """Return all items in a full run, and otherwise the first `count`, which are the most telling."""
+    return list(items if IS_FULL else items[:count])
 
 
 def pairwise(first: Sequence[A], second: Sequence[B], third: Sequence[C]) -> list[tuple[A, B, C]]:

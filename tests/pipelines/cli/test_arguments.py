@@ -12,6 +12,7 @@ from episeek_pipelines.cli.extras import install_hint_for
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.cli.parser import COMMANDS, make_parser
 from tests.broken.catalogue import CASES
+from tests.support.amount import full_run
 from tests.support.broken_datasets import copy_of
 from tests.support.build_index import DATA
 
@@ -90,6 +91,7 @@ def test_a_small_dataset_is_looked_at_without_slow_imports(command: str, indexed
     assert done.stderr == "0 []\n"
 
 
+@full_run
 def test_rows_with_defects_are_read_without_slow_imports(tmp_path):
     """Nulls, lists of wrong lengths and annotations, of a local dataset at the default level."""
     codes = ("INF003", "ROW015", "ROW016", "ROW017", "ROW018", "ROW020", "ROW030", "TSK014")

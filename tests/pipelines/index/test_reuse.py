@@ -25,7 +25,7 @@ from episeek_pipelines.jobs.verify import verify
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, hub_datasets, s3_datasets
-from tests.support.amount import amount
+from tests.support.amount import amount, full_run
 
 FREE_BOX = b"\0\0\0\x08free"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
@@ -138,6 +138,7 @@ def test_any_changes_give_the_bytes_of_a_full_build(seed, hub, tmp_path):
     assert sum(unchanged) > 0
 
 
+@full_run
 def test_in_place_in_a_store_and_on_other_processes(s3, tmp_path, monkeypatch):
     monkeypatch.setenv("EPISEEK_CACHE", str(tmp_path / "cache"))
     files = files_of(DATA / "hevc")

@@ -68,6 +68,7 @@ def fill_or_double(number: int) -> int:
 
 
 @pytest.mark.parametrize("function", [kill_or_double, pytest.param(fill_or_double, marks=full_run)])
+@full_run
 def test_an_item_that_kills_workers_is_named_and_the_others_are_done(fragile, function):
     """By a signal, and by the memory limit of the worker. Items of the same node, and nodes that ran beside it, are done."""
     numbers = list(range(amount(200, 12)))

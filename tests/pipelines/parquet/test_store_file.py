@@ -19,7 +19,7 @@ from episeek_pipelines.parquet import store_file
 from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.parquet.store_file import KEPT_BYTES, TAIL_BYTES, StoreFile, open_store_parquet
-from tests.support.amount import examples
+from tests.support.amount import examples, full_run
 
 PATH = "data/file.parquet"
 MIB = 1 << 20
@@ -184,6 +184,7 @@ def test_chunks_with_much_between_them_do_not():
     assert len(source.ranges) - before <= 10
 
 
+@full_run
 def test_more_than_is_kept_is_read_column_by_column():
     content = made(300_000, group_rows=50_000)
     assert len(content) > 2 * KEPT_BYTES

@@ -9,6 +9,7 @@ from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.rewrite.encodings import ColumnEncodings
 from episeek_pipelines.rewrite.rewrite import Output, RewriteUnit, plan_rewrite, rewrite_file
+from tests.support.amount import full_run
 from tests.support.rewriting import FILE, assert_same_rows, episodes_table, lerobot_like, rewrite, write_dataset
 
 
@@ -81,6 +82,7 @@ def peak_pool_bytes(function) -> int:
     return pool.max_memory()
 
 
+@full_run
 def test_memory_is_bounded_by_an_episode_and_a_batch(tmp_path):
     table = lerobot_like(1500, 300)
     assert table.nbytes > 65e6
@@ -92,6 +94,7 @@ def test_memory_is_bounded_by_an_episode_and_a_batch(tmp_path):
 
 
 @pytest.mark.parametrize("repeated", [False, True])
+@full_run
 def test_memory_of_images_is_bounded_by_bytes_not_rows(repeated, tmp_path):
     """64 MB of images in 3,200 rows; repeated ones are small in the file, behind a dictionary."""
     rng = np.random.default_rng(0)

@@ -10,6 +10,7 @@ import pytest
 from episeek.errors import RowOrderError
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.rewrite.rewrite import plan_rewrite
+from tests.support.amount import full_run
 from tests.support.build_index import DATA
 from tests.support.rewriting import (
     FILE,
@@ -100,6 +101,7 @@ def test_orphan_file_keeps_its_name_without_a_split(tmp_path):
     assert assert_one_episode_per_row_group(tmp_path / "out/data/chunk-007/old.parquet") == [50, 51]
 
 
+@full_run
 def test_default_cap_comes_from_the_footers(tmp_path):
     """512 KiB of footer hold some hundred episodes of 17 leaf columns."""
     wide = {f"column {k}": pa.array(np.arange(1600)) for k in range(14)}
@@ -115,6 +117,7 @@ def test_default_cap_comes_from_the_footers(tmp_path):
     assert plan.max_episodes_per_file * per_episode == pytest.approx(1 << 19, rel=0.1)
 
 
+@full_run
 def test_large_episodes_are_not_split_for_their_footers(tmp_path):
     """A footer may be as large as the episode it is read for."""
     rng = np.random.default_rng(0)

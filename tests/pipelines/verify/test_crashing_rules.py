@@ -115,7 +115,7 @@ def failing(*arguments: Any, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [(name, number) for name, rules in TUPLES.items() for number in range(len(rules))]
+    ("name", "number"), every([(name, number) for name, rules in TUPLES.items() for number in range(len(rules))], 2)
 )
 def test_a_rule_of_many(name: str, number: int, damaged: Path, before: Before, monkeypatch):
     options = FOOTERS if name == "data.rules.BOUND_RULES" else ROWS

@@ -20,7 +20,7 @@ from episeek_schemas import layout
 from episeek_schemas.layout import SOURCE_RECORD_DIR, SOURCE_RECORD_PATH
 from tests.pipelines.remote_datasets import Datasets, files_of, hub_datasets, s3_datasets
 from tests.servers.faults import Exchange, Fault
-from tests.support.amount import amount, every
+from tests.support.amount import amount, every, first, full_run
 from tests.support.broken_datasets import EPISODES, TOP, collapse, copy_of, data, set_value, video
 from tests.support.large_video import make_large_video
 from tests.support.opened_files import counting_opens
@@ -288,7 +288,7 @@ def large(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("level", ["layout", "rows"])
+@pytest.mark.parametrize("level", first(["rows", "layout"]))
 def test_only_headers_and_footers_of_large_files_are_fetched(level, store, large):
     files = files_of(large)
     size = sum(map(len, files.values()))
@@ -329,6 +329,7 @@ def test_with_a_source_rows_are_fetched_once(store, prepared):
 # --- preparing ------------------------------------------------------------------------------------------------------------------
 
 
+@full_run
 def test_preparing_a_repository_fetches_each_data_file_once_a_step(hub, tmp_path):
     """Planning reads the first, middle and last file; rewriting copies each, and verification compares each."""
     root = copy_of("av1_multifile", tmp_path, name="source")

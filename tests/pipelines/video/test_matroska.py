@@ -208,7 +208,7 @@ def test_fixtures_are_what_they_are_meant_to_be(folder):
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", every(NAMES, 2))
+@pytest.mark.parametrize("name", every(NAMES, 3))
 @settings(max_examples=examples(12), deadline=None)
 @given(data=st.data())
 def test_clip_of_any_window_is_bit_for_bit_what_decoding_the_whole_file_gives(folder, name, data):

@@ -25,7 +25,7 @@ from episeek.errors import (
 from episeek.mp4.header import read_header
 from episeek.mp4.sample_table import SampleTable, parse_sample_table
 from episeek.stores.transports.local import LocalSource
-from tests.support.amount import examples
+from tests.support.amount import examples, full_run
 from tests.support.build_index import DATA, MP4_FILES
 from tests.support.mp4_boxes import (
     FTYP,
@@ -566,6 +566,7 @@ def test_a_damaged_moov_is_a_named_error_or_a_consistent_table(data):
     assert_consistent(table, file_size)
 
 
+@full_run
 def test_every_single_field_damaged():
     """Each 32-bit word of the boxes around the tables is set to values that break parsers."""
     outcomes = set()

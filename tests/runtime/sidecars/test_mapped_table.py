@@ -27,7 +27,7 @@ from episeek.errors import (
 from episeek.sidecars.mapped_table import open_buffer, open_table
 from episeek_pipelines.index.table_writer import MappableWriter
 from episeek_schemas import layout, sidecars
-from tests.support.amount import examples
+from tests.support.amount import examples, full_run
 from tests.support.build_index import CAMERAS, DATA, build_index
 from tests.support.large_index import write_keyframes
 
@@ -126,6 +126,7 @@ print(index.table("samples").is_mapped, len(os.listdir("/proc/self/task")) - bef
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+@full_run
 def test_opening_starts_no_thread(root):
     """Arrow's threads may abort a process that ends together with them (apache/arrow#34314)."""
     for is_mapped in ("True", "False"):

@@ -20,7 +20,7 @@ from episeek.stores.open_source import open_source
 from episeek_schemas import layout, sidecars
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServer
-from tests.support.amount import each_choice
+from tests.support.amount import each_choice, first
 from tests.support.build_index import CAMERAS, DATA, build_index
 from tests.support.served_file import PATIENCE, SOURCES, serve
 
@@ -272,7 +272,7 @@ def _read_and_die(index):
     rows_of(index, "samples")
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", first(["fork", "spawn"]))
 def test_processes(dataset, method, monkeypatch):
     expected = expected_rows(dataset, "samples")["pts"]
     with RangeServer(dataset) as server:

@@ -15,7 +15,7 @@ from episeek.errors import MissingFileError, ReadError
 from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.faults import Fault
 from tests.servers.range_server import RangeServerProcess
-from tests.support.amount import IS_FULL
+from tests.support.amount import IS_FULL, first
 from tests.support.build_index import CAMERAS, DATA
 from tests.support.lazy import Lazy, require_installed
 
@@ -159,7 +159,7 @@ def test_groups_that_are_fetched_during_decoding_ask_for_nothing_twice(store, se
 # --- the cache of a machine ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("order", "workers"), [("episode", 2), ("global", 0)])
+@pytest.mark.parametrize(("order", "workers"), first([("episode", 2), ("global", 0)]))
 def test_workers_fetch_each_byte_about_once(store, served, tmp_path, order, workers):
     dataset = EpisodeDataset(served, cache_dir=tmp_path)
     numbers = epoch(dataset, order, workers=workers)

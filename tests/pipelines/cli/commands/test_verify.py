@@ -16,6 +16,7 @@ from episeek_pipelines.cli.commands import verify
 from episeek_pipelines.cli.main import main
 from episeek_pipelines.verify import FORMATS, LEVELS
 from episeek_pipelines.verify.rules import FAIL_ON
+from tests.support.amount import full_run
 from tests.support.broken_datasets import EPISODES, collapse, copy_of, data, edit_info, set_value
 from tests.support.build_index import DATA
 
@@ -200,6 +201,7 @@ def test_a_pipe_in_the_place_of_a_document_is_no_reason_to_wait(broken: Path, ca
     assert (code, found(out)) == (1, {"INF009", "ROW017", "STA029", "VER001"})
 
 
+@full_run
 def test_closed_streams(broken: Path):
     program = [sys.executable, "-m", "episeek_pipelines.cli", "verify", str(DATA / "images")]
     for redirection in (">&-", "2>&-", ">&- 2>&-"):

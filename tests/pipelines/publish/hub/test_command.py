@@ -12,6 +12,7 @@ from tests.pipelines.publish.overlays import cut_one_data_file, prepared
 from tests.pipelines.remote_datasets import files_of
 from tests.servers.faults import Fault
 from tests.servers.hub import TOKEN
+from tests.support.amount import full_run
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.publish_hub import NAME, SMALL, publish_in_process
 
@@ -95,6 +96,7 @@ def test_the_token_is_not_said(hub, capsys, tmp_path):
         assert "HTTP 403: who is ***?" in said[-1]
 
 
+@full_run
 def test_a_quiet_command_says_nothing(hub, tmp_path):
     environment = {**os.environ, **hub.hub.environment(tmp_path)}
     del environment["HF_HUB_DISABLE_PROGRESS_BARS"]

@@ -15,13 +15,14 @@ from tests.pipelines.publish.overlays import prepared
 from tests.pipelines.publish.published import check_readable
 from tests.servers.faults import Fault
 from tests.servers.hub_refs import open_discussion
-from tests.support.amount import amount
+from tests.support.amount import amount, full_run
 from tests.support.hub_client import CLIENT_WARNINGS
 from tests.support.publish_hub import NAME, SMALL, TAG
 
 pytestmark = CLIENT_WARNINGS
 
 
+@full_run
 def test_many_files_come_in_parts_and_show_at_once(hub, tmp_path):
     overlay = tmp_path / "overlay"
     shutil.copytree(prepared(SMALL).local, overlay)
@@ -75,6 +76,7 @@ def test_a_video_that_changes_before_the_merge(hub, small_parts):
     assert draft["status"] == "closed"
 
 
+@full_run
 def test_four_publish_in_parts_at_once(hub, small_parts):
     base, overlay = hub.head, prepared(SMALL).url
     with ThreadPoolExecutor(4) as threads:

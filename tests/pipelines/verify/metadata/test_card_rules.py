@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from episeek_pipelines.verify import Finding
 from episeek_pipelines.verify.metadata.card_rules import CardConfig, CardError, check_card, matches, parse_configs
-from tests.support.amount import examples
+from tests.support.amount import examples, full_run
 from tests.support.sample_cards import DATA, HINTS, LEROBOT, META, SIDECARS, UNINDEXED
 
 WITH_HINTS = LEROBOT.replace("---\n", f"---\n{HINTS}", 1)
@@ -148,6 +148,7 @@ def test_lines_count_from_the_top_and_windows_line_ends():
     assert parse_configs(WITH_HINTS.replace("\n", "\r\n")) == parse_configs(WITH_HINTS)
 
 
+@full_run
 def test_yaml_that_would_grow_or_construct_something():
     bomb = "a0: &a0 {x: 1}\n" + "\n".join(
         f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}, *a{i - 1}]}}" for i in range(1, 60)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify.metadata.statistics_rules import QUANTILES, STATISTIC_NAMES, check_statistics
+from tests.support.amount import full_run
 from tests.support.build_index import DATA
 
 SAMPLES = ("av1_multifile", "edited", "h264_bframes", "hevc", "images")
@@ -218,6 +219,7 @@ def test_hostile_documents(document):
 
 @settings(deadline=None)
 @given(data=st.data())
+@full_run
 def test_hostile_entries(data):
     features, stats, frames = sample("av1_multifile")
     stats = copy.deepcopy(stats)

@@ -25,6 +25,7 @@ from episeek_pipelines.video.decoding_starts.correct import Correction
 from episeek_pipelines.video.header import read_video_header
 from episeek_schemas.lerobot import DatasetInfo
 from tests.support import bar_code
+from tests.support.amount import each_choice
 from tests.support.broken_datasets import TOP, video
 from tests.support.build_index import DATA
 from tests.support.encode import Encoding, encode_episodes
@@ -303,8 +304,7 @@ def test_a_dead_camera(tmp_path):
     assert found.message == "60 pictures, none of which differs from the first one; expected motion"
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
-@pytest.mark.parametrize("codec", ["libsvtav1", "libx264", "libx265"])
+@pytest.mark.parametrize(("codec", "noise"), each_choice(["libsvtav1", "libx264", "libx265"], [0.0, 1.0]))
 def test_a_robot_at_rest_is_not_a_frozen_camera(codec, noise, tmp_path):
     def position(number: int) -> int:  # moves, slows down, rests for more than a second, moves again
         return int(np.interp(number, [0, 25, 30, 35, 70, 75, 80, 110], [0, 50, 56, 58, 58, 60, 66, 126]))

@@ -14,7 +14,7 @@ import episeek
 from episeek.stores.processes import forks
 from episeek.stores.requests.retry import RetryPolicy
 from tests.servers.range_server import RangeServer
-from tests.support.amount import amount
+from tests.support.amount import IS_FULL, amount, full_run
 from tests.support.build_index import CAMERAS, DATA
 
 # Python 3.12 and later warn of forks of a process with threads, which are what is tested here.
@@ -36,7 +36,7 @@ def server():
         yield server
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=WAYS if IS_FULL else ["obstore"])
 def way(request):
     return request.param
 
@@ -304,6 +304,7 @@ print(codes, len(index.read_clips(requests)))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+@full_run
 def test_children_of_a_program_that_end_by_themselves(server, sidecar_roots, when):
     ended = subprocess.Popen(
         [

@@ -15,6 +15,7 @@ from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, Location
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.formats.html.page import format_html
+from tests.support.amount import full_run
 from tests.support.browser import open_browser
 from tests.support.report_samples import CAMERAS, figures, findings, report
 
@@ -321,6 +322,7 @@ def test_10_000_findings_are_filtered_at_once(viewer):
     assert milliseconds < 5000  # some 100 on a quiet machine
 
 
+@full_run
 def test_without_a_script_the_tables_are_there(viewer):
     viewer.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

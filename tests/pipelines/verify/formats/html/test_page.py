@@ -21,6 +21,7 @@ from episeek_pipelines.verify.formats.html.svg_chart import round_axis
 from episeek_pipelines.verify.formats.html.text import breakable, byte_size, escaped, prose, significant
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import RULES
+from tests.support.amount import full_run
 from tests.support.report_samples import figures, findings, report
 
 VOID = {"meta", "link", "input", "wbr", "br"}
@@ -248,6 +249,7 @@ def test_findings_beyond_the_limit_are_counted_errors_first_and_every_rule_keeps
     assert [group.listed for group in groups] == [200, 30, 270]
 
 
+@full_run
 def test_a_page_of_25_000_findings_is_limited_and_says_so():
     found = findings(25_000)
     page = format_html(report(found))
