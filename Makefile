@@ -3,6 +3,7 @@
 PYTHON ?=
 FOLDER ?= tests/data
 FUZZ_SECONDS ?= 240
+FUZZ_TARGET ?= mp4
 BIN := .venv/bin
 STAMP := .venv/.installed
 HUB1 := .venv/huggingface_hub-1
@@ -55,9 +56,9 @@ typecheck: env ## mypy, strict
 oracle: env ## compare clips of the files in FOLDER=... with decoding them whole
 	@$(BIN)/python -m tests.oracle $(FOLDER)
 
-fuzz: env ## damage small MP4 files for FUZZ_SECONDS and check every promise
+fuzz: env ## damage small files for FUZZ_SECONDS (FUZZ_TARGET=mp4|parquet) and check every promise
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -qq --disable-pip-version-check -c .ci/constraints.txt -e '.[fuzz]' || echo "no Atheris here: the random engine is used" >&2
-	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs 2
+	@$(BIN)/python -m tests.fuzz --target $(FUZZ_TARGET) --seconds $(FUZZ_SECONDS) --jobs 2
 
 bench: env ## print the benchmark ratios
 	@$(BIN)/python -m tests.bench

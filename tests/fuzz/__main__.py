@@ -1,8 +1,8 @@
-"""Fuzzing of the MP4 parser: `python -m tests.fuzz --seconds 300`, or `make fuzz`.
+"""Fuzzing of the parsers: `python -m tests.fuzz --seconds 300 --target mp4`, or `make fuzz`.
 
-Every case is a small file, damaged where boxes, sizes, counts and entries are (`mutator`), and has to keep the promises
-of `invariants`. Atheris chooses by coverage which cases to go on from; without it, cases are damaged valid files.
-The work is done in child processes, so that a case that kills the interpreter is reported as well.
+Every case is a small file, damaged where boxes, sizes, counts and entries are (`mutator`, `parquet_pages`), and has to keep
+the promises of its target (`invariants`, `parquet_pages`). Atheris chooses by coverage which cases to go on from; without it,
+cases are damaged valid files. The work is done in child processes, so that a case that kills the interpreter is reported as well.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+from tests.fuzz.targets import TARGETS
 
 WORKER = ("-m", "tests.fuzz.worker")
 
@@ -53,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=1, help="of the random choices; each process has its own, from here on"
     )
+    parser.add_argument("--target", choices=TARGETS, default="mp4", help="what is fuzzed (default: mp4)")
     parser.add_argument("--engine", choices=("auto", "atheris", "random"), default="auto")
     parser.add_argument(
         "--corpus", type=Path, help="directory of cases to start from; Atheris adds the interesting ones"
@@ -72,7 +75,16 @@ class _Worker:
 
 def _start(options: argparse.Namespace, engine: str, folder: Path, number: int) -> _Worker:
     worker = _Worker(folder, number)
-    command = [sys.executable, *WORKER, "--engine", engine, "--seed", str(options.seed + number)]
+    command = [
+        sys.executable,
+        *WORKER,
+        "--target",
+        options.target,
+        "--engine",
+        engine,
+        "--seed",
+        str(options.seed + number),
+    ]
     command += ["--seconds", str(options.seconds), "--runs", str(options.runs)]
     command += ["--report", str(worker.report), "--case", str(worker.case)]
     if options.corpus is not None:

@@ -32,6 +32,13 @@ def test_it_runs_and_counts_what_came_of_its_cases():
     )
 
 
+def test_other_targets_are_chosen_by_name():
+    done = run("--engine", "random", "--target", "parquet", "--runs", "30")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "30 cases" in done.stdout
+    assert re.search(r"^  (all|some|none) ", done.stdout, re.MULTILINE)
+
+
 @pytest.mark.parametrize("broken", BROKEN_CHECKS)
 def test_a_case_that_breaks_the_parser_is_reported_with_its_bytes(broken, tmp_path):
     """The parser is replaced by one that fails on the tenth case; the worker and what watches it are the real ones."""

@@ -19,10 +19,8 @@ from pathlib import Path
 from random import Random
 from types import FrameType
 
-INSTRUMENTED = (
-    *("mp4.boxes", "mp4.header", "mp4.video_track", "mp4.sample_boxes", "mp4.sample_description", "mp4.fragments"),
-    *("mp4.sample_table", "mp4.edit_list", "mp4.description_runs", "mp4.clip_header", "mp4.window", "clip"),
-)
+from tests.fuzz.targets import TARGETS, Target
+
 MAX_CASE_SECONDS = 5
 MAX_MEMORY_BYTES = 512 << 20
 """What a case may take on top of what the process has: the largest is 16 kB long."""
@@ -98,8 +96,9 @@ def main() -> None:
     for name, kind in (("engine", str), ("seed", int), ("seconds", int), ("runs", int), ("report", str), ("case", str)):
         parser.add_argument(f"--{name}", type=kind, required=True)
     parser.add_argument("--corpus")
+    parser.add_argument("--target", choices=TARGETS, default="mp4")
     options = parser.parse_args()
-    (_run_atheris if options.engine == "atheris" else _run_random)(options)
+    (_run_atheris if options.engine == "atheris" else _run_random)(options, TARGETS[options.target])
 
 
 def _limit_memory() -> None:
@@ -108,43 +107,33 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _seeds(options: argparse.Namespace) -> list[bytes]:
-    from tests.fuzz.movies import seeds
-
+def _seeds(options: argparse.Namespace, target: Target) -> list[bytes]:
     kept = sorted(Path(options.corpus).iterdir()) if options.corpus and Path(options.corpus).is_dir() else []
-    return [*seeds(Random(options.seed), SEED_COUNT), *(path.read_bytes()[:MAX_CASE_BYTES] for path in kept)]
+    return [*target.seeds(Random(options.seed), SEED_COUNT), *(path.read_bytes()[:MAX_CASE_BYTES] for path in kept)]
 
 
-def _run_random(options: argparse.Namespace) -> None:
-    from tests.fuzz.box_tree import parse
-    from tests.fuzz.invariants import check
-    from tests.fuzz.mutator import mutate
-
-    trees = [parse(data) for data in _seeds(options)]
+def _run_random(options: argparse.Namespace, target: Target) -> None:
+    parsed = [target.parse(data) for data in _seeds(options, target)]
     rng = Random(options.seed)
-    campaign = Campaign(check, options)
+    campaign = Campaign(target.check(), options)
     _limit_memory()
-    gc.freeze()  # the trees live as long as the process
+    gc.freeze()  # the seeds live as long as the process
     while True:
-        nodes = [node.copy() for node in rng.choice(trees)]
-        campaign.run(mutate(rng, nodes, rng.choice(trees)))
+        campaign.run(target.mutate(rng, rng.choice(parsed), rng.choice(parsed)))
 
 
-def _run_atheris(options: argparse.Namespace) -> None:
+def _run_atheris(options: argparse.Namespace, target: Target) -> None:
     atheris = importlib.import_module("atheris")  # optional, and without annotations
-    episeek = importlib.util.find_spec("episeek")
-    assert episeek is not None
-    assert episeek.origin is not None
-    root = Path(episeek.origin).parent
+    package = importlib.util.find_spec(target.package)
+    assert package is not None
+    assert package.origin is not None
+    root = Path(package.origin).parent
     modules = (path.relative_to(root).with_suffix("") for path in root.rglob("*.py"))
-    others = {".".join(("episeek", *module.parts)) for module in modules}
-    with atheris.instrument_imports(
-        include=["episeek"], exclude=["episeek", *(others - {f"episeek.{name}" for name in INSTRUMENTED})]
-    ):
-        from tests.fuzz.invariants import check
-    from tests.fuzz.mutator import mutate_bytes
-
-    seeds = _seeds(options)
+    others = {".".join((target.package, *module.parts)) for module in modules}
+    instrumented = {f"{target.package}.{name}" for name in target.instrumented}
+    with atheris.instrument_imports(include=[target.package], exclude=[target.package, *(others - instrumented)]):
+        check = target.check()
+    seeds = _seeds(options, target)
     corpus = Path(options.corpus)
     corpus.mkdir(parents=True, exist_ok=True)
     if not any(corpus.iterdir()):
@@ -159,7 +148,7 @@ def _run_atheris(options: argparse.Namespace) -> None:
             return atheris.Mutate(data, max_size)
         if kind < 0.4:  # what covers something new is mostly broken: begin again with what is right
             data = rng.choice(seeds)
-        return mutate_bytes(rng, data, rng.choice(seeds))[:max_size]
+        return target.mutate(rng, target.parse(data), target.parse(rng.choice(seeds)))[:max_size]
 
     arguments = [sys.argv[0], f"-seed={options.seed}", "-max_len=16384", "-timeout=60", "-rss_limit_mb=0"]
     arguments += [f"-max_total_time={options.seconds + 30}", "-len_control=0", "-print_final_stats=0", str(corpus)]

@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -84,6 +85,69 @@ def episode_table(episode: int, length: int, *, first_index: int = 0, **columns:
         "task_index": pa.array([episode % 2] * length, pa.int64()),
     }
     return pa.table({**columns, **counted})
+
+
+def rich_tables(*lengths: int) -> list[pa.Table]:
+    """Episodes of some lengths with lists, nulls, texts, booleans, nested lists and structs."""
+    random = np.random.default_rng(3)
+    tables, index = [], 0
+    for episode, length in enumerate(lengths):
+        numbers = random.normal(size=(length, 6)).astype(np.float32)
+        state = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), 6)
+        tables.append(
+            episode_table(
+                episode,
+                length,
+                first_index=index,
+                **{
+                    "observation.state": state,
+                    "action": pa.FixedSizeListArray.from_arrays(pa.array(numbers[:, ::-1].ravel()), 6),
+                    "ragged": pa.array(
+                        [[None, *range(n % 4)] if n % 5 else None for n in range(length)], pa.list_(pa.int64())
+                    ),
+                    "grid": pa.array(
+                        [[[n, n + 1], [], [n]][: n % 4] for n in range(length)], pa.list_(pa.list_(pa.int32()))
+                    ),
+                    "picture": pa.array(
+                        [{"bytes": random.bytes(50 + n), "path": f"{n}.png"} for n in range(length)],
+                        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+                    ),
+                    "done": pa.array([n % 3 == 0 if n % 7 else None for n in range(length)], pa.bool_()),
+                    "note": pa.array(["grasp" * (n % 3) if n % 2 else None for n in range(length)], pa.string()),
+                    "empty": pa.array([None] * length, pa.float64()),
+                },
+            )
+        )
+        index += length
+    return tables
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "as LeRobot": {"compression": "snappy", "use_dictionary": True},
+    "no dictionary": {"compression": "snappy", "use_dictionary": False},
+    "zstd, many pages": {"compression": "zstd", "data_page_size": 64, "write_batch_size": 8},
+    "gzip, version 2": {"compression": "gzip", "data_page_version": "2.0"},
+    "not compressed, small pages": {
+        "compression": "none",
+        "data_page_size": 40,
+        "write_batch_size": 5,
+        "use_dictionary": False,
+    },
+    "brotli, version 2, small pages": {"compression": "brotli", "data_page_version": "2.0", "max_rows_per_page": 7},
+    "lz4, no statistics": {"compression": "lz4", "write_statistics": False},
+    "full dictionaries": {"dictionary_pagesize_limit": 100, "data_page_size": 100, "write_batch_size": 8},
+    "page index and checksums": {"write_page_index": True, "write_page_checksum": True},
+    "encodings": {
+        "use_dictionary": False,
+        "column_encoding": {
+            "frame_index": "DELTA_BINARY_PACKED",
+            "observation.state.list.element": "BYTE_STREAM_SPLIT",
+            "note": "DELTA_BYTE_ARRAY",
+            "picture.path": "DELTA_LENGTH_BYTE_ARRAY",
+        },
+    },
+}
+"""Options of pyarrow's writer for every form of pages."""
 
 
 def _start(chunk: Any) -> int:

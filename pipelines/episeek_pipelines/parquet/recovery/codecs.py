@@ -14,8 +14,8 @@ CODEC_NUMBERS: Final = {"none": 0, "snappy": 1, "gzip": 2, "brotli": 4, "zstd": 
 """CompressionCodec of parquet.thrift by pyarrow's name; lz4 is LZ4_RAW, which pyarrow writes."""
 
 _ARROW_NAMES: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
-_MAX_RATIOS: Final = {1: 32, 2: 1100, 4: 1 << 20, 6: 1 << 20, 7: 256}
-"""More than a codec can save: snappy turns 3 bytes into 64, deflate 1 into 1,032, LZ4 1 into 255."""
+_MAX_RATIOS: Final = {1: 32, 2: 1100, 4: 1 << 20, 6: 1 << 15, 7: 256}
+"""More than a codec can save: snappy turns 3 bytes into 64, deflate 1 into 1,032, zstd 4 into 131,072."""
 _MAX_PAGES: Final = 64
 
 

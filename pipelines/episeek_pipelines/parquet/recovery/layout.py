@@ -10,7 +10,7 @@ from typing import Final
 
 from episeek.errors import ParquetError
 from episeek_pipelines.parquet.recovery.leaves import Leaf
-from episeek_pipelines.parquet.recovery.page_rows import PageRows, dictionary_fits, rows_of_page
+from episeek_pipelines.parquet.recovery.page_rows import PageRows, dictionary_fits, header_fits, rows_of_page
 from episeek_pipelines.parquet.recovery.pages import ChunkCopy, Page, Part
 from episeek_pipelines.parquet.recovery.source import Bytes
 
@@ -97,6 +97,16 @@ class Layouts:
                 if len(found) == limit:
                     return found
         return found
+
+    def may_begin(self, start: int) -> bool:
+        """Return whether a row group may begin at `start`, by the headers of its first pages; also at the end of the parts."""
+        at, has_dictionary = self._after_dictionary(0, start)
+        if at == len(self._parts) or self.is_empty_dictionary(start):
+            return True
+        part = self._parts[at]
+        if not isinstance(part, Page) or part.kind == "dictionary":
+            return False
+        return header_fits(part, self._leaves[0], has_dictionary=has_dictionary)
 
     def may_be_cut(self, start: int) -> bool:
         """Return whether all parts from `start` on may be the beginning of one row group whose end is lost.

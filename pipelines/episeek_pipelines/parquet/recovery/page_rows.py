@@ -56,15 +56,20 @@ def dictionary_fits(page: Page, leaf: Leaf) -> bool:
     return page.uncompressed_bytes == page.value_count * leaf.value_bytes
 
 
+def header_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
+    """Return whether the header of a data page may be one of a leaf column: its encoding, and the sizes of its extremes."""
+    width = 1 if leaf.physical_type == BOOLEAN else leaf.value_bytes
+    if width is not None and page.bounds is not None and any(len(bound) != width for bound in page.bounds):
+        return False
+    return _encoding_fits(page, leaf, has_dictionary=has_dictionary)
+
+
 def rows_of_page(source: Bytes, page: Page, leaf: Leaf, codec: int, *, has_dictionary: bool) -> PageRows | None:
     """Return the rows of a data page of a leaf column; None where it cannot be a page of this column.
 
     Levels are counted, and the bytes of values are compared with their number where the type fixes it. Values are not decoded.
     """
-    if not _encoding_fits(page, leaf, has_dictionary=has_dictionary):
-        return None
-    width = 1 if leaf.physical_type == BOOLEAN else leaf.value_bytes
-    if width is not None and page.bounds is not None and any(len(bound) != width for bound in page.bounds):
+    if not header_fits(page, leaf, has_dictionary=has_dictionary):
         return None
     if page.kind == "data v2":
         return _rows_of_version_2(source, page, leaf)

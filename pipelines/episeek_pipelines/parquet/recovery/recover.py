@@ -143,16 +143,17 @@ def recover(
         )
 
 
-def open_recovered(path: Path | str, recovered: Recovered) -> pq.ParquetFile:
-    """Open a file as if it had its new footer; nothing is written.
+def open_recovered(file: Path | str | Bytes, recovered: Recovered) -> pq.ParquetFile:
+    """Open a file as if it had its new footer; nothing is written. Closing the result closes the file.
 
     Raises:
         ChangedFileError: The file has another size than when it was recovered.
         ReadError: The file cannot be opened.
     """
-    source = LocalBytes(path, recovered.where)
+    source = LocalBytes(file, recovered.where) if isinstance(file, Path | str) else file
     if source.size != recovered.file_bytes:
-        source.close()
+        if isinstance(source, LocalBytes):
+            source.close()
         raise ChangedFileError(recovered.where, f"{source.size} bytes", f"{recovered.file_bytes}, as before")
     return _opened(source, recovered.stop, recovered.footer)
 
@@ -230,6 +231,10 @@ def _find_groups(
                 f"pages from byte {parts[at].start} on that can be read as {' and as '.join(ways)}",
                 "one reading",
             )
+        if whole and groups and not _may_begin(layouts, whole[0][0].stop):
+            text = "pages that fit all columns, and pages after them that are not of the first one"
+            losses.append(Loss(parts[at].start, found.stop, text))
+            break
         if whole:
             groups.append(whole[0][0])
             checked.append(whole[0][1])
@@ -263,6 +268,15 @@ def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
     """
     at = layouts.start_of_rows(at)
     return at == end or layouts.is_empty_dictionary(at) or bool(layouts.complete(at, 1)) or layouts.may_be_cut(at)
+
+
+def _may_begin(layouts: Layouts, at: int) -> bool:
+    """Return whether the part at `at` may begin a row group.
+
+    If it may not, a page too many or too few has shifted the columns of the row group before it.
+    """
+    at = layouts.start_of_rows(at)
+    return layouts.may_begin(at)
 
 
 def _outcome(

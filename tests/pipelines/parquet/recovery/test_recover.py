@@ -20,7 +20,16 @@ from episeek_pipelines.parquet.recovery.recover import (
 )
 from episeek_pipelines.parquet.recovery.source import LocalBytes
 from tests.support.amount import amount, every
-from tests.support.lost_footers import ARROW_17, RECORDED, WholeFile, episode_table, whole_file, written
+from tests.support.lost_footers import (
+    ARROW_17,
+    OPTIONS,
+    RECORDED,
+    WholeFile,
+    episode_table,
+    rich_tables,
+    whole_file,
+    written,
+)
 
 FILES = [*RECORDED, ARROW_17]
 
@@ -77,71 +86,9 @@ def test_files_that_are_cut_anywhere(path, tmp_path):
         check_cut(tmp_path, whole, min(stop, len(whole.data)))
 
 
-def rich_tables() -> list[pa.Table]:
-    """Episodes with lists, nulls, texts, booleans, nested lists and structs, of lengths 40, 1 and 33."""
-    random = np.random.default_rng(3)
-    tables, index = [], 0
-    for episode, length in enumerate((40, 1, 33)):
-        numbers = random.normal(size=(length, 6)).astype(np.float32)
-        state = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), 6)
-        tables.append(
-            episode_table(
-                episode,
-                length,
-                first_index=index,
-                **{
-                    "observation.state": state,
-                    "action": pa.FixedSizeListArray.from_arrays(pa.array(numbers[:, ::-1].ravel()), 6),
-                    "ragged": pa.array(
-                        [[None, *range(n % 4)] if n % 5 else None for n in range(length)], pa.list_(pa.int64())
-                    ),
-                    "grid": pa.array(
-                        [[[n, n + 1], [], [n]][: n % 4] for n in range(length)], pa.list_(pa.list_(pa.int32()))
-                    ),
-                    "picture": pa.array(
-                        [{"bytes": random.bytes(50 + n), "path": f"{n}.png"} for n in range(length)],
-                        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
-                    ),
-                    "done": pa.array([n % 3 == 0 if n % 7 else None for n in range(length)], pa.bool_()),
-                    "note": pa.array(["grasp" * (n % 3) if n % 2 else None for n in range(length)], pa.string()),
-                    "empty": pa.array([None] * length, pa.float64()),
-                },
-            )
-        )
-        index += length
-    return tables
-
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "as LeRobot": {"compression": "snappy", "use_dictionary": True},
-    "no dictionary": {"compression": "snappy", "use_dictionary": False},
-    "zstd, many pages": {"compression": "zstd", "data_page_size": 64, "write_batch_size": 8},
-    "gzip, version 2": {"compression": "gzip", "data_page_version": "2.0"},
-    "not compressed, small pages": {
-        "compression": "none",
-        "data_page_size": 40,
-        "write_batch_size": 5,
-        "use_dictionary": False,
-    },
-    "brotli, version 2, small pages": {"compression": "brotli", "data_page_version": "2.0", "max_rows_per_page": 7},
-    "lz4, no statistics": {"compression": "lz4", "write_statistics": False},
-    "full dictionaries": {"dictionary_pagesize_limit": 100, "data_page_size": 100, "write_batch_size": 8},
-    "page index and checksums": {"write_page_index": True, "write_page_checksum": True},
-    "encodings": {
-        "use_dictionary": False,
-        "column_encoding": {
-            "frame_index": "DELTA_BINARY_PACKED",
-            "observation.state.list.element": "BYTE_STREAM_SPLIT",
-            "note": "DELTA_BYTE_ARRAY",
-            "picture.path": "DELTA_LENGTH_BYTE_ARRAY",
-        },
-    },
-}
-
-
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_form_in_which_pyarrow_writes_pages(name, tmp_path):
-    whole = written(rich_tables(), **OPTIONS[name])
+    whole = written(rich_tables(40, 1, 33), **OPTIONS[name])
     ends = [stop for stop, _ in whole.group_stops()]
     for stop in {whole.footer_start, len(whole.data) - 1, *ends, *(end - 1 for end in ends)}:
         check_cut(tmp_path, whole, stop)
@@ -150,7 +97,7 @@ def test_every_form_in_which_pyarrow_writes_pages(name, tmp_path):
 @pytest.mark.parametrize("name", every([*OPTIONS], 3))
 def test_damage_never_becomes_rows(name, tmp_path):
     """Bytes are changed anywhere in a file with checksums: a row group is as it was, or not there."""
-    whole = written(rich_tables(), **{**OPTIONS[name], "write_page_checksum": True})
+    whole = written(rich_tables(40, 1, 33), **{**OPTIONS[name], "write_page_checksum": True})
     table = whole.table
     bounds = [0, *(rows for _, rows in whole.group_stops())]
     groups = {number: table.slice(bounds[number], bounds[number + 1] - bounds[number]) for number in range(3)}
