@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.preparation_plan import PreparationPlan
     from episeek_pipelines.jobs.prepare import index, plan_preparation, prepare, rewrite, upgrade
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
+    from episeek_pipelines.jobs.repair import RepairResult, plan_repair, repair
     from episeek_pipelines.jobs.results import (
         CopySummary,
         IndexSummary,
@@ -74,6 +75,9 @@ if TYPE_CHECKING:
     from episeek_pipelines.publish.store.options import StoreOptions, StorePublication
     from episeek_pipelines.publish.store.publish import publish_to_store
     from episeek_pipelines.publish.store.writers.open_writer import is_store
+    from episeek_pipelines.repair.record import MadeRepairs
+    from episeek_pipelines.repair.registry import REPAIRS, RepairRule
+    from episeek_pipelines.repair.values import Place, Refusal, Repair, RepairChoice
     from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import VerifyOptions
@@ -95,6 +99,7 @@ __all__ = [
     "DIFF_LEVELS",
     "KEYFRAME_CHOICES",
     "READING_HEADERS",
+    "REPAIRS",
     "RULES",
     "VIDEO_CHOICES",
     "Action",
@@ -130,12 +135,14 @@ __all__ = [
     "LeftOut",
     "Level",
     "Location",
+    "MadeRepairs",
     "ManifestError",
     "Measurement",
     "OptionsError",
     "PackSummary",
     "PageIndexCounts",
     "Phase",
+    "Place",
     "PlanError",
     "PlannedBatch",
     "PlannedDataset",
@@ -150,7 +157,12 @@ __all__ = [
     "RankResult",
     "RanksError",
     "RebuildSidecars",
+    "Refusal",
     "RefusedPublicationError",
+    "Repair",
+    "RepairChoice",
+    "RepairResult",
+    "RepairRule",
     "RewriteDataFile",
     "RewriteSummary",
     "Root",
@@ -189,6 +201,7 @@ __all__ = [
     "is_store",
     "parse_diff_output",
     "plan_preparation",
+    "plan_repair",
     "prepare",
     "prepare_and_publish",
     "publish",
@@ -197,6 +210,7 @@ __all__ = [
     "recorded_videos",
     "render",
     "render_diff",
+    "repair",
     "rewrite",
     "slurm_script",
     "upgrade",
@@ -240,6 +254,7 @@ _NAMES_OF: Final = {
     "jobs.preparation_plan": ("PreparationPlan",),
     "jobs.prepare": ("index", "plan_preparation", "prepare", "rewrite", "upgrade"),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
+    "jobs.repair": ("RepairResult", "plan_repair", "repair"),
     "jobs.results": (
         "CopySummary",
         "IndexSummary",
@@ -262,6 +277,9 @@ _NAMES_OF: Final = {
     "publish.store.options": ("StoreOptions", "StorePublication"),
     "publish.store.publish": ("publish_to_store",),
     "publish.store.writers.open_writer": ("is_store",),
+    "repair.record": ("MadeRepairs",),
+    "repair.registry": ("REPAIRS", "RepairRule"),
+    "repair.values": ("Place", "Refusal", "Repair", "RepairChoice"),
     "video.decoding_starts.keyframe_choice": ("KEYFRAME_CHOICES", "KeyframeChoice"),
     "verify.findings.checks": ("VerificationReport",),
     "verify.findings.findings": ("Finding", "Location"),

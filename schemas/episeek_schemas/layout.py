@@ -25,6 +25,8 @@ SOURCE_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/source.json"
 """Names the dataset that an overlay was prepared from. Hidden files are neither verified nor published."""
 RUN_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/episeek-run.json"
 """Describes the run that wrote a dataset: its options, versions, stages and costs."""
+REPAIRS_PATH: Final = f"{SOURCE_RECORD_DIR}/repairs.json"
+"""Lists what was repaired in the dataset that this one was prepared from, and what was refused."""
 
 DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"

@@ -238,6 +238,21 @@ def episode_list(text: str) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
+def repair_codes(text: str) -> tuple[str, ...]:
+    """Return the codes of repairs in a list such as `REP007,REP018`.
+
+    Raises:
+        argparse.ArgumentTypeError: There is no such repair.
+    """
+    from episeek_pipelines.api import REPAIRS
+
+    codes = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
+    unknown = [code for code in codes if code not in REPAIRS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"found {unknown[0]!r}; expected codes of repairs: {', '.join(REPAIRS)}")
+    return codes
+
+
 def scheduler(text: str) -> str:
     """Return the name or the address of a scheduler.
 

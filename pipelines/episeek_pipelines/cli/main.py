@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OK, FINDINGS, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
-RESUMABLE_COMMANDS = frozenset({"prepare", "upgrade", "rewrite", "index", "publish", "batch"})
+RESUMABLE_COMMANDS = frozenset({"prepare", "repair", "upgrade", "rewrite", "index", "publish", "batch"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

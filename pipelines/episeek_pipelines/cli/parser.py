@@ -17,6 +17,7 @@ NOTES = (
 
 COMMANDS: Final = {
     "prepare": "rewrite, index and verify a dataset: the main command",
+    "repair": "write a dataset in which everything is right that the evidence proves to be wrong",
     "upgrade": "make a v3.0 dataset of a v2.0 or v2.1 dataset",
     "rewrite": "write data files with one row group per episode",
     "index": "write the sidecars meta/byte_index/, or check them",

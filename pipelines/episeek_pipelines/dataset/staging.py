@@ -22,6 +22,8 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 WORK_DIR: Final = ".episeek-work"
+REPAIRED_DIR: Final = f"{WORK_DIR}/repaired"
+"""Holds the repaired files of the source until they are rewritten."""
 _OPTIONS: Final = f"{WORK_DIR}/plan.json"
 _LOCK: Final = f"{WORK_DIR}/lock"
 _REPLACING: Final = f"{WORK_DIR}/replacing"
@@ -36,6 +38,7 @@ _OPTION_NAMES: Final = {
     "video_file_size_mb": "--video-file-size",
     "pack_version": "pack version",
     "skip_episodes": "--skip-episodes",
+    "repair": "repairs",
 }
 """Names of recorded options as people know them; the others have the same name."""
 
@@ -69,12 +72,20 @@ class LockedStaging:
 
     def holds_work(self) -> bool:
         """Return whether there is finished work to continue from."""
-        return any(f"{WORK_DIR}/{path}" not in (_OPTIONS, _LOCK, _REPLACING) for path in self.work.list())
+        paths = (f"{WORK_DIR}/{path}" for path in self.work.list())
+        return any(
+            path not in (_OPTIONS, _LOCK, _REPLACING) and not path.startswith(f"{REPAIRED_DIR}/") for path in paths
+        )
 
     @property
     def work(self) -> Root:
         """Root of the receipts and intermediate files."""
         return Root(self.root.join(WORK_DIR))
+
+    @property
+    def repaired(self) -> Root:
+        """Root of the repaired files of the source."""
+        return Root(self.root.join(REPAIRED_DIR))
 
     def _remove_staged(self) -> None:
         self.root.remove(WORK_DIR)

@@ -44,6 +44,11 @@ from episeek_pipelines.jobs.step_nodes import (
 from episeek_pipelines.jobs.verify import add_verification_nodes, survey_all
 from episeek_pipelines.jobs.video_choice import Videos
 from episeek_pipelines.pack.plan import PACK_VERSION, size_limit
+from episeek_pipelines.repair.layer import write_layer
+from episeek_pipelines.repair.plan import plan_repairs
+from episeek_pipelines.repair.record import read_repairs, write_repairs
+from episeek_pipelines.repair.registry import REPAIR_VERSION
+from episeek_pipelines.repair.values import RepairChoice
 from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION, WrittenMetadata, plan_rewrite
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
@@ -51,6 +56,9 @@ from episeek_schemas import layout, sidecars
 
 PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row was written anew", decoded_windows=2)
 """The checks of what `prepare` wrote: rows, compared with the source, and pictures of two windows of each local video."""
+
+REPAIR_KEY: Final = "repair"
+"""Key of the preparation: the version and the choice of the repairs that were made in the source."""
 
 T = TypeVar("T")
 
@@ -64,6 +72,7 @@ def prepare(
     video_file_size_mb: float | None = None,
     keyframes: KeyframeChoice = "auto",
     skip_episodes: Sequence[int] = (),
+    repair: RepairChoice | None = None,
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
@@ -83,6 +92,7 @@ def prepare(
             `video_files_size_in_mb` of meta/info.json, which is 200 where it says nothing.
         keyframes: As for `index`.
         skip_episodes: Episodes of a dataset of version 2.x to leave out; the others are numbered anew.
+        repair: Which repairs to make of what the evidence in the source proves to be wrong; None for none.
         force: Write everything anew, and replace a local destination that a previous run has written, when the new one is complete.
         execution: Scheduler, workers, progress.
 
@@ -97,6 +107,7 @@ def prepare(
         video_file_size_mb=video_file_size_mb,
         keyframes=keyframes,
         skip_episodes=skip_episodes,
+        repair=repair,
     )
     return _prepared(source, destination, plan, keyframes, execution, force=force)
 
@@ -136,21 +147,27 @@ def _prepared(
     videos: Videos = plan["videos"]
     is_upgrade = plan["command"] == "upgrade"
     _require_no_history(Root(destination), "to a local DST first")
-    dataset = open_dataset(source, skipped=tuple(plan.get(SKIPPED_KEY, ())))
-    files = dataset.root.physical
-    if is_upgrade and not dataset.is_file_an_episode:
-        found, hint = f"codebase_version {dataset.found_version!r}", "use `episeek prepare SRC DST`"
-        raise UnsupportedVersionError(files.join(layout.INFO_PATH), found, "version 2.0 or 2.1", hint)
-    dataset.require_sound_documents()
+    choice = None if REPAIR_KEY not in plan else RepairChoice.of_document(plan[REPAIR_KEY])
+    opened = None
+    if choice is None:
+        opened = open_dataset(source, skipped=tuple(plan.get(SKIPPED_KEY, ())))
+        _require_usable(opened, is_upgrade=is_upgrade)
+    files = Root(source).pinned() if opened is None else opened.root.physical
     if not force and is_current(files, Root(destination), plan):
         seconds = time.perf_counter() - started
-        return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True)
+        known = read_repairs(Root(destination))
+        return PrepareResult(Root(destination).url, seconds, is_resumed=False, is_current=True, repairs=known)
     read = source_digests(files)
-    declared = require_videos(dataset, files) if videos == "pack" else []
-    is_whole = dataset.is_file_an_episode
-    units = [] if videos == "pack" else plan_index(dataset, files, keyframes=keyframes, is_whole=is_whole)
-    rewriting = plan_rewrite(dataset, max_episodes_per_file=plan["cap"])
+    repairing = None if choice is None else plan_repairs(files, choice)
     with open_dataset_staging(files, Root(destination), plan, force=force) as staging:
+        dataset = opened
+        if dataset is None:
+            assert repairing is not None
+            dataset = open_dataset(write_layer(repairing.draft, staging.repaired))
+        declared = require_videos(dataset, files) if videos == "pack" else []
+        is_whole = dataset.is_file_an_episode
+        units = [] if videos == "pack" else plan_index(dataset, files, keyframes=keyframes, is_whole=is_whole)
+        rewriting = plan_rewrite(dataset, max_episodes_per_file=plan["cap"])
         packing = None
         if videos == "pack":
             limit_bytes = size_limit(dataset, plan["video_file_size_mb"])
@@ -183,13 +200,24 @@ def _prepared(
             verification=replace(_of(values, VerificationReport)[0], root=staging.final.url),
             copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out, WAYS[videos]),
             packing=None if packing is None else PackSummary.of(packing),
+            repairs=None if repairing is None else repairing.made,
             **_version_facts(dataset),
         )
         if packing is not None:
             stage_seconds = added_up(packing.stage_seconds, stage_seconds)
         _record(result, dataset, staging, plan, execution, stage_seconds, read)
+        if repairing is not None:
+            write_repairs(staging.root, repairing.made)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
+
+
+def _require_usable(dataset: Dataset, *, is_upgrade: bool) -> None:
+    if is_upgrade and not dataset.is_file_an_episode:
+        found, hint = f"codebase_version {dataset.found_version!r}", "use `episeek prepare SRC DST`"
+        where = dataset.root.physical.join(layout.INFO_PATH)
+        raise UnsupportedVersionError(where, found, "version 2.0 or 2.1", hint)
+    dataset.require_sound_documents()
 
 
 def plan_preparation(
@@ -328,9 +356,12 @@ def preparation_options(
     video_file_size_mb: float | None = None,
     keyframes: KeyframeChoice = "auto",
     skip_episodes: Sequence[int] = (),
+    repair: RepairChoice | None = None,
 ) -> dict[str, Any]:
     """Return everything that decides the result of `prepare`: a run is resumed or skipped only if this is the same."""
     options = _writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
+    if repair is not None:
+        options[REPAIR_KEY] = {"version": REPAIR_VERSION, **repair.as_document()}
     # of videos of this machine, all keyframes are looked at anyway
     looking = {} if keyframes == "auto" or Root(source).is_local else {"keyframes": keyframes}
     return _plan(source, "prepare", index_version=sidecars.INDEX_VERSION, **options, **looking)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.index.fragments import FragmentSummary
     from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt
     from episeek_pipelines.jobs.packing import Packing
+    from episeek_pipelines.repair.record import MadeRepairs
     from episeek_pipelines.rewrite.rewrite import RewritePlan, WrittenMetadata
     from episeek_pipelines.verify import VerificationReport
 
@@ -180,6 +181,8 @@ class PrepareResult:
     """Episodes that were left out, by their numbers in the source; those that are left are numbered anew."""
     lacks_pin: bool = False
     """Whether readers of the dataset take the sidecars for data, since `README.md` does not leave them out (HUB035)."""
+    repairs: "MadeRepairs | None" = None
+    """What was repaired in the source, and what was refused; None where no repair was asked for."""
     is_current: bool = False
     """Whether nothing was done, since a run with the same source and options had finished before."""
 

@@ -32,6 +32,7 @@ from episeek_pipelines.verify import (
     survey,
     with_level,
 )
+from episeek_schemas import layout
 
 MAX_VERIFICATION_SLICES: Final = 32
 """Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
@@ -70,8 +71,30 @@ def verify(
         EpiseekError: It is not a dataset that can be checked.
     """
     where = Root(root).pinned()
-    videos = recorded_videos(where) if data_root is None else Root(data_root)
+    if against is not None and where.is_local and where.exists(layout.REPAIRS_PATH):
+        # the repair step is imported for repaired datasets alone
+        from episeek_pipelines.jobs.repaired_source import repaired_source
+
+        with repaired_source(where, Root(against).pinned()) as (source, findings):
+            if "://" in execution.scheduler:
+                # the repaired files are kept on this machine
+                execution = Execution(progress=execution.progress)
+            report = _verify(where, data_root, source, prepared, options, execution)
+        return replace(report, findings=tuple(sorted((*report.findings, *findings))))
     source = None if against is None else as_v3(Root(against).pinned(), skipped=skipped_episodes(where))
+    return _verify(where, data_root, source, prepared, options, execution)
+
+
+def _verify(
+    where: Root,
+    data_root: str | None,
+    source: Root | None,
+    prepared: bool | None,
+    options: VerifyOptions,
+    execution: Execution,
+) -> VerificationReport:
+    """Check a dataset, compared with its source as it is shown to be."""
+    videos = recorded_videos(where) if data_root is None else Root(data_root)
     surveyed = survey(where, data_root=None if videos is None else videos.pinned(), against=source)
     if videos is None and surveyed.is_lone_overlay:
         hint = "give the dataset it was prepared from as --data-root (data_root)"
@@ -84,7 +107,7 @@ def verify(
         execution = replace(execution, scheduler="sync")
     values, failures = values_and_failures(execution.compute(graph, [verification]))
     if failures:
-        raise WorkFailedError.of(failures, item_count=graph.item_count, where=root)
+        raise WorkFailedError.of(failures, item_count=graph.item_count, where=where.url)
     report: VerificationReport = values[0]
     return replace(report, revision=_commit_of(where), data_root=None if videos is None else videos.url)
 

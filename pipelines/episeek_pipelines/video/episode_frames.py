@@ -104,6 +104,26 @@ class FileFrames:
         steady = np.linspace(self.seconds[0], self.seconds[-1], len(self))
         return bool(np.abs(self.seconds - steady).max() < AGREEMENT_FRAMES * (steady[1] - steady[0]))
 
+    @property
+    def frames_per_second(self) -> float:
+        """Average rate; 0 with fewer than two frames."""
+        span = float(self.seconds[-1] - self.seconds[0]) if len(self) > 1 else 0.0
+        return (len(self) - 1) / span if span > 0 else 0.0
+
+    def has_other_rate(self, *, fps: float) -> bool:
+        """Return whether the frames come at a steady rate other than `fps`; their times then cannot be compared with k/fps.
+
+        A rate is steady when every frame is within half a frame of its time at that rate. Otherwise frames are missing or
+        irregular.
+        """
+        rate = self.frames_per_second
+        if not rate:
+            return False
+        drift = (self.seconds[-1] - self.seconds[0]) * fps - (len(self) - 1)
+        steady = self.seconds[0] + np.arange(len(self)) / rate
+        wobble = float(np.abs(self.seconds - steady).max()) * rate
+        return bool(abs(float(drift)) >= AGREEMENT_FRAMES and wobble < AGREEMENT_FRAMES)
+
     @classmethod
     def of(cls, table: SampleTable, read_marks: ReadMarks | None = None) -> "FileFrames":
         """Return the frames of a sample table."""

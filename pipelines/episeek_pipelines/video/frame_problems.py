@@ -71,7 +71,7 @@ def frame_problems(
                 if is_surplus
                 else ""
             )
-            stop = episodes.from_timestamp[row] + _duration(file, first, length)
+            stop = episodes.from_timestamp[row] + frame_duration(file, first, length)
             expected = f"{length}, the episode's length: to_timestamp {stop:.6f}"
             yield FrameProblem(
                 row,
@@ -154,7 +154,7 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame
     return found, f"{one}{two}, by the episode's length and its neighbours"
 
 
-def _duration(file: FileFrames, first: int, length: int) -> float:
+def frame_duration(file: FileFrames, first: int, length: int) -> float:
     """Return the seconds that the frames `[first, first + length)` take."""
     end = first + length
     stop = float(file.seconds[end]) if end < len(file) else file.stop
@@ -164,4 +164,4 @@ def _duration(file: FileFrames, first: int, length: int) -> float:
 def _seconds(file: FileFrames, first: int, length: int) -> str:
     """Return the times of the frames `[first, first + length)` as text."""
     begin = float(file.seconds[first])
-    return f"seconds {begin:.6f} to {begin + _duration(file, first, length):.6f}"
+    return f"seconds {begin:.6f} to {begin + frame_duration(file, first, length):.6f}"

@@ -5,15 +5,11 @@ episode the video file and the seconds of its frames. A rule without such a case
 decide, asks for the file's source, or names a command that other tests run.
 """
 
-import hashlib
-import json
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from episeek_pipelines.dataset.root import Root
@@ -24,6 +20,7 @@ from tests.broken.catalogue import CASES
 from tests.pipelines.verify.test_rules import expected_counts
 from tests.support.build_index import DATA
 from tests.support.cached_table_checks import cache_table_checks
+from tests.support.lerobot_meaning import frames_meaning, rows_meaning
 
 REMEDIED = [case for case in CASES if case.remedied is not None]
 BY_A_PERSON = ("decide", "restore", "from the recording", "encode", "record", "check", "report the message")
@@ -44,26 +41,7 @@ def meaning_of_sample(name: str) -> dict[str, Any]:
 
 def meaning(root: Path) -> dict[str, Any]:
     """What LeRobot reads: all values of the rows, the texts of their tasks, and the frames of each episode."""
-    info = json.loads((root / "meta/info.json").read_text())
-    tables = [pq.read_table(path) for path in sorted(root.glob("data/*/*.parquet"))]
-    rows = pa.concat_tables(table.replace_schema_metadata() for table in tables).to_pydict()
-    tasks = pq.read_table(root / "meta/tasks.parquet")
-    [index] = json.loads(tasks.schema.metadata[b"pandas"])["index_columns"]
-    texts = tasks[index].to_pylist()
-    episodes = pa.concat_tables(
-        pq.read_table(path) for path in sorted(root.glob("meta/episodes/*/*.parquet"))
-    ).to_pylist()
-    frames = []
-    for episode in episodes:
-        for camera in (key for key, spec in info["features"].items() if spec["dtype"] == "video"):
-            chunk, file, start = (
-                episode[f"videos/{camera}/{name}"] for name in ("chunk_index", "file_index", "from_timestamp")
-            )
-            path = root / info["video_path"].format(video_key=camera, chunk_index=chunk, file_index=file)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            frames.append((episode["episode_index"], camera, digest, round(start, 6), episode["length"]))
-    rows["task"] = [texts[number] for number in rows["task_index"]]
-    return {"fps": info["fps"], "rows": rows, "frames": frames}
+    return {**rows_meaning(root), "frames": frames_meaning(root)}
 
 
 @pytest.mark.parametrize("case", REMEDIED, ids=lambda case: case.folder)

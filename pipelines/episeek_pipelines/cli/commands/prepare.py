@@ -69,6 +69,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_keyframes(command)
     add_force(command)
     command.add_argument(
+        "--repair",
+        action="store_true",
+        help="put right what the evidence in SRC proves to be wrong, as `episeek repair` does",
+    )
+    command.add_argument(
         "--dry-run",
         action="store_true",
         help="print what would be read, written or refused, and write nothing; with --publish: prepare the dataset, print what "
@@ -90,6 +95,8 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
         argparse.ArgumentTypeError: Arguments that do not go together.
     """
     require_packing(options)
+    if options.repair:
+        _require_repairable(options)
     if not options.publish:
         if options.destination is None:
             raise argparse.ArgumentTypeError("DST: found none; expected a folder for the result, or --publish")
@@ -114,6 +121,17 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
     return (f"working in {working_directory(options.source)}, which is removed after the publication",)
 
 
+def _require_repairable(options: argparse.Namespace) -> None:
+    """Raise ArgumentTypeError for options that do not go with repairs."""
+    for name, value, hint in (
+        ("--publish", options.publish, "repair into a DST, and publish that"),
+        ("--skip-episodes", options.skip_episodes, "they are for v2.x; use `episeek upgrade` first"),
+        ("--dry-run", options.dry_run, "use `episeek repair SRC DST --dry-run`"),
+    ):
+        if value:
+            raise argparse.ArgumentTypeError(f"{name}: found with --repair; expected one ({hint})")
+
+
 def run(options: argparse.Namespace) -> Outcome:
     """Run `episeek prepare`, after its notices have been printed."""
     execution = execution_of(options)
@@ -131,6 +149,7 @@ def run(options: argparse.Namespace) -> Outcome:
         video_file_size_mb=options.video_file_size,
         keyframes=options.keyframes,
         skip_episodes=options.skip_episodes,
+        repair=api.RepairChoice() if options.repair else None,
         force=options.force,
         execution=execution,
     )

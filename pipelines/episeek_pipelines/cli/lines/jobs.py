@@ -29,6 +29,10 @@ def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Ou
     if options.json:
         return Outcome((json.dumps(verified_document(result), indent=2),), is_failure)
     lines = (*summary.prepare_lines(result), summary.done_line(result), *findings_lines(result.verification, options))
+    if result.repairs is not None:
+        from episeek_pipelines.cli.lines.repair import made_lines
+
+        lines = (*made_lines(result.repairs, is_dry_run=False), *lines)
     return Outcome(() if options.quiet else lines, is_failure)
 
 
@@ -49,7 +53,17 @@ def verified_document(result: "PrepareResult") -> dict[str, Any]:
     from episeek_pipelines.api import format_json
 
     report = result.verification
-    return {**result_document(result), "verification": None if report is None else json.loads(format_json(report))}
+    if result.repairs is not None:
+        from episeek_pipelines.cli.lines.repair import made_document
+
+        repairs = {"repairs": made_document(result.repairs)}
+    else:
+        repairs = {}
+    return {
+        **result_document(result),
+        **repairs,
+        "verification": None if report is None else json.loads(format_json(report)),
+    }
 
 
 def result_document(result: "PrepareResult") -> dict[str, Any]:

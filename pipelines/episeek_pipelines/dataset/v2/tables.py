@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from episeek_pipelines.dataset.task_table import task_table
 from episeek_pipelines.dataset.v2.documents import DocumentProblem, V2Documents, V2Episode
 from episeek_pipelines.dataset.v2.statistics import renumbered, stacked
-from episeek_pipelines.parquet.numpy_values import large_strings
 from episeek_pipelines.statistics.aggregate import stats_document
 from episeek_pipelines.statistics.columns import columns_of
 from episeek_pipelines.statistics.names import FeatureStatistics
@@ -28,31 +28,6 @@ EPISODES_FILE: Final = f"{layout.EPISODES_DIR}/chunk-000/file-000.parquet"
 _PLACE_FIELDS: Final = ("chunk_index", "file_index")
 
 _ROWS_PER_GROUP: Final = 1000
-
-_TASK_TEXT: Final = lerobot.TASK_TEXT_COLUMNS[0]
-_PANDAS_TASKS: Final[Mapping[str, Any]] = {
-    "index_columns": [_TASK_TEXT],
-    "column_indexes": [
-        {
-            "name": None,
-            "field_name": None,
-            "pandas_type": "unicode",
-            "numpy_type": "object",
-            "metadata": {"encoding": "UTF-8"},
-        }
-    ],
-    "columns": [
-        {
-            "name": lerobot.TASK_INDEX,
-            "field_name": lerobot.TASK_INDEX,
-            "pandas_type": "int64",
-            "numpy_type": "int64",
-            "metadata": None,
-        },
-        {"name": None, "field_name": _TASK_TEXT, "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
-    ],
-}
-"""The schema metadata that pandas writes for a table of numbers with texts as its index: LeRobot takes the index for the tasks."""
 
 
 def kept_episodes(documents: V2Documents, skipped: tuple[int, ...]) -> tuple[V2Episode, ...]:
@@ -77,7 +52,9 @@ def files_as_v3(
     files = {
         layout.INFO_PATH: _json(info),
         EPISODES_FILE: _parquet(_episode_table(documents, episodes, info, statistics)),
-        layout.TASKS_PATH: _parquet(_task_table(documents)),
+        layout.TASKS_PATH: _parquet(
+            task_table([text for _, text in documents.tasks], numbers=[number for number, _ in documents.tasks])
+        ),
     }
     if documents.total_statistics is not None:
         files[layout.STATS_PATH] = _json(_counted_statistics(documents))
@@ -176,13 +153,6 @@ def _episode_table(
     # the file of meta/episodes that holds the row: LeRobot writes both, and reads neither
     arrays |= {f"{layout.EPISODES_DIR}/{name}": pa.array(np.zeros(len(episodes), np.int64)) for name in _PLACE_FIELDS}
     return pa.table(arrays)
-
-
-def _task_table(documents: V2Documents) -> pa.Table:
-    numbers = pa.array(np.array([number for number, _ in documents.tasks], np.int64))
-    texts = large_strings([text for _, text in documents.tasks])
-    table = pa.table({lerobot.TASK_INDEX: numbers, _TASK_TEXT: texts})
-    return table.replace_schema_metadata({"pandas": json.dumps(_PANDAS_TASKS)})
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

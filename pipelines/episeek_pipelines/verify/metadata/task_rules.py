@@ -5,7 +5,6 @@ index, and the numbers must be 0 to n-1 in the order of the rows, whatever wrote
 `meta/subtasks.parquet`.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from episeek_pipelines.dataset.task_table import pandas_index, text_column
 from episeek_pipelines.parquet.arrow_types import is_any_list, is_text
 from episeek_pipelines.parquet.numpy_values import large_strings, numpy_values
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
@@ -68,35 +68,25 @@ def check_subtasks(table: pa.Table) -> Iterator[Finding]:
 
 def _check_table(path: str, table: pa.Table, number_column: str) -> Iterator[Finding]:
     where = Location(file=path)
-    text_column, numbers = _text_column(table), _column(table, number_column, pa.types.is_integer)
-    if text_column is None:
+    name, numbers = text_column(table), _column(table, number_column, pa.types.is_integer)
+    if name is None:
         yield finding(TASKS, f"columns {_names(table)}", "a column with the text of each task", where)
     else:
-        yield from _check_texts(path, text_column, table[text_column])
+        yield from _check_texts(path, name, table[name])
         index = pandas_index(table)
-        if index != text_column:
+        if index != name:
             found = "a row number" if index is None else f"column {quoted(index)}"
             yield finding(
                 TASKS,
-                f"{found} as the pandas index, and texts in column {quoted(text_column)}",
+                f"{found} as the pandas index, and texts in column {quoted(name)}",
                 "the texts as the pandas index, which LeRobot takes for the task",
-                Location(file=path, column=text_column),
+                Location(file=path, column=name),
                 remedy=INDEX_REMEDY,
             )
     if numbers is None:
         yield finding(TASKS, f"columns {_names(table)}", f"the integer column {number_column!r}", where)
     else:
         yield from _check_numbers(path, number_column, numbers)
-
-
-def pandas_index(table: pa.Table) -> str | None:
-    """Return the column that pandas takes as the index of a table; None for row numbers, and for several columns."""
-    try:
-        columns = json.loads((table.schema.metadata or {})[b"pandas"])["index_columns"]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None
-    is_one = isinstance(columns, list) and len(columns) == 1
-    return columns[0] if is_one and isinstance(columns[0], str) and columns[0] in table.column_names else None
 
 
 def task_numbers(table: pa.Table | None) -> dict[str, int]:
@@ -198,12 +188,6 @@ def _check_numbers(path: str, column: str, values: pa.ChunkedArray) -> Iterator[
         )
 
 
-def _text_column(table: pa.Table) -> str | None:
-    names = [name for name in table.column_names if _column(table, name, is_text) is not None]
-    likely = (pandas_index(table), *lerobot.TASK_TEXT_COLUMNS)
-    return next((name for name in likely if name in names), names[0] if len(names) == 1 else None)
-
-
 def _column(table: pa.Table, name: str, is_type: Any) -> pa.ChunkedArray | None:
     """Return the column of a name; None unless there is exactly one, and its type is right."""
     if table.column_names.count(name) != 1:
@@ -233,11 +217,11 @@ def _string_lists(column: pa.ChunkedArray) -> pa.Array | None:
 
 
 def _numbered_texts(table: pa.Table | None) -> Iterator[tuple[str, int]]:
-    text_column = None if table is None else _text_column(table)
+    name = None if table is None else text_column(table)
     numbers = None if table is None else _column(table, lerobot.TASK_INDEX, pa.types.is_integer)
-    if table is None or text_column is None or numbers is None:
+    if table is None or name is None or numbers is None:
         return
-    for text, number in zip(_texts(table[text_column]), numbers.to_pylist(), strict=True):
+    for text, number in zip(_texts(table[name]), numbers.to_pylist(), strict=True):
         if text is not None and number is not None and 0 <= number < 1 << 63:
             yield text, number
 

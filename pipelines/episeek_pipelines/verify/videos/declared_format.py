@@ -5,7 +5,6 @@ a warning. Another picture size is an error, since policies are built for the de
 are an error, too: the depths are lost, whatever `info` says. LeRobot reads the key `info`; `video_info` is of old versions.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, Severi
 from episeek_pipelines.verify.findings.quoting import quoted
 from episeek_pipelines.verify.rules import VIDEO_FORMAT
 from episeek_pipelines.verify.videos.format import format_text
+from episeek_pipelines.video.ffmpeg_names import picture_format, sample_entries
 from episeek_schemas import layout, lerobot
 
 INFO_REMEDY: Final = (
@@ -43,23 +43,6 @@ CHANNELS_REMEDY: Final = (
 STALE_REMEDY: Final = (
     "remove `video_info` from the feature in meta/info.json: LeRobot reads `info`, and writes it where it is missing"
 )
-
-_FOURCCS: Final = {
-    "av1": {"av01"},
-    "h264": {"avc1", "avc3"},
-    "hevc": {"hvc1", "hev1"},
-    "h265": {"hvc1", "hev1"},
-    "vp9": {"vp09"},
-    "vp8": {"vp08"},
-    "vvc": {"vvc1", "vvi1"},
-    "mpeg4": {"mp4v"},
-}
-"""Sample entries by FFmpeg's names of codecs, which LeRobot writes. Codecs with other names are not compared."""
-
-_PIXEL_FORMAT = re.compile(
-    r"(?:(?P<gray>gray)|yuvj?(?P<chroma>420|422|444)p|gbrp|nv12|nv16|p0)(?P<bits>\d{1,2})?(?:le|be)?"
-)
-"""Planar formats of encoded video; "yuv420p10le" is 4:2:0 of 10 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +142,7 @@ def _channel_problem(
 def _differences(spec: Mapping[str, Any], info: Mapping[str, Any], entry: VisualSampleEntry) -> Iterator[_Difference]:
     """Yield each property of a file that differs from a feature's shape, or from a description of its encoding."""
     codec = info.get("video.codec")
-    fourccs = _FOURCCS.get(codec.lower()) if isinstance(codec, str) else None
+    fourccs = sample_entries(codec)
     if fourccs is not None and entry.codec not in fourccs:
         yield _Difference("codec", entry.codec, f"{codec} ({' or '.join(sorted(fourccs))})", "warning")
     shape = _by_name(spec)
@@ -173,7 +156,7 @@ def _differences(spec: Mapping[str, Any], info: Mapping[str, Any], entry: Visual
             found, expected = f"{entry.width}x{entry.height}", f"{width}x{height}"
             yield _Difference("picture size", found, expected, severity, is_size=True)
             break
-    declared, pictures = _declared_pixels(info.get("video.pix_fmt")), entry.pictures
+    declared, pictures = picture_format(info.get("video.pix_fmt")), entry.pictures
     if declared is not None and pictures is not None:
         is_other_chroma = None not in (declared.subsampling, pictures.subsampling) and (
             declared.subsampling != pictures.subsampling
@@ -190,14 +173,6 @@ def _by_name(spec: Mapping[str, Any]) -> dict[str, Any]:
     if not (isinstance(shape, list) and isinstance(names, list) and len(shape) == len(names)):
         return {}
     return {str(name).rstrip("s"): value for name, value in zip(names, shape, strict=True)}
-
-
-def _declared_pixels(name: object) -> PictureFormat | None:
-    """Return the picture format that FFmpeg's name of a pixel format stands for; None for an unknown name."""
-    match = _PIXEL_FORMAT.fullmatch(name) if isinstance(name, str) else None
-    if match is None:
-        return None
-    return PictureFormat(match["gray"] is not None, int(match["bits"] or 8), match["chroma"])
 
 
 def _pixels_text(pictures: PictureFormat) -> str:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from episeek.mp4.sample_table import SampleTable
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.checks import VideoFile
@@ -81,11 +79,8 @@ def frame_view(table: SampleTable, file: VideoFile, *, fps: float, read_marks: R
         ReadError: The marks cannot be read.
     """
     frames_of_file = FileFrames.of(table, read_marks)
-    seconds = frames_of_file.seconds
     frames = locate_frames(frames_of_file, declared_episodes(file), fps=fps)
-    span = float(seconds[-1] - seconds[0]) if len(seconds) > 1 else 0.0
-    rate = (len(seconds) - 1) / span if span > 0 else 0.0
-    return FrameView(frames_of_file, table.presentation_order(), frames, rate)
+    return FrameView(frames_of_file, table.presentation_order(), frames, frames_of_file.frames_per_second)
 
 
 def declared_episodes(file: VideoFile) -> DeclaredEpisodes:
@@ -98,9 +93,4 @@ def has_other_rate(view: FrameView, *, fps: float) -> bool:
 
     A rate is steady when every frame is within half a frame of its time at that rate. Otherwise frames are missing or irregular.
     """
-    if not view.frames_per_second:
-        return False
-    drift = (view.seconds[-1] - view.seconds[0]) * fps - (view.frame_count - 1)
-    steady = view.seconds[0] + np.arange(view.frame_count) / view.frames_per_second
-    wobble = float(np.abs(view.seconds - steady).max()) * view.frames_per_second
-    return abs(float(drift)) >= HALF_FRAME and wobble < HALF_FRAME
+    return view.file.has_other_rate(fps=fps)

@@ -1,0 +1,116 @@
+"""`episeek repair`: a new dataset in which everything is right that the evidence in the source proves to be wrong.
+
+Exit codes: 0 done, and the result has no errors; 1 it has errors that no evidence decides; 2 it could not be done.
+"""
+
+import argparse
+import json
+
+from episeek_pipelines.cli.arguments import (
+    add_execution,
+    add_force,
+    add_keyframes,
+    add_output,
+    add_splitting,
+    add_videos,
+    positive,
+    repair_codes,
+    require_packing,
+    with_examples,
+)
+from episeek_pipelines.cli.execution import execution_of
+from episeek_pipelines.cli.outcome import Outcome
+
+DESCRIPTION = (
+    "Write a dataset in which everything is right that the evidence in SRC proves to be wrong: the numbers of rows, the headers of "
+    "the videos and the metadata decide together. Each repair is listed with its proof. What has two readings stays as it is, and "
+    "both are shown. The result is one of `episeek prepare`, with sidecars, and is verified. SRC is never written to, and videos are "
+    "never changed."
+)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `repair`."""
+    add_output(command)
+    add_execution(command)
+    add_splitting(command)
+    command.description = DESCRIPTION
+    command.epilog = with_examples(
+        (
+            "show what would be repaired and what is left open, and write nothing",
+            "episeek repair data/pusht out/pusht --dry-run",
+        ),
+        ("repair a dataset, with its videos", "episeek repair data/pusht out/pusht --videos link"),
+        ("repair the totals of meta/info.json and nothing else", "episeek repair data/pusht out/pusht --only REP015"),
+        notes="docs/repair.md lists all repairs with their proofs.",
+    )
+    command.add_argument("source", metavar="SRC", help="root of a LeRobot v3.0 dataset: a path or a URL")
+    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of a run before")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--only",
+        type=repair_codes,
+        default=(),
+        metavar="CODES",
+        help="make these repairs alone, for example REP007,REP018",
+    )
+    which.add_argument("--skip", type=repair_codes, default=(), metavar="CODES", help="make all repairs but these")
+    command.add_argument(
+        "--dry-run", action="store_true", help="print what would be repaired or refused, and write nothing"
+    )
+    add_videos(command)
+    add_keyframes(command)
+    command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
+    add_force(command)
+
+
+def notices(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return no lines.
+
+    Raises:
+        argparse.ArgumentTypeError: Arguments that do not go together.
+    """
+    require_packing(options)
+    return ()
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    """Run `episeek repair`."""
+    from episeek_pipelines import api
+    from episeek_pipelines.cli.lines import summary
+    from episeek_pipelines.cli.lines.jobs import findings_lines, verified_document
+    from episeek_pipelines.cli.lines.repair import findings_line, made_document, made_lines
+
+    choice = api.RepairChoice(options.only, options.skip)
+    if options.dry_run:
+        made = api.plan_repair(options.source, choice=choice)
+        lines = (
+            (json.dumps(made_document(made), indent=2),) if options.json else tuple(made_lines(made, is_dry_run=True))
+        )
+        return Outcome(lines)
+    result = api.repair(
+        options.source,
+        options.destination,
+        choice=choice,
+        max_episodes_per_file=options.max_episodes_per_file,
+        videos=options.videos,
+        video_file_size_mb=options.video_file_size,
+        keyframes=options.keyframes,
+        force=options.force,
+        execution=execution_of(options),
+    )
+    is_failure = result.after is not None and result.after.error_count > 0
+    if options.json:
+        before = json.loads(api.format_json(result.before))
+        document = {**verified_document(result.preparation), "repairs": made_document(result.made), "before": before}
+        return Outcome((json.dumps(document, indent=2),), is_failure)
+    if options.quiet:
+        return Outcome((), is_failure)
+    lines = (
+        *made_lines(result.made, is_dry_run=False),
+        *summary.prepare_lines(result.preparation),
+        *findings_line(result),
+        summary.done_line(result.preparation),
+        *findings_lines(result.after, options),
+    )
+    return Outcome(lines, is_failure)

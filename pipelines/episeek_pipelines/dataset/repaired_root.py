@@ -1,0 +1,80 @@
+"""The root of a dataset that shows repaired files of `meta/` and `data/` in place of its own.
+
+The repaired files are kept below another root, the layer: that of a run's work, or a directory of this machine. Whatever reads a
+dataset through its root reads the repaired one. The dataset itself is not written to.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from episeek.stores.identity import FileIdentity
+from episeek_pipelines.dataset.root import Root
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedRoot(Root):
+    """A root with some files of a layer in place of its own."""
+
+    layer: str = ""
+    """The URL of the root that holds the repaired files, under their paths."""
+    paths: tuple[str, ...] = ()
+    """The paths of the repaired files, sorted."""
+
+    @property
+    def physical(self) -> Root:
+        """The root as it is."""
+        return Root(self.url)
+
+    def pinned(self) -> "RepairedRoot":
+        """Return the root: it was made of one commit."""
+        return self
+
+    def held(self, path: str) -> bytes | None:
+        """Return the contents of a repaired file; None for a file that is as it is in the store."""
+        return Root(self.layer).read_bytes(path) if path in self.paths else None
+
+    def exists(self, path: str) -> bool:
+        """Return whether a file exists."""
+        return path in self.paths or Root.exists(self, path)
+
+    def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
+        """Return the sorted paths of all files below a directory; empty where it does not exist."""
+        repaired = (path for path in self._below(directory) if path.endswith(suffix))
+        return sorted({*Root.list(self, directory, suffix=suffix), *repaired})
+
+    def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
+        """Return the files below a directory, sorted by path, with their identities; those of repaired files have only a size."""
+        layer = Root(self.layer)
+        found = {
+            **Root.files(self, directory),
+            **{path: FileIdentity(layer.size(path)) for path in self._below(directory)},
+        }
+        return dict(sorted(found.items()))
+
+    def size(self, path: str) -> int:
+        """Return the size of a file in bytes."""
+        return Root(self.layer).size(path) if path in self.paths else Root.size(self, path)
+
+    def version_of(self, path: str) -> str:
+        """Return a text that differs between versions of a file; a repaired one follows from all of the source's."""
+        if path not in self.paths:
+            return Root.version_of(self, path)
+        own = Root.version_of(self, path) if Root.exists(self, path) else ""
+        return f"repaired:{Root(self.layer).size(path)}:{own}"
+
+    def read_bytes(self, path: str, *, file_size: int | None = None) -> bytes:
+        """Return the contents of a small file."""
+        held = self.held(path)
+        return Root.read_bytes(self, path, file_size=file_size) if held is None else held
+
+    def open_parquet(self, path: str, *, file_size: int | None = None, **options: Any) -> pq.ParquetFile:
+        """Open a Parquet file for reading; the caller closes it (`with`)."""
+        if path in self.paths:
+            return Root(self.layer).open_parquet(path, **options)
+        return Root.open_parquet(self, path, file_size=file_size, **options)
+
+    def _below(self, directory: str) -> "tuple[str, ...]":
+        prefix = f"{directory}/" if directory else ""
+        return tuple(path for path in self.paths if path.startswith(prefix))

@@ -1,0 +1,60 @@
+"""The source of a repaired dataset as its recorded repairs leave it: what a comparison with the source expects.
+
+The repairs are not taken from the record: they are proved anew from the source, with the recorded choice, and the record has to list
+exactly these. So a comparison accepts the repairs that the source proves, and no other difference.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from episeek_pipelines.dataset.repaired_root import RepairedRoot
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.repair.layer import write_layer
+from episeek_pipelines.repair.plan import plan_repairs
+from episeek_pipelines.repair.record import MadeRepairs, read_repairs
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.rules import INFO_CHANGED
+from episeek_pipelines.words import counted
+from episeek_schemas import layout
+
+_REMEDY = "repair the source again, into a new folder"
+
+
+@contextmanager
+def repaired_source(root: Root, source: Root) -> Iterator[tuple[RepairedRoot, tuple[Finding, ...]]]:
+    """Yield a source with the repairs that a dataset records, and findings where it does not prove exactly these.
+
+    Args:
+        root: The repaired dataset, with its record.
+        source: The source, at one commit.
+
+    Raises:
+        MetadataError: The record is damaged.
+        EpiseekError: The source cannot be repaired.
+    """
+    recorded = read_repairs(root)
+    assert recorded is not None
+    plan = plan_repairs(source, recorded.choice)
+    with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
+        yield write_layer(plan.draft, Root(folder)), tuple(_differences(recorded, plan.made))
+
+
+def _differences(recorded: MadeRepairs, proved: MadeRepairs) -> Iterator[Finding]:
+    where = Location(file=layout.REPAIRS_PATH)
+    found = [each.as_document() for each in recorded.repairs]
+    expected = [each.as_document() for each in proved.repairs]
+    extra = [each for each in found if each not in expected]
+    missing = [each for each in expected if each not in found]
+    if recorded.version != proved.version:
+        text = f"version {recorded.version} of the repairs"
+        yield finding(INFO_CHANGED, text, f"version {proved.version}, that of this release", where, remedy=_REMEDY)
+    elif extra or missing:
+        odd = (extra or missing)[0]
+        what = f"{odd['code']} in {odd['place']['file']}"
+        text = (
+            f"{counted(len(extra), 'repair')} that the source does not prove, {what} first"
+            if extra
+            else f"no record of {counted(len(missing), 'repair')} that the source proves, {what} first"
+        )
+        yield finding(INFO_CHANGED, text, "the repairs that the source proves now", where, remedy=_REMEDY)

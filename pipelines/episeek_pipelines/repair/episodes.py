@@ -1,0 +1,196 @@
+"""Repairs of meta/episodes from rows: the order of episodes, their data files, lengths and ranges of rows."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.evidence import count_columns
+from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_pipelines.words import counted
+from episeek_schemas import layout, lerobot
+
+
+def repair_order(draft: Draft) -> Iterator[Outcome]:
+    """Sort the rows of meta/episodes by their number, and fill in a single missing one."""
+    code = registry.EPISODE_ORDER.code
+    if not draft.has_all_episodes:
+        for path in draft.evidence.unreadable_shards:
+            readings = ("the episodes that the file listed", "other episodes: no other file has their places")
+            yield Refusal(code, Place(path), "a file of meta/episodes that cannot be read", readings)
+        return
+    index = draft.values(lerobot.EPISODE_INDEX)
+    count = len(index)
+    unknown = np.flatnonzero((index < 0) | (index >= count))
+    absent = np.setdiff1d(np.arange(count), index)
+    if len(unknown) == len(absent) == 1:
+        row, number = int(unknown[0]), int(absent[0])
+        before = draft.raw(lerobot.EPISODE_INDEX, row)
+        draft.set(lerobot.EPISODE_INDEX, row, number)
+        proof = f"all other numbers from 0 to {count - 1} are there once"
+        yield Repair(code, draft.place(row, lerobot.EPISODE_INDEX), before, number, proof)
+        index = draft.values(lerobot.EPISODE_INDEX)
+        absent = absent[:0]
+    if len(absent):
+        draft.has_all_episodes = False
+        doubled = np.flatnonzero(np.bincount(index[(index >= 0) & (index < count)], minlength=count) > 1)
+        twice = f"episode {doubled[0]} twice" if len(doubled) else f"episode_index {index[unknown[0]]}"
+        found = f"{twice}, and no episode {absent[0]}"
+        readings = (f"a row is that of episode {absent[0]}", f"the row of episode {absent[0]} is missing")
+        yield Refusal(code, Place(layout.EPISODES_DIR, column=lerobot.EPISODE_INDEX), found, readings, len(absent) - 1)
+        return
+    if (index == np.arange(count)).all():
+        return
+    order = np.argsort(index, kind="stable")
+    moved = np.flatnonzero(order != np.arange(count))
+    first = int(moved[0])
+    before, after = f"episode {index[first]} in row {first}", f"episode {first} in row {first}"
+    draft.set_order(order)
+    proof = f"each number from 0 to {count - 1} is there once"
+    yield Repair(code, draft.place(first), before, after, proof, len(moved) - 1)
+
+
+def repair_pointers(draft: Draft) -> Iterator[Outcome]:
+    """Set the data file of each episode to the one that holds its rows."""
+    if not draft.has_all_episodes:
+        return
+    code, info = registry.DATA_POINTERS.code, draft.evidence.info
+    names = (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
+    for episode in range(draft.row_count):
+        runs = draft.runs_of.get(episode, ())
+        paths = sorted({run.path for run in runs})
+        numbers = tuple(int(draft.values(name)[episode]) for name in names)
+        declared = info.data_file(*numbers) if min(numbers) >= 0 else None
+        if not paths or declared in paths:
+            continue
+        held = " and ".join(f"{path} ({sum(r.count for r in runs if r.path == path)} rows)" for path in paths)
+        right = info.data_file_numbers(paths[0])
+        if len(paths) > 1 or right is None:
+            found = f"data file {declared}, which holds no row of the episode, and rows in {held}"
+            readings = (
+                tuple(f"{path} holds the episode" for path in paths)
+                if len(paths) > 1
+                else (f"data_path is wrong: {info.data_path}", f"the file has the wrong name: {paths[0]}")
+            )
+            yield Refusal(code, draft.place(episode, lerobot.DATA_FILE_INDEX), found, readings)
+            continue
+        for name, number, wanted in zip(names, numbers, right, strict=True):
+            if number != wanted:
+                before = draft.raw(name, episode)
+                draft.set(name, episode, wanted)
+                proof = f"{paths[0]} alone holds rows of the episode, {sum(run.count for run in runs)} of them"
+                yield Repair(code, draft.place(episode, name), before, wanted, proof)
+
+
+def repair_lengths(draft: Draft) -> Iterator[Outcome]:
+    """Set the length of episodes to the number of their rows where that is proved."""
+    if not draft.has_all_episodes:
+        return
+    code = registry.LENGTHS.code
+    recorded = [draft.recorded(name) for name in count_columns(_names(draft))]
+    for episode in range(draft.row_count):
+        runs = draft.runs_of.get(episode, ())
+        length = int(draft.values(lerobot.LENGTH)[episode])
+        place = draft.place(episode, lerobot.LENGTH)
+        if len(runs) != 1:
+            yield from _without_one_run(draft, episode, runs, place)
+            continue
+        (run,) = runs
+        witnesses = _witnesses(draft, episode, run, recorded)
+        others = Counter(number for number in witnesses.values() if number != run.count)
+        agreeing = [name for name, number in witnesses.items() if number == run.count]
+        strongest = max(others.values(), default=0)
+        is_proved = bool(run.order_witnesses) and bool(agreeing) and len(agreeing) + 1 > strongest
+        if is_proved:
+            draft.proved[episode] = True
+            if length != run.count:
+                before = draft.raw(lerobot.LENGTH, episode)
+                draft.set(lerobot.LENGTH, episode, run.count)
+                proof = f"{counted(run.count, 'row')} in order ({', '.join(run.order_witnesses)}), and so say {', '.join(agreeing)}"
+                yield Repair(code, place, before, run.count, proof)
+        elif others:
+            number = max(others, key=lambda each: (others[each], each))
+            said = ", ".join(name for name, each in witnesses.items() if each == number)
+            found = f"{counted(run.count, 'row')} in {run.path}, and {number} by {said}"
+            lost = (
+                f"{counted(number - run.count, 'row')} of the episode lost"
+                if number > run.count
+                else f"{counted(run.count - number, 'row')} that do not belong to it"
+            )
+            yield Refusal(code, place, found, (f"the episode has {run.count} rows", lost))
+        elif not run.order_witnesses:
+            found = "rows whose frame_index, index and timestamp all contradict their order"
+            yield Refusal(
+                code, place, found, ("the numbers are wrong", "rows are missing, doubled or in another order")
+            )
+
+
+def repair_ranges(draft: Draft) -> Iterator[Outcome]:
+    """Set dataset_from_index and dataset_to_index to the proved lengths, one after the other."""
+    if not draft.has_all_episodes:
+        return
+    code = registry.ROW_RANGES.code
+    stop = np.cumsum(draft.values(lerobot.LENGTH))
+    columns = ((lerobot.DATASET_FROM_INDEX, stop - draft.values(lerobot.LENGTH)), (lerobot.DATASET_TO_INDEX, stop))
+    wrong = [
+        (row, name, wanted) for name, wanted in columns for row in np.flatnonzero(draft.values(name) != wanted).tolist()
+    ]
+    if wrong and not draft.proved.all():
+        open_ones = np.flatnonzero(~draft.proved)
+        found = f"ranges that the lengths contradict, and episode {open_ones[0]} without a proved number of rows"
+        readings = ("the lengths are right", "the ranges are right, and rows are missing")
+        yield Refusal(code, draft.place(wrong[0][0], wrong[0][1]), found, readings, len(wrong) - 1)
+        return
+    for row, name, wanted in wrong:
+        before = draft.raw(name, row)
+        draft.set(name, row, wanted[row])
+        length = int(draft.values(lerobot.LENGTH)[row])
+        proof = f"{int(stop[row]) - length} rows of the {counted(row, 'episode')} before, and {length} of this one"
+        yield Repair(code, draft.place(row, name), before, int(wanted[row]), proof)
+
+
+def _names(draft: Draft) -> list[str]:
+    return list(dict.fromkeys(name for table in draft.tables for name in table.column_names))
+
+
+def _without_one_run(draft: Draft, episode: int, runs: tuple[Run, ...], place: Place) -> Iterator[Refusal]:
+    code = registry.LENGTHS.code
+    if not runs:
+        unreadable = [file.path for file in draft.evidence.data.values() if file.problem]
+        elsewhere = f", and {unreadable[0]} cannot be read" if unreadable else ""
+        found = f"no rows of the episode in any data file{elsewhere}"
+        yield Refusal(
+            code, place, found, ("its rows are lost: restore them", "the episode was deleted: delete it with LeRobot")
+        )
+        return
+    where = "; ".join(f"{run.count} from row {run.first_row} of {run.path}" for run in runs[:4])
+    found = f"rows of the episode in {len(runs)} runs: {where}"
+    yield Refusal(code, place, found, ("one of the runs is the episode", "rows of the episode were moved"))
+
+
+def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
+    """Return what else tells the number of rows of an episode, by name."""
+    found: dict[str, int] = {}
+    length = int(draft.values(lerobot.LENGTH)[episode])
+    if length >= 0:
+        found["length"] = length
+    start, stop = (int(draft.values(name)[episode]) for name in (lerobot.DATASET_FROM_INDEX, lerobot.DATASET_TO_INDEX))
+    if min(start, stop) >= 0:
+        found["dataset_from_index and dataset_to_index"] = stop - start
+    counts = Counter(int(values[episode]) for values in recorded if np.isfinite(values[episode]))
+    if counts:
+        found["the counts of its statistics"] = counts.most_common(1)[0][0]
+    if run.index.start != NO_NUMBER and run.index.wrong * 2 < run.count:
+        following = draft.runs_of.get(episode + 1, ())
+        if (
+            len(following) == 1
+            and following[0].index.start != NO_NUMBER
+            and following[0].index.wrong * 2 < following[0].count
+        ):
+            found["index of the next episode"] = following[0].index.start - run.index.start
+        elif episode + 1 == draft.row_count:
+            found["total_frames"] = draft.evidence.info.total_frames - run.index.start
+    return found

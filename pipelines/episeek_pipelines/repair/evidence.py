@@ -1,0 +1,179 @@
+"""The evidence for repairs, gathered once: documents, the footers of the data files and the numbers of their rows.
+
+Values are taken as they are found, however wrong: a document that cannot be used is None, a number that is none is `NO_NUMBER`. Of
+rows a few values are kept for each run, and headers of videos are read one at a time when a repair asks for them.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import (
+    EpiseekError,
+    MissingFileError,
+    NotADatasetError,
+    ParquetError,
+    UnsupportedVersionError,
+    first_line,
+)
+from episeek.stores.identity import FileIdentity
+from episeek.stores.processes.workers import map_in_threads
+from episeek_pipelines.dataset.metadata import read_info_document
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.repair.row_runs import Run, read_runs
+from episeek_schemas import layout, lerobot
+from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
+
+_V2_HINT = "make version 3.0 of it with `episeek upgrade SRC DST`, and repair the result"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataFileEvidence:
+    """A data file: its footer and its runs, or why it cannot be read."""
+
+    path: str
+    schema: pa.Schema | None
+    row_count: int
+    runs: tuple[Run, ...]
+    problem: str = ""
+    """Why the file or its numbers cannot be read; empty where they can."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What a dataset holds."""
+
+    root: Root
+    document: Mapping[str, Any]
+    """Parsed meta/info.json."""
+    info: DatasetInfo
+    """The usable part of it, with slashes in its templates."""
+    shards: tuple[tuple[str, pa.Table], ...]
+    """Path and table of each file of meta/episodes, without the statistics of pictures and of most features."""
+    unreadable_shards: tuple[str, ...]
+    tasks: pa.Table | None
+    statistics: Mapping[str, Any] | None
+    listing: Mapping[str, FileIdentity | None]
+    """Files below the folder of data files."""
+    data: Mapping[str, DataFileEvidence]
+    runs_of: Mapping[int, tuple[Run, ...]] = field(repr=False)
+    """The runs of each episode, in the order of their files."""
+
+
+def gather_evidence(root: Root) -> Evidence:
+    """Read what repairs need of a dataset.
+
+    Raises:
+        NotADatasetError: There is no usable meta/info.json, even with its backslashes turned.
+        UnsupportedVersionError: The dataset is of another version than 3.0.
+        ReadError: A file cannot be read for another reason than its contents.
+    """
+    document = read_info_document(root)
+    major = lerobot.codebase_major(document.get("codebase_version"))
+    if major is not None and major != lerobot.SUPPORTED_MAJOR:
+        found = f"codebase_version {document['codebase_version']!r}"
+        raise UnsupportedVersionError(root.join(layout.INFO_PATH), found, "version 3.0", _V2_HINT)
+    usable, _ = lerobot.with_slashes(document)
+    info = _usable_info(root, usable)
+    shards, unreadable = _read_shards(root)
+    folder = info.data_path.partition("/")[0]
+    listing = root.files("" if "{" in folder else folder)
+    paths = [path for path in listing if path.endswith(".parquet")]
+    read = map_in_threads(lambda path: _read_data_file(root, path, info.fps), paths, max_in_flight=root.in_flight)
+    data = dict(zip(paths, read, strict=True))
+    runs: dict[int, list[Run]] = defaultdict(list)
+    for file in data.values():
+        for run in file.runs:
+            runs[run.episode].append(run)
+    return Evidence(
+        root=root,
+        document=document,
+        info=info,
+        shards=tuple(shards),
+        unreadable_shards=tuple(unreadable),
+        tasks=_read_table(root, layout.TASKS_PATH),
+        statistics=_read_statistics(root),
+        listing=listing,
+        data=data,
+        runs_of={episode: tuple(found) for episode, found in runs.items()},
+    )
+
+
+def count_columns(names: list[str]) -> list[str]:
+    """Return the columns of meta/episodes with the counts of features that every row has."""
+    wanted = [lerobot.statistics_column(feature, "count") for feature in lerobot.ROW_COLUMNS]
+    return [name for name in wanted if name in names]
+
+
+def task_extremes() -> tuple[str, str]:
+    """Return the columns of meta/episodes with the extremes of an episode's task numbers, as they were recorded."""
+    return lerobot.statistics_column(lerobot.TASK_INDEX, "min"), lerobot.statistics_column(lerobot.TASK_INDEX, "max")
+
+
+def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
+    """Return the usable part of meta/info.json; totals may be wrong in any way, since they are counted."""
+    totals = {
+        key: document[key] if type(document.get(key)) is int and document[key] >= 0 else 0
+        for key in ("total_episodes", "total_frames")
+    }
+    try:
+        return lerobot.parse_info({**document, **totals})
+    except InfoProblemsError as error:
+        expected = "the info.json of a LeRobot v3.0 dataset, of which nothing here can restore these values"
+        raise NotADatasetError(root.join(layout.INFO_PATH), str(error), expected) from None
+
+
+def _read_shards(root: Root) -> tuple[list[tuple[str, pa.Table]], list[str]]:
+    shards, unreadable = [], []
+    for path in root.list(layout.EPISODES_DIR, suffix=".parquet"):
+        try:
+            with root.open_parquet(path) as file:
+                names = file.schema_arrow.names
+                kept = {*count_columns(names), *task_extremes()}
+                own = [name for name in names if not name.startswith("stats/") or name in kept]
+                shards.append((path, file.read(columns=list(dict.fromkeys(own)), use_threads=False)))
+        except (EpiseekError, pa.ArrowException, OSError) as error:
+            _contents_problem(error)
+            unreadable.append(path)
+    return shards, unreadable
+
+
+def _read_data_file(root: Root, path: str, fps: float) -> DataFileEvidence:
+    try:
+        with root.open_parquet(path) as file:
+            runs = read_runs(file, path, fps=fps)
+            return DataFileEvidence(path, file.schema_arrow, file.metadata.num_rows, tuple(runs))
+    except (EpiseekError, pa.ArrowException, OSError, ValueError) as error:
+        return DataFileEvidence(path, None, 0, (), _contents_problem(error))
+
+
+def _contents_problem(error: Exception) -> str:
+    """Return what is wrong with the contents of a file; an error of the store or the system is raised again."""
+    if isinstance(error, (ParquetError, MissingFileError)):
+        return error.found
+    if isinstance(error, EpiseekError) or (isinstance(error, OSError) and error.errno is not None):
+        raise error
+    return first_line(error)
+
+
+def _read_table(root: Root, path: str) -> pa.Table | None:
+    if not root.exists(path):
+        return None
+    try:
+        return pq.ParquetFile(io.BytesIO(root.read_bytes(path)), pre_buffer=False).read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
+def _read_statistics(root: Root) -> dict[str, Any] | None:
+    if not root.exists(layout.STATS_PATH):
+        return None
+    try:
+        return lerobot.parse_document(root.read_bytes(layout.STATS_PATH))
+    except lerobot.DocumentError:
+        return None

@@ -1,0 +1,111 @@
+"""Repairs of meta/info.json: path templates, totals and splits."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_pipelines.words import counted
+from episeek_schemas import layout, lerobot
+
+TOTAL_TASKS = "total_tasks"
+_RANGE = re.compile(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*")
+
+
+def repair_templates(draft: Draft) -> Iterator[Outcome]:
+    """Turn the backslashes of path templates."""
+    code, evidence = registry.TEMPLATES.code, draft.evidence
+    usable, keys = lerobot.with_slashes(draft.info)
+    for key in keys:
+        place = Place(layout.INFO_PATH, column=key)
+        before, after = draft.info[key], usable[key]
+        if key == "data_path":
+            there = [path for path in evidence.data if evidence.info.data_file_numbers(path) is not None]
+        else:
+            folder = after.partition("/")[0]
+            listed = evidence.root.files("" if "{" in folder else folder)
+            there = [path for path in listed if evidence.info.video_camera(path) is not None]
+        if not there:
+            readings = ("the files are elsewhere", "the files are missing")
+            yield Refusal(code, place, f"{before}, and no file at {after}", readings)
+            continue
+        draft.info[key] = after
+        yield Repair(code, place, before, after, f"{counted(len(there), 'file')} at such paths, {there[0]} first")
+
+
+def repair_totals(draft: Draft) -> Iterator[Outcome]:
+    """Set the totals to what there is."""
+    code = registry.TOTALS.code
+    if not draft.has_all_episodes:
+        return
+    episodes, frames = draft.row_count, int(draft.values(lerobot.LENGTH).sum())
+    found_episodes, found_frames = draft.info.get("total_episodes"), draft.info.get("total_frames")
+    listed = {episode for episode in draft.runs_of if 0 <= episode < episodes}
+    unlisted = sorted({*draft.runs_of} - listed)
+    is_more = _exceeds(found_episodes, episodes) and (_exceeds(found_frames, frames) or bool(unlisted))
+    totals = (
+        ("total_episodes", found_episodes, episodes, "the rows of meta/episodes"),
+        ("total_frames", found_frames, frames, "the rows of all episodes"),
+    )
+    for key, found, count, what in totals:
+        if type(found) is int and found == count:
+            continue
+        place = Place(layout.INFO_PATH, column=key)
+        if is_more or unlisted or (key == "total_frames" and not draft.proved.all()):
+            readings = (f"there are {count}", "episodes are missing in meta/episodes")
+            if key == "total_frames" and not is_more:
+                readings = (f"there are {count}", "rows are missing")
+            yield Refusal(code, place, f"{key} {found!r}, and {count} by {what}", readings)
+            continue
+        draft.info[key] = count
+        yield Repair(code, place, found, count, f"{count} are {what}, and no data file has rows of another episode")
+    yield from _repair_total_tasks(draft)
+
+
+def _repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
+    table, found = draft.tasks, draft.info.get(TOTAL_TASKS)
+    if table is None or TOTAL_TASKS not in draft.info or (type(found) is int and found == table.num_rows):
+        return
+    place = Place(layout.INFO_PATH, column=TOTAL_TASKS)
+    used = {number for runs in draft.runs_of.values() for run in runs for number, _, _ in run.tasks}
+    if any(number >= table.num_rows for number in used):
+        found_text = (
+            f"total_tasks {found!r}, {table.num_rows} rows of {layout.TASKS_PATH}, and rows of task {max(used)}"
+        )
+        readings = ("a task is missing in the table", "the number of the rows is wrong")
+        yield Refusal(registry.TOTALS.code, place, found_text, readings)
+        return
+    draft.info[TOTAL_TASKS] = table.num_rows
+    proof = f"{layout.TASKS_PATH} has {table.num_rows} rows, and no row of a data file has another number"
+    yield Repair(registry.TOTALS.code, place, found, table.num_rows, proof)
+
+
+def repair_splits(draft: Draft) -> Iterator[Outcome]:
+    """End splits with the last episode."""
+    code, splits = registry.SPLITS.code, draft.info.get("splits")
+    if not draft.has_all_episodes or not isinstance(splits, Mapping):
+        return
+    total = draft.row_count
+    changed: dict[str, Any] = {}
+    for name, text in splits.items():
+        match = _RANGE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            continue
+        start, stop = int(match[1]), int(match[2])
+        if start <= stop <= total:
+            continue
+        place = Place(layout.INFO_PATH, column=f"splits.{name}")
+        if start >= total or start > stop or draft.info.get("total_episodes") != total:
+            readings = (f"episodes within 0:{total}", "episodes that are missing")
+            yield Refusal(code, place, f"split {name!r} of episodes {text}", readings)
+            continue
+        changed[name] = f"{start}:{total}"
+        yield Repair(code, place, text, changed[name], f"all {total} episodes are there, from 0 to {total - 1}")
+    if changed:
+        draft.info["splits"] = {**splits, **changed}
+
+
+def _exceeds(found: Any, count: int) -> bool:
+    return type(found) is int and found > count

@@ -1,0 +1,73 @@
+"""The plan of all repairs of a dataset: what is put right, and what is refused, in the order of the table of repairs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft, listed
+from episeek_pipelines.repair.episodes import repair_lengths, repair_order, repair_pointers, repair_ranges
+from episeek_pipelines.repair.evidence import gather_evidence
+from episeek_pipelines.repair.info_document import repair_splits, repair_templates, repair_totals
+from episeek_pipelines.repair.record import MadeRepairs
+from episeek_pipelines.repair.row_episodes import repair_row_episodes
+from episeek_pipelines.repair.rows import repair_numbers, repair_timestamps
+from episeek_pipelines.repair.schemas import repair_metadata, repair_types
+from episeek_pipelines.repair.tasks import repair_episode_tasks, repair_row_tasks, repair_task_table
+from episeek_pipelines.repair.values import Outcome, Refusal, Repair, RepairChoice
+from episeek_pipelines.repair.videos import examine_videos, repair_seconds, repair_video_info
+
+_STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcome]]], ...]] = (
+    (registry.TEMPLATES, repair_templates),
+    (registry.COLUMN_TYPES, repair_types),
+    (registry.SCHEMA_METADATA, repair_metadata),
+    (registry.EPISODE_ORDER, repair_order),
+    (registry.ROW_EPISODES, repair_row_episodes),
+    (registry.DATA_POINTERS, repair_pointers),
+    (registry.LENGTHS, repair_lengths),
+    (registry.ROW_RANGES, repair_ranges),
+    (registry.ROW_NUMBERS, repair_numbers),
+    (registry.TIMESTAMPS, repair_timestamps),
+    (registry.TASK_TABLE, repair_task_table),
+    (registry.ROW_TASKS, repair_row_tasks),
+    (registry.EPISODE_TASKS, repair_episode_tasks),
+    (registry.TOTALS, repair_totals),
+    (registry.SPLITS, repair_splits),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RepairPlan:
+    """What is put right, and what is refused."""
+
+    root: Root
+    """The dataset, at one commit."""
+    made: MadeRepairs
+    draft: Draft = field(repr=False)
+
+
+def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
+    """Gather the evidence in a dataset, and decide what it proves.
+
+    Args:
+        root: The dataset, at one commit.
+        choice: Which repairs to make. Those that are left out change nothing, also not what others see.
+
+    Raises:
+        NotADatasetError, UnsupportedVersionError, ReadError: As for `gather_evidence`.
+    """
+    draft = Draft(gather_evidence(root))
+    outcomes: list[Outcome] = []
+    for rule, step in _STEPS:
+        if choice.includes(rule.code):
+            outcomes += step(draft)
+    if choice.includes(registry.VIDEO_INFO.code) or choice.includes(registry.SECONDS.code):
+        examined = examine_videos(draft)
+        for rule, of_videos in ((registry.VIDEO_INFO, repair_video_info), (registry.SECONDS, repair_seconds)):
+            if choice.includes(rule.code):
+                outcomes += of_videos(draft, examined)
+    repairs = list(listed(each for each in outcomes if isinstance(each, Repair)))
+    refusals = [each for each in outcomes if isinstance(each, Refusal)]
+    repairs.sort(key=lambda each: (each.code, str(each.place)))
+    return RepairPlan(root, MadeRepairs(choice, tuple(repairs), tuple(refusals)), draft)

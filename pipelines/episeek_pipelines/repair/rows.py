@@ -1,0 +1,93 @@
+"""Repairs of the numbers of rows: index, frame_index and single timestamps."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft, RowNumbers
+from episeek_pipelines.repair.row_runs import NO_NUMBER, Count, Run
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_schemas import lerobot
+
+_MOST_WRONG_TIMES = 0.1
+"""Share of the rows of an episode whose timestamps may be put right: more of them are a clock of their own."""
+
+
+def repair_numbers(draft: Draft) -> Iterator[Outcome]:
+    """Give the rows of episodes their numbers where their order is shown."""
+    code = registry.ROW_NUMBERS.code
+    starts = draft.values(lerobot.DATASET_FROM_INDEX)
+    lengths = draft.values(lerobot.LENGTH)
+    is_tiled = bool(draft.proved.all()) and np.array_equal(starts, np.cumsum(lengths) - lengths)
+    for episode, run in _single_runs(draft):
+        for column, count, start in (
+            (lerobot.FRAME_INDEX, run.frames, 0),
+            (lerobot.INDEX, run.index, int(starts[episode])),
+        ):
+            if (count.is_exact and count.start == start) or not _has_column(draft, run.path, column):
+                continue
+            place = Place(run.path, episode, None, column, run.first_row + max(count.first_wrong, 0))
+            witnesses = [name for name in run.order_witnesses if name != column]
+            # a column that counts up from another number shows the order of the rows itself
+            is_ordered = bool(witnesses) or count.is_exact
+            if not is_ordered or not draft.proved[episode] or (column == lerobot.INDEX and not is_tiled):
+                found = f"{column} that does not count up from {start}"
+                readings = (f"{column} is wrong", "rows are missing, doubled or in another order")
+                yield Refusal(code, place, found, readings)
+                continue
+            draft.edit(run.path).numbers.setdefault(column, []).append(
+                RowNumbers(run.first_row, run.count, "count", start)
+            )
+            before, after = _before_and_after(count, start)
+            shown = ", ".join(witnesses) or f"{column} itself, which counts up from another number"
+            proof = f"the {run.count} rows are those of the episode, in the order that {shown} shows"
+            more = (count.wrong if count.start == start else run.count) - 1
+            yield Repair(code, place, before, after, proof, more)
+
+
+def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
+    """Set single timestamps to frame_index / fps."""
+    code, fps = registry.TIMESTAMPS.code, draft.evidence.info.fps
+    for episode, run in _single_runs(draft):
+        if run.times.is_exact or not _has_column(draft, run.path, lerobot.TIMESTAMP):
+            continue
+        row = run.times.first_wrong
+        place = Place(run.path, episode, None, lerobot.TIMESTAMP, run.first_row + max(row, 0))
+        is_single = len(run.times.wrong_rows) == run.times.wrong <= max(1, int(run.count * _MOST_WRONG_TIMES))
+        counts = run.frames.is_exact and run.frames.start == 0
+        is_counted = counts or (run.index.is_exact and draft.proved[episode])
+        if not (is_single and is_counted and draft.proved[episode]):
+            found = f"{run.times.wrong} of {run.count} timestamps that are not frame_index / fps"
+            readings = (
+                f"row k is at k / {fps:g} s",
+                "the rows have the times of a clock of their own, or other rows are missing",
+            )
+            yield Refusal(code, place, found, readings)
+            continue
+        edits = draft.edit(run.path).numbers.setdefault(lerobot.TIMESTAMP, [])
+        edits += [RowNumbers(run.first_row + each, 1, "clock", each) for each in run.times.wrong_rows]
+        before = run.times.found if np.isfinite(run.times.found) else "null or NaN"
+        proof = f"the other {run.count - run.times.wrong} rows of the episode are at frame_index / {fps:g} s"
+        yield Repair(code, place, before, row / fps, proof, run.times.wrong - 1)
+
+
+def _single_runs(draft: Draft) -> Iterator[tuple[int, Run]]:
+    """Yield each episode whose rows lie in one run of one file, with the run."""
+    if draft.has_all_episodes:
+        for episode in range(draft.row_count):
+            runs = draft.runs_of.get(episode, ())
+            if len(runs) == 1:
+                yield episode, runs[0]
+
+
+def _has_column(draft: Draft, path: str, column: str) -> bool:
+    schema = draft.evidence.data[path].schema
+    return schema is not None and schema.names.count(column) == 1
+
+
+def _before_and_after(count: Count, start: int) -> tuple[object, int]:
+    if count.start == start and count.first_wrong >= 0:
+        before = "null" if count.found == NO_NUMBER else count.found
+        return before, start + count.first_wrong
+    return count.start if count.start != NO_NUMBER else "no number", start

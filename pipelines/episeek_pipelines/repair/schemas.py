@@ -1,0 +1,157 @@
+"""Repairs of the schemas of data files: columns in their declared types, and the `huggingface` metadata."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from episeek_pipelines.parquet.arrow_types import is_any_list, is_text, storage_type
+from episeek_pipelines.parquet.exact_values import first_difference
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.evidence import DataFileEvidence
+from episeek_pipelines.repair.row_runs import flat_lists
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_schemas import lerobot
+from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
+
+_VALUE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
+"""Names of `datasets` for types that Arrow names otherwise."""
+
+
+def repair_types(draft: Draft) -> Iterator[Outcome]:
+    """Write columns in the types that `features` declares where every value is kept exactly."""
+    code, features = registry.COLUMN_TYPES.code, draft.info["features"]
+    for path, file in draft.evidence.data.items():
+        for name, spec in features.items():
+            target = _declared_type(draft, name, spec)
+            if file.schema is None or target is None or file.schema.names.count(name) != 1:
+                continue
+            found = storage_type(file.schema.field(name).type)
+            if _is_same(found, target):
+                continue
+            place = Place(path, column=name)
+            with draft.evidence.root.open_parquet(path) as opened:
+                column = opened.read(columns=[name], use_threads=False)[name]
+            if converted(column, target) is None:
+                readings = (f"the declared type {target} is wrong", "the values are wrong")
+                yield Refusal(code, place, f"type {found}, with values that {target} does not hold", readings)
+                continue
+            draft.edit(path).types[name] = target
+            proof = f"all {len(column)} values are the same in {target}, as declared in features"
+            yield Repair(code, place, str(found), str(target), proof)
+
+
+def repair_metadata(draft: Draft) -> Iterator[Outcome]:
+    """Write the `huggingface` metadata of data files that lost it, or whose metadata does not fit their columns."""
+    code = registry.SCHEMA_METADATA.code
+    declared = {name for name, spec in draft.info["features"].items() if declared_dtype(spec) not in (None, "video")}
+    for path, file in draft.evidence.data.items():
+        if file.schema is None:
+            continue
+        edit = draft.edits.get(path)
+        types = {} if edit is None else edit.types
+        described = _described(file.schema)
+        fits = described is not None and {*described} == {*file.schema.names}
+        if (fits and not types) or not (declared <= {*file.schema.names} <= declared | {*lerobot.ROW_COLUMNS}):
+            continue
+        columns = {field.name: types.get(field.name, field.type) for field in file.schema}
+        made = {
+            name: (described or {}).get(name) if fits and name not in types else _feature(draft, file, name, kind)
+            for name, kind in columns.items()
+        }
+        if None in made.values() or len(columns) != len(file.schema):
+            continue
+        draft.edit(path).features = json.dumps({"info": {"features": made}}).encode()
+        if fits:
+            # part of the change of the types
+            continue
+        place = Place(path, column=lerobot.DATA_FEATURES_KEY)
+        before = "no such key" if described is None else f"features of {len(described)} columns"
+        proof = "the types of the columns of the file, which are those of `features`"
+        yield Repair(code, place, before, f"the features of its {len(columns)} columns", proof)
+
+
+def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray | None:
+    """Return a column in another type; None where a value would not be kept exactly."""
+    kind = storage_type(column.type)
+    if kind != column.type:
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind)
+    if is_any_list(kind) and not is_any_list(target):
+        flat = flat_lists(column)
+        return None if flat is None else converted(flat, target)
+    try:
+        new = column.cast(target)
+        if is_any_list(kind):
+            # the kind of list holds no value
+            values, back = _flat(column), _flat(new).cast(kind.value_type)
+            is_kept = len(values) == len(back) and first_difference(values, back) is None
+            return new if is_kept and new.null_count == column.null_count else None
+        back = new.cast(kind)
+    except pa.ArrowException:
+        return None
+    return new if first_difference(column, back) is None else None
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
+
+
+def _declared_type(draft: Draft, name: str, spec: Any) -> pa.DataType | None:
+    """Return the Arrow type of a feature that is a number, a text or a vector of them; None for all others."""
+    dtype, shape = declared_dtype(spec), declared_shape(spec) if isinstance(spec, Mapping) else None
+    if (
+        dtype is None
+        or dtype not in SCALARS
+        or shape is None
+        or len(shape) > 1
+        or 0 in shape
+        or name in lerobot.LANGUAGE_COLUMNS
+    ):
+        return None
+    leaf = SCALARS[dtype]
+    if not shape:
+        return leaf
+    for file in draft.evidence.data.values():
+        if file.schema is not None and file.schema.names.count(name) == 1:
+            kind = file.schema.field(name).type
+            if pa.types.is_fixed_size_list(kind) and (kind.value_type, kind.list_size) == (leaf, shape[0]):
+                # with the name of its items
+                return kind
+    return pa.list_(pa.field("element", leaf), shape[0])
+
+
+def _is_same(found: pa.DataType, target: pa.DataType) -> bool:
+    if pa.types.is_fixed_size_list(found) and pa.types.is_fixed_size_list(target):
+        return bool(found.value_type == target.value_type and found.list_size == target.list_size)
+    return bool(found == target)
+
+
+def _described(schema: pa.Schema) -> dict[str, Any] | None:
+    text = (schema.metadata or {}).get(lerobot.DATA_FEATURES_KEY.encode())
+    try:
+        described = json.loads(text or b"")["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return described if isinstance(described, dict) else None
+
+
+def _feature(draft: Draft, file: DataFileEvidence, name: str, kind: pa.DataType) -> Any:
+    """Return the feature of a column: as another file of the dataset describes the same type, or by its type."""
+    for other in draft.evidence.data.values():
+        if other is not file and other.schema is not None and name in other.schema.names:
+            described = _described(other.schema) or {}
+            if name in described and _is_same(other.schema.field(name).type, kind):
+                return described[name]
+    if declared_dtype(draft.info["features"].get(name)) == "image":
+        return {"_type": "Image"}
+    if pa.types.is_fixed_size_list(kind):
+        return {"feature": _value(kind.value_type), "length": kind.list_size, "_type": "List"}
+    return _value(kind)
+
+
+def _value(kind: pa.DataType) -> dict[str, Any] | None:
+    if is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return {"dtype": _VALUE_NAMES.get(str(kind), str(kind)), "_type": "Value"}
+    return None

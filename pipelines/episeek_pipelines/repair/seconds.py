@@ -1,0 +1,147 @@
+"""The seconds of the episodes of one video file, by the times of its frames: one reading, or both."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
+from episeek_pipelines.video.frame_problems import frame_duration, frame_problems
+
+_TOLERANCE_SECONDS = 1e-4
+"""LeRobot's tolerance for the time of a frame."""
+
+_HALF_FRAME = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SecondsOfFile:
+    """The episodes of a file whose seconds are wrong, by their position in it."""
+
+    placed: dict[int, tuple[float, float, str]] = field(default_factory=dict)
+    """New from_timestamp, new to_timestamp, and the proof."""
+    refused: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    """What was found, and the readings."""
+
+
+def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> SecondsOfFile:
+    """Return new seconds for the episodes whose declared ones are not those of their frames.
+
+    Args:
+        file: The frames of the file.
+        episodes: Its episodes, in the order of their numbers; seconds may be NaN.
+        fps: The dataset's frame rate.
+
+    Raises:
+        ReadError: The marks of the encoder cannot be read.
+    """
+    result = SecondsOfFile()
+    if not len(file):
+        return result
+    begin, end = episodes.from_timestamp.copy(), episodes.to_timestamp.copy()
+    unusable = np.flatnonzero(~episodes.is_finite | (begin < 0) | (end < 0))
+    if len(unusable) and not _filled_in(file, episodes, begin, end):
+        for place in unusable.tolist():
+            found = f"seconds {begin[place]:g} to {end[place]:g}"
+            result.refused[place] = (
+                found,
+                ("its frames follow those of the episode before", "they lie elsewhere in the file"),
+            )
+        return result
+    order = np.lexsort((episodes.episode_index, begin))
+    sorted_episodes = DeclaredEpisodes(episodes.episode_index[order], episodes.length[order], begin[order], end[order])
+    frames = locate_frames(file, sorted_episodes, fps=fps)
+    new_begin, new_end = begin[order], end[order]
+    problems = {problem.row: problem for problem in frame_problems(file, sorted_episodes, frames, fps=fps)}
+    proofs: dict[int, str] = {row: _proof(frames, row, len(file)) for row in problems}
+    is_comparable = not file.has_other_rate(fps=fps)
+    for row in range(len(order)):
+        problem = problems.get(row)
+        if problem is not None and problem.kind in ("uncertain", "missing"):
+            place = int(order[row])
+            readings = (
+                _readings(frames, sorted_episodes, row)
+                if problem.kind == "uncertain"
+                else ("frames of the episode are lost", "its length is wrong")
+            )
+            result.refused[place] = problem.found, readings
+            proofs.pop(row)
+            continue
+        first, length = int(frames.first[row]), int(sorted_episodes.length[row])
+        start = float(file.seconds[first])
+        stop = start + frame_duration(file, first, length)
+        drifts = is_comparable and abs(new_begin[row] - start) > _TOLERANCE_SECONDS
+        if problem is not None and problem.kind in ("surplus", "duration"):
+            # the pictures stay: only where they end was wrong
+            new_end[row] = new_begin[row] + (stop - start)
+        if (problem is not None and problem.kind == "displaced") or drifts:
+            new_begin[row], new_end[row] = start, stop
+            proofs.setdefault(row, _proof(frames, row, len(file)))
+    for place in unusable.tolist():
+        row = int(np.flatnonzero(order == place)[0])
+        if place not in result.refused:
+            proofs.setdefault(row, _proof(frames, row, len(file)))
+    _keep_confirmed(file, sorted_episodes, frames, (new_begin, new_end), fps, proofs, order, result)
+    return result
+
+
+def _keep_confirmed(
+    file: FileFrames,
+    episodes: DeclaredEpisodes,
+    frames: EpisodeFrames,
+    new: tuple[np.ndarray, np.ndarray],
+    fps: float,
+    proofs: dict[int, str],
+    order: np.ndarray,
+    result: SecondsOfFile,
+) -> None:
+    """Add the new seconds that place the episodes at the same frames, without a problem of their own."""
+    if not proofs:
+        return
+    changed = DeclaredEpisodes(episodes.episode_index, episodes.length, *new)
+    again = locate_frames(file, changed, fps=fps)
+    left = {problem.row for problem in frame_problems(file, changed, again, fps=fps)}
+    for row, proof in proofs.items():
+        place = int(order[row])
+        if row in left or again.first[row] != frames.first[row]:
+            found = f"seconds {episodes.from_timestamp[row]:.6f} to {episodes.to_timestamp[row]:.6f}"
+            result.refused[place] = found, _readings(frames, episodes, row)
+        else:
+            result.placed[place] = float(new[0][row]), float(new[1][row]), proof
+
+
+def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, end: np.ndarray) -> bool:
+    """Fill in missing seconds by counting, in the order of the episodes; return whether the others and the lengths agree."""
+    length = episodes.length
+    if len(file) != length.sum():
+        return False
+    edges = np.append(file.seconds, file.stop)
+    stop = np.cumsum(length)
+    counted_begin, counted_end = edges[stop - length], edges[stop]
+    frame = 1 / (file.frames_per_second or 1.0)
+    for values, counted in ((begin, counted_begin), (end, counted_end)):
+        is_usable = np.isfinite(values) & (values >= 0)
+        if (np.abs(values - counted)[is_usable] > _HALF_FRAME * frame).any():
+            return False
+        values[~is_usable] = counted[~is_usable]
+    return True
+
+
+def _proof(frames: EpisodeFrames, row: int, count: int) -> str:
+    first = int(frames.first[row])
+    stop = first + int(frames.count[row])
+    how = (
+        "its lengths in a row make the file"
+        if frames.by_ordinals
+        else "lengths, streams and neighbours leave one place"
+    )
+    return f"{how}: frames {first} to {stop} of the {count}"
+
+
+def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int) -> tuple[str, ...]:
+    length = int(episodes.length[row])
+    firsts = [int(frames.first[row])]
+    if frames.other_first[row] >= 0:
+        firsts.append(int(frames.other_first[row]))
+    else:
+        firsts.append(max(0, round(float(frames.declared.begin[row]))))
+    return tuple(f"frames {first} to {first + length}" for first in dict.fromkeys(firsts))

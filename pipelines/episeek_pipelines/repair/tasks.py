@@ -1,0 +1,201 @@
+"""Repairs of tasks: meta/tasks.parquet, the task_index of single rows, and the tasks of episodes."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from episeek_pipelines.dataset.task_table import pandas_index, task_table, text_column, with_index
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft, RowNumbers
+from episeek_pipelines.repair.evidence import task_extremes
+from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_pipelines.words import counted
+from episeek_schemas import layout, lerobot
+
+
+def repair_task_table(draft: Draft) -> Iterator[Outcome]:
+    """Write meta/tasks.parquet with the texts as its index, in the order of their numbers, as rows and episodes name them."""
+    code, place = registry.TASK_TABLE.code, Place(layout.TASKS_PATH)
+    if not draft.has_all_episodes:
+        return
+    table = draft.tasks
+    listed = None if table is None else _listed(table)
+    named, conflicts = _named_by_episodes(draft)
+    numbers = [] if listed is None else [number for number, _ in listed]
+    texts = [] if listed is None else [text for _, text in listed]
+    used = _used_numbers(draft)
+    # what the table says stays where nothing contradicts it
+    is_sound = listed is not None and sorted(numbers) == list(range(len(numbers))) and len({*texts}) == len(texts)
+    is_sound = is_sound and None not in texts and all(number < len(numbers) for number in used)
+    if not is_sound:
+        wanted = {number: named.get(number) for number in used}
+        wanted |= {number: text for number, text in _kept(listed or []).items() if number not in wanted and text}
+        is_whole = sorted(wanted) == list(range(len(wanted))) and None not in wanted.values()
+        is_whole = is_whole and len({*wanted.values()}) == len(wanted)
+        if conflicts or not is_whole or not wanted:
+            if table is None and not used:
+                return
+            found = conflicts[0] if conflicts else "numbers of rows for which no episode names one text"
+            readings = ("the texts of the episodes are right", "the numbers of the rows are right")
+            yield Refusal(code, place, found, readings, max(0, len(conflicts) - 1))
+            return
+        after = [str(wanted[number]) for number in range(len(wanted))]
+        draft.tasks = task_table(after)
+        before = "no usable table" if listed is None else [[number, text] for number, text in listed]
+        proof = (
+            f"rows of episodes with one task have the number of its text, for each of {counted(len(after), 'number')}"
+        )
+        yield Repair(code, place, before, after, proof)
+        return
+    assert table is not None
+    assert listed is not None
+    if numbers != sorted(numbers):
+        order = np.argsort(np.array(numbers, np.int64), kind="stable")
+        draft.tasks = table = table.take(pa.array(order)).combine_chunks()
+        proof = "each number is there once, and rows refer to the numbers"
+        yield Repair(code, Place(layout.TASKS_PATH, column=lerobot.TASK_INDEX), numbers, sorted(numbers), proof)
+    name = text_column(table)
+    if name is not None and pandas_index(table) != name:
+        before = pandas_index(table) or "a row number"
+        draft.tasks = with_index(table, name)
+        proof = "the only column of texts, which LeRobot looks up as the index"
+        yield Repair(
+            code,
+            Place(layout.TASKS_PATH, column=name),
+            f"{before} as the pandas index",
+            "the texts as the pandas index",
+            proof,
+        )
+
+
+def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
+    """Give single rows with the number of no task that of the other rows of their episode."""
+    code = registry.ROW_TASKS.code
+    texts = _texts(draft)
+    if not draft.has_all_episodes or not texts:
+        return
+    for episode in range(draft.row_count):
+        for run in draft.runs_of.get(episode, ()):
+            strange = [each for each in run.tasks if not 0 <= each[0] < len(texts)]
+            if not strange:
+                continue
+            known = [number for number, _, _ in run.tasks if 0 <= number < len(texts)]
+            number, rows, first = strange[0]
+            place = Place(run.path, episode, None, lerobot.TASK_INDEX, run.first_row + first)
+            named = draft.task_texts[episode] or []
+            before = "null" if number == NO_NUMBER else number
+            if len(known) != 1 or named != [texts[known[0]]] or sum(each[1] for each in strange) * 2 >= run.count:
+                readings = ("the number is wrong", "a task is missing in meta/tasks.parquet")
+                yield Refusal(
+                    code, place, f"task_index {before} in {counted(rows, 'row')}, which is that of no task", readings
+                )
+                continue
+            draft.edit(run.path).numbers.setdefault(lerobot.TASK_INDEX, []).append(
+                RowNumbers(run.first_row, run.count, "constant", known[0])
+            )
+            proof = f"all other rows of the episode have {known[0]}, the number of its one task {named[0]!r}"
+            yield Repair(code, place, before, known[0], proof, sum(each[1] for each in strange) - 1)
+
+
+def repair_episode_tasks(draft: Draft) -> Iterator[Outcome]:
+    """Set the tasks of episodes to those of their rows."""
+    code = registry.EPISODE_TASKS.code
+    texts = _texts(draft)
+    if not draft.has_all_episodes or not texts:
+        return
+    low, high = (draft.recorded(name) for name in task_extremes())
+    # another episode that names the text of the table shows that the table was not written over
+    named_elsewhere = {
+        texts[numbers[0]]
+        for episode in range(draft.row_count)
+        if len(numbers := _numbers_of_rows(draft.runs_of.get(episode, ()), len(texts))) == 1
+        and draft.task_texts[episode] == [texts[numbers[0]]]
+    }
+    for episode in range(draft.row_count):
+        runs = draft.runs_of.get(episode, ())
+        numbers = _numbers_of_rows(runs, len(texts))
+        if not numbers:
+            continue
+        held = {texts[number] for number in numbers}
+        named = draft.task_texts[episode]
+        if named is not None and {*named} == held:
+            continue
+        place = draft.place(episode, lerobot.TASKS)
+        wanted = [texts[number] for number in numbers]
+        is_confirmed = all(texts[number] in named_elsewhere for number in numbers)
+        if not is_confirmed or (low[episode], high[episode]) != (min(numbers), max(numbers)):
+            found = f"tasks {named} of the episode, and rows with the numbers of {wanted}"
+            readings = (f"the episode is of {named}", f"the episode is of {wanted}")
+            yield Refusal(code, place, found, readings)
+            continue
+        before = draft.raw(lerobot.TASKS, episode)
+        draft.set_texts(episode, wanted)
+        proof = f"its rows have {', '.join(map(str, numbers))}, as had those that its statistics were made from"
+        yield Repair(code, place, before, wanted, proof)
+
+
+def _listed(table: pa.Table) -> list[tuple[int, str | None]] | None:
+    """Return (number, text) of each row of a table of tasks; None where a column is missing."""
+    name = text_column(table)
+    if name is None or table.column_names.count(lerobot.TASK_INDEX) != 1:
+        return None
+    numbers = table[lerobot.TASK_INDEX]
+    if not pa.types.is_integer(numbers.type):
+        return None
+    return [
+        (NO_NUMBER if n is None else n, text)
+        for n, text in zip(numbers.to_pylist(), table[name].to_pylist(), strict=True)
+    ]
+
+
+def _kept(listed: list[tuple[int, str | None]]) -> Mapping[int, str | None]:
+    """Return the texts of numbers that a table lists once."""
+    numbers = [number for number, _ in listed]
+    return {number: text for number, text in listed if numbers.count(number) == 1 and number >= 0}
+
+
+def _texts(draft: Draft) -> list[str]:
+    """Return the texts of the tasks by number as repaired so far; empty where the table cannot be used."""
+    listed = None if draft.tasks is None else _listed(draft.tasks)
+    texts = dict(listed or [])
+    if sorted(texts) != list(range(len(listed or []))):
+        return []
+    found = [texts[number] for number in range(len(texts))]
+    return [text for text in found if text is not None] if None not in found else []
+
+
+def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
+    """Return the task numbers of an episode's rows in the order of their first rows; those of no task are left out."""
+    found: dict[int, None] = {}
+    for run in runs:
+        for number, _, _ in sorted(run.tasks, key=lambda each: each[2]):
+            if 0 <= number < count:
+                found[number] = None
+    return list(found)
+
+
+def _used_numbers(draft: Draft) -> list[int]:
+    """Return the task numbers that most rows of any episode have, rising."""
+    usual = (
+        run.tasks[0][0] for episode in range(draft.row_count) for run in draft.runs_of.get(episode, ()) if run.tasks
+    )
+    return sorted({number for number in usual if number >= 0})
+
+
+def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
+    """Return the text of each number by the episodes with one task and one number, and their contradictions in words."""
+    names: dict[int, dict[str, int]] = {}
+    for episode in range(draft.row_count):
+        texts = draft.task_texts[episode]
+        runs = draft.runs_of.get(episode, ())
+        numbers = {run.tasks[0][0] for run in runs if run.tasks and run.tasks[0][1] * 2 > run.count}
+        if texts and len(texts) == 1 and len(numbers) == 1:
+            names.setdefault(numbers.pop(), {}).setdefault(texts[0], episode)
+    conflicts = [
+        f"task_index {number} of {' and '.join(f'{text!r} (episode {episode})' for text, episode in sorted(found.items()))}"
+        for number, found in sorted(names.items())
+        if len(found) > 1
+    ]
+    return {number: next(iter(found)) for number, found in names.items() if len(found) == 1}, conflicts

@@ -1,0 +1,123 @@
+"""Values of a repair: the place, the state before and after, and why nothing else can be meant."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from episeek_pipelines.repair.registry import REPAIRS, RepairRule
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in a dataset; parts that do not apply are None."""
+
+    file: str
+    episode: int | None = None
+    camera: str | None = None
+    column: str | None = None
+    row: int | None = None
+    """Number of the row in the file."""
+
+    def __str__(self) -> str:
+        parts = [self.file]
+        parts += [] if self.episode is None else [f"episode {self.episode}"]
+        parts += [] if self.row is None else [f"row {self.row}"]
+        parts += [] if self.camera is None else [self.camera]
+        parts += [] if self.column is None else [self.column]
+        return ", ".join(parts)
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the parts that apply."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A change that the evidence proves. `before` and `after` are values that JSON holds."""
+
+    code: str
+    place: Place
+    before: Any
+    after: Any
+    proof: str
+    """The evidence of this case, in words."""
+    more: int = 0
+    """Further places of the same kind in the same file or column."""
+
+    @property
+    def rule(self) -> RepairRule:
+        """Its entry in the table of repairs."""
+        return REPAIRS[self.code]
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the repair as JSON has it."""
+        more = {"more": self.more} if self.more else {}
+        place = self.place.as_document()
+        return {
+            "code": self.code,
+            "place": place,
+            "before": self.before,
+            "after": self.after,
+            "proof": self.proof,
+            **more,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A defect that is left as it is, since two readings of the evidence remain."""
+
+    code: str
+    place: Place
+    found: str
+    """The contradiction, in words."""
+    readings: tuple[str, ...]
+    """What may be meant."""
+    more: int = 0
+
+    @property
+    def rule(self) -> RepairRule:
+        """The entry of the table of repairs that would put it right."""
+        return REPAIRS[self.code]
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the refusal as JSON has it."""
+        more = {"more": self.more} if self.more else {}
+        place = self.place.as_document()
+        return {"code": self.code, "place": place, "found": self.found, "readings": list(self.readings), **more}
+
+
+Outcome = Repair | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class RepairChoice:
+    """Which repairs to make."""
+
+    only: tuple[str, ...] = ()
+    """Codes of the only ones; empty for all."""
+    skip: tuple[str, ...] = ()
+    """Codes of those to leave out."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted({*self.only, *self.skip} - REPAIRS.keys())
+        if unknown:
+            raise ValueError(f"found {', '.join(unknown)}; expected codes of repairs, REP001 to {max(REPAIRS)}")
+        object.__setattr__(self, "only", tuple(sorted({*self.only})))
+        object.__setattr__(self, "skip", tuple(sorted({*self.skip})))
+
+    def includes(self, code: str) -> bool:
+        """Return whether a repair is to be made."""
+        return (not self.only or code in self.only) and code not in self.skip
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the choice as it is recorded; lists that are empty are left out."""
+        return {name: list(codes) for name, codes in (("only", self.only), ("skip", self.skip)) if codes}
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> "RepairChoice":
+        """Return a recorded choice.
+
+        Raises:
+            ValueError: It names a repair that does not exist.
+        """
+        return cls(tuple(document.get("only", ())), tuple(document.get("skip", ())))

@@ -1,0 +1,216 @@
+"""Defects of a dataset, each for any of the sample datasets: damage that `episeek repair` puts right, or refuses by name."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek_schemas import lerobot
+from tests.broken import tasks
+from tests.broken.metadata import backslashes
+from tests.support.broken_datasets import (
+    EPISODES,
+    TOP,
+    change_column,
+    change_metadata,
+    change_type,
+    data,
+    data_files,
+    drop_rows,
+    edit_features,
+    edit_info,
+    edit_parquet,
+    episode_values,
+    set_value,
+    set_values,
+    swap_rows,
+)
+
+EPISODE: Final = 1
+"""The episode that most defects are in; all samples have at least four."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One kind of damage."""
+
+    name: str
+    damage: Callable[[Path], object]
+    is_open: bool = False
+    """Whether two readings of it remain, so that it is refused when it is alone."""
+    needs_videos: bool = False
+
+
+def info(root: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((root / "meta/info.json").read_text())
+    return document
+
+
+def values(root: Path, column: str) -> list[Any]:
+    return episode_values(root, column)
+
+
+def add_to(root: Path, column: str, row: int, by: float) -> None:
+    """Add to a value of meta/episodes; a null that another defect left stays."""
+    found = values(root, column)[row]
+    if found is not None:
+        set_value(root, EPISODES, column, row, found + by)
+
+
+def row_of(root: Path, episode: int, frame: int) -> tuple[str, int]:
+    """Return the data file and the row in it of a frame, by `index` of the sample: rows of one file follow one another."""
+    for path in data_files(root):
+        held = pq.read_table(root / path, columns=["episode_index"])["episode_index"].to_pylist()
+        if episode in held:
+            return path, held.index(episode) + frame
+    raise AssertionError(f"no rows of episode {episode}")
+
+
+def set_row(root: Path, column: str, value: Any, frame: int = 7) -> None:
+    path, row = row_of(root, EPISODE, frame)
+    set_value(root, path, column, row, value)
+
+
+def shift_rows(root: Path) -> None:
+    """Number `index` of an episode from elsewhere on."""
+    path, row = row_of(root, EPISODE, 0)
+    length = len(pq.read_table(root / path, columns=["episode_index"]).filter(pa.compute.field("episode_index") == EPISODE))
+    start = pq.read_table(root / path, columns=["index"])["index"][row].as_py()
+    set_values(root, path, {("index", row + k): start + 5000 + k for k in range(length)})
+
+
+def drift(root: Path) -> None:
+    """Declare each episode of a camera a fifth of a frame longer than it is."""
+    names = [lerobot.video_column(TOP, name) for name in ("file_index", "from_timestamp", "to_timestamp")]
+    files, begins, ends = (values(root, name) for name in names)
+    late: dict[tuple[str, int], float] = {}
+    seen: dict[Any, int] = {}
+    for row, file in enumerate(files):
+        before = seen.get(file, 0)
+        seen[file] = before + 1
+        for name, number, steps in ((names[1], begins[row], before), (names[2], ends[row], before + 1)):
+            if number is not None:
+                late[name, row] = number + steps * 0.2 / 30
+    set_values(root, EPISODES, late)
+
+
+def shift_seconds(root: Path) -> None:
+    """Declare the last episode of a camera's first file with several of them five frames early."""
+    files = values(root, lerobot.video_column(TOP, "file_index"))
+    row = next(row for row in range(1, len(files)) if files[row] == files[row - 1])
+    for name in ("from_timestamp", "to_timestamp"):
+        add_to(root, lerobot.video_column(TOP, name), row, -5 / 30)
+
+
+def declare(root: Path, **changes: Any) -> None:
+    edit_features(root, lambda f: f[TOP]["info"].update({f"video.{key}": value for key, value in changes.items()}))
+
+
+def stale_video_info(root: Path) -> None:
+    edit_features(root, lambda f: f[TOP].update(video_info={**f[TOP]["info"], "video.codec": "vp8"}))
+
+
+def interleave(root: Path) -> None:
+    """Exchange the last row of episode 0 with the first of episode 1, where one file holds both."""
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        table = pa.concat_tables(groups).combine_chunks()
+        return [swap_rows(table, table["episode_index"].to_pylist().index(EPISODE) - 1)]
+
+    edit_parquet(root, data(0), change)
+
+
+def jitter(root: Path) -> None:
+    """Give the rows of a file the times of a clock that is read late."""
+    rng = np.random.default_rng(3)
+
+    def change(column: pa.ChunkedArray) -> pa.ChunkedArray:
+        late = np.abs(rng.normal(0, 0.004, len(column))) + 0.001
+        return pa.chunked_array([pa.array((np.array(column.to_pylist(), float) + late).astype(np.float32))])
+
+    change_column(root, data(0), "timestamp", change)
+
+
+def drop_frames(root: Path, frame: int) -> None:
+    path, row = row_of(root, EPISODE, frame)
+    drop_rows(root, path, row)
+
+
+def last_frame(root: Path) -> int:
+    path, _ = row_of(root, EPISODE, 0)
+    return pq.read_table(root / path, columns=["episode_index"])["episode_index"].to_pylist().count(EPISODE) - 1
+
+
+def repeat_rows(root: Path) -> None:
+    """Append the rows of an episode to the end of the last data file."""
+    path, row = row_of(root, EPISODE, 0)
+    rows = pq.read_table(root / path).slice(row, last_frame(root) + 1)
+    edit_parquet(root, data_files(root)[-1], lambda groups: [*groups, rows.cast(groups[0].schema)])
+
+
+def drop_tasks_file(root: Path) -> None:
+    (root / tasks.TASKS_FILE).unlink(missing_ok=True)
+
+
+def edit_tasks(root: Path, change: Callable[[list[pa.Table]], list[pa.Table]]) -> None:
+    if (root / tasks.TASKS_FILE).exists():
+        edit_parquet(root, tasks.TASKS_FILE, change)
+
+
+def row_numbers_as_index(root: Path) -> None:
+    edit_tasks(root, lambda groups: [groups[0].replace_schema_metadata({"pandas": json.dumps(
+        {"index_columns": [{"kind": "range", "name": None, "start": 0, "stop": 3, "step": 1}], "columns": []})})])  # fmt: skip
+
+
+FROM, TO = (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
+
+DEFECTS: Final = (
+    Defect("pointer to another data file", lambda r: set_value(r, EPISODES, "data/file_index", EPISODE, 9)),
+    Defect("null data file", lambda r: set_value(r, EPISODES, "data/file_index", EPISODE, None)),
+    Defect("length one more", lambda r: add_to(r, "length", EPISODE, 1)),
+    Defect("null length", lambda r: set_value(r, EPISODES, "length", EPISODE, None)),
+    Defect("dataset_to_index one more", lambda r: add_to(r, "dataset_to_index", EPISODE, 1)),
+    Defect("null dataset_from_index", lambda r: set_value(r, EPISODES, "dataset_from_index", EPISODE, None)),
+    Defect("episodes swapped", lambda r: edit_parquet(r, EPISODES, lambda g: [swap_rows(g[0], EPISODE)])),
+    Defect("null episode_index", lambda r: set_value(r, EPISODES, "episode_index", 3, None)),
+    Defect("total_episodes one more", lambda r: edit_info(r, total_episodes=info(r)["total_episodes"] + 1)),
+    Defect("total_frames one less", lambda r: edit_info(r, total_frames=info(r)["total_frames"] - 1)),
+    Defect("total_tasks two more", lambda r: edit_info(r, total_tasks=info(r)["total_tasks"] + 2)),
+    Defect("split beyond the end", lambda r: edit_info(r, splits={"train": "0:99"})),
+    Defect("index jumps", lambda r: set_row(r, "index", 4000)),
+    Defect("index from elsewhere", shift_rows),
+    Defect("null index", lambda r: set_row(r, "index", None, 5)),
+    Defect("frame_index jumps", lambda r: set_row(r, "frame_index", 4000)),
+    Defect("timestamp off", lambda r: set_row(r, "timestamp", 0.31)),
+    Defect("timestamp NaN", lambda r: set_row(r, "timestamp", float("nan"), 4)),
+    Defect("null episode_index of a row", lambda r: set_row(r, "episode_index", None, last_frame(r))),
+    Defect("tasks in another order", lambda r: edit_tasks(r, lambda g: [g[0].take([2, 0, 1])])),
+    Defect("row numbers as the index of tasks", row_numbers_as_index),
+    Defect("no tasks.parquet", drop_tasks_file),
+    Defect("task of no number in a row", lambda r: set_row(r, "task_index", 9)),
+    Defect("another task of an episode", lambda r: set_value(r, EPISODES, "tasks", EPISODE, ["open the drawer"])),
+    Defect("backslashes", lambda r: backslashes(r) if info(r)["video_path"] else edit_info(
+        r, data_path=info(r)["data_path"].replace("/", "\\"))),
+    Defect("schema metadata lost", lambda r: change_metadata(r, data(0), None)),
+    Defect("actions in double precision", lambda r: change_type(r, data(0), "action", pa.list_(pa.float64(), 6))),
+    Defect("actions in lists", lambda r: change_type(r, data(0), "action", pa.list_(pa.float32()))),
+    Defect("task_index in half the bits", lambda r: change_type(r, data(0), "task_index", pa.int32())),
+    Defect("stale video_info", stale_video_info, needs_videos=True),
+    Defect("another codec declared", lambda r: declare(r, codec="vp9"), needs_videos=True),
+    Defect("another size declared", lambda r: declare(r, height=480, width=640), needs_videos=True),
+    Defect("another rate declared", lambda r: declare(r, fps=25), needs_videos=True),
+    Defect("seconds drift", drift, needs_videos=True),
+    Defect("seconds five frames early", shift_seconds, needs_videos=True),
+    Defect("to_timestamp three frames late", lambda r: add_to(r, TO, EPISODE, 0.1), needs_videos=True),
+    Defect("NaN from_timestamp", lambda r: set_value(r, EPISODES, FROM, EPISODE, float("nan")), needs_videos=True),
+    Defect("the last row is lost", lambda r: drop_frames(r, last_frame(r)), is_open=True),
+    Defect("a row within is lost", lambda r: drop_frames(r, 5), is_open=True),
+    Defect("rows of two episodes mixed", interleave, is_open=True),
+    Defect("an episode twice", repeat_rows, is_open=True),
+    Defect("times of another clock", jitter, is_open=True),
+)  # fmt: skip
