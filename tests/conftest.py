@@ -14,6 +14,7 @@ from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
 from tests.support.neighbours import put_together
 from tests.support.publication_stops import report_publications
 from tests.support.quick_start import compile_a_share, without_garbage_collection
+from tests.support.repaired_cells import report_repairs
 from tests.support.survival import report_survival
 from tests.support.warm_python import WarmPython
 
@@ -70,5 +71,5 @@ def pytest_sessionfinish():
 
 def pytest_terminal_summary(terminalreporter):
     passed = terminalreporter.stats.get("passed", [])
-    for line in [*report_survival(passed), *report_publications(passed)]:
+    for line in [*report_survival(passed), *report_publications(passed), *report_repairs(passed)]:
         terminalreporter.write_line(line)

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from episeek.byte_index import ByteIndex, ReadOptions
-from episeek.sidecars.recorded_source import skipped_count
+from episeek.sidecars.recorded_source import repaired_info_sha256, skipped_count
 from episeek.sidecars.staleness import ON_STALE, OnStale, check_staleness
 from episeek.sidecars.video_source import VERIFY_MODES, Verify
 from episeek.stores.kinds import is_local, local_path
@@ -62,8 +62,10 @@ def open_index(
     index = ByteIndex(_absolute(url), data_root=root, options=ReadOptions(credentials, verify, retry, transport))
     check_staleness(index.sidecars, index.dataset, on_stale, stacklevel=2)
     if index.videos is not index.sidecars:
-        left_out = skipped_count(index.sidecars.root)
-        check_staleness(index.videos, index.dataset, on_stale, left_out=left_out, stacklevel=2)
+        left_out, repaired = skipped_count(index.sidecars.root), repaired_info_sha256(index.sidecars.root)
+        check_staleness(
+            index.videos, index.dataset, on_stale, left_out=left_out, repaired_sha256=repaired, stacklevel=2
+        )
     return index
 
 

@@ -1,13 +1,13 @@
-"""`python -m tests.repairs [--pairs] [SAMPLE...]`: the corruption matrix, counted and printed. A third outcome ends it with code 1."""
+"""`python -m tests.repairs [--pairs] [SAMPLE...]`: the corruption matrix, counted and printed; code 1 after a third outcome."""
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
 from tests.repairs.defects import DEFECTS
 from tests.repairs.matrix import SAMPLES, Cell, ThirdOutcomeError, applies, try_cell
+from tests.support.repaired_cells import totals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,21 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 cells.append(cell)
                 print(f"{cell.verdict:<9} {sample:<14} {' + '.join(cell.defects):<75} {cell.detail[:150]}", flush=True)
-    for line in totals(cells):
+    for line in totals((cell.sample, cell.verdict) for cell in cells):
         print(line)
     print(f"third outcomes: {len(third)}")
     return 1 if third else 0
-
-
-def totals(cells: Sequence[Cell]) -> list[str]:
-    """The number of cells of each verdict by sample."""
-    counts = Counter((cell.sample, cell.verdict) for cell in cells)
-    lines = [f"{'sample':<16}{'repaired':>10}{'refused':>10}{'tried':>10}"]
-    for sample in (*sorted({cell.sample for cell in cells}), "all"):
-        chosen = [counts[each] for each in counts if sample in (each[0], "all")]
-        verdicts = [sum(counts[each] for each in counts if sample in (each[0], "all") and each[1] == verdict) for verdict in ("repaired", "refused")]
-        lines.append(f"{sample:<16}{verdicts[0]:>10,}{verdicts[1]:>10,}{sum(chosen):>10,}")
-    return lines
 
 
 if __name__ == "__main__":

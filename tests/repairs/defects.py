@@ -79,7 +79,9 @@ def set_row(root: Path, column: str, value: Any, frame: int = 7) -> None:
 def shift_rows(root: Path) -> None:
     """Number `index` of an episode from elsewhere on."""
     path, row = row_of(root, EPISODE, 0)
-    length = len(pq.read_table(root / path, columns=["episode_index"]).filter(pa.compute.field("episode_index") == EPISODE))
+    length = len(
+        pq.read_table(root / path, columns=["episode_index"]).filter(pa.compute.field("episode_index") == EPISODE)
+    )
     start = pq.read_table(root / path, columns=["index"])["index"][row].as_py()
     set_values(root, path, {("index", row + k): start + 5000 + k for k in range(length)})
 

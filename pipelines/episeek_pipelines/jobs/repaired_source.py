@@ -1,7 +1,7 @@
 """The source of a repaired dataset as its recorded repairs leave it: what a comparison with the source expects.
 
-The repairs are not taken from the record: they are proved anew from the source, with the recorded choice, and the record has to list
-exactly these. So a comparison accepts the repairs that the source proves, and no other difference.
+The repairs are not taken from the record: they are proved anew from the source, with the recorded choice, and the record has to
+list exactly these. So a comparison accepts the repairs that the source proves, and no other difference.
 """
 
 import tempfile

@@ -75,11 +75,11 @@ def verify(
         # the repair step is imported for repaired datasets alone
         from episeek_pipelines.jobs.repaired_source import repaired_source
 
-        with repaired_source(where, Root(against).pinned()) as (source, findings):
+        with repaired_source(where, Root(against).pinned()) as (repaired, findings):
             if "://" in execution.scheduler:
                 # the repaired files are kept on this machine
                 execution = Execution(progress=execution.progress)
-            report = _verify(where, data_root, source, prepared, options, execution)
+            report = _verify(where, data_root, repaired, prepared, options, execution)
         return replace(report, findings=tuple(sorted((*report.findings, *findings))))
     source = None if against is None else as_v3(Root(against).pinned(), skipped=skipped_episodes(where))
     return _verify(where, data_root, source, prepared, options, execution)

@@ -44,18 +44,39 @@ def skipped_count(root: str) -> int:
     return len(skipped) if isinstance(skipped, list) else 0
 
 
+def repaired_info_sha256(root: str) -> str | None:
+    """Return the SHA-256, hex, of the source's `meta/info.json` where an overlay on this machine repaired its source.
+
+    None for all others, and where the record has no such digest. While the source's file is the same, it may say other things than
+    the overlay: they were repaired.
+    """
+    record = _record(local_path(root)) if is_local(root) else {}
+    files = record.get("files")
+    if "repair" not in _preparation(local_path(root) if is_local(root) else "") or not isinstance(files, dict):
+        return None
+    identities = files.get(layout.INFO_PATH)
+    known = [each for each in identities if isinstance(each, str)] if isinstance(identities, list) else []
+    return next((each.removeprefix("sha256:") for each in known if each.startswith("sha256:")), None)
+
+
 def _preparation(folder: str) -> dict[str, Any]:
     """Return how the overlay in a folder was prepared; empty without a usable record."""
+    preparation = _record(folder).get("plan")
+    return preparation if isinstance(preparation, dict) else {}
+
+
+def _record(folder: str) -> dict[str, Any]:
+    """Return the record of the overlay in a folder; empty without a usable one."""
     record = os.path.join(folder, layout.SOURCE_RECORD_PATH)
     if not os.path.isfile(record):
         # opening a pipe would wait for its writer
         return {}
     try:
         with open(record, "rb") as stream:
-            preparation = json.load(stream)["plan"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            document = json.load(stream)
+    except (OSError, ValueError, RecursionError):
         return {}
-    return preparation if isinstance(preparation, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def use_of_recorded_source(root: str, source: str) -> str:

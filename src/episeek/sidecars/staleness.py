@@ -4,6 +4,7 @@ Recording more episodes leaves the sidecars as they are. They still lead to the 
 know the new episodes.
 """
 
+import hashlib
 import os
 import warnings
 from dataclasses import replace
@@ -24,7 +25,13 @@ _HINT: Final = "run `episeek index` again, or `episeek prepare` for a new overla
 
 
 def check_staleness(
-    source: ByteSource, dataset: IndexedDataset, on_stale: OnStale, *, left_out: int = 0, stacklevel: int
+    source: ByteSource,
+    dataset: IndexedDataset,
+    on_stale: OnStale,
+    *,
+    left_out: int = 0,
+    repaired_sha256: str | None = None,
+    stacklevel: int,
 ) -> None:
     """Warn or raise where `meta/info.json` describes other episodes than those that were indexed.
 
@@ -35,6 +42,7 @@ def check_staleness(
         dataset: The dataset that was indexed.
         on_stale: What to do.
         left_out: Number of episodes of the source that were not indexed, since they were left out.
+        repaired_sha256: The digest of a file that is not compared, since it was repaired where it differs.
         stacklevel: Whom a warning names as its cause, as for `warnings.warn`.
 
     Raises:
@@ -52,6 +60,8 @@ def check_staleness(
     try:
         data = source.get_ranges(layout.INFO_PATH, [(0, source.identity(layout.INFO_PATH).size)])[0]
     except MissingFileError:
+        return
+    if repaired_sha256 is not None and hashlib.sha256(data).hexdigest() == repaired_sha256:
         return
     found = _difference(data, dataset, left_out)
     if not found:

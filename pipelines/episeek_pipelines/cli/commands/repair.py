@@ -24,8 +24,8 @@ from episeek_pipelines.cli.outcome import Outcome
 DESCRIPTION = (
     "Write a dataset in which everything is right that the evidence in SRC proves to be wrong: the numbers of rows, the headers of "
     "the videos and the metadata decide together. Each repair is listed with its proof. What has two readings stays as it is, and "
-    "both are shown. The result is one of `episeek prepare`, with sidecars, and is verified. SRC is never written to, and videos are "
-    "never changed."
+    "both are shown. The result is one of `episeek prepare`, with sidecars, and is verified. SRC is never written to, and videos "
+    "are never changed."
 )
 
 

@@ -1,0 +1,41 @@
+"""The corruption matrix: every defect on every sample, alone and in pairs. A third outcome fails.
+
+All of it takes half an hour (`python -m tests.repairs`, `python -m tests.repairs --pairs`). A full run of the tests tries every
+defect on every sample, and every pair on one of the samples; `make test` tries some of them.
+"""
+
+from itertools import combinations
+
+import pytest
+
+from tests.repairs.defects import DEFECTS
+from tests.repairs.matrix import SAMPLES, applies, try_cell
+from tests.support.amount import IS_FULL
+from tests.support.repaired_cells import record_cell
+
+ALONE = [
+    (sample, (defect,))
+    for number, defect in enumerate(DEFECTS)
+    for place, sample in enumerate(SAMPLES)
+    if applies(sample, (defect,)) and (IS_FULL or number % 15 == 3 * place)
+]
+PAIRS = [
+    (sample, pair)
+    for number, pair in enumerate(combinations(DEFECTS, 2))
+    for sample in [SAMPLES[number % len(SAMPLES)]]
+    if applies(sample, pair) and (IS_FULL or number % 200 == 77)
+]
+
+
+@pytest.mark.parametrize(
+    ("sample", "defects"),
+    [*ALONE, *PAIRS],
+    ids=lambda value: value if isinstance(value, str) else " + ".join(each.name for each in value),
+)
+def test_a_dataset_is_repaired_exactly_or_refused_by_name(sample, defects, record_property):
+    cell = try_cell(sample, defects)
+    if len(defects) == 1 and not defects[0].is_open and sample in ("av1_multifile", "h264_bframes", "edited"):
+        assert cell.verdict == "repaired", cell.detail
+    if any(defect.is_open for defect in defects):
+        assert cell.verdict == "refused", cell.detail
+    record_cell(record_property, sample, cell.verdict)
