@@ -1,10 +1,11 @@
 """Statistics of episodes that differ: the columns `stats/...` of meta/episodes, of pairs of episodes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,8 +15,9 @@ from episeek_pipelines.comparison.results import StatisticChange
 from episeek_pipelines.comparison.rows.column_values import differing_rows, type_text
 from episeek_pipelines.comparison.rows.episode_columns import LENGTH_COLUMNS
 from episeek_pipelines.comparison.side import Side
+from episeek_pipelines.parquet.arrow_types import is_any_list, is_number
 from episeek_pipelines.parquet.episode_runs import reading
-from episeek_pipelines.parquet.numpy_values import positions_of
+from episeek_pipelines.parquet.numpy_values import float_values, positions_of
 from episeek_schemas import lerobot
 
 _PREFIX = lerobot.statistics_column("", "").partition("/")[0] + "/"
@@ -56,8 +58,8 @@ def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]
                 differs &= is_same_place
             places = np.flatnonzero(differs)
             if len(places):
-                values = (side.take(positions_of(places)).to_pylist() for side in (one, other))
-                found.append(StatisticChange(feature, statistic, _largest(zip(*values, strict=True)), len(places)))
+                largest = _largest(*(side.take(positions_of(places)) for side in (one, other)))
+                found.append(StatisticChange(feature, statistic, largest, len(places)))
     return found
 
 
@@ -101,7 +103,22 @@ def _flat(value: Any) -> list[float] | None:
         return None
 
 
-def _largest(pairs: Iterable[tuple[Any, Any]]) -> float | None:
+def _largest(a: pa.Array, b: pa.Array) -> float | None:
+    """Return the largest difference of numbers at the same places; None where there are none."""
+    ours, theirs = _numbers(a), _numbers(b)
+    if ours is not None and theirs is not None and len(ours) == len(theirs):
+        return largest_difference(ours, theirs)
+    # of other lengths, or with nulls: one pair after the other
+    pairs = zip(a.to_pylist(), b.to_pylist(), strict=True)
     differences = [largest_difference(one, other) for one, other in pairs]
     known = [difference for difference in differences if difference is not None]
     return max(known) if known else None
+
+
+def _numbers(column: pa.Array) -> npt.NDArray[np.float64] | None:
+    """Return the numbers in a column of numbers, or of lists of them, one after the other; None where a null is among them."""
+    while is_any_list(column.type) and not column.null_count:
+        column = column.flatten()
+    if column.null_count or not is_number(column.type):
+        return None
+    return float_values(column)

@@ -6,8 +6,8 @@ dictionaries of them. So a digest does not depend on row groups, encodings, or w
 """
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +37,24 @@ def type_text(dtype: pa.DataType) -> str:
     return "binary" if is_binary(dtype) else str(dtype)
 
 
+def digests_of(values: pa.Array, bounds: Sequence[int]) -> list[bytes]:
+    """Return a digest of each run of rows of an array.
+
+    Args:
+        values: The column.
+        bounds: The first row of each run, rising, and the row after the last one.
+    """
+    rows = np.asarray(bounds, np.int64)
+    parts = [
+        (part.valid, part.data, part.starts[rows].tolist())
+        for part in _parts(_plain(values), np.arange(len(values) + 1, dtype=np.int64))
+    ]
+    return [_digest(parts, number, int(rows[number + 1] - rows[number])) for number in range(len(rows) - 1)]
+
+
 def digest_of(values: pa.Array) -> bytes:
-    """Return a digest of the values of an array, shape [rows]."""
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    _add(digest, _plain(values))
-    return digest.digest()
+    """Return a digest of all rows of an array."""
+    return digests_of(values, [0, len(values)])[0]
 
 
 def differing_rows(a: pa.Array, b: pa.Array) -> BoolArray:
@@ -59,26 +72,61 @@ def _plain(values: pa.Array) -> pa.Array:
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
 
-def _add(digest: Any, values: pa.Array) -> None:
-    digest.update(len(values).to_bytes(8, "little"))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """One array of which the values of a column consist: their bytes, or which of them are no nulls."""
+
+    starts: Int64Array
+    """Where the values of each row of the column begin, and where those of the last one end; bytes of `data`."""
+    data: memoryview | None = None
+    valid: BoolArray | None = None
+    """Without `data`: which values are no nulls; None where there are no nulls."""
+
+
+def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
+    """Yield the parts of an array, of which row k of the column has the values `[rows[k], rows[k + 1])`.
+
+    The order and the number of the parts follow from the type, and the length of each from the parts before it. So two runs of rows
+    have the same digest only where all their parts are the same.
+    """
     if pa.types.is_null(values.type):
         return
-    valid = is_valid(values) if values.null_count else None
-    digest.update(b"\0" if valid is None else b"\1" + np.packbits(valid).tobytes())
+    yield _Part(rows, valid=is_valid(values) if values.null_count else None)
     if pa.types.is_struct(values.type):
         for child in _fields(values):
-            _add(digest, child)
-        return
-    if is_any_list(values.type) or pa.types.is_map(values.type):
-        digest.update(_lengths(values).tobytes())
-        _add(digest, _plain(_elements(values)))
-        return
-    if is_text(values.type) or is_binary(values.type):
+            yield from _parts(child, rows)
+    elif is_any_list(values.type) or pa.types.is_map(values.type):
+        lengths = _lengths(values)
+        yield _Part(rows * 8, memoryview(lengths.tobytes()))
+        yield from _parts(_plain(_elements(values)), _sums(lengths)[rows])
+    elif is_text(values.type) or is_binary(values.type):
         large = _large(values)
-        digest.update(_lengths(large).tobytes())
-        digest.update(_bytes_of(large))
-        return
-    digest.update(_fixed(values))
+        lengths = _lengths(large)
+        yield _Part(rows * 8, memoryview(lengths.tobytes()))
+        yield _Part(_sums(lengths)[rows], _bytes_of(large))
+    else:
+        width = 1 if pa.types.is_boolean(values.type) else int(values.type.bit_width) // 8
+        yield _Part(rows * width, memoryview(_fixed(values)))
+
+
+def _digest(
+    parts: Sequence[tuple[BoolArray | None, memoryview | None, list[int]]], number: int, row_count: int
+) -> bytes:
+    digest = hashlib.blake2b(row_count.to_bytes(8, "little"), digest_size=DIGEST_BYTES)
+    for valid, data, starts in parts:
+        start, stop = starts[number], starts[number + 1]
+        if data is not None:
+            digest.update(data[start:stop])
+        elif valid is None or valid[start:stop].all():
+            digest.update(b"\0")
+        else:
+            digest.update(b"\1" + np.packbits(valid[start:stop]).tobytes())
+    return digest.digest()
+
+
+def _sums(lengths: Int64Array) -> Int64Array:
+    """Return the sum of the lengths before each one, and of all of them."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
 def _differing(a: pa.Array, b: pa.Array) -> BoolArray:

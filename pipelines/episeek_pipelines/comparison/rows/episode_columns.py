@@ -8,13 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.comparison.rows.column_values import type_text
-from episeek_pipelines.parquet.arrow_types import storage_type
+from episeek_pipelines.parquet.arrow_types import is_binary, is_text, storage_type
 from episeek_pipelines.parquet.numpy_values import large_strings, numpy_values
 from episeek_schemas import lerobot
+
+MAX_SMALL_BYTES = (1 << 31) - 1
+"""Bytes of an array with offsets of 32 bits, at most."""
 
 PLACE_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.INDEX)
 """Columns that change where an episode gets another number, or other episodes come before it."""
@@ -32,12 +36,12 @@ def tells_episodes_apart(name: str, type_words: str) -> bool:
     return is_measured and name not in LENGTH_COLUMNS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EpisodePlace:
-    """The number of an episode, and the number of rows before it in its dataset."""
+    """The number of an episode, and of the rows before it in its dataset; of each row, where a table has several episodes."""
 
-    number: int
-    first_row: int
+    number: int | npt.NDArray[np.int64]
+    first_row: int | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,11 @@ def column_types(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
 
 
 def compared_columns(table: pa.Table, place: EpisodePlace, texts: Texts) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the columns of an episode as they are compared, in any order.
+    """Yield the columns of episodes as they are compared, in any order.
 
     Args:
-        table: The rows of the episode.
-        place: Where the episode is.
+        table: The rows of one episode or of several.
+        place: Where their episodes are.
         texts: The texts of tasks and subtasks.
     """
     for name in dict.fromkeys(table.schema.names):
@@ -103,10 +107,21 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
         return column.chunk(0)
     if isinstance(column.type, pa.ExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    if column.nbytes >= MAX_SMALL_BYTES:
+        column = column.cast(_large(column.type))
     return column.combine_chunks()
 
 
-def _relative(values: pa.Array, start: int) -> pa.Array:
+def _large(dtype: pa.DataType) -> pa.DataType:
+    """Return the type with offsets of 64 bits."""
+    if is_text(dtype) or is_binary(dtype):
+        return pa.large_string() if is_text(dtype) else pa.large_binary()
+    if pa.types.is_struct(dtype):
+        return pa.struct([field.with_type(_large(field.type)) for field in dtype])
+    return pa.large_list(dtype.value_field.with_type(_large(dtype.value_type))) if pa.types.is_list(dtype) else dtype
+
+
+def _relative(values: pa.Array, start: int | npt.NDArray[np.int64]) -> pa.Array:
     """Return numbers from the start of their episode; those of 64 bits without a sign may wrap, as in both datasets."""
     numbers = numpy_values(values).astype(np.int64) - start
     array = pa.Int64Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])

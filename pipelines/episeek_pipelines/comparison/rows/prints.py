@@ -1,9 +1,13 @@
 """Prints of the episodes of a data file: for each episode, its number of rows and a digest of each column."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from episeek_pipelines.comparison.rows.column_values import DIGEST_BYTES, digest_of
+import numpy as np
+import pyarrow as pa
+
+from episeek_pipelines.comparison.rows.column_values import DIGEST_BYTES, digests_of
 from episeek_pipelines.comparison.rows.episode_columns import (
     EpisodePlace,
     Texts,
@@ -12,7 +16,13 @@ from episeek_pipelines.comparison.rows.episode_columns import (
     place_columns,
 )
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, episode_runs
+from episeek_pipelines.parquet.episode_runs import (
+    BATCH_BYTES,
+    READ_OPTIONS,
+    EpisodeRun,
+    episode_runs,
+    measure_row_bytes,
+)
 
 AS_STORED = " as stored"
 """End of the names under which a print also has the digests of columns that say where an episode is."""
@@ -68,7 +78,7 @@ def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePri
 def print_rows(
     root: Root, path: str, places: Mapping[int, EpisodePlace], texts: Texts, *, file_size: int | None
 ) -> DataFilePrint:
-    """Read a data file, with one episode and one batch of rows in memory.
+    """Read a data file, with some episodes, of a few mebibytes or one longer one, and a batch of rows in memory.
 
     Args:
         root: The dataset.
@@ -82,19 +92,45 @@ def print_rows(
         ParquetError, ReadError: It cannot be read.
     """
     found: dict[int, EpisodeRows] = {}
-    kept: dict[tuple[str, ...], tuple[str, ...]] = {}
     where = root.join(path)
     with root.open_parquet(path, file_size=file_size, **READ_OPTIONS) as file:
         footer = file.metadata
-        for run in episode_runs(file, where):
-            place = places.get(run.episode_index)
-            if place is None:
+        row_bytes = measure_row_bytes(file, where)
+        # digests of several short episodes are made at once, which is many times faster
+        block: list[EpisodeRun] = []
+        rows = 0
+        for run in episode_runs(file, where, row_bytes=row_bytes):
+            if run.episode_index not in places:
                 continue
-            digests = {name: digest_of(values) for name, values in compared_columns(run.table, place, texts)}
-            digests |= {f"{name}{AS_STORED}": digest_of(values) for name, values in place_columns(run.table)}
-            names = tuple(sorted(digests))
-            names = kept.setdefault(names, names)
-            data = b"".join(digests[name] for name in names)
-            found[run.episode_index] = EpisodeRows(path, run.first_row, len(run.table), names, data)
+            block.append(run)
+            rows += len(run.table)
+            if rows * row_bytes >= BATCH_BYTES:
+                found.update(_prints(block, path, places, texts))
+                block, rows = [], 0
+        found.update(_prints(block, path, places, texts))
         size = footer.serialized_size if file_size is None and not root.is_local else file_size or root.size(path)
         return DataFilePrint(path, column_types(file.schema_arrow), footer.num_rows, footer.num_row_groups, size, found)
+
+
+def _prints(
+    runs: Sequence[EpisodeRun], path: str, places: Mapping[int, EpisodePlace], texts: Texts
+) -> Iterator[tuple[int, EpisodeRows]]:
+    """Yield the print of each episode."""
+    if not runs:
+        return
+    table = pa.concat_tables([run.table for run in runs]).unify_dictionaries()
+    lengths = [len(run.table) for run in runs]
+    bounds = [0, *accumulate(lengths)]
+    numbers, first_rows = (
+        np.repeat([getattr(places[run.episode_index], name) for run in runs], lengths)
+        for name in ("number", "first_row")
+    )
+    digests = {
+        name: digests_of(values, bounds)
+        for name, values in compared_columns(table, EpisodePlace(numbers, first_rows), texts)
+    }
+    digests |= {f"{name}{AS_STORED}": digests_of(values, bounds) for name, values in place_columns(table)}
+    names = tuple(sorted(digests))
+    for number, run in enumerate(runs):
+        data = b"".join([digests[name][number] for name in names])
+        yield run.episode_index, EpisodeRows(path, run.first_row, lengths[number], names, data)
