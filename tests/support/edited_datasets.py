@@ -1,7 +1,7 @@
 """Edits of datasets that a comparison has to find, made with pyarrow alone: rows, episodes, tasks and coded samples."""
 
+import io
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,19 @@ def flip_bytes(path: Path, packets: Sequence[int]) -> None:
     path.write_bytes(data)
 
 
-def link_or_copy(source: Path, target: Path) -> Path:
-    """Another folder with the same files, which no test may write into."""
-    shutil.copytree(source, target, copy_function=lambda a, b: Path(b).hardlink_to(a))
-    return target
+def change_video(path: Path, change: Callable[[int, int, Any], object]) -> None:
+    """Write a video anew with the same samples; `change(number, count, packet)` may change the times of each packet."""
+    target = io.BytesIO()
+    with (
+        av.open(path.as_posix()) as source,
+        av.open(target, "w", format="mp4", options={"fflags": "+bitexact"}) as output,
+    ):
+        stream = source.streams.video[0]
+        copy = output.add_stream_from_template(stream, opaque=True)
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        for number, packet in enumerate(packets):
+            change(number, len(packets), packet)
+            packet.stream = copy
+            output.mux(packet)
+    path.unlink()
+    path.write_bytes(target.getvalue())

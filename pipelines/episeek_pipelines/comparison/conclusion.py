@@ -172,6 +172,11 @@ def _left_out(
         for name in sorted((ours.keys() & theirs.keys()) - contents.columns):
             yield NotCompared(f"values of column {name}", "the types differ")
         yield from _only_on_one_side(ours, theirs, "column")
+    for name, side in (("A", contents.a), ("B", contents.b)):
+        for path, each in sorted(side.data.items()):
+            if each.others:
+                subject = f"rows of {counted(len(each.others), 'other episode')} in {path} of {name}"
+                yield NotCompared(subject, "meta/episodes does not list them")
     yield from _only_on_one_side(contents.a.side.video_paths, contents.b.side.video_paths, "camera")
 
 

@@ -82,7 +82,10 @@ def same_by_reading(pair: FilePair, root_a: Root, root_b: Root, identities: dict
     local, path, remote = (
         (root_a, pair.a, root_b.join(pair.b)) if root_a.is_local else (root_b, pair.b, root_a.join(pair.a))
     )
-    ids = identities[remote].store_ids
+    known = identities.get(remote)
+    if known is None or known.size != pair.size:
+        return False
+    ids = known.store_ids
     wanted = next((i for i in ids if i.startswith("sha256:")), None)
     is_blob = kind_of(remote) is HUB_REPOSITORY and wanted is None
     if wanted is None and not is_blob:

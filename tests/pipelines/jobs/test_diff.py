@@ -13,10 +13,11 @@ import pytest
 from episeek.errors import MissingFileError, NotADatasetError
 from episeek_pipelines.api import WorkFailedError, diff, prepare, upgrade
 from episeek_pipelines.comparison.results import ColumnChange, EpisodeChange, VideoChange
-from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset
+from tests.pipelines.conftest import DATA, DATASETS, change_episodes, change_info, copy_dataset
 from tests.support.amount import every
 from tests.support.edited_datasets import (
     change_cell,
+    change_video,
     edit_info,
     edit_rows,
     flip_bytes,
@@ -24,6 +25,7 @@ from tests.support.edited_datasets import (
     reorder,
     with_column,
 )
+from tests.support.episode_contents import contents_of, differences
 from tests.support.old_dataset import edit_lines
 from tests.support.remux import remux
 
@@ -136,6 +138,33 @@ def test_removed_and_renumbered_episodes(name, tmp_path):
     assert (back.removed, back.added) == ((), (1,))
 
 
+@pytest.mark.parametrize("seed", every(range(8), 7))
+def test_what_is_found_is_what_other_readers_see(seed, tmp_path):
+    """The dataset after LeRobot's `delete_episodes([2, 5])`, with random cells and packets changed."""
+    copy = copy_dataset("edited", tmp_path / "copy")
+    random = np.random.default_rng(seed)
+    for column in ("action", "observation.state", "timestamp"):
+        episode, frame = int(random.integers(8)), int(random.integers(20))
+        change_cell(copy, episode, frame, column, lambda v: [*v[:-1], v[-1] + 1] if isinstance(v, list) else v + 1)
+    videos = sorted((copy / "videos").rglob("*.mp4"))
+    flip_bytes(videos[int(random.integers(len(videos)))], random.choice(20, 3, replace=False).tolist())
+    found = diff(str(DATA / "av1_multifile"), str(copy))
+    assert (found.removed, found.added) == ((2, 5), ())
+    ours, theirs = contents_of(DATA / "av1_multifile"), contents_of(copy)
+    kept = [number for number in ours if number not in (2, 5)]
+    expected = {
+        old: differences(ours[old], theirs[new]) for new, old in enumerate(kept) if differences(ours[old], theirs[new])
+    }
+    assert {
+        change.a: {
+            **{column.column: (column.row_count, column.first_row) for column in change.columns},
+            **{video.camera: (video.different_samples, video.first_sample) for video in change.videos},
+        }
+        for change in found.changed
+    } == expected
+    assert found.renumbered == tuple((old, new) for new, old in enumerate(kept) if old != new)
+
+
 def test_swapped_episodes_of_which_one_changed(tmp_path):
     copy = copy_dataset("h264_bframes", tmp_path / "copy")
     reorder(copy, [0, 4, 2, 3, 1, 5])
@@ -168,6 +197,50 @@ def test_remuxed_videos_are_equal(name, tmp_path):
     found = diff(str(DATA / name), str(copy))
     assert not found.is_different
     assert found.reading.samples > 0
+
+
+def test_a_sample_that_is_shown_later(tmp_path):
+    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    video = copy / "videos/observation.images.top/chunk-000/file-003.mp4"
+    change_video(video, lambda number, count, packet: setattr(packet, "pts", packet.pts + (number == count - 1) * 200))
+    (change,) = diff(str(DATA / "av1_multifile"), str(copy)).changed
+    assert change.videos == (VideoChange("observation.images.top", is_time_changed=True),)
+
+
+def test_another_frame_rate_of_the_same_videos(tmp_path):
+    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    change_info(copy, fps=30.000001)
+    found = diff(str(DATA / "av1_multifile"), str(copy))
+    assert ([change.key for change in found.metadata], found.changed) == (["fps"], ())
+    assert found.reading.headers == 24
+
+
+def test_rows_of_episodes_that_the_metadata_does_not_list(tmp_path):
+    copy = copy_dataset("images", tmp_path / "copy")
+    edit_rows(copy, lambda table: pa.concat_tables([table, with_column(table[:9], "episode_index", [77] * 9)]))
+    found = diff(str(DATA / "images"), str(copy))
+    assert not found.changed
+    assert [part.subject for part in found.not_compared] == [
+        "rows of 1 other episode in data/chunk-000/file-000.parquet of B"
+    ]
+
+
+def test_rows_that_are_missing(tmp_path):
+    copy = copy_dataset("images", tmp_path / "copy")
+    edit_rows(copy, lambda table: table.filter(pa.compute.not_equal(table["episode_index"], 2)))
+    length = pq.read_table(copy / "meta/episodes/chunk-000/file-000.parquet")["length"].to_pylist()[2]
+    assert diff(str(DATA / "images"), str(copy)).changed == (EpisodeChange(2, 2, rows=(length, 0)),)
+
+
+def test_datasets_without_episodes(tmp_path):
+    copies = [copy_dataset("images", tmp_path / name) for name in ("one", "other")]
+    for copy in copies:
+        edit_rows(copy, lambda table: table[:0])
+        path = copy / "meta/episodes/chunk-000/file-000.parquet"
+        pq.write_table(pq.read_table(path, partitioning=None)[:0], path)
+    found = diff(*map(str, copies))
+    assert (found.is_different, found.equal_count) == (False, 0)
+    assert diff(str(DATA / "images"), str(copies[0])).removed == (0, 1, 2, 3)
 
 
 def test_tasks_features_and_columns(tmp_path):

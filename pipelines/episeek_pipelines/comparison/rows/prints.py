@@ -7,6 +7,7 @@ from itertools import accumulate
 import numpy as np
 import pyarrow as pa
 
+from episeek.errors import ParquetError
 from episeek_pipelines.comparison.rows.column_values import DIGEST_BYTES, digests_of
 from episeek_pipelines.comparison.rows.episode_columns import (
     EpisodePlace,
@@ -61,6 +62,8 @@ class DataFilePrint:
     """Bytes that were read: of the footer, or of the file."""
     episodes: Mapping[int, EpisodeRows]
     """The episodes whose rows it holds, by number; empty where only the footer was read."""
+    others: tuple[int, ...] = ()
+    """Episodes whose rows it holds, and which the metadata does not list."""
 
 
 def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePrint:
@@ -89,18 +92,24 @@ def print_rows(
 
     Raises:
         RowOrderError: An episode is in two places of the file, or rows name no episode.
-        ParquetError, ReadError: It cannot be read.
+        ParquetError, ReadError: It cannot be read, or has two columns of one name.
     """
     found: dict[int, EpisodeRows] = {}
     where = root.join(path)
     with root.open_parquet(path, file_size=file_size, **READ_OPTIONS) as file:
         footer = file.metadata
+        names = file.schema_arrow.names
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise ParquetError(where, f"column {doubled!r} twice", "one column of each name")
         row_bytes = measure_row_bytes(file, where)
         # digests of several short episodes are made at once, which is many times faster
         block: list[EpisodeRun] = []
         rows = 0
+        others: list[int] = []
         for run in episode_runs(file, where, row_bytes=row_bytes):
             if run.episode_index not in places:
+                others.append(run.episode_index)
                 continue
             block.append(run)
             rows += len(run.table)
@@ -109,7 +118,9 @@ def print_rows(
                 block, rows = [], 0
         found.update(_prints(block, path, places, texts))
         size = footer.serialized_size if file_size is None and not root.is_local else file_size or root.size(path)
-        return DataFilePrint(path, column_types(file.schema_arrow), footer.num_rows, footer.num_row_groups, size, found)
+        return DataFilePrint(
+            path, column_types(file.schema_arrow), footer.num_rows, footer.num_row_groups, size, found, tuple(others)
+        )
 
 
 def _prints(

@@ -63,7 +63,13 @@ class VideoFilePrint:
 
 
 def print_video(
-    root: Root, path: str, declared: DeclaredEpisodes, *, fps: float, file_size: int | None
+    root: Root,
+    path: str,
+    declared: DeclaredEpisodes,
+    *,
+    fps: float,
+    rates: tuple[float, ...],
+    file_size: int | None,
 ) -> VideoFilePrint:
     """Read the header of a video file.
 
@@ -72,6 +78,7 @@ def print_video(
         path: The file.
         declared: The episodes that the metadata declares in it.
         fps: The dataset's frame rate.
+        rates: Frame rates at which times may be, the same for both datasets.
         file_size: The size of the file in the listing of a store.
 
     Raises:
@@ -95,13 +102,15 @@ def print_video(
             elif not frames.is_placed[row] or frames.count[row] < 1:
                 unplaced[number] = "found no frame of the file at the declared seconds"
             else:
-                found[number] = _print_episode(table, frames, row, path, fps=fps)
+                found[number] = _print_episode(table, frames, row, path, rates)
         except EpisodeFramesError as error:
             unplaced[number] = f"found {error.found}; expected {error.expected}"
     return VideoFilePrint(path, source.byte_count, found, unplaced)
 
 
-def _print_episode(table: SampleTable, frames: EpisodeFrames, row: int, path: str, *, fps: float) -> EpisodeSamples:
+def _print_episode(
+    table: SampleTable, frames: EpisodeFrames, row: int, path: str, rates: tuple[float, ...]
+) -> EpisodeSamples:
     order = table.presentation_order()
     first = int(frames.first[row])
     shown = order[first : first + int(frames.count[row])]
@@ -115,17 +124,17 @@ def _print_episode(table: SampleTable, frames: EpisodeFrames, row: int, path: st
         len(shown),
         _digest(table.size[window.start : window.stop]),
         _digest(rank),
-        _times(table.pts[shown], table.timescale, fps),
+        _times(table.pts[shown], table.timescale, rates),
         print_entries(table, window.start, window.stop, where=path),
     )
 
 
-def _times(pts: Int64Array, timescale: int, fps: float) -> bytes:
-    """Return a digest of times: the same wherever frame k is k / fps seconds after the first one, to a tick."""
+def _times(pts: Int64Array, timescale: int, rates: tuple[float, ...]) -> bytes:
+    """Return a digest of times: the same wherever frame k is k / rate seconds after the first one, to a tick."""
     relative = pts - pts[0]
-    step = timescale / fps
-    if (np.abs(relative - np.arange(len(pts)) * step) <= 1).all():
-        return hashlib.sha256(f"every frame {fps!r}".encode()).digest()[:16]
+    for rate in rates:
+        if (np.abs(relative - np.arange(len(pts)) * (timescale / rate)) <= 1).all():
+            return hashlib.sha256(f"a frame every 1 / {rate!r} seconds".encode()).digest()[:16]
     divisor = math.gcd(timescale, int(np.gcd.reduce(relative)))
     return _digest(np.concatenate([[timescale // divisor], relative // divisor]))
 

@@ -252,7 +252,8 @@ class _Work:
             )
             for name, side in self._sides()
         }
-        roots = {name: (side.videos, side.dataset.info.fps) for name, side in self._sides()}
+        rates = tuple(sorted({side.dataset.info.fps for _, side in self._sides()}))
+        roots = {name: (side.videos, side.dataset.info.fps, rates) for name, side in self._sides()}
         nodes = graph.map(
             _read_data_file,
             files,
@@ -353,9 +354,9 @@ def _read_data_file(file: _DataFile, how: Mapping[str, _RowsOf], reads_rows: boo
     return print_rows(side.root, file.path, side.places, side.texts, file_size=file.size)
 
 
-def _read_video(video: _Video, roots: Mapping[str, tuple[Root, float]]) -> VideoFilePrint:
-    root, fps = roots[video.side]
-    return print_video(root, video.path, video.declared, fps=fps, file_size=video.size)
+def _read_video(video: _Video, roots: Mapping[str, tuple[Root, float, tuple[float, ...]]]) -> VideoFilePrint:
+    root, fps, rates = roots[video.side]
+    return print_video(root, video.path, video.declared, fps=fps, rates=rates, file_size=video.size)
 
 
 def _count_rows(
