@@ -121,7 +121,9 @@ def test_each_file_is_opened_once_whatever_is_wrong_with_it(level, tmp_path):
     with counting_opens(root) as counts:
         report = verify(str(root), options=options(level), execution=Execution("sync"))
     assert report.error_count >= 3
-    check_openings(counts, expected_openings(root, level))
+    # read again, block by block, for the episodes that can be recovered
+    assert counts.pop(root / data(2)) >= 1
+    check_openings(counts, expected_openings(root, level) - {root / data(2)})
 
 
 # --- in stores ------------------------------------------------------------------------------------------------------------------
