@@ -22,46 +22,61 @@ def count_levels(data: bytes, *, max_level: int, value_count: int) -> LevelCount
     A run of one level is not expanded, so memory is bounded by the length of the data.
     """
     width = max_level.bit_length()
+    value_bytes = (width + 7) // 8
     counts = [0] * (max_level + 1)
     first = -1
     left, position = value_count, 0
     while left:
         header, position = _varint(data, position)
-        if position < 0:
+        run = header >> 1
+        if not run:
             return None
         if header & 1:
-            run = header >> 1
             stop = position + run * width
-            if not run or stop > len(data):
+            taken = min(8 * run, left)
+            if stop > len(data) or 8 * run - taken >= 8:
                 return None
-            bits = np.unpackbits(np.frombuffer(data, np.uint8, run * width, position), bitorder="little")
-            levels = bits.reshape(-1, width) @ (1 << np.arange(width))
-            # the last group of eight may be padded
-            if len(levels) - left >= 8:
+            found = _packed_counts(data[position:stop], width, taken)
+            if found is None or len(found) > max_level + 1:
                 return None
-            levels = levels[:left]
-            found = np.bincount(levels, minlength=max_level + 1)
-            if len(found) > max_level + 1:
-                return None
-            counts = [one + int(more) for one, more in zip(counts, found, strict=True)]
-            first = int(levels[0]) if first < 0 else first
-            left -= len(levels)
-            position = stop
+            for level, count in enumerate(found):
+                counts[level] += count
+            if first < 0:
+                first = data[position] & (1 << width) - 1
         else:
-            run = header >> 1
-            stop = position + (width + 7) // 8
+            stop = position + value_bytes
             level = int.from_bytes(data[position:stop], "little")
-            if not 0 < run <= left or stop > len(data) or level > max_level:
+            if run > left or stop > len(data) or level > max_level:
                 return None
+            taken = run
             counts[level] += run
-            first = level if first < 0 else first
-            left -= run
-            position = stop
+            if first < 0:
+                first = level
+        left -= taken
+        position = stop
     return LevelCounts(tuple(counts), max(first, 0)) if position == len(data) else None
 
 
+def _packed_counts(data: bytes, width: int, count: int) -> list[int] | None:
+    """Return the counts of levels up to the largest one that occurs, in groups of eight of which the last may be padded.
+
+    Writers pad with zeros: None where something else follows, since then a level is missing in `count`.
+    """
+    packed = int.from_bytes(data, "little")
+    if packed >> count * width:
+        return None
+    if width == 1:
+        # lists in rows alternate between runs and single groups, so that there are as many groups as rows
+        ones = packed.bit_count()
+        return [count - ones, ones]
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+    levels = bits.reshape(-1, width)[:count] @ (1 << np.arange(width))
+    found: list[int] = np.bincount(levels).tolist()
+    return found
+
+
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Return an unsigned LEB128 integer of at most five bytes and the position after it, which is -1 where there is none."""
+    """Return an unsigned LEB128 integer of at most five bytes and the position after it; 0 where there is none."""
     value = 0
     for place in range(5):
         if position >= len(data):
@@ -71,4 +86,4 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * place
         if not byte & 0x80:
             return value, position
-    return 0, -1
+    return 0, position

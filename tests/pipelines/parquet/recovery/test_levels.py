@@ -52,6 +52,9 @@ def test_levels_are_counted(drawn):
     assert list(found.counts) == [levels.count(level) for level in range(max_level + 1)]
     assert found.first == (levels[0] if levels else 0)
     assert count_levels(data, max_level=max_level, value_count=len(levels) + 8) is None
+    if levels and levels[-1]:
+        # a count that leaves out a value, which is then not padding
+        assert count_levels(data, max_level=max_level, value_count=len(levels) - 1) is None
     assert count_levels(data + b"\x02", max_level=max_level, value_count=len(levels)) is None
 
 
