@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from episeek.errors import EpiseekError
 from episeek_pipelines.parquet.recovery.recover import Recovered, open_recovered, recover
+from episeek_pipelines.parquet.recovery.thrift import MalformedStructError, read_struct
 from tests.fuzz.promises import WHERE, check_refusal, hold
 from tests.support import thrift_structs
 from tests.support.lost_footers import OPTIONS, rich_tables, written
@@ -121,10 +122,9 @@ def _with_other_field(rng: Random, data: bytes) -> bytes:
     position = 4
     while position < len(data) and len(headers) < 200:
         try:
-            fields = thrift_structs.decode(data[position : position + 2000])
-            length = len(thrift_structs.encode(fields))
+            fields, length = read_struct(data[position : position + 2000], max_values=1000)
             size = fields[3][1]
-        except (IndexError, KeyError, AssertionError):
+        except (MalformedStructError, KeyError):
             break
         headers.append((position, length, fields))
         if not isinstance(size, int) or size < 0:
