@@ -1,6 +1,7 @@
 """Parquet files without their footers, and what pyarrow says was in them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,25 +26,25 @@ RECORDED = (
 """Files that LeRobot wrote: its two versions, pictures in rows and in videos, several episodes in a row group, meta/episodes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WholeFile:
     """A file as its writer closed it."""
 
     data: bytes
 
-    @property
+    @cached_property
     def metadata(self) -> Any:
         return pq.read_metadata(BytesIO(self.data))
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         return pq.read_schema(BytesIO(self.data))
 
-    @property
+    @cached_property
     def table(self) -> pa.Table:
         return pq.read_table(BytesIO(self.data))
 
-    @property
+    @cached_property
     def footer_start(self) -> int:
         return len(self.data) - 8 - int.from_bytes(self.data[-8:-4], "little")
 

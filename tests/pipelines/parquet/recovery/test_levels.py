@@ -42,7 +42,7 @@ def level_runs(draw):
 
 
 @given(level_runs())
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_levels_are_counted(drawn):
     max_level, runs = drawn
     levels = [level for run in runs for level in ([run[0]] * run[1] if isinstance(run, tuple) else run)]
@@ -59,7 +59,7 @@ def test_levels_are_counted(drawn):
 
 
 @given(st.binary(max_size=30), st.integers(1, 7), st.integers(0, 1 << 31))
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_bytes_are_counted_or_refused(data, max_level, value_count):
     found = count_levels(data, max_level=max_level, value_count=value_count)
     assert found is None or sum(found.counts) == value_count

@@ -29,7 +29,7 @@ STRUCTS = fields_of(st.one_of(SCALARS, st.tuples(st.just(12), fields_of(SCALARS)
 
 
 @given(STRUCTS)
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_structs_are_read_and_written_as_by_another_implementation(fields):
     data = write_struct(fields)
     assert data == thrift_structs.encode(fields)
@@ -49,7 +49,7 @@ def test_the_footer_of_a_file():
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_bytes_are_a_struct_or_refused(data):
     try:
         fields, stop = read_struct(data, max_values=100)
