@@ -11,6 +11,7 @@ def main() -> None:
     from tests.bench.open import bench_open, bench_open_remote
     from tests.bench.rewrite import bench_rewrite
     from tests.bench.start_up import bench_start_up
+    from tests.bench.statistics import bench_statistics
     from tests.bench.verify import bench_verify
 
     for bench in (
@@ -21,6 +22,7 @@ def main() -> None:
         bench_index,
         bench_large_file,
         bench_rewrite,
+        bench_statistics,
         bench_verify,
     ):
         with tempfile.TemporaryDirectory(prefix="episeek-bench-") as folder:

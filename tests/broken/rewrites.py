@@ -32,7 +32,8 @@ def other_fingerprint(root: Path) -> None:
 
 CASES: Final = [
     Case("rewritten without a change", AV1, "", lambda r: None, against=True),
-    Case("a value", AV1, "ROW021", lambda r: set_value(r, data(1), "next.done", 7, True), against=True),
+    Case("a value", AV1, "ROW021 STA029", lambda r: set_value(r, data(1), "next.done", 7, True), against=True,
+         shows_at={"STA029": "rows"}),
     Case("a zero became negative", AV1, "ROW021", negative_zero, against=True),
     Case("a null", AV1, "ROW021 ROW020", lambda r: set_value(r, data(1), "next.done", 7, None), against=True),
     Case("a type", AV1, "ROW021 INF003W", lambda r: change_type(r, data(0), "task_index", pa.int32()), against=True),
