@@ -4,6 +4,7 @@ import gc
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,7 +26,7 @@ def bench_statistics(workdir: Path) -> list[str]:
     ):
         path = workdir / "rows.parquet"
         pq.write_table(table, path, row_group_size=group_rows)
-        ours, theirs = _shortest(lambda path=path: measure(path), lambda path=path: read(path))
+        ours, theirs = _shortest(partial(measure, path), partial(read, path))
         tracemalloc.start()
         measure(path)
         peak = tracemalloc.get_traced_memory()[1]
