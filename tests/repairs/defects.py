@@ -25,6 +25,7 @@ from tests.support.broken_datasets import (
     edit_features,
     edit_info,
     edit_parquet,
+    edit_statistics,
     episode_values,
     set_value,
     set_values,
@@ -169,6 +170,27 @@ def row_numbers_as_index(root: Path) -> None:
         {"index_columns": [{"kind": "range", "name": None, "start": 0, "stop": 3, "step": 1}], "columns": []})})])  # fmt: skip
 
 
+def edit_stats(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change meta/stats.json where another defect has not removed it."""
+    if (root / "meta/stats.json").exists():
+        edit_statistics(root, change)
+
+
+def cut(root: Path, path: str, size: int) -> None:
+    """Cut off the end of a file."""
+    contents = (root / path).read_bytes()
+    (root / path).write_bytes(contents[:-size])
+
+
+def cut_last_episode(root: Path) -> None:
+    """Cut the last data file within its last row group, as a recording that was killed leaves it."""
+    path = root / data_files(root)[-1]
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(file.num_row_groups - 1)
+        start = min(group.column(number).data_page_offset for number in range(group.num_columns))
+    path.write_bytes(path.read_bytes()[: start + 100])
+
+
 FROM, TO = (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
 
 DEFECTS: Final = (
@@ -210,6 +232,13 @@ DEFECTS: Final = (
     Defect("seconds five frames early", shift_seconds, needs_videos=True),
     Defect("to_timestamp three frames late", lambda r: add_to(r, TO, EPISODE, 0.1), needs_videos=True),
     Defect("NaN from_timestamp", lambda r: set_value(r, EPISODES, FROM, EPISODE, float("nan")), needs_videos=True),
+    Defect("a mean that no rows have", lambda r: edit_stats(r, lambda s: s["action"]["mean"].__setitem__(1, 0.5))),
+    Defect("a median beside the rows'", lambda r: edit_stats(r, lambda s: s["action"]["q50"].__setitem__(1, 0.9))),
+    Defect("no stats.json", lambda r: (r / "meta/stats.json").unlink(missing_ok=True)),
+    Defect("a maximum of an episode that no row has", lambda r: set_value(
+        r, EPISODES, "stats/observation.state/max", EPISODE, [50.0] * 6)),
+    Defect("no footer", lambda r: cut(r, data_files(r)[-1], 40)),
+    Defect("the last episode is cut off", cut_last_episode, is_open=True),
     Defect("the last row is lost", lambda r: drop_frames(r, last_frame(r)), is_open=True),
     Defect("a row within is lost", lambda r: drop_frames(r, 5), is_open=True),
     Defect("rows of two episodes mixed", interleave, is_open=True),

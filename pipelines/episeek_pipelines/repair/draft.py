@@ -14,8 +14,11 @@ from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_pipelines.repair.evidence import Evidence
 from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
 from episeek_pipelines.repair.values import Place, Repair
+from episeek_pipelines.statistics.episodes import EpisodeStatistics
+from episeek_pipelines.statistics.names import FeatureStatistics
 from episeek_schemas import lerobot
 
+_STATISTICS: Final = lerobot.statistics_column("", "")[:-1]
 _MOST_LISTED: Final = 100
 """Repairs of one kind in one column that are listed; of the others only the number is."""
 
@@ -68,7 +71,15 @@ class Draft:
         self.task_texts: list[list[str] | None] = self._task_texts()
         self.tasks = evidence.tasks
         self.runs_of: dict[int, tuple[Run, ...]] = dict(evidence.runs_of)
-        self.edits: dict[str, DataEdit] = {}
+        self.edits: dict[str, DataEdit] = {
+            path: DataEdit() for path, file in evidence.data.items() if file.recovered is not None
+        }
+        self.statistics: dict[str, Any] = deepcopy(dict(evidence.statistics or {}))
+        self.episode_statistics: dict[str, tuple[FeatureStatistics, npt.NDArray[np.bool_]]] = {}
+        """New statistics of features, of each episode, and which of them are to be written."""
+        self.measured: EpisodeStatistics | None = None
+        """The statistics of all episodes from their rows; None where rows may be missing."""
+        self._statistics: dict[str, list[Any]] | None = None
         self.proved: npt.NDArray[np.bool_] = np.zeros(self.row_count, np.bool_)
         """For each episode, whether its number of rows is proved to be its length."""
         self.has_all_episodes = not evidence.unreadable_shards and bool(self.row_count)
@@ -136,6 +147,22 @@ class Draft:
                         found[row + place] = number
             row += len(table)
         return found
+
+    def statistics_column(self, name: str) -> list[Any] | None:
+        """Return a column of statistics of meta/episodes, in the order of the repaired rows; None where a file lacks it."""
+        if self._statistics is None:
+            self._statistics = self._read_statistics()
+        return self._statistics.get(name)
+
+    def _read_statistics(self) -> dict[str, list[Any]]:
+        parts = []
+        for path, _ in self.evidence.shards:
+            with self.evidence.root.open_parquet(path) as file:
+                names = [name for name in dict.fromkeys(file.schema_arrow.names) if name.startswith(_STATISTICS)]
+                parts.append(file.read(columns=names, use_threads=False))
+        shared = set.intersection(*(set(part.column_names) for part in parts)) if parts else set()
+        values = {name: [value for part in parts for value in part[name].to_pylist()] for name in sorted(shared)}
+        return {name: [column[row] for row in self.order.tolist()] for name, column in values.items()}
 
     def _column(self, name: str, dtype: type) -> npt.NDArray[Any]:
         parts = [_numbers(table, name, dtype) for table in self.tables]

@@ -7,7 +7,7 @@ rows a few values are kept for each run, and headers of videos are read one at a
 import io
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from episeek.errors import (
     EpiseekError,
+    MetadataError,
     MissingFileError,
     NotADatasetError,
     ParquetError,
@@ -25,6 +26,8 @@ from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import read_info_document
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.recovery.declared_schema import declared_schema
+from episeek_pipelines.parquet.recovery.recover import Recovered, lacks_footer, open_recovered, recover
 from episeek_pipelines.repair.row_runs import Run, read_runs
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
@@ -42,6 +45,8 @@ class DataFileEvidence:
     runs: tuple[Run, ...]
     problem: str = ""
     """Why the file or its numbers cannot be read; empty where they can."""
+    recovered: Recovered | None = None
+    """The complete row groups of a file without a footer, which is read as if it had one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +69,20 @@ class Evidence:
     runs_of: Mapping[int, tuple[Run, ...]] = field(repr=False)
     """The runs of each episode, in the order of their files."""
 
+    def open_data(self, path: str, **options: Any) -> pq.ParquetFile:
+        """Open a data file, with the footer that it was given; the caller closes it (`with`)."""
+        recovered = self.data[path].recovered
+        if recovered is None:
+            return self.root.open_parquet(path, **options)
+        return open_recovered(_StoredBytes(self.root, path), recovered)
 
-def gather_evidence(root: Root) -> Evidence:
+
+def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
     """Read what repairs need of a dataset.
+
+    Args:
+        root: The dataset, at one commit.
+        recovers: Whether to read data files without a footer.
 
     Raises:
         NotADatasetError: There is no usable meta/info.json, even with its backslashes turned.
@@ -86,6 +102,10 @@ def gather_evidence(root: Root) -> Evidence:
     paths = [path for path in listing if path.endswith(".parquet")]
     read = map_in_threads(lambda path: _read_data_file(root, path, info.fps), paths, max_in_flight=root.in_flight)
     data = dict(zip(paths, read, strict=True))
+    if recovers:
+        others = [file.schema for file in read if file.schema is not None]
+        for path in [path for path, file in data.items() if file.schema is None]:
+            data[path] = _recovered(root, data[path], usable["features"], others, info.fps)
     runs: dict[int, list[Run]] = defaultdict(list)
     for file in data.values():
         for run in file.runs:
@@ -150,6 +170,46 @@ def _read_data_file(root: Root, path: str, fps: float) -> DataFileEvidence:
             return DataFileEvidence(path, file.schema_arrow, file.metadata.num_rows, tuple(runs))
     except (EpiseekError, pa.ArrowException, OSError, ValueError) as error:
         return DataFileEvidence(path, None, 0, (), _contents_problem(error))
+
+
+def _recovered(
+    root: Root, file: DataFileEvidence, features: Mapping[str, Any], others: list[pa.Schema], fps: float
+) -> DataFileEvidence:
+    """Return a file whose footer is missing as its complete row groups show it; any other file as it is."""
+    try:
+        stored = _StoredBytes(root, file.path)
+        if not lacks_footer(stored):
+            return file
+        try:
+            schema = declared_schema(features, others=others)
+        except MetadataError:
+            # files that differ from one another, of which one may be damaged as well
+            schema = declared_schema(features)
+        found = recover(stored, schema, where=file.path)
+        if not found.groups:
+            return replace(file, problem=f"no complete row group: {'; '.join(map(str, found.losses))}")
+        with open_recovered(stored, found) as opened:
+            runs = tuple(read_runs(opened, file.path, fps=fps))
+            return DataFileEvidence(file.path, opened.schema_arrow, found.row_count, runs, recovered=found)
+    except (ParquetError, MetadataError, MissingFileError) as error:
+        return replace(file, problem=f"{file.problem}; {error.found}")
+
+
+class _StoredBytes:
+    """The bytes of a file of a root, read at positions."""
+
+    def __init__(self, root: Root, path: str) -> None:
+        self._source, self._path = root.source(), path
+        self._size = root.size(path)
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Return the bytes `[start, stop)`."""
+        return self._source.get_ranges(self._path, [(start, stop)])[0] if stop > start else b""
 
 
 def _contents_problem(error: Exception) -> str:

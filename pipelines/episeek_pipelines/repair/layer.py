@@ -2,7 +2,6 @@
 
 import io
 import json
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +10,11 @@ import pyarrow.parquet as pq
 from episeek_pipelines.dataset.repaired_root import RepairedRoot
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.arrow_types import is_number
-from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
-from episeek_pipelines.repair.draft import DataEdit, Draft, numbers_of
-from episeek_pipelines.repair.row_runs import NO_NUMBER, flat_lists
-from episeek_pipelines.repair.schemas import converted
+from episeek_pipelines.repair.draft import DataEdit, Draft
+from episeek_pipelines.repair.repaired_rows import repaired_rows
+from episeek_pipelines.repair.row_runs import NO_NUMBER
+from episeek_pipelines.repair.schemas import edited_schema
+from episeek_pipelines.statistics.columns import with_columns
 from episeek_schemas import layout, lerobot
 
 
@@ -35,16 +35,23 @@ def write_layer(draft: Draft, layer: Root) -> RepairedRoot:
         pq.write_table(draft.tasks, stream, compression="snappy")
         layer.write_bytes(layout.TASKS_PATH, stream.getvalue())
         paths.append(layout.TASKS_PATH)
-    paths += _write_episodes(draft, layer)
+    paths += [*_write_statistics(draft, layer), *_write_episodes(draft, layer)]
     for path, edit in sorted(draft.edits.items()):
-        _write_data_file(evidence.root, layer, path, edit, fps=evidence.info.fps)
+        _write_data_file(draft, layer, path, edit)
         paths.append(path)
     return RepairedRoot(evidence.root.url, layer.url, tuple(sorted(paths)))
 
 
+def _write_statistics(draft: Draft, layer: Root) -> list[str]:
+    if draft.statistics == dict(draft.evidence.statistics or {}):
+        return []
+    layer.write_bytes(layout.STATS_PATH, json.dumps(draft.statistics, indent=4, ensure_ascii=False).encode())
+    return [layout.STATS_PATH]
+
+
 def _write_episodes(draft: Draft, layer: Root) -> list[str]:
     is_moved = not np.array_equal(draft.order, np.arange(draft.row_count))
-    if not (draft.changed or is_moved):
+    if not (draft.changed or is_moved or draft.episode_statistics):
         return []
     shards = [path for path, _ in draft.evidence.shards]
     sizes = [len(table) for _, table in draft.evidence.shards]
@@ -57,6 +64,14 @@ def _write_episodes(draft: Draft, layer: Root) -> list[str]:
         table = _read(draft.evidence.root, path) if whole is None else whole.slice(first, size)
         for name in sorted(draft.changed):
             table = _with_column(table, name, _values(draft, name, first, size))
+        for feature, (statistics, is_new) in draft.episode_statistics.items():
+            rows = slice(first, first + size)
+            kept = {
+                name: values[rows]
+                for name, values in statistics.items()
+                if lerobot.statistics_column(feature, name) in table.column_names
+            }
+            table = with_columns(table, {feature: kept}, is_new[rows])
         with layer.output(path) as stream, pq.ParquetWriter(pa.PythonFile(stream, "w"), table.schema) as writer:
             writer.write_table(table)
         first += size
@@ -87,42 +102,14 @@ def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return table.set_column(place, field, values.cast(field.type))
 
 
-def _write_data_file(root: Root, layer: Root, path: str, edit: DataEdit, *, fps: float) -> None:
-    with root.open_parquet(path) as file, layer.output(path) as stream:
-        schema = _schema(file.schema_arrow, edit)
-        options: dict[str, Any] = {"use_compliant_nested_type": False}
-        with pq.ParquetWriter(pa.PythonFile(stream, "w"), schema, **options) as writer:
-            first = 0
-            for number in range(file.num_row_groups):
-                table = file.read_row_group(number, use_threads=False)
-                columns = [_column(table, name, edit, first, fps) for name in table.column_names]
-                changed = pa.table(columns, schema=schema)
-                writer.write_table(changed, row_group_size=max(1, len(changed)))
-                first += len(table)
-
-
-def _schema(schema: pa.Schema, edit: DataEdit) -> pa.Schema:
-    fields = [field.with_type(edit.types.get(field.name, field.type)) for field in schema]
-    metadata = dict(schema.metadata or {})
-    if edit.features is not None:
-        metadata[lerobot.DATA_FEATURES_KEY.encode()] = edit.features
-    return pa.schema(fields, metadata or None)
-
-
-def _column(table: pa.Table, name: str, edit: DataEdit, first: int, fps: float) -> pa.ChunkedArray:
-    column, target = table[name], edit.types.get(name, table.schema.field(name).type)
-    numbers = edit.numbers.get(name)
-    if numbers is None:
-        if target == column.type:
-            return column
-        new = converted(column, target)
-        assert new is not None
-        return new
-    flat = column if is_number(column.type) else converted(column, pa.int64())
-    flat = flat if flat is not None else flat_lists(column)
-    assert flat is not None
-    kind = pa.float64() if pa.types.is_floating(flat.type) else pa.int64()
-    values = numpy_values(flat.cast(kind))
-    covered = numbers_of(numbers, first, np.zeros(len(values), np.float64) - 1, fps) >= 0
-    changed = numbers_of(numbers, first, values, fps)
-    return pa.chunked_array([pa.array(changed, mask=~(covered | is_valid(flat))).cast(target)])
+def _write_data_file(draft: Draft, layer: Root, path: str, edit: DataEdit) -> None:
+    schema = draft.evidence.data[path].schema
+    assert schema is not None
+    with (
+        layer.output(path) as stream,
+        pq.ParquetWriter(
+            pa.PythonFile(stream, "w"), edited_schema(schema, edit), use_compliant_nested_type=False
+        ) as writer,
+    ):
+        for table in repaired_rows(draft, path, schema.names):
+            writer.write_table(table, row_group_size=max(1, len(table)))

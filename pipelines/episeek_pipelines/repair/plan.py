@@ -11,15 +11,18 @@ from episeek_pipelines.repair.episodes import repair_lengths, repair_order, repa
 from episeek_pipelines.repair.evidence import gather_evidence
 from episeek_pipelines.repair.info_document import repair_splits, repair_templates, repair_totals
 from episeek_pipelines.repair.record import MadeRepairs
+from episeek_pipelines.repair.recovered import repair_footers
 from episeek_pipelines.repair.row_episodes import repair_row_episodes
 from episeek_pipelines.repair.rows import repair_numbers, repair_timestamps
 from episeek_pipelines.repair.schemas import repair_metadata, repair_types
+from episeek_pipelines.repair.statistics import measure, repair_episode_statistics, repair_statistics
 from episeek_pipelines.repair.tasks import repair_episode_tasks, repair_row_tasks, repair_task_table
 from episeek_pipelines.repair.values import Outcome, Refusal, Repair, RepairChoice
 from episeek_pipelines.repair.videos import examine_videos, repair_seconds, repair_video_info
 
 _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcome]]], ...]] = (
     (registry.TEMPLATES, repair_templates),
+    (registry.RECOVERED, repair_footers),
     (registry.COLUMN_TYPES, repair_types),
     (registry.SCHEMA_METADATA, repair_metadata),
     (registry.EPISODE_ORDER, repair_order),
@@ -57,7 +60,7 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
     Raises:
         NotADatasetError, UnsupportedVersionError, ReadError: As for `gather_evidence`.
     """
-    draft = Draft(gather_evidence(root))
+    draft = Draft(gather_evidence(root, recovers=choice.includes(registry.RECOVERED.code)))
     outcomes: list[Outcome] = []
     for rule, step in _STEPS:
         if choice.includes(rule.code):
@@ -67,6 +70,12 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
         for rule, of_videos in ((registry.VIDEO_INFO, repair_video_info), (registry.SECONDS, repair_seconds)):
             if choice.includes(rule.code):
                 outcomes += of_videos(draft, examined)
+    of_statistics = ((registry.EPISODE_STATISTICS, repair_episode_statistics), (registry.STATISTICS, repair_statistics))
+    if any(choice.includes(rule.code) for rule, _ in of_statistics):
+        draft.measured = measure(draft)
+        for rule, step in of_statistics:
+            if choice.includes(rule.code):
+                outcomes += step(draft)
     repairs = list(listed(each for each in outcomes if isinstance(each, Repair)))
     refusals = [each for each in outcomes if isinstance(each, Refusal)]
     repairs.sort(key=lambda each: (each.code, str(each.place)))

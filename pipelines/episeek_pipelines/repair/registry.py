@@ -40,6 +40,11 @@ TEMPLATES: Final = _repair(
     "files of the dataset have the paths that the templates give with /",
     "INF001",
 )  # fmt: skip
+RECOVERED: Final = _repair(
+    "REP002", "data files without a footer",
+    "every page of the complete row groups is read, and frame_index and index count through their rows; what was cut off is said",
+    "ROW005",
+)  # fmt: skip
 COLUMN_TYPES: Final = _repair(
     "REP003", "columns of data files in the types that `features` declares",
     "every value is kept exactly: cast to the declared type and back, it is the same bit for bit",
@@ -120,4 +125,14 @@ SECONDS: Final = _repair(
     "REP018", "from_timestamp and to_timestamp of episodes",
     "the frames of the file, the lengths of its episodes, where streams begin and the seconds of neighbours leave one place for it",
     "VID024", "VID024W", "EPI011",
+)  # fmt: skip
+EPISODE_STATISTICS: Final = _repair(
+    "REP019", "statistics of episodes",
+    "they are not those of the episode's rows, beyond what rounding explains; they are recomputed from the rows",
+    "STA029",
+)  # fmt: skip
+STATISTICS: Final = _repair(
+    "REP020", "meta/stats.json",
+    "statistics of numbers are not those of the rows, or are missing; those of pictures follow from the episodes' own",
+    "STA029",
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pyarrow as pa
 from episeek_pipelines.parquet.arrow_types import is_any_list, is_text, storage_type
 from episeek_pipelines.parquet.exact_values import first_difference
 from episeek_pipelines.repair import registry
-from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.draft import DataEdit, Draft
 from episeek_pipelines.repair.evidence import DataFileEvidence
 from episeek_pipelines.repair.row_runs import flat_lists
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
@@ -32,7 +32,7 @@ def repair_types(draft: Draft) -> Iterator[Outcome]:
             if _is_same(found, target):
                 continue
             place = Place(path, column=name)
-            with draft.evidence.root.open_parquet(path) as opened:
+            with draft.evidence.open_data(path) as opened:
                 column = opened.read(columns=[name], use_threads=False)[name]
             if converted(column, target) is None:
                 readings = (f"the declared type {target} is wrong", "the values are wrong")
@@ -92,6 +92,15 @@ def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray |
     except pa.ArrowException:
         return None
     return new if first_difference(column, back) is None else None
+
+
+def edited_schema(schema: pa.Schema, edit: DataEdit) -> pa.Schema:
+    """Return the schema of a data file with an edit."""
+    fields = [field.with_type(edit.types.get(field.name, field.type)) for field in schema]
+    metadata = dict(schema.metadata or {})
+    if edit.features is not None:
+        metadata[lerobot.DATA_FEATURES_KEY.encode()] = edit.features
+    return pa.schema(fields, metadata or None)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from episeek_pipelines.statistics.differences import differing, quantile_tolerance
 from episeek_pipelines.statistics.names import QUANTILES
 from episeek_pipelines.verify.data.feature_ranges import dimension_text
-from episeek_pipelines.verify.data.statistics_differences import differing, quantile_tolerance
 from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
 from episeek_pipelines.verify.findings.episode_statistics import compared_features
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from episeek_pipelines.statistics.differences import differing
 from episeek_pipelines.statistics.episodes import EpisodeStatistics
 from episeek_pipelines.statistics.names import NAMES, FeatureStatistics
 from episeek_pipelines.statistics.scan import EpisodeScan
 from episeek_pipelines.statistics.values import Unusable, sample_values
 from episeek_pipelines.verify.data.feature_ranges import dimension_text
-from episeek_pipelines.verify.data.statistics_differences import differing
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 from episeek_pipelines.verify.findings.episode_statistics import RecordedStatistics, compared_features
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from episeek_pipelines.statistics.differences import differing
 from episeek_pipelines.statistics.episodes import episode_statistics
 from episeek_pipelines.statistics.names import NAMES
-from episeek_pipelines.verify.data.statistics_differences import differing
 
 RANDOM = np.random.default_rng(3)
 FLOAT32 = {"dtype": "float32"}

@@ -15,11 +15,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from episeek_pipelines.statistics.names import QUANTILES, FeatureStatistics
 from episeek_pipelines.statistics.quantiles import BINS
-from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
 from episeek_schemas.features import declared_dtype
+
+BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
 
 EXTREMES_TOLERANCE: Final = 1e-3
 """Relative to the larger extreme, as rows may be stored in float16."""

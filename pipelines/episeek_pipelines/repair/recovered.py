@@ -1,0 +1,22 @@
+"""Repair of data files without a footer: they are read by their page headers, and written with a footer."""
+
+from collections.abc import Iterator
+
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.values import Outcome, Place, Repair
+from episeek_pipelines.words import counted
+
+
+def repair_footers(draft: Draft) -> Iterator[Outcome]:
+    """Say which files were given a footer, and what of them is lost."""
+    for path, file in draft.evidence.data.items():
+        found = file.recovered
+        if found is None:
+            continue
+        episodes = found.episodes
+        held = f"episodes {episodes[0]} to {episodes[-1]}" if len(episodes) > 1 else f"episode {episodes[0]}"
+        lost = "; ".join(str(loss) for loss in found.losses) or "nothing after them"
+        rows = f"{counted(found.row_count, 'row')} in {counted(len(found.groups), 'row group')}"
+        proof = f"all pages of these row groups are read, and their rows count; not recovered: {lost}"
+        yield Repair(registry.RECOVERED.code, Place(path), "no footer", f"a footer, for {rows}: {held}", proof)

@@ -1,0 +1,49 @@
+"""The rows of a data file as the repairs so far leave them, one row group at a time."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from episeek_pipelines.parquet.arrow_types import is_number
+from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
+from episeek_pipelines.repair.draft import DataEdit, Draft, numbers_of
+from episeek_pipelines.repair.row_runs import flat_lists
+from episeek_pipelines.repair.schemas import converted, edited_schema
+
+
+def repaired_rows(draft: Draft, path: str, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield some columns of the row groups of a data file, in their order, with the edits of the draft.
+
+    Raises:
+        ReadError: The store or the system failed.
+    """
+    edit, fps = draft.edits.get(path, DataEdit()), draft.evidence.info.fps
+    first = 0
+    with draft.evidence.open_data(path) as file:
+        schema = edited_schema(file.schema_arrow, edit)
+        kept = pa.schema([schema.field(name) for name in names], schema.metadata)
+        for number in range(file.num_row_groups):
+            table = file.read_row_group(number, columns=list(names), use_threads=False)
+            columns = [_column(table, name, edit, first, fps) for name in names]
+            yield pa.table(columns, schema=kept)
+            first += len(table)
+
+
+def _column(table: pa.Table, name: str, edit: DataEdit, first: int, fps: float) -> pa.ChunkedArray:
+    column, target = table[name], edit.types.get(name, table.schema.field(name).type)
+    numbers = edit.numbers.get(name)
+    if numbers is None:
+        if target == column.type:
+            return column
+        new = converted(column, target)
+        assert new is not None
+        return new
+    flat = column if is_number(column.type) else converted(column, pa.int64())
+    flat = flat if flat is not None else flat_lists(column)
+    assert flat is not None
+    kind = pa.float64() if pa.types.is_floating(flat.type) else pa.int64()
+    values = numpy_values(flat.cast(kind))
+    covered = numbers_of(numbers, first, np.zeros(len(values), np.float64) - 1, fps) >= 0
+    changed = numbers_of(numbers, first, values, fps)
+    return pa.chunked_array([pa.array(changed, mask=~(covered | is_valid(flat))).cast(target)])

@@ -1,0 +1,224 @@
+"""Repairs of statistics: those of numbers are recomputed from the rows, those of pictures put together from the episodes'."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.repaired_rows import repaired_rows
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_pipelines.statistics.aggregate import aggregated, stats_entry
+from episeek_pipelines.statistics.differences import differing, quantile_tolerance
+from episeek_pipelines.statistics.episodes import EpisodeStatistics
+from episeek_pipelines.statistics.names import NAMES, QUANTILES, FeatureStatistics
+from episeek_pipelines.statistics.scan import EpisodeScan, measured_features
+from episeek_pipelines.statistics.values import Unusable, sample_values
+from episeek_schemas import layout, lerobot
+
+Float64Array = npt.NDArray[np.float64]
+
+_PICTURES: Final = ("image", "video")
+
+_RANK_TOLERANCE: Final = 1e-3
+"""Part of the rows by which a quantile of all rows may miss its own: estimates come from bins."""
+
+
+def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
+    """Recompute the statistics of episodes that are not those of their rows."""
+    measured = draft.measured
+    if measured is None:
+        return
+    code = registry.EPISODE_STATISTICS.code
+    counts = measured.row_count.astype(np.float64)
+    for feature, truth in measured.features.items():
+        if feature in lerobot.ROW_COLUMNS:
+            # merging leaves them as they are, and nothing is normalized by them
+            continue
+        recorded = _recorded(draft, feature, truth)
+        if not recorded:
+            continue
+        spec = draft.info["features"][feature]
+        if feature == lerobot.ACTION and "count" in recorded and (recorded["count"][:, 0] != counts).sum() > 1:
+            # statistics of relative actions are counted by chunk
+            continue
+        odd = {
+            name: differing(name, values, truth, counts, spec) | ~np.isfinite(values)
+            for name, values in recorded.items()
+        }
+        is_odd = np.any([each.any(axis=1) for each in odd.values()], axis=0)
+        if not is_odd.any():
+            continue
+        draft.episode_statistics[feature] = truth, is_odd
+        for episode in np.flatnonzero(is_odd).tolist():
+            name = next(name for name in NAMES if name in odd and odd[name][episode].any())
+            column = lerobot.statistics_column(feature, name)
+            before, after = recorded[name][episode].tolist(), truth[name][episode].tolist()
+            proof = f"{name} of the {int(counts[episode])} rows of the episode"
+            yield Repair(code, draft.place(episode, column), _plain(before), after, proof)
+
+
+def repair_statistics(draft: Draft) -> Iterator[Outcome]:
+    """Recompute the statistics of the dataset that are not those of the rows, or are missing."""
+    measured = draft.measured
+    if measured is None:
+        return
+    code = registry.STATISTICS.code
+    for feature, spec in draft.info["features"].items():
+        place = Place(layout.STATS_PATH, column=feature)
+        entry = draft.statistics.get(feature)
+        if isinstance(spec, Mapping) and spec.get("dtype") in _PICTURES:
+            if not _is_whole(entry):
+                yield from _repair_pictures(draft, feature, place)
+            continue
+        truth = measured.features.get(feature)
+        if truth is None:
+            continue
+        problem = _problem(draft, feature, entry, truth, spec)
+        if problem is None:
+            continue
+        name, before = problem
+        draft.statistics[feature] = stats_entry(truth)
+        after = draft.statistics[feature][name]
+        proof = f"{name} of all {int(measured.row_count.sum())} rows"
+        yield Repair(code, place, before, after, proof)
+
+
+def measure(draft: Draft) -> EpisodeStatistics | None:
+    """Return the statistics of all episodes from their rows as repaired; None where not all rows of all episodes are proved."""
+    if not draft.has_all_episodes or not draft.proved.all():
+        return None
+    wanted = measured_features(draft.info["features"])
+    parts: list[EpisodeStatistics] = []
+    for path in sorted({run.path for runs in draft.runs_of.values() for run in runs}):
+        schema = draft.evidence.data[path].schema
+        names = [name for name in wanted if schema is not None and schema.names.count(name) == 1]
+        scan = EpisodeScan(names)
+        for table in repaired_rows(draft, path, list(dict.fromkeys([lerobot.EPISODE_INDEX, *names]))):
+            for batch in table.combine_chunks().to_batches():
+                parts += scan.add(batch)
+        parts += scan.finish()
+    whole = EpisodeStatistics.joined(parts)
+    order = np.argsort(whole.episode_index, kind="stable")
+    found = whole.take(order)
+    if not np.array_equal(found.episode_index, np.arange(draft.row_count)):
+        return None
+    return found
+
+
+def _recorded(draft: Draft, feature: str, truth: FeatureStatistics) -> dict[str, Float64Array]:
+    """Return the recorded statistics of episodes by name, NaN where there is none; without names that no file has."""
+    found: dict[str, Float64Array] = {}
+    for name in NAMES:
+        column = draft.statistics_column(lerobot.statistics_column(feature, name))
+        if column is None:
+            continue
+        width = truth[name].shape[1]
+        values = np.full((draft.row_count, width), np.nan)
+        for row, value in enumerate(column):
+            flat = np.ravel(np.array(value, dtype=object)) if isinstance(value, list) else np.array([value], object)
+            if len(flat) == width and all(isinstance(each, (int, float)) for each in flat):
+                values[row] = flat.astype(np.float64)
+        found[name] = values
+    return found
+
+
+def _problem(draft: Draft, feature: str, entry: Any, truth: FeatureStatistics, spec: Any) -> tuple[str, Any] | None:
+    """Return the name of a statistic of the dataset that is not that of its rows, and what is recorded; None where all are."""
+    if not isinstance(entry, Mapping):
+        return "mean", None
+    total = aggregated(truth)
+    most = np.array([float(truth["count"].max())])
+    for name in NAMES:
+        recorded = _numbers(entry.get(name))
+        if recorded is None or recorded.size != total[name].size or not np.isfinite(recorded).all():
+            return name, _plain(entry.get(name))
+    if feature in lerobot.ROW_COLUMNS:
+        return None
+    count = _numbers(entry["count"])
+    if feature == lerobot.ACTION and count is not None and count.ravel()[0] != total["count"].ravel()[0]:
+        # statistics of relative actions are counted by chunk
+        return None
+    for name in NAMES:
+        recorded = _numbers(entry[name])
+        assert recorded is not None
+        flat = recorded.ravel()
+        if name in QUANTILES:
+            is_odd = _is_odd_quantile(draft, feature, name, flat, truth)
+        else:
+            is_odd = differing(name, flat[None], total, most, spec)[0]
+        if is_odd.any() or (name == "std" and ((flat == 0) & (total["std"][0] > 0)).any()):
+            return name, _plain(entry[name])
+    return None
+
+
+def _is_odd_quantile(
+    draft: Draft, feature: str, name: str, recorded: Float64Array, truth: FeatureStatistics
+) -> npt.NDArray[np.bool_]:
+    """Return where a quantile is neither LeRobot's aggregate, nor the outermost of the episodes, nor that of all rows together."""
+    total = aggregated(truth)
+    low, high = (total[each][0].astype(np.float64) for each in ("min", "max"))
+    tolerance = quantile_tolerance(low, high)
+    is_odd = np.isfinite(recorded)
+    for reading in (total[name][0], truth[name].min(axis=0), truth[name].max(axis=0)):
+        is_odd &= np.abs(recorded - reading) > tolerance
+    if not is_odd.any():
+        return is_odd
+    below, until, count = np.zeros(recorded.size), np.zeros(recorded.size), 0
+    for path in sorted({run.path for runs in draft.runs_of.values() for run in runs}):
+        for table in repaired_rows(draft, path, [feature]):
+            for batch in table.combine_chunks().to_batches():
+                values = sample_values(batch.column(feature))
+                if not isinstance(values, Unusable):
+                    flat = values.reshape(-1, recorded.size)
+                    below += (flat < recorded).sum(axis=0)
+                    until += (flat <= recorded).sum(axis=0)
+                    count += len(flat)
+    share, slack = QUANTILES[name], _RANK_TOLERANCE * count + 1
+    return np.asarray(is_odd & ((below > share * count + slack) | (until < share * count - slack)))
+
+
+def _repair_pictures(draft: Draft, feature: str, place: Place) -> Iterator[Outcome]:
+    """Put the statistics of all pictures together from those of the episodes."""
+    code = registry.STATISTICS.code
+    held: FeatureStatistics = {}
+    for name in NAMES:
+        column = draft.statistics_column(lerobot.statistics_column(feature, name))
+        try:
+            values = None if column is None else np.array(column, np.float64)
+        except (TypeError, ValueError):
+            values = None
+        if values is None or len(values) != draft.row_count or not np.isfinite(values).all():
+            found = "no statistics of pictures, neither of the dataset nor of its episodes"
+            yield Refusal(
+                code, place, found, ("sample them from the pictures with LeRobot's compute_stats", "train without them")
+            )
+            return
+        held[name] = values
+    before = draft.statistics.get(feature)
+    draft.statistics[feature] = stats_entry(held)
+    proof = f"the statistics of its {draft.row_count} episodes, put together as LeRobot does"
+    yield Repair(code, place, None if before is None else "incomplete", "all statistics", proof)
+
+
+def _is_whole(entry: Any) -> bool:
+    if not isinstance(entry, Mapping):
+        return False
+    arrays = [_numbers(entry.get(name)) for name in NAMES]
+    return all(array is not None and array.size and np.isfinite(array).all() for array in arrays)
+
+
+def _numbers(value: Any) -> Float64Array | None:
+    try:
+        return np.array(value, np.float64) if isinstance(value, list) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Return recorded numbers as JSON holds them."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
