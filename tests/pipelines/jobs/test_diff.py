@@ -14,7 +14,7 @@ from episeek.errors import MissingFileError, NotADatasetError
 from episeek_pipelines.api import WorkFailedError, diff, prepare, upgrade
 from episeek_pipelines.comparison.results import ColumnChange, EpisodeChange, VideoChange
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, change_info, copy_dataset
-from tests.support.amount import every
+from tests.support.amount import amount, every
 from tests.support.edited_datasets import (
     change_cell,
     change_video,
@@ -30,19 +30,20 @@ from tests.support.old_dataset import edit_lines
 from tests.support.remux import remux
 
 OLD = ("v21_videos", "v21_images")
+WAYS = [(name, videos) for name in (*DATASETS, *OLD) for videos in ("none", "copy", "hardlink", "pack")]
+PREPARED = [*WAYS, ("v21_videos", "pack")]
 
 
-@pytest.mark.parametrize("name", [*DATASETS, *OLD])
+@pytest.mark.parametrize("name", every([*DATASETS, *OLD], 3))
 def test_a_dataset_equals_itself_unread(name, tmp_path):
     (tmp_path / "link").symlink_to(DATA / name)
-    for other in (DATA / name, tmp_path / "link"):
-        found = diff(str(DATA / name), str(other))
-        assert not found.is_different
-        assert found.is_decided
-        assert not found.not_compared
-        assert not found.layout
-        assert (found.reading.data_files, found.reading.headers, found.reading.samples) == (0, 0, 0)
-        assert found.equal_count == found.a.episode_count
+    found = diff(str(DATA / name), str(tmp_path / "link"))
+    assert not found.is_different
+    assert found.is_decided
+    assert not found.not_compared
+    assert not found.layout
+    assert (found.reading.data_files, found.reading.headers, found.reading.samples) == (0, 0, 0)
+    assert found.equal_count == found.a.episode_count
 
 
 @pytest.mark.parametrize("name", every([*DATASETS, *OLD], 3))
@@ -53,10 +54,7 @@ def test_a_copy_is_equal(name, tmp_path):
     assert found.reading.data_files == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "videos"),
-    every([(name, videos) for name in (*DATASETS, *OLD) for videos in ("none", "copy", "hardlink", "pack")], 9),
-)
+@pytest.mark.parametrize(("name", "videos"), every(PREPARED, len(PREPARED)))
 def test_a_prepared_dataset_is_equal_and_its_layout_differs(name, videos, tmp_path):
     prepare(str(DATA / name), str(tmp_path / "out"), videos=videos)
     found = diff(str(DATA / name), str(tmp_path / "out"))
@@ -138,7 +136,7 @@ def test_removed_and_renumbered_episodes(name, tmp_path):
     assert (back.removed, back.added) == ((), (1,))
 
 
-@pytest.mark.parametrize("seed", every(range(8), 7))
+@pytest.mark.parametrize("seed", range(amount(8, 1)))
 def test_what_is_found_is_what_other_readers_see(seed, tmp_path):
     """The dataset after LeRobot's `delete_episodes([2, 5])`, with random cells and packets changed."""
     copy = copy_dataset("edited", tmp_path / "copy")
@@ -189,7 +187,7 @@ def test_flipped_bytes_of_samples(tmp_path):
     assert any("bytes of the samples" in part.subject for part in less.not_compared)
 
 
-@pytest.mark.parametrize("name", ["h264_bframes", "av1_multifile"])
+@pytest.mark.parametrize("name", every(["h264_bframes", "hevc", "av1_multifile"], 3))
 def test_remuxed_videos_are_equal(name, tmp_path):
     copy = copy_dataset(name, tmp_path / "copy")
     for video in (copy / "videos").rglob("*.mp4"):
@@ -208,11 +206,11 @@ def test_a_sample_that_is_shown_later(tmp_path):
 
 
 def test_another_frame_rate_of_the_same_videos(tmp_path):
-    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    copy = copy_dataset("hevc", tmp_path / "copy")
     change_info(copy, fps=30.000001)
-    found = diff(str(DATA / "av1_multifile"), str(copy))
+    found = diff(str(DATA / "hevc"), str(copy))
     assert ([change.key for change in found.metadata], found.changed) == (["fps"], ())
-    assert found.reading.headers == 24
+    assert found.reading.headers == 4
 
 
 def test_rows_of_episodes_that_the_metadata_does_not_list(tmp_path):
@@ -315,7 +313,9 @@ def test_frames_that_are_not_certain_leave_it_open(tmp_path):
 
 
 def test_levels_say_what_they_leave_out(tmp_path):
-    prepare(str(DATA / "h264_bframes"), str(tmp_path / "out"), videos="pack")
+    copy = copy_dataset("h264_bframes", tmp_path / "out")
+    for video in (copy / "videos").rglob("*.mp4"):
+        remux(video, "fragmented")
     reasons = {
         level: [
             part.subject.partition(" ")[0]
