@@ -21,6 +21,7 @@ from episeek_pipelines.comparison.results import (
 )
 from episeek_pipelines.comparison.side import Side
 from episeek_pipelines.comparison.videos.differences import PairedSamples, SampleDifferences
+from episeek_pipelines.comparison.videos.sample_entries import entry_words
 from episeek_pipelines.words import counted
 
 V2_STATISTICS: Final = frozenset({"min", "max", "mean", "std", "count"})
@@ -130,7 +131,7 @@ def _video_change(
         is_least=bool(different) and not reads(level, "videos"),
         is_order_changed=a.sample_count == b.sample_count and a.order != b.order,
         is_time_changed=a.times != b.times and a.frame_count == b.frame_count,
-        entry=None if a.entry.digest == b.entry.digest else (a.entry.text, b.entry.text),
+        entry=None if a.entry.parts == b.entry.parts else entry_words(a.entry, b.entry),
     )
     return None if change == VideoChange(camera) else change
 

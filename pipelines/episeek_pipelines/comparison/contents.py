@@ -131,7 +131,7 @@ class Contents:
                 if number in self.covered.videos.get(camera, ()):
                     parts[f"camera {camera}"] = b"same as in episode %d" % number
                 elif samples is not None:
-                    parts[f"camera {camera}"] = samples.sizes + samples.order + samples.entry.digest.encode()
+                    parts[f"camera {camera}"] = samples.sizes + samples.order + repr(samples.entry.parts).encode()
             found[number] = parts
         return found
 

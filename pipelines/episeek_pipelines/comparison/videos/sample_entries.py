@@ -1,58 +1,86 @@
 """The sample entry of coded samples, as far as it says how they are decoded and shown (ISO/IEC 14496-12:2022, 12.1.3)."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from episeek.mp4.boxes import child_boxes, parse_box
+from episeek.mp4.boxes import Box, child_boxes, parse_box
 from episeek.mp4.moov.sample_description import read_entries, split_entries
 from episeek.mp4.sample_table import SampleTable
 
 _VISUAL_FIELDS_BYTES: Final = 78
-_SQUARE_PIXELS: Final = bytes([0, 0, 0, 1, 0, 0, 0, 1])
-_UNSHOWN: Final = ("btrt", "fiel")
-"""Boxes that muxers add and leave out: bit rates, and the order of fields, which the samples say themselves."""
+_PICTURE_SIZE: Final = slice(24, 28)
+"""Bytes of a VisualSampleEntry with width and height."""
+
+_SAYING_NOTHING: Final = {
+    # bit rates, and the order of fields, which the samples say themselves
+    "btrt": None,
+    "fiel": None,
+    # square pixels
+    "pasp": (bytes([0, 0, 0, 1, 0, 0, 0, 1]),),
+    # unspecified primaries, transfer and matrix, and the usual range (ISO/IEC 23091-2)
+    "colr": (b"nclx\0\2\0\2\0\2\0", b"nclc\0\2\0\2\0\2"),
+}
+"""Boxes that muxers add and leave out, with the payloads that say nothing; None for all payloads."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryPrint:
     """The sample entries that some samples use."""
 
-    digest: str
-    """The same for entries that decode and show the same samples alike."""
     text: str
     """The first of them in words."""
+    parts: tuple[tuple[str, str], ...]
+    """The parts of all entries by name, each with a digest: the same for entries that decode and show samples alike."""
 
 
 def print_entries(table: SampleTable, start: int, stop: int, *, where: str) -> EntryPrint:
     """Return the print of the entries that the samples `[start, stop)` use, with the one in force where decoding starts.
 
-    Left out are what a muxer makes up: the name of the compressor, resolutions, bit rates, and a pixel aspect ratio of 1:1.
+    Left out are what a muxer makes up: the name of the compressor, resolutions, bit rates, and boxes that say nothing.
     """
     own = [1] if table.description_index is None else np.unique(table.description_index[start:stop]).tolist()
-    at_start = 0 if table.start_description_index is None else int(table.start_description_index[start])
     entries = split_entries(table.sample_description, where=where)
-    digest = hashlib.sha256(table.matrix)
-    for number in (*own, at_start):
-        entry = entries[number - 1] if number else b""
-        for part in _parts(entry, where) if entry else ():
-            digest.update(len(part).to_bytes(8, "big") + part)
-        digest.update(b"|")
+    parts = [("tkhd matrix", table.matrix)]
+    for number in own:
+        parts += _parts(entries[number - 1], where)
+    at_start = 0 if table.start_description_index is None else int(table.start_description_index[start])
+    if at_start not in (0, own[0]):
+        parts += [(f"{name} where decoding starts", data) for name, data in _parts(entries[at_start - 1], where)]
     first = read_entries(table.sample_description, where=where)[own[0] - 1]
-    return EntryPrint(digest.hexdigest(), f"{first!s}, configuration {digest.hexdigest()[:8]}")
+    return EntryPrint(str(first), tuple((name, hashlib.sha256(data).hexdigest()[:16]) for name, data in parts))
 
 
-def _parts(entry: bytes, where: str) -> list[bytes]:
-    """Return the type, the picture size and the boxes of an entry, the boxes sorted; bytes that are no boxes are one part."""
+def entry_words(a: EntryPrint, b: EntryPrint) -> tuple[str, str]:
+    """Return two entries that differ in words, each with its parts that the other one does not have."""
+    return _words(a, b), _words(b, a)
+
+
+def _words(own: EntryPrint, other: EntryPrint) -> str:
+    here, there = dict(own.parts), dict(other.parts)
+    differing = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+    named = [f"{name} {here[name][:8]}" if name in here else f"no {name}" for name in differing if name != "type"]
+    return f"{own.text}, {', '.join(named)}" if named else own.text
+
+
+def _parts(entry: bytes, where: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the type, the picture size and the boxes of an entry, the boxes sorted; bytes that are no boxes are one part."""
     root = parse_box(entry, 0, len(entry), where=where)
-    size = entry[root.payload + 24 : root.payload + 28]
-    boxes = []
-    position = root.payload + _VISUAL_FIELDS_BYTES
-    for box in child_boxes(entry, position, root.end, where=where):
-        is_square = box.type == "pasp" and entry[box.payload : box.end] == _SQUARE_PIXELS
-        if box.type not in _UNSHOWN and not is_square:
-            boxes.append(entry[box.start : box.end])
-        position = box.end
-    return [entry[4:8], size, *sorted(boxes), entry[position : root.end]]
+    yield "type", entry[4:8]
+    yield "size", entry[root.payload : root.payload + _VISUAL_FIELDS_BYTES][_PICTURE_SIZE]
+    boxes = list(child_boxes(entry, root.payload + _VISUAL_FIELDS_BYTES, root.end, where=where))
+    said = [(box.type, entry[box.payload : box.end]) for box in boxes if not _says_nothing(box, entry)]
+    yield from sorted(said)
+    rest = boxes[-1].end if boxes else root.payload + _VISUAL_FIELDS_BYTES
+    if rest < root.end:
+        yield "rest", entry[rest : root.end]
+
+
+def _says_nothing(box: Box, entry: bytes) -> bool:
+    if box.type not in _SAYING_NOTHING:
+        return False
+    payloads = _SAYING_NOTHING[box.type]
+    return payloads is None or entry[box.payload : box.end] in payloads

@@ -94,10 +94,10 @@ def reading_words(comparison: Comparison) -> str:
 def sections_of(comparison: Comparison) -> list[Section]:
     """Return the sections that have something to say."""
     sections = [
+        Section("episodes", tuple(_episode_lines(comparison))),
         Section("metadata", tuple(map(_value_line, comparison.metadata))),
         Section("tasks", tuple(map(_task_line, comparison.tasks))),
         Section("statistics", tuple(_statistic_lines(comparison.statistics))),
-        Section("episodes", tuple(_episode_lines(comparison))),
         Section("layout", tuple(map(_value_line, comparison.layout)), is_difference=False),
         Section(
             "could not be compared",
