@@ -15,6 +15,9 @@ DATA = ROOT / "tests/data"
 ARROW_17 = ROOT / "tests/pipelines/parquet/recovery/data/arrow17.parquet"
 """A file of pyarrow 17, which writes the metadata of each column chunk a second time, after its pages."""
 
+KILLED = ROOT / "tests/pipelines/parquet/recovery/data/killed"
+"""A recording by LeRobot that was killed, twelve episodes long."""
+
 RECORDED = (
     "av1_multifile/data/chunk-000/file-001.parquet",
     "images/data/chunk-000/file-000.parquet",
@@ -57,6 +60,12 @@ class WholeFile:
                 chunks = [group.column(number) for number in range(group.num_columns)]
                 stops.append((max(_start(chunk) + chunk.total_compressed_size for chunk in chunks), rows))
         return stops
+
+    def group_starts(self) -> list[int]:
+        """The first byte of each row group; older writers put other bytes before it, after the end of the row group before."""
+        metadata = self.metadata
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        return [min(_start(group.column(number)) for number in range(group.num_columns)) for group in groups]
 
     def rows_before(self, stop: int) -> int:
         """The rows of the row groups that end at or before a byte."""

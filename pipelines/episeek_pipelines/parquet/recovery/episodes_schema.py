@@ -6,12 +6,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from episeek_schemas import lerobot
-from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
+from episeek_schemas.features import SCALARS, declared_dtype
 
 STATISTICS: Final = ("min", "max", "mean", "std", "count", "q01", "q10", "q50", "q90", "q99")
 """Statistics of a feature in the order in which LeRobot 0.4 writes them; earlier versions wrote the first five."""
 
-_VALUES_OF_THE_FEATURE: Final = ("min", "max")
 _SHARD_COLUMNS: Final = ("meta/episodes/chunk_index", "meta/episodes/file_index")
 
 
@@ -23,8 +22,8 @@ def episodes_schema(features: Mapping[str, Any], statistics: Mapping[str, Any] |
 
     Args:
         features: `features` of meta/info.json.
-        statistics: meta/stats.json, which tells the features that have statistics, and which ones; None for all numeric features
-            and pictures, and all statistics.
+        statistics: meta/stats.json, which tells the features that have statistics, which ones, and how deep their lists are;
+            None for all numeric features and pictures, and all statistics.
     """
     columns: dict[str, pa.DataType] = dict.fromkeys(lerobot.EPISODE_COLUMNS, pa.int64())
     columns = {lerobot.EPISODE_INDEX: pa.int64(), lerobot.TASKS: _list(pa.string()), **columns}
@@ -34,38 +33,40 @@ def episodes_schema(features: Mapping[str, Any], statistics: Mapping[str, Any] |
                 kind = pa.float64() if field.endswith("timestamp") else pa.int64()
                 columns[lerobot.video_column(key, field)] = kind
     for key, spec in features.items():
-        kinds = _statistics_kinds(spec)
-        if kinds is None or (statistics is not None and key not in statistics):
+        if statistics is not None and key not in statistics:
             continue
-        known = statistics[key] if statistics is not None else None
-        for name in STATISTICS:
-            if not isinstance(known, Mapping) or name in known:
-                columns[lerobot.statistics_column(key, name)] = kinds(name)
+        value, depth = _value_and_depth(spec)
+        recorded = {} if statistics is None else statistics[key]
+        known = recorded if isinstance(recorded, Mapping) else {}
+        for name in STATISTICS if value is not None else ():
+            if known and name not in known:
+                continue
+            kind = {"count": pa.int64(), "min": value, "max": value}.get(name, pa.float64())
+            for _ in range(_depth_of(known[name]) if known else 1 if name == "count" else depth):
+                kind = _list(kind)
+            columns[lerobot.statistics_column(key, name)] = kind
     columns |= dict.fromkeys(_SHARD_COLUMNS, pa.int64())
     return pa.schema(list(columns.items()))
 
 
-def _statistics_kinds(spec: Any) -> Any:
-    """Return the function from a statistic of a feature to its type; None for a feature that has no statistics."""
+def _value_and_depth(spec: Any) -> tuple[pa.DataType | None, int]:
+    """Return the type of a number of a feature's extremes, None without statistics, and the depth of the lists around it."""
     dtype = declared_dtype(spec)
     if dtype in ("image", "video"):
         # one number for each channel, shape [3, 1, 1]
-        depth, value = 3, pa.float64()
-    else:
-        shape = declared_shape(spec) if isinstance(spec, Mapping) else None
-        if dtype is None or dtype not in SCALARS or dtype == "string" or shape is None:
-            return None
-        depth, value = max(len(shape), 1), _inferred(SCALARS[dtype])
+        return pa.float64(), 3
+    if dtype is None or dtype not in SCALARS or dtype == "string":
+        return None, 0
+    # of a feature with several dimensions, all but the last one are taken together
+    return _inferred(SCALARS[dtype]), 1
 
-    def kind_of(name: str) -> pa.DataType:
-        if name == "count":
-            return _list(pa.int64())
-        kind = value if name in _VALUES_OF_THE_FEATURE else pa.float64()
-        for _ in range(depth):
-            kind = _list(kind)
-        return kind
 
-    return kind_of
+def _depth_of(value: Any) -> int:
+    """Return how deep lists are nested; 1 for what is no list."""
+    depth = 0
+    while isinstance(value, list):
+        value, depth = value[0] if value else None, depth + 1
+    return max(depth, 1)
 
 
 def _inferred(scalar: pa.DataType) -> pa.DataType:

@@ -42,13 +42,15 @@ def test_documents_tell_which_statistics_there_are():
         "done": {"dtype": "bool", "shape": [1]},
         "note": {"dtype": "string", "shape": [1]},
     }
-    schema = episodes_schema(features, {"action": {"max": [], "min": []}})
+    schema = episodes_schema(features, {"action": {"max": [0.5, 0.5, 0.5], "min": [[0.0]], "count": [7]}})
     statistics = [name for name in schema.names if name.startswith("stats/")]
-    assert statistics == ["stats/action/min", "stats/action/max"]
-    nested = pa.list_(pa.field("element", pa.list_(pa.field("element", pa.float64()))))
-    assert schema.field("stats/action/min").type == nested
-    assert (
-        episodes_schema(features, {"done": {"min": [], "mean": []}}).field("stats/done/min").type.value_type
-        == pa.bool_()
-    )
-    assert "stats/note/min" not in episodes_schema(features, None).names
+    assert statistics == ["stats/action/min", "stats/action/max", "stats/action/count"]
+    numbers = pa.list_(pa.field("element", pa.float64()))
+    assert schema.field("stats/action/max").type == numbers
+    assert schema.field("stats/action/min").type == pa.list_(pa.field("element", numbers))
+    assert schema.field("stats/action/count").type.value_type == pa.int64()
+    done = episodes_schema(features, {"done": {"min": [False], "mean": [0.5]}})
+    assert done.field("stats/done/min").type.value_type == pa.bool_()
+    every = episodes_schema(features, None)
+    assert every.field("stats/action/mean").type == numbers
+    assert "stats/note/min" not in every.names
