@@ -109,7 +109,8 @@ def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
     """Yield a probe for each directory: `meta/info.json` of a dataset; elsewhere a new file, which is removed afterwards."""
     written: list[tuple[Root, str]] = []
     probes = []
-    candidates = [root for root in roots if root.is_dir()]
+    # a worker looks for the files as they are in the store, not as version 3.0 has them
+    candidates = [root for root in dict.fromkeys(root.physical for root in roots) if root.is_dir()]
     try:
         for root in candidates:
             if root.exists(layout.INFO_PATH):

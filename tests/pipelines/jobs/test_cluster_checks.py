@@ -7,6 +7,7 @@ import pytest
 
 from episeek import __version__
 from episeek.errors import DestinationError, ReadError
+from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.cluster_checks import (
     Probe,
@@ -45,6 +46,13 @@ def test_equal_workers_pass(roots: tuple[Root, Root]):
         assert [probe.is_written_to for probe in probes] == [False, True]
         require_probes({THERE: answer_probes(probes), "tcp://b:2": answer_probes(probes)}, probes, SCHEDULER)
     assert roots[1].list() == []
+
+
+def test_workers_see_datasets_of_version_2():
+    opened = open_dataset(str(DATA / "v21_videos")).root
+    with placed_probes([opened, opened.physical]) as probes:
+        assert len(probes) == 1
+        require_probes({THERE: answer_probes(probes)}, probes, SCHEDULER)
 
 
 @pytest.mark.parametrize(
