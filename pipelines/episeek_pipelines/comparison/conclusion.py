@@ -110,7 +110,7 @@ def _change(
         rows=None if rows is None else _unless_same(rows),
         tasks=None if tasks is None or tasks[0] == tasks[1] else tasks,
         is_start_changed=starts[0] != starts[1],
-        columns=found.rows.get(pair, ()),
+        columns=(*found.rows.get(pair, ()), *contents.lacking_columns(a, b)),
         videos=tuple(video for video in videos if video is not None),
     )
     return None if change == EpisodeChange(a, b) else change

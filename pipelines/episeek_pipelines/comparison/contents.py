@@ -6,7 +6,7 @@ from functools import cached_property
 
 from episeek_pipelines.comparison.levels import DiffLevel, reads
 from episeek_pipelines.comparison.matching import Matching, match_episodes
-from episeek_pipelines.comparison.results import NotCompared, ValueChange
+from episeek_pipelines.comparison.results import ColumnChange, NotCompared, ValueChange
 from episeek_pipelines.comparison.rows.differences import PairedRows
 from episeek_pipelines.comparison.rows.episode_columns import PLACE_COLUMNS, EpisodePlace, Texts, tells_episodes_apart
 from episeek_pipelines.comparison.rows.prints import AS_STORED, DataFilePrint, EpisodeRows
@@ -146,6 +146,14 @@ class Contents:
             if columns:
                 found[a, b] = PairedRows(rows_a, rows_b, self.a.place(a), self.b.place(b), columns)
         return found
+
+    def lacking_columns(self, a: int, b: int) -> list[ColumnChange]:
+        """Return the columns that only one of a pair has in its rows, of those that both sides have elsewhere."""
+        rows_a, rows_b = self.a.rows.get(a), self.b.rows.get(b)
+        if (a == b and a in self.covered.rows) or rows_a is None or rows_b is None:
+            return []
+        lacking = sorted(({*rows_a.names} ^ {*rows_b.names}) & self.columns)
+        return [ColumnChange(name, only_in="A" if name in rows_a.names else "B") for name in lacking]
 
     def paired_samples(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int, str], PairedSamples]:
         """Return the samples of pairs of episodes that are not the same by their files, by camera."""

@@ -61,9 +61,11 @@ class ColumnChange:
     column: str
     """Its name; of columns of structs, with the name of the field: `observation.image.bytes`."""
     row_count: int | None = None
-    """Rows that differ; of episodes of two lengths, among the first ones of both. None where they were not counted."""
+    """Rows that differ; of episodes of two lengths, among the first ones of both. None where the types differ, too."""
     first_row: int | None = None
     """The first of them, from the start of the episode."""
+    only_in: str = ""
+    """`A` or `B` where the rows of the other one have no such column; empty where both have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,15 +159,23 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
 
 
 def _root_of_videos(dataset: Dataset, listed: Files, data_root: str | None) -> Root:
-    """Return the root of the videos: the dataset itself where it has any, else the given root, else the recorded one."""
+    """Return the root of the videos: the dataset itself where it has any, else the recorded one, else the given one.
+
+    The given one is that of the side that records none: the videos of another dataset must not stand for its own.
+    """
     root = dataset.root
     declared = {path for camera in dataset.info.video_keys for path in dataset.video_rows(camera)}
     if not declared or any(path in listed for path in declared):
         return root
-    if data_root is not None:
-        return Root(data_root).pinned()
-    recorded = recorded_videos(root)
-    return root if recorded is None else recorded.pinned()
+    try:
+        recorded = recorded_videos(root)
+    except MissingFileError:
+        if data_root is None:
+            raise
+        recorded = None
+    if recorded is not None:
+        return recorded.pinned()
+    return root if data_root is None else Root(data_root).pinned()
 
 
 def _folder_of(paths: set[str]) -> str:

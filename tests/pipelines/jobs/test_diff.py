@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import MissingFileError, NotADatasetError
-from episeek_pipelines.api import WorkFailedError, diff, prepare, upgrade
+from episeek_pipelines.api import WorkFailedError, diff, prepare, rewrite, upgrade
 from episeek_pipelines.comparison.results import ColumnChange, EpisodeChange, VideoChange
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, change_info, copy_dataset
 from tests.support.amount import amount, every
@@ -239,6 +239,49 @@ def test_datasets_without_episodes(tmp_path):
     found = diff(*map(str, copies))
     assert (found.is_different, found.equal_count) == (False, 0)
     assert diff(str(DATA / "images"), str(copies[0])).removed == (0, 1, 2, 3)
+
+
+def test_columns_and_types_of_some_files_alone(tmp_path):
+    """Both sides have the column and both types somewhere: only the episodes tell where."""
+    one, other = (copy_dataset("av1_multifile", tmp_path / name) for name in ("one", "other"))
+    files = pq.read_table(one / "meta/episodes/chunk-000/file-000.parquet")["data/file_index"].to_pylist()
+    for root, changed in ((one, 0), (other, 1)):
+        path = root / f"data/chunk-000/file-{changed:03d}.parquet"
+        table = pq.read_table(path, partitioning=None)
+        table = table.append_column("extra", pa.array([0] * len(table), pa.int32()))
+        pq.write_table(table, path)
+        path = root / f"data/chunk-000/file-{1 - changed:03d}.parquet"
+        table = pq.read_table(path, partitioning=None)
+        # the same bytes of another type
+        table = table.append_column("zero", pa.array([0] * len(table), pa.int32() if changed else pa.float32()))
+        pq.write_table(table, path)
+    third = next((one / "data").rglob("file-002.parquet"))
+    for root, dtype in ((one, pa.int32()), (other, pa.float32())):
+        path = root / third.relative_to(one)
+        table = pq.read_table(path, partitioning=None)
+        pq.write_table(table.append_column("zero", pa.array([0] * len(table), dtype)), path)
+    found = {change.a: change.columns for change in diff(str(one), str(other)).changed}
+    assert set(found) == set(range(10))
+    for episode, file in enumerate(files):
+        expected = {
+            0: (ColumnChange("extra", only_in="A"), ColumnChange("zero", only_in="B")),
+            1: (ColumnChange("extra", only_in="B"), ColumnChange("zero", only_in="A")),
+            2: (ColumnChange("zero"),),
+        }
+        assert found[episode] == expected[file]
+
+
+def test_overlays_have_their_own_videos(tmp_path):
+    """An overlay of other videos is not compared with those that are given for the other side."""
+    flipped = copy_dataset("hevc", tmp_path / "flipped")
+    flip_bytes(next((flipped / "videos").rglob("*.mp4")), [1])
+    for source, target in ((DATA / "hevc", "one"), (flipped, "other")):
+        rewrite(str(source), str(tmp_path / target))
+    shutil.rmtree(tmp_path / "one/.episeek")
+    sides = str(tmp_path / "one"), str(tmp_path / "other")
+    with pytest.raises(MissingFileError, match="--data-root"):
+        diff(*sides)
+    assert len(diff(*sides, data_root=str(DATA / "hevc")).changed) == 1
 
 
 def test_tasks_features_and_columns(tmp_path):

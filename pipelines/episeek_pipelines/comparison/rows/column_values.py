@@ -8,6 +8,7 @@ dictionaries of them. So a digest does not depend on row groups, encodings, or w
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,9 @@ def digests_of(values: pa.Array, bounds: Sequence[int]) -> list[bytes]:
         (part.valid, part.data, part.starts[rows].tolist())
         for part in _parts(_plain(values), np.arange(len(values) + 1, dtype=np.int64))
     ]
-    return [_digest(parts, number, int(rows[number + 1] - rows[number])) for number in range(len(rows) - 1)]
+    start = hashlib.blake2b(type_text(values.type).encode(), digest_size=DIGEST_BYTES)
+    counts = np.diff(rows).tolist()
+    return [_digest(start.copy(), parts, number, count) for number, count in enumerate(counts)]
 
 
 def digest_of(values: pa.Array) -> bytes:
@@ -110,9 +113,10 @@ def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
 
 
 def _digest(
-    parts: Sequence[tuple[BoolArray | None, memoryview | None, list[int]]], number: int, row_count: int
+    digest: Any, parts: Sequence[tuple[BoolArray | None, memoryview | None, list[int]]], number: int, row_count: int
 ) -> bytes:
-    digest = hashlib.blake2b(row_count.to_bytes(8, "little"), digest_size=DIGEST_BYTES)
+    """Return the digest of a run of rows, continuing one of their type."""
+    digest.update(row_count.to_bytes(8, "little"))
     for valid, data, starts in parts:
         start, stop = starts[number], starts[number + 1]
         if data is not None:
@@ -121,7 +125,8 @@ def _digest(
             digest.update(b"\0")
         else:
             digest.update(b"\1" + np.packbits(valid[start:stop]).tobytes())
-    return digest.digest()
+    result: bytes = digest.digest()
+    return result
 
 
 def _sums(lengths: Int64Array) -> Int64Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from episeek_pipelines.comparison.results import ColumnChange
-from episeek_pipelines.comparison.rows.column_values import differing_rows
+from episeek_pipelines.comparison.rows.column_values import differing_rows, type_text
 from episeek_pipelines.comparison.rows.episode_columns import EpisodePlace, Texts, compared_columns
 from episeek_pipelines.comparison.rows.prints import EpisodeRows
 from episeek_pipelines.dataset.root import Root
@@ -49,6 +49,9 @@ def count_rows(
             columns_b = dict(compared_columns(rows_b, pair.place_b, texts_b))
             changes = []
             for name in pair.columns:
+                if type_text(columns_a[name].type) != type_text(columns_b[name].type):
+                    changes.append(ColumnChange(name))
+                    continue
                 rows = np.flatnonzero(differing_rows(columns_a[name], columns_b[name]))
                 if len(rows):
                     changes.append(ColumnChange(name, len(rows), int(rows[0])))

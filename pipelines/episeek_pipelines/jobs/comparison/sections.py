@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from episeek_pipelines.comparison.levels import DIFF_LEVELS
 from episeek_pipelines.comparison.results import (
+    ColumnChange,
     Comparison,
     DatasetSummary,
     EpisodeChange,
@@ -125,12 +126,7 @@ def change_words(change: EpisodeChange) -> str:
     if change.is_start_changed:
         parts.append("another dataset_from_index")
     for column in change.columns:
-        rows = (
-            ""
-            if column.row_count is None
-            else f" in {counted(column.row_count, 'row')}, the first is {column.first_row}"
-        )
-        parts.append(f"{visible(column.column)} differs{rows}")
+        parts.append(f"{visible(column.column)} {_rows_words(column)}")
     parts += [f"{visible(video.camera)}: {_video_words(video)}" for video in change.videos]
     return "; ".join(parts)
 
@@ -142,6 +138,14 @@ def ranges(numbers: Iterable[int]) -> str:
         members = [number for _, number in run]
         parts.append(str(members[0]) if len(members) == 1 else f"{members[0]}-{members[-1]}")
     return ", ".join(parts)
+
+
+def _rows_words(column: ColumnChange) -> str:
+    if column.only_in:
+        return f"only in {column.only_in}"
+    if column.row_count is None:
+        return "of another type"
+    return f"differs in {counted(column.row_count, 'row')}, the first is {column.first_row}"
 
 
 def _video_words(video: VideoChange) -> str:
