@@ -155,7 +155,8 @@ class EpisodeScan:
         self._episode = episode
         self._row_count += stop - start
         for name, numbers in values.items():
-            self._waiting.setdefault(name, []).append(numbers[start:stop])
+            if name not in self._left_out:
+                self._waiting.setdefault(name, []).append(numbers[start:stop])
 
     def _drop(self) -> None:
         self._episode, self._row_count, self._waiting = None, 0, {}
