@@ -50,6 +50,71 @@ def row_number_as_index(root: Path) -> None:
     edit_parquet(root, TASKS_FILE, change)
 
 
+def rename_task(root: Path, *changes: tuple[str, str]) -> None:
+    """Give tasks other texts, in the table and in the episodes."""
+    names = dict(changes)
+
+    def in_table(groups: list[pa.Table]) -> list[pa.Table]:
+        place = groups[0].schema.get_field_index("__index_level_0__")
+        field = groups[0].schema.field(place)
+        texts = [names.get(text, text) for text in groups[0][field.name].to_pylist()]
+        return [groups[0].set_column(place, field, pa.array(texts, field.type))]
+
+    def in_episodes(groups: list[pa.Table]) -> list[pa.Table]:
+        place = groups[0].schema.get_field_index("tasks")
+        field = groups[0].schema.field(place)
+        return [
+            group.set_column(
+                place,
+                field,
+                pa.array([[names.get(text, text) for text in each] for each in group["tasks"].to_pylist()], field.type),
+            )
+            for group in groups
+        ]
+
+    edit_parquet(root, TASKS_FILE, in_table)
+    edit_parquet(root, EPISODES, in_episodes)
+
+
+def split_task(root: Path) -> None:
+    """Record one episode under another spelling of its task."""
+    texts = [*pd.read_parquet(root / TASKS_FILE).index, "Pick  the cube."]
+    write_tasks(root, texts)
+    move_episode(root, texts.index("pick the cube"), len(texts) - 1, "Pick  the cube.")
+
+
+def join_tasks(root: Path) -> None:
+    """Give the episode of the second spelling the first one, and take the second out of the table."""
+    texts = [*pd.read_parquet(root / TASKS_FILE).index]
+    move_episode(root, len(texts) - 1, texts.index("pick the cube"), "pick the cube")
+    write_tasks(root, texts[:-1])
+
+
+def write_tasks(root: Path, texts: list[str]) -> None:
+    pd.DataFrame({"task_index": range(len(texts))}, index=texts).to_parquet(root / TASKS_FILE)
+    edit_info(root, total_tasks=len(texts))
+
+
+def move_episode(root: Path, number: int, other: int, text: str) -> None:
+    """Give the first episode of task `number` the task `other`."""
+    found: list[int] = []
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        changed = []
+        for table in groups:
+            episodes, tasks = (table[name].to_numpy() for name in ("episode_index", "task_index"))
+            if not found and (tasks == number).any():
+                found.append(int(episodes[tasks == number][0]))
+            moved = np.where(np.isin(episodes, found), other, tasks)
+            place = table.schema.get_field_index("task_index")
+            changed.append(table.set_column(place, table.schema.field(place), pa.array(moved, pa.int64())))
+        return changed
+
+    for path in data_files(root):
+        edit_parquet(root, path, change)
+    set_value(root, EPISODES, "tasks", found[0], [text])
+
+
 def text_as_index(root: Path) -> None:
     pd.read_parquet(root / TASKS_FILE).set_index("task").to_parquet(root / TASKS_FILE)
 
@@ -107,4 +172,12 @@ CASES: Final = [
     Case("a row of an unlisted task", AV1, "TSK014", lambda r: set_value(r, data(1), "task_index", 7, 3), shows_at=ROWS),
     Case("an episode of another task than its rows", AV1, "TSK014", lambda r: set_value(
         r, EPISODES, "tasks", 4, ["open the drawer"]), shows_at=ROWS),
+    Case("a placeholder for a task", AV1, "TSK047", lambda r: rename_task(r, ("pick the cube", "Task 1")),
+         remedied=lambda r: rename_task(r, ("Task 1", "pick the cube"))),
+    Case("a task without a text", AV1, "TSK047", lambda r: rename_task(r, ("open the drawer", ""))),
+    Case("two spellings of one task", AV1, "TSK047", split_task, remedied=join_tasks),
+    Case("a task in two Unicode forms", AV1, "TSK047", lambda r: rename_task(
+        r, ("place the cube", "caf\u00e9"), ("open the drawer", "cafe\u0301"))),
+    Case("tasks that are much alike", AV1, "", lambda r: rename_task(
+        r, ("pick the cube", "test the switch"), ("place the cube", "Test the switch 2"), ("open the drawer", "task: open it"))),
 ]  # fmt: skip

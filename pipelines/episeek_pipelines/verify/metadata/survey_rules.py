@@ -11,6 +11,7 @@ from episeek_pipelines.verify.metadata.source_documents import check_documents
 from episeek_pipelines.verify.metadata.statistics_rules import check_statistics
 from episeek_pipelines.verify.metadata.survey import Survey
 from episeek_pipelines.verify.metadata.task_rules import check_subtasks, check_tasks
+from episeek_pipelines.verify.metadata.task_text_rules import check_task_texts
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER, SOURCE_CHANGED
 from episeek_pipelines.words import counted
 from episeek_schemas import layout
@@ -43,6 +44,9 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
     with guarded(findings, "check_tasks", Location(file=layout.TASKS_PATH)):
         if surveyed.tasks is not None or layout.TASKS_PATH not in surveyed.files:
             findings += check_tasks(surveyed.document, surveyed.tasks)
+    with guarded(findings, "check_task_texts", Location(file=layout.TASKS_PATH)):
+        if surveyed.tasks is not None:
+            findings += check_task_texts(surveyed.tasks)
     with guarded(findings, "check_subtasks", Location(file=layout.SUBTASKS_PATH)):
         if surveyed.subtasks is not None:
             findings += check_subtasks(surveyed.subtasks)

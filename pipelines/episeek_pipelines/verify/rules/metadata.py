@@ -185,6 +185,20 @@ TASKS: Final = rule(
     remedy="restore meta/tasks.parquet, or decide the task of the rows and episodes: each number has one text, and rows "
     "refer to it",
 )  # fmt: skip
+TASK_TEXTS: Final = rule(
+    "TSK047", "warning", "meta",
+    problem="The text of a task is a placeholder, or differs from another only in its spelling",
+    invariant="The text of each task is an instruction, and differs from the others in more than its spelling",
+    protects="policies that are conditioned on language, and counts and splits by task",
+    remedy="decide what the robot was to do, and write it in place of the text, in meta/tasks.parquet and in `tasks` of "
+    "meta/episodes; rows refer to the number of the task and stay as they are",
+)  # fmt: skip
+SAME_TASK_REMEDY: Final = (
+    "decide which text is right. Give its number to the rows of the other (`task_index`) and its text to their episodes (`tasks`"
+    " of meta/episodes), then take the other out of meta/tasks.parquet and total_tasks; numbers run from 0 without a gap. "
+    "LeRobot's modify_tasks does all of this where each episode has one task"
+)
+"""For two texts of one task."""
 CONSTANT_DIMENSION: Final = rule(
     "STA020", "warning", "rows",
     problem="A dimension of a feature is constant",
