@@ -166,7 +166,7 @@ def _left_out(
         if unread:
             reason = f"their sizes are the same, and the level {level} does not read more; use --level videos"
             yield NotCompared(f"bytes of the samples of {counted(unread, 'video')} of episodes", reason)
-    if not reads(level, "layout") or (not reads(level, "rows") and not contents.cameras):
+    if contents.is_by_number:
         yield NotCompared("other numbers of the same episodes", f"the level {level} tells episodes by their numbers")
     ours, theirs = contents.types
     if ours and theirs:

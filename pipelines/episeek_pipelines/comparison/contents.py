@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from episeek_pipelines.comparison.episode_statistics import statistics_digests
 from episeek_pipelines.comparison.levels import DiffLevel, reads
 from episeek_pipelines.comparison.matching import Matching, match_episodes
 from episeek_pipelines.comparison.results import ColumnChange, NotCompared, ValueChange
@@ -93,6 +94,17 @@ class Contents:
         """The cameras that both sides have, in the order of A."""
         return tuple(camera for camera in self.a.side.video_paths if camera in self.b.side.video_paths)
 
+    @cached_property
+    def statistics(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        """Digests of the statistics of each episode of A and of B, where rows are not read; they tell which episode is which."""
+        return ({}, {}) if reads(self.level, "rows") else statistics_digests(self.a.side, self.b.side)
+
+    @property
+    def is_by_number(self) -> bool:
+        """Whether lengths and tasks are all that is known of episodes, so that their numbers tell which is which."""
+        has_videos = reads(self.level, "layout") and bool(self.cameras)
+        return not (reads(self.level, "rows") or has_videos or self.statistics[0])
+
     def column_changes(self) -> list[ValueChange]:
         """Return the columns of data files that one side lacks, or that have other types."""
         ours, theirs = self.types
@@ -104,21 +116,23 @@ class Contents:
 
     def matching(self) -> Matching:
         """Return which episode of A is which of B."""
-        parts_a, parts_b = (self._parts(side) for side in (self.a, self.b))
+        statistics = self.statistics
+        parts_a, parts_b = self._parts(self.a, statistics[0]), self._parts(self.b, statistics[1])
         types, _ = self.types
         telling = [f"column {name}" for name in self.columns if all(tells_episodes_apart(name, t) for t in types[name])]
         telling += [f"camera {camera}" for camera in self.cameras]
-        # without rows and without videos, lengths and tasks are all that is known
-        is_by_number = not reads(self.level, "layout") or (not reads(self.level, "rows") and not self.cameras)
-        return match_episodes(parts_a, parts_b, telling=telling, is_by_number=is_by_number)
+        telling.append("statistics")
+        return match_episodes(parts_a, parts_b, telling=telling, is_by_number=self.is_by_number)
 
-    def _parts(self, contents: SideContents) -> dict[int, dict[str, bytes]]:
+    def _parts(self, contents: SideContents, statistics: Mapping[int, bytes]) -> dict[int, dict[str, bytes]]:
         """Return the parts of each episode of a side."""
         side = contents.side
         lengths, tasks = side.dataset.episodes.length.tolist(), side.episode_tasks
         found: dict[int, dict[str, bytes]] = {}
         for number, row in side.row_of.items():
             parts = {"length": str(lengths[row]).encode()}
+            if number in statistics:
+                parts["statistics"] = statistics[number]
             if tasks is not None:
                 parts["tasks"] = repr(tasks[row]).encode()
             if number in self.covered.rows:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from episeek.errors import MetadataError
 from episeek_pipelines.comparison.documents import largest_difference
 from episeek_pipelines.comparison.results import StatisticChange
-from episeek_pipelines.comparison.rows.column_values import differing_rows, type_text
+from episeek_pipelines.comparison.rows.column_values import differing_rows, digests_of, type_text
 from episeek_pipelines.comparison.rows.episode_columns import LENGTH_COLUMNS
 from episeek_pipelines.comparison.side import Side
 from episeek_pipelines.parquet.arrow_types import is_any_list, is_number
@@ -61,6 +61,28 @@ def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]
                 largest = _largest(*(side.take(positions_of(places)) for side in (one, other)))
                 found.append(StatisticChange(feature, statistic, largest, len(places)))
     return found
+
+
+def statistics_digests(a: Side, b: Side) -> tuple[dict[int, bytes], dict[int, bytes]]:
+    """Return a digest of means and deviations of each episode, by number, of A and of B: they tell which episode is which.
+
+    Empty where the sides have no such statistics in common.
+    """
+    with ExitStack() as stack:
+        ours, theirs = (_Shards(side, stack) for side in (a, b))
+        names = [name for name in sorted({*ours.names} & {*theirs.names}) if _tells(name)]
+        found: list[dict[int, bytes]] = []
+        for side, shards in ((a, ours), (b, theirs)):
+            bounds = range(len(side.numbers) + 1)
+            columns = [digests_of(shards.column(name), bounds) for name in names]
+            digests = [b"".join(parts) for parts in zip(*columns, strict=True)]
+            found.append(dict(zip(side.numbers.tolist(), digests, strict=True)) if digests else {})
+    return found[0], found[1]
+
+
+def _tells(name: str) -> bool:
+    feature, _, statistic = name.removeprefix(_PREFIX).rpartition("/")
+    return statistic in ("mean", "std") and feature not in LENGTH_COLUMNS
 
 
 class _Shards:

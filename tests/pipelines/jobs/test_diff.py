@@ -163,6 +163,14 @@ def test_what_is_found_is_what_other_readers_see(seed, tmp_path):
     assert found.renumbered == tuple((old, new) for new, old in enumerate(kept) if old != new)
 
 
+@pytest.mark.parametrize("level", ["meta", "layout"])
+def test_without_rows_statistics_and_samples_tell_which_episode_is_which(level):
+    found = diff(str(DATA / "av1_multifile"), str(DATA / "edited"), level=level)
+    assert (found.removed, found.added) == ((2, 5), ())
+    assert found.renumbered == ((3, 2), (4, 3), (6, 4), (7, 5), (8, 6), (9, 7))
+    assert len(found.changed) == (4 if level == "layout" else 0)
+
+
 def test_swapped_episodes_of_which_one_changed(tmp_path):
     copy = copy_dataset("h264_bframes", tmp_path / "copy")
     reorder(copy, [0, 4, 2, 3, 1, 5])
@@ -366,7 +374,7 @@ def test_levels_say_what_they_leave_out(tmp_path):
         ]
         for level in ("meta", "layout", "rows", "videos")
     }
-    assert reasons == {"meta": ["rows", "12", "other"], "layout": ["rows", "bytes"], "rows": ["bytes"], "videos": []}
+    assert reasons == {"meta": ["rows", "12"], "layout": ["rows", "bytes"], "rows": ["bytes"], "videos": []}
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
