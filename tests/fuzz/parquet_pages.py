@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from episeek.errors import EpiseekError
+from episeek_pipelines.parquet.recovery.pages.thrift import MalformedStructError, read_struct
 from episeek_pipelines.parquet.recovery.recover import Recovered, open_recovered, recover
-from episeek_pipelines.parquet.recovery.thrift import MalformedStructError, read_struct
 from tests.fuzz.promises import WHERE, check_refusal, hold
 from tests.support import thrift_structs
 from tests.support.lost_footers import OPTIONS, rich_tables, written

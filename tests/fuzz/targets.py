@@ -81,7 +81,8 @@ TARGETS = {
     "parquet": Target(
         package="episeek_pipelines",
         instrumented=tuple(
-            f"parquet.recovery.{name}" for name in ("thrift", "pages", "levels", "codecs", "page_rows", "layout")
+            f"parquet.recovery.{name}"
+            for name in ("pages.thrift", "pages.headers", "pages.levels", "pages.codecs", "pages.rows", "layout")
         ),
         check=_parquet_check,
         seeds=_parquet_seeds,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from episeek_pipelines.parquet.recovery.layout import Chunk, GroupLayout
-from episeek_pipelines.parquet.recovery.leaves import Template
-from episeek_pipelines.parquet.recovery.page_rows import RLE
-from episeek_pipelines.parquet.recovery.pages import MAGIC, Page
-from episeek_pipelines.parquet.recovery.thrift import BINARY, I32, I64, LIST, STRUCT, write_struct
+from episeek_pipelines.parquet.recovery.pages.headers import MAGIC, Page
+from episeek_pipelines.parquet.recovery.pages.leaves import Template
+from episeek_pipelines.parquet.recovery.pages.rows import RLE
+from episeek_pipelines.parquet.recovery.pages.thrift import BINARY, I32, I64, LIST, STRUCT, write_struct
 
 _VERSION, _ELEMENTS, _ROW_COUNT, _GROUPS, _METADATA, _CREATED_BY, _ORDERS = range(1, 8)
 _COPIED: Final = (_VERSION, _ELEMENTS, _METADATA, _CREATED_BY, _ORDERS)

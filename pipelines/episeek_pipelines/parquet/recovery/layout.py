@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from episeek.errors import ParquetError
-from episeek_pipelines.parquet.recovery.leaves import Leaf
-from episeek_pipelines.parquet.recovery.page_rows import PageRows, dictionary_fits, header_fits, rows_of_page
-from episeek_pipelines.parquet.recovery.pages import ChunkCopy, Page, Part
-from episeek_pipelines.parquet.recovery.source import Bytes
+from episeek_pipelines.parquet.recovery.pages.headers import ChunkCopy, Page, Part
+from episeek_pipelines.parquet.recovery.pages.leaves import Leaf
+from episeek_pipelines.parquet.recovery.pages.rows import PageRows, dictionary_fits, header_fits, rows_of_page
+from episeek_pipelines.parquet.recovery.pages.source import Bytes
 
 MAX_GROUP_ROWS: Final = 1 << 26
 """Upper bound for the rows of a row group; Arrow's writer has the same."""

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from episeek.errors import AmbiguousPagesError, ChangedFileError, EpiseekError, ParquetError, WriteError
-from episeek_pipelines.parquet.recovery.pages import read_parts
+from episeek_pipelines.parquet.recovery.pages.headers import read_parts
+from episeek_pipelines.parquet.recovery.pages.source import LocalBytes
 from episeek_pipelines.parquet.recovery.recover import (
     Recovered,
     lacks_footer,
@@ -18,7 +19,6 @@ from episeek_pipelines.parquet.recovery.recover import (
     recover,
     write_recovered,
 )
-from episeek_pipelines.parquet.recovery.source import LocalBytes
 from tests.support.amount import amount, every
 from tests.support.lost_footers import (
     ARROW_17,

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from episeek_pipelines.parquet.recovery.codecs import page_contents
-from episeek_pipelines.parquet.recovery.leaves import (
+from episeek_pipelines.parquet.recovery.pages.codecs import page_contents
+from episeek_pipelines.parquet.recovery.pages.headers import Page
+from episeek_pipelines.parquet.recovery.pages.leaves import (
     BOOLEAN,
     BYTE_ARRAY,
     DOUBLE,
@@ -14,9 +15,8 @@ from episeek_pipelines.parquet.recovery.leaves import (
     INT64,
     Leaf,
 )
-from episeek_pipelines.parquet.recovery.levels import LevelCounts, count_levels
-from episeek_pipelines.parquet.recovery.pages import Page
-from episeek_pipelines.parquet.recovery.source import Bytes
+from episeek_pipelines.parquet.recovery.pages.levels import LevelCounts, count_levels
+from episeek_pipelines.parquet.recovery.pages.source import Bytes
 
 PLAIN, PLAIN_DICTIONARY, RLE, DELTA_BINARY_PACKED, DELTA_LENGTH, DELTA_STRINGS, RLE_DICTIONARY, BYTE_STREAM_SPLIT = (
     *(0, 2, 3, 5),

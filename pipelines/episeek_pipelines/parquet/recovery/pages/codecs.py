@@ -7,8 +7,8 @@ from typing import Final
 import pyarrow as pa
 
 from episeek.errors import ParquetError
-from episeek_pipelines.parquet.recovery.pages import ChunkCopy, Page, Part
-from episeek_pipelines.parquet.recovery.source import Bytes
+from episeek_pipelines.parquet.recovery.pages.headers import ChunkCopy, Page, Part
+from episeek_pipelines.parquet.recovery.pages.source import Bytes
 
 CODEC_NUMBERS: Final = {"none": 0, "snappy": 1, "gzip": 2, "brotli": 4, "zstd": 6, "lz4": 7}
 """CompressionCodec of parquet.thrift by pyarrow's name; lz4 is LZ4_RAW, which pyarrow writes."""

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.parquet.recovery.thrift import CutStructError, MalformedStructError, read_struct, write_struct
+from episeek_pipelines.parquet.recovery.pages.thrift import (
+    CutStructError,
+    MalformedStructError,
+    read_struct,
+    write_struct,
+)
 from tests.support import thrift_structs
 from tests.support.amount import examples
 from tests.support.lost_footers import RECORDED, whole_file

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from episeek_pipelines.parquet.recovery.thrift import Struct, read_struct
+from episeek_pipelines.parquet.recovery.pages.thrift import Struct, read_struct
 
 BOOLEAN, INT32, INT64, INT96, FLOAT, DOUBLE, BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY = range(8)
 """Physical types of parquet.thrift."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from episeek_pipelines.parquet.recovery.source import Bytes
-from episeek_pipelines.parquet.recovery.thrift import (
+from episeek_pipelines.parquet.recovery.pages.source import Bytes
+from episeek_pipelines.parquet.recovery.pages.thrift import (
     BINARY,
     I32,
     I64,

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episeek_pipelines.parquet.recovery.levels import count_levels
+from episeek_pipelines.parquet.recovery.pages.levels import count_levels
 from tests.support.amount import examples
 
 
