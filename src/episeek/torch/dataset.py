@@ -259,7 +259,13 @@ class EpisodeDataset(Dataset[Item]):
 
     def _picture_batch(self, camera: str, places: Sequence[tuple[int, int]]) -> PictureBatch:
         frames = [[(episode, frame) for frame in self._frames_of(camera, episode, row)] for episode, row in places]
-        return PictureBatch(frames, as_uint8=self.return_uint8, is_final=self.image_transforms is None)
+        return PictureBatch(
+            frames,
+            as_uint8=self.return_uint8,
+            is_final=self.image_transforms is None,
+            # LeRobot makes no stack of one frame of a video, and one of a picture in the rows
+            is_stack=camera in self.meta.image_keys and self._deltas.has(camera),
+        )
 
     def _decode_videos(self, pictures: Mapping[str, PictureBatch], columns: Mapping[int, Columns]) -> None:
         wanted = [(e, camera, frame) for camera in self.meta.video_keys for e, frame in pictures[camera].wanted]

@@ -26,11 +26,20 @@ class PictureBatch:
         frames: The frames of each item; all items have as many.
         as_uint8: Whether pictures of 8 bits stay uint8; otherwise they become float32 from 0 to 1.
         is_final: Whether the pictures go into the batch as they are; otherwise they are transformed before.
+        is_stack: Whether an item of one frame has a stack of one picture.
     """
 
-    def __init__(self, frames: Sequence[Sequence[EpisodeFrame]], *, as_uint8: bool, is_final: bool = True) -> None:
+    def __init__(
+        self,
+        frames: Sequence[Sequence[EpisodeFrame]],
+        *,
+        as_uint8: bool,
+        is_final: bool = True,
+        is_stack: bool = False,
+    ) -> None:
         self._as_uint8 = as_uint8
         self._is_final = is_final
+        self._is_stack = is_stack
         self._per_item = len(frames[0])
         self._places: defaultdict[EpisodeFrame, list[int]] = defaultdict(list)
         for place, frame in enumerate(frame for of_item in frames for frame in of_item):
@@ -71,12 +80,11 @@ class PictureBatch:
             self._pictures[other] = target
 
     def of_item(self, number: int) -> torch.Tensor:
-        """Return the pictures of an item, [channels, height, width] if it has one, else [frames, channels, height, width]."""
+        """Return the pictures of an item: [frames, channels, height, width], or without the first where it has one and no stack."""
         assert self._tensor is not None
         places = range(number * self._per_item, (number + 1) * self._per_item)
         if not self._odd.keys().isdisjoint(places):
             stack = torch.stack([self._odd.get(place, self._tensor[place]) for place in places])
         else:
             stack = self._tensor[places.start : places.stop]
-        # as LeRobot does: a stack of one is no stack
-        return stack.squeeze(0)
+        return stack if self._is_stack else stack.squeeze(0)

@@ -86,6 +86,17 @@ def test_pictures_in_rows_are_those_of_the_files(prepared_images):
     assert EpisodeDataset(prepared_images)[3][TOP].dtype == torch.float32
 
 
+def test_one_frame_is_a_stack_where_it_is_one_for_lerobot(prepared_images, indexes):
+    now = {TOP: [0.0]}
+    alone, stacked = (
+        EpisodeDataset(prepared_images)[3][TOP],
+        EpisodeDataset(prepared_images, delta_timestamps=now)[3][TOP],
+    )
+    assert stacked.shape == (1, *alone.shape)
+    assert torch.equal(stacked[0], alone)
+    assert EpisodeDataset(indexes["hevc"], delta_timestamps=now)[3][TOP].ndim == 3
+
+
 def test_a_subset_of_the_episodes_is_in_the_order_of_the_dataset(indexes):
     whole = EpisodeDataset(indexes["h264_bframes"])
     some = EpisodeDataset(indexes["h264_bframes"], episodes=[4, 1, 4])
