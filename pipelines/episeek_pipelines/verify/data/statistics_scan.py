@@ -175,10 +175,13 @@ class StatisticsScan:
         columns = np.ascontiguousarray(numbers[:, 0, :].T)
         below, until = (self._at(kept, name, limits.shape) for kept in (self._below, self._until))
         slack = 1e-6 * np.abs(limits) + 1e-9
-        for number, dimension in np.ndindex(limits.shape):
-            limit, width = limits[number, dimension], slack[number, dimension]
-            below[number, dimension] += np.count_nonzero(columns[dimension] < limit - width)
-            until[number, dimension] += np.count_nonzero(columns[dimension] <= limit + width)
+        # plain floats are compared in the type of the column
+        lower, upper = (limits - slack).tolist(), (limits + slack).tolist()
+        with np.errstate(over="ignore"):
+            for number, dimension in np.ndindex(limits.shape):
+                column = columns[dimension]
+                below[number, dimension] += np.count_nonzero(column < lower[number][dimension])
+                until[number, dimension] += np.count_nonzero(column <= upper[number][dimension])
 
     @staticmethod
     def _at(kept: dict[str, Int64Array], name: str, shape: tuple[int, ...]) -> Int64Array:
