@@ -239,6 +239,9 @@ DEFECTS: Final = (
         r, EPISODES, "stats/observation.state/max", EPISODE, [50.0] * 6)),
     Defect("no footer", lambda r: cut(r, data_files(r)[-1], 40)),
     Defect("the last episode is cut off", cut_last_episode, is_open=True),
+    Defect("lengths as text", lambda r: change_type(r, EPISODES, "length", pa.string())),
+    Defect("null video file", lambda r: set_value(
+        r, EPISODES, lerobot.video_column(TOP, "file_index"), EPISODE, None), needs_videos=True),
     Defect("the last row is lost", lambda r: drop_frames(r, last_frame(r)), is_open=True),
     Defect("a row within is lost", lambda r: drop_frames(r, 5), is_open=True),
     Defect("rows of two episodes mixed", interleave, is_open=True),

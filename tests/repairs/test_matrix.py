@@ -17,13 +17,13 @@ ALONE = [
     (sample, (defect,))
     for number, defect in enumerate(DEFECTS)
     for place, sample in enumerate(SAMPLES)
-    if applies(sample, (defect,)) and (IS_FULL or number % 15 == 3 * place)
+    if applies(sample, (defect,)) and (IS_FULL or number % 45 == 9 * place)
 ]
 PAIRS = [
     (sample, pair)
     for number, pair in enumerate(combinations(DEFECTS, 2))
     for sample in [SAMPLES[number % len(SAMPLES)]]
-    if applies(sample, pair) and (IS_FULL or number % 200 == 77)
+    if applies(sample, pair) and (IS_FULL or number % 900 == 77)
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from episeek_pipelines.parquet.arrow_types import is_text
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
 from episeek_pipelines.repair.evidence import count_columns
@@ -12,6 +13,17 @@ from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
+
+
+def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
+    """Write the numbers of meta/episodes that are kept as text as numbers."""
+    for name, values in draft.columns.items():
+        texts = [table for table in draft.tables if name in table.column_names and is_text(table[name].type)]
+        is_missing = values == NO_NUMBER if values.dtype == np.int64 else np.isnan(values)
+        if texts and not is_missing.any():
+            draft.changed.add(name)
+            proof = "all values are the digits of numbers"
+            yield Repair(registry.COLUMN_TYPES.code, draft.place(0, name), "text", str(values.dtype), proof)
 
 
 def repair_order(draft: Draft) -> Iterator[Outcome]:
@@ -59,6 +71,7 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
         return
     code, info = registry.DATA_POINTERS.code, draft.evidence.info
     names = (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
+    yield from _without_orphans(draft)
     for episode in range(draft.row_count):
         runs = draft.runs_of.get(episode, ())
         paths = sorted({run.path for run in runs})
@@ -83,6 +96,29 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
                 draft.set(name, episode, wanted)
                 proof = f"{paths[0]} alone holds rows of the episode, {sum(run.count for run in runs)} of them"
                 yield Repair(code, draft.place(episode, name), before, wanted, proof)
+
+
+def _without_orphans(draft: Draft) -> Iterator[Refusal]:
+    """Leave out the rows of files that no episode refers to, where the declared file holds the episode, too; and say so."""
+    info = draft.evidence.info
+    chunk, file = (draft.values(name).tolist() for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
+    declared = [info.data_file(*pair) if min(pair) >= 0 else None for pair in zip(chunk, file, strict=True)]
+    orphans = draft.evidence.data.keys() - {*declared}
+    said: dict[str, list[int]] = {}
+    for episode, path in enumerate(declared):
+        runs = draft.runs_of.get(episode, ())
+        own = tuple(run for run in runs if run.path == path)
+        others = {run.path for run in runs} - {path}
+        if len(own) == 1 and others and others <= orphans and own[0].count == draft.values(lerobot.LENGTH)[episode]:
+            draft.runs_of[episode] = own
+            for other in others:
+                said.setdefault(other, []).append(episode)
+    for path, episodes in sorted(said.items()):
+        found = (
+            f"rows of {counted(len(episodes), 'episode')} that other files hold, too, and no episode refers to the file"
+        )
+        readings = ("the file is a copy, which may be moved out of the dataset", "its rows are the right ones")
+        yield Refusal(registry.DATA_POINTERS.code, Place(path), found, readings)
 
 
 def repair_lengths(draft: Draft) -> Iterator[Outcome]:

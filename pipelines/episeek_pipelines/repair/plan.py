@@ -7,7 +7,13 @@ from typing import Final
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, listed
-from episeek_pipelines.repair.episodes import repair_lengths, repair_order, repair_pointers, repair_ranges
+from episeek_pipelines.repair.episodes import (
+    repair_episode_types,
+    repair_lengths,
+    repair_order,
+    repair_pointers,
+    repair_ranges,
+)
 from episeek_pipelines.repair.evidence import gather_evidence
 from episeek_pipelines.repair.info_document import repair_splits, repair_templates, repair_totals
 from episeek_pipelines.repair.record import MadeRepairs
@@ -18,12 +24,14 @@ from episeek_pipelines.repair.schemas import repair_metadata, repair_types
 from episeek_pipelines.repair.statistics import measure, repair_episode_statistics, repair_statistics
 from episeek_pipelines.repair.tasks import repair_episode_tasks, repair_row_tasks, repair_task_table
 from episeek_pipelines.repair.values import Outcome, Refusal, Repair, RepairChoice
+from episeek_pipelines.repair.video_pointers import repair_video_pointers
 from episeek_pipelines.repair.videos import examine_videos, repair_seconds, repair_video_info
 
 _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcome]]], ...]] = (
     (registry.TEMPLATES, repair_templates),
     (registry.RECOVERED, repair_footers),
     (registry.COLUMN_TYPES, repair_types),
+    (registry.COLUMN_TYPES, repair_episode_types),
     (registry.SCHEMA_METADATA, repair_metadata),
     (registry.EPISODE_ORDER, repair_order),
     (registry.ROW_EPISODES, repair_row_episodes),
@@ -37,6 +45,7 @@ _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcom
     (registry.EPISODE_TASKS, repair_episode_tasks),
     (registry.TOTALS, repair_totals),
     (registry.SPLITS, repair_splits),
+    (registry.VIDEO_POINTERS, repair_video_pointers),
 )
 
 

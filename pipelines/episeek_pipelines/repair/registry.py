@@ -121,6 +121,11 @@ VIDEO_INFO: Final = _repair(
     "the headers of all files of the camera say the same, and the shape of the feature agrees with them",
     "VID026", "INF002",
 )  # fmt: skip
+VIDEO_POINTERS: Final = _repair(
+    "REP021", "chunk_index and file_index of videos",
+    "the episodes before and after are in one file of the camera, or in two, of which one alone has exactly the missing frames",
+    "EPI011", "INF004",
+)  # fmt: skip
 SECONDS: Final = _repair(
     "REP018", "from_timestamp and to_timestamp of episodes",
     "the frames of the file, the lengths of its episodes, where streams begin and the seconds of neighbours leave one place for it",

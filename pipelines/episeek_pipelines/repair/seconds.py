@@ -67,6 +67,14 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
             proofs.pop(row)
             continue
         first, length = int(frames.first[row]), int(sorted_episodes.length[row])
+        slack = _slack(frames, row)
+        if problem is not None and problem.kind == "displaced" and slack:
+            # neither the seconds nor the stream tell which frames of the take the rows are
+            other = first + slack
+            readings = f"frames {first} to {first + length}", f"frames {other} to {other + length}"
+            result.refused[int(order[row])] = f"{problem.found}, beside frames of no episode,", readings
+            proofs.pop(row)
+            continue
         start = float(file.seconds[first])
         stop = start + frame_duration(file, first, length)
         drifts = is_comparable and abs(new_begin[row] - start) > _TOLERANCE_SECONDS
@@ -124,6 +132,14 @@ def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, 
             return False
         values[~is_usable] = counted[~is_usable]
     return True
+
+
+def _slack(frames: EpisodeFrames, row: int) -> int:
+    """Return by how many frames an episode could lie elsewhere within its take: frames of no episode beside it, in its stream."""
+    if frames.tail[row] > 0:
+        return int(frames.tail[row])
+    before = frames.surplus[row - 1] - frames.tail[row - 1] if row else frames.head
+    return -int(before)
 
 
 def _proof(frames: EpisodeFrames, row: int, count: int) -> str:

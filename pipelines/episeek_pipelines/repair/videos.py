@@ -32,6 +32,7 @@ class ExaminedVideo:
     path: str
     camera: str
     entry: VisualSampleEntry
+    frame_count: int
     frames_per_second: float
     seconds: SecondsOfFile
     rows: tuple[int, ...]
@@ -77,19 +78,27 @@ def _examined(draft: Draft, camera: str, path: str, rows: list[int]) -> Examined
         seconds = seconds_of_file(frames, declared, fps=fps)
     except EpiseekError:
         return None
-    return ExaminedVideo(path, camera, entry, frames.frames_per_second, seconds, tuple(rows))
+    return ExaminedVideo(path, camera, entry, len(frames), frames.frames_per_second, seconds, tuple(rows))
 
 
 def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterator[Outcome]:
     """Set the seconds of episodes to the times of their frames."""
     code = registry.SECONDS.code
+    length = draft.values(lerobot.LENGTH)
+    missing = {video.path: int(length[list(video.rows)].sum()) - video.frame_count for video in examined}
     for video in examined:
+        others = [each.path for each in examined if each.camera == video.camera and missing[each.path] > 0]
+        may_be_exchanged = missing[video.path] < 0 and bool(others)
         names = [lerobot.video_column(video.camera, name) for name in ("from_timestamp", "to_timestamp")]
         for place, row in enumerate(video.rows):
             refused = video.seconds.refused.get(place)
+            if refused is None and place in video.seconds.placed and may_be_exchanged:
+                found = f"{-missing[video.path]} frames too many, and other seconds than those of the episode's frames,"
+                exchanged = f"the file was exchanged with {others[0]}, which lacks frames"
+                refused = found, ("frames of the file belong to no episode", exchanged)
             if refused is not None:
-                found, readings = refused
-                yield Refusal(code, draft.place(row, names[0], video.camera), f"{found} in {video.path}", readings)
+                found, both = refused
+                yield Refusal(code, draft.place(row, names[0], video.camera), f"{found} in {video.path}", both)
             elif place in video.seconds.placed:
                 *new, proof = video.seconds.placed[place]
                 for name, value in zip(names, new, strict=True):

@@ -1,15 +1,21 @@
 """The job `repair`: what is chosen, recorded and compared; which datasets come out is in `tests/repairs`."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import episeek
 from episeek.errors import DestinationError, UnsupportedVersionError
-from episeek_pipelines.api import REPAIRS, Execution, RepairChoice, plan_repair, prepare, repair, verify
+from episeek_pipelines.api import REPAIRS, Execution, RepairChoice, RepairResult, plan_repair, prepare, repair, verify
 from episeek_pipelines.cli.main import main
+from tests.broken.takes import LENGTHS, set_seconds_by_lengths, write_takes
 from tests.repairs.matrix import digests
-from tests.support.broken_datasets import EPISODES, copy_of, edit_info, edit_parquet, set_value
+from tests.support import bar_code
+from tests.support.amount import IS_FULL
+from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_info, edit_parquet, set_value
 from tests.support.build_index import DATA
 
 SYNC = Execution("sync")
@@ -19,14 +25,31 @@ RECORD = ".episeek/repairs.json"
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A dataset with two defects."""
-    root = copy_of("h264_bframes", tmp_path, name="broken")
+    return damaged(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RepairResult]:
+    """A folder with such a dataset and the repaired one, `out`, and the result. Tests that change files copy it."""
+    folder = tmp_path_factory.mktemp("repair")
+    return folder, repair(str(damaged(folder)), str(folder / "out"), execution=SYNC)
+
+
+@pytest.fixture
+def copied(shared: tuple[Path, RepairResult], tmp_path: Path) -> Path:
+    """A copy of the folder."""
+    return Path(shutil.copytree(shared[0], tmp_path / "copy"))
+
+
+def damaged(folder: Path) -> Path:
+    root = copy_of("h264_bframes", folder, name="broken")
     edit_info(root, total_frames=233)
     set_value(root, EPISODES, "length", 1, 41)
     return root
 
 
-def test_what_is_repaired_is_recorded_and_compared_exactly(broken: Path, tmp_path: Path):
-    result = repair(str(broken), str(tmp_path / "out"), execution=SYNC)
+def test_what_is_repaired_is_recorded_and_compared_exactly(shared: tuple[Path, RepairResult]):
+    folder, result = shared
     assert {"EPI010", "INF009", "ROW015"} <= {each.code for each in result.before.findings}
     assert result.after is not None
     assert result.after.error_count == 0 < result.before.error_count
@@ -34,33 +57,31 @@ def test_what_is_repaired_is_recorded_and_compared_exactly(broken: Path, tmp_pat
         ("REP008", 41, 40),
         ("REP015", 233, 234),
     ]
-    recorded = json.loads((tmp_path / "out" / RECORD).read_text())
+    recorded = json.loads((folder / "out" / RECORD).read_text())
     assert recorded == result.made.as_document()
-    assert verify(str(tmp_path / "out"), against=str(broken), execution=SYNC).error_count == 0
+    assert verify(str(folder / "out"), against=str(folder / "broken"), execution=SYNC).error_count == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["broken", "out"]
 
 
-def test_a_comparison_accepts_the_recorded_repairs_alone(broken: Path, tmp_path: Path):
-    repair(str(broken), str(tmp_path / "out"), execution=SYNC)
+def test_a_comparison_accepts_the_recorded_repairs_alone(copied: Path):
     # a difference that no repair explains
-    set_value(tmp_path / "out", EPISODES, "tasks", 0, ["open the drawer"])
-    compared = verify(str(tmp_path / "out"), against=str(broken), execution=SYNC)
+    set_value(copied / "out", EPISODES, "tasks", 0, ["open the drawer"])
+    compared = verify(str(copied / "out"), against=str(copied / "broken"), execution=SYNC)
     assert "EPI021" in {each.code for each in compared.findings}
 
 
-def test_a_comparison_refuses_a_record_that_the_source_does_not_prove(broken: Path, tmp_path: Path):
-    repair(str(broken), str(tmp_path / "out"), execution=SYNC)
-    path = tmp_path / "out" / RECORD
+def test_a_comparison_refuses_a_record_that_the_source_does_not_prove(copied: Path):
+    path = copied / "out" / RECORD
     record = json.loads(path.read_text())
     record["repairs"][0]["after"] = 39
     path.write_text(json.dumps(record))
-    compared = verify(str(tmp_path / "out"), against=str(broken), execution=SYNC)
+    compared = verify(str(copied / "out"), against=str(copied / "broken"), execution=SYNC)
     assert [each.location.file for each in compared.findings if each.code == "INF021"] == [RECORD]
 
 
-def test_a_comparison_sees_that_the_source_has_changed(broken: Path, tmp_path: Path):
-    repair(str(broken), str(tmp_path / "out"), execution=SYNC)
-    edit_info(broken, total_frames=234)
-    compared = verify(str(tmp_path / "out"), against=str(broken), execution=SYNC)
+def test_a_comparison_sees_that_the_source_has_changed(copied: Path):
+    edit_info(copied / "broken", total_frames=234)
+    compared = verify(str(copied / "out"), against=str(copied / "broken"), execution=SYNC)
     assert RECORD in {each.location.file for each in compared.findings if each.code == "INF021"}
 
 
@@ -73,35 +94,58 @@ def test_only_and_skip_choose(broken: Path, tmp_path: Path):
     assert "INF009" in {each.code for each in result.after.findings}
 
 
-def test_a_second_run_does_nothing_and_another_choice_is_refused(broken: Path, tmp_path: Path):
-    first = repair(str(broken), str(tmp_path / "out"), execution=SYNC)
-    before = digests(tmp_path / "out")
-    second = repair(str(broken), str(tmp_path / "out"), execution=SYNC)
+def test_a_second_run_does_nothing_and_another_choice_is_refused(shared: tuple[Path, RepairResult]):
+    folder, first = shared
+    before = digests(folder)
+    second = repair(str(folder / "broken"), str(folder / "out"), execution=SYNC)
     assert second.preparation.is_current
     assert second.made == first.made
-    assert digests(tmp_path / "out") == before
+    assert digests(folder) == before
     with pytest.raises(DestinationError, match="repairs"):
-        prepare(str(tmp_path / "broken"), str(tmp_path / "out"), execution=SYNC)
+        prepare(str(folder / "broken"), str(folder / "out"), execution=SYNC)
 
 
-def test_a_repaired_dataset_needs_no_repair(broken: Path, tmp_path: Path):
-    repair(str(broken), str(tmp_path / "out"), videos="copy", execution=SYNC)
-    again = plan_repair(str(tmp_path / "out"))
-    assert (again.repairs, again.refusals) == ((), ())
+def test_the_reader_does_not_take_repairs_for_changes_of_the_source(shared: tuple[Path, RepairResult]):
+    # warnings are errors in tests: the totals of the source are others than those of the sidecars
+    index = episeek.open(shared[0] / "out")
+    assert index.clip(1, "observation.images.top").frame_count == 40
 
 
-def test_repairs_are_the_same_under_processes(broken: Path, tmp_path: Path):
-    repair(str(broken), str(tmp_path / "one"), execution=SYNC)
-    repair(str(broken), str(tmp_path / "two"), execution=Execution("processes", workers=2))
-    one, two = digests(tmp_path / "one"), digests(tmp_path / "two")
+@pytest.mark.skipif(not IS_FULL, reason="starts processes: make test-all")
+def test_repairs_are_the_same_under_processes(shared: tuple[Path, RepairResult], tmp_path: Path):
+    folder, _ = shared
+    repair(str(folder / "broken"), str(tmp_path / "two"), execution=Execution("processes", workers=2))
+    one, two = digests(folder / "out"), digests(tmp_path / "two")
     assert {path: found for path, found in one.items() if "episeek-run" not in path} == {
         path: found for path, found in two.items() if "episeek-run" not in path
     }
 
 
-def test_the_work_of_a_run_holds_no_repaired_files_afterwards(broken: Path, tmp_path: Path):
-    repair(str(broken), str(tmp_path / "out"), execution=SYNC)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "out"]
+def test_a_repaired_dataset_needs_no_repair(copied: Path):
+    shutil.copytree(copied / "broken/videos", copied / "out/videos")
+    again = plan_repair(str(copied / "out"))
+    assert (again.repairs, again.refusals) == ((), ())
+
+
+@pytest.mark.parametrize("by_lengths", [False, True])
+def test_surplus_frames_of_a_take_keep_the_pictures_of_the_rows(by_lengths: bool, tmp_path: Path):
+    """Every picture shows its episode and its frame: seven frames of no row follow episode 1, five come before episode 4."""
+    root = copy_of("h264_bframes", tmp_path, name="takes")
+    write_takes(root, tail={1: 7}, head={4: 5})
+    if by_lengths:
+        set_seconds_by_lengths(root)
+    result = repair(str(root), str(tmp_path / "out"), execution=SYNC)
+    assert {each.code for each in result.made.repairs} == {"REP018"}
+    # lengths do not tell which frames of its take are those of episode 4
+    assert [each.place.episode for each in result.made.refusals] == ([4] if by_lengths else [])
+    index = episeek.open(tmp_path / "out")
+    for episode, length in enumerate(LENGTHS):
+        if by_lengths and episode == 4:
+            assert result.made.refusals[0].readings == ("frames 167 to 200", "frames 172 to 205")
+            continue
+        pictures = np.asarray(index.clip(episode, TOP).decode("pyav").data)
+        assert bar_code.read(pictures) == list(range(length))
+        assert {*bar_code.read(pictures, line=1)} == {episode}
 
 
 def test_datasets_of_version_2_are_upgraded_first(tmp_path: Path):
@@ -150,10 +194,13 @@ def test_what_has_two_readings_is_shown_with_both(tmp_path: Path, capsys: pytest
     assert "ROW015" in shown
 
 
-def test_prepare_repairs_too(broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["prepare", str(broken), str(tmp_path / "out"), "--repair", "--scheduler", "sync"]) == 0
-    assert "REP008" in capsys.readouterr().out
-    assert (tmp_path / "out" / RECORD).exists()
+def test_prepare_repairs_too(shared: tuple[Path, RepairResult], capsys: pytest.CaptureFixture[str]):
+    # the same as `repair` has written
+    arguments = ["prepare", str(shared[0] / "broken"), str(shared[0] / "out"), "--repair", "--scheduler", "sync"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "REP008" in shown
+    assert "nothing was done" in shown
 
 
 @pytest.mark.parametrize("option", ["--publish", "--dry-run", "--skip-episodes=1"])

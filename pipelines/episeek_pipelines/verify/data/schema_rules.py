@@ -26,7 +26,8 @@ Problem = tuple[str, bool]
 
 
 SCALAR_REMEDY: Final = (
-    "write the numbers themselves in place of lists of one, in the rows and in the `huggingface` metadata, as LeRobot does for "
+    "run `episeek repair SRC DST`, or write the numbers themselves in place of lists of one, in the rows and "
+    "in the `huggingface` metadata, as LeRobot does for "
     "shape [1]; where lists are longer, decide whether the shape or the rows are wrong"
 )
 

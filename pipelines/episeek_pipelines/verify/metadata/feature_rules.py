@@ -17,11 +17,13 @@ CHANNEL_NAMES: Final = "a list of three names, such as [height, width, channels]
 
 _INFO, _OLD_INFO = lerobot.VIDEO_INFO_KEYS
 _RATE_REMEDY: Final = (
-    "set video.fps in the camera's `info` to the rate of its files; if that is not fps, another INF002 names the file at "
+    "run `episeek repair SRC DST`, or set video.fps in the camera's `info` to the rate of its files; if that "
+    "is not fps, another INF002 names the file at "
     "level layout"
 )
 _STALE_REMEDY: Final = (
-    "remove `video_info` from the feature in meta/info.json: LeRobot reads `info`, and writes it where it is missing"
+    "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads "
+    "`info`, and writes it where it is missing"
 )
 _NAMES_REMEDY: Final = (
     'set names in meta/info.json to the meaning of each number of shape, for example ["height", "width", "channels"]'

@@ -33,7 +33,10 @@ Files = Mapping[str, FileIdentity | None]
 
 _EXPECTED = "the root of a LeRobot v3.0 dataset"
 
-_SLASHES = "write / for each backslash of data_path and video_path in meta/info.json; the files stay where they are"
+_SLASHES = (
+    "run `episeek repair SRC DST`, or write / for each backslash of data_path and video_path in "
+    "meta/info.json; the files stay where they are"
+)
 
 _CONVERT_OLD = (
     "decide what the files are: those of version 3.0 need v3.0 here; convert others with LeRobot's converters"

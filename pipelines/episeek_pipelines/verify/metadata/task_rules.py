@@ -23,15 +23,17 @@ from episeek_schemas import layout, lerobot
 TOTAL_TASKS: Final = "total_tasks"
 
 TOTAL_REMEDY: Final = (
-    "set total_tasks in meta/info.json to the number of rows of meta/tasks.parquet; numbers in the data files that the "
+    "run `episeek repair SRC DST`, or set total_tasks in meta/info.json to the number of rows of "
+    "meta/tasks.parquet; numbers in the data files that the "
     "table does not have are findings of their own at level rows"
 )
 ORDER_REMEDY: Final = (
-    "sort the rows of the table by their number; do not renumber them, since rows of data files refer to the numbers they "
+    "run `episeek repair SRC DST`, or sort the rows of the table by their number; do not renumber them, since "
+    "rows of data files refer to the numbers they "
     "have"
 )
 INDEX_REMEDY: Final = (
-    "write the table with the column of the texts as the index, as LeRobot does: "
+    "run `episeek repair SRC DST`, or write the table with the column of the texts as the index, as LeRobot does: "
     "in pandas `read_parquet(path).set_index(column).to_parquet(path)`"
 )
 

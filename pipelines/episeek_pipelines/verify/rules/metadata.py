@@ -41,7 +41,8 @@ COLUMN_STYLE: Final = rule(
     problem="A data file keeps vectors in lists of variable size, or lacks usable `huggingface` metadata",
     invariant="Data files keep vectors in lists of fixed size, and their schema has `huggingface` metadata",
     protects="readers that take shapes and types from the Parquet schema",
-    remedy="write the data files again with the declared types and the `datasets.Features` of the columns; values stay as they are",
+    remedy="run `episeek repair SRC DST`, which writes the declared types where every value stays as it is, and the "
+    "`datasets.Features` of the columns",
     broke_in="what LeRobot's aggregate_datasets writes",
 )  # fmt: skip
 MISSING_FILE: Final = rule(
@@ -75,14 +76,17 @@ TOTALS: Final = rule(
     problem="The totals of meta/info.json do not match meta/episodes",
     invariant="The totals of meta/info.json match meta/episodes",
     protects="samplers and splits, which rely on the totals",
-    remedy="set the total in meta/info.json to the count of meta/episodes, which holds all episodes of the data files",
+    remedy="run `episeek repair SRC DST`, which sets the totals to what data files and meta/episodes hold, if "
+    "nothing speaks of lost "
+    "episodes",
 )  # fmt: skip
 SPLITS: Final = rule(
     "INF009W", "warning", "meta",
     problem="A split of meta/info.json reaches beyond the episodes",
     invariant="The splits of meta/info.json are ranges of existing episodes",
     protects="tools that train and evaluate on splits",
-    remedy='decide which episodes belong to the split, and set splits in meta/info.json to ranges of them, such as "0:10"',
+    remedy='decide which episodes belong to the split, and set splits in meta/info.json to ranges of them, such as "0:10"; '
+    "`episeek repair SRC DST` ends a split with the last episode",
 )  # fmt: skip
 INFO_CHANGED: Final = rule(
     "INF021", "error", "meta",
@@ -131,8 +135,8 @@ EPISODE_ORDER: Final = rule(
     problem="Episodes are not numbered in order, from 0",
     invariant="Row i of meta/episodes is episode i",
     protects="LeRobot's look-up of episodes by position",
-    remedy="sort the rows of meta/episodes by episode_index where each number from 0 to N-1 is there once; otherwise restore"
-    " the file, since rows of data files have the same numbers",
+    remedy="run `episeek repair SRC DST`, which sorts the rows of meta/episodes where each number from 0 to N-1 is there once; "
+    "otherwise restore the file, since rows of data files have the same numbers",
     broke_in="axol#158",
 )  # fmt: skip
 TILING: Final = rule(
@@ -140,8 +144,8 @@ TILING: Final = rule(
     problem="dataset_from_index and dataset_to_index leave gaps or overlap",
     invariant="dataset_from_index and dataset_to_index divide the rows among the episodes without gap or overlap",
     protects="samplers that map a global row to its episode",
-    remedy="recompute both columns from the lengths, in the order of the episodes; where ROW015 finds another number of "
-    "rows, restore what is missing first",
+    remedy="run `episeek repair SRC DST`, which recomputes length and both columns from the rows where nothing is missing; where "
+    "ROW015 finds another number of rows, restore what is missing first",
     broke_in="lerobot#1919",
 )  # fmt: skip
 EPISODE_VALUES: Final = rule(
@@ -149,7 +153,8 @@ EPISODE_VALUES: Final = rule(
     problem="A column of meta/episodes is missing, or holds null, NaN or an impossible value",
     invariant="Every column of meta/episodes exists, and holds a possible value for each episode",
     protects="every look-up of an episode's rows and frames",
-    remedy="restore the value from a copy of meta/episodes, or delete the episode with LeRobot",
+    remedy="run `episeek repair SRC DST`, which finds files, lengths, ranges and seconds again from rows and videos; restore other "
+    "values from a copy of meta/episodes, or delete the episode with LeRobot",
     broke_in="lerobot#2283, lerobot#2429",
 )  # fmt: skip
 DATA_POINTER: Final = rule(
@@ -157,7 +162,8 @@ DATA_POINTER: Final = rule(
     problem="An episode refers to a data file that does not hold its rows",
     invariant="Every episode refers to the data file that holds its rows",
     protects="reading an episode's rows from the file that its metadata gives",
-    remedy="set data/chunk_index and data/file_index of the episode to the file that holds its rows; `episeek prepare` does so",
+    remedy="run `episeek repair SRC DST`, which sets data/chunk_index and data/file_index to the file that holds the rows; "
+    "`episeek prepare` does so, too",
     broke_in="lerobot#2401, lerobot/libero",
 )  # fmt: skip
 VIDEO_COLUMNS: Final = rule(
@@ -182,8 +188,8 @@ TASKS: Final = rule(
     problem="Tasks and task_index do not agree",
     invariant="Tasks and task_index agree",
     protects="the instruction that a policy is trained with",
-    remedy="restore meta/tasks.parquet, or decide the task of the rows and episodes: each number has one text, and rows "
-    "refer to it",
+    remedy="run `episeek repair SRC DST`, which writes what rows and episodes agree on; otherwise restore meta/tasks.parquet, or "
+    "decide the task of the rows and episodes: each number has one text, and rows refer to it",
 )  # fmt: skip
 TASK_TEXTS: Final = rule(
     "TSK047", "warning", "meta",

@@ -18,7 +18,8 @@ EPISODE_ROWS: Final = rule(
     problem="The rows of an episode do not match its length, or are not contiguous in one file",
     invariant="The rows of an episode are as many as its length, contiguous and in one file",
     protects="reading an episode as one run of rows",
-    remedy="restore the rows from the source of the file; correct `length` only if no row is missing",
+    remedy="restore the rows from the source of the file; `episeek repair SRC DST` corrects `length` where no row is missing, and "
+    "says what is open",
 )  # fmt: skip
 UNLISTED_REMEDY: Final = (
     "decide whether the episode belongs to the dataset: if so, restore its row of meta/episodes and the totals in meta/info.json; "
@@ -30,15 +31,16 @@ ROW_NUMBERS: Final = rule(
     problem="index or frame_index does not count up by one",
     invariant="index and frame_index count up by one from row to row",
     protects="windows over neighbouring frames, and look-ups by global row",
-    remedy="restore the missing rows; if none is missing, number frame_index from 0 in each episode and index from "
-    "dataset_from_index",
+    remedy="restore the missing rows; if none is missing, run `episeek repair SRC DST`, which numbers frame_index from 0 in each "
+    "episode and index from dataset_from_index",
 )  # fmt: skip
 TIMESTAMPS: Final = rule(
     "ROW017", "error", "rows",
     problem="A timestamp is not frame_index / fps",
     invariant="Every timestamp is frame_index / fps within the tolerance",
     protects="LeRobot's look-up of frames by time, which has a tolerance of 1e-4 s",
-    remedy="decide which picture each row belongs to; where row k belongs to frame k of its video, rewrite timestamp as "
+    remedy="decide which picture each row belongs to; `episeek repair SRC DST` corrects single timestamps. "
+    "Where row k belongs to frame k of its video, rewrite timestamp as "
     "frame_index / fps",
     broke_in="lerobot#933, lerobot#1875, lerobot#2814, lerobot#3513",
 )  # fmt: skip

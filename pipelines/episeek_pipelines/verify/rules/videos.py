@@ -51,11 +51,15 @@ FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "episode's frames; do not compute them from lengths, which would hide the fault",
     "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; other episodes are right, "
     "so leave their seconds alone",
-    "surplus": "shorten this episode's to_timestamp to the value given, and leave all other seconds alone: the later episodes "
+    "surplus": "run `episeek repair SRC DST`, or shorten this episode's to_timestamp to the value given, and "
+    "leave all other seconds alone: the later episodes "
     "begin after the surplus frames, where their pictures are. If the surplus lies at the episode's start (idle frames cut from "
     "its rows), move from_timestamp on by it instead: look at the first picture",
-    "displaced": "set this episode's from_timestamp and to_timestamp to the times given, which are those of its frames",
-    "duration": "set this episode's to_timestamp to the value given, and leave all other seconds alone",
+    "displaced": "run `episeek repair SRC DST`, or set this episode's from_timestamp and to_timestamp to the "
+    "times given, which are "
+    "those of its frames; where frames of no episode lie beside it, look at the pictures first",
+    "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given, and leave all other seconds "
+    "alone",
 }
 """For each kind of problem that `episeek_pipelines.video.frame_problems` finds."""
 IRREGULAR_REMEDY: Final = (
@@ -77,7 +81,8 @@ DRIFT: Final = rule(
     problem="from_timestamp differs from the time of the episode's first frame",
     invariant="from_timestamp is the time of the episode's first frame",
     protects="readers that look up frames by seconds with a tolerance of 1e-4 s; episeek counts frames instead",
-    remedy="set from_timestamp of each episode to the time of its first frame in the file, and move to_timestamp by as much",
+    remedy="run `episeek repair SRC DST`, or set from_timestamp of each episode to the time of its first frame in the file, and "
+    "move to_timestamp by as much",
 )  # fmt: skip
 SYNC_START: Final = rule(
     "VID025", "error", "layout",

@@ -20,7 +20,8 @@ from episeek_pipelines.video.ffmpeg_names import picture_format, sample_entries
 from episeek_schemas import layout, lerobot
 
 INFO_REMEDY: Final = (
-    "set the value in the camera's `info` in meta/info.json to that of its files; the files stay as they are, and LeRobot "
+    "run `episeek repair SRC DST`, or set the value in the camera's `info` in meta/info.json to that of its "
+    "files; the files stay as they are, and LeRobot "
     "reads them"
 )
 SEVERAL_REMEDY: Final = (
@@ -41,7 +42,8 @@ CHANNELS_REMEDY: Final = (
     "restore the files that were recorded"
 )
 STALE_REMEDY: Final = (
-    "remove `video_info` from the feature in meta/info.json: LeRobot reads `info`, and writes it where it is missing"
+    "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads "
+    "`info`, and writes it where it is missing"
 )
 
 
