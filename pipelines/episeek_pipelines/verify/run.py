@@ -12,6 +12,7 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.coverage import coverage_of, separate_notes
+from episeek_pipelines.verify.data.duplicates import check_duplicates
 from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensions
 from episeek_pipelines.verify.data.global_statistics import check_global_statistics
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
@@ -94,6 +95,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             findings += _misplaced_rows(plan, context, observations, findings)
         with guarded(findings, "check_formats", Location()):
             findings += check_formats(observations.video_formats, context.features)
+        with guarded(findings, "check_duplicates", Location()):
+            findings += check_duplicates(observations, context.info.video_keys)
         with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
             ranges = reduce(FeatureRanges.merge, observations.ranges, FeatureRanges())
             findings += check_constant_dimensions(ranges, context.features)

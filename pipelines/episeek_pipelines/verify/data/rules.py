@@ -1,6 +1,6 @@
 """Checks data files, each opened once: schema, footer, rows at the level `rows`, and the comparison with a source's rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -18,6 +18,7 @@ from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES
 from episeek_pipelines.verify.data.footer_scan import scan_footer
 from episeek_pipelines.verify.data.language_rules import LanguageScan
 from episeek_pipelines.verify.data.lost_footer import describe_lost_footer
+from episeek_pipelines.verify.data.row_prints import RowPrintScan, printed_features
 from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_observations
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
 from episeek_pipelines.verify.data.schema_rules import check_feature_types
@@ -36,6 +37,7 @@ from episeek_pipelines.verify.findings.checks import (
 )
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
+from episeek_pipelines.verify.findings.prints import RowPrints
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.findings.totals import FeatureTotals
 from episeek_pipelines.verify.findings.unicode_forms import FORM_REMEDY, form_of, in_other_form
@@ -55,6 +57,13 @@ class Scanner(Protocol):
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
         """Scan the next rows; `first_row` is the number of the first of them in the file."""
+
+
+class RowRules(Scanner, Protocol):
+    """Scans columns for defects."""
+
+    def findings(self) -> Iterable[Finding]:
+        """Return the defects, when all rows were scanned."""
 
 
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
@@ -105,29 +114,25 @@ def _check_open_file(
     bytes_read = footer.footer_bytes
     findings += run_rules(FOOTER_RULES, where, context, file, footer)
     runs: RowScan | None = footer.runs()
-    ranges: tuple[FeatureRanges, ...] = ()
-    totals: tuple[FeatureTotals, ...] = ()
+    rows = _Rows()
     if context.options.looks_at("rows"):
         rows = _read_rows(context, file, parquet)
         findings += rows.findings
         bytes_read += rows.bytes_read
-        ranges, totals = rows.ranges, rows.totals
         if rows.scan is not None:
             runs = rows.scan
             runs.row_group_starts = footer.group_starts
             findings += run_rules(ROW_RULES, where, context, file, runs)
     if runs is None:
         findings += run_rules(BOUND_RULES, where, context, file, footer)
-        return findings, replace(footer_observations(file, footer), ranges=ranges, totals=totals), bytes_read
+        return findings, rows.observed(footer_observations(file, footer)), bytes_read
     findings += run_rules(RUN_RULES, where, context, file, runs)
     observations = replace(
         row_observations(file, runs),
         row_group_count=len(footer.group_rows),
         collapsed_file_count=int(not is_per_episode(runs)),
-        ranges=ranges,
-        totals=totals,
     )
-    return findings, observations, bytes_read
+    return findings, rows.observed(observations), bytes_read
 
 
 @dataclass(slots=True)
@@ -138,8 +143,13 @@ class _Rows:
     """None where LeRobot's own columns are missing or have wrong types."""
     ranges: tuple[FeatureRanges, ...] = ()
     totals: tuple[FeatureTotals, ...] = ()
+    prints: tuple[RowPrints, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     bytes_read: int = 0
+
+    def observed(self, observations: Observations) -> Observations:
+        """Return observations of a file with those of its rows."""
+        return replace(observations, ranges=self.ranges, totals=self.totals, row_prints=self.prints)
 
 
 def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
@@ -152,10 +162,9 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
         first_index = _FirstIndex(file.episode_index, file.dataset_from_index) if context.has_tiling else None
         options = context.options
         numbers = RowScanner(fps=context.info.fps, tolerance_seconds=options.tolerance_seconds, first_index=first_index)
-    features: FeatureScan | None = None
-    others: list[_TaskRows | SubtaskScan | StatisticsScan | LanguageScan] = []
+    others: list[RowRules] = []
     with guarded(rows.findings, "features", where):
-        features = FeatureScan(context.features, file.path)
+        others.append(FeatureScan(context.features, file.path))
     if numbers is not None:
         with guarded(rows.findings, "tasks", where):
             if context.task_texts is not None and _has_integers(schema, lerobot.TASK_INDEX):
@@ -174,9 +183,12 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
                     context.quantiles,
                 )
                 others.append(scan)
+        with guarded(rows.findings, "prints", where):
+            printed = printed_features(context.features, schema.names)
+            others.append(RowPrintScan(file.path, printed, file.episode_index, file.length))
         with guarded(rows.findings, "language", where):
             others.append(LanguageScan(context.features, schema, file.path))
-    scanners: list[Scanner] = [scanner for scanner in (numbers, features, *others) if scanner is not None]
+    scanners: list[RowScanner | RowRules] = [*([] if numbers is None else [numbers]), *others]
     failed: set[int] = set()
     wanted = {name for scanner in scanners for name in scanner.columns}
     columns = [name for name in schema.names if name in wanted]
@@ -198,13 +210,14 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
         with guarded(rows.findings, type(scanner).__name__, where):
             if isinstance(scanner, RowScanner):
                 rows.scan = scanner.result()
-            else:
-                assert isinstance(scanner, FeatureScan | _TaskRows | SubtaskScan | StatisticsScan | LanguageScan)
-                rows.findings += scanner.findings()
+                continue
+            rows.findings += scanner.findings()
             if isinstance(scanner, FeatureScan):
                 rows.ranges = (scanner.ranges(),)
             if isinstance(scanner, StatisticsScan):
                 rows.totals = scanner.totals()
+            if isinstance(scanner, RowPrintScan):
+                rows.prints = (scanner.prints(),)
     return rows
 
 

@@ -19,6 +19,7 @@ from episeek_pipelines.verify.findings.episode_statistics import RecordedStatist
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
+from episeek_pipelines.verify.findings.prints import FramePrints, RowPrints
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.findings.totals import FeatureTotals
 from episeek_pipelines.verify.rules import Level
@@ -263,6 +264,8 @@ class Observations:
     keyframes: KeyframeCounts = KeyframeCounts()
     frame_times: tuple[FrameTimes, ...] = ()
     row_times: tuple[RowTimes, ...] = ()
+    row_prints: tuple[RowPrints, ...] = ()
+    frame_prints: tuple[FramePrints, ...] = ()
 
     @classmethod
     def merged(cls, observations: Sequence["Observations"]) -> "Observations":
@@ -283,6 +286,8 @@ class Observations:
             keyframes=sum((observed.keyframes for observed in observations), KeyframeCounts()),
             frame_times=tuple(times for observed in observations for times in observed.frame_times),
             row_times=tuple(times for observed in observations for times in observed.row_times),
+            row_prints=tuple(prints for observed in observations for prints in observed.row_prints),
+            frame_prints=tuple(prints for observed in observations for prints in observed.frame_prints),
         )
 
 

@@ -42,6 +42,7 @@ from episeek_pipelines.verify.rules.metadata import (
 from episeek_pipelines.verify.rules.registry import FAIL_ON, LEVELS, RULES, FailOn, Level, Rule, Severity, includes
 from episeek_pipelines.verify.rules.rows import (
     DATA_FOOTER,
+    DUPLICATE,
     EPISODE_ROWS,
     FINITE,
     FOOTER_SIZE,
@@ -103,6 +104,7 @@ __all__ = [
     "DATA_POINTER",
     "DECODED",
     "DRIFT",
+    "DUPLICATE",
     "EMPTY",
     "EPISODES_CHANGED",
     "EPISODES_FOOTER",

@@ -95,6 +95,19 @@ ROWS_CHANGED: Final = rule(
     protects="the recorded data",
     remedy="do not use the rewritten files: prepare again into an empty directory, and report the problem if it remains",
 )  # fmt: skip
+DUPLICATE: Final = rule(
+    "ROW048", "warning", "rows",
+    problem="An episode has the rows of another",
+    invariant="Every episode has rows of its own",
+    protects="training and evaluation: a copy counts twice, and may be in the training split and in the test split at once",
+    remedy="decide whether the episode is a copy, as a merge or an upload that ran twice leaves it; delete it with LeRobot "
+    "(delete_episodes) if so",
+)  # fmt: skip
+OTHER_PICTURES_REMEDY: Final = (
+    "decide whether the pictures are to differ, as in a replay under other light, or were encoded anew: keep the episode in the "
+    "first case, in the same split as the other; in the second it is a copy, which LeRobot's delete_episodes deletes"
+)
+"""For an episode with the rows of another and other coded frames."""
 LANGUAGE: Final = rule(
     "ROW030", "warning", "rows",
     problem="Language columns are inconsistent",

@@ -36,6 +36,7 @@ from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, RESAMPLE_REMED
 from episeek_pipelines.verify.videos.choice import FrameWindow, choose_windows
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
 from episeek_pipelines.verify.videos.format import FORMAT_RULES, frame_entry, keyframe_intervals
+from episeek_pipelines.verify.videos.frame_prints import frame_prints
 from episeek_pipelines.verify.videos.frame_times import irregular_times, regular_episodes
 from episeek_pipelines.verify.videos.frames import (
     FrameView,
@@ -87,6 +88,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
                     video_formats=(VideoFormat(file.camera_key, file.path, frame_entry(video, file.path)),),
                     figures=(camera_figures(file, video),),
                     frame_times=irregular_times(context, file, video),
+                    frame_prints=frame_prints(context, file, video),
                 )
     return CheckResult(tuple(findings), counting.byte_count, 1, observations)
 

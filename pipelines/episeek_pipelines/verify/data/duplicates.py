@@ -1,0 +1,83 @@
+"""ROW048: episodes whose rows are those of another one, from the prints of all files."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.checks import Observations
+from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.prints import UNKNOWN, FramePrints
+from episeek_pipelines.verify.rules import DUPLICATE
+from episeek_pipelines.verify.rules.rows import OTHER_PICTURES_REMEDY
+
+LEAST_CHANGES: Final = 10
+"""An episode with fewer rows that differ from the row before is a robot at rest, or too short: others may be equal by chance."""
+
+_Frames = Literal["same", "other", "unknown"]
+_ABOUT: Final[dict[_Frames, str]] = {
+    "same": ", and the coded frames of its videos have the same sizes",
+    "other": ", and its videos have other frames",
+    "unknown": "",
+}
+
+
+def check_duplicates(observations: Observations, camera_keys: Sequence[str]) -> Iterator[Finding]:
+    """Yield ROW048 for each episode that has the rows of an earlier one.
+
+    Where the rows hardly vary, the coded frames of all cameras must be those of the earlier one, too.
+
+    Args:
+        observations: Of all checks.
+        camera_keys: The cameras with videos.
+    """
+    prints = observations.row_prints
+    if not prints:
+        return
+    joined = {
+        name: np.concatenate([getattr(each, name) for each in prints])
+        for name in ("episode_index", "first_row", "row_count", "change_count", "digest")
+    }
+    path = np.repeat(np.arange(len(prints)), [len(each.digest) for each in prints])
+    _, group, sizes = np.unique(joined["digest"], return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(sizes[group] > 1)
+    if not len(rows):
+        return
+    frames = _frames_by_episode(observations.frame_prints, {*joined["episode_index"][rows].tolist()})
+    originals: dict[tuple[int, ...], int] = {}
+    for row in rows[np.argsort(joined["episode_index"][rows], kind="stable")].tolist():
+        episode, of_frames = int(joined["episode_index"][row]), frames.get(int(joined["episode_index"][row]), {})
+        key: tuple[int, ...] = (int(group[row]),)
+        if joined["change_count"][row] < LEAST_CHANGES:
+            if not camera_keys or not all(of_frames.get(camera) for camera in camera_keys):
+                continue
+            key += tuple(of_frames[camera] for camera in camera_keys)
+        first = originals.setdefault(key, episode)
+        # ROW015 reports an episode that is there twice
+        if first == episode:
+            continue
+        about = _comparison(of_frames, frames.get(first, {}), camera_keys)
+        yield finding(
+            DUPLICATE,
+            f"the numbers of all {joined['row_count'][row]} rows are those of episode {first}{_ABOUT[about]}",
+            "an episode of its own",
+            Location(prints[path[row]].path, episode, row=int(joined["first_row"][row])),
+            remedy=OTHER_PICTURES_REMEDY if about == "other" else "",
+        )
+
+
+def _frames_by_episode(prints: Sequence[FramePrints], episodes: set[int]) -> dict[int, dict[str, int]]:
+    """Return the digests of some episodes by camera."""
+    found: dict[int, dict[str, int]] = {}
+    for each in prints:
+        for episode, digest in zip(each.episode_index.tolist(), each.digest.tolist(), strict=True):
+            if episode in episodes and digest != UNKNOWN:
+                found.setdefault(episode, {})[each.camera_key] = digest
+    return found
+
+
+def _comparison(frames: dict[str, int], others: dict[str, int], camera_keys: Sequence[str]) -> _Frames:
+    pairs = [(frames.get(camera, UNKNOWN), others.get(camera, UNKNOWN)) for camera in camera_keys]
+    if any(a != b for a, b in pairs if UNKNOWN not in (a, b)):
+        return "other"
+    return "same" if pairs and all(UNKNOWN not in pair for pair in pairs) else "unknown"

@@ -1,0 +1,134 @@
+"""Prints of the rows of the episodes of a data file, in one pass: all numbers but those that say where a row is.
+
+Texts, annotations and pictures are no part of a print: other rules do not read them, or not as values. Memory is bounded by a
+batch, plus a few numbers for each episode.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from episeek_pipelines.statistics.values import Unusable, sample_values
+from episeek_pipelines.verify.data.row_scan import integers
+from episeek_pipelines.verify.findings.arrays import BoolArray, Int64Array
+from episeek_pipelines.verify.findings.findings import Finding
+from episeek_pipelines.verify.findings.prints import RowPrints, digest_of
+from episeek_schemas import lerobot
+from episeek_schemas.features import SCALARS, declared_dtype
+
+_NARROW: Final = 64
+_OF_A_PLACE: Final = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TIMESTAMP)
+
+
+def printed_features(features: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that are part of a print, sorted.
+
+    Args:
+        features: `features` of meta/info.json.
+        columns: Columns of the file.
+    """
+    dtypes = {name: declared_dtype(spec) for name, spec in features.items()}
+    numbers = {name for name, dtype in dtypes.items() if dtype in SCALARS and dtype != "string"} | {lerobot.TASK_INDEX}
+    left_out = {*_OF_A_PLACE, *lerobot.LANGUAGE_COLUMNS}
+    return tuple(sorted(name for name in numbers - left_out if columns.count(name) == 1))
+
+
+class RowPrintScan:
+    """Scans one data file, batch by batch.
+
+    >>> scan = RowPrintScan("data/chunk-000/file-000.parquet", ("action",), np.array([0, 1, 2]), np.array([2, 2, 1]))
+    >>> scan.add(pa.record_batch({"episode_index": [0, 0, 1, 1, 2], "action": [0.5, 2.0, 0.5, 2.0, 0.5]}), 0)
+    >>> prints = scan.prints()
+    >>> prints.row_count.tolist(), prints.change_count.tolist(), bool(prints.digest[0] == prints.digest[1])
+    ([2, 2, 1], [1, 1, 0], True)
+
+    Args:
+        path: The data file.
+        features: Columns that are part of a print, as `printed_features` gives them.
+        episode_index: The episodes of the file, sorted; shape [episodes].
+        length: Their lengths. Runs of another number of rows are left out: ROW015 reports them.
+    """
+
+    def __init__(self, path: str, features: Sequence[str], episode_index: Int64Array, length: Int64Array) -> None:
+        self._path = path
+        self._features = tuple(features)
+        self._length = dict(zip(episode_index.tolist(), length.tolist(), strict=True))
+        self._prints: list[tuple[int, int, int, int, int]] = []
+        self._episode: int | None = None
+        self._first_row = self._row_count = self._change_count = 0
+        self._digests = [blake2b() for _ in features]
+        self._last: list[bytes] = []
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that `add` scans."""
+        return (lerobot.EPISODE_INDEX, *self._features)
+
+    def add(self, batch: pa.RecordBatch, first_row: int) -> None:
+        """Scan the next rows, which begin at row `first_row` of the file."""
+        if not len(batch):
+            return
+        episodes = integers(batch.column(lerobot.EPISODE_INDEX))
+        columns = [_row_values(batch.column(name)) for name in self._features]
+        floats = [each for each in columns if not isinstance(each, list) and np.issubdtype(each.dtype, np.floating)]
+        counts = np.concatenate([[0], np.cumsum(_changes(floats, len(batch)))])
+        bounds = [0, *(np.flatnonzero(episodes[1:] != episodes[:-1]) + 1).tolist(), len(batch)]
+        for start, stop in pairwise(bounds):
+            if self._episode != episodes[start]:
+                self._finish()
+                self._episode, self._first_row = int(episodes[start]), first_row + start
+            elif [each[0].tobytes() for each in floats] != self._last:
+                self._change_count += 1
+            self._change_count += int(counts[stop - 1] - counts[start])
+            self._row_count += stop - start
+            for digest, values in zip(self._digests, columns, strict=True):
+                piece = values[start:stop]
+                digest.update("".join(piece).encode() if isinstance(piece, list) else piece.tobytes())
+        self._last = [each[-1].tobytes() for each in floats]
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield nothing: prints of all files are compared at the end."""
+        yield from ()
+
+    def prints(self) -> RowPrints:
+        """Return the prints of the episodes whose rows lie together, in the order of the rows."""
+        self._finish()
+        table = np.array(self._prints, np.uint64).reshape(len(self._prints), 5)
+        episode, first_row, row_count, change_count = table[:, :4].astype(np.int64).T
+        return RowPrints(self._path, episode, first_row, row_count, change_count, table[:, 4])
+
+    def _finish(self) -> None:
+        if self._episode is not None and self._length.get(self._episode) == self._row_count:
+            digest = digest_of(b"".join(digest.digest() for digest in self._digests))
+            self._prints.append((self._episode, self._first_row, self._row_count, self._change_count, digest))
+        self._episode, self._row_count, self._change_count = None, 0, 0
+        self._digests = [blake2b() for _ in self._features]
+
+
+def _row_values(column: pa.Array) -> npt.NDArray[Any] | list[str]:
+    """Return the values of each row: as numbers, shape [rows, values], or as text where some are missing."""
+    numbers = sample_values(column)
+    if isinstance(numbers, Unusable):
+        return [f"{value!r}\n" for value in column.to_pylist()]
+    return numbers.reshape(len(column), -1)
+
+
+def _changes(columns: Sequence[npt.NDArray[Any]], row_count: int) -> BoolArray:
+    """Return for each row but the first whether a value is another than in the row before; shape [rows - 1]."""
+    is_other: BoolArray = np.zeros(row_count - 1, np.bool_)
+    for values in columns:
+        rows, others = values[1:], values[:-1]
+        if values.shape[1] > _NARROW:
+            is_other |= (rows != others).any(axis=1)
+            continue
+        # reducing a narrow array row by row is slow
+        for dimension in range(values.shape[1]):
+            if is_other.all():
+                break
+            is_other |= rows[:, dimension] != others[:, dimension]
+    return is_other

@@ -1,0 +1,27 @@
+"""Prints of the coded frames of episodes, from the sample table alone: a copy of an episode has samples of the same sizes."""
+
+from typing import Final
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
+from episeek_pipelines.verify.findings.prints import UNKNOWN, FramePrints, digest_of
+from episeek_pipelines.verify.videos.frames import ParsedVideo
+
+LEAST_SIZES: Final = 8
+"""Episodes whose samples have fewer different sizes may have the sizes of another episode by chance."""
+
+
+def frame_prints(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FramePrints, ...]:
+    """Return the prints of the episodes of a file, where rows are read, which are compared first."""
+    if not context.options.looks_at("rows"):
+        return ()
+    view = video.view
+    sizes = np.asarray(video.table.size[view.decode_position], "<i8")
+    digests = np.full(len(file.episode_index), UNKNOWN, np.uint64)
+    for number, (first, stop) in enumerate(zip(view.first.tolist(), view.stop.tolist(), strict=True)):
+        if first >= 0 and stop - first == file.length[number] and stop <= view.frame_count:
+            of_episode = sizes[first:stop]
+            if len(np.unique(of_episode)) >= LEAST_SIZES:
+                digests[number] = digest_of(of_episode.tobytes())
+    return (FramePrints(file.camera_key, file.episode_index, digests),)
