@@ -5,7 +5,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from tests.broken import card, decoding, metadata, rewrites, rows, sidecars, statistics, tasks, training, videos
+from tests.broken import (
+    card,
+    decoding,
+    duplicates,
+    metadata,
+    rewrites,
+    rows,
+    sidecars,
+    statistics,
+    tasks,
+    training,
+    videos,
+)
 from tests.broken.case import Case
 
 CASES: Final[tuple[Case, ...]] = (
@@ -14,6 +26,7 @@ CASES: Final[tuple[Case, ...]] = (
     *statistics.CASES,
     *card.CASES,
     *rows.CASES,
+    *duplicates.CASES,
     *rewrites.CASES,
     *videos.CASES,
     *decoding.CASES,
