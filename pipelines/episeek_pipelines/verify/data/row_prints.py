@@ -39,7 +39,7 @@ def printed_features(features: Mapping[str, Any], columns: Sequence[str]) -> tup
 
 
 class RowPrintScan:
-    """Scans one data file, batch by batch.
+    """Scans one data file, batch by batch. Episodes with nulls, or lists of different lengths, have no print.
 
     >>> scan = RowPrintScan("data/chunk-000/file-000.parquet", ("action",), np.array([0, 1, 2]), np.array([2, 2, 1]))
     >>> scan.add(pa.record_batch({"episode_index": [0, 0, 1, 1, 2], "action": [0.5, 2.0, 0.5, 2.0, 0.5]}), 0)
@@ -62,6 +62,8 @@ class RowPrintScan:
         self._episode: int | None = None
         self._first_row = self._row_count = self._change_count = 0
         self._digests = [blake2b() for _ in features]
+        self._is_usable = True
+        self._widths: list[int] = []
         self._last: list[bytes] = []
 
     @property
@@ -74,21 +76,29 @@ class RowPrintScan:
         if not len(batch):
             return
         episodes = integers(batch.column(lerobot.EPISODE_INDEX))
-        columns = [_row_values(batch.column(name)) for name in self._features]
-        floats = [each for each in columns if not isinstance(each, list) and np.issubdtype(each.dtype, np.floating)]
-        counts = np.concatenate([[0], np.cumsum(_changes(floats, len(batch)))])
         bounds = [0, *(np.flatnonzero(episodes[1:] != episodes[:-1]) + 1).tolist(), len(batch)]
+        columns = [_row_values(batch.column(name)) for name in self._features]
+        usable = [each for each in columns if each is not None]
+        if len(usable) < len(columns) and len(bounds) > 2:
+            # one episode after the other: what is missing in one does not concern the others
+            for start, stop in pairwise(bounds):
+                self.add(batch.slice(start, stop - start), first_row + start)
+            return
+        floats = [each for each in usable if np.issubdtype(each.dtype, np.floating)]
+        counts = np.concatenate([[0], np.cumsum(_changes(floats, len(batch)))])
+        widths = [each.shape[1] for each in usable]
         for start, stop in pairwise(bounds):
             if self._episode != episodes[start]:
                 self._finish()
-                self._episode, self._first_row = int(episodes[start]), first_row + start
+                self._episode, self._first_row, self._widths = int(episodes[start]), first_row + start, widths
             elif [each[0].tobytes() for each in floats] != self._last:
                 self._change_count += 1
+            self._is_usable &= len(usable) == len(columns) and widths == self._widths
             self._change_count += int(counts[stop - 1] - counts[start])
             self._row_count += stop - start
-            for digest, values in zip(self._digests, columns, strict=True):
-                piece = values[start:stop]
-                digest.update("".join(piece).encode() if isinstance(piece, list) else piece.tobytes())
+            if self._is_usable:
+                for digest, values in zip(self._digests, usable, strict=True):
+                    digest.update(values[start:stop].tobytes())
         self._last = [each[-1].tobytes() for each in floats]
 
     def findings(self) -> Iterator[Finding]:
@@ -103,19 +113,18 @@ class RowPrintScan:
         return RowPrints(self._path, episode, first_row, row_count, change_count, table[:, 4])
 
     def _finish(self) -> None:
-        if self._episode is not None and self._length.get(self._episode) == self._row_count:
+        is_whole = self._episode is not None and self._length.get(self._episode) == self._row_count
+        if self._episode is not None and is_whole and self._is_usable:
             digest = digest_of(b"".join(digest.digest() for digest in self._digests))
             self._prints.append((self._episode, self._first_row, self._row_count, self._change_count, digest))
-        self._episode, self._row_count, self._change_count = None, 0, 0
+        self._episode, self._row_count, self._change_count, self._is_usable = None, 0, 0, True
         self._digests = [blake2b() for _ in self._features]
 
 
-def _row_values(column: pa.Array) -> npt.NDArray[Any] | list[str]:
-    """Return the values of each row: as numbers, shape [rows, values], or as text where some are missing."""
+def _row_values(column: pa.Array) -> npt.NDArray[Any] | None:
+    """Return the values of each row, shape [rows, values]; None where some are missing, or rows have different numbers of them."""
     numbers = sample_values(column)
-    if isinstance(numbers, Unusable):
-        return [f"{value!r}\n" for value in column.to_pylist()]
-    return numbers.reshape(len(column), -1)
+    return None if isinstance(numbers, Unusable) else numbers.reshape(len(column), -1)
 
 
 def _changes(columns: Sequence[npt.NDArray[Any]], row_count: int) -> BoolArray:
