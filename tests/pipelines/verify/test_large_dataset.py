@@ -82,9 +82,10 @@ def test_what_episodes_declare_of_rows_is_compared_whatever_is_kept(
     change_episodes(dataset.root, "stats/action/count", 11, [1])
     change_episodes(dataset.root, "stats/observation.state/min", 12, [-1e6] * len(state_of(dataset.root)))
     change_episodes(dataset.root, "tasks", 13, [])
-    found = {(each.code, each.location.episode, each.location.column) for each in verified(dataset, "rows").findings}
+    findings = [each for each in verified(dataset, "rows").findings if each.code != "ROW048"]
+    found = {(each.code, each.location.episode, each.location.column) for each in findings}
     assert ("STA029", 12, "stats/observation.state/min") in found
-    assert {code for code, _, _ in found} <= {"STA029", "TSK014", "ROW048"}
+    assert {code for code, _, _ in found} <= {"STA029", "TSK014"}
     assert len(found) == 2
 
 

@@ -116,7 +116,7 @@ def test_json_has_every_rule():
 
 def test_json_has_the_rules_of_codes_and_families():
     assert [entry["code"] for entry in rules_json(["vid024"])] == ["VID024"]
-    assert {entry["code"] for entry in rules_json(["tsk", "VID024W"])} == {"TSK014", "VID024W"}
+    assert {entry["code"] for entry in rules_json(["tsk", "VID024W"])} == {"TSK014", "TSK047", "VID024W"}
     with pytest.raises(ConfigurationError, match="CODE"):
         rules_json(["VID99"])
 
