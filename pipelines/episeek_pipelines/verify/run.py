@@ -54,6 +54,7 @@ from episeek_pipelines.verify.rules.rows import UNLISTED_REMEDY
 from episeek_pipelines.verify.sidecars.buffers import forget_sidecars, release_pages
 from episeek_pipelines.verify.sidecars.opened_index import forget_index
 from episeek_pipelines.verify.sidecars.rules import check_sidecar
+from episeek_pipelines.verify.strips.pictures import with_pictures
 from episeek_pipelines.verify.videos.declared_format import check_formats
 from episeek_pipelines.verify.videos.frame_times import compare_times
 from episeek_pipelines.verify.videos.rules import check_video_file
@@ -114,6 +115,10 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         forget_index()
     coverage = coverage_of(plan, findings, observations.windows, observations.keyframes)
     findings, notes = separate_notes(plan, findings)
+    strip_bytes = 0
+    if context is not None and context.options.looks_at("decode"):
+        files = {file.path: file for check in plan.checks if isinstance(check, VideoCheck) for file in check.files}
+        findings, strip_bytes = with_pictures(context, files, findings)
     if context is not None and isinstance(context.root, V2Root):
         findings = as_found(context.root, findings)
     return VerificationReport(
@@ -123,7 +128,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         data_file_count=plan.data_file_count,
         video_file_count=plan.video_file_count,
         files_read=plan.files_read + sum(result.files_read for result in finished),
-        bytes_read=plan.bytes_read + sum(result.bytes_read for result in finished),
+        bytes_read=plan.bytes_read + sum(result.bytes_read for result in finished) + strip_bytes,
         timestamp_tolerance_seconds=observations.timestamp_tolerance_seconds,
         window_count=observations.windows.compared,
         level=plan.options.require_level(),

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import total_ordering
 from typing import Any
 
+from episeek_pipelines.verify.findings.strips import Strip
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
 __all__ = ["Finding", "Location", "Severity", "finding", "finding_count"]
@@ -33,11 +34,11 @@ class Location:
     def __str__(self) -> str:
         parts = [self.file] if self.file else []
         is_text = (self.file or "").endswith(_TEXTS)
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
+        for part in fields(self)[1:]:
+            value = getattr(self, part.name)
             if value is not None:
                 # editors count lines from 1
-                parts.append(f"line {value + 1}" if is_text and field.name == "row" else f"{field.name} {value}")
+                parts.append(f"line {value + 1}" if is_text and part.name == "row" else f"{part.name} {value}")
         return ", ".join(parts) or "dataset"
 
     def as_dict(self) -> dict[str, str | int]:
@@ -73,6 +74,8 @@ class Finding:
     """Number of similar findings close by that are not listed."""
     remedy: str = ""
     """Advice chosen by what was found: one of a few texts, without values of the dataset. Empty where the rule's own holds."""
+    strip: Strip | None = field(default=None, compare=False, repr=False)
+    """Frames that show it, for the report page; None where no pictures do."""
 
     def __post_init__(self) -> None:
         if self.code not in RULES or self.severity not in _SEVERITY_ORDER:
@@ -124,6 +127,7 @@ def finding(
     more: int = 0,
     remedy: str = "",
     severity: Severity | None = None,
+    strip: Strip | None = None,
 ) -> Finding:
     """Return a violation of `rule`.
 
@@ -135,9 +139,10 @@ def finding(
         more: Number of similar findings close by that are not listed.
         remedy: Advice chosen by what was found; empty for the rule's own.
         severity: None for the rule's own.
+        strip: Frames that show it; None where no pictures do.
     """
     place = location if location is not None else Location()
-    return Finding(rule.code, severity or rule.severity, found, expected, place, more, remedy)
+    return Finding(rule.code, severity or rule.severity, found, expected, place, more, remedy, strip)
 
 
 def finding_count(findings: Iterable[Finding]) -> int:

@@ -16,6 +16,7 @@ from episeek.stores.byte_source import ByteSource
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.strips import Strip, StripRange
 from episeek_pipelines.verify.rules import DECODED, FROZEN
 from episeek_pipelines.verify.videos.episode_clip import episode_clip
 from episeek_pipelines.verify.videos.frames import HALF_FRAME, ParsedVideo, has_other_rate
@@ -36,6 +37,8 @@ class _DecodedClip:
     is_decoded: list[bool]
     """Shape [frames]."""
     error: str = ""
+    error_frame: int = 0
+    """A frame near the place of the error."""
     stray_ticks: list[int | None] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
     sizes: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
@@ -94,6 +97,7 @@ def _check_episode(
     held = int(video.view.stop[position] - video.view.first[position])
     if held <= 0:
         return
+    strips = StripRange(int(video.view.first[position]), int(video.view.stop[position]))
     try:
         clip = episode_clip(file, video, source, position)
     except EpisodeFramesError as error:
@@ -104,17 +108,17 @@ def _check_episode(
         yield from _check_times(clip, context.info.fps, where)
     changes = PictureChanges(fps=context.info.fps)
     decoded = _decode(clip, burned_in_bits, changes)
-    yield from _check_decoded(clip, decoded, where)
+    yield from _check_decoded(clip, decoded, strips, where)
     if burned_in_bits is not None:
-        yield from _check_numbers(decoded, burned_in_bits, where)
+        yield from _check_numbers(decoded, burned_in_bits, strips, where)
     first = int(video.view.first[position])
     digests = {first + frame: digest for frame, digest in decoded.digests.items()}
     if isinstance(reference, EpisodeReference):
         reference.add(digests)
     if not decoded.error and decoded.count == held:
         if isinstance(reference, FileReference):
-            yield from _check_file_pictures(video, digests, first, reference, where)
-        yield from _check_changes(changes, context.info.fps, where)
+            yield from _check_file_pictures(video, digests, first, reference, strips, where)
+        yield from _check_changes(changes, context.info.fps, strips, where)
 
 
 def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedClip:
@@ -148,6 +152,7 @@ def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedCl
         if error.pts is not None:
             frame = int(np.searchsorted(clip.frame_ticks - origin, error.pts, side="right")) - 1
             at = f" near frame {frame}" if frame >= 0 else " before frame 0"
+            decoded.error_frame = max(frame, 0)
         decoded.error = f"a decoder error{at}: {error.message}"
     return decoded
 
@@ -162,14 +167,16 @@ def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
         yield finding(DECODED, found, f"{frame / fps:.6f} s", where, more=len(wrong) - 1)
 
 
-def _check_decoded(clip: Clip, decoded: _DecodedClip, where: Location) -> Iterator[Finding]:
+def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where: Location) -> Iterator[Finding]:
     count = clip.frame_count
     if decoded.error:
-        yield finding(DECODED, f"{decoded.error}, after {decoded.count} pictures", f"{count} pictures", where)
+        found, strip = f"{decoded.error}, after {decoded.count} pictures", _strip(strips, [decoded.error_frame])
+        yield finding(DECODED, found, f"{count} pictures", where, strip=strip)
     elif decoded.count < count:
         first = decoded.is_decoded.index(False)
         found = f"{decoded.count} decoded pictures, none of frame {first} at tick {clip.frame_ticks[first]}"
-        yield finding(DECODED, found, f"{count}, one for each frame", where)
+        absent = [frame for frame, is_decoded in enumerate(decoded.is_decoded) if not is_decoded]
+        yield finding(DECODED, found, f"{count}, one for each frame", where, strip=_strip(strips, absent))
     if decoded.stray_ticks:
         found = f"a picture at tick {decoded.stray_ticks[0]} of the clip, where the header has no frame"
         yield finding(DECODED, found, "pictures at the header's times", where, more=len(decoded.stray_ticks) - 1)
@@ -180,15 +187,22 @@ def _check_decoded(clip: Clip, decoded: _DecodedClip, where: Location) -> Iterat
             "whole pictures",
             where,
             more=len(decoded.damaged) - 1,
+            strip=_strip(strips, decoded.damaged),
         )
     if decoded.sizes:
         frame, (width, height) = decoded.sizes[0]
         found = f"frame {frame} of {width}x{height} pixels"
         expected = f"{clip.track.width}x{clip.track.height}, as in the header"
-        yield finding(DECODED, found, expected, where, more=len(decoded.sizes) - 1)
+        strip = _strip(strips, [other for other, _ in decoded.sizes])
+        yield finding(DECODED, found, expected, where, more=len(decoded.sizes) - 1, strip=strip)
 
 
-def _check_numbers(decoded: _DecodedClip, bits: int, where: Location) -> Iterator[Finding]:
+def _strip(strips: StripRange, frames: Sequence[int]) -> Strip:
+    """Return a strip around the first of some frames, which are marked; it is decoded from the episode's start, as they were."""
+    return strips.around(frames[0], frames, start=0)
+
+
+def _check_numbers(decoded: _DecodedClip, bits: int, strips: StripRange, where: Location) -> Iterator[Finding]:
     if not decoded.numbers:
         return
     frame, number = decoded.numbers[0]
@@ -196,11 +210,18 @@ def _check_numbers(decoded: _DecodedClip, bits: int, where: Location) -> Iterato
         found = f"frame {frame} without room for {bits} burned-in bits"
     else:
         found = f"frame {frame} with the burned-in number {number}"
-    yield finding(DECODED, found, f"the number {frame % (1 << bits)}", where, more=len(decoded.numbers) - 1)
+    strip = _strip(strips, [other for other, _ in decoded.numbers])
+    more = len(decoded.numbers) - 1
+    yield finding(DECODED, found, f"the number {frame % (1 << bits)}", where, more=more, strip=strip)
 
 
 def _check_file_pictures(
-    video: ParsedVideo, digests: dict[int, bytes], first: int, reference: FileReference, where: Location
+    video: ParsedVideo,
+    digests: dict[int, bytes],
+    first: int,
+    reference: FileReference,
+    strips: StripRange,
+    where: Location,
 ) -> Iterator[Finding]:
     """Compare the pictures with those that FFmpeg decodes from the file; `digests` count frames within the file."""
     compared = reference.compare(digests)
@@ -208,22 +229,24 @@ def _check_file_pictures(
         frame = compared.other[0]
         seconds = float(video.view.seconds[frame])
         found = f"frame {frame - first}, another picture than at {seconds:.6f} s of the file"
-        yield finding(DECODED, found, reference.expected, where, more=len(compared.other) - 1)
+        strip = _strip(strips, [other - first for other in compared.other])
+        yield finding(DECODED, found, reference.expected, where, more=len(compared.other) - 1, strip=strip)
 
 
-def _check_changes(changes: PictureChanges, fps: float, where: Location) -> Iterator[Finding]:
+def _check_changes(changes: PictureChanges, fps: float, strips: StripRange, where: Location) -> Iterator[Finding]:
     """Yield VID028."""
     if changes.never_changes:
-        yield finding(
-            FROZEN, f"{changes.picture_count} pictures, none of which differs from the first one", "motion", where
-        )
+        found = f"{changes.picture_count} pictures, none of which differs from the first one"
+        yield finding(FROZEN, found, "motion", where, strip=strips.spread())
         return
     if changes.frozen:
         run = changes.frozen[0]
         seconds = (run.stop - run.start) / fps
         found = f"frames {run.start} to {run.stop - 1} that show the same for {seconds:.2f} s, then a jump of the scene"
-        yield finding(FROZEN, found, "pictures that follow the scene", where, more=len(changes.frozen) - 1)
+        strip = strips.around_run(run.start, run.stop)
+        yield finding(FROZEN, found, "pictures that follow the scene", where, more=len(changes.frozen) - 1, strip=strip)
     if changes.repeats_frames:
         moving = changes.repeated_count + changes.moving_count
         found = f"{changes.repeated_count} of {moving} frames amid motion that repeat the picture before"
-        yield finding(FROZEN, found, "a new picture for each frame", where)
+        strip = strips.around(changes.repeats[0], changes.repeats)
+        yield finding(FROZEN, found, "a new picture for each frame", where, strip=strip)

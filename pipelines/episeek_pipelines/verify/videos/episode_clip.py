@@ -26,14 +26,41 @@ def episode_clip(
         EpisodeFramesError: No sync sample precedes the first frame, so decoding cannot start.
         ValueError: The file holds none of the frames.
     """
+    episode = int(file.episode_index[position])
+    return _clip(
+        file, video, source, episode, (int(video.view.first[position]), int(video.view.stop[position])), start, stop
+    )
+
+
+def file_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, start: int, stop: int) -> Clip:
+    """Return the clip of frames `[start, stop)` of a file, whatever episodes they belong to; its `episode_index` is -1.
+
+    Raises:
+        EpisodeFramesError: No sync sample precedes the first frame, so decoding cannot start.
+        ValueError: The file holds none of the frames.
+    """
+    return _clip(file, video, source, -1, (0, video.view.frame_count), start, stop)
+
+
+def _clip(
+    file: VideoFile,
+    video: ParsedVideo,
+    source: ByteSource,
+    episode_index: int,
+    held: tuple[int, int],
+    start: int,
+    stop: int | None,
+) -> Clip:
+    """Return the clip of frames `[start, stop)`, which count from the first one of `held`, a range `[first, end)` of the file."""
     table, view = video.table, video.view
-    first, end = int(view.first[position]), int(view.stop[position])
-    end = end if stop is None else min(first + stop, end)
+    first, last = held
+    end = last if stop is None else min(first + stop, last)
     frames = view.decode_position[first + start : end]
+    where = file.path if episode_index < 0 else f"{file.path}, episode {episode_index}"
     if not len(frames):
-        raise ValueError(f"{file.path}: no frames of episode {file.episode_index[position]}; expected one or more")
+        raise ValueError(f"{where}: no frames; expected one or more")
     sync = np.flatnonzero(table.is_sync)
-    window = needed_samples(table.pts, sync, frames, where=f"{file.path}, episode {file.episode_index[position]}")
+    window = needed_samples(table.pts, sync, frames, where=where)
     chosen = slice(window.start, window.stop)
     offset, size = table.offset[chosen], table.size[chosen]
     origin = int(table.pts[view.decode_position[first]])
@@ -43,7 +70,7 @@ def episode_clip(
     frame_ticks = table.pts[frames] - origin
     frame_duration = max(round(table.timescale / fps), 1) if fps > 0 else 1
     # The next frame of the episode, or pictures of the next episode within the samples, must not be shown.
-    later = table.pts[view.decode_position[end : min(end + 1, view.stop[position])]] - origin
+    later = table.pts[view.decode_position[end : min(end + 1, last)]] - origin
     later_pts = np.concatenate([later, pts[pts > frame_ticks[-1]]])
     description_index = None if table.description_index is None else table.description_index[chosen]
     if table.start_description_index is not None:
@@ -53,7 +80,7 @@ def episode_clip(
         pts, table.is_sync[chosen], description_index, has_start_entries=table.start_description_index is not None
     )
     return Clip(
-        episode_index=int(file.episode_index[position]),
+        episode_index=episode_index,
         camera_key=file.camera_key,
         start=start,
         stop=start + len(frames),

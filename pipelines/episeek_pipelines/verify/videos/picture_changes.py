@@ -89,8 +89,8 @@ class PictureChanges:
         self.frozen: list[FrozenRun] = []
         """Runs that were found so far."""
         self.picture_count = 0
-        self.repeated_count = 0
-        """Pairs of bit-identical neighbours amid motion."""
+        self.repeats: list[int] = []
+        """Frames that repeat the picture before, amid motion."""
         self.moving_count = 0
         """Pairs of neighbours that differ by strong motion."""
         self._is_as_first = True
@@ -115,7 +115,7 @@ class PictureChanges:
         else:
             change = _change(self._last, small)
             is_repeat = not change.peak and is_same_picture(self._last_frame, frame)
-            self._count_repeats(change, is_repeat=is_repeat)
+            self._count_repeats(number, change, is_repeat=is_repeat)
             self._follow_runs(number, small, change)
             if self._is_as_first and self._first is not None:
                 self._is_as_first = not _change(self._first, small).is_motion
@@ -127,12 +127,17 @@ class PictureChanges:
         return self._is_as_first and self.picture_count >= UNCHANGED_SECONDS * self._fps
 
     @property
+    def repeated_count(self) -> int:
+        """The number of frames that repeat the picture before, amid motion."""
+        return len(self.repeats)
+
+    @property
     def repeats_frames(self) -> bool:
         """Whether many frames repeat the picture before."""
         moving = self.repeated_count + self.moving_count
         return self.repeated_count >= max(REPEATED_COUNT, REPEATED_SHARE * moving)
 
-    def _count_repeats(self, change: Change, *, is_repeat: bool) -> None:
+    def _count_repeats(self, number: int, change: Change, *, is_repeat: bool) -> None:
         """Count repeats whose nearest differing pairs on both sides are strong motion."""
         if is_repeat:
             self._pending_repeats += self._was_motion
@@ -141,7 +146,7 @@ class PictureChanges:
         if is_strong:
             self.moving_count += 1
             if self._pending_repeats < FROZEN_SECONDS * self._fps:
-                self.repeated_count += self._pending_repeats
+                self.repeats.extend(range(number - self._pending_repeats, number))
         self._pending_repeats = 0
         self._was_motion = is_strong
 

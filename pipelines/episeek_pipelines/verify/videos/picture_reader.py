@@ -20,6 +20,7 @@ from episeek.errors import first_line
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
 
 CELL_PIXELS = 6
 """Side of a cell of the burned-in number."""
@@ -66,6 +67,22 @@ def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
         raise PictureError(first_line(error), pts) from error
 
 
+def decode_what_can_be(mp4: bytes) -> Iterator["VideoFrame"]:
+    """Yield the pictures of a complete MP4 as `decode_clip`, but pass over samples that the decoder refuses.
+
+    Raises:
+        PictureError: The file cannot be opened, or its samples cannot be told apart.
+    """
+    import av
+
+    try:
+        with av.open(io.BytesIO(mp4), mode="r", format="mp4") as container:
+            for _, pictures in _decoded_packets(container):
+                yield from pictures
+    except av.error.FFmpegError as error:
+        raise PictureError(first_line(error), None) from error
+
+
 def decode_file(
     path: Path, *, start_seconds: Fraction | None = None
 ) -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
@@ -80,16 +97,24 @@ def decode_file(
     import av
 
     with av.open(path.as_posix(), mode="r") as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
         if start_seconds is not None:
+            stream = container.streams.video[0]
             assert stream.time_base is not None
             container.seek(int(start_seconds / stream.time_base), stream=stream, backward=True)
-        for packet in container.demux(stream):
-            try:
-                yield packet, packet.decode()
-            except av.error.FFmpegError:
-                yield packet, []
+        yield from _decoded_packets(container)
+
+
+def _decoded_packets(container: "InputContainer") -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
+    """Yield packets with the pictures that come after each; a packet that the decoder refuses has none."""
+    import av
+
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    for packet in container.demux(stream):
+        try:
+            yield packet, packet.decode()
+        except av.error.FFmpegError:
+            yield packet, []
 
 
 def picture_digest(frame: "VideoFrame") -> bytes:

@@ -33,6 +33,7 @@ from episeek_pipelines.verify.rules import (
     VIDEO_SHORT,
 )
 from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, RESAMPLE_REMEDY, RETIME_REMEDY, WITHIN_GROUP_REMEDY
+from episeek_pipelines.verify.videos.boundary_strips import strip_of_ends, strip_of_problem
 from episeek_pipelines.verify.videos.choice import FrameWindow, choose_windows
 from episeek_pipelines.verify.videos.decode_rules import check_pictures
 from episeek_pipelines.verify.videos.format import FORMAT_RULES, frame_entry, keyframe_intervals
@@ -196,6 +197,7 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
         f"{found} frames{places}",
         f"{expected}, the sum of its episodes' lengths",
         where,
+        strip=strip_of_ends(video.view, is_short=found < expected),
     )
 
 
@@ -207,8 +209,9 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
     for group in _in_runs(problems):
         first = group[0]
         where = Location(file.path, int(file.episode_index[first.row]), file.camera_key)
-        remedy = FRAME_REMEDIES[first.kind]
-        yield finding(FRAME_GRID, first.found, first.expected, where, more=len(group) - 1, remedy=remedy)
+        remedy, strip = FRAME_REMEDIES[first.kind], strip_of_problem(view, first)
+        more = len(group) - 1
+        yield finding(FRAME_GRID, first.found, first.expected, where, more=more, remedy=remedy, strip=strip)
     # With another rate, which INF002 reports, seconds cannot be compared with k/fps.
     if has_other_rate(view, fps=fps):
         return

@@ -6,6 +6,7 @@ the file, often without an error of the decoder.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from episeek.byte_index import ByteIndex
 from episeek.clip import Clip
@@ -14,6 +15,7 @@ from episeek.stores.byte_source import ByteRange, ByteSource
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile, WindowCounts
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.strips import Strip, StripRange
 from episeek_pipelines.verify.rules import DECODED
 from episeek_pipelines.verify.sidecars.opened_index import opened_index
 from episeek_pipelines.verify.videos.choice import FrameWindow
@@ -21,6 +23,14 @@ from episeek_pipelines.verify.videos.episode_clip import episode_clip
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_pipelines.verify.videos.picture_reader import PictureError, decode_clip, picture_digest
 from episeek_pipelines.verify.videos.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What is wrong with a window, and frames that show it."""
+
+    text: str
+    strip: Strip | None = None
 
 
 def check_windows(
@@ -45,7 +55,7 @@ def check_windows(
         reference: The pictures to compare with.
     """
     findings: list[Finding] = []
-    problems: dict[int, list[str]] = {}
+    problems: dict[int, list[_Problem]] = {}
     compared_count = 0
     index = _index_of(context, file, video)
     for window in windows:
@@ -54,8 +64,11 @@ def check_windows(
             compared_count += is_compared
             if problem:
                 problems.setdefault(window.position, []).append(problem)
-    for position, texts in problems.items():
-        findings.append(finding(DECODED, texts[0], reference.expected, _location(file, position), more=len(texts) - 1))
+    for position, found in problems.items():
+        where = _location(file, position)
+        findings.append(
+            finding(DECODED, found[0].text, reference.expected, where, more=len(found) - 1, strip=found[0].strip)
+        )
     return findings, WindowCounts(compared_count, len(windows) - compared_count)
 
 
@@ -81,8 +94,8 @@ def _problem_of(
     window: FrameWindow,
     reference: Reference,
     index: ByteIndex | None,
-) -> tuple[str, bool]:
-    """Return what is wrong with a window, empty if nothing is, and whether its pictures were compared."""
+) -> tuple[_Problem | None, bool]:
+    """Return what is wrong with a window, None if nothing is, and whether its pictures were compared."""
     is_compared = False
     decoded: set[bytes] = set()
     payloads: dict[ByteRange, bytes] = {}
@@ -92,7 +105,7 @@ def _problem_of(
         try:
             clip = _clip(file, video, source, window, rows)
         except EpiseekError as error:
-            return f"{frames}: {error.found}, where {error.expected} was expected", False
+            return _Problem(f"{frames}: {error.found}, where {error.expected} was expected"), False
         if clip.byte_range not in payloads:
             payloads[clip.byte_range] = source.get_ranges(file.path, [clip.byte_range])[0]
         mp4 = clip.mux(payloads[clip.byte_range], "shown")
@@ -100,11 +113,27 @@ def _problem_of(
         if mp4 in decoded:
             continue
         decoded.add(mp4)
-        problem, of_this = _problem_of_clip(clip, mp4, int(video.view.first[window.position]), reference)
+        first = int(video.view.first[window.position])
+        problem, other, of_this = _problem_of_clip(clip, mp4, first, reference)
         is_compared |= of_this
         if problem:
-            return f"{frames}, decoded from byte {clip.byte_range[0]} on: {problem}", is_compared
-    return "", is_compared
+            text = f"{frames}, decoded from byte {clip.byte_range[0]} on: {problem}"
+            # strips are decoded by the header
+            strip = _strip(first, window, other) if rows is None and other else None
+            return _Problem(text, strip), is_compared
+    return None, is_compared
+
+
+def _strip(first: int, window: FrameWindow, other: Sequence[int]) -> Strip:
+    """Return frames of a window, decoded as it was.
+
+    Args:
+        first: First frame of the episode within the video.
+        window: The window.
+        other: Frames of the video that decode to other pictures, or near which the decoder fails; at least one.
+    """
+    marked = [frame - first - window.start for frame in other]
+    return StripRange(first + window.start, first + window.stop).around(marked[0], marked, start=0)
 
 
 def _clip(
@@ -115,8 +144,10 @@ def _clip(
     return index.clip(int(file.episode_index[window.position]), file.camera_key, window.start, window.stop)
 
 
-def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -> tuple[str, bool]:
-    """Return what is wrong with the pictures of a clip, and whether they were compared.
+def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -> tuple[str, tuple[int, ...], bool]:
+    """Return what is wrong with the pictures of a clip, where in the video, and whether they were compared.
+
+    The places are the frames that decode to other pictures; where the decoder fails, the frame near which it does.
 
     Args:
         clip: The clip.
@@ -128,6 +159,7 @@ def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -
     frame_of_tick = {tick: frame for frame, tick in enumerate((clip.frame_ticks - origin).tolist(), first + clip.start)}
     digests: dict[int, bytes | None] = dict.fromkeys(frame_of_tick.values())
     problem = ""
+    failed: int | None = None
     try:
         for picture in decode_clip(mp4):
             frame = None if picture.pts is None else frame_of_tick.get(picture.pts)
@@ -135,9 +167,11 @@ def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -
                 digests[frame] = picture_digest(picture)
     except PictureError as error:
         problem = f"a decoder error: {error.message}"
+        failed = frame_of_tick.get(error.pts) if error.pts is not None else None
     compared = reference.compare(digests)
     if compared.other:
         kind = "other pictures" if digests[compared.other[0]] else "pictures missing"
         other = f"{len(compared.other)} of {clip.frame_count} {kind}, frame {compared.other[0] - first} first"
         problem = f"{other}; {problem}" if problem else other
-    return problem, len(compared.unknown) < clip.frame_count
+    places = compared.other if failed is None else (failed,)
+    return problem, places, len(compared.unknown) < clip.frame_count

@@ -7,7 +7,7 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from episeek_pipelines.verify.formats.html.text import breakable, number, prose, shown
+from episeek_pipelines.verify.formats.html.text import breakable, jpeg_url, number, prose, shown
 
 
 @cache
@@ -21,7 +21,7 @@ def page_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, breakable=breakable, prose=prose)
+    environment.filters.update(number=number, breakable=breakable, prose=prose, data_url=jpeg_url)
     return environment
 
 

@@ -1,11 +1,12 @@
 """Findings as tables, one for each rule that was broken, and the choices of their filters."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.strips import MOST_STRIPS
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
 from episeek_pipelines.words import counted
 
@@ -68,6 +69,16 @@ class RuleGroup:
         return self.findings[: self.listed]
 
     @property
+    def picturable(self) -> int:
+        """Return the number of findings that pictures show."""
+        return sum(found.strip is not None for found in self.findings)
+
+    @property
+    def pictured(self) -> int:
+        """Return the number of listed findings with pictures."""
+        return sum(found.strip is not None and bool(found.strip.pictures) for found in self.rows)
+
+    @property
     def remedies(self) -> list[str]:
         """Return the remedies of the findings, each once."""
         return list(dict.fromkeys(found.advice for found in self.findings))
@@ -97,7 +108,7 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
     If there are too many to list, errors take precedence, and every rule keeps some.
     """
     groups = [
-        (severity, code, tuple(members))
+        (severity, code, _with_few_pictures(members))
         for (severity, code), members in groupby(sorted(findings), key=lambda found: (found.severity, found.code))
     ]
     error_sizes = [len(members) for severity, _, members in groups if severity == "error"]
@@ -111,6 +122,19 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
         open_rows += room if is_open else 0
         made.append(RuleGroup(code, severity, members, room, is_open))
     return made
+
+
+def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings without pictures after the first `MOST_STRIPS` that have some: those of several datasets have more."""
+    kept: list[Finding] = []
+    count = 0
+    for found in findings:
+        strip = found.strip
+        count += strip is not None and bool(strip.pictures)
+        kept.append(
+            found if strip is None or count <= MOST_STRIPS else replace(found, strip=replace(strip, pictures=()))
+        )
+    return tuple(kept)
 
 
 def filters_of(groups: Sequence[RuleGroup]) -> Filters:

@@ -1,5 +1,6 @@
 """Text of the page: words that are safe to show, and numbers with their units."""
 
+import base64
 import re
 from typing import Final
 
@@ -32,6 +33,11 @@ def prose(text: str) -> Markup:
     parts = [escaped(part) for part in text.split("`")]
     parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
     return Markup("").join(parts)
+
+
+def jpeg_url(picture: bytes) -> Markup:
+    """Return the address of a JPEG picture that the page holds itself."""
+    return Markup(f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}")
 
 
 def number(value: int) -> str:

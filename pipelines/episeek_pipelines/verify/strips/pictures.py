@@ -1,0 +1,123 @@
+"""Makes the pictures of strips: at the level `decode`, of the first findings of each rule, by decoding a few frames once more."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from episeek.errors import EpiseekError, ReadError
+from episeek.stores.byte_source import ByteSource, CountingSource
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
+from episeek_pipelines.verify.findings.findings import Finding
+from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.strips import MOST_STRIPS, Strip, StripPicture
+from episeek_pipelines.verify.strips.thumbnails import thumbnail
+from episeek_pipelines.verify.videos.choice import owners
+from episeek_pipelines.verify.videos.episode_clip import file_clip
+from episeek_pipelines.verify.videos.frames import ParsedVideo
+from episeek_pipelines.verify.videos.parse import parse_video
+from episeek_pipelines.verify.videos.picture_reader import PictureError, decode_what_can_be
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+_NEAR_FRAMES: Final = 32
+"""Frames that are so close are decoded by one clip."""
+
+
+def with_pictures(
+    context: VerificationContext, files: Mapping[str, VideoFile], findings: Sequence[Finding]
+) -> tuple[list[Finding], int]:
+    """Return findings of which the first ones of each rule have the pictures of their strips, and the bytes that were read.
+
+    The order of the findings makes no difference. A file that cannot be read any more is a finding of its own.
+
+    Args:
+        context: The dataset.
+        files: The videos of the checks, by path.
+        findings: All findings.
+    """
+    source = CountingSource(context.data_root.source())
+    result: list[Finding] = []
+    made: Counter[str] = Counter()
+    parsed: dict[str, ParsedVideo] = {}
+    for found in sorted(findings):
+        result.append(found)
+        file = files.get(found.location.file or "")
+        if found.strip is None or file is None or made[found.code] == MOST_STRIPS:
+            continue
+        made[found.code] += 1
+        with guarded(result, "strip of pictures", found.location):
+            if file.path not in parsed:
+                # the findings of a rule are sorted by file
+                parsed = {file.path: parse_video(context, source, file)}
+            video = parsed[file.path]
+            result[-1] = replace(found, strip=_pictured(file, video, source, found.strip))
+    return result, source.byte_count
+
+
+def _pictured(file: VideoFile, video: ParsedVideo, source: ByteSource, strip: Strip) -> Strip:
+    decoded: dict[int, StripPicture] = {}
+    runs = [list(strip.frames)] if strip.start is not None else _runs(strip.frames)
+    places = {frame: _place(file, video, frame, is_marked=frame in strip.marked) for frame in strip.frames}
+    for run in runs:
+        start = run[0] if strip.start is None else strip.start
+        for frame, picture in _decoded(file, video, source, start, run):
+            small = thumbnail(picture)
+            decoded[frame] = replace(
+                places[frame],
+                jpeg=small.jpeg,
+                width=small.width,
+                height=small.height,
+                is_damaged=picture.is_corrupt,
+            )
+    return replace(strip, pictures=tuple(decoded.get(frame, places[frame]) for frame in strip.frames))
+
+
+def _runs(frames: Sequence[int]) -> list[list[int]]:
+    """Return the frames in groups of near neighbours."""
+    runs = [[frame] for frame in frames[:1]]
+    for before, frame in pairwise(frames):
+        if frame - before > _NEAR_FRAMES:
+            runs.append([])
+        runs[-1].append(frame)
+    return runs
+
+
+def _place(file: VideoFile, video: ParsedVideo, frame: int, *, is_marked: bool) -> StripPicture:
+    """Return a place without a picture: the frame, and the episode that it belongs to."""
+    position = int(owners(video.view)[frame])
+    seconds = video.view.seconds
+    if position < 0:
+        return StripPicture(None, frame, float(seconds[frame]), is_marked)
+    first = int(video.view.first[position])
+    after = float(seconds[frame] - seconds[first])
+    return StripPicture(int(file.episode_index[position]), frame - first, after, is_marked)
+
+
+def _decoded(
+    file: VideoFile, video: ParsedVideo, source: ByteSource, start: int, frames: Sequence[int]
+) -> Iterator[tuple[int, "VideoFrame"]]:
+    """Yield some frames with the pictures of a clip from frame `start` on; frames that do not decode are left out."""
+    try:
+        clip = file_clip(file, video, source, start, frames[-1] + 1)
+        mp4 = clip.read("shown")
+    except ReadError:
+        raise
+    except EpiseekError:
+        # decoding cannot start
+        return
+    origin = int(clip.samples.pts.min())
+    frame_of_tick = dict(zip((clip.frame_ticks - origin).tolist(), range(start, frames[-1] + 1), strict=True))
+    missing = set(frames)
+    try:
+        for picture in decode_what_can_be(mp4):
+            frame = None if picture.pts is None else frame_of_tick.get(picture.pts)
+            if frame in missing:
+                missing.remove(frame)
+                yield frame, picture
+            if not missing:
+                return
+    except PictureError:
+        return

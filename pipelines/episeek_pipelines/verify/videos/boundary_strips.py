@@ -1,0 +1,43 @@
+"""Frames that show a wrong number of frames: where an episode ends, begins, or leaves frames to no episode."""
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.strips import Strip, StripRange
+from episeek_pipelines.verify.videos.choice import owners
+from episeek_pipelines.verify.videos.frames import FrameView
+from episeek_pipelines.video.frame_problems import FrameProblem
+
+
+def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
+    """Return frames of the file that show a problem of an episode's frames; None where the file holds no frame near it.
+
+    Marked are frames of no episode after a surplus, the last frame of an episode that lacks some, and the frame at which the
+    seconds of an episode begin that has another place, or none that is certain.
+    """
+    if not view.frame_count:
+        return None
+    frames, row = view.frames, problem.row
+    file = StripRange(0, view.frame_count)
+    first, stop = int(view.first[row]), int(view.stop[row])
+    begin = frames.declared.begin[row]
+    if problem.kind in ("uncertain", "displaced"):
+        if not np.isfinite(begin):
+            return None
+        declared = int(np.clip(np.rint(begin), 0, view.frame_count - 1))
+        return file.around(declared) if problem.kind == "uncertain" else file.places(declared, first)
+    if problem.kind == "missing":
+        # an episode without any frame ends where the one before it does
+        return file.around(min(max(stop - 1, 0), view.frame_count - 1))
+    unclaimed = range(stop, stop + int(frames.tail[row]))
+    return file.around(min(stop, view.frame_count - 1), unclaimed)
+
+
+def strip_of_ends(view: FrameView, *, is_short: bool) -> Strip | None:
+    """Return the last frames of a file with fewer frames than its episodes; of another file, those around one of no episode."""
+    if not view.frame_count:
+        return None
+    file = StripRange(0, view.frame_count)
+    if is_short:
+        return file.around(view.frame_count - 1)
+    unclaimed = np.flatnonzero(owners(view) < 0)
+    return file.around(int(unclaimed[0]), unclaimed.tolist()) if len(unclaimed) else None
