@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from av import VideoFrame
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -14,7 +15,9 @@ from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, Location
 from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.findings.strips import Strip, StripPicture
 from episeek_pipelines.verify.formats.html.page import format_html
+from episeek_pipelines.verify.strips.thumbnails import thumbnail
 from tests.support.amount import full_run
 from tests.support.browser import open_browser
 from tests.support.report_samples import CAMERAS, figures, findings, report
@@ -115,6 +118,26 @@ def test_a_page_loads_without_a_complaint_or_a_request(viewer, shown):
     assert viewer.requested().keys() - {"data:,"} == {viewer.url}
     assert viewer.browser.title.startswith(("Failed: ", "Passed: "))
     assert not viewer.browser.find_elements(By.CSS_SELECTOR, "img")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_strips_of_pictures_are_in_the_page_itself(viewer, width, scheme):
+    small = thumbnail(VideoFrame(640, 480, "rgb24"))
+    pictures = tuple(
+        StripPicture(7, frame, frame / 30, frame == 2, *((small.jpeg, small.width, small.height) if frame else ()))
+        for frame in range(7)
+    )
+    strip = Strip(tuple(range(7)), frozenset({2}), None, pictures)
+    shown = Finding("VID028", "warning", "x", "y", Location("videos/top.mp4", 7, CAMERAS[0]), strip=strip)
+    viewer.show(report((shown,)), width=width, scheme=scheme)
+    images = viewer.browser.find_elements(By.CSS_SELECTOR, ".strip img")
+    assert [viewer.run("return arguments[0].naturalWidth", image) for image in images] == [160] * 6
+    assert images[1].get_attribute("alt") == "frame 2 of episode 7, at 0.067 s, which the finding is about"
+    assert viewer.find(".no-picture").text == "not decoded"
+    assert viewer.find(".strip li.marked small").text.replace("\n", " ") == "frame 2, 0.067 s"
+    assert viewer.run("return document.documentElement.scrollWidth") <= width
+    assert viewer.browser.get_log("browser") == []
+    assert all(url == viewer.url or url.startswith("data:") for url in viewer.requested())
 
 
 def test_the_policy_stops_what_the_page_does_not_carry(viewer):
