@@ -61,9 +61,9 @@ def strip_of(report: VerificationReport, code: str) -> Strip:
 
 def decoded(jpeg: bytes) -> Pictures:
     """The picture of a JPEG file [height, width, 3]."""
-    with av.open(io.BytesIO(jpeg), format="mjpeg") as container:
+    with av.open(io.BytesIO(jpeg), "r", format="mjpeg") as container:
         (frame,) = container.decode(video=0)
-    return frame.to_ndarray(format="rgb24")
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def numbers(pictures: tuple[StripPicture, ...]) -> list[int | None]:
@@ -74,7 +74,7 @@ def numbers(pictures: tuple[StripPicture, ...]) -> list[int | None]:
 def frames_of(path: Path) -> list[Pictures]:
     """All pictures of a file, as FFmpeg alone decodes it."""
     with av.open(path.as_posix()) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
 
 
 def blurred(picture: Pictures) -> npt.NDArray[np.float64]:
