@@ -6,27 +6,36 @@ headers of the files that have not, data files that the metadata does not point 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from episeek.stores.identity import FileIdentity
 from episeek_pipelines.comparison.conclusion import Counted, conclude, needs_samples
 from episeek_pipelines.comparison.contents import Contents, SideContents
-from episeek_pipelines.comparison.identities import FilePair, can_be_read, same_by_reading
+from episeek_pipelines.comparison.identities import FilePair, can_be_read
 from episeek_pipelines.comparison.levels import DiffLevel, reads
 from episeek_pipelines.comparison.results import ColumnChange, Comparison, Reading
-from episeek_pipelines.comparison.rows.differences import PairedRows, count_rows
+from episeek_pipelines.comparison.rows.differences import PairedRows
 from episeek_pipelines.comparison.rows.episode_columns import EpisodePlace, Texts
-from episeek_pipelines.comparison.rows.prints import DataFilePrint, print_footer, print_rows
+from episeek_pipelines.comparison.rows.prints import DataFilePrint
 from episeek_pipelines.comparison.same_files import Covered, find_candidates, find_covered, unknown_pairs
 from episeek_pipelines.comparison.side import Files, Side, open_side
-from episeek_pipelines.comparison.videos.differences import PairedSamples, SampleDifferences, compare_samples
-from episeek_pipelines.comparison.videos.prints import VideoFilePrint, print_video
+from episeek_pipelines.comparison.videos.differences import PairedSamples, SampleDifferences
+from episeek_pipelines.comparison.videos.prints import VideoFilePrint
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.comparison.work import (
+    DataFile,
+    RowsOf,
+    SideName,
+    VideoFile,
+    compare_files,
+    compare_paired_samples,
+    count_row_changes,
+    read_data_file,
+    read_video,
+)
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.nodes import Node, values_and_failures
 from episeek_pipelines.jobs.progress import READING_HEADERS
 from episeek_pipelines.jobs.results import WorkFailedError
-from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 
 COMPARING_FILES: Final = "comparing files"
 READING_ROWS: Final = "reading rows"
@@ -38,8 +47,6 @@ MAX_QUICK_FILES: Final = 128
 
 MAX_QUICK_BYTES: Final = 1 << 25
 """Bytes of these files."""
-
-SideName = Literal["a", "b"]
 
 
 def diff(
@@ -74,35 +81,6 @@ def diff(
     return conclude(contents, matching, counted, work.reading)
 
 
-@dataclass(frozen=True, slots=True)
-class _DataFile:
-    """A data file to read."""
-
-    side: SideName
-    path: str
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Video:
-    """A video whose header is to be read."""
-
-    side: SideName
-    camera: str
-    path: str
-    declared: DeclaredEpisodes
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _RowsOf:
-    """What the rows of one side are read with."""
-
-    root: Root
-    places: Mapping[int, EpisodePlace]
-    texts: Texts
-
-
 @dataclass(slots=True)
 class _Work:
     """One comparison, and what it has read."""
@@ -121,7 +99,7 @@ class _Work:
         """Return what has to be read to tell which episodes are the same."""
         covered = self._covered()
         wanted = [
-            _DataFile(name, path, _size(side.files, path, side.root))
+            DataFile(name, path, _size(side.files, path, side.root))
             for name, side in self._sides()
             for path in sorted(
                 {path for number, path in zip(side.row_of, side.data_paths, strict=True) if number not in covered.rows}
@@ -153,14 +131,14 @@ class _Work:
         row_groups = list(_by_files(rows).values())
         sample_groups = list(_by_files(samples).values())
         nodes = graph.map(
-            _count_rows,
+            count_row_changes,
             [tuple(rows[key] for key in keys) for keys in row_groups],
             *(self.a.root, self.b.root, contents.a.texts, contents.b.texts),
             label=lambda chosen: chosen[0].a.path,
             phase=COMPARING_ROWS,
         )
         sample_nodes = graph.map(
-            _compare_samples,
+            compare_paired_samples,
             [tuple(samples[key] for key in keys) for keys in sample_groups],
             *(self.a.videos, self.b.videos, reads(self.level, "videos")),
             label=lambda chosen: chosen[0].a.path,
@@ -205,7 +183,7 @@ class _Work:
         }
         roots = {"data": (self.a.root, self.b.root), "videos": (self.a.videos, self.b.videos)}
         nodes = graph.map(
-            _compare_files,
+            compare_files,
             wanted,
             roots,
             remote,
@@ -220,7 +198,7 @@ class _Work:
         self._add(same_files=len(same_data) + len(same_videos))
         return find_covered(self.a, self.b, same_data, same_videos)
 
-    def _videos(self, covered: Covered) -> Iterable[_Video]:
+    def _videos(self, covered: Covered) -> Iterable[VideoFile]:
         """Yield the videos with episodes that are not covered."""
         for name, side in self._sides():
             other = self.b if name == "a" else self.a
@@ -230,22 +208,22 @@ class _Work:
                 known = covered.videos.get(camera, frozenset())
                 for path, declared in sorted(side.declared_in(camera).items()):
                     if not known.issuperset(declared.episode_index.tolist()):
-                        yield _Video(name, camera, path, declared, _size(side.video_files, path, side.videos))
+                        yield VideoFile(name, camera, path, declared, _size(side.video_files, path, side.videos))
 
-    def _elsewhere(self, contents: SideContents, covered: Covered) -> Iterable[_DataFile]:
+    def _elsewhere(self, contents: SideContents, covered: Covered) -> Iterable[DataFile]:
         """Yield the data files that were not read, where rows of an episode are still to be found."""
         side = contents.side
         if side.row_of.keys() - covered.rows - contents.rows.keys():
             folder = next(iter(side.data_paths), "").partition("/")[0]
             for path in sorted(side.files):
                 if path.startswith(f"{folder}/") and path.endswith(".parquet") and path not in contents.data:
-                    yield _DataFile("a" if side is self.a else "b", path, _size(side.files, path, side.root))
+                    yield DataFile("a" if side is self.a else "b", path, _size(side.files, path, side.root))
 
-    def _read_files(self, files: Sequence[_DataFile], videos: Sequence[_Video]) -> list[tuple[Any, Any]]:
+    def _read_files(self, files: Sequence[DataFile], videos: Sequence[VideoFile]) -> list[tuple[Any, Any]]:
         """Return each file with its print."""
         graph = Graph()
         how = {
-            name: _RowsOf(
+            name: RowsOf(
                 side.root,
                 {number: EpisodePlace(number, int(side.places[row])) for number, row in side.row_of.items()},
                 Texts(side.tasks, side.subtasks),
@@ -255,7 +233,7 @@ class _Work:
         rates = tuple(sorted({side.dataset.info.fps for _, side in self._sides()}))
         roots = {name: (side.videos, side.dataset.info.fps, rates) for name, side in self._sides()}
         nodes = graph.map(
-            _read_data_file,
+            read_data_file,
             files,
             how,
             reads(self.level, "rows"),
@@ -264,7 +242,7 @@ class _Work:
             in_flight=1 if reads(self.level, "rows") else self._in_flight,
         )
         nodes += graph.map(
-            _read_video,
+            read_video,
             videos,
             roots,
             label=lambda video: video.path,
@@ -283,7 +261,7 @@ class _Work:
         data: dict[str, dict[str, DataFilePrint]] = {"a": {}, "b": {}}
         videos: dict[str, dict[tuple[str, str], VideoFilePrint]] = {"a": {}, "b": {}}
         for item, found in read:
-            if isinstance(item, _Video):
+            if isinstance(item, VideoFile):
                 videos[item.side][item.camera, item.path] = found
             else:
                 data[item.side][item.path] = found
@@ -338,34 +316,3 @@ def _by_files(pairs: Mapping[Any, PairedRows] | Mapping[Any, PairedSamples]) -> 
     for key, pair in pairs.items():
         found.setdefault((pair.a.path, pair.b.path), []).append(key)
     return found
-
-
-def _compare_files(
-    item: tuple[str, FilePair], roots: Mapping[str, tuple[Root, Root]], remote: dict[str, FileIdentity]
-) -> bool:
-    kind, pair = item
-    return same_by_reading(pair, *roots[kind], remote)
-
-
-def _read_data_file(file: _DataFile, how: Mapping[str, _RowsOf], reads_rows: bool) -> DataFilePrint:
-    side = how[file.side]
-    if not reads_rows:
-        return print_footer(side.root, file.path, file_size=file.size)
-    return print_rows(side.root, file.path, side.places, side.texts, file_size=file.size)
-
-
-def _read_video(video: _Video, roots: Mapping[str, tuple[Root, float, tuple[float, ...]]]) -> VideoFilePrint:
-    root, fps, rates = roots[video.side]
-    return print_video(root, video.path, video.declared, fps=fps, rates=rates, file_size=video.size)
-
-
-def _count_rows(
-    pairs: Sequence[PairedRows], root_a: Root, root_b: Root, texts_a: Texts, texts_b: Texts
-) -> list[tuple[ColumnChange, ...]]:
-    return count_rows(pairs, root_a, root_b, texts_a, texts_b)
-
-
-def _compare_samples(
-    pairs: Sequence[PairedSamples], root_a: Root, root_b: Root, reads_bytes: bool
-) -> list[SampleDifferences]:
-    return compare_samples(pairs, root_a, root_b, reads_bytes=reads_bytes)

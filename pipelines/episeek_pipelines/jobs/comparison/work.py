@@ -1,0 +1,83 @@
+"""The functions that the graphs of a comparison run in workers, and the files that they are called with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from episeek.stores.identity import FileIdentity
+from episeek_pipelines.comparison.identities import FilePair, same_by_reading
+from episeek_pipelines.comparison.results import ColumnChange
+from episeek_pipelines.comparison.rows.differences import PairedRows, count_rows
+from episeek_pipelines.comparison.rows.episode_columns import EpisodePlace, Texts
+from episeek_pipelines.comparison.rows.prints import DataFilePrint, print_footer, print_rows
+from episeek_pipelines.comparison.videos.differences import PairedSamples, SampleDifferences, compare_samples
+from episeek_pipelines.comparison.videos.prints import VideoFilePrint, print_video
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+
+SideName = Literal["a", "b"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file to read."""
+
+    side: SideName
+    path: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFile:
+    """A video whose header is to be read."""
+
+    side: SideName
+    camera: str
+    path: str
+    declared: DeclaredEpisodes
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOf:
+    """The dataset of one side, the places of its episodes and its texts, with which its rows are read."""
+
+    root: Root
+    places: Mapping[int, EpisodePlace]
+    texts: Texts
+
+
+def compare_files(
+    item: tuple[str, FilePair], roots: Mapping[str, tuple[Root, Root]], remote: dict[str, FileIdentity]
+) -> bool:
+    """Return whether two files have the same bytes, by reading local ones."""
+    kind, pair = item
+    return same_by_reading(pair, *roots[kind], remote)
+
+
+def read_data_file(file: DataFile, how: Mapping[str, RowsOf], reads_rows: bool) -> DataFilePrint:
+    """Return the print of a data file: of its rows, or of its footer alone."""
+    side = how[file.side]
+    if not reads_rows:
+        return print_footer(side.root, file.path, file_size=file.size)
+    return print_rows(side.root, file.path, side.places, side.texts, file_size=file.size)
+
+
+def read_video(video: VideoFile, roots: Mapping[str, tuple[Root, float, tuple[float, ...]]]) -> VideoFilePrint:
+    """Return the print of a video, from its header."""
+    root, fps, rates = roots[video.side]
+    return print_video(root, video.path, video.declared, fps=fps, rates=rates, file_size=video.size)
+
+
+def count_row_changes(
+    pairs: Sequence[PairedRows], root_a: Root, root_b: Root, texts_a: Texts, texts_b: Texts
+) -> list[tuple[ColumnChange, ...]]:
+    """Return the changes in the rows of each pair; all pairs are of the same two files."""
+    return count_rows(pairs, root_a, root_b, texts_a, texts_b)
+
+
+def compare_paired_samples(
+    pairs: Sequence[PairedSamples], root_a: Root, root_b: Root, reads_bytes: bool
+) -> list[SampleDifferences]:
+    """Return the samples in which each pair differs; all pairs are of the same two files."""
+    return compare_samples(pairs, root_a, root_b, reads_bytes=reads_bytes)
