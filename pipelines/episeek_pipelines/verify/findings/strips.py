@@ -61,8 +61,12 @@ class Strip:
     """Those that the finding is about."""
     start: int | None = None
     """The frame from which they are decoded, as where the finding was made; None: from a sync sample close by."""
+    is_compared: bool = False
+    """Whether the finding is that decoding from further ahead gives other pictures."""
     pictures: tuple[StripPicture, ...] = ()
     """One for each of `frames`; empty until they are made."""
+    references: tuple[StripPicture, ...] = ()
+    """The pictures of the same frames that decoding from further ahead gives; empty where nothing is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +76,27 @@ class StripRange:
     first: int
     stop: int
 
-    def around(self, frame: int, marked: Iterable[int] | None = None, *, start: int | None = None) -> Strip:
+    def around(
+        self,
+        frame: int,
+        marked: Iterable[int] | None = None,
+        *,
+        start: int | None = None,
+        is_compared: bool = False,
+    ) -> Strip:
         """Return neighbouring frames: two before a frame, the frame, and those after it.
 
         Args:
             frame: The frame in question.
             marked: The frames that the finding is about; None for `frame` alone.
             start: The frame to decode from.
+            is_compared: Whether decoding from further ahead gives other pictures, to be shown, too.
         """
         begin = self.first + frame - _BEFORE
         begin = max(min(begin, self.stop - MOST_FRAMES), self.first)
-        return self._strip(range(begin, begin + MOST_FRAMES), (frame,) if marked is None else marked, start)
+        return self._strip(
+            range(begin, begin + MOST_FRAMES), (frame,) if marked is None else marked, start, is_compared=is_compared
+        )
 
     def around_run(self, start: int, stop: int) -> Strip:
         """Return frames of the run `[start, stop)`, its ends among them, and those before and after it; the run is marked."""
@@ -101,11 +115,14 @@ class StripRange:
         shown = [*range(one - 1, one + 2), *range(other - 1, other + 3)]
         return self._strip([self.first + frame for frame in shown], (one,), None)
 
-    def _strip(self, frames: Iterable[int], marked: Iterable[int], start: int | None) -> Strip:
+    def _strip(
+        self, frames: Iterable[int], marked: Iterable[int], start: int | None, *, is_compared: bool = False
+    ) -> Strip:
         shown = tuple(sorted({frame for frame in frames if self.first <= frame < self.stop}))
         of_file = {self.first + frame for frame in marked}
         return Strip(
             shown[:MOST_FRAMES],
             frozenset(frame for frame in shown[:MOST_FRAMES] if frame in of_file),
             None if start is None else self.first + start,
+            is_compared,
         )

@@ -1,9 +1,9 @@
 """Makes the pictures of strips: at the level `decode`, of the first findings of each rule, by decoding a few frames once more."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final
 
 from episeek.errors import EpiseekError, ReadError
@@ -17,7 +17,8 @@ from episeek_pipelines.verify.videos.choice import owners
 from episeek_pipelines.verify.videos.episode_clip import file_clip
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_pipelines.verify.videos.parse import parse_video
-from episeek_pipelines.verify.videos.picture_reader import PictureError, decode_what_can_be
+from episeek_pipelines.verify.videos.picture_reader import PictureError, decode_what_can_be, has_decoder
+from episeek_pipelines.verify.videos.reference import file_pictures
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -38,6 +39,8 @@ def with_pictures(
         files: The videos of the checks, by path.
         findings: All findings.
     """
+    if not has_decoder():
+        return list(findings), 0
     source = CountingSource(context.data_root.source())
     result: list[Finding] = []
     made: Counter[str] = Counter()
@@ -53,26 +56,40 @@ def with_pictures(
                 # the findings of a rule are sorted by file
                 parsed = {file.path: parse_video(context, source, file)}
             video = parsed[file.path]
-            result[-1] = replace(found, strip=_pictured(file, video, source, found.strip))
+            result[-1] = replace(found, strip=_pictured(context, file, video, source, found.strip))
     return result, source.byte_count
 
 
-def _pictured(file: VideoFile, video: ParsedVideo, source: ByteSource, strip: Strip) -> Strip:
-    decoded: dict[int, StripPicture] = {}
+def _pictured(
+    context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource, strip: Strip
+) -> Strip:
+    """Return a strip with its pictures, and with those that they are compared with."""
     runs = [list(strip.frames)] if strip.start is not None else _runs(strip.frames)
     places = {frame: _place(file, video, frame, is_marked=frame in strip.marked) for frame in strip.frames}
-    for run in runs:
-        start = run[0] if strip.start is None else strip.start
-        for frame, picture in _decoded(file, video, source, start, run):
-            small = thumbnail(picture)
-            decoded[frame] = replace(
-                places[frame],
-                jpeg=small.jpeg,
-                width=small.width,
-                height=small.height,
-                is_damaged=picture.is_corrupt,
-            )
-    return replace(strip, pictures=tuple(decoded.get(frame, places[frame]) for frame in strip.frames))
+    clips = (_decoded(file, video, source, run[0] if strip.start is None else strip.start, run) for run in runs)
+    pictures = _filled(places, chain.from_iterable(clips))
+    if not strip.is_compared:
+        return replace(strip, pictures=pictures)
+    if context.data_root.is_local:
+        others = file_pictures(context.data_root.local / file.path, video, strip.frames)
+    else:
+        # the whole file would have to be fetched
+        position = int(owners(video.view)[strip.frames[0]])
+        others = _decoded(file, video, source, int(video.view.first[position]), strip.frames)
+    return replace(strip, pictures=pictures, references=_filled(places, others))
+
+
+def _filled(
+    places: Mapping[int, StripPicture], decoded: Iterable[tuple[int, "VideoFrame"]]
+) -> tuple[StripPicture, ...]:
+    """Return the places with the pictures of those frames that are decoded."""
+    filled = dict(places)
+    for frame, picture in decoded:
+        small = thumbnail(picture)
+        filled[frame] = replace(
+            places[frame], jpeg=small.jpeg, width=small.width, height=small.height, is_damaged=picture.is_corrupt
+        )
+    return tuple(filled.values())
 
 
 def _runs(frames: Sequence[int]) -> list[list[int]]:

@@ -197,9 +197,9 @@ def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where:
         yield finding(DECODED, found, expected, where, more=len(decoded.sizes) - 1, strip=strip)
 
 
-def _strip(strips: StripRange, frames: Sequence[int]) -> Strip:
+def _strip(strips: StripRange, frames: Sequence[int], *, is_compared: bool = False) -> Strip:
     """Return a strip around the first of some frames, which are marked; it is decoded from the episode's start, as they were."""
-    return strips.around(frames[0], frames, start=0)
+    return strips.around(frames[0], frames, start=0, is_compared=is_compared)
 
 
 def _check_numbers(decoded: _DecodedClip, bits: int, strips: StripRange, where: Location) -> Iterator[Finding]:
@@ -229,7 +229,7 @@ def _check_file_pictures(
         frame = compared.other[0]
         seconds = float(video.view.seconds[frame])
         found = f"frame {frame - first}, another picture than at {seconds:.6f} s of the file"
-        strip = _strip(strips, [other - first for other in compared.other])
+        strip = _strip(strips, [other - first for other in compared.other], is_compared=True)
         yield finding(DECODED, found, reference.expected, where, more=len(compared.other) - 1, strip=strip)
 
 

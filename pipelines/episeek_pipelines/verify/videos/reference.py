@@ -4,7 +4,7 @@ Of a local file, FFmpeg decodes the pictures from the file itself, in decode ord
 there, an episode that was decoded from its first frame is the reference for windows that start later in it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_pipelines.verify.videos.picture_reader import decode_file, picture_digest
 
 if TYPE_CHECKING:
-    from av import Packet, VideoStream
+    from av import Packet, VideoFrame, VideoStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,37 +109,51 @@ class FileReference:
         return compared
 
     def _decoded(self, run: "_Run") -> dict[int, bytes]:
-        table, view = self._video.table, self._video.view
-        ticks = table.pts[view.decode_position[run.frames]].tolist()
-        start = Fraction(int(table.pts[run.start]), table.timescale) if run.start else None
-        frame_of_time = {Fraction(tick, table.timescale): frame for tick, frame in zip(ticks, run.frames, strict=True)}
-        last = max(frame_of_time, default=Fraction(0))
-        digests: dict[int, bytes] = {}
-        delay: Fraction | None = None
-        for packet, pictures in decode_file(self._path, start_seconds=start):
-            if delay is None:
-                delay = self._delay_of(packet)
-            for picture in pictures:
-                if picture.pts is None:
-                    continue
-                seconds = picture.pts * cast(Fraction, picture.time_base) - (delay or 0)
-                if seconds > last:
-                    return digests
-                frame = frame_of_time.get(seconds)
-                if frame is not None:
-                    digests[frame] = picture_digest(picture)
-        return digests
+        pictures = file_pictures(self._path, self._video, run.frames, start=run.start)
+        return {frame: picture_digest(picture) for frame, picture in pictures}
 
-    def _delay_of(self, packet: "Packet[VideoStream]") -> Fraction | None:
-        """Return by how many seconds FFmpeg's times are later than those of the header; None where the packet does not tell.
 
-        FFmpeg rounds edits, and moves the times of some fragmented files, all by the same amount.
-        """
-        table = self._video.table
-        samples = np.flatnonzero(table.offset == packet.pos)
-        if packet.pts is None or packet.is_discard or not len(samples):
-            return None
-        return packet.pts * packet.time_base - Fraction(int(table.pts[samples[0]]), table.timescale)
+def file_pictures(
+    path: Path, video: ParsedVideo, frames: Sequence[int], *, start: int = 0
+) -> Iterator[tuple[int, "VideoFrame"]]:
+    """Yield frames of a local file with the pictures that FFmpeg decodes from the file itself, in presentation order.
+
+    Args:
+        path: The file.
+        video: Its header.
+        frames: The frames; those that do not decode are left out.
+        start: Position in decode order at which decoding starts: 0, or a sync sample.
+    """
+    table, view = video.table, video.view
+    ticks = table.pts[view.decode_position[list(frames)]].tolist()
+    start_seconds = Fraction(int(table.pts[start]), table.timescale) if start else None
+    frame_of_time = {Fraction(tick, table.timescale): frame for tick, frame in zip(ticks, frames, strict=True)}
+    last = max(frame_of_time, default=Fraction(0))
+    delay: Fraction | None = None
+    for packet, pictures in decode_file(path, start_seconds=start_seconds):
+        if delay is None:
+            delay = _delay_of(video, packet)
+        for picture in pictures:
+            if picture.pts is None:
+                continue
+            seconds = picture.pts * cast(Fraction, picture.time_base) - (delay or 0)
+            if seconds > last:
+                return
+            frame = frame_of_time.get(seconds)
+            if frame is not None:
+                yield frame, picture
+
+
+def _delay_of(video: ParsedVideo, packet: "Packet[VideoStream]") -> Fraction | None:
+    """Return by how many seconds FFmpeg's times are later than those of the header; None where the packet does not tell.
+
+    FFmpeg rounds edits, and moves the times of some fragmented files, all by the same amount.
+    """
+    table = video.table
+    samples = np.flatnonzero(table.offset == packet.pos)
+    if packet.pts is None or packet.is_discard or not len(samples):
+        return None
+    return packet.pts * packet.time_base - Fraction(int(table.pts[samples[0]]), table.timescale)
 
 
 @dataclass(slots=True)

@@ -133,7 +133,7 @@ def _strip(first: int, window: FrameWindow, other: Sequence[int]) -> Strip:
         other: Frames of the video that decode to other pictures, or near which the decoder fails; at least one.
     """
     marked = [frame - first - window.start for frame in other]
-    return StripRange(first + window.start, first + window.stop).around(marked[0], marked, start=0)
+    return StripRange(first + window.start, first + window.stop).around(marked[0], marked, start=0, is_compared=True)
 
 
 def _clip(

@@ -14,7 +14,13 @@ import pytest
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import format_json
-from episeek_pipelines.verify.findings.checks import DataCheck, VerificationReport, VideoCheck
+from episeek_pipelines.verify.findings.checks import (
+    DataCheck,
+    VerificationContext,
+    VerificationReport,
+    VideoCheck,
+    VideoFile,
+)
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.findings.strips import MOST_STRIPS, Strip, StripPicture, StripRange
@@ -24,10 +30,18 @@ from episeek_pipelines.verify.rules import FROZEN
 from episeek_pipelines.verify.run import conclude, run_check
 from episeek_pipelines.verify.strips.pictures import with_pictures
 from episeek_pipelines.verify.strips.thumbnails import MOST_BYTES, MOST_PIXELS, thumbnail
+from episeek_pipelines.verify.videos.choice import FrameWindow
+from episeek_pipelines.verify.videos.frames import ParsedVideo, frame_view
+from episeek_pipelines.verify.videos.reference import FileReference
+from episeek_pipelines.verify.videos.window_rules import check_windows
+from episeek_pipelines.video.header import read_video_header
+from episeek_schemas.lerobot import DatasetInfo
 from tests.broken.catalogue import CASES
 from tests.broken.videos import SINGLE
 from tests.support import bar_code
-from tests.support.broken_datasets import TOP, video
+from tests.support.broken_datasets import TOP
+from tests.support.broken_datasets import video as video_path
+from tests.support.encode import Encoding, encode_episodes
 
 DECODE = VerifyOptions(level="decode", decoded_episodes=None, decoded_windows=0)
 Pictures = npt.NDArray[np.uint8]
@@ -115,8 +129,37 @@ def test_damaged_frames_are_empty_places_and_those_after_them_are_shown(tmp_path
     assert 'alt="frame 8 of episode 6, at 0.267 s"' in page
 
 
+def test_other_pictures_are_shown_beside_those_of_the_whole_file(tmp_path, monkeypatch):
+    """Frame 50 is said to be a keyframe, and is none: decoding from there gives a gray picture with what changed on it."""
+    path = tmp_path / "video.mp4"
+    encoding = Encoding("mpeg4", {"g": "40", "sc_threshold": "1000000000"})
+    encode_episodes(path, encoding, [70])
+    root = Root(str(tmp_path))
+    header = read_video_header(root.source(), path.name)
+    table = replace(header.table, is_sync=np.isin(np.arange(70), [0, 50]))
+    file = VideoFile(path.name, "camera", None, np.array([3]), np.array([70]), np.zeros(1), np.array([70 / 30]))
+    video = ParsedVideo(header, table, frame_view(table, file, fps=30.0))
+    info = DatasetInfo("v3.0", 30.0, 1, 70, 1000, "data/{}", "videos/{}", ("camera",))
+    context = VerificationContext(root, root, None, info, {}, DECODE, None, True, True, False, False, False, None)
+    reference = FileReference(path, video, [(0, 70)], lead=None)
+    findings, _ = check_windows(context, file, video, root.source(), [FrameWindow(0, 50, 66)], reference)
+    monkeypatch.setattr("episeek_pipelines.verify.strips.pictures.parse_video", lambda *arguments: video)
+    (found,), _ = with_pictures(context, {path.name: file}, findings)
+    assert found.strip
+    assert found.strip.frames == tuple(range(50, 57))
+    assert found.strip.marked == set(found.strip.frames)
+    assert numbers(found.strip.references) == list(found.strip.frames)
+    frames = frames_of(path)
+    for frame, shown, right in zip(found.strip.frames, found.strip.pictures, found.strip.references, strict=True):
+        assert np.abs(blurred(decoded(right.jpeg)) - blurred(frames[frame])).mean() < 3
+        assert np.abs(blurred(decoded(shown.jpeg)) - blurred(frames[frame])).mean() > 6
+    page = format_html(_report(found))
+    assert page.count("<img") == 14
+    assert page.index("As readers get them") < page.index("Decoded from further ahead")
+
+
 def test_frames_of_a_discarded_take_are_marked(tmp_path):
-    report = report_on(made("frames of a discarded take", tmp_path / "dataset"), video(TOP, 0))
+    report = report_on(made("frames of a discarded take", tmp_path / "dataset"), video_path(TOP, 0))
     strip = strip_of(report, "VID024")
     owner = [(each.episode_index, each.is_marked) for each in strip.pictures]
     assert owner == [(1, False)] * 2 + [(None, True)] * 5
@@ -126,7 +169,7 @@ def test_frames_of_a_discarded_take_are_marked(tmp_path):
 
 
 def test_a_file_that_ends_early_shows_its_last_frames(tmp_path):
-    report = report_on(made("too short", tmp_path / "dataset"), video(TOP, 4))
+    report = report_on(made("too short", tmp_path / "dataset"), video_path(TOP, 4))
     strip = strip_of(report, "VID024")
     assert strip.frames == tuple(range(28, 35))
     assert [each.is_marked for each in strip.pictures] == [False] * 6 + [True]
@@ -150,7 +193,7 @@ def test_other_levels_and_formats_have_no_pictures(stalled, tmp_path):
     bare = replace(report, findings=tuple(replace(found, strip=None) for found in report.findings))
     assert bare == report, "a strip is no part of what a finding says"
     assert format_json(bare) == format_json(report)
-    layout = report_on(made("too short", tmp_path / "dataset"), video(TOP, 4), VerifyOptions(level="layout"))
+    layout = report_on(made("too short", tmp_path / "dataset"), video_path(TOP, 4), VerifyOptions(level="layout"))
     assert strip_of(layout, "VID024").pictures == ()
     assert "<img" not in format_html(layout)
 

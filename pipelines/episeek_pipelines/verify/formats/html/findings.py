@@ -132,7 +132,9 @@ def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         strip = found.strip
         count += strip is not None and bool(strip.pictures)
         kept.append(
-            found if strip is None or count <= MOST_STRIPS else replace(found, strip=replace(strip, pictures=()))
+            found
+            if strip is None or count <= MOST_STRIPS
+            else replace(found, strip=replace(strip, pictures=(), references=()))
         )
     return tuple(kept)
 

@@ -127,7 +127,7 @@ def test_strips_of_pictures_are_in_the_page_itself(viewer, width, scheme):
         StripPicture(7, frame, frame / 30, frame == 2, *((small.jpeg, small.width, small.height) if frame else ()))
         for frame in range(7)
     )
-    strip = Strip(tuple(range(7)), frozenset({2}), None, pictures)
+    strip = Strip(tuple(range(7)), frozenset({2}), pictures=pictures)
     shown = Finding("VID028", "warning", "x", "y", Location("videos/top.mp4", 7, CAMERAS[0]), strip=strip)
     viewer.show(report((shown,)), width=width, scheme=scheme)
     images = viewer.browser.find_elements(By.CSS_SELECTOR, ".strip img")
