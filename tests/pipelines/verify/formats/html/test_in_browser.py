@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from av import VideoFrame
 from selenium.webdriver import Chrome
@@ -122,7 +123,7 @@ def test_a_page_loads_without_a_complaint_or_a_request(viewer, shown):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_strips_of_pictures_are_in_the_page_itself(viewer, width, scheme):
-    small = thumbnail(VideoFrame(640, 480, "rgb24"))
+    small = thumbnail(VideoFrame.from_ndarray(np.full((480, 640, 3), 90, np.uint8), format="rgb24"))
     pictures = tuple(
         StripPicture(7, frame, frame / 30, frame == 2, *((small.jpeg, small.width, small.height) if frame else ()))
         for frame in range(7)
