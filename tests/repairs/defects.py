@@ -45,6 +45,8 @@ class Defect:
     is_open: bool = False
     """Whether two readings of it remain, so that it is refused when it is alone."""
     needs_videos: bool = False
+    order: int = 0
+    """Defects of a pair are made in this order: a file that was cut cannot be edited any more."""
 
 
 def info(root: Path) -> dict[str, Any]:
@@ -237,8 +239,8 @@ DEFECTS: Final = (
     Defect("no stats.json", lambda r: (r / "meta/stats.json").unlink(missing_ok=True)),
     Defect("a maximum of an episode that no row has", lambda r: set_value(
         r, EPISODES, "stats/observation.state/max", EPISODE, [50.0] * 6)),
-    Defect("no footer", lambda r: cut(r, data_files(r)[-1], 40)),
-    Defect("the last episode is cut off", cut_last_episode, is_open=True),
+    Defect("no footer", lambda r: cut(r, data_files(r)[-1], 40), order=2),
+    Defect("the last episode is cut off", cut_last_episode, is_open=True, order=1),
     Defect("lengths as text", lambda r: change_type(r, EPISODES, "length", pa.string())),
     Defect("null video file", lambda r: set_value(
         r, EPISODES, lerobot.video_column(TOP, "file_index"), EPISODE, None), needs_videos=True),

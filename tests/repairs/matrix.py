@@ -58,7 +58,7 @@ def try_cell(sample: str, defects: Sequence[Defect]) -> Cell:
     names = tuple(defect.name for defect in defects)
     with TemporaryDirectory() as folder:
         root = copy_of(sample, Path(folder), name="broken")
-        for defect in defects:
+        for defect in sorted(defects, key=lambda each: each.order):
             defect.damage(root)
         before = digests(root)
         try:

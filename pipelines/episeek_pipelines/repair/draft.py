@@ -18,7 +18,6 @@ from episeek_pipelines.statistics.episodes import EpisodeStatistics
 from episeek_pipelines.statistics.names import FeatureStatistics
 from episeek_schemas import lerobot
 
-_STATISTICS: Final = lerobot.statistics_column("", "")[:-1]
 _MOST_LISTED: Final = 100
 """Repairs of one kind in one column that are listed; of the others only the number is."""
 
@@ -79,7 +78,6 @@ class Draft:
         """New statistics of features, of each episode, and which of them are to be written."""
         self.measured: EpisodeStatistics | None = None
         """The statistics of all episodes from their rows; None where rows may be missing."""
-        self._statistics: dict[str, list[Any]] | None = None
         self.proved: npt.NDArray[np.bool_] = np.zeros(self.row_count, np.bool_)
         """For each episode, whether its number of rows is proved to be its length."""
         self.has_all_episodes = not evidence.unreadable_shards and bool(self.row_count)
@@ -148,21 +146,19 @@ class Draft:
             row += len(table)
         return found
 
-    def statistics_column(self, name: str) -> list[Any] | None:
+    def statistics_column(self, name: str) -> pa.ChunkedArray | None:
         """Return a column of statistics of meta/episodes, in the order of the repaired rows; None where a file lacks it."""
-        if self._statistics is None:
-            self._statistics = self._read_statistics()
-        return self._statistics.get(name)
-
-    def _read_statistics(self) -> dict[str, list[Any]]:
-        parts = []
+        parts: list[pa.ChunkedArray] = []
         for path, _ in self.evidence.shards:
             with self.evidence.root.open_parquet(path) as file:
-                names = [name for name in dict.fromkeys(file.schema_arrow.names) if name.startswith(_STATISTICS)]
-                parts.append(file.read(columns=names, use_threads=False))
-        shared = set.intersection(*(set(part.column_names) for part in parts)) if parts else set()
-        values = {name: [value for part in parts for value in part[name].to_pylist()] for name in sorted(shared)}
-        return {name: [column[row] for row in self.order.tolist()] for name, column in values.items()}
+                if file.schema_arrow.names.count(name) != 1:
+                    return None
+                parts.append(file.read(columns=[name], use_threads=False)[name])
+        if not parts or any(part.type != parts[0].type for part in parts):
+            return None
+        whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+        is_moved = not np.array_equal(self.order, np.arange(self.row_count))
+        return whole.take(pa.array(self.order)) if is_moved else whole
 
     def _column(self, name: str, dtype: type) -> npt.NDArray[Any]:
         parts = [_numbers(table, name, dtype) for table in self.tables]

@@ -5,7 +5,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from episeek_pipelines.parquet.arrow_types import is_any_list, is_number
+from episeek_pipelines.parquet.numpy_values import float_values, numpy_values
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
 from episeek_pipelines.repair.repaired_rows import repaired_rows
@@ -115,14 +119,24 @@ def _recorded(draft: Draft, feature: str, truth: FeatureStatistics) -> dict[str,
         column = draft.statistics_column(lerobot.statistics_column(feature, name))
         if column is None:
             continue
-        width = truth[name].shape[1]
-        values = np.full((draft.row_count, width), np.nan)
-        for row, value in enumerate(column):
-            flat = np.ravel(np.array(value, dtype=object)) if isinstance(value, list) else np.array([value], object)
-            if len(flat) == width and all(isinstance(each, (int, float)) for each in flat):
-                values[row] = flat.astype(np.float64)
-        found[name] = values
+        found[name] = _rows_of_numbers(column, truth[name].shape[1])
     return found
+
+
+def _rows_of_numbers(column: pa.ChunkedArray, width: int) -> Float64Array:
+    """Return lists of numbers as an array of shape [rows, width]; NaN for rows of another length or without numbers."""
+    kind = column.type
+    if is_any_list(kind) and is_number(kind.value_type) and not column.null_count:
+        lengths = numpy_values(pc.list_value_length(column))
+        flat = float_values(pa.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type))
+        if (lengths == width).all():
+            return flat.reshape(-1, width)
+    values = np.full((len(column), width), np.nan)
+    for row, value in enumerate(column.to_pylist()):
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) == width and all(isinstance(each, (int, float)) for each in numbers):
+            values[row] = numbers
+    return values
 
 
 def _problem(draft: Draft, feature: str, entry: Any, truth: FeatureStatistics, spec: Any) -> tuple[str, Any] | None:
@@ -187,7 +201,7 @@ def _repair_pictures(draft: Draft, feature: str, place: Place) -> Iterator[Outco
     for name in NAMES:
         column = draft.statistics_column(lerobot.statistics_column(feature, name))
         try:
-            values = None if column is None else np.array(column, np.float64)
+            values = None if column is None else np.array(column.to_pylist(), np.float64)
         except (TypeError, ValueError):
             values = None
         if values is None or len(values) != draft.row_count or not np.isfinite(values).all():
