@@ -8,7 +8,8 @@ What LeRobot writes passes, and so do other ways to compute the same:
 - it takes the variance from the mean of squares and the square of the mean, each off by as much: what is compared is the variance,
   so that a deviation much smaller than the values may vanish;
 - a deviation may be that of a sample, divided by n - 1;
-- quantiles are LeRobot's estimates from 5,000 bins: values that were rounded when they were stored may be in a bin beside.
+- quantiles are LeRobot's estimates from 5,000 bins: values that were rounded when they were stored may be in a bin beside;
+- other tools have other definitions of a quantile, as those of numpy.quantile: all lie between two samples.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.statistics.names import QUANTILES, FeatureStatistics
+from episeek_pipelines.statistics.names import LOWER, QUANTILES, UPPER, FeatureStatistics
 from episeek_pipelines.statistics.quantiles import BINS
 from episeek_schemas.features import declared_dtype
 
@@ -64,7 +65,10 @@ def differing(name: str, recorded: Float64Array, truth: FeatureStatistics, rows:
                 is_odd &= np.abs(recorded - np.sqrt(variance)) > ABSOLUTE_TOLERANCE
             return np.asarray(is_odd | (recorded < 0))
         assert name in QUANTILES
-        return np.asarray(np.abs(recorded - expected) > quantile_tolerance(low, high, rounding))
+        lowest = np.minimum(expected, truth.get(LOWER[name], expected))
+        highest = np.maximum(expected, truth.get(UPPER[name], expected))
+        tolerance = quantile_tolerance(low, high, rounding)
+        return np.asarray((recorded < lowest - tolerance) | (recorded > highest + tolerance))
 
 
 def quantile_tolerance(low: Float64Array, high: Float64Array, rounding: Any = EXTREMES_TOLERANCE) -> Float64Array:

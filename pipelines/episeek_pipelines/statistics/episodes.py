@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from episeek_pipelines.statistics.names import NAMES, FeatureStatistics
-from episeek_pipelines.statistics.quantiles import SortedEpisodes, quantiles
+from episeek_pipelines.statistics.quantiles import SortedEpisodes, quantile_bounds, quantiles
 
 _BLOCK_BYTES: Final = 1 << 19
 """Numbers that are turned, sorted and summed at a time, so that they stay in a processor's cache: measured 2 times as fast."""
@@ -72,7 +72,8 @@ def episode_statistics(
 ) -> dict[str, FeatureStatistics]:
     """Return the statistics of each feature in consecutive episodes; without the features that have NaN or infinity.
 
-    Minimum, maximum and count are exact, mean and standard deviation in float64. Quantiles are LeRobot's estimates.
+    Minimum, maximum and count are exact, mean and standard deviation in float64. Quantiles are LeRobot's estimates; beside them are
+    the samples between which a quantile lies by any definition.
 
     Args:
         values: By feature: integers, booleans or floats of shape [rows, samples of a row, dimensions].
@@ -95,7 +96,7 @@ def episode_statistics(
                 entry = {each: np.ascontiguousarray(numbers[first:last].T) for each, numbers in statistics.items()}
                 for each in ("min", "max"):
                     entry[each] = entry[each].astype(_recorded_type(column.dtype))
-                found[name] = {each: counts if each == "count" else entry[each] for each in NAMES}
+                found[name] = {"count": counts, **entry}
             first = last
     return {name: found[name] for name in values if name in found}
 
@@ -154,10 +155,11 @@ def _statistics(
             own = numbers[dimension, starts[episode] : stops[episode]]
             mean[dimension, episode], variance[dimension, episode] = _moments(own.astype(np.float64))
         floats = numbers if dtype.kind == "f" else numbers.astype(np.float64)
-        estimates = quantiles(SortedEpisodes(floats, starts, counts))
+        episodes_sorted = SortedEpisodes(floats, starts, counts)
+        estimates, bounds = quantiles(episodes_sorted), quantile_bounds(episodes_sorted)
         std = np.sqrt(variance)
     estimates = {name: np.where(counts < 2, mean, estimate) for name, estimate in estimates.items()}
-    return {"min": low, "max": high, "mean": mean, "std": std} | estimates
+    return {"min": low, "max": high, "mean": mean, "std": std} | estimates | bounds
 
 
 def _moments(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -17,5 +17,11 @@ QUANTILES: Final[Mapping[str, float]] = MappingProxyType(
 NAMES: Final = (*BASIC, *QUANTILES)
 """All statistics, in the order in which LeRobot writes them."""
 
+LOWER: Final[Mapping[str, str]] = MappingProxyType({name: f"{name}_lower" for name in QUANTILES})
+"""By quantile, the name of the largest sample that no definition of the quantile is below."""
+
+UPPER: Final[Mapping[str, str]] = MappingProxyType({name: f"{name}_upper" for name in QUANTILES})
+"""By quantile, the name of the smallest sample that no definition of the quantile is above."""
+
 FeatureStatistics = dict[str, npt.NDArray[Any]]
 """One feature's statistics by name; each of shape [episodes, ...], in the order of the episodes; `count` of [episodes, 1]."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.statistics.names import QUANTILES
+from episeek_pipelines.statistics.names import LOWER, QUANTILES, UPPER
 
 BINS: Final = 5000
 PADDING: Final = 1e-10
@@ -96,6 +96,25 @@ def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
     estimates = lower + (targets - before) / np.maximum(within, 1) * (upper - lower)
     estimates = np.where(bins == 0, lower, estimates)
     return {name: np.ascontiguousarray(estimates[:, :, number]) for number, name in enumerate(QUANTILES)}
+
+
+def quantile_bounds(episodes: SortedEpisodes) -> dict[str, _Numbers]:
+    """Return the samples between which quantiles lie by any usual definition, by the names in `LOWER` and `UPPER`.
+
+    With n samples, the definitions of Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996), of which numpy has all,
+    lie between the samples next to n * q - 1 and n * q, counted from 0.
+
+    Returns:
+        Arrays of shape [dimensions, episodes].
+    """
+    first, last = episodes.starts, episodes.starts + episodes.counts - 1
+    found = {}
+    for name, share in QUANTILES.items():
+        target = share * episodes.counts
+        low = np.clip(first + np.floor(target - 1).astype(np.int64), first, last)
+        high = np.clip(first + np.ceil(target).astype(np.int64), first, last)
+        found[LOWER[name]], found[UPPER[name]] = episodes.values[:, low], episodes.values[:, high]
+    return found
 
 
 class _Edges:

@@ -5,7 +5,7 @@ import pytest
 
 from episeek_pipelines.statistics.differences import differing
 from episeek_pipelines.statistics.episodes import episode_statistics
-from episeek_pipelines.statistics.names import NAMES
+from episeek_pipelines.statistics.names import NAMES, QUANTILES
 
 RANDOM = np.random.default_rng(3)
 FLOAT32 = {"dtype": "float32"}
@@ -61,6 +61,27 @@ def test_values_that_were_rounded_when_they_were_stored_pass():
     values = np.arange(3000) / 30
     recorded, truth = measured(values), measured(values.astype(np.float32))
     assert not any(differs(name, recorded[name], truth).any() for name in NAMES)
+
+
+METHODS = (
+    "inverted_cdf averaged_inverted_cdf closest_observation interpolated_inverted_cdf hazen weibull linear median_unbiased "
+    "normal_unbiased lower higher midpoint nearest"
+).split()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 24, 299, 300])
+def test_quantiles_by_any_definition_pass(rows):
+    values = RANDOM.normal(size=(rows, 6)).astype(np.float32)
+    truth = measured(values)
+    for name, share in QUANTILES.items():
+        for method in METHODS:
+            assert not differs(name, np.quantile(values, share, axis=0, method=method), truth).any(), method
+        assert differs(name, values.max(axis=0) + 1, truth).all()
+    # further from the middle than any definition
+    if rows > 20:
+        ordered = np.sort(values, axis=0)
+        assert differs("q50", ordered[rows // 2 + 3], truth).all()
+        assert differs("q50", ordered[rows // 2 - 4], truth).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
