@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from episeek_pipelines.statistics.names import NAMES, FeatureStatistics
+from episeek_pipelines.statistics.names import LOWER, NAMES, UPPER, FeatureStatistics
 from episeek_pipelines.statistics.quantiles import SortedEpisodes, quantile_bounds, quantiles
 
 _BLOCK_BYTES: Final = 1 << 19
@@ -96,7 +96,10 @@ def episode_statistics(
                 entry = {each: np.ascontiguousarray(numbers[first:last].T) for each, numbers in statistics.items()}
                 for each in ("min", "max"):
                     entry[each] = entry[each].astype(_recorded_type(column.dtype))
-                found[name] = {"count": counts, **entry}
+                found[name] = {
+                    each: counts if each == "count" else entry[each]
+                    for each in (*NAMES, *LOWER.values(), *UPPER.values())
+                }
             first = last
     return {name: found[name] for name in values if name in found}
 

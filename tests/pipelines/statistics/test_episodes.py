@@ -50,7 +50,7 @@ SAMPLES: dict[str, Any] = {
 def test_statistics_are_those_of_plain_numpy(kind):
     values, counts = SAMPLES[kind], [1, 2, 300, 50, 347]
     found = statistics(values, counts)
-    assert list(found) == list(NAMES)
+    assert tuple(found)[: len(NAMES)] == NAMES
     for number, (stop, count) in enumerate(zip(np.cumsum(counts), counts, strict=True)):
         rows = values[stop - count : stop]
         assert (found["min"][number] == rows.min(axis=0)).all()
