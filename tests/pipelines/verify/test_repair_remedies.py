@@ -12,7 +12,7 @@ ANSWERED = {code for rule in REPAIRS.values() for code in rule.answers}
 NAMED = [case for case in CASES if case.all_codes & ANSWERED and not (case.indexed or case.against or case.prepared)]
 
 
-@pytest.mark.parametrize("case", every(NAMED, 60), ids=lambda case: case.folder)
+@pytest.mark.parametrize("case", every(NAMED, 200), ids=lambda case: case.folder)
 def test_a_remedy_that_names_repair_is_true(case: Case, tmp_path):
     root = tmp_path / "broken"
     case.make(root)
