@@ -1,5 +1,6 @@
 """ROW015 to ROW018: rules on the runs of rows of a data file, and the observations for EPI012."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, Oddity, RowScan
 from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, RowTimes, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import (
     EPISODE_ROWS,
     ROW_GROUPS,
@@ -52,6 +54,7 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
     """Yield ROW017 for episodes whose rows lie together; ROW015 reports the others."""
+    has_videos = bool(context.info.video_keys)
     for run, where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
         meaning = scan.odd_times[run]
         found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
@@ -59,13 +62,14 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
             about, remedy = "the time of its frame_index, not of its place", TIMES_OF_OTHER_ROWS_REMEDY
         elif not np.isfinite(first.largest):
             about, remedy = "a null or NaN in this episode is no time", TIMES_REMEDY
-        elif meaning.neighbour_count:
+        elif has_videos and meaning.neighbour_count:
             wrong = f"{meaning.neighbour_count} of {counted(int(scan.row_count[run]), 'row')}"
-            about = f"with a larger tolerance, {wrong} of this episode would get the picture of a neighbouring frame"
+            about = f"{_loading(meaning.loading_seconds)}, and gives {wrong} the picture of another frame"
             remedy = NEIGHBOUR_TIMES_REMEDY
         else:
             off = f"{first.largest:.3g} s, {first.largest * context.info.fps:.2f} frames"
-            about, remedy = f"times of this episode are off by up to {off}", TIMES_REMEDY
+            loading = f"; {_loading(meaning.loading_seconds)}, and gives each row its own picture" if has_videos else ""
+            about, remedy = f"times of this episode are off by up to {off}{loading}", TIMES_REMEDY
         yield finding(
             TIMESTAMPS,
             f"timestamp {found}",
@@ -74,6 +78,16 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
             more=first.count - 1,
             remedy=remedy,
         )
+
+
+def _loading(seconds: float) -> str:
+    """Return the smallest tolerance_s with which LeRobot loads rows of videos, rounded up to three digits."""
+    if seconds < TIMESTAMP_TOLERANCE_SECONDS:
+        return f"LeRobot loads this episode with tolerance_s = {TIMESTAMP_TOLERANCE_SECONDS:g}"
+    digits = 2 - math.floor(math.log10(seconds))
+    return (
+        f"LeRobot loads this episode with tolerance_s = {math.floor(seconds * 10**digits + 1) / 10**digits:.3g} or more"
+    )
 
 
 def is_per_episode(scan: RowScan) -> bool:

@@ -42,6 +42,8 @@ class OddTimes:
 
     neighbour_count: int = 0
     """Rows that are nearer to the time of another frame than to that of their own."""
+    loading_seconds: float = 0.0
+    """Largest distance of a time from the nearest frame, whichever that is: LeRobot raises with a smaller tolerance."""
     follows_frame_index: bool = True
     """Whether each of them is right for its own frame_index: then that is what is wrong, or rows are missing."""
 
@@ -143,17 +145,22 @@ class RowScanner:
         if not len(run):
             return
         # NaN is no neighbour's time
-        is_neighbour = np.abs(timestamp * self._fps - position) > HALF_FRAME
+        frames = timestamp * self._fps
+        is_neighbour = np.abs(frames - position) > HALF_FRAME
+        distance = np.abs(frames - np.round(frames)) / self._fps
         tolerance = self._tolerance_seconds + np.spacing(np.nan_to_num(timestamp).astype(np.float32))
         follows = (frame_index != position) & (np.abs(timestamp - frame_index / self._fps) <= tolerance)
         numbers, first = np.unique(run, return_index=True)
-        neighbours, others = (
+        neighbours, farthest, others = (
             np.add.reduceat(is_neighbour, first, dtype=np.int64),
+            np.fmax.reduceat(distance, first),
             np.logical_and.reduceat(follows, first),
         )
-        for number, count, all_follow in zip(numbers.tolist(), neighbours.tolist(), others.tolist(), strict=True):
+        columns = (numbers.tolist(), neighbours.tolist(), farthest.tolist(), others.tolist())
+        for number, count, seconds, all_follow in zip(*columns, strict=True):
             noted = self._scan.odd_times.setdefault(number, OddTimes())
             noted.neighbour_count += count
+            noted.loading_seconds = max(noted.loading_seconds, seconds)
             noted.follows_frame_index &= all_follow
 
     def _keep_times(self, run: Int64Array, starts: Int64Array, timestamp: Float64Array) -> None:

@@ -1,5 +1,6 @@
 """What ROW017 says about timestamps: how far they are off, and whether LeRobot would show neighbouring frames."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,45 @@ def findings(root: Path) -> list[Finding]:
     return [found for found in report.findings if found.code == "ROW017"]
 
 
-def test_rows_that_would_get_a_neighbouring_frame_are_counted(tmp_path: Path):
+def test_the_smallest_tolerance_and_the_rows_that_get_a_neighbouring_frame(tmp_path: Path):
     root = copy_of("av1_multifile", tmp_path)
     jitter_timestamps(root)
     rows = pq.read_table(root / data(1), columns=["episode_index", "frame_index", "timestamp"]).to_pandas()
-    rows["is_neighbour"] = np.rint(rows["timestamp"] * FPS) != rows["frame_index"]
-    expected = rows.groupby("episode_index")["is_neighbour"].agg(["sum", "size"])
-    assert (expected["sum"] > 0).any()
+    nearest = np.rint(rows["timestamp"] * FPS)
+    rows["is_neighbour"] = nearest != rows["frame_index"]
+    rows["distance"] = np.abs(rows["timestamp"] - nearest / FPS)
+    expected = rows.groupby("episode_index").agg({"is_neighbour": ["sum", "size"], "distance": "max"})
     found = findings(root)
     assert len(found) == len(expected)
     for each in found:
-        wrong, total = expected.loc[each.location.episode]
-        said = (
-            f"with a larger tolerance, {wrong} of {total} rows of this episode would get the picture of a neighbouring"
+        wrong, total, distance = expected.loc[each.location.episode]
+        given = re.search(
+            r"LeRobot loads this episode with tolerance_s = (\S+) or more, and gives (.*)\)$", each.expected
         )
-        assert (said in each.expected) == bool(wrong)
+        assert given is not None
+        assert distance < float(given[1]) < distance * 1.01
+        assert given[2] == (
+            f"{wrong:.0f} of {total:.0f} rows the picture of another frame" if wrong else "each row its own picture"
+        )
         assert ("do not load with a larger tolerance" in each.advice) == bool(wrong)
+    assert {bool(expected.loc[each.location.episode].iloc[0]) for each in found} == {True, False}
     assert not any("load with a larger tolerance" in each.advice.replace("do not load with", "") for each in found)
+
+
+def test_times_of_other_frames_load_with_the_usual_tolerance(tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path)
+    set_value(root, data(1), "timestamp", 7, 9 / FPS)
+    [found] = findings(root)
+    assert "with tolerance_s = 0.0001, and gives 1 of 32 rows the picture of another frame" in found.expected
+    assert found.advice.startswith("do not load with a larger tolerance")
+
+
+def test_without_videos_no_picture_depends_on_times(tmp_path: Path):
+    root = copy_of("images", tmp_path)
+    set_value(root, data(0), "timestamp", 7, 0.5)
+    [found] = findings(root)
+    assert found.expected.endswith("(times of this episode are off by up to 0.267 s, 8.00 frames)")
+    assert "no picture changes" in found.advice
 
 
 def test_times_that_are_off_by_less_than_half_a_frame(tmp_path: Path):
