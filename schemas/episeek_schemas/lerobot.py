@@ -49,6 +49,7 @@ TIMESTAMP: Final = "timestamp"
 TASK_INDEX: Final = "task_index"
 ACTION: Final = "action"
 """The feature whose statistics may be of relative actions."""
+STATE: Final = "observation.state"
 SUBTASK_INDEX: Final = "subtask_index"
 """A feature that some datasets have: the number of a row of meta/subtasks.parquet."""
 ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)

@@ -15,6 +15,7 @@ from episeek_pipelines.verify.coverage import coverage_of, separate_notes
 from episeek_pipelines.verify.data.duplicates import check_duplicates
 from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensions
 from episeek_pipelines.verify.data.global_statistics import check_global_statistics
+from episeek_pipelines.verify.data.motion_scan import check_lags
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.data.rules import check_data_group
 from episeek_pipelines.verify.episodes.declared_rows import forget_blocks, with_declared_rows
@@ -98,6 +99,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             findings += check_formats(observations.video_formats, context.features)
         with guarded(findings, "check_duplicates", Location()):
             findings += check_duplicates(observations, context.info.video_keys)
+        with guarded(findings, "check_lags", Location()):
+            findings += check_lags(observations.lags)
         with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
             ranges = reduce(FeatureRanges.merge, observations.ranges, FeatureRanges())
             findings += check_constant_dimensions(ranges, context.features)

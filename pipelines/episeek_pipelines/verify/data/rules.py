@@ -18,6 +18,7 @@ from episeek_pipelines.verify.data.footer_rules import BOUND_RULES, FOOTER_RULES
 from episeek_pipelines.verify.data.footer_scan import scan_footer
 from episeek_pipelines.verify.data.language_rules import LanguageScan
 from episeek_pipelines.verify.data.lost_footer import describe_lost_footer
+from episeek_pipelines.verify.data.motion_scan import MotionScan
 from episeek_pipelines.verify.data.row_prints import RowPrintScan, printed_features
 from episeek_pipelines.verify.data.row_rules import ROW_RULES, RUN_RULES, is_per_episode, row_observations
 from episeek_pipelines.verify.data.row_scan import SCANNED_COLUMNS, RowScan, RowScanner, integers
@@ -37,6 +38,7 @@ from episeek_pipelines.verify.findings.checks import (
 )
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
+from episeek_pipelines.verify.findings.lags import Lags
 from episeek_pipelines.verify.findings.prints import RowPrints
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.findings.totals import FeatureTotals
@@ -144,12 +146,13 @@ class _Rows:
     ranges: tuple[FeatureRanges, ...] = ()
     totals: tuple[FeatureTotals, ...] = ()
     prints: tuple[RowPrints, ...] = ()
+    lags: tuple[Lags, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     bytes_read: int = 0
 
     def observed(self, observations: Observations) -> Observations:
         """Return observations of a file with those of its rows."""
-        return replace(observations, ranges=self.ranges, totals=self.totals, row_prints=self.prints)
+        return replace(observations, ranges=self.ranges, totals=self.totals, row_prints=self.prints, lags=self.lags)
 
 
 def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
@@ -186,6 +189,8 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
         with guarded(rows.findings, "prints", where):
             printed = printed_features(context.features, schema.names)
             others.append(RowPrintScan(file.path, printed, file.episode_index, file.length))
+        with guarded(rows.findings, "motion", where):
+            others.append(MotionScan(context.features, schema.names, file.path))
         with guarded(rows.findings, "language", where):
             others.append(LanguageScan(context.features, schema, file.path))
     scanners: list[RowScanner | RowRules] = [*([] if numbers is None else [numbers]), *others]
@@ -218,6 +223,8 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
                 rows.totals = scanner.totals()
             if isinstance(scanner, RowPrintScan):
                 rows.prints = (scanner.prints(),)
+            if isinstance(scanner, MotionScan):
+                rows.lags = (scanner.lags(),)
     return rows
 
 

@@ -18,6 +18,7 @@ from episeek_pipelines.verify.findings.coverage import Coverage, Note
 from episeek_pipelines.verify.findings.episode_statistics import RecordedStatistics
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.lags import Lags
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.findings.prints import FramePrints, RowPrints
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
@@ -266,6 +267,7 @@ class Observations:
     row_times: tuple[RowTimes, ...] = ()
     row_prints: tuple[RowPrints, ...] = ()
     frame_prints: tuple[FramePrints, ...] = ()
+    lags: tuple[Lags, ...] = ()
 
     @classmethod
     def merged(cls, observations: Sequence["Observations"]) -> "Observations":
@@ -288,6 +290,7 @@ class Observations:
             row_times=tuple(times for observed in observations for times in observed.row_times),
             row_prints=tuple(prints for observed in observations for prints in observed.row_prints),
             frame_prints=tuple(prints for observed in observations for prints in observed.frame_prints),
+            lags=tuple(lags for observed in observations for lags in observed.lags),
         )
 
 

@@ -108,6 +108,29 @@ OTHER_PICTURES_REMEDY: Final = (
     "first case, in the same split as the other; in the second it is a copy, which LeRobot's delete_episodes deletes"
 )
 """For an episode with the rows of another and other coded frames."""
+STILL: Final = rule(
+    "ROW049", "warning", "rows",
+    problem="The action or the state does not move in an episode",
+    invariant="The action and the state move in every episode",
+    protects="training, which learns to stand still from it",
+    remedy="decide whether the robot was to rest; if not, its driver or a cable was off while the cameras recorded: delete the "
+    "episode with LeRobot (delete_episodes)",
+)  # fmt: skip
+SPIKE: Final = rule(
+    "ROW050", "warning", "rows",
+    problem="The action or the state jumps away for one row and comes back",
+    invariant="The action and the state do not jump away for one row",
+    protects="training, and `min` and `max`, by which values are normalized: one spike squeezes all others",
+    remedy="decide by the recording whether the value was measured: a lost packet of a sensor is replaced by the values around it, "
+    "and the statistics are computed again with `episeek repair SRC DST`",
+)  # fmt: skip
+LATE_ACTION: Final = rule(
+    "ROW051", "warning", "rows",
+    problem="The action follows the state",
+    invariant="The state follows the action, or is recorded with it",
+    protects="training: such an action is what the robot has done already, and a policy learns to stay where it is",
+    remedy="decide how the action was recorded: if by a clock or a buffer that is late, shift it to the rows at which it was given",
+)  # fmt: skip
 LANGUAGE: Final = rule(
     "ROW030", "warning", "rows",
     problem="Language columns are inconsistent",

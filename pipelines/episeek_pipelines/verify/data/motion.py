@@ -1,0 +1,89 @@
+"""How the action and the state of one episode move: whether at all, with spikes, and which of them follows the other.
+
+Pure functions of arrays of shape [rows, dimensions].
+"""
+
+from typing import Final
+
+import numpy as np
+
+from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
+
+LEAST_ROWS: Final = 40
+"""Shorter episodes say too little about jumps and lags."""
+MOST_LAG: Final = 10
+"""Rows by which one may follow the other."""
+
+_FACTOR: Final = 5.0
+"""A spike is so many times as large as all but 2 % of the steps of its dimension in the episode."""
+_COMMON_STEPS: Final = 0.98
+_RETURN: Final = 0.2
+"""Part of a spike by which the value after it may differ from the one before it."""
+_TURNS: Final = (2 * np.pi, 360.0)
+_RESIDUE: Final = 0.05
+"""Part of the variance of the state that its difference from the action may have, where one follows the other."""
+
+
+def is_still(values: Float64Array) -> bool:
+    """Return whether all rows are the same.
+
+    >>> is_still(np.array([[1.0, 2.0], [1.0, 2.0]])), is_still(np.array([[1.0], [1.5]]))
+    (True, False)
+    """
+    return bool((values == values[:1]).all())
+
+
+def spikes(values: Float64Array) -> BoolArray:
+    """Return where a value jumps away from the rows before and after it, which agree; shape [rows, dimensions].
+
+    Dimensions that rest in nearly all rows have none: a flag or a gripper that is switched for one row is no fault. Nor is an
+    angle that turns over, or a quaternion that changes its sign.
+    """
+    found: BoolArray = np.zeros(values.shape, np.bool_)
+    if len(values) < LEAST_ROWS:
+        return found
+    steps = np.diff(values, axis=0)
+    sizes = np.abs(steps)
+    # a spike is two steps
+    place = min(int(_COMMON_STEPS * len(sizes)), len(sizes) - 3)
+    common = np.partition(sizes, place, axis=0)[place]
+    least = np.minimum(sizes[:-1], sizes[1:])
+    is_spike = (least > _FACTOR * common) & (common > 0) & (steps[:-1] * steps[1:] < 0)
+    is_spike &= np.abs(values[2:] - values[:-2]) <= _RETURN * least
+    for turn in _TURNS:
+        is_spike &= np.abs(sizes[:-1] - turn) > _RETURN * turn
+    is_spike &= np.abs(values[1:-1] + values[:-2]) > _RETURN * least
+    found[1:-1] = is_spike
+    return found
+
+
+def lag(action: Float64Array, state: Float64Array) -> int | None:
+    """Return the number of rows by which the state follows the action, negative where the action follows; None where neither does.
+
+    The lag is that at which the state differs from the action by nearly a constant, in all dimensions that move. It is another
+    than 0 only where that is clearly nearer than no lag.
+
+    >>> time = np.arange(100.0)[:, None]
+    >>> [lag(np.sin(time / 9), np.sin((time - rows) / 9)) for rows in (0, 3, -2)]
+    [0, 3, -2]
+
+    Args:
+        action: Dimensions that the state has, too.
+        state: The same dimensions.
+    """
+    rows = len(state)
+    moves = (state.std(axis=0) > 0) & (action.std(axis=0) > 0)
+    if rows < LEAST_ROWS or not moves.any():
+        return None
+    action, state = action[:, moves], state[:, moves]
+    variance = state.var(axis=0)
+    residues = {}
+    for rows_later in sorted(range(-MOST_LAG, MOST_LAG + 1), key=abs):
+        # rows at which both are there for every lag, so that lags are compared by the same actions
+        later = state[MOST_LAG + rows_later : rows - MOST_LAG + rows_later]
+        difference = later - action[MOST_LAG : rows - MOST_LAG]
+        residues[rows_later] = float((difference.var(axis=0) / variance).mean())
+    best = min(residues, key=residues.__getitem__)
+    if residues[best] > _RESIDUE or abs(best) == MOST_LAG:
+        return None
+    return best if residues[best] < residues[0] / 2 else 0
