@@ -15,8 +15,8 @@ MOST_LAG: Final = 10
 """Rows by which one may follow the other."""
 
 _FACTOR: Final = 5.0
-"""A spike is so many times as large as all but 2 % of the steps of its dimension in the episode."""
-_COMMON_STEPS: Final = 0.98
+"""A spike is so many times as large as all but 3 % of the steps of its dimension in the episode."""
+_COMMON_STEPS: Final = 0.97
 _RETURN: Final = 0.2
 """Part of a spike by which the value after it may differ from the one before it."""
 _TURNS: Final = (2 * np.pi, 360.0)
