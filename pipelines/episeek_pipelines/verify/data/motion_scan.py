@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from episeek_pipelines.statistics.values import Unusable, sample_values
@@ -80,18 +81,29 @@ class MotionScan:
         if not len(batch) or not self._names:
             return
         episodes = integers(batch.column(lerobot.EPISODE_INDEX))
-        for start, stop in pairwise([0, *(np.flatnonzero(episodes[1:] != episodes[:-1]) + 1).tolist(), len(batch)]):
+        bounds = [0, *(np.flatnonzero(episodes[1:] != episodes[:-1]) + 1).tolist(), len(batch)]
+        values = {name: self._values(name, batch) for name in self._names}
+        if any(each is None for each in values.values()) and len(bounds) > 2:
+            # one episode after the other: what is missing in one does not concern the others
+            for start, stop in pairwise(bounds):
+                self.add(batch.slice(start, stop - start), first_row + start)
+            return
+        for start, stop in pairwise(bounds):
             if self._episode != episodes[start]:
                 self._finish()
                 self._episode, self._first_row = int(episodes[start]), first_row + start
-            for name in self._names if self._row_count < _MOST_ROWS else ():
-                numbers = sample_values(batch.column(name).slice(start, stop - start))
-                width = (declared_shape(self._features[name]) or (1,))[0]
-                if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, width):
+            for name, each in values.items() if self._row_count < _MOST_ROWS else ():
+                if each is None:
                     self._unusable.add(name)
                 else:
-                    self._waiting.setdefault(name, []).append(numbers[:, 0, :].astype(np.float64))
+                    self._waiting.setdefault(name, []).append(each[start:stop].astype(np.float64))
             self._row_count += stop - start
+
+    def _values(self, name: str, batch: pa.RecordBatch) -> npt.NDArray[Any] | None:
+        """Return the values of a feature, shape [rows, dimensions]; None where some are missing."""
+        numbers = sample_values(batch.column(name))
+        width = (declared_shape(self._features[name]) or (1,))[0]
+        return None if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, width) else numbers[:, 0, :]
 
     def findings(self) -> Iterator[Finding]:
         """Yield one finding for each feature and fault, at the first episode; `more` counts further episodes."""
