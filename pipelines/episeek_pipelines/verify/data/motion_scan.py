@@ -70,6 +70,7 @@ class MotionScan:
         self._still: dict[str, _Noted] = {}
         self._spikes: dict[str, _Noted] = {}
         self._lags: list[tuple[int, int]] = []
+        self._measured_count = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -127,7 +128,9 @@ class MotionScan:
             finite = {name: each for name, each in values.items() if np.isfinite(each).all()}
             for name, each in finite.items():
                 self._judge(name, each)
-            if self._shared is not None and len(finite) == 2 and len(self._lags) < _MOST_LAGS:
+            is_long = self._row_count >= LEAST_ROWS
+            if self._shared is not None and len(finite) == 2 and is_long and self._measured_count < _MOST_LAGS:
+                self._measured_count += 1
                 action, state = (
                     finite[name][:, columns] for name, columns in zip(self._names, self._shared, strict=True)
                 )
