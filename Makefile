@@ -14,7 +14,7 @@ WORKERS := 3
 TOOLS := tests/notebooks tests/servers tests/features/test_features.py tests/oracle tests/fuzz/test_fuzzer.py
 
 .DEFAULT_GOAL := help
-.PHONY: help env browser demo test test-all test-stops test-hub1 lint typecheck oracle fuzz bench bench-remote bench-train bench-scale peer-lerobot format clean
+.PHONY: help env browser demo test test-all test-stops test-repairs test-hub1 lint typecheck oracle fuzz bench bench-remote bench-train bench-scale peer-lerobot format clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,10 @@ test-all: env ## run all of every test, as CI does: full products, the tests of 
 
 test-stops: env ## the part of test-all that stops publications at every request in turn
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(STOPS)
+
+test-repairs: env ## all defects on all sample datasets, alone and in pairs: repaired exactly, or refused by name (half an hour)
+	@$(BIN)/python -m tests.repairs
+	@$(BIN)/python -m tests.repairs --pairs
 
 test-hub1: env ## the tests of the Hub with huggingface_hub 1.x, which LeRobot pins
 	@test -d $(HUB1) || $(BIN)/python -m pip install -qq --disable-pip-version-check --target $(HUB1) 'huggingface_hub>=1,<2'

@@ -14,7 +14,7 @@ from episeek_pipelines.cli.main import main
 from tests.broken.takes import LENGTHS, set_seconds_by_lengths, write_takes
 from tests.repairs.matrix import digests
 from tests.support import bar_code
-from tests.support.amount import IS_FULL
+from tests.support.amount import IS_FULL, full_run
 from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_info, edit_parquet, set_value
 from tests.support.build_index import DATA
 
@@ -112,6 +112,7 @@ def test_the_reader_does_not_take_repairs_for_changes_of_the_source(shared: tupl
 
 
 @pytest.mark.skipif(not IS_FULL, reason="starts processes: make test-all")
+@full_run
 def test_repairs_are_the_same_under_processes(shared: tuple[Path, RepairResult], tmp_path: Path):
     folder, _ = shared
     repair(str(folder / "broken"), str(tmp_path / "two"), execution=Execution("processes", workers=2))
