@@ -11,6 +11,7 @@ import episeek
 from tests.servers.s3 import S3Bucket
 from tests.support.amount import examples
 from tests.support.build_index import DATA, VIDEO_DATASETS, build_index
+from tests.support.long_tests import leave_out_long_tests, write_long_tests
 from tests.support.neighbours import put_together
 from tests.support.publication_stops import report_publications
 from tests.support.quick_start import compile_a_share, without_garbage_collection
@@ -52,6 +53,7 @@ def pytest_collection(session):
 
 
 def pytest_collection_modifyitems(config, items):
+    leave_out_long_tests(config, items)
     items[:] = put_together(items, getattr(config, "workerinput", {"workercount": 1})["workercount"])
 
 
@@ -71,5 +73,7 @@ def pytest_sessionfinish():
 
 def pytest_terminal_summary(terminalreporter):
     passed = terminalreporter.stats.get("passed", [])
+    # the passed ones have a report of the call, and "" those of setup and teardown
+    write_long_tests([*passed, *terminalreporter.stats.get("", [])])
     for line in [*report_survival(passed), *report_publications(passed), *report_repairs(passed)]:
         terminalreporter.write_line(line)
