@@ -25,6 +25,11 @@ def amount(full: int, part: int) -> int:
     return full if IS_FULL else part
 
 
+def amount_of_repairs(whole: int, full: int, part: int) -> int:
+    """Return how many of something to try: `whole` in `make test-repairs`, which takes an hour, else as `amount`."""
+    return whole if os.environ.get("EPISEEK_TEST_REPAIRS") == "1" else amount(full, part)
+
+
 def examples(full: int) -> int:
     """Return how many examples a property is tried on: a quarter of `full`, at least 10, unless the run is full."""
     return full if IS_FULL else min(full, max(10, full // 4))

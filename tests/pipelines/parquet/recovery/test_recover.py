@@ -19,7 +19,7 @@ from episeek_pipelines.parquet.recovery.recover import (
     recover,
     write_recovered,
 )
-from tests.support.amount import amount, every
+from tests.support.amount import amount_of_repairs, every
 from tests.support.lost_footers import (
     ARROW_17,
     OPTIONS,
@@ -82,7 +82,7 @@ def test_files_that_are_cut_anywhere(path, tmp_path):
     stops |= {stop for part in every(parts, max(len(parts) // share, 1)) for stop in (part.start, part.start + 1)}
     stops |= {part.body_start for part in every(parts, max(2 * len(parts) // share, 1)) if hasattr(part, "body_start")}
     random = Random(17)
-    stops |= {random.randrange(4, len(whole.data)) for _ in range(amount(1000, share))}
+    stops |= {random.randrange(4, len(whole.data)) for _ in range(amount_of_repairs(1000, 100, share))}
     stops |= {whole.footer_start, len(whole.data)}
     for stop in sorted(stops):
         check_cut(tmp_path, whole, min(stop, len(whole.data)))
@@ -104,7 +104,7 @@ def test_damage_never_becomes_rows(name, tmp_path):
     bounds = [0, *(rows for _, rows in whole.group_stops())]
     groups = {number: table.slice(bounds[number], bounds[number + 1] - bounds[number]) for number in range(3)}
     random = Random(name)
-    for _ in range(amount(400, 6)):
+    for _ in range(amount_of_repairs(400, 60, 6)):
         data = bytearray(whole.data[: whole.footer_start])
         for _ in range(random.choice((1, 1, 2, 5))):
             place = random.randrange(4, len(data))
