@@ -32,7 +32,7 @@ browser: ## install Chromium, which the tests of the report page drive
 demo: env ## prepare a sample dataset, verify it, read one clip back
 	@$(BIN)/python -m tests.demo
 
-test: env ## run the tests: every pair of what is varied, and all kinds of input once; not the 150 longest
+test: env ## run the tests: every pair of what is varied, and all kinds of input once; not the 250 longest
 	@EPISEEK_LEAVE_OUT_LONG_TESTS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(addprefix --ignore=,$(STOPS) $(TOOLS))
 
 test-all: env ## run all of every test, as CI does: full products, the tests of the test servers, stops at every request

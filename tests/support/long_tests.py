@@ -1,4 +1,4 @@
-"""The longest tests, which `make test` leaves to `make test-all`: those that took 0.7 s of CPU time and more.
+"""The longest tests, which `make test` leaves to `make test-all`: those that took 0.55 s of CPU time and more.
 
 `tests/long_tests.txt` has a node id a line. Some tests of this length stay in `make test`: one of each main way through the
 project.
@@ -17,7 +17,7 @@ LIST: Final = Path(__file__).parents[1] / "long_tests.txt"
 LEAVES_OUT: Final = (
     os.environ.get("EPISEEK_LEAVE_OUT_LONG_TESTS") == "1" and "EPISEEK_WRITE_LONG_TESTS" not in os.environ
 )
-LEAST_SECONDS: Final = 0.7
+LEAST_SECONDS: Final = 0.55
 
 STAY: Final = (
     "documents/test_documents.py::test_a_document_runs[README.md]",
