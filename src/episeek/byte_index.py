@@ -338,7 +338,7 @@ class ByteIndex:
         return is_sync
 
     def fetch_rows(self, episodes: Iterable[tuple[int, str]]) -> None:
-        """Fetch the rows that clips of some episodes need together, where the tables are large and in a store.
+        """Fetch, in one go, the rows that clips of these episodes need. Nothing is done where the tables are at hand.
 
         `clips`, `read_clips` and `decode_clips` do so. Without it, each clip fetches its rows when it is made.
 

@@ -193,6 +193,6 @@ def _task_texts(root: Root, path: str, number: str) -> dict[int, str]:
         return {}
     text = next((name for name in (*lerobot.TASK_TEXT_COLUMNS, *texts) if name in names), None)
     if text is None or number not in names:
-        raise MetadataError(root.join(path), f"columns {', '.join(names)}", f"texts, and {number}")
+        raise MetadataError(root.join(path), f"columns {', '.join(names)}", f"a column of texts, and {number}")
     table = read_columns(root, path, [text, number])
     return dict(zip(numpy_values(table[number]).tolist(), map(str, table[text].to_pylist()), strict=True))

@@ -12,7 +12,9 @@ _NOT_LISTED: Final = (f"{layout.BYTE_INDEX_PARTIAL_DIR}/",)
 
 
 def source_digests(root: Root) -> dict[str, str]:
-    """Return, for each folder of a source, the SHA-256 of its files' paths, sizes and times or store identities.
+    """Return, for each folder of a source, a SHA-256 of the paths and versions of its files.
+
+    The version of a local file is its size and time of change; in a store, its size and identity.
 
     Sidecars of the source are left out. The files outside the folders are listed under "".
     """

@@ -407,10 +407,10 @@ def _record(
     stage_seconds: dict[str, float],
     read: dict[str, str],
 ) -> None:
-    """Record the source, for publications and for readers of an overlay, and the run, for runs to come.
+    """Record the source, which publications and readers of an overlay use, and the run, which later runs use.
 
     Raises:
-        ChangedFileError: The source is not as it was before the run, when `read` was made of it.
+        ChangedFileError: The source changed since its digests `read` were taken.
     """
     source = dataset.root.physical
     now = source_digests(source)

@@ -35,10 +35,10 @@ def aggregated(statistics: FeatureStatistics) -> FeatureStatistics:
 
 
 def stats_entry(statistics: FeatureStatistics) -> dict[str, Any]:
-    """Return the entry of one feature in `meta/stats.json`: nested lists by name.
+    """Return the entry of one feature in `meta/stats.json`: nested lists by name of the statistic.
 
     Args:
-        statistics: Of all episodes, one by one.
+        statistics: The statistics of each episode, which are aggregated.
     """
     return {name: values[0].tolist() for name, values in aggregated(statistics).items()}
 

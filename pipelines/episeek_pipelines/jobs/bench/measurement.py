@@ -61,7 +61,7 @@ class RankMeasurement:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the measurement of a text of `to_json`."""
+        """Return the measurement that `to_json` wrote as this text."""
         values = json.loads(text)
         values["batch_seconds"] = tuple(values["batch_seconds"])
         return cls(**{**values, "cost": BatchCost(**values["cost"])})

@@ -87,7 +87,7 @@ def _block(context: VerificationContext, path: str, columns: list[str], start: i
 
 
 class _KeptBlocks:
-    """Tables by key; the oldest ones go where all together have more than `KEPT_BYTES`."""
+    """Keeps tables by key, and drops the oldest when they exceed `KEPT_BYTES` in all."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -57,7 +57,7 @@ class Reference(Protocol):
 
 
 class EpisodeReference:
-    """Pictures of episodes that were decoded from their first frames."""
+    """Keeps digests of the pictures from decoding each episode from its first frame, and compares others with them."""
 
     expected = "the pictures that decoding the episode from its start gives"
 

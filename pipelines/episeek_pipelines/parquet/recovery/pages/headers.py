@@ -204,7 +204,8 @@ def _chunk_copy(fields: dict[int, tuple[int, Any]], start: int, length: int) -> 
 def _field(fields: Any, number: int, kind: int) -> Any:
     found, value = fields.get(number, (0, None))
     if found != kind:
-        raise MalformedStructError(f"a struct that is no page header: field {number} of type {found}")
+        is_so = f"field {number} has type {found}, not {kind}" if found else f"field {number} is missing"
+        raise MalformedStructError(f"a struct that is no page header: {is_so}")
     return value
 
 
