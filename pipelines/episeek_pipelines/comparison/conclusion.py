@@ -32,7 +32,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What was counted of pairs of episodes."""
+    """The counts of pairs of episodes, by how they compare."""
 
     rows: Mapping[Pair, tuple[ColumnChange, ...]]
     samples: Mapping[tuple[int, int, str], SampleDifferences]

@@ -19,7 +19,7 @@ from episeek_pipelines.comparison.videos.prints import EpisodeSamples, VideoFile
 
 @dataclass(frozen=True, eq=False)
 class SideContents:
-    """What was read of one side."""
+    """The contents that were read of one dataset."""
 
     side: Side
     data: Mapping[str, DataFilePrint] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class SideContents:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What was read of both sides."""
+    """The contents that were read of both datasets."""
 
     a: SideContents
     b: SideContents

@@ -1,4 +1,4 @@
-"""What differs between the documents of two datasets: meta/info.json, the tables of tasks, and statistics."""
+"""The differences between the documents of two datasets: meta/info.json, the tables of tasks, and statistics."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -138,7 +138,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two datasets, A and B."""
+    """The differences between two datasets, A and B."""
 
     a: DatasetSummary
     b: DatasetSummary

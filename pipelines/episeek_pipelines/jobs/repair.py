@@ -28,7 +28,7 @@ class RepairResult:
     preparation: PrepareResult
     """The run that wrote the result, with its verification; that one is None where nothing had to be done."""
     made: MadeRepairs
-    """What was repaired, and what was refused."""
+    """The repairs made and those refused."""
 
     @property
     def after(self) -> VerificationReport | None:

@@ -182,7 +182,7 @@ class PrepareResult:
     lacks_pin: bool = False
     """Whether readers of the dataset take the sidecars for data, since `README.md` does not leave them out (HUB035)."""
     repairs: "MadeRepairs | None" = None
-    """What was repaired in the source, and what was refused; None where no repair was asked for."""
+    """The repairs made and those refused; None where no repair was asked for."""
     is_current: bool = False
     """Whether nothing was done, since a run with the same source and options had finished before."""
 

@@ -51,7 +51,7 @@ class DataFileEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a dataset holds."""
+    """The contents of a dataset that decide about its repairs."""
 
     root: Root
     document: Mapping[str, Any]

@@ -51,7 +51,7 @@ _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcom
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairPlan:
-    """What is put right, and what is refused."""
+    """The repairs to make, and those that are refused."""
 
     root: Root
     """The dataset, at one commit."""

@@ -20,9 +20,9 @@ class MadeRepairs:
     choice: RepairChoice
     """Which repairs were asked for."""
     repairs: tuple[Repair, ...]
-    """What was put right, sorted by code and place."""
+    """The repairs made, sorted by code and place."""
     refusals: tuple[Refusal, ...]
-    """What was left as it is, since two readings of the evidence remain."""
+    """The places left as they are, since two readings of the evidence remain."""
     version: int = REPAIR_VERSION
     """Version of the repairs that made them."""
 

@@ -15,7 +15,7 @@ class RepairRule:
 
     code: str
     title: str
-    """What is put right: a noun phrase."""
+    """The thing that is put right: a noun phrase."""
     proof: str
     """When it is: the evidence that leaves one reading."""
     answers: tuple[str, ...]

@@ -33,7 +33,7 @@ class Count:
     first_wrong: int = -1
     """The first of them, from the start of the run; -1 where there is none."""
     found: int = NO_NUMBER
-    """What it holds."""
+    """The value that it holds."""
 
     @property
     def is_exact(self) -> bool:

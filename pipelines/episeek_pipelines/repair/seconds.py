@@ -20,7 +20,7 @@ class SecondsOfFile:
     placed: dict[int, tuple[float, float, str]] = field(default_factory=dict)
     """New from_timestamp, new to_timestamp, and the proof."""
     refused: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    """What was found, and the readings."""
+    """The contradiction, and the ways to read it."""
 
 
 def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> SecondsOfFile:

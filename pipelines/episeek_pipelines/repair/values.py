@@ -71,7 +71,7 @@ class Refusal:
     found: str
     """The contradiction, in words."""
     readings: tuple[str, ...]
-    """What may be meant."""
+    """The ways to read the contradiction, each in words."""
     more: int = 0
 
     @property

@@ -24,7 +24,9 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         values = [item[key] for item in items]
         together = _side_by_side(values)
         if together is None or not is_shared_again(together):
-            together = stacked(values)
+            # without such memory, what lies together needs no copy either
+            stack = stacked(values)
+            together = together if stack is None else stack
         batch[key] = default_collate(values) if together is None else together
     return batch
 

@@ -98,4 +98,4 @@ class PublishResult:
     """Attempts that were made, one more after each commit of somebody else."""
     seconds: float
     comparison: Comparison | None = None
-    """What changes in the dataset, by its metadata; of a dry run onto a dataset alone."""
+    """The changes of the dataset, by its metadata; None unless this is a dry run and the target holds a dataset."""

@@ -58,4 +58,4 @@ class StorePublication:
     attempts: int
     seconds: float
     comparison: Comparison | None = None
-    """What changes in the dataset, by its metadata; of a dry run onto a dataset alone."""
+    """The changes of the dataset, by its metadata; None unless this is a dry run and the target holds a dataset."""

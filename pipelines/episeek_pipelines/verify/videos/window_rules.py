@@ -27,7 +27,7 @@ from episeek_pipelines.verify.videos.reference import Reference
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """What is wrong with a window, and frames that show it."""
+    """A problem of a window, and frames that show it."""
 
     text: str
     strip: Strip | None = None
