@@ -40,7 +40,7 @@ SERIAL = Execution("sync")
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "many"
-    make_datasets(folder, amount(60, 7), broken=amount(len(BROKEN), 4))
+    make_datasets(folder, amount(24, 7), broken=amount(len(BROKEN), 4))
     return folder
 
 
