@@ -81,7 +81,7 @@ def run_check(context: VerificationContext, check: Check) -> CheckResult:
         release_pages()
         if context.root.is_local:
             forget_index()
-    raise TypeError(type(check).__name__)
+    raise TypeError(f"check: found a {type(check).__name__}; expected a DataCheck, a VideoCheck or a SidecarCheck")
 
 
 def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> VerificationReport:
