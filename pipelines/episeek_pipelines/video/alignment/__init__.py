@@ -1,1 +1,1 @@
-"""The alignment of a file's episodes with its frames: the evidence of seconds, lengths and encoders, and its cheapest reading."""
+"""Align the episodes of a video file with its frames, from the evidence of seconds, lengths and encoders."""

@@ -1,22 +1,22 @@
 """Align all episodes of a video file with its frames at once.
 
-An alignment gives each episode the frame at which it begins. Every way to give them costs what the evidence has against it;
-the cheapest alignment is taken, by dynamic programming over a few possible first frames of each episode. An episode is
-certain where every alignment that begins it elsewhere costs more by `MARGIN`, and uncertain otherwise.
+An alignment gives each episode its first frame. The cost of an alignment is the sum of its contradictions to the evidence.
+Dynamic programming over a few possible first frames of each episode finds the cheapest alignment. An episode is certain if
+every alignment with another first frame costs more by at least `MARGIN`, and uncertain otherwise.
 
-The evidence, and what contradicts it:
+The kinds of evidence, and the cost of contradicting each:
 
-- declared seconds: the distance from one start to the next differs from the frames between (`jump_cost`: rounding is free,
-  one wrong duration costs `_JUMP`), or an episode ends where neither its length nor the next start puts its end (`_END`);
+- declared seconds: the seconds from one start to the next differ from the number of frames between them (`jump_cost`: rounding
+  is free, one wrong duration costs `_JUMP`), or an episode's declared end fits neither its length nor the next start (`_END`);
 - lengths: frames are missing between two starts or before the end of the file (`_MISSING` where the seconds say the same,
   `_MISSING_UNDECLARED`, `_CUT`), or frames belong to no episode (`_UNCLAIMED`, which is cheap: recordings are trimmed);
-- encoder starts: LeRobot encodes each episode by itself, so a stream that begins within an episode costs `_STRADDLE`, and an
-  episode that follows another one and does not begin with a stream, or at least with a sync sample, costs `_INSIDE`. A file
-  that is one stream shows no episode, and this costs nothing. Without marks, a sync sample that comes earlier than the others
-  do is where a stream may begin; one that comes when it is due costs `_DUE`.
+- encoder starts: LeRobot encodes each episode by itself. A stream that begins within an episode therefore costs `_STRADDLE`, and
+  an episode after the first that begins neither with a stream nor with a sync sample costs `_INSIDE`. In a file that was encoded
+  as one stream, encoder starts say nothing about episodes, and cost nothing. Where the encoder left no marks, a sync sample that
+  comes earlier than the usual distance may begin a stream. To begin an episode at a sync sample at the usual distance costs `_DUE`.
 
-One fault of the metadata costs 8 to 20, so that an alignment that needs a fault less is certain; one that needs another fault
-of the same size is not.
+One fault of the metadata costs 8 to 20. An alignment that needs one fault less than every other is therefore certain, and an
+alignment that only replaces a fault by another of the same size is not.
 """
 
 from dataclasses import dataclass
@@ -32,13 +32,15 @@ Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 MARGIN: Final = 4.0
-"""An alignment that costs no more than this above the cheapest one is a second reading of the evidence."""
+"""An alignment that costs at most this much more than the cheapest one is a second reading of the evidence."""
 
 _ROUNDING_FRAMES = 0.25
 _JUMP_FRAMES = 0.75
-"""A difference of seconds and frames is rounding up to the former, and a fault from the latter on."""
+"""A difference in frames between declared seconds and the file: rounding up to the first bound, a fault from the second bound
+on.
+"""
 _SEVERAL_FRAMES = 8
-"""Longer jumps are less likely errors of the seconds."""
+"""Cost for each frame of a longer jump: the longer a jump is, the less likely it is an error of the seconds."""
 
 _JUMP = 8.0
 _LONGEST_JUMP = 20.0
@@ -54,26 +56,26 @@ _DUE = 2.0
 _IMPOSSIBLE = 1e9
 
 _NEAR_STARTS = 3
-"""Encoder starts, or sync samples, on either side of a declared start that may be the first frame of an episode."""
+"""Number of encoder starts, or of sync samples, before and after a declared start that are tried as the episode's first frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """The frames of a file and its declared episodes, in frames; frame arrays have shape [frames], others [episodes]."""
+    """The frames of a file and its declared episodes. Arrays of frames have shape [frames], the others [episodes]."""
 
     is_sync: BoolArray
     marks: Int8Array
-    """As `encoder_starts` gives them."""
+    """Marks of the encoder for each frame, from `encoder_starts`."""
     begin: Float64Array
     """Declared starts, frames from the file's first one."""
     end: Float64Array
     length: Int64Array
     delay: float
-    """Frames from time 0 to the file's first one: its times start late where no edit list takes back the delay of reordering.
-    The seconds may count from either.
+    """Frames from time 0 to the file's first frame: more than 0 where no edit list takes back the delay of reordering.
+    The declared seconds may count from time 0 or from the first frame.
     """
     possible: list[Int64Array]
-    """Frames at which each episode may begin, besides those that the evidence itself suggests."""
+    """Further frames to try as the first frame of each episode, besides those that the evidence suggests."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +84,12 @@ class Alignment:
 
     first: Int64Array
     other: Int64Array
-    """First frame by the second reading of an uncertain episode; -1 for a certain one."""
+    """First frame of an uncertain episode by the second reading; -1 for a certain episode."""
     cost: float
 
 
 def jump_cost(difference: npt.ArrayLike) -> Float64Array:
-    """Return the cost of declared seconds that differ from the frames by so many frames."""
+    """Return the cost of declared seconds that differ from the number of frames by `difference` frames."""
     size = np.abs(np.asarray(difference, np.float64))
     slope = _JUMP / (_JUMP_FRAMES - _ROUNDING_FRAMES)
     short = np.clip((size - _ROUNDING_FRAMES) * slope, 0, _JUMP)
@@ -129,23 +131,25 @@ def align(evidence: Evidence) -> Alignment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Streams:
-    """Evidence about a file's streams from sync samples and marks; arrays of shape [frames + 1], false after the last frame."""
+    """Where a file's streams begin, from sync samples and encoder marks. Arrays have shape [frames + 1] and end with False."""
 
     starts: Int64Array
-    """Frames that begin a stream by their mark."""
+    """Whether the encoder's mark says that a stream begins at the frame."""
     early: Int64Array
-    """Frames that begin a stream by their mark, or may begin one: sync samples that come earlier than the others do."""
+    """Whether a stream begins at the frame by its mark, or may begin there: at a sync sample that comes earlier than the usual
+    distance.
+    """
     sync: Int64Array
-    """Sync samples."""
+    """Whether the frame is a sync sample."""
     is_early: BoolArray
     is_inside: BoolArray
     """Whether an episode that began at the frame would begin within a stream."""
     inside_cost: float
-    """Of such an episode."""
+    """The cost of an episode that begins within a stream."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> "_Streams":
-        """Return what the evidence tells."""
+        """Return the streams of a file as its sync samples and marks show them."""
         starts = np.flatnonzero(evidence.marks == STARTS)
         sync = np.flatnonzero(evidence.is_sync)
         early = starts
@@ -159,7 +163,7 @@ class _Streams:
 
 
 def _places(evidence: Evidence, streams: _Streams, row: int) -> Int64Array:
-    """Return the frames at which an episode may begin: rising, at least one."""
+    """Return the possible first frames of an episode: ascending, at least one."""
     frame_count = len(evidence.is_sync)
     around = int(np.clip(np.rint(evidence.begin[row]), 0, frame_count - 1))
     wanted = [*evidence.possible[row].tolist(), around]
@@ -175,9 +179,9 @@ def _places(evidence: Evidence, streams: _Streams, row: int) -> Int64Array:
 
 
 def _is_one_stream(evidence: Evidence) -> bool:
-    """Return whether the file was encoded as one stream, which shows nothing about episodes.
+    """Return whether the file was encoded as one stream, so that encoder starts say nothing about episodes.
 
-    Without marks it was where sync samples come at one distance throughout.
+    A file without marks counts as one stream if the distance between its sync samples is the same throughout.
     """
     if (evidence.marks != UNKNOWN).any():
         return len(np.flatnonzero(evidence.marks[1:] == STARTS)) == 0
@@ -186,14 +190,14 @@ def _is_one_stream(evidence: Evidence) -> bool:
 
 
 def _local_cost(evidence: Evidence, streams: _Streams, row: int, place: Int64Array) -> Float64Array:
-    """Return the cost of streams that begin within an episode."""
+    """Return, for each possible first frame of an episode, the cost of the streams that would begin within the episode."""
     stop = place + max(int(evidence.length[row]), 1)
     within = np.searchsorted(streams.starts, stop) - np.searchsorted(streams.starts, place, side="right")
     return np.asarray(within * _STRADDLE, np.float64)
 
 
 def _cost_of_first(evidence: Evidence, streams: _Streams, place: Int64Array) -> Float64Array:
-    """Return the cost of the frames before the first episode."""
+    """Return, for each possible first frame of the first episode, the cost of the frames before it."""
     difference = evidence.begin[0] - place
     cost: Float64Array = np.minimum(jump_cost(difference), jump_cost(difference + evidence.delay))
     is_declared = cost < _JUMP
@@ -203,7 +207,7 @@ def _cost_of_first(evidence: Evidence, streams: _Streams, place: Int64Array) -> 
 
 
 def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
-    """Return the cost of the frames after the last episode, or of those that it lacks."""
+    """Return, for each possible first frame of the last episode, the cost of the frames left over after it or missing from it."""
     length, span = int(evidence.length[-1]), float(evidence.end[-1] - evidence.begin[-1])
     rest = len(evidence.is_sync) - place - length
     ends_with_file = np.abs(span - length - rest) <= _JUMP_FRAMES
@@ -215,7 +219,7 @@ def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
 
 
 def _step_cost(evidence: Evidence, streams: _Streams, row: int, before: Int64Array, place: Int64Array) -> Float64Array:
-    """Return the cost of each pair of first frames of an episode and the one before it, of shape [before, place]."""
+    """Return the cost of each pair of first frames, of the episode before and of this one; shape [before, place]."""
     length = int(evidence.length[row - 1])
     declared = float(evidence.begin[row] - evidence.begin[row - 1])
     span = float(evidence.end[row - 1] - evidence.begin[row - 1])

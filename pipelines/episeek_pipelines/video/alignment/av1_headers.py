@@ -1,4 +1,6 @@
-"""The few fields of AV1 headers that tell where a keyframe is in its stream (AV1 specification, 5.3, 5.5 and 5.9.2)."""
+"""Read the fields of AV1 headers that show how far a keyframe is from the start of its stream (AV1 specification, 5.3, 5.5,
+5.9.2).
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +11,7 @@ _SELECT = 2
 
 @dataclass(frozen=True, slots=True)
 class SequenceHeader:
-    """The fields of a sequence header on which the place of `order_hint` depends."""
+    """The fields of a sequence header that decide at which bit of a frame header `order_hint` is."""
 
     order_hint_bits: int
     has_frame_id: bool
@@ -18,7 +20,9 @@ class SequenceHeader:
 
     @classmethod
     def parse(cls, unit: bytes) -> "SequenceHeader | None":
-        """Return the fields; None where there are no order hints, and for still pictures and headers with timing_info."""
+        """Return the fields of a sequence header, or None for a stream without order hints, a still picture or a header with
+        timing_info.
+        """
         try:
             return cls._parse(BitReader(unit))
         except BitsEndError:
@@ -56,7 +60,7 @@ class SequenceHeader:
 
 
 def order_hint(unit: bytes, sequence: SequenceHeader) -> int | None:
-    """Return `order_hint` of a shown keyframe; None for other frames."""
+    """Return the `order_hint` of a shown keyframe, or None for any other frame."""
     bits = BitReader(unit)
     try:
         shows_existing, kind, is_shown = bits.u(1), bits.u(2), bits.u(1)

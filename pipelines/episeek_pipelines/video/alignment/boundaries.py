@@ -1,4 +1,4 @@
-"""Declared seconds as frames of a file, and how far they are from the frames of the episodes."""
+"""Convert the declared seconds of episodes to frames of the file, and measure how far they are from the episodes' own frames."""
 
 from dataclasses import dataclass
 
@@ -7,37 +7,40 @@ import numpy as np
 from episeek_pipelines.video.alignment.align import BoolArray, Float64Array, Int64Array
 
 ROUNDING_FRAMES = 0.25
-"""Greatest error of a step where seconds are lengths divided by the dataset's rate, in another file's frames."""
+"""Greatest error of one episode's seconds, in frames, where the seconds are lengths divided by the dataset's rate."""
 
 AGREEMENT_FRAMES = 0.5
-"""Greatest distance of a declared second from the frame that it means."""
+"""Greatest distance, in frames, of a declared second from the frame that it means."""
 
 DRIFT_STEP_FRAMES = 0.75
-"""Greatest error of float sums and rounded durations from one boundary to the next."""
+"""Greatest error, in frames, that float sums and rounded durations add from one episode boundary to the next."""
 
 _SEVERAL_FRAMES = 8
-"""Seconds that lie beside their episode are an error of the seconds where they jump by no more."""
+"""Declared seconds that miss their episode by at most so many frames count as an error of the seconds, not as another episode's."""
 
 _FAR_SECONDS = 1e9
-"""Bound for declared seconds: larger ones lie outside any file as well."""
+"""Declared seconds are clipped to this bound, which lies outside any file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boundaries:
-    """Declared seconds converted to frames from the file's first one; arrays of shape [episode_count]."""
+    """Declared seconds converted to frames, counted from the file's first frame. Arrays have shape [episode_count]."""
 
     begin: Float64Array
-    """NaN where the declared second is not a number."""
+    """Declared start in frames; NaN where the declared second is NaN."""
     end: Float64Array
 
     @property
     def span(self) -> Float64Array:
-        """Frames in each episode, with fractions."""
+        """Number of frames that each episode's seconds cover, with fractions."""
         return self.end - self.begin
 
     @property
     def gap(self) -> Float64Array:
-        """Frames between each episode and the one before it; before the first one, from the start of the file."""
+        """Number of frames between each episode and the one before it.
+
+        For the first episode they count from the start of the file.
+        """
         gap: Float64Array = self.begin - np.concatenate([[0.0], self.end[:-1]])
         return gap
 
@@ -45,14 +48,14 @@ class Boundaries:
 def by_file_times(
     seconds: Float64Array, stop: float, from_timestamp: Float64Array, to_timestamp: Float64Array, *, fps: float
 ) -> Boundaries:
-    """Return declared seconds by the times of the file's own frames, continued outside the file at its mean rate.
+    """Return the declared seconds in frames, converted by the times of the file's frames, and by its mean rate outside the file.
 
     Args:
         seconds: Presentation times of the frames, ascending, shape [frames].
         stop: Time at which the last frame ends.
         from_timestamp: Declared starts, seconds.
         to_timestamp: Declared ends, seconds.
-        fps: The rate to assume of a file with less than two frames.
+        fps: The rate to assume for a file with fewer than two frames.
     """
     count = len(seconds)
     span = float(seconds[-1] - seconds[0]) if count > 1 else 0.0
@@ -71,13 +74,15 @@ def by_file_times(
 
 
 def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Array, *, fps: float) -> Boundaries:
-    """Return declared seconds by the dataset's rate: they may be lengths divided by it, whatever the times of the file are."""
+    """Return the declared seconds in frames, converted by the dataset's rate: the seconds may be lengths divided by this rate."""
     begin, end = ((np.clip(x, -_FAR_SECONDS, _FAR_SECONDS) - start) * fps for x in (from_timestamp, to_timestamp))
     return Boundaries(begin, end)
 
 
 def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
-    """Return the first frames by the differences of the seconds, in whole frames, from the file's start."""
+    """Return the first frame of each episode, found by adding the differences of the seconds in whole frames from the file's
+    start.
+    """
     gap, span = declared.gap, declared.span
     held = np.where(np.abs(span - length) <= AGREEMENT_FRAMES, length, np.rint(span).astype(np.int64))
     walked: Int64Array = np.cumsum(np.rint(gap).astype(np.int64)) + np.cumsum(held) - held
@@ -85,9 +90,9 @@ def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
 
 
 def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool:
-    """Return whether the seconds repeat the lengths, one after the other, with small errors that add up.
+    """Return whether the seconds repeat the lengths, one episode after the other, apart from small errors that add up.
 
-    They may begin before the file does: its times start late where no edit list takes back the delay of reordering.
+    The first start may lie before the file's first frame, whose time is late where no edit list takes back the delay of reordering.
     """
     gap = declared.gap
     steps = np.concatenate([np.maximum(gap[:1], 0), gap[1:], declared.span - length])
@@ -95,7 +100,10 @@ def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool
 
 
 def jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array:
-    """Return by how many frames each start is off beyond the start before it; the first one beyond the file's start, or time 0."""
+    """Return by how many frames the error of each declared start differs from the error of the start before it.
+
+    The first start is compared with the start of the file and with time 0, and the smaller difference counts.
+    """
     moved = declared.begin - first
     beyond: Float64Array = np.diff(moved, prepend=0.0)
     beyond[0] = min(beyond[0], moved[0] + delay, key=abs)
@@ -105,9 +113,9 @@ def jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array
 def is_displaced(
     declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array, delay: float
 ) -> BoolArray:
-    """Return the episodes whose seconds are those of other frames, which drift does not explain.
+    """Return whether each episode's seconds are those of other frames, by more than drift explains.
 
-    Between two jumps, drift may hide missing or surplus frames, so that these episodes are displaced as well.
+    Between two jumps, drift may hide missing or surplus frames, so the episodes between them count as displaced as well.
     """
     before = np.abs(jumps(declared, first, delay)) > DRIFT_STEP_FRAMES
     step = length + surplus
@@ -123,10 +131,7 @@ def is_displaced(
 
 
 def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay: float) -> BoolArray:
-    """Return the episodes whose seconds hold none of their frames.
-
-    They jump far: then they mean another file, or another episode.
-    """
+    """Return whether each episode's seconds cover none of its frames and jump far, so that they mean another file or episode."""
     jump = np.abs(jumps(declared, first, delay))
     far = np.maximum(jump, np.append(jump[1:], 0.0)) > _SEVERAL_FRAMES + AGREEMENT_FRAMES
     beside: BoolArray = far & ((declared.end <= first) | (declared.begin >= first + length))
@@ -134,7 +139,7 @@ def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay
 
 
 def is_nowhere(declared: Boundaries, length: Int64Array, frame_count: int) -> BoolArray:
-    """Return the episodes whose seconds are empty or far outside the file: whatever they mean, it is not in the file."""
+    """Return whether each episode's seconds are empty or lie far outside the file, so that they mean no frame of it."""
     far = (declared.begin > frame_count + _SEVERAL_FRAMES) | (declared.end < -_SEVERAL_FRAMES)
     nowhere: BoolArray = (far | (declared.span <= 0)) & (length > 0)
     return nowhere

@@ -7,8 +7,8 @@ Encoders leave marks in the first bytes of a sync sample. A mark tells whether t
 - H.264: x264 writes a message with its own UUID into the first picture of a stream, and only there (ITU-T H.264, D.2.7).
 - HEVC (ITU-T H.265, 7.4.2.2): x265 with open GOPs begins a stream with an IDR picture; its later keyframes are CRA pictures.
 
-A file counts only where it shows the difference: where no sync sample continues a stream, all are unknown. Samples that are
-no sync samples continue one.
+If no sync sample of a file continues a stream, the marks do not tell one stream from several, and all are unknown. Samples that
+are no sync samples continue a stream.
 """
 
 from collections.abc import Callable
@@ -37,27 +37,27 @@ CONTINUES: Final = -1
 """The frame continues a stream."""
 
 Look = Callable[[int, SampleBytes], Any]
-"""A function of a sample's position and bytes, as `SampleReader.map` takes it."""
+"""A function that reads one sample, given its position and bytes, as `SampleReader.map` takes it."""
 
 _FRAME_HEADER_BYTES = 8
 """Bytes of the header of an AV1 frame that hold its order hint."""
 _MESSAGE_BYTES = 64
-"""Bytes of a message of H.264 in which its UUID is."""
+"""Bytes of an H.264 message that hold its UUID."""
 _MOST_STORE_SAMPLES = 256
-"""Sync samples that are read of a file in a store: each may cost a request."""
+"""Greatest number of sync samples that are read from a file in a store: each may cost a request."""
 
 _X264_MESSAGE = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
 _H264_SLICES, _H264_SEI = (1, 2, 5), 6
 _HEVC_IDR, _HEVC_CRA = (19, 20), 21
 _HEVC_SLICES = 32
-"""Types of NAL units that are below this hold slices."""
+"""NAL units whose type is below this number hold slices."""
 
 
 def encoder_starts(source: ByteSource, path: str, table: SampleTable, wanted: Int64Array) -> Int8Array:
     """Return `STARTS`, `CONTINUES` or `UNKNOWN` for each presented frame, in presentation order.
 
-    All sync samples of a local file are read, some hundred bytes of each. Of a file in a store only those at the frames
-    `wanted` are, and none where these are many.
+    All sync samples of a local file are read, a few hundred bytes of each. In a file in a store only the sync samples at the
+    frames `wanted` are read, and none if these are too many.
 
     Raises:
         ReadError: The file cannot be read.
@@ -83,7 +83,9 @@ def encoder_starts(source: ByteSource, path: str, table: SampleTable, wanted: In
 
 def _look_at_av1(table: SampleTable) -> Look:
     def look(position: int, sample: SampleBytes) -> tuple[list[SequenceHeader | None], bytes]:
-        """Return the sequence headers before the first frame of a sample, None for one that is not read, and its start."""
+        """Return the sequence headers before the first frame of a sample, None for each that cannot be read, and the start of
+        the frame.
+        """
         headers = []
         for kind, _, payload, stop in open_bitstream_units(sample):
             if kind == SEQUENCE_HEADER:
@@ -99,7 +101,7 @@ def _look_at_h264(table: SampleTable) -> Look:
     length_bytes = _length_bytes(table)
 
     def look(position: int, sample: SampleBytes) -> bool:
-        """Return whether the message of x264 is before the first slice of a sample."""
+        """Return whether the sample has x264's message before its first slice."""
         for unit in nal_units(sample, length_bytes):
             kind = unit.head(1)[0] & 31
             if kind == _H264_SEI and _X264_MESSAGE in unit.head(_MESSAGE_BYTES):
@@ -115,7 +117,7 @@ def _look_at_hevc(table: SampleTable) -> Look:
     length_bytes = _length_bytes(table)
 
     def look(position: int, sample: SampleBytes) -> int | None:
-        """Return the type of the first unit that holds a slice."""
+        """Return the type of the first NAL unit of a sample that holds a slice."""
         kinds = (unit.head(1)[0] >> 1 & 63 for unit in nal_units(sample, length_bytes))
         return next((kind for kind in kinds if kind < _HEVC_SLICES), None)
 
@@ -132,9 +134,9 @@ def _length_bytes(table: SampleTable) -> int:
 def _av1_marks(
     samples: list[tuple[list[SequenceHeader | None], bytes]], frames: Int64Array, is_sparse: bool
 ) -> list[int]:
-    """Return the marks by order hints.
+    """Return the mark of each sync sample from its order hint.
 
-    Where all sync samples are read, a hint that neither is 0 nor continues the count of the sample before is unknown.
+    Where all sync samples are read, a hint that neither is 0 nor continues the previous sample's count gives `UNKNOWN`.
     """
     sequence: SequenceHeader | None = None
     marks = []

@@ -1,1 +1,1 @@
-"""Coded samples: where decoding can start, and what earlier samples left in force. One module for each codec, from bytes alone."""
+"""Read coded samples: where decoding can start, and which parameter sets stay in force. There is one module for each codec."""

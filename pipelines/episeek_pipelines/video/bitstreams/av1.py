@@ -1,8 +1,8 @@
 """AV1 samples: shown key frames, and sequence headers.
 
-Decoding starts at a temporal unit whose first frame is a key frame that is shown (AV1 specification, 7.6.1); a hidden one, which
-a later frame shows, lets frames between them refer to earlier ones. Decoders take the sequence header from the samples alone:
-FFmpeg with libdav1d does not hand over the one in av1C.
+Decoding starts at a temporal unit whose first frame is a shown key frame (AV1 specification, 7.6.1). After a hidden key frame,
+which a later frame shows, the frames between the two may refer to earlier frames. Decoders take the sequence header from the
+samples alone: FFmpeg with libdav1d does not hand over the one in av1C.
 """
 
 from collections.abc import Iterator
@@ -21,18 +21,19 @@ _MAX_UNITS = 1 << 10
 class Av1(PlainUnits):
     """The rules of AV1 for samples of one sample entry.
 
-    A header is trusted if av1C holds a sequence header, as encoders and muxers of recordings write it: by the standard a sync
-    sample then is a shown key frame, and has its own sequence header (AV1-ISOBMFF, 2.4).
+    The flags of the file's header are trusted if av1C holds a sequence header, as encoders and muxers of recordings write it. By
+    the
+    standard a sync sample is then a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
 
     Args:
-        configuration: The payload of its av1C box; empty without one.
+        configuration: The payload of the entry's av1C box; empty if the entry has none.
     """
 
     def __init__(self, configuration: bytes = b"") -> None:
         self.is_header_trusted = len(configuration) > _CONFIGURATION_FIELDS_BYTES
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
+        """Return the content of a sample. See `Codec.inspect`."""
         before: list[Unit] = []
         is_start: bool | None = None
         for kind, start, payload, stop in open_bitstream_units(sample):
@@ -48,7 +49,7 @@ class Av1(PlainUnits):
 
 
 def open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, int]]:
-    """Return type, start, start of the payload and end of each open bitstream unit (5.3)."""
+    """Yield the type, start, payload start and end of each open bitstream unit of a sample, in bytes (5.3)."""
     position = 0
     for _ in range(_MAX_UNITS):
         if position >= sample.size:
@@ -66,7 +67,7 @@ def open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, i
 
 
 def _leb128(data: bytes) -> tuple[int, int]:
-    """Return a number of seven bits a byte, and its bytes (4.10.5)."""
+    """Return the leb128 number at the start of some bytes, and the number of bytes that it takes (4.10.5)."""
     value = 0
     for position, byte in enumerate(data[:8]):
         value |= (byte & 127) << 7 * position
@@ -76,7 +77,7 @@ def _leb128(data: bytes) -> tuple[int, int]:
 
 
 def _is_still(unit: bytes) -> bool:
-    """Return reduced_still_picture_header of a sequence header unit (5.5.1)."""
+    """Return the flag reduced_still_picture_header of a sequence header unit (5.5.1)."""
     position = 1 + (unit[0] >> 2 & 1)
     if unit[0] >> 1 & 1:
         position += _leb128(unit[position:])[1]

@@ -1,8 +1,8 @@
-"""Bits of a syntax structure: fixed-length and exponential Golomb codes, and payloads without emulation prevention."""
+"""Read the bits of a syntax structure: fixed-length and exponential Golomb codes. Remove and add emulation prevention bytes."""
 
 
 class BitsEndError(ValueError):
-    """A syntax structure ends before all of its fields."""
+    """The bytes end before the last field of a syntax structure."""
 
 
 class BitReader:
@@ -22,7 +22,7 @@ class BitReader:
         return self._bits >> self._left & ((1 << count) - 1)
 
     def ue(self) -> int:
-        """Return a number in exponential Golomb code, as ITU-T H.264 and H.265 name it (9.1)."""
+        """Return an unsigned number in exponential Golomb code, ue(v) in ITU-T H.264 and H.265 (9.1)."""
         zeros = 0
         while not self.u(1):
             zeros += 1
@@ -37,7 +37,7 @@ def without_emulation_prevention(payload: bytes) -> bytes:
 
 
 def with_emulation_prevention(payload: bytes) -> bytes:
-    """Return a payload as a NAL unit holds it: no three bytes of it look like a start code (ITU-T H.264, 7.4.1)."""
+    """Return a payload with emulation prevention bytes, so that no three bytes look like a start code (ITU-T H.264, 7.4.1)."""
     escaped = bytearray()
     zeros = 0
     for byte in payload:

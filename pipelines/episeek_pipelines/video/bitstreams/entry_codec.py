@@ -1,4 +1,4 @@
-"""The rules for the samples of a sample entry, by its type and its decoder configuration."""
+"""Choose the codec rules for the samples of a sample entry, from the entry's type and decoder configuration."""
 
 from collections.abc import Callable
 from functools import partial
@@ -44,11 +44,11 @@ _PARSERS: dict[str, Callable[[], Codec]] = {
     "mp4v": lambda: Mpeg4(b""),
     **dict.fromkeys((*_MPEG2_TYPES, *_MPEG2_FAMILIES), lambda: Mpeg2(b"")),
 }
-"""Rules where an entry has no decoder configuration. NAL units then have start codes."""
+"""Codec rules of entries that need no decoder configuration. Their NAL units have start codes."""
 
 
 def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: str) -> Codec | None:
-    """Return the rules of a sample entry; None for a codec whose samples are not looked into.
+    """Return the codec rules of a sample entry, or None for a codec whose samples are not inspected.
 
     Args:
         stsd: The whole stsd box.
@@ -77,7 +77,7 @@ def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: st
 
 
 def is_intra_only(stsd: bytes, description_index: int, codec: str, *, where: str) -> bool:
-    """Return whether every picture of a sample entry is coded by itself, where its samples are not looked into.
+    """Return whether a sample entry is of a codec in which every picture is coded by itself.
 
     Args:
         stsd: The whole stsd box.
@@ -97,7 +97,7 @@ def is_intra_only(stsd: bytes, description_index: int, codec: str, *, where: str
 
 
 def _of_descriptor(descriptors: bytes) -> Codec | None:
-    """Return the rules by an ES_Descriptor (ISO/IEC 14496-1, 7.2.6.5)."""
+    """Return the codec rules that an ES_Descriptor asks for, or None (ISO/IEC 14496-1, 7.2.6.5)."""
     place, configuration = _decoder_config(descriptors)
     object_type = -1 if place is None else descriptors[place]
     if object_type == _MPEG4_OBJECT:
@@ -108,12 +108,12 @@ def _of_descriptor(descriptors: bytes) -> Codec | None:
 
 
 def object_type_place(descriptors: bytes) -> int | None:
-    """Return the offset of objectTypeIndication in an ES_Descriptor; None where it is missing."""
+    """Return the byte offset of objectTypeIndication in an ES_Descriptor, or None if it is missing."""
     return _decoder_config(descriptors)[0]
 
 
 def _decoder_config(data: bytes) -> tuple[int | None, bytes]:
-    """Return the offset of objectTypeIndication (7.2.6.6), and DecoderSpecificInfo (7.2.6.7); None and nothing without them."""
+    """Return the byte offset of objectTypeIndication (7.2.6.6) or None, and DecoderSpecificInfo (7.2.6.7) or empty bytes."""
     place: int | None = None
     position = 0
     while position + 2 <= len(data):

@@ -1,11 +1,11 @@
-"""H.264 samples (ITU-T H.264): IDR pictures, recovery points, parameter sets in band, and the encoder's version.
+"""Read H.264 samples (ITU-T H.264): IDR pictures, recovery points, parameter sets in samples, and the encoder's version.
 
 Decoding starts at an IDR picture, and at a recovery point (D.2.8) whose pictures are intra, exact, and right at once: with
-`recovery_frame_cnt` 0 and `exact_match_flag` 1. Gradual recovery points, which intra refresh writes, are no starts, nor are
-intra pictures that nothing says pictures after them do not look behind.
+`recovery_frame_cnt` 0 and `exact_match_flag` 1. Decoding does not start at the gradual recovery points of intra refresh, nor at an
+intra picture without a recovery point, since later pictures may refer to pictures before it.
 
-FFmpeg decodes 4:4:4 of x264 before build 151, and everything of x264 before build 34, in another way. It takes the build from
-a message that x264 writes into the first sample of a stream.
+FFmpeg decodes 4:4:4 streams of x264 before build 151, and all streams of x264 before build 34, in a way of their own. It takes the
+build from a message that x264 writes into the first sample of a stream.
 """
 
 import re
@@ -33,15 +33,15 @@ _X264_BUILD = re.compile(rb"x264 - core (\d+)")
 _FIRST_USUAL_BUILD, _FIRST_USUAL_444_BUILD = 34, 151
 
 _MAX_SEI_BYTES = 1 << 16
-"""Messages are read as a whole up to this size."""
+"""SEI messages of up to this many bytes are read as a whole."""
 
 
 class H264(ParameterSets):
     """The rules of H.264 for samples of one sample entry.
 
     Args:
-        configuration: The payload of its avcC box; None where samples have start codes.
-        entry_type: The type of the sample entry; unless given, samples may have parameter sets.
+        configuration: The payload of the entry's avcC box; None if samples have start codes.
+        entry_type: The type of the sample entry; if it is not given, samples may hold parameter sets.
     """
 
     nal_kinds = NalKinds(0, 0, 31, frozenset({_SEI, _SPS, _PPS}), _PICTURES)
@@ -67,7 +67,7 @@ class H264(ParameterSets):
         return tuple(unit for data in found if data and (unit := _unit(data)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
+        """Return the content of a sample. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
         messages: list[NalUnit] = []
@@ -101,7 +101,7 @@ class H264(ParameterSets):
         return [nal.head(32) for nal in nal_units(sample, self.length_bytes) if nal.head(1)[0] & 31 in (_SLICE, _IDR)]
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. A picture parameter set stays bound to the sequence parameter set that it was decoded with."""
+        """Put a unit in force. A picture parameter set keeps the sequence parameter set that was in force when it was decoded."""
         if unit.kind == "pps":
             bound = state.get(("sps", unit.refers_to))
             if bound is None:
@@ -111,7 +111,7 @@ class H264(ParameterSets):
             state[unit.kind, unit.number] = (unit,)
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return a state without the version of the encoder where no decoder looks at it."""
+        """Return the state, without the encoder's version if no decoder decides anything by it."""
         if ("version", 0) not in state:
             return state
         build = state["version", 0][0].refers_to
@@ -121,19 +121,19 @@ class H264(ParameterSets):
         return {key: units for key, units in state.items() if key != ("version", 0)}
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether the unit is a parameter set. What the encoder's version changes, decoding from the version on shows."""
+        """Return whether the unit is a parameter set; the encoder's version takes effect only where the encoder wrote it."""
         return unit.kind != "version"
 
 
 def _is_exact_recovery(pictures: list[NalUnit], messages: list[tuple[int, bytes]]) -> bool:
-    """Return whether a picture that is no IDR picture is a recovery point from which on all is exact."""
+    """Return whether a picture other than an IDR picture is a recovery point from which all pictures are exact."""
     points = [payload for number, payload in messages if number == _RECOVERY_POINT]
     is_slice = pictures[0].head(1)[0] & 31 == _SLICE
     return is_slice and bool(points) and all(map(_is_exact_at_once, points)) and _is_intra(pictures)
 
 
 def _is_exact_at_once(recovery_point: bytes) -> bool:
-    """Return whether pictures are exact from a recovery point on, by the payload of its message (D.1.8)."""
+    """Return whether all pictures from a recovery point on are exact, given the payload of its message (D.1.8)."""
     bits = BitReader(recovery_point)
     try:
         return bits.ue() == 0 and bits.u(1) == 1
@@ -160,7 +160,7 @@ def _is_intra(pictures: list[NalUnit]) -> bool:
 
 
 def _messages(nal: bytes) -> Iterator[tuple[int, bytes]]:
-    """Return type and payload of each message of a SEI unit (7.3.2.3.1)."""
+    """Yield the type and the payload of each message of an SEI unit (7.3.2.3.1)."""
     data = without_emulation_prevention(nal[1:])
     position = 0
     while position + 2 < len(data):
@@ -179,7 +179,7 @@ def _messages(nal: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _version(payload: bytes) -> Unit:
-    """Return the unit of a message with the version of x264: a message of nothing else, which says the same."""
+    """Return a unit that holds the version of x264 from a message, and nothing else of the message."""
     found = _X264_BUILD.search(payload[:64])
     build = int(found[1]) if found else 0
     text = _X264_UUID + b"x264 - core %d" % build
@@ -188,7 +188,7 @@ def _version(payload: bytes) -> Unit:
 
 
 def _unit(nal: bytes) -> Unit | None:
-    """Return the unit of a parameter set; None for another NAL unit, or a damaged one, which decoders ignore."""
+    """Return the parameter set in a NAL unit, or None for another NAL unit or a damaged one, which decoders ignore."""
     kind = nal[0] & 31
     bits = BitReader(without_emulation_prevention(nal[1:64]))
     try:

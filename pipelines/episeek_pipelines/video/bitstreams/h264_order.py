@@ -1,7 +1,7 @@
-"""The place of H.264 pictures in the order of presentation, and the fields that they are (ITU-T H.264, 7.3.2.1.1, 7.3.3, 8.2.1).
+"""Read from H.264 slices when their pictures are shown, and whether they are fields (ITU-T H.264, 7.3.2.1.1, 7.3.3, 8.2.1).
 
-Only picture order counts of type 0 are read, which encoders with B-pictures write. With the other types, pictures are taken to
-be stored in the order in which they are shown.
+Only picture order counts of type 0 are read, which encoders with B-pictures write. Pictures with the other types are assumed to be
+stored in the order in which they are shown.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ CHROMA_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139,
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The fields of a slice header that tell where its picture belongs."""
+    """The fields of a slice header that tell when its picture is shown, and whether it is a field."""
 
     is_idr: bool
     is_b: bool
     is_field: bool
     is_bottom: bool
     order_count: int | None
-    """pic_order_cnt_lsb; None with another type of picture order count."""
+    """pic_order_cnt_lsb; None if the type of picture order count is not 0."""
     order_count_bits: int
 
 
@@ -38,16 +38,16 @@ class SequenceFields:
     has_colour_planes: bool
     frame_number_bits: int
     order_count_bits: int
-    """0 with another type of picture order count."""
+    """Bits of pic_order_cnt_lsb; 0 if the type of picture order count is not 0."""
     is_frames_only: bool
 
 
 def read_slice(nal: bytes, units: Mapping[tuple[str, int], tuple[Unit, ...]]) -> Slice | None:
-    """Return the fields of a slice; None where its parameter sets are not known, or are damaged.
+    """Return the fields of a slice header, or None if its parameter sets are missing or damaged.
 
     Args:
         nal: The start of the NAL unit, 32 bytes or all of it.
-        units: Parameter sets in force, by kind and id: of a picture parameter set also the sequence parameter set before it.
+        units: Parameter sets in force, by kind and id. A picture parameter set comes after the sequence parameter set it refers to.
     """
     bits = BitReader(without_emulation_prevention(nal[1:]))
     is_idr = nal[0] & 31 == _IDR
@@ -75,7 +75,7 @@ def read_sequence(sps: bytes) -> SequenceFields:
     """Return the fields of a sequence parameter set.
 
     Raises:
-        BitsEndError: It is damaged.
+        BitsEndError: The parameter set is cut short.
     """
     bits = BitReader(without_emulation_prevention(sps[1:]))
     profile = bits.u(8)
@@ -121,7 +121,7 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
 
 
 def later_than(one: Slice, other: Slice) -> bool:
-    """Return whether a picture is shown after another one, which is less than half of the range of counts away."""
+    """Return whether `one` is shown after `other`; their counts differ by less than half of the counts' range."""
     assert one.order_count is not None
     assert other.order_count is not None
     size = 1 << one.order_count_bits

@@ -1,7 +1,8 @@
-"""HEVC samples (ITU-T H.265): IRAP pictures, skipped leading pictures, and parameter sets in band.
+"""Read HEVC samples (ITU-T H.265): IRAP pictures, skipped leading pictures, and parameter sets in samples.
 
-Decoding starts at IRAP pictures: IDR, BLA and CRA (7.4.2.2). Recovery points of intra refresh are none. Decoders drop picture
-parameter sets where the sequence parameter set that they refer to changes, and these where the video parameter set changes.
+Decoding starts at IRAP pictures: IDR, BLA and CRA (7.4.2.2). It does not start at the recovery points of intra refresh. Decoders
+drop picture parameter sets when the sequence parameter set that they refer to changes, and sequence parameter sets when their video
+parameter set changes.
 """
 
 from typing import ClassVar
@@ -13,20 +14,22 @@ from episeek_pipelines.video.bitstreams.sample import State, Unit
 
 _IRAP = range(16, 24)
 _RESETS = range(16, 21)
-"""BLA and IDR pictures: the pictures that lead them refer to none before them, or are skipped (8.1.3)."""
+"""Types of BLA and IDR pictures. Their leading pictures are skipped or refer to no earlier picture (8.1.3)."""
 _RASL = (8, 9)
 _VPS, _SPS, _PPS = 32, 33, 34
 _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps"}
 _LENGTH_FIELD = 21
-"""Position of the byte of hvcC whose lowest two bits are the bytes of a length field less 1 (ISO/IEC 14496-15, 8.3.3.1)."""
+"""Position of the byte of hvcC whose lowest two bits hold the size of a length field in bytes, minus 1 (ISO/IEC 14496-15,
+8.3.3.1).
+"""
 
 
 class Hevc(LayeredSets):
     """The rules of HEVC for samples of one sample entry.
 
     Args:
-        configuration: The payload of its hvcC box; None where samples have start codes.
-        entry_type: The type of the sample entry; unless given, samples may have parameter sets.
+        configuration: The payload of the entry's hvcC box; None if samples have start codes.
+        entry_type: The type of the sample entry; if it is not given, samples may hold parameter sets.
     """
 
     nal_kinds = NalKinds(0, 1, 63, frozenset(_KINDS), range(32))
@@ -54,7 +57,7 @@ class Hevc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force; one with other contents than before drops those that refer to it."""
+        """Put a unit in force. If its contents are new, the units that refer to it are dropped."""
         known = state.get((unit.kind, unit.number))
         if known is not None and known[0].data == unit.data:
             return
@@ -68,7 +71,7 @@ class Hevc(LayeredSets):
 
     @staticmethod
     def unit_of(nal: bytes) -> Unit | None:
-        """Return the unit of a parameter set (7.3.2); None for another NAL unit, or a damaged one, which decoders ignore."""
+        """Return the parameter set in a NAL unit (7.3.2), or None for another NAL unit or a damaged one, which decoders ignore."""
         kind = _KINDS.get(nal[0] >> 1 & 63)
         payload = without_emulation_prevention(nal[2:256])
         bits = BitReader(payload)
@@ -90,7 +93,7 @@ class Hevc(LayeredSets):
 
 
 def _skip_profile_tier_level(bits: BitReader, layers: int) -> None:
-    """Skip profile_tier_level (7.3.3) with `layers` more sub-layers than one."""
+    """Skip profile_tier_level (7.3.3), which describes `layers` sub-layers besides the first."""
     bits.u(96)
     if not layers:
         return

@@ -1,7 +1,7 @@
-"""Codecs of which every picture is coded by itself, by the type of the sample entry.
+"""List the types of sample entries of codecs in which every picture is coded by itself.
 
-Names are those under which FFmpeg decodes these codecs in MP4 and QuickTime (libavformat/isom_tags.c), of the codecs that
-FFmpeg marks as intra only (`ffmpeg -codecs`) or whose specification has no other pictures.
+The types are those that FFmpeg decodes in MP4 and QuickTime (libavformat/isom_tags.c). The codecs are those that FFmpeg marks as
+intra only (`ffmpeg -codecs`), or whose specification has no other pictures.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
-"""Motion JPEG samples (ITU-T T.81): every picture is intra, but its tables may lie in an earlier sample.
+"""Read Motion JPEG samples (ITU-T T.81). Every picture is intra, but its tables may be in an earlier sample.
 
-Decoders keep quantisation and Huffman tables from one picture to the next one.
+Decoders keep quantisation and Huffman tables from one picture to the next.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, S
 _SOI, _HUFFMAN, _SCAN, _QUANTISATION = 0xD8, 0xC4, 0xDA, 0xDB
 _WITHOUT_LENGTH = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 _USUAL_HUFFMAN_TABLES = frozenset({"9fb04cb1a8076318", "af48d4f608dfb682", "f27ce9b718f91cd4", "8cf60aa835f8474b"})
-"""First 16 hex digits of the SHA-256 of the tables in K.3.3, each with its class and id: cameras use these for all pictures."""
+"""First 16 hex digits of the SHA-256 of each Huffman table in K.3.3 with its class and id. Cameras use these for all pictures."""
 
 _MAX_SEGMENTS = 1 << 10
 
@@ -21,7 +21,7 @@ class Mjpeg(PlainUnits):
     damage_without_units = "without the Huffman tables that were made for its picture"
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
+        """Return the content of a sample. See `Codec.inspect`."""
         units: list[Unit] = []
         position = 0
         has_scan = False
@@ -46,16 +46,16 @@ class Mjpeg(PlainUnits):
         return SampleContent(has_scan, tuple(units))
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether the unit is a table that serves other pictures: not a Huffman table made for its own picture."""
+        """Return whether the unit is a table that also serves other pictures, unlike a Huffman table made for its own picture."""
         return unit.kind != "huffman" or hashlib.sha256(unit.data[4:]).hexdigest()[:16] in _USUAL_HUFFMAN_TABLES
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return tables as an abbreviated stream of tables alone (B.5)."""
+        """Return the tables as an abbreviated stream that holds nothing else (B.5)."""
         return bytes((0xFF, _SOI)) + b"".join(unit.data for unit in units)
 
 
 def _tables(marker: int, payload: bytes) -> list[Unit]:
-    """Return each table of a segment as a segment of its own (B.2.4.1, B.2.4.2)."""
+    """Return the tables of a marker segment, each as a segment of its own (B.2.4.1, B.2.4.2)."""
     kind = "quantisation" if marker == _QUANTISATION else "huffman"
     units = []
     position = 0

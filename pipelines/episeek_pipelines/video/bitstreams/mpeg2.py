@@ -1,4 +1,4 @@
-"""MPEG-1 and MPEG-2 video samples (ISO/IEC 11172-2, 13818-2): I-pictures, sequence headers and quantiser matrices in band."""
+"""Read MPEG-1 and MPEG-2 samples (ISO/IEC 11172-2, 13818-2): I-pictures, sequence headers and quantiser matrices in samples."""
 
 from episeek_pipelines.video.bitstreams import start_codes
 from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent, State, Unit
@@ -12,25 +12,25 @@ class Mpeg2(PlainUnits):
     """The rules of MPEG-1 and MPEG-2 for samples of one sample entry.
 
     Args:
-        configuration: The decoder specific info of its esds box; empty without one.
+        configuration: The decoder specific info of the entry's esds box; empty if the entry has none.
     """
 
     def __init__(self, configuration: bytes) -> None:
         self._configuration = configuration
 
     def entry_units(self) -> tuple[Unit, ...]:
-        """Return the headers in esds."""
+        """Return the headers in the entry's esds box."""
         return _units(list(start_codes.split(self._configuration)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
+        """Return the content of a sample. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
         after = _units([(code, data) for code, data in start_codes.split(picture_header(sample)) if code == _EXTENSION])
         return SampleContent(_coding_type(picture) == _INTRA, _units(found), after if picture else ())
 
     def is_b_picture(self, sample: SampleBytes) -> bool:
-        """Return whether the sample's picture is shown before one that is stored before it.
+        """Return whether the sample's picture is a B-picture, which is shown before a picture that is stored before it.
 
         Raises:
             MissingBytesError: More of the sample has to be read.
@@ -39,26 +39,26 @@ class Mpeg2(PlainUnits):
         return bool(found) and found[-1][0] == _PICTURE and _coding_type(found[-1][1]) == _BIDIRECTIONAL
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. A sequence header brings its own matrices (6.3.11)."""
+        """Put a unit in force. A sequence header replaces the matrices of earlier extensions (6.3.11)."""
         if unit.kind == "sequence":
             state.clear()
         super().apply(state, unit)
 
 
 def _coding_type(picture: bytes) -> int | None:
-    """Return picture_coding_type, which follows temporal_reference of 10 bits (6.2.3); None for an incomplete header."""
+    """Return picture_coding_type, which follows the 10 bits of temporal_reference (6.2.3), or None for an incomplete header."""
     return picture[5] >> 3 & 7 if len(picture) > 5 else None
 
 
 def picture_header(sample: SampleBytes) -> bytes:
-    """Return the bytes of a sample in which the extensions of its first picture lie."""
+    """Return the first bytes of a sample's first picture, which hold its header and extensions."""
     head = sample.read(0, min(sample.size, 1 << 10))
     start = head.find(b"\0\0\1\0")
     return head[start + 4 :] if start >= 0 else b""
 
 
 def _units(parts: list[tuple[int, bytes]]) -> tuple[Unit, ...]:
-    """Return the sequence header with its extensions as one unit, and extensions of matrices as others."""
+    """Return the sequence header with its extensions as one unit, and each extension of matrices as another."""
     units: list[Unit] = []
     header = b""
     for code, data in parts:

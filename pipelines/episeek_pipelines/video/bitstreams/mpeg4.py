@@ -1,7 +1,8 @@
-"""MPEG-4 part 2 samples (ISO/IEC 14496-2): I-VOPs, headers in band, and the encoder's name.
+"""Read MPEG-4 part 2 samples (ISO/IEC 14496-2): I-VOPs, headers in samples, and the encoder's name.
 
-Decoding starts at an I-VOP. Decoders take the headers of the sample entry (esds) and those in samples, and decode some encoders'
-streams in another way; they know these encoders from user data beside the headers.
+Decoding starts at an I-VOP. Decoders use the headers of the sample entry (esds) and those in samples. They decode the streams of
+some
+encoders in a way of its own, and recognise these encoders from the user data beside the headers.
 """
 
 import re
@@ -19,24 +20,24 @@ class Mpeg4(PlainUnits):
     """The rules of MPEG-4 part 2 for samples of one sample entry.
 
     Args:
-        configuration: The decoder specific info of its esds box; empty without one.
+        configuration: The decoder specific info of the entry's esds box; empty if the entry has none.
     """
 
     def __init__(self, configuration: bytes) -> None:
         self._configuration = configuration
 
     def entry_units(self) -> tuple[Unit, ...]:
-        """Return the headers in esds."""
+        """Return the headers in the entry's esds box."""
         return _units(list(start_codes.split(self._configuration)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
+        """Return the content of a sample. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
         return SampleContent(_coding_type(picture) == _INTRA, _units(found))
 
     def is_b_picture(self, sample: SampleBytes) -> bool:
-        """Return whether the sample's picture is shown before one that is stored before it.
+        """Return whether the sample's picture is a B-VOP, which is shown before a picture that is stored before it.
 
         Raises:
             MissingBytesError: More of the sample has to be read.
@@ -46,12 +47,12 @@ class Mpeg4(PlainUnits):
 
 
 def _coding_type(picture: bytes) -> int | None:
-    """Return vop_coding_type (6.2.5); None for an incomplete header."""
+    """Return vop_coding_type (6.2.5), or None for an incomplete header."""
     return picture[4] >> 6 if len(picture) > 4 else None
 
 
 def _units(parts: list[tuple[int, bytes]]) -> tuple[Unit, ...]:
-    """Return the headers with all that precedes them as one unit, and the user data of each known encoder as another."""
+    """Return the headers with everything before them as one unit, and the user data of each known encoder as another."""
     units = []
     header = b""
     for code, data in parts:

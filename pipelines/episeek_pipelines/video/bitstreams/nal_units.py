@@ -1,4 +1,4 @@
-"""NAL units in samples: behind length fields (ISO/IEC 14496-15, 5.3.2) or start codes (ITU-T H.264, Annex B)."""
+"""Find the NAL units of samples, which follow length fields (ISO/IEC 14496-15, 5.3.2) or start codes (ITU-T H.264, Annex B)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ MAX_HEADER_BYTES = 2
 """Bytes of the longest header of a NAL unit."""
 
 _PEEK_BYTES = 24
-"""Bytes that are wanted of a unit at first: its length field and the start of a slice header."""
+"""Bytes of a unit that are read first: its length field and the start of a slice header."""
 
 MAX_UNITS = 1 << 12
-"""Units of one sample that are looked at: no encoder writes as many."""
+"""Greatest number of units of one sample that are inspected: no encoder writes as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,10 @@ class NalKinds:
     """Types of units that hold parts of pictures."""
 
     def of(self, header: bytes) -> int:
-        """Return the type by the first bytes of a unit; of one that is too short, the last type, which no standard defines."""
+        """Return the type of the unit that begins with `header`.
+
+        A unit that is too short gets the last type, which no standard defines.
+        """
         return header[self.header_byte] >> self.shift & self.mask if len(header) > self.header_byte else self.mask
 
 
@@ -42,16 +45,16 @@ class NalUnit:
     stop: int
 
     def head(self, count: int) -> bytes:
-        """Return up to `count` bytes of its start."""
+        """Return the first `count` bytes of the unit, or all if it is shorter."""
         return self.sample.read(self.start, min(self.start + count, self.stop))
 
     def data(self) -> bytes:
-        """Return all bytes of it."""
+        """Return all bytes of the unit."""
         return self.sample.read(self.start, self.stop)
 
 
 def nal_units(sample: SampleBytes, length_bytes: int) -> Iterator[NalUnit]:
-    """Return the NAL units of a sample, in order; one that reaches past the end of the sample is cut there.
+    """Yield the NAL units of a sample, in order. A unit that reaches past the end of the sample is cut there.
 
     Args:
         sample: The sample.
@@ -90,7 +93,7 @@ def _between_start_codes(sample: SampleBytes) -> Iterator[NalUnit]:
 
 
 def framed(units: list[bytes], length_bytes: int) -> bytes:
-    """Return NAL units as samples hold them."""
+    """Return NAL units joined as samples hold them, each after its length field or start code."""
     if not length_bytes:
         return b"".join(b"\0\0\0\1" + unit for unit in units)
     return b"".join(len(unit).to_bytes(length_bytes, "big") + unit for unit in units)

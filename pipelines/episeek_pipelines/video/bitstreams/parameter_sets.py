@@ -1,4 +1,4 @@
-"""The part of a codec's rules that H.264, HEVC and VVC share: parameter sets in NAL units, in the sample entry or in any sample."""
+"""The codec rules that H.264, HEVC and VVC share: parameter sets are NAL units in the sample entry or in any sample."""
 
 import re
 from abc import ABC, abstractmethod
@@ -9,17 +9,17 @@ from episeek_pipelines.video.bitstreams.nal_units import MAX_HEADER_BYTES, NalKi
 from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
 
 _SETS_IN_ENTRY = frozenset({"avc1", "avc2", "dva1", "hvc1", "hvc2", "dvh1", "vvc1"})
-"""Types of sample entries that hold all parameter sets: their samples have none (ISO/IEC 14496-15)."""
+"""Types of sample entries that hold all parameter sets, so that samples hold none (ISO/IEC 14496-15)."""
 
 _NOT_REPEATED = re.compile(rb"x265 .*\bno-repeat-headers\b", re.DOTALL)
-"""In hvcC, the message of x265 that it writes parameter sets once. FFmpeg calls entries hev1 whatever samples hold."""
+"""The text in hvcC by which x265 says that it writes parameter sets once. FFmpeg writes the type hev1 in any case."""
 
 
 class ParameterSets(ABC):
-    """Rules for samples of one sample entry.
+    """The rules of a codec with parameter sets, for samples of one sample entry.
 
     Args:
-        configuration: The payload of its avcC, hvcC or vvcC box; None where samples have start codes.
+        configuration: The payload of the entry's avcC, hvcC or vvcC box; None if samples have start codes.
         length_bytes: Bytes of a NAL unit's length field; 0 for start codes.
         entry_type: The type of the sample entry.
     """
@@ -36,7 +36,7 @@ class ParameterSets(ABC):
 
     @property
     def is_entry_complete(self) -> bool:
-        """Whether the sample entry holds all parameter sets, by its type or by what the encoder says."""
+        """Whether the sample entry holds all parameter sets, by its type or by the encoder's own text."""
         says_so = self._has_sets_by_type or _NOT_REPEATED.search(self._configuration) is not None
         return bool(self.length_bytes) and says_so and {"sps", "pps"} <= {unit.kind for unit in self.entry_units()}
 
@@ -46,7 +46,7 @@ class ParameterSets(ABC):
 
     @abstractmethod
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
+        """Return the content of a sample. See `Codec.inspect`."""
 
     @abstractmethod
     def apply(self, state: State, unit: Unit) -> None:
@@ -66,21 +66,23 @@ class ParameterSets(ABC):
 
 
 class LayeredSets(ParameterSets):
-    """Rules of HEVC and VVC, whose NAL unit types say what a picture is, and whose sets refer to sets of a layer above."""
+    """The rules that HEVC and VVC share: NAL unit types give the kind of picture, and parameter sets refer to sets of a higher
+    layer.
+    """
 
     starts: ClassVar[Collection[int]]
     """Types of pictures at which decoding can start."""
     resets: ClassVar[Collection[int]]
-    """Types of those at which nothing before matters; the pictures that lead them refer to none before them, or are skipped."""
+    """Types of pictures after which nothing earlier matters: their leading pictures are skipped or refer to no earlier picture."""
     skipped: ClassVar[Collection[int]]
-    """Types of pictures that decoders skip where decoding starts at the picture that they lead."""
+    """Types of leading pictures that decoders skip if decoding starts at the picture that they lead."""
     dependents: ClassVar[Mapping[str, str]]
-    """With each kind of parameter set, the kind that refers to it."""
+    """For each kind of parameter set, the kind that refers to it."""
 
     @staticmethod
     @abstractmethod
     def unit_of(nal: bytes) -> Unit | None:
-        """Return the unit of a parameter set; None for another NAL unit, or a damaged one, which decoders ignore."""
+        """Return the parameter set in a NAL unit, or None for another NAL unit or a damaged one, which decoders ignore."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return what is found in a sample. See `Codec.inspect`."""
@@ -99,7 +101,7 @@ class LayeredSets(ParameterSets):
         return SampleContent(picture in self.starts, tuple(before), tuple(after), is_skipped, is_reset=is_reset)
 
     def drop_dependents(self, state: State, unit: Unit) -> None:
-        """Remove the units that refer to `unit`, and those that refer to these."""
+        """Remove from the state the units that refer to `unit`, directly or through other units."""
         kind = self.dependents.get(unit.kind)
         if kind is None:
             return
