@@ -28,6 +28,8 @@ MAX_CASE_BYTES = 1 << 16
 SEED_COUNT = 400
 CLIPS_ONE_IN = 8
 CLOCK_EVERY = 256
+LIMIT_EVERY = 1 << 14
+"""Cases after which the limit of memory follows what the process has by then: Atheris grows with its corpus."""
 
 
 class HangError(AssertionError):
@@ -62,6 +64,8 @@ class Campaign:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         self._outcomes[outcome] += 1
         self._count += 1
+        if self._count % LIMIT_EVERY == 0:
+            _limit_memory()
         if self._count == self._options.runs or (self._count % CLOCK_EVERY == 0 and time.monotonic() > self._deadline):
             self.finish()
 
@@ -102,9 +106,10 @@ def main() -> None:
 
 
 def _limit_memory() -> None:
+    """Allow `MAX_MEMORY_BYTES` more than the process has now."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MAX_MEMORY_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
 def _seeds(options: argparse.Namespace, target: Target) -> list[bytes]:

@@ -1,6 +1,6 @@
-"""A file of a byte source with the interface that a demuxer needs: read, seek and tell, with read-ahead.
+"""Give a file of a byte source the interface that a demuxer needs: read, seek and tell, with read-ahead.
 
-The most recently used blocks are kept, so that a second reader can follow the first one at a short distance.
+The most recently used blocks are kept, so that a second reader that follows the first at a short distance reads nothing anew.
 """
 
 import os
@@ -13,7 +13,7 @@ BLOCK_BYTES = 1 << 20
 """Bytes that one request reads."""
 
 KEPT_BLOCKS = 16
-"""Blocks in memory. FFmpeg reads up to 5 MB ahead to find the streams of a file before it returns the first packet."""
+"""Number of blocks in memory. FFmpeg reads up to 5 MB to find the streams of a file before it returns the first packet."""
 
 
 class DemuxerFile:
@@ -32,7 +32,7 @@ class DemuxerFile:
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._position = 0
         self.error: EpiseekError | None = None
-        """The first error of the source while the demuxer read, which saw the end of the file instead."""
+        """The first error of the source during a read of the demuxer, to which it looked like the end of the file."""
 
     def read_at(self, start: int, stop: int) -> bytes:
         """Return the bytes `[start, stop)`, or fewer at the end of the file. Raises what the source raises."""

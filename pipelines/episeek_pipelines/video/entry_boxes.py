@@ -1,4 +1,4 @@
-"""Changes of the boxes in a sample entry that FFmpeg's muxer made (ISO/IEC 14496-12:2022, 12.1)."""
+"""Change the boxes in a sample entry that FFmpeg's muxer wrote (ISO/IEC 14496-12:2022, 12.1)."""
 
 import struct
 
@@ -9,7 +9,10 @@ _VISUAL_FIELDS_BYTES = 78
 
 
 def with_boxes(stsd: bytes, payloads: dict[str, bytes], *, where: str) -> bytes:
-    """Return a stsd box of one entry in which boxes of some types have other payloads; an empty payload removes the box."""
+    """Return an stsd box with one entry in which the boxes of the given types have new payloads.
+
+    An empty payload removes the box.
+    """
     root = parse_box(stsd, 0, len(stsd), where=where)
     entry = parse_box(stsd, root.payload + _ENTRIES_OFFSET, root.end, where=where)
     boxes = []
@@ -24,9 +27,9 @@ def with_boxes(stsd: bytes, payloads: dict[str, bytes], *, where: str) -> bytes:
 
 
 def with_colour_range(stsd: bytes, is_full: bool | None, *, where: str) -> bytes:
-    """Return a stsd box of one entry whose colr box, if it has one, says whether values have their full range.
+    """Return an stsd box with one entry whose colr box, if it has one, says whether the samples use the full range of values.
 
-    The type `nclx` has a flag for it, and `nclc` of QuickTime has none: it says nothing, as None does here.
+    The colr type `nclx` has a flag for it. QuickTime's type `nclc` has none and is written where `is_full` is None.
     """
     root = parse_box(stsd, 0, len(stsd), where=where)
     entry = parse_box(stsd, root.payload + _ENTRIES_OFFSET, root.end, where=where)
@@ -39,7 +42,7 @@ def with_colour_range(stsd: bytes, is_full: bool | None, *, where: str) -> bytes
 
 
 def visual_entry(code: bytes, width: int, height: int) -> bytes:
-    """Return an stsd box with one VisualSampleEntry, which holds no boxes."""
+    """Return an stsd box with one VisualSampleEntry of type `code` that holds no boxes."""
     fields = struct.pack(">6xH16xHHIIIH32xHh", 1, width, height, 72 << 16, 72 << 16, 0, 1, 24, -1)
     return _box("stsd", bytes(4) + struct.pack(">I", 1) + _box(code.decode("latin-1"), fields))
 

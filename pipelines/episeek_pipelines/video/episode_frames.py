@@ -1,16 +1,16 @@
 """Find the frames of a video file that belong to each of its episodes.
 
-`meta/episodes` declares them in two ways: by lengths in frames, and by seconds in the file. The seconds are sums of floats and
-drift by whole frames over a file. Therefore only their differences from one boundary to the next are used, which are right to
-a fraction of a frame.
+`meta/episodes` declares the frames of an episode twice: by its length in frames, and by its seconds in the file. The seconds are
+sums of floats, and drift by whole frames over a file. Therefore only the differences between consecutive boundaries are used,
+which are right to a fraction of a frame.
 
-1. Where the lengths add up to the file's frames and the seconds repeat them, one after the other, counting decides. The
-   errors of the seconds may add up to any distance.
+1. If the lengths add up to the file's number of frames and the seconds repeat the lengths, episode by episode, the frames are
+   counted off. The errors of the seconds may add up to any distance.
 2. Otherwise all episodes are aligned with the frames at once (`alignment.align`), and the encoder's marks are read as well: frames
-   may be missing from an episode, or belong to none, and the seconds may be wrong.
+   may be missing from an episode or belong to none, and the seconds may be wrong.
 
-An episode that the evidence places at two frames is not placed: it is refused by name. One that is placed elsewhere than its
-seconds say, or that has more or fewer frames than its length, is reported (`frame_problems`).
+An episode for which the evidence allows two places is refused by name. An episode whose frames are not those of its seconds, or
+that has more or fewer frames than its length, is reported (`frame_problems`).
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from episeek_pipelines.video.alignment.encoder_starts import STARTS, UNKNOWN, In
 from episeek_schemas import sidecars
 
 ReadMarks = Callable[[Int64Array], Int8Array]
-"""Returns the encoder's mark of each frame; the argument is the frames of greatest interest."""
+"""A function that returns the encoder's mark of each frame. Its argument is the frames whose marks matter most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,7 @@ class DeclaredEpisodes:
     def sorted(
         cls, episode_index: Int64Array, length: Int64Array, from_timestamp: Float64Array, to_timestamp: Float64Array
     ) -> "DeclaredEpisodes":
-        """Return the episodes of columns in any order."""
+        """Return the episodes of columns whose rows are in any order, sorted."""
         order = np.lexsort((episode_index, from_timestamp))
         return cls(episode_index[order], length[order], from_timestamp[order], to_timestamp[order])
 
@@ -91,14 +91,14 @@ class FileFrames:
     stop: float
     """Time at which the last frame ends, seconds; 0 without frames."""
     read_marks: ReadMarks | None = None
-    """Called only where counting does not decide; None where the samples cannot be read."""
+    """Reads the encoder's marks. It is called only if counting does not decide; None if the samples cannot be read."""
 
     def __len__(self) -> int:
         return len(self.seconds)
 
     @property
     def has_steady_rate(self) -> bool:
-        """Whether all frames come within half a frame of their times at one rate."""
+        """Whether every frame is within half a frame of its time at one constant rate."""
         if len(self) < 3:
             return True
         steady = np.linspace(self.seconds[0], self.seconds[-1], len(self))
@@ -106,7 +106,7 @@ class FileFrames:
 
     @property
     def frames_per_second(self) -> float:
-        """Average rate; 0 with fewer than two frames."""
+        """Average rate in frames per second; 0 with fewer than two frames."""
         span = float(self.seconds[-1] - self.seconds[0]) if len(self) > 1 else 0.0
         return (len(self) - 1) / span if span > 0 else 0.0
 
@@ -134,30 +134,30 @@ class FileFrames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeFrames:
-    """Frames `[first, first + count)` of the file, in presentation order, for each episode.
+    """The frames of each episode: `[first, first + count)` of the file, in presentation order.
 
     All arrays have the shape [episode_count].
     """
 
     first: Int64Array
     count: Int64Array
-    """The episode's length, or as many of its frames as there are; 0 for an episode that is not placed."""
+    """The episode's length, or fewer if frames are missing from the file; 0 for an episode without a certain place."""
     other_first: Int64Array
-    """The first frame by another reading of the evidence; -1 where there is none."""
+    """The first frame by a second reading of the evidence; -1 if there is only one reading."""
     surplus: Int64Array
-    """Frames of no episode between the end of the episode and the next one, or the end of the file."""
+    """Number of frames of no episode between this episode and the next one, or the end of the file."""
     tail: Int64Array
-    """Those of `surplus` that follow the episode: the others come before the next one, in the stream of that one."""
+    """How many of the `surplus` frames belong to the stream of this episode; the others belong to the stream of the next one."""
     head: int
-    """Frames of no episode before the first episode."""
+    """Number of frames of no episode before the first episode."""
     declared: Boundaries
     """The declared seconds, in frames of the file."""
     is_placed: BoolArray
     """False where the first frame of the episode is uncertain."""
     is_doubtful: BoolArray
-    """True where the seconds give other frames and drift does not explain it, or the episode is not placed."""
+    """True if the seconds give other frames and drift does not explain it, or if the episode has no certain place."""
     by_ordinals: bool
-    """True where the lengths add up to the file's frames and the episodes follow one another."""
+    """True if the lengths add up to the file's number of frames and the episodes follow one another."""
 
 
 def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> EpisodeFrames:
@@ -190,7 +190,7 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
 
 
 def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float) -> bool:
-    """Return whether the declaration places all episodes by counting, whatever the times of the file's frames are."""
+    """Return whether counting places all episodes, whatever the times of the file's frames are."""
     if not len(episodes) or not episodes.is_finite.all() or frame_count != episodes.length.sum():
         return False
     declared = by_rate(0.0, episodes.from_timestamp, episodes.to_timestamp, fps=fps)
@@ -198,7 +198,7 @@ def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float
 
 
 def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...]) -> EpisodeFrames:
-    """Align the episodes by the clock that fits better (rule 2)."""
+    """Align the episodes with the frames, using the conversion of seconds to frames that fits better (rule 2)."""
     by_file, by_clock = clocks
     if np.abs(np.stack([by_file.begin - by_clock.begin, by_file.end - by_clock.end])).max() <= ROUNDING_FRAMES:
         clocks = (by_file,)
@@ -242,9 +242,9 @@ def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...
 def _tails(
     declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array, marks: Int8Array
 ) -> Int64Array:
-    """Return the frames of no episode that follow each episode rather than come before the next one.
+    """Return, for each episode, how many of the surplus frames after it belong to its own stream.
 
-    They follow it up to the start of the next stream, or without marks up to the end of its seconds.
+    Its stream ends at the start of the next stream or, without marks, at the end of its declared seconds.
     """
     tails = surplus.copy()
     for row in np.flatnonzero(surplus > 0).tolist():

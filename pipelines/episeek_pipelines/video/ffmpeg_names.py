@@ -1,4 +1,6 @@
-"""FFmpeg's names of codecs and pixel formats, which LeRobot writes into meta/info.json, and their meaning in a header."""
+"""Translate FFmpeg's names of codecs and pixel formats, which LeRobot writes into meta/info.json, to the values of an MP4
+header.
+"""
 
 import re
 from typing import Final
@@ -15,26 +17,26 @@ _FOURCCS: Final = {
     "vvc": {"vvc1", "vvi1"},
     "mpeg4": {"mp4v"},
 }
-"""Sample entries by the names of codecs. Codecs with other names are not known here."""
+"""Types of sample entries by FFmpeg's name of the codec. Other codecs are unknown here."""
 
 _PIXEL_FORMAT = re.compile(
     r"(?:(?P<gray>gray)|yuvj?(?P<chroma>420|422|444)p|gbrp|nv12|nv16|p0)(?P<bits>\d{1,2})?(?:le|be)?"
 )
-"""Planar formats of encoded video; "yuv420p10le" is 4:2:0 of 10 bits."""
+"""Names of planar pixel formats; "yuv420p10le" is 4:2:0 with 10 bits a value."""
 
 
 def sample_entries(codec: object) -> set[str] | None:
-    """Return the sample entries of a codec by its name; None for a name that is not known."""
+    """Return the types of the sample entries of a codec, given FFmpeg's name of it, or None for an unknown name."""
     return _FOURCCS.get(codec.lower()) if isinstance(codec, str) else None
 
 
 def codec_name(sample_entry: str) -> str | None:
-    """Return the name of the codec of a sample entry; None for one that is not known."""
+    """Return FFmpeg's name of the codec of a sample entry, or None for an unknown type."""
     return next((name for name, entries in _FOURCCS.items() if sample_entry in entries), None)
 
 
 def picture_format(name: object) -> PictureFormat | None:
-    """Return the picture format that a name of a pixel format stands for; None for an unknown name."""
+    """Return the picture format that the name of a pixel format means, or None for an unknown name."""
     match = _PIXEL_FORMAT.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         return None
@@ -42,7 +44,7 @@ def picture_format(name: object) -> PictureFormat | None:
 
 
 def pixel_format_name(pictures: PictureFormat) -> str | None:
-    """Return the name of the planar pixel format of a file's pictures; None where its subsampling is not known."""
+    """Return the name of the planar pixel format of a file's pictures, or None if the chroma subsampling is unknown."""
     bits = "" if pictures.bit_depth == 8 else f"{pictures.bit_depth}le"
     if pictures.is_monochrome:
         return f"gray{bits}"

@@ -1,4 +1,4 @@
-"""Problems of the frames of the episodes of one file: found once, and reported by the index step and by `verify`."""
+"""Find contradictions between the declared episodes of a file and its frames. The index step and `verify` report them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from episeek_pipelines.video.episode_frames import (
 from episeek_pipelines.words import counted
 
 FrameProblemKind = Literal["uncertain", "missing", "surplus", "displaced", "duration"]
-"""`uncertain`: the episode's first frame is not known. `missing`: it has fewer frames than rows. `surplus`: its seconds hold
-frames of no row at their end. `displaced`: its seconds are those of other frames. `duration`: its seconds hold another number
-of frames than its length, and its frames are all there.
+"""`uncertain`: the evidence allows two first frames. `missing`: the episode has fewer frames than rows. `surplus`: its seconds end
+with frames that belong to no row. `displaced`: its seconds are those of other frames. `duration`: its frames are complete, but
+its seconds cover another number of frames than its length.
 """
 
 _HALF_FRAME = 0.5
@@ -40,7 +40,7 @@ class FrameProblem:
 def frame_problems(
     file: FileFrames, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, fps: float
 ) -> Iterator[FrameProblem]:
-    """Yield at most one problem for each episode, the gravest one, in the order of the file."""
+    """Yield at most one problem for each episode, the most serious one, in the order of the file."""
     held = (episodes.to_timestamp - episodes.from_timestamp) * fps
     # either clock may be the one that the seconds were taken from
     off = np.minimum(np.abs(held - episodes.length), np.abs(frames.declared.span - episodes.length))
@@ -82,15 +82,15 @@ def frame_problems(
 
 
 def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str) -> None:
-    """Refuse a file that has other frames than those of its episodes, as in a layout with a file for each episode.
+    """Refuse a file whose number of frames is not the length of its one episode, as in datasets of version 2.x.
 
     Args:
-        table: The file's samples.
+        table: The file's sample table.
         episodes: The declared episodes.
         where: The file, for messages.
 
     Raises:
-        EpisodeFramesError: The file has another number of frames.
+        EpisodeFramesError: The file has more or fewer frames.
     """
     frame_count, length = len(table.presentation_order()), int(episodes.length.sum())
     if frame_count != length:
@@ -102,21 +102,21 @@ def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str)
 def assign_frames(
     table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str, read_marks: ReadMarks | None = None
 ) -> tuple[EpisodeFrames, list[str]]:
-    """Find the frames of each episode as `locate_frames`, and refuse episodes outside the file or without a certain place.
+    """Find the frames of each episode with `locate_frames`, and refuse episodes outside the file or without a certain place.
 
     Args:
-        table: The file's samples.
+        table: The file's sample table.
         episodes: The declared episodes.
         fps: The dataset's frame rate.
         where: The file, for messages.
         read_marks: Reads the marks of the encoder.
 
     Returns:
-        The frames, and a sentence for each episode that was placed although its declaration contradicts the file.
+        The frames, and a warning for each episode that was placed although its declaration contradicts the file.
 
     Raises:
         EpisodeOutsideFileError: No frame of the file lies within an episode's seconds.
-        EpisodeFramesError: Seconds and lengths contradict each other, and the file does not tell which are right.
+        EpisodeFramesError: Seconds and lengths contradict each other, and the file does not show which are right.
     """
     file = FileFrames.of(table, read_marks)
     frames = locate_frames(file, episodes, fps=fps)
@@ -145,7 +145,7 @@ def assign_frames(
 
 
 def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame_count: int) -> tuple[str, str]:
-    """Return both readings of an uncertain episode."""
+    """Return the two readings of an uncertain episode as text: what was found, and what was expected."""
     length, first, other = int(episodes.length[row]), int(frames.first[row]), int(frames.other_first[row])
     begin, end = frames.declared.begin[row], frames.declared.end[row]
     found = f"seconds for the frames from {begin:.2f} to {end:.2f} of {frame_count}"
@@ -155,7 +155,7 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame
 
 
 def frame_duration(file: FileFrames, first: int, length: int) -> float:
-    """Return the seconds that the frames `[first, first + length)` take."""
+    """Return the duration in seconds of the frames `[first, first + length)`."""
     end = first + length
     stop = float(file.seconds[end]) if end < len(file) else file.stop
     return stop - float(file.seconds[first])

@@ -1,8 +1,9 @@
-"""Read the header of a video file of any container: its properties and its sample table.
+"""Read the header of a video file: its properties and its sample table.
 
-MP4, progressive or fragmented, is parsed from its boxes. The first bytes of sync samples are read as well, since headers may be
-wrong about them (`decoding_starts`). Matroska and WebM files are demuxed, which reads the whole file. Any other container is
-refused by name.
+The boxes of an MP4 file, progressive or fragmented, are parsed. The first bytes of its sync samples are read as well, since the
+header's flags may be wrong (`decoding_starts`). Matroska and WebM files are demuxed, which reads the whole file. Any other
+container
+is refused by name.
 """
 
 import hashlib
@@ -34,25 +35,25 @@ class VideoHeader:
     container: str
     """One of `episeek_schemas.sidecars.CONTAINERS`."""
     digest: str
-    """SHA-256, hex, of the moov and moof boxes; of the sample table where the file was demuxed."""
+    """SHA-256, hex, of the moov and moof boxes of an MP4 file, or of the sample table of a demuxed file."""
     moov: bytes
-    """The whole moov box; empty where the file was demuxed."""
+    """The whole moov box; empty for a demuxed file."""
     moov_offset: int
     mdat_offset: int
-    """First byte of the first mdat box; the file's size without one, 0 where the file was demuxed."""
+    """Offset of the first mdat box, in bytes; the file's size if it has none, 0 for a demuxed file."""
     table: SampleTable
     sync_sample_count: int
-    """Sync samples by the header."""
+    """Number of sync samples that the file's header flags."""
     sync_samples_inspected: int
-    """Those of them whose bytes were looked at."""
+    """Number of flagged samples whose bytes were read."""
     missing: str = ""
-    """The missing end of a recording that was cut short, in words; empty for a whole file."""
+    """Words for what is missing from a recording that was cut short; empty for a complete file."""
     units: StreamUnits | None = None
-    """As in `Correction`."""
+    """The units in the file's samples, as in `Correction.units`."""
 
     @property
     def is_faststart(self) -> bool:
-        """Whether the moov box comes before the mdat box; false where the file was demuxed."""
+        """Whether the moov box comes before the mdat box; False for a demuxed file."""
         return self.moov_offset < self.mdat_offset
 
 
@@ -65,13 +66,14 @@ def read_video_header(
         source: The source that holds the file.
         path: Path relative to the source's root.
         file_size: Bytes of the file; None asks the source for them.
-        keyframes: "all" looks at every sync sample, and for parameter sets at all others; "auto" does so for a local file, and
-            looks at a few sync samples of a file in a store, at all samples where these leave it open.
+        keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
+            "auto" does so for a local file. Of a file in a store it reads a few sync samples, and all samples if the few do not
+            decide.
 
     Raises:
         MissingFileError: The file does not exist.
         ReadError: The file cannot be read.
-        Mp4Error: The file cannot be indexed; the leaf says why.
+        Mp4Error: The file cannot be indexed; the subclass says why.
     """
     size = source.identity(path).size if file_size is None else file_size
     try:
@@ -111,7 +113,7 @@ def read_video_header(
 
 
 def recorded_header_digest(source: ByteSource, record: FileRecord) -> str:
-    """Return the digest of a video file's header as it is now, to be compared with `record.moov_sha256`.
+    """Return the digest of a video file's header as it is now, to compare with `record.moov_sha256`.
 
     Args:
         source: The source that holds the file.

@@ -1,12 +1,12 @@
-"""Make the sample table of a Matroska or WebM file, with the place of each picture in the file (RFC 9559).
+"""Make the sample table of a Matroska or WebM file, with the byte range of each picture (RFC 9559).
 
 FFmpeg, through PyAV, gives the packets, their presentation times and the keyframes. `matroska_blocks` finds the blocks in the
-file. The two have to agree on every block, and the bytes at each place have to be those of the packet: compressed, stripped
-and laced blocks are refused. The sample description comes from a stream copy (`stream_copy`). Pictures of transparency beside
-those of a video (AlphaMode) are left out, as FFmpeg's decoders leave them out.
+file. Both have to agree on every block, and the bytes of each block have to be those of the packet: compressed, stripped and laced
+blocks are refused. The sample description comes from a stream copy (`stream_copy`). Pictures that hold the transparency of a
+video (AlphaMode) are left out, as in FFmpeg's decoders.
 
-A file that declares its size and was cut short is refused. A live stream declares no size: one that was cut between two blocks
-cannot be told from a whole one, and gives the frames it has.
+A file that declares its size and was cut short is refused. A live stream declares no size. If it was cut between two blocks, it
+looks complete, and its frames are indexed.
 """
 
 from collections.abc import Iterator
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _MAX_TICKS = 1 << 52
-"""Bound of the presentation times; larger ones are damage."""
+"""Bound of presentation times, in ticks; a file with larger ones is damaged."""
 
 
 _TAGS_OF_PICTURES_IN_ORDER = frozenset({"FFV1", "MJPG", "MPNG", "b16g"})
-"""FourCCs of AVI and QuickTime that QuickTime has entries for, and whose pictures are stored in the order of their times."""
+"""FourCCs of AVI and QuickTime for which QuickTime has sample entries, of codecs that store pictures in presentation order."""
 
 _DAMAGED_HINT = "check whether the file is damaged"
 
 
 def is_matroska(first_bytes: bytes) -> bool:
-    """Return whether the first bytes of a file are those of EBML, as Matroska and WebM have them, whatever its name."""
+    """Return whether a file begins with an EBML header, as Matroska and WebM files do, whatever its name."""
     return first_bytes.startswith(EBML)
 
 
@@ -67,7 +67,7 @@ def demux_matroska(source: ByteSource, path: str, *, file_size: int) -> SampleTa
         NoVideoTrackError: There is no video track.
         EncryptedMp4Error: The pictures are encrypted.
         SampleDescriptionError: MP4 has no sample entry for the codec.
-        ContainerError: Samples are stored in the file in another form, or FFmpeg cannot read the file.
+        ContainerError: The file stores samples in another form than the packets have, or FFmpeg cannot read it.
         SampleTableError: A sample has no usable time, or there are no samples.
         MalformedBoxError, TruncatedMp4Error: The EBML structure is damaged, or the file was cut short.
         MissingFileError, ShortReadError, ReadError: The source cannot deliver the file.
@@ -134,10 +134,10 @@ def _check_codec(stream: "VideoStream", where: str) -> None:
 
 
 def _tick(packet: "Packet[VideoStream]", block: Block, where: str) -> int:
-    """Return the presentation time of a block, which has to be FFmpeg's too: FFmpeg guesses missing times.
+    """Return the presentation time of a block in ticks. FFmpeg guesses missing times, so the block and FFmpeg have to agree.
 
     Raises:
-        SampleTableError: The block has no time, or FFmpeg has another one.
+        SampleTableError: The block has no time, or FFmpeg reads another one.
     """
     tick = packet.pts
     if tick is None or tick != block.tick or abs(tick) >= _MAX_TICKS:
@@ -149,7 +149,7 @@ def _tick(packet: "Packet[VideoStream]", block: Block, where: str) -> int:
 def _with_blocks(
     packets: "Iterator[Packet[VideoStream]]", file: DemuxerFile, layout: Layout
 ) -> "Iterator[tuple[Packet[VideoStream], Block]]":
-    """Yield each packet with its block, after a comparison with the bytes of the file.
+    """Yield each packet with its block, after comparing it with the bytes of the file.
 
     Raises:
         ContainerError: Packets and blocks differ in number, place or contents.

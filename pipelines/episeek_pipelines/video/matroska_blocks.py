@@ -39,7 +39,7 @@ class Track:
     """How a track stores its pictures, from its TrackEntry element (RFC 9559, 5.1.4.1)."""
 
     is_encoded: bool = False
-    """ContentEncodings: blocks are compressed, stripped of their first bytes, or encrypted."""
+    """Whether the track has ContentEncodings: its blocks are compressed, stripped of their first bytes, or encrypted."""
     is_encrypted: bool = False
 
 
@@ -50,9 +50,9 @@ class Layout:
     tracks: dict[int, Track]
     """The tracks by number."""
     clusters_offset: int
-    """First byte of the first cluster."""
+    """Offset of the first cluster, in bytes."""
     end: int
-    """End of the segment; the end of the file where the segment's size is unknown."""
+    """End of the segment, in bytes; the end of the file if the segment's size is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,14 @@ class Block:
     """One Block or SimpleBlock (RFC 9559, 10.1 and 10.2); offsets are absolute, in bytes."""
 
     position: int
-    """First byte after the element's header, which is FFmpeg's `pos`."""
+    """Offset of the first byte after the element's header; FFmpeg calls it `pos`."""
     track: int
     offset: int
-    """First byte after the block's header: of the frame, or of the lacing where there is one."""
+    """Offset of the first byte after the block's header: of the frame, or of the lacing if there is one."""
     size: int
-    """Bytes from `offset` to the end of the block; not 0."""
+    """Number of bytes from `offset` to the end of the block; not 0."""
     tick: int | None
-    """Presentation time; None where the cluster has no timestamp to count from."""
+    """Presentation time in ticks; None if the cluster has no timestamp to count from."""
     is_key: bool
     is_laced: bool
     is_invisible: bool
@@ -78,11 +78,11 @@ class _Element:
     id: int
     payload: int
     end: int | None
-    """None for an element of unknown size, as live streams have them."""
+    """End of the element, in bytes; None for an element of unknown size, which live streams have."""
 
 
 def read_layout(file: DemuxerFile) -> Layout:
-    """Return the tracks and the place of the first cluster (RFC 9559, 5.1).
+    """Return the tracks and the offset of the first cluster (RFC 9559, 5.1).
 
     Raises:
         MalformedBoxError: The file is not EBML, or an element has an impossible size or content.
@@ -114,7 +114,7 @@ def read_layout(file: DemuxerFile) -> Layout:
 def read_blocks(file: DemuxerFile, layout: Layout) -> Iterator[Block]:
     """Yield the blocks of all tracks that hold a frame, in file order.
 
-    Clusters are entered and all other elements are stepped over by their sizes, so that no block is missed.
+    Clusters are entered, and all other elements are skipped by their sizes, so that no block is missed.
 
     Raises:
         MalformedBoxError: An element has an impossible size or content.
@@ -142,10 +142,10 @@ def read_blocks(file: DemuxerFile, layout: Layout) -> Iterator[Block]:
 
 
 def _block(file: DemuxerFile, element: _Element, origin: int | None, *, is_key: bool | None) -> Iterator[Block]:
-    """Yield the block in an element; nothing for a block without a frame (RFC 9559, 10.1 and 10.2).
+    """Yield the block in an element, or nothing if the block holds no frame (RFC 9559, 10.1 and 10.2).
 
-    A block starts with the number of its track, two bytes of signed time from its cluster's, and flags. Where `is_key` is None,
-    the flags mark keyframes.
+    A block starts with the number of its track, its signed time relative to the cluster (two bytes), and flags. If `is_key` is
+    None, the flags say whether the block is a keyframe.
     """
     start, end = element.payload, _end_of(file, element)
     data = file.read_at(start, min(end, start + _MAX_SIZE_BYTES + 3))
@@ -210,7 +210,7 @@ def _end_of(file: DemuxerFile, element: _Element) -> int:
 
 
 def _element(file: DemuxerFile, position: int, limit: int) -> _Element:
-    """Return the element at `position`, which has to end at `limit` or before (RFC 8794, 4 to 6)."""
+    """Return the element at `position`. It has to end at `limit` or before (RFC 8794, 4 to 6)."""
     data = file.read_at(position, min(position + _MAX_ID_BYTES + _MAX_SIZE_BYTES, limit))
     element_id, id_bytes = _variable_length(data, 0, _MAX_ID_BYTES, file, position)
     coded_size, size_bytes = _variable_length(data, id_bytes, _MAX_SIZE_BYTES, file, position)

@@ -1,7 +1,7 @@
-"""Declare MPEG-1 video as MPEG-2 in sample descriptions, as every MPEG-2 decoder decodes it (ISO/IEC 13818-2, 8.3).
+"""Declare MPEG-1 video as MPEG-2 in sample descriptions: every MPEG-2 decoder decodes it (ISO/IEC 13818-2, 8.3).
 
-FFmpeg parses packets of declared MPEG-1 anew, and then shows a frame of a lead-in that an edit list hides, or hides a frame that
-it does not hide.
+If the entry says MPEG-1, FFmpeg splits the packets anew. It then shows a lead-in frame that the edit list hides, or hides a frame
+that the edit list shows.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ _VERSION_BYTES: Final = 4
 
 
 def declared_as_mpeg2(stsd: bytes, *, where: str) -> bytes:
-    """Return an stsd box whose entries of MPEG-1 are of MPEG-2; the box itself where there are none.
+    """Return an stsd box whose MPEG-1 entries are declared as MPEG-2, or the box itself if it has none.
 
     Raises:
         Mp4Error: The box is damaged.

@@ -1,8 +1,8 @@
 """Make the sample description that an MP4 would have for a stream, by copying the stream's packets with FFmpeg's muxer.
 
-The muxer may convert samples or join several packets. Every sample is therefore compared with its packet. H.264 and HEVC with
-start codes (Annex B) are converted; of these, the entry gets the parameter sets with start codes, by which decoders know that
-samples have them too. Codecs that MP4 has no entry for are taken from QuickTime, which decoders read in the same way.
+The muxer may convert samples or join several packets. Every sample is therefore compared with its packet. For H.264 and HEVC with
+start codes (Annex B), the entry gets its parameter sets with start codes, which tell decoders that the samples have start codes,
+too. For codecs without an entry in MP4, the entry of QuickTime is used, which decoders read in the same way.
 """
 
 import io
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from av import Packet, VideoStream
 
 BATCH_BYTES = 1 << 23
-"""Bytes of packets that are copied into one MP4."""
+"""Number of bytes of packets that are copied into one MP4."""
 
 CODECS = "a codec that FFmpeg writes into MP4"
 
 REENCODE = "re-encode the video"
 
 _IS_FULL_RANGE = {1: False, 2: True}
-"""Whether values have their full range, by FFmpeg's number for it; others say nothing."""
+"""Whether samples use the full range of values, by FFmpeg's number of the colour range; other numbers leave it open."""
 
 _OWN_ENTRIES = {"vp8": b"vp08"}
-"""Sample entries of codecs that FFmpeg reads from MP4 and does not write; they hold no configuration."""
+"""Sample entries of codecs that FFmpeg reads from MP4 but does not write. These entries hold no configuration."""
 
 _UNSPECIFIED_COLOUR = (0, 2, 2, 2)
 """FFmpeg's numbers for unspecified range, primaries, transfer and matrix."""
@@ -59,7 +59,7 @@ class StreamCopy:
             self._table = _without_samples(own, codec.width, codec.height)
 
     def add(self, packet: "Packet[VideoStream]") -> None:
-        """Take over a packet, whose times are overwritten. Raises the errors of `finish`."""
+        """Add a packet, and overwrite its times. Raises the errors of `finish`."""
         if self._stream.codec_context.name in _OWN_ENTRIES:
             return
         self._packets.append(packet)
@@ -68,7 +68,7 @@ class StreamCopy:
             self._flush()
 
     def finish(self) -> SampleTable:
-        """Return a sample table for its description, codec, picture size and matrix, which hold for all samples.
+        """Return a sample table that holds the sample description, codec, picture size and matrix of all samples of the stream.
 
         Raises:
             SampleDescriptionError: MP4 has no sample entry for the codec, or the stream lacks data that the entry needs.

@@ -22,7 +22,7 @@ class BitReader:
         return self._bits >> self._left & ((1 << count) - 1)
 
     def ue(self) -> int:
-        """Return an unsigned number in exponential Golomb code, ue(v) in ITU-T H.264 and H.265 (9.1)."""
+        """Return an unsigned number in exponential Golomb code (ITU-T H.264 and H.265, 9.1)."""
         zeros = 0
         while not self.u(1):
             zeros += 1

@@ -1,4 +1,4 @@
-"""Values that all codecs share: the bytes of a sample as far as they are read, and what is found in them."""
+"""Values that all codecs share: the bytes of a sample that were read, and the content that a codec's rules find in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class MissingBytesError(Exception):
-    """Bytes of a sample that have not been read: `[start, stop)` from its first byte."""
+    """The bytes `[start, stop)` of a sample are needed and have not been read."""
 
     def __init__(self, start: int, stop: int) -> None:
         super().__init__(f"bytes {start} to {stop} of a sample")
@@ -25,7 +25,7 @@ class SampleBytes:
         self._pieces = [(0, first)] if first else []
 
     def add(self, start: int, data: bytes) -> None:
-        """Take over bytes that were read from offset `start`."""
+        """Add bytes that were read at offset `start` of the sample."""
         self._pieces.append((start, data))
 
     def read(self, start: int, stop: int) -> bytes:
@@ -49,51 +49,53 @@ class Unit:
 
     kind: str
     number: int
-    """Its id among the units of its kind."""
+    """Id of the unit among the units of its kind."""
     data: bytes
     """The unit itself, without a length field or start code where the codec has these."""
     refers_to: int = 0
-    """Id of the unit that it builds on, where the codec has such."""
+    """Id of the unit that this one refers to, in codecs whose units refer to one another."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleContent:
-    """The content of one sample, from its bytes."""
+    """The content of one sample: whether decoding can start at it, and the units that it holds."""
 
     is_start: bool
-    """Whether pictures are right from here on, if all units in force are known."""
+    """Whether a decoder that starts here, with all units in force, decodes this and all later pictures right."""
     before: tuple[Unit, ...] = ()
     """Units before the sample's first picture, in order."""
     after: tuple[Unit, ...] = ()
-    """Units after it began."""
+    """Units after the start of the sample's first picture, in order."""
     is_skipped: bool = False
-    """Whether decoders skip the picture where decoding starts at the sample before it that is a start."""
+    """Whether decoders skip the picture if they start at the last start before it."""
     is_clean_start: bool = False
-    """Whether no picture may be shown before it that follows it in decode order."""
+    """Whether every picture that follows in decode order is also shown later."""
     is_reset: bool = False
-    """Whether nothing that was decoded before matters to it and to what follows, nor to the order in which pictures come out."""
+    """Whether neither the following pictures nor their order depend on anything that was decoded before the sample."""
 
 
 State = dict[tuple[str, int], tuple[Unit, ...]]
-"""Units in force by kind and id; with each, first, the units that it was built on when it was decoded."""
+"""Units in force, by kind and id. Each comes after the units that it referred to when it was decoded."""
 
 
 class Codec(Protocol):
-    """The rules of one codec, for samples of one sample entry. Decoders are those of FFmpeg."""
+    """The rules of one codec, for samples of one sample entry. "Decoders" are those of FFmpeg."""
 
     starts_reset: bool
-    """Whether every start resets decoding; otherwise, `SampleContent.is_reset` says of each whether it does."""
+    """Whether every start resets decoding. If not, `SampleContent.is_reset` says which starts do."""
     is_header_trusted: bool
-    """Whether the header of a file in a store is believed where it flags some of the samples, and not all, as sync samples."""
+    """Whether a header that flags some samples as sync samples, and not all, is trusted for files in a store."""
     damage_without_units: str
-    """The damage of a sample where units in force are not portable, in words; empty where it decodes after its predecessors."""
+    """Words for the damage of a sample that needs units which are not portable; empty if it can be decoded after earlier
+    samples.
+    """
 
     def entry_units(self) -> tuple[Unit, ...]:
         """Return the units that decoders take from the sample entry."""
         ...
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample.
+        """Return the content of a sample.
 
         Raises:
             MissingBytesError: More of the sample has to be read.
@@ -105,20 +107,20 @@ class Codec(Protocol):
         ...
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the part of a state on which pictures depend."""
+        """Return the units of a state on which pictures depend."""
         ...
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether a sample with this unit before it decodes as one that follows the unit's own sample."""
+        """Return whether the unit can be put before another sample, with the same effect as in its own sample."""
         ...
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units as they lie in samples, to be put before a sample."""
+        """Return units in the form that samples have, as bytes to put before a sample."""
         ...
 
 
 class PlainUnits:
-    """The part of a codec's rules that is the same where units replace only units of their own kind and id."""
+    """The rules that codecs share in which a unit replaces only the unit of its own kind and id."""
 
     starts_reset = True
     is_header_trusted = False
@@ -141,5 +143,5 @@ class PlainUnits:
         return True
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units as they lie in samples, one after the other."""
+        """Return units in the form that samples have, one after the other."""
         return b"".join(unit.data for unit in units)

@@ -1,4 +1,4 @@
-"""Parts of a sample between start codes, as MPEG-1, MPEG-2 and MPEG-4 part 2 have them (ISO/IEC 13818-2 and 14496-2, 6.2)."""
+"""Split samples of MPEG-1, MPEG-2 and MPEG-4 part 2 at their start codes (ISO/IEC 13818-2 and 14496-2, 6.2)."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,13 @@ from episeek_pipelines.video.bitstreams.sample import SampleBytes
 
 _FIRST_BYTES = 1 << 8
 MAX_HEADER_BYTES = 1 << 16
-"""Headers before a picture are looked for within this many bytes."""
+"""Number of bytes in which the headers before a picture are searched for."""
 
 
 def parts(sample: SampleBytes, *, until: int) -> Iterator[tuple[int, bytes]]:
-    """Return the code and the bytes, with the start code, of each part before the first of code `until`; then that one.
+    """Yield each part of a sample up to and with the first part of code `until`, as its code and its bytes with the start code.
 
-    The last one is cut at 16 bytes.
+    The last part is cut at 16 bytes.
 
     Raises:
         MissingBytesError: More of the sample has to be read.
@@ -27,7 +27,10 @@ def parts(sample: SampleBytes, *, until: int) -> Iterator[tuple[int, bytes]]:
 
 
 def split(data: bytes, *, until: int = -1) -> Iterator[tuple[int, bytes]]:
-    """Return the code and the bytes, with the start code, of each part of some bytes; from code `until` on, 16 bytes."""
+    """Yield the parts of some bytes as their codes and their bytes with the start code.
+
+    The part of code `until` is the last, cut at 16 bytes.
+    """
     start = data.find(b"\0\0\1")
     while 0 <= start < len(data) - 3:
         code = data[start + 3]

@@ -1,4 +1,4 @@
-"""VP8 and VP9 samples: key frames. A key frame replaces all that decoders keep, so that no sample carries units."""
+"""Find the key frames of VP8 and VP9. After a key frame, decoders need nothing from earlier samples, so no sample carries units."""
 
 from episeek_pipelines.video.bitstreams.bits import BitReader, BitsEndError
 from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent
@@ -17,7 +17,7 @@ class Vp9(PlainUnits):
     """The rules of VP9 (VP9 bitstream specification, 6.2). The first frame of a superframe decides."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether the first frame is a key frame, shown or not. See `Codec.inspect`."""
+        """Return whether the sample's first frame is a key frame, shown or hidden. See `Codec.inspect`."""
         bits = BitReader(sample.read(0, 4))
         try:
             bits.u(2)

@@ -1,6 +1,6 @@
-"""VVC samples (ITU-T H.266): IDR and CRA pictures, skipped leading pictures, and parameter sets in band.
+"""Read VVC samples (ITU-T H.266): IDR and CRA pictures, skipped leading pictures, and parameter sets in samples.
 
-Decoding starts at IDR and CRA pictures (7.4.2.2), and not at gradual refresh (GDR). Adaptation parameter sets are parameter sets.
+Decoding starts at IDR and CRA pictures (7.4.2.2), not at gradual refresh (GDR). Adaptation parameter sets count as parameter sets.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from episeek_pipelines.video.bitstreams.sample import State, Unit
 
 _STARTS = (7, 8, 9)
 _RESETS = (7, 8)
-"""IDR pictures."""
+"""NAL unit types of IDR pictures."""
 _RASL = (3,)
 _OPERATING_POINTS, _DECODING_CAPABILITY, _VPS, _SPS, _PPS = 12, 13, 14, 15, 16
 _PREFIX_APS, _SUFFIX_APS = 17, 18
@@ -24,8 +24,8 @@ class Vvc(LayeredSets):
     """The rules of VVC for samples of one sample entry.
 
     Args:
-        configuration: The payload of its vvcC box; None where samples have start codes.
-        entry_type: The type of the sample entry; unless given, samples may have parameter sets.
+        configuration: The payload of the entry's vvcC box; None if samples have start codes.
+        entry_type: The type of the sample entry; if it is not given, samples may hold parameter sets.
     """
 
     nal_kinds = NalKinds(1, 3, 31, frozenset(_KINDS), range(12))
@@ -47,7 +47,7 @@ class Vvc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force; a sequence parameter set with other contents than before drops those that refer to it."""
+        """Put a unit in force. A sequence parameter set with new contents drops the parameter sets that refer to it."""
         known = state.get((unit.kind, unit.number))
         if known is not None and known[0].data != unit.data:
             self.drop_dependents(state, unit)
@@ -55,7 +55,7 @@ class Vvc(LayeredSets):
 
     @staticmethod
     def unit_of(nal: bytes) -> Unit | None:
-        """Return the unit of a parameter set (7.3.2); None for another NAL unit."""
+        """Return the parameter set in a NAL unit (7.3.2), or None for another NAL unit."""
         kind = _KINDS.get(nal[1] >> 3) if len(nal) > 1 else None
         bits = BitReader(without_emulation_prevention(nal[2:10]))
         try:
@@ -76,7 +76,7 @@ class Vvc(LayeredSets):
 
 
 def _configuration_units(record: bytes) -> Iterator[bytes]:
-    """Return the NAL units of vvcC. Raises IndexError where it is too short."""
+    """Yield the NAL units of the payload of a vvcC box. Raises IndexError if the payload is too short."""
     position = 5
     if record[4] & 1:
         layers = record[6] >> 4 & 7

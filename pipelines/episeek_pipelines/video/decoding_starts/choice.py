@@ -1,4 +1,4 @@
-"""The samples to look at: all of a local file; of a file in a store a few sync samples, and all where these leave it open."""
+"""Choose the samples to read: all of a local file, and of a file in a store a few sync samples, or all if the few do not decide."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ from episeek_pipelines.video.bitstreams.parameter_sets import ParameterSets
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleContent, Unit
 
 _SPREAD_COUNT = 6
-"""Sync samples that are looked at besides the first two; one in each part of the file."""
+"""Number of sync samples that are read besides the first two, one in each part of the file."""
 
 FEW_COUNT = 2 + _SPREAD_COUNT
-"""Sync samples of a file in a store that are looked at where these speak for the others."""
+"""Number of sync samples of a file in a store that are read if they agree with one another."""
 
 
 def few(sync: Int64Array, name: str) -> Int64Array:
-    """Return the first two sync samples and a few others, one from each part of the file, always the same for a name.
+    """Return the first two sync samples and one from each part of the file, always the same ones for a file name.
 
     Args:
         sync: Positions of the sync samples, ascending.
-        name: The file.
+        name: The file's path, from which the choice is made.
     """
     if len(sync) <= FEW_COUNT:
         return sync
@@ -37,15 +37,16 @@ def few(sync: Int64Array, name: str) -> Int64Array:
 
 
 def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *, is_lacking: bool) -> bool:
-    """Return whether a few sync samples speak for the others, and for the samples between them.
+    """Return whether the few sync samples that were read allow a conclusion about all other samples.
 
-    They do where all of them are starts, lack nothing, and carry units of the same kinds. Parameter sets, which may lie in any
-    sample, have to be in one sample entry that holds all of them; samples that bring them have to bring all of these.
+    They do if decoding can start at each of them without further units, and if they carry units of the same kinds. For codecs with
+    parameter sets, which may be in any sample, one sample entry has to hold all parameter sets, and a sample that carries any has
+    to carry all of these.
 
     Args:
-        contents: What was found in them, by position.
-        codecs: The rules for each sample entry that is used, by its index.
-        is_lacking: Whether one of them lacks decoder state.
+        contents: The content of the few sync samples, by position.
+        codecs: The codec rules of each sample entry that is used, by its index.
+        is_lacking: Whether one of the few needs units from earlier samples.
     """
     later = [_state_units(content) for position, content in contents.items() if position]
     if is_lacking or not all(content.is_start for position, content in contents.items() if position):
@@ -61,12 +62,12 @@ def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *,
 
 
 def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int], codecs: Mapping[int, Codec]) -> bool:
-    """Return whether every later start replaces all units that are known of, so that no sample between them matters.
+    """Return whether every start after the first replaces all units that were found, so that the other samples do not matter.
 
     Args:
-        contents: What was found in all sync samples, by position.
-        starts: Those of them at which decoding can start.
-        codecs: The rules for each sample entry that is used, by its index.
+        contents: The content of all sync samples, by position.
+        starts: Positions of the sync samples at which decoding can start.
+        codecs: The codec rules of each sample entry that is used, by its index.
     """
     known = {unit for codec in codecs.values() for unit in codec.entry_units()}
     known.update(unit for content in contents.values() for unit in (*_state_units(content), *content.after))
@@ -76,5 +77,5 @@ def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int]
 
 
 def _state_units(content: SampleContent) -> tuple[Unit, ...]:
-    """Return the units before a picture but for messages, of which every encoder's stream begins with one."""
+    """Return the units before a sample's picture, without the message with which every encoder's stream begins."""
     return tuple(unit for unit in content.before if unit.kind != "version")

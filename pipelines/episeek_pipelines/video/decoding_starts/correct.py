@@ -1,11 +1,11 @@
-"""Correct a sample table by what the samples themselves say.
+"""Correct the sync samples and the decoder state of a sample table from the bytes of the samples.
 
-Headers say which samples are sync samples, and hold one decoder configuration for all of them. Both may be wrong: muxers flag
-every sample, or pictures at which a decoder cannot start, and leave parameter sets where an encoder wrote them, in one sample
-for all that follow. Sync samples are looked at, as far into their bytes as it takes. A sync sample that is none loses its mark,
-and stays in the table; one that needs decoder state from earlier samples gets it, in an entry of its own of the stsd box.
+A file's header flags the sync samples, and holds one decoder configuration for all samples. Both may be wrong. Some muxers flag
+every sample, or pictures at which a decoder cannot start. Others leave parameter sets where the encoder wrote them, in one sample
+for all that follow. Therefore the first bytes of sync samples are read. A flagged sample at which decoding cannot start loses its
+flag and stays in the table. A start that needs units from earlier samples gets a sample entry of its own, which holds them.
 
-The first sample is always a start: decoding of the whole file has nothing before it either.
+The first sample is always a start, since decoding of the whole file begins there, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,37 +43,38 @@ _GIF: Final = "gif "
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A corrected table, and what it rests on."""
+    """A corrected sample table, and how many samples were read to correct it."""
 
     table: SampleTable
     flagged_count: int
-    """Sync samples by the header."""
+    """Number of sync samples that the header flags."""
     inspected_count: int
-    """Those of them whose bytes were looked at."""
+    """Number of flagged samples whose bytes were read."""
     units: StreamUnits | None = None
-    """Units in samples; None where the header was trusted and samples were not looked at."""
+    """The units in the file's samples; None if the header was trusted and no sample was read."""
 
 
 def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: KeyframeChoice = "auto") -> Correction:
-    """Return the table with the sync samples and the decoder state that its samples have.
+    """Return the sample table with its sync samples corrected, and with the decoder state that each start needs.
 
     Args:
         source: The source that holds the file.
         path: Path relative to the source's root.
-        table: The samples by the header.
-        keyframes: "all" looks at every sync sample, and for parameter sets at all others; "auto" does so for a local file, and
-            looks at a few sync samples of a file in a store, at all samples where these leave it open.
+        table: The sample table from the file's header.
+        keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
+            "auto" does so for a local file. Of a file in a store it reads a few sync samples, and all samples if the few do not
+            decide.
 
     Raises:
         ReadError: The file cannot be read.
         SampleDescriptionError: The samples are GIF pictures.
-        SampleTableError: H.264 samples are shown before an IDR picture at the start, a sample cannot be decoded for sure or
-            holds no picture, or the times contradict the pictures.
+        SampleTableError: H.264 samples are shown before an IDR picture at the start, a sample cannot be decoded with certainty
+            or holds no picture, or the times contradict the pictures.
         Mp4Error: The stsd box is damaged.
     """
     if table.codec == _GIF and len(table) > 1:
         # FFmpeg's decoder of GIF shows what edit lists hide, so that a clip has no way to start with decoding alone
-        raise SampleDescriptionError(path, "GIF pictures", "a codec of which decoders hide frames", REENCODE)
+        raise SampleDescriptionError(path, "GIF pictures", "a codec whose decoders can hide frames", REENCODE)
     flagged = np.flatnonzero(table.is_sync)
     codecs = _codecs(table, path)
     if codecs is None:
@@ -113,7 +114,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
 
 
 class _Looks:
-    """The contents of samples of one file, read when they are asked for."""
+    """Reads the content of a file's samples on request."""
 
     def __init__(self, source: ByteSource, path: str, codecs: Mapping[int, Codec], table: SampleTable) -> None:
         self._codecs = codecs
@@ -121,13 +122,13 @@ class _Looks:
         self._table = table
         self.entry_of = _entry_changes(self._index)
         self.has_parameter_sets = all(isinstance(codec, ParameterSets) for codec in codecs.values())
-        """Whether samples that are no sync samples may carry units."""
+        """Whether samples other than sync samples may carry units."""
         self.reader = SampleReader(source, path, table, keeps_small_files=self.has_parameter_sets)
 
     def at(
         self, positions: Sequence[int] | Int64Array, *, known: Mapping[int, SampleContent] | None = None
     ) -> dict[int, SampleContent]:
-        """Return what is found in samples, by position, with what is known already."""
+        """Return the content of samples by position, together with the content that is `known` already."""
         contents = dict(known or {})
         new = [position for position in map(int, positions) if position not in contents]
 
@@ -138,16 +139,16 @@ class _Looks:
         return contents
 
     def missing(self, contents: Mapping[int, SampleContent]) -> dict[int, MissingState]:
-        """Return what is missing at the starts among samples, by position."""
+        """Return the decoder state that is missing at each start among the samples, by position."""
         return missing_states(contents, self.starts(contents), self._codecs, self.entry_of)
 
     def starts(self, contents: Mapping[int, SampleContent]) -> list[int]:
-        """Return the sync samples among samples at which decoding can start."""
+        """Return the positions of the sync samples in `contents` at which decoding can start."""
         flagged = self._table.is_sync
         return [position for position, content in contents.items() if content.is_start and flagged[position]]
 
     def carriers(self, where: str) -> Sequence[int] | Int64Array:
-        """Return all samples that may carry units.
+        """Return the positions of all samples that may carry units.
 
         Raises:
             SampleTableError: A sample holds no picture.
@@ -169,7 +170,7 @@ class _Looks:
 
 
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
-    """Return the rules for each used sample entry, by its index; None where samples are not looked into."""
+    """Return the codec rules of each used sample entry, by its index, or None if samples of one of the codecs are not inspected."""
     codecs = {}
     for index in _used_entries(table):
         codec = codec_of_entry(table.sample_description, index, table.codec, where=where)
@@ -180,15 +181,16 @@ def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
 
 
 def _used_entries(table: SampleTable) -> list[int]:
-    """Return the entries of the stsd box that samples use, from 1."""
+    """Return the indices, from 1, of the sample entries that samples use."""
     return [1] if table.description_index is None else [int(index) for index in np.unique(table.description_index)]
 
 
 def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
-    """Return the table of a codec whose samples are not looked into, without flags that say nothing.
+    """Return the table of a codec whose samples are not inspected, without sync flags that carry no information.
 
-    Flags on every sample, as in a file without stss, are what writers leave that know nothing of keyframes. Where a codec has other
-    pictures than those coded by themselves, decoding starts at the first sample only. Flags on some of the samples are believed.
+    Writers that know nothing of keyframes leave flags on every sample, as in a file without stss. Unless every picture of the
+    codec is
+    coded by itself, decoding then starts at the first sample only. Flags on some of the samples are trusted.
     """
     if not table.is_sync.all() or all(
         is_intra_only(table.sample_description, index, table.codec, where=where) for index in _used_entries(table)
@@ -198,7 +200,7 @@ def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
 
 
 def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
-    """Return the entry that is used from a position on, for the first sample and where it changes."""
+    """Return the sample entries in use: the entry of the first sample, and the new entry at each position where it changes."""
     if description_index is None:
         return {0: 1}
     changes = np.concatenate([[0], np.flatnonzero(np.diff(description_index)) + 1])
@@ -208,10 +210,10 @@ def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
 def _with_starts(
     table: SampleTable, contents: Mapping[int, SampleContent], missing: Mapping[int, MissingState], where: str
 ) -> SampleTable:
-    """Return the table with its sync samples as they are, and with entries for those that lack decoder state.
+    """Return the table with its real starts as sync samples, and with new sample entries for starts that lack decoder state.
 
     Raises:
-        SampleTableError: A sample cannot be decoded as its encoder meant it.
+        SampleTableError: No decoder is certain to decode a sample as its encoder intended.
     """
     is_sync = table.is_sync.copy()
     own = np.ones(len(table), np.int64) if table.description_index is None else table.description_index

@@ -1,7 +1,7 @@
-"""The decoder state at each place where decoding can start: what earlier samples left in force and the sample needs.
+"""Find the units that a decoder lacks when it starts at a sample: those that earlier samples put in force and the sample needs.
 
-Decoding from the first sample on is the truth. A decoder that starts at a later sample knows the units of the sample's entry and
-of the sample itself. Where others are in force, the units that are missing are put before the sample.
+The pictures of decoding from the first sample are the right ones. A decoder that starts at a later sample has the units of the
+sample entry and of the sample itself. If other units are in force there, the missing units are put before the sample.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,19 +18,19 @@ class MissingState:
     """The decoder state that a start lacks."""
 
     prefix: bytes | None
-    """Bytes to put before the sample; None where nothing that can be put there makes up for it."""
+    """Bytes to put before the sample; None if no bytes put there give the same state."""
     damage: str = ""
-    """Why no decoder is sure to decode the sample, wherever it starts; empty where decoding may start earlier."""
+    """Why no decoder is certain to decode the sample, wherever it starts; empty if decoding can start earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamUnits:
-    """The units of a file that matter to files before and after it in one stream."""
+    """The units of a file that matter when it is decoded in one stream with other files, before or after them."""
 
     left: frozenset[UnitKey] = frozenset()
-    """Units that decoders may have in force after some of its samples, and that none of its sample entries gives."""
+    """Units that may be in force after some of the file's samples and are in none of its sample entries."""
     brought: frozenset[UnitKey] = frozenset()
-    """Units that every start brings, so that those of other files do not matter."""
+    """Units that every start carries, so that the units of other files do not matter."""
 
 
 def missing_states(
@@ -39,13 +39,13 @@ def missing_states(
     codecs: Mapping[int, Codec],
     entry_of: Mapping[int, int],
 ) -> dict[int, MissingState]:
-    """Return what is missing at the starts at which something is, by position in decode order.
+    """Return the missing decoder state of each start that lacks any, by position in decode order.
 
     Args:
-        contents: What is known of samples, by position; others are taken to carry no units.
-        starts: Positions of the starts, of which contents are known.
-        codecs: The rules for each sample entry that is used, by its index.
-        entry_of: The entry that is used from a position on, for the first sample and where it changes.
+        contents: The content of samples that were read, by position. The other samples are assumed to carry no units.
+        starts: Positions of the starts; `contents` has each of them.
+        codecs: The codec rules of each sample entry that is used, by its index.
+        entry_of: The sample entry of the first sample, and the new entry at each position where it changes.
     """
     entry_states = {index: _state_of(codec) for index, codec in codecs.items()}
     wanted = set(starts)
@@ -72,7 +72,7 @@ def missing_states(
 def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
     """Return whether a decoder that has decoded one part of a file may decode another part wrongly.
 
-    It may where samples hold different units of one kind and id, and a start does not bring its own.
+    It may if samples hold different units of one kind and id, and a start does not carry its own.
     """
     values: dict[tuple[str, int], set[bytes]] = {}
     carried = (unit for content in contents.values() for unit in (*content.before, *content.after))
@@ -85,10 +85,11 @@ def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], c
 def stream_units(
     contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]
 ) -> StreamUnits:
-    """Return the units by which a file and others in one stream may disturb each other.
+    """Return the units by which a file may disturb other files in one stream, and those that protect it from them.
 
-    Without units in samples but those of the sample entries, decoders are left as the entries set them up. Otherwise every unit
-    on which pictures depend may be another one, or dropped with the one that it refers to.
+    If samples hold no units other than those of the sample entries, decoders keep the state that the entries set up. Otherwise
+    every
+    unit on which pictures depend may be replaced, or dropped together with the unit that it refers to.
     """
     carried = [unit for content in contents.values() for unit in (*content.before, *content.after)]
     known = {unit for codec in codecs.values() for unit in codec.entry_units()}
@@ -105,7 +106,9 @@ def stream_units(
 
 
 def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:
-    """Return what a sample with units `own` lacks where `state` is in force and only `entry` is known; None for nothing."""
+    """Return what a sample with the units `own` lacks if `state` is in force and a decoder only has `entry`; None if it lacks
+    nothing.
+    """
     wanted = _after(codec, state, own)
     if codec.relevant(wanted) == codec.relevant(_after(codec, entry, own)):
         return None
@@ -117,7 +120,7 @@ def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) ->
 
 
 def _difference(codec: Codec, known: State, wanted: Mapping[tuple[str, int], tuple[Unit, ...]]) -> tuple[Unit, ...]:
-    """Return units that lead from one state to another one, as far as units can."""
+    """Return the units that change the state `known` into the state `wanted`, as far as units can."""
     state = dict(known)
     units: list[Unit] = []
     # twice: a unit that others were built on may have been replaced since

@@ -1,4 +1,4 @@
-"""The starts at which a file can follow any other file in one stream: what each resets, and which units it brings."""
+"""Find whether a file can follow any other file in one stream: what each of its starts resets, and which units it carries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A sample at which decoding starts, as one that follows the samples of another file."""
+    """A sample at which decoding starts, seen as one that follows the samples of another file."""
 
     is_reset: bool
-    """Whether nothing that was decoded before matters, but for the units in force."""
+    """Whether nothing that was decoded before matters, except the units in force."""
     brings: frozenset[UnitKey] = frozenset()
     """Kind and id of the units that it carries before its picture."""
 
 
 def read_starts(source: ByteSource, path: str, table: SampleTable, positions: Sequence[int]) -> list[Start]:
-    """Look at samples at which decoding starts.
+    """Read the starts of a file and return what each resets and carries, in the order of `positions`.
 
     Args:
         source: The source that holds the file.
         path: Path relative to the source's root.
-        table: The samples, corrected.
-        positions: Positions in decode order.
+        table: The corrected sample table.
+        positions: Positions of the starts in decode order.
 
     Raises:
         ReadError: The file cannot be read.

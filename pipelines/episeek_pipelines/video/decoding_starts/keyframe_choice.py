@@ -1,8 +1,8 @@
-"""The choice of keyframes to look at, for options: this module imports nothing."""
+"""The type of the option `keyframes`. This module imports nothing, so that option parsers can import it."""
 
 from typing import Literal, get_args
 
 KeyframeChoice = Literal["auto", "all"]
-"""All of a local file and a few of a file in a store, or all of both."""
+"""The keyframes whose bytes are read: "auto" for all of a local file and a few of a file in a store, "all" for all of both."""
 
 KEYFRAME_CHOICES: tuple[str, ...] = get_args(KeyframeChoice)

@@ -1,12 +1,11 @@
-"""Find the pictures at the start of a file that no decoder shows, since they refer to samples before the file.
+"""Find the pictures at the start of a file that no decoder shows, because they refer to samples that the file does not have.
 
 A file cut out of a stream with open GOPs starts with such pictures: they follow sample 0 in decode order, precede it in
 presentation order, and refer to the group of pictures before it. The header does not mark them.
 
-- In H.264 all leading pictures are skipped, since no picture leads an IDR picture. Presentation times by which one does are
-  refused.
-- In HEVC (ITU-T H.265, 7.4.2.2) and VVC (ITU-T H.266, 7.4.2.2) the type of the NAL unit tells skipped pictures (RASL) from
-  decodable ones (RADL).
+- In H.264 all leading pictures are skipped. An IDR picture has none; a file whose times show a picture before it is refused.
+- In HEVC (ITU-T H.265, 7.4.2.2) and VVC (ITU-T H.266, 7.4.2.2) the type of the NAL unit distinguishes skipped leading pictures
+  (RASL) from decodable ones (RADL).
 
 Skipped pictures stay in the sample table and are not presented.
 """
@@ -26,7 +25,7 @@ from episeek_pipelines.video.bitstreams.vvc import Vvc
 
 
 def leading_samples(table: SampleTable, codec: Codec) -> Int64Array:
-    """Return the decode positions of the samples that may be skipped: those up to the next sync sample shown before sample 0."""
+    """Return the decode positions of the leading samples: those before the next sync sample that are shown before sample 0."""
     if not isinstance(codec, H264 | Hevc | Vvc):
         return np.zeros(0, np.int64)
     later_sync = np.flatnonzero(table.is_sync[1:])
@@ -38,13 +37,13 @@ def leading_samples(table: SampleTable, codec: Codec) -> Int64Array:
 def without_skipped_pictures(
     table: SampleTable, codec: Codec, leading: Int64Array, contents: Mapping[int, SampleContent], *, where: str
 ) -> SampleTable:
-    """Return the table with the skipped pictures that lead its first sample not presented.
+    """Return the table in which the skipped leading pictures of the first sample are not presented.
 
     Args:
-        table: The samples.
-        codec: The rules of the first sample.
-        leading: The leading samples; not empty.
-        contents: What was found in sample 0 and in the leading samples, by position.
+        table: The sample table.
+        codec: The codec rules of the first sample.
+        leading: Decode positions of the leading samples; not empty.
+        contents: The content of sample 0 and of the leading samples, by position.
         where: The file, for messages.
 
     Raises:

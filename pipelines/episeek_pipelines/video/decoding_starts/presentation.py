@@ -1,8 +1,8 @@
-"""Refuse files whose samples contradict the times that the header gives them.
+"""Refuse files whose samples contradict the presentation times in the header.
 
-A header without composition offsets says that samples are shown in the order in which they are stored. Some recorders write it
-for streams with B-pictures, too; then no time of a picture is known. Others store the two fields of a frame as two samples with a
-time each, of which one frame comes.
+A header without composition offsets says that samples are shown in the order in which they are stored. Some recorders write such a
+header for streams with B-pictures, too: then the presentation times are unknown. Others store the two fields of a frame as two
+samples, each with a time of its own, although decoders return one frame for both.
 """
 
 import itertools
@@ -22,22 +22,24 @@ from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, State,
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 LOOKED_AT: Final = {True: 64, False: 16}
-"""Samples from the start of the file whose pictures are looked at: fewer in a store, where their bytes are one request."""
+"""Number of samples from the start of a file whose slice headers are read: for local files, and for files in a store in one
+request.
+"""
 
 HINT: Final = "re-encode the video"
 
 
 def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, where: str) -> None:
-    """Refuse a file whose first samples are fields, or are shown in another order than their times rise.
+    """Refuse a file whose first samples are single fields, or are shown in another order than that of their times.
 
     Args:
         reader: Reads the samples.
-        codec: The rules of their sample entry.
-        table: The samples.
+        codec: The codec rules of their sample entry.
+        table: The sample table.
         where: The file, for messages.
 
     Raises:
-        SampleTableError: The samples are such.
+        SampleTableError: Two samples are the fields of one frame, or the order of the pictures contradicts the times.
     """
     positions = range(min(LOOKED_AT[reader.is_local], len(table)))
     rises = bool((np.diff(table.pts[: len(positions)]) > 0).all())
@@ -82,7 +84,7 @@ def require_groups_in_turn(table: SampleTable, *, where: str) -> None:
 
 
 def _may_contradict(codec: H264, *, rises: bool) -> bool:
-    """Return whether the parameter sets of the sample entry allow fields, or another order than that of rising times."""
+    """Return whether the parameter sets of the sample entry allow fields, or an order of pictures that contradicts the times."""
     try:
         found = [read_sequence(unit.data) for unit in codec.entry_units() if unit.kind == "sps"]
     except BitsEndError:
@@ -91,7 +93,7 @@ def _may_contradict(codec: H264, *, rises: bool) -> bool:
 
 
 def _pictures(reader: SampleReader, codec: H264, positions: Sequence[int]) -> list[list[Slice]]:
-    """Return the slices of each sample; none where they cannot be read."""
+    """Return the slices of each sample; an empty list for a sample whose slices cannot be read."""
     state: State = {}
     for unit in codec.entry_units():
         codec.apply(state, unit)
@@ -108,7 +110,7 @@ def _pictures(reader: SampleReader, codec: H264, positions: Sequence[int]) -> li
 
 
 def _require_frames(pictures: Sequence[Sequence[Slice]], where: str) -> None:
-    """Refuse two samples in a row of which each is one field, of the two parities."""
+    """Refuse two consecutive samples that are one field each, of opposite parity."""
     parities = [
         {part.is_bottom for part in slices} if slices and all(part.is_field for part in slices) else set()
         for slices in pictures
@@ -120,7 +122,9 @@ def _require_frames(pictures: Sequence[Sequence[Slice]], where: str) -> None:
 
 
 def _shown_early(pictures: Sequence[Sequence[Slice]]) -> int | None:
-    """Return the first sample of B-slices that is shown before one that is stored before it, since the last IDR picture."""
+    """Return the first sample of B-slices that is shown before a sample stored earlier, within one IDR period; None without
+    such.
+    """
     latest: Slice | None = None
     for position, slices in enumerate(pictures):
         if not slices or slices[0].order_count is None:

@@ -1,4 +1,4 @@
-"""Reading of the first bytes of many samples, as far as each of them has to be known, in few rounds of requests."""
+"""Read the first bytes of many samples, as many of each as are needed, in few rounds of requests."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -16,29 +16,29 @@ from episeek_pipelines.video.bitstreams.sample import MissingBytesError, SampleB
 T = TypeVar("T")
 
 _FIRST_BYTES = {True: 1 << 8, False: 1 << 11}
-"""Bytes that are read of a sample at first: few from this machine, more where a request is a round trip."""
+"""Bytes that are read of a sample at first: few for a local file, more for a file in a store, where a request is a round trip."""
 
 SMALL_BYTES = 1 << 18
-"""Bytes from the first to the last sample of a file in a store that is read as a whole, in one request."""
+"""A file in a store is read as a whole, in one request, if its samples span at most this many bytes."""
 
 _HEAD_BYTES = {True: 1 << 6, False: 1 << 16}
-"""Bytes of a NAL unit's surroundings that are read at once: of a file in a store as many as requests have between them anyway."""
+"""Bytes that are read at once around a NAL unit. In a store, requests that are closer than this are joined anyway."""
 
 MAX_UNIT_BYTES = 1 << 24
-"""Bytes of a header or parameter set of a sample at most: larger ones are lies about a length."""
+"""Greatest size in bytes of a header or parameter set in a sample. A larger size can only be a damaged length field."""
 
 _BATCH = 1 << 11
-"""Samples whose bytes are in memory at the same time."""
+"""Number of samples whose bytes are in memory at the same time."""
 
 
 class SampleReader:
-    """Reads samples of one file.
+    """Reads the first bytes of samples of one file.
 
     Args:
         source: The source that holds the file.
         path: Path relative to the source's root.
-        table: The samples.
-        keeps_small_files: Whether a small file in a store is read as a whole, once, whichever samples are asked for.
+        table: The sample table.
+        keeps_small_files: Whether a small file in a store is read as a whole, once, whichever samples are needed.
     """
 
     def __init__(self, source: ByteSource, path: str, table: SampleTable, *, keeps_small_files: bool = False) -> None:
@@ -51,35 +51,35 @@ class SampleReader:
         self._span = (int(table.offset.min()), int((table.offset + table.size).max())) if len(table) else (0, 0)
         is_small = self._span[1] - self._span[0] <= SMALL_BYTES
         self.is_kept = keeps_small_files and is_small and not self.is_local
-        """Whether all samples cost one request."""
+        """Whether one request reads all samples."""
         self._whole: bytes | None = None
         self._kept: dict[int, bytes] = {}
 
     def map(self, look: Callable[[int, SampleBytes], T], positions: Sequence[int]) -> Iterator[T]:
-        """Return what `look` returns for each sample, in order.
+        """Yield the result of `look` for each sample, in order.
 
         Args:
-            look: A function of a sample's position and its bytes; it may raise `MissingBytesError`, and is called again then.
+            look: A function of a sample's position and its bytes. If it raises `MissingBytesError`, it is called again with more.
             positions: Positions in decode order.
 
         Raises:
             ReadError: The file cannot be read.
-            SampleTableError: More than `MAX_UNIT_BYTES` of a sample have to be known at once.
+            SampleTableError: `look` needs more than `MAX_UNIT_BYTES` bytes of a sample at once.
         """
         for first in range(0, len(positions), _BATCH):
             yield from self._batch(look, positions[first : first + _BATCH])
 
     def keep(self, heads: Mapping[int, bytes]) -> None:
-        """Take over first bytes of samples, by position, so that a file in a store is not read for them again."""
+        """Keep the first bytes of samples, by position, so that they are not requested again from a store."""
         if not self.is_local:
             self._kept.update((position, head[: _FIRST_BYTES[False]]) for position, head in heads.items())
 
     def heads(self, positions: Int64Array, starts: Int64Array) -> list[bytes]:
-        """Return some bytes of each sample from a position on, or all that are left of it.
+        """Return a few bytes of each sample from an offset on, or fewer at the end of the sample.
 
         Args:
             positions: Positions in decode order.
-            starts: Where to start in each sample.
+            starts: The offset in each sample, in bytes.
 
         Raises:
             ReadError: The file cannot be read.
@@ -119,7 +119,7 @@ class SampleReader:
         return [results[rank] for rank in range(len(positions))]
 
     def _read(self, positions: Sequence[int], pieces: Sequence[ByteRange]) -> list[bytes]:
-        """Return the bytes `[start, stop)` of each sample."""
+        """Return the bytes of each sample in the range of `pieces`."""
         starts = self._table.offset[positions].tolist()
         ranges = [(start + piece[0], start + piece[1]) for start, piece in zip(starts, pieces, strict=True)]
         if self.is_kept and ranges:

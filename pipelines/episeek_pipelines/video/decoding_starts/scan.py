@@ -1,7 +1,7 @@
-"""Find the samples of a file that carry parameter sets, and those without a picture, by the headers of all of their NAL units.
+"""Find the samples of a file that carry parameter sets, and those without a picture, from the headers of all NAL units.
 
-Most samples carry no parameter sets. The units of many samples are walked at once, from length field to length field, so that
-only the few that do have to be taken apart one by one.
+Most samples carry no parameter sets. Array operations walk the units of many samples at once, from length field to length field, so
+that only the few samples with parameter sets have to be parsed one by one.
 """
 
 from collections.abc import Iterator
@@ -17,26 +17,26 @@ from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 _BATCH_SAMPLES = 1 << 13
 _BATCH_BYTES = 1 << 26
-"""Samples, and bytes of them, that are walked at the same time."""
+"""Greatest number of samples, and of their bytes, that are walked at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Positions of samples in decode order, ascending."""
+    """The samples that `scan` finds, as positions in decode order, ascending."""
 
     carriers: Int64Array
-    """Samples with units that may stay in force after them."""
+    """Samples that hold units which may stay in force after the sample."""
     without_picture: Int64Array
-    """Samples that consist of whole NAL units, none of which holds a part of a picture. Empty samples are not among them."""
+    """Samples that consist of whole NAL units, none of which holds a part of a picture; without empty samples."""
 
 
 def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan:
-    """Return what the NAL units of all samples of a file are. The reader keeps the heads of those that are looked at afterwards.
+    """Return the samples that carry units, and those without a picture. The reader keeps the first bytes of these samples.
 
     Args:
         reader: Reads the samples.
-        codec: The rules of their sample entries; NAL units have length fields.
-        table: The samples.
+        codec: The codec rules of their sample entries; NAL units have length fields.
+        table: The sample table.
 
     Raises:
         ReadError: The file cannot be read.
@@ -53,7 +53,7 @@ def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan
 
 
 def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
-    """Return `[start, stop)` of runs of samples that are walked at once."""
+    """Yield the `[start, stop)` of the runs of samples that are walked at once."""
     ends = np.cumsum(size)
     first = 0
     while first < len(size):
@@ -67,7 +67,9 @@ def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
 def _walk(
     reader: SampleReader, codec: ParameterSets, positions: Int64Array, size: Int64Array
 ) -> tuple[BoolArray, BoolArray, dict[int, bytes]]:
-    """Return, for each sample, whether it carries units, and whether it is made of units without a picture; and their heads."""
+    """Return whether each sample carries units, whether it has no picture, and the first bytes of the samples that are one or
+    both.
+    """
     kinds, length_bytes = codec.nal_kinds, codec.length_bytes
     is_unit, is_picture = np.zeros(kinds.mask + 1, np.bool_), np.zeros(kinds.mask + 1, np.bool_)
     is_unit[list(kinds.units)] = True
