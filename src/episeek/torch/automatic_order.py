@@ -1,7 +1,7 @@
-"""The order of an epoch that suits what its frames cost to fetch: `EpisodeSampler(order="auto")`.
+"""Choose the order of an epoch from the cost of fetching its frames: `EpisodeSampler(order="auto")`.
 
-All ranks of a job must read the same sequence, so nothing is measured and no machine is looked at: the choice is a function of
-the index and of the options of the dataset.
+All ranks of a job have to choose the same order. Therefore nothing is measured, and nothing depends on the machine: the choice is a
+function of the index and of the dataset's options.
 """
 
 import math
@@ -20,19 +20,19 @@ from episeek.torch.fetch_units import MAX_UNIT_BYTES, UNIT_OF_ORDER, UnitKind
 MixingOrder = Literal["global", "clump", "episode"]
 
 REQUEST_BYTES: Final = DEFAULT_GAP_BYTES
-"""A request costs as much as this many bytes more in another one: so are near ranges joined."""
+"""A request costs as much as this many bytes: ranges with smaller gaps between them are fetched in one request."""
 
 UNLIMITED_BYTES: Final = 64 << 30
-"""The assumed size of a cache directory without a limit: how much its disk has differs from machine to machine."""
+"""The assumed size in bytes of a cache directory without a limit, since the real one differs from machine to machine."""
 
 _TOLERANCE: Final = 1.5
-"""An order that mixes more is taken where it costs at most this many times as much as the cheapest one."""
+"""An order that mixes more is chosen if it costs at most this many times as much as the cheapest one."""
 
 _ORDERS: Final[tuple[MixingOrder, ...]] = get_args(MixingOrder)
 """The orders, from the one that mixes most."""
 
 _TEXT_BYTES: Final = 64
-"""Bytes that a text in a row is taken to have."""
+"""The assumed bytes of a text in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,28 +40,28 @@ class FetchCosts:
     """Properties of a dataset and its store that decide how much an order fetches. Sizes are means over the episodes in use."""
 
     is_local: bool
-    """Whether the videos are on this machine, and are read where they are."""
+    """Whether the videos are on this machine, so that they are read without a cache."""
     cache_bytes: int
-    """Limit of the cache directory; 0 without one."""
+    """Limit of the cache directory in bytes; 0 without a cache directory."""
     rows_memory_bytes: int
-    """Limit of the rows that a process keeps in memory."""
+    """Limit, in bytes, of the rows that a process keeps in memory."""
     fetch: Literal["auto"] | UnitKind
-    """The option of the dataset."""
+    """The dataset's option `fetch`."""
     episode_count: int
     frame_count: int
-    """Frames of all episodes, of one camera."""
+    """Number of frames of all episodes, of one camera."""
     camera_count: int
-    """Cameras whose pictures are in videos."""
+    """Number of cameras whose pictures are in videos."""
     frame_bytes: float
-    """Bytes of a frame in the videos of all cameras."""
+    """Mean bytes of a frame, summed over the videos of all cameras."""
     keyframe_distance: float
-    """Frames from keyframe to keyframe."""
+    """Mean number of frames from one keyframe to the next."""
     row_bytes: float
     """Bytes of the values of a frame in its row, before compression."""
 
     @property
     def episode_frames(self) -> float:
-        """Frames of an episode."""
+        """Mean number of frames of an episode."""
         return self.frame_count / max(self.episode_count, 1)
 
 
@@ -74,7 +74,7 @@ class Fetching:
 
     @property
     def cost(self) -> float:
-        """Return the bytes, with what the requests cost added."""
+        """The cost in bytes: the bytes fetched, plus a fixed number of bytes for each request."""
         return self.byte_count + self.requests * REQUEST_BYTES
 
     def __str__(self) -> str:
@@ -93,8 +93,8 @@ def choose_order(costs: FetchCosts, *, clump_frames: int) -> OrderChoice:
     """Return the order that mixes most among those that cost little more than the cheapest one.
 
     Args:
-        costs: What decides.
-        clump_frames: Frames of a clump.
+        costs: The properties of the dataset and its store.
+        clump_frames: Number of frames of a clump.
     """
     if costs.is_local:
         return OrderChoice("global", "The videos are on this machine, where no order saves a request.")
@@ -109,15 +109,16 @@ def choose_order(costs: FetchCosts, *, clump_frames: int) -> OrderChoice:
 
 
 def fetching_of(costs: FetchCosts, order: MixingOrder, *, clump_frames: int) -> Fetching:
-    """Return what an epoch fetches in an order.
+    """Return an estimate of the requests and bytes of an epoch in an order.
 
-    A unit is fetched once where the cache holds all units of the frames that are mixed with each other, and otherwise for each
-    frame again. The rows of an episode are a unit as well, which each process keeps in memory.
+    A fetch unit is fetched once if the cache can hold the units of all frames that are mixed with each other, and otherwise once
+    for
+    each frame. The rows of an episode are a unit as well, which each process keeps in memory.
 
     Args:
-        costs: What decides.
+        costs: The properties of the dataset and its store.
         order: The order.
-        clump_frames: Frames of a clump.
+        clump_frames: Number of frames of a clump.
     """
     length = costs.episode_frames
     clump = min(float(clump_frames), length)
@@ -150,17 +151,17 @@ def costs_of(
     rows_memory_bytes: int,
     fetch: Literal["auto"] | UnitKind,
 ) -> FetchCosts:
-    """Return what decides about an order of some episodes. Nothing is fetched: `episodes` of the sidecars says all.
+    """Return the properties by which an order is chosen. Nothing is fetched: the sidecar `episodes` holds all of them.
 
     Args:
         index: The index.
         features: The features of the dataset.
-        lengths: Frames of each episode in use, shape [episodes].
-        episodes: The episodes in use, shape [episodes].
-        is_local: As in the result; so are the others.
-        cache_bytes: As in the result.
-        rows_memory_bytes: As in the result.
-        fetch: As in the result.
+        lengths: Number of frames of each episode in use, shape [episodes].
+        episodes: Indices of the episodes in use, shape [episodes].
+        is_local: As in `FetchCosts`.
+        cache_bytes: As in `FetchCosts`.
+        rows_memory_bytes: As in `FetchCosts`.
+        fetch: As in `FetchCosts`.
     """
     cameras = len(index.cameras)
     rows = (episodes[:, None] * cameras + np.arange(cameras)).reshape(-1)
@@ -184,7 +185,7 @@ def costs_of(
 
 
 def _row_bytes(feature: Mapping[str, Any]) -> int:
-    """Return the bytes that a feature has in a row; those of a picture there before it was compressed."""
+    """Return the bytes of a feature's value in a row, before compression; a picture counts by its pixels."""
     dtype = feature["dtype"]
     if dtype in ("video", "string"):
         return 0 if dtype == "video" else _TEXT_BYTES
@@ -196,7 +197,7 @@ def _row_bytes(feature: Mapping[str, Any]) -> int:
 
 
 def _pool(costs: FetchCosts, order: MixingOrder, clump: float) -> tuple[float, float]:
-    """Return how many episodes, and how many frames, are mixed with each other."""
+    """Return how many episodes, and how many frames, an order mixes with each other."""
     if order == "episode":
         episodes = min(POOL_EPISODES, costs.episode_count)
         return episodes, episodes * costs.episode_frames

@@ -1,8 +1,8 @@
-"""Memory for the pictures of a batch, chosen so that the batch is written once.
+"""Choose the memory for the pictures of a batch, so that each picture is written only once.
 
-A worker of a `DataLoader` gives its batches to the training process in shared memory. Where `collate` makes the batches, pictures
-are written there at once, into memory of earlier batches that nobody holds any more. Where another function does, it makes tensors
-of its own, and shared memory would be written twice.
+A worker of a `DataLoader` passes its batches to the training process in shared memory. If `collate` makes the batches, pictures are
+decoded directly into the shared memory of earlier batches that no process uses any more. Another collate function makes tensors of
+its own; then pictures are decoded into ordinary memory.
 """
 
 import sys
@@ -15,13 +15,13 @@ import torch
 from torch.utils.data import get_worker_info
 
 _SMALL_BYTES: Final = 1 << 18
-"""A stack of fewer bytes costs less than a message about a block."""
+"""A smaller stack, in bytes, is sent as torch sends it: it costs less than a message about a shared block."""
 _ARRAY_TYPES: Final = frozenset(
     {torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64}
 )
 
 _passes_on = False
-"""Whether this is a worker whose batches are passed on as they are. A worker belongs to one loader."""
+"""Whether this process is a worker whose batches are made of the memory of their items. A worker belongs to one loader."""
 
 if sys.platform == "linux":
     from episeek.torch.shared_blocks import SharedBlocks
@@ -30,17 +30,17 @@ if sys.platform == "linux":
 
 
 def note_batches_passed_on() -> None:
-    """Take note, in a worker process, that batches are made of the memory of their items."""
+    """Record, in a worker process, that batches are made of the memory of their items."""
     global _passes_on
     if not _passes_on:
         _passes_on = get_worker_info() is not None
 
 
 def stacked(values: Sequence[Any]) -> torch.Tensor | None:
-    """Return a stack of tensors of one shape and type, in memory that a worker shares and has used before.
+    """Return a stack of tensors of one shape and type in a worker's reused shared memory, or None if it is not used for them.
 
-    None for anything else, outside of workers, and where memory is shared as torch does it: for small tensors, and on other systems
-    than Linux.
+    It is not used outside of worker processes, for small tensors, for values that are not such tensors, and on systems other than
+    Linux.
     """
     if not _passes_on or sys.platform != "linux" or not all(map(_has_array, values)):
         return None
@@ -54,19 +54,19 @@ def stacked(values: Sequence[Any]) -> torch.Tensor | None:
 
 
 def is_shared_again(tensor: torch.Tensor) -> bool:
-    """Return whether a tensor needs no copy: it lies in memory that is used again, or this is no worker."""
+    """Return whether a tensor needs no copy: it is in reused shared memory, or this process is not a worker."""
     return not _passes_on or sys.platform != "linux" or _blocks.holds(tensor)
 
 
 def empty(
     shape: tuple[int, ...], dtype: npt.DTypeLike, *, is_final: bool = True
 ) -> tuple[npt.NDArray[Any], torch.Tensor]:
-    """Return an array that is not filled yet, and a tensor of the same memory.
+    """Return an uninitialized array, and a tensor that shares its memory.
 
     Args:
-        shape: Its shape.
-        dtype: Its type.
-        is_final: Whether the values go into the batch as they are; otherwise other tensors are made of them before.
+        shape: The shape of both.
+        dtype: The type of both.
+        is_final: Whether the values go into the batch unchanged; False if other tensors are made from them first.
     """
     if _passes_on and is_final and sys.platform == "linux":
         shared = _blocks.tensor(shape, dtype)
@@ -83,7 +83,7 @@ def empty(
 
 
 def _has_array(value: Any) -> bool:
-    """Return whether a value is a plain tensor that numpy can see."""
+    """Return whether a value is a plain tensor whose memory numpy can use."""
     if type(value) is not torch.Tensor or value.dtype not in _ARRAY_TYPES or value.requires_grad or not value.ndim:
         return False
     return value.layout == torch.strided and value.device.type == "cpu"

@@ -1,4 +1,4 @@
-"""Collation of items into a batch, without copying pictures that follow each other in memory."""
+"""Collate items into a batch without copying pictures that already follow each other in memory."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,11 @@ from episeek.torch.batch_memory import is_shared_again, note_batches_passed_on, 
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a batch of items, equal to that of torch's `default_collate`: for `DataLoader(..., collate_fn=collate)`.
+    """Return the same batch as torch's `default_collate`. Use it as `DataLoader(..., collate_fn=collate)`.
 
-    An `EpisodeDataset` puts the pictures of a batch one after another into memory: in worker processes, into the memory that they
-    share with the training process. They are not copied again here.
+    An `EpisodeDataset` puts the pictures of a batch one after another in memory, in a worker process into memory that it shares
+    with
+    the training process. `collate` returns a view of them, without another copy.
 
     Args:
         items: Items with the same keys.
@@ -32,7 +33,7 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _side_by_side(values: Sequence[Any]) -> torch.Tensor | None:
-    """Return a view of tensors that fill their memory one after another; None for anything else."""
+    """Return one view of tensors that follow each other in the same memory, or None for any other values."""
     first = values[0]
     if not isinstance(first, torch.Tensor) or first.storage_offset() or not first.is_contiguous():
         return None

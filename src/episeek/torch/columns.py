@@ -1,7 +1,7 @@
-"""The columns of an episode as tensors, with the types that LeRobot's items have.
+"""Convert the columns of an episode to tensors of the types that LeRobot's items have.
 
-LeRobot makes a tensor of each Python value that pyarrow gives: floats of any width become float32, whole numbers int64, booleans
-bool, and texts stay texts (`hf_transform_to_torch` in lerobot/datasets/utils.py).
+LeRobot makes a tensor of each Python value of a row: floats of any width become float32, whole numbers int64 and booleans bool;
+texts stay texts (`hf_transform_to_torch` in lerobot/datasets/utils.py).
 """
 
 import io
@@ -16,10 +16,11 @@ from episeek.errors import BackendUnavailableError, MetadataError, install_hint
 
 
 def column_values(column: pa.ChunkedArray) -> Any:
-    """Return a column so that indexing it with a row gives the value of LeRobot's item, or that of `picture` for pictures.
+    """Return the values of a column, one for each row, as LeRobot's items have them; pictures stay encoded, for `picture` to
+    decode.
 
     Returns:
-        A tensor [rows, ...] for numbers of one shape; else a list with a value for each row.
+        A tensor [rows, ...] if all values are numbers of one shape; otherwise a list with one value for each row.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
@@ -31,9 +32,9 @@ def column_values(column: pa.ChunkedArray) -> Any:
 
 
 def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
-    """Return a picture that is stored in a row: uint8 [height, width, channels].
+    """Decode a picture that is stored in a row, and return it as uint8 [height, width, channels].
 
-    A picture of one channel and 16 bits, such as depth, is uint16 [height, width, 1]: the values as they are stored.
+    A picture of one channel and 16 bits, such as depth, is returned as uint16 [height, width, 1], with its values unchanged.
 
     Args:
         value: The struct of the row, with the encoded picture in `bytes`.
@@ -41,7 +42,7 @@ def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
 
     Raises:
         BackendUnavailableError: Pillow is not installed.
-        MetadataError: The row has no bytes, or they are no picture of 8 bits, or of 16 in one channel.
+        MetadataError: The row has no bytes, or they do not hold a picture of 8 bits, or of one channel and 16 bits.
     """
     try:
         from PIL import Image, UnidentifiedImageError
@@ -66,7 +67,7 @@ def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
 
 
 def _numbers(array: pa.Array) -> torch.Tensor | None:
-    """Return numbers of one shape as a tensor [rows, ...]; None for anything else."""
+    """Return numbers of one shape as a tensor [rows, ...], or None for any other values."""
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     shape = [len(array)]

@@ -35,7 +35,7 @@ from episeek_schemas import lerobot
 Item = dict[str, Any]
 
 MAX_ROWS_BYTES = 1 << 28
-"""Bytes of the rows that are kept in memory, in each process, unless told otherwise."""
+"""Default limit, in bytes, of the rows that each process keeps in memory."""
 
 _LOGGER = logging.getLogger("episeek")
 
@@ -43,37 +43,37 @@ _LOGGER = logging.getLogger("episeek")
 class EpisodeDataset(Dataset[Item]):
     """The items of a prepared dataset: `dataset[i]` equals `LeRobotDataset(...)[i]` in keys, types, shapes and values.
 
-    `torch.utils.data.DataLoader` asks for a whole batch at once. Its frames are planned together: near ranges share a request,
-    requests are in flight at the same time, and frames of one neighbourhood are decoded once.
+    `torch.utils.data.DataLoader` asks for a whole batch at once. The frames of a batch are planned together: ranges close to each
+    other share a request, several requests run at the same time, and nearby frames are decoded in one pass.
 
-    A frame of a video is found by its number in the episode, not by its time. It is compared with the time of its row: where
-    they differ by `tolerance_s` or more, the item is refused, as LeRobot does.
+    A frame of a video is found by its number in the episode, not by its time. Its time is compared with the time of its row: if
+    they differ by `tolerance_s` or more, the item is refused, as in LeRobot.
 
     Args:
-        index: An index that was opened with `episeek.open`, or the root of a prepared dataset, which is opened.
+        index: An index from `episeek.open`, or the root of a prepared dataset, which is opened with `episeek.open`.
         data_root: As for `episeek.open`.
         episodes: The episodes to use; None for all. The items are in the order of the dataset, as LeRobot's are.
-        delta_timestamps: Seconds from an item's frame, by feature: a stack of the values at these times takes the place of its
-            value. Times outside the episode are clamped to its ends, and `<feature>_is_pad` marks them.
+        delta_timestamps: For each feature, seconds relative to the item's frame. The item has the stack of the feature's values at
+            these times. Times outside the episode are clamped to its ends, and `<feature>_is_pad` marks them.
         image_transforms: Called with the picture or pictures of each camera.
-        return_uint8: Whether pictures are uint8 from 0 to 255; otherwise they are float32 from 0 to 1. Depth is not scaled: videos
-            and pictures of one channel and more than 8 bits are uint16 [1, height, width], every bit kept.
+        return_uint8: Whether pictures are uint8 from 0 to 255; if False, they are float32 from 0 to 1. Depth (one channel of more
+            than 8 bits) is not scaled: it is uint16 [1, height, width] with every bit kept.
         tolerance_s: Largest difference between the times of a row and of its frame, seconds.
         storage_options: As for `episeek.open`.
         max_in_flight: Largest number of requests at the same time.
         max_rows_bytes: Limit of the bytes of rows that each process keeps in memory.
-        cache_dir: A directory of this machine in which what was fetched is kept, for all workers, ranks and jobs that use it;
-            None to keep nothing. It may be removed at any time.
-        cache_bytes: Limit of its size; None leaves a tenth of the disk free.
-        cache_local: Whether files that are not in a store are kept there too, as for a network drive.
-        fetch: What is fetched, and kept, for a frame: the "window" of samples that it needs, the "clump" of frames around it, or
-            the whole "episode". "auto" is what suits the order of the sampler; it is "window" without a `cache_dir`, or where
-            the frames that the order mixes with each other do not fit there.
+        cache_dir: A directory of this machine that keeps fetched bytes for all workers, ranks and jobs that use it; None to keep
+            nothing. It may be removed at any time.
+        cache_bytes: Limit of the size of `cache_dir`; None leaves a tenth of the disk free.
+        cache_local: Whether bytes of files outside of stores are kept there, too; useful for a network drive.
+        fetch: The bytes that are fetched, and kept, for a frame: the "window" of samples that it needs, the "clump" of frames
+            around it, or the whole "episode". "auto" chooses by the sampler's order. It chooses "window" without a `cache_dir`, and
+            where the frames that the order mixes with each other do not fit into the cache.
 
     Raises:
-        EpiseekError: As `episeek.open`; the metadata of the dataset is missing or contradicts itself.
-        EpisodeNotFoundError: `episodes` has one that is not there.
-        ValueError: `delta_timestamps` are no multiples of the time from frame to frame, or of no feature.
+        EpiseekError: As for `episeek.open`, or the dataset's metadata is missing or contradicts itself.
+        EpisodeNotFoundError: `episodes` lists an episode that does not exist.
+        ValueError: A time in `delta_timestamps` is not a multiple of the frame interval, or its feature does not exist.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class EpisodeDataset(Dataset[Item]):
             self._kept_ranges = KeptRanges(directory, self.index.build_id, wait_seconds)
             self._rows = self._rows.through(lambda source: KeptSource(source, directory, wait_seconds))
         self.meta = Metadata(self._rows)
-        """Metadata under LeRobot's names."""
+        """The dataset's metadata under the names that LeRobot uses."""
         # files of this machine are read faster than threads are started
         self._max_in_flight = 1 if is_local(self.index.videos.root) else max_in_flight
         rows_in_flight = 1 if is_local(self._rows.root) else max_in_flight
@@ -162,22 +162,24 @@ class EpisodeDataset(Dataset[Item]):
 
     @property
     def episode_lengths(self) -> npt.NDArray[np.int64]:
-        """Frames of each episode in use, in the order of the items, shape [num_episodes]."""
+        """Number of frames of each episode in use, in the order of the items, shape [num_episodes]."""
         return self._lengths
 
     @property
     def delta_indices(self) -> dict[str, list[int]] | None:
-        """Frames from an item's frame, by feature; None without `delta_timestamps`."""
+        """`delta_timestamps` in frames relative to the item's frame, for each feature; None without `delta_timestamps`."""
         return self._deltas.indices
 
     def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int | None = None) -> None:
-        """Say in which order the items will be asked for, for `fetch="auto"`. A sampler of the dataset does so when it is made.
+        """Set the order in which items will be read, by which `fetch="auto"` chooses. `EpisodeSampler` calls this when it is
+        created.
 
         Args:
             order: "global", "clump", "episode" or "sequential".
-            clump_frames: Frames of a clump; None for about a second.
-            pool_frames: Number of frames that are mixed with each other, so that what is fetched for one of them is needed until
-                all of them have come; None for all frames.
+            clump_frames: Number of frames of a clump; None for about one second.
+            pool_frames: Number of frames that the order mixes with each other. Bytes fetched for one of them stay useful until all
+                of
+                them were read. None for all frames.
         """
         clump = clump_frames or max(round(float(self.fps)), 1)
         if self.fetch != "auto":
@@ -202,7 +204,7 @@ class EpisodeDataset(Dataset[Item]):
 
     @cached_property
     def fetch_costs(self) -> FetchCosts:
-        """The costs of fetching, for the choice of an order; the same on all ranks."""
+        """The properties that decide the cost of fetching, for the choice of an order. They are the same on all ranks."""
         cache_bytes = 0
         if self._kept_ranges is not None:
             limit = self._kept_ranges.directory.max_bytes
@@ -219,7 +221,10 @@ class EpisodeDataset(Dataset[Item]):
         )
 
     def work(self) -> Work:
-        """Return what the items that this process has read so far took. Worker processes count for themselves."""
+        """Return the time, transfers and decoded frames of the items that this process has read.
+
+        Each worker process counts its own.
+        """
         sources = {id(source): source for source in (self.index.sidecars, self.index.videos, self._rows.source)}
         return self._work.snapshot(sum((source.transfers() for source in sources.values()), Transfers()))
 
@@ -229,10 +234,10 @@ class EpisodeDataset(Dataset[Item]):
     def __getitems__(self, items: Sequence[int]) -> list[Item]:
         """Return the items of a batch, in order.
 
-        The values of a feature lie one after another in the memory of the batch: an item that is kept keeps all of it.
+        The values of a feature share the memory of the batch, so an item that is kept keeps the memory of the whole batch.
 
         Raises:
-            IndexError: There is no such item.
+            IndexError: An item does not exist.
             TimestampToleranceError: The time of a row differs from that of its frame by `tolerance_s` or more.
             EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episode and the camera.
         """
@@ -294,7 +299,7 @@ class EpisodeDataset(Dataset[Item]):
                     pictures[key].put((episode, row), picture(columns[episode][key][row], where=where))
 
     def _check_times(self, timestamps: torch.Tensor, frames: Sequence[int], clip: Clip) -> None:
-        """Compare the times of rows with those of their frames, both counted from the start of the episode."""
+        """Raise TimestampToleranceError if a row and its frame have different times, both counted from the start of the episode."""
         by_row = timestamps.numpy()[list(frames)].astype(np.float64)
         ticks = clip.frame_ticks[np.asarray(frames) - clip.start]
         by_frame = ticks / clip.timescale
@@ -305,7 +310,7 @@ class EpisodeDataset(Dataset[Item]):
                 f"{clip.file_path}, episode {clip.episode_index}, {clip.camera_key!r}, frame {frame}",
                 f"a row at {by_row[wrong[0]]:.6f} s and its picture at {by_frame[wrong[0]]:.6f} s of the episode",
                 f"less than tolerance_s = {self.tolerance_s:g} s between them",
-                "run `episeek verify`, which tells the distance for the whole dataset",
+                "run `episeek verify`, which reports the largest difference in the whole dataset",
             )
 
     def _row_values(

@@ -1,4 +1,4 @@
-"""The frames that an item has of each feature: those at `delta_timestamps` from its own frame, within its episode."""
+"""Find the frames of each feature that belong to an item: those at `delta_timestamps` from its own frame, within its episode."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,16 +8,16 @@ import numpy.typing as npt
 
 
 class DeltaFrames:
-    """The frames around an item's frame, by feature; the frame itself for features without `delta_timestamps`.
+    """Gives the frames of each feature that belong to an item; the item's own frame for features without `delta_timestamps`.
 
     Args:
-        delta_timestamps: Seconds from an item's frame, by feature; None for none.
+        delta_timestamps: For each feature, seconds relative to the item's frame; None if no feature has any.
         features: The features of the dataset.
         fps: Frames per second.
-        tolerance_s: How far times may be from a multiple of the time from frame to frame, seconds.
+        tolerance_s: Largest distance, in seconds, of a time from a multiple of the frame interval 1/fps.
 
     Raises:
-        ValueError: A time is no such multiple, a feature is unknown or has no times.
+        ValueError: A time is not such a multiple, or a feature is unknown or has no times.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class DeltaFrames:
         tolerance_s: float,
     ) -> None:
         self.indices: dict[str, list[int]] | None = None
-        """Frames from an item's frame, by feature; None without `delta_timestamps`."""
+        """`delta_timestamps` in frames relative to the item's frame, for each feature; None without `delta_timestamps`."""
         if delta_timestamps is None:
             return
         self.indices = {}
@@ -48,16 +48,16 @@ class DeltaFrames:
             self.indices[key] = frames
 
     def has(self, key: str) -> bool:
-        """Return whether items have a stack of values of a feature in place of one."""
+        """Return whether items have a stack of values of a feature instead of a single value."""
         return self.indices is not None and key in self.indices
 
     def frames(self, key: str, row: int, length: int) -> list[int]:
-        """Return the frames of the episode that an item has of a feature, clamped to the ends of the episode.
+        """Return the frames of a feature that belong to an item, as frame numbers in the episode, clamped to its ends.
 
         Args:
             key: The feature.
-            row: The item's frame in its episode.
-            length: Frames of the episode.
+            row: The frame number of the item in its episode.
+            length: Number of frames of the episode.
         """
         if self.indices is None or key not in self.indices:
             return [row]
@@ -66,12 +66,12 @@ class DeltaFrames:
     def is_outside(
         self, key: str, rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.bool_]:
-        """Return which frames of items lie outside of their episodes, shape [items, frames of an item].
+        """Return whether each frame of each item lies outside its episode, shape [items, frames of an item].
 
         Args:
             key: A feature with `delta_timestamps`.
-            rows: The frame of each item in its episode, shape [items].
-            lengths: Frames of its episode, shape [items].
+            rows: The frame number of each item in its episode, shape [items].
+            lengths: Number of frames of each item's episode, shape [items].
         """
         assert self.indices is not None
         wanted = rows[:, None] + np.asarray(self.indices[key], np.int64)

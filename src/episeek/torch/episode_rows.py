@@ -1,4 +1,4 @@
-"""The rows of the episodes that a training job has used last, as columns of tensors in memory."""
+"""Keep the rows of the most recently used episodes in memory, as columns of tensors."""
 
 import threading
 from collections import OrderedDict
@@ -14,18 +14,18 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek.torch.columns import column_values
 
 Columns = dict[str, Any]
-"""The values of an episode by column, those of pictures as they are stored."""
+"""The values of an episode, by column. Pictures stay encoded."""
 
 _OVERHEAD_BYTES = 4096
-"""Bytes that the tensors of an episode take beside their values."""
+"""Bytes that the tensors of an episode take in addition to their values."""
 
 
 class EpisodeRows:
-    """The rows of episodes, fetched in flight and kept in each process up to a number of bytes.
+    """Fetches the rows of several episodes at the same time, and keeps them in the process up to a number of bytes.
 
     Args:
         rows: The rows of the dataset.
-        max_bytes: Limit of the bytes kept; those of one call of `load` are returned whatever they take.
+        max_bytes: Limit of the bytes that are kept. One call of `load` may return more.
         max_in_flight: Largest number of episodes that are fetched at the same time.
     """
 
@@ -39,7 +39,7 @@ class EpisodeRows:
         """Return the columns of episodes.
 
         Raises:
-            EpiseekError: As `DatasetRows.read`; the message names the episode as well.
+            EpiseekError: As for `DatasetRows.read`; the message names the episode, too.
         """
         kept = self._kept.get()
         wanted = list(dict.fromkeys(episodes))
@@ -60,7 +60,7 @@ class EpisodeRows:
 
 
 class _Kept:
-    """Columns by episode, those that were not used for longest first. Thread-safe."""
+    """The columns of episodes, from the least to the most recently used. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

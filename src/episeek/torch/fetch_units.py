@@ -1,7 +1,7 @@
-"""Fetch units of a training job: what is fetched and kept as a whole, because the frames in it are wanted soon.
+"""Fetch units: byte ranges that are fetched and kept as a whole, because the job will soon need the other frames in them, too.
 
-Which unit is right depends on the order of the epoch: in episode order, all frames of an episode are wanted within a short part
-of the epoch, and in clump order those of a clump. In global order, nothing near a frame is wanted soon.
+The right unit depends on the order of the epoch. In episode order, all frames of an episode are needed within a short part of the
+epoch; in clump order, all frames of a clump. In global order, the neighbours of a frame are not needed soon.
 """
 
 from dataclasses import dataclass
@@ -22,28 +22,28 @@ UNIT_OF_ORDER: Final[dict[str, UnitKind]] = {
     "episode": "episode",
     "sequential": "episode",
 }
-"""The kind of units that suits an order where all frames that are mixed with each other can be kept."""
+"""The kind of unit for each order, if the cache can hold all frames that the order mixes with each other."""
 
 MAX_UNIT_BYTES: Final = 1 << 23
-"""Longer episodes are several units, so that their requests share the work and none holds much memory."""
+"""Greatest size of a unit, in bytes. A longer episode is split, so that several requests fetch it and none needs much memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchUnits:
-    """A kind of units: "window" for the range of the wanted frames alone, "clump", or "episode"."""
+    """How clips are divided into fetch units: "window" (only the range that the wanted frames need), "clump" or "episode"."""
 
     kind: UnitKind
     clump_frames: int = 1
-    """Frames of a clump, which are counted from the start of the episode, as the orders count them."""
+    """Number of frames of a clump. Clumps are counted from the start of the episode, as in the orders."""
 
     @property
     def max_gap_bytes(self) -> int:
-        """Units of a file with at most this many bytes between them share a request."""
+        """Largest gap, in bytes, between two units of a file that share a request."""
         # what lies between larger units is a unit too, which is fetched for itself
         return DEFAULT_GAP_BYTES if self.kind == "window" else 0
 
     def of(self, samples: EpisodeSamples, clip: Clip) -> tuple[ByteRange, ...]:
-        """Return the units that hold all bytes of a clip together, as ranges of its file.
+        """Return the byte ranges of the units that together hold all bytes of a clip.
 
         Args:
             samples: The samples of the clip's episode.
@@ -71,7 +71,7 @@ WINDOWS: Final = FetchUnits("window")
 
 
 def _hold(units: tuple[ByteRange, ...], wanted: ByteRange) -> bool:
-    """Return whether ranges hold all bytes of another one together."""
+    """Return whether the ranges `units` together hold all bytes of the range `wanted`."""
     position, stop = wanted
     for unit_start, unit_stop in sorted(units):
         if unit_start > position:

@@ -1,4 +1,4 @@
-"""The metadata of a dataset under LeRobot's names, so that its samplers, policies and processors work with it."""
+"""The metadata of a dataset under LeRobot's names, so that LeRobot's samplers, policies and processors can use it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

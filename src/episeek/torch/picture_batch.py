@@ -1,6 +1,6 @@
-"""The pictures of a batch, one after another in memory, as they are decoded.
+"""Write the decoded pictures of a batch directly one after another into the memory of the batch.
 
-Memory of its own for each picture, and a stack of them later, would be written, read and zeroed by the system several times.
+Separate memory for each picture, which is stacked later, would be zeroed, written and read several times.
 """
 
 from collections import defaultdict
@@ -14,19 +14,19 @@ import torch
 from episeek.torch.batch_memory import empty
 
 EpisodeFrame = tuple[int, int]
-"""An episode, and a frame of it."""
+"""An episode index, and a frame number in the episode."""
 
 
 class PictureBatch:
     """The pictures of one feature for all items of a batch.
 
-    A frame that several items have is decoded once and copied. Items are views of one tensor.
+    A frame that several items share is decoded once and copied. The pictures of all items are views of one tensor.
 
     Args:
-        frames: The frames of each item; all items have as many.
-        as_uint8: Whether pictures of 8 bits stay uint8; otherwise they become float32 from 0 to 1.
-        is_final: Whether the pictures go into the batch as they are; otherwise they are transformed before.
-        is_stack: Whether an item of one frame has a stack of one picture.
+        frames: The frames of each item; the same number for all items.
+        as_uint8: Whether pictures of 8 bits stay uint8; if False, they become float32 from 0 to 1.
+        is_final: Whether the pictures go into the batch unchanged; False if they are transformed first.
+        is_stack: Whether an item with one frame has a stack of one picture instead of the picture itself.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class PictureBatch:
         self._pictures: npt.NDArray[Any] | None = None
         self._tensor: torch.Tensor | None = None
         self._odd: dict[int, torch.Tensor] = {}
-        """Pictures of another size or kind than the first one, by their places."""
+        """Pictures whose size or type differs from the first picture's, by their position in the batch."""
 
     @property
     def wanted(self) -> Iterable[EpisodeFrame]:
-        """The frames, each of them once."""
+        """The frames of all items, each of them once."""
         return self._places
 
     def put(self, frame: EpisodeFrame, picture: npt.NDArray[Any]) -> None:
-        """Write a picture [height, width, channels] to all its places, as [channels, height, width]."""
+        """Write a picture [height, width, channels] for all items that need it, as [channels, height, width]."""
         planes = picture.transpose(2, 0, 1)
         is_scaled = picture.dtype == np.uint8 and not self._as_uint8
         dtype = np.dtype(np.float32) if is_scaled else picture.dtype
@@ -80,7 +80,9 @@ class PictureBatch:
             self._pictures[other] = target
 
     def of_item(self, number: int) -> torch.Tensor:
-        """Return the pictures of an item: [frames, channels, height, width], or without the first where it has one and no stack."""
+        """Return the pictures of an item: [frames, channels, height, width], or [channels, height, width] for one frame and no
+        stack.
+        """
         assert self._tensor is not None
         places = range(number * self._per_item, (number + 1) * self._per_item)
         if not self._odd.keys().isdisjoint(places):

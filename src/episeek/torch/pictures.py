@@ -1,4 +1,4 @@
-"""The video frames of a batch: which stretches to fetch and decode for them, and their pictures."""
+"""Plan, fetch and decode the video frames of a batch, in stretches: runs of frames that are decoded in one pass."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,36 +20,36 @@ from episeek.torch.fetch_units import WINDOWS, FetchUnits
 from episeek.torch.work import WorkCounter
 
 FrameKey = tuple[int, str, int]
-"""Episode, camera and frame of the episode."""
+"""Episode index, camera key, and frame number in the episode."""
 
 PutFrame = Callable[[FrameKey, npt.NDArray[Any]], None]
-"""Takes the picture of a frame, [height, width, channels]."""
+"""A function that receives a frame and its picture, [height, width, channels]."""
 
 MAX_STRETCH_FRAMES = 256
-"""Frames from the first to the last of a stretch, so that its bytes and pictures stay few."""
+"""Greatest number of frames from the first to the last of a stretch, which limits its bytes and pictures in memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """Frames of one episode and camera that are decoded in one go."""
+    """Frames of one episode and camera that are decoded in one pass."""
 
     clip: Clip
     frames: tuple[int, ...]
-    """The wanted frames of the episode, ascending."""
+    """Numbers of the wanted frames in the episode, ascending."""
     units: tuple[ByteRange, ...]
-    """Ranges of the file that are fetched for it, and hold all its bytes together."""
+    """Byte ranges of the file that are fetched for the stretch. Together they hold all bytes that it needs."""
 
 
 def plan_stretches(
     index: ByteIndex, wanted: Iterable[FrameKey], units: FetchUnits = WINDOWS, *, work: WorkCounter | None = None
 ) -> list[Stretch]:
-    """Return the stretches that hold all wanted frames, each of them once.
+    """Return stretches that hold each wanted frame once.
 
     Args:
         index: The index.
         wanted: The frames.
-        units: What is fetched for a stretch.
-        work: Counts the time for fetching rows of the index; None for nobody.
+        units: How the bytes of a stretch are divided into fetch units.
+        work: Counts the time for fetching rows of the index; None to count nothing.
     """
     work = WorkCounter() if work is None else work
     by_episode: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -67,7 +67,7 @@ def plan_stretches(
 
 
 def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
-    """Return the frames of each stretch: one joins it if its decoding begins no later than where the stretch ends.
+    """Yield the frames of each stretch. A frame joins a stretch if its decoding would begin no later than where the stretch ends.
 
     Args:
         samples: The samples of the episode.
@@ -97,16 +97,16 @@ def decode_stretches(
     max_gap_bytes: int = DEFAULT_GAP_BYTES,
     work: WorkCounter | None = None,
 ) -> None:
-    """Fetch and decode stretches, near units of a file in one request, and give their pictures to `put`.
+    """Fetch and decode stretches, and pass each picture to `put`. Units of a file that are close together share a request.
 
     Args:
-        index: The index that they were planned with.
+        index: The index with which the stretches were planned.
         stretches: The stretches.
         put: Called with each frame and its picture: uint8 [height, width, 3], or uint16 [height, width, 1] for depth.
-        kept: Where units are kept; None to keep none.
+        kept: The cache that keeps fetched units; None to keep none.
         max_in_flight: Largest number of requests at the same time.
-        max_gap_bytes: Units with at most this many bytes between them share a request.
-        work: Counts the time for fetching and decoding, and the pictures; None for nobody.
+        max_gap_bytes: Largest gap, in bytes, between units that share a request.
+        work: Counts the time for fetching and decoding, and the pictures; None to count nothing.
 
     Raises:
         EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episodes and the cameras.
@@ -137,9 +137,9 @@ def decode_stretches(
 
 
 def _groups(stretches: Sequence[Stretch], max_requests: int, max_gap_bytes: int) -> Iterator[list[Stretch]]:
-    """Return the stretches by file and position, in groups of at most so many requests, but all in one if it is only one.
+    """Yield the stretches, sorted by file and position, in groups that need at most `max_requests` requests each.
 
-    Stretches that may share a request or a unit are in one group.
+    Stretches that may share a request or a unit are in the same group. If `max_requests` is 1, all are in one group.
     """
     if max_requests == 1:
         yield list(stretches)

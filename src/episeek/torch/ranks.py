@@ -1,4 +1,4 @@
-"""Rank and world size of this process."""
+"""Find the rank and the world size of this process."""
 
 import os
 import sys
@@ -7,8 +7,8 @@ import sys
 def rank_and_world_size(rank: int | None, world_size: int | None) -> tuple[int, int]:
     """Return the rank of this process and the number of ranks.
 
-    Those given come first, then those of accelerate and of torch.distributed, where these are initialized, then the environment's
-    RANK and WORLD_SIZE, and else 0 of 1.
+    The first of these that exists decides: the arguments, accelerate and torch.distributed if they are initialized, the environment
+    variables RANK and WORLD_SIZE. Otherwise the result is rank 0 of 1.
 
     Raises:
         ValueError: One of the two is given without the other, or they do not agree.

@@ -1,4 +1,4 @@
-"""The values that the items of a batch have of a column."""
+"""Collect the values of one column for all items of a batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import torch
 
 
 def row_values(columns: Sequence[Any], rows: Sequence[Sequence[int]], *, is_stack: bool) -> list[Any]:
-    """Return the value of each item, in memory that belongs to the batch.
+    """Return the column's value for each item, in memory that belongs to the batch.
 
     Args:
-        columns: The column in the episode of each item, from `column_values`.
-        rows: The rows of each item there; all items have as many.
-        is_stack: Whether a value is a stack of those of several rows; otherwise there is one row.
+        columns: For each item, the column of its episode from `column_values`.
+        rows: For each item, its rows in the episode; the same number for all items.
+        is_stack: Whether the value of an item is the stack of several rows; if False, each item has one row.
     """
     values = [column[row] for column, of_item in zip(columns, rows, strict=True) for row in of_item]
     if isinstance(values[0], torch.Tensor) and len({_kind(value) for value in values}) == 1:

@@ -1,4 +1,4 @@
-"""A batch sampler of a map-style dataset: every frame once an epoch, in any order, resumable at any world size."""
+"""A batch sampler for map-style datasets: each frame once in an epoch, in a choice of orders, resumable at any world size."""
 
 import hashlib
 import logging
@@ -23,11 +23,11 @@ _LOGGER = logging.getLogger("episeek")
 
 
 class HasEpisodes(Protocol):
-    """A dataset as a sampler needs it, such as an `EpisodeDataset`."""
+    """The attributes of a dataset that a sampler needs. `EpisodeDataset` has them."""
 
     @property
     def episode_lengths(self) -> npt.NDArray[np.int64]:
-        """Frames of each episode in the order of the dataset's items, shape [episodes]."""
+        """Number of frames of each episode, in the order of the dataset's items, shape [episodes]."""
 
     @property
     def fps(self) -> float:
@@ -37,23 +37,24 @@ class HasEpisodes(Protocol):
 class EpisodeSampler:
     """Batches of item indices for `torch.utils.data.DataLoader(dataset, batch_sampler=...)`.
 
-    The sequence of an epoch is a function of the seed, the epoch, the order and the lengths of the episodes. All ranks together
-    take it window by window. The state is one number beside these, the samples that all ranks have consumed in the epoch: it
-    continues the same sequence on any other number of ranks, with any batch size and any number of workers.
+    The sequence of an epoch is a function of the seed, the epoch, the order and the lengths of the episodes. In each step, all
+    ranks together take the next samples of the sequence. Besides these settings, the state is one number: the samples of the epoch
+    that all ranks have consumed. From it, the same sequence continues on any number of ranks, with any batch size and any number of
+    workers.
 
-    Iterating gives the rest of the current epoch. The next iteration gives the next epoch, unless `set_epoch` says another.
+    An iteration yields the rest of the current epoch. The next iteration yields the next epoch, unless `set_epoch` sets another.
 
     Args:
         dataset: The dataset; its `episode_lengths` and `fps` are used.
-        batch_size: Samples of a batch, of this rank.
-        order: "global", "clump", "episode" or "sequential"; or "auto" for the first of these three that costs little more fetching
-            than the cheapest one. `order_reason` and the log say why, and the chosen order is in the state: it is not chosen
-            anew by a job that continues.
+        batch_size: Number of samples of a batch of this rank.
+        order: "global", "clump", "episode" or "sequential"; or "auto", which chooses the first of "global", "clump" and "episode"
+            that fetches little more than the cheapest of the three. `order_reason` and the log give the reason. The state holds the
+            chosen order, so that a job that continues does not choose again.
         seed: Any whole number; the same on all ranks.
-        rank: The rank of this process; None finds it, and the world size.
+        rank: The rank of this process; None finds rank and world size in the process's environment.
         world_size: The number of ranks.
-        drop_last: Whether the samples at the end of an epoch that do not fill a batch of each rank are left out.
-        clump_frames: Frames of a clump; None takes about a second.
+        drop_last: Whether to leave out the samples at the end of an epoch that do not fill a batch on every rank.
+        clump_frames: Number of frames of a clump; None for about one second.
     """
 
     def __init__(
@@ -74,9 +75,9 @@ class EpisodeSampler:
             raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
         self.batch_size = batch_size
         self.order: OrderName = "global"
-        """The order; with "auto", the one that was chosen."""
+        """The order of the epochs; with "auto", the order that was chosen."""
         self.order_reason = ""
-        """Why it was chosen, as a sentence; empty where it was not chosen here."""
+        """A sentence that gives the reason for the chosen order; empty if the order was given."""
         self.seed = seed
         self.drop_last = drop_last
         self.rank, self.world_size = rank_and_world_size(rank, world_size)
@@ -92,7 +93,7 @@ class EpisodeSampler:
         self._use_order(self._choose_order() if order == "auto" else order)
 
     def __len__(self) -> int:
-        """Batches of this rank in the rest of the epoch that the next iteration gives."""
+        """Return the number of batches of this rank that the next iteration yields."""
         windows = self._windows_from(0) if self._is_over() else self._windows
         return windows.steps_of(self.rank)
 
@@ -111,7 +112,7 @@ class EpisodeSampler:
         self._yielded = len(windows)
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; nothing changes in the middle of the same one."""
+        """Go to the start of an epoch. If it is the current epoch, the position in it does not change."""
         if epoch < 0:
             raise ValueError(f"epoch: found {epoch}; expected 0 or more")
         if epoch == self.epoch and not self._is_over():
@@ -135,9 +136,11 @@ class EpisodeSampler:
         """Return the state after a number of batches, to be stored in a checkpoint.
 
         Args:
-            batches: Batches that the training loop has had since the current iteration began. None takes those that the sampler
-                has given, which is right without worker processes, and where the caller keeps the state of each batch, as
-                torchdata's StatefulDataLoader does.
+            batches: Number of batches that the training loop has received since the current iteration began. None counts the
+                batches
+                that the sampler has yielded. That is right without worker processes, and where the caller stores the state with
+                each
+                batch, as torchdata's StatefulDataLoader does.
         """
         steps = self._yielded if batches is None else batches
         if not 0 <= steps <= len(self._windows):
@@ -155,7 +158,7 @@ class EpisodeSampler:
         """Continue from a state, which may be of another world size, batch size and number of workers.
 
         Raises:
-            SamplerStateError: The state is of another order, seed or dataset, whose sequence is another one.
+            SamplerStateError: The state belongs to another order, seed or dataset, and so to another sequence.
         """
         where = "the state of a sampler"
         if state.get("version") != _STATE_VERSION:
@@ -173,7 +176,7 @@ class EpisodeSampler:
         self._is_started = False
 
     def _pool_frames(self) -> int:
-        """Return how many frames are mixed with each other."""
+        """Return the number of frames that the order mixes with each other."""
         order = self.order_of(0)
         if isinstance(order, ClumpOrder):
             return min(order.lanes * order.block_frames, self._frame_count)
@@ -203,7 +206,7 @@ class EpisodeSampler:
         return Windows(start, self._frame_count, self.batch_size, self.world_size, self.drop_last)
 
     def _sequence(self) -> str:
-        """Return a digest of what the sequence of an epoch depends on, apart from the seed and the epoch."""
+        """Return a digest of the settings that decide the sequence of an epoch, apart from the seed and the epoch."""
         clump = self._clump_frames if self.order == "clump" else 0
         digest = hashlib.sha256(f"{self.order} {clump} ".encode() + self._lengths.astype("<i8").tobytes())
         return digest.hexdigest()[:32]

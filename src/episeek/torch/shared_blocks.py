@@ -1,11 +1,14 @@
-"""Shared memory of a worker process that is written again and again, each time for another batch.
+"""Shared memory of a worker process that is reused from batch to batch.
 
-New memory costs more than decoding: the system zeroes every page of it and maps them one at a time, which takes 4 ms for a picture
-of 640x480 in float32. So a worker keeps the memory of its batches, and writes into it again once no process holds the last one.
+New memory costs more than decoding: the system zeroes and maps it page by page, which takes 4 ms for a picture of 640x480 in
+float32. Therefore a worker keeps the memory of its batches, and writes into it again when no process uses the old batch any more.
 
-The kernel knows who holds one. A message carries an open file description of the memory with a shared lock (flock(2)), and the
-receiver's mapping keeps it open. The lock ends when the last copy of the description is closed: when the receiver has let go of the
-tensor, or its processes have ended, forks and crashes among them. The worker writes only where it gets the exclusive lock.
+File locks tell whether a batch is still in use. Each message carries an open file description of the memory that holds a shared
+lock
+(flock(2)), and the receiver's mapping keeps it open. The lock ends when the last copy of the description is closed: when the
+receiver
+has released the tensor, or when all processes that hold it, forks among them, have ended or crashed. The worker writes into a block
+only after it has obtained the exclusive lock.
 """
 
 import fcntl
@@ -24,17 +27,17 @@ from torch.multiprocessing import get_sharing_strategy
 from torch.multiprocessing.reductions import reduce_tensor
 
 UNUSED_TAKES: Final = 64
-"""A block is given back to the system when so many others were taken since it was last used."""
+"""A block is freed when this many other blocks were taken since its last use."""
 
 
 class SharedBlock:
-    """A piece of shared memory without a name.
+    """A piece of anonymous shared memory.
 
     Args:
-        size: Bytes.
+        size: Its size in bytes.
 
     Raises:
-        OSError: The system gives no such memory, or no locks on it.
+        OSError: The system provides no such memory, or no locks on it.
     """
 
     def __init__(self, size: int) -> None:
@@ -50,12 +53,12 @@ class SharedBlock:
 
     @property
     def address(self) -> int:
-        """Where the memory begins in this process."""
+        """The address of the memory in this process."""
         return np.frombuffer(self._memory, np.uint8).ctypes.data
 
     @property
     def is_free(self) -> bool:
-        """Whether no array of this process and no process that received a part holds it."""
+        """Whether neither an array of this process nor another process uses the memory."""
         if self._array is not None and self._array() is not None:
             return False
         try:
@@ -66,13 +69,16 @@ class SharedBlock:
         return True
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
-        """Return the first `size` bytes; the block is not free until nothing refers to them."""
+        """Return the first `size` bytes as an array. The block is in use as long as something refers to the array."""
         array = np.frombuffer(self._memory, np.uint8, size)
         self._array = weakref.ref(array)
         return array
 
     def handle(self) -> Any:
-        """Return a message's handle on the memory: the block is not free while anybody has it, or the file that it becomes."""
+        """Return a handle that a message can carry.
+
+        The block is in use as long as the handle, or the file opened from it, exists.
+        """
         file = self._locked_file()
         try:
             return DupFd(file)
@@ -91,20 +97,20 @@ class SharedBlock:
 
 
 class SharedBlocks:
-    """The blocks of a worker process.
+    """The blocks of shared memory of a worker process.
 
-    From the first `tensor` on, tensors of this process that lie in a block are sent to other processes as such, and all others as
-    torch sends them.
+    After the first call of `tensor`, tensors in a block are sent to other processes without a copy, and all other tensors as torch
+    sends them.
     """
 
     def __init__(self) -> None:
         self._blocks: dict[int, SharedBlock] = {}
-        """By address."""
+        """The blocks by their address in this process."""
         self._takes = 0
         self._lock = threading.Lock()
 
     def tensor(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> torch.Tensor | None:
-        """Return a tensor in shared memory, not filled yet; None where this system shares memory in another way."""
+        """Return an uninitialized tensor in shared memory, or None if this system does not support such blocks."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if not size or get_sharing_strategy() != "file_descriptor":  # type: ignore[no-untyped-call]  # torch's
             return None
@@ -116,7 +122,7 @@ class SharedBlocks:
         return torch.from_numpy(array.view(dtype).reshape(shape))
 
     def holds(self, tensor: torch.Tensor) -> bool:
-        """Return whether a tensor lies in a block."""
+        """Return whether the memory of a tensor belongs to a block."""
         return tensor.untyped_storage().data_ptr() in self._blocks
 
     def _take(self, size: int) -> npt.NDArray[np.uint8]:
@@ -140,7 +146,7 @@ class SharedBlocks:
         }
 
     def _reduce(self, tensor: torch.Tensor) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Return how a tensor is sent to another process, as `ForkingPickler` asks."""
+        """Return the function and arguments that rebuild a tensor in another process, in the form that `ForkingPickler` expects."""
         block = None
         if tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.requires_grad:
             block = self._blocks.get(tensor.untyped_storage().data_ptr())
@@ -158,12 +164,12 @@ def received_tensor(
     """Return a tensor that another process has sent.
 
     Args:
-        handle: The memory, of `SharedBlock.handle`.
-        size: Bytes of it.
-        dtype: Type of its values, as numpy names it.
-        offset: Where the tensor begins in it, in values.
-        shape: Its shape.
-        strides: Its strides, in values.
+        handle: The handle of the memory, from `SharedBlock.handle`.
+        size: Size of the memory in bytes.
+        dtype: Name of the numpy type of the values.
+        offset: Start of the tensor in the memory, in values.
+        shape: Shape of the tensor.
+        strides: Strides of the tensor, in values.
     """
     file = handle.detach()
     try:

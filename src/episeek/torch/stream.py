@@ -1,4 +1,4 @@
-"""An iterable dataset of whole batches, for code that wants one; its sequence is that of `EpisodeSampler`."""
+"""An iterable dataset that yields whole batches, in the sequence of an `EpisodeSampler`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,17 +13,18 @@ from episeek.torch.sampler import EpisodeSampler
 class EpisodeStream(IterableDataset[Any]):
     """The batches of a sampler, read from a dataset: use it with `DataLoader(stream, batch_size=None)`.
 
-    With worker processes, worker j of n reads every n-th batch from the j-th, and the loader gives them in the order of the
-    sampler: the sequence does not depend on the number of workers.
+    With n worker processes, worker j reads every n-th batch, beginning with batch j, and the loader returns the batches in the
+    order
+    of the sampler. The sequence does not depend on the number of workers.
 
-    Worker processes are started with a copy of the sampler, whose epoch does not move on here: call `set_epoch` before each
-    epoch. State is taken and loaded here, in the process that trains: `state_dict(batches=...)` with the batches that the loop
-    has had.
+    Each worker process has a copy of the sampler, which does not advance the epoch in the training process: call `set_epoch` before
+    each epoch. Save and load the state in the training process, with `state_dict(batches=...)` and the number of batches that the
+    training loop has received.
 
     Args:
         dataset: The dataset.
-        sampler: Batches of its items.
-        collate: Makes a batch of a list of items; None for `episeek.torch.collate`.
+        sampler: Yields the item indices of each batch.
+        collate: Makes a batch from a list of items; None for `episeek.torch.collate`.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class EpisodeStream(IterableDataset[Any]):
         """Return the state after a number of batches, as `EpisodeSampler.state_dict` does.
 
         Args:
-            batches: Batches that the training loop has had since the current iteration began; None, without worker processes,
-                for those that were given.
+            batches: Number of batches that the training loop has received since the current iteration began. None, which is right
+                only
+                without worker processes, counts the batches that were yielded.
         """
         return self.sampler.state_dict(batches)
 

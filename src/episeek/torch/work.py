@@ -1,4 +1,4 @@
-"""Counts of what reading items took in one process: the time for fetching and for decoding, pictures, requests and bytes."""
+"""Count the cost of reading items in one process: the time for fetching and decoding, the pictures, requests and bytes."""
 
 import threading
 import time
@@ -15,24 +15,24 @@ class Work:
     """Time, transfers and decoded frames of the items that one process has read so far."""
 
     fetch_seconds: float = 0.0
-    """Time in which bytes were waited for, and rows were read: of the store, of a cache, of other processes that fetch."""
+    """Seconds spent waiting for bytes from a store, a cache or another process that fetches them, and reading rows."""
     decode_seconds: float = 0.0
-    """Time for decoding pictures, of videos and of rows."""
+    """Seconds spent decoding pictures of videos and of rows."""
     decoded_frames: int = 0
-    """Pictures that decoding gave; one that several items of a batch share counts once."""
+    """Number of decoded pictures. A picture that several items of a batch share counts once."""
     transfers: Transfers = field(default_factory=Transfers)
-    """Requests and bytes of everything that the dataset reads: videos, rows, metadata and sidecars."""
+    """Requests and bytes of everything that the dataset has read: videos, rows, metadata and sidecars."""
 
 
 class WorkCounter:
-    """Counts for `Work` that several threads may add to. They start at zero in a forked or spawned process."""
+    """The counters of `Work`, to which several threads may add. They start at zero in a forked or spawned process."""
 
     def __init__(self) -> None:
         self._counts: PerProcess[_Counts] = PerProcess(_Counts)
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
-        """Count the time of a block as fetching."""
+        """Count the time of a `with` block as fetching."""
         started = time.perf_counter()
         try:
             yield
@@ -41,7 +41,7 @@ class WorkCounter:
 
     @contextmanager
     def decoding(self, frame_count: int) -> Iterator[None]:
-        """Count the time of a block as decoding of a number of pictures."""
+        """Count the time of a `with` block as decoding of `frame_count` pictures."""
         started = time.perf_counter()
         try:
             yield
@@ -49,7 +49,7 @@ class WorkCounter:
             self._add(decode_seconds=time.perf_counter() - started, decoded_frames=frame_count)
 
     def snapshot(self, transfers: Transfers) -> Work:
-        """Return the counts so far, with those of the sources."""
+        """Return the counts so far, together with the transfers of the byte sources."""
         counts = self._counts.get()
         with counts.lock:
             return Work(counts.fetch_seconds, counts.decode_seconds, counts.decoded_frames, transfers)
