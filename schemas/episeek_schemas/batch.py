@@ -1,4 +1,4 @@
-"""The files of a batch below its OUT: the plan, the ledger and the report pages. All paths are POSIX and relative to OUT."""
+"""The files of a batch below its output folder: the plan, the ledger and the report pages. Paths are POSIX and relative to it."""
 
 from typing import Final
 
@@ -7,21 +7,21 @@ BATCH_DIR: Final = ".episeek-batch"
 
 PLAN_PATH: Final = f"{BATCH_DIR}/plan.parquet"
 LEDGER_DIR: Final = f"{BATCH_DIR}/ledger"
-"""One folder a dataset, and in it the files of its attempts."""
+"""Holds one folder for each dataset, with the files of its attempts."""
 WORK_DIR: Final = f"{BATCH_DIR}/work"
-"""Datasets that are being written; on this machine they are renamed to their places."""
+"""Holds the datasets that are being written. On a local disk a finished dataset is renamed to its place."""
 STOPS_DIR: Final = f"{BATCH_DIR}/failures"
-"""Marks of the datasets that failed in a run, by which its workers know when to stop."""
+"""Holds a mark for each dataset that failed in a run, so that the workers of the run know when to stop."""
 PAGES_DIR: Final = f"{BATCH_DIR}/reports"
-"""The report page of each dataset."""
+"""Holds the report page of each dataset."""
 REPORT_PATH: Final = "report.html"
 
 PLAN_FORMAT: Final = 1
 """Version of the plan. It changes when a column is removed or changes its meaning."""
 PLAN_KEY: Final = b"episeek:batch"
-"""Footer key of what the rows of a plan depend on: the manifest, the options and the versions, as JSON."""
+"""Footer key of the inputs of a plan, as JSON: the manifest, the options and the versions."""
 SEAL_KEY: Final = b"episeek:digest"
-"""Footer key of the SHA-256 of all that a plan says."""
+"""Footer key of the SHA-256 of the rows and inputs of a plan."""
 
 LEDGER_FORMAT: Final = 1
 """Version of the files of the ledger."""

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 TableName = Literal["meta/episodes", "files", "episodes", "keyframes", "samples"]
 
 MAX_ROWS_PER_PROBLEM: Final = 1000
-"""Rows listed for one failed check of one column; the last one carries the number of further rows."""
+"""Number of rows that are listed for one failed check of one column. The last one carries the number of further rows."""
 
 _INT64_MAX: Final = (1 << 63) - 1
 _MAX_SECONDS: Final = 1e12
 
 _validating = threading.Lock()
-"""Held while pandera works: it tries to import PySpark for every column of every validation, and a thread that does so while
-the import fails in another thread finds a half-imported module, and reports a problem in a sound table.
+"""Held during a validation. Pandera tries to import PySpark for every column. If two threads do so at once, one of them may find a
+half-imported module, and report a problem in a correct table.
 """
 
 
@@ -59,13 +59,13 @@ class _ColumnModel:
 
     @property
     def range_text(self) -> str:
-        """The range in words."""
+        """The allowed range of numbers in words."""
         if self.high in (_INT64_MAX, _MAX_SECONDS) or self.high is None:
             return f"a number, {self.low} or more"
         return f"a number from {self.low} to {self.high}"
 
     def accepts(self, dtype: pa.DataType) -> bool:
-        """Return whether a column of meta/episodes may have a type: LeRobot may use another width. Sidecars may not."""
+        """Return whether a column of meta/episodes may have a type. It may have another width, unlike a column of a sidecar."""
         if pa.types.is_integer(self.dtype):
             return bool(pa.types.is_integer(dtype))
         if pa.types.is_floating(self.dtype):
@@ -96,7 +96,7 @@ def check_table(
 ) -> list[ColumnProblem]:
     """Return all problems of the columns of a table, or of some row groups of it.
 
-    Raises what pandera raises for a table that it cannot check at all.
+    Errors of pandera for a table that it cannot check at all pass through.
 
     Args:
         table: The table, or some row groups of it.
@@ -156,7 +156,7 @@ def _pandera_errors(table: pa.Table, models: dict[str, _ColumnModel], *, exact: 
 
 
 def _is_sound(table: pa.Table, models: dict[str, _ColumnModel], *, exact: bool) -> bool:
-    """Return whether pandera would find nothing. Most tables are sound, and importing pandera takes longer than this."""
+    """Return whether pandera would find no problem. Most tables have none, and this check is faster than importing pandera."""
     names = table.column_names
     if names != list(models) if exact else not models.keys() <= set(names):
         return False
@@ -188,7 +188,7 @@ def _type_problems(table: pa.Table, models: dict[str, _ColumnModel], where: str,
 def _located(
     error: Any, table: pa.Table, models: dict[str, _ColumnModel], where: str, first_row: int
 ) -> list[ColumnProblem]:
-    """Return the problems of one pandera error, one per row where it is about values."""
+    """Return the problems that one pandera error reports: one for each row if it is about values."""
     from pandera.errors import SchemaErrorReason
 
     reason = error.reason_code
@@ -276,7 +276,7 @@ def _episode_models(video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
 _SIGNED: Final = frozenset(
     {("episodes", "first_frame_tick"), ("keyframes", "pts"), ("keyframes", "frame_index"), ("samples", "pts")}
 )
-"""Columns in which negative numbers are valid, since the lead-in lies before frame 0."""
+"""Columns that may hold negative numbers, since lead-in samples come before frame 0."""
 
 _AT_LEAST_ONE: Final = frozenset(
     {

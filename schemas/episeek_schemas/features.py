@@ -28,16 +28,19 @@ _PARAMETRIC_DTYPE: Final = re.compile(r"(timestamp|duration|time32|time64|decima
 
 
 def is_known_dtype(dtype: str) -> bool:
-    """Return whether LeRobot or `datasets` can make a column of a dtype.
+    """Return whether LeRobot or `datasets` knows a dtype.
 
-    `datasets` takes the names of pyarrow's types (`datasets.features.features.string_to_arrow`). LeRobot adds image, video and
+    `datasets` accepts the names of pyarrow's types (`datasets.features.features.string_to_arrow`). LeRobot adds image, video and
     language.
     """
     return dtype in SCALARS or dtype in _OTHER_DTYPES or _PARAMETRIC_DTYPE.fullmatch(dtype) is not None
 
 
 def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """Return the shape of a feature: () for a scalar, which LeRobot declares as [1]; None where no usable shape is declared."""
+    """Return the declared shape of a feature, or None if there is no usable one.
+
+    A scalar, which LeRobot declares as [1], gives ().
+    """
     shape = spec.get("shape")
     if not isinstance(shape, list | tuple):
         return None
@@ -47,6 +50,6 @@ def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def declared_dtype(spec: object) -> str | None:
-    """Return the dtype of a feature; None where none is declared."""
+    """Return the declared dtype of a feature, or None if there is none."""
     dtype = spec.get("dtype") if isinstance(spec, Mapping) else None
     return dtype if isinstance(dtype, str) else None

@@ -1,4 +1,4 @@
-"""The paths in a LeRobot v3.0 dataset, and those that this project adds. All are POSIX and relative to the root."""
+"""The paths of the files in a LeRobot v3.0 dataset, and of the files that episeek adds. All are POSIX and relative to the root."""
 
 from typing import Final
 
@@ -22,19 +22,22 @@ SAMPLES_PATH: Final = f"{BYTE_INDEX_DIR}/samples.parquet"
 
 SOURCE_RECORD_DIR: Final = ".episeek"
 SOURCE_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/source.json"
-"""Names the dataset that an overlay was prepared from. Hidden files are neither verified nor published."""
+"""The file that names the dataset from which an overlay was prepared.
+
+Files in hidden folders are neither verified nor published.
+"""
 RUN_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/episeek-run.json"
-"""Describes the run that wrote a dataset: its options, versions, stages and costs."""
+"""The file that describes the run that wrote a dataset: its options, versions, stages and costs."""
 REPAIRS_PATH: Final = f"{SOURCE_RECORD_DIR}/repairs.json"
-"""Lists what was repaired in the dataset that this one was prepared from, and what was refused."""
+"""The file that lists the repairs made while this dataset was prepared, and the repairs that were refused."""
 
 DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 DEFAULT_VIDEO_FILES_SIZE_IN_MB: Final = 200
-"""Size below which LeRobot fills video files, where `meta/info.json` gives no number."""
+"""Size in MB up to which LeRobot adds episodes to a video file, if `meta/info.json` gives no number."""
 
 DEFAULT_CHUNKS_SIZE: Final = 1000
-"""Files per chunk folder where `meta/info.json` gives no number."""
+"""Number of files in a chunk folder, if `meta/info.json` gives no number."""
 
 JOURNAL_PATH: Final = f"{BYTE_INDEX_PARTIAL_DIR}/publication.json"
-"""The journal of a publication that is being switched to (`episeek_pipelines.publish.store.journal`)."""
+"""The journal of a publication that is in progress (`episeek_pipelines.publish.store.journal`)."""

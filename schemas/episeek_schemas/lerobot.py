@@ -48,10 +48,10 @@ INDEX: Final = "index"
 TIMESTAMP: Final = "timestamp"
 TASK_INDEX: Final = "task_index"
 ACTION: Final = "action"
-"""The feature whose statistics may be of relative actions."""
+"""The feature whose statistics may describe relative actions instead of the stored ones."""
 STATE: Final = "observation.state"
 SUBTASK_INDEX: Final = "subtask_index"
-"""A feature that some datasets have: the number of a row of meta/subtasks.parquet."""
+"""An optional feature: the row number of a subtask in meta/subtasks.parquet."""
 ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)
 
 LANGUAGE_PERSISTENT: Final = "language_persistent"
@@ -60,7 +60,7 @@ LANGUAGE_COLUMNS: Final = (LANGUAGE_PERSISTENT, LANGUAGE_EVENTS)
 """Language columns of data files, which LeRobot recognises by name, not by dtype."""
 
 DATA_FEATURES_KEY: Final = "huggingface"
-"""Key of a data file's schema metadata; the JSON value tells `datasets` the features of the columns."""
+"""Key in the schema metadata of a data file. Its JSON value gives `datasets` the features of the columns."""
 
 # Column of meta/episodes with the list of an episode's task texts.
 TASKS: Final = "tasks"
@@ -69,7 +69,7 @@ TASK_TEXT_COLUMNS: Final = ("__index_level_0__", "task")
 """Columns of meta/tasks.parquet that may hold the text of a task: an unnamed pandas index, or an index or column "task"."""
 
 OLD_DOCUMENTS: Final = ("meta/episodes.jsonl", "meta/tasks.jsonl", "meta/episodes_stats.jsonl")
-"""Documents of LeRobot 2.x, which version 3.0 keeps in Parquet files."""
+"""Documents of LeRobot 2.x that version 3.0 has replaced by Parquet files."""
 
 VIDEO_INFO_KEYS: Final = ("info", "video_info")
 """Keys of a feature under which its video encoding is described. LeRobot reads `info`; old versions wrote `video_info`."""
@@ -80,7 +80,7 @@ PATH_FIELDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "video_path": frozenset({"video_key", "chunk_index", "file_index"}),
     }
 )
-"""The fields of each path template of meta/info.json."""
+"""The placeholders of each path template of meta/info.json."""
 
 VIDEO_FIELDS: Final = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
@@ -99,14 +99,14 @@ def statistics_column(feature: str, statistic: str) -> str:
 
 
 def camera_of_column(column: str) -> str | None:
-    """Return the camera key of a `videos/...` column of `meta/episodes`; None for any other column."""
+    """Return the camera key of a `videos/...` column of `meta/episodes`, or None for any other column."""
     prefix, _, rest = column.partition("/")
     camera_key, _, field = rest.rpartition("/")
     return camera_key if prefix == "videos" and camera_key and field in VIDEO_FIELDS else None
 
 
 def video_info(feature: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return the description of a feature's video encoding under one of `VIDEO_INFO_KEYS`; empty where there is none."""
+    """Return the description of a feature's video encoding under one of `VIDEO_INFO_KEYS`; empty if it has none."""
     info = feature.get(key)
     return info if isinstance(info, Mapping) else {}
 
@@ -151,7 +151,7 @@ class DocumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """The part of `meta/info.json` that locates the files and gives the values their meaning."""
+    """The entries of `meta/info.json` that locate the files and define the meaning of the values."""
 
     codebase_version: str
     fps: float
@@ -165,19 +165,19 @@ class DatasetInfo:
     image_keys: tuple[str, ...] = ()
     """Cameras whose pictures are stored in the data files, in the order of `features`."""
     video_files_size_in_mb: float = DEFAULT_VIDEO_FILES_SIZE_IN_MB
-    """Size below which video files are filled."""
+    """Size in MB up to which episodes are added to a video file."""
 
     def data_file(self, chunk_index: int, file_index: int) -> str:
         """Return the relative path of a data file."""
         return self.data_path.format(chunk_index=chunk_index, file_index=file_index)
 
     def data_file_numbers(self, path: str) -> tuple[int, int] | None:
-        """Return the chunk_index and file_index of a data file; None where `data_path` does not give the path."""
+        """Return the chunk_index and file_index of a data file, or None if the path does not match `data_path`."""
         fields = _fields_of(self.data_path, path)
         return None if fields is None else (int(fields["chunk_index"]), int(fields["file_index"]))
 
     def video_camera(self, path: str) -> str | None:
-        """Return the camera of a video file; None where `video_path` does not give the path."""
+        """Return the camera key of a video file, or None if the path does not match `video_path`."""
         fields = None if self.video_path is None else _fields_of(self.video_path, path)
         return None if fields is None else fields["video_key"]
 
@@ -189,7 +189,7 @@ class DatasetInfo:
 
 
 def codebase_major(version: object) -> int | None:
-    """Return the major number of a `codebase_version` such as `v3.0`; None where it does not parse."""
+    """Return the major version number of a `codebase_version` such as `v3.0`, or None if it cannot be parsed."""
     match = _VERSION.fullmatch(version) if isinstance(version, str) else None
     return int(match[1]) if match else None
 
@@ -209,10 +209,10 @@ def video_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
 def parse_document(data: bytes) -> dict[str, Any]:
     """Return the JSON object in the bytes of `meta/info.json` or another document below meta/.
 
-    The bytes are UTF-8, as LeRobot reads them. Without that, `json` would guess other encodings.
+    The bytes are decoded as UTF-8, as in LeRobot. From bytes, `json` would guess the encoding.
 
     Raises:
-        DocumentError: It is not JSON, or not an object.
+        DocumentError: The bytes are not JSON, or not a JSON object.
     """
     try:
         document = json.loads(data.decode("utf-8"))
@@ -234,7 +234,7 @@ def with_slashes(document: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str
 
 
 def validate_info(document: object) -> list[InfoProblem]:
-    """Return every reason why a parsed `meta/info.json` cannot be used; an empty list where it can."""
+    """Return every reason why a parsed `meta/info.json` cannot be used; an empty list if it can be used."""
     if not isinstance(document, Mapping):
         return [InfoProblem("(document)", type(document).__name__, "a JSON object")]
     problems = []
@@ -297,7 +297,7 @@ def parse_info(document: object) -> DatasetInfo:
 
 
 def _fields_of(template: str, path: str) -> dict[str, str] | None:
-    """Return the values with which a checked template gives a path, as text; None where it does not."""
+    """Return the values of the placeholders for which a checked template gives the path, as text, or None if there are none."""
     pattern, seen = "", set[str]()
     for text, field, _, _ in Formatter().parse(template):
         pattern += re.escape(text)
@@ -314,7 +314,7 @@ def _fields_of(template: str, path: str) -> dict[str, str] | None:
 
 
 def _size_in_mb(value: object) -> float:
-    """Return a size of meta/info.json; the default where there is none, or one that cannot be."""
+    """Return a file size of meta/info.json in MB, or the default if the value is missing or impossible."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
         return value
     return DEFAULT_VIDEO_FILES_SIZE_IN_MB

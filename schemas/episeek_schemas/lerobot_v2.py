@@ -1,8 +1,8 @@
 """LeRobot v2.0 and v2.1 on disk: one Parquet file and one MP4 per camera for each episode, and documents of JSON lines.
 
-The two differ in the statistics alone: v2.1 has those of each episode, v2.0 those of the whole dataset. `validate_info_v2` lists
-every problem of a `meta/info.json`, and `info_as_v3` returns the same document as version 3.0 has it, with the files where they
-are: the path templates of version 3.0 can give the paths of version 2.x, with the episode's number as the number of its file.
+The two differ only in their statistics: v2.1 has statistics of each episode, v2.0 of the whole dataset. `validate_info_v2` lists
+every problem of a `meta/info.json`. `info_as_v3` converts it to version 3.0 without moving files: the path templates of version 3.0
+can give the paths of version 2.x if the number of a file is the number of its episode.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ MAJOR: Final = 2
 EPISODES_PATH: Final = "meta/episodes.jsonl"
 TASKS_PATH: Final = "meta/tasks.jsonl"
 EPISODE_STATISTICS_PATH: Final = "meta/episodes_stats.jsonl"
-"""Statistics of each episode, in version 2.1."""
+"""The file with the statistics of each episode, in version 2.1."""
 STATISTICS_PATH: Final = "meta/stats.json"
-"""Statistics of the dataset, in version 2.0; version 3.0 has the same name for the same."""
+"""The file with the statistics of the dataset, in version 2.0. Version 3.0 has the same file."""
 
 DOCUMENTS: Final = (EPISODES_PATH, TASKS_PATH, EPISODE_STATISTICS_PATH, STATISTICS_PATH)
 """The documents beside `meta/info.json`."""
@@ -33,7 +33,7 @@ TASK: Final = "task"
 STATISTICS: Final = "stats"
 
 DEFAULT_CHUNKS_SIZE: Final = 1000
-"""Episodes per chunk folder where `meta/info.json` gives no number."""
+"""Number of episodes in a chunk folder, if `meta/info.json` gives no number."""
 
 _V3_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {"episode_chunk": "chunk_index", "episode_index": "file_index", "video_key": "video_key"}
@@ -48,7 +48,7 @@ _GONE: Final = frozenset({"total_chunks", "total_videos"})
 """Keys of `meta/info.json` that version 3.0 does not have."""
 
 _SIZES: Final[Mapping[str, int]] = MappingProxyType({"data_files_size_in_mb": 100, "video_files_size_in_mb": 200})
-"""Keys that version 3.0 adds, with LeRobot's defaults: the sizes at which it begins new files when it records."""
+"""Keys that version 3.0 adds, with LeRobot's defaults: the sizes at which a recording begins a new file."""
 
 
 def is_v2(document: Mapping[str, Any]) -> bool:
@@ -63,7 +63,7 @@ def has_episode_statistics(document: Mapping[str, Any]) -> bool:
 
 
 def validate_info_v2(document: Mapping[str, Any]) -> list[InfoProblem]:
-    """Return every reason why a parsed `meta/info.json` of version 2.x cannot be used; an empty list where it can."""
+    """Return every reason why a parsed `meta/info.json` of version 2.x cannot be used; an empty list if it can be used."""
     problems = []
     if not is_v2(document):
         problems.append(InfoProblem("codebase_version", repr(document.get("codebase_version"))[:80], "version 2.x"))
@@ -85,9 +85,9 @@ def validate_info_v2(document: Mapping[str, Any]) -> list[InfoProblem]:
 
 
 def info_as_v3(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a usable `meta/info.json` of version 2.x as version 3.0 has it, with templates that give the paths of the same files.
+    """Return a usable `meta/info.json` of version 2.x converted to version 3.0, with templates that give the same paths.
 
-    Features that are no videos get the frame rate, as LeRobot writes them; totals, splits and unknown keys stay as they are.
+    Features other than videos get the frame rate, as LeRobot writes them. Totals, splits and unknown keys do not change.
     """
     kept = {key: value for key, value in document.items() if key not in _GONE}
     features = {
@@ -103,7 +103,7 @@ def info_as_v3(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fields(template: object) -> frozenset[str]:
-    """Return the fields of a path template; empty where it is none."""
+    """Return the placeholders of a path template; empty if the value is not a template."""
     try:
         return frozenset(name for _, name, _, _ in Formatter().parse(str(template)) if name is not None)
     except ValueError:

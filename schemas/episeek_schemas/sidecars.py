@@ -22,14 +22,15 @@ READABLE_FORMAT_VERSIONS: Final = frozenset({1, 2})
 """The versions that readers accept."""
 
 INDEX_VERSION: Final = 3
-"""Bump it when what is computed changes: other values from the same inputs, in the same format. Sidecars with another index
-version stay readable, but they are stale: the index step replaces them.
+"""Bump it when the same inputs give other values in the same format. Sidecars with another index version stay readable, but they
+are
+stale: the index step replaces them.
 """
 
 FORMAT_VERSION_KEY: Final = "episeek:format_version"
 INDEX_VERSION_KEY: Final = "episeek:index_version"
 WRITER_KEY: Final = "episeek:writer"
-"""The release that wrote the tables; for people, never compared."""
+"""Footer key of the release that wrote the tables. It informs people, and nothing compares it."""
 DATASET_KEY: Final = "episeek:dataset"
 """JSON object: codebase_version, fps, total_episodes, total_frames, video_keys in camera_index order."""
 BUILD_ID_KEY: Final = "episeek:build_id"
@@ -38,11 +39,11 @@ FOOTER_KEYS: Final = (FORMAT_VERSION_KEY, INDEX_VERSION_KEY, WRITER_KEY, DATASET
 """Keys of the footer's key-value metadata, in the order written; the same values in all four tables."""
 
 INDEX_VERSION_WITHOUT_KEY: Final = "1"
-"""The index version of tables without the key, which was added later."""
+"""The index version of tables without this key, which later releases added."""
 
 
 def is_readable_format(version: str | None) -> bool:
-    """Return whether readers accept a format version as the footer has it; None where the footer has none."""
+    """Return whether readers accept the format version in a footer; `version` is None if the footer has none."""
     return version is not None and version in map(str, READABLE_FORMAT_VERSIONS)
 
 
@@ -58,7 +59,7 @@ def index_version_of(metadata: Mapping[str, str]) -> str:
 
 
 def outdated(*, format_version: str, index_version: str) -> tuple[str, str] | None:
-    """Return the version that was found and the one that this release writes, in words; None where they are equal."""
+    """Return the versions of the sidecars and the versions that this release writes, in words, or None if they are equal."""
     for kind, found, current in (("format", format_version, FORMAT_VERSION), ("index", index_version, INDEX_VERSION)):
         if found != str(current):
             return f"{kind} version {found}", f"{kind} version {current}"
@@ -68,12 +69,13 @@ def outdated(*, format_version: str, index_version: str) -> tuple[str, str] | No
 MAX_ROW_GROUP_ROWS: Final = 1 << 24
 
 ROW_GROUP_ROWS: Final = 1 << 17
-"""Rows of a row group of `keyframes` and `samples`, as they are written: those of a video or more, in one request of 1.6 MB of
-`samples`; the footer of 100 million of them has 0.2 MB.
+"""Number of rows in a row group of `keyframes` and `samples`. It holds the samples of a whole video, and one request of 1.6 MB
+reads
+it. The footer of a table of 100 million rows takes 0.2 MB.
 """
 
 EPISODE_ROW_GROUP_ROWS: Final = 1 << 20
-"""Rows of a row group of `episodes`, as they are written: its writer holds 110 MB of them. Readers map all of them anyway."""
+"""Number of rows in a row group of `episodes`. The writer holds one of them, 110 MB, in memory."""
 
 
 def _required(*columns: tuple[str, pa.DataType]) -> pa.Schema:
@@ -132,7 +134,10 @@ CONTAINERS: Final = ("mp4", "fragmented", "matroska")
 """Progressive MP4, MP4 with its samples in movie fragments, and Matroska or WebM, which is demuxed."""
 
 DESCRIPTION_RUN: Final = np.dtype([("byte_offset", "<i8"), ("description_index", "<i8")])
-"""Samples from `byte_offset` up to that of the next run use entry `description_index` (from 1) of stsd; runs are sorted."""
+"""A run of samples with one sample description: from `byte_offset` to the next run's, samples use entry `description_index` (from
+1)
+of stsd. Runs are sorted.
+"""
 
 DECLARED_EPISODES: Final = (
     ("episode_index", "<i8"),
@@ -140,8 +145,8 @@ DECLARED_EPISODES: Final = (
     ("from_timestamp", "<f8"),
     ("to_timestamp", "<f8"),
 )
-"""The arrays in `episodes_sha256`, which is the SHA-256 of camera_index as one `<i8`, the fps as one `<f8`, and these arrays
-one after the other. Each has a value for every episode of the file, by rising (from_timestamp, episode_index).
+"""The arrays in `episodes_sha256`: the SHA-256 of the camera_index as one `<i8`, the fps as one `<f8`, and these arrays one after
+the other. Each has one value for every episode of the file, sorted by (from_timestamp, episode_index).
 """
 
 EPISODES: Final = _required(
@@ -202,7 +207,10 @@ SAMPLES: Final = _required(
 """One row per encoded sample of a span, sorted by episode and camera, and within these in decode order. See WIDE_SAMPLES."""
 
 WIDE_SAMPLES: Final = MappingProxyType({"byte_offset": pa.uint64(), "pts": pa.int64()})
-"""The types of columns of `samples` in builds with a span of 4 GiB or more, or of 2^31 ticks or more: all rows have them."""
+"""The wider types of columns of `samples`, for builds with a span of at least 4 GiB or 2^31 ticks.
+
+All rows of a build have them.
+"""
 
 TABLES: Final = MappingProxyType(
     {
@@ -215,7 +223,7 @@ TABLES: Final = MappingProxyType(
 """Relative path and columns of each table; all but `files` are mapped."""
 
 UNMAPPED_COLUMNS: Final = frozenset({"camera_key"})
-"""Columns of the mapped tables that are not mapped: they may be dictionary encoded."""
+"""Columns that are not mapped, although their table is: they may be dictionary encoded."""
 
 SORT_KEYS: Final = MappingProxyType(
     {
@@ -225,7 +233,7 @@ SORT_KEYS: Final = MappingProxyType(
         "samples": ("global_episode_id", "sample_index"),
     }
 )
-"""Sort keys of each table. The two keys of `samples` are no columns: `sample_start` of `episodes` finds the rows."""
+"""Sort keys of each table. `samples` has no columns for its two keys; `sample_start` of `episodes` gives the rows."""
 
 _ADDED_IN_VERSION_2: Final = MappingProxyType(
     {"files": ("start_description_runs", "sync_sample_count", "sync_samples_inspected"), "samples": ("is_sync",)}
@@ -233,7 +241,7 @@ _ADDED_IN_VERSION_2: Final = MappingProxyType(
 
 
 def samples_schema(wide: Collection[str] = ()) -> pa.Schema:
-    """Return the columns of `samples` with the wide types of some of them; the names are keys of `WIDE_SAMPLES`."""
+    """Return the schema of `samples` in which the named columns, keys of `WIDE_SAMPLES`, have their wider types."""
     return _required(
         *((field.name, WIDE_SAMPLES[field.name] if field.name in wide else field.type) for field in SAMPLES)
     )
@@ -244,8 +252,8 @@ def schema_of(table: str, *, version: str | None, found: pa.Schema) -> pa.Schema
 
     Args:
         table: A key of `TABLES`.
-        version: The format version in its footer; any unknown one stands for the current one.
-        found: The columns that it has. Where it has a wide type that the format allows, so does the result.
+        version: The format version in its footer; an unknown version counts as the current one.
+        found: The schema that it has. Where it has a wider type that the format allows, the result has it, too.
     """
     schema = TABLES[table][1]
     if table == "samples":

@@ -1,7 +1,7 @@
-"""Reading a data file episode by episode, whatever its row groups are, in memory bounded by one episode and one batch.
+"""Read a data file episode by episode, whatever its row groups are, with one episode and one batch in memory.
 
-A file may be a single row group, so row groups are no unit for reading. Batches are bounded by bytes, not by rows: 65,536 rows of
-images would be gigabytes.
+A file may be a single row group, so it is not read by row groups. Batches are limited by bytes, not by rows: 65,536 rows of images
+would take gigabytes.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ SAMPLE_ROWS: Final = 4096
 SAMPLE_EPISODES: Final = 64
 
 READ_OPTIONS: Final[dict[str, Any]] = {"pre_buffer": False, "buffer_size": 1 << 16}
-"""Options of `ParquetFile` to read pages as they are needed. By default pyarrow holds whole column chunks, up to the whole file."""
+"""Options of `ParquetFile` for reading pages as they are needed. By default pyarrow holds whole column chunks in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = 
     Args:
         file: A file that was opened with `READ_OPTIONS`.
         where: Path or URL of the file, for errors.
-        row_bytes: Result of `measure_row_bytes`; None to measure here.
+        row_bytes: The result of `measure_row_bytes`; None to measure it here.
 
     Raises:
-        RowOrderError: The column `episode_index` is missing, has nulls, or has an episode in two places.
+        RowOrderError: The column `episode_index` is missing or has nulls, or the rows of an episode are not contiguous.
         ParquetError: Pages cannot be read, or there are fewer rows than the footer says.
     """
     column = _episode_column(file.schema_arrow, where)
@@ -82,8 +82,8 @@ def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
     The last episode may be incomplete and is omitted if there are others. An empty file has none.
 
     Raises:
-        RowOrderError: As `episode_runs`.
-        ParquetError: As `episode_runs`.
+        RowOrderError: As for `episode_runs`.
+        ParquetError: As for `episode_runs`.
     """
     column = _episode_column(file.schema_arrow, where)
     wanted_rows = min(SAMPLE_ROWS, _batch_rows(measure_row_bytes(file, where)))
@@ -103,10 +103,10 @@ def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
 
 
 def measure_row_bytes(file: pq.ParquetFile, where: str) -> float:
-    """Return an estimate, rather too large, of the bytes of a row in memory.
+    """Return an estimate of the bytes of a row in memory, which is too large rather than too small.
 
-    It is the encoded size plus the width of the fixed types, from the footer. Long values in a dictionary are many times larger in
-    memory than in the file, so a few rows are read where a column may have them.
+    The estimate is the encoded size plus the width of the fixed-size types, from the footer. Long values in a dictionary take many
+    times more memory than in the file, so a few rows are read if a column may hold such values.
     """
     metadata = file.metadata
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
@@ -121,10 +121,10 @@ def measure_row_bytes(file: pq.ParquetFile, where: str) -> float:
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Turn errors of pyarrow while it reads a file into errors that name the file.
+    """Convert errors that pyarrow raises in a `with` block into errors that name the file.
 
     Raises:
-        ReadError: The system or the store failed.
+        ReadError: The operating system or the store failed.
         ParquetError: The contents are not what Parquet allows.
     """
     try:
@@ -175,7 +175,9 @@ def _episode_column(schema: pa.Schema, where: str) -> int:
 
 
 def _stretches(column: pa.Array, where: str, first_row: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (episode, start, stop) of each run of equal values in a batch; `first_row` is the batch's first row in the file."""
+    """Yield (episode, start, stop) for each run of equal values in a batch. `first_row` is the row number of the batch in the
+    file.
+    """
     if column.null_count:
         row = first_row + int(np.argmin(is_valid(column)))
         raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r} at row {row}", "the episode of every row")

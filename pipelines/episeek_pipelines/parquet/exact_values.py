@@ -1,4 +1,4 @@
-"""Bit-for-bit comparison of two columns, however they are cut into chunks: NaN payloads, signed zeros and nulls count."""
+"""Compare two columns bit for bit, however they are divided into chunks. NaN payloads, signed zeros and nulls count."""
 
 import pyarrow as pa
 
@@ -22,7 +22,7 @@ def first_difference(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int | Non
 
 
 def _bits(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the same values with floats as the integers of their bits: for Arrow, NaN != NaN and -0.0 == 0.0."""
+    """Return a column with its floats as the integers of their bits. For Arrow's floats, NaN != NaN and -0.0 == 0.0."""
     if isinstance(column.type, pa.ExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
     if pa.types.is_dictionary(column.type):

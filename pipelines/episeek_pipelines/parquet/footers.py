@@ -1,14 +1,14 @@
-"""Requirements on the footer of a data file, for writing and for checking: its size, and a page index."""
+"""The requirements on the footer of a data file, for the writer and for `verify`: its size, and a page index."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 FOOTER_BYTES: Final = 1 << 19
-"""A footer of this size takes about as long to fetch as the request for it: 30 to 50 ms at 10 to 15 MB/s of one connection."""
+"""Largest footer in bytes. To transfer it takes about as long as the latency of a request: 30 to 50 ms at 10 to 15 MB/s."""
 
 MIN_EPISODES_PER_FILE: Final = 100
-"""Lower bound, whatever the footer costs: a dataset of a million episodes must not become a million files."""
+"""Smallest number of episodes in a file, whatever its footer costs: a million episodes must not become a million files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,9 @@ class PageIndexCounts:
 
     column_chunk_count: int
     offset_index_count: int
-    """Column chunks with an offset index: the positions of their pages."""
+    """Number of column chunks with an offset index, which holds the positions of their pages."""
     column_index_count: int
-    """Column chunks with a column index: the bounds of their pages. Some types have none."""
+    """Number of column chunks with a column index, which holds the bounds of their pages. Some types have none."""
 
     @classmethod
     def of(cls, chunks: Iterable[Any]) -> "PageIndexCounts":

@@ -1,6 +1,6 @@
-"""Arrow columns as NumPy arrays, and NumPy arrays and texts as Arrow arrays, without pandas.
+"""Convert Arrow columns to NumPy arrays, and NumPy arrays and texts to Arrow arrays, without importing pandas.
 
-`to_numpy`, `array` and `scalar` of pyarrow import pandas where it is installed, which takes longer than reading a small dataset.
+`to_numpy`, `array` and `scalar` of pyarrow import pandas if it is installed, which takes longer than reading a small dataset.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def numpy_values(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def is_valid(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    """Return for each row whether it has a value, shape [row_count]."""
+    """Return whether each row has a value, shape [row_count]."""
     return numpy_values(column.is_valid())
 
 
@@ -36,13 +36,13 @@ def float_values(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 
 def mask_of(is_kept: npt.NDArray[np.bool_]) -> pa.BooleanArray:
-    """Return an array of booleans as an Arrow array, for `filter`."""
+    """Return an array of booleans as an Arrow array, the argument of `filter`."""
     bits = np.packbits(is_kept, bitorder="little")
     return pa.BooleanArray.from_buffers(pa.bool_(), len(is_kept), [None, pa.py_buffer(bits)])
 
 
 def positions_of(rows: npt.NDArray[np.int64]) -> pa.Int64Array:
-    """Return row numbers as an Arrow array, for `take`."""
+    """Return row numbers as an Arrow array, the argument of `take`."""
     return pa.Int64Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file by number, in bounded memory: cheap from front to back, correct in any order."""
+"""Read rows of a Parquet file by number, in bounded memory: quickly from front to back, correctly in any order."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,10 @@ _MAX_BATCH_ROWS = 1 << 16
 
 
 class RowCursor:
-    """Reads runs of rows. Going forward continues where the last read ended; going back starts at a row group again."""
+    """Reads ranges of rows.
+
+    A read further on continues where the last one ended; a read further back starts at its row group again.
+    """
 
     def __init__(self, file: pq.ParquetFile, *, columns: list[str] | None = None) -> None:
         self._file = file
@@ -26,7 +29,7 @@ class RowCursor:
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._batch: pa.RecordBatch | None = None
         self._row = 0
-        """Row of the file that `_batch` starts with."""
+        """Number, in the file, of the first row of `_batch`."""
         self.bytes_read = 0
 
     def read(self, start: int, count: int) -> pa.Table:
@@ -70,7 +73,7 @@ class RowCursor:
 
 
 def batch_rows(file: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """Return a number of rows such that a batch of these columns takes some megabytes."""
+    """Return a number of rows for which a batch of these columns takes a few megabytes."""
     footer = file.metadata
     wanted = column_numbers(footer, columns)
     sizes = [
@@ -97,6 +100,6 @@ def column_bytes(footer: pq.FileMetaData, names: Sequence[str]) -> int:
 
 
 def _top_level(path: str, wanted: set[str]) -> bool:
-    """Return whether a leaf such as `action.list.element` belongs to a wanted column; names of columns may contain dots."""
+    """Return whether a leaf column such as `action.list.element` belongs to one of the columns `wanted`. Names may contain dots."""
     parts = path.split(".")
     return any(".".join(parts[:count]) in wanted for count in range(1, len(parts)))

@@ -1,8 +1,9 @@
-"""A Parquet file in a store: pyarrow's reads in few requests to the store's byte source.
+"""Read a Parquet file in a store with pyarrow, in few requests to the store's byte source.
 
-The last 64 KiB are fetched first; they hold most footers, and the rest of a larger footer is fetched next. Of the data, exactly the
-requested column chunks are fetched: small chunks together with small gaps between them, large chunks in blocks. Fetched bytes are
-kept, the most recently used ones, and are not fetched again while they are kept.
+The last 64 KiB are fetched first. They hold most footers; the rest of a larger footer is fetched next. Of the data, only the
+requested column chunks are fetched: small chunks together with the small gaps between them, large chunks in blocks. The most
+recently
+used bytes are kept, and are not fetched again while they are kept.
 """
 
 import os
@@ -23,20 +24,20 @@ TAIL_BYTES = 1 << 16
 """Bytes at the end of a file that are fetched when it is opened; pyarrow reads there first."""
 
 KEPT_BYTES = 1 << 24
-"""Kept bytes of one open file: twice as many as callers read at once, so that columns read one after the other share requests."""
+"""Number of bytes that an open file keeps: twice as many as callers read at once, so that consecutive columns share requests."""
 
 BLOCK_BYTES = 1 << 20
-"""Upper bound for bytes that are fetched ahead; fewer for a file with many columns, since the blocks of all are kept."""
+"""Greatest number of bytes that are fetched ahead. For a file with many columns it is smaller, since blocks of all are kept."""
 
 GAP_BYTES = 1 << 16
-"""Largest gap between two column chunks that is fetched with them: two requests would take longer."""
+"""Largest gap, in bytes, between two column chunks that share a request: two requests would take longer."""
 
 _PART_BYTES = 1 << 23
 """Bytes of one request."""
 
 
 class StoreFile:
-    """One file of a source, in the form in which pyarrow reads files. Threads may share it; errors of the source pass through.
+    """A file of a byte source for pyarrow to read. Threads may share it. Errors of the source pass through.
 
     Args:
         source: The source of the file.
@@ -68,12 +69,12 @@ class StoreFile:
             self._tail = self._source.get_ranges(self.path, [(self._tail_start, self.size)])[0]
 
     def expect(self, ranges: Iterable[ByteRange], *, block_bytes: int, is_joined: bool) -> None:
-        """Announce the ranges that will be read; other reads are fetched as they are.
+        """Announce the ranges that will be read. Reads of other ranges are fetched exactly as they are asked for.
 
         Args:
             ranges: Column chunks, which do not overlap.
-            block_bytes: Bytes to fetch at once.
-            is_joined: Whether a request may continue into the next chunk.
+            block_bytes: Number of bytes to fetch in one request.
+            is_joined: Whether a request may continue into the next column chunk.
         """
         ordered = sorted(ranges)
         with self._lock:
@@ -104,7 +105,7 @@ class StoreFile:
         return self._position
 
     def close(self) -> None:
-        """Drop the kept bytes."""
+        """Close the file and free the kept bytes."""
         with self._lock:
             self.closed = True
             self._tail_start, self._tail = self.size, b""
@@ -136,7 +137,7 @@ class StoreFile:
         return first, self._kept[first]
 
     def _request(self, start: int, stop: int) -> ByteRange:
-        """Return the range to fetch if `start` is not kept: it may begin before `start` and end after `stop`."""
+        """Return the range to fetch for a read of `[start, stop)`. It may begin earlier and end later."""
         place = bisect_right(self._starts, start)
         next_kept = min(self._tail_start, self._starts[place] if place < len(self._starts) else self.size)
         last_kept = self._starts[place - 1] + len(self._kept[self._starts[place - 1]]) if place else 0
@@ -200,7 +201,7 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         use_threads: bool = True,
         use_pandas_metadata: bool = False,
     ) -> Any:
-        """Behave as in pyarrow. Column chunks share requests, so a batch must be smaller than the kept bytes."""
+        """Yield batches as in pyarrow. Column chunks share requests, so a batch must be smaller than the kept bytes."""
         self._expect(row_groups, columns, is_read_at_once=False)
         return super().iter_batches(batch_size, row_groups, columns, use_threads, use_pandas_metadata)
 
@@ -269,7 +270,8 @@ def open_store_parquet(source: ByteSource, path: str, *, file_size: int | None, 
 
 
 def require_size(source: ByteSource, path: str, file_size: int | None) -> None:
-    """Require that a file whose bytes were read has the size from a listing. Most stores send the size with the bytes.
+    """Raise ChangedFileError unless a file whose bytes were read has the size from a listing. Most stores send the size with the
+    bytes.
 
     Raises:
         ChangedFileError: The file has another size.
@@ -280,7 +282,7 @@ def require_size(source: ByteSource, path: str, file_size: int | None) -> None:
 
 
 def _leaves(paths: Sequence[Sequence[str]], columns: Sequence[str] | None) -> list[int]:
-    """Return the numbers of the leaf columns that belong to the given columns, as pyarrow does: names may contain dots."""
+    """Return the numbers of the leaf columns that belong to the given columns. As in pyarrow, names of columns may contain dots."""
     wanted = None if columns is None else set(columns)
     return [
         number

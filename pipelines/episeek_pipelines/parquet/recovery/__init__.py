@@ -1,1 +1,1 @@
-"""Parquet files that lost their footer: their row groups found again by page headers, and a new footer written."""
+"""Recover Parquet files that lost their footer: find the row groups again from page headers, and write a new footer."""

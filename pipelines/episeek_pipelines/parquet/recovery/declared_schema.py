@@ -1,4 +1,4 @@
-"""The Arrow schema of a dataset's data files, from other files of the dataset or from `features` of meta/info.json."""
+"""Find the Arrow schema of a dataset's data files, from other data files or from `features` of meta/info.json."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,16 +19,16 @@ def declared_schema(
 ) -> pa.Schema:
     """Return the schema with which LeRobot writes the data files of a dataset, with the metadata that `datasets` reads.
 
-    Columns have the order of `features`. Another file of the dataset shows the order and the types that were written indeed, so the
-    schema of others is taken where they all have the same columns.
+    Other data files show the order and the types that were really written, so their schema is returned if they all have the same
+    columns. Without other files, the columns have the order of `features`.
 
     Args:
         features: `features` of meta/info.json.
-        others: Schemas of other data files of the dataset, which can be read.
+        others: Schemas of the dataset's readable data files.
         where: The name of the document in errors.
 
     Raises:
-        MetadataError: Others differ, or a feature has a dtype or a shape from which no column follows.
+        MetadataError: The schemas of the other files differ, or a feature has a dtype or shape that defines no column.
     """
     known = list(others)
     if known:
@@ -51,7 +51,9 @@ def declared_schema(
 
 
 def _column(name: str, spec: Any) -> tuple[pa.Field, dict[str, Any]] | None:
-    """Return the field of a feature and its description for `datasets`, as `get_hf_features_from_features` of LeRobot has them."""
+    """Return the Arrow field of a feature and its description for `datasets`, as LeRobot's `get_hf_features_from_features` makes
+    them.
+    """
     dtype = declared_dtype(spec)
     if dtype == "image":
         return pa.field(name, _IMAGE), {"_type": "Image"}

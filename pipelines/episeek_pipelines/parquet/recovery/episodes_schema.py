@@ -1,4 +1,4 @@
-"""The Arrow schema of the files of meta/episodes, from the documents of a dataset."""
+"""Find the Arrow schema of the files of meta/episodes, from the documents of a dataset."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,7 +9,7 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype
 
 STATISTICS: Final = ("min", "max", "mean", "std", "count", "q01", "q10", "q50", "q90", "q99")
-"""Statistics of a feature in the order in which LeRobot 0.4 writes them; earlier versions wrote the first five."""
+"""Names of the statistics of a feature, in the order in which LeRobot 0.4 writes them. Earlier versions wrote the first five."""
 
 _SHARD_COLUMNS: Final = ("meta/episodes/chunk_index", "meta/episodes/file_index")
 
@@ -17,13 +17,14 @@ _SHARD_COLUMNS: Final = ("meta/episodes/chunk_index", "meta/episodes/file_index"
 def episodes_schema(features: Mapping[str, Any], statistics: Mapping[str, Any] | None) -> pa.Schema:
     """Return the schema with which LeRobot writes meta/episodes: pyarrow infers the types from lists of numbers.
 
-    Columns have the order of LeRobot's `save_episode`: the places of an episode, its statistics in the order of `features`, and
-    the file of the row itself.
+    Columns have the order of LeRobot's `save_episode`: where the episode is stored, its statistics in the order of `features`, and
+    the
+    file of meta/episodes that holds the row.
 
     Args:
         features: `features` of meta/info.json.
-        statistics: meta/stats.json, which tells the features that have statistics, which ones, and how deep their lists are;
-            None for all numeric features and pictures, and all statistics.
+        statistics: meta/stats.json, which shows which features have which statistics, and how deeply their lists are nested.
+            None assumes all statistics, for all numeric features and pictures.
     """
     columns: dict[str, pa.DataType] = dict.fromkeys(lerobot.EPISODE_COLUMNS, pa.int64())
     columns = {lerobot.EPISODE_INDEX: pa.int64(), lerobot.TASKS: _list(pa.string()), **columns}
@@ -50,7 +51,7 @@ def episodes_schema(features: Mapping[str, Any], statistics: Mapping[str, Any] |
 
 
 def _value_and_depth(spec: Any) -> tuple[pa.DataType | None, int]:
-    """Return the type of a number of a feature's extremes, None without statistics, and the depth of the lists around it."""
+    """Return the type of a feature's extremes and the depth of the lists around them; the type is None without statistics."""
     dtype = declared_dtype(spec)
     if dtype in ("image", "video"):
         # one number for each channel, shape [3, 1, 1]
@@ -62,7 +63,7 @@ def _value_and_depth(spec: Any) -> tuple[pa.DataType | None, int]:
 
 
 def _depth_of(value: Any) -> int:
-    """Return how deep lists are nested; 1 for what is no list."""
+    """Return how deeply lists are nested; 1 for a value that is not a list."""
     depth = 0
     while isinstance(value, list):
         value, depth = value[0] if value else None, depth + 1

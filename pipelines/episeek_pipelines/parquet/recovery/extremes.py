@@ -1,6 +1,6 @@
-"""The smallest and the largest value of each column chunk, against those that its page headers name.
+"""Compare the smallest and the largest value of each column chunk with those recorded in its page headers.
 
-A value that was altered within a page without a checksum is noticed where it, or the lack of it, is an extreme of its chunk.
+In a page without a checksum, an altered value is noticed only if it, or the value that it replaced, is an extreme of its chunk.
 """
 
 import struct
@@ -21,9 +21,9 @@ _FLOATS: Final = {4: "<f", 8: "<d"}
 
 
 class ExtremeChecks:
-    """Compares the extremes of the columns of one row group, batch by batch, with those of its page headers.
+    """Compares the extremes of the columns of one row group, batch by batch, with those recorded in its page headers.
 
-    Chunks whose pages do not all name extremes are passed over, and so are types whose order is not that of their values.
+    Chunks in which a page records no extremes are skipped, and so are types whose order in Parquet is not that of their values.
 
     Args:
         schema: The schema of the file.
@@ -39,7 +39,7 @@ class ExtremeChecks:
         self._names = [chunk.leaf.name for chunk in chunks]
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take in the next rows."""
+        """Add the next rows of the row group."""
         if not self._expected:
             return
         leaves = [leaf for column in batch.columns for leaf in _leaf_values(column)]
@@ -50,11 +50,11 @@ class ExtremeChecks:
                 self._found[number] = min(before[0], bounds[0]), max(before[1], bounds[1])
 
     def problem(self) -> str:
-        """Return a noun phrase for the first column whose extremes are others; empty where there is none."""
+        """Return a noun phrase for the first column whose extremes differ; empty if none does."""
         for name, expected, found in zip(self._names, self._expected, self._found, strict=False):
             # -0.0 and 0.0 are equal: writers put the sign that includes both
             if expected is not None and found != expected:
-                return f"values of column {name!r} whose extremes are not those that its page headers name"
+                return f"values of column {name!r} whose extremes are not those in its page headers"
         return ""
 
 
@@ -72,7 +72,7 @@ def _expected(kind: pa.DataType, chunk: Chunk) -> Bounds | None:
 
 
 def _reader(kind: pa.DataType) -> Read | None:
-    """Return how the plain bytes of a value are read; None for types that are not compared."""
+    """Return a function that reads a value from its plain bytes, or None for a type that is not compared."""
     if is_text(kind) or is_binary(kind):
         is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
         return None if is_view else bytes
@@ -106,7 +106,7 @@ def _leaf_types(kind: pa.DataType) -> Iterator[pa.DataType]:
 
 
 def _leaf_values(values: pa.Array) -> Iterator[pa.Array]:
-    """Yield the values of each leaf below a column, without those that lie under a null."""
+    """Yield the values of each leaf column below a column, without the values under a null."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_struct(values.type):

@@ -1,4 +1,4 @@
-"""A footer for row groups whose pages are known: FileMetaData of parquet.thrift, without statistics."""
+"""Make a footer for row groups whose pages were found: FileMetaData of parquet.thrift, without statistics."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,9 +16,9 @@ Fields = dict[int, tuple[int, Any]]
 
 
 def footer_of(template: Template, groups: Sequence[GroupLayout], codec: int) -> bytes:
-    """Return the bytes that follow the last row group of a file: a footer, its length and the magic number.
+    """Return the bytes that follow the last row group of a file: the footer, its length and the magic number.
 
-    Schema elements, key-value metadata and column orders are those that pyarrow writes for the schema.
+    Schema elements, key-value metadata and column orders are the same as pyarrow writes for the schema.
     """
     fields: Fields = {number: template.footer[number] for number in _COPIED if number in template.footer}
     fields[_ROW_COUNT] = I64, sum(group.row_count for group in groups)

@@ -1,4 +1,4 @@
-"""Row groups among the parts of a file: pages put together to column chunks, whose rows are read and checked."""
+"""Find the row groups of a file without a footer: group its pages into column chunks, and read and check their rows."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -31,12 +31,12 @@ class RecoveredGroup:
     stop: int
     row_count: int
     episodes: tuple[int, ...]
-    """The episodes of its rows; empty where the schema has no columns that tell them."""
+    """The episodes of the rows; empty if the schema has no columns from which they follow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Bytes `[start, stop)` of the file that hold no complete row group, and a noun phrase for what they are."""
+    """Bytes `[start, stop)` of the file that hold no complete row group, with a noun phrase that says what they hold."""
 
     start: int
     stop: int
@@ -54,11 +54,11 @@ def find_groups(
     where: str,
     fps: float | None,
 ) -> tuple[list[GroupLayout], list[RecoveredGroup], list[Loss]]:
-    """Return the complete row groups among the parts of a file, where they lie, and what is none.
+    """Return the layouts and the contents of the complete row groups of a file, and the bytes that belong to none.
 
     Raises:
         AmbiguousPagesError: Pages can be read in several ways.
-        ParquetError: No row group may follow the first one, so that the schema is probably another one.
+        ParquetError: The pages after the first row group fit no row group, so the file probably has another schema.
     """
     parts = found.parts
     layouts = Layouts(source, parts, template.leaves, codec, where)
@@ -118,9 +118,9 @@ def find_groups(
 
 
 def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
-    """Return whether the parts from `at` on are none, or begin with a row group that is complete or cut off.
+    """Return whether nothing follows from part `at` on, or a row group, complete or cut off.
 
-    If they are neither, the declared columns are probably not those of the file, although they fitted its first row group.
+    If neither is so, the declared columns are probably not those of the file, although they fit its first row group.
     """
     at = layouts.start_of_rows(at)
     return at == end or layouts.is_empty_dictionary(at) or bool(layouts.complete(at, 1)) or layouts.may_be_cut(at)
@@ -129,7 +129,7 @@ def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
 def _may_begin(layouts: Layouts, at: int) -> bool:
     """Return whether the part at `at` may begin a row group.
 
-    If it may not, a page too many or too few has shifted the columns of the row group before it.
+    If it may not, the row group before it was probably read with a page too many or too few.
     """
     at = layouts.start_of_rows(at)
     return layouts.may_begin(at)
@@ -138,7 +138,7 @@ def _may_begin(layouts: Layouts, at: int) -> bool:
 def _outcome(
     source: Bytes, layout: GroupLayout, template: Template, codec: int, fps: float | None
 ) -> RecoveredGroup | str:
-    """Return a row group whose rows were read and checked, or a noun phrase for what is wrong with them."""
+    """Read and check the rows of a row group. Return the row group, or a noun phrase that says what is wrong with its rows."""
     start, stop = layout.chunks[0].parts[0].start, layout.chunks[-1].parts[-1].stop
     checks = RowChecks(template.schema, fps)
     extremes = ExtremeChecks(template.schema, layout.chunks)
@@ -159,7 +159,7 @@ def _outcome(
 
 
 def _batches(parquet: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """Yield all rows of a file with one row group, and all columns of them, each value of which is valid."""
+    """Yield all rows and columns of a file with one row group, after checking that every value is valid."""
     group = parquet.metadata.row_group(0)
     batch_rows = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)))
     batches = parquet.iter_batches(batch_rows, use_threads=False)

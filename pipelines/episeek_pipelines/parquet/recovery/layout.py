@@ -1,6 +1,6 @@
-"""Which page belongs to which column chunk: all readings of a run of pages as a row group.
+"""Find which page belongs to which column chunk: list all readings of consecutive pages as a row group.
 
-Column chunks follow one another in the order of the leaf columns. A chunk is a dictionary page, if it has one, and data pages; all
+Column chunks follow one another in the order of the leaf columns. A chunk is an optional dictionary page, then data pages. All
 chunks of a row group have the same number of rows. Headers do not say where a chunk ends, so every end that fits is tried.
 """
 
@@ -15,7 +15,7 @@ from episeek_pipelines.parquet.recovery.pages.rows import PageRows, dictionary_f
 from episeek_pipelines.parquet.recovery.pages.source import Bytes
 
 MAX_GROUP_ROWS: Final = 1 << 26
-"""Upper bound for the rows of a row group; Arrow's writer has the same."""
+"""Greatest number of rows of a row group; Arrow's writer has the same limit."""
 
 _STEPS_PER_PART: Final = 64
 _SPARE_STEPS: Final = 1 << 18
@@ -23,7 +23,7 @@ _SPARE_STEPS: Final = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One column chunk: the parts `[start, stop)` of the file, without the copy of its metadata."""
+    """One column chunk: the parts `[start, stop)` of the file, without the copy of its metadata after them."""
 
     leaf: Leaf
     parts: tuple[Page, ...]
@@ -61,9 +61,9 @@ class Layouts:
         self._steps_left = _STEPS_PER_PART * len(parts) + _SPARE_STEPS
 
     def start_of_rows(self, start: int) -> int:
-        """Return the first part from `start` on that is not of a row group without rows.
+        """Return the first part from `start` on that belongs to a row group with rows.
 
-        Such a group has a dictionary without entries for some columns, and no data page.
+        A row group without rows has empty dictionaries for some columns, and no data page.
         """
         while start < len(self._parts):
             part = self._parts[start]
@@ -75,7 +75,7 @@ class Layouts:
         return start
 
     def is_empty_dictionary(self, at: int) -> bool:
-        """Return whether a part is a dictionary without entries: of a column without values, or of a row group without rows."""
+        """Return whether a part is an empty dictionary, as a column without values or a row group without rows has it."""
         part = self._parts[at]
         return isinstance(part, Page) and part.kind == "dictionary" and not part.value_count
 
@@ -112,12 +112,12 @@ class Layouts:
         """Return whether all parts from `start` on may be the beginning of one row group whose end is lost.
 
         Raises:
-            ParquetError: As `complete`.
+            ParquetError: As for `complete`.
         """
         return self._cut_leaf(start) is not None
 
     def _cut_leaf(self, start: int) -> int | None:
-        """Return a leaf column in which a row group that begins at `start` may be cut; None where it cannot be."""
+        """Return a leaf column within which a row group that begins at `start` may be cut off, or None if there is none."""
         end = len(self._parts)
         if self._reaches_end(0, start, None):
             return 0
@@ -135,7 +135,7 @@ class Layouts:
         return None
 
     def _following(self, start: int, rows: int) -> Iterator[list[int]]:
-        """Yield the ends of the chunks of all columns but the first, for each reading with a number of rows."""
+        """Yield the ends of the chunks of all columns after the first, for each reading with `rows` rows."""
         before: list[dict[int, list[int]]] = []
         reached = [start]
         for leaf in range(1, len(self._leaves)):
@@ -157,7 +157,7 @@ class Layouts:
                 ways += [[*way, stop] for stop in before[len(before) - len(way)][way[-1]]]
 
     def _ends(self, leaf: int, start: int, wanted: int | None) -> Iterator[tuple[int, int]]:
-        """Yield where a chunk of a leaf column that begins at `start` may end, and its rows: `wanted` if given."""
+        """Yield each possible end of a leaf column's chunk that begins at `start`, and its number of rows: `wanted`, if given."""
         at, has_dictionary = self._after_dictionary(leaf, start)
         rows = 0
         while self._is_data(at):
@@ -182,7 +182,7 @@ class Layouts:
                 return
 
     def _reaches_end(self, leaf: int, start: int, wanted: int | None) -> bool:
-        """Return whether all parts from `start` on may lie in one chunk of a leaf column that has up to `wanted` rows."""
+        """Return whether all parts from `start` on may belong to one chunk of a leaf column with up to `wanted` rows."""
         at, has_dictionary = self._after_dictionary(leaf, start)
         rows = 0
         while self._is_data(at):
@@ -208,7 +208,7 @@ class Layouts:
         return isinstance(part, Page) and part.kind != "dictionary"
 
     def _is_empty_page(self, leaf: int, at: int, *, has_dictionary: bool) -> bool:
-        """Return whether a part is a data page without values, which changes no column; it is read with the chunk before it."""
+        """Return whether a part is a data page without values. Such a page counts as part of the chunk before it."""
         part = self._parts[at] if at < len(self._parts) else None
         if not isinstance(part, Page) or part.kind == "dictionary" or part.value_count:
             return False

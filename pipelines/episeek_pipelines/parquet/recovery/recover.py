@@ -1,7 +1,8 @@
-"""The row groups of a Parquet file without a footer, and the same file with a new one.
+"""Recover the row groups of a Parquet file without a footer, and write the file with a new footer.
 
-A Parquet writer writes the footer when it is closed, so the file of a recording that was killed has none, and no reader opens it.
-All its complete row groups are there. LeRobot writes one for each episode.
+A Parquet writer writes the footer when it is closed, so a recording that was killed leaves a file without one, which no reader
+opens.
+Its complete row groups are intact. LeRobot writes one for each episode.
 """
 
 import os
@@ -34,7 +35,7 @@ class Recovered:
     groups: tuple[RecoveredGroup, ...]
     file_bytes: int
     stop: int
-    """The end of the last complete row group: the recovered file has the bytes `[0, stop)` and `footer`."""
+    """The end of the last complete row group. The recovered file consists of the bytes `[0, stop)` and `footer`."""
     footer: bytes = field(repr=False)
     losses: tuple[Loss, ...]
 
@@ -59,24 +60,27 @@ def recover(
 ) -> Recovered:
     """Return the complete row groups of a file whose footer is missing, damaged or cut.
 
-    Every row group is read entirely, and its rows are checked (`RowChecks`), its values against the extremes of page headers, and
-    the checksum of each page that has one. Pages are put together by their kinds, sizes and levels. Where they fit in several ways,
-    the rows decide; where these do not, nothing is guessed. A value that was altered within a page without a checksum is noticed
-    only where it breaks the page, the numbers of rows or the extremes. Names come from the schema: a file does not tell columns of
-    one type from each other, except where they count. So the schema must have the order of the file's columns, as another file of
-    the same writer has it.
+    Pages are combined into row groups by their kinds, sizes and levels. If they fit in several ways, the rows decide; if the rows
+    do
+    not decide, the file is refused. Every row group is read in full: its rows are checked (`RowChecks`), its values are compared
+    with the extremes in page headers, and checksums are verified where pages have them. An altered value in a page without a
+    checksum is noticed only if it breaks the page, the row numbers or the extremes.
+
+    The names of columns come from the schema, which must have the order of the file's columns: pages do not tell columns of one
+    type
+    from each other, except columns that count rows. Another file of the same writer has the right schema.
 
     Args:
         file: The path of the file, or its bytes.
         schema: The Arrow schema with which the file was written; `declared_schema` gives that of a dataset.
         codec: Compression of the pages, as `pyarrow.parquet.ParquetWriter` names it; None to find it.
-        fps: The rate of the grid on which timestamps lie; None where they need not.
+        fps: The rate for the check that timestamps are frame_index / fps; None for no such check.
         where: The name of the file in errors; its path if None.
 
     Raises:
         AmbiguousPagesError: Pages can be read in several ways.
         ParquetError: The file is no Parquet file, or no codec or no declared column fits its pages.
-        ReadError: The system failed.
+        ReadError: The operating system failed.
         ValueError: The codec is unknown.
     """
     name = where if where is not None else str(file) if isinstance(file, Path | str) else "file"
@@ -108,7 +112,7 @@ def recover(
 
 
 def open_recovered(file: Path | str | Bytes, recovered: Recovered) -> pq.ParquetFile:
-    """Open a file as if it had its new footer; nothing is written. Closing the result closes the file.
+    """Open a file as if it had its new footer, without writing anything. Closing the result closes the file.
 
     Raises:
         ChangedFileError: The file has another size than when it was recovered.
@@ -123,7 +127,7 @@ def open_recovered(file: Path | str | Bytes, recovered: Recovered) -> pq.Parquet
 
 
 def write_recovered(path: Path | str, recovered: Recovered, target: Path | str) -> None:
-    """Write the intact bytes of a file and its new footer to another path, which appears complete or not at all.
+    """Write the intact bytes of a file and its new footer to another path. The new file appears complete or not at all.
 
     Raises:
         ChangedFileError: The file has another size than when it was recovered.
@@ -153,7 +157,7 @@ def write_recovered(path: Path | str, recovered: Recovered, target: Path | str) 
 
 
 def lacks_footer(source: Bytes) -> bool:
-    """Return whether a file begins as a Parquet file does and does not end as one."""
+    """Return whether a file begins like a Parquet file but does not end like one."""
     magic = len(MAGIC)
     if source.size < magic or source.read_at(0, magic) != MAGIC:
         return False

@@ -1,4 +1,4 @@
-"""The rows of a row group that was found: whether they are rows of episodes as a recorder numbers them."""
+"""Check that the rows of a recovered row group are rows of episodes, numbered as a recorder numbers them."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_schemas import lerobot
 
 FRAME_COLUMNS: Final = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX)
-"""Columns of a data file that count; which pages they are is certain where they do."""
+"""Columns of a data file whose values count rows. If they do, their pages were certainly read as the right columns."""
 
 EPISODE_COLUMNS: Final = (
     lerobot.EPISODE_INDEX,
@@ -17,18 +17,20 @@ EPISODE_COLUMNS: Final = (
     lerobot.DATASET_FROM_INDEX,
     lerobot.DATASET_TO_INDEX,
 )
-"""The same for a file of meta/episodes."""
+"""Columns of a file of meta/episodes whose values count rows."""
 
 _GRID_SECONDS: Final = 1e-4
-"""The tolerance of LeRobot's own check."""
+"""The tolerance of LeRobot's own check of timestamps, in seconds."""
 
 
 class RowProblem(ValueError):
-    """Rows are not numbered as those of episodes; the message is a noun phrase."""
+    """The rows are not numbered like rows of episodes. The message is a noun phrase."""
 
 
 def counting_columns(schema: pa.Schema) -> tuple[str, ...]:
-    """Return the columns of a schema whose values prove that its pages were read as what they are; none where it lacks some."""
+    """Return the columns whose counting values prove that pages were assigned to the right columns; none if the schema lacks
+    one.
+    """
     for names in (FRAME_COLUMNS, EPISODE_COLUMNS):
         if all(schema.names.count(name) == 1 and pa.types.is_integer(schema.field(name).type) for name in names):
             return names
@@ -38,14 +40,15 @@ def counting_columns(schema: pa.Schema) -> tuple[str, ...]:
 class RowChecks:
     """Checks the rows of one row group, batch by batch.
 
-    In a data file the rows of an episode are contiguous, and `frame_index` and `index` rise by one from row to row within an
-    episode; `frame_index` is 0 where an episode begins after another one. Timestamps are `frame_index / fps` where the rate is
-    given. In meta/episodes, `episode_index` rises by one, and the rows `[dataset_from_index, dataset_to_index)` of episodes are as
-    many as `length` and follow one another.
+    In a data file the rows of an episode are contiguous, `frame_index` and `index` rise by one from row to row within an episode,
+    and
+    an episode that follows another one begins with `frame_index` 0. If `fps` is given, timestamps are `frame_index / fps`. In
+    meta/episodes, `episode_index` rises by one, and the ranges `[dataset_from_index, dataset_to_index)` have the size `length` and
+    follow one another.
 
     Args:
         schema: The schema of the file.
-        fps: The rate of the grid on which timestamps lie; None where they need not.
+        fps: The rate for the check of timestamps; None for no such check.
     """
 
     def __init__(self, schema: pa.Schema, fps: float | None = None) -> None:
@@ -62,7 +65,7 @@ class RowChecks:
         """Check the next rows.
 
         Raises:
-            RowProblem: They are not rows of episodes.
+            RowProblem: The rows are not numbered like rows of episodes.
         """
         self.row_count += len(batch)
         if not self._columns or not len(batch):
@@ -84,7 +87,7 @@ class RowChecks:
         self.episodes += new
 
     def _values(self, batch: pa.RecordBatch, name: str) -> np.ndarray:
-        """Return the values of a column, with the last one of the batch before."""
+        """Return the values of a column, preceded by its last value in the batch before."""
         column = batch.column(batch.schema.get_field_index(name))
         if column.null_count:
             raise RowProblem(f"a null in column {name!r}")

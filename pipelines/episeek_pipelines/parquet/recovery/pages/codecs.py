@@ -1,4 +1,4 @@
-"""Compression codecs of pages, which page headers do not name."""
+"""Find the compression codec of pages, which page headers do not record, and decompress pages."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -11,18 +11,18 @@ from episeek_pipelines.parquet.recovery.pages.headers import ChunkCopy, Page, Pa
 from episeek_pipelines.parquet.recovery.pages.source import Bytes
 
 CODEC_NUMBERS: Final = {"none": 0, "snappy": 1, "gzip": 2, "brotli": 4, "zstd": 6, "lz4": 7}
-"""CompressionCodec of parquet.thrift by pyarrow's name; lz4 is LZ4_RAW, which pyarrow writes."""
+"""Numbers of CompressionCodec in parquet.thrift, by pyarrow's names; lz4 is LZ4_RAW, which pyarrow writes."""
 
 _ARROW_NAMES: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _MAX_RATIOS: Final = {1: 32, 2: 1100, 4: 1 << 20, 6: 1 << 15, 7: 256}
-"""More than a codec can save: snappy turns 3 bytes into 64, deflate 1 into 1,032, zstd 4 into 131,072."""
+"""A compression ratio that no codec reaches: snappy turns 3 bytes into 64, deflate 1 into 1,032, zstd 4 into 131,072."""
 _MAX_PAGES: Final = 64
 
 
 def decompressed(codec: int, data: bytes, size: int) -> bytes | None:
-    """Return the contents of a page, `size` bytes; None where the codec does not give them.
+    """Return the decompressed contents of a page, `size` bytes, or None if the codec does not give so many.
 
-    Memory for a size that the codec cannot reach is never allocated.
+    Memory is never allocated for a size that the codec cannot reach.
     """
     if codec == 0:
         return data if len(data) == size else None
@@ -35,14 +35,14 @@ def decompressed(codec: int, data: bytes, size: int) -> bytes | None:
 
 
 def page_contents(source: Bytes, page: Page, codec: int) -> bytes | None:
-    """Return the contents of a page of version 1 or of a dictionary page; None where the codec does not give them."""
+    """Return the contents of a data page of version 1 or of a dictionary page, or None if the codec does not give them."""
     return decompressed(codec, source.read_at(page.body_start, page.stop), page.uncompressed_bytes)
 
 
 def find_codecs(source: Bytes, parts: Sequence[Part], where: str) -> list[int]:
-    """Return the codecs that give the first pages their sizes, mostly one; 0 (none) where no page is compressed.
+    """Return the codecs, usually one, with which the first pages decompress to their declared sizes.
 
-    Pages to which no codec gives their sizes are passed over: they are damaged.
+    The result is 0 (uncompressed) if no page is compressed. Damaged pages, for which no codec gives the declared size, are skipped.
 
     Raises:
         ParquetError: No codec fits any page.
@@ -68,7 +68,7 @@ def codec_names(codecs: Sequence[int]) -> str:
 
 
 def _compressed_section(part: Part) -> tuple[int, int, int] | None:
-    """Return the start and the end of a page's compressed bytes, and their size before compression; None where it has none."""
+    """Return the start and the end of a page's compressed bytes, and their uncompressed size, or None if none are compressed."""
     if not isinstance(part, Page) or not part.is_compressed:
         return None
     levels = sum(part.level_bytes)
@@ -77,7 +77,7 @@ def _compressed_section(part: Part) -> tuple[int, int, int] | None:
 
 
 def _declares(codec: int, data: bytes, size: int) -> bool:
-    """Return whether compressed data may have a size, by what the data says of it."""
+    """Return whether compressed data may have `size` bytes uncompressed, by the size that the data itself declares."""
     if codec == 1:
         declared = 0
         for place, byte in enumerate(data[:5]):

@@ -1,8 +1,8 @@
-"""The parts that follow one another in a Parquet file before its footer: pages with their headers, and copies of column metadata.
+"""Read the parts of a Parquet file before its footer: pages with their headers, and copies of column metadata.
 
-Source: parquet.thrift of apache/parquet-format, structs PageHeader and ColumnChunk. Arrow 17 and others before it write a copy
-of each column chunk's metadata after its pages. Footers, page indexes and Bloom filters are neither: their first fields
-have other types.
+Source: parquet.thrift of apache/parquet-format, structs PageHeader and ColumnChunk. Arrow 17 and earlier versions write a copy of
+each column chunk's metadata after its pages. Footers, page indexes and Bloom filters are not mistaken for such parts, since their
+first fields have other types.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ MAGIC: Final = b"PAR1"
 PageKind = Literal["data", "dictionary", "data v2"]
 
 _KINDS: Final[dict[int, tuple[PageKind, int]]] = {0: ("data", 5), 2: ("dictionary", 7), 3: ("data v2", 8)}
-"""The kind of page and the id of its own header, by PageType."""
+"""The kind of page, and the field id of the header of this kind, for each PageType."""
 
 _FIRST_WINDOW: Final = 1 << 12
 _MAX_HEADER_BYTES: Final = 1 << 26
-"""Upper bound for one header. It holds the smallest and the largest value of its page, which may be pictures."""
+"""Greatest size of a page header in bytes. It may hold the smallest and the largest value of the page, which may be pictures."""
 _MAX_VALUES: Final = 1 << 12
 _MAX_BOUND_BYTES: Final = 1 << 14
-"""Extremes that are longer are not kept: there are as many as pages. pyarrow writes none of more than 4 KiB."""
+"""Longer extremes, in bytes, are not kept in memory, since every page has some. pyarrow writes none above 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +46,22 @@ class Page:
     stop: int
     kind: PageKind
     uncompressed_bytes: int
-    """Size of the contents before compression."""
+    """Uncompressed size of the contents, in bytes."""
     value_count: int
-    """Values with nulls; entries of a dictionary."""
+    """Number of values, with nulls; for a dictionary page, of its entries."""
     encoding: int
-    """Encoding of parquet.thrift."""
+    """Number of the Encoding in parquet.thrift."""
     row_count: int | None
-    """Rows, which only pages of version 2 declare."""
+    """Number of rows, which only data pages of version 2 declare."""
     level_bytes: tuple[int, int]
-    """Bytes of repetition and definition levels, which only pages of version 2 declare."""
+    """Bytes of repetition and definition levels, which only data pages of version 2 declare."""
     is_compressed: bool
     bounds: tuple[bytes, bytes] | None
-    """The smallest and the largest value, plain, where the header holds both in full."""
+    """The smallest and the largest value in plain encoding, if the header holds both in full."""
 
     @property
     def header_bytes(self) -> int:
-        """Size of the header."""
+        """Size of the header in bytes."""
         return self.body_start - self.start
 
 
@@ -76,7 +76,7 @@ class ChunkCopy:
     codec: int
     value_count: int
     compressed_bytes: int
-    """Size of the pages and their headers."""
+    """Size of the chunk's pages and their headers, in bytes."""
 
 
 Part = Page | ChunkCopy
@@ -84,17 +84,17 @@ Part = Page | ChunkCopy
 
 @dataclass(frozen=True, slots=True)
 class PartList:
-    """The parts of a file up to the first byte that begins none."""
+    """The parts of a file, up to the first byte at which no part begins."""
 
     parts: Sequence[Part]
     stop: int
     """The end of the last part."""
     reason: str
-    """A noun phrase for what begins there; empty at the end of the file."""
+    """A noun phrase for what was found after the last part; empty at the end of the file."""
 
 
 def read_parts(source: Bytes) -> PartList:
-    """Return the pages and copies of column metadata of a file, from byte 4 on, up to the first that is not whole."""
+    """Return the pages and copies of column metadata of a file, from byte 4 on, up to the first that is incomplete."""
     parts: list[Part] = []
     position = len(MAGIC)
     while position < source.size:

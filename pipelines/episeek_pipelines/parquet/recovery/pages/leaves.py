@@ -25,19 +25,19 @@ class Leaf:
     path: tuple[str, ...]
     physical_type: int
     value_bytes: int | None
-    """Size of a plain value; None for byte arrays and for booleans, which take a bit."""
+    """Size of a plain value in bytes; None for byte arrays, and for booleans, which take one bit."""
     max_definition_level: int
     max_repetition_level: int
 
     @property
     def name(self) -> str:
-        """The path in words."""
+        """The path of the column as text, with dots."""
         return ".".join(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """An Arrow schema as pyarrow writes it into a footer."""
+    """The parts of a footer that pyarrow writes for an Arrow schema."""
 
     schema: pa.Schema
     footer: Struct
@@ -56,7 +56,7 @@ def template_of(schema: pa.Schema) -> Template:
 
 
 def _leaves(elements: Sequence[Any]) -> tuple[Leaf, ...]:
-    """Return the leaves of a list of schema elements, which is the schema's tree in depth-first order."""
+    """Return the leaf columns of a list of schema elements, which holds the schema's tree in depth-first order."""
     leaves: list[Leaf] = []
     # of each group that is not complete: how many children are to come, its path, its levels
     groups: list[tuple[int, tuple[str, ...], int, int]] = []

@@ -1,4 +1,4 @@
-"""Repetition and definition levels, counted and not kept.
+"""Count repetition and definition levels without expanding them.
 
 Source: Encodings.md of apache/parquet-format, "Run Length Encoding / Bit-Packing Hybrid".
 """
@@ -10,16 +10,16 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class LevelCounts:
-    """How often each level occurs, and the first one."""
+    """How often each level occurs, and the first level."""
 
     counts: tuple[int, ...]
     first: int
 
 
 def count_levels(data: bytes, *, max_level: int, value_count: int) -> LevelCounts | None:
-    """Return the counts of levels 0 to `max_level`; None where the bytes are not exactly `value_count` of such levels.
+    """Return the counts of the levels 0 to `max_level`, or None if the bytes do not hold exactly `value_count` such levels.
 
-    A run of one level is not expanded, so memory is bounded by the length of the data.
+    Runs of one level are not expanded, so the length of the data limits the memory.
     """
     width = max_level.bit_length()
     value_bytes = (width + 7) // 8
@@ -58,9 +58,9 @@ def count_levels(data: bytes, *, max_level: int, value_count: int) -> LevelCount
 
 
 def _packed_counts(data: bytes, width: int, count: int) -> list[int] | None:
-    """Return the counts of levels up to the largest one that occurs, in groups of eight of which the last may be padded.
+    """Return the counts of `count` bit-packed levels, which are stored in groups of eight.
 
-    Writers pad with zeros: None where something else follows, since then a level is missing in `count`.
+    Writers pad the last group with zeros. The result is None if the padding is something else, since `count` is then too small.
     """
     packed = int.from_bytes(data, "little")
     if packed >> count * width:
@@ -76,7 +76,7 @@ def _packed_counts(data: bytes, width: int, count: int) -> list[int] | None:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Return an unsigned LEB128 integer of at most five bytes and the position after it; 0 where there is none."""
+    """Return an unsigned LEB128 integer of at most five bytes and the position after it; the position is 0 if there is none."""
     value = 0
     for place in range(5):
         if position >= len(data):

@@ -1,4 +1,4 @@
-"""The rows of a page as a page of one leaf column: none where the page cannot belong to that column."""
+"""Decide whether a page can belong to a leaf column, and count the rows that it then holds."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ PLAIN, PLAIN_DICTIONARY, RLE, DELTA_BINARY_PACKED, DELTA_LENGTH, DELTA_STRINGS, 
     *(0, 2, 3, 5),
     *(6, 7, 8, 9),
 )
-"""Encodings of parquet.thrift."""
+"""Numbers of the Encodings in parquet.thrift."""
 
 DICTIONARY_ENCODINGS: Final = frozenset({PLAIN_DICTIONARY, RLE_DICTIONARY})
 
@@ -33,7 +33,7 @@ _TYPES: Final = {
     DELTA_STRINGS: {BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY},
     BYTE_STREAM_SPLIT: {INT32, INT64, FLOAT, DOUBLE, FIXED_LEN_BYTE_ARRAY},
 }
-"""The physical types of encodings that not every type has (Encodings.md of apache/parquet-format)."""
+"""The physical types that an encoding allows, if not all (Encodings.md of apache/parquet-format)."""
 
 _PREFIX_BYTES: Final = 4
 
@@ -57,7 +57,7 @@ def dictionary_fits(page: Page, leaf: Leaf) -> bool:
 
 
 def header_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
-    """Return whether the header of a data page may be one of a leaf column: its encoding, and the sizes of its extremes."""
+    """Return whether a data page may belong to a leaf column, judged by its encoding and the sizes of its extremes."""
     width = 1 if leaf.physical_type == BOOLEAN else leaf.value_bytes
     if width is not None and page.bounds is not None and any(len(bound) != width for bound in page.bounds):
         return False
@@ -65,9 +65,9 @@ def header_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
 
 
 def rows_of_page(source: Bytes, page: Page, leaf: Leaf, codec: int, *, has_dictionary: bool) -> PageRows | None:
-    """Return the rows of a data page of a leaf column; None where it cannot be a page of this column.
+    """Return the rows of a data page if it is one of a leaf column, or None if it cannot be.
 
-    Levels are counted, and the bytes of values are compared with their number where the type fixes it. Values are not decoded.
+    Levels are counted. If the type has a fixed size, the bytes of the values have to fit their number. Values are not decoded.
     """
     if not header_fits(page, leaf, has_dictionary=has_dictionary):
         return None
@@ -130,7 +130,9 @@ def _encoding_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
 
 
 def _values_fit(page: Page, leaf: Leaf, definitions: LevelCounts | None, first: bytes | None, size: int) -> bool:
-    """Return whether the values of a page may take `size` bytes; `first` is the first of them, None if it is compressed."""
+    """Return whether the values of a page may take `size` bytes. `first` is the first of these bytes, or None if they are
+    compressed.
+    """
     present = page.value_count if definitions is None else definitions.counts[-1]
     if page.encoding in DICTIONARY_ENCODINGS:
         # the width of an index comes first

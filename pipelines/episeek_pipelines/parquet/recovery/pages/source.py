@@ -1,4 +1,4 @@
-"""Bytes of a file of this machine, read at positions, and the same file with another end."""
+"""Read bytes of a local file at given positions, or the same file with another end."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from episeek.errors import ChangedFileError, ReadError, first_line
 
 
 class Bytes(Protocol):
-    """Bytes of known length that are read at positions."""
+    """Bytes of known length that can be read at any position."""
 
     @property
     def size(self) -> int:
@@ -19,7 +19,7 @@ class Bytes(Protocol):
 
 
 class LocalBytes:
-    """A file of this machine, as long as it was when it was opened. A context manager.
+    """A local file with the size that it had when it was opened. A context manager.
 
     Args:
         path: The file.
@@ -46,8 +46,8 @@ class LocalBytes:
         """Return the bytes `[start, stop)`.
 
         Raises:
-            ReadError: The system failed.
-            ChangedFileError: The file is shorter than it was.
+            ReadError: The operating system failed.
+            ChangedFileError: The file has become shorter since it was opened.
         """
         parts: list[bytes] = []
         while start < stop:
@@ -75,12 +75,12 @@ class LocalBytes:
 
 
 class WithFooter:
-    """The bytes `[0, stop)` of a source and a footer after them, in the form in which pyarrow reads files.
+    """A file for pyarrow that consists of the bytes `[0, stop)` of a source and a footer.
 
     Args:
-        source: The source; it is closed with this file if it can be closed.
-        stop: The end of its bytes.
-        footer: The bytes after them.
+        source: The source. Closing this file closes it, if it can be closed.
+        stop: The number of bytes of the source to use.
+        footer: The bytes that follow them.
     """
 
     closed = False
@@ -122,7 +122,7 @@ class WithFooter:
         return self._position
 
     def close(self) -> None:
-        """Close the source as well."""
+        """Close this file and its source."""
         self.closed = True
         close = getattr(self._source, "close", None)
         if close is not None:

@@ -1,7 +1,7 @@
-"""Structs of Thrift's compact protocol, in which Parquet writes page headers and footers: read within bounds, and written.
+"""Read and write structs of Thrift's compact protocol, in which Parquet stores page headers and footers.
 
-A struct is a mapping from field ids to pairs of a type and a value. Integers are int, booleans bool, binaries bytes, a list is a
-pair of the type of its items and these, and a struct is such a mapping again.
+A struct is a mapping from field ids to pairs of a type and a value. Integers are int, booleans bool and binaries bytes. A list is a
+pair of the type of its items and the items. A nested struct is a mapping again.
 Source: thrift-compact-protocol.md of Apache Thrift. Maps are not read, since Parquet has none.
 """
 
@@ -25,16 +25,16 @@ Struct = Mapping[int, tuple[int, Any]]
 _INTEGER_BITS: Final = {I16: 16, I32: 32, I64: 64}
 _MAX_DEPTH: Final = 16
 _MAX_VALUES: Final = 1 << 16
-"""Upper bound for the values of one struct, with those within it: a list of a few bytes must not become a large one in memory."""
+"""Greatest number of values of one struct and its nested structs. A few bytes must not become a large list in memory."""
 _MAX_VARINT_BYTES: Final = 10
 
 
 class MalformedStructError(ValueError):
-    """Bytes are not a struct; the message is a noun phrase."""
+    """The bytes are not a struct. The message is a noun phrase."""
 
 
 class CutStructError(MalformedStructError):
-    """The bytes end within a struct, which may continue after them."""
+    """The bytes end within a struct that more bytes may complete."""
 
 
 def read_struct(
