@@ -1,4 +1,4 @@
-"""ROW048: episodes whose rows are those of another one, from the prints of all files."""
+"""ROW048: find episodes with the same rows as another episode, by comparing digests of the rows of all files ("prints")."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
@@ -12,7 +12,9 @@ from episeek_pipelines.verify.rules import DUPLICATE
 from episeek_pipelines.verify.rules.rows import OTHER_PICTURES_REMEDY
 
 LEAST_CHANGES: Final = 10
-"""An episode with fewer rows that differ from the row before is a robot at rest, or too short: others may be equal by chance."""
+"""An episode in which fewer rows differ from the row before is too short, or the robot rests: it may equal another one by
+chance.
+"""
 
 _Frames = Literal["same", "other", "unknown"]
 _ABOUT: Final[dict[_Frames, str]] = {
@@ -23,12 +25,12 @@ _ABOUT: Final[dict[_Frames, str]] = {
 
 
 def check_duplicates(observations: Observations, camera_keys: Sequence[str]) -> Iterator[Finding]:
-    """Yield ROW048 for each episode that has the rows of an earlier one.
+    """Yield ROW048 for each episode that has the same rows as an earlier one.
 
-    Where the rows hardly vary, the coded frames of all cameras must be those of the earlier one, too.
+    If the rows hardly change, the coded frames of all cameras must be the same, too.
 
     Args:
-        observations: Of all checks.
+        observations: The observations of all checks.
         camera_keys: The cameras with videos.
     """
     prints = observations.row_prints
@@ -67,7 +69,7 @@ def check_duplicates(observations: Observations, camera_keys: Sequence[str]) -> 
 
 
 def _frames_by_episode(prints: Sequence[FramePrints], episodes: set[int]) -> dict[int, dict[str, int]]:
-    """Return the digests of some episodes by camera."""
+    """Return, for each of the given episodes, the digest of its coded frames by camera."""
     found: dict[int, dict[str, int]] = {}
     for each in prints:
         for episode, digest in zip(each.episode_index.tolist(), each.digest.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""STA020: dimensions of features that never change, from the smallest and largest values."""
+"""STA020: find dimensions of features that never change, from their smallest and largest values."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -13,19 +13,19 @@ from episeek_schemas import layout
 from episeek_schemas.features import declared_dtype, declared_shape
 
 MIN_CONSTANT_ROWS: Final = 2
-"""Fewest rows that are judged: with one row every dimension is constant."""
+"""Smallest number of rows for this rule: with one row every dimension is constant."""
 
 _SHOWN_DIMENSIONS = 4
 _SHOWN_NAME = 40
 
 
 def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield STA020 for float vectors with dimensions that have one value in all rows; one finding for each feature.
+    """Yield one STA020 for each float vector with dimensions that have the same value in all rows.
 
-    Scalars and whole numbers pass: a reward or a flag that never changes is not normalized.
+    Scalars and whole numbers are not reported: policies do not normalize a reward or a flag that never changes.
 
     Args:
-        ranges: Smallest and largest values over all data files.
+        ranges: Smallest and largest values of all data files.
         features: `features` of meta/info.json.
     """
     for name, ranged in ranges.of.items():
@@ -49,7 +49,7 @@ def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]
 
 
 def dimension_names(spec: object, count: int) -> list[str] | None:
-    """Return the names of a feature's dimensions; None unless `names` has exactly `count`.
+    """Return the names of a feature's dimensions, or None if `names` does not have exactly `count` names.
 
     LeRobot writes a list, a dictionary of lists (`{"motors": [...]}`), or a dictionary from names to positions.
     """

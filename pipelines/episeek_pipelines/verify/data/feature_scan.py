@@ -1,6 +1,6 @@
-"""One pass over the numeric features of a data file: ROW020, lengths of lists (INF003), ranges for STA020.
+"""Scan the numeric features of a data file once: for ROW020, for the lengths of lists (INF003), and for the ranges of STA020.
 
-Memory is bounded by a batch, plus a few numbers for each dimension of each feature. Columns of another type than their feature
+Memory is limited to a batch, and a few numbers for each dimension of each feature. Columns whose type is not that of their feature
 are skipped; `schema_rules` reports them.
 """
 
@@ -26,14 +26,14 @@ Kind = Literal["NaN", "infinity", "null"]
 
 KINDS: Final[tuple[Kind, ...]] = ("NaN", "infinity", "null")
 MAX_RANGED_DIMENSIONS: Final = 1024
-"""Features with more values a row get no ranges: in depth maps and the like, a single dimension means nothing."""
+"""Features with more values in a row get no ranges: a single dimension of a depth map, for example, means nothing."""
 
 _FOLDED_ROWS = 64
 
 
 @dataclass(slots=True)
 class _Odd:
-    """Rows that break a rule in one way: the first row, its defect, and the number of rows."""
+    """Rows of a column that break a rule in the same way: the first row, its defect, and the number of rows."""
 
     row: int
     detail: int | None
@@ -49,7 +49,7 @@ class _Column:
     dtype: str
     odd: dict[Kind, _Odd] = field(default_factory=dict)
     short: _Odd | None = None
-    """Lists of another length than declared."""
+    """The rows whose lists do not have the declared length."""
     minimum: npt.NDArray[Any] | None = None
     maximum: npt.NDArray[Any] | None = None
     row_count: int = 0
@@ -73,7 +73,7 @@ class FeatureScan:
     [('ROW020', 'NaN in dimension 0 (x); expected finite numbers')]
 
     Args:
-        features: `features` of meta/info.json, whatever is in it.
+        features: `features` of meta/info.json; its contents may be invalid.
         path: The data file.
     """
 
@@ -93,7 +93,7 @@ class FeatureScan:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that `add` scans, where the file has them."""
+        """Names of the columns that `add` scans if the file has them."""
         return tuple(self._columns)
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
@@ -139,7 +139,7 @@ class FeatureScan:
 
 
 def _add(column: _Column, values: pa.Array, first_row: int) -> None:
-    """Unwrap the lists of a column down to its numbers; rows with nulls or wrong lengths are noted and skipped."""
+    """Unwrap the lists of a column down to its numbers. Rows with nulls or lists of a wrong length are recorded and skipped."""
     values = _storage(values)
     shape = column.shape
     if shape == () and is_any_list(values.type):
@@ -205,9 +205,9 @@ def _add_numbers(column: _Column, values: pa.Array, rows: Int64Array, width: int
 
 
 def _extremes(numbers: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the minimum and the maximum of each column; NaN where the column has one.
+    """Return the minimum and the maximum of each column; both are NaN for a column that holds a NaN.
 
-    Reducing a narrow array row by row is slow, so several rows are folded into one: measured 20 times as fast for 14 columns.
+    NumPy reduces narrow arrays slowly, so several rows are first joined to one: 20 times as fast for 14 columns.
     """
     row_count, width = numbers.shape
     folds = max(1, min(_FOLDED_ROWS, row_count // 2, 4096 // width))
@@ -255,7 +255,7 @@ def _noted(noted: _Odd | None, rows: Int64Array, detail: int | None) -> _Odd:
 
 
 def _is_readable(arrow_type: pa.DataType, shape: tuple[int, ...]) -> bool:
-    """Return whether a type holds numbers, in nested lists that fit the shape."""
+    """Return whether a type holds numbers, in lists nested as deeply as the shape requires."""
     for size in shape:
         if not is_any_list(arrow_type) or (pa.types.is_fixed_size_list(arrow_type) and arrow_type.list_size != size):
             return False

@@ -1,4 +1,4 @@
-"""Rules on the footer of a data file: ROW019, ROW038, ROW041, and ROW015, ROW018 and EPI012 where rows are not read."""
+"""Rules on the footer of a data file: ROW019, ROW038 and ROW041. If rows are not read, also ROW015, ROW018 and EPI012."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,7 +24,9 @@ FOOTER_SLACK = 1.25
 
 
 def check_footer_size(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW019 above the limit of `episeek_pipelines.rewrite.plan`: 512 KiB, an episode's rows, or a hundred row groups."""
+    """Yield ROW019 for a footer above the limit of `rewrite.plan`: 512 KiB, the size of an episode's rows, or a hundred row
+    groups.
+    """
     group_count = max(len(footer.group_rows), 1)
     of_episodes = MIN_EPISODES_PER_FILE * (footer.footer_bytes - footer.metadata_bytes) / group_count
     cap = max(FOOTER_BYTES, footer.row_bytes / group_count, of_episodes) * FOOTER_SLACK
@@ -50,10 +52,10 @@ def check_page_index(context: VerificationContext, file: DataFile, footer: Foote
 
 
 def check_images(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW041 for rows of an image feature without bytes, by the number of nulls.
+    """Yield ROW041 if rows of an image feature have no bytes, counted by the nulls in the statistics.
 
-    A path is that of a file on the machine that recorded the dataset, which LeRobot would open from the folder it runs in.
-    Paths that are URLs pass: `datasets` fetches them.
+    Without bytes, LeRobot would open the row's path, which names a file on the machine that recorded the dataset. Paths that are
+    URLs are not reported: `datasets` fetches them.
     """
     for name, spec in context.features.items():
         if not isinstance(spec, Mapping) or spec.get("dtype") != "image":
@@ -69,11 +71,11 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
 
 
 FOOTER_RULES = (check_footer_size, check_page_index, check_images)
-"""These apply at every level that opens data files."""
+"""The rules for every level that opens data files."""
 
 
 def check_row_count(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW015 where the footer does not assign rows to episodes, and their total is wrong."""
+    """Yield ROW015 if the number of rows is wrong and the footer does not show to which episodes the rows belong."""
     if not context.is_complete or footer.is_per_episode or bool((file.length < 0).any()):
         return
     observations = footer_observations(file, footer)
@@ -100,7 +102,7 @@ def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan
 
 
 def check_collapsed(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW018 or ROW018W where the footer shows that a row group holds several episodes."""
+    """Yield ROW018 or ROW018W if the footer shows that a row group holds several episodes."""
     if footer.lowest_episode is None or footer.highest_episode is None or footer.is_per_episode:
         return
     if not (context.has_promised_row_groups or context.has_sidecars):
@@ -120,11 +122,13 @@ def check_collapsed(context: VerificationContext, file: DataFile, footer: Footer
 
 
 BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
-"""These apply where rows are not read, and the footer does not assign them to episodes."""
+"""The rules for files whose rows are not read, and whose footer does not assign them to episodes."""
 
 
 def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
-    """Return what the bounds of row groups prove: episodes outside all of them are absent, and the bounds are present."""
+    """Return which episodes the bounds of row groups prove to be absent from the file (those outside all bounds) or present (the
+    bounds).
+    """
     of_groups = Observations(
         row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)
     )

@@ -1,7 +1,7 @@
-"""Reads a data file's Parquet footer: the number of rows, and their episodes by the statistics of `episode_index`.
+"""Read a data file's Parquet footer: the number of rows, and their episodes from the statistics of `episode_index`.
 
-Where every row group holds one episode, as LeRobot records and episeek writes them, the footer assigns each row to its episode,
-as the column would. Otherwise it gives bounds.
+If every row group holds one episode, as in files that LeRobot records and episeek writes, the footer assigns each row to its
+episode. Otherwise it only gives the lowest and highest episode of each row group.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,21 +24,21 @@ class FooterScan:
     row_count: int
     footer_bytes: int
     metadata_bytes: int
-    """Bytes of the footer that key-value metadata takes."""
+    """Number of bytes that key-value metadata takes in the footer."""
     row_bytes: int
-    """Bytes of all rows, before compression."""
+    """Uncompressed size of all rows, in bytes."""
     group_rows: Int64Array
     lowest_episode: Int64Array | None
-    """None where a row group has no statistics of `episode_index`, or nulls in it."""
+    """The lowest episode of each row group; None if one has no statistics of `episode_index`, or nulls in it."""
     highest_episode: Int64Array | None
     null_count: int
-    """Nulls of `episode_index`, where statistics count them."""
+    """Number of nulls in `episode_index`, as far as the statistics count them."""
     picture_nulls: Mapping[str, int]
-    """Nulls of leaf columns that end in `.bytes`, as columns of images do, where statistics count them."""
+    """Number of nulls in leaf columns that end in `.bytes`, as columns of images do, as far as the statistics count them."""
     has_picture_urls: Mapping[str, bool]
-    """Whether all values of leaf columns that end in `.path` are URLs, according to their extremes."""
+    """Whether all values of leaf columns that end in `.path` are URLs, judged by their smallest and largest value."""
     has_page_index: bool
-    """Whether the first row group has one. Writers give it to all or to none, and a large footer has a million column chunks."""
+    """Whether the first row group has a page index. Writers give one to all row groups or to none; reading all would take long."""
 
     @property
     def group_starts(self) -> Int64Array:
@@ -53,7 +53,7 @@ class FooterScan:
         return np.array_equal(self.lowest_episode, self.highest_episode)
 
     def runs(self) -> RowScan | None:
-        """Return the runs of rows of one episode; None where the footer does not show them."""
+        """Return the runs of consecutive rows of one episode, or None if the footer does not show them."""
         if self.lowest_episode is None or not self.is_per_episode:
             return None
         rows, episode = self.group_rows, self.lowest_episode
@@ -70,7 +70,7 @@ class FooterScan:
 
 
 def scan_footer(parquet: pq.ParquetFile) -> FooterScan:
-    """Return the contents of an open file's footer; nothing more of the file is read."""
+    """Return the contents of an open file's footer, without reading anything else of the file."""
     footer = parquet.metadata
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     filled = [group for group in groups if group.num_rows]
@@ -106,7 +106,7 @@ def _bounds(chunk: Any) -> tuple[int, int] | None:
 
 
 def _leaves(footer: pq.FileMetaData, groups: list[Any], ending: str) -> Iterator[tuple[str, list[Any]]]:
-    """Yield path and column chunks of each leaf column whose path has an ending."""
+    """Yield the path and the column chunks of each leaf column whose path ends with `ending`."""
     for number in range(footer.num_columns):
         path = footer.schema.column(number).path
         if path.endswith(ending):
@@ -114,7 +114,9 @@ def _leaves(footer: pq.FileMetaData, groups: list[Any], ending: str) -> Iterator
 
 
 def _holds_urls(chunk: Any) -> bool:
-    """Return whether the extremes of a column of text have one scheme, and so have all values between them."""
+    """Return whether the smallest and the largest text of a column chunk have the same URL scheme, as then all texts between
+    them have.
+    """
     statistics = chunk.statistics
     if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, str):
         return False

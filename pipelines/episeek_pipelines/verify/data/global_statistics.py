@@ -1,4 +1,4 @@
-"""STA029 where all rows were read: the statistics in `meta/stats.json` are those of the rows."""
+"""STA029: compare the statistics in `meta/stats.json` with those of all rows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -23,18 +23,18 @@ STATISTICS_REMEDY: Final = (
     "of pictures"
 )
 _RANK_TOLERANCE: Final = 1e-3
-"""Part of the rows by which a quantile of all rows may miss its own: estimates come from bins."""
+"""Largest error of a recorded quantile, as a fraction of the rows: LeRobot estimates quantiles from histograms."""
 
 _Odd = tuple[str, Float64Array, Float64Array, BoolArray]
-"""A statistic, as recorded and as of the rows, and where both differ; each of shape [dimensions]."""
+"""A statistic's name, its recorded values, the values of the rows, and whether they differ; arrays have shape [dimensions]."""
 
 
 def recorded_quantiles(features: Mapping[str, Any], statistics: Mapping[str, Any] | None) -> dict[str, Float64Array]:
-    """Return the quantiles of meta/stats.json by feature, shape [quantiles, dimensions], of features that have all of them.
+    """Return the quantiles of meta/stats.json by feature, shape [quantiles, dimensions], for features that have all quantiles.
 
     Args:
         features: `features` of meta/info.json.
-        statistics: Parsed meta/stats.json; None where there is none.
+        statistics: Parsed meta/stats.json; None if the dataset has none.
     """
     found: dict[str, Float64Array] = {}
     for name, width in compared_features(features).items():
@@ -54,14 +54,15 @@ def check_global_statistics(
     statistics: Mapping[str, Any],
     total_frames: int,
 ) -> Iterator[Finding]:
-    """Yield STA029 for features whose statistics are not those of the rows, one finding for each.
+    """Yield one STA029 for each feature whose recorded statistics are not those of the rows.
 
-    Left out are LeRobot's own columns, whose statistics merging leaves as they are, features with values that are not finite or
-    with other rows than `total_frames`, and statistics of another shape, which other findings are about.
+    Not compared are LeRobot's own columns, whose statistics LeRobot does not update when it merges datasets, and features that
+    other
+    findings report: with values that are not finite, another number of rows than `total_frames`, or statistics of a wrong shape.
 
     Args:
-        ranges: Of all data files.
-        totals: The same.
+        ranges: Smallest and largest values of all data files.
+        totals: Further statistics of all data files.
         features: `features` of meta/info.json.
         statistics: Parsed meta/stats.json.
         total_frames: `total_frames` of meta/info.json.
@@ -118,7 +119,9 @@ def _odd_moments(entry: Mapping[str, Any], total: FeatureTotal, spec: Mapping[st
 
 
 def _odd_quantiles(entry: Mapping[str, Any], total: FeatureTotal) -> Iterator[_Odd]:
-    """Yield quantiles that are neither LeRobot's aggregate, nor the outermost of the episodes, nor those of all rows together."""
+    """Yield the recorded quantiles that match neither LeRobot's aggregate, nor an episode's extreme quantile, nor the rows
+    themselves.
+    """
     low, high = (total.statistics[each][0].astype(np.float64) for each in ("min", "max"))
     tolerance = quantile_tolerance(low, high)
     row_count = int(total.statistics["count"][0, 0])
@@ -146,6 +149,6 @@ def _recorded(entry: Mapping[str, Any], statistic: str, size: int) -> Float64Arr
 
 
 def _is_relative(name: str, entry: Mapping[str, Any], total_frames: int) -> bool:
-    """Return whether the statistics may be of relative actions, which are counted by chunk."""
+    """Return whether the statistics may describe relative actions, whose count is that of action chunks."""
     count = number_array(entry.get("count"))
     return name == lerobot.ACTION and (count is None or count.size != 1 or float(count.flat[0]) != total_frames)

@@ -1,15 +1,15 @@
-"""ROW030: one pass over the language columns of a data file.
+"""ROW030: scan the language columns of a data file once.
 
-LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) relies on this:
+LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) expects that
 - `language_persistent` and `language_events` are found by name, and are declared with the dtype `language`;
 - every row of an episode holds the same persistent annotations, since each row is rendered from its own;
-- persistent annotations have a timestamp, from which on they hold;
-- the style decides in which column an annotation is looked up; other styles may be registered, and are ignored here;
+- persistent annotations have a timestamp, from which on they apply;
+- the style decides in which column LeRobot looks an annotation up; styles that users register are ignored here;
 - a row has at most one annotation of style `vqa` for a role and a camera: LeRobot refuses two as ambiguous;
 - event annotations belong to their row. The first version gave them a timestamp too, which must be the row's.
 
-Memory is bounded by a batch and the annotations of one row. Columns of types that LeRobot cannot read are skipped; INF003 of
-`schema_rules` reports them.
+Memory is limited to a batch and the annotations of one row. Columns whose type LeRobot cannot read are skipped; INF003
+(`schema_rules`) reports them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ class LanguageScan:
     """Reads the language columns of one data file.
 
     Args:
-        features: `features` of meta/info.json, whatever is in it.
+        features: `features` of meta/info.json; its contents may be invalid.
         schema: The file's Arrow schema.
         path: The file.
     """
@@ -89,7 +89,7 @@ class LanguageScan:
             self._add_events(batch, episode, first_row)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield ROW030, one for each episode, column and kind; `more` counts further rows."""
+        """Yield one ROW030 for each episode, column and kind of defect; `more` counts further rows."""
         for name in self._declared:
             dtype = declared_dtype(self._features[name])
             where = Location(file=layout.INFO_PATH, column=name)
@@ -190,7 +190,10 @@ class LanguageScan:
         self._note(column, episode, f"style {style}", row, found, expected, row_count)
 
     def _note(self, column: str, episode: int, kind: str, row: int, found: str, expected: str, row_count: int) -> None:
-        """Note rows; a count of 0 is for a defect that is reported once an episode, whatever its number of rows."""
+        """Record rows with a defect.
+
+        A `row_count` of 0 is for a defect that is reported once in an episode, without a number of rows.
+        """
         noted = self._findings.get((column, episode, kind))
         if noted is None:
             self._findings[column, episode, kind] = (row, found, expected, max(row_count, 1))
@@ -203,12 +206,12 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _text(values: pa.Array) -> str:
-    """Return the annotations of one row as text, in which NaN equals NaN and null equals an empty list."""
+    """Return the annotations of one row as text for comparison: NaN equals NaN, and null equals an empty list."""
     return repr(values[0].as_py() or [])
 
 
 def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
-    """Return the fields that the rules need, by row; others, such as tool calls, are large."""
+    """Return, for each row, the fields of its events that the rules need. Other fields, such as tool calls, may be large."""
     flat = values.flatten()
     if not pa.types.is_struct(flat.type):
         return [[] for _ in range(len(values))]

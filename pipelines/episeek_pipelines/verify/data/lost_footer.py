@@ -1,4 +1,4 @@
-"""Data files without a footer (ROW005): what is left in them."""
+"""Describe data files without a footer (ROW005), and the complete episodes in them."""
 
 from episeek.errors import DatasetError, EpiseekError
 from episeek_pipelines.parquet.recovery.declared_schema import declared_schema
@@ -10,9 +10,9 @@ _BLOCK_BYTES = 1 << 20
 
 
 def describe_lost_footer(context: VerificationContext, path: str) -> str:
-    """Return a noun phrase for a data file that begins as Parquet and has no footer; empty for any other file.
+    """Return a noun phrase for a data file that begins like Parquet and has no footer; empty for any other file.
 
-    At the level `rows` it names the complete episodes that the file holds, which takes as long as reading all rows.
+    At the level `rows` the phrase lists the complete episodes in the file, for which all rows are read.
     """
     try:
         file = StoreFile(context.root.source(), path, context.root.size(path))

@@ -1,6 +1,6 @@
-"""How the action and the state of one episode move: whether at all, with spikes, and which of them follows the other.
+"""Measure how the action and the state of an episode move: whether they move at all, their spikes, and which follows the other.
 
-Pure functions of arrays of shape [rows, dimensions].
+All functions take arrays of shape [rows, dimensions].
 """
 
 from typing import Final
@@ -10,22 +10,22 @@ import numpy as np
 from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
 
 LEAST_ROWS: Final = 40
-"""Shorter episodes say too little about jumps and lags."""
+"""Smallest number of rows of an episode for these rules: shorter episodes say too little about spikes and lags."""
 MOST_LAG: Final = 10
-"""Rows by which one may follow the other."""
+"""Greatest number of rows by which the action and the state may follow each other."""
 
 _FACTOR: Final = 5.0
-"""A spike is so many times as large as all but 3 % of the steps of its dimension in the episode."""
+"""A spike is at least this many times as large as 97 % of the steps from row to row of its dimension in the episode."""
 _COMMON_STEPS: Final = 0.97
 _RETURN: Final = 0.2
-"""Part of a spike by which the value after it may differ from the one before it."""
+"""Largest difference between the values before and after a spike, as a fraction of the spike."""
 _TURNS: Final = (2 * np.pi, 360.0)
 _RESIDUE: Final = 0.05
-"""Part of the variance of the state that its difference from the action may have, where one follows the other."""
+"""Largest variance of the difference between state and action, as a fraction of the state's variance, if one follows the other."""
 
 
 def is_still(values: Float64Array) -> bool:
-    """Return whether all rows are the same.
+    """Return whether all rows have the same values.
 
     >>> is_still(np.array([[1.0, 2.0], [1.0, 2.0]])), is_still(np.array([[1.0], [1.5]]))
     (True, False)
@@ -34,10 +34,10 @@ def is_still(values: Float64Array) -> bool:
 
 
 def spikes(values: Float64Array) -> BoolArray:
-    """Return where a value jumps away from the rows before and after it, which agree; shape [rows, dimensions].
+    """Return whether each value is a spike: it is far from the rows before and after it, which agree; shape [rows, dimensions].
 
-    Dimensions that rest in nearly all rows have none: a flag or a gripper that is switched for one row is no fault. Nor is an
-    angle that turns over, or a quaternion that changes its sign.
+    A dimension that does not change in nearly all rows has no spikes: a flag or a gripper that is switched for one row is no fault.
+    Neither are an angle that wraps around and a quaternion that changes its sign.
     """
     found: BoolArray = np.zeros(values.shape, np.bool_)
     if len(values) < LEAST_ROWS:
@@ -64,18 +64,18 @@ def spikes(values: Float64Array) -> BoolArray:
 
 
 def lag(action: Float64Array, state: Float64Array) -> int | None:
-    """Return the number of rows by which the state follows the action, negative where the action follows; None where neither does.
+    """Return by how many rows the state follows the action; negative if the action follows the state, None if neither does.
 
-    The lag is that at which the state differs from the action by nearly a constant, in all dimensions that move. It is another
-    than 0 only where that is clearly nearer than no lag.
+    At the returned lag, the difference between state and action is nearly constant in all dimensions that move. A lag other than 0
+    is returned only if it fits clearly better than 0.
 
     >>> time = np.arange(100.0)[:, None]
     >>> [lag(np.sin(time / 9), np.sin((time - rows) / 9)) for rows in (0, 3, -2)]
     [0, 3, -2]
 
     Args:
-        action: Dimensions that the state has, too.
-        state: The same dimensions.
+        action: The dimensions of the action that the state has, too; shape [rows, dimensions].
+        state: The same dimensions of the state, in the same order.
     """
     rows = len(state)
     moves = (state.std(axis=0) > 0) & (action.std(axis=0) > 0)

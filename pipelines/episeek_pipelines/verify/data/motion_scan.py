@@ -1,6 +1,6 @@
-"""ROW049 and ROW050 for the action and the state of a data file, and their lags for ROW051, in one pass.
+"""Scan the action and the state of a data file once: for ROW049 and ROW050, and for the lags of ROW051.
 
-Memory is bounded by a batch, and the action and state of one episode.
+Memory is limited to a batch, and the action and state of one episode.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,18 +26,18 @@ from episeek_schemas.features import declared_dtype, declared_shape
 
 LEAST_STILL_ROWS: Final = 10
 LEAST_EPISODES: Final = 3
-"""Fewest episodes whose lags are judged."""
+"""Smallest number of episodes with a lag for ROW051."""
 
 _MOST_DIMENSIONS: Final = 64
 _MOST_ROWS: Final = 1 << 16
-"""Rows of an episode that are looked at."""
+"""Greatest number of rows of an episode that are examined."""
 _MOST_LAGS: Final = 64
-"""Episodes of a file whose lag is measured."""
+"""Greatest number of episodes of a file whose lag is measured."""
 
 
 @dataclass(slots=True)
 class _Noted:
-    """The first place of a fault in a feature, and how many episodes have it."""
+    """A fault of a feature: its first place, and the number of episodes that have it."""
 
     episode: int
     row: int
@@ -46,7 +46,7 @@ class _Noted:
 
 
 class MotionScan:
-    """Scans one data file, batch by batch.
+    """Scans the action and the state of one data file, batch by batch.
 
     Args:
         features: `features` of meta/info.json.
@@ -101,13 +101,13 @@ class MotionScan:
             self._row_count += stop - start
 
     def _values(self, name: str, batch: pa.RecordBatch) -> npt.NDArray[Any] | None:
-        """Return the values of a feature, shape [rows, dimensions]; None where some are missing."""
+        """Return the values of a feature, shape [rows, dimensions], or None if some are missing."""
         numbers = sample_values(batch.column(name))
         width = (declared_shape(self._features[name]) or (1,))[0]
         return None if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, width) else numbers[:, 0, :]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature and fault, at the first episode; `more` counts further episodes."""
+        """Yield one finding for each feature and kind of fault, at the first episode with it; `more` counts further episodes."""
         self._finish()
         expected = {STILL: "values that change within an episode", SPIKE: "values that follow each other"}
         for rule, noted in ((STILL, self._still), (SPIKE, self._spikes)):
@@ -116,7 +116,7 @@ class MotionScan:
                 yield finding(rule, each.about, expected[rule], where, more=each.episode_count - 1)
 
     def lags(self) -> Lags:
-        """Return the lags that were found; call `findings` before."""
+        """Return the lags of the episodes. Call `findings` first."""
         table = np.array(self._lags, np.int64).reshape(len(self._lags), 2)
         return Lags(table[:, 0], table[:, 1])
 
@@ -163,7 +163,7 @@ class MotionScan:
 
 
 def check_lags(parts: Sequence[Lags]) -> Iterator[Finding]:
-    """Yield ROW051 where the action follows the state in most episodes.
+    """Yield ROW051 if the action follows the state in most episodes.
 
     Args:
         parts: The lags of all data files.
@@ -204,7 +204,7 @@ def _is_vector(spec: object) -> bool:
 
 
 def _shared_dimensions(features: Mapping[str, Any]) -> tuple[list[int], list[int]] | None:
-    """Return the dimensions of the action and those of the state that have the same names; None where none has."""
+    """Return the positions, in action and state, of the dimensions with the same names, or None if no name is shared."""
     specs = [features[name] for name in (lerobot.ACTION, lerobot.STATE)]
     names = [dimension_names(spec, (declared_shape(spec) or (0,))[0]) for spec in specs]
     if names[0] is None or names[1] is None:

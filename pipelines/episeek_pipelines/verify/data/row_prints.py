@@ -1,7 +1,7 @@
-"""Prints of the rows of the episodes of a data file, in one pass: all numbers but those that say where a row is.
+"""Compute a digest ("print") of the rows of each episode of a data file, from all numbers except those that locate a row.
 
-Texts, annotations and pictures are no part of a print: other rules do not read them, or not as values. Memory is bounded by a
-batch, plus a few numbers for each episode.
+Texts, annotations and pictures are not part of a print, since no rule reads their values. Memory is limited to a batch, and a few
+numbers for each episode.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def printed_features(features: Mapping[str, Any], columns: Sequence[str]) -> tup
 
 
 class RowPrintScan:
-    """Scans one data file, batch by batch. Episodes with nulls, or lists of different lengths, have no print.
+    """Scans one data file, batch by batch. Episodes with nulls, or with lists of different lengths, get no print.
 
     >>> scan = RowPrintScan("data/chunk-000/file-000.parquet", ("action",), np.array([0, 1, 2]), np.array([2, 2, 1]))
     >>> scan.add(pa.record_batch({"episode_index": [0, 0, 1, 1, 2], "action": [0.5, 2.0, 0.5, 2.0, 0.5]}), 0)
@@ -49,7 +49,7 @@ class RowPrintScan:
 
     Args:
         path: The data file.
-        features: Columns that are part of a print, as `printed_features` gives them.
+        features: The columns that are part of a print, from `printed_features`.
         episode_index: The episodes of the file, sorted; shape [episodes].
         length: Their lengths. Runs of another number of rows are left out: ROW015 reports them.
     """
@@ -102,11 +102,11 @@ class RowPrintScan:
         self._last = [each[-1].tobytes() for each in floats]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield nothing: prints of all files are compared at the end."""
+        """Yield nothing: the prints of all files are compared at the end of the verification."""
         yield from ()
 
     def prints(self) -> RowPrints:
-        """Return the prints of the episodes whose rows lie together, in the order of the rows."""
+        """Return the prints of the episodes whose rows are contiguous, in the order of the rows."""
         self._finish()
         table = np.array(self._prints, np.uint64).reshape(len(self._prints), 5)
         episode, first_row, row_count, change_count = table[:, :4].astype(np.int64).T
@@ -122,13 +122,13 @@ class RowPrintScan:
 
 
 def _row_values(column: pa.Array) -> npt.NDArray[Any] | None:
-    """Return the values of each row, shape [rows, values]; None where some are missing, or rows have different numbers of them."""
+    """Return the values of each row, shape [rows, values], or None if some are missing or rows have different numbers of values."""
     numbers = sample_values(column)
     return None if isinstance(numbers, Unusable) else numbers.reshape(len(column), -1)
 
 
 def _changes(columns: Sequence[npt.NDArray[Any]], row_count: int) -> BoolArray:
-    """Return for each row but the first whether a value is another than in the row before; shape [rows - 1]."""
+    """Return, for each row after the first, whether any value differs from the row before; shape [rows - 1]."""
     is_other: BoolArray = np.zeros(row_count - 1, np.bool_)
     for values in columns:
         rows, others = values[1:], values[:-1]

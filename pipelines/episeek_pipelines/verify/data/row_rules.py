@@ -1,4 +1,4 @@
-"""ROW015 to ROW018: rules on the runs of rows of a data file, and the observations for EPI012."""
+"""ROW015 to ROW018: rules on the runs (consecutive rows of one episode) of a data file, and the observations for EPI012."""
 
 import math
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from episeek_schemas import lerobot
 
 
 def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW015 for episodes that do not have `length` rows in one run; `run` compares several files."""
+    """Yield ROW015 for episodes that do not have `length` rows in one run. `verify.run` compares several files."""
     order = np.argsort(scan.episode_index, kind="stable")
     episodes, first, runs = np.unique(scan.episode_index[order], return_index=True, return_counts=True)
     rows = np.add.reduceat(scan.row_count[order], first) if len(first) else first
@@ -45,7 +45,7 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
 
 
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW016 for episodes whose rows lie together; ROW015 reports the others."""
+    """Yield ROW016 for episodes whose rows are contiguous; ROW015 reports the others."""
     for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
         for _, where, first in _of_whole_episodes(file, scan, odd, column):
             found = "null" if first.found < 0 else f"{first.found:.0f}"
@@ -53,7 +53,7 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
 
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW017 for episodes whose rows lie together; ROW015 reports the others."""
+    """Yield ROW017 for episodes whose rows are contiguous; ROW015 reports the others."""
     has_videos = bool(context.info.video_keys)
     for run, where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
         meaning = scan.odd_times[run]
@@ -81,7 +81,7 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
 
 
 def _loading(seconds: float) -> str:
-    """Return the smallest tolerance_s with which LeRobot loads rows of videos, rounded up to three digits."""
+    """Return a clause with the smallest tolerance_s with which LeRobot loads the episode, rounded up to three digits."""
     if seconds < TIMESTAMP_TOLERANCE_SECONDS:
         return f"LeRobot loads this episode with tolerance_s = {TIMESTAMP_TOLERANCE_SECONDS:g}"
     digits = 2 - math.floor(math.log10(seconds))
@@ -91,13 +91,13 @@ def _loading(seconds: float) -> str:
 
 
 def is_per_episode(scan: RowScan) -> bool:
-    """Return whether each row group is one whole episode, by rising episode_index."""
+    """Return whether each row group holds exactly one episode, in ascending order of episode_index."""
     is_same = np.array_equal(scan.row_group_starts, scan.first_row)
     return is_same and bool(np.all(np.diff(scan.episode_index) > 0))
 
 
 def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW018 where row groups of one episode are promised, and ROW018W for other datasets with sidecars."""
+    """Yield ROW018 in a dataset that promises one row group an episode, and ROW018W in another dataset with sidecars."""
     if not (context.has_promised_row_groups or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
         return
     groups, runs = scan.row_group_starts, scan.first_row
@@ -121,16 +121,16 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
 
 
 RUN_RULES = (check_episode_rows, check_row_groups)
-"""These apply where the episode of every row is known, from the rows or from the footer."""
+"""The rules for files in which the episode of every row is known, from the rows or from the footer."""
 
 ROW_RULES = (check_numbers, check_timestamps)
-"""These apply where rows were read."""
+"""The rules for files whose rows were read."""
 
 
 def _of_whole_episodes(
     file: DataFile, scan: RowScan, odd: dict[int, Oddity], column: str
 ) -> Iterator[tuple[int, Location, Oddity]]:
-    """Yield the runs with odd rows that hold a whole episode, each with the place and values of its first odd row."""
+    """Yield the runs that hold a whole episode and have rows that break a rule, with the place and values of the first such row."""
     if not odd:
         return
     _, inverse, run_counts = np.unique(scan.episode_index, return_inverse=True, return_counts=True)
@@ -142,7 +142,7 @@ def _of_whole_episodes(
 
 
 def row_observations(file: DataFile, scan: RowScan) -> Observations:
-    """Return the episodes that the file lacks, and the rows of episodes that meta/episodes places in other files."""
+    """Return the declared episodes that are missing from the file, and the rows of episodes that belong to other files."""
     expected = file.episode_index
     absent = np.setdiff1d(expected, scan.episode_index)
     found, first_run, inverse = np.unique(scan.episode_index, return_index=True, return_inverse=True)

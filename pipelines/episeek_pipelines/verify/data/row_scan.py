@@ -1,6 +1,6 @@
-"""One pass over the row numbers and timestamps of a data file: the runs of rows of one episode, and their defects.
+"""Scan the row numbers and timestamps of a data file once, and find its runs (consecutive rows of one episode) and their defects.
 
-Memory is bounded by a batch, plus a few numbers for each run.
+Memory is limited to a batch, and a few numbers for each run.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from episeek_schemas import lerobot
 
 SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, lerobot.TIMESTAMP)
 HALF_FRAME = 0.5
-"""A time that is off by more is nearer to that of another frame."""
+"""A timestamp that is off by more than this many frames is nearer to the time of another frame."""
 _MOST_KEPT_ROWS = 1 << 21
-"""Timestamps of one file that are kept to be compared with the times of frames."""
+"""Greatest number of timestamps of a file that are kept for the comparison with the times of frames."""
 NULL_NUMBER = -1
-"""Stands for a null in a column of row numbers."""
+"""The number in place of a null in a column of row numbers."""
 
 
 @dataclass(slots=True)
@@ -38,19 +38,19 @@ class Oddity:
 
 @dataclass(slots=True)
 class OddTimes:
-    """Timestamps of one run that are not frame_index / fps, and the frames that LeRobot would show for them."""
+    """The timestamps of a run that are not frame_index / fps, and what LeRobot would show for them."""
 
     neighbour_count: int = 0
-    """Rows that are nearer to the time of another frame than to that of their own."""
+    """Number of rows whose timestamp is nearer to the time of another frame than to the time of their own."""
     loading_seconds: float = 0.0
-    """Largest distance of a time from the nearest frame, whichever that is: LeRobot raises with a smaller tolerance."""
+    """Largest distance, in seconds, of a timestamp from the nearest frame. With a smaller tolerance, LeRobot raises an error."""
     follows_frame_index: bool = True
-    """Whether each of them is right for its own frame_index: then that is what is wrong, or rows are missing."""
+    """Whether every timestamp fits its own frame_index. Then the frame_index is wrong, or rows are missing."""
 
 
 @dataclass(slots=True)
 class RowScan:
-    """The runs of a file, in order; run arrays have shape [runs]. Oddities are keyed by the number of the run."""
+    """The runs of a file, in order. Arrays of runs have shape [runs]; dictionaries have the number of the run as key."""
 
     episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     first_row: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -59,23 +59,25 @@ class RowScan:
     odd_index: dict[int, Oddity] = field(default_factory=dict)
     odd_timestamp: dict[int, Oddity] = field(default_factory=dict)
     odd_times: dict[int, OddTimes] = field(default_factory=dict)
-    """For each run in `odd_timestamp`."""
+    """The meaning of the wrong timestamps, for each run in `odd_timestamp`."""
     times: dict[int, Float64Array] = field(default_factory=dict)
-    """All timestamps of the runs in `odd_timestamp`, as far as they are few enough to keep."""
+    """All timestamps of each run in `odd_timestamp`, unless they are too many to keep."""
     timestamp_tolerance_seconds: float = 0.0
-    """The smallest tolerance that every timestamp passes, apart from rounding to the column's type; infinite with NaN or null."""
+    """The smallest tolerance, in seconds, that every timestamp passes, apart from rounding to the column's type; infinite with a
+    null.
+    """
     row_group_starts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     """First row of each row group."""
 
 
 class RowScanner:
-    """Scans a file whose `SCANNED_COLUMNS` hold numbers, batch by batch, from the first row on.
+    """Scans a file, in which all `SCANNED_COLUMNS` hold numbers, batch by batch from the first row on.
 
     Args:
         fps: Frames per second; timestamps should be frame_index / fps.
         tolerance_seconds: Timestamps may be off by this much.
-        first_index: Returns the `index` of the first row of each given episode, -1 where unknown. None where the metadata cannot
-            be trusted: then `index` is only checked to rise by one.
+        first_index: A function that returns the `index` of the first row of each given episode, or -1 if it is unknown. None if the
+            metadata cannot be trusted: then `index` only has to rise by one.
     """
 
     columns = SCANNED_COLUMNS
@@ -141,7 +143,7 @@ class RowScanner:
     def _note_times(
         self, run: Int64Array, timestamp: Float64Array, position: Int64Array, frame_index: Int64Array
     ) -> None:
-        """Note what the timestamps of odd rows mean."""
+        """Record what the wrong timestamps mean for LeRobot."""
         if not len(run):
             return
         # NaN is no neighbour's time
@@ -164,7 +166,7 @@ class RowScanner:
             noted.follows_frame_index &= all_follow
 
     def _keep_times(self, run: Int64Array, starts: Int64Array, timestamp: Float64Array) -> None:
-        """Keep the timestamps of odd runs, and of the last run, which may go on and be odd later."""
+        """Keep the timestamps of runs with wrong ones, and of the last run, which may continue in the next batch."""
         for start, piece in zip(starts.tolist(), np.split(timestamp, starts[1:]), strict=True):
             self._pieces.setdefault(int(run[start]), []).append(piece)
         self._finish_times(except_run=int(run[-1]))
@@ -177,7 +179,7 @@ class RowScanner:
                 self._kept_rows += len(self._scan.times[number])
 
     def result(self) -> RowScan:
-        """Return the runs of all rows so far."""
+        """Return the runs of all rows that were scanned."""
         self._finish_times()
         scan = self._scan
         if self._episodes:
@@ -193,7 +195,9 @@ def integers(column: pa.Array) -> Int64Array:
 
 
 def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[npt.NDArray[np.float64]], Any]]:
-    """Return the timestamps, NaN for nulls, and a function for the error of rounding to the column's type."""
+    """Return the timestamps, with NaN for nulls, and a function that returns the rounding error of the column's type at given
+    values.
+    """
     column = batch.column(lerobot.TIMESTAMP)
     if pa.types.is_float32(column.type):
         return floats(column), lambda expected: np.spacing(expected.astype(np.float32)).astype(np.float64)

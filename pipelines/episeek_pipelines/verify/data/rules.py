@@ -1,4 +1,4 @@
-"""Checks data files, each opened once: schema, footer, rows at the level `rows`, and the comparison with a source's rows."""
+"""Check data files, each opened once: the schema, the footer, the rows at level `rows`, and the comparison with a source's rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -65,11 +65,11 @@ class RowRules(Scanner, Protocol):
     """Scans columns for defects."""
 
     def findings(self) -> Iterable[Finding]:
-        """Return the defects, when all rows were scanned."""
+        """Return the defects. Call it after all rows were scanned."""
 
 
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
-    """Check some data files. Never raises for their contents: they become findings."""
+    """Check some data files. Damaged contents never raise: they become findings."""
     findings: list[Finding] = []
     observations: list[Observations] = []
     bytes_read = 0
@@ -142,7 +142,7 @@ class _Rows:
     """The results of one pass over the rows of a file."""
 
     scan: RowScan | None = None
-    """None where LeRobot's own columns are missing or have wrong types."""
+    """The runs of the file; None if LeRobot's own columns are missing or have wrong types."""
     ranges: tuple[FeatureRanges, ...] = ()
     totals: tuple[FeatureTotals, ...] = ()
     prints: tuple[RowPrints, ...] = ()
@@ -151,12 +151,12 @@ class _Rows:
     bytes_read: int = 0
 
     def observed(self, observations: Observations) -> Observations:
-        """Return observations of a file with those of its rows."""
+        """Return the observations of a file together with those of its rows."""
         return replace(observations, ranges=self.ranges, totals=self.totals, row_prints=self.prints, lags=self.lags)
 
 
 def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
-    """Read the columns that the rules need, in one pass; a scanner that fails does not stop the others."""
+    """Read the columns that the rules need once. A scanner that fails does not stop the others."""
     where = Location(file=file.path)
     rows = _Rows()
     schema = parquet.schema_arrow
@@ -229,7 +229,7 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
 
 
 class _TaskRows:
-    """Hands the tasks of rows to a `TaskScan` (TSK014)."""
+    """Passes the tasks of rows to a `TaskScan` (TSK014)."""
 
     columns = (lerobot.EPISODE_INDEX, lerobot.TASK_INDEX)
 
@@ -286,7 +286,7 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
 
 
 class _FirstIndex:
-    """Maps episodes of the file to their dataset_from_index, and others to -1."""
+    """A function that maps the file's episodes to their dataset_from_index, and other episodes to -1."""
 
     def __init__(self, episode_index: Int64Array, first: Int64Array) -> None:
         self._episode_index = episode_index

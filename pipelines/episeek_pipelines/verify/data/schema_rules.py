@@ -1,9 +1,11 @@
 """INF003 and INF003W: compare the Arrow schema of a data file with `features`.
 
-LeRobot writes a scalar for shape [1], to which `datasets` cannot cast a list of one. It writes a fixed-size list for one
-dimension (a list where its length is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of
-bytes and path for an image, and a list of structs for its two language columns. Merging, and the converter from v2.1, go through
-pandas, which gives lists and wider numbers and drops the schema metadata: that is INF003W. Unknown dtypes pass.
+LeRobot writes shape [1] as a scalar; `datasets` cannot cast a list of one value to it. It writes a fixed-size list for one
+dimension
+(a plain list if its size is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and
+path
+for an image, and a list of structs for its two language columns. Merging and the converter from v2.1 use pandas, which writes lists
+and wider numbers and drops the schema metadata: these differences are INF003W. Unknown dtypes are not reported.
 `rules.check_columns` reports missing and undeclared columns.
 """
 
@@ -22,7 +24,7 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 Problem = tuple[str, bool]
-"""(expected type, whether the difference is only a matter of style)."""
+"""The expected type, and whether the difference only concerns the form, so that LeRobot reads the values all the same."""
 
 
 SCALAR_REMEDY: Final = (
@@ -36,10 +38,10 @@ _IMAGE = "struct<bytes: binary, path: string>"
 
 
 def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
-    """Return the type that a language column should have; None where LeRobot can read the column.
+    """Return the type that a language column should have, or None if LeRobot can read the column.
 
-    LeRobot lets pyarrow infer the type from the annotations. So a file without annotations has a list of nulls, and an unused
-    field is null. Fields that LeRobot's reader does not look up may be missing, and others may be present.
+    LeRobot lets pyarrow infer the type from the annotations. A file without annotations therefore has lists of nulls, and an unused
+    field has the type null. Fields that LeRobot does not read may be missing, and further fields may be present.
     """
     timestamped = column == lerobot.LANGUAGE_PERSISTENT
     expected = f"list<struct<role, content, style{', timestamp' if timestamped else ''}>>"
@@ -67,7 +69,7 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
     Args:
         path: The data file.
         schema: Its Arrow schema, with metadata.
-        features: `features` of meta/info.json, whatever is in it.
+        features: `features` of meta/info.json; its contents may be invalid.
     """
     types = {column.name: storage_type(column.type) for column in reversed(list(schema))}
     for key, spec in features.items():
@@ -155,7 +157,7 @@ def _has_one(struct: pa.StructType, name: str) -> bool:
 
 
 def _unnest(found: pa.DataType) -> tuple[pa.DataType, list[int | None]]:
-    """Return the type of one value, and the size of each list around it; None for a list of any size."""
+    """Return the type of a single value, and the size of each list around it; the size is None for a list of variable size."""
     sizes: list[int | None] = []
     while is_any_list(found):
         sizes.append(found.list_size if pa.types.is_fixed_size_list(found) else None)
@@ -172,7 +174,7 @@ def _expected(shape: tuple[int, ...], dtype: str) -> str:
 
 
 def _kind(arrow_type: pa.DataType) -> str | None:
-    """Return the kind of a type; types of one kind hold the same values in different widths."""
+    """Return the kind of a type, such as "integer". Types of one kind hold the same values in different widths."""
     for kind, is_kind in (
         ("float", pa.types.is_floating),
         ("integer", pa.types.is_integer),
@@ -185,7 +187,7 @@ def _kind(arrow_type: pa.DataType) -> str | None:
 
 
 def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
-    """Yield INF003W where the schema metadata, from which `datasets` takes its features, does not fit the columns."""
+    """Yield INF003W if the schema metadata, from which `datasets` reads the features, does not fit the columns."""
     where = Location(file=path)
     key = f"key `{lerobot.DATA_FEATURES_KEY}`"
     text = (schema.metadata or {}).get(lerobot.DATA_FEATURES_KEY.encode())

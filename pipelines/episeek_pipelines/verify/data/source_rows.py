@@ -31,8 +31,8 @@ def compare_data_file(
 
     Args:
         against: The source.
-        file: One of its files, and the rewritten files that hold its episodes now.
-        rewritten: Open files by path. Files that could not be opened are missing; their own checks report them.
+        file: A data file of the source, and the rewritten files that hold its episodes now.
+        rewritten: Open rewritten files by path. Files that could not be opened are missing; their own checks report them.
 
     Returns:
         The findings, and the number of bytes read.
@@ -86,16 +86,16 @@ def _compare_episodes(
     *,
     is_alone: bool,
 ) -> tuple[list[Finding], int]:
-    """Compare those of the episodes that a source file holds with a rewritten file.
+    """Compare the rows of the given episodes in a source file with the rows in a rewritten file.
 
     Args:
         source: The source file.
-        original: Its rows.
-        rows: (first row, number of rows) of its episodes.
+        original: The rows of the source file.
+        rows: (first row, number of rows) of each episode in the source file.
         output: The rewritten file.
-        path: Its path.
+        path: Path of the rewritten file.
         episodes: The episodes that the rewritten file should hold.
-        is_alone: Whether all rows of the rewritten file are of the source file, so that both have the same schema.
+        is_alone: Whether all rows of the rewritten file come from this source file, so that both must have the same schema.
 
     Returns:
         The findings, and the number of bytes read of the rewritten file.
@@ -114,9 +114,9 @@ def _compare_episodes(
 
 
 def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
-    """Return the schema that a merged file may have where one of its sources has `source`.
+    """Return the schema that a file merged from several sources may have if one of the sources has the schema `source`.
 
-    The first of the sources gives the order of the columns, their kinds of lists and the metadata.
+    The first of the sources decides the order of the columns, their kinds of lists and the metadata.
     """
     if sorted(source.names) != sorted(output.names):
         return source
@@ -130,13 +130,13 @@ def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
 def _compare_misplaced(
     against: Root, declared: str, output: pq.ParquetFile, path: str, episodes: Sequence[int]
 ) -> tuple[list[Finding], int]:
-    """Compare episodes that the source has in another file than its metadata says (lerobot#2401).
+    """Compare episodes that are in another file of the source than its metadata says (lerobot#2401).
 
     Args:
         against: The source.
-        declared: The file of the source that its metadata gives for the episodes, which does not hold them.
+        declared: The source's file in which the episodes should be according to the metadata, and are not.
         output: The rewritten file.
-        path: Its path.
+        path: Path of the rewritten file.
         episodes: The episodes.
 
     Returns:
@@ -163,7 +163,9 @@ def _compare_misplaced(
 
 
 def _files_by_likelihood(against: Root, declared: str, path: str) -> list[str]:
-    """Return the other data files of a source: first the one with the rewritten name, then neighbours of the declared one."""
+    """Return the other data files of a source, the likeliest first: the file with the rewritten name, then neighbours of
+    `declared`.
+    """
     folder = declared.partition("/")[0]
     paths = against.list(folder, suffix=".parquet")
     place = bisect_left(paths, declared)
@@ -195,7 +197,7 @@ def _compare_episode(
 
 
 def _episode_rows(file: pq.ParquetFile) -> dict[int, tuple[int, int]]:
-    """Return (first row, number of rows) of the first run of each episode; a sound file has one run for each."""
+    """Return (first row, number of rows) of the first run of each episode. In a correct file every episode is one run."""
     if lerobot.EPISODE_INDEX not in file.schema_arrow.names:
         return {}
     parts = [

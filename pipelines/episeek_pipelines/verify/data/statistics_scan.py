@@ -1,6 +1,6 @@
-"""STA029 for the statistics of episodes: they are those of the rows; and the statistics of all rows, for `meta/stats.json`.
+"""STA029: compare the statistics of each episode with its rows, and compute the statistics of all rows for `meta/stats.json`.
 
-`action` may hold statistics of relative actions, whose count is not the number of rows; it is left out then.
+The statistics of `action` may describe relative actions, whose count is not the number of rows; they are not compared then.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ EPISODE_REMEDY: Final = (
 
 @dataclass(slots=True)
 class _Difference:
-    """The first statistic of a feature that differs, and how many episodes have one that does."""
+    """The first statistic of a feature that differs from the rows, and the number of episodes with such a statistic."""
 
     statistic: str
     episode: int
@@ -41,7 +41,7 @@ class _Difference:
     found: float
     expected: float
     others: tuple[str, ...]
-    """Further statistics of the same episode that differ."""
+    """Names of further statistics of the same episode that differ."""
     episode_count: int = 1
 
 
@@ -53,8 +53,8 @@ class StatisticsScan:
         features: `features` of meta/info.json.
         columns_present: Columns of the file.
         episode_index: The episodes of the file, sorted; shape [episodes].
-        length: Their lengths. Episodes with another number of rows are not compared: ROW015 reports them.
-        recorded: Their statistics by feature, in the same order.
+        length: The lengths of these episodes. Episodes with another number of rows are not compared: ROW015 reports them.
+        recorded: The recorded statistics of these episodes by feature, in the same order.
         quantiles: Quantiles of meta/stats.json by feature, shape [quantiles, dimensions].
     """
 
@@ -93,7 +93,7 @@ class StatisticsScan:
             self._take(part)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature, at the first episode; `more` counts further episodes."""
+        """Yield one finding for each feature, at the first episode whose statistics differ; `more` counts further episodes."""
         for part in self._scan.finish():
             self._take(part)
         for name, odd in self._differences.items():
@@ -112,7 +112,7 @@ class StatisticsScan:
             yield finding(STATISTICS, found + others, expected, where, more=more, remedy=EPISODE_REMEDY)
 
     def totals(self) -> tuple[FeatureTotals, ...]:
-        """Return the statistics of all rows, none where there are no rows; call `findings` before."""
+        """Return the statistics of all rows, an empty tuple without rows. Call `findings` first."""
         whole = EpisodeStatistics.joined(self._parts)
         if not len(whole.episode_index):
             return ()
@@ -169,7 +169,7 @@ class StatisticsScan:
         )
 
     def _count(self, name: str, numbers: npt.NDArray[Any] | Unusable, limits: Float64Array) -> None:
-        """Count the rows below the recorded quantiles, and no higher, within their rounding."""
+        """Count, for each recorded quantile, the rows below it and the rows not above it, within its rounding."""
         if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, limits.shape[1]):
             return
         columns = np.ascontiguousarray(numbers[:, 0, :].T)

@@ -1,6 +1,7 @@
-"""TSK014 for the feature `subtask_index` of data files: each number is a row of `meta/subtasks.parquet`.
+"""TSK014: check that each `subtask_index` in data files is the number of a row of `meta/subtasks.parquet`.
 
-LeRobot takes the text by position, `subtasks.iloc[subtask_index].name`: -1 is the last subtask, a number beyond the table raises.
+LeRobot looks the text up by position, `subtasks.iloc[subtask_index].name`: -1 gives the last subtask, and a number beyond the table
+raises an error.
 """
 
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ class SubtaskScan:
                 self._counts[kind] = self._counts.get(kind, 0) + len(rows)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding of each kind, at its first row."""
+        """Yield one finding for each kind of defect, at its first row."""
         for kind, (row, episode, text) in sorted(self._first.items(), key=lambda item: item[1]):
             yield finding(
                 TASKS,

@@ -1,4 +1,4 @@
-"""TSK014 in the rows of data files: the rows of an episode have the tasks that `meta/episodes` declares for it."""
+"""TSK014: check that the rows of an episode have the tasks that `meta/episodes` declares for it."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +17,16 @@ _OTHER_TASK_COLUMNS: Final = ("annotation.", "language_")
 
 
 def has_other_task_columns(features: Mapping[str, object]) -> bool:
-    """Return whether other columns than task_index hold tasks; then an episode may declare tasks that no row's task_index has."""
+    """Return whether columns other than task_index hold tasks.
+
+    Then an episode may declare tasks that its rows' task_index never has.
+    """
     return any(key.startswith(_OTHER_TASK_COLUMNS) for key in features)
 
 
 @dataclass(slots=True)
 class _UnknownTask:
-    """Rows without a task of the table: the first of them, and their number."""
+    """Rows whose task is not in the table of tasks: the first row, and the number of rows."""
 
     row: int
     episode_index: int
@@ -40,16 +43,19 @@ class TaskScan:
 
     path: str
     task_text: Mapping[int, str]
-    """Texts by task_index, from meta/tasks.parquet; empty where it cannot be used: then no row is compared."""
+    """Texts by task_index, from meta/tasks.parquet. Empty if that file cannot be used; then no row is compared."""
     episode_tasks: Mapping[int, Collection[str]]
-    """Declared tasks by episode_index, from meta/episodes. Episodes that are missing here, or have none, are not compared."""
+    """Declared tasks by episode_index, from meta/episodes. Episodes without an entry, or with an empty one, are not compared."""
     expects_every_task: bool = True
-    """Whether every declared task must have rows; not where `has_other_task_columns`, or other files hold rows of the episode."""
+    """Whether every declared task must have rows.
+
+    False with `has_other_task_columns`, or if other files hold rows of the episode.
+    """
     _row_count: int = field(default=0, init=False)
     _used: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
-    """(first row, number of rows) by (episode_index, task_index)."""
+    """The first row and the number of rows, by (episode_index, task_index)."""
     _unknown: list[_UnknownTask] = field(default_factory=list, init=False)
-    """One entry for null and one for unlisted numbers."""
+    """Rows with an unknown task: one entry for nulls, and one for numbers that are not in the table."""
 
     def add(
         self, episode_index: Int64Array, task_index: Int64Array, is_null: npt.NDArray[np.bool_] | None = None
@@ -96,7 +102,7 @@ class TaskScan:
         unknown.count += len(rows)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding of each kind, at its first row; call it after the last row."""
+        """Yield one finding for each kind of defect, at its first row. Call it after the last row was scanned."""
         for unknown in sorted(self._unknown, key=lambda kind: kind.row):
             found = f"{lerobot.TASK_INDEX} {quoted(unknown.task_index)}"
             where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)

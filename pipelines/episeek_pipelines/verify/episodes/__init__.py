@@ -1,1 +1,1 @@
-"""Rules on meta/episodes and on the files that it declares."""
+"""Rules on meta/episodes, and on the files that it declares."""

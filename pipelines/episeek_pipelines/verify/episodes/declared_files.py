@@ -1,6 +1,6 @@
-"""The files that meta/episodes declares, with what it declares of the episodes in each.
+"""List the files that meta/episodes declares, with the declarations about the episodes in each file.
 
-Unusable rows (a null, not a number) are skipped here; EPI011 reports them.
+Rows with unusable values (null or NaN) are skipped here; EPI011 reports them.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -21,7 +21,7 @@ from episeek_schemas.lerobot import DatasetInfo
 def data_paths(info: DatasetInfo, episodes: RawEpisodes) -> tuple[tuple[str, ...], Int64Array]:
     """Return the declared data files, sorted, and the position of each episode's file among them.
 
-    The positions have shape [rows of meta/episodes]; -1 where the row declares no file.
+    The positions have shape [rows of meta/episodes] and are -1 for rows that declare no file.
     """
     columns = (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
     return _paths(info.data_file, episodes.valid(*columns), *(episodes.values(name) for name in columns))
@@ -30,13 +30,13 @@ def data_paths(info: DatasetInfo, episodes: RawEpisodes) -> tuple[tuple[str, ...
 def collect_data_files(
     paths: tuple[str, ...], file_number: Int64Array, episodes: RawEpisodes, listed: Files
 ) -> list[DataFile]:
-    """Return the data files with their episodes, by rising episode_index.
+    """Return the data files with their episodes, which are sorted by episode_index.
 
     Args:
         paths: The declared files, from `data_paths`.
         file_number: The position of each episode's file, from `data_paths`.
         episodes: All of meta/episodes.
-        listed: The listing, for sizes.
+        listed: The listing of the dataset, from which sizes are taken.
     """
     index, length = episodes.values(lerobot.EPISODE_INDEX), _or_minus_one(episodes, lerobot.LENGTH)
     first = _or_minus_one(episodes, lerobot.DATASET_FROM_INDEX)
@@ -53,7 +53,7 @@ def collect_data_files(
 def collect_video_files(
     info: DatasetInfo, episodes: RawEpisodes, indexed: dict[str, IndexedFile], listed: Files
 ) -> list[VideoFile]:
-    """Return the video files of each camera with their episodes, in the order of their seconds in the file."""
+    """Return the video files of each camera with their episodes, which are sorted by their seconds in the file."""
     files = []
     for camera in info.video_keys:
         chunk, file, start, stop = (lerobot.video_column(camera, field) for field in lerobot.VIDEO_FIELDS)
@@ -134,7 +134,7 @@ def collect_source_files(
 def _paths(
     path_of: Callable[[int, int], str], is_valid: npt.NDArray[np.bool_], chunk: Int64Array, file: Int64Array
 ) -> tuple[tuple[str, ...], Int64Array]:
-    """Return the distinct paths of rows, sorted, and the position of each row's path; -1 where a row has none."""
+    """Return the distinct paths of rows, sorted, and the position of each row's path among them, -1 for a row without a path."""
     pairs = np.stack([chunk, file], axis=1)[is_valid]
     distinct, which = np.unique(pairs, axis=0, return_inverse=True)
     paths = [path_of(*pair) for pair in distinct.tolist()]
@@ -147,7 +147,7 @@ def _paths(
 
 
 def _rows_by_file(file_number: Int64Array, file_count: int) -> list[Int64Array]:
-    """Return the rows of each file, rising, after one pass over all rows."""
+    """Return the row numbers of each file, ascending, from one pass over all rows."""
     order = np.argsort(file_number, kind="stable")
     bounds = np.searchsorted(file_number[order], np.arange(file_count + 1))
     return [order[bounds[number] : bounds[number + 1]] for number in range(file_count)]

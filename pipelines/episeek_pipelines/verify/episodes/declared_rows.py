@@ -1,7 +1,7 @@
-"""The declarations of meta/episodes about the rows of one data file: the tasks and the statistics of its episodes.
+"""Read what meta/episodes declares about the rows of one data file: the tasks and the statistics of its episodes.
 
-They are read when the file is checked, so that no process holds those of all episodes. The last blocks of rows are kept, since
-neighbouring data files have their episodes in the same one.
+They are read when the data file is checked, so that no process holds them for all episodes. The blocks of rows that were read last
+are kept, since the episodes of the next data file are usually in the same block.
 """
 
 import threading
@@ -24,17 +24,17 @@ from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK, DataFile, Ver
 from episeek_schemas import lerobot
 
 BLOCK_ROWS: Final = 1 << 14
-"""Rows of meta/episodes that are read at a time."""
+"""Number of rows of meta/episodes that are read at a time."""
 
 KEPT_BYTES: Final = 32 << 20
-"""Rows of meta/episodes that a process keeps: all of them for a small dataset, whose files are then opened once."""
+"""Greatest number of bytes of meta/episodes that a process keeps. A small dataset fits, so that its files are opened once."""
 
 
 def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile:
     """Return a data file with the tasks and the statistics of its episodes, if the checks compare them.
 
     Raises:
-        EpiseekError, pyarrow.ArrowException, OSError: A file of meta/episodes cannot be read any more.
+        EpiseekError, pyarrow.ArrowException, OSError: A file of meta/episodes can no longer be read.
     """
     wanted = [*([lerobot.TASKS] if context.task_numbers is not None else []), *column_names(context.statistics)]
     if not wanted or not len(file.rows):
@@ -47,7 +47,7 @@ def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile
 
 
 def _rows(context: VerificationContext, columns: list[str], rows: Int64Array) -> Iterator[pa.Table]:
-    """Yield the rows with some numbers, rising, of all files of meta/episodes."""
+    """Yield the rows of meta/episodes with the given numbers, ascending, counted over all files."""
     first = 0
     for path, count in context.shards:
         local = rows[(rows >= first) & (rows < first + count)] - first
@@ -67,12 +67,15 @@ def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> tuple
 
 
 def keep_block(root: Root, path: str, version: str, start: int, table: pa.Table) -> None:
-    """Keep rows of a file of meta/episodes from row `start` on, which are read anyway, for the checks that this process runs."""
+    """Keep rows of a file of meta/episodes, from row `start` on, for later checks in this process.
+
+    The caller has read them anyway.
+    """
     _kept.put((root.url, path, version, start), table)
 
 
 def forget_blocks() -> None:
-    """Drop all rows that are kept."""
+    """Delete all rows that are kept."""
     _kept.clear()
 
 
@@ -87,7 +90,7 @@ def _block(context: VerificationContext, path: str, columns: list[str], start: i
 
 
 class _KeptBlocks:
-    """Keeps tables by key, and drops the oldest when they exceed `KEPT_BYTES` in all."""
+    """Keeps tables by key, and deletes the oldest ones when all together exceed `KEPT_BYTES`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,6 +1,6 @@
-"""Rules that compare the listing with the files that meta/episodes declares: INF004, INF004W, INF043.
+"""Rules that compare the listing of the dataset with the files that meta/episodes declares: INF004, INF004W, INF043.
 
-IDX031 for indexed files that were deleted is here too.
+IDX031, for indexed files that were deleted, is here, too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,10 +34,10 @@ def check_missing(
     Args:
         files: The declared files of one kind.
         listed: The existing files.
-        root: Their root; it is listed only where its folder of such files is missing.
+        root: The root of the dataset. It is listed only if a whole folder of such files is missing.
 
     Returns:
-        The findings, and the folders that hold the files of a missing one: each finding names its own.
+        The findings, and the folders that probably hold the files of a missing folder; the finding names the folder.
     """
     declared = {file.path for file in files}
     missing = [file.path for file in files if file.path not in listed]
@@ -70,7 +70,7 @@ def _missing_folder(missing: MissingFolder) -> Finding:
 def check_orphans(
     listed: Files, directory: str, suffix: str, declared: set[str], meant: Sequence[str] = ()
 ) -> list[Finding]:
-    """Return INF004W for each file below a directory that no episode refers to, but for those below the folders `meant`."""
+    """Return INF004W for each file below a directory that no episode refers to, except for files below the folders `meant`."""
     below, others = f"{directory}/", tuple(f"{folder}/" for folder in meant)
     orphans = [p for p in listed if p.startswith(below) and p.endswith(suffix) and p not in declared]
     return [

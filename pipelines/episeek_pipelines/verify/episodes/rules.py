@@ -24,7 +24,7 @@ UNRECORDED_REMEDY: Final = (
     "versions do not, or into a new one"
 )
 _RECORDED: Final = (layout.DATA_DIR, layout.VIDEOS_DIR, layout.EPISODES_DIR, "images/")
-"""Where LeRobot keeps what it has recorded."""
+"""The folders in which LeRobot stores recordings."""
 
 
 def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
@@ -53,10 +53,9 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def check_not_empty(info: DatasetInfo, episodes: RawEpisodes, paths: Iterable[str]) -> Iterator[Finding]:
-    """Yield INF044 where neither meta/info.json nor meta/episodes has an episode; INF009 and EPI005 are for those that differ.
+    """Yield INF044 if neither meta/info.json nor meta/episodes has an episode. If only one has, INF009 or EPI005 reports it.
 
-    It is a warning where no file has been recorded yet: LeRobot writes such a dataset before its first episode, and can record
-    into it.
+    It is a warning if no file was recorded yet: LeRobot writes such a dataset before the first episode, and can record into it.
 
     Args:
         info: meta/info.json.
@@ -101,7 +100,7 @@ def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def agreed_frame_count(info: DatasetInfo, episodes: RawEpisodes) -> int | None:
-    """Return total_frames; None where the episodes' lengths, all of which are known, have another sum."""
+    """Return total_frames, or None if all lengths of episodes are known and have another sum."""
     if episodes.all_valid(lerobot.LENGTH) and info.total_frames != int(episodes.values(lerobot.LENGTH).sum()):
         return None
     return info.total_frames

@@ -1,4 +1,4 @@
-"""One file of `meta/episodes`, opened once: its columns, and the rules that need no other file."""
+"""Read one file of `meta/episodes` once, and apply the rules that need no other file."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -48,8 +48,9 @@ def read_shard(
 ) -> Shard:
     """Read one file of meta/episodes, and apply the rules that need no other file: EPI005, EPI011, TSK014, EPI021.
 
-    The file is read some rows at a time: the columns that locate episodes, their tasks, and with a source all columns, which
-    are compared. Never raises for the contents of the file: they become findings.
+    The file is read a block of rows at a time: the columns that locate episodes and their tasks, or all columns if they are
+    compared
+    with a source. Damaged contents never raise: they become findings.
 
     Args:
         path: The file.
@@ -60,7 +61,7 @@ def read_shard(
         files: The listing of the dataset.
         source_files: The listing of the source.
         pointers: Files that are Git LFS pointers, which INF040 reports: they are not opened.
-        compared_features: `features` of meta/info.json where the statistics of episodes are read; None where they are not.
+        compared_features: `features` of meta/info.json if the statistics of episodes are read; None if they are not.
         moved_columns: Further columns that may differ from the source's.
     """
     if path in pointers:
@@ -166,7 +167,7 @@ def _read_open_shard(
 
 
 def _usable(table: pa.Table, name: str) -> RawColumn:
-    """Return a column with its unusable values marked; all are unusable where the column is missing or of a wrong type."""
+    """Return a column with its unusable values marked. In a column that is missing or of a wrong type, all values are unusable."""
     is_seconds = name.endswith("_timestamp")
     dtype = np.float64 if is_seconds else np.int64
     unusable = RawColumn(np.zeros(table.num_rows, dtype), np.zeros(table.num_rows, np.bool_))

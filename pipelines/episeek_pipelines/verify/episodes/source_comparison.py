@@ -28,12 +28,12 @@ class EpisodesComparison:
     path: str
     source: pq.ParquetFile
     columns: tuple[str, ...]
-    """The columns that must not change; none where rows cannot be compared."""
+    """The columns that must not differ; empty if the rows cannot be compared."""
     _cursor: RowCursor
 
     @property
     def bytes_read(self) -> int:
-        """Bytes read of the source."""
+        """Number of bytes read from the source."""
         return int(self.source.metadata.serialized_size) + self._cursor.bytes_read
 
     def differences(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
@@ -54,15 +54,15 @@ def compare_episodes(
     file_size: int | None = None,
     moved_columns: frozenset[str] = frozenset(),
 ) -> Iterator[EpisodesComparison | None]:
-    """Open the source's file of the same name; yield None where the source has no such file.
+    """Open the source's file of the same name and yield the comparison, or None if the source has no such file.
 
     Args:
         against: The source.
         path: The file.
         rewritten: The same file of the rewrite, open.
         findings: Receives the differences of the schemas and of the row counts.
-        file_size: Bytes of the source's file; None where the listing does not say.
-        moved_columns: Columns that may have other values, besides those that locate data.
+        file_size: Size of the source's file in bytes; None if the listing does not give it.
+        moved_columns: Columns that may differ, in addition to those that locate data.
     """
     where = Location(file=path)
     try:

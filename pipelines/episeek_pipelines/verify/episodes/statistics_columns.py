@@ -1,4 +1,4 @@
-"""Reads the columns `stats/...` of one file of meta/episodes into arrays."""
+"""Read the columns `stats/...` of one file of meta/episodes into arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def statistics_columns(features: Mapping[str, Any], schema: pa.Schema) -> tuple[
 
 
 def column_names(recorded: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield the names of the columns of some statistics by feature."""
+    """Yield the names of the columns of meta/episodes that hold the given statistics."""
     return (lerobot.statistics_column(feature, name) for feature, names in recorded.items() for name in names)
 
 
@@ -33,7 +33,7 @@ def read_statistics(
 
     Args:
         table: The rows, with the columns of these statistics.
-        recorded: Statistics by feature.
+        recorded: For each feature, the names of its statistics.
         features: `features` of meta/info.json.
     """
     widths = compared_features(features)
@@ -51,7 +51,7 @@ def read_statistics(
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> Float64Array:
-    """Return lists of numbers as rows; a row of NaN where the list is null or of another length."""
+    """Return lists of numbers as an array with one row for each. A list that is null or of another length gives a row of NaN."""
     values = np.full((len(column), width), np.nan)
     kind = column.type
     if is_any_list(kind) and (is_number(kind.value_type) or pa.types.is_boolean(kind.value_type)):

@@ -1,7 +1,7 @@
-"""`meta/episodes` with its defects: nulls, missing columns, unreadable files.
+"""Hold `meta/episodes` with its defects: nulls, missing columns, unreadable files.
 
-`dataset.metadata.read_episodes` refuses such metadata; verification has to examine it. `shard` reads it. An unusable value
-(null, NaN, of a wrong type, in a missing column) is marked. EPI011 reports it, and the other rules skip its row.
+`dataset.metadata.read_episodes` refuses such metadata, but verification has to examine it. `shard` reads it. Unusable values (null,
+NaN, of a wrong type, or in a missing column) are marked: EPI011 reports them, and the other rules skip their rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 SOURCE_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
-"""The columns of the source that tell which data file holds which episode."""
+"""The columns of the source that say which data file holds which episode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawColumn:
-    """Values of shape [rows], 0 where `is_valid` is false."""
+    """The values of a column, shape [rows]; unusable values are 0 and have False in `is_valid`."""
 
     values: npt.NDArray[Any]
-    """int64 or float64."""
+    """The values as int64 or float64."""
     is_valid: BoolArray
 
 
@@ -39,14 +39,14 @@ class Shard:
     column_names: tuple[str, ...] = ()
     """All columns of the file, including those of statistics."""
     has_tasks: bool = False
-    """False where the file has no usable tasks, or meta/tasks.parquet cannot be used."""
+    """False if the file has no usable tasks, or if meta/tasks.parquet cannot be used."""
     is_readable: bool = False
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     source: Mapping[str, RawColumn] | None = None
-    """`SOURCE_COLUMNS` of the same file of the source; None without one."""
+    """`SOURCE_COLUMNS` of the source's file of the same name; None without a source."""
     statistics: tuple[str, ...] = ()
-    """Columns with statistics of each episode that are compared with rows; empty where they are not read."""
+    """Names of the columns with statistics that are compared with rows; empty if statistics are not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ class RawEpisodes:
     is_complete: bool
     """Whether there are files, and all of them could be read."""
     has_unreadable_files: bool = False
-    """Whether a file could not be read; false also where there are none."""
+    """Whether a file could not be read; also False if there are no files."""
     statistics: tuple[str, ...] = ()
     """The columns with statistics that every readable file has."""
 
@@ -71,7 +71,7 @@ class RawEpisodes:
         return sum(rows for _, rows in self.shards)
 
     def values(self, name: str) -> npt.NDArray[Any]:
-        """Return the values of a column; they are meaningless where they are not valid."""
+        """Return the values of a column. Values of rows that are not `valid` have no meaning."""
         return self.columns[name].values
 
     def valid(self, *names: str) -> BoolArray:
@@ -95,7 +95,7 @@ def episode_columns(info: DatasetInfo) -> list[str]:
 
 
 def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
-    """Return the file, and the row in it, of a row counted over all shards."""
+    """Return the file of a row that is counted over all files, and the number of the row in that file."""
     for path, rows in shards:
         if row < rows:
             return path, row

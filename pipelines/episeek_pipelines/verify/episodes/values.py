@@ -1,4 +1,4 @@
-"""EPI011: values of the columns of meta/episodes that locate episodes, checked by the pandera model."""
+"""EPI011: check the columns of meta/episodes that locate episodes with the pandera model."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -20,10 +20,10 @@ RENAMED_REMEDY: Final = (
 def check_columns(
     table: pa.Table, info: DatasetInfo, path: str, first_row: int, *, has_other_cameras: bool = False
 ) -> Iterator[Finding]:
-    """Yield EPI011 for some rows of one file; a problem of a whole column is reported with the first rows.
+    """Yield EPI011 for a block of rows of one file. A problem of a whole column is reported with the first block.
 
     Args:
-        table: The rows; only the columns that locate episodes.
+        table: The rows, with only the columns that locate episodes.
         info: Parsed meta/info.json, for the cameras.
         path: The file.
         first_row: Number of the table's first row in the file.

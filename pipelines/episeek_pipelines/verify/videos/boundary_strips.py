@@ -1,4 +1,6 @@
-"""Frames that show a wrong number of frames: where an episode ends, begins, or leaves frames to no episode."""
+"""Choose the frames for a strip of pictures that shows a wrong boundary: the end or start of an episode, or frames of no
+episode.
+"""
 
 import numpy as np
 
@@ -9,10 +11,10 @@ from episeek_pipelines.video.frame_problems import FrameProblem
 
 
 def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
-    """Return frames of the file that show a problem of an episode's frames; None where the file holds no frame near it.
+    """Return a strip of frames that shows a problem of an episode's frames, or None if the file holds no frame near it.
 
-    Marked are frames of no episode after a surplus, the last frame of an episode that lacks some, and the frame at which the
-    seconds of an episode begin that has another place, or none that is certain.
+    Marked are: for `surplus`, the frames of no episode; for `missing`, the last frame of the episode; for `displaced` and
+    `uncertain`, the frame at which the episode's declared seconds begin.
     """
     if not view.frame_count:
         return None
@@ -33,7 +35,7 @@ def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
 
 
 def strip_of_ends(view: FrameView, *, is_short: bool) -> Strip | None:
-    """Return the last frames of a file with fewer frames than its episodes; of another file, those around one of no episode."""
+    """Return the last frames of a file that is too short, and otherwise the frames around a frame of no episode."""
     if not view.frame_count:
         return None
     file = StripRange(0, view.frame_count)

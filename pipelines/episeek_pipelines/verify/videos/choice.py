@@ -1,7 +1,7 @@
-"""The choice of what is decoded: episodes of a dataset, and windows of frames of a file. It depends on nothing but its arguments.
+"""Choose what is decoded: episodes of a dataset, and windows of frames of a file. The same arguments give the same choice.
 
-A window starts at a *later sync sample*: not at the file's first one, from where sequential decoding starts. Decoding that
-starts there shows whether readers may start there.
+A window starts at a *later sync sample*, which is any but the file's first one. Decoding from there shows whether readers may
+start there, too.
 """
 
 import zlib
@@ -18,18 +18,20 @@ from episeek_pipelines.verify.videos.frames import FrameView, ParsedVideo
 from episeek_pipelines.verify.videos.picture_reader import has_decoder
 
 WINDOW_FRAMES: Final = 16
-"""Largest number of frames of a window: pictures after a false sync sample may be right at first and wrong later."""
+"""Largest number of frames of a window at level `decode`: after a false sync sample, the first pictures may be right."""
 
 SHORT_WINDOW_FRAMES: Final = 8
-"""The same below the level `decode`."""
+"""Largest number of frames of a window at lower levels."""
 
 LATEST_START_FRAMES: Final = 3
-"""A window starts up to so many frames after its sync sample; the frames before it are then its lead-in."""
+"""A window starts at most this many frames after its sync sample. The frames in between are its lead-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameWindow:
-    """Frames `[start, stop)` of the episode at `position` in the arrays of a `VideoFile`; they count from its first frame."""
+    """Frames `[start, stop)`, counted from the episode's first frame, of the episode at `position` in the arrays of a
+    `VideoFile`.
+    """
 
     position: int
     start: int
@@ -37,9 +39,9 @@ class FrameWindow:
 
 
 def choose_episodes(episode_index: Int64Array, options: VerifyOptions) -> Int64Array:
-    """Return the episodes to decode, ascending: the first and the last one, and others by a hash of seed and episode.
+    """Return the episodes to decode, ascending: the first, the last, and others chosen by a hash of the seed and the episode.
 
-    The choice does not depend on the order of the episodes. At least two are chosen where there are two.
+    The choice does not depend on the order of the episodes. At least two episodes are chosen if there are two.
     """
     episodes = np.unique(episode_index).astype(np.int64, copy=False)
     wanted = options.decoded_episodes
@@ -64,9 +66,10 @@ def reason_without_windows(context: VerificationContext) -> str:
 def choose_windows(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameWindow, ...]:
     """Return windows of a file in the order of its frames, each at another later sync sample.
 
-    There are `window_count` of the options, spread over the file, the first of them at the first later sync sample. In
-    addition, there is one in each episode that is decoded, after the sync sample at which the episode starts. In a store there
-    are windows in decoded episodes alone, which are what they are compared with.
+    The option `window_count` gives the number of windows that are spread over the file; the first is at the first later sync
+    sample.
+    In addition, each episode that is decoded gets a window after the sync sample at which the episode starts. For a file in a
+    store, windows are in decoded episodes only, since they are compared with the pictures of these.
     """
     options = context.options
     if not options.window_count or reason_without_windows(context):
@@ -109,7 +112,9 @@ def _window_starts(video: ParsedVideo) -> Int64Array:
 
 
 def _spread(frames: Int64Array, count: int, seed: int, *, with_first: bool = True) -> Int64Array:
-    """Return `count` of the frames: one of each of as many parts of equal size, chosen by hash; the first of the first part."""
+    """Return `count` of the frames: one from each of `count` equal parts, chosen by a hash, and the first frame of the first
+    part.
+    """
     if len(frames) <= count:
         return frames
     bounds = np.linspace(0, len(frames), count + 1).astype(np.int64)

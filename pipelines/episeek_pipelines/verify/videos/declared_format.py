@@ -1,8 +1,8 @@
-"""VID026: the formats of a camera's videos, compared with meta/info.json and with each other.
+"""VID026: compare the formats of a camera's videos with meta/info.json and with each other.
 
-LeRobot reads each file by its own header, and returns pictures as RGB of 8 bits. So another codec or pixel format than declared is
-a warning. Another picture size is an error, since policies are built for the declared shape. Colours for a declared depth map
-are an error, too: the depths are lost, whatever `info` says. LeRobot reads the key `info`; `video_info` is of old versions.
+LeRobot reads each file by its own header and returns pictures as RGB of 8 bits, so a codec or pixel format that differs from the
+declared one is a warning. Another picture size is an error, since policies are built for the declared shape. Colour pictures where
+a depth map is declared are an error, too: the depths are lost. LeRobot reads the key `info`; old versions wrote `video_info`.
 """
 
 from collections import Counter
@@ -126,7 +126,9 @@ def _check_same(camera: str, members: Sequence[VideoFormat]) -> Iterator[Finding
 def _channel_problem(
     spec: Mapping[str, Any], info: Mapping[str, Any], entry: VisualSampleEntry
 ) -> tuple[str, str, str] | None:
-    """Return (found, expected, remedy) where colours are stored for a depth map or for one channel."""
+    """Return (found, expected, remedy) if colour pictures are stored where one channel or a depth map is declared, otherwise
+    None.
+    """
     pictures = entry.pictures
     if pictures is None or pictures.is_monochrome:
         return None

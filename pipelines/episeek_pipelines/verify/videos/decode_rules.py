@@ -1,7 +1,7 @@
-"""VID027 and VID028: rules on decoded pictures. They alone read media data; the level `decode` runs them.
+"""VID027 and VID028: rules on decoded pictures. Only these rules read media data; the level `decode` runs them.
 
-The bytes of each chosen episode are fetched with one range request and decoded as the clip that readers get. A decoder often
-takes damaged H.264 and HEVC for a picture without an error; for AV1, dav1d reports damage. So pictures are also compared with
+The bytes of each chosen episode are fetched with one range request, and decoded as the clip that readers get. Decoders often return
+pictures of damaged H.264 and HEVC without an error, while dav1d reports damage in AV1. Therefore pictures are also compared with
 two independent sources: the numbers burned into them, and FFmpeg's decoding of the whole file.
 """
 
@@ -38,7 +38,7 @@ class _DecodedClip:
     """Shape [frames]."""
     error: str = ""
     error_frame: int = 0
-    """A frame near the place of the error."""
+    """A frame near which the error happened."""
     stray_ticks: list[int | None] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
     sizes: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
@@ -64,15 +64,15 @@ def check_pictures(
     *,
     burned_in_bits: int | None = None,
 ) -> Iterator[Finding]:
-    """Yield VID027 and VID028 for some episodes of a file; an episode that fails does not stop the others.
+    """Yield VID027 and VID028 for the given episodes of a file. An episode that fails does not stop the others.
 
     Args:
         context: The dataset.
         file: The file and its episodes.
         video: Its parsed header.
-        source: The store; one range is fetched for each episode.
+        source: The byte source; one range is fetched for each episode.
         positions: Positions of the episodes in the arrays of `file`.
-        reference: The file's pictures, which are compared with those of the episodes; else the episodes' pictures are added to it.
+        reference: A `FileReference` is compared with the episodes' pictures. An `EpisodeReference` receives them.
         burned_in_bits: See `VerifyOptions`.
     """
     for position in positions:
@@ -158,7 +158,7 @@ def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedCl
 
 
 def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
-    """Check that the header puts frame k at k/fps, to within half a frame; `_check_decoded` checks the decoded times."""
+    """Check that the header shows frame k at k/fps, to within half a frame. `_check_decoded` checks the decoded times."""
     off = np.abs(clip.frame_ticks / clip.timescale * fps - np.arange(clip.frame_count))
     wrong = np.flatnonzero(off > HALF_FRAME)
     if len(wrong):
@@ -198,7 +198,7 @@ def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where:
 
 
 def _strip(strips: StripRange, frames: Sequence[int], *, is_compared: bool = False) -> Strip:
-    """Return a strip around the first of some frames, which are marked; it is decoded from the episode's start, as they were."""
+    """Return a strip around the first of the given frames, which are marked. Like them, it is decoded from the episode's start."""
     return strips.around(frames[0], frames, start=0, is_compared=is_compared)
 
 
@@ -223,7 +223,7 @@ def _check_file_pictures(
     strips: StripRange,
     where: Location,
 ) -> Iterator[Finding]:
-    """Compare the pictures with those that FFmpeg decodes from the file; `digests` count frames within the file."""
+    """Compare the pictures with those that FFmpeg decodes from the file. The keys of `digests` are frame numbers of the file."""
     compared = reference.compare(digests)
     if compared.other:
         frame = compared.other[0]
@@ -234,7 +234,7 @@ def _check_file_pictures(
 
 
 def _check_changes(changes: PictureChanges, fps: float, strips: StripRange, where: Location) -> Iterator[Finding]:
-    """Yield VID028."""
+    """Yield VID028 for pictures that stand still while the scene moves."""
     if changes.never_changes:
         found = f"{changes.picture_count} pictures, none of which differs from the first one"
         yield finding(FROZEN, found, "motion", where, strip=strips.spread())

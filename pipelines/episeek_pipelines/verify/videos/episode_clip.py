@@ -1,6 +1,6 @@
-"""An episode of a parsed video, or some of its frames, as a clip made from the sample table instead of the sidecars.
+"""Make clips of a parsed video from its sample table instead of the sidecars.
 
-So verification decodes what readers get, whether or not the dataset has been indexed; other rules compare the sidecars with the
+In this way verification decodes what readers get, whether or not the dataset was indexed. Other rules compare the sidecars with the
 same sample table.
 """
 
@@ -20,7 +20,7 @@ def episode_clip(
 ) -> Clip:
     """Return the clip of frames `[start, stop)` of the episode at `position` of `file`. Nothing is fetched yet.
 
-    The frames count from the first one of the episode; None stands for the end of the episode.
+    Frames are counted from the first frame of the episode; a `stop` of None is the end of the episode.
 
     Raises:
         EpisodeFramesError: No sync sample precedes the first frame, so decoding cannot start.
@@ -51,7 +51,7 @@ def _clip(
     start: int,
     stop: int | None,
 ) -> Clip:
-    """Return the clip of frames `[start, stop)`, which count from the first one of `held`, a range `[first, end)` of the file."""
+    """Return the clip of frames `[start, stop)`, counted from the start of `held`, which is a range `[first, end)` of the file."""
     table, view = video.table, video.view
     first, last = held
     end = last if stop is None else min(first + stop, last)

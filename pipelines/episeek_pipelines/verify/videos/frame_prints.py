@@ -1,4 +1,6 @@
-"""Prints of the coded frames of episodes, from the sample table alone: a copy of an episode has samples of the same sizes."""
+"""Compute digests ("prints") of the coded frames of episodes from the sample table: a copied episode has samples of the same
+sizes.
+"""
 
 from typing import Final
 
@@ -9,11 +11,11 @@ from episeek_pipelines.verify.findings.prints import UNKNOWN, FramePrints, diges
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 
 LEAST_SIZES: Final = 8
-"""Episodes whose samples have fewer different sizes may have the sizes of another episode by chance."""
+"""Smallest number of different sample sizes for a print. With fewer, two episodes may have the same sizes by chance."""
 
 
 def frame_prints(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FramePrints, ...]:
-    """Return the prints of the episodes of a file, where rows are read, which are compared first."""
+    """Return the prints of the episodes of a file; empty if rows are not read, since equal rows are what is looked for first."""
     if not context.options.looks_at("rows"):
         return ()
     view = video.view

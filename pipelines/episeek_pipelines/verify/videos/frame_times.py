@@ -1,8 +1,7 @@
-"""Times of frames that do not come at k/fps, and of rows that do not either: right where they are the same times.
+"""Compare the times of frames that are not k/fps with the timestamps of their rows: the dataset is right if both are the same.
 
-A camera without a steady rate gives its frames the times at which it took them. LeRobot reads such videos right where the rows
-have the same times. The times of the frames are those of one check, those of the rows of another, so they are compared at the
-end.
+A camera without a steady rate gives each frame the time at which it was taken. LeRobot reads such videos correctly if the rows have
+the same times. One check reads the times of frames and another the times of rows, so they are compared at the end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,12 +17,14 @@ from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, Parsed
 
 
 def regular_episodes(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Int64Array:
-    """Return those of the episodes at `rows` whose frame k is k/fps after frame 0, up to half a frame."""
+    """Return those of the episodes at `rows` in which every frame k is k/fps after frame 0, to within half a frame."""
     return rows[_worst(view, length, rows, fps=fps) <= HALF_FRAME]
 
 
 def irregular_times(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameTimes, ...]:
-    """Return the times of the episodes whose frames do not come at k/fps, where rows are read, which may have the same times."""
+    """Return the times of the episodes whose frames are not at k/fps; empty if rows, which may have the same times, are not
+    read.
+    """
     view, fps = video.view, context.info.fps
     if not context.options.looks_at("rows") or has_other_rate(view, fps=fps):
         return ()
@@ -41,7 +42,7 @@ def irregular_times(context: VerificationContext, file: VideoFile, video: Parsed
 def compare_times(
     context: VerificationContext, observations: Observations, findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Yield the findings without those of rows that have the times of their frames, and VID024 for frames of other times."""
+    """Yield the findings, without those about rows that have the times of their frames, and VID024 for frames with other times."""
     rows = {times.episode_index: times for times in observations.row_times}
     matched: dict[int, set[str]] = {}
     for frames in observations.frame_times:

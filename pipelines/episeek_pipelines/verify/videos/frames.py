@@ -1,4 +1,4 @@
-"""The frames of each episode of one MP4, and the rate of the file."""
+"""Assign the frames of a video file to its episodes, and measure its frame rate."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from episeek_pipelines.video.episode_frames import (
 from episeek_pipelines.video.header import VideoHeader
 
 HALF_FRAME = 0.5
-"""Times may be off by this many frames before a frame counts as another one."""
+"""Largest distance, in frames, between a frame and its expected time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,7 @@ class FrameView:
     decode_position: Int64Array
     """Position of each presented frame in decode order; shape [frames]."""
     frames: EpisodeFrames
-    """First frame and number of frames of each episode."""
+    """The first frame and the number of frames of each episode."""
     frames_per_second: float
     """Average rate of the file; 0 with fewer than two frames."""
 
@@ -43,7 +43,10 @@ class FrameView:
 
     @property
     def stop(self) -> Int64Array:
-        """End of each episode, exclusive; shape [episodes]. Not after the first frame where the frames cannot be determined."""
+        """End of each episode, exclusive; shape [episodes].
+
+        It equals the first frame if the episode's frames cannot be determined.
+        """
         return self.frames.first + self.frames.count
 
     @property
@@ -67,13 +70,13 @@ class ParsedVideo:
 
 
 def frame_view(table: SampleTable, file: VideoFile, *, fps: float, read_marks: ReadMarks | None = None) -> FrameView:
-    """Assign the frames of a file to its episodes, which `file` holds by rising from_timestamp.
+    """Assign the frames of a file to its episodes.
 
     Args:
-        table: The samples of the file.
-        file: The file and its episodes.
+        table: The sample table of the file.
+        file: The file and its episodes, sorted by from_timestamp.
         fps: The dataset's frame rate.
-        read_marks: Reads the marks of the encoder, where they are needed.
+        read_marks: Reads the marks of the encoder if they are needed.
 
     Raises:
         ReadError: The marks cannot be read.

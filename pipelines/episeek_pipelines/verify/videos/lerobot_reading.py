@@ -1,14 +1,14 @@
-"""VID046: frames that LeRobot does not get from a file, according to its header.
+"""VID046: find frames that LeRobot cannot get from a file, judged by the file's header.
 
-LeRobot asks TorchCodec for the frame at `from_timestamp + timestamp`, and raises FrameTimestampError where the frame that it gets
-is 1e-4 seconds or more away. Tried with LeRobot 0.4.4, TorchCodec 0.10 and PyAV 15 on items in random order, it fails on
+LeRobot asks TorchCodec for the frame at `from_timestamp + timestamp`, and raises FrameTimestampError if the returned frame is 1e-4
+seconds or more away. With LeRobot 0.4.4, TorchCodec 0.10 and PyAV 15, and items in random order, it fails on
 
 - leading pictures of a keyframe in H.264 and HEVC, as libx265 encodes by default (open groups of pictures): they are stored
   after the keyframe and shown before it, FFmpeg seeks to that keyframe, and a decoder that starts there drops them. Frames
   that are merely reordered, within closed groups of pictures, are read;
 - episodes whose `from_timestamp` is not the time of their first frame, as after sums of durations that a muxer rounded.
 
-Only files with a steady rate of `fps` are judged: for others, the times in the rows decide.
+Only files with a steady rate of `fps` are judged: for other files, the times in the rows decide.
 """
 
 from collections.abc import Iterator, Mapping
@@ -67,14 +67,15 @@ def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: 
 
 
 def lost_frames(table: SampleTable, *, margin_ticks: int = 0) -> BoolArray:
-    """Return which samples are lost after a seek to their own time; shape [samples], all false for other codecs.
+    """Return whether each sample is lost after a seek to its own time; shape [samples]. All are False for codecs without such
+    samples.
 
-    FFmpeg seeks to the last sync sample whose decode time, moved by the delay between decoding and showing, is not after the
-    time that is asked for (`mov_seek_stream` of libavformat/mov.c). A sample that is shown before that sync sample is lost.
+    FFmpeg seeks to the last sync sample whose decode time, plus the delay between decoding and showing, is not after the requested
+    time (`mov_seek_stream` of libavformat/mov.c). A sample that is shown before that sync sample is lost.
 
     Args:
-        table: The samples.
-        margin_ticks: How much earlier than the sample's time a reader seeks.
+        table: The sample table.
+        margin_ticks: By how many ticks a reader seeks before the time of the sample.
     """
     sync, order = np.flatnonzero(table.is_sync), table.presentation_order()
     if table.codec not in _WITH_LEADING_PICTURES or not len(sync) or not len(order):
@@ -86,9 +87,9 @@ def lost_frames(table: SampleTable, *, margin_ticks: int = 0) -> BoolArray:
 
 
 def _seconds_off(file: VideoFile, view: FrameView, *, fps: float, tolerance_seconds: float) -> np.ndarray:
-    """Return from_timestamp less the time of the episode's first frame; 0 for episodes whose frames are not k/fps apart.
+    """Return from_timestamp minus the time of the episode's first frame, in seconds; shape [episodes].
 
-    Episodes that are off by half a frame or more are left out: VID024 reports them.
+    It is 0 for episodes whose frames are not at k/fps, and for episodes that are off by half a frame or more, which VID024 reports.
     """
     off = np.zeros(len(file.length))
     for row, (first, length) in enumerate(zip(view.first.tolist(), file.length.tolist(), strict=True)):

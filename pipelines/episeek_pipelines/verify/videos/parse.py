@@ -1,4 +1,4 @@
-"""Parsing of one video file: its samples, looked at as closely as the sidecars were made, and the frames of its episodes."""
+"""Parse a video file: its sample table, read as thoroughly as for the sidecars, and the frames of its episodes."""
 
 from functools import partial
 
@@ -14,9 +14,9 @@ from episeek_pipelines.video.header import read_video_header
 
 
 def parse_video(context: VerificationContext, source: ByteSource, file: VideoFile) -> ParsedVideo:
-    """Return the samples of a file and the frames of its episodes.
+    """Return the sample table of a file and the frames of its episodes.
 
-    Of a file in a store a few samples are looked at, and all where sidecars that were made from all of them say something else.
+    Of a file in a store a few samples are read. All are read if the sidecars were made from all samples and differ.
 
     Raises:
         ReadError: The file cannot be read.

@@ -1,8 +1,9 @@
-"""VID028: find pictures that stand still while the scene moves, from small copies of them.
+"""VID028: find pictures that stand still while the scene moves, by comparing reduced copies of the pictures.
 
-Unchanged pictures alone prove nothing. A robot at rest under a camera with noise, encoded as LeRobot encodes (AV1, g=2, crf 30),
-gives bit-identical neighbours in half of all pairs; HEVC with g=30 in nine of ten; a simulated scene in all of them. So the
-first two of these measures require motion around the unchanged pictures:
+Unchanged pictures alone prove nothing. With a robot at rest and a camera with noise, LeRobot's encoding (AV1, g=2, crf 30) makes
+half
+of all consecutive pairs bit-identical, HEVC with g=30 nine of ten, and a simulated scene all of them. Therefore the first two of
+these measures require motion around the unchanged pictures:
 
 - *frozen*: pictures stay like the first of them for 0.5 s or more. The scene moves right before and right after. Between the two
   it jumps, by at least 4 times its motion a frame afterwards, because it moved while the pictures did not. A robot that rests
@@ -42,7 +43,7 @@ STRONG_MOTION_LEVELS = 20.0
 REPEATED_COUNT = 10
 
 _NEAR_PAIRS = 5
-"""Pairs of neighbours that decide whether the scene moves before or after a run."""
+"""Number of consecutive pairs that decide whether the scene moves before or after a run of unchanged pictures."""
 
 _TILE = 8
 _THINNED_WIDTH = 320
@@ -55,7 +56,7 @@ class Change:
     """The change between two pictures, in levels of 0 to 255."""
 
     peak: float
-    """Change of the tile that changes most."""
+    """The change of the tile that changes most."""
     mean: float
 
     @property
@@ -74,7 +75,7 @@ class FrozenRun:
 
 @dataclass(slots=True)
 class _Held:
-    """A run that is long enough to be frozen; the pairs after it decide."""
+    """A run that is long enough to be frozen. The pairs after it decide whether it is."""
 
     run: FrozenRun
     jump: Change
@@ -87,12 +88,12 @@ class PictureChanges:
     def __init__(self, *, fps: float) -> None:
         self._fps = fps
         self.frozen: list[FrozenRun] = []
-        """Runs that were found so far."""
+        """The frozen runs that were found so far."""
         self.picture_count = 0
         self.repeats: list[int] = []
-        """Frames that repeat the picture before, amid motion."""
+        """Numbers of the frames that repeat the picture before them although the scene moves."""
         self.moving_count = 0
-        """Pairs of neighbours that differ by strong motion."""
+        """Number of consecutive pairs that differ by strong motion."""
         self._is_as_first = True
         self._first: FloatArray | None = None
         self._last: FloatArray | None = None
@@ -123,12 +124,12 @@ class PictureChanges:
 
     @property
     def never_changes(self) -> bool:
-        """Whether all pictures show the same as the first one, over `UNCHANGED_SECONDS` or more."""
+        """Whether all pictures show the same as the first one, for `UNCHANGED_SECONDS` or longer."""
         return self._is_as_first and self.picture_count >= UNCHANGED_SECONDS * self._fps
 
     @property
     def repeated_count(self) -> int:
-        """The number of frames that repeat the picture before, amid motion."""
+        """The number of frames that repeat the picture before them although the scene moves."""
         return len(self.repeats)
 
     @property
@@ -138,7 +139,7 @@ class PictureChanges:
         return self.repeated_count >= max(REPEATED_COUNT, REPEATED_SHARE * moving)
 
     def _count_repeats(self, number: int, change: Change, *, is_repeat: bool) -> None:
-        """Count repeats whose nearest differing pairs on both sides are strong motion."""
+        """Count the repeats for which the nearest changes, before and after, are strong motion."""
         if is_repeat:
             self._pending_repeats += self._was_motion
             return

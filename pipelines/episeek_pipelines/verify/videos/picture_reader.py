@@ -1,7 +1,7 @@
-"""Decodes pictures one at a time; reads their luma, and the number that is burned into them.
+"""Decode pictures one at a time, and read their luma and the number burned into them.
 
-Decoding runs in one thread: workers share the cores already, memory use stays low, and a failure belongs to the sample that was
-sent last.
+Decoding runs in one thread: worker processes use all cores already, memory use stays low, and an error belongs to the sample that
+was sent to the decoder last.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 CELL_PIXELS = 6
-"""Side of a cell of the burned-in number."""
+"""Side of a cell of the burned-in number, in pixels."""
 
 _WHITE_LEVEL = 127
 
@@ -33,7 +33,7 @@ class PictureError(Exception):
 
     Args:
         message: The decoder's own words.
-        pts: Presentation time of the sample that was sent last; None before the first one.
+        pts: Presentation time of the sample that was sent last; None if none was sent.
     """
 
     def __init__(self, message: str, pts: int | None) -> None:
@@ -68,10 +68,10 @@ def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
 
 
 def decode_what_can_be(mp4: bytes) -> Iterator["VideoFrame"]:
-    """Yield the pictures of a complete MP4 as `decode_clip`, but pass over samples that the decoder refuses.
+    """Yield the pictures of a complete MP4 like `decode_clip`, but skip samples that the decoder refuses.
 
     Raises:
-        PictureError: The file cannot be opened, or its samples cannot be told apart.
+        PictureError: The file cannot be opened, or its samples cannot be separated.
     """
     import av
 
@@ -86,9 +86,9 @@ def decode_what_can_be(mp4: bytes) -> Iterator["VideoFrame"]:
 def decode_file(
     path: Path, *, start_seconds: Fraction | None = None
 ) -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
-    """Yield the packets of a local file, in decode order, with the pictures that FFmpeg alone presents after each.
+    """Yield the packets of a local file, in decode order, each with the pictures that FFmpeg returns after it.
 
-    A packet that the decoder refuses has no picture; those after it follow.
+    FFmpeg reads the file by itself, without our sample table. A packet that the decoder refuses has no picture.
 
     Args:
         path: The file.
@@ -105,7 +105,7 @@ def decode_file(
 
 
 def _decoded_packets(container: "InputContainer") -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
-    """Yield packets with the pictures that come after each; a packet that the decoder refuses has none."""
+    """Yield packets, each with the pictures that the decoder returns after it. A packet that the decoder refuses has none."""
     import av
 
     stream = container.streams.video[0]
@@ -118,7 +118,7 @@ def _decoded_packets(container: "InputContainer") -> Iterator[tuple["Packet[Vide
 
 
 def picture_digest(frame: "VideoFrame") -> bytes:
-    """Return the SHA-256 of a picture's format, size and every bit that is shown."""
+    """Return the SHA-256 of a picture's format, size and all bits of its visible pixels."""
     digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height}".encode())
     for plane in _planes(frame):
         digest.update(np.ascontiguousarray(plane).data)
@@ -132,7 +132,7 @@ def is_same_picture(one: "VideoFrame", other: "VideoFrame") -> bool:
 
 
 def luma(frame: "VideoFrame") -> npt.NDArray[Any]:
-    """Return the luma [height, width] as uint8, or uint16 with `luma_bits` bits; a view where the format allows."""
+    """Return the luma [height, width] as uint8, or as uint16 with `luma_bits` bits. It is a view if the format allows one."""
     if not frame.format.name.startswith(("yuv", "gray")) or len(_parts_of_plane(frame, 0)) != 1:
         frame = frame.reformat(format="gray")
     plane = frame.planes[0]
@@ -149,7 +149,9 @@ def luma_bits(frame: "VideoFrame") -> int:
 
 
 def burned_in_number(frame: "VideoFrame", bits: int) -> int | None:
-    """Return the number that `bits` cells in the top left of the shown picture spell; None where the picture is too small."""
+    """Return the number in the `bits` black or white cells at the top left of the shown picture, or None if the picture is too
+    small.
+    """
     picture = np.rot90(luma(frame), quarter_turns(frame.rotation))
     if picture.shape[0] < CELL_PIXELS or picture.shape[1] < CELL_PIXELS * bits:
         return None

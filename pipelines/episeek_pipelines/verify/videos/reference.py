@@ -1,7 +1,7 @@
-"""The pictures that clips are compared with, as digests by frame of the file.
+"""Provide the reference pictures with which clips are compared, as digests by frame number of the file.
 
-Of a local file, FFmpeg decodes the pictures from the file itself, in decode order. In a store, that would fetch the whole file:
-there, an episode that was decoded from its first frame is the reference for windows that start later in it.
+FFmpeg decodes the reference pictures of a local file from the file itself, in decode order. For a file in a store this would fetch
+the whole file. There, the pictures of an episode decoded from its first frame are the reference for windows that start later.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The samples that are decoded before the wanted pictures, so that a false sync sample shows."""
+    """How many samples are decoded before the wanted pictures, so that a false sync sample is noticed."""
 
     least: int
-    """At least so many; decoding then starts at a sync sample."""
+    """Smallest number of samples. Decoding starts at a sync sample at least this far before the wanted pictures."""
     largest: int
-    """It starts with the episode before where that is at most so many samples away: two encoders may be joined there."""
+    """If the episode before begins at most this many samples earlier, decoding starts there: two streams may be joined between
+    them.
+    """
 
 
 LONG_LEAD: Final = Lead(32, 512)
@@ -37,22 +39,22 @@ SHORT_LEAD: Final = Lead(16, 32)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The frames of a comparison, ascending; they count within the file."""
+    """The result of a comparison, as frame numbers of the file, ascending."""
 
     other: tuple[int, ...]
-    """Frames whose picture is not the one of the reference."""
+    """Frames whose picture differs from the reference."""
     unknown: tuple[int, ...]
-    """Frames of which the reference has no picture."""
+    """Frames for which the reference has no picture."""
 
 
 class Reference(Protocol):
     """Pictures to compare with."""
 
     expected: str
-    """The pictures, in the words of messages."""
+    """A noun phrase for the reference pictures, for messages."""
 
     def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
-        """Compare pictures by frame of the file; None stands for a picture that was not decoded."""
+        """Compare digests by frame number of the file with the reference. None is the digest of a picture that was not decoded."""
         ...
 
 
@@ -74,16 +76,16 @@ class EpisodeReference:
 
 
 class FileReference:
-    """Pictures of a local file.
+    """Decodes the reference pictures of a local file.
 
-    Sequential decoding from the file's first sample is the truth, but takes long in a long file. So the wanted pictures are
-    decoded from an earlier place of the file, and from its first sample only where a picture then differs.
+    Decoding from the file's first sample gives the right pictures, but takes long in a long file. Therefore decoding starts shortly
+    before the wanted pictures, and at the first sample only if a picture then differs.
 
     Args:
         path: The file.
-        video: Its header.
+        video: The parsed header of the file.
         wanted: Ranges `[first, stop)` of the frames that will be compared.
-        lead: Where decoding starts; None decodes from the first sample in any case.
+        lead: How far before the wanted pictures decoding starts; None always starts at the first sample.
     """
 
     expected = "the pictures that decoding the whole file gives"
@@ -120,8 +122,8 @@ def file_pictures(
 
     Args:
         path: The file.
-        video: Its header.
-        frames: The frames; those that do not decode are left out.
+        video: The parsed header of the file.
+        frames: The frame numbers. Frames that cannot be decoded are left out.
         start: Position in decode order at which decoding starts: 0, or a sync sample.
     """
     table, view = video.table, video.view
@@ -145,9 +147,9 @@ def file_pictures(
 
 
 def _delay_of(video: ParsedVideo, packet: "Packet[VideoStream]") -> Fraction | None:
-    """Return by how many seconds FFmpeg's times are later than those of the header; None where the packet does not tell.
+    """Return by how many seconds FFmpeg's times are later than the header's, or None if the packet does not show it.
 
-    FFmpeg rounds edits, and moves the times of some fragmented files, all by the same amount.
+    FFmpeg rounds the times of edit lists, and shifts all times of some fragmented files by the same amount.
     """
     table = video.table
     samples = np.flatnonzero(table.offset == packet.pos)
@@ -158,7 +160,7 @@ def _delay_of(video: ParsedVideo, packet: "Packet[VideoStream]") -> Fraction | N
 
 @dataclass(slots=True)
 class _Run:
-    """Frames that are decoded one after the other, from a sample on."""
+    """Frames that are decoded in one pass, which starts at a given sample."""
 
     start: int
     """Position in decode order: 0, or a sync sample."""
@@ -167,7 +169,7 @@ class _Run:
 
 
 def _runs(video: ParsedVideo, wanted: Sequence[tuple[int, int]], lead: Lead | None) -> list[_Run]:
-    """Return runs that cover ranges of frames, which are sorted by their first frame."""
+    """Return the decoding passes for ranges of frames, which are sorted by their first frame."""
     view = video.view
     sync = np.flatnonzero(video.table.is_sync)
     owner = owners(view)
@@ -184,7 +186,7 @@ def _runs(video: ParsedVideo, wanted: Sequence[tuple[int, int]], lead: Lead | No
 
 
 def _start(video: ParsedVideo, sync: Int64Array, owner: Int64Array, frame: int, lead: Lead) -> int:
-    """Return the sample at which decoding starts for a frame and those after it."""
+    """Return the decode position at which decoding starts for a frame and the frames after it."""
     view = video.view
     sample = int(view.decode_position[frame])
     start = sample - lead.least

@@ -1,4 +1,4 @@
-"""Checks one MP4, opened once. The rules on its header are here (INF002, VID022 to VID025, VID040); the others are called."""
+"""Check one video file, opened once. The rules on its header are in this module (INF002, VID022 to VID025, VID040)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -59,11 +59,11 @@ from episeek_pipelines.verify.videos.window_rules import check_windows
 from episeek_pipelines.video.frame_problems import FrameProblem, frame_problems
 
 _MOST_PLACES = 8
-"""Places of frames of no episode that a message names."""
+"""Greatest number of places with frames of no episode that a message lists."""
 
 
 def check_video_file(context: VerificationContext, source: ByteSource, file: VideoFile) -> CheckResult:
-    """Check one MP4: its header, and pictures of the chosen episodes. Never raises for its contents: they become findings."""
+    """Check the header of a video file, and pictures of the chosen episodes. Damaged contents never raise: they become findings."""
     where = Location(file=file.path, camera=file.camera_key)
     findings: list[Finding] = []
     observations = Observations()
@@ -145,7 +145,7 @@ def camera_figures(file: VideoFile, video: ParsedVideo) -> CameraFigures:
 
 
 def check_container(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID022 unless there is one video track, and VID022W where moov comes last; containers without moov pass."""
+    """Yield VID022 unless the file has exactly one video track, and VID022W if its moov box comes after the media data."""
     if not video.header.moov:
         return
     where = Location(file=file.path, camera=file.camera_key)
@@ -182,7 +182,7 @@ def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def check_frame_count(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID023 or VID023W unless the file has as many frames as its episodes together, or VID024 names those that lack some."""
+    """Yield VID023 or VID023W if the file and its episodes have different numbers of frames, unless VID024 reports the episodes."""
     found, expected = video.view.frame_count, int(file.length.sum())
     if found == expected or (found > expected and not context.is_complete):
         return
@@ -202,7 +202,7 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
 
 
 def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID024 unless each episode's seconds hold its frames, and each is at its time; VID024W for drift."""
+    """Yield VID024 for episodes whose declared seconds do not cover exactly their frames, and VID024W if only drift explains it."""
     view, fps = video.view, context.info.fps
     episodes = declared_episodes(file)
     problems = list(frame_problems(view.file, episodes, view.frames, fps=fps))
@@ -221,7 +221,9 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def _in_runs(problems: list[FrameProblem]) -> Iterator[list[FrameProblem]]:
-    """Yield each problem by itself, but uncertain neighbours together: they are uncertain for one reason."""
+    """Yield each problem in a list of its own, but consecutive uncertain episodes together: they are uncertain for the same
+    reason.
+    """
     run: list[FrameProblem] = []
     for problem in problems:
         if run and not (problem.kind == run[-1].kind == "uncertain" and problem.row == run[-1].row + 1):
@@ -233,7 +235,7 @@ def _in_runs(problems: list[FrameProblem]) -> Iterator[list[FrameProblem]]:
 
 
 def _unclaimed(file: VideoFile, view: FrameView) -> str:
-    """Return the places of the frames of no episode, as text; empty where they are not known."""
+    """Return the places of the frames of no episode as text; empty if they are not known."""
     frames = view.frames
     if not frames.is_placed.all() or not len(frames.first):
         return ""
@@ -249,8 +251,9 @@ def _unclaimed(file: VideoFile, view: FrameView) -> str:
 def check_sync_start(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """Yield VID025 for episodes whose first frame is not a sync sample.
 
-    It is an error where no sync sample comes before it, or where the episode's place is doubtful, too. Otherwise clips start at
-    the sync sample before it and are exact; all these episodes of the file are one warning.
+    It is an error if no sync sample comes before the frame, or if the episode's place is doubtful, too. Otherwise clips start at
+    the
+    sync sample before it and are exact; these episodes of a file share one warning.
     """
     view = video.view
     # Then the frame at which an episode starts is unknown.
@@ -288,7 +291,7 @@ VIDEO_RULES = (check_container, check_end, check_rate, check_frame_count, check_
 def _check_times(
     context: VerificationContext, file: VideoFile, view: FrameView, rows: Int64Array, *, timescale: int
 ) -> Iterator[Finding]:
-    """Yield VID024W where frame 0 of an episode is not at from_timestamp. `frame_times` looks at the others."""
+    """Yield VID024W for episodes whose frame 0 is not at from_timestamp. `frame_times` checks the other frames."""
     rows = regular_episodes(view, file.length, rows, fps=context.info.fps)
     if not len(rows):
         return

@@ -29,9 +29,9 @@ _SPAN_COLUMNS = (
 )  # fmt: skip
 _STARTS = ("sample_start", "keyframe_start")
 _ROWS = (("samples", "sample"), ("keyframes", "keyframe"))
-"""Tables that have several rows for each episode, and the prefix of their columns in the table `episodes`."""
+"""The tables with several rows for each episode, and the prefix of the columns of `episodes` that locate these rows."""
 _BLOCK_SAMPLES = 1 << 18
-"""Samples that are compared at once. Where sync samples are rare, a sample belongs to two episodes or more."""
+"""Number of samples that are compared at once. If sync samples are rare, the spans of several episodes share samples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ def check_indexed_file(context: VerificationContext, file: VideoFile, video: Par
 
 
 def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield IDX032 and IDX033 for rows that differ from the header; nothing where the file is not the one that was indexed."""
+    """Yield IDX032 and IDX033 for rows that differ from the header, and nothing if the file changed since it was indexed."""
     tables, indexed = context.sidecars, file.indexed
     if tables is None or indexed is None or _file_differences(indexed, file.path, video):
         return
@@ -99,7 +99,7 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
 def _compare_declaration(
     context: VerificationContext, file: VideoFile, indexed: IndexedFile, camera_index: int
 ) -> Iterator[Finding]:
-    """Yield IDX036 where the declared episodes are not those that were indexed."""
+    """Yield IDX036 if the declared episodes differ from those that were indexed."""
     declared = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
     expected = declared.digest(camera_index=camera_index, fps=context.info.fps)
     found = indexed.values["episodes_sha256"]
@@ -200,7 +200,7 @@ def _ranges(start: Int64Array, count: Int64Array) -> Int64Array:
 
 
 def _blocks(count: Int64Array) -> Iterator[slice]:
-    """Yield blocks of neighbours whose counts add up to at most `_BLOCK_SAMPLES`; a single one may have more."""
+    """Yield blocks of consecutive episodes with at most `_BLOCK_SAMPLES` samples together; a single episode may have more."""
     end = np.cumsum(count)
     start = 0
     while start < len(count):
@@ -210,7 +210,7 @@ def _blocks(count: Int64Array) -> Iterator[slice]:
 
 
 def _file_differences(indexed: IndexedFile, path: str, video: ParsedVideo) -> list[tuple[str, str, str]]:
-    """Return (column, found, expected) of the row of `files`; only the digest where the header changed: the rest follows."""
+    """Return (column, found, expected) for each difference of the row of `files`; only the digest if the header changed."""
     header, table = video.header, video.table
     expected = {
         "file_size": header.file_size,
@@ -259,11 +259,13 @@ def _compare_rows(
     episode: Int64Array,
     camera_key: str,
 ) -> Iterator[Finding]:
-    """Yield IDX033: compare all rows at once, then again the rows of each episode that differs.
+    """Yield IDX033 for episodes whose rows in a table are not the expected ones.
+
+    All rows are compared at once. Only if they differ are they compared again for each episode.
 
     Args:
         root: The dataset.
-        tables: Its sidecars.
+        tables: The dataset's sidecars.
         table: Name of the table to compare.
         start: First row of each episode, from the table `episodes`; shape [episodes].
         count: Number of rows of each episode; shape [episodes].

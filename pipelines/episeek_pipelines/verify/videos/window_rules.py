@@ -1,8 +1,8 @@
-"""VID027 for windows: decoding from a later sync sample on gives the pictures of decoding the whole file.
+"""VID027 for windows: check that decoding from a later sync sample gives the same pictures as decoding the whole file.
 
-Later samples may need what an earlier one holds: parameter sets that come once, pictures that a refresh still refers to, the
-version of an encoder. Or a sample that is flagged as sync is none. Then a clip from a later sync sample shows other pictures than
-the file, often without an error of the decoder.
+Later samples may need something that only an earlier sample holds: parameter sets, pictures to which an intra refresh refers, the
+version of an encoder. Or a sample is flagged as a sync sample and is none. Then a clip that starts at a later sync sample shows
+other pictures than the file, often without an error of the decoder.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from episeek_pipelines.verify.videos.reference import Reference
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """A problem of a window, and frames that show it."""
+    """A problem of a window, and a strip of frames that shows it."""
 
     text: str
     strip: Strip | None = None
@@ -41,17 +41,17 @@ def check_windows(
     windows: Sequence[FrameWindow],
     reference: Reference,
 ) -> tuple[list[Finding], WindowCounts]:
-    """Return VID027 for windows that decode to other pictures, one finding for each episode, and how many were compared.
+    """Return one VID027 for each episode with windows that decode to other pictures, and the number of windows that were compared.
 
-    A window is decoded as readers get it: by the samples of the video's header, and by the rows of the sidecars where these
-    describe the file as it is now.
+    A window is decoded twice, as readers get it: from the sample table of the video's header, and from the rows of the sidecars, if
+    these describe the file as it is now.
 
     Args:
         context: The dataset.
         file: The file and its episodes.
         video: Its parsed header.
-        source: The store; one range is fetched for each window, unless the two clips need other bytes.
-        windows: From `choose_windows`.
+        source: The byte source; one range is fetched for each window, unless the two clips need different bytes.
+        windows: The windows, from `choose_windows`.
         reference: The pictures to compare with.
     """
     findings: list[Finding] = []
@@ -77,7 +77,7 @@ def _location(file: VideoFile, position: int) -> Location:
 
 
 def _index_of(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> ByteIndex | None:
-    """Return the opened sidecars; None where there are none, or where they do not describe the file as it is now."""
+    """Open the sidecars, and return None if there are none or if they do not describe the file as it is now."""
     if context.sidecars is None or file.indexed is None or file.indexed.values["moov_sha256"] != video.header.digest:
         return None
     try:
@@ -95,7 +95,7 @@ def _problem_of(
     reference: Reference,
     index: ByteIndex | None,
 ) -> tuple[_Problem | None, bool]:
-    """Return what is wrong with a window, None if nothing is, and whether its pictures were compared."""
+    """Return the problem of a window, or None, and whether its pictures were compared."""
     is_compared = False
     decoded: set[bytes] = set()
     payloads: dict[ByteRange, bytes] = {}
@@ -125,7 +125,7 @@ def _problem_of(
 
 
 def _strip(first: int, window: FrameWindow, other: Sequence[int]) -> Strip:
-    """Return frames of a window, decoded as it was.
+    """Return a strip of frames of a window, which is decoded in the same way as the window.
 
     Args:
         first: First frame of the episode within the video.
@@ -145,13 +145,13 @@ def _clip(
 
 
 def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -> tuple[str, tuple[int, ...], bool]:
-    """Return what is wrong with the pictures of a clip, where in the video, and whether they were compared.
+    """Return the problem of a clip's pictures as text, the frames of the video that show it, and whether pictures were compared.
 
-    The places are the frames that decode to other pictures; where the decoder fails, the frame near which it does.
+    The frames are those that decode to other pictures, or the frame near which the decoder fails.
 
     Args:
         clip: The clip.
-        mp4: Its file, with the lead-in shown.
+        mp4: The MP4 file of the clip, with the lead-in shown.
         first: First frame of the episode within the video.
         reference: The pictures to compare with.
     """
