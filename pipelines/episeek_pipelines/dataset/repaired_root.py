@@ -21,6 +21,8 @@ class RepairedRoot(Root):
     """The URL of the root that holds the repaired files, under their paths."""
     paths: tuple[str, ...] = ()
     """The paths of the repaired files, sorted."""
+    hidden: tuple[str, ...] = ()
+    """The paths of files that are not part of the repaired dataset, sorted."""
 
     @property
     def physical(self) -> Root:
@@ -37,12 +39,12 @@ class RepairedRoot(Root):
 
     def exists(self, path: str) -> bool:
         """Return whether a file exists."""
-        return path in self.paths or Root.exists(self, path)
+        return path in self.paths or (path not in self.hidden and Root.exists(self, path))
 
     def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
         """Return the sorted paths of all files below a directory; empty where it does not exist."""
         repaired = (path for path in self._below(directory) if path.endswith(suffix))
-        return sorted({*Root.list(self, directory, suffix=suffix), *repaired})
+        return sorted({*Root.list(self, directory, suffix=suffix), *repaired} - {*self.hidden})
 
     def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
         """Return the files below a directory, sorted by path, with their identities; those of repaired files have only a size."""
@@ -51,7 +53,7 @@ class RepairedRoot(Root):
             **Root.files(self, directory),
             **{path: FileIdentity(layer.size(path)) for path in self._below(directory)},
         }
-        return dict(sorted(found.items()))
+        return {path: identity for path, identity in sorted(found.items()) if path not in self.hidden}
 
     def size(self, path: str) -> int:
         """Return the size of a file in bytes."""

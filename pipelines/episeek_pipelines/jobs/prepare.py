@@ -45,7 +45,7 @@ from episeek_pipelines.jobs.verify import add_verification_nodes, survey_all
 from episeek_pipelines.jobs.video_choice import Videos
 from episeek_pipelines.pack.plan import PACK_VERSION, size_limit
 from episeek_pipelines.repair.layer import write_layer
-from episeek_pipelines.repair.plan import plan_repairs
+from episeek_pipelines.repair.plan import RepairPlan, plan_repairs
 from episeek_pipelines.repair.record import read_repairs, write_repairs
 from episeek_pipelines.repair.registry import REPAIR_VERSION
 from episeek_pipelines.repair.values import RepairChoice
@@ -200,7 +200,7 @@ def _prepared(
             verification=replace(_of(values, VerificationReport)[0], root=staging.final.url),
             copies=None if videos == "none" else CopySummary.of(_of(values, CopiedFile), left_out, WAYS[videos]),
             packing=None if packing is None else PackSummary.of(packing),
-            repairs=None if repairing is None else repairing.made,
+            **_repair_facts(repairing),
             **_version_facts(dataset),
         )
         if packing is not None:
@@ -388,6 +388,13 @@ def _version_facts(dataset: Dataset) -> dict[str, Any]:
         "strays": stray_files(dataset),
         "skipped_episodes": dataset.root.skipped,
     }
+
+
+def _repair_facts(repairing: RepairPlan | None) -> dict[str, Any]:
+    """Return what a result says about repairs of the source."""
+    if repairing is None:
+        return {}
+    return {"repairs": repairing.made, "skipped_episodes": tuple(sorted(repairing.draft.lost))}
 
 
 def _index_summary(values: list[Any], staging: DatasetStaging) -> IndexSummary | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from episeek_pipelines.parquet.arrow_types import is_number, is_text
 from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
+from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.evidence import Evidence
 from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
 from episeek_pipelines.repair.values import Place, Repair
@@ -21,7 +22,7 @@ from episeek_schemas import lerobot
 _MOST_LISTED: Final = 100
 """Repairs of one kind in one column that are listed; of the others only the number is."""
 
-NumberKind = Literal["count", "constant", "clock"]
+NumberKind = Literal["count", "constant", "clock", "shift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class RowNumbers:
     first_row: int
     count: int
     kind: NumberKind
-    """`count`: from `value` up by one; `constant`: `value`; `clock`: (`value` + k) / fps."""
+    """`count`: from `value` up by one; `constant`: `value`; `clock`: (`value` + k) / fps; `shift`: lower by `value`."""
     value: int
 
 
@@ -43,13 +44,26 @@ class DataEdit:
     features: bytes | None = None
     """New `huggingface` metadata."""
     numbers: dict[str, list[RowNumbers]] = field(default_factory=dict)
+    """New numbers by column. Those of one row are made in their order."""
+    dropped: list[tuple[int, int]] = field(default_factory=list)
+    """Rows `[start, stop)` that are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostEpisode:
+    """An episode whose rows are lost."""
+
+    runs: tuple[Run, ...]
+    """What is left of them."""
+    found: str
+    """The evidence, in words."""
 
 
 class Draft:
     """A dataset under repair.
 
     Columns of meta/episodes are in the order of the repaired rows: int64 with `NO_NUMBER`, or float64 with NaN, where there is no
-    usable value.
+    usable value. Places are those of the source, also when episodes have been left out.
     """
 
     def __init__(self, evidence: Evidence) -> None:
@@ -80,6 +94,12 @@ class Draft:
         """The statistics of all episodes from their rows; None where rows may be missing."""
         self.proved: npt.NDArray[np.bool_] = np.zeros(self.row_count, np.bool_)
         """For each episode, whether its number of rows is proved to be its length."""
+        self.lost: dict[int, LostEpisode] = {}
+        """Episodes to leave out, by number."""
+        self.kept = np.arange(self.row_count)
+        """The number that each episode had before others were left out."""
+        self.hidden: list[str] = []
+        """Files of the source that are not part of the repaired dataset."""
         self.has_all_episodes = not evidence.unreadable_shards and bool(self.row_count)
         """Whether meta/episodes can be read, and holds episode i in row i as repaired."""
 
@@ -103,7 +123,7 @@ class Draft:
 
     def place(self, row: int, column: str | None = None, camera: str | None = None) -> Place:
         """Return the place of a row of meta/episodes."""
-        left = row
+        row = left = int(self.kept[row])
         for (path, _), table in zip(self.evidence.shards, self.tables, strict=True):
             if left < len(table):
                 return Place(path, row, camera, column, left)
@@ -126,7 +146,7 @@ class Draft:
 
     def raw(self, name: str, row: int) -> Any:
         """Return a value of meta/episodes as it was found, in the order of the repaired rows; None for a missing column."""
-        left = row
+        left = int(self.kept[row])
         for table in self.tables:
             if left < len(table):
                 return _plain(table[name][left].as_py()) if name in table.column_names else None
@@ -135,7 +155,7 @@ class Draft:
 
     def recorded(self, name: str) -> npt.NDArray[np.float64]:
         """Return a recorded statistic of one number for each episode; NaN where there is none."""
-        found = np.full(self.row_count, np.nan)
+        found = np.full(sum(len(table) for table in self.tables), np.nan)
         row = 0
         for table in self.tables:
             if name in table.column_names:
@@ -144,7 +164,7 @@ class Draft:
                     if isinstance(number, (int, float)):
                         found[row + place] = number
             row += len(table)
-        return found
+        return found[self.kept]
 
     def statistics_column(self, name: str) -> pa.ChunkedArray | None:
         """Return a column of statistics of meta/episodes, in the order of the repaired rows; None where a file lacks it."""
@@ -157,8 +177,33 @@ class Draft:
         if not parts or any(part.type != parts[0].type for part in parts):
             return None
         whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
-        is_moved = not np.array_equal(self.order, np.arange(self.row_count))
-        return whole.take(pa.array(self.order)) if is_moved else whole
+        return whole.take(pa.array(self.order)) if self.is_moved else whole
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether rows of meta/episodes are in another order than in the source, or are left out."""
+        return not np.array_equal(self.order, np.arange(sum(len(table) for table in self.tables)))
+
+    def shard_sizes(self) -> list[int]:
+        """Return how many rows each file of meta/episodes has."""
+        stops = np.cumsum([0, *(len(table) for table in self.tables)])
+        return [int(size) for size in np.diff(np.searchsorted(self.kept, stops))]
+
+    def leave_out(self, lost: npt.NDArray[np.int64]) -> None:
+        """Leave out rows of meta/episodes: the columns and the runs of the others stay as they are.
+
+        Args:
+            lost: Their numbers, rising.
+        """
+        self.kept = np.setdiff1d(np.arange(self.row_count), lost)
+        self.order = self.order[self.kept]
+        self.columns = {name: values[self.kept] for name, values in self.columns.items()}
+        self.task_texts = [self.task_texts[row] for row in self.kept.tolist()]
+        self.proved = self.proved[self.kept]
+        new = {int(old): number for number, old in enumerate(self.kept.tolist())}
+        removed = {*lost.tolist()}
+        self.runs_of = {new.get(old, old): runs for old, runs in self.runs_of.items() if old not in removed}
+        self.row_count = len(self.kept)
 
     def _column(self, name: str, dtype: type) -> npt.NDArray[Any]:
         parts = [_numbers(table, name, dtype) for table in self.tables]
@@ -179,7 +224,10 @@ def listed(repairs: Iterable[Repair]) -> Iterator[Repair]:
     """Yield repairs, of each kind and column the first hundred; the last of these has the number of the others."""
     groups: dict[tuple[str, str, str | None, str | None], list[Repair]] = {}
     for each in repairs:
-        groups.setdefault((each.code, each.place.file, each.place.camera, each.place.column), []).append(each)
+        # each episode that is left out is listed
+        lost = str(each.place.episode) if each.code == registry.LOST_EPISODES.code else None
+        column = lost or each.place.column
+        groups.setdefault((each.code, each.place.file, each.place.camera, column), []).append(each)
     for members in groups.values():
         yield from members[: _MOST_LISTED - 1]
         rest = members[_MOST_LISTED - 1 :]
@@ -200,6 +248,8 @@ def numbers_of(edits: Sequence[RowNumbers], first: int, values: npt.NDArray[Any]
             new = np.full(len(steps), edit.value)
         elif edit.kind == "count":
             new = edit.value + steps
+        elif edit.kind == "shift":
+            new = changed[start - first : stop - first] - edit.value
         else:
             new = (edit.value + steps) / fps
         changed[start - first : stop - first] = new

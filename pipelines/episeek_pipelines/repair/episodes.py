@@ -126,8 +126,10 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
     if not draft.has_all_episodes:
         return
     code = registry.LENGTHS.code
-    recorded = [draft.recorded(name) for name in count_columns(_names(draft))]
+    recorded = recorded_counts(draft)
     for episode in range(draft.row_count):
+        if episode in draft.lost:
+            continue
         runs = draft.runs_of.get(episode, ())
         length = int(draft.values(lerobot.LENGTH)[episode])
         place = draft.place(episode, lerobot.LENGTH)
@@ -156,6 +158,8 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
                 if number > run.count
                 else f"{counted(run.count - number, 'row')} that do not belong to it"
             )
+            if number > run.count and draft.evidence.data[run.path].recovered is not None:
+                lost += ": leave the episode out with --skip-lost-episodes"
             yield Refusal(code, place, found, (f"the episode has {run.count} rows", lost))
         elif not run.order_witnesses:
             found = "rows whose frame_index, index and timestamp all contradict their order"
@@ -198,27 +202,43 @@ def _without_one_run(draft: Draft, episode: int, runs: tuple[Run, ...], place: P
         unreadable = [file.path for file in draft.evidence.data.values() if file.problem]
         elsewhere = f", and {unreadable[0]} cannot be read" if unreadable else ""
         found = f"no rows of the episode in any data file{elsewhere}"
-        yield Refusal(
-            code, place, found, ("its rows are lost: restore them", "the episode was deleted: delete it with LeRobot")
-        )
+        lost = "its rows are lost: restore them, or leave the episode out with --skip-lost-episodes"
+        yield Refusal(code, place, found, (lost, "the episode was deleted: delete it with LeRobot"))
         return
     where = "; ".join(f"{run.count} from row {run.first_row} of {run.path}" for run in runs[:4])
     found = f"rows of the episode in {len(runs)} runs: {where}"
     yield Refusal(code, place, found, ("one of the runs is the episode", "rows of the episode were moved"))
 
 
-def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return what else tells the number of rows of an episode, by name."""
+def recorded_counts(draft: Draft) -> list["np.ndarray"]:
+    """Return the counts of rows that the statistics of episodes record, of each feature that every row has."""
+    return [draft.recorded(name) for name in count_columns(_names(draft))]
+
+
+def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -> dict[str, int]:
+    """Return the number of rows of an episode by each value of meta/episodes that tells it, by name.
+
+    Args:
+        draft: The dataset.
+        episode: The episode.
+        recorded: The result of `recorded_counts`.
+    """
     found: dict[str, int] = {}
     length = int(draft.values(lerobot.LENGTH)[episode])
     if length >= 0:
-        found["length"] = length
+        found[lerobot.LENGTH] = length
     start, stop = (int(draft.values(name)[episode]) for name in (lerobot.DATASET_FROM_INDEX, lerobot.DATASET_TO_INDEX))
     if min(start, stop) >= 0:
         found["dataset_from_index and dataset_to_index"] = stop - start
     counts = Counter(int(values[episode]) for values in recorded if np.isfinite(values[episode]))
     if counts:
         found["the counts of its statistics"] = counts.most_common(1)[0][0]
+    return found
+
+
+def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
+    """Return what else tells the number of rows of an episode, by name."""
+    found = declared_numbers(draft, episode, recorded)
     if run.index.start != NO_NUMBER and run.index.wrong * 2 < run.count:
         following = draft.runs_of.get(episode + 1, ())
         if (

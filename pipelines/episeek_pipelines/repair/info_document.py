@@ -90,10 +90,10 @@ def repair_splits(draft: Draft) -> Iterator[Outcome]:
     total = draft.row_count
     changed: dict[str, Any] = {}
     for name, text in splits.items():
-        match = _RANGE.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
+        limits = split_range(text)
+        if limits is None:
             continue
-        start, stop = int(match[1]), int(match[2])
+        start, stop = limits
         if start <= stop <= total:
             continue
         place = Place(layout.INFO_PATH, column=f"splits.{name}")
@@ -105,6 +105,12 @@ def repair_splits(draft: Draft) -> Iterator[Outcome]:
         yield Repair(code, place, text, changed[name], f"all {total} episodes are there, from 0 to {total - 1}")
     if changed:
         draft.info["splits"] = {**splits, **changed}
+
+
+def split_range(text: Any) -> tuple[int, int] | None:
+    """Return the episodes `[start, stop)` of a split; None for a text of another form."""
+    match = _RANGE.fullmatch(text) if isinstance(text, str) else None
+    return None if match is None else (int(match[1]), int(match[2]))
 
 
 def _exceeds(found: Any, count: int) -> bool:

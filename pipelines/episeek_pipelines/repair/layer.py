@@ -36,10 +36,17 @@ def write_layer(draft: Draft, layer: Root) -> RepairedRoot:
         layer.write_bytes(layout.TASKS_PATH, stream.getvalue())
         paths.append(layout.TASKS_PATH)
     paths += [*_write_statistics(draft, layer), *_write_episodes(draft, layer)]
+    hidden = {*draft.hidden, *_shards_without_rows(draft)}
     for path, edit in sorted(draft.edits.items()):
-        _write_data_file(draft, layer, path, edit)
-        paths.append(path)
-    return RepairedRoot(evidence.root.url, layer.url, tuple(sorted(paths)))
+        if path not in hidden:
+            _write_data_file(draft, layer, path, edit)
+            paths.append(path)
+    return RepairedRoot(evidence.root.url, layer.url, tuple(sorted(paths)), tuple(sorted(hidden)))
+
+
+def _shards_without_rows(draft: Draft) -> list[str]:
+    sizes = zip(draft.evidence.shards, draft.tables, draft.shard_sizes(), strict=True)
+    return [path for (path, _), table, size in sizes if len(table) and not size]
 
 
 def _write_statistics(draft: Draft, layer: Root) -> list[str]:
@@ -50,17 +57,19 @@ def _write_statistics(draft: Draft, layer: Root) -> list[str]:
 
 
 def _write_episodes(draft: Draft, layer: Root) -> list[str]:
-    is_moved = not np.array_equal(draft.order, np.arange(draft.row_count))
-    if not (draft.changed or is_moved or draft.episode_statistics):
+    if not (draft.changed or draft.is_moved or draft.episode_statistics):
         return []
     shards = [path for path, _ in draft.evidence.shards]
-    sizes = [len(table) for _, table in draft.evidence.shards]
+    sizes = draft.shard_sizes()
     whole = None
-    if is_moved:
+    if draft.is_moved:
         tables = [_read(draft.evidence.root, path) for path in shards]
         whole = pa.concat_tables(tables, promote_options="permissive").take(pa.array(draft.order))
-    first = 0
+    first, written = 0, []
     for path, size in zip(shards, sizes, strict=True):
+        if not size and draft.lost:
+            continue
+        written.append(path)
         table = _read(draft.evidence.root, path) if whole is None else whole.slice(first, size)
         for name in sorted(draft.changed):
             table = _with_column(table, name, _values(draft, name, first, size))
@@ -75,7 +84,7 @@ def _write_episodes(draft: Draft, layer: Root) -> list[str]:
         with layer.output(path) as stream, pq.ParquetWriter(pa.PythonFile(stream, "w"), table.schema) as writer:
             writer.write_table(table)
         first += size
-    return shards
+    return written
 
 
 def _read(root: Root, path: str) -> pa.Table:

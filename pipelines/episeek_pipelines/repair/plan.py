@@ -16,6 +16,8 @@ from episeek_pipelines.repair.episodes import (
 )
 from episeek_pipelines.repair.evidence import gather_evidence
 from episeek_pipelines.repair.info_document import repair_splits, repair_templates, repair_totals
+from episeek_pipelines.repair.lost_episodes import find_lost_episodes, leave_out_lost_episodes
+from episeek_pipelines.repair.lost_statistics import repair_statistics_of_kept
 from episeek_pipelines.repair.record import MadeRepairs
 from episeek_pipelines.repair.recovered import repair_footers
 from episeek_pipelines.repair.row_episodes import repair_row_episodes
@@ -36,6 +38,7 @@ _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcom
     (registry.EPISODE_ORDER, repair_order),
     (registry.ROW_EPISODES, repair_row_episodes),
     (registry.DATA_POINTERS, repair_pointers),
+    (registry.LOST_EPISODES, find_lost_episodes),
     (registry.LENGTHS, repair_lengths),
     (registry.ROW_RANGES, repair_ranges),
     (registry.ROW_NUMBERS, repair_numbers),
@@ -79,12 +82,16 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
         for rule, of_videos in ((registry.VIDEO_INFO, repair_video_info), (registry.SECONDS, repair_seconds)):
             if choice.includes(rule.code):
                 outcomes += of_videos(draft, examined)
-    of_statistics = ((registry.EPISODE_STATISTICS, repair_episode_statistics), (registry.STATISTICS, repair_statistics))
-    if any(choice.includes(rule.code) for rule, _ in of_statistics):
+    outcomes += leave_out_lost_episodes(draft)
+    if draft.lost or any(choice.includes(rule.code) for rule in (registry.EPISODE_STATISTICS, registry.STATISTICS)):
         draft.measured = measure(draft)
-        for rule, step in of_statistics:
-            if choice.includes(rule.code):
-                outcomes += step(draft)
+    for rule, of_statistics in (
+        (registry.EPISODE_STATISTICS, repair_episode_statistics),
+        (registry.LOST_EPISODES, repair_statistics_of_kept),
+        (registry.STATISTICS, repair_statistics),
+    ):
+        if choice.includes(rule.code):
+            outcomes += of_statistics(draft)
     repairs = list(listed(each for each in outcomes if isinstance(each, Repair)))
     refusals = [each for each in outcomes if isinstance(each, Refusal)]
     repairs.sort(key=lambda each: (each.code, str(each.place)))

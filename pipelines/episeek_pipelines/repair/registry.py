@@ -116,6 +116,12 @@ SPLITS: Final = _repair(
     "the split begins within the episodes, all of which are there: those that exist are the split",
     "INF009W",
 )  # fmt: skip
+LOST_EPISODES: Final = _repair(
+    "REP022", "episodes whose rows are lost: they are left out, and the others are numbered anew, on request",
+    "no data file that can be read holds a row of the episode, or one that was cut off ends within it, and all values of "
+    "meta/episodes that tell how many rows it had agree",
+    "ROW015",
+)  # fmt: skip
 VIDEO_INFO: Final = _repair(
     "REP017", "`info` and `video_info` of cameras",
     "the headers of all files of the camera say the same, and the shape of the feature agrees with them",

@@ -26,8 +26,18 @@ def repaired_rows(draft: Draft, path: str, names: Sequence[str]) -> Iterator[pa.
         for number in range(file.num_row_groups):
             table = file.read_row_group(number, columns=list(names), use_threads=False)
             columns = [_column(table, name, edit, first, fps) for name in names]
-            yield pa.table(columns, schema=kept)
+            yield _without(pa.table(columns, schema=kept), edit, first)
             first += len(table)
+
+
+def _without(table: pa.Table, edit: DataEdit, first: int) -> pa.Table:
+    """Return rows from row `first` of their file on, without those that are left out."""
+    if not edit.dropped:
+        return table
+    stays = np.ones(len(table), np.bool_)
+    for start, stop in edit.dropped:
+        stays[max(start - first, 0) : max(stop - first, 0)] = False
+    return table if stays.all() else table.filter(pa.array(stays))
 
 
 def _column(table: pa.Table, name: str, edit: DataEdit, first: int, fps: float) -> pa.ChunkedArray:

@@ -1,9 +1,11 @@
 """Values of a repair: the place, the state before and after, and why nothing else can be meant."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
-from episeek_pipelines.repair.registry import REPAIRS, RepairRule
+from episeek_pipelines.repair.registry import LOST_EPISODES, REPAIRS, RepairRule
+
+_SKIP_LOST: Final = "skip_lost_episodes"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,6 +99,8 @@ class RepairChoice:
     """Codes of the only ones; empty for all."""
     skip: tuple[str, ...] = ()
     """Codes of those to leave out."""
+    skip_lost_episodes: bool = False
+    """Whether to leave out episodes whose rows are lost (REP022)."""
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.only, *self.skip} - REPAIRS.keys())
@@ -106,12 +110,18 @@ class RepairChoice:
         object.__setattr__(self, "skip", tuple(sorted({*self.skip})))
 
     def includes(self, code: str) -> bool:
-        """Return whether a repair is to be made."""
+        """Return whether a repair is to be made; one on request, where it was requested or is named in `only`."""
+        if code == LOST_EPISODES.code:
+            return (self.skip_lost_episodes or code in self.only) and code not in self.skip
         return (not self.only or code in self.only) and code not in self.skip
 
     def as_document(self) -> dict[str, Any]:
-        """Return the choice as it is recorded; lists that are empty are left out."""
-        return {name: list(codes) for name, codes in (("only", self.only), ("skip", self.skip)) if codes}
+        """Return the choice as it is recorded, without what was not asked for."""
+        requested = {_SKIP_LOST: True} if self.skip_lost_episodes else {}
+        return {
+            **{name: list(codes) for name, codes in (("only", self.only), ("skip", self.skip)) if codes},
+            **requested,
+        }
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> "RepairChoice":
@@ -120,4 +130,5 @@ class RepairChoice:
         Raises:
             ValueError: It names a repair that does not exist.
         """
-        return cls(tuple(document.get("only", ())), tuple(document.get("skip", ())))
+        only, skip = (tuple(document.get(name, ())) for name in ("only", "skip"))
+        return cls(only, skip, skip_lost_episodes=bool(document.get(_SKIP_LOST, False)))

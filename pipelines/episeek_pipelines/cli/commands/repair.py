@@ -41,6 +41,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "episeek repair data/pusht out/pusht --dry-run",
         ),
         ("repair a dataset, with its videos", "episeek repair data/pusht out/pusht --videos link"),
+        (
+            "leave out the episodes that a killed recording has lost",
+            "episeek repair data/pusht out/pusht --skip-lost-episodes",
+        ),
         ("repair the totals of meta/info.json and nothing else", "episeek repair data/pusht out/pusht --only REP015"),
         notes="docs/repair.md lists all repairs with their proofs.",
     )
@@ -55,6 +59,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="make these repairs alone, for example REP007,REP018",
     )
     which.add_argument("--skip", type=repair_codes, default=(), metavar="CODES", help="make all repairs but these")
+    command.add_argument(
+        "--skip-lost-episodes",
+        action="store_true",
+        help="leave out the episodes whose rows are lost, as those of a recording that was killed, and number the others anew; "
+        "without it they are refused by name",
+    )
     command.add_argument(
         "--dry-run", action="store_true", help="print what would be repaired or refused, and write nothing"
     )
@@ -81,7 +91,7 @@ def run(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines.cli.lines.jobs import findings_lines, verified_document
     from episeek_pipelines.cli.lines.repair import findings_line, made_document, made_lines
 
-    choice = api.RepairChoice(options.only, options.skip)
+    choice = api.RepairChoice(options.only, options.skip, skip_lost_episodes=options.skip_lost_episodes)
     if options.dry_run:
         made = api.plan_repair(options.source, choice=choice)
         lines = (

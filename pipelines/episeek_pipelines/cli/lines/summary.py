@@ -45,10 +45,10 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
 
 
 def _version_lines(result: "PrepareResult") -> Iterator[str]:
-    """Yield what became of a source of version 2.x."""
-    if not result.source_version:
-        return
-    yield f"upgrade  LeRobot {result.source_version} -> v3.0; quantiles are computed from the rows, those of pictures are left out"
+    """Yield what became of a source of version 2.x, and which episodes were left out."""
+    if result.source_version:
+        rest = "quantiles are computed from the rows, those of pictures are left out"
+        yield f"upgrade  LeRobot {result.source_version} -> v3.0; {rest}"
     if result.skipped_episodes:
         numbers = ", ".join(str(number) for number in result.skipped_episodes[:_MOST_NUMBERS])
         others = len(result.skipped_episodes) - _MOST_NUMBERS

@@ -10,7 +10,7 @@ DATA_FOOTER: Final = rule(
     invariant="Every data file is readable Parquet",
     protects="every row of the file",
     remedy="run `episeek repair SRC DST`, which keeps the complete episodes of a file without a footer, as a recording that was"
-    " interrupted leaves it; restore any other file from its source, or delete its episodes with LeRobot",
+    " interrupted leaves it; restore any other file from its source, or leave its episodes out with --skip-lost-episodes",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ROWS: Final = rule(
@@ -19,7 +19,7 @@ EPISODE_ROWS: Final = rule(
     invariant="The rows of an episode are as many as its length, contiguous and in one file",
     protects="reading an episode as one run of rows",
     remedy="restore the rows from the source of the file; `episeek repair SRC DST` corrects `length` where no row is missing, and "
-    "says what is open",
+    "says what is open; with --skip-lost-episodes it leaves out episodes whose rows are lost",
 )  # fmt: skip
 UNLISTED_REMEDY: Final = (
     "decide whether the episode belongs to the dataset: if so, restore its row of meta/episodes and the totals in meta/info.json; "

@@ -1,0 +1,198 @@
+"""Episodes whose rows are lost: found by the data files, left out on request, and the others numbered anew.
+
+They are found before lengths are compared, and left out when everything else is repaired, so that all places are those of the
+source. Numbers of the others only fall: episode_index by the episodes that are left out before, `index` and the ranges of rows by
+their rows. What another repair refuses stays as it is. Pictures stay where they are in the videos.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft, LostEpisode, RowNumbers
+from episeek_pipelines.repair.episodes import declared_numbers, recorded_counts
+from episeek_pipelines.repair.info_document import split_range
+from episeek_pipelines.repair.row_runs import Run
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_pipelines.words import counted
+from episeek_schemas import layout, lerobot
+
+Int64Array = npt.NDArray[np.int64]
+
+_CODE = registry.LOST_EPISODES.code
+
+
+def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
+    """Find the episodes of which the data files hold no rows, or only the first ones; refuse those that this does not prove."""
+    if not draft.has_all_episodes:
+        return
+    stray = _stray_rows(draft)
+    recorded = recorded_counts(draft)
+    found: dict[int, tuple[LostEpisode, int]] = {}
+    for episode in range(draft.row_count):
+        numbers = declared_numbers(draft, episode, recorded)
+        lost = _lost(draft, episode, max(numbers.values(), default=0))
+        if lost is None:
+            continue
+        place = draft.place(episode)
+        if stray is not None:
+            readings = ("its rows are lost", "those rows are its rows")
+            yield Refusal(_CODE, place, f"{lost.found}, and {stray}", readings)
+        elif len({*numbers.values()}) != 1 or len(numbers) < 2 or lerobot.LENGTH not in numbers:
+            said = ", ".join(f"{number} by {name}" for name, number in numbers.items()) or "no number of its rows"
+            had = [f"it had {counted(number, 'row')}" for number in dict.fromkeys(numbers.values())]
+            yield Refusal(_CODE, place, f"{lost.found}, and {said}", (*had, "it had another number of rows"))
+        else:
+            found[episode] = lost, numbers[lerobot.LENGTH]
+    if found and len(found) == draft.row_count:
+        readings = ("the data files are elsewhere", "no episode is left")
+        text = f"no rows of any of the {counted(draft.row_count, 'episode')}"
+        yield Refusal(_CODE, Place(layout.EPISODES_DIR), text, readings)
+        return
+    for episode, (lost, rows) in found.items():
+        draft.lost[episode] = lost
+        draft.runs_of.pop(episode, None)
+        draft.proved[episode] = True
+        proof = f"{lost.found}: its rows are lost, or it was deleted, and in both readings it cannot stay"
+        yield Repair(_CODE, draft.place(episode), counted(rows, "row"), "left out", proof)
+
+
+def leave_out_lost_episodes(draft: Draft) -> Iterator[Outcome]:
+    """Leave the lost episodes out of the draft, and number the others anew."""
+    if not draft.lost:
+        return
+    lost = np.array(sorted(draft.lost))
+    lost_rows = draft.values(lerobot.LENGTH)[lost]
+    before = np.searchsorted(lost, np.arange(draft.row_count))
+    episode_shift, row_shift = before, np.concatenate([[0], np.cumsum(lost_rows)])[before]
+    _shift_rows(draft, episode_shift, row_shift)
+    draft.hidden += [*_files_of_no_episode(draft, lost)]
+    draft.leave_out(lost)
+    episode_shift, row_shift = episode_shift[draft.kept], row_shift[draft.kept]
+    if episode_shift.any():
+        shifts = {
+            lerobot.EPISODE_INDEX: episode_shift,
+            lerobot.DATASET_FROM_INDEX: row_shift,
+            lerobot.DATASET_TO_INDEX: row_shift,
+        }
+        for name, shift in shifts.items():
+            values = draft.values(name)
+            draft.columns[name] = np.where(values >= shift, values - shift, values)
+            draft.changed.add(name)
+    yield from _repair_info(draft, lost, lost_rows)
+
+
+def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
+    """Return why an episode cannot be there with this number of rows; None where its rows are there, or two readings are left."""
+    runs = draft.runs_of.get(episode, ())
+    data = draft.evidence.data
+    if len(runs) == 1:
+        (run,) = runs
+        file = data[run.path]
+        is_last = run.first_row + run.count == file.row_count
+        is_begun = run.frames.is_exact and run.frames.start == 0
+        if file.recovered is None or not (file.recovered.losses and is_last and is_begun and run.count < rows):
+            return None
+        return LostEpisode(runs, f"{run.path} was cut off after {run.count} of the {rows} rows of the episode")
+    if runs:
+        return None
+    numbers = [int(draft.values(name)[episode]) for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)]
+    path = draft.evidence.info.data_file(*numbers) if min(numbers) >= 0 else None
+    declared = data.get(path or "")
+    if declared is None:
+        found = f"no such file as {path}" if path else "no data file is declared"
+    elif declared.problem:
+        found = f"{path} cannot be read ({declared.problem})"
+    elif declared.recovered is not None:
+        losses = "; ".join(map(str, declared.recovered.losses)) or "nothing after it"
+        found = f"the complete row groups of {path} end with episode {declared.recovered.episodes[-1]}, and not recovered: {losses}"
+    else:
+        found = f"{path} holds no row of the episode"
+    return LostEpisode((), f"{found}; no other data file holds one" if len(data) > 1 else found)
+
+
+def _stray_rows(draft: Draft) -> str | None:
+    """Return which rows belong to no episode of meta/episodes, so that they may be those of any; None without such."""
+    for file in draft.evidence.data.values():
+        if not file.problem and sum(run.count for run in file.runs) != file.row_count:
+            return f"{file.path} does not say which episode its rows belong to"
+    for episode, runs in sorted(draft.runs_of.items()):
+        if not 0 <= episode < draft.row_count:
+            return f"{counted(runs[0].count, 'row')} of {runs[0].path} belong to no listed episode"
+    return None
+
+
+def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) -> None:
+    """Leave the rows of lost episodes out of their files, and lower the numbers of the rows of others."""
+    for lost in draft.lost.values():
+        for run in lost.runs:
+            draft.edit(run.path).dropped.append((run.first_row, run.first_row + run.count))
+    runs_of: dict[str, list[tuple[int, Run]]] = defaultdict(list)
+    for episode, runs in draft.runs_of.items():
+        if 0 <= episode < draft.row_count and episode_shift[episode]:
+            for run in runs:
+                runs_of[run.path].append((episode, run))
+    for path, members in runs_of.items():
+        members.sort(key=lambda each: each[1].first_row)
+        schema = draft.evidence.data[path].schema
+        for name, shift in ((lerobot.EPISODE_INDEX, episode_shift), (lerobot.INDEX, row_shift)):
+            if schema is None or schema.names.count(name) != 1:
+                continue
+            edits = draft.edit(path).numbers.setdefault(name, [])
+            first, stop, value = 0, 0, 0
+            for episode, run in members:
+                if run.first_row != stop or int(shift[episode]) != value:
+                    edits += [RowNumbers(first, stop - first, "shift", value)] if stop > first else []
+                    first, value = run.first_row, int(shift[episode])
+                stop = run.first_row + run.count
+            edits.append(RowNumbers(first, stop - first, "shift", value))
+
+
+def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
+    """Yield the files that lost episodes refer to, and no other episode, nor rows of one."""
+    info = draft.evidence.info
+    stays = np.ones(draft.row_count, np.bool_)
+    stays[lost] = False
+
+    def referred(chunk: str, file: str, camera: str | None) -> tuple[set[str], set[str]]:
+        found: tuple[set[str], set[str]] = set(), set()
+        for pair, is_kept in zip(zip(draft.values(chunk), draft.values(file), strict=True), stays, strict=True):
+            if min(pair) >= 0:
+                numbers = int(pair[0]), int(pair[1])
+                path = info.data_file(*numbers) if camera is None else info.video_file(camera, *numbers)
+                found[int(is_kept)].add(path)
+        return found
+
+    of_lost, of_others = referred(lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX, None)
+    of_others |= {run.path for runs in draft.runs_of.values() for run in runs}
+    of_lost |= {run.path for each in draft.lost.values() for run in each.runs}
+    yield from sorted(of_lost - of_others)
+    for camera in info.video_keys:
+        chunk, file = (lerobot.video_column(camera, name) for name in ("chunk_index", "file_index"))
+        of_lost, of_others = referred(chunk, file, camera)
+        yield from sorted(of_lost - of_others)
+
+
+def _repair_info(draft: Draft, lost: Int64Array, lost_rows: Int64Array) -> Iterator[Repair]:
+    """Lower the totals and the splits of meta/info.json."""
+    proof = f"without the {counted(len(lost), 'episode')} that {'is' if len(lost) == 1 else 'are'} left out"
+    for key, fewer in (("total_episodes", len(lost)), ("total_frames", int(lost_rows.sum()))):
+        total = draft.info.get(key)
+        if type(total) is int and total >= fewer:
+            draft.info[key] = total - fewer
+            yield Repair(_CODE, Place(layout.INFO_PATH, column=key), total, total - fewer, proof)
+    splits = draft.info.get("splits")
+    if not isinstance(splits, Mapping):
+        return
+    changed: dict[str, Any] = {}
+    for name, text in splits.items():
+        limits = split_range(text)
+        if limits is not None:
+            changed[name] = ":".join(str(each - int(np.searchsorted(lost, each))) for each in limits)
+            if changed[name] != text:
+                yield Repair(_CODE, Place(layout.INFO_PATH, column=f"splits.{name}"), text, changed[name], proof)
+    draft.info["splits"] = {**splits, **changed}

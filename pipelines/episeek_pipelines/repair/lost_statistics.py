@@ -1,0 +1,78 @@
+"""Statistics when episodes are left out: those of the new numbers, and those of the dataset, put together anew."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.repair import registry
+from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
+from episeek_pipelines.statistics.aggregate import stats_entry
+from episeek_pipelines.statistics.names import BASIC, NAMES, FeatureStatistics
+from episeek_pipelines.words import counted
+from episeek_schemas import layout, lerobot
+
+_BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
+"""Features whose values change where episodes are numbered anew."""
+
+
+def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
+    """Put the statistics of the dataset together from those of the episodes that stay, as LeRobot does.
+
+    Where episodes have none, those of numbers come from the rows. What has neither stays as it is, and is refused.
+    """
+    code = registry.LOST_EPISODES.code
+    if not draft.lost:
+        return
+    for feature in _BY_EPISODE:
+        truth = None if draft.measured is None else draft.measured.features.get(feature)
+        if truth is not None and _recorded(draft, feature):
+            draft.episode_statistics[feature] = truth, draft.kept != np.arange(draft.row_count)
+    made: list[str] = []
+    for feature, known in draft.statistics.items():
+        held = _recorded(draft, feature)
+        truth = None if draft.measured is None else draft.measured.features.get(feature)
+        if all(name in held for name in BASIC):
+            draft.statistics[feature] = stats_entry(held)
+        elif truth is not None:
+            draft.statistics[feature] = stats_entry({name: truth[name] for name in NAMES})
+        elif isinstance(known, Mapping) and feature in draft.info["features"]:
+            readings = ("they are those of all episodes, also of lost ones", "they are those of the episodes that stay")
+            found = "statistics of the dataset, and none of its episodes"
+            yield Refusal(code, Place(layout.STATS_PATH, column=feature), found, readings)
+            continue
+        else:
+            continue
+        made.append(feature)
+    if made:
+        before = f"of {counted(draft.row_count + len(draft.lost), 'episode')}"
+        after = f"of the {draft.row_count} that stay"
+        proof = f"put together from those of each episode, as LeRobot does: {', '.join(made)}"
+        yield Repair(code, Place(layout.STATS_PATH), before, after, proof)
+
+
+def _recorded(draft: Draft, feature: str) -> FeatureStatistics:
+    """Return the statistics of a feature in each episode, as repaired so far; without names that are not numbers throughout."""
+    new, is_new = draft.episode_statistics.get(feature, ({}, np.zeros(draft.row_count, np.bool_)))
+    found: FeatureStatistics = {}
+    for name in NAMES:
+        column = draft.statistics_column(lerobot.statistics_column(feature, name))
+        values = None if column is None else _numbers(column.to_pylist())
+        if values is None or len(values) != draft.row_count:
+            continue
+        if name in new:
+            mask = is_new.reshape(-1, *[1] * (values.ndim - 1))
+            values = np.where(mask, new[name].reshape(values.shape), values)
+        found[name] = values
+    return found
+
+
+def _numbers(values: list[Any]) -> npt.NDArray[Any] | None:
+    try:
+        found = np.array(values)
+    except ValueError:
+        return None
+    is_usable = found.dtype.kind in "iufb" and found.ndim > 1 and np.isfinite(found).all()
+    return found if is_usable else None

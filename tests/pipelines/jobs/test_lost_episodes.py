@@ -1,0 +1,202 @@
+"""`repair --skip-lost-episodes`: what is left are the rows and pictures of the other episodes, numbered without a gap.
+
+The oracle reads the sample as it was with plain pyarrow, and takes the lost rows out of it.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from episeek_pipelines.api import Execution, RepairChoice, plan_repair, repair, verify
+from episeek_pipelines.cli.main import main
+from tests.repairs.defects import cut, cut_last_episode, drop_frames, last_frame, set_row
+from tests.repairs.matrix import codes_of_sample, digests, meaning, meaning_of_sample
+from tests.support.amount import first
+from tests.support.broken_datasets import EPISODES, copy_of, data_files, set_value
+from tests.support.build_index import DATA
+
+SYNC = Execution("sync")
+SKIP = RepairChoice(skip_lost_episodes=True)
+
+
+def lose(root: Path, *numbers: int) -> None:
+    for path in [data_files(root)[number] for number in numbers]:
+        (root / path).unlink()
+
+
+def damage_first(root: Path) -> None:
+    (root / data_files(root)[0]).write_bytes(b"PAR1 and nothing that could be read, PAR1")
+
+
+def cut_within_an_episode(root: Path) -> None:
+    """Rows in groups of ten, of which the last ones are cut off."""
+    path = root / data_files(root)[-1]
+    table = pq.read_table(path)
+    pq.write_table(table, path, row_group_size=10)
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(file.num_row_groups - 2)
+        start = min(group.column(number).data_page_offset for number in range(group.num_columns))
+    path.write_bytes(path.read_bytes()[:start])
+
+
+def damage_first_and_cut_last(root: Path) -> None:
+    damage_first(root)
+    cut_last_episode(root)
+
+
+def lose_second(root: Path) -> None:
+    lose(root, 1)
+
+
+def lose_both_ends(root: Path) -> None:
+    lose(root, 0, 2)
+
+
+CASES = [
+    ("av1_multifile", damage_first_and_cut_last),
+    ("h264_bframes", cut_within_an_episode),
+    ("av1_multifile", lose_second),
+    ("av1_multifile", lose_both_ends),
+    ("h264_bframes", cut_last_episode),
+    ("images", cut_last_episode),
+    ("edited", damage_first),
+    ("edited", lose_second),
+]
+
+
+def source_rows(sample: str) -> pa.Table:
+    tables = [pq.read_table(DATA / sample / path) for path in data_files(DATA / sample)]
+    return pa.concat_tables([table.replace_schema_metadata() for table in tables]).sort_by("index")
+
+
+@pytest.mark.parametrize(("sample", "damage"), first(CASES, 2))
+def test_the_other_episodes_keep_their_rows_and_pictures(sample: str, damage: Callable[[Path], None], tmp_path: Path):
+    root, out = copy_of(sample, tmp_path, name="broken"), tmp_path / "out"
+    damage(root)
+    before = digests(root)
+    result = repair(str(root), str(out), choice=SKIP, execution=SYNC)
+    assert result.made.refusals == ()
+    lost = {each.place.episode for each in result.made.repairs if each.after == "left out"}
+    assert lost == {*result.preparation.skipped_episodes}
+    assert result.after is not None
+    assert {each.code for each in result.after.findings} <= codes_of_sample(sample) | {"VID023W", "INF004W"}
+    rows = source_rows(sample)
+    kept = [number for number in dict.fromkeys(rows["episode_index"].to_pylist()) if number not in lost]
+    assert len(kept) == len({*rows["episode_index"].to_pylist()}) - len(lost) > 0
+    _require_rows(out, rows, kept)
+    found, original = meaning(out, root), meaning_of_sample(sample)
+    cameras = {camera for _, camera in found["frames"]}
+    assert found["frames"] == {
+        (new, camera): original["frames"][old, camera] for new, old in enumerate(kept) for camera in cameras
+    }
+    _require_metadata(DATA / sample, out, kept)
+    assert digests(root) == before
+    assert verify(str(out), against=str(root), execution=SYNC).error_count == 0
+
+
+def _require_rows(out: Path, rows: pa.Table, kept: list[int]) -> None:
+    expected = rows.filter(pa.compute.is_in(rows["episode_index"], value_set=pa.array(kept))).to_pydict()
+    expected["index"] = list(range(len(expected["index"])))
+    expected["episode_index"] = [kept.index(number) for number in expected["episode_index"]]
+    tables = [pq.read_table(out / path).replace_schema_metadata() for path in data_files(out)]
+    assert pa.concat_tables(tables).to_pydict() == expected
+
+
+def _require_metadata(sample: Path, out: Path, kept: list[int]) -> None:
+    """The episodes' own values, numbers that fall, and statistics of the dataset by the formulas for several samples."""
+    old = [each for path in sorted(sample.glob("meta/episodes/*/*")) for each in pq.read_table(path).to_pylist()]
+    new = [each for path in sorted(out.glob("meta/episodes/*/*")) for each in pq.read_table(path).to_pylist()]
+    info = json.loads((out / "meta/info.json").read_text())
+    assert (info["total_episodes"], info["splits"]) == (len(kept), {"train": f"0:{len(kept)}"})
+    moved = {"episode_index", "index", "dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index"}
+    start = 0
+    for number, episode in enumerate(new):
+        source = old[kept[number]]
+        own = {key for key in source if not moved & {key, *key.split("/")[1:2]}}
+        assert {key: episode[key] for key in own} == {key: source[key] for key in own}
+        assert episode["episode_index"] == number
+        assert (episode["dataset_from_index"], episode["dataset_to_index"]) == (start, start + source["length"])
+        if number != kept[number]:
+            assert episode["stats/episode_index/max"] == [number]
+            assert episode["stats/index/min"] == [start]
+            assert episode["stats/index/max"] == [start + source["length"] - 1]
+        start += source["length"]
+    assert info["total_frames"] == start
+    statistics = json.loads((out / "meta/stats.json").read_text())
+    for feature in ("action", "observation.images.top"):
+        held = {
+            name: np.array([each[f"stats/{feature}/{name}"] for each in new])
+            for name in ("count", "mean", "std", "max")
+        }
+        weight = (held["count"] / held["count"].sum()).reshape(-1, *[1] * (held["mean"].ndim - 1))
+        mean = (weight * held["mean"]).sum(axis=0)
+        second = (weight * (held["std"] ** 2 + held["mean"] ** 2)).sum(axis=0)
+        np.testing.assert_allclose(statistics[feature]["mean"], mean)
+        np.testing.assert_allclose(np.square(statistics[feature]["std"]), second - mean**2, atol=1e-9)
+        assert statistics[feature]["max"] == held["max"].max(axis=0).tolist()
+        assert statistics[feature]["count"] == [held["count"].sum()]
+
+
+def test_without_the_option_nothing_is_left_out_and_it_is_named(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    cut_last_episode(root)
+    made = plan_repair(str(root))
+    assert "REP022" not in {each.code for each in made.repairs}
+    assert [each.place.episode for each in made.refusals] == [5]
+    assert "--skip-lost-episodes" in made.refusals[0].readings[0]
+
+
+def test_a_dry_run_shows_each_episode_with_its_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    cut_last_episode(root)
+    before = digests(tmp_path)
+    assert main(["repair", str(root), str(tmp_path / "out"), "--skip-lost-episodes", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert f"REP022   {EPISODES}, episode 5, row 5\n       - 41 rows\n       + left out\n" in shown
+    assert "end with episode 4, and not recovered: bytes" in shown
+    assert digests(tmp_path) == before
+
+
+def lose_last_row(root: Path) -> None:
+    drop_frames(root, last_frame(root))
+
+
+def lose_all(root: Path) -> None:
+    for path in data_files(root):
+        cut(root, path, (root / path).stat().st_size - 100)
+
+
+def rows_of_another_episode(root: Path) -> None:
+    set_row(root, "episode_index", 77, 3)
+    set_row(root, "frame_index", 500, 3)
+    lose(root, 2)
+
+
+def two_lengths(root: Path) -> None:
+    lose(root, 2)
+    set_value(root, EPISODES, "length", 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (lose_last_row, "37 rows in"),
+        (lose_all, "no rows of any of the 10 episodes"),
+        (rows_of_another_episode, "1 row of data/chunk-000/file-000.parquet belong to no listed episode"),
+        (two_lengths, "3 by length"),
+    ],
+)
+def test_what_is_not_proved_is_refused_by_name(damage: Callable[[Path], None], found: str, tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    damage(root)
+    made = plan_repair(str(root), choice=SKIP)
+    refused = [each for each in made.refusals if found in each.found]
+    assert refused, made.refusals
+    assert all(len(each.readings) > 1 for each in refused)
+    left_out = {each.place.episode for each in made.repairs if each.after == "left out"}
+    assert left_out.isdisjoint({each.place.episode for each in refused})
