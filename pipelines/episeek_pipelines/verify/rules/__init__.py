@@ -1,10 +1,11 @@
 """All rules of `episeek verify`: their codes, titles, purposes and remedies.
 
-A code is a family and the number of the invariant. Families: INF `meta/info.json` and the files that it implies, EPI
-`meta/episodes`, TSK tasks, STA statistics, ROW data files, VID videos, IDX sidecars, HUB the dataset card, TRN training,
-VER the verification itself. An invariant has the same number wherever it is checked. An invariant that can also be broken
-in a harmless way has a second rule: a warning with the same number and the suffix `W`. Codes never change their meaning,
-and the number of a removed rule is not used again.
+A rule states one invariant, which is true of every good dataset. Its code consists of a family and the number of the invariant.
+The families are INF (`meta/info.json` and the listing of files), EPI (`meta/episodes`), TSK (tasks), STA (statistics), ROW (data
+files), VID (videos), IDX (the sidecars in `meta/byte_index/`), HUB (the dataset card), TRN (training) and VER (the verification
+itself). An invariant has the same number wherever it is checked. An invariant that can also be broken in a less harmful way has
+a second rule: a warning with the same number and the suffix `W`. Codes never change their meaning, and the number of a removed
+rule is not used again.
 """
 
 from typing import Final
@@ -89,10 +90,10 @@ COMPARISONS: Final = frozenset(rule.code for rule in (INFO_CHANGED, EPISODES_CHA
 """Codes of the rules that need a source dataset to compare with."""
 
 HOLES: Final = frozenset(rule.code for rule in (CRASHED, UNREADABLE))
-"""Codes of findings that say that something could not be checked."""
+"""Codes of the rules that report a check that failed or a file that could not be read."""
 
 MOOT_WHEN_INDEXED: Final = frozenset(code for code, rule in RULES.items() if rule.moot_because)
-"""Codes of problems that do not matter in a video that the sidecars index: they are notes then, not findings."""
+"""Codes of the rules whose problems do not matter in a video that the sidecars index. A report lists them as notes."""
 
 __all__ = [
     "CARD_GLOB",

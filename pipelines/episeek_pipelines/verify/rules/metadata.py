@@ -10,8 +10,8 @@ INFO: Final = rule(
     "INF001", "error", "meta",
     problem="meta/info.json does not describe a LeRobot dataset",
     invariant="meta/info.json describes a LeRobot dataset, of version 3.0, 2.1 or 2.0",
-    protects="everything: the file says what the dataset is and where its files are",
-    remedy="restore the value of the key in meta/info.json, or decide it from the files of the dataset",
+    protects="every reader, since the file describes the dataset and gives the paths of its files",
+    remedy="restore the value of the key in meta/info.json from a copy, or decide from the files of the dataset what it has to be",
     broke_in="most public datasets are still v2.x",
 )  # fmt: skip
 FPS: Final = rule(
@@ -19,38 +19,38 @@ FPS: Final = rule(
     problem="fps is not a whole number, or is not the frame rate of every video",
     invariant="fps is a whole number and the frame rate of every video",
     protects="the times of frames: frame k of an episode is at k/fps seconds, in the rows and in the videos",
-    remedy="decide by the recording: `timestamp` of the rows says at which rate they were recorded; fps has to be that rate,"
-    " and the videos have to show one frame a row at it",
+    remedy="find out at which rate the rows were recorded: their `timestamp` shows it. Set fps to that rate, and make sure that"
+    " the videos have one frame for each row at that rate",
     broke_in="lerobot#4025",
 )  # fmt: skip
 FRACTIONAL_FPS_REMEDY: Final = (
-    "nothing has to be done where the recording has this rate: its frames are found. Decide before the videos are edited with "
-    "LeRobot, whose delete and split round fps down to a whole number"
+    "do nothing if the recording has this rate, since its frames are found. Decide on another rate before you edit the videos with "
+    "LeRobot: its delete and split operations round fps down to a whole number"
 )
-"""For a rate that is no whole number, such as 29.97."""
+"""Remedy for a rate that is not a whole number, such as 29.97."""
 COLUMNS: Final = rule(
     "INF003", "error", "layout",
     problem="A data file does not have the columns that `features` declares",
     invariant="Data files have the columns that `features` declares, with their types, and LeRobot's own columns",
     protects="readers that look up columns by the names in meta/info.json",
-    remedy="decide which is right, the column or its feature in meta/info.json: restore columns that were lost from the "
-    "source, declare those that belong to the dataset, and change the type of neither without the values",
+    remedy="decide whether the column or its feature in meta/info.json is right. Restore a lost column from the file's source, "
+    "and declare a column that belongs to the dataset; do not change a type without converting the values",
 )  # fmt: skip
 COLUMN_STYLE: Final = rule(
     "INF003W", "warning", "layout",
     problem="A data file keeps vectors in lists of variable size, or lacks usable `huggingface` metadata",
     invariant="Data files keep vectors in lists of fixed size, and their schema has `huggingface` metadata",
     protects="readers that take shapes and types from the Parquet schema",
-    remedy="run `episeek repair SRC DST`, which writes the declared types where every value stays as it is, and the "
-    "`datasets.Features` of the columns",
-    broke_in="what LeRobot's aggregate_datasets writes",
+    remedy="run `episeek repair SRC DST`, which writes the `huggingface` metadata, and converts columns to the declared types "
+    "where that changes no value",
+    broke_in="datasets that LeRobot's aggregate_datasets writes",
 )  # fmt: skip
 MISSING_FILE: Final = rule(
     "INF004", "error", "meta",
     problem="A file that the metadata refers to is missing or empty",
     invariant="Every file that the metadata refers to exists and is not empty",
     protects="training jobs, which otherwise fail when they reach the episode",
-    remedy="restore the file (perhaps it was never uploaded, or lies under another name: see INF004W), or delete its "
+    remedy="restore the file (perhaps it was never uploaded, or has another name: see INF004W), or delete its "
     "episodes with LeRobot",
     broke_in="lerobot#2861",
 )  # fmt: skip
@@ -59,26 +59,25 @@ ORPHAN_FILE: Final = rule(
     problem="A data or video file belongs to no episode",
     invariant="Every data and video file belongs to an episode",
     protects="downloads and the dataset viewer, which include every file",
-    remedy="decide what the file is before it is moved out of the dataset: it may be the only copy of episodes that are "
-    "missing in meta/episodes",
+    remedy="find out what the file contains before you move it out of the dataset: it may be the only copy of episodes that are "
+    "missing from meta/episodes",
     broke_in="droid_1.0.1: 44 % of its rows are in no episode",
 )  # fmt: skip
 FOLDER_LIMITS: Final = rule(
     "INF006", "warning", "meta",
-    problem="A folder, or the dataset, holds more files than the Hub or chunks_size allows",
-    invariant="No folder holds more files than the Hub and chunks_size allow, nor does the dataset",
+    problem="A folder, or the dataset, has more files than the Hub or chunks_size allows",
+    invariant="Every folder, and the dataset, has no more files than the Hub and chunks_size allow",
     protects="uploads: the Hub takes 10,000 entries per folder and 100,000 files per repository",
-    remedy="decide on larger files (LeRobot's data_files_size_in_mb and video_files_size_in_mb) or more folders; chunks_size"
-    " says how many files LeRobot puts into a folder",
+    remedy="decide on larger files (LeRobot's data_files_size_in_mb and video_files_size_in_mb) or on more folders; chunks_size"
+    " is the number of files that LeRobot puts into a folder",
 )  # fmt: skip
 TOTALS: Final = rule(
     "INF009", "error", "meta",
     problem="The totals of meta/info.json do not match meta/episodes",
     invariant="The totals of meta/info.json match meta/episodes",
     protects="samplers and splits, which rely on the totals",
-    remedy="run `episeek repair SRC DST`, which sets the totals to what data files and meta/episodes hold, if "
-    "nothing speaks of lost "
-    "episodes",
+    remedy="run `episeek repair SRC DST`, which sets the totals to the numbers that the data files and meta/episodes agree on, "
+    "unless episodes may be lost",
 )  # fmt: skip
 SPLITS: Final = rule(
     "INF009W", "warning", "meta",
@@ -86,12 +85,12 @@ SPLITS: Final = rule(
     invariant="The splits of meta/info.json are ranges of existing episodes",
     protects="tools that train and evaluate on splits",
     remedy='decide which episodes belong to the split, and set splits in meta/info.json to ranges of them, such as "0:10"; '
-    "`episeek repair SRC DST` ends a split with the last episode",
+    "`episeek repair SRC DST` shortens a split to end with the last episode",
 )  # fmt: skip
 INFO_CHANGED: Final = rule(
     "INF021", "error", "meta",
-    problem="Metadata beside meta/episodes differs from the source dataset",
-    invariant="The metadata beside meta/episodes is that of the source dataset",
+    problem="Files of meta/ other than meta/episodes differ from the source dataset",
+    invariant="The files of meta/ other than meta/episodes are those of the source dataset",
     protects="the tasks, statistics and features of the source dataset",
     remedy="prepare again into an empty directory",
 )  # fmt: skip
@@ -101,21 +100,21 @@ EMPTY: Final = rule(
     invariant="The dataset has episodes",
     protects="every reader: LeRobot cannot open a dataset without episodes",
     remedy="record or edit the dataset again, into a new folder; LeRobot's edits in place keep the old dataset in NAME_old",
-    broke_in="what LeRobot's edits and merges leave where they are stopped",
+    broke_in="datasets that an interrupted edit or merge of LeRobot leaves",
 )  # fmt: skip
 FILE_ORDER: Final = rule(
     "INF043", "error", "meta",
     problem="LeRobot does not read data/ or meta/episodes in the order of the rows",
     invariant="LeRobot reads the files of data/ and meta/episodes in the order of their rows",
     protects="every look-up by row: LeRobot reads */*.parquet below both folders, sorted by path",
-    remedy="give the files of data/ names that sort in the order of their rows, and set data/chunk_index and data/file_index of "
-    "their episodes to the new names: both or neither",
+    remedy="rename the files of data/ so that their paths sort in the order of their rows, and set data/chunk_index and "
+    "data/file_index of their episodes to the new names; never do one without the other",
 )  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040", "error", "meta",
     problem="Files are Git LFS pointers instead of contents",
     invariant="Files are their contents, not Git LFS pointers",
-    protects="every reader of a clone: a pointer is only a text of three lines",
+    protects="every reader of a clone: a pointer is a text of three lines, without the content of the file",
     remedy="run `git lfs pull` in the clone; in GitHub Actions, check out with `lfs: true`",
 )  # fmt: skip
 
@@ -123,11 +122,11 @@ LFS_POINTER: Final = rule(
 
 EPISODES_FOOTER: Final = rule(
     "EPI005", "error", "meta",
-    problem="A file with the episodes cannot be read",
+    problem="A file of meta/episodes cannot be read",
     invariant="Every file of meta/episodes is readable Parquet",
     protects="every episode that the file lists",
-    remedy="restore the file from a copy of the same revision: no other file has the places of its episodes, and without it "
-    "they are lost for every reader",
+    remedy="restore the file from a copy of the same revision: no other file records where its episodes are, and without it "
+    "no reader finds them",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ORDER: Final = rule(
@@ -135,8 +134,8 @@ EPISODE_ORDER: Final = rule(
     problem="Episodes are not numbered in order, from 0",
     invariant="Row i of meta/episodes is episode i",
     protects="LeRobot's look-up of episodes by position",
-    remedy="run `episeek repair SRC DST`, which sorts the rows of meta/episodes where each number from 0 to N-1 is there once; "
-    "otherwise restore the file, since rows of data files have the same numbers",
+    remedy="run `episeek repair SRC DST`, which sorts the rows of meta/episodes if each number from 0 to N-1 occurs once. "
+    "Otherwise restore meta/episodes from a copy; do not renumber the episodes, since the rows of data files have the same numbers",
     broke_in="axol#158",
 )  # fmt: skip
 TILING: Final = rule(
@@ -144,39 +143,40 @@ TILING: Final = rule(
     problem="dataset_from_index and dataset_to_index leave gaps or overlap",
     invariant="dataset_from_index and dataset_to_index divide the rows among the episodes without gap or overlap",
     protects="samplers that map a global row to its episode",
-    remedy="run `episeek repair SRC DST`, which recomputes length and both columns from the rows where nothing is missing; where "
-    "ROW015 finds another number of rows, restore what is missing first",
+    remedy="run `episeek repair SRC DST`, which recomputes length and both columns from the rows if no row is missing; if "
+    "ROW015 reports another number of rows, restore the missing rows first",
     broke_in="lerobot#1919",
 )  # fmt: skip
 EPISODE_VALUES: Final = rule(
     "EPI011", "error", "meta",
-    problem="A column of meta/episodes is missing, or holds null, NaN or an impossible value",
-    invariant="Every column of meta/episodes exists, and holds a possible value for each episode",
+    problem="A column of meta/episodes is missing, or contains null, NaN or an impossible value",
+    invariant="Every column of meta/episodes exists, and has a possible value for each episode",
     protects="every look-up of an episode's rows and frames",
-    remedy="run `episeek repair SRC DST`, which finds files, lengths, ranges and seconds again from rows and videos; restore other "
-    "values from a copy of meta/episodes, or delete the episode with LeRobot",
+    remedy="run `episeek repair SRC DST`, which derives files, lengths, row ranges and timestamps from the rows and videos again; "
+    "restore other values from a copy of meta/episodes, or delete the episode with LeRobot",
     broke_in="lerobot#2283, lerobot#2429",
 )  # fmt: skip
 DATA_POINTER: Final = rule(
     "EPI012", "error", "layout",
-    problem="An episode refers to a data file that does not hold its rows",
-    invariant="Every episode refers to the data file that holds its rows",
+    problem="An episode refers to a data file that does not contain its rows",
+    invariant="Every episode refers to the data file that contains its rows",
     protects="reading an episode's rows from the file that its metadata gives",
-    remedy="run `episeek repair SRC DST`, which sets data/chunk_index and data/file_index to the file that holds the rows; "
-    "`episeek prepare` does so, too",
+    remedy="run `episeek repair SRC DST`, which sets data/chunk_index and data/file_index to the file that contains the rows; "
+    "`episeek prepare` does the same",
     broke_in="lerobot#2401, lerobot/libero",
 )  # fmt: skip
 VIDEO_COLUMNS: Final = rule(
     "EPI013", "warning", "meta",
     problem="The video columns of meta/episodes are not those of the cameras",
-    invariant="meta/episodes has video columns for every camera and for nothing else",
+    invariant="meta/episodes has video columns for every camera, and no other video columns",
     protects="tools that take the cameras from the columns",
-    remedy="decide whether the camera belongs to the dataset: declare it in `features` with dtype video, or drop its columns",
+    remedy="decide whether the camera belongs to the dataset: if so, declare it in `features` with dtype video; if not, drop its "
+    "columns",
 )  # fmt: skip
 EPISODES_CHANGED: Final = rule(
     "EPI021", "error", "meta",
-    problem="meta/episodes differs from the source dataset in more than the data files",
-    invariant="meta/episodes is that of the source dataset, except for the data files",
+    problem="meta/episodes differs from the source dataset in more than the columns that name the data files",
+    invariant="meta/episodes is that of the source dataset, except for the columns that name the data files",
     protects="the lengths, tasks, statistics and video locations of the source dataset",
     remedy="prepare again into an empty directory",
 )  # fmt: skip
@@ -188,23 +188,24 @@ TASKS: Final = rule(
     problem="Tasks and task_index do not agree",
     invariant="Tasks and task_index agree",
     protects="the instruction that a policy is trained with",
-    remedy="run `episeek repair SRC DST`, which writes what rows and episodes agree on; otherwise restore meta/tasks.parquet, or "
-    "decide the task of the rows and episodes: each number has one text, and rows refer to it",
+    remedy="run `episeek repair SRC DST`, which writes the tasks that rows and episodes agree on. Otherwise restore "
+    "meta/tasks.parquet, or decide which task the rows and episodes have: each task_index needs one text, and rows refer to a "
+    "task by its task_index",
 )  # fmt: skip
 TASK_TEXTS: Final = rule(
     "TSK047", "warning", "meta",
     problem="The text of a task is a placeholder, or differs from another only in its spelling",
     invariant="The text of each task is an instruction, and differs from the others in more than its spelling",
     protects="policies that are conditioned on language, and counts and splits by task",
-    remedy="decide what the robot was to do, and write it in place of the text, in meta/tasks.parquet and in `tasks` of "
+    remedy="decide what the robot was to do, and replace the text by that instruction in meta/tasks.parquet and in `tasks` of "
     "meta/episodes; rows refer to the number of the task and stay as they are",
 )  # fmt: skip
 SAME_TASK_REMEDY: Final = (
-    "decide which text is right. Give its number to the rows of the other (`task_index`) and its text to their episodes (`tasks`"
-    " of meta/episodes), then take the other out of meta/tasks.parquet and total_tasks; numbers run from 0 without a gap. "
-    "LeRobot's modify_tasks does all of this where each episode has one task"
+    "decide which text is right. Set `task_index` of the rows with the other text to its number, and `tasks` of their episodes "
+    "in meta/episodes to the right text. Then remove the other text from meta/tasks.parquet, lower total_tasks, and renumber the "
+    "tasks from 0 without a gap. If each episode has one task, LeRobot's modify_tasks does all of this"
 )
-"""For two texts of one task."""
+"""Remedy for two texts of one task."""
 CONSTANT_DIMENSION: Final = rule(
     "STA020", "warning", "rows",
     problem="A dimension of a feature is constant",
@@ -214,8 +215,8 @@ CONSTANT_DIMENSION: Final = rule(
 )  # fmt: skip
 STATISTICS: Final = rule(
     "STA029", "warning", "meta",
-    problem="Statistics are incomplete or inconsistent, not those of the rows, or have a standard deviation of zero",
-    invariant="Statistics are complete and consistent and those of the rows, without a standard deviation of zero",
+    problem="Statistics are incomplete, inconsistent or not those of the rows, or contain a standard deviation of zero",
+    invariant="Statistics are complete, consistent and those of the rows, and contain no standard deviation of zero",
     protects="normalization of a policy's inputs and outputs",
     remedy="recompute the statistics from the rows and pictures, with LeRobot's compute_stats "
     "(augment_dataset_quantile_stats for q01 to q99)",
@@ -225,27 +226,27 @@ CARD_GLOB: Final = rule(
     "HUB007", "warning", "meta",
     problem="The dataset card does not limit the data files to data/*/*.parquet",
     invariant="The dataset card limits the data files to data/*/*.parquet",
-    protects="the dataset viewer and `load_dataset`, which otherwise take every Parquet file, also those of meta/",
+    protects="the dataset viewer and `load_dataset`, which otherwise take every Parquet file, including those of meta/",
     remedy="add to the front matter of README.md: configs: [{config_name: default, data_files: data/*/*.parquet}]",
 )  # fmt: skip
 CARD_SIDECARS: Final = rule(
     "HUB035", "error", "meta",
-    problem="The dataset card takes sidecars for data files",
-    invariant="The dataset card does not take sidecars for data files",
-    protects="the dataset viewer and `load_dataset`, which would mix index tables with rows",
+    problem="The dataset card lists sidecars among the data files",
+    invariant="The dataset card lists no sidecars among the data files",
+    protects="the dataset viewer and `load_dataset`, which would mix the tables of the sidecars with the rows",
     remedy="limit data_files in the front matter of README.md to data/*/*.parquet",
 )  # fmt: skip
 SHARDS: Final = rule(
     "TRN037", "error", "layout",
     problem="There are fewer shards than ranks",
     invariant="There is a shard for every rank",
-    protects="training jobs, where ranks without data stop all others",
-    remedy="run `episeek prepare`: each episode becomes a row group, which is a shard for `datasets`; or use fewer ranks",
+    protects="training jobs, in which a rank without data stops all others",
+    remedy="run `episeek prepare`, which writes each episode as one row group, a shard for `datasets`; or use fewer ranks",
 )  # fmt: skip
 WORKER_SHARDS: Final = rule(
     "TRN037W", "warning", "layout",
     problem="There are fewer shards than workers of all ranks",
     invariant="There is a shard for every worker of every rank",
     protects="the throughput of data loading: workers without a shard are idle",
-    remedy="use fewer workers, or run `episeek prepare`: each episode becomes a row group, which is a shard for `datasets`",
+    remedy="use fewer workers, or run `episeek prepare`, which writes each episode as one row group, a shard for `datasets`",
 )  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Final, Literal, get_args
 Severity = Literal["error", "warning"]
 
 Level = Literal["meta", "layout", "rows", "decode"]
-"""How much is read. `meta`: the documents below meta/ and a listing of the files. `layout`: also Parquet footers and video
-headers. `rows`: also rows. `decode`: also pictures.
+"""How much of a dataset is read; each level adds to the one before. `meta` reads the documents below meta/ and a listing of the
+files, `layout` adds Parquet footers and video headers, `rows` adds the rows, and `decode` adds decoded pictures.
 """
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
@@ -22,22 +22,22 @@ FAIL_ON: Final[tuple[FailOn, ...]] = get_args(FailOn)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An invariant of a dataset.
+    """An invariant of a dataset, with the texts that a report shows when it is violated.
 
-    A rule has two titles: `invariant` says what holds in a good dataset, `problem` what is wrong with a bad one. Findings
-    are shown under `problem`.
+    A rule has two titles: `invariant` says what is true of a good dataset, and `problem` says what is wrong with a bad one.
+    Reports show findings under `problem`.
     """
 
     code: str
     severity: Severity
     level: Level
-    """The lowest level that applies the rule; a higher level may apply more of it."""
+    """The lowest level that applies the rule; a higher level may check the invariant in more places."""
     problem: str
     invariant: str
     protects: str
-    """Who depends on the invariant, or for what."""
+    """The readers or uses that depend on the invariant, as a noun phrase."""
     remedy: str
-    """Advice on a finding: an imperative."""
+    """Advice on a finding, in the imperative."""
     broke_in: str = ""
     """Public datasets, issues or tools in which the rule was broken; empty where none is known."""
     moot_because: str = ""
@@ -62,13 +62,13 @@ def rule(
     broke_in: str = "",
     moot_because: str = "",
 ) -> Rule:
-    """Register a rule.
+    """Create a rule, add it to `RULES` and return it.
 
     Raises:
-        ValueError: The code is taken.
+        ValueError: Another rule has the code.
     """
     if code in _registered:
-        raise ValueError(f"code {code} is taken")
+        raise ValueError(f"code {code} belongs to another rule")
     _registered[code] = Rule(code, severity, level, problem, invariant, protects, remedy, broke_in, moot_because)
     return _registered[code]
 

@@ -9,23 +9,23 @@ DATA_FOOTER: Final = rule(
     problem="A data file is not readable Parquet",
     invariant="Every data file is readable Parquet",
     protects="every row of the file",
-    remedy="run `episeek repair SRC DST`, which keeps the complete episodes of a file without a footer, as a recording that was"
-    " interrupted leaves it; restore any other file from its source, or leave its episodes out with --skip-lost-episodes",
+    remedy="if an interrupted recording left the file without a footer, run `episeek repair SRC DST`, which keeps its complete"
+    " episodes; restore any other file from its source, or leave its episodes out with --skip-lost-episodes",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ROWS: Final = rule(
     "ROW015", "error", "layout",
     problem="The rows of an episode do not match its length, or are not contiguous in one file",
-    invariant="The rows of an episode are as many as its length, contiguous and in one file",
-    protects="reading an episode as one run of rows",
-    remedy="restore the rows from the source of the file; `episeek repair SRC DST` corrects `length` where no row is missing, and "
-    "says what is open; with --skip-lost-episodes it leaves out episodes whose rows are lost",
+    invariant="An episode has as many rows as its length, and they are contiguous and in one file",
+    protects="reading an episode as one range of rows",
+    remedy="restore the rows from the source of the file; if no row is missing, run `episeek repair SRC DST`, which corrects "
+    "`length` and reports what it could not repair; with --skip-lost-episodes it leaves out episodes whose rows are lost",
 )  # fmt: skip
 UNLISTED_REMEDY: Final = (
     "decide whether the episode belongs to the dataset: if so, restore its row of meta/episodes and the totals in meta/info.json; "
     "if not (an edit or a recording that was stopped), delete these rows from the data file"
 )
-"""For rows of an episode that meta/episodes does not list."""
+"""Remedy for rows of an episode that meta/episodes does not list."""
 ROW_NUMBERS: Final = rule(
     "ROW016", "error", "rows",
     problem="index or frame_index does not count up by one",
@@ -39,40 +39,38 @@ TIMESTAMPS: Final = rule(
     problem="A timestamp is not frame_index / fps",
     invariant="Every timestamp is frame_index / fps within the tolerance",
     protects="LeRobot's look-up of frames by time, which has a tolerance of 1e-4 s",
-    remedy="decide which picture each row belongs to; `episeek repair SRC DST` corrects single timestamps. "
-    "Where row k belongs to frame k of its video, rewrite timestamp as "
-    "frame_index / fps",
+    remedy="decide which picture each row belongs to: if row k belongs to frame k of its video, rewrite timestamp as "
+    "frame_index / fps. If only single timestamps are wrong, `episeek repair SRC DST` corrects them",
     broke_in="lerobot#933, lerobot#1875, lerobot#2814, lerobot#3513",
 )  # fmt: skip
 TIMES_REMEDY: Final = (
-    "if fps is right and no row is missing, rewrite timestamp as frame_index / fps: no time is nearer to another frame, so that no "
-    "picture changes"
+    "if fps is right and no row is missing, rewrite timestamp as frame_index / fps: every time is nearest to its own frame, so "
+    "no picture changes"
 )
-"""For timestamps that are off by up to half a frame, or are no numbers."""
+"""Remedy for timestamps that are off by up to half a frame, or are not numbers."""
 NEIGHBOUR_TIMES_REMEDY: Final = (
     "do not load with a larger tolerance: these rows would get pictures of neighbouring frames. Decide whether row k belongs to "
     "frame k of its video, as in every recording of LeRobot; if so, rewrite timestamp as frame_index / fps"
 )
-"""For timestamps that are off by more than half a frame."""
+"""Remedy for timestamps that are off by more than half a frame."""
 TIMES_OF_OTHER_ROWS_REMEDY: Final = (
-    "leave timestamp as it is: it is right for frame_index. Restore the rows that are missing, or remove those that are there "
-    "twice"
+    "leave timestamp as it is: it is right for frame_index. Restore the rows that are missing, or remove those that occur twice"
 )
-"""For timestamps that are right for their frame_index, which does not count up."""
+"""Remedy for timestamps that are frame_index / fps, in rows whose frame_index does not count up by one."""
 ROW_GROUPS: Final = rule(
     "ROW018", "error", "layout",
     problem="The dataset is prepared or has sidecars, but a data file does not have one row group per episode",
     invariant="Every data file of a dataset that is prepared or has sidecars has one row group per episode, in order",
     protects="reading an episode's rows with one range request",
-    remedy="run `episeek verify --fix` on a local dataset, or `episeek prepare` or `episeek rewrite` again; verify with "
-    "--no-prepared where the videos alone are to be seekable",
+    remedy="run `episeek verify --fix` on a local dataset, or run `episeek prepare` or `episeek rewrite` again; if only the videos "
+    "have to be seekable, verify with --no-prepared",
 )  # fmt: skip
 ROW_GROUPS_OF_INDEXED: Final = rule(
     "ROW018W", "warning", "layout",
     problem="The dataset has sidecars, but not one row group per episode",
     invariant="A dataset with sidecars has one row group per episode",
     protects="reading an episode's rows with one range request",
-    remedy="run `episeek rewrite`, or `episeek verify --fix` on a local dataset: the index makes videos seekable, not rows",
+    remedy="run `episeek rewrite`, or `episeek verify --fix` on a local dataset: sidecars make videos seekable, not rows",
 )  # fmt: skip
 FOOTER_SIZE: Final = rule(
     "ROW019", "warning", "layout",
@@ -83,9 +81,9 @@ FOOTER_SIZE: Final = rule(
 )  # fmt: skip
 FINITE: Final = rule(
     "ROW020", "warning", "rows",
-    problem="A numeric feature holds NaN or infinity",
-    invariant="Numeric features hold no NaN and no infinity",
-    protects="training: one NaN in a batch becomes a NaN in every weight",
+    problem="A numeric feature contains NaN or infinity",
+    invariant="Numeric features contain no NaN and no infinity",
+    protects="training: one NaN in a batch turns every weight into NaN",
     remedy="restore the rows from the recording, or delete the episode with LeRobot",
 )  # fmt: skip
 ROWS_CHANGED: Final = rule(
@@ -97,55 +95,56 @@ ROWS_CHANGED: Final = rule(
 )  # fmt: skip
 DUPLICATE: Final = rule(
     "ROW048", "warning", "rows",
-    problem="An episode has the rows of another",
-    invariant="Every episode has rows of its own",
+    problem="An episode has the same rows as another episode",
+    invariant="No two episodes have the same rows",
     protects="training and evaluation: a copy counts twice, and may be in the training split and in the test split at once",
-    remedy="decide whether the episode is a copy, as a merge or an upload that ran twice leaves it; delete it with LeRobot "
-    "(delete_episodes) if so",
+    remedy="decide whether the episode is a copy, which a merge or an upload that ran twice leaves; if so, delete it with LeRobot "
+    "(delete_episodes)",
 )  # fmt: skip
 OTHER_PICTURES_REMEDY: Final = (
-    "decide whether the pictures are to differ, as in a replay under other light, or were encoded anew: keep the episode in the "
-    "first case, in the same split as the other; in the second it is a copy, which LeRobot's delete_episodes deletes"
+    "decide whether the pictures differ on purpose, as in a replay under other light: if so, keep the episode, in the same split "
+    "as the other one; if the same pictures were only encoded again, delete the copy with LeRobot (delete_episodes)"
 )
-"""For an episode with the rows of another and other coded frames."""
+"""Remedy for an episode that has the same rows as another episode, but other coded frames."""
 STILL: Final = rule(
     "ROW049", "warning", "rows",
     problem="The action or the state does not move in an episode",
     invariant="The action and the state move in every episode",
-    protects="training, which learns to stand still from it",
-    remedy="decide whether the robot was to rest; if not, its driver or a cable was off while the cameras recorded: delete the "
-    "episode with LeRobot (delete_episodes)",
+    protects="policies, which learn from such an episode not to move",
+    remedy="decide whether the robot was meant to rest. If not, its driver or a cable may have failed while the cameras recorded: "
+    "delete the episode with LeRobot (delete_episodes)",
 )  # fmt: skip
 SPIKE: Final = rule(
     "ROW050", "warning", "rows",
     problem="The action or the state jumps away for one row and comes back",
     invariant="The action and the state do not jump away for one row",
-    protects="training, and `min` and `max`, by which values are normalized: one spike squeezes all others",
-    remedy="decide by the recording whether the value was measured: a lost packet of a sensor is replaced by the values around it, "
-    "and the statistics are computed again with `episeek repair SRC DST`",
+    protects="training, and normalization by `min` and `max`: one spike squeezes all other values into a small range",
+    remedy="find out from the recording whether the value was measured. If a sensor's packet was lost, replace the value by one "
+    "between its neighbours, then run `episeek repair SRC DST`, which computes the statistics again",
 )  # fmt: skip
 LATE_ACTION: Final = rule(
     "ROW051", "warning", "rows",
-    problem="The action follows the state",
-    invariant="The state follows the action, or is recorded with it",
-    protects="training: such an action is what the robot has done already, and a policy learns to stay where it is",
-    remedy="decide how the action was recorded: if by a clock or a buffer that is late, shift it to the rows at which it was given",
+    problem="The action lags behind the state",
+    invariant="The state lags behind the action, or both are recorded at the same time",
+    protects="training: a late action is a movement that the robot has already made, so a policy learns not to move",
+    remedy="find out how the action was recorded: if its clock or buffer was late, shift the action to the rows in which it was "
+    "given",
 )  # fmt: skip
 LANGUAGE: Final = rule(
     "ROW030", "warning", "rows",
     problem="Language columns are inconsistent",
     invariant="Language columns are consistent",
     protects="policies that are conditioned on annotations",
-    remedy="decide what the annotations say and write them again: persistent ones the same in every row of an episode, "
-    "events in their own row",
+    remedy="decide what the annotations are to say, and write them again: persistent ones alike in every row of an episode, "
+    "and each event in its own row",
 )  # fmt: skip
 IMAGES: Final = rule(
     "ROW041", "error", "layout",
-    problem="A row of an image feature has no bytes of a picture",
-    invariant="Every row of an image feature has the bytes of a picture",
+    problem="A row of an image feature does not contain the bytes of a picture",
+    invariant="Every row of an image feature contains the bytes of a picture",
     protects="training on pictures that are stored in the data files",
-    remedy="put the picture's file into `bytes`, from the recording; a path alone is of use only where the file lies. Delete"
-    " the episode with LeRobot if the picture is lost",
+    remedy="copy the picture's file from the recording into `bytes`; a path alone is useful only on the machine that has the file."
+    " If the picture is lost, delete the episode with LeRobot",
 )  # fmt: skip
 PAGE_INDEX: Final = rule(
     "ROW038", "warning", "layout",

@@ -1,4 +1,4 @@
-"""Rules about the sidecars `meta/byte_index/`."""
+"""Rules about the sidecars: the four index tables in `meta/byte_index/`, which make the videos seekable."""
 
 from typing import Final
 
@@ -13,9 +13,9 @@ INDEXED_FILES: Final = rule(
 )  # fmt: skip
 INDEXED_SPANS: Final = rule(
     "IDX032", "error", "layout",
-    problem="The sidecars have no correct span for an episode of a camera",
-    invariant="The sidecars have one span for each episode and camera, which lies in its file and starts at a sync sample",
-    protects="look-ups by row number, and clips that decode without any other bytes",
+    problem="The sidecars have no correct span of samples for an episode of a camera",
+    invariant="The sidecars have one span of samples for each episode and camera, within its file and from a sync sample on",
+    protects="look-ups by row number, and clips (one episode's frames as an MP4 file), which decode without any other bytes",
     remedy="run `episeek index` again",
 )  # fmt: skip
 INDEXED_SAMPLES: Final = rule(
@@ -36,20 +36,20 @@ OUTDATED: Final = rule(
     "IDX037", "warning", "layout",
     problem="The sidecars have another version than this release writes",
     invariant="The sidecars have the format version and the index version of this release",
-    protects="corrections of later versions: clips of sidecars that were made before a correction do without it",
+    protects="clips, which are only as correct as the version of episeek that wrote the sidecars",
     remedy="run `episeek index` again",
 )  # fmt: skip
 SOURCE_CHANGED: Final = rule(
     "IDX045", "warning", "meta",
     problem="The source of an overlay has changed since the overlay was prepared",
     invariant="The source of an overlay is as it was when the overlay was prepared",
-    protects="readers of the overlay: its episodes are the old ones, and its videos those that the source has now",
-    remedy="prepare the source again, into a new folder",
+    protects="readers of the overlay, which get the old episodes with the videos that the source has now",
+    remedy="prepare the source again, into a new folder: `episeek prepare SRC DST`",
 )  # fmt: skip
 STALE: Final = rule(
     "IDX036", "warning", "layout",
-    problem="The sidecars were built from episodes that the metadata has changed since",
-    invariant="The sidecars were built from the episodes that the metadata declares now",
+    problem="The metadata of episodes has changed since the sidecars were built",
+    invariant="The metadata of episodes is as it was when the sidecars were built",
     protects="readers of the sidecars, which do not see later changes of the metadata",
     remedy="run `episeek index` again",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rules about videos: their headers, and the pictures that they decode to."""
+"""Rules about videos: the headers of the MP4 files, and the pictures that they decode to."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,15 +10,15 @@ UNUSABLE_VIDEO: Final = rule(
     problem="An MP4 file is incomplete, or cannot be indexed",
     invariant="Every MP4 file is complete and has one video track that can be indexed",
     protects="every frame of the file",
-    remedy="restore the file; one that plays to its end can be remuxed: ffmpeg -i in.mp4 -map 0:v:0 -c copy out.mp4",
+    remedy="restore the file; if it plays to its end, remux it: ffmpeg -i in.mp4 -map 0:v:0 -c copy out.mp4",
 )  # fmt: skip
 NOT_FASTSTART: Final = rule(
     "VID022W", "warning", "layout",
     problem="The moov box comes after the media data",
     invariant="The moov box comes before the media data",
-    protects="players that stream the whole file: they have to read its end first",
+    protects="players that stream the whole file, which have to read its end first",
     remedy="run `episeek index`; or remux with ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4",
-    broke_in="every file that LeRobot writes with a single episode in it",
+    broke_in="every file with a single episode that LeRobot writes",
     moot_because="readers of the sidecars do not need the moov box",
 )  # fmt: skip
 VIDEO_SHORT: Final = rule(
@@ -33,98 +33,97 @@ VIDEO_LONG: Final = rule(
     "VID023W", "warning", "layout",
     problem="An MP4 file has frames that belong to no episode",
     invariant="Every frame of an MP4 file belongs to an episode",
-    protects="downloads; such frames may also mean that episodes refer to the wrong file",
-    remedy="check that the file is the one of these episodes and this camera; do nothing if takes were discarded, or frames "
-    "cut, on purpose",
+    protects="the size of downloads; frames of no episode may also mean that episodes refer to the wrong file",
+    remedy="check that the file belongs to these episodes and to this camera; do nothing if takes were discarded or frames "
+    "were cut on purpose",
 )  # fmt: skip
 FRAME_GRID: Final = rule(
     "VID024", "error", "layout",
-    problem="[from_timestamp, to_timestamp) does not hold exactly the episode's frames",
-    invariant="[from_timestamp, to_timestamp) holds exactly the episode's frames, at multiples of 1/fps",
-    protects="the right pictures for an episode: being one frame off is a silent mistake",
+    problem="[from_timestamp, to_timestamp) does not contain exactly the episode's frames",
+    invariant="[from_timestamp, to_timestamp) contains exactly the episode's frames, at multiples of 1/fps",
+    protects="the right pictures for an episode: no reader notices when they are one frame off",
     remedy="set the episode's from_timestamp and to_timestamp to the times of its own frames in the file; never compute them"
-    " from lengths, which hides frames of no episode",
+    " from lengths, since that hides frames of no episode",
     broke_in="lerobot#2627, lerobot#3177, lerobot#2550, lerobot#4109",
 )  # fmt: skip
 FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "uncertain": "look at the pictures of the file at both places, and set from_timestamp and to_timestamp to the times of the "
-    "episode's frames; do not compute them from lengths, which would hide the fault",
-    "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; other episodes are right, "
-    "so leave their seconds alone",
-    "surplus": "run `episeek repair SRC DST`, or shorten this episode's to_timestamp to the value given, and "
-    "leave all other seconds alone: the later episodes "
-    "begin after the surplus frames, where their pictures are. If the surplus lies at the episode's start (idle frames cut from "
-    "its rows), move from_timestamp on by it instead: look at the first picture",
-    "displaced": "run `episeek repair SRC DST`, or set this episode's from_timestamp and to_timestamp to the "
-    "times given, which are "
-    "those of its frames; where frames of no episode lie beside it, look at the pictures first",
-    "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given, and leave all other seconds "
-    "alone",
+    "episode's frames; do not compute them from lengths, which would hide the error",
+    "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; do not change the "
+    "timestamps of the other episodes, which are right",
+    "surplus": "run `episeek repair SRC DST`, or lower this episode's to_timestamp to the value given. Do not change the "
+    "timestamps of other episodes: their pictures come after the surplus frames. But look at the first picture: if the surplus "
+    "frames are at the episode's start (idle frames whose rows were cut), raise from_timestamp to the first frame that has a row",
+    "displaced": "run `episeek repair SRC DST`, or set this episode's from_timestamp and to_timestamp to the times given, which "
+    "are those of its frames; if frames of no episode are next to it, look at the pictures first",
+    "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given; do not change other "
+    "timestamps",
 }
-"""For each kind of problem that `episeek_pipelines.video.frame_problems` finds."""
+"""Remedies for the kinds of problem that `episeek_pipelines.video.frame_problems` finds, by kind."""
 IRREGULAR_REMEDY: Final = (
-    "decide which times are right: where row k belongs to frame k, write the video again with frame k at k/fps seconds, or the "
-    "times of the frames into the rows"
+    "decide which times are right: if row k belongs to frame k, either write the video again with frame k at k/fps seconds, or "
+    "copy the times of the frames to the rows"
 )
-"""For frames that are neither at k/fps nor at the times of their rows."""
+"""Remedy for frames that are neither at k/fps nor at the timestamps of their rows."""
 RETIME_REMEDY: Final = (
-    "where the rows are at k/fps (ROW017), the file has one frame a row at the wrong times: give frame k the time k/fps without "
-    "encoding (MP4Box, or ffmpeg with the bitstream filter setts), and leave fps alone"
+    "if the timestamps of the rows are k/fps (no ROW017), the file has one frame for each row, but at wrong times: give frame k "
+    "the time k/fps without encoding again (with MP4Box, or ffmpeg's bitstream filter setts), and do not change fps"
 )
+"""Remedy for files of another frame rate that have as many frames as rows (INF002)."""
 RESAMPLE_REMEDY: Final = (
-    "decide by the recording which frames of the file belong to the rows: it has not one frame a row, so that neither another fps "
-    "in meta/info.json nor other times make it right"
+    "find out from the recording which frame of the file belongs to each row: the file does not have one frame for each row, so "
+    "neither another fps in meta/info.json nor other times can correct it"
 )
-"""For files of another rate, by whether they have as many frames as rows (INF002)."""
+"""Remedy for files of another frame rate that do not have as many frames as rows (INF002)."""
 DRIFT: Final = rule(
     "VID024W", "warning", "layout",
     problem="from_timestamp differs from the time of the episode's first frame",
     invariant="from_timestamp is the time of the episode's first frame",
     protects="readers that look up frames by seconds with a tolerance of 1e-4 s; episeek counts frames instead",
     remedy="run `episeek repair SRC DST`, or set from_timestamp of each episode to the time of its first frame in the file, and "
-    "move to_timestamp by as much",
+    "move to_timestamp by the same amount",
 )  # fmt: skip
 SYNC_START: Final = rule(
     "VID025", "error", "layout",
     problem="An episode does not start at a sync sample",
     invariant="Every episode starts at a sync sample",
     protects="decoding an episode without the one before it",
-    remedy="check that the file is the one of these episodes; if so, encode it with a keyframe at the start of each episode",
+    remedy="check that the file belongs to these episodes; if so, encode it with a keyframe at the start of each episode",
 )  # fmt: skip
 WITHIN_GROUP_REMEDY: Final = (
-    "nothing has to be done: clips start at the sync sample before and show the episode's own frames alone. Decide whether the "
-    "bytes in front matter; if so, encode the file with a keyframe at the start of each episode"
+    "nothing has to be done: a clip starts at the sync sample before the episode, and shows only the episode's own frames. Decide "
+    "whether the additional bytes matter; if so, encode the file with a keyframe at the start of each episode"
 )
-"""For episodes that start within a group of pictures, and whose place is certain."""
+"""Remedy for episodes that start within a group of pictures, if it is certain which frames are theirs."""
 VIDEO_FORMAT: Final = rule(
     "VID026", "error", "layout",
     problem="The format of a video differs from meta/info.json, or from the camera's other videos",
     invariant="Codec, picture size and pixel format of a camera's videos are those of meta/info.json, the same in all files",
     protects="decoders and buffers that are set up once for a camera",
-    remedy="decide which is right, the file or meta/info.json; a wrong codec in `info` is harmless, lost depths are not",
+    remedy="decide whether the file or meta/info.json is right; a wrong codec in `info` is harmless, but lost depth values are not",
 )  # fmt: skip
 REORDERED: Final = rule(
     "VID026W", "warning", "layout",
     problem="Frames are stored in another order than they are shown",
     invariant="Frames are stored in the order in which they are shown",
     protects="readers that ignore composition offsets, and the cost of a random frame",
-    remedy="run `episeek index`, which records the order; LeRobot reads such files too, unless VID046 says otherwise",
+    remedy="run `episeek index`, which records the order; LeRobot also reads such files, unless VID046 reports them",
     moot_because="the sidecars record the order",
 )  # fmt: skip
 LEROBOT_READING: Final = rule(
     "VID046", "error", "layout",
-    problem="LeRobot does not get frames of a video: it raises FrameTimestampError",
-    invariant="LeRobot gets every frame of a video, in any order",
+    problem="LeRobot cannot read some frames of a video: it raises FrameTimestampError",
+    invariant="LeRobot can read every frame of a video, in any order",
     protects="training with LeRobot's own reader, TorchCodec or PyAV",
     remedy="read the dataset with episeek (`episeek index`), or encode the recording in a way that LeRobot reads",
-    broke_in="the hevc videos that LeRobot records: half of their frames are lost in random order",
-    moot_because="readers of the sidecars take frames by number, and decode from a sync sample that gives all of them",
+    broke_in="the hevc videos that LeRobot records: reading in random order loses half of their frames",
+    moot_because="readers of the sidecars take frames by number, and decode from a sync sample that yields all of them",
 )  # fmt: skip
 DECODED: Final = rule(
     "VID027", "error", "decode",
-    problem="Frames do not decode to the file's pictures at their times",
-    invariant="Every episode, and every part of one, decodes to the file's pictures at their times",
-    protects="the pictures: a header does not show whether they can be decoded, and from which keyframes",
+    problem="Frames do not decode to the pictures that decoding the whole file gives at their times",
+    invariant="Every episode, and every part of one, decodes to the pictures that decoding the whole file gives at their times",
+    protects="the pictures: a header does not show whether they can be decoded, nor from which keyframes",
     remedy="restore the file from its source, or encode it again from the recording",
 )  # fmt: skip
 FROZEN: Final = rule(
@@ -132,19 +131,20 @@ FROZEN: Final = rule(
     problem="Frames are frozen or repeated",
     invariant="No frames are frozen or repeated",
     protects="policies that learn from motion",
-    remedy="compare with the recording: the camera stalled, or frames were filled in; delete the episode if that matters",
+    remedy="compare the pictures with the recording, since the camera may have stalled, or frames may have been filled in; delete "
+    "the episode with LeRobot if that matters",
 )  # fmt: skip
 CUT_SHORT: Final = rule(
     "VID040", "warning", "layout",
     problem="A recording was cut short",
     invariant="Every fragmented video file ends with a whole fragment",
-    protects="the last frames of a recording whose recorder was stopped: readers see all before them",
-    remedy="restore the file from its source if there is a longer one; otherwise nothing has to be done where no episode is short",
+    protects="the last frames of an interrupted recording, which are lost; readers get all frames before them",
+    remedy="restore the file from its source if that is longer; otherwise nothing has to be done if no episode lacks frames",
 )  # fmt: skip
 KEYFRAME_INTERVAL: Final = rule(
     "VID039", "warning", "layout",
     problem="Keyframes are far apart",
     invariant="Keyframes are at most two seconds apart",
-    protects="the cost of a random frame: all data from the previous keyframe on is fetched and decoded",
+    protects="the cost of reading a random frame: all data from the previous keyframe on is fetched and decoded",
     remedy="encode with a shorter group of pictures (LeRobot's default is g=2)",
 )  # fmt: skip
