@@ -1,11 +1,13 @@
 """The verify step: checks of LeRobot datasets and their sidecars, from metadata, Parquet files and videos.
 
-`survey` lists the files and reads the documents, `read_shard` reads one file of meta/episodes, `plan_checks` plans the
-checks, `run_check` runs one of them anywhere, and `conclude` turns the results into a report. `verify` does all of this in
-a row. Each file is opened once, except that the pictures of local MP4 files are also read through FFmpeg, and that the checks
-of data files open the files of meta/episodes again where they are too large to keep. Nothing here uses Dask, and nothing prints.
+`survey` lists the files and reads the documents of meta/, `read_shard` reads one file of meta/episodes, and `plan_checks` plans
+the checks. `run_check` runs one check, in any process, and `conclude` turns the results into a report. `verify` does all of this,
+one step after the other.
 
-A name is loaded on first use, so that importing the rules does not import the modules that read files.
+Each file is opened once, with two exceptions: the pictures of local MP4 files are also read through FFmpeg, and the checks of data
+files open the files of meta/episodes again if those are too large to keep in memory. Nothing here uses Dask, and nothing prints.
+
+The names of this package are loaded on first use, so that importing the rules does not import the modules that read files.
 """
 
 from importlib import import_module

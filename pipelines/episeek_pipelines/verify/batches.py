@@ -1,4 +1,4 @@
-"""Turns files into checks: chooses the files, groups those that must be checked together, and batches the groups."""
+"""Divide the files of a dataset into checks: a data file is grouped with those that share a source file, and groups are batched."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,16 +25,18 @@ from episeek_pipelines.verify.videos.choice import choose_episodes
 T = TypeVar("T")
 
 MAX_CHECKS_PER_KIND = 2000
-"""A million episodes are some ten thousand files, so each check has a few files, and there are thousands of checks."""
+"""Number of data checks, and of video checks, of a dataset at most. A million episodes are some ten thousand files, so each check
+then has a few files.
+"""
 
 FILES_PER_VIDEO_CHECK = 8
-"""A header is a few kilobytes, too little for a check of its own."""
+"""Local MP4 files of one check at least if pictures are not decoded. A header is a few kilobytes, too little for its own check."""
 
 REMOTE_FILES_PER_VIDEO_CHECK = 64
-"""In a store, many headers are read at once."""
+"""MP4 files in a store of one check at least if pictures are not decoded: many headers are requested at the same time."""
 
 FOOTERS_PER_DATA_CHECK = 4
-"""Data files of one check where rows are not read."""
+"""Groups of data files of one check at least if only their footers are read."""
 
 
 def batched_checks(
@@ -44,7 +46,15 @@ def batched_checks(
     sources: Sequence[SourceFile],
     surveyed: Survey,
 ) -> list[Check]:
-    """Return the checks of the existing files at the chosen level."""
+    """Return the checks of the files that exist and are neither empty nor Git LFS pointers, and of the four sidecars.
+
+    Args:
+        context: The parts of the dataset that every check needs, with the level.
+        data_files: The data files to check.
+        video_files: The MP4 files to check.
+        sources: The data files of the source that the dataset is compared with; empty without a source.
+        surveyed: The listings of the dataset.
+    """
     options = context.options
     if not options.looks_at("layout"):
         return []
@@ -68,7 +78,7 @@ def _is_readable(file: DataFile | VideoFile, listed: Files, pointers: frozenset[
 
 
 def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[DataGroup]:
-    """Group the files that share a source file, directly or through other files; no file is in two groups."""
+    """Return groups of files, each file in one group. Files that share a source file, directly or through others, are together."""
     group_of = {file.path: file.path for file in files}
 
     def leader(path: str) -> str:
@@ -93,7 +103,7 @@ def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[D
 
 
 def _with_decoded(files: Sequence[VideoFile], options: VerifyOptions) -> list[VideoFile]:
-    """Choose the episodes that are decoded, the same for each camera."""
+    """Return the files with the positions of the episodes to decode, which are the same episodes for each camera."""
     episodes = np.unique(np.concatenate([file.episode_index for file in files])) if files else np.zeros(0, np.int64)
     chosen = choose_episodes(episodes, options)
     return [

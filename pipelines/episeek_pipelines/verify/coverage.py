@@ -1,4 +1,4 @@
-"""The coverage of a verification, and the separation of harmless findings as notes."""
+"""Functions that derive which parts of a dataset a verification checked, and that replace harmless findings by notes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -47,9 +47,9 @@ _WINDOWS = "windows of frames from later keyframes"
 
 
 def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
-    """Return the findings that matter, and notes in place of those that are harmless in videos with sidecars.
+    """Return the findings that matter, and notes in place of the findings that are harmless in an indexed video.
 
-    A video whose row in the sidecars is of another file keeps its findings: readers refuse such a row.
+    A finding stays if the sidecars do not describe the video as it is now (IDX031), because readers then refuse to use them.
     """
     findings = list(findings)
     stale_rows = {found.location.row for found in findings if found.code == INDEXED_FILES.code}
@@ -72,10 +72,10 @@ def coverage_of(
     """Return the parts of a dataset that the checks of a plan cover, and the parts that they do not cover.
 
     Args:
-        plan: From `plan_checks`.
-        findings: All findings: some say that a file or a check is missing from what the plan covers.
-        windows: How many windows were compared.
-        keyframes: How many keyframes were looked at.
+        plan: The plan that `plan_checks` made.
+        findings: All findings of the verification. VER000 and VER001 report checks that failed and files that could not be read.
+        windows: The numbers of windows of frames that were compared with decoding the whole file.
+        keyframes: The numbers of keyframes that the headers declare, and of those whose coded bytes were inspected.
     """
     context, options = plan.context, plan.options
     if context is None:
@@ -127,14 +127,14 @@ def _checked(
 
 
 def _unread(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the parts that are read at higher levels only."""
+    """Yield the files and rows that only a higher level reads."""
     subjects: dict[Level, str] = {"layout": "Parquet footers, video headers and sidecars", "rows": "rows"}
     if not context.info.video_keys:
         subjects["layout"] = "Parquet footers and sidecars"
     for level, subject in subjects.items():
         if not options.looks_at(level):
             reason = f"the level {options.level} does not read them"
-            # Rules that have another reason not to be applied are listed with that reason.
+            # Rules that are also left out for another reason are listed with that reason instead.
             codes = _codes(
                 rule
                 for rule in RULES.values()
@@ -170,7 +170,7 @@ def _undecoded(
 def _without_windows(
     plan: VerificationPlan, context: VerificationContext, options: VerifyOptions, windows: WindowCounts
 ) -> Iterator[Unchecked]:
-    """Yield the windows from later keyframes that were not decoded, or with nothing to compare with."""
+    """Yield the windows of frames from later keyframes that were not decoded, or that had no pictures to be compared with."""
     if not options.window_count or not options.looks_at("layout") or not any(_video_files(plan)):
         return
     reason = reason_without_windows(context)
@@ -183,14 +183,14 @@ def _without_windows(
 
 
 def _keyframes_by_header(context: VerificationContext, keyframes: KeyframeCounts) -> Iterator[Unchecked]:
-    """Yield the keyframes that are such by the headers of their files alone."""
+    """Yield the keyframes that were taken from the headers of their files, without a look at their coded bytes."""
     others = keyframes.flagged - keyframes.inspected
     if others > 0:
         subject = f"{others:,} of {counted(keyframes.flagged, 'keyframe')}"
         if context.data_root.is_local:
-            yield Unchecked(subject, "samples of their codec are not looked into: headers are believed")
+            yield Unchecked(subject, "samples of their codec are not parsed, so headers are trusted")
         else:
-            reason = "of a file in a store a few are looked at, and its header is believed where they agree with it"
+            reason = "only a few keyframes of a file in a store are read; if they agree with its header, it is trusted"
             yield Unchecked(subject, reason, "verify a copy on a local disk")
 
 
@@ -206,7 +206,7 @@ def _without_sidecars(context: VerificationContext, options: VerifyOptions) -> I
 
 
 def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the parts that an option other than the level asks for."""
+    """Yield the parts that are checked only if an option other than the level asks for them."""
     if context.against is None:
         yield Unchecked("comparison with a source", "no source was given", "use --against", tuple(sorted(COMPARISONS)))
     if not options.looks_at("layout"):
@@ -223,7 +223,7 @@ def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterat
 
 
 def _unreadable(plan: VerificationPlan, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the files that no check reads, although episodes refer to them."""
+    """Yield the data files and videos that episodes refer to, but that no check reads because they are missing or empty."""
     if not options.looks_at("layout"):
         return
     for noun, declared, read in (
@@ -243,7 +243,7 @@ def _prevented(
         rules = _codes((ORPHAN_FILE,))
         if not plan.shards:
             subject = "episodes, with their rows and frames"
-            yield Unchecked(subject, "there is no readable file of meta/episodes", rules=rules)
+            yield Unchecked(subject, "no file of meta/episodes is readable", rules=rules)
         else:
             reason = "meta/episodes has rows that cannot be used"
             yield Unchecked("files, rows and frames without an episode", reason, rules=rules)
@@ -254,7 +254,7 @@ def _prevented(
 
 
 def _decoded_counts(plan: VerificationPlan) -> tuple[int, int]:
-    """Return the number of episodes that are decoded, and of all episodes with videos."""
+    """Return the number of episodes of which pictures are decoded, and the number of all episodes with videos."""
     decoded: set[int] = set()
     episodes: set[int] = set()
     for file in _video_files(plan):

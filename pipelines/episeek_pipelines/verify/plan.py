@@ -1,7 +1,8 @@
-"""Plans a verification: turns the metadata of a dataset into checks.
+"""Functions that plan a verification: they turn the metadata of a dataset into checks.
 
-`survey` lists the files and reads documents, and `read_shard` reads one file of meta/episodes. `plan_checks` joins both; it reads
-only the footers of the sidecars. `plan_verification` does all of this in one process.
+`survey` lists the files and reads the documents of meta/, and `read_shard` reads one file of meta/episodes. `plan_checks` makes the
+checks from their results, and itself reads only the sidecars: their footers and the table `files`. `plan_verification` does all of
+this in one process.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,16 +54,17 @@ def plan_verification(
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationPlan:
-    """Read the metadata, and plan the checks. Reads no rows and no video headers.
+    """Return the checks of a dataset, planned from its metadata alone: no rows and no video headers are read.
 
     Args:
         root: The dataset, or an overlay with data/ and meta/.
         data_root: The root that holds the videos, when `root` is an overlay.
         against: The source dataset, when `root` is a rewrite of it: then only the layout may differ.
-        prepared: Whether the data files should be as `episeek prepare` writes them: one row group per episode (ROW018), with a page
-            index (ROW038). None means: yes where `against` is given or the dataset has a record of its source. A dataset with
-            sidecars promises the row groups in any case; where `prepared` is false, it gets a warning instead (ROW018W).
-        options: The level and its options; without a level, `with_level` chooses.
+        prepared: Whether the data files have to be as `episeek prepare` writes them: one row group per episode (ROW018), with a
+            page index (ROW038). None means that they have to be if `against` is given or the dataset has a record of its source.
+            With None, a dataset with sidecars also needs one row group per episode (ROW018). With False, other row groups in a
+            dataset with sidecars are only a warning (ROW018W).
+        options: The level and its options. Without a level, `with_level` chooses one.
 
     Raises:
         NotADatasetError: `root`, `data_root` or `against` is not a directory, or has no meta/info.json.
@@ -79,7 +81,7 @@ def plan_verification(
 def shard_arguments(
     surveyed: Survey, options: VerifyOptions = DEFAULT_OPTIONS
 ) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str], Any, frozenset[str]]:
-    """Return the arguments of `read_shard` after the path."""
+    """Return the arguments that `read_shard` takes after the path of a file of meta/episodes."""
     numbers = None if surveyed.tasks is None else task_numbers(surveyed.tasks)
     return (
         surveyed.root,
@@ -101,7 +103,14 @@ def _with_level(options: VerifyOptions, surveyed: Survey) -> VerifyOptions:
 def plan_checks(
     shards: Sequence[Shard], surveyed: Survey, *, prepared: bool | None = None, options: VerifyOptions = DEFAULT_OPTIONS
 ) -> VerificationPlan:
-    """Plan the checks of a dataset whose metadata has been read; see `plan_verification` for the options."""
+    """Return the checks of a dataset whose metadata has been read.
+
+    Args:
+        shards: The contents of the files of meta/episodes, which `read_shard` returned, in the order of their paths.
+        surveyed: The listings and documents of the dataset.
+        prepared: As in `plan_verification`.
+        options: As in `plan_verification`.
+    """
     options = _with_level(options, surveyed)
     info = surveyed.info
     if info is None:
@@ -162,12 +171,12 @@ def plan_checks(
     if context.is_complete:
         findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", declared, meant_data)
         if not surveyed.source_changes:
-            # videos of other episodes of the source are not for the overlay to judge
+            # after the source has changed, its new videos belong to episodes that the overlay does not have
             findings += check_orphans(
                 surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared | surveyed.skipped_videos, meant_videos
             )
     else:
-        # episodes that cannot be read may be in any of the other files
+        # the rows and frames of unreadable episodes may be in any file that no readable episode refers to
         data_files += undeclared_data_files(surveyed.files, declared)
         video_files += undeclared_video_files(info, examined.files, surveyed.videos, declared)
     findings += run_rules((check_file_order,), Location(file=layout.DATA_DIR), surveyed, data_files)
@@ -196,9 +205,9 @@ def plan_checks(
 
 
 def _source_paths(surveyed: Survey, info: DatasetInfo) -> Callable[[int, int], str]:
-    """Return the function that gives the data files of the source.
+    """Return the function that maps a chunk index and a file index to the path of a data file of the source.
 
-    A source of version 3.0 has the template of the rewritten dataset; INF021 reports others.
+    A source of version 3.0 has the same `data_path` as the rewritten dataset; INF021 reports any other `data_path`.
     """
     return read_info(surveyed.against).data_file if isinstance(surveyed.against, V2Root) else info.data_file
 

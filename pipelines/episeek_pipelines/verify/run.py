@@ -1,4 +1,4 @@
-"""Running checks, and turning their results into a report: functions that a scheduler may call in any order."""
+"""Functions that run checks, one at a time and in any order, and that turn their results into a report."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -63,11 +63,17 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
 _ROWS_UNKNOWN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOOTER, CRASHED, UNREADABLE))
-"""Codes of findings after which nothing is known about the episodes of a data file's rows."""
+"""Codes of findings about a data file that leave unknown which episodes have rows in it."""
 
 
 def run_check(context: VerificationContext, check: Check) -> CheckResult:
-    """Run one check. No content of a file makes it raise: a rule that fails is a finding (VER000), and the others still run."""
+    """Return the result of one check.
+
+    No content of a file makes it raise: a rule that raises becomes a finding (VER000), and the other rules still run.
+
+    Raises:
+        TypeError: `check` is not a check.
+    """
     if isinstance(check, DataCheck):
         check_group = partial(_check_data_group, context)
         return _merged(map_in_threads(check_group, check.groups, max_in_flight=context.root.in_flight))
@@ -85,7 +91,12 @@ def run_check(context: VerificationContext, check: Check) -> CheckResult:
 
 
 def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> VerificationReport:
-    """Apply the rules over several files, and return the report. The order of the results makes no difference."""
+    """Return the report of all checks, after applying the rules that need several files.
+
+    Args:
+        plan: The plan that the checks come from.
+        results: The results of all its checks, in any order.
+    """
     finished = list(results)
     findings = [*plan.findings, *(found for result in finished for found in result.findings)]
     observations = Observations.merged([result.observations for result in finished])
@@ -104,7 +115,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
             ranges = reduce(FeatureRanges.merge, observations.ranges, FeatureRanges())
             findings += check_constant_dimensions(ranges, context.features)
-            # extremes of rows that are missing, or there twice, differ for that reason
+            # rows that are missing or occur twice change the extremes, and ROW015 already reports them
             if plan.statistics is not None and all(found.code != EPISODE_ROWS.code for found in findings):
                 totals = FeatureTotals.merged(observations.totals)
                 findings += check_global_statistics(
@@ -151,7 +162,9 @@ def verify(
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationReport:
-    """Verify a dataset, one check after the other. Arguments and errors are those of `plan_verification`.
+    """Verify a dataset, one check after the other, and return the report.
+
+    The arguments, and the errors that it raises, are those of `plan_verification`.
 
     Example:
         >>> report = verify(Root("/data/pusht"))
@@ -163,7 +176,7 @@ def verify(
 
 
 def _check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
-    """Check data files with what meta/episodes declares of their rows, where rows are read."""
+    """Check a group of data files. At the level `rows`, their tasks and statistics are first read from meta/episodes."""
     findings: list[Finding] = []
     files = list(group.files)
     if context.options.looks_at("rows"):
@@ -208,7 +221,11 @@ def _figures(plan: VerificationPlan, context: VerificationContext | None, observ
 def _misplaced_rows(
     plan: VerificationPlan, context: VerificationContext, observations: Observations, findings: list[Finding]
 ) -> list[Finding]:
-    """Return findings of EPI012, and those of ROW015 that need more than one file."""
+    """Return the findings that compare the rows of all data files with the files that meta/episodes declares.
+
+    These are EPI012 where an episode's rows are in another file, and ROW015 where an episode has no rows, has rows in two files, or
+    has rows but is not listed in meta/episodes.
+    """
     absent = dict(observations.absent_episodes)
     foreign = sorted(observations.foreign_rows, key=lambda rows: (rows.episode_index, rows.path))
     unreadable = {found.location.file for found in findings if found.code in _ROWS_UNKNOWN}
@@ -233,12 +250,12 @@ def _misplaced_rows(
         if rows.episode_index in absent or (declared is not None and _is_at_or_below(declared, unreadable)):
             placed.add(rows.episode_index)
             where = Location(shard, rows.episode_index, row=local_row, column=lerobot.DATA_FILE_INDEX)
-            expected = f"{rows.path}, which holds {_counted(rows)} of the episode"
+            expected = f"{rows.path}, which contains {_counted(rows)} of the episode"
             found.append(finding(DATA_POINTER, f"data file {declared}", expected, where))
         elif declared is not None:
             # Episodes without a declared file are findings of EPI011.
             where = Location(rows.path, rows.episode_index, row=rows.first_row)
-            text = f"{_counted(rows)} of an episode that {declared} holds, too"
+            text = f"{_counted(rows)} of an episode that also has rows in {declared}"
             found.append(finding(EPISODE_ROWS, text, "rows in that file only", where))
     for path, all_rows in unlisted.items():
         first = all_rows[0]
@@ -258,13 +275,13 @@ def _misplaced_rows(
         )
     for episode, path in sorted(absent.items()):
         if episode not in placed:
-            text = "no rows in the file that meta/episodes declares, nor in any other"
+            text = "no rows, neither in the data file that meta/episodes declares nor in any other"
             found.append(finding(EPISODE_ROWS, text, "the episode's rows", Location(path, episode)))
     return found
 
 
 def _is_at_or_below(path: str, places: Collection[str | None]) -> bool:
-    """Return whether a path, or a folder on the way to it, is one of the places of findings."""
+    """Return whether a path, or one of the folders above it, is among `places`."""
     return path in places or any(str(folder) in places for folder in PurePosixPath(path).parents)
 
 

@@ -154,7 +154,7 @@ def test_places_are_exact(damaged: Path):
     found = {f.code: f for f in errors(verify(root_of(damaged)))}
     assert set(found) == {"EPI012", "INF004", "ROW016", "ROW017", "ROW018"}
     assert found["EPI012"].location == Location(EPISODES, 3, row=3, column="data/file_index")
-    assert found["EPI012"].message == f"data file {data(0)}; expected {data(1)}, which holds 32 rows of the episode"
+    assert found["EPI012"].message == f"data file {data(0)}; expected {data(1)}, which contains 32 rows of the episode"
     assert found["ROW016"].location == Location(data(1), 4, row=40, column="index")
     assert found["ROW016"].message == "index 4; expected 173"
     assert found["ROW017"].location == Location(data(2), 7, row=2, column="timestamp")

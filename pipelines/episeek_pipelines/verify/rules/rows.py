@@ -54,7 +54,8 @@ NEIGHBOUR_TIMES_REMEDY: Final = (
 )
 """Remedy for timestamps that are off by more than half a frame."""
 TIMES_OF_OTHER_ROWS_REMEDY: Final = (
-    "leave timestamp as it is: it is right for frame_index. Restore the rows that are missing, or remove those that occur twice"
+    "do not change timestamp, which is right for frame_index; restore the rows that are missing, or remove the rows that occur "
+    "twice, so that frame_index counts up by one"
 )
 """Remedy for timestamps that are frame_index / fps, in rows whose frame_index does not count up by one."""
 ROW_GROUPS: Final = rule(
