@@ -1,1 +1,1 @@
-"""Values of a verification: options, checks, findings, figures and coverage."""
+"""The values that the parts of a verification pass to each other: options, checks, findings, figures and coverage."""

@@ -1,4 +1,4 @@
-"""Types of the arrays that rules work on."""
+"""Types of the NumPy arrays that the rules of a verification work on."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,7 @@
-"""Values that pass between the plan, its checks and the conclusion; all are small and pickle.
+"""Values that pass between the plan of a verification, its checks and its conclusion. All of them are small and can be pickled.
 
-A check holds a batch of files with their metadata, so a worker needs only the context and the check. A million episodes
-make thousands of checks of some tens of kilobytes each.
+A check contains a batch of files with their metadata, so a worker needs only the context and the check. A dataset of a million
+episodes has thousands of checks of some tens of kilobytes each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,22 +29,25 @@ from episeek_schemas.lerobot import DatasetInfo
 
 @dataclass(frozen=True, slots=True)
 class ColumnSegments:
-    """The places of the values of a sidecar column: (first row, rows, byte offset) of each row group."""
+    """The byte offsets of the values of one sidecar column, one segment for each row group."""
 
     dtype: str
+    """NumPy type of a value, such as `<i8`."""
     segments: tuple[tuple[int, int, int], ...]
+    """(number of the first row, row count, byte offset of the first value in the file) for each row group."""
 
 
 @dataclass(frozen=True, slots=True)
 class SidecarTables:
-    """The sidecar tables that follow their format, by name: row counts and the places of each mapped column."""
+    """The four sidecar tables of a dataset, all of which follow their format. The keys of the mappings are the names of tables."""
 
     row_count: dict[str, int]
     columns: dict[str, dict[str, ColumnSegments]]
+    """For each table, the byte offsets of the values of each column that can be memory-mapped, by the name of the column."""
     versions: dict[str, str]
-    """Version of each file, as the listing gives it."""
+    """Identity of each table's file in the listing, which changes with its content."""
     format_version: str
-    """The format version of the tables, as their footers have it."""
+    """The format version that the footers of the tables record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +60,34 @@ class VerificationContext:
     against: Root | None
     info: DatasetInfo
     features: Mapping[str, Any]
-    """The value of `features` in meta/info.json."""
+    """The object `features` of meta/info.json."""
     options: VerifyOptions
     task_texts: tuple[str, ...] | None
-    """Tasks of meta/tasks.parquet by number; None where the file cannot be used."""
+    """Texts of the tasks of meta/tasks.parquet, by task_index; None where that file cannot be used."""
     is_complete: bool
-    """Whether every row of meta/episodes is usable; if not, rows and frames without an episode are no defect."""
+    """Whether every row of meta/episodes is usable. If not, rows and frames without an episode are not reported."""
     has_tiling: bool
-    """Whether dataset_from_index is correct (EPI010 holds)."""
+    """Whether dataset_from_index is right for every episode: EPI010 reports nothing."""
     is_prepared: bool
-    """Whether the data files are declared to be as `episeek prepare` writes them."""
+    """Whether the data files have to be as `episeek prepare` writes them."""
     has_promised_row_groups: bool
-    """Whether the dataset promises one row group per episode: by a declaration, or by its sidecars."""
+    """Whether the data files need one row group per episode, because the dataset is prepared or has sidecars."""
     has_sidecars: bool
+    """Whether any of the four sidecar tables exists."""
     sidecars: SidecarTables | None
-    """None without sidecars, and if their format is broken: then they are not compared with the videos."""
+    """The sidecars; None where they do not exist, break the format or are not read. They are not compared with the videos then."""
     subtask_count: int | None = None
-    """Rows of meta/subtasks.parquet; None without such a file."""
+    """Number of rows of meta/subtasks.parquet; None without such a file."""
     shards: tuple[tuple[str, int], ...] = ()
-    """(path, row count) of the readable files of meta/episodes, in the order of their rows."""
+    """(path, row count) of each readable file of meta/episodes, in the order of their rows."""
     shard_versions: Mapping[str, str] = field(default_factory=dict)
-    """Version of each of these files, as the listing gives it."""
+    """Identity of each readable file of meta/episodes in the listing, by path."""
     task_numbers: Mapping[str, int] | None = None
-    """Numbers of the tasks by text; None where the tasks of episodes are not compared with rows."""
+    """The task_index of each task, by its text; None where the tasks of episodes are not compared with the rows."""
     statistics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names of the statistics of episodes that are compared with rows, by feature."""
+    """Names of the statistics in meta/episodes that are compared with the rows, such as `mean`, by feature."""
     quantiles: Mapping[str, Float64Array] = field(default_factory=dict)
-    """Quantiles of meta/stats.json that are compared with rows, by feature; shape [quantiles, dimensions]."""
+    """Quantiles in meta/stats.json that are compared with the rows, by feature; shape [quantiles, dimensions]."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -93,63 +97,77 @@ class VerificationContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFile:
-    """A data file and its episodes according to the metadata; arrays have shape [episodes], sorted by episode_index."""
+    """A data file, with the episodes that meta/episodes places in it.
+
+    Arrays have shape [episodes] and are sorted by episode_index.
+    """
 
     path: str
     file_size: int | None
-    """Bytes; None where the listing does not say."""
+    """Size in bytes; None where the listing does not give it."""
     episode_index: Int64Array
     length: Int64Array
+    """Number of rows of each episode, according to meta/episodes."""
     dataset_from_index: Int64Array
     rows: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Rows of the episodes in all of meta/episodes."""
+    """Number of the row of meta/episodes that describes each episode, counted from 0 over all its files."""
     tasks: tuple[tuple[int, ...], ...] | None = None
-    """Numbers of each episode's tasks; None if the metadata does not give them, and until rows are read."""
+    """The task_index of each task of each episode; None where meta/episodes does not give them, or before the check reads them."""
     statistics: Mapping[str, RecordedStatistics] = field(default_factory=dict)
-    """Statistics of the episodes by feature; empty until rows are read."""
+    """Recorded statistics of the episodes, by feature; empty before the check reads them from meta/episodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """The row of an MP4 file in the sidecar table `files`."""
+    """The row of the sidecar table `files` that describes one MP4 file."""
 
     row: int
+    """Number of the row, from 0."""
     values: dict[str, Any]
+    """Values of the row, by column."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFile:
-    """An MP4 file and its episodes according to the metadata; arrays have shape [episodes], sorted by from_timestamp."""
+    """An MP4 file, with the episodes that meta/episodes places in it.
+
+    Arrays have shape [episodes] and are sorted by from_timestamp.
+    """
 
     path: str
     camera_key: str
     file_size: int | None
-    """Bytes; None where the listing does not say."""
+    """Size in bytes; None where the listing does not give it."""
     episode_index: Int64Array
     length: Int64Array
+    """Number of frames of each episode, according to meta/episodes."""
     from_timestamp: Float64Array
-    """Seconds, as `to_timestamp`."""
+    """Start of each episode in the file, in seconds."""
     to_timestamp: Float64Array
+    """End of each episode in the file, in seconds, exclusive."""
     indexed: IndexedFile | None = None
+    """The file's row in the sidecars; None where they do not list the file."""
     decoded: tuple[int, ...] = ()
-    """Positions of the episodes to decode."""
+    """Positions in `episode_index` of the episodes to decode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFile:
-    """A data file of the source of a rewrite, and the new places of its episodes, sorted by episode_index."""
+    """A data file of the source of a rewrite, and the data files of the rewritten dataset that contain its episodes."""
 
     path: str
+    """Path of the file in the source."""
     episode_index: Int64Array
+    """Its episodes, sorted; shape [episodes]."""
     rewritten_paths: tuple[str, ...]
-    """Paths in the rewritten dataset."""
+    """Paths of data files in the rewritten dataset."""
     rewritten_file: Int64Array
-    """Positions in `rewritten_paths`, of shape [episodes]."""
+    """Position in `rewritten_paths` of the file that contains each episode; shape [episodes]."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataGroup:
-    """Data files that are checked together with the source files of their rows: each file is opened once."""
+    """Data files that are checked together with the source files of their rows, so that each file is opened once."""
 
     files: tuple[DataFile, ...]
     sources: tuple[SourceFile, ...] = ()
@@ -157,23 +175,24 @@ class DataGroup:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """A check of data files: their footers, and their rows at the level `rows`."""
+    """A check of the footers of some data files, and at the level `rows` also of their rows."""
 
     groups: tuple[DataGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoCheck:
-    """A check of MP4 files: their headers, their rows in the sidecars, and pictures at the level `decode`."""
+    """A check of the headers of some MP4 files and of their rows in the sidecars, and at the level `decode` also of pictures."""
 
     files: tuple[VideoFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SidecarCheck:
-    """A check of one sidecar table: its columns, order and values."""
+    """A check of the values and the order of rows of one sidecar table."""
 
     table: str
+    """Name of the table: `files`, `episodes`, `keyframes` or `samples`."""
 
 
 Check = DataCheck | VideoCheck | SidecarCheck
@@ -181,54 +200,62 @@ Check = DataCheck | VideoCheck | SidecarCheck
 
 @dataclass(frozen=True, slots=True)
 class ForeignRows:
-    """Rows of an episode in another file than the one that meta/episodes declares for it."""
+    """Rows of one episode in a data file that meta/episodes does not declare for this episode."""
 
     episode_index: int
     path: str
+    """The data file that contains the rows."""
     first_row: int | None
+    """Number of the first of these rows in the file; None where only the footer was read."""
     row_count: int | None
-    """None where only the footer was read, which shows that such rows exist."""
+    """Number of these rows; None where only the footer was read, which shows that there are some, but not how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """The format of the frames of an MP4 file."""
+    """The format of the frames of one MP4 file."""
 
     camera_key: str
     path: str
     entry: VisualSampleEntry
+    """The sample description, with codec and picture size."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTimes:
-    """Times of the frames of one episode of a camera, which do not come at k/fps."""
+    """Times of the frames of one episode of a camera, in a file in which frame k is not at k/fps seconds."""
 
     path: str
     camera_key: str
     episode_index: int
     worst_frames: float
-    """Largest distance of a frame from its time at k/fps, in frames."""
+    """Largest distance of a frame k from k/fps seconds, as a number of frames."""
     tick_seconds: float
+    """Length of a tick of the track's timescale, in seconds."""
     seconds: Float64Array
-    """After frame 0; shape [frames]."""
+    """Time of each frame after the first frame of the episode, in seconds; shape [frames]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowTimes:
-    """Timestamps of the rows of one episode, which are not frame_index / fps; shape [rows]."""
+    """Timestamps of the rows of one episode in which some timestamps are not frame_index / fps."""
 
     episode_index: int
     seconds: Float64Array
+    """The values of `timestamp`, in seconds; shape [rows]."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """Numbers of windows that start at later sync samples than a file's first."""
+    """Numbers of windows: short ranges of frames that are decoded from a later sync sample than the file's first.
+
+    The pictures of a window have to be those that decoding the whole file gives.
+    """
 
     compared: int = 0
-    """Windows that were decoded and compared."""
+    """Windows whose pictures were compared."""
     unknown: int = 0
-    """Windows without anything to compare with: FFmpeg decodes no picture of theirs from the whole file."""
+    """Windows that could not be compared, because decoding the whole file gives no picture at their times."""
 
     def __add__(self, other: "WindowCounts") -> "WindowCounts":
         return WindowCounts(self.compared + other.compared, self.unknown + other.unknown)
@@ -236,10 +263,12 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeCounts:
-    """Numbers of keyframes by the headers of videos, and of those whose bytes were looked at."""
+    """Numbers of keyframes that the headers of videos declare, and of those whose coded bytes were inspected."""
 
     flagged: int = 0
+    """Samples that a header declares as sync samples."""
     inspected: int = 0
+    """Samples among them whose coded bytes were inspected."""
 
     def __add__(self, other: "KeyframeCounts") -> "KeyframeCounts":
         return KeyframeCounts(self.flagged + other.flagged, self.inspected + other.inspected)
@@ -247,16 +276,20 @@ class KeyframeCounts:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """Observations of one check for the rules over several files; sound files only have figures."""
+    """The observations of one check that the rules over several files need.
+
+    They are not findings yet: `conclude` merges the observations of all checks, and applies these rules to them.
+    """
 
     absent_episodes: tuple[tuple[int, str], ...] = ()
-    """(episode_index, path): meta/episodes places the episode in this file, which holds no row of it."""
+    """(episode_index, path) of each episode that meta/episodes places in a file without any row of it."""
     foreign_rows: tuple[ForeignRows, ...] = ()
     timestamp_tolerance_seconds: float = 0.0
-    """The smallest tolerance with which ROW017 passes."""
+    """The smallest tolerance in seconds with which ROW017 reports nothing."""
     row_group_count: int = 0
+    """Number of row groups of the data files."""
     collapsed_file_count: int = 0
-    """Data files that have a row group of several episodes, or may have one."""
+    """Number of data files that contain, or may contain, a row group with several episodes."""
     ranges: tuple[FeatureRanges, ...] = ()
     totals: tuple[FeatureTotals, ...] = ()
     video_formats: tuple[VideoFormat, ...] = ()
@@ -271,7 +304,7 @@ class Observations:
 
     @classmethod
     def merged(cls, observations: Sequence["Observations"]) -> "Observations":
-        """Merge the observations of several checks."""
+        """Return the observations of several checks as one value."""
         return cls(
             absent_episodes=tuple(absent for observed in observations for absent in observed.absent_episodes),
             foreign_rows=tuple(rows for observed in observations for rows in observed.foreign_rows),
@@ -296,7 +329,7 @@ class Observations:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The findings and observations of a check, and how much it read."""
+    """The findings and observations of a check, and the numbers of bytes and files that it read."""
 
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
@@ -306,44 +339,47 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VerificationPlan:
-    """The checks of a dataset, and the findings that planning them gave."""
+    """The checks of a dataset, and the findings of the rules that need only its metadata."""
 
     root: str
+    """Path or URL of the dataset."""
     context: VerificationContext | None
-    """None if meta/info.json cannot be used: then there are no checks."""
+    """The parts of the dataset that every check needs; None if meta/info.json cannot be used, and then there are no checks."""
     options: VerifyOptions
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
     figures: Figures
-    """Figures of the episodes; those of the cameras come from the checks."""
+    """Figures of the episodes. The checks add the figures of the cameras."""
     data_file_count: int = 0
     video_file_count: int = 0
     episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     data_path: tuple[str, ...] = ()
     """Paths of the data files that the metadata refers to."""
     data_file: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Position in `data_path` by row of `episode_index`; -1 where the metadata gives no file."""
+    """Position in `data_path` of each episode's data file, in the order of `episode_index`; -1 where the metadata gives no file."""
     statistics: Mapping[str, Any] | None = None
-    """Parsed meta/stats.json; None where there is none."""
+    """Parsed meta/stats.json; None without such a file."""
     shards: tuple[tuple[str, int], ...] = ()
-    """(path, row count) of the readable files of meta/episodes, in the order of `episode_index`."""
+    """(path, row count) of each readable file of meta/episodes, in the order of `episode_index`."""
     bytes_read: int = 0
     files_read: int = 0
 
     def require_context(self) -> VerificationContext:
-        """Return the context.
+        """Return the context of the checks.
 
         Raises:
-            ValueError: There is none, since meta/info.json cannot be used.
+            ValueError: The plan has no context, because meta/info.json cannot be used.
         """
         if self.context is None:
-            raise ValueError(f"{self.root}: nothing can be checked")
+            raise ValueError(
+                f"{self.root}: found a meta/info.json that cannot be used; expected a dataset that can be checked"
+            )
         return self.context
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """The findings of a verification, sorted, and what it covered."""
+    """The result of a verification: its findings, sorted, and the parts of the dataset that it checked."""
 
     root: str
     findings: tuple[Finding, ...]
@@ -353,48 +389,48 @@ class VerificationReport:
     files_read: int
     bytes_read: int
     timestamp_tolerance_seconds: float
-    """The smallest tolerance with which ROW017 passes; 0 if rows were not read."""
+    """The smallest tolerance in seconds with which ROW017 reports nothing; 0 if rows were not read."""
     level: Level = "layout"
     against: str | None = None
     """Path or URL of the source that the dataset was compared with."""
     figures: Figures = field(default_factory=Figures, compare=False)
     ignored_count: int = 0
-    """Number of findings that the configuration ignores, including those that a finding stands for."""
+    """Number of findings that the configuration ignores, including those that `Finding.more` counts."""
     accepted_count: int = 0
-    """Number of findings that the baseline accepts, including those that a finding stands for."""
+    """Number of findings that the baseline accepts, including those that `Finding.more` counts."""
     notes: tuple[Note, ...] = ()
-    """Problems that the sidecars make moot, sorted by code."""
+    """Problems that do not matter because the sidecars index the videos, sorted by code."""
     coverage: Coverage = field(default_factory=Coverage)
     options: VerifyOptions = DEFAULT_OPTIONS
     date: datetime | None = None
-    """When the dataset was verified, as the caller sets it; None leaves it out of reports."""
+    """Time of the verification, which the caller sets; None leaves it out of reports."""
     revision: str | None = None
-    """Commit of the dataset, as the caller sets it; None where it is not known."""
+    """Commit of the dataset, which the caller sets; None where it is unknown."""
     window_count: int = 0
-    """Windows from later sync samples that were compared with decoding the whole file."""
+    """Number of windows, decoded from later sync samples, whose pictures were compared with those of the whole file."""
     data_root: str | None = None
-    """Dataset that the videos were read from, as the caller sets it; None if they are those of `root`."""
+    """Path or URL of the dataset whose videos were read, which the caller sets; None if `root` has the videos."""
 
     @property
     def level_reason(self) -> str:
-        """Return why it was verified at this level, as in `VerifyOptions.level_reason`; empty where nobody says."""
+        """Return the reason for the level, as in `VerifyOptions.level_reason`; empty without a recorded reason."""
         return self.options.level_reason
 
     @property
     def error_count(self) -> int:
-        """Return the number of errors, including those that a finding stands for."""
+        """Return the number of errors, including those that `Finding.more` counts."""
         return finding_count(found for found in self.findings if found.severity == "error")
 
     @property
     def warning_count(self) -> int:
-        """Return the number of warnings, including those that a finding stands for."""
+        """Return the number of warnings, including those that `Finding.more` counts."""
         return finding_count(found for found in self.findings if found.severity == "warning")
 
     @property
     def is_clean(self) -> bool:
-        """Return whether there are no errors; warnings do not count."""
+        """Return whether the report has no errors; warnings do not count."""
         return not self.error_count
 
 
 UNKNOWN_TASK = -1
-"""Number of a task that meta/tasks.parquet does not list."""
+"""Stands for the task_index of a task that meta/tasks.parquet does not list."""

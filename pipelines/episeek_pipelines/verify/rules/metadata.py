@@ -59,7 +59,7 @@ ORPHAN_FILE: Final = rule(
     problem="A data or video file belongs to no episode",
     invariant="Every data and video file belongs to an episode",
     protects="downloads and the dataset viewer, which include every file",
-    remedy="find out what the file contains before you move it out of the dataset: it may be the only copy of episodes that are "
+    remedy="decide what the file is before you move it out of the dataset: it may be the only copy of episodes that are "
     "missing from meta/episodes",
     broke_in="droid_1.0.1: 44 % of its rows are in no episode",
 )  # fmt: skip

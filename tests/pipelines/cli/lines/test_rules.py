@@ -50,13 +50,13 @@ def test_the_lines_have_every_rule_once_below_its_family():
 
 def test_a_page_says_everything_about_a_rule():
     assert rule_page("VID024") == (
-        "VID024: [from_timestamp, to_timestamp) does not hold exactly the episode's frames\n"
-        "  expected: [from_timestamp, to_timestamp) holds exactly the episode's frames, at multiples of 1/fps\n"
+        "VID024: [from_timestamp, to_timestamp) does not contain exactly the episode's frames\n"
+        "  expected: [from_timestamp, to_timestamp) contains exactly the episode's frames, at multiples of 1/fps\n"
         "  severity: error\n"
         "  level:    layout or higher: needs Parquet footers and video headers\n"
-        "  protects: the right pictures for an episode: being one frame off is a silent mistake\n"
+        "  protects: the right pictures for an episode: no reader notices when they are one frame off\n"
         "  remedy:   set the episode's from_timestamp and to_timestamp to the times of its own frames in the file; never compute "
-        "them from lengths, which hides frames of no episode\n"
+        "them from lengths, since that hides frames of no episode\n"
         "  broke in: lerobot#2627, lerobot#3177, lerobot#2550, lerobot#4109\n"
         "  see also: VID024W: from_timestamp differs from the time of the episode's first frame\n"
         '  ignore:   --ignore VID024, or in episeek.toml ignore = ["VID024"]; for some files '
