@@ -16,15 +16,15 @@ class Unchecked:
     reason: str
     """Why it was not checked, as a clause: `the level rows does not decode them`."""
     hint: str = ""
-    """The option that would check it, as an imperative; empty where no option does."""
+    """Advice, in the imperative, that names the option that would check the part; empty where no option would."""
     rules: tuple[str, ...] = ()
-    """Codes of the rules that were not applied for this reason, sorted."""
+    """Codes of the rules that were not applied for this reason, in sorted order."""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.reason}{'; ' if self.hint else ''}{self.hint}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the parts for JSON."""
+        """Return the fields as a JSON object."""
         return {"subject": self.subject, "reason": self.reason, "hint": self.hint, "rules": list(self.rules)}
 
 
@@ -33,7 +33,7 @@ class Coverage:
     """The parts of a dataset that were checked, and the parts that were not."""
 
     checked: tuple[str, ...] = ()
-    """Noun phrases, in the order of the levels."""
+    """The checked parts as noun phrases, in the order of the levels."""
     not_checked: tuple[Unchecked, ...] = ()
 
     @property
@@ -44,9 +44,10 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A problem that is harmless in some videos, because the sidecars index them."""
+    """A problem of some videos that is harmless because the sidecars index them."""
 
     code: str
+    """Code of the rule that the videos violate."""
     video_count: int
 
     def __str__(self) -> str:
@@ -54,7 +55,7 @@ class Note:
         return f"{rule.problem} in {counted(self.video_count, 'video')}, which is harmless: {rule.moot_because}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the parts for JSON."""
+        """Return the note as a JSON object."""
         return {
             "code": self.code,
             "problem": RULES[self.code].problem,

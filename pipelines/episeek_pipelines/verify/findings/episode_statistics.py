@@ -1,4 +1,4 @@
-"""The statistics of episodes, as columns `stats/...` of meta/episodes hold them, of features that are compared with rows."""
+"""The recorded statistics of episodes that are compared with their rows: the columns `stats/...` of meta/episodes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,26 +10,30 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 MOST_DIMENSIONS = 64
-"""Features with more values a row are not compared by episode."""
+"""Most values per row of a feature whose recorded statistics are compared by episode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordedStatistics:
-    """The statistics of one feature by episode."""
+    """The statistics of one feature that meta/episodes records for some episodes."""
 
     values: Mapping[str, Float64Array]
-    """By name, shape [episodes, dimensions], and [episodes, 1] for `count`; NaN where a value cannot be used."""
+    """The values by the name of the statistic, shape [episodes, dimensions]; NaN where a value cannot be used.
+
+    The values of `count` have shape [episodes, 1].
+    """
 
     @property
     def count(self) -> Float64Array:
-        """Return the counts, shape [episodes]; NaN where there are none."""
+        """Return the recorded number of rows of each episode, shape [episodes]; NaN where it cannot be used."""
         return self.values["count"][:, 0]
 
 
 def compared_features(features: Mapping[str, Any]) -> dict[str, int]:
     """Return the number of dimensions of each feature whose statistics are compared with the rows.
 
-    LeRobot's own columns are left out: merging and splitting renumber the rows, and leave their statistics as they are.
+    Scalars and vectors of numbers are compared. LeRobot's own columns, such as `index`, are not: merging and splitting a dataset
+    renumbers the rows, but leaves the recorded statistics of these columns as they were.
     """
     found = {}
     for name, spec in features.items():
@@ -45,11 +49,13 @@ def compared_features(features: Mapping[str, Any]) -> dict[str, int]:
 
 
 def recorded_names(features: Mapping[str, Any], columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the statistics that meta/episodes has of each compared feature; of features without `count` none.
+    """Return the names of the statistics that meta/episodes records, for each feature that is compared with the rows.
+
+    A feature without the statistic `count` is left out.
 
     Args:
-        features: `features` of meta/info.json.
-        columns: Columns that every file of meta/episodes has.
+        features: The object `features` of meta/info.json.
+        columns: The columns that every file of meta/episodes has.
     """
     held = {*columns}
     names = {

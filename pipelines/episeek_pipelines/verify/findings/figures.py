@@ -1,4 +1,4 @@
-"""Numbers of a dataset that the report page draws. No finding depends on them."""
+"""The numbers of a dataset that the report page draws as charts. No finding depends on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,9 +18,9 @@ def _no_floats() -> Float64Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraFigures:
-    """Figures of a camera whose video headers were read.
+    """The figures of one camera, from the headers of its videos.
 
-    The first three arrays have shape [episodes], sorted by episode_index.
+    The first three arrays have shape [episodes] and are sorted by episode_index.
     """
 
     camera_key: str
@@ -28,15 +28,15 @@ class CameraFigures:
     byte_count: Int64Array = field(default_factory=_no_ints)
     """Encoded bytes of the episode's frames."""
     drift_seconds: Float64Array = field(default_factory=_no_floats)
-    """from_timestamp minus the time of the episode's first frame; NaN where that frame is not known."""
+    """from_timestamp minus the time of the episode's first frame, in seconds; NaN where it is unknown which frame is the first."""
     interval_frames: Int64Array = field(default_factory=_no_ints)
-    """Distinct intervals between keyframes, in frames in decode order, sorted; shape [intervals]."""
+    """The distinct numbers of frames from one keyframe to the next in decode order, sorted; shape [intervals]."""
     interval_count: Int64Array = field(default_factory=_no_ints)
-    """Number of times that each interval occurs; shape [intervals]."""
+    """How often each of these intervals occurs; shape [intervals]."""
 
     @classmethod
     def joined(cls, camera_key: str, parts: Sequence["CameraFigures"]) -> "CameraFigures":
-        """Join the figures of a camera's files."""
+        """Return the figures of a camera from those of its files."""
         index = np.concatenate([part.episode_index for part in parts])
         order = np.argsort(index, kind="stable")
         interval, which = np.unique(np.concatenate([part.interval_frames for part in parts]), return_inverse=True)
@@ -54,11 +54,11 @@ class CameraFigures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
-    """Figures of a dataset; arrays have shape [episodes], sorted by episode_index."""
+    """The figures of a dataset. Arrays have shape [episodes] and are sorted by episode_index."""
 
     episode_index: Int64Array = field(default_factory=_no_ints)
     episode_length: Int64Array = field(default_factory=_no_ints)
-    """Frames, as the metadata declares them."""
+    """Number of frames of each episode, according to the metadata."""
     fps: float = 0.0
     cameras: tuple[CameraFigures, ...] = ()
-    """In the order of the video features; empty at the level `meta`."""
+    """The figures of the cameras, in the order of the video features; empty at the level `meta`."""

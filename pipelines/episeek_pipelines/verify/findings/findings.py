@@ -1,4 +1,4 @@
-"""Findings and their places: plain values that pickle, compare and sort."""
+"""Findings, each a violation of a rule, and their locations. Both are plain values that can be pickled, compared and sorted."""
 
 import hashlib
 import json
@@ -13,23 +13,25 @@ from episeek_pipelines.verify.rules import RULES, Rule, Severity
 __all__ = ["Finding", "Location", "Severity", "finding", "finding_count"]
 
 _TEXTS = ".jsonl"
-"""Suffix of files whose rows are lines of text."""
+"""Suffix of JSON Lines files, whose rows are lines of text."""
 
 _SEVERITY_ORDER = {"error": 0, "warning": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The place of a finding, as exactly as it is known.
-
-    `row` counts from 0 within `file`, rows of a table or lines of a text; `column` is a column name, or a key of a JSON file.
-    """
+    """The place of a finding. A field is None where it is unknown or does not apply; without any field it is the whole dataset."""
 
     file: str | None = None
+    """Path relative to the root of the dataset."""
     episode: int | None = None
+    """The episode_index."""
     camera: str | None = None
+    """The key of the video feature."""
     row: int | None = None
+    """Number of a row of a table, or of a line of a text, counted from 0 within `file`."""
     column: str | None = None
+    """Name of a column of a table, or a key of a JSON file."""
 
     def __str__(self) -> str:
         parts = [self.file] if self.file else []
@@ -42,12 +44,12 @@ class Location:
         return ", ".join(parts) or "dataset"
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return the known parts, for JSON."""
+        """Return the fields that are not None as a JSON object."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
     @property
     def sort_key(self) -> tuple[Any, ...]:
-        """Return a key that sorts places by file, row and so on; a whole file comes before its parts."""
+        """Return a key that sorts locations by file, episode, camera, row and column; a whole file comes before its parts."""
         episode = -1 if self.episode is None else self.episode
         row = -1 if self.row is None else self.row
         return (self.file or "", episode, self.camera or "", row, self.column or "")
@@ -58,7 +60,7 @@ class Location:
 class Finding:
     """A violation of a registered rule.
 
-    It has the severity of the rule, unless it does less harm than the rule's violations do, or a configuration changes it.
+    Its severity is that of the rule, unless this violation does more or less harm than usual, or a configuration changes it.
 
     Raises:
         ValueError: The code or the severity does not exist.
@@ -67,46 +69,47 @@ class Finding:
     code: str
     severity: Severity
     found: str
+    """What the dataset contains, as a noun phrase."""
     expected: str
-    """Empty if `found` needs no explanation."""
+    """What the dataset should contain, as a noun phrase; empty if `found` needs no explanation."""
     location: Location
     more: int = 0
-    """Number of similar findings close by that are not listed."""
+    """Number of further violations of the same kind that this finding represents, such as other rows of the file."""
     remedy: str = ""
-    """Advice chosen by what was found: one of a few texts, without values of the dataset. Empty where the rule's own holds."""
+    """Advice for this finding, one of a few texts without values of the dataset; empty if the rule's own advice applies."""
     strip: Strip | None = field(default=None, compare=False, repr=False)
-    """Frames that show it, for the report page; None where no pictures do."""
+    """The frames that illustrate the finding on the report page; None where pictures do not help."""
 
     def __post_init__(self) -> None:
         if self.code not in RULES or self.severity not in _SEVERITY_ORDER:
-            raise ValueError(f"{self.code} is not a registered code, or {self.severity} no severity")
+            raise ValueError(f"{self.code} is not the code of a rule, or {self.severity} is neither error nor warning")
 
     def __lt__(self, other: "Finding") -> bool:
         return self.sort_key < other.sort_key
 
     @property
     def message(self) -> str:
-        """Return one sentence that says what was found and what was expected."""
+        """Return the text `found; expected ...`, or only `found` where that needs no explanation."""
         return f"{self.found}; expected {self.expected}" if self.expected else self.found
 
     @property
     def advice(self) -> str:
-        """Return the finding's remedy, or that of its rule."""
+        """Return the advice for this finding: its own remedy, or else the remedy of its rule."""
         return self.remedy or RULES[self.code].remedy
 
     @property
     def sort_key(self) -> tuple[Any, ...]:
-        """Return a key that sorts errors first, then by code, place and message: a total order."""
+        """Return a key that sorts errors before warnings, and then by code, location and message."""
         return (_SEVERITY_ORDER[self.severity], self.code, self.location.sort_key, self.message, self.more, self.remedy)
 
     @property
     def fingerprint(self) -> str:
-        """Return 32 hex digits, equal for findings of the same rule at the same place, whatever was found."""
+        """Return 32 hex digits that depend only on the rule and the location, not on what was found there."""
         place = json.dumps(self.location.as_dict(), sort_keys=True)
         return hashlib.sha256(f"{self.code} {place}".encode()).hexdigest()[:32]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the finding for JSON."""
+        """Return the finding as a JSON object."""
         return {
             "code": self.code,
             "severity": self.severity,
@@ -129,22 +132,22 @@ def finding(
     severity: Severity | None = None,
     strip: Strip | None = None,
 ) -> Finding:
-    """Return a violation of `rule`.
+    """Return a finding: a violation of `rule`.
 
     Args:
-        rule: The rule.
-        found: A noun phrase.
-        expected: A noun phrase; empty if `found` needs no explanation.
-        location: The place; None for the whole dataset.
-        more: Number of similar findings close by that are not listed.
-        remedy: Advice chosen by what was found; empty for the rule's own.
-        severity: None for the rule's own.
-        strip: Frames that show it; None where no pictures do.
+        rule: The violated rule.
+        found: What the dataset contains, as a noun phrase.
+        expected: What it should contain, as a noun phrase; empty if `found` needs no explanation.
+        location: The place of the violation; None for the whole dataset.
+        more: Number of further violations of the same kind that the finding represents.
+        remedy: Advice for this finding; empty if the rule's own advice applies.
+        severity: Severity of this finding; None for that of the rule.
+        strip: The frames that illustrate the finding; None where pictures do not help.
     """
     place = location if location is not None else Location()
     return Finding(rule.code, severity or rule.severity, found, expected, place, more, remedy, strip)
 
 
 def finding_count(findings: Iterable[Finding]) -> int:
-    """Return the number of findings, including those that a finding stands for."""
+    """Return the number of findings, including the further violations that `Finding.more` counts."""
     return sum(1 + found.more for found in findings)

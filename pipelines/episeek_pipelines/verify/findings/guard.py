@@ -1,4 +1,7 @@
-"""Running rules: a rule that fails, because of bad input or its own defect, becomes a finding, and the others still run."""
+"""Functions that run rules so that an exception of one rule, from bad input or its own defect, becomes a finding.
+
+The other rules still run.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +16,13 @@ P = ParamSpec("P")
 
 @contextmanager
 def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[None]:
-    """Turn an exception of the block into a finding at `location`; earlier findings stay."""
+    """Append a finding at `location` if the `with` block raises an exception, and suppress the exception.
+
+    Args:
+        findings: The list to append to.
+        name: Name of the rule, for the message.
+        location: The place of the finding.
+    """
     try:
         yield
     except MissingFileError as error:
@@ -21,21 +30,24 @@ def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[
     except ReadError as error:
         findings.append(unreadable(error, location))
     except Exception as error:
-        # The other rules have to run in any case.
+        # Any exception is caught, since the other rules have to run in any case.
         findings.append(
             finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "a completed check", location)
         )
 
 
 def unreadable(error: ReadError, location: Location) -> Finding:
-    """Return the finding for bytes that the store did not deliver."""
+    """Return VER001 for a file that could not be read."""
     return finding(UNREADABLE, f"{error.where}: {error.found}", error.expected, location)
 
 
 def run_rules(
     rules: Iterable[Callable[P, Iterable[Finding]]], location: Location, *args: P.args, **kwargs: P.kwargs
 ) -> list[Finding]:
-    """Return the findings of all rules. A rule that raises adds VER000 to the findings that it had."""
+    """Return the findings of all rules, called with the same arguments.
+
+    A rule that raises an exception keeps the findings that it had yielded, and adds a finding at `location` for the exception.
+    """
     findings: list[Finding] = []
     for rule in rules:
         with guarded(findings, getattr(rule, "__name__", "rule"), location):

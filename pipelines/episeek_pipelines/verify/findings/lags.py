@@ -1,4 +1,4 @@
-"""Lags between the action and the state."""
+"""The numbers of rows by which the state of a robot lags behind its action, or the action behind the state, by episode."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from episeek_pipelines.verify.findings.arrays import Int64Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lags:
-    """Lags of the episodes of a data file in which one follows the other; arrays have shape [episodes]."""
+    """The lags of the episodes of a data file in which action and state move alike. Arrays have shape [episodes]."""
 
     episode_index: Int64Array
     row_count: Int64Array
-    """Rows by which the state follows the action; negative where the action follows the state."""
+    """Number of rows by which the state lags behind the action; negative where the action lags behind the state."""

@@ -1,4 +1,4 @@
-"""Options of a verification: what it checks, and with which tolerances."""
+"""The options of a verification: how much it reads, which tolerances it applies, and the defaults of both."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -13,41 +13,43 @@ DECODED_EPISODES: Final = 8
 
 
 DECODED_WINDOWS: Final = 4
-"""Windows of each file that the level `decode` compares by default."""
+"""Windows of each video that the level `decode` compares with decoding the whole file by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """Options of one verification.
+    """The options of one verification.
 
     Raises:
         ValueError: A value is out of range.
     """
 
     level: Level | None = None
-    """Level of the checks; None leaves it to `with_level`, which looks at where the dataset is."""
+    """The level; None lets `with_level` choose it, by whether the dataset is local and whether it is compared with a source."""
     tolerance_seconds: float = TIMESTAMP_TOLERANCE_SECONDS
-    """Tolerance for timestamps in rows, and for from_timestamp against the time of a frame."""
+    """Largest difference of a row's timestamp from frame_index / fps, and of from_timestamp from the time of the first frame."""
     world_size: int | None = None
-    """Number of ranks of a training job; None does not apply TRN037."""
+    """Number of ranks of a training job; with None, TRN037 and TRN037W are not applied."""
     num_workers: int = 0
-    """Number of data loading workers of each rank; with 0 the rank itself reads."""
+    """Number of data loading workers of each rank; 0 means that the rank itself reads."""
     decoded_episodes: int | None = DECODED_EPISODES
-    """Episodes of each camera that the level `decode` decodes; None decodes all."""
+    """Number of episodes of each camera that the level `decode` decodes; None decodes all."""
     decoded_windows: int | None = None
-    """Windows of each file, from later sync samples than its first, to compare with decoding the whole file. None: as many as
-    `DECODED_WINDOWS` at the level `decode`, none at others. A number applies from the level `layout` on.
+    """Number of windows of each video to compare with decoding the whole file.
+
+    A window is a short range of frames that is decoded from a later sync sample than the video's first. A number applies at the
+    levels `layout`, `rows` and `decode`. None means `DECODED_WINDOWS` at the level `decode`, and 0 at all other levels.
     """
     seed: int = 0
-    """Seed of the choice of the episodes and windows to decode."""
+    """Seed for choosing the episodes and windows to decode."""
     burned_in_bits: int | None = None
-    """Number of bits of the frame numbers that are burned into the pictures; None if there are none.
+    """Number of bits of the frame numbers that are burned into the pictures; None if no numbers are burned in.
 
     A bit is a cell of 6 x 6 pixels, white for 1. The cells start at the top left, with the least significant bit first.
     Numbers count from 0 in each episode, modulo 2**bits.
     """
     level_reason: str = field(default="", compare=False)
-    """Why it is this level, as reports say it after a comma: `the default for a local dataset`; set with the level."""
+    """The reason for the level, as reports add it after a comma, such as `the default for a local dataset`."""
 
     def __post_init__(self) -> None:
         if self.level is not None and self.level not in LEVELS:
@@ -67,34 +69,38 @@ class VerifyOptions:
 
     @property
     def window_count(self) -> int:
-        """Return the number of windows of each file."""
+        """Return the number of windows of each video to compare, with the default filled in."""
         if self.decoded_windows is None:
             return DECODED_WINDOWS if self.looks_at("decode") else 0
         return self.decoded_windows
 
     def looks_at(self, part: Level) -> bool:
-        """Return whether the level includes everything that the level `part` reads. The level must be chosen."""
+        """Return whether this verification reads everything that the level `part` reads.
+
+        Raises:
+            ValueError: The level is None.
+        """
         return includes(self.require_level(), part)
 
     def require_level(self) -> Level:
-        """Return the level.
+        """Return the level, which must have been chosen.
 
         Raises:
-            ValueError: It is not chosen yet.
+            ValueError: The level is None.
         """
         if self.level is None:
-            raise ValueError("level: found None; expected a level, as with_level chooses it")
+            raise ValueError(f"level: found None; expected one of {', '.join(LEVELS)}, which with_level chooses")
         return self.level
 
 
 def with_level(options: VerifyOptions, *, is_local: bool, is_compared: bool) -> VerifyOptions:
-    """Return options with a level and its reason: those of the options, or the default for a dataset.
+    """Return the options with a level and the reason for it: the level of `options`, or else the default for the dataset.
 
-    By default rows are read where that costs no requests, as broken times and numbers are errors that nothing else shows, and
-    where values are compared with those of a source.
+    The default is `rows` for a local dataset, and for a comparison with a source. Reading local rows costs no requests, and only
+    rows show wrong timestamps and row numbers. The default for a dataset in a store is `layout`.
 
     Args:
-        options: The options of a caller.
+        options: The options that the caller gives.
         is_local: Whether the data files are on this machine.
         is_compared: Whether the dataset is compared with a source.
     """

@@ -1,4 +1,4 @@
-"""Foreign text in messages: short, in one line, and recognizable."""
+"""Functions that quote values of a dataset or a settings file in messages, shortened and in one line."""
 
 import json
 from typing import Final
@@ -7,17 +7,20 @@ _MOST_CHARACTERS: Final = 60
 
 
 def as_json(value: object) -> str:
-    """Return a value of a TOML or JSON file much as the file has it, cut to a short text."""
+    """Return a value of a TOML or JSON file as JSON, cut to about 60 characters."""
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, RecursionError):
-        # Python refuses to write integers of very many digits.
+        # Python refuses to write integers with thousands of digits.
         text = type(value).__name__
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 def quoted(value: object) -> str:
-    """Return a value of a document: text as Python writes it, cut; for lists and objects only the type."""
+    """Return a value of a JSON document for a message: text in quotes, cut to 60 characters, and short scalars as they are.
+
+    Of lists, objects and very large integers it returns the name of the type.
+    """
     if isinstance(value, str):
         return repr(value if len(value) <= _MOST_CHARACTERS else value[: _MOST_CHARACTERS - 1] + "…")
     if value is None:
@@ -27,7 +30,7 @@ def quoted(value: object) -> str:
 
 
 def one_line(value: object, limit: int = 120) -> str:
-    """Return a name or text without quotes, as one printable line of about `limit` characters at most."""
+    """Return a name or text without quotes, as one printable line of at most about `limit` characters."""
     text = str(value)
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= limit else f"{text[:limit]}..."

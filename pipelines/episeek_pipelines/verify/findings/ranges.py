@@ -1,4 +1,4 @@
-"""Smallest and largest values of features."""
+"""The smallest and largest values of features, by dimension, and functions that merge those of several files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,20 @@ from episeek_pipelines.verify.findings.arrays import Float64Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureRange:
-    """The range of the finite values of a feature.
+    """The smallest and largest finite values of a feature in each dimension.
 
-    Arrays have shape [dimensions]; a matrix is in row-major order. Values are inf and -inf if no value was finite.
+    Arrays have shape [dimensions]; the dimensions of a matrix are in row-major order. A dimension without a finite value has the
+    minimum inf and the maximum -inf.
     """
 
     minimum: Float64Array
     maximum: Float64Array
     row_count: int
     is_whole: bool = True
-    """Whether every value of every row was finite and is in the range."""
+    """Whether every row had a finite value in every dimension, so that the range covers all values."""
 
     def merge(self, other: "FeatureRange") -> "FeatureRange":
-        """Return the range over the rows of both."""
+        """Return the range of the rows of `self` and `other` together."""
         return FeatureRange(
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
@@ -33,15 +34,15 @@ class FeatureRange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureRanges:
-    """Ranges by feature, of one or several files. Features without rows are missing."""
+    """The ranges of features in one or several files, by the name of the feature. A feature without rows is missing."""
 
     of: Mapping[str, FeatureRange] = field(default_factory=dict)
 
     def merge(self, other: "FeatureRanges") -> "FeatureRanges":
-        """Return the ranges over the rows of both.
+        """Return the ranges of the rows of `self` and `other` together.
 
         Raises:
-            ValueError: They were made from different `features`.
+            ValueError: A feature does not have the same number of dimensions in both.
         """
         merged = dict(self.of)
         for name, ranged in other.of.items():

@@ -1,4 +1,4 @@
-"""Differences between a table of a rewritten dataset and the same table of its source, as findings."""
+"""Functions that compare a table of a rewritten dataset with the same table of its source, and report differences as findings."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,8 +14,16 @@ from episeek_pipelines.verify.rules import Rule
 def compare_column(
     rule: Rule, expected: pa.ChunkedArray, found: pa.ChunkedArray, where: Location, first_row: int
 ) -> Iterator[Finding]:
-    """Yield a finding for the first row in which a column differs from the same column of the source."""
-    # A difference of types is a finding of the schema.
+    """Yield a finding for the first row in which a column differs from the same column of the source.
+
+    Args:
+        rule: The rule that a difference violates.
+        expected: The column of the source.
+        found: The column of the rewritten dataset, with as many rows.
+        where: The file and the column.
+        first_row: Number in the file of the first row of `found`.
+    """
+    # A difference of types is reported by `schema_differences`.
     if expected.type != found.type:
         return
     row = first_difference(found, expected)
@@ -25,7 +33,7 @@ def compare_column(
 
 
 def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: str) -> list[Finding]:
-    """Return findings for columns, types and schema metadata that differ from those of the source."""
+    """Return a finding for each column, type and schema metadata entry that differs from that of the source."""
     if found.equals(expected, check_metadata=True):
         return []
     where = Location(file=path)
@@ -51,7 +59,7 @@ def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: 
 
 
 def shared_columns(source: pq.ParquetFile, rewritten: pq.ParquetFile) -> list[str]:
-    """Return the columns that both files have, in the order of the source."""
+    """Return the names of the columns that both files have, in the order of the source."""
     rewritten_names = set(rewritten.schema_arrow.names)
     return [name for name in source.schema_arrow.names if name in rewritten_names]
 

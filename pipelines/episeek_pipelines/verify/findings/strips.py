@@ -1,7 +1,8 @@
-"""Strips of pictures: the frames that show a finding, chosen where it is found, and their pictures, made for the report page.
+"""Strips: up to seven frames of a video that illustrate a finding on the report page, and their pictures.
 
-A rule that reads pictures or frame counts knows which frames a reader wants to see. It gives their numbers alone. Pictures are
-made at the end, at the level `decode`, for a few findings of each rule: see `episeek_pipelines.verify.strips`.
+The rule that makes a finding chooses the frames, since it knows which ones a person wants to see. It gives only their numbers. The
+pictures are made at the end of a verification at the level `decode`, for a few findings of each rule
+(`episeek_pipelines.verify.strips`).
 """
 
 from collections.abc import Iterable
@@ -9,69 +10,73 @@ from dataclasses import dataclass
 from typing import Final
 
 MOST_FRAMES: Final = 7
-"""Frames of a strip at most."""
+"""Most frames of a strip."""
 
 MOST_STRIPS: Final = 8
-"""Strips with pictures of one rule at most, in a report and on a page."""
+"""Most findings of one rule that get strips with pictures, in a report and on a page."""
 
 _BEFORE: Final = 2
-"""Frames before the place in question."""
+"""Number of frames that a strip shows before the frame that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class StripPicture:
-    """The picture of a frame, small, with what its caption says."""
+    """The small picture of one frame, with the data for its caption."""
 
     episode_index: int | None
     """The episode that the frame belongs to; None if it belongs to none."""
     frame: int
-    """Number of the frame within the episode; within the file if it belongs to none."""
+    """Number of the frame within the episode, from 0; within the file if it belongs to no episode."""
     seconds: float
-    """After the first frame of the episode; after the start of the file if it belongs to none."""
+    """Time after the first frame of the episode; after the start of the file if the frame belongs to no episode."""
     is_marked: bool
     """Whether the finding is about this frame."""
     jpeg: bytes = b""
-    """Empty where the frame does not decode."""
+    """The picture as a JPEG file; empty if the frame does not decode."""
     width: int = 0
-    """Pixels, as `height`."""
+    """Width in pixels."""
     height: int = 0
+    """Height in pixels."""
     is_damaged: bool = False
     """Whether the decoder marks the picture as damaged."""
 
     @property
     def place(self) -> str:
-        """Return the frame in words."""
+        """Return the number of the frame, its episode and its time in words."""
         owner = "of no episode" if self.episode_index is None else f"of episode {self.episode_index}"
         where = "file frame" if self.episode_index is None else "frame"
         return f"{where} {self.frame} {owner}, at {self.seconds:.3f} s"
 
     @property
     def condition(self) -> str:
-        """Return what is wrong with the picture itself, in words; empty for a picture that decodes."""
+        """Return what is wrong with the picture in words; empty for a picture that decodes without damage."""
         return "not decoded" if not self.jpeg else "marked as damaged" if self.is_damaged else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Frames that show a finding; they count within the file, in presentation order."""
+    """The frames that illustrate a finding. Frame numbers count from 0 within the file, in presentation order."""
 
     frames: tuple[int, ...]
-    """Ascending, `MOST_FRAMES` at most."""
+    """Numbers of the frames to show, ascending, at most `MOST_FRAMES`."""
     marked: frozenset[int] = frozenset()
-    """Those that the finding is about."""
+    """Numbers of the frames among them that the finding is about."""
     start: int | None = None
-    """The frame from which they are decoded, as where the finding was made; None: from a sync sample close by."""
+    """The frame from which they are decoded, the same as in the rule; None decodes from the sync sample before them."""
     is_compared: bool = False
-    """Whether the finding is that decoding from further ahead gives other pictures."""
+    """Whether the finding says that decoding from an earlier sync sample gives other pictures."""
     pictures: tuple[StripPicture, ...] = ()
-    """One for each of `frames`; empty until they are made."""
+    """One picture for each of `frames`; empty until the pictures are made."""
     references: tuple[StripPicture, ...] = ()
-    """The pictures of the same frames that decoding from further ahead gives; empty where nothing is compared."""
+    """The pictures of the same frames, decoded from an earlier sync sample; empty unless `is_compared`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StripRange:
-    """Frames `[first, stop)` of a file, of which strips show some. The arguments of the methods count from `first`."""
+    """The frames `[first, stop)` of a file, from which its methods choose some for a strip.
+
+    Frame numbers in the arguments of the methods count from `first`. Frame numbers in a `Strip` count from the start of the file.
+    """
 
     first: int
     stop: int
@@ -84,13 +89,15 @@ class StripRange:
         start: int | None = None,
         is_compared: bool = False,
     ) -> Strip:
-        """Return neighbouring frames: two before a frame, the frame, and those after it.
+        """Return a strip of neighbouring frames: two frames before `frame`, the frame itself, and four frames after it.
+
+        Near an end of the range, other neighbouring frames take the place of frames outside of it.
 
         Args:
-            frame: The frame in question.
-            marked: The frames that the finding is about; None for `frame` alone.
-            start: The frame to decode from.
-            is_compared: Whether decoding from further ahead gives other pictures, to be shown, too.
+            frame: The frame that the finding is about.
+            marked: All frames that the finding is about; None for `frame` alone.
+            start: The frame to decode from; None for the sync sample before the strip.
+            is_compared: Whether the strip also shows the pictures that decoding from an earlier sync sample gives.
         """
         begin = self.first + frame - _BEFORE
         begin = max(min(begin, self.stop - MOST_FRAMES), self.first)
@@ -99,19 +106,22 @@ class StripRange:
         )
 
     def around_run(self, start: int, stop: int) -> Strip:
-        """Return frames of the run `[start, stop)`, its ends among them, and those before and after it; the run is marked."""
+        """Return a strip of the frames `[start, stop)`, all of them marked, with one frame before and two frames after them.
+
+        Of the marked frames, the first, the last and two in between are shown.
+        """
         begin, last = self.first + start, self.first + stop - 1
         inner = [begin + (last - begin) * part // 3 for part in range(4)]
         return self._strip([begin - 1, *inner, last + 1, last + 2], range(start, stop), None)
 
     def spread(self) -> Strip:
-        """Return frames at equal distances, from the first to the last one; all are marked."""
+        """Return a strip of frames at equal distances, from the first to the last of the range; all of them are marked."""
         steps, last = MOST_FRAMES - 1, self.stop - 1 - self.first
         shown = [last * part // steps for part in range(MOST_FRAMES)]
         return self._strip([self.first + frame for frame in shown], shown, None)
 
     def places(self, one: int, other: int) -> Strip:
-        """Return the frames at two places; those of the first one are marked."""
+        """Return a strip of three frames around the frame `one`, which is marked, and four frames around the frame `other`."""
         shown = [*range(one - 1, one + 2), *range(other - 1, other + 3)]
         return self._strip([self.first + frame for frame in shown], (one,), None)
 

@@ -1,4 +1,4 @@
-"""The statistics of all rows of a feature, of one or several data files, and what its recorded quantiles may be."""
+"""The statistics of all rows of a feature in one or several data files, to be compared with those of meta/stats.json."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,23 +12,24 @@ from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureTotal:
-    """The statistics of the rows of one feature."""
+    """The statistics of the rows of one feature, and bounds for the quantiles that meta/stats.json records."""
 
     statistics: FeatureStatistics
-    """As those of one episode: every array has one row."""
+    """The statistics of all rows, in arrays with one row, like the statistics of a single episode."""
     most_rows: int
-    """Rows of the longest episode."""
+    """Number of rows of the longest episode."""
     lowest: Float64Array
     """The smallest estimate of each quantile among the episodes; shape [quantiles, dimensions]."""
     highest: Float64Array
+    """The largest estimate of each quantile among the episodes; shape [quantiles, dimensions]."""
     below: Int64Array
-    """Rows with values below each recorded quantile of the dataset; shape [quantiles, dimensions], or empty."""
+    """Number of rows whose value is below each recorded quantile; shape [quantiles, dimensions], or empty if none is recorded."""
     until: Int64Array
-    """Rows with values no higher."""
+    """Number of rows whose value is at most each recorded quantile; the shape is that of `below`."""
 
     @classmethod
     def of_episodes(cls, statistics: FeatureStatistics, below: Int64Array, until: Int64Array) -> "FeatureTotal":
-        """Return the total of some episodes."""
+        """Return the total of some episodes, from their statistics and the counts `below` and `until` of all their rows."""
         estimates = np.stack([statistics[name].astype(np.float64) for name in QUANTILES])
         return cls(
             aggregated(statistics),
@@ -41,7 +42,7 @@ class FeatureTotal:
 
     @classmethod
     def merged(cls, totals: Sequence["FeatureTotal"]) -> "FeatureTotal":
-        """Return the total of all of them, in an order that does not depend on theirs."""
+        """Return the total of several totals. The result is the same, to the last bit, in whatever order they are given."""
         ordered = sorted(totals, key=lambda total: [total.statistics[name].tolist() for name in NAMES])
         stacked = {name: np.concatenate([total.statistics[name] for total in ordered]) for name in NAMES}
         return cls(
@@ -56,12 +57,12 @@ class FeatureTotal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureTotals:
-    """Totals by feature, of one data file. A feature that could not be measured is missing."""
+    """The totals of one or several data files, by feature. A feature whose values could not be read is missing."""
 
     of: Mapping[str, FeatureTotal] = field(default_factory=dict)
 
     @classmethod
     def merged(cls, parts: Sequence["FeatureTotals"]) -> "FeatureTotals":
-        """Return the totals of the features that all parts have."""
+        """Return the totals over all parts, for the features that every part has."""
         names = [name for name in (parts[0].of if parts else {}) if all(name in part.of for part in parts)]
         return cls({name: FeatureTotal.merged([part.of[name] for part in parts]) for name in names})

@@ -1,6 +1,7 @@
-"""Names that look the same and differ in their Unicode form, as macOS and some archives write them.
+"""Functions that recognize names which look the same but differ in their Unicode form (NFC or NFD).
 
-LeRobot compares names byte by byte. In a message both look the same, so the form is named.
+macOS and some archives write names in another form than the metadata has. LeRobot compares names byte by byte. Both names look the
+same in a message, so messages also give the form.
 """
 
 import unicodedata
@@ -8,12 +9,12 @@ from collections.abc import Iterable
 from typing import Final
 
 FORM_REMEDY: Final = (
-    "rename it to the Unicode form that meta/info.json has (unicodedata.normalize); the two look the same"
+    "rename it to the Unicode form that meta/info.json has (unicodedata.normalize); both names look the same"
 )
 
 
 def in_other_form(name: str, names: Iterable[str]) -> str | None:
-    r"""Return the name among `names` that is the same text in another Unicode form; None where there is none.
+    r"""Return the first of `names` that is the same text as `name` in another Unicode form; None if no name is.
 
     >>> in_other_form("caf\\u00e9", ["cafe\\u0301", "cafe"]) == "cafe\\u0301"
     True
@@ -25,5 +26,5 @@ def in_other_form(name: str, names: Iterable[str]) -> str | None:
 
 
 def form_of(name: str) -> str:
-    """Return the Unicode form of a name that is not ASCII: NFC, NFD, or "a mixed form"."""
+    """Return the Unicode form of a name that is not ASCII: "NFC", "NFD", or "a mixed form"."""
     return next((form for form in ("NFC", "NFD") if unicodedata.is_normalized(form, name)), "a mixed form")
