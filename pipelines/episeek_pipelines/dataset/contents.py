@@ -1,8 +1,8 @@
-"""The files of a dataset's folder that belong to the dataset, and those that tools have left in it.
+"""Separate the files that belong to a dataset from other files in its folder, which tools have left there.
 
-LeRobot writes pictures below `images/` while it records, and removes them when they are encoded: a recording that was stopped
-leaves them. Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). Readers of a dataset open none of
-these.
+While LeRobot records, it writes pictures below `images/`, and removes them after encoding. A recording that was stopped leaves
+them.
+Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). Readers of a dataset open none of these.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,21 +18,22 @@ IMAGES_DIR: Final = "images"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A folder of the source that is not part of the dataset."""
+    """A folder of the source that is not part of the dataset, and is left out of the result."""
 
     folder: str
-    """Relative to the root of the source."""
+    """Path relative to the root of the source."""
     files: int
     size_bytes: int
-    """Bytes of the files whose sizes the listing has."""
+    """Bytes of the files in the folder, as far as the listing gives their sizes."""
 
 
 def own_files(
     paths: Iterable[str], listing: Mapping[str, FileIdentity | None], info: DatasetInfo
 ) -> tuple[list[str], tuple[LeftOut, ...]]:
-    """Return the files that belong to a dataset, in order, and the folders of the others, sorted.
+    """Return the files that belong to a dataset, in order, and the folders of the other files, sorted.
 
-    Left out are hidden folders, and `images/` unless a feature has its pictures in the data files: their rows may hold paths.
+    Hidden folders do not belong to it. Neither does `images/`, unless a feature has its pictures in the data files, whose rows may
+    hold paths.
 
     Args:
         paths: Paths relative to the root.
@@ -56,7 +57,7 @@ def own_files(
 
 
 def _foreign_folder(path: str, info: DatasetInfo) -> str:
-    """Return the folder on the way to a file that is no part of the dataset; empty where there is none."""
+    """Return the outermost folder of a path that is not part of the dataset; empty if the file belongs to the dataset."""
     parts = path.split("/")[:-1]
     if parts and parts[0] == IMAGES_DIR and not info.image_keys and not _holds_videos(info):
         return IMAGES_DIR
@@ -65,5 +66,5 @@ def _foreign_folder(path: str, info: DatasetInfo) -> str:
 
 
 def _holds_videos(info: DatasetInfo) -> bool:
-    """Return whether the dataset's own files are below `images/`."""
+    """Return whether the path templates of the dataset place its own files below `images/`."""
     return any((template or "").startswith(f"{IMAGES_DIR}/") for template in (info.data_path, info.video_path))

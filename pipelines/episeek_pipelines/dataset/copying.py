@@ -1,4 +1,4 @@
-"""Copying of a file from one root to another: as bytes, as a clone, or as a hard link."""
+"""Copy files from one root to another: as bytes, as clones, or as hard links."""
 
 import os
 import shutil
@@ -15,32 +15,33 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.words import counted, human_bytes
 
 Way = Literal["copy", "clone", "hardlink"]
-"""How a file gets to another root: a copy of its bytes; a clone, which shares blocks and no writes; the same file again."""
+"""How a file gets to another root: as a copy of its bytes, as a clone that shares disk blocks, or as a hard link."""
 
 _TRIAL_DIR: Final = ".episeek-work/trial"
-"""The folder, below a destination, of a clone that is made to know whether the file system can."""
+"""The folder below a destination in which a file is cloned to find out whether the file system can clone."""
 
 _RANGE_BYTES: Final = 1 << 22
-"""Bytes read at once."""
+"""Number of bytes that are read at once."""
 
 _RANGES_IN_FLIGHT: Final = 4
-"""Ranges that are requested from a store at the same time."""
+"""Number of ranges that are requested from a store at the same time."""
 
 
 def copy_file(
     source: Root, destination: Root, path: str, *, way: Way = "copy", reader: StoreSource | None = None
 ) -> Way:
-    """Copy a file to the same relative path of another root, and return how that was done.
+    """Copy a file to the same relative path of another root, and return the way that was used.
 
-    A clone becomes a copy where the file system cannot clone. A hard link becomes a copy between file systems, and where a symbolic
-    link leads to the file: the blobs of the Hub client's cache belong to every snapshot, and a file on another disk to others.
+    A clone becomes a copy if the file system cannot clone. A hard link becomes a copy between two file systems, and if the path of
+    the
+    file contains a symbolic link: its target, such as a blob in the Hub client's cache, also belongs to others.
 
     Args:
         source: The root to read from.
         destination: The root to write to.
         path: The file, relative to both.
-        way: The wanted way.
-        reader: The source that reads a file in a store, for its counts of requests; None for a new one.
+        way: The preferred way.
+        reader: The byte source that reads a file in a store, and counts its requests; None to make a new one.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.
@@ -75,18 +76,18 @@ def copy_file(
 
 
 def require_room(source: Root, destination: Root, sizes: Mapping[str, int], *, way: Way) -> None:
-    """Require that a destination on this machine has room for files, where they take any.
+    """Raise DestinationError unless a local destination has room for the files.
 
-    The smallest file is cloned to know whether the file system can; hard links take no room.
+    Hard links take no room. For clones, the smallest file is cloned first to find out whether the file system can clone.
 
     Args:
         source: The root to read from.
         destination: The root to write to, which exists.
-        sizes: Bytes of each file by path. Those that the destination has already count no more.
-        way: The wanted way.
+        sizes: Size of each file in bytes, by path. Files that the destination already has do not count.
+        way: The preferred way.
 
     Raises:
-        DestinationError: There is less room than the copies take.
+        DestinationError: The copies need more room than there is.
     """
     # a link to nothing has no size, and is reported when it is copied
     wanted = {path: size for path, size in sizes.items() if size and not destination.exists(path)}
@@ -107,12 +108,12 @@ def require_room(source: Root, destination: Root, sizes: Mapping[str, int], *, w
 
 
 def _has_no_links(source: Root, path: str) -> bool:
-    """Return whether no symbolic link is on the way from a local root to a file."""
+    """Return whether the path from a local root to a file contains no symbolic link."""
     return (source.local / path).resolve() == source.local.resolve() / path
 
 
 def _hard_link(source: Root, destination: Root, path: str) -> bool:
-    """Make a hard link, and return whether the file systems allow it."""
+    """Make a hard link. Return False if the file systems do not allow it."""
     target = destination.local / path
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def _hard_link(source: Root, destination: Root, path: str) -> bool:
 
 
 def _contents(root: Root, path: str, reader: StoreSource | None) -> Generator[bytes]:
-    """Yield the bytes of a file, some mebibytes at a time."""
+    """Yield the bytes of a file, a few mebibytes at a time."""
     if root.is_local:
         with open(root.join(path), "rb") as stream:
             while data := stream.read(_RANGE_BYTES):

@@ -1,4 +1,4 @@
-"""The video files of a dataset, each with the episodes that the dataset declares in it."""
+"""List the video files of a dataset, each with the episodes that meta/episodes declares in it."""
 
 import posixpath
 from dataclasses import dataclass, replace
@@ -21,18 +21,18 @@ class DeclaredVideo:
     camera_index: int
     episodes: DeclaredEpisodes
     identity: FileIdentity | None = None
-    """The identity in the store's listing; None where the listing gives no size."""
+    """The file's identity (size and version) in the store's listing; None if the listing gives no size."""
 
 
 def require_videos(dataset: Dataset, data_root: Root) -> list[DeclaredVideo]:
-    """Return the video files of a dataset with their episodes, sorted by path.
+    """Return the video files of a dataset with their episodes, sorted by path, all of which have to exist.
 
     Args:
         dataset: The dataset.
         data_root: The root of the videos.
 
     Raises:
-        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or 2^31 or more.
+        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or has 2^31 frames or more.
         MissingFileError: A file that meta/episodes refers to does not exist.
     """
     videos, missing = list_videos(dataset, data_root)
@@ -46,9 +46,9 @@ def require_videos(dataset: Dataset, data_root: Root) -> list[DeclaredVideo]:
 
 
 def list_videos(dataset: Dataset, data_root: Root) -> tuple[list[DeclaredVideo], list[DeclaredVideo]]:
-    """Return the video files of a dataset with their episodes, sorted by path: those that exist, and those that do not.
+    """Return the existing and the missing video files of a dataset with their episodes, each list sorted by path.
 
-    The existing ones have the identities that one listing of the store gives.
+    One listing of the store gives the identities of the existing files.
 
     Raises:
         MetadataError: As for `require_videos`.

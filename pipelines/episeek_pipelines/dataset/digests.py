@@ -1,4 +1,4 @@
-"""Digests of local files and of bytes: SHA-256, and the id that Git gives the same content as a blob."""
+"""Compute digests of local files and of bytes: the SHA-256, and the id of the same content as a Git blob."""
 
 import hashlib
 import os
@@ -11,12 +11,12 @@ from episeek.errors import ReadError
 from episeek.stores.processes.workers import map_in_threads
 
 MAX_BLOB_BYTES: Final = 1 << 26
-"""Largest content that gets a blob id; the Hub refuses files of more than 10 MB outside LFS and Xet."""
+"""Largest content, in bytes, that gets a blob id: the Hub refuses files of more than 10 MB outside LFS and Xet."""
 
 _CHUNK_BYTES: Final = 1 << 20
 
 _MAX_THREADS: Final = 8
-"""More threads would wait for the disk."""
+"""Number of threads that read files. More threads would only wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Digests:
     """The digests of one content, in hex."""
 
     size: int
-    """Bytes of the content."""
+    """Size of the content in bytes."""
     sha256: str
     blob_id: str
-    """Git's id of the content as a blob; empty where it is larger than `MAX_BLOB_BYTES`."""
+    """Git's id of the content as a blob; empty if the content is larger than `MAX_BLOB_BYTES`."""
 
 
 class LocalDigests:
-    """Digests of local files and of bytes. A file is read once, however often its digests are needed, unless it has changed."""
+    """Computes and keeps the digests of local files and of bytes. A file is read again only if it has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class LocalDigests:
     def of_all(self, contents: Sequence[str | bytes]) -> list[Digests]:
         """Return the digests of files, by their paths, and of bytes, in order.
 
-        Some files are read at the same time, each with a buffer of one mebibyte.
+        Several files are read at the same time, each with a buffer of one mebibyte.
 
         Raises:
             ReadError: A file cannot be read, or is being written.
@@ -76,7 +76,7 @@ class LocalDigests:
 
 
 class _Hashing:
-    """Both digests in one pass. Git's digest starts with the size of the content, which must be given first."""
+    """Computes both digests in one pass. Git's digest begins with the size of the content, which has to be known first."""
 
     def __init__(self, size: int) -> None:
         self._sha256 = hashlib.sha256()

@@ -1,6 +1,6 @@
-"""Finding the datasets below a folder, on this machine or in a store: a dataset is a folder with `meta/info.json`.
+"""Find the datasets below a folder, on this machine or in a store. A dataset is a folder with `meta/info.json`.
 
-No dataset is searched for others, nor are hidden folders, and folders in which a run of `episeek prepare` is still writing.
+Folders inside a dataset, hidden folders, and folders in which a run of `episeek prepare` is still writing are not searched.
 """
 
 import os
@@ -15,7 +15,7 @@ from episeek_schemas import layout
 
 
 def find_datasets(root: Root, *, without: Iterable[Root] = ()) -> list[str]:
-    """Return the sorted paths of the datasets below a root, relative to it; `""` alone where the root is one itself.
+    """Return the sorted paths of the datasets below a root, relative to it; only `""` if the root is a dataset itself.
 
     Args:
         root: A folder, or a prefix of a store.
@@ -31,9 +31,9 @@ def find_datasets(root: Root, *, without: Iterable[Root] = ()) -> list[str]:
 
 
 def datasets_at(place: str) -> list[str]:
-    """Return the datasets that a path or URL means: itself, or the datasets below it where it is a folder of datasets.
+    """Return the datasets that a path or URL stands for: the datasets below it if it is a folder of datasets, otherwise itself.
 
-    A place with `meta/`, a repository of the Hub and a place below which there is no dataset mean themselves.
+    A folder with `meta/`, a repository of the Hub and a folder without any dataset below it stand for themselves.
 
     Raises:
         ReadError: A folder cannot be listed.
@@ -81,7 +81,7 @@ def _stored_datasets(root: Root, left_out: set[str]) -> Iterator[str]:
 
 
 def _look(root: Root, path: str) -> tuple[bool, list[str]]:
-    """Return whether a folder of a store is a dataset, and the folders to search below it."""
+    """Return whether a folder of a store is a dataset, and the folders below it that have to be searched."""
     folder = Root(root.join(path))
     names = folder.folders()
     if layout.META_DIR in names and folder.exists(layout.INFO_PATH):

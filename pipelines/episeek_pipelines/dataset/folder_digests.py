@@ -1,4 +1,4 @@
-"""Digests of the listings of a dataset's folders: whether any file was added, removed or written since, without reading one."""
+"""Compute digests of the listings of a dataset's folders. They change if a file is added, removed or written; no file is read."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def source_digests(root: Root) -> dict[str, str]:
 
     The version of a local file is its size and time of change; in a store, its size and identity.
 
-    Sidecars of the source are left out. The files outside the folders are listed under "".
+    The source's sidecars are left out. The files outside the folders have the key "".
     """
     skipped = (*_NOT_LISTED, f"{layout.BYTE_INDEX_DIR}/")
     if root.is_local:
@@ -32,7 +32,10 @@ def source_digests(root: Root) -> dict[str, str]:
 
 
 def written_digests(root: Root) -> dict[str, str]:
-    """Return, for each folder of a prepared dataset, the SHA-256 of its files' paths and sizes. Other files are left out."""
+    """Return, for each folder of a prepared dataset, the SHA-256 of its files' paths and sizes.
+
+    Files outside the folders are left out.
+    """
     sizes = (
         (path, "" if identity is None else str(identity.size))
         for folder in FOLDERS

@@ -1,4 +1,4 @@
-"""A summary of a dataset in numbers, from its metadata, the footers of its data files and, where they exist, its sidecars."""
+"""Summarize a dataset in numbers, from its metadata, the footers of its data files and its sidecars, if it has any."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ MAX_FOOTERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """The data files in numbers. Rows, row groups and episodes are of the files whose footers were read."""
+    """The data files in numbers. Rows, row groups and episodes count only the files whose footers were read."""
 
     files: int
     file_bytes: int
@@ -25,7 +25,7 @@ class DataSummary:
     rows: int
     row_groups: int
     episodes: int
-    """Episodes that the metadata places in the files whose footers were read."""
+    """Number of episodes that the metadata places in the files whose footers were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class CameraSummary:
     span_bytes: int
     """Bytes of all episodes' samples."""
     random_frame_bytes: float
-    """Mean bytes fetched for one frame, over a sample of frames."""
+    """Mean number of bytes to fetch for one frame, over a sample of frames."""
     random_frame_samples: float
-    """Mean samples decoded for one frame."""
+    """Mean number of samples to decode for one frame, over the same frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class Inspection:
     """Cameras whose pictures are stored in the data files."""
     data: DataSummary
     build_id: str | None
-    """None when there are no sidecars."""
+    """The sidecars in numbers; None if the dataset has none."""
     sidecar_bytes: int
     indexed_episodes: int | None
-    """Episodes that the sidecars know; None when there are none."""
+    """Number of episodes in the sidecars; None if the dataset has none."""
     indexed_frames: int | None
     camera_facts: tuple[CameraSummary, ...]
 
@@ -80,7 +80,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
     """Return a summary of a dataset. Pictures are not read.
 
     Raises:
-        EpiseekError: It is not a dataset, or its sidecars cannot be read.
+        EpiseekError: The source is not a dataset, or its sidecars cannot be read.
     """
     dataset = open_dataset(source)
     lengths = dataset.episodes.length
@@ -155,7 +155,7 @@ def _summarize_camera(index: ByteIndex, camera_key: str) -> CameraSummary:
 
 
 def _random_frames(index: ByteIndex, camera_key: str, frame_counts: Any) -> tuple[float, float]:
-    """Return the mean bytes and samples of a clip of one frame, over frames spread evenly over the dataset."""
+    """Return the mean bytes and samples of a one-frame clip, over frames that are spread evenly over the dataset."""
     total = int(frame_counts.sum())
     if not total:
         return 0.0, 0.0

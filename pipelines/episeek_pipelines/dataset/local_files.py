@@ -1,4 +1,4 @@
-"""Files of this machine: listing folders, and writing files that appear complete or not at all."""
+"""List local folders, and write local files that appear complete or not at all."""
 
 import errno
 import os
@@ -11,11 +11,11 @@ from typing import BinaryIO, Final
 from episeek.errors import MissingFileError, ReadError, WriteError, first_line
 
 TEMPORARY_SUFFIX: Final = ".tmp"
-"""End of the name of a file that is being written. A run that was killed may leave such a file."""
+"""Suffix of the name of a file that is being written. A run that was killed may leave such a file."""
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder below one with the names of its files. Links to folders are followed, but not in circles.
+    """Yield a folder and each folder below it, with the names of its files. Links to folders are followed, each folder once.
 
     Raises:
         ReadError: A folder cannot be listed.
@@ -58,7 +58,7 @@ def local_output(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn the system's errors within the block into WriteError for one file."""
+    """Convert OSError within the `with` block into a WriteError that names the file."""
     try:
         yield
     except OSError as error:

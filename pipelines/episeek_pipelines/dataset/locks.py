@@ -1,4 +1,4 @@
-"""Locks by which one run at a time works in a place of this machine."""
+"""Lock local files and folders, so that only one run at a time works there."""
 
 import fcntl
 import os
@@ -14,20 +14,20 @@ from episeek_pipelines.dataset.local_files import writing
 def exclusive_lock(
     path: Path, *, where: str, found: str, hint: str = "wait until that run has ended", is_required: bool = True
 ) -> Iterator[bool]:
-    """Hold the lock of a file or folder while the block runs; yield whether the file system has such locks.
+    """Hold the lock of a file or folder during the `with` block, and yield whether the file system supports locks.
 
     The system releases the lock when the process ends, however it ends.
 
     Args:
         path: An existing folder, or a file, which is created if it does not exist.
-        where: The place that the lock protects, for messages.
+        where: The file or folder that the lock protects, for messages.
         found: A noun phrase for the other run, for messages.
-        hint: What to do where another process holds the lock.
-        is_required: Refuse to work without the lock. Some network file systems have no locks.
+        hint: Advice for the case that another process holds the lock.
+        is_required: Whether to refuse to work without a lock. Some network file systems have no locks.
 
     Raises:
-        DestinationError: Another process holds the lock, or it is required and the file system has no locks.
-        WriteError: The file cannot be made.
+        DestinationError: Another process holds the lock, or the lock is required and the file system has no locks.
+        WriteError: The file cannot be created.
     """
     with writing(path):
         if path.is_dir():

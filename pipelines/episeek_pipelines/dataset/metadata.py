@@ -1,6 +1,6 @@
 """The metadata of a LeRobot v3.0 dataset: `meta/info.json`, and the location columns of `meta/episodes` as arrays.
 
-Statistics and task texts are not read, so that 100,000 episodes take only some tens of megabytes. Values are checked as far as
+Statistics and task texts are not read, so that 100,000 episodes take only a few tens of megabytes. Values are checked as far as
 reading needs it; `verify` checks the rest.
 """
 
@@ -39,14 +39,14 @@ _OLD_HINT = "make version 3.0 of it with `episeek upgrade SRC DST`"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraColumns:
-    """The places of one camera's frames, by episode; arrays of shape [episode_count]."""
+    """Where the frames of one camera are, for each episode. Arrays have shape [episode_count]."""
 
     chunk_index: Int64Array
     file_index: Int64Array
     from_timestamp: Float64Array
-    """Seconds inside the MP4."""
+    """Start of each episode in its MP4, in seconds."""
     to_timestamp: Float64Array
-    """Seconds inside the MP4, end exclusive."""
+    """End of each episode in its MP4, in seconds, exclusive."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +58,13 @@ class EpisodeTable:
 
     episode_index: Int64Array
     length: Int64Array
-    """Frames."""
+    """Number of frames of each episode."""
     data_chunk_index: Int64Array
     data_file_index: Int64Array
     dataset_from_index: Int64Array
-    """Number of the first row, in the whole dataset."""
+    """Number of each episode's first row, counted over the whole dataset."""
     dataset_to_index: Int64Array
-    """Number of the row after the last, in the whole dataset."""
+    """Number of the row after each episode's last one, counted over the whole dataset."""
     cameras: dict[str, CameraColumns]
     shards: tuple[tuple[str, int], ...]
     """Relative path and number of rows of each file of meta/episodes, in order."""
@@ -90,11 +90,14 @@ class Dataset:
     episodes: EpisodeTable
 
     def data_rows(self) -> dict[str, Int64Array]:
-        """Return the rows of `episodes` by the relative path of their data file, in the order of the first of them."""
+        """Return the rows of `episodes` by the relative path of their data file. Paths are in the order of their first row."""
         return rows_by_path(self.episodes.data_chunk_index, self.episodes.data_file_index, self.info.data_file)
 
     def video_rows(self, camera_key: str) -> dict[str, Int64Array]:
-        """Return the rows of `episodes` by the relative path of their MP4 for one camera, in the order of the first of them."""
+        """Return the rows of `episodes` by the relative path of their MP4 for one camera.
+
+        Paths are in the order of their first row.
+        """
         columns = self.episodes.cameras[camera_key]
         return rows_by_path(columns.chunk_index, columns.file_index, partial(self.info.video_file, camera_key))
 
@@ -105,13 +108,13 @@ class Dataset:
 
     @property
     def is_file_an_episode(self) -> bool:
-        """Whether the layout has a data file for each episode, as that of version 2.x."""
+        """Whether each episode has a data file of its own, as in version 2.x."""
         return isinstance(self.root, V2Root)
 
     def require_sound_documents(self) -> None:
-        """Raise MetadataError where a document of version 2.x has a line that cannot be right.
+        """Raise MetadataError if a document of version 2.x has a line that cannot be right.
 
-        Without that, a dataset of version 2.x can be opened as soon as it is known which files belong to which episode.
+        Opening a dataset of version 2.x does not check this: it only requires that each episode's files are known.
         """
         if isinstance(self.root, V2Root):
             require_no_problems(self.root.view.problems, self.root.url)
@@ -137,12 +140,12 @@ class Dataset:
 def rows_by_path(
     chunk_index: Int64Array, file_index: Int64Array, path_of: Callable[[int, int], str]
 ) -> dict[str, Int64Array]:
-    """Return the rows, rising, of each file; a path is made once for each run of equal numbers, not for each row.
+    """Return the row numbers of each file, ascending. A path is formatted once for each run of equal numbers, not for each row.
 
     Args:
-        chunk_index: Shape [rows].
-        file_index: Shape [rows].
-        path_of: Returns the path of a file by its two numbers.
+        chunk_index: The chunk of each row's file, shape [rows].
+        file_index: The number of each row's file in its chunk, shape [rows].
+        path_of: Returns the path of a file, given its two numbers.
     """
     if not len(chunk_index):
         return {}
@@ -160,17 +163,17 @@ def rows_by_path(
 def open_dataset(root: str | Root, *, skipped: tuple[int, ...] = ()) -> Dataset:
     """Read the metadata of a dataset. A repository on the Hub is read at the commit that its revision points to now.
 
-    A dataset of version 2.x is opened as what it is in version 3.0: its root shows the metadata of that version.
+    A dataset of version 2.x is opened as if it were of version 3.0: its root shows metadata of that version.
 
     Args:
         root: The dataset.
-        skipped: Episodes of a dataset of version 2.x to leave out, by number; the others are numbered anew.
+        skipped: Numbers of episodes to leave out of a dataset of version 2.x. The remaining episodes are renumbered.
 
     Raises:
         NotADatasetError: There is no directory, or no usable `meta/info.json`.
-        UnsupportedVersionError: The dataset has another major version than 2 or 3, or episodes are to be left out of one of 3.
-        MetadataError: `meta/episodes` lacks a needed column, or has nulls or another type in one. Or the documents of version 2.x
-            do not tell which files belong to which episode.
+        UnsupportedVersionError: The major version is neither 2 nor 3, or it is 3 and `skipped` is not empty.
+        MetadataError: A required column of `meta/episodes` is missing, has nulls or has another type. Or the documents of version
+            2.x do not say which files belong to which episode.
         ParquetError: A file of `meta/episodes` cannot be read.
     """
     where = (root if isinstance(root, Root) else Root(root)).pinned()
@@ -188,7 +191,7 @@ def open_dataset(root: str | Root, *, skipped: tuple[int, ...] = ()) -> Dataset:
 
 
 def as_v3(root: Root, *, skipped: tuple[int, ...] = ()) -> Root:
-    """Return the root of a dataset of version 2.x with the metadata of version 3.0; any other root as it is.
+    """Return a root that shows a dataset of version 2.x with the metadata of version 3.0, or the same root for any other version.
 
     Args:
         root: The dataset.
@@ -206,7 +209,7 @@ def read_info(root: Root) -> DatasetInfo:
     """Read and check `meta/info.json`.
 
     Raises:
-        NotADatasetError: It does not exist or cannot be used.
+        NotADatasetError: The file does not exist or cannot be used.
         UnsupportedVersionError: The dataset has another major version than 3.
     """
     return _checked_info(root, read_info_document(root))
@@ -230,10 +233,10 @@ def _checked_info(root: Root, document: dict[str, Any]) -> DatasetInfo:
 
 
 def read_info_document(root: Root) -> dict[str, Any]:
-    """Return the parsed `meta/info.json`, unchecked.
+    """Return the parsed `meta/info.json` without checking its contents.
 
     Raises:
-        NotADatasetError: It does not exist, or is not a JSON object.
+        NotADatasetError: The file does not exist, or is not a JSON object.
     """
     if root.is_local and not root.is_dir():
         found = "a file" if root.local.exists() else "no such directory"
@@ -249,10 +252,10 @@ def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:
 
     Args:
         root: The root of the dataset.
-        file_size: Its size where a listing has it.
+        file_size: Its size in bytes, if a listing gives it.
 
     Raises:
-        NotADatasetError: It does not exist.
+        NotADatasetError: The file does not exist.
     """
     try:
         return root.read_bytes(layout.INFO_PATH, file_size=file_size)
@@ -262,7 +265,7 @@ def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:
 
 
 def _hint_for(root: Root) -> str:
-    """Return where the metadata may be, if it is near: a folder of another case, or what LeRobot's edits in place set aside."""
+    """Return a hint to a folder that may hold the metadata: `Meta/`, for example, or the old dataset after an edit by LeRobot."""
     if not root.is_local:
         return ""
     for name in root.folders() if root.is_dir() else ():
@@ -314,7 +317,7 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
     """Return some columns of one Parquet file.
 
     Raises:
-        MetadataError: A column is missing, or there are two of its name.
+        MetadataError: A column is missing, or two columns have its name.
         ParquetError: The file cannot be read.
     """
     with root.open_parquet(path) as file:
@@ -335,10 +338,10 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
 
 
 def read_location_columns(root: Root, path: str, names: list[str]) -> dict[str, npt.NDArray[Any]]:
-    """Return columns of one file of `meta/episodes` that locate episodes: float64 where it is seconds, else int64.
+    """Return columns of one file of `meta/episodes` that locate episodes: float64 for seconds, int64 for all others.
 
     Raises:
-        MetadataError: A column is missing, doubled, of another type, or has nulls.
+        MetadataError: A column is missing, exists twice, has another type, or has nulls.
         ParquetError: The file cannot be read.
     """
     table = read_columns(root, path, names)

@@ -1,6 +1,8 @@
-"""Folders that the metadata refers to and that do not exist, each with the folder beside it that seems to be meant.
+"""Find folders that the metadata refers to and that do not exist, each with the existing folder that is probably meant.
 
-`video/` for `videos/`, `Data/` for `data/`, or a camera's folder under another name: one defect, however many files are below it.
+A folder `video/` instead of `videos/`, `Data/` instead of `data/`, or a camera's folder under another name is one defect, however
+many
+files it holds.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -14,10 +16,10 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 MOST_LISTED: Final = 3
-"""Folders at the root that are listed to compare their files, those of the most similar names."""
+"""Greatest number of folders at the root whose files are listed for comparison, the most similar names first."""
 
 SIMILAR: Final = 0.7
-"""Least similarity of two names that may be one misspelled (`difflib.SequenceMatcher.ratio`)."""
+"""Smallest similarity of two names of which one may be a misspelling of the other (`difflib.SequenceMatcher.ratio`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +27,17 @@ class MissingFolder:
     """A folder that does not exist, although the metadata refers to files in it."""
 
     folder: str
-    """Relative to the root, as all paths."""
+    """Path of the folder, relative to the root, as all paths here."""
     files: tuple[str, ...]
     """The files in it that the metadata refers to."""
     meant: str = ""
-    """A folder beside it that holds files of these names, or has a similar name; empty without one."""
+    """A folder next to it that holds files of these names, or has a similar name; empty if there is none."""
     held: int = 0
     """The number of `files` that `meant` holds."""
 
     @property
     def found(self) -> str:
-        """Return what was found, as a noun phrase."""
+        """A noun phrase that says which folder was found instead."""
         if not self.meant:
             return "no such folder"
         held = f"which holds {self.held:,} of its {len(self.files):,} files" if self.held else "a similar name"
@@ -48,10 +50,10 @@ def missing_folders(
     """Return the folders that explain why files are missing, and the missing files that no folder explains.
 
     Args:
-        root: The root of the files; it is listed only where a folder directly below it is missing.
+        root: The root of the files. It is listed only if a folder directly below it is missing.
         missing: Paths of the missing files.
-        listed: Paths of the existing files, below `data/` or `videos/` at least.
-        declared: Paths of all files that the metadata refers to: a folder that holds such files is not meant for others.
+        listed: Paths of the existing files, at least those below `data/` or `videos/`.
+        declared: Paths of all files that the metadata refers to. A folder that holds such files has its right name.
     """
     existing = {folder for path in listed for folder in _folders_of(path)}
     files_of: dict[str, list[str]] = {}
@@ -71,10 +73,10 @@ def missing_folders(
 
 
 def require_folders(root: Root, declared: Collection[str], listed: Collection[str]) -> None:
-    """Require that files are not in a folder of another name than the metadata gives.
+    """Raise MissingFileError if the files of a folder are in a folder with another name than the metadata gives.
 
     Raises:
-        MissingFileError: A folder does not exist, and one beside it holds the files.
+        MissingFileError: A folder does not exist, and a folder next to it holds its files.
     """
     missing = [path for path in declared if path not in listed]
     for folder in missing_folders(root, missing, listed=listed, declared=declared)[0]:
@@ -86,14 +88,14 @@ def require_folders(root: Root, declared: Collection[str], listed: Collection[st
 
 
 def _folders_of(path: str) -> Iterator[str]:
-    """Yield the folders on the way to a file, the outermost first."""
+    """Yield the folders of a path, the outermost first."""
     parts = path.split("/")
     for count in range(1, len(parts)):
         yield "/".join(parts[:count])
 
 
 def _at_root(root: Root, folder: str) -> Iterator[tuple[str, Collection[str]]]:
-    """Yield folders directly below the root with their files, the most similar names first."""
+    """Yield the folders directly below the root with their files, the names most similar to `folder` first."""
     known = (folder, layout.META_DIR)
     names = [name for name in root.folders() if name not in known and not name.startswith(".")]
     for name in sorted(names, key=lambda name: (-_similarity(name, folder), name))[:MOST_LISTED]:
@@ -101,7 +103,7 @@ def _at_root(root: Root, folder: str) -> Iterator[tuple[str, Collection[str]]]:
 
 
 def _beside(folder: str, existing: Collection[str], listed: Collection[str]) -> Iterator[tuple[str, Collection[str]]]:
-    """Yield the folders in the same folder with their files, the most similar names first."""
+    """Yield the folders that are next to `folder`, with their files, the most similar names first."""
     parent = folder.rpartition("/")[0]
     names = [name for name in existing if name.rpartition("/")[0] == parent]
     for name in sorted(names, key=lambda name: (-_similarity(name, folder), name)):
@@ -111,7 +113,10 @@ def _beside(folder: str, existing: Collection[str], listed: Collection[str]) -> 
 def _meant(
     folder: str, files: list[str], candidates: Iterable[tuple[str, Collection[str]]], declared: set[str]
 ) -> tuple[str, int]:
-    """Return the folder that holds most of the files, and their number; else one of a similar name and nothing declared."""
+    """Return the folder that is probably meant, and how many of the files it holds.
+
+    It is the candidate that holds most of the files; if none holds any, one with a similar name and no declared files.
+    """
     best, similar = ("", 0), ""
     for name, contents in candidates:
         present = {*contents}

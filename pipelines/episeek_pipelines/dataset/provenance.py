@@ -1,7 +1,7 @@
-"""The record of the source that a dataset was prepared from; it lies beside the dataset and is never published.
+"""Write and read the record of the source from which a dataset was prepared. The record is never published.
 
-The record holds the identities of the source's files and, where the source is a repository on the Hub or a copy of one, its commit.
-A publication compares them with the files that it would replace: files that others have changed since are not replaced silently.
+The record holds the identities of the source's files and, if the source is a repository on the Hub or a copy of one, its commit. A
+publication compares them with the files that it would replace. It does not silently replace files that others have changed since.
 """
 
 import json
@@ -22,7 +22,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
 
 SKIPPED_KEY: Final = "skip_episodes"
-"""Key of the preparation: the episodes of the source that were left out, by their numbers there."""
+"""Key of the recorded preparation: the numbers, in the source, of the episodes that were left out."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOAD_DIR = ".cache/huggingface/download"
@@ -35,23 +35,24 @@ class SourceRecord:
     """The source of a prepared dataset, and how it was prepared."""
 
     commit: str | None
-    """Commit at which the source was read, or of the publication that followed; None where it is unknown."""
+    """The commit at which the source was read, or the commit of a later publication; None if it is unknown."""
     preparation: dict[str, Any]
-    """The command, its source and its options, as the job of `episeek_pipelines.jobs.prepare` records them."""
+    """The command, its source and its options, as `episeek_pipelines.jobs.prepare` records them."""
     files: dict[str, FileIdentity] = field(default_factory=dict)
-    """The files of the source that a publication may replace, by path."""
+    """The identities of the source's files that a publication may replace, by path."""
     version: str = ""
-    """The `codebase_version` of a source of version 2.x; otherwise empty."""
+    """The `codebase_version` of a source of version 2.x; empty for other versions."""
 
 
 def source_commit(root: Root) -> str | None:
-    """Return the commit that a dataset is at, or is a copy of; None where that is unknown.
+    """Return the commit of a dataset, or the commit of which it is a copy, or None if it is unknown.
 
-    It is known of a repository on the Hub and of a dataset prepared from one; of a snapshot in the Hub client's cache; of a folder
-    into which that client has downloaded all metadata and data files at one commit; and of a clone. Copies may have been edited.
+    The commit is known for a repository on the Hub, for a dataset that was prepared from one, for a snapshot in the Hub client's
+    cache, for a folder into which that client has downloaded all metadata and data files at one commit, and for a Git clone. Such
+    copies may have been edited since.
 
     Raises:
-        MetadataError: A record is damaged.
+        MetadataError: The record of the dataset is damaged.
     """
     if is_hub(root.url):
         location = parse_hub_url(root.url)
@@ -65,21 +66,23 @@ def source_commit(root: Root) -> str | None:
 
 
 def record_source(source: Root, preparation: dict[str, Any]) -> SourceRecord:
-    """Return the record for a dataset that is prepared from a root now. Files of this machine are hashed.
+    """Return the record for a dataset that is now prepared from `source`. Local files are hashed for it.
 
     Args:
         source: The source.
         preparation: The command, its source and its options.
 
     Raises:
-        MetadataError: The source has a record of its own, which is damaged.
+        MetadataError: The source has a record of its own that is damaged.
         ReadError: A file cannot be read, or is being written.
     """
     return SourceRecord(source_commit(source), preparation, _identities(source))
 
 
 def local_identity(digests: Digests) -> FileIdentity:
-    """Return the identity of a local file for `SourceRecord.files`: `sha256:`, and `blob:` where a repository could hold it so."""
+    """Return the identity of a local file for `SourceRecord.files`: its `sha256:`, and its `blob:` if Git could store it as a
+    blob.
+    """
     blob = (f"blob:{digests.blob_id}",) if digests.blob_id else ()
     return FileIdentity(digests.size, (f"sha256:{digests.sha256}", *blob))
 
@@ -88,7 +91,7 @@ def write_record(root: Root, record: SourceRecord) -> None:
     """Write the record below a root.
 
     Raises:
-        WriteError: It cannot be written.
+        WriteError: The record cannot be written.
     """
     document = {
         "commit": record.commit,
@@ -100,10 +103,10 @@ def write_record(root: Root, record: SourceRecord) -> None:
 
 
 def read_record(root: Root) -> SourceRecord | None:
-    """Return the record below a root; None where there is none.
+    """Return the record below a root, or None if there is none.
 
     Raises:
-        MetadataError: It is damaged.
+        MetadataError: The record is damaged.
     """
     if not root.exists(layout.SOURCE_RECORD_PATH):
         return None
@@ -121,7 +124,7 @@ def read_record(root: Root) -> SourceRecord | None:
 
 
 def skipped_episodes(root: Root) -> tuple[int, ...]:
-    """Return the episodes of its source that a local overlay records as left out; none without a usable record."""
+    """Return the episodes of its source that a local overlay has left out according to its record; none without a usable record."""
     if not root.is_local:
         return ()
     with suppress(DatasetError):
@@ -133,9 +136,9 @@ def skipped_episodes(root: Root) -> tuple[int, ...]:
 
 
 def recorded_videos(root: Root) -> Root | None:
-    """Return the source that a local overlay records, from which its videos are read.
+    """Return the recorded source of a local overlay, from which its videos are read.
 
-    None where the dataset has videos, has no cameras, or has no usable record.
+    Return None if the dataset has videos of its own, has no cameras, or has no usable record.
 
     Raises:
         MissingFileError: The recorded source no longer exists.
@@ -173,14 +176,16 @@ def _identities(source: Root) -> dict[str, FileIdentity]:
 
 
 def _snapshot_commit(folder: Path) -> str | None:
-    """Return the commit of a folder `datasets--ORG--NAME/snapshots/COMMIT` in the Hub client's cache."""
+    """Return the commit of a folder `datasets--ORG--NAME/snapshots/COMMIT` in the Hub client's cache, or None for another
+    folder.
+    """
     path = folder.resolve()
     is_snapshot = path.parent.name == "snapshots" and path.parent.parent.name.startswith("datasets--")
     return path.name if is_snapshot and _COMMIT.fullmatch(path.name) else None
 
 
 def _downloaded_commit(folder: Path) -> str | None:
-    """Return the commit that the Hub client has downloaded a folder from, where it is one commit.
+    """Return the commit from which the Hub client has downloaded a folder, or None if it is not one commit.
 
     The client keeps a text file for each downloaded file, with the lines commit, ETag and time.
     """
@@ -192,7 +197,7 @@ def _downloaded_commit(folder: Path) -> str | None:
 
 
 def _cloned_commit(folder: Path) -> str | None:
-    """Return the commit that HEAD of a clone points to (gitrepository-layout(5))."""
+    """Return the commit to which HEAD of a Git clone points, or None (gitrepository-layout(5))."""
     git = folder / ".git"
     head = _first_line(git / "HEAD")
     if head.startswith("ref: "):
@@ -211,7 +216,7 @@ def _packed(git: Path, name: str) -> str:
 
 
 def _first_line(path: Path) -> str:
-    """Return the first line of a file; empty where it does not exist or is no text."""
+    """Return the first line of a file; empty if the file does not exist or is not text."""
     with suppress(OSError, UnicodeDecodeError), path.open() as file:
         return file.readline().strip()
     return ""

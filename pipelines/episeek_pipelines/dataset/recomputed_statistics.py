@@ -1,6 +1,6 @@
-"""The statistics of a dataset, recomputed from its rows: each data file by itself, then all of them together.
+"""Recompute the statistics of a dataset from its rows: first of each data file, then of all files together.
 
-Statistics of pictures are kept as they are: computing them takes decoding.
+Statistics of pictures do not change, since computing them requires decoding.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,10 +27,10 @@ def measure(root: Root, path: str, features: Sequence[str]) -> EpisodeStatistics
     Args:
         root: The dataset.
         path: The data file.
-        features: Names of columns, as `measured_features` gives them.
+        features: Names of columns, from `measured_features`.
 
     Raises:
-        RowOrderError: The column `episode_index` is missing or has nulls, or the rows of an episode do not lie together.
+        RowOrderError: The column `episode_index` is missing or has nulls, or the rows of an episode are not contiguous.
         ParquetError, ReadError: The file cannot be read.
     """
     with root.open_parquet(path, **READ_OPTIONS) as file:
@@ -38,9 +38,9 @@ def measure(root: Root, path: str, features: Sequence[str]) -> EpisodeStatistics
 
 
 def all_episodes(parts: Iterable[EpisodeStatistics]) -> EpisodeStatistics:
-    """Return the statistics of all data files, by rising episode_index.
+    """Join the statistics of all data files, sorted by episode_index.
 
-    Features that some file lacks, or cannot be measured in one, are in `left_out` with the reason.
+    Features that are missing from a file, or cannot be measured in it, are in `left_out` with the reason.
 
     Raises:
         ValueError: Two files hold rows of one episode.
@@ -55,13 +55,13 @@ def all_episodes(parts: Iterable[EpisodeStatistics]) -> EpisodeStatistics:
 
 
 def recomputed_episodes(table: pa.Table, statistics: EpisodeStatistics) -> pa.Table:
-    """Return rows of `meta/episodes` with the columns `stats/...` of the measured features; all others stay as they are.
+    """Return rows of `meta/episodes` with new columns `stats/...` for the measured features. Other columns do not change.
 
-    A column that the table lacks is added at its end. Episodes that were not measured keep the values that they have.
+    A missing column is added at the end of the table. Episodes that were not measured keep their values.
 
     Args:
         table: Rows of `meta/episodes`.
-        statistics: By rising episode_index, as `all_episodes` gives them.
+        statistics: The statistics, sorted by episode_index, from `all_episodes`.
     """
     if not len(statistics.episode_index):
         return table
@@ -72,10 +72,10 @@ def recomputed_episodes(table: pa.Table, statistics: EpisodeStatistics) -> pa.Ta
 
 
 def recomputed_document(known: Mapping[str, Any], statistics: EpisodeStatistics) -> dict[str, Any]:
-    """Return the document of `meta/stats.json` with the aggregates of the measured features; other entries stay as they are.
+    """Return the document of `meta/stats.json` with new aggregates for the measured features. Other entries do not change.
 
     Args:
-        known: The document as it is; empty where there is none.
-        statistics: Of all episodes of the dataset.
+        known: The present document; empty if there is none.
+        statistics: The statistics of all episodes of the dataset.
     """
     return stats_document(statistics.features, known) if len(statistics.episode_index) else dict(known)

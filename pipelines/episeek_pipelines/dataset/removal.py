@@ -1,4 +1,4 @@
-"""Removing files of a store through fsspec."""
+"""Remove files of a store through fsspec."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     import fsspec
 
 _REQUESTS_IN_FLIGHT: Final = 16
-"""Files removed at the same time, where each takes a request."""
+"""Number of files that are removed at the same time, if each takes a request."""
 
 
 def remove_tree(fs: "fsspec.AbstractFileSystem", full_path: str, *, has_folders: bool) -> None:
-    """Remove a file or all files below a folder; do nothing where neither exists.
+    """Remove a file, or all files below a folder. Do nothing if neither exists.
 
     Args:
         fs: The file system.
-        full_path: The path in it.
-        has_folders: Whether a folder exists by itself, so that it has to be removed as well.
+        full_path: The path in the file system.
+        has_folders: Whether empty folders exist in it, so that folders have to be removed, too.
     """
     try:
         found = fs.find(full_path, withdirs=True, detail=True)
@@ -35,9 +35,9 @@ def remove_tree(fs: "fsspec.AbstractFileSystem", full_path: str, *, has_folders:
 
 
 def remove_files(fs: "fsspec.AbstractFileSystem", full_paths: Sequence[str]) -> None:
-    """Remove files of exactly these names; those that do not exist are skipped.
+    """Remove files with exactly these names. Names that do not exist are skipped.
 
-    fsspec's own `rm` takes `*`, `?` and `[` in a name for a pattern, and removes all that matches it.
+    fsspec's own `rm` treats a name with `*`, `?` or `[` as a pattern, and removes all matching files.
     """
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     has_requests = any(not kind_of_scheme(protocol).has_folders for protocol in protocols)

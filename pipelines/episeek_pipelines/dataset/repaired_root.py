@@ -1,7 +1,8 @@
-"""The root of a dataset that shows repaired files of `meta/` and `data/` in place of its own.
+"""Show a dataset with repaired files of `meta/` and `data/` in place of its own files.
 
-The repaired files are kept below another root, the layer: that of a run's work, or a directory of this machine. Whatever reads a
-dataset through its root reads the repaired one. The dataset itself is not written to.
+The repaired files are below another root, the layer: the folder of a run's intermediate files, or a local directory. Code that
+reads
+the dataset through this root reads the repaired dataset. The dataset itself is not written to.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
-"""Replacement of a directory by another one, so that its name always leads to one of the two as a whole where the system can do it.
+"""Replace a directory by another one in a single step, if the system can.
 
-Linux exchanges two directories in one call (renameat2(2), RENAME_EXCHANGE). Elsewhere the old directory is set aside first, and its
-name leads nowhere for a moment; `settle_replacement` finishes or undoes what a killed process left.
+Linux exchanges two directories in one call (renameat2(2), RENAME_EXCHANGE), so that the name always leads to one of them. Elsewhere
+the old directory is renamed first, and for a moment nothing has its name. `settle_replacement` finishes or undoes a replacement
+during
+which the process was killed.
 """
 
 import ctypes
@@ -17,10 +19,10 @@ _UNSUPPORTED: Final = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 def replace_directory(new: Path, old: Path) -> None:
-    """Give the directory `new` the name of the directory `old`, and remove what was there.
+    """Give the directory `new` the name of the directory `old`, and remove the old directory.
 
     Raises:
-        OSError: A rename failed; `old` is as it was.
+        OSError: A rename failed; `old` has not changed.
     """
     if not _exchange(new, old):
         os.rename(old, _aside(old))
@@ -35,7 +37,7 @@ def replace_directory(new: Path, old: Path) -> None:
 
 
 def settle_replacement(new: Path, old: Path, *, inode: int) -> bool:
-    """Finish or undo a replacement that was killed, and return whether it was finished.
+    """Finish or undo a replacement during which the process was killed, and return whether it was finished.
 
     Args:
         new: As for `replace_directory`.
@@ -57,7 +59,7 @@ def _aside(old: Path) -> Path:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two directories in one step, and return False where the system cannot."""
+    """Exchange two directories in one step. Return False if the system cannot."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False

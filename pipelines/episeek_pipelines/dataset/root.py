@@ -1,4 +1,4 @@
-"""The root directory of a dataset, on this machine or in a store: listing, reading and writing its files."""
+"""List, read and write the files below the root directory of a dataset, on this machine or in a store."""
 
 import os
 import shutil
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     import fsspec
 
 MAX_WHOLE_BYTES: Final = 1 << 30
-"""Largest file that is read as a whole: a document below meta/, a card, a configuration."""
+"""Largest file, in bytes, that is read as a whole, such as a document below meta/, a card or a configuration."""
 
 _FILES_IN_FLIGHT: Final = 16
-"""Files of a store that are read at the same time: most of the time each waits for an answer."""
+"""Number of files of a store that are read at the same time: each waits for an answer most of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +69,25 @@ class Root:
 
     @property
     def local(self) -> Path:
-        """The path of the root on this machine; ValueError for a root in a store."""
+        """The path of the root on this machine. Raises ValueError for a root in a store."""
         if not self.is_local:
             raise ValueError(f"{self.url} is not local")
         return Path(self.url)
 
     @property
     def in_flight(self) -> int:
-        """Number of files to read at the same time, where little is read of each."""
+        """Number of files to read at the same time if little is read of each."""
         return 1 if self.is_local else _FILES_IN_FLIGHT
 
     @property
     def is_pinned(self) -> bool:
-        """Return whether the files cannot change, as at a commit of a repository."""
+        """Whether the files cannot change, as at a fixed commit of a repository."""
         return is_hub(self.url) and parse_hub_url(self.url).is_pinned
 
     def pinned(self) -> "Root":
-        """Return the root at the commit that its revision points to now, so that all that is read belongs together.
+        """Return the root at the commit to which its revision points now, so that all reads see the same version.
 
-        A root in any other store is returned as it is.
+        A root that is not on the Hub is returned unchanged.
 
         Raises:
             NotADatasetError: The Hub has no such repository or revision.
@@ -106,11 +106,13 @@ class Root:
 
     @property
     def physical(self) -> "Root":
-        """The root with the files that are in the store and no others: this one, unless it shows a dataset in another version."""
+        """The root that shows only the files that really exist: this one, except for a root that shows a dataset in another
+        version.
+        """
         return self
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a file that is not in the store as this root shows it; None for all others."""
+        """Return the contents of a file that this root shows but that does not exist, or None for an existing file."""
         return None
 
     def join(self, path: str) -> str:
@@ -118,13 +120,13 @@ class Root:
         return f"{self.url}/{path}" if path else self.url
 
     def source(self) -> StoreSource:
-        """Return the source that reads byte ranges of the files."""
+        """Return the byte source that reads ranges of the files."""
         return open_source(self.url)
 
     # --- listing ---
 
     def is_dir(self) -> bool:
-        """Return whether the root is a directory; in an object store, whether any object is below it."""
+        """Return whether the root is an existing directory or, in an object store, whether any object is below it."""
         if self.is_local:
             return self.local.is_dir()
         with store_errors(self.url):
@@ -140,11 +142,11 @@ class Root:
             return bool(fs.isfile(full_path))
 
     def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
-        """Return the sorted paths of all files below a directory; empty where it does not exist.
+        """Return the sorted paths of all files below a directory; empty if it does not exist.
 
         Args:
             directory: The directory, relative to the root.
-            suffix: Only files whose names end with it.
+            suffix: Only paths that end with this suffix are returned.
         """
         if self.is_local:
             found = (Path(folder, name) for folder, names in walk(self.local / directory) for name in names)
@@ -152,9 +154,9 @@ class Root:
         return sorted(path for path in self._listed(directory) if path.endswith(suffix))
 
     def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
-        """Return the files below a directory, sorted by path, with their identities, by one listing.
+        """Return the files below a directory, sorted by path, with their identities (size and version), from one listing.
 
-        An identity is None where the listing has no size, and holds no store identities where the listing has none.
+        An identity is None if the listing gives no size, and has no version if the listing gives none.
         """
         if self.is_local:
             source = self.source()
@@ -185,10 +187,10 @@ class Root:
         return self.source().identity(path).size
 
     def version_of(self, path: str) -> str:
-        """Return a text that differs between versions of a file: its size with its time or the store's identity.
+        """Return a text that differs between versions of a file: its size, and its time of change or the store's identity.
 
         Raises:
-            MissingFileError: There is no such file.
+            MissingFileError: The file does not exist.
             ReadError: The store does not answer.
         """
         if self.is_local:
@@ -207,12 +209,12 @@ class Root:
 
         Args:
             path: The file.
-            file_size: Its size where a listing has it: then the store is not asked for it.
+            file_size: The size of the file, if a listing gives it; this saves a request to the store.
 
         Raises:
             ChangedFileError: The file has another size than `file_size`.
-            MissingFileError: There is no such file.
-            ReadError: It cannot be read, is no regular file, or is larger than `MAX_WHOLE_BYTES`.
+            MissingFileError: The file does not exist.
+            ReadError: The file cannot be read, is not a regular file, or is larger than `MAX_WHOLE_BYTES`.
         """
         # Opening a pipe would wait for its writer.
         if self.is_local and (self.local / path).exists() and not (self.local / path).is_file():
@@ -227,20 +229,21 @@ class Root:
         return data
 
     def open_parquet(self, path: str, *, file_size: int | None = None, **options: Any) -> pq.ParquetFile:
-        """Open a Parquet file for reading; the caller closes it (`with`).
+        """Open a Parquet file for reading. The caller closes it, for example with `with`.
 
-        From a store, the end of the file is fetched first, then what is read of it (`episeek_pipelines.parquet.store_file`).
+        From a store, the end of the file is fetched first, and then the parts that are read
+        (`episeek_pipelines.parquet.store_file`).
 
         Args:
             path: The file.
-            file_size: Its size where a listing has it: then the store is not asked for it.
+            file_size: The size of the file, if a listing gives it; this saves a request to the store.
             options: Options of `pyarrow.parquet.ParquetFile`.
 
         Raises:
             ChangedFileError: A store's file has another size than `file_size`.
-            MissingFileError: There is no such file.
-            ParquetError: It has no footer, or is not Parquet.
-            ReadError: It cannot be read; reading from the opened file may raise it, too.
+            MissingFileError: The file does not exist.
+            ParquetError: The file has no footer, or is not Parquet.
+            ReadError: The file cannot be read; reading from the opened file may raise it, too.
         """
         with store_errors(self.join(path)):
             try:
@@ -260,10 +263,10 @@ class Root:
 
     @contextmanager
     def output(self, path: str) -> Iterator[BinaryIO]:
-        """Open a file for writing that appears when the block ends without an error, and not at all otherwise.
+        """Open a file for writing in a `with` block. It appears when the block ends without an error, and otherwise not at all.
 
         Raises:
-            WriteError: No space, no permission, or any other failure of the store.
+            WriteError: There is no space or no permission, or the store fails in another way.
         """
         if self.is_local:
             with local_output(self.local / path) as stream:
@@ -286,13 +289,13 @@ class Root:
         """Write a small file, complete or not at all.
 
         Raises:
-            WriteError: No space, no permission, or any other failure of the store.
+            WriteError: There is no space or no permission, or the store fails in another way.
         """
         with self.output(path) as stream:
             stream.write(data)
 
     def remove(self, path: str) -> None:
-        """Remove a file or a directory with all that is below it; do nothing where it does not exist."""
+        """Remove a file, or a directory with everything below it. Do nothing if it does not exist."""
         if self.is_local:
             target = self.local / path
             if target.is_dir():
@@ -307,7 +310,7 @@ class Root:
             remove_tree(fs, full_path, has_folders=self.kind.has_folders)
 
     def _listed(self, directory: str) -> dict[str, dict[str, Any]]:
-        """Return the store's description of each file below a directory as of now, without fsspec's cache."""
+        """Return the store's current description of each file below a directory, without using fsspec's cache."""
         with store_errors(self.join(directory)):
             fs, full_path = self._resolve(directory)
             _, root = self._resolve("")

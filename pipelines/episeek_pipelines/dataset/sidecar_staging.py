@@ -1,7 +1,8 @@
-"""Staging of new sidecars for a dataset: all four tables replace the existing ones at once.
+"""Stage new sidecars for a dataset, so that all four tables replace the existing ones at once.
 
-On this machine the new tables are written to a directory beside the existing ones, and two renames exchange them. In an object
-store the tables are written one after the other; a reader that sees tables of both builds refuses them by their build ids.
+On this machine the new tables are written to a directory next to the existing ones, and two renames exchange them. In an object
+store
+the tables are written one after the other. A reader that sees tables of two builds refuses them, since their build ids differ.
 """
 
 import os
@@ -15,13 +16,13 @@ from episeek_schemas import layout
 from episeek_schemas.layout import JOURNAL_PATH
 
 _REPLACED: Final = "replaced"
-"""Where the existing tables are kept between the two renames."""
+"""The directory that holds the existing tables between the two renames."""
 
 
 class SidecarStaging(LockedStaging):
-    """The place where new sidecars of `final` are written, in a `with` block; `commit` replaces the existing ones by them.
+    """The place where new sidecars of `final` are written, in a `with` block. `commit` replaces the existing sidecars.
 
-    Publications into the same root stage their files in the same directory and keep their journal there: neither is touched.
+    Publications into the same root stage their files in the same directory and keep their journal there. Neither is changed.
 
     Args:
         final: The root below which the sidecars are.
@@ -46,7 +47,7 @@ class SidecarStaging(LockedStaging):
         return Root(f"{self.final.join(layout.BYTE_INDEX_PARTIAL_DIR)}/{WORK_DIR}")
 
     def commit(self) -> None:
-        """Put the new tables in place of the existing ones; in a store they are in place already.
+        """Replace the existing tables by the new ones. In a store the new tables already have their final names.
 
         Raises:
             WriteError: A rename failed.
@@ -68,7 +69,9 @@ class SidecarStaging(LockedStaging):
             raise WriteError(target, first_line(error), "the staged sidecars, renamed to it") from error
 
     def _put_back(self) -> None:
-        """Restore the replaced tables where a run ended before it had renamed its own tables to their place."""
+        """Restore the old tables if a run ended after it had renamed them and before it had renamed its own tables to their
+        names.
+        """
         target, replaced = self.final.join(layout.BYTE_INDEX_DIR), self.root.join(_REPLACED)
         if os.path.exists(replaced) and not os.path.exists(target):
             os.rename(replaced, target)
@@ -85,7 +88,7 @@ class SidecarStaging(LockedStaging):
 
 
 def _require_no_publication(final: Root) -> None:
-    """Raise DestinationError where a publication into the root is in progress, or the staging folder leads elsewhere."""
+    """Raise DestinationError if a publication into the root is in progress, or if the staging folder is a link to another place."""
     folder = final.join(layout.BYTE_INDEX_PARTIAL_DIR)
     if final.is_local and os.path.islink(folder):
         raise DestinationError(folder, f"a link to {os.path.realpath(folder)}", "a folder of this dataset, or nothing")

@@ -1,7 +1,8 @@
-"""Changes of the source of an overlay since the overlay was prepared from it.
+"""Find the files of an overlay's source that have changed since the overlay was prepared.
 
-An overlay holds the data and metadata of its source as they were, and reads the videos that the source has now. Readers of the
-sidecars refuse videos that have changed; episodes that were added are in none of the overlay's tables.
+An overlay holds the data and metadata that its source had then, and reads the videos that the source has now. Readers of the
+sidecars
+refuse videos that have changed. Episodes that were added to the source since then are not in the overlay's tables.
 """
 
 from contextlib import suppress
@@ -14,15 +15,16 @@ from episeek_schemas import layout
 
 
 def changed_source_files(overlay: Root, source: Root) -> tuple[str, ...]:
-    """Return the files of a source below `meta/` and `data/` that are not as they were when an overlay was prepared, sorted.
+    """Return the files of a source below `meta/` and `data/` that have changed since an overlay was prepared from it, sorted.
 
-    Metadata is compared by its contents, and data by its sizes: an edit of rows changes the metadata, too. Empty where there is no
-    record of the preparation, or one of the two is in a store, whose videos are compared by their identities when they are read;
-    and where the source has no metadata, as a folder of videos.
+    Metadata files are compared by their contents, data files by their sizes: an edit of rows changes the metadata, too. The result
+    is
+    empty if there is no record of the preparation, if either root is in a store (its videos are compared by their identities when
+    they are read), or if the source has no metadata, such as a folder of videos.
 
     Args:
         overlay: The root that holds the record.
-        source: The source, where it is now.
+        source: The root where the source is now.
     """
     if not (overlay.is_local and source.is_local) or overlay == source or not source.exists(layout.INFO_PATH):
         return ()

@@ -1,9 +1,9 @@
-"""Staging of a new dataset: the destination appears when it is complete, and a run that was stopped can be continued.
+"""Stage a new dataset: the destination appears when it is complete, and a run that was stopped can be continued.
 
-On this machine everything is written below `DST.partial`, which is renamed to `DST` at the end, so that nobody sees half of
-the result. An object store cannot rename: there, objects are written under their final names, `meta/info.json` last, since
-nothing is a dataset without it. In both, `.episeek-work/` holds the receipts of finished work and the options of the run. It
-is removed when the result is complete.
+On this machine everything is written below `DST.partial`, which is renamed to `DST` at the end, so that nobody sees half of the
+result. An object store cannot rename. There, objects are written under their final names, `meta/info.json` last, since readers
+recognise a dataset by it. In both cases `.episeek-work/` holds the receipts of finished work and the options of the run. It is
+removed when the result is complete.
 """
 
 import json
@@ -23,11 +23,11 @@ from episeek_schemas import layout
 
 WORK_DIR: Final = ".episeek-work"
 REPAIRED_DIR: Final = f"{WORK_DIR}/repaired"
-"""Holds the repaired files of the source until they are rewritten."""
+"""The folder that holds the repaired files of the source until they are rewritten."""
 _OPTIONS: Final = f"{WORK_DIR}/plan.json"
 _LOCK: Final = f"{WORK_DIR}/lock"
 _REPLACING: Final = f"{WORK_DIR}/replacing"
-"""Holds the inode of the staged directory from the moment when it replaces another one."""
+"""The file that holds the inode of the staged directory, written just before it replaces another directory."""
 
 _OPTION_NAMES: Final = {
     "index_version": "index version",
@@ -40,7 +40,7 @@ _OPTION_NAMES: Final = {
     "skip_episodes": "--skip-episodes",
     "repair": "repairs",
 }
-"""Names of recorded options as people know them; the others have the same name."""
+"""Command-line names of recorded options. Options that are missing here have the same name."""
 
 
 class LockedStaging:
@@ -52,9 +52,9 @@ class LockedStaging:
 
     def __init__(self, final: Root, root: Root) -> None:
         self.final = final
-        """Where the result appears."""
+        """The root at which the result appears."""
         self.root = root
-        """Where the result is written until then."""
+        """The root at which the result is written until then."""
         self._lock = ExitStack()
         if root.is_local:
             lock = exclusive_lock(root.local / _LOCK, where=str(root), found="another run that is writing it")
@@ -94,7 +94,7 @@ class LockedStaging:
 
 
 class DatasetStaging(LockedStaging):
-    """The place of a new dataset: `root` until `commit`, then `final`."""
+    """The place of a new dataset, which is at `root` until `commit`, and then at `final`."""
 
     def __init__(
         self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool, force: bool = False
@@ -148,13 +148,13 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
     Args:
         source: The dataset that is read. It may not lie in the destination, nor hold it.
         final: The destination: a directory that does not exist, or is empty.
-        options: Command, source, options and version: all that decides the result. A run is continued only with the same.
-        force: Replace a dataset of this machine that was prepared before, when the new one is complete.
+        options: The command, source, options and version, which decide the result. A run is continued only if they are the same.
+        force: Whether to replace a local dataset that was prepared before, once the new one is complete.
 
     Raises:
-        DestinationError: The destination holds something, overlaps the source, or holds an unfinished run with other options,
-            or another run is writing it.
-        WriteError: It cannot be written.
+        DestinationError: The destination is not empty, overlaps the source, holds an unfinished run with other options, or is being
+            written by another run.
+        WriteError: The destination cannot be written.
     """
     final, root = _places(final)
     settle_destination(final)
@@ -164,7 +164,10 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
 
 
 def require_destination(source: Root, final: Root, options: dict[str, Any], *, force: bool = False) -> None:
-    """Require that a run with these options may write a destination. Arguments and errors are those of `open_dataset_staging`."""
+    """Raise DestinationError unless a run with these options may write a destination.
+
+    Arguments are those of `open_dataset_staging`.
+    """
     _require_apart(source, final)
     final, root = _places(final)
     if final.is_local:
@@ -184,18 +187,18 @@ def require_destination(source: Root, final: Root, options: dict[str, Any], *, f
 
 
 def has_unfinished_run(final: Root) -> bool:
-    """Return whether a run that was stopped can be continued."""
+    """Return whether the destination holds an unfinished run that can be continued."""
     return _places(final)[1].exists(_OPTIONS)
 
 
 def settle_destination(final: Root) -> None:
-    """Finish or undo what a run left that was killed while its result got its name."""
+    """Finish or undo the last renames of a run that was killed while it gave its result the final name."""
     if final.is_local:
         _recover_receipts(*_places(final))
 
 
 def _places(final: Root) -> tuple[Root, Root]:
-    """Return where a result appears, and where it is written until then."""
+    """Return the root at which a result appears, and the root at which it is written until then."""
     if not final.is_local:
         return final, final
     # A link cannot be replaced by a rename; `.` and `..` have no name of their own.
@@ -205,7 +208,7 @@ def _places(final: Root) -> tuple[Root, Root]:
 
 
 def remove_unlisted_files(root: Root, paths: set[str]) -> None:
-    """Remove the files of a dataset below a root that are not among `paths`, and empty folders; receipts stay."""
+    """Remove the files below a root that are not in `paths`, and empty folders. The receipts of the run stay."""
     folders = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
     for path in root.list():
         if path not in paths and path.startswith(folders):
@@ -257,7 +260,7 @@ def _document(options: dict[str, Any]) -> str:
 
 
 def _require_same_options(root: Root, options: dict[str, Any]) -> None:
-    """Raise DestinationError where an unfinished run was started with other options; it says which differ."""
+    """Raise DestinationError if an unfinished run was started with other options. The error says which options differ."""
     anew = f"remove {root} to start anew"
     try:
         recorded = json.loads(root.read_bytes(_OPTIONS))
@@ -272,12 +275,12 @@ def _require_same_options(root: Root, options: dict[str, Any]) -> None:
 
 
 def options_in_words(options: dict[str, Any], names: Iterable[str]) -> str:
-    """Return recorded options and their values as people know them."""
+    """Return recorded options and their values under their command-line names, for messages."""
     return ", ".join(_option(name, options) for name in names)
 
 
 def _option(key: str, options: dict[str, Any]) -> str:
-    """Return an option and its value in words."""
+    """Return an option and its value under its command-line name."""
     value, name = options.get(key), _OPTION_NAMES.get(key, key)
     return f"no {name}" if value is None else f"{name} {value}"
 
@@ -286,12 +289,12 @@ def _option(key: str, options: dict[str, Any]) -> str:
 
 
 def _receipts_aside(final: Root) -> Path:
-    """Return where the receipts are kept while the result gets its name."""
+    """Return the folder that holds the receipts while the result gets its final name."""
     return final.local.with_name(f".{final.local.name}.episeek-work")
 
 
 def _recover_receipts(final: Root, root: Root) -> None:
-    """Undo a commit that was killed between its renames; clean up after one that was killed after them."""
+    """Undo a commit during which the process was killed between the renames, or clean up if it was killed after them."""
     receipts = _receipts_aside(final)
     if not receipts.is_dir():
         return

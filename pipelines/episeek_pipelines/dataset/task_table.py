@@ -1,4 +1,4 @@
-"""meta/tasks.parquet as LeRobot takes it: the numbers of the tasks, and their texts as the pandas index of the table."""
+"""Make and read meta/tasks.parquet in LeRobot's form: the numbers of the tasks, and their texts as the pandas index."""
 
 import json
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from episeek_pipelines.parquet.numpy_values import large_strings
 from episeek_schemas import lerobot
 
 UNNAMED_INDEX: Final = lerobot.TASK_TEXT_COLUMNS[0]
-"""The column of the texts that LeRobot writes: an index without a name."""
+"""The column of the texts as LeRobot writes it: a pandas index without a name."""
 
 
 def task_table(texts: Sequence[str], *, numbers: Sequence[int] | None = None) -> pa.Table:
-    """Return the table of some tasks.
+    """Return a table of tasks.
 
     Args:
         texts: The text of each task.
-        numbers: The number of each task; None for 0, 1, 2 ...
+        numbers: The number of each task; None for 0, 1, 2 and so on.
     """
     counted = np.arange(len(texts)) if numbers is None else np.array(numbers, np.int64)
     table = pa.table({lerobot.TASK_INDEX: pa.array(counted), UNNAMED_INDEX: large_strings(texts)})
@@ -28,7 +28,7 @@ def task_table(texts: Sequence[str], *, numbers: Sequence[int] | None = None) ->
 
 
 def with_index(table: pa.Table, column: str) -> pa.Table:
-    """Return a table of tasks that pandas reads with a column of texts as its index."""
+    """Return a table of tasks with metadata by which pandas uses `column`, which holds the texts, as the index."""
     name = None if column == UNNAMED_INDEX else column
     document: dict[str, Any] = {
         "index_columns": [column],
@@ -56,7 +56,7 @@ def with_index(table: pa.Table, column: str) -> pa.Table:
 
 
 def pandas_index(table: pa.Table) -> str | None:
-    """Return the column that pandas takes as the index of a table; None for row numbers, and for several columns."""
+    """Return the column that pandas uses as the index of a table, or None if the index is the row numbers or several columns."""
     try:
         columns = json.loads((table.schema.metadata or {})[b"pandas"])["index_columns"]
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -66,7 +66,7 @@ def pandas_index(table: pa.Table) -> str | None:
 
 
 def text_column(table: pa.Table) -> str | None:
-    """Return the column with the texts of the tasks; None where there is none, or several that may be."""
+    """Return the column with the texts of the tasks, or None if no column, or more than one, may be it."""
     names = [
         name for name in table.column_names if table.column_names.count(name) == 1 and _holds_text(table[name].type)
     ]

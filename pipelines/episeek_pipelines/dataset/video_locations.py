@@ -1,4 +1,4 @@
-"""The places of a dataset's videos: the template of their paths, and the columns of meta/episodes."""
+"""Describe where the videos of a dataset are: the template of their paths, and the columns of meta/episodes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from episeek_schemas import lerobot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoLocations:
-    """Where the frames of every episode are."""
+    """The files and seconds in which the frames of every episode are."""
 
     video_path: str
-    """The template of meta/info.json."""
+    """The path template of meta/info.json."""
     cameras: Mapping[str, CameraColumns]
-    """The columns of each camera, by row of meta/episodes."""
+    """The columns of each camera, by camera key; one value for each row of meta/episodes."""
 
     def columns(self) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float64]]:
         """Return the columns of meta/episodes by name."""

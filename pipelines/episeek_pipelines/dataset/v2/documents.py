@@ -1,7 +1,8 @@
-"""The documents of a dataset of version 2.x: `meta/info.json`, and the JSON lines of episodes, tasks and statistics.
+"""Read the documents of a dataset of version 2.x: `meta/info.json`, and the JSON lines of episodes, tasks and statistics.
 
-`read_documents` reads all of them and collects every problem with its file and line; it raises for no content. Whoever needs
-documents that are right calls `V2Documents.require_translatable` or `require_no_problems`.
+`read_documents` reads all of them, and collects every problem with its file and line; damaged contents never raise. Callers that
+need
+correct documents call `V2Documents.require_translatable` or `require_no_problems`.
 """
 
 import json
@@ -15,10 +16,10 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 Kind = Literal["info", "features", "pointer", "lines", "order", "values", "tasks", "statistics"]
-"""The subject of a problem: `info.json`, its features, Git LFS, lines, numbers of episodes, lengths, tasks, statistics."""
+"""The subject of a problem, such as the numbers of episodes, their lengths, or the tasks."""
 
 _BLOCKING: Final[frozenset[Kind]] = frozenset({"info", "pointer", "lines", "order", "values"})
-"""Kinds of problems without whose solution nobody knows which files belong to which episode."""
+"""Kinds of problems that leave open which files belong to which episode."""
 
 _LFS_SIGNATURE: Final = b"version https://git-lfs"
 _MAX_LENGTH: Final = 1 << 31
@@ -41,7 +42,7 @@ class DocumentProblem:
 
     kind: Kind
     path: str
-    """Relative to the root."""
+    """Path of the document, relative to the root."""
     line: int | None
     """Number of the line, from 1; None for the whole file."""
     found: str
@@ -52,7 +53,7 @@ class DocumentProblem:
     """Number of similar problems that are not listed."""
     hint: str = ""
     is_in_tables: bool = False
-    """Whether the tables of version 3.0 show the same, so that rules on them find it."""
+    """Whether the tables of version 3.0 have the same problem, so that the rules on these tables report it."""
 
     @property
     def place(self) -> str:
@@ -66,7 +67,7 @@ class V2Episode:
 
     episode_index: int
     length: int
-    """Frames."""
+    """Number of frames."""
     tasks: tuple[str, ...]
     line: int
     """Number of the line, from 1."""
@@ -77,21 +78,21 @@ class V2Documents:
     """The documents of a dataset of version 2.x, with their problems."""
 
     version: str
-    """`codebase_version`, as found."""
+    """The value of `codebase_version`."""
     info: Mapping[str, Any]
     """Parsed meta/info.json."""
     episodes: tuple[V2Episode, ...] = ()
-    """Sorted by episode_index."""
+    """The episodes, sorted by episode_index."""
     tasks: tuple[tuple[int, str], ...] = ()
-    """(task_index, text), sorted by task_index."""
+    """The tasks as (task_index, text), sorted by task_index."""
     task_lines: tuple[int, ...] = ()
     """The line of each task, from 1."""
     statistics: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    """By episode_index; empty in version 2.0."""
+    """The statistics of each episode, by episode_index; empty in version 2.0."""
     statistics_lines: Mapping[int, int] = field(default_factory=dict)
     """The line of each episode's statistics, from 1."""
     total_statistics: Mapping[str, Any] | None = None
-    """Of the whole dataset, in version 2.0."""
+    """The statistics of the whole dataset, in version 2.0."""
     problems: tuple[DocumentProblem, ...] = ()
 
     @property
@@ -105,7 +106,7 @@ class V2Documents:
 
 
 def require_no_problems(problems: Sequence[DocumentProblem], where: str) -> None:
-    """Raise MetadataError for the first of some problems, which says how many there are."""
+    """Raise MetadataError for the first problem, if there is any. The message says how many more there are."""
     if not problems:
         return
     first = problems[0]
@@ -178,7 +179,7 @@ def _read(root: Root, path: str, problems: list[DocumentProblem], kind: Kind, ex
 def _objects(
     root: Root, path: str, problems: list[DocumentProblem], kind: Kind, expected: str, hint: str = ""
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of each line, from 1, and its object; lines without text are skipped."""
+    """Yield the number of each line, from 1, with its JSON object. Empty lines are skipped."""
     data = _read(root, path, problems, kind, expected, hint)
     for number, line in enumerate((data or b"").split(b"\n"), start=1):
         if not line.strip():
@@ -251,7 +252,9 @@ def _gaps(episodes: list[V2Episode]) -> Iterator[DocumentProblem]:
 
 
 def _unnamed_pictures(features: Mapping[str, Any]) -> Iterator[DocumentProblem]:
-    """Yield a problem for pictures without names of their sizes: LeRobot's policies look up the name of the third."""
+    """Yield a problem for each picture feature without names of its dimensions: LeRobot's policies look up the name of the
+    third.
+    """
     for name, spec in features.items():
         if isinstance(spec, Mapping) and spec.get("dtype") in _VISUAL:
             names = spec.get("names")
@@ -267,7 +270,7 @@ def _unnamed_pictures(features: Mapping[str, Any]) -> Iterator[DocumentProblem]:
 
 
 def _tasks(root: Root, problems: list[DocumentProblem]) -> list[tuple[int, str, int]]:
-    """Return number, text and line of each task, sorted by number."""
+    """Return the number, text and line of each task, sorted by number."""
     path = lerobot_v2.TASKS_PATH
     tasks: dict[int, tuple[str, int]] = {}
     line_of: dict[str, int] = {}
@@ -321,7 +324,7 @@ def _unknown_tasks(episodes: list[V2Episode], known: set[str]) -> Iterator[Docum
 
 
 def _episode_statistics(root: Root, problems: list[DocumentProblem]) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield episode_index, line and statistics of each episode."""
+    """Yield the episode_index, the line and the statistics of each episode."""
     path = lerobot_v2.EPISODE_STATISTICS_PATH
     line_of: dict[int, int] = {}
     expected = "the statistics of each episode, as version 2.1 has them"

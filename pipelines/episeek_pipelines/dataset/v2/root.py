@@ -1,7 +1,8 @@
-"""The root of a dataset of version 2.x, with the metadata of version 3.0 in place of its documents.
+"""Show a dataset of version 2.x with the metadata of version 3.0 in place of its documents.
 
-Whatever reads a dataset of version 3.0 through its root reads one of version 2.x, too. The files of the metadata exist in memory
-only, and are made from the documents once in each process. Episodes can be left out: then the others are numbered anew, in the
+Code that reads datasets of version 3.0 through their root can thereby read version 2.x, too. The metadata files exist only in
+memory,
+and are made from the documents once in each process. Episodes can be left out. The remaining episodes are then renumbered, in the
 metadata and in the rows of the data files.
 """
 
@@ -24,20 +25,20 @@ from episeek_pipelines.dataset.v2.tables import files_as_v3, kept_episodes
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 _DOCUMENTS: Final = (layout.INFO_PATH, *lerobot_v2.DOCUMENTS)
-"""The files that the metadata of version 3.0 takes the place of."""
+"""The files that the metadata of version 3.0 replaces."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class V2View:
-    """A dataset of version 2.x as version 3.0 has it."""
+    """A dataset of version 2.x converted to version 3.0."""
 
     documents: V2Documents
     files: Mapping[str, bytes]
-    """The metadata of version 3.0 by path; empty where the documents do not tell which files belong to which episode."""
+    """The metadata files of version 3.0 by path; empty if the documents do not say which files belong to which episode."""
     problems: tuple[DocumentProblem, ...]
     """All problems of the documents."""
     shifts: Mapping[str, tuple[int, int]]
-    """By data file, where they are not 0: by how much the numbers of its episode and of its rows fall."""
+    """For each data file that is renumbered: by how much its episode_index and the `index` of its rows become smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,18 @@ class V2Root(Root):
     """The root of a dataset of version 2.x; it lists and reads the metadata of version 3.0."""
 
     skipped: tuple[int, ...] = ()
-    """Episodes that are left out, by their number in the documents, rising."""
+    """Numbers, in the documents, of the episodes that are left out, ascending."""
     state: str = ""
-    """Which versions of the documents the metadata is made from."""
+    """A digest of the versions of the documents from which the metadata is made."""
 
     @property
     def physical(self) -> Root:
-        """The root as it is, with its documents."""
+        """The root with the files that really exist, the documents of version 2.x among them."""
         return Root(self.url)
 
     @property
     def view(self) -> V2View:
-        """The dataset as version 3.0 has it.
+        """The dataset converted to version 3.0.
 
         Raises:
             ChangedFileError: A document has changed since the root was opened.
@@ -74,7 +75,9 @@ class V2Root(Root):
         return V2Root(Root.pinned(self).url, self.skipped, self.state)
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a file that are made from the dataset's own; None for a file that is as it is in the store."""
+        """Return the contents of a file that is made from the documents or renumbered, or None for a file that is read
+        unchanged.
+        """
         if path.startswith(f"{layout.META_DIR}/"):
             return self.view.files.get(path)
         shift = self.view.shifts.get(path) if self.skipped else None
@@ -91,7 +94,10 @@ class V2Root(Root):
         return sorted({*made, *own})
 
     def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
-        """Return the files below a directory, sorted by path, with their identities; those of made files have only a size."""
+        """Return the files below a directory, sorted by path, with their identities.
+
+        Files that exist only in memory have just a size.
+        """
         found = {path: identity for path, identity in Root.files(self, directory).items() if path not in _DOCUMENTS}
         found |= {path: FileIdentity(len(self.view.files[path])) for path in self._made(directory)}
         return dict(sorted(found.items()))
@@ -131,15 +137,15 @@ class V2Root(Root):
 
 
 def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = ()) -> V2Root:
-    """Return the root of a dataset of version 2.x, without some of its episodes.
+    """Return a root that shows a dataset of version 2.x in version 3.0, without the episodes `skipped`.
 
     Args:
         root: The dataset.
-        info: Its meta/info.json, parsed.
+        info: Its parsed meta/info.json.
         skipped: Numbers of episodes to leave out.
 
     Raises:
-        MetadataError: There is no such episode, or no other one.
+        MetadataError: An episode to leave out does not exist, or no episode would remain.
         ReadError: A document cannot be read.
     """
     opened = V2Root(root.url, tuple(sorted({*skipped})), _state(root))
@@ -158,7 +164,7 @@ def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = (
 
 
 def is_v2_dataset(root: Root, info: Mapping[str, Any]) -> bool:
-    """Return whether a root has the documents of version 2.x, and says so in its meta/info.json."""
+    """Return whether a root has the documents of version 2.x, and its meta/info.json declares that version."""
     return lerobot_v2.is_v2(info) and (
         any(root.exists(path) for path in (lerobot_v2.EPISODES_PATH, lerobot_v2.TASKS_PATH))
         or not root.list(layout.EPISODES_DIR, suffix=".parquet")
@@ -170,7 +176,7 @@ def _holds_metadata(directory: str) -> bool:
 
 
 def _state(root: Root) -> str:
-    """Return a digest of which versions of the documents there are."""
+    """Return a digest of the versions of all documents."""
     if root.is_pinned:
         return ""
     versions = []
@@ -184,7 +190,7 @@ def _state(root: Root) -> str:
 
 @lru_cache(maxsize=16)
 def _view(url: str, skipped: tuple[int, ...], state: str) -> V2View:
-    """Return the dataset at a URL as version 3.0 has it; the documents are read and parsed once."""
+    """Return the dataset at a URL converted to version 3.0. The documents are read and parsed once."""
     root = Root(url)
     if _state(root) != state:
         found = "documents that have changed since the dataset was opened"
@@ -201,7 +207,7 @@ def _view(url: str, skipped: tuple[int, ...], state: str) -> V2View:
 
 
 def _shifts(documents: V2Documents, skipped: tuple[int, ...]) -> dict[str, tuple[int, int]]:
-    """Return the shifts of the data files whose rows are numbered anew."""
+    """Return, for each data file that is renumbered, by how much its episode_index and `index` become smaller."""
     info = lerobot.parse_info(lerobot_v2.info_as_v3(documents.info))
     kept = {episode.episode_index: number for number, episode in enumerate(kept_episodes(documents, skipped))}
     shifts, fewer_rows = {}, 0
@@ -215,7 +221,7 @@ def _shifts(documents: V2Documents, skipped: tuple[int, ...]) -> dict[str, tuple
 
 
 def _renumbered(root: Root, path: str, episode_shift: int, row_shift: int) -> bytes:
-    """Return a data file whose `episode_index` and `index` are lower, with the same schema, in one row group."""
+    """Return the bytes of a data file with smaller `episode_index` and `index`, the same schema, and one row group."""
     with root.open_parquet(path) as file:
         try:
             table = file.read(use_threads=False)

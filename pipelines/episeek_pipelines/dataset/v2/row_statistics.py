@@ -1,7 +1,7 @@
-"""Statistics that version 3.0 has and version 2.x lacks, computed from the rows of written data files.
+"""Compute, from the rows of written data files, the statistics that version 3.0 has and version 2.x lacks.
 
-Version 2.1 has no quantiles, version 2.0 no statistics of single episodes. Both are computed for features of numbers. Pictures are
-not decoded, so they get no quantiles: no policy of LeRobot normalizes pictures with them.
+Version 2.1 has no quantiles, and version 2.0 has no statistics of single episodes. Both are computed for numeric features. Pictures
+are not decoded and get no quantiles; no policy of LeRobot normalizes pictures with quantiles.
 """
 
 import io
@@ -20,9 +20,9 @@ from episeek_schemas import layout, lerobot
 
 
 def add_row_statistics(root: Root, measured: EpisodeStatistics) -> None:
-    """Complete the statistics of a written dataset: columns of its `meta/episodes`, and `meta/stats.json`.
+    """Complete the statistics of a written dataset: the columns of its `meta/episodes`, and `meta/stats.json`.
 
-    A feature that has statistics of each episode gets quantiles; one that has none gets all.
+    A feature that has statistics of each episode gets quantiles. A feature without any gets all statistics.
 
     Args:
         root: The dataset, with one file of `meta/episodes`.

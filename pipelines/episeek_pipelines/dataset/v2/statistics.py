@@ -1,4 +1,6 @@
-"""Statistics of version 2.x, one document for each episode, as version 3.0 has them: one array for each statistic."""
+"""Convert the statistics of version 2.x, one document for each episode, to the form of version 3.0, one array for each
+statistic.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +13,17 @@ from episeek_pipelines.statistics.names import BASIC, FeatureStatistics
 from episeek_schemas import lerobot
 
 _BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
-"""Features whose values change where episodes are numbered anew."""
+"""Features whose values change if episodes are renumbered."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeProblem:
-    """A statistic that is missing from an episode, or has another type or shape than in the first."""
+    """A statistic that an episode lacks, or that has another type or shape than in the first episode."""
 
     feature: str
     statistic: str
     episode: int
-    """Position among the episodes that were given."""
+    """Position of the episode in the sequence of statistics."""
     found: str
     expected: str
 
@@ -29,9 +31,9 @@ class ShapeProblem:
 def stacked(
     statistics: Sequence[Mapping[str, Any]], features: Sequence[str]
 ) -> tuple[dict[str, FeatureStatistics], list[ShapeProblem]]:
-    """Return the statistics of each feature over all episodes, and what keeps some of them from being stacked.
+    """Stack the statistics of all episodes for each feature, and return them with the problems that were found.
 
-    Features that no episode has statistics of are left out without a problem, and so are those with one.
+    Features with a problem are left out. Features without statistics in any episode are left out, too, which is not a problem.
 
     Args:
         statistics: Statistics by feature and name, for each episode: nested lists of numbers.
@@ -63,12 +65,12 @@ def stacked(
 def renumbered(
     statistics: dict[str, FeatureStatistics], episode_shift: npt.NDArray[np.int64], row_shift: npt.NDArray[np.int64]
 ) -> dict[str, FeatureStatistics]:
-    """Return statistics of episodes that are numbered anew: the values of `episode_index` and `index` fall by the shifts.
+    """Return the statistics of renumbered episodes: the values of `episode_index` and `index` become smaller by the shifts.
 
     Args:
-        statistics: Of all features.
-        episode_shift: By how much the episode's number falls; shape [episodes].
-        row_shift: By how much the numbers of its rows fall; shape [episodes].
+        statistics: The statistics of all features.
+        episode_shift: By how much the number of each episode becomes smaller; shape [episodes].
+        row_shift: By how much the row numbers of each episode become smaller; shape [episodes].
     """
     changed = dict(statistics)
     for feature, shift in zip(_BY_EPISODE, (episode_shift, row_shift), strict=True):
@@ -81,7 +83,7 @@ def renumbered(
 
 
 def _array(value: object) -> npt.NDArray[Any] | None:
-    """Return nested lists of numbers as an array of booleans, integers or floats; None for anything else."""
+    """Return nested lists of numbers as an array of booleans, integers or floats, or None for any other value."""
     try:
         array = np.array(value)
     except ValueError:

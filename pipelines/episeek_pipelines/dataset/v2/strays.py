@@ -1,7 +1,8 @@
-"""Files below `data/` and `videos/` of a dataset of version 2.x that belong to no episode.
+"""Find files below `data/` and `videos/` of a dataset of version 2.x that belong to no episode.
 
-LeRobot's converter takes every file that its patterns match for an episode, so that all later ones are shifted. Here the numbers of
-the episodes give the files, and the others stay where they are.
+LeRobot's converter treats every file that matches its patterns as an episode, so that a stray file shifts all later episodes. Here
+the
+numbers of the episodes give the paths of their files, and stray files are not used.
 """
 
 from episeek_pipelines.dataset.metadata import Dataset
@@ -10,9 +11,9 @@ from episeek_schemas import layout
 
 
 def undeclared_files(dataset: Dataset) -> tuple[str, ...]:
-    """Return the files below `data/` and `videos/` that belong to no episode of a dataset of version 2.x as it is opened, sorted.
+    """Return the files below `data/` and `videos/` that belong to no episode of an opened dataset of version 2.x, sorted.
 
-    Those of episodes that are left out are among them. Hidden files are no part of a dataset.
+    The files of episodes that are left out are among them. Hidden files are not.
     """
     if not isinstance(dataset.root, V2Root):
         return ()
@@ -24,7 +25,7 @@ def undeclared_files(dataset: Dataset) -> tuple[str, ...]:
 
 
 def stray_files(dataset: Dataset) -> tuple[str, ...]:
-    """Return the files of `undeclared_files` that belong to no episode at all."""
+    """Return the files that belong to no episode, not even to one that is left out, sorted."""
     skipped = dataset.root.skipped if isinstance(dataset.root, V2Root) else ()
     places = [(number // dataset.info.chunks_size, number) for number in skipped]
     left_out = {dataset.info.data_file(*place) for place in places}

@@ -1,6 +1,6 @@
-"""The metadata of version 3.0 for a dataset of version 2.x: `info.json`, episodes, tasks and statistics, as files.
+"""Make the metadata files of version 3.0 for a dataset of version 2.x: `info.json`, episodes, tasks and statistics.
 
-The files describe the data and videos where they are. `data/` and `videos/` stay as they are, and so do all other files.
+The new files refer to the data and videos at their present paths. No existing file changes.
 """
 
 import io
@@ -23,7 +23,7 @@ from episeek_pipelines.statistics.names import FeatureStatistics
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 EPISODES_FILE: Final = f"{layout.EPISODES_DIR}/chunk-000/file-000.parquet"
-"""The one file of `meta/episodes`."""
+"""The path of the single file of `meta/episodes`."""
 
 _PLACE_FIELDS: Final = ("chunk_index", "file_index")
 
@@ -31,7 +31,7 @@ _ROWS_PER_GROUP: Final = 1000
 
 
 def kept_episodes(documents: V2Documents, skipped: tuple[int, ...]) -> tuple[V2Episode, ...]:
-    """Return the episodes that are not left out, in order: their positions are their new numbers."""
+    """Return the episodes that are not left out, in order. Their positions in the result are their new numbers."""
     left_out = {*skipped}
     return tuple(episode for episode in documents.episodes if episode.episode_index not in left_out)
 
@@ -39,11 +39,11 @@ def kept_episodes(documents: V2Documents, skipped: tuple[int, ...]) -> tuple[V2E
 def files_as_v3(
     documents: V2Documents, skipped: tuple[int, ...] = ()
 ) -> tuple[dict[str, bytes], tuple[DocumentProblem, ...]]:
-    """Return the files below `meta/` of version 3.0 that take the place of the documents, and problems of statistics.
+    """Return the files below `meta/` of version 3.0 that replace the documents, and the problems of the statistics.
 
     Args:
-        documents: The documents, which can be translated.
-        skipped: Episodes to leave out, by number; the others are numbered anew.
+        documents: The documents, which have to be translatable.
+        skipped: Numbers of episodes to leave out. The remaining episodes are renumbered.
     """
     episodes = kept_episodes(documents, skipped)
     info = _info(documents, episodes, skipped)
@@ -75,7 +75,7 @@ def _info(documents: V2Documents, episodes: tuple[V2Episode, ...], skipped: tupl
 
 
 def _split(text: object, skipped: list[int]) -> object:
-    """Return a range `start:stop` of episodes without those that are left out; other spellings as they are."""
+    """Return a split `start:stop` without the episodes that are left out. A split in another form is returned unchanged."""
     match = re.fullmatch(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*", text) if isinstance(text, str) else None
     if match is None:
         return text
@@ -110,7 +110,7 @@ def _statistics(
 
 
 def _counted_statistics(documents: V2Documents) -> dict[str, Any]:
-    """Return statistics of version 2.0 with the count, which is all frames: LeRobot 2.0 reads every frame for them."""
+    """Return the statistics of version 2.0 with a count: the number of all frames, since LeRobot 2.0 reads every frame for them."""
     frames = sum(episode.length for episode in documents.episodes)
     entries = documents.total_statistics or {}
     return {key: {**entry, "count": [frames]} if isinstance(entry, dict) else entry for key, entry in entries.items()}
