@@ -62,7 +62,7 @@ class Strip:
     marked: frozenset[int] = frozenset()
     """Numbers of the frames among them that the finding is about."""
     start: int | None = None
-    """The frame from which they are decoded, the same as in the rule; None decodes from the sync sample before them."""
+    """The frame from which the rule decoded, and from which these frames are decoded; None uses the nearest sync sample before."""
     is_compared: bool = False
     """Whether the finding says that decoding from an earlier sync sample gives other pictures."""
     pictures: tuple[StripPicture, ...] = ()

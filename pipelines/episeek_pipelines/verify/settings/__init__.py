@@ -1,1 +1,1 @@
-"""Settings of a verification: configuration files, policies and baselines."""
+"""The settings of a verification: configuration files, policies (which rules count) and baselines (accepted findings)."""

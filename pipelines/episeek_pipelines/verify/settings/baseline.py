@@ -1,7 +1,7 @@
-"""Baselines: findings that were accepted, so that only new findings count.
+"""Baselines: lists of findings that were accepted, so that only new findings count.
 
-A baseline is a JSON file, committed beside a dataset or in a project. It has one finding per line in a fixed order, so a
-change of one finding changes one line:
+A baseline is a JSON file that is committed next to a dataset or in a project. It lists one finding per line in a fixed order, so
+that a change of one finding changes one line:
 
     {
     "format": "episeek-baseline",
@@ -13,9 +13,9 @@ change of one finding changes one line:
     ]
     }
 
-`level` is the level of the verification that the baseline was written from. A fingerprint is `Finding.fingerprint`: it depends
-on the rule and the place, not on what was found. `count` is the number of findings of that rule and place, including those
-that a finding stands for. A baseline never holds VER000 and VER001: nobody can accept what was not checked.
+`level` is the level of the verification whose findings were accepted. A fingerprint is `Finding.fingerprint`, which depends on the
+rule and the location, not on what was found. `count` is the number of findings of that rule at that location, including those that
+`Finding.more` counts. A baseline never contains VER000 and VER001, since what was not checked cannot be accepted.
 """
 
 import json
@@ -34,7 +34,7 @@ FORMAT: Final = "episeek-baseline"
 VERSION: Final = 1
 
 _NEED_OPTIONS: Final = frozenset(rule.code for rule in (SHARDS, WORKER_SHARDS))
-"""Codes of rules that are applied only with an option, a number of ranks."""
+"""Codes of the rules that are applied only if a number of ranks is given."""
 
 _HINT: Final = "write the baseline again with `episeek verify --write-baseline`"
 
@@ -42,12 +42,12 @@ _LOCATION_TYPES: Final = {"file": str, "episode": int, "camera": str, "row": int
 
 
 class BaselineError(EpiseekError, ValueError):
-    """A file is not a baseline, or was edited into an invalid one."""
+    """The error for a file that is not a baseline, or is an invalid one."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineEntry:
-    """The accepted findings of one rule at one place."""
+    """The accepted findings of one rule at one location."""
 
     fingerprint: str
     code: str
@@ -56,17 +56,18 @@ class BaselineEntry:
 
     @property
     def sort_key(self) -> tuple[Any, ...]:
-        """Return a key that sorts entries by code and place."""
+        """Return a key that sorts entries by code and location."""
         return (self.code, self.location.sort_key, self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The accepted findings: entries in order, each fingerprint once."""
+    """A list of accepted findings."""
 
     entries: tuple[BaselineEntry, ...] = ()
+    """The entries, sorted by code and location; each fingerprint occurs once."""
     level: Level = "layout"
-    """Level of the verification that the baseline was written from."""
+    """Level of the verification whose findings were accepted."""
 
 
 def baseline_of(report: VerificationReport) -> Baseline:
@@ -80,12 +81,12 @@ def baseline_of(report: VerificationReport) -> Baseline:
 
 
 def write_baseline(report: VerificationReport) -> str:
-    """Return the text of `baseline_of(report)`. The same report gives the same text."""
+    """Return the text of a baseline that accepts the findings of a report. Equal reports give equal texts."""
     return format_baseline(baseline_of(report))
 
 
 def format_baseline(baseline: Baseline) -> str:
-    """Return the text of a baseline, which `parse_baseline` reads."""
+    """Return a baseline as the text of a JSON file, which `parse_baseline` reads."""
     lines = [
         json.dumps(
             {
@@ -102,15 +103,15 @@ def format_baseline(baseline: Baseline) -> str:
 
 
 def parse_baseline(text: str, where: str) -> Baseline:
-    """Read a baseline.
+    """Return the baseline that the text of a file contains.
 
     Args:
         text: Text of the file.
         where: Path or URL of the file, for messages.
 
     Raises:
-        BaselineError: The text is not a baseline, has another version, or has an invalid entry. An entry is also invalid if
-            its fingerprint does not match its code and place: it would accept something else than it shows.
+        BaselineError: The text is not a baseline, has another version, or has an invalid entry. An entry whose fingerprint does
+            not match its code and location is invalid, since it would accept another finding than a person reads in it.
     """
     try:
         document = json.loads(text)
@@ -138,16 +139,17 @@ def parse_baseline(text: str, where: str) -> Baseline:
 def apply_baseline(
     report: VerificationReport, baseline: Baseline
 ) -> tuple[VerificationReport, tuple[BaselineEntry, ...]]:
-    """Remove accepted findings from a report, and return the entries that no longer occur.
+    """Return a report without its accepted findings, and the baseline entries whose findings no longer occur.
 
-    Apply a baseline before a policy: findings that a policy ignores would look like findings that no longer occur.
+    Apply a baseline before a policy. Otherwise findings that the policy ignores look like findings that no longer occur.
 
     Returns:
-        The report. Findings of a rule and place are removed, and counted in `accepted_count`, if there are no more of them
-        than were accepted. If there are more, the new ones cannot be distinguished: all of them stay, with a remark.
-        The entries that no longer occur, in order, which can be removed from the baseline. If fewer findings occur than
-        were accepted, `count` is the difference. An entry is listed only if its findings would have been found: at the
-        baseline's level, and if every file was read.
+        First the report. The findings of a rule at a location are removed, and added to `accepted_count`, if at most as many occur
+        as were accepted. If more occur, all of them stay, with a remark, because new ones cannot be told from accepted ones.
+
+        Then the entries that can be removed from the baseline, in order. If some of the accepted findings still occur, `count` is
+        the number of those that do not. No entry is listed if this verification could have missed its findings, because its level
+        is lower, a file could not be read, or an option that the rule needs was not given.
     """
     accepted = {entry.fingerprint: entry for entry in baseline.entries if entry.code not in ALWAYS_COUNTED}
     current = _by_fingerprint(report.findings)
@@ -160,7 +162,7 @@ def apply_baseline(
         elif count <= entry.count:
             accepted_count += count
         else:
-            note = f"{count} here now, the baseline accepts {entry.count}"
+            note = f"{count} occur here now, and the baseline accepts {entry.count}"
             kept += (replace(found, found=f"{found.found} ({note})") for found in same)
     gone = [
         replace(entry, count=entry.count - finding_count(current.get(entry.fingerprint, ())))

@@ -1,8 +1,8 @@
-"""The configuration of a verification, from the command line, a configuration file and defaults.
+"""Functions that derive the configuration of a verification from the command line, a configuration file and defaults.
 
-`configuration_keys` describes the file. The command line takes precedence; rules that it ignores and severities that it sets are
-added to those of the file. A file in a dataset cannot refer to a baseline outside of the dataset: its author is somebody else
-than the user who verifies it.
+`configuration_keys` describes the file. The command line takes precedence over the file, except that ignored rules and severities
+from the command line are added to those of the file. A configuration file in a dataset cannot refer to a baseline outside of the
+dataset, because the author of the dataset may be somebody else than the user who verifies it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,15 +22,19 @@ from episeek_pipelines.verify.settings.rule_codes import SEVERITIES, Configurati
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The configuration of a verification."""
+    """The configuration of a verification, from all its sources."""
 
     policy: Policy = field(default_factory=Policy)
     options: VerifyOptions = field(default_factory=VerifyOptions)
     baseline_path: str | None = None
-    """A path or a URL. On the command line it is relative to the working directory, in a file to the folder of the file."""
+    """Path or URL of the baseline; None without a baseline.
+
+    A path on the command line is relative to the working directory, and one in a configuration file to the folder of the file.
+    """
     max_findings: int = MAX_FINDINGS
+    """Most findings that the formats `text`, `markdown` and `github` list."""
     path: str | None = None
-    """The configuration file; None if there is none."""
+    """Path or URL of the configuration file; None without such a file."""
 
 
 def configure(
@@ -57,24 +61,24 @@ def configure(
     Args:
         root: The dataset.
         config_path: A local file to read instead of those at the root.
-        files: A listing of the dataset by relative path; without it, each of the two possible files is requested.
-        level: Value of `--level`; None here and below if the option was not given.
-        select: Codes and families, separated by commas; they replace those of the file.
-        ignore: Codes and families as in `select`; they are added to those of the file.
-        severity: `CODE=error` or `CODE=warning`, separated by commas; they are added to those of the file.
+        files: A listing of the dataset by relative path. Without it, each of the two possible files is requested.
+        level: Value of `--level`. For this and all other options, None means that the option was not given.
+        select: Codes and families, separated by commas, which replace those of the file.
+        ignore: Codes and families, separated by commas, which are added to those of the file.
+        severity: `CODE=error` or `CODE=warning`, separated by commas, which are added to those of the file.
         fail_on: Value of `--fail-on`.
         tolerance_seconds: Value of `--tolerance-seconds`.
         world_size: Value of `--world-size`.
         num_workers: Value of `--num-workers`.
-        decoded_episodes: Value of `--decode-episodes`; None for all, `...` if the option was not given.
+        decoded_episodes: Value of `--decode-episodes`. Here None means all episodes, and `...` that the option was not given.
         decoded_windows: Value of `--decode-windows`.
         baseline: Value of `--baseline`.
         max_findings: Value of `--max-findings`.
-        is_compared: Whether the dataset is compared with a source: then a lower level of the file than `rows` does not count, since
-            a comparison without the values proves nothing.
+        is_compared: Whether the dataset is compared with a source. A level below `rows` in the file is ignored then, since a
+            comparison without the values of the rows proves nothing.
 
     Raises:
-        ConfigurationError: An option or the file is invalid, or there are two files.
+        ConfigurationError: An option or the file is invalid, or the dataset has two configuration files.
         ReadError: The store could not deliver an existing file.
     """
     decoded = ALL if decoded_episodes is None else None if decoded_episodes is ... else decoded_episodes
@@ -103,7 +107,7 @@ def configure(
 
 
 def _configuration(values: dict[str, Any], path: str | None, level_reason: str) -> Configuration:
-    """Return a configuration from checked values."""
+    """Return the configuration with values that have been checked, by the keys of a configuration file."""
     decoded = values.get("decode-episodes", DECODED_EPISODES)
     return Configuration(
         Policy(
@@ -129,7 +133,7 @@ def _configuration(values: dict[str, Any], path: str | None, level_reason: str) 
 
 
 def _added(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of the keys that the command line adds to, from both sources."""
+    """Return the ignored codes and the severities of the configuration file together with those of the command line."""
     ignored = (*configured.get("ignore", ()), *given.get("ignore", ()))
     return {
         "ignore": tuple(dict.fromkeys(ignored)),

@@ -1,4 +1,4 @@
-"""Finding and reading the configuration file of a dataset: TOML with the keys of `configuration_keys`."""
+"""Functions that find and read the configuration file of a dataset, a TOML file with the keys of `configuration_keys`."""
 
 import tomllib
 from collections.abc import Mapping
@@ -19,10 +19,16 @@ from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
 
 
 def read_at_root(root: Root, files: Mapping[str, object] | None) -> tuple[str | None, dict[str, Any]]:
-    """Return path and checked values of the configuration file of a dataset; None and no values if it has none.
+    """Return the path and the checked values of the configuration file at the root of a dataset.
+
+    The result is (None, {}) if the dataset has no such file.
+
+    Args:
+        root: The dataset.
+        files: A listing of the dataset by relative path. Without it, each of the two possible files is requested.
 
     Raises:
-        ConfigurationError: The file is invalid, or there are two files.
+        ConfigurationError: The file is invalid, or the dataset has two such files.
         ReadError: The store could not deliver an existing file.
     """
     tables = {}
@@ -53,7 +59,7 @@ def _read_if_exists(root: Root, name: str, files: Mapping[str, object] | None) -
 
 
 def read_given_file(config_path: str) -> tuple[str, dict[str, Any]]:
-    """Return path and checked values of the file that `--config` gives.
+    """Return the path and the checked values of the file that `--config` gives.
 
     Raises:
         ConfigurationError: The file is not local, cannot be read or is invalid.
@@ -64,7 +70,7 @@ def read_given_file(config_path: str) -> tuple[str, dict[str, Any]]:
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
-        # A path with a null character is a ValueError.
+        # A path that contains a null character raises ValueError.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise ConfigurationError("--config", f"{config_path}: {reason.lower()}", "a readable file") from None
     is_project = path.name == PROJECT_FILE
@@ -78,7 +84,7 @@ def read_given_file(config_path: str) -> tuple[str, dict[str, Any]]:
 
 
 def _table(data: bytes, where: str, *, is_project: bool) -> dict[str, Any] | None:
-    """Return the table with the keys; None if the file of a project has no such table."""
+    """Return the table that has the configuration; None if a pyproject.toml has no table `[tool.episeek]`."""
     try:
         table: Any = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -100,7 +106,11 @@ def _place(path: str, *, is_project: bool) -> str:
 
 
 def _inside(path: str, where: str) -> str:
-    """Return a relative path, checked to stay below the dataset root."""
+    """Return a relative path after checking that it stays below the dataset root.
+
+    Raises:
+        ConfigurationError: The path leads outside of the root.
+    """
     if path.startswith("/") or ".." in path.split("/") or "://" in path or "::" in path:
         hint = "give other baselines with --baseline"
         raise ConfigurationError(where, as_json(path), "a path below the dataset root", hint)

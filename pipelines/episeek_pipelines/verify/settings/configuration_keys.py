@@ -1,7 +1,7 @@
-"""The keys of a configuration file, and their possible values.
+"""The keys of a configuration file, and functions that check their values.
 
-The file is `episeek.toml` at the dataset root, or the table `[tool.episeek]` of a `pyproject.toml` at the dataset root, or the
-file that `--config` gives. A file with the name `pyproject.toml` needs the table. The keys are the long options:
+The file is `episeek.toml` at the dataset root, or a `pyproject.toml` there, or the file that `--config` gives. In a file with the
+name `pyproject.toml`, the keys are in the table `[tool.episeek]`. The keys are named after the long options:
 
     level = "rows"                       # meta, layout, rows, decode
     select = ["VID", "ROW017"]           # only these rules; VER000 and VER001 always count
@@ -43,11 +43,15 @@ PROJECT_FILE: Final = "pyproject.toml"
 TOOL_TABLE: Final = ("tool", "episeek")
 
 ALL: Final = "all"
-"""Value of `decode-episodes` for all episodes."""
+"""The value of `decode-episodes` that means all episodes."""
 
 
 def checked_table(table: dict[str, Any], place: str) -> dict[str, Any]:
-    """Return the table after checking its keys and values; `place` is the start of places in errors.
+    """Return the table of a configuration file after checking its keys and values.
+
+    Args:
+        table: The table.
+        place: The path of the file, and the table in it, with the separator before a key. Errors start with it.
 
     Raises:
         ConfigurationError: A key is unknown, or a value is invalid.
@@ -61,10 +65,12 @@ def checked_table(table: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def check_value(key: str, value: Any, where: str) -> None:
-    """Check a value of a key.
+    """Raise ConfigurationError unless the key can have the value.
 
-    Raises:
-        ConfigurationError: The key does not take the value.
+    Args:
+        key: A key of a configuration file.
+        value: The value, as TOML or the command line gives it.
+        where: The file and the key, or the option, for messages.
     """
     expected, is_valid, check_further = _CHECKS[key]
     if not is_valid(value):
@@ -144,9 +150,9 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], bool], Callable[[Any, str], 
     "baseline": ("the path of a file", _is_path, None),
     "max-findings": ("a whole number, 1 or more", _at_least(1), None),
 }
-"""For each key: the expected value in words, a test of its type, and a further check."""
+"""For each key: the expected value in words, a test of the value, and a function that raises for wrong codes or globs in it."""
 
 
 def _name(key: str) -> str:
-    """Return a key in the spelling of TOML."""
+    """Return a key as TOML spells it, with quotes if it needs them."""
     return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else json.dumps(key)

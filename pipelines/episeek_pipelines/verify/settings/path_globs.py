@@ -1,11 +1,13 @@
-"""Globs for paths below the dataset root. A glob matches a whole path.
+"""Functions that match paths below the dataset root with globs. A glob has to match the whole path.
 
-- `*` matches any characters within a segment, or none; it also matches a leading dot. `?` matches one character.
-- `[abc]`, `[a-c]` and `[!abc]` match one character. `[*]`, `[?]` and `[[]` match these characters literally.
-- `**` as a segment of its own matches any number of folders, or none. At the end it matches everything below a folder.
-- Case matters, and no wildcard matches a slash.
+- `*` matches any number of characters within a segment (the part of a path between slashes), including a leading dot. `?` matches
+  one character.
+- `[abc]` and `[a-c]` match one of these characters, and `[!abc]` one other character. `[*]`, `[?]` and `[[]` match the characters
+  `*`, `?` and `[` themselves.
+- `**` as a whole segment matches any number of folders. At the end it matches everything below a folder.
+- Case matters, and only `**` matches across slashes.
 
-These are the globs of fsspec and `datasets`, which the dataset card uses, too.
+These are the globs of fsspec and `datasets`, which dataset cards also use.
 """
 
 import re
@@ -16,10 +18,11 @@ from episeek_pipelines.verify.settings.rule_codes import ConfigurationError
 
 
 def validate_pattern(pattern: str, where: str) -> None:
-    """Check that a glob can match the path of a file.
+    """Raise ConfigurationError if a glob can match no path, or has `**` next to other characters in a segment.
 
-    Raises:
-        ConfigurationError: The glob can match no path, or has `**` within a segment.
+    Args:
+        pattern: The glob.
+        where: The option or key that has the glob, for messages.
     """
     segments = pattern.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
@@ -34,7 +37,7 @@ def matches(path: str, pattern: str) -> bool:
     if "**" not in pattern and pattern.count("/") != path.count("/"):
         return False
     segments = _compiled(pattern)
-    # The numbers of segments of the glob that the path so far can match.
+    # The possible numbers of segments of the glob that match the part of the path before `name`.
     reached = _skipping_folders({0}, segments)
     for name in path.split("/"):
         following = set()
@@ -50,7 +53,7 @@ def matches(path: str, pattern: str) -> bool:
 
 
 def _skipping_folders(reached: set[int], segments: tuple[re.Pattern[str] | None, ...]) -> set[int]:
-    """Add the positions after each `**`, since `**` also matches no folder."""
+    """Return `reached` with the position after each `**` that it contains, since `**` also matches no folder at all."""
     for position, segment in enumerate(segments):
         if position in reached and segment is None:
             reached.add(position + 1)
@@ -62,6 +65,6 @@ def _compiled(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
     """Return a regular expression for each segment, and None for `**`."""
     segments = pattern.split("/")
     if segments[-1] == "**":
-        # A final `**` matches what is below a folder, not the folder itself.
+        # A final `**` matches everything below a folder, but not the folder itself.
         segments.append("*")
     return tuple(None if segment == "**" else re.compile(translate(segment)) for segment in segments)

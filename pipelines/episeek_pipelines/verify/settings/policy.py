@@ -1,6 +1,7 @@
 """The policy of a verification: which rules are selected or ignored, and which severity they have.
 
-Rules are given as in `rule_codes`, files as globs of `path_globs`. A finding without a file matches no glob.
+Rules are given as the texts that `rule_codes` describes, and files as the globs of `path_globs`. A finding without a file matches
+no glob.
 """
 
 from collections.abc import Mapping, Set
@@ -26,20 +27,24 @@ _VERIFICATION_FAMILY: Final = CRASHED.code[:FAMILY_LENGTH]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules that count. An ignored rule does not count, even if it is selected.
+    """The choice of the rules whose findings count, and of their severities.
+
+    An ignored rule does not count, even if it is selected.
 
     Raises:
-        ConfigurationError: A code, glob or severity is invalid, or a rule that always counts would not count.
+        ConfigurationError: A code, glob or severity is invalid, or the policy ignores VER000 or VER001, which always count.
     """
 
     select: tuple[str, ...] = ()
-    """Codes and families; empty selects all rules."""
+    """Codes and families of the selected rules; an empty tuple selects all rules."""
     ignore: tuple[str, ...] = ()
+    """Codes and families of the ignored rules."""
     severity: Mapping[str, Severity] | tuple[tuple[str, Severity], ...] = ()
-    """Severity by whole code; stored as sorted pairs."""
+    """The severity of a rule by its whole code, where it is not the rule's own; stored as sorted pairs."""
     per_path_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Pairs of a glob, and the codes and families that are ignored in files that match it."""
+    """Pairs of a glob, and the codes and families that are ignored in the files that match it."""
     fail_on: FailOn = "error"
+    """The least severity that makes a verification fail."""
 
     def __post_init__(self) -> None:
         severity = dict(self.severity)
@@ -60,9 +65,9 @@ class Policy:
 
 
 def apply_policy(report: VerificationReport, policy: Policy) -> VerificationReport:
-    """Return a report of the findings that count, with the severities of the policy.
+    """Return a report with only the findings that count, with the severities of the policy.
 
-    Findings that do not count are added to `ignored_count`, and the coverage lists the rules that are ignored everywhere.
+    The number of all other findings is added to `ignored_count`. The coverage lists the rules that are ignored in every file.
     """
     ignored = RULES.keys() - _selected(policy.select) | codes_of(policy.ignore)
     by_path = [(pattern, codes_of(codes)) for pattern, codes in policy.per_path_ignores]
@@ -85,14 +90,14 @@ def apply_policy(report: VerificationReport, policy: Policy) -> VerificationRepo
 
 
 def fails(report: VerificationReport, policy: Policy) -> bool:
-    """Return whether a report is a failure; the policy must have been applied to it."""
+    """Return whether a report to which the policy has been applied makes the verification fail."""
     if policy.fail_on == "never":
         return False
     return report.error_count > 0 or (policy.fail_on == "warning" and report.warning_count > 0)
 
 
 def _without(coverage: Coverage, ignored: Set[str]) -> Coverage:
-    """Return a coverage that also lists the ignored rules, except those that were not applied anyway."""
+    """Return a coverage that also lists the ignored rules, except those that it already lists as not applied."""
     codes = sorted(ignored - coverage.rules_not_applied)
     if not codes or not coverage.checked:
         return coverage

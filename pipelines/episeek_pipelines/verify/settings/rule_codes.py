@@ -1,9 +1,10 @@
-"""Codes in options and configuration files: a whole code, a family (`VID`) or the start of codes (`VID02`).
+"""Functions that match the texts in options and configuration files with the codes of rules.
 
-A whole code selects one rule alone: `VID024` does not include `VID024W`. Text that matches no rule is an error.
+A text is a whole code (`VID024`), a family (`VID`) or another start of codes (`VID02`). A whole code matches only its rule:
+`VID024` does not include `VID024W`. A text that matches no rule is an error.
 
-VER000 and VER001 say that something was not checked. An incomplete verification proves nothing, so both always count: they
-cannot be ignored or become warnings, and every selection includes them.
+VER000 and VER001 report a check that failed and a file that could not be read. An incomplete verification proves nothing, so both
+always count: they cannot be ignored or become warnings, and every selection includes them.
 """
 
 from collections.abc import Collection, Iterable
@@ -17,7 +18,7 @@ from episeek_pipelines.verify.rules import HOLES, RULES, Severity
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 
 ALWAYS_COUNTED: Final = HOLES
-"""Codes that no policy ignores and no baseline accepts."""
+"""Codes of the rules that no policy can ignore and no baseline can accept."""
 
 WHY_ALWAYS_COUNTED: Final = f"{' and '.join(sorted(ALWAYS_COUNTED))} always count, since an unread file proves nothing"
 
@@ -26,11 +27,11 @@ FAMILIES: Final = tuple(dict.fromkeys(code[:FAMILY_LENGTH] for code in RULES))
 
 
 class ConfigurationError(EpiseekError, ValueError):
-    """An option, a configuration file or a code is invalid."""
+    """The error for an invalid option, configuration file or rule code."""
 
 
 def matching_codes(text: str) -> frozenset[str]:
-    """Return the codes that match a whole code, a family or the start of a code; empty if none does."""
+    """Return the codes that a text matches: that code itself, or all codes that start with the text; empty if none does."""
     if text in RULES:
         return frozenset({text})
     if len(text) < FAMILY_LENGTH:
@@ -39,10 +40,11 @@ def matching_codes(text: str) -> frozenset[str]:
 
 
 def validate_codes(texts: Iterable[str], where: str) -> None:
-    """Check that each text matches one or more rules.
+    """Raise ConfigurationError if some texts match no rule. The error lists all of these texts.
 
-    Raises:
-        ConfigurationError: Some texts match no rule; the error lists all of them.
+    Args:
+        texts: Codes, families and starts of codes.
+        where: The option or key that has the texts, for messages.
     """
     unknown = [text for text in texts if not matching_codes(text)]
     if unknown:
@@ -51,10 +53,11 @@ def validate_codes(texts: Iterable[str], where: str) -> None:
 
 
 def validate_ignored(texts: Collection[str], where: str) -> None:
-    """Check that each text matches rules that can be ignored.
+    """Raise ConfigurationError if a text matches no rule, or matches VER000 or VER001, which always count.
 
-    Raises:
-        ConfigurationError: A text matches no rule, or one that always counts.
+    Args:
+        texts: Codes, families and starts of codes.
+        where: The option or key that has the texts, for messages.
     """
     validate_codes(texts, where)
     for text in texts:
@@ -64,10 +67,12 @@ def validate_ignored(texts: Collection[str], where: str) -> None:
 
 
 def validate_severity(code: str, severity: object, where: str) -> None:
-    """Check that a rule can have a severity.
+    """Raise ConfigurationError if a code or a severity does not exist, or the rule with the code is always an error.
 
-    Raises:
-        ConfigurationError: The code or severity does not exist, or the rule always counts as an error.
+    Args:
+        code: The whole code of a rule.
+        severity: The severity that the rule is to have.
+        where: The option or key that has them, for messages.
     """
     if code not in RULES:
         raise ConfigurationError(
@@ -80,24 +85,29 @@ def validate_severity(code: str, severity: object, where: str) -> None:
 
 
 def suggested_code(text: str, *, whole: bool = False) -> str:
-    """Return ` (did you mean VID024?)`, or nothing if no code is similar; with `whole` suggest only whole codes."""
+    """Return a text such as ` (did you mean VID024?)` with the most similar code; empty if no code is similar.
+
+    Args:
+        text: The text that matches no rule.
+        whole: Whether to suggest only whole codes, and no families.
+    """
     upper = text.upper()
     matching = matching_codes(upper)
     if matching and (not whole or upper in RULES):
         return did_you_mean(upper, [upper])
     if matching:
-        # None of them is more likely than another.
+        # The text is the start of several codes, none of which is more likely than another.
         return ""
     same_family = matching_codes(upper[:FAMILY_LENGTH])
     return did_you_mean(upper, sorted(same_family) or [*RULES, *(() if whole else FAMILIES)])
 
 
 def did_you_mean(text: str, choices: Iterable[str]) -> str:
-    """Return ` (did you mean ...?)` with the choice that is most similar to the text, or nothing if none is."""
+    """Return a text such as ` (did you mean level?)` with the choice most similar to `text`; empty if no choice is similar."""
     likely = get_close_matches(text, list(choices), n=1)
     return f" (did you mean {likely[0]}?)" if likely else ""
 
 
 def codes_of(texts: Iterable[str]) -> frozenset[str]:
-    """Return the codes that match any of the texts."""
+    """Return the codes of all rules that one or more of the texts match."""
     return frozenset().union(*(matching_codes(text) for text in texts))

@@ -87,12 +87,12 @@ def test_accepted_findings_are_left_out_and_counted():
 def test_more_than_was_accepted_stays_and_says_so():
     baseline = parsed(report_of(found("ROW017", "a", more=2), found("VID024", "a")))
     applied, gone = apply_baseline(report_of(found("ROW017", "a", more=3), found("VID024", "a")), baseline)
-    assert [(f.message, f.more) for f in applied.findings] == [("x (4 here now, the baseline accepts 3)", 3)]
+    assert [(f.message, f.more) for f in applied.findings] == [("x (4 occur here now, and the baseline accepts 3)", 3)]
     assert (applied.accepted_count, gone) == (1, ())
     several = report_of(found("VID024", "a", "y"), found("VID024", "a", "y "))
     applied, _ = apply_baseline(several, baseline)
     assert [f.message for f in applied.findings] == [
-        f"{word} (2 here now, the baseline accepts 1)" for word in ("y ", "y")
+        f"{word} (2 occur here now, and the baseline accepts 1)" for word in ("y ", "y")
     ]
 
 
