@@ -1,1 +1,1 @@
-"""Rules on the sidecars."""
+"""Rules on the sidecars, the four index tables in `meta/byte_index/`."""

@@ -1,7 +1,7 @@
-"""The bytes of sidecar tables, opened once a process and memory-mapped.
+"""Functions that return the bytes of sidecar tables, which each process opens once and maps into memory.
 
-A table in a store is first copied to this machine (`episeek.sidecars.local_copies`). The checks of a thousand videos then compare
-their rows with slices of these bytes, without another request to the store.
+A table in a store is first copied to this machine (`episeek.sidecars.local_copies`). The checks of all videos then read their rows
+from these bytes, without another request to the store.
 """
 
 import mmap
@@ -14,26 +14,27 @@ from episeek.sidecars.mapped_table import Buffer, open_buffer
 from episeek_pipelines.dataset.root import Root
 
 _KEPT = 8
-"""Tables that stay open: two datasets of four tables."""
+"""Most tables that stay open: the four tables of two datasets."""
 
 _lock = threading.Lock()
 _opened: OrderedDict[tuple[str, str, str], Buffer] = OrderedDict()
 
 
 def sidecar_bytes(root: Root, path: str, version: str) -> Buffer:
-    """Return the bytes of one table.
+    """Return the bytes of one sidecar table.
 
     Args:
         root: The dataset.
-        path: The table's file.
-        version: The table's identity in the listing; a table with another one is opened again.
+        path: Path of the table's file below the root.
+        version: Identity of the file in the listing. If the identity has changed, the table is opened again.
 
     Raises:
-        MissingFileError: There is no such file.
-        SidecarError, ReadError: It cannot be opened or fetched.
+        MissingFileError: The file does not exist.
+        SidecarError: The file cannot be opened.
+        ReadError: The store could not deliver the file.
     """
     key = (root.url, path, version)
-    # Held while a table is opened: the threads that wait want the same one.
+    # The lock is held while a table is opened, since the other threads usually wait for the same table.
     with _lock:
         if key not in _opened:
             _opened[key] = _open(root, path)
@@ -44,16 +45,16 @@ def sidecar_bytes(root: Root, path: str, version: str) -> Buffer:
 
 
 def forget_sidecars(root: Root) -> None:
-    """Drop the tables of one dataset; each is closed once no array refers to it."""
+    """Stop keeping the tables of one dataset open. Each is closed as soon as no array refers to it."""
     with _lock:
         for key in [key for key in _opened if key[0] == root.url]:
             del _opened[key]
 
 
 def release_pages() -> None:
-    """Take the mapped pages of all open tables out of the memory of this process; they stay in the system's cache of files.
+    """Release the mapped pages of all open tables from the memory of this process. The page cache of the system keeps them.
 
-    A scheduler counts them as memory of its worker: after all checks, they would be the whole of the tables.
+    A scheduler counts mapped pages as memory of its worker. Without this function, these would be the whole tables in the end.
     """
     with _lock:
         for buffer in _opened.values():

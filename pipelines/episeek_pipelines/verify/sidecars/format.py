@@ -1,6 +1,7 @@
-"""IDX034 and IDX037 in the footers of the sidecars: versions, builds, columns, and the byte offsets of each column's values.
+"""Check the footers of the four sidecars (IDX034, IDX037, IDX032): versions, builds and columns.
 
-With these offsets, a check reads exactly the rows that it compares, as arrays on the table's bytes.
+This also finds the byte offsets of each column's values. With them, a check of a video reads exactly the rows that it compares, as
+arrays on the memory-mapped bytes of the table.
 """
 
 import json
@@ -32,17 +33,17 @@ TABLES = sidecars.TABLES
 
 @dataclass(frozen=True, slots=True)
 class ExaminedSidecars:
-    """The contents of the four footers, and of the table `files`."""
+    """The contents of the footers of the four sidecars, and of the table `files`."""
 
     tables: SidecarTables | None
-    """None when a table breaks the format."""
+    """The row counts and byte offsets of the tables; None if a table breaks the format."""
     files: dict[str, IndexedFile]
-    """Rows of `files` by path; empty when a table breaks the format."""
+    """Rows of the table `files` by the path of the MP4 file; empty if a table breaks the format."""
     findings: tuple[Finding, ...]
 
 
 def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSidecars:
-    """Check the footers of the four sidecars, and read the table `files`.
+    """Return the contents of the footers of the four sidecars and of the table `files`, with the findings about them.
 
     Args:
         root: The dataset.
@@ -97,20 +98,27 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
 
 
 def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
-    """Open a table whose bytes are in memory or mapped."""
+    """Open a sidecar table as a Parquet file, from its bytes in memory."""
     return pq.ParquetFile(pa.BufferReader(pa.py_buffer(buffer)), pre_buffer=False)
 
 
 def stored_rows(tables: SidecarTables, table: str, column: str) -> int:
-    """Return the number of values of a column."""
+    """Return the number of values of a column of a sidecar table."""
     return sum(rows for _, rows, _ in tables.columns[table][column].segments)
 
 
 def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: Int64Array) -> npt.NDArray[Any]:
-    """Return the values of one column at some rows, in any order.
+    """Return the values that one column of a sidecar table has in some rows.
+
+    Args:
+        root: The dataset.
+        tables: The sidecars of the dataset.
+        table: Name of the table.
+        column: Name of the column.
+        rows: Numbers of the rows, from 0, in any order; shape [rows].
 
     Raises:
-        IndexError: A row is not less than `stored_rows`.
+        IndexError: The table does not have one of the rows.
     """
     place = tables.columns[table][column]
     buffer = sidecar_bytes(root, TABLES[table][0], tables.versions[table])
@@ -144,7 +152,9 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
     except (ValueError, AttributeError):
         return [
             *findings,
-            _broken(f"no JSON object under {sidecars.DATASET_KEY!r}", "the description of the dataset", where),
+            _broken(
+                f"no JSON object under the footer key {sidecars.DATASET_KEY!r}", "the description of the dataset", where
+            ),
         ]
     declared: dict[str, Any] = {
         "fps": info.fps,
@@ -166,7 +176,7 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
 
 
 def _check_age(metadata: dict[str, str]) -> Iterator[Finding]:
-    """Yield IDX037 where the sidecars can be read and this release would write another version of them."""
+    """Yield IDX037 if the sidecars have a version that this release can read but would not write."""
     version = metadata.get(sidecars.FORMAT_VERSION_KEY)
     if version is not None and sidecars.is_readable_format(version):
         versions = sidecars.outdated(format_version=version, index_version=sidecars.index_version_of(metadata))
@@ -210,7 +220,7 @@ def _find_columns(
             offset, reason = values_offset(buffer, chunk, footer.schema.column(position), rows, dtype)
             if reason:
                 where = Location(file=path, column=field.name)
-                findings.append(_broken(f"a column that {reason}", "plain values that can be mapped", where))
+                findings.append(_broken(f"a column that {reason}", "plain values that can be memory-mapped", where))
                 break
             segments.append((first_row, rows, offset))
             first_row += rows
@@ -224,7 +234,7 @@ def _check_builds(builds: dict[str, str]) -> list[Finding]:
     for name, build in builds.items():
         if not build or (expected and build != expected):
             where = Location(file=TABLES[name][0])
-            same = f"{expected or 'an id'}, the same in all four tables"
+            same = f"build {expected or 'with an id'}, the same in all four tables"
             findings.append(_broken(f"build {build or 'without an id'}", same, where))
     return findings
 

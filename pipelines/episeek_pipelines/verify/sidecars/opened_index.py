@@ -1,4 +1,4 @@
-"""The sidecars of a dataset, opened as readers open them, once a process for all checks of its videos."""
+"""Functions that open the sidecars of a dataset as readers do, once in each process for all checks of its videos."""
 
 from functools import lru_cache
 from typing import Any
@@ -13,17 +13,17 @@ def opened_index(root: Root, data_root: Root, versions: dict[str, str]) -> ByteI
 
     Args:
         root: The dataset.
-        data_root: The root of its videos.
-        versions: The identities of the tables in the listing; tables with other ones are opened again.
+        data_root: The root that holds its videos.
+        versions: Identities of the tables' files in the listing. If one has changed, the sidecars are opened again.
 
     Raises:
-        EpiseekError: They cannot be opened.
+        EpiseekError: The sidecars cannot be opened.
     """
     return _opened(root.url, data_root.url, tuple(sorted(versions.items())))
 
 
 def forget_index() -> None:
-    """Drop the opened sidecars; the files are closed once nothing refers to them."""
+    """Stop keeping sidecars open. Their files are closed as soon as nothing refers to them."""
     _opened.cache_clear()
 
 

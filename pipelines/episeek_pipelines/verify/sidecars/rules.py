@@ -1,4 +1,4 @@
-"""Rules on one sidecar table: values by the pandera models, the order of rows, and references to the other tables."""
+"""Check the rows of one sidecar table (IDX034, IDX032): values by the pandera models, order, and references to other tables."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -17,11 +17,17 @@ from episeek_schemas import layout
 from episeek_schemas.checks import TableName, check_table
 
 PARTITION_ROWS = 1 << 20
-"""Rows that are checked at once."""
+"""Number of rows that are read and checked at a time."""
 
 
 def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckResult:
-    """Check one table, a partition at a time. Never raises for its contents: they become findings."""
+    """Return the result of checking one sidecar table, a partition of its rows at a time.
+
+    Errors in the content of the table become findings.
+
+    Raises:
+        ValueError: The context has no sidecars that follow their format.
+    """
     path, _ = TABLES[check.table]
     tables = context.sidecars
     if tables is None:
@@ -47,14 +53,14 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
                 findings.append(finding(SIDECAR_FORMAT, problem.found, problem.expected, where, more=problem.more))
             findings += order.partition(table, first_row)
             first_row += table.num_rows
-            # else the whole table would be in memory at the end
+            # without this, the whole table would be in memory at the end
             release_pages()
         findings += order.end(first_row)
     return CheckResult(tuple(findings), bytes_read, 1)
 
 
 class _Order:
-    """Checks a table partition by partition; this base class accepts any order of rows."""
+    """A check of the order of a table's rows, one partition at a time. This base class accepts any order."""
 
     path = ""
 
@@ -62,11 +68,11 @@ class _Order:
         self._context = context
 
     def partition(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
-        """Yield the findings of these rows."""
+        """Yield the findings about the rows of one partition, the first of which has the number `first_row` in the table."""
         yield from ()
 
     def end(self, row_count: int) -> Iterator[Finding]:
-        """Yield the findings of the whole table, after the last partition."""
+        """Yield the findings about the whole table of `row_count` rows, after the last partition."""
         yield from ()
 
     def _equal(
@@ -96,7 +102,7 @@ class _FilesOrder(_Order):
         for row, (before, path) in enumerate(zip([self._last, *paths[:-1]], paths, strict=True)):
             if before >= path:
                 where = Location(file=self.path, row=first_row + row, column="file_path")
-                yield finding(SIDECAR_FORMAT, f"{path} after {before}", "rising paths", where)
+                yield finding(SIDECAR_FORMAT, f"{path} after {before}", "paths in ascending order", where)
                 break
         self._last = paths[-1] if paths else self._last
 
@@ -160,7 +166,7 @@ class _KeyframesOrder(_Order):
             yield finding(
                 SIDECAR_FORMAT,
                 found,
-                "rows that rise by (global_episode_id, pts)",
+                "rows sorted by (global_episode_id, pts)",
                 Location(file=self.path, row=row),
                 more=len(wrong) - 1,
             )
