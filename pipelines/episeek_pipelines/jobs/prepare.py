@@ -28,6 +28,7 @@ from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
 from episeek_pipelines.jobs.packing import pack_videos
+from episeek_pipelines.jobs.picture_statistics import sample_pictures
 from episeek_pipelines.jobs.preparation_plan import PreparationPlan, plan_of
 from episeek_pipelines.jobs.reruns import is_current
 from episeek_pipelines.jobs.results import CopySummary, IndexSummary, PackSummary, PrepareResult, RewriteSummary
@@ -163,6 +164,7 @@ def _prepared(
         dataset = opened
         if dataset is None:
             assert repairing is not None
+            repairing = sample_pictures(repairing, Root(staging.work.join("pictures")), execution)
             dataset = open_dataset(write_layer(repairing.draft, staging.repaired))
         declared = require_videos(dataset, files) if videos == "pack" else []
         is_whole = dataset.is_file_an_episode

@@ -8,6 +8,7 @@ READING_HEADERS: Final = "reading headers"
 REWRITING: Final = "rewriting"
 COPYING: Final = "copying"
 PACKING: Final = "packing videos"
+SAMPLING: Final = "sampling pictures"
 CHECKING: Final = "checking"
 
 

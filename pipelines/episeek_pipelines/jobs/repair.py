@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution
+from episeek_pipelines.jobs.picture_statistics import plan_with_pictures
 from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import PrepareResult
 from episeek_pipelines.jobs.verify import verify
@@ -86,10 +87,19 @@ def repair(
     return RepairResult(before, preparation, made)
 
 
-def plan_repair(source: str, *, choice: RepairChoice | None = None) -> MadeRepairs:
+def plan_repair(
+    source: str, *, choice: RepairChoice | None = None, execution: Execution = DEFAULT_EXECUTION
+) -> MadeRepairs:
     """Return what `repair` would put right in a dataset, and what it would refuse. Nothing is written.
+
+    Args:
+        source: As for `repair`.
+        choice: As for `repair`.
+        execution: Scheduler, workers, progress, for pictures that are sampled.
 
     Raises:
         EpiseekError: It is no dataset that can be repaired.
+        WorkFailedError: Pictures cannot be decoded.
     """
-    return plan_repairs(Root(source).pinned(), RepairChoice() if choice is None else choice).made
+    plan = plan_repairs(Root(source).pinned(), RepairChoice() if choice is None else choice)
+    return plan_with_pictures(plan, execution).made

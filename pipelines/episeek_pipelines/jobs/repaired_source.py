@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from episeek_pipelines.dataset.repaired_root import RepairedRoot
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.picture_statistics import plan_with_pictures
 from episeek_pipelines.repair.layer import write_layer
 from episeek_pipelines.repair.plan import plan_repairs
 from episeek_pipelines.repair.record import MadeRepairs, read_repairs
@@ -22,12 +24,15 @@ _REMEDY = "repair the source again, into a new folder"
 
 
 @contextmanager
-def repaired_source(root: Root, source: Root) -> Iterator[tuple[RepairedRoot, tuple[Finding, ...]]]:
+def repaired_source(
+    root: Root, source: Root, execution: Execution
+) -> Iterator[tuple[RepairedRoot, tuple[Finding, ...]]]:
     """Yield a source with the repairs that a dataset records, and findings where it does not prove exactly these.
 
     Args:
         root: The repaired dataset, with its record.
         source: The source, at one commit.
+        execution: Scheduler, workers, progress, for pictures that are sampled.
 
     Raises:
         MetadataError: The record is damaged.
@@ -35,7 +40,7 @@ def repaired_source(root: Root, source: Root) -> Iterator[tuple[RepairedRoot, tu
     """
     recorded = read_repairs(root)
     assert recorded is not None
-    plan = plan_repairs(source, recorded.choice)
+    plan = plan_with_pictures(plan_repairs(source, recorded.choice), execution)
     with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
         yield write_layer(plan.draft, Root(folder)), tuple(_differences(recorded, plan.made))
 

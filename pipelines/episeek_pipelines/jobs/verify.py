@@ -75,7 +75,7 @@ def verify(
         # the repair step is imported for repaired datasets alone
         from episeek_pipelines.jobs.repaired_source import repaired_source
 
-        with repaired_source(where, Root(against).pinned()) as (repaired, findings):
+        with repaired_source(where, Root(against).pinned(), execution) as (repaired, findings):
             if "://" in execution.scheduler:
                 # the repaired files are kept on this machine
                 execution = Execution(progress=execution.progress)

@@ -92,6 +92,8 @@ class Draft:
         """New statistics of features, of each episode, and which of them are to be written."""
         self.measured: EpisodeStatistics | None = None
         """The statistics of all episodes from their rows; None where rows may be missing."""
+        self.sampled_features: tuple[str, ...] = ()
+        """The features of pictures whose statistics are recomputed from sampled pictures afterwards."""
         self.proved: npt.NDArray[np.bool_] = np.zeros(self.row_count, np.bool_)
         """For each episode, whether its number of rows is proved to be its length."""
         self.lost: dict[int, LostEpisode] = {}

@@ -32,6 +32,8 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
             draft.episode_statistics[feature] = truth, draft.kept != np.arange(draft.row_count)
     made: list[str] = []
     for feature, known in draft.statistics.items():
+        if feature in draft.sampled_features:
+            continue
         held = _recorded(draft, feature)
         truth = None if draft.measured is None else draft.measured.features.get(feature)
         if all(name in held for name in BASIC):

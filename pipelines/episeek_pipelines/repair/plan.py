@@ -1,6 +1,6 @@
 """The plan of all repairs of a dataset: what is put right, and what is refused, in the order of the table of repairs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +18,7 @@ from episeek_pipelines.repair.evidence import gather_evidence
 from episeek_pipelines.repair.info_document import repair_splits, repair_templates, repair_totals
 from episeek_pipelines.repair.lost_episodes import find_lost_episodes, leave_out_lost_episodes
 from episeek_pipelines.repair.lost_statistics import repair_statistics_of_kept
+from episeek_pipelines.repair.pictures import choose_features, repair_picture_statistics
 from episeek_pipelines.repair.record import MadeRepairs
 from episeek_pipelines.repair.recovered import repair_footers
 from episeek_pipelines.repair.row_episodes import repair_row_episodes
@@ -28,6 +29,7 @@ from episeek_pipelines.repair.tasks import repair_episode_tasks, repair_row_task
 from episeek_pipelines.repair.values import Outcome, Refusal, Repair, RepairChoice
 from episeek_pipelines.repair.video_pointers import repair_video_pointers
 from episeek_pipelines.repair.videos import examine_videos, repair_seconds, repair_video_info
+from episeek_pipelines.statistics.names import FeatureStatistics
 
 _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcome]]], ...]] = (
     (registry.TEMPLATES, repair_templates),
@@ -83,6 +85,8 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
             if choice.includes(rule.code):
                 outcomes += of_videos(draft, examined)
     outcomes += leave_out_lost_episodes(draft)
+    if choice.includes(registry.PICTURES.code):
+        outcomes += choose_features(draft)
     if draft.lost or any(choice.includes(rule.code) for rule in (registry.EPISODE_STATISTICS, registry.STATISTICS)):
         draft.measured = measure(draft)
     for rule, of_statistics in (
@@ -92,7 +96,25 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
     ):
         if choice.includes(rule.code):
             outcomes += of_statistics(draft)
-    repairs = list(listed(each for each in outcomes if isinstance(each, Repair)))
-    refusals = [each for each in outcomes if isinstance(each, Refusal)]
+    return RepairPlan(root, _made(choice, outcomes), draft)
+
+
+def with_picture_statistics(plan: RepairPlan, sampled: Mapping[str, FeatureStatistics]) -> RepairPlan:
+    """Return a plan with the statistics of sampled pictures, which its draft takes.
+
+    Args:
+        plan: The plan, of a choice with the statistics of pictures.
+        sampled: Of each of `draft.sampled_features`, one row for each episode of the draft.
+    """
+    outcomes: list[Outcome] = [*plan.made.repairs, *plan.made.refusals]
+    outcomes += repair_picture_statistics(plan.draft, sampled)
+    return RepairPlan(plan.root, _made(plan.made.choice, outcomes), plan.draft)
+
+
+def _made(choice: RepairChoice, outcomes: Iterable[Outcome]) -> MadeRepairs:
+    """Return the repairs that are listed, sorted, and the refusals."""
+    found = list(outcomes)
+    repairs = list(listed(each for each in found if isinstance(each, Repair)))
+    refusals = [each for each in found if isinstance(each, Refusal)]
     repairs.sort(key=lambda each: (each.code, str(each.place)))
-    return RepairPlan(root, MadeRepairs(choice, tuple(repairs), tuple(refusals)), draft)
+    return MadeRepairs(choice, tuple(repairs), tuple(refusals))

@@ -147,3 +147,8 @@ STATISTICS: Final = _repair(
     "statistics of numbers are not those of the rows, or are missing; those of pictures follow from the episodes' own",
     "STA029",
 )  # fmt: skip
+PICTURES: Final = _repair(
+    "REP023", "statistics of pictures, of episodes and of the dataset: they are recomputed, on request",
+    "the pictures that LeRobot would sample are decoded",
+    "STA029",
+)  # fmt: skip

@@ -24,7 +24,7 @@ from episeek_schemas import layout, lerobot
 
 Float64Array = npt.NDArray[np.float64]
 
-_PICTURES: Final = ("image", "video")
+PICTURE_DTYPES: Final = ("image", "video")
 
 _RANK_TOLERANCE: Final = 1e-3
 """Part of the rows by which a quantile of all rows may miss its own: estimates come from bins."""
@@ -73,8 +73,8 @@ def repair_statistics(draft: Draft) -> Iterator[Outcome]:
     for feature, spec in draft.info["features"].items():
         place = Place(layout.STATS_PATH, column=feature)
         entry = draft.statistics.get(feature)
-        if isinstance(spec, Mapping) and spec.get("dtype") in _PICTURES:
-            if not _is_whole(entry):
+        if isinstance(spec, Mapping) and spec.get("dtype") in PICTURE_DTYPES:
+            if feature not in draft.sampled_features and not _is_whole(entry):
                 yield from _repair_pictures(draft, feature, place)
             continue
         truth = measured.features.get(feature)
@@ -207,7 +207,7 @@ def _repair_pictures(draft: Draft, feature: str, place: Place) -> Iterator[Outco
         if values is None or len(values) != draft.row_count or not np.isfinite(values).all():
             found = "no statistics of pictures, neither of the dataset nor of its episodes"
             yield Refusal(
-                code, place, found, ("sample them from the pictures with LeRobot's compute_stats", "train without them")
+                code, place, found, ("sample them from the pictures, with --picture-statistics", "train without them")
             )
             return
         held[name] = values

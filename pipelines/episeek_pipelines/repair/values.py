@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from episeek_pipelines.repair.registry import LOST_EPISODES, REPAIRS, RepairRule
+from episeek_pipelines.repair.registry import LOST_EPISODES, PICTURES, REPAIRS, RepairRule
 
 _SKIP_LOST: Final = "skip_lost_episodes"
+_PICTURES: Final = "picture_statistics"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,6 +102,8 @@ class RepairChoice:
     """Codes of those to leave out."""
     skip_lost_episodes: bool = False
     """Whether to leave out episodes whose rows are lost (REP022)."""
+    picture_statistics: bool = False
+    """Whether to recompute the statistics of pictures from sampled ones, which are decoded (REP023)."""
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.only, *self.skip} - REPAIRS.keys())
@@ -111,13 +114,15 @@ class RepairChoice:
 
     def includes(self, code: str) -> bool:
         """Return whether a repair is to be made; one on request, where it was requested or is named in `only`."""
-        if code == LOST_EPISODES.code:
-            return (self.skip_lost_episodes or code in self.only) and code not in self.skip
+        requested = {LOST_EPISODES.code: self.skip_lost_episodes, PICTURES.code: self.picture_statistics}
+        if code in requested:
+            return (requested[code] or code in self.only) and code not in self.skip
         return (not self.only or code in self.only) and code not in self.skip
 
     def as_document(self) -> dict[str, Any]:
         """Return the choice as it is recorded, without what was not asked for."""
-        requested = {_SKIP_LOST: True} if self.skip_lost_episodes else {}
+        wanted = {_SKIP_LOST: self.skip_lost_episodes, _PICTURES: self.picture_statistics}
+        requested = {name: True for name, is_wanted in wanted.items() if is_wanted}
         return {
             **{name: list(codes) for name, codes in (("only", self.only), ("skip", self.skip)) if codes},
             **requested,
@@ -131,4 +136,5 @@ class RepairChoice:
             ValueError: It names a repair that does not exist.
         """
         only, skip = (tuple(document.get(name, ())) for name in ("only", "skip"))
-        return cls(only, skip, skip_lost_episodes=bool(document.get(_SKIP_LOST, False)))
+        skip_lost, pictures = (bool(document.get(name, False)) for name in (_SKIP_LOST, _PICTURES))
+        return cls(only, skip, skip_lost_episodes=skip_lost, picture_statistics=pictures)

@@ -66,6 +66,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "without it they are refused by name",
     )
     command.add_argument(
+        "--picture-statistics",
+        action="store_true",
+        help="recompute the statistics of pictures from sampled ones, which are decoded: at most 100 of an episode of up to 500 "
+        "frames, more of a longer one; without it they are kept as they are",
+    )
+    command.add_argument(
         "--dry-run", action="store_true", help="print what would be repaired or refused, and write nothing"
     )
     add_videos(command)
@@ -91,9 +97,14 @@ def run(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines.cli.lines.jobs import findings_lines, verified_document
     from episeek_pipelines.cli.lines.repair import findings_line, made_document, made_lines
 
-    choice = api.RepairChoice(options.only, options.skip, skip_lost_episodes=options.skip_lost_episodes)
+    choice = api.RepairChoice(
+        options.only,
+        options.skip,
+        skip_lost_episodes=options.skip_lost_episodes,
+        picture_statistics=options.picture_statistics,
+    )
     if options.dry_run:
-        made = api.plan_repair(options.source, choice=choice)
+        made = api.plan_repair(options.source, choice=choice, execution=execution_of(options))
         lines = (
             (json.dumps(made_document(made), indent=2),) if options.json else tuple(made_lines(made, is_dry_run=True))
         )

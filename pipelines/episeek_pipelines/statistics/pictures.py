@@ -1,0 +1,95 @@
+"""The statistics of a camera in one episode, from sampled pictures, as LeRobot defines them (`lerobot.datasets.compute_stats`).
+
+LeRobot takes some frames of an episode (`sample_indices`), some of their pixels (`auto_downsample_height_width`), and the
+statistics of each of the three channels over all of them, divided by 255; `count` is the number of pictures. Version 0.4.4 squares
+the values in 8 bits, where 16 * 16 is 0, so that its standard deviations are too small; here they are right.
+
+A histogram of the 256 values of each channel holds all of this, so that one picture at a time has to be in memory.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from episeek_pipelines.statistics.names import QUANTILES
+from episeek_pipelines.statistics.quantiles import BINS, PADDING
+
+CHANNELS: Final = 3
+
+_FEWEST_SAMPLES: Final = 100
+_MOST_SAMPLES: Final = 10_000
+_GROWTH: Final = 0.75
+
+_LARGE_PIXELS: Final = 300
+_WANTED_PIXELS: Final = 150
+
+_VALUES: Final = 256
+
+
+def sampled_frames(length: int) -> npt.NDArray[np.int64]:
+    """Return the frames of an episode that are sampled, rising, each once: all of at most 100, then length ** 0.75, evenly.
+
+    >>> sampled_frames(3).tolist(), len(sampled_frames(5000))
+    ([0, 1, 2], 594)
+    """
+    fewest = min(length, _FEWEST_SAMPLES)
+    count = max(fewest, min(int(length**_GROWTH), _MOST_SAMPLES))
+    return np.round(np.linspace(0, length - 1, count)).astype(np.int64)
+
+
+def picture_histogram(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Return how often each value is there, of fewer pixels where the picture is large; shape [3, 256].
+
+    Args:
+        picture: RGB, shape [height, width, 3].
+    """
+    height, width = picture.shape[:2]
+    step = 1
+    if max(height, width) >= _LARGE_PIXELS:
+        step = int((width if width > height else height) / _WANTED_PIXELS)
+    channels = (picture[::step, ::step, channel].ravel() for channel in range(CHANNELS))
+    return np.array([np.bincount(values, minlength=_VALUES) for values in channels], np.int32)
+
+
+def picture_statistics(histograms: Sequence[npt.NDArray[np.int32]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the statistics of some pictures by name, of shape [3, 1, 1], from 0 to 1; `count` of [1], the number of pictures.
+
+    >>> one = picture_histogram(np.full((2, 2, 3), 51, np.uint8))
+    >>> picture_statistics([one, one])["mean"].ravel().tolist()
+    [0.2, 0.2, 0.2]
+
+    Args:
+        histograms: Of one picture or more, as `picture_histogram` gives them.
+    """
+    total = np.stack(histograms).sum(axis=0, dtype=np.int64)
+    found = [_of_channel(total[channel]) for channel in range(CHANNELS)]
+    result = {name: np.array([each[name] for each in found]).reshape(-1, 1, 1) / 255 for name in found[0]}
+    return {**result, "count": np.array([len(histograms)])}
+
+
+def _of_channel(counts: npt.NDArray[np.int64]) -> dict[str, float]:
+    values = np.flatnonzero(counts)
+    weights, total = counts[values], int(counts.sum())
+    low, high = int(values[0]), int(values[-1])
+    mean = float((values * weights).sum()) / total
+    variance = float((weights * (values - mean) ** 2).sum()) / total
+    found = {"min": float(low), "max": float(high), "mean": mean, "std": float(np.sqrt(variance))}
+    if total < 2:
+        return {**found, **dict.fromkeys(QUANTILES, mean)}
+    edges = np.linspace(low - PADDING, high + PADDING, BINS + 1)
+    until = np.cumsum(np.histogram(values, bins=edges, weights=weights)[0])
+    return {**found, **{name: _quantile(share * total, until, edges) for name, share in QUANTILES.items()}}
+
+
+def _quantile(target: float, until: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> float:
+    """Return LeRobot's estimate: the place of the target within the bin that reaches it."""
+    number = int(np.searchsorted(until, target))
+    if number == 0:
+        return float(edges[0])
+    if number >= BINS:
+        return float(edges[-1])
+    before, within = until[number - 1], until[number] - until[number - 1]
+    # the first bin that reaches the target holds values
+    return float(edges[number] + (target - before) / within * (edges[number + 1] - edges[number]))
