@@ -1,4 +1,4 @@
-"""The draft of a repaired dataset: documents and numbers as repaired so far, and the edits of data files. Repairs write into it."""
+"""The draft of a repaired dataset: its documents and numbers with all repairs so far, and the planned edits of its data files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
@@ -20,50 +20,51 @@ from episeek_pipelines.statistics.names import FeatureStatistics
 from episeek_schemas import lerobot
 
 _MOST_LISTED: Final = 100
-"""Repairs of one kind in one column that are listed; of the others only the number is."""
+"""Greatest number of repairs of one kind in one column that are listed. Further ones are only counted."""
 
 NumberKind = Literal["count", "constant", "clock", "shift"]
 
 
 @dataclass(frozen=True, slots=True)
 class RowNumbers:
-    """New numbers for rows `[first_row, first_row + count)` of a column."""
+    """New numbers for the rows `[first_row, first_row + count)` of one column of a data file."""
 
     first_row: int
     count: int
     kind: NumberKind
-    """`count`: from `value` up by one; `constant`: `value`; `clock`: (`value` + k) / fps; `shift`: lower by `value`."""
+    """How row k of these rows gets its number: `count`: `value` + k; `constant`: `value`; `clock`: (`value` + k) / fps;
+    `shift`: its old number minus `value`."""
     value: int
 
 
 @dataclass(slots=True)
 class DataEdit:
-    """The changes of one data file."""
+    """The changes to one data file."""
 
     types: dict[str, pa.DataType] = field(default_factory=dict)
     features: bytes | None = None
-    """New `huggingface` metadata."""
+    """New value of the key `huggingface` in the schema metadata."""
     numbers: dict[str, list[RowNumbers]] = field(default_factory=dict)
-    """New numbers by column. Those of one row are made in their order."""
+    """New numbers, by column. Several edits of the same row are applied in this order."""
     dropped: list[tuple[int, int]] = field(default_factory=list)
-    """Rows `[start, stop)` that are left out."""
+    """Ranges `[start, stop)` of rows that are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostEpisode:
-    """An episode whose rows are lost."""
+    """An episode some or all of whose rows are lost."""
 
     runs: tuple[Run, ...]
-    """What is left of them."""
+    """The runs of its rows that still exist."""
     found: str
-    """The evidence, in words."""
+    """The evidence that the rows are lost, as a clause for messages."""
 
 
 class Draft:
     """A dataset under repair.
 
-    Columns of meta/episodes are in the order of the repaired rows: int64 with `NO_NUMBER`, or float64 with NaN, where there is no
-    usable value. Places are those of the source, also when episodes have been left out.
+    Columns of meta/episodes are in the order of the repaired rows. A value that cannot be used is `NO_NUMBER` in a column of int64,
+    and NaN in a column of float64. Every `Place` refers to the source, even after episodes have been left out.
     """
 
     def __init__(self, evidence: Evidence) -> None:
@@ -89,21 +90,21 @@ class Draft:
         }
         self.statistics: dict[str, Any] = deepcopy(dict(evidence.statistics or {}))
         self.episode_statistics: dict[str, tuple[FeatureStatistics, npt.NDArray[np.bool_]]] = {}
-        """New statistics of features, of each episode, and which of them are to be written."""
+        """By feature: new statistics of each episode, and whether to write them, shape [episode_count]."""
         self.measured: EpisodeStatistics | None = None
-        """The statistics of all episodes from their rows; None where rows may be missing."""
+        """The statistics of all episodes, computed from their rows; None if rows may be missing."""
         self.sampled_features: tuple[str, ...] = ()
         """The features of pictures whose statistics are recomputed from sampled pictures afterwards."""
         self.proved: npt.NDArray[np.bool_] = np.zeros(self.row_count, np.bool_)
         """For each episode, whether its number of rows is proved to be its length."""
         self.lost: dict[int, LostEpisode] = {}
-        """Episodes to leave out, by number."""
+        """The episodes to leave out, by their number."""
         self.kept = np.arange(self.row_count)
-        """The number that each episode had before others were left out."""
+        """The number that each remaining episode had before others were left out."""
         self.hidden: list[str] = []
         """Files of the source that are not part of the repaired dataset."""
         self.has_all_episodes = not evidence.unreadable_shards and bool(self.row_count)
-        """Whether meta/episodes can be read, and holds episode i in row i as repaired."""
+        """Whether all files of meta/episodes can be read, and row i is episode i after the repairs so far."""
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return a column of meta/episodes."""
@@ -120,11 +121,11 @@ class Draft:
         self.changed.add(lerobot.TASKS)
 
     def edit(self, path: str) -> DataEdit:
-        """Return the edit of a data file, to be added to."""
+        """Return the edit of a data file, to which repairs add their changes; it is created if there is none."""
         return self.edits.setdefault(path, DataEdit())
 
     def place(self, row: int, column: str | None = None, camera: str | None = None) -> Place:
-        """Return the place of a row of meta/episodes."""
+        """Return the place in the source of a row of meta/episodes: its file, and the number of the row in this file."""
         row = left = int(self.kept[row])
         for (path, _), table in zip(self.evidence.shards, self.tables, strict=True):
             if left < len(table):
@@ -147,7 +148,7 @@ class Draft:
         ]
 
     def raw(self, name: str, row: int) -> Any:
-        """Return a value of meta/episodes as it was found, in the order of the repaired rows; None for a missing column."""
+        """Return the value that the source has in a row of meta/episodes, counted after repairs; None for a missing column."""
         left = int(self.kept[row])
         for table in self.tables:
             if left < len(table):
@@ -156,7 +157,7 @@ class Draft:
         raise IndexError(row)
 
     def recorded(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a recorded statistic of one number for each episode; NaN where there is none."""
+        """Return a recorded statistic that is a single number, for each episode; NaN if an episode has none."""
         found = np.full(sum(len(table) for table in self.tables), np.nan)
         row = 0
         for table in self.tables:
@@ -169,7 +170,7 @@ class Draft:
         return found[self.kept]
 
     def statistics_column(self, name: str) -> pa.ChunkedArray | None:
-        """Return a column of statistics of meta/episodes, in the order of the repaired rows; None where a file lacks it."""
+        """Return a column of statistics of meta/episodes, in the order of the repaired rows; None if a file lacks the column."""
         parts: list[pa.ChunkedArray] = []
         for path, _ in self.evidence.shards:
             with self.evidence.root.open_parquet(path) as file:
@@ -183,19 +184,19 @@ class Draft:
 
     @property
     def is_moved(self) -> bool:
-        """Whether rows of meta/episodes are in another order than in the source, or are left out."""
+        """Whether rows of meta/episodes have changed their order or have been left out."""
         return not np.array_equal(self.order, np.arange(sum(len(table) for table in self.tables)))
 
     def shard_sizes(self) -> list[int]:
-        """Return how many rows each file of meta/episodes has."""
+        """Return the number of rows of each file of meta/episodes, in order."""
         stops = np.cumsum([0, *(len(table) for table in self.tables)])
         return [int(size) for size in np.diff(np.searchsorted(self.kept, stops))]
 
     def leave_out(self, lost: npt.NDArray[np.int64]) -> None:
-        """Leave out rows of meta/episodes: the columns and the runs of the others stay as they are.
+        """Leave out rows of meta/episodes. The values and the runs of the other rows do not change.
 
         Args:
-            lost: Their numbers, rising.
+            lost: The numbers of the rows to leave out, ascending.
         """
         self.kept = np.setdiff1d(np.arange(self.row_count), lost)
         self.order = self.order[self.kept]
@@ -223,10 +224,13 @@ class Draft:
 
 
 def listed(repairs: Iterable[Repair]) -> Iterator[Repair]:
-    """Yield repairs, of each kind and column the first hundred; the last of these has the number of the others."""
+    """Yield the first hundred repairs of each kind and column. The last of them counts those that are not listed.
+
+    Every episode that is left out is listed.
+    """
     groups: dict[tuple[str, str, str | None, str | None], list[Repair]] = {}
     for each in repairs:
-        # each episode that is left out is listed
+        # a user has to see every episode that is left out, so that each one is a group of its own
         lost = str(each.place.episode) if each.code == registry.LOST_EPISODES.code else None
         column = lost or each.place.column
         groups.setdefault((each.code, each.place.file, each.place.camera, column), []).append(each)
@@ -238,7 +242,7 @@ def listed(repairs: Iterable[Repair]) -> Iterator[Repair]:
 
 
 def numbers_of(edits: Sequence[RowNumbers], first: int, values: npt.NDArray[Any], fps: float) -> npt.NDArray[Any]:
-    """Return a column's values from row `first` of its file on, with the new numbers of the edits."""
+    """Return the values of a column with the new numbers of some edits; `first` is the row in the file of `values[0]`."""
     changed = values.copy()
     for edit in edits:
         start, stop = max(edit.first_row, first), min(edit.first_row + edit.count, first + len(values))
@@ -275,7 +279,7 @@ def _numbers(table: pa.Table, name: str, dtype: type) -> npt.NDArray[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it: numbers that are none as text."""
+    """Return a value that JSON can represent: NaN and infinities become text."""
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
     return value

@@ -1,4 +1,4 @@
-"""Repairs of meta/episodes from rows: the order of episodes, their data files, lengths and ranges of rows."""
+"""Correct meta/episodes with the help of the rows: the order of episodes, their data files, lengths and ranges of rows."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from episeek_schemas import layout, lerobot
 
 
 def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
-    """Write the numbers of meta/episodes that are kept as text as numbers."""
+    """Convert columns of meta/episodes that hold numbers as text into columns of numbers."""
     for name, values in draft.columns.items():
         texts = [table for table in draft.tables if name in table.column_names and is_text(table[name].type)]
         is_missing = values == NO_NUMBER if values.dtype == np.int64 else np.isnan(values)
@@ -27,7 +27,7 @@ def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_order(draft: Draft) -> Iterator[Outcome]:
-    """Sort the rows of meta/episodes by their number, and fill in a single missing one."""
+    """Sort the rows of meta/episodes by episode_index, and fill in the number of a row if it is the only missing one."""
     code = registry.EPISODE_ORDER.code
     if not draft.has_all_episodes:
         for path in draft.evidence.unreadable_shards:
@@ -99,7 +99,7 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
 
 
 def _without_orphans(draft: Draft) -> Iterator[Refusal]:
-    """Leave out the rows of files that no episode refers to, where the declared file holds the episode, too; and say so."""
+    """Ignore files that no episode refers to if other files hold the same episodes; yield a refusal for each such file."""
     info = draft.evidence.info
     chunk, file = (draft.values(name).tolist() for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
     declared = [info.data_file(*pair) if min(pair) >= 0 else None for pair in zip(chunk, file, strict=True)]
@@ -122,7 +122,7 @@ def _without_orphans(draft: Draft) -> Iterator[Refusal]:
 
 
 def repair_lengths(draft: Draft) -> Iterator[Outcome]:
-    """Set the length of episodes to the number of their rows where that is proved."""
+    """Set the length of each episode to the number of its rows if other values prove that no row is missing or left over."""
     if not draft.has_all_episodes:
         return
     code = registry.LENGTHS.code
@@ -169,7 +169,7 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_ranges(draft: Draft) -> Iterator[Outcome]:
-    """Set dataset_from_index and dataset_to_index to the proved lengths, one after the other."""
+    """Set dataset_from_index and dataset_to_index so that the episodes, with their proved lengths, follow one another."""
     if not draft.has_all_episodes:
         return
     code = registry.ROW_RANGES.code
@@ -211,12 +211,12 @@ def _without_one_run(draft: Draft, episode: int, runs: tuple[Run, ...], place: P
 
 
 def recorded_counts(draft: Draft) -> list["np.ndarray"]:
-    """Return the counts of rows that the statistics of episodes record, of each feature that every row has."""
+    """Return the number of rows that the statistics record for each episode, one array for each feature that every row has."""
     return [draft.recorded(name) for name in count_columns(_names(draft))]
 
 
 def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return the number of rows of an episode by each value of meta/episodes that tells it, by name.
+    """Return the number of rows of an episode according to each value of meta/episodes that implies it, by the value's name.
 
     Args:
         draft: The dataset.
@@ -237,7 +237,7 @@ def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -
 
 
 def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return what else tells the number of rows of an episode, by name."""
+    """Return the number of rows of an episode according to each value except its length, by the value's name."""
     found = declared_numbers(draft, episode, recorded)
     if run.index.start != NO_NUMBER and run.index.wrong * 2 < run.count:
         following = draft.runs_of.get(episode + 1, ())

@@ -1,7 +1,7 @@
 """The evidence for repairs, gathered once: documents, the footers of the data files and the numbers of their rows.
 
-Values are taken as they are found, however wrong: a document that cannot be used is None, a number that is none is `NO_NUMBER`. Of
-rows a few values are kept for each run, and headers of videos are read one at a time when a repair asks for them.
+Wrong values are kept as they are. A document that cannot be used is None, and a value that is not a number is `NO_NUMBER`. For each
+run of rows only a few values stay in memory. The header of a video is read when a repair needs it.
 """
 
 import io
@@ -37,40 +37,40 @@ _V2_HINT = "make version 3.0 of it with `episeek upgrade SRC DST`, and repair th
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFileEvidence:
-    """A data file: its footer and its runs, or why it cannot be read."""
+    """A data file: its footer and the runs of its rows, or the reason why it cannot be read."""
 
     path: str
     schema: pa.Schema | None
     row_count: int
     runs: tuple[Run, ...]
     problem: str = ""
-    """Why the file or its numbers cannot be read; empty where they can."""
+    """Why the file or its numbers cannot be read; empty if they can be read."""
     recovered: Recovered | None = None
-    """The complete row groups of a file without a footer, which is read as if it had one."""
+    """The complete row groups of a file without a footer; None for a file with a footer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """The contents of a dataset that decide about its repairs."""
+    """The contents of a dataset from which its repairs follow."""
 
     root: Root
     document: Mapping[str, Any]
     """Parsed meta/info.json."""
     info: DatasetInfo
-    """The usable part of it, with slashes in its templates."""
+    """The usable part of meta/info.json, with slashes in place of backslashes in its path templates."""
     shards: tuple[tuple[str, pa.Table], ...]
     """Path and table of each file of meta/episodes, without the statistics of pictures and of most features."""
     unreadable_shards: tuple[str, ...]
     tasks: pa.Table | None
     statistics: Mapping[str, Any] | None
     listing: Mapping[str, FileIdentity | None]
-    """Files below the folder of data files."""
+    """The Parquet files below the folder of data files, by path."""
     data: Mapping[str, DataFileEvidence]
     runs_of: Mapping[int, tuple[Run, ...]] = field(repr=False)
     """The runs of each episode, in the order of their files."""
 
     def open_data(self, path: str, **options: Any) -> pq.ParquetFile:
-        """Open a data file, with the footer that it was given; the caller closes it (`with`)."""
+        """Open a data file; one without a footer gets the footer that was made for it. The caller closes the file."""
         recovered = self.data[path].recovered
         if recovered is None:
             return self.root.open_parquet(path, **options)
@@ -78,16 +78,16 @@ class Evidence:
 
 
 def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
-    """Read what repairs need of a dataset.
+    """Read everything in a dataset that repairs depend on, except the headers of videos.
 
     Args:
         root: The dataset, at one commit.
         recovers: Whether to read data files without a footer.
 
     Raises:
-        NotADatasetError: There is no usable meta/info.json, even with its backslashes turned.
-        UnsupportedVersionError: The dataset is of another version than 3.0.
-        ReadError: A file cannot be read for another reason than its contents.
+        NotADatasetError: There is no meta/info.json, or it cannot be used even with slashes in place of backslashes.
+        UnsupportedVersionError: The dataset does not have version 3.0.
+        ReadError: The store or the system failed. Damaged contents do not raise.
     """
     document = read_info_document(root)
     major = lerobot.codebase_major(document.get("codebase_version"))
@@ -125,18 +125,18 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
 
 
 def count_columns(names: list[str]) -> list[str]:
-    """Return the columns of meta/episodes with the counts of features that every row has."""
+    """Return the names of those columns of meta/episodes that record the number of values of a feature that every row has."""
     wanted = [lerobot.statistics_column(feature, "count") for feature in lerobot.ROW_COLUMNS]
     return [name for name in wanted if name in names]
 
 
 def task_extremes() -> tuple[str, str]:
-    """Return the columns of meta/episodes with the extremes of an episode's task numbers, as they were recorded."""
+    """Return the names of the columns of meta/episodes with the recorded minimum and maximum of an episode's task_index."""
     return lerobot.statistics_column(lerobot.TASK_INDEX, "min"), lerobot.statistics_column(lerobot.TASK_INDEX, "max")
 
 
 def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
-    """Return the usable part of meta/info.json; totals may be wrong in any way, since they are counted."""
+    """Return the usable part of meta/info.json. Its totals may be wrong, since repairs count episodes, rows and tasks."""
     totals = {
         key: document[key] if type(document.get(key)) is int and document[key] >= 0 else 0
         for key in ("total_episodes", "total_frames")
@@ -175,7 +175,7 @@ def _read_data_file(root: Root, path: str, fps: float) -> DataFileEvidence:
 def _recovered(
     root: Root, file: DataFileEvidence, features: Mapping[str, Any], others: list[pa.Schema], fps: float
 ) -> DataFileEvidence:
-    """Return a file whose footer is missing as its complete row groups show it; any other file as it is."""
+    """Return the evidence of a file without a footer from its complete row groups. Return any other file unchanged."""
     try:
         stored = _StoredBytes(root, file.path)
         if not lacks_footer(stored):
@@ -196,7 +196,7 @@ def _recovered(
 
 
 class _StoredBytes:
-    """The bytes of a file of a root, read at positions."""
+    """A byte source that reads ranges of one file below a root."""
 
     def __init__(self, root: Root, path: str) -> None:
         self._source, self._path = root.source(), path
@@ -213,7 +213,7 @@ class _StoredBytes:
 
 
 def _contents_problem(error: Exception) -> str:
-    """Return what is wrong with the contents of a file; an error of the store or the system is raised again."""
+    """Return what is wrong with the contents of a file. Raise the error again if the store or the system caused it."""
     if isinstance(error, (ParquetError, MissingFileError)):
         return error.found
     if isinstance(error, EpiseekError) or (isinstance(error, OSError) and error.errno is not None):

@@ -15,7 +15,7 @@ _RANGE = re.compile(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*")
 
 
 def repair_templates(draft: Draft) -> Iterator[Outcome]:
-    """Turn the backslashes of path templates."""
+    """Replace the backslashes in path templates with slashes if files exist at the resulting paths."""
     code, evidence = registry.TEMPLATES.code, draft.evidence
     usable, keys = lerobot.with_slashes(draft.info)
     for key in keys:
@@ -36,7 +36,7 @@ def repair_templates(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_totals(draft: Draft) -> Iterator[Outcome]:
-    """Set the totals to what there is."""
+    """Set total_episodes, total_frames and total_tasks to the numbers of existing episodes, rows and tasks."""
     code = registry.TOTALS.code
     if not draft.has_all_episodes:
         return
@@ -83,7 +83,7 @@ def _repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_splits(draft: Draft) -> Iterator[Outcome]:
-    """End splits with the last episode."""
+    """Shorten splits that end after the last episode."""
     code, splits = registry.SPLITS.code, draft.info.get("splits")
     if not draft.has_all_episodes or not isinstance(splits, Mapping):
         return
@@ -108,7 +108,7 @@ def repair_splits(draft: Draft) -> Iterator[Outcome]:
 
 
 def split_range(text: Any) -> tuple[int, int] | None:
-    """Return the episodes `[start, stop)` of a split; None for a text of another form."""
+    """Return the episodes `[start, stop)` of a split such as `0:10`; None if the text has another form."""
     match = _RANGE.fullmatch(text) if isinstance(text, str) else None
     return None if match is None else (int(match[1]), int(match[2]))
 

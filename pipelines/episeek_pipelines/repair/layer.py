@@ -1,4 +1,4 @@
-"""Writes the files that repairs change: documents of `meta/`, tables of `meta/episodes` and data files, one row group at a time."""
+"""Write the files that repairs change: documents of `meta/`, tables of `meta/episodes` and data files, one row group at a time."""
 
 import io
 import json

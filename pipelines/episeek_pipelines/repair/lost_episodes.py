@@ -1,8 +1,8 @@
-"""Episodes whose rows are lost: found by the data files, left out on request, and the others numbered anew.
+"""Find episodes whose rows are lost, leave them out on request, and renumber the remaining episodes.
 
-They are found before lengths are compared, and left out when everything else is repaired, so that all places are those of the
-source. Numbers of the others only fall: episode_index by the episodes that are left out before, `index` and the ranges of rows by
-their rows. What another repair refuses stays as it is. Pictures stay where they are in the videos.
+Lost episodes are found before lengths are compared, and left out after all other repairs, so that every `Place` refers to the
+source. Renumbering lowers the episode_index of an episode by the number of lost episodes before it, and `index` and the ranges of
+rows by the number of their rows. Values that another repair refuses do not change. Videos do not change either.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ _CODE = registry.LOST_EPISODES.code
 
 
 def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Find the episodes of which the data files hold no rows, or only the first ones; refuse those that this does not prove."""
+    """Find the episodes of which the data files hold no rows, or only the first rows. Refuse where this proves no loss."""
     if not draft.has_all_episodes:
         return
     stray = _stray_rows(draft)
@@ -62,7 +62,7 @@ def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
 
 
 def leave_out_lost_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Leave the lost episodes out of the draft, and number the others anew."""
+    """Leave the lost episodes out of the draft, and renumber the remaining ones."""
     if not draft.lost:
         return
     lost = np.array(sorted(draft.lost))
@@ -87,7 +87,7 @@ def leave_out_lost_episodes(draft: Draft) -> Iterator[Outcome]:
 
 
 def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
-    """Return why an episode cannot be there with this number of rows; None where its rows are there, or two readings are left."""
+    """Return the evidence that an episode that had `rows` rows is lost; None if its rows exist, or if this is uncertain."""
     runs = draft.runs_of.get(episode, ())
     data = draft.evidence.data
     if len(runs) == 1:
@@ -116,7 +116,7 @@ def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
 
 
 def _stray_rows(draft: Draft) -> str | None:
-    """Return which rows belong to no episode of meta/episodes, so that they may be those of any; None without such."""
+    """Return a clause about rows that belong to no listed episode, and so may belong to any; None if there are no such rows."""
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:
             return f"{file.path} does not say which episode its rows belong to"
@@ -127,7 +127,7 @@ def _stray_rows(draft: Draft) -> str | None:
 
 
 def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) -> None:
-    """Leave the rows of lost episodes out of their files, and lower the numbers of the rows of others."""
+    """Leave the rows of lost episodes out of their data files, and lower the numbers in the rows of the other episodes."""
     for lost in draft.lost.values():
         for run in lost.runs:
             draft.edit(run.path).dropped.append((run.first_row, run.first_row + run.count))
@@ -153,7 +153,7 @@ def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) 
 
 
 def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
-    """Yield the files that lost episodes refer to, and no other episode, nor rows of one."""
+    """Yield the data files that only lost episodes refer to, and that hold no row of another episode."""
     info = draft.evidence.info
     stays = np.ones(draft.row_count, np.bool_)
     stays[lost] = False
@@ -178,7 +178,7 @@ def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
 
 
 def _repair_info(draft: Draft, lost: Int64Array, lost_rows: Int64Array) -> Iterator[Repair]:
-    """Lower the totals and the splits of meta/info.json."""
+    """Lower the totals and the splits of meta/info.json by the lost episodes and their rows."""
     proof = f"without the {counted(len(lost), 'episode')} that {'is' if len(lost) == 1 else 'are'} left out"
     for key, fewer in (("total_episodes", len(lost)), ("total_frames", int(lost_rows.sum()))):
         total = draft.info.get(key)

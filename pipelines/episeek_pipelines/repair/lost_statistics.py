@@ -1,4 +1,4 @@
-"""Statistics when episodes are left out: those of the new numbers, and those of the dataset, put together anew."""
+"""Update the statistics after episodes were left out: those of renumbered columns, and those of the whole dataset."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,13 +15,14 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
 _BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
-"""Features whose values change where episodes are numbered anew."""
+"""Features whose values change when episodes are renumbered."""
 
 
 def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
-    """Put the statistics of the dataset together from those of the episodes that stay, as LeRobot does.
+    """Aggregate the statistics of the dataset from those of the remaining episodes, as LeRobot does.
 
-    Where episodes have none, those of numbers come from the rows. What has neither stays as it is, and is refused.
+    If episodes have no statistics of a feature of numbers, its rows give them. Statistics that have neither source do not change,
+    and are refused.
     """
     code = registry.LOST_EPISODES.code
     if not draft.lost:
@@ -56,7 +57,9 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
 
 
 def _recorded(draft: Draft, feature: str) -> FeatureStatistics:
-    """Return the statistics of a feature in each episode, as repaired so far; without names that are not numbers throughout."""
+    """Return the statistics of a feature in each episode, as repaired so far. A statistic that is not a number in every episode is
+    left out.
+    """
     new, is_new = draft.episode_statistics.get(feature, ({}, np.zeros(draft.row_count, np.bool_)))
     found: FeatureStatistics = {}
     for name in NAMES:

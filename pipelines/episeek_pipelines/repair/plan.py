@@ -1,4 +1,4 @@
-"""The plan of all repairs of a dataset: what is put right, and what is refused, in the order of the table of repairs."""
+"""Plan all repairs of a dataset: those to make and those to refuse, in the order of the table of repairs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -65,11 +65,11 @@ class RepairPlan:
 
 
 def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
-    """Gather the evidence in a dataset, and decide what it proves.
+    """Gather the evidence in a dataset, and return the repairs that it proves and those that are refused.
 
     Args:
         root: The dataset, at one commit.
-        choice: Which repairs to make. Those that are left out change nothing, also not what others see.
+        choice: Which repairs to make. Other repairs do not see the effect of those that are not chosen.
 
     Raises:
         NotADatasetError, UnsupportedVersionError, ReadError: As for `gather_evidence`.

@@ -1,4 +1,4 @@
-"""The record of repairs, `.episeek/repairs.json`: what was put right in the source of a dataset, and what was refused."""
+"""Write and read the record `.episeek/repairs.json`: the repairs that were made to a dataset's source, and those refused."""
 
 import json
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _EXPECTED: Final = "a JSON object with version, choice, repairs and refusals, as
 
 @dataclass(frozen=True, slots=True)
 class MadeRepairs:
-    """The repairs of a dataset."""
+    """The repairs that were made to a dataset, and those that were refused."""
 
     choice: RepairChoice
     """Which repairs were asked for."""
     repairs: tuple[Repair, ...]
     """The repairs made, sorted by code and place."""
     refusals: tuple[Refusal, ...]
-    """The places left as they are, since two readings of the evidence remain."""
+    """The defects that were not repaired, because the evidence allows more than one explanation."""
     version: int = REPAIR_VERSION
-    """Version of the repairs that made them."""
+    """The version of the repairs (`registry.REPAIR_VERSION`) with which they were made."""
 
     def as_document(self) -> dict[str, Any]:
         """Return the repairs as JSON has them."""
@@ -40,16 +40,16 @@ def write_repairs(root: Root, made: MadeRepairs) -> None:
     """Write the record below a root; the same repairs give the same bytes.
 
     Raises:
-        WriteError: It cannot be written.
+        WriteError: The record cannot be written.
     """
     root.write_bytes(layout.REPAIRS_PATH, f"{json.dumps(made.as_document(), indent=1, ensure_ascii=False)}\n".encode())
 
 
 def read_repairs(root: Root) -> MadeRepairs | None:
-    """Return the record below a root; None where there is none.
+    """Return the record below a root, or None if there is none.
 
     Raises:
-        MetadataError: It is damaged.
+        MetadataError: The record is damaged.
     """
     if not root.exists(layout.REPAIRS_PATH):
         return None

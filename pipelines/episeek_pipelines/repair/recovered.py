@@ -1,4 +1,4 @@
-"""Repair of data files without a footer: they are read by their page headers, and written with a footer."""
+"""Give a footer to data files without one, whose rows are found by their page headers."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from episeek_pipelines.words import counted
 
 
 def repair_footers(draft: Draft) -> Iterator[Outcome]:
-    """Say which files were given a footer, and what of them is lost."""
+    """Yield a repair for each data file that gets a footer, with the rows that were found and those that are lost."""
     for path, file in draft.evidence.data.items():
         found = file.recovered
         if found is None:

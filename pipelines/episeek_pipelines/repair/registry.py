@@ -15,11 +15,11 @@ class RepairRule:
 
     code: str
     title: str
-    """The thing that is put right: a noun phrase."""
+    """A noun phrase for what the repair corrects."""
     proof: str
-    """When it is: the evidence that leaves one reading."""
+    """The evidence that proves the correction, as a clause."""
     answers: tuple[str, ...]
-    """Codes of the rules of `verify` whose findings it removes."""
+    """Codes of the rules of `verify` whose findings the repair removes."""
 
 
 _registered: dict[str, RepairRule] = {}

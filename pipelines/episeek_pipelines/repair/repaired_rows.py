@@ -1,4 +1,4 @@
-"""The rows of a data file as the repairs so far leave them, one row group at a time."""
+"""Read the rows of a data file with the edits of all repairs so far, one row group at a time."""
 
 from collections.abc import Iterator, Sequence
 
@@ -31,7 +31,7 @@ def repaired_rows(draft: Draft, path: str, names: Sequence[str]) -> Iterator[pa.
 
 
 def _without(table: pa.Table, edit: DataEdit, first: int) -> pa.Table:
-    """Return rows from row `first` of their file on, without those that are left out."""
+    """Return the rows of a table without those that the edit leaves out; `first` is the row in the file of the table's row 0."""
     if not edit.dropped:
         return table
     stays = np.ones(len(table), np.bool_)

@@ -1,4 +1,4 @@
-"""Repair of the episode_index of single rows, and the rows of episodes that meta/episodes does not list."""
+"""Correct the episode_index of single rows, and report rows of episodes that meta/episodes does not list."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +14,10 @@ from episeek_schemas import lerobot
 
 
 def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Give rows of no episode the number of the episode that counts on through them; refuse those of unlisted ones."""
+    """Set the episode_index of stray rows to that of the episode whose frame_index continues through them.
+
+    Rows of an episode that meta/episodes does not list are refused.
+    """
     if not draft.has_all_episodes:
         return
     code = registry.ROW_EPISODES.code
@@ -58,7 +61,7 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
 
 
 def _is_intruder(runs: list[Run], place: int) -> bool:
-    """Return whether a run of a listed episode lies between two runs of one other episode, and is the shorter part."""
+    """Return whether a run lies between two runs of one other episode, and has fewer rows than these two together."""
     if not 0 < place < len(runs) - 1:
         return False
     before, run, after = runs[place - 1 : place + 2]
@@ -66,7 +69,7 @@ def _is_intruder(runs: list[Run], place: int) -> bool:
 
 
 def _joined(draft: Draft, runs: list[Run], place: int) -> tuple[int, int, Run] | None:
-    """Return the runs `[first, stop)` that are one episode with the run at `place`, as one; None where that is not shown."""
+    """Return the runs `[first, stop)` around `place` that form one episode, and these runs joined; None if nothing proves it."""
     for first, stop in ((place - 1, place + 2), (place - 1, place + 1), (place, place + 2)):
         if first < 0 or stop > len(runs):
             continue
@@ -114,7 +117,7 @@ def _joined_tasks(parts: list[Run]) -> tuple[tuple[int, int, int], ...]:
 
 
 def _replace_runs(draft: Draft, path: str, runs: list[Run]) -> None:
-    """Put the joined runs of a file in place of its own."""
+    """Replace the runs of a file in the draft with its joined runs."""
     others: dict[int, list[Run]] = {
         episode: [run for run in found if run.path != path] for episode, found in draft.runs_of.items()
     }

@@ -1,4 +1,4 @@
-"""The runs of a data file: neighbouring rows of one episode, and what their numbers say, in a few values for each run."""
+"""Find the runs of a data file: consecutive rows of one episode. A few values summarize the numbers in the rows of a run."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,27 +13,27 @@ from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_schemas import lerobot
 
 NO_NUMBER: Final = -1
-"""In place of a null or a value that is no number; all numbers of LeRobot are 0 or more."""
+"""Replaces a null and a value that is not a number. It is negative, and all numbers in LeRobot's columns are 0 or more."""
 
 TIME_TOLERANCE_SECONDS: Final = 1e-4
-"""LeRobot's tolerance for the timestamp of a row."""
+"""LeRobot's tolerance for the timestamp of a row, in seconds."""
 
 _MOST_TASKS: Final = 16
-"""Task numbers that are kept for a run."""
+"""Greatest number of different task numbers that are kept for a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How far a column of a run counts up by one from row to row."""
+    """The rows of a run in which a column does not count up by one from row to row."""
 
     start: int
-    """The number of row 0 by most of the rows; `NO_NUMBER` where the column is missing."""
+    """The number of row 0 that most of the rows imply; `NO_NUMBER` if the column is missing."""
     wrong: int
-    """Rows that have another number; all where the column is missing."""
+    """How many rows have another number than `start` implies; all rows if the column is missing."""
     first_wrong: int = -1
-    """The first of them, from the start of the run; -1 where there is none."""
+    """The first such row, counted from the start of the run; -1 if there is none."""
     found: int = NO_NUMBER
-    """The value that it holds."""
+    """The number in the first such row."""
 
     @property
     def is_exact(self) -> bool:
@@ -43,13 +43,13 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How far the timestamps of a run are k / fps."""
+    """The rows of a run whose timestamp is not k / fps, where k counts the rows of the run from 0."""
 
     wrong: int
     first_wrong: int = -1
     found: float = 0.0
     wrong_rows: tuple[int, ...] = ()
-    """Some of the wrong rows, from the start of the run."""
+    """The first few of these rows, counted from the start of the run."""
 
     @property
     def is_exact(self) -> bool:
@@ -59,7 +59,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Rows of one episode that follow one another in a data file."""
+    """Consecutive rows of one episode in a data file."""
 
     path: str
     episode: int
@@ -75,14 +75,14 @@ class Run:
 
     @property
     def order_witnesses(self) -> tuple[str, ...]:
-        """Return the columns that show the rows to be whole and in order."""
+        """Return the names of the columns that show that no row is missing and that the rows are in order."""
         columns = ((lerobot.FRAME_INDEX, self.frames.is_exact and self.frames.start == 0),
                    (lerobot.INDEX, self.index.is_exact), (lerobot.TIMESTAMP, self.times.is_exact))  # fmt: skip
         return tuple(name for name, is_exact in columns if is_exact)
 
 
 def read_runs(file: pq.ParquetFile, path: str, *, fps: float) -> list[Run]:
-    """Return the runs of an open data file; none where it has no usable episode_index.
+    """Return the runs of an open data file, or no runs if its column episode_index cannot be used.
 
     Raises:
         pa.ArrowException, OSError: Pages cannot be read.
@@ -174,7 +174,7 @@ def _numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
 
 
 def flat_lists(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return the values of lists of one; None where a list has another length or is null."""
+    """Return the values of a column whose lists all have one value; None if a list is null or has another length."""
     flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
     if column.null_count or len(flat) != len(column):
         return None

@@ -1,4 +1,4 @@
-"""Repairs of the numbers of rows: index, frame_index and single timestamps."""
+"""Correct the numbers in rows: index, frame_index and single timestamps."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_schemas import lerobot
 
 _MOST_WRONG_TIMES = 0.1
-"""Share of the rows of an episode whose timestamps may be put right: more of them are a clock of their own."""
+"""Greatest share of an episode's rows whose timestamps are corrected. If more differ, they may come from another clock."""
 
 
 def repair_numbers(draft: Draft) -> Iterator[Outcome]:
-    """Give the rows of episodes their numbers where their order is shown."""
+    """Correct index and frame_index of the rows of an episode if another column proves the order of the rows."""
     code = registry.ROW_NUMBERS.code
     starts = draft.values(lerobot.DATASET_FROM_INDEX)
     lengths = draft.values(lerobot.LENGTH)

@@ -1,4 +1,4 @@
-"""Repairs of the schemas of data files: columns in their declared types, and the `huggingface` metadata."""
+"""Correct the schemas of data files: the types of columns, and the `huggingface` metadata."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 _VALUE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
-"""Names of `datasets` for types that Arrow names otherwise."""
+"""The names that `datasets` uses for types, by Arrow's names, where the two differ."""
 
 
 def repair_types(draft: Draft) -> Iterator[Outcome]:
-    """Write columns in the types that `features` declares where every value is kept exactly."""
+    """Convert columns to the types that `features` declares if the conversion keeps every value exactly."""
     code, features = registry.COLUMN_TYPES.code, draft.info["features"]
     for path, file in draft.evidence.data.items():
         for name, spec in features.items():
@@ -74,7 +74,7 @@ def repair_metadata(draft: Draft) -> Iterator[Outcome]:
 
 
 def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray | None:
-    """Return a column in another type; None where a value would not be kept exactly."""
+    """Return a column converted to another type; None if the conversion would change a value."""
     kind = storage_type(column.type)
     if kind != column.type:
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind)
@@ -95,7 +95,7 @@ def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray |
 
 
 def edited_schema(schema: pa.Schema, edit: DataEdit) -> pa.Schema:
-    """Return the schema of a data file with an edit."""
+    """Return the schema that a data file has after an edit."""
     fields = [field.with_type(edit.types.get(field.name, field.type)) for field in schema]
     metadata = dict(schema.metadata or {})
     if edit.features is not None:
@@ -147,7 +147,9 @@ def _described(schema: pa.Schema) -> dict[str, Any] | None:
 
 
 def _feature(draft: Draft, file: DataFileEvidence, name: str, kind: pa.DataType) -> Any:
-    """Return the feature of a column: as another file of the dataset describes the same type, or by its type."""
+    """Return the entry of a column in the `huggingface` metadata: that of another file with the same type, or one made from the
+    type.
+    """
     for other in draft.evidence.data.values():
         if other is not file and other.schema is not None and name in other.schema.names:
             described = _described(other.schema) or {}

@@ -1,4 +1,4 @@
-"""The seconds of the episodes of one video file, by the times of its frames: one reading, or both."""
+"""Find the right from_timestamp and to_timestamp of the episodes of one video file from the times of its frames."""
 
 from dataclasses import dataclass, field
 
@@ -8,23 +8,23 @@ from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFram
 from episeek_pipelines.video.frame_problems import frame_duration, frame_problems
 
 _TOLERANCE_SECONDS = 1e-4
-"""LeRobot's tolerance for the time of a frame."""
+"""LeRobot's tolerance for the time of a frame, in seconds."""
 
 _HALF_FRAME = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class SecondsOfFile:
-    """The episodes of a file whose seconds are wrong, by their position in it."""
+    """The episodes of a file with a wrong from_timestamp or to_timestamp, by their position in the file."""
 
     placed: dict[int, tuple[float, float, str]] = field(default_factory=dict)
     """New from_timestamp, new to_timestamp, and the proof."""
     refused: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    """The contradiction, and the ways to read it."""
+    """The contradiction, and its possible explanations."""
 
 
 def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> SecondsOfFile:
-    """Return new seconds for the episodes whose declared ones are not those of their frames.
+    """Return new seconds for the episodes whose declared seconds differ from the times of their frames.
 
     Args:
         file: The frames of the file.
@@ -32,7 +32,7 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
         fps: The dataset's frame rate.
 
     Raises:
-        ReadError: The marks of the encoder cannot be read.
+        ReadError: The samples in which an encoder marks the start of a stream cannot be read.
     """
     result = SecondsOfFile()
     if not len(file):
@@ -102,7 +102,7 @@ def _keep_confirmed(
     order: np.ndarray,
     result: SecondsOfFile,
 ) -> None:
-    """Add the new seconds that place the episodes at the same frames, without a problem of their own."""
+    """Add those new seconds that place an episode at the same frames as before, and that cause no new problem."""
     if not proofs:
         return
     changed = DeclaredEpisodes(episodes.episode_index, episodes.length, *new)
@@ -118,7 +118,10 @@ def _keep_confirmed(
 
 
 def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, end: np.ndarray) -> bool:
-    """Fill in missing seconds by counting, in the order of the episodes; return whether the others and the lengths agree."""
+    """Fill in missing seconds by counting frames in the order of the episodes.
+
+    Return whether the existing seconds and the lengths agree with this count.
+    """
     length = episodes.length
     if len(file) != length.sum():
         return False
@@ -135,7 +138,10 @@ def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, 
 
 
 def _slack(frames: EpisodeFrames, row: int) -> int:
-    """Return by how many frames an episode could lie elsewhere within its take: frames of no episode beside it, in its stream."""
+    """Return by how many frames an episode could be shifted; a negative number is a shift to earlier frames.
+
+    These are the frames next to it, in the same stream, that belong to no episode.
+    """
     if frames.tail[row] > 0:
         return int(frames.tail[row])
     before = frames.surplus[row - 1] - frames.tail[row - 1] if row else frames.head
