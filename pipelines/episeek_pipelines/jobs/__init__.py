@@ -1,1 +1,1 @@
-"""The jobs (prepare, rewrite, index, verify and fix): their graphs, progress and results."""
+"""The jobs, such as prepare, index and verify: their graphs, progress and results."""

@@ -1,7 +1,7 @@
-"""Checks of the workers of a cluster before a job starts on them: they have the same episeek, and see the paths of the job.
+"""Check the workers of a cluster before a job starts on them: they must have the same episeek, and see the paths of the job.
 
-The functions named `answer_...` run on every worker and return plain values, which workers with another release may answer, too.
-`require_...` raise for the first worker whose answer will not do. Nothing here knows Dask.
+The functions `answer_...` run on every worker and return plain values, so that workers with another release can answer, too. The
+functions `require_...` raise for the first worker with a wrong answer. Nothing here depends on Dask.
 """
 
 import hashlib
@@ -19,26 +19,26 @@ from episeek_pipelines.jobs.nodes import Constant, Node
 from episeek_schemas import layout, sidecars
 
 Answers = Mapping[str, Any]
-"""The answer of each worker, by its address: a dict, or the exception instead of an answer."""
+"""The answer of each worker, by the worker's address: a dict, or the exception that it raised instead."""
 
 _PROBE_PREFIX: Final = ".episeek-probe-"
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A file that every worker has to see as this process does."""
+    """A file that every worker has to see with the same contents as this process."""
 
     root: str
     """URL of the directory."""
     path: str
-    """Relative to it."""
+    """Path of the file, relative to the directory."""
     sha256: str
     is_written_to: bool
-    """Whether the job writes below the directory: then a worker writes a file of its own beside it."""
+    """Whether the job writes below the directory. Then each worker also writes a file of its own next to the probe."""
 
 
 def roots_of(nodes: Iterable[Node]) -> tuple[Root, ...]:
-    """Return the directories that a graph's functions get, each once, in the order of the nodes."""
+    """Return the directories among the arguments of a graph's functions, each once, in the order of the nodes."""
     found: dict[Root, None] = {}
     for node in nodes:
         for argument in node.arguments:
@@ -64,7 +64,9 @@ def answer_versions() -> dict[str, Any]:
 
 
 def answer_probes(probes: tuple[Probe, ...]) -> dict[str, Any]:
-    """Return what a worker finds in place of each probe, and the file that it wrote beside it, by the number of the probe."""
+    """Return, by the number of the probe, what a worker found at the path of each probe, and the file that the worker wrote next
+    to it.
+    """
     found: dict[str, Any] = {"found": {}, "wrote": {}}
     for number, probe in enumerate(probes):
         root = Root(probe.root)
@@ -86,7 +88,7 @@ def answer_probes(probes: tuple[Probe, ...]) -> dict[str, Any]:
 
 
 def require_versions(answers: Answers, scheduler: str) -> None:
-    """Raise ReadError for a worker without episeek, or with another one than this process has."""
+    """Raise ReadError for a worker without episeek, or with another version than this process."""
     wanted = own_versions()
     expected = f"episeek {wanted['episeek']} on Python {wanted['python']}, as in this process"
     hint = "install the same release on every worker, and start the workers anew"
@@ -106,7 +108,7 @@ _NAMES: Final = {"episeek": "episeek", "format": "format version", "index": "ind
 
 @contextmanager
 def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
-    """Yield a probe for each directory: `meta/info.json` of a dataset; elsewhere a new file, which is removed afterwards."""
+    """Yield a probe for each directory: `meta/info.json` in a dataset, otherwise a new file that is removed afterwards."""
     written: list[tuple[Root, str]] = []
     probes = []
     # a worker looks for the files as they are in the store, not as version 3.0 has them
@@ -133,8 +135,8 @@ def require_probes(answers: Answers, probes: tuple[Probe, ...], scheduler: str) 
     """Raise for a worker that does not see a probe, or whose own file this process does not see.
 
     Raises:
-        DestinationError: Of a directory that the job writes to.
-        ReadError: Of a dataset that it reads, or without an answer.
+        DestinationError: The job writes to the directory of the probe.
+        ReadError: The job reads the dataset of the probe, or the worker did not answer.
     """
     try:
         for worker, answer in sorted(answers.items()):

@@ -1,8 +1,10 @@
-"""One run of a graph on a cluster: workers that die, files that kill them, and a scheduler that is lost.
+"""Run a graph on a cluster, and survive workers that die, files that kill workers, and the loss of the scheduler.
 
-A node whose worker dies is run again elsewhere by Dask. One that Dask gives up, since several workers died while they had it, is
-run again by itself, one item at a time: an item that kills workers then, too, is a failure with its name, and the others are done.
-So the graph always gets to its end, and what a failure blocks is `Blocked`, as for any other failure.
+If a worker dies, Dask runs its node on another worker. Dask gives a node up if several workers died while they ran it. Such a node
+is
+run again with nothing beside it, one item at a time. An item that kills workers again becomes a failure with its name, and the
+other
+items are finished. In this way the graph always ends, and nodes that need a failed item are `Blocked`, as after any other failure.
 """
 
 import queue
@@ -14,10 +16,10 @@ from episeek.errors import ReadError
 from episeek_pipelines.jobs.nodes import Blocked, Constant, Failure, Node, Outcome, run_batch
 
 WORKERLESS_SECONDS: Final = 300.0
-"""How long a run waits for workers when there are none: a batch system starts them one after the other."""
+"""Seconds that a run without workers waits for one: a batch system may start workers late."""
 
 _LOOK_SECONDS: Final = 1.0
-"""How often to look after the scheduler while nothing finishes."""
+"""Seconds between two checks of the scheduler while no node finishes."""
 
 _HINT: Final = "finished work is kept: run the same command again when it is there"
 
@@ -32,7 +34,7 @@ class Future(Protocol):
         """Return the error of a task that failed."""
 
     def add_done_callback(self, call: Callable[["Future"], None], /) -> None:
-        """Call a function in another thread when the task has finished, well or not."""
+        """Call a function in another thread when the task has finished, with or without an error."""
 
     def result(self, timeout: float) -> Any:
         """Return the result of the task."""
@@ -55,13 +57,13 @@ Result = list[Outcome] | Outcome | Blocked
 
 
 class ClusterRun:
-    """Runs nodes by a connected client.
+    """Runs nodes through a connected client.
 
     Args:
         client: The client.
-        scheduler: The address, for messages.
-        futures: The future of each node by its key, of a graph that runs already.
-        nodes: All nodes, each after those it needs.
+        scheduler: The address of the scheduler, for messages.
+        futures: The future of each node, by the node's key, of a graph that is already running.
+        nodes: All nodes, each after the nodes that it needs.
         report: Receives the key of each finished node.
     """
 
@@ -82,13 +84,13 @@ class ClusterRun:
         self._node_of = {node.key: node.key for node in nodes}
         """Keys of nodes by the keys of their futures."""
         self._settled: dict[str, Result] = {}
-        """Results of the nodes that were run by themselves."""
+        """Results of the nodes that were run again with nothing beside them."""
 
     def results(self, wanted: Sequence[Node]) -> list[Result]:
-        """Return the results of some nodes, in order, when all nodes have finished.
+        """Wait until all nodes have finished, and return the results of the nodes `wanted`, in order.
 
         Raises:
-            ReadError: The scheduler was lost, or has no workers for too long.
+            ReadError: The scheduler was lost, or had no workers for too long.
         """
         unfinished = list(self._nodes)
         while unfinished:
@@ -108,7 +110,7 @@ class ClusterRun:
         return [self._settled[node.key] if node.key in self._settled else next(gathered) for node in wanted]
 
     def _report(self, key: str) -> None:
-        """Report a node, once: one whose result was lost with a worker finishes twice."""
+        """Report a finished node once. A node whose result was lost with a worker finishes twice."""
         if key not in self._reported:
             self._reported.add(key)
             self._report_key(key)
@@ -117,7 +119,7 @@ class ClusterRun:
         return node.key in self._settled or self._futures[node.key].status == "finished"
 
     def _run_alone(self, node: Node) -> Result:
-        """Return the result of a node that workers died with, from running it while nothing else runs."""
+        """Run a node during which workers died again, while nothing else runs, and return its result."""
         if node.function is not run_batch:
             return self._attempt(node.arguments[1], node.function, node.arguments)
         function, items, shared, _ = node.arguments
@@ -152,13 +154,13 @@ class ClusterRun:
         return list(map(self._with_results, argument)) if isinstance(argument, list) else argument
 
     def _require_killed(self, future: Future) -> None:
-        """Raise the error of a future, unless it is that its workers died."""
+        """Raise the error of a future, unless the error is that its workers died."""
         error = future.exception()
         if error is not None and type(error).__name__ != "KilledWorker":
             raise error
 
     def _wait(self, futures: Sequence[Future]) -> None:
-        """Wait until all have finished, well or not. Raises as `results`."""
+        """Wait until all futures have finished, with or without an error. Raises the same errors as `results`."""
         finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
         for future in futures:
             future.add_done_callback(finished.put)
@@ -178,7 +180,7 @@ class ClusterRun:
                 self._report(node)
 
     def _look(self, since: float | None) -> float | None:
-        """Return since when there have been no workers; None where there are some."""
+        """Return the time since which there have been no workers, or None if there are workers."""
         try:
             is_empty = not self._client.nthreads()
         except Exception as error:
@@ -196,10 +198,10 @@ class ClusterRun:
 
 
 def require_worker(client: Client, scheduler: str) -> None:
-    """Wait for the first worker: a cluster that adapts to its work starts one only when there is work.
+    """Wait for the first worker. An adaptive cluster starts workers only when there is work.
 
     Raises:
-        ReadError: There is none within `WORKERLESS_SECONDS`.
+        ReadError: No worker appeared within `WORKERLESS_SECONDS`.
     """
     first = client.submit(int, pure=False)
     try:

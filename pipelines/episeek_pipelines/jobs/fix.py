@@ -1,4 +1,4 @@
-"""Fixing a local dataset in place, as far as that is safe: row groups and page indexes of data files, and stale sidecars.
+"""Fix a local dataset in place, as far as that is safe: row groups and page indexes of data files, and stale sidecars.
 
 `plan_fix` plans actions for the findings of a verification, `apply_fix` carries them out, `fix` does both. A data file keeps its
 name, values, types and schema metadata, so `meta/` stays unchanged. Sidecars are rebuilt from the headers of the videos and
@@ -54,7 +54,7 @@ class Done:
 
     action: Action
     result: str
-    """The result, in a few words."""
+    """The result in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class FixResult:
     plan: FixPlan
     done: tuple[Done, ...]
     unfixed: tuple[Unfixed, ...]
-    """Findings that the plan does not cover, and those whose action failed."""
+    """The findings that the plan does not cover, and the findings whose action failed."""
     is_dry_run: bool
 
 
@@ -100,7 +100,7 @@ def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = DEFAULT_EXECU
 
     Raises:
         DestinationError: `root` is in a store or an overlay, or another run is fixing it.
-        WorkFailedError: As `fix`.
+        WorkFailedError: As for `fix`.
     """
     require_local_with_videos(root)
     rewrites = {action.path: action for action in plan.actions if isinstance(action, RewriteDataFile)}
@@ -164,5 +164,5 @@ def _rebuild(action: RebuildSidecars, root: Root, execution: Execution) -> Done:
 
 
 def _stops_the_fix(failure: Failure) -> bool:
-    """Return whether a failure is not about its file: the next file would fail too, or the error was not foreseen."""
+    """Return whether a failure stops the whole fix: the next file would fail, too, or the error was unforeseen."""
     return bool(failure.trace) or failure.kind == WriteError.__name__

@@ -35,15 +35,15 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 DATA_CODES: Final = frozenset(rule.code for rule in (ROW_GROUPS, ROW_GROUPS_OF_INDEXED, PAGE_INDEX))
-"""Findings that rewriting a data file fixes."""
+"""Codes of the findings that rewriting a data file fixes."""
 
 SIDECAR_CODES: Final = frozenset(
     rule.code for rule in (INDEXED_FILES, INDEXED_SPANS, INDEXED_SAMPLES, SIDECAR_FORMAT, STALE)
 )
-"""Findings that rebuilding the sidecars fixes."""
+"""Codes of the findings that rebuilding the sidecars fixes."""
 
 FIX_AND_VERIFY_AGAIN: Final = "fix this and verify again"
-"""The remedy where no rule has a better one."""
+"""The remedy for findings whose rule has no better one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class RewriteDataFile:
     codes: tuple[str, ...]
     before: DataFileLayout
     max_episodes_per_file: int
-    """With more episodes than this, `episeek prepare` would split the file for the size of its footer."""
+    """Greatest number of episodes in a file, given the size of its footer. `episeek prepare` would split a file with more."""
     encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
 
     @property
@@ -74,11 +74,11 @@ class RebuildSidecars:
 
     codes: tuple[str, ...]
     build_id: str
-    """Build of the existing sidecars; empty if they cannot be read."""
+    """The build id of the existing sidecars; empty if they cannot be read."""
     file_count: int
-    """Video files that episodes refer to."""
+    """Number of video files to which episodes refer."""
     stale: tuple[str, ...]
-    """Paths with the reason why their rows are stale, a line for each."""
+    """One line for each path whose rows are stale, with the reason."""
     path: str = layout.BYTE_INDEX_DIR
 
     @property
@@ -98,7 +98,7 @@ class Unfixed:
     count: int
     remedy: str
     path: str | None = None
-    """File that could not be fixed; None for rules that a fix does not cover."""
+    """The file that could not be fixed; None for a rule that a fix does not cover."""
     reason: str | None = None
     """Why the file could not be fixed."""
 
@@ -193,7 +193,7 @@ def _unfixed(
     reason: str | None = None,
     remedy: str | None = None,
 ) -> list[Unfixed]:
-    """Return one value for each rule, with the rule's own remedy unless an error or another remedy is given."""
+    """Return one `Unfixed` for each rule, with the rule's own remedy unless an error or another remedy is given."""
     counts: dict[str, int] = defaultdict(int)
     for found in findings:
         counts[found.code] += 1 + found.more

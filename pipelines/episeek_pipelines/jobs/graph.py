@@ -1,8 +1,9 @@
-"""Graphs of work: the nodes of a job, how they depend on each other, and how they are run.
+"""Build and run graphs of work: the nodes of a job and their dependencies.
 
-`Graph.map` makes one node for each batch of items. `Graph.reduce` makes one node from the outcomes of others; it does not run if
-any of them failed. Batches follow the order of the items and depend neither on the scheduler nor on the number of workers; the
-same holds for results.
+`Graph.map` makes one node for each batch of items. `Graph.reduce` makes one node from the outcomes of other nodes, which does not
+run
+if any of them failed. Batches and results follow the order of the items, and depend neither on the scheduler nor on the number of
+workers.
 """
 
 import uuid
@@ -17,14 +18,14 @@ from episeek_pipelines.jobs.schedulers import address_of_file, run_distributed, 
 T = TypeVar("T")
 
 MAX_NODES_PER_MAP: Final = 2000
-"""A scheduler needs about a millisecond for each node; a million files become this many nodes."""
+"""Greatest number of nodes of one `map`. A scheduler needs about a millisecond for each node."""
 
 ROUNDS_PER_NODE: Final = 4
-"""Items of a node for each of its threads: at the end of a node some threads are idle."""
+"""Smallest number of items of a node for each of its threads. At the end of a node some threads are idle."""
 
 
 class Graph:
-    """Nodes under construction. Functions and items must pickle: a scheduler may run them in other processes."""
+    """A graph under construction. Functions and items must be picklable, since a scheduler may run them in other processes."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -70,13 +71,13 @@ class Graph:
         Args:
             function: Called in a worker.
             items: Ordered; the results keep the order.
-            shared: Further arguments, the same for every item. A node among them stands for its result.
+            shared: Further arguments, the same for every item. A node among them is replaced by its result.
             label: Returns the name under which an item is reported if it fails.
-            phase: Phase of the job that the items count for; empty for none.
+            phase: The phase of the job, for progress; empty if the items do not count.
             unit: Singular noun of an item, for progress.
-            byte_count: Returns the bytes of an item, for progress; None where they are not known.
-            max_nodes: Upper bound for the number of nodes.
-            in_flight: Items of a node that run at the same time; more than 1 for items that wait for a store.
+            byte_count: Returns the bytes of an item, for progress; None if they are not known.
+            max_nodes: Greatest number of nodes.
+            in_flight: Number of items of a node that run at the same time; more than 1 for items that wait for a store.
         """
         size = max(1 if in_flight == 1 else ROUNDS_PER_NODE * in_flight, -(-len(items) // max_nodes))
         arguments = [argument if isinstance(argument, Node) else Constant(argument) for argument in shared]
@@ -131,18 +132,19 @@ class Graph:
         """Run the graph and return the results of `wanted`, in order.
 
         Args:
-            wanted: Nodes whose results are needed.
+            wanted: The nodes whose results are returned.
             scheduler: "threads", "processes", "sync" (one node after the other, without Dask), or the address of a distributed
                 scheduler, "tcp://host:port" or "tls://host:port".
-            workers: Threads or processes; None is the number of cores. A distributed scheduler has its own workers.
-            progress: Receives finished items of phases.
-            connect_timeout_seconds: How long to wait for a distributed scheduler to answer.
+            workers: Number of threads or processes; None for the number of cores. A distributed scheduler has its own workers.
+            progress: Receives the finished items of each phase.
+            connect_timeout_seconds: Seconds to wait for the answer of a distributed scheduler.
 
         Raises:
             DestinationError: A worker of the distributed scheduler does not share a directory that is written to.
-            ReadError: The distributed scheduler cannot be reached or is lost, or a worker has another episeek or does not see a
-                dataset; or a process of this machine died.
-            ValueError: There is no such scheduler.
+            ReadError: The distributed scheduler cannot be reached or was lost, a worker has another version of episeek or does not
+                see a
+                dataset, or a local process died.
+            ValueError: The name of the scheduler is unknown.
         """
         by_key = {node.key: node for node in self.nodes}
 
@@ -165,21 +167,21 @@ class Execution:
     scheduler: str = "threads"
     """"threads", "processes", "sync", or the address of a Dask scheduler, "tcp://host:port" or "tls://host:port"."""
     workers: int | None = None
-    """Threads or processes; None is the number of cores."""
+    """Number of threads or processes; None for the number of cores."""
     progress: StartProgress | None = None
-    """Displays progress; None for no display."""
+    """Starts the display of progress; None for no display."""
 
     @classmethod
     def by_file(cls, path: str, *, progress: StartProgress | None = None) -> "Execution":
-        """Return the execution by the Dask scheduler that wrote a file.
+        """Return the execution on the Dask scheduler whose address is in a scheduler file.
 
         Raises:
-            ReadError: There is no such file, or it holds no address.
+            ReadError: The file does not exist, or holds no address.
         """
         return cls(address_of_file(path), progress=progress)
 
     def compute(self, graph: Graph, wanted: Sequence[Node]) -> list[list[Outcome] | Outcome | Blocked]:
-        """Run a graph and return the results of `wanted`. Raises as `Graph.compute`."""
+        """Run a graph and return the results of `wanted`. Raises the same errors as `Graph.compute`."""
         progress = None if self.progress is None else self.progress(graph.phases)
         return graph.compute(wanted, scheduler=self.scheduler, workers=self.workers, progress=progress)
 

@@ -1,7 +1,8 @@
-"""The functions that the nodes of a job's graph call: those of the steps, with a receipt for each file that is finished.
+"""The functions that the nodes of a job's graph call: they call the steps, and write a receipt for each finished file.
 
-A receipt identifies everything its work depended on: the version of the source file, the plan for it, and the version of the step.
-A run that resumes a stopped one reuses finished work only if all of that is the same.
+A receipt identifies all inputs of its work: the version of the source file, the plan for it, and the version of the step. A run
+that
+resumes a stopped one reuses finished work only if these are the same.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ from episeek_schemas import layout, sidecars
 from episeek_schemas.lerobot import DatasetInfo
 
 STATISTICS_DIR: Final = "statistics"
-"""The folder of the work directory with the statistics of rows."""
+"""The folder of the work directory that holds the statistics of rewritten rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +46,29 @@ class RewriteReceipt:
     """The result of one data file."""
 
     result: RewriteResult
-    """Without the episodes of the outputs, which are in the receipt: schedulers pass this on."""
+    """The result without the episodes of each output, which only the receipt holds, so that schedulers transfer little."""
     receipt: str
     """Path of the receipt, relative to the work directory."""
     is_reused: bool
-    """Whether the run that was stopped had finished the file."""
+    """Whether an earlier run, which was stopped, had finished the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecars:
-    """The four tables of a build, after they were written."""
+    """A written build of the four sidecar tables."""
 
     build_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedFile:
-    """A file of the source that is in the destination, too."""
+    """A file of the source that was copied or linked into the destination."""
 
     path: str
     way: Way
-    """How it got there."""
+    """The way in which the file was copied or linked."""
     is_pinned: bool = False
-    """Whether it is the card, and its configs take the data files alone now."""
+    """Whether the file is the card, and its configs were restricted to the data files."""
 
 
 def index_one(
@@ -99,7 +100,10 @@ def rewrite_receipt(number: int) -> str:
 def rewrite_one(
     item: tuple[str, RewriteUnit], source: Root, destination: Root, work: Root, measured: tuple[str, ...] = ()
 ) -> RewriteReceipt:
-    """Rewrite one data file, or merge several; the statistics of some features in the written rows are kept, too."""
+    """Rewrite one data file, or merge several into one.
+
+    Write the statistics of the features `measured` to the work directory, too.
+    """
     receipt, unit = item
     identity = _identity(f"{unit!r} {unit.encodings!r}", source, *unit.paths)
     stored = read_receipt(work, receipt, identity)
@@ -120,7 +124,7 @@ def rewrite_one(
 
 
 def _statistics_path(receipt: str) -> str:
-    """Return where the statistics of the rows of a rewritten file are kept."""
+    """Return the path, in the work directory, of the statistics of a rewritten file's rows."""
     return f"{STATISTICS_DIR}/{receipt.rpartition('/')[2].partition('.')[0]}.npz"
 
 
@@ -142,9 +146,9 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
 
 
 def card_with_pin(source: Root) -> bytes | None:
-    """Return the card of a dataset whose readers would take the sidecars for data, with a pin that leaves them out.
+    """Return the card of a dataset with a pin that leaves the sidecars out, if readers would treat them as data.
 
-    None where the card is right as it is, or in a form that is not edited: HUB035 says then what to write.
+    Return None if the card is right, or if it has a form that cannot be edited; HUB035 then says what to write.
     """
     content = source.read_bytes(layout.CARD_PATH)
     try:
@@ -163,9 +167,9 @@ def finish_metadata(
     packed: PackPlan | None = None,
     is_measured: bool = False,
 ) -> WrittenMetadata:
-    """Write `meta/`, with the places of packed videos and the statistics of rows where there are such.
+    """Write `meta/`, with the locations of packed videos and the statistics of rows, if there are any.
 
-    Files that a stopped run wrote from a source that has changed since are removed.
+    Files of a stopped run, written from a source that has changed since, are removed.
     """
     receipts = [value for value in values if isinstance(value, RewriteReceipt)]
     outputs = (output for receipt in receipts for output in _outputs(work, receipt.receipt))

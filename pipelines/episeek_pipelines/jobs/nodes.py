@@ -1,7 +1,8 @@
-"""Nodes of a graph, the outcomes of their items, and the functions that run a node.
+"""The nodes of a graph, the outcomes of their items, and the functions that run a node.
 
-The result of a node is a list of outcomes. An item that fails is an outcome too, so that the work of the other items is kept. Items
-that wait for a store run in several threads of their node.
+The result of a node is a list of outcomes. A failed item is an outcome, too, so that the work of the other items is kept. Items
+that
+wait for a store run in several threads of their node.
 """
 
 import time
@@ -21,12 +22,12 @@ class Failure:
     """An item that could not be processed."""
 
     label: str
-    """The item's name for people: usually its file."""
+    """The name of the item in messages, usually its file."""
     kind: str
     """Name of the error's class."""
     message: str
     trace: str = field(default="", repr=False)
-    """Traceback of an unforeseen error; empty for errors of `episeek.errors`."""
+    """The traceback of an unforeseen error; empty for errors of `episeek.errors`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,12 @@ class Done(Generic[T]):
 
     value: T
     seconds: float = field(default=0.0, compare=False)
-    """How long it took where it was processed."""
+    """Seconds that the item took in its worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A reduction that did not run because something it needs failed."""
+    """A reduction that did not run because an item that it needs failed."""
 
     failures: tuple[Failure, ...]
 
@@ -49,7 +50,7 @@ Outcome = Done[Any] | Failure
 
 
 class Constant:
-    """A value that Dask does not search for nodes: it would walk lists and dataclasses of a hundred thousand files."""
+    """Wraps a value so that Dask does not search it for nodes, which takes long for lists of a hundred thousand files."""
 
     __slots__ = ("value",)
 
@@ -68,11 +69,11 @@ class Node:
     item_count: int
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    """Nodes among them, and lists of nodes, stand for their results."""
+    """The arguments of the call. Nodes and lists of nodes among them are replaced by their results."""
     phase: str
-    """Phase that the items count for; empty for none."""
+    """The phase of the job, for progress; empty if the items do not count."""
     stage: str
-    """The phase, or the label of a reduction."""
+    """The name of the stage in the run's record: the phase, or the label of a reduction."""
     unit: str
     byte_count: int
 
@@ -93,7 +94,7 @@ def values_and_failures(results: Iterable[list[Outcome] | Outcome | Blocked]) ->
 
 
 def seconds_by_stage(nodes: Iterable[Node], results: Iterable[list[Outcome] | Outcome | Blocked]) -> dict[str, float]:
-    """Return the seconds of each stage's items, added up over threads and processes, in the order of the nodes."""
+    """Return the seconds of each stage, summed over its items, threads and processes, in the order of the nodes."""
     seconds: dict[str, float] = {}
     for node, result in zip(nodes, results, strict=True):
         outcomes = result if isinstance(result, list) else [result]
@@ -103,7 +104,7 @@ def seconds_by_stage(nodes: Iterable[Node], results: Iterable[list[Outcome] | Ou
 
 
 def run_batch(function: Callable[..., Any], items: Constant, shared: list[Any], in_flight: int) -> list[Outcome]:
-    """Return the outcome of each item of a batch; none where the shared arguments were not made."""
+    """Return the outcome of each item of a batch; an empty list if a shared argument is the result of a failed node."""
     if _failures_in(shared):
         # what the items need was not made; the failure is reported where it happened
         return []

@@ -1,7 +1,7 @@
-"""Packing of the videos of a dataset, as a part of the job that prepares it: two graphs, with the plan between them.
+"""Pack the videos of a dataset while it is prepared, in two graphs with a plan between them.
 
-Which pieces go into which file follows from the headers of all files. The first graph reads them; the second one writes the packed
-files. Both have receipts in the work directory, so that a run that was stopped goes on where it was.
+The first graph reads the headers of all files, from which the plan follows; the second graph writes the packed files. Both write
+receipts to the work directory, so that a stopped run continues where it was.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class PackedVideo:
 
     file: WrittenVideo
     is_reused: bool
-    """Whether the run that was stopped had finished the file."""
+    """Whether an earlier run, which was stopped, had finished the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Packing:
     """The packed videos of a dataset."""
 
     dataset: Dataset
-    """The dataset with its videos where they are now."""
+    """The dataset with the new locations of its videos."""
     plan: PackPlan
     written: tuple[PackedVideo, ...]
     stage_seconds: dict[str, float]
@@ -63,16 +63,16 @@ def pack_videos(
 
     Args:
         dataset: The source.
-        declared: Its videos.
-        staging: Where the packed files are written.
-        limit_bytes: Size below which files are filled.
+        declared: The video files of the source.
+        staging: The staging to which the packed files are written.
+        limit_bytes: Size in bytes up to which episodes are added to a file.
         keyframes: As for `prepare`.
         execution: Scheduler, workers, progress.
 
     Raises:
         MetadataError: An episode has two videos of one camera.
         DestinationError: The destination has no room.
-        WorkFailedError: Files cannot be packed; the error names each of them.
+        WorkFailedError: Files cannot be packed; the error lists all of them.
     """
     videos, is_whole = dataset.root.physical, dataset.is_file_an_episode
     graph = Graph()

@@ -1,4 +1,4 @@
-"""The plan of a preparation: what will be read, written or refused, without doing it."""
+"""Plan a preparation: find out what it will read, write or refuse, without doing it."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -16,10 +16,10 @@ from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoi
 from episeek_schemas import layout
 
 HEADER_BYTES: Final = 65_536
-"""Bytes that are read of a video file at least, where it has so many: its header is found from both ends."""
+"""Smallest number of bytes that are read of a video file: the header is searched for at both ends."""
 
 FRAME_HEADER_BYTES: Final = 20
-"""Bytes of a header for each frame, and of keyframes that are looked at."""
+"""Bytes that are read for each frame of a video file: its part of the header, and of keyframes."""
 
 SIDECAR_BYTES: Final = 35_000
 """Bytes of the four sidecars of a dataset with few frames."""
@@ -28,15 +28,17 @@ FRAME_SIDECAR_BYTES: Final = 10
 """Bytes of the sidecars for each frame of a camera."""
 
 DATASET_REQUESTS, SHARD_REQUESTS, DATA_REQUESTS, VIDEO_REQUESTS = 24, 6, 8, 4
-"""Requests to a store for each dataset, file of meta/episodes, data file and video file: listings, footers, rows, headers."""
+"""Requests to a store for each dataset, each file of meta/episodes, each data file and each video file."""
 
 State = Literal["new", "unfinished", "current", "replaced"]
-"""The state of a destination: free; with the finished work of a run that was stopped; what the run would write; to be replaced."""
+"""The state of a destination: free, with the finished work of a stopped run, already what the run would write, or to be
+replaced.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparationPlan:
-    """The files, bytes and requests of a preparation. Bytes and requests are estimates; files, episodes and frames are exact."""
+    """The files, bytes and requests of a preparation. Bytes and requests are estimates. Files, episodes and frames are exact."""
 
     source: str
     destination: str
@@ -46,26 +48,26 @@ class PreparationPlan:
     episodes: int
     frames: int
     cameras: int
-    """Cameras that are stored as video."""
+    """Number of cameras that are stored as video."""
     files: int
-    """Files of the source."""
+    """Number of data files of the source."""
     data_files: int
     written_data_files: int
     video_files: int
-    """Video files of the source."""
+    """Number of video files of the source."""
     video_bytes: int
     videos: Videos
-    """How they get to the destination."""
+    """How the videos get to the destination."""
     copied_files: int
-    """Files that are neither data nor metadata and go to the destination, videos among them."""
+    """Number of files, videos among them, that are neither data nor metadata and get to the destination."""
     left_out: tuple[LeftOut, ...]
     """Folders of the source that are not part of the dataset."""
     read_bytes: int
-    """About so many bytes will be read of the source."""
+    """Estimate of the bytes that will be read from the source."""
     write_bytes: int
-    """About so many bytes will be written."""
+    """Estimate of the bytes that will be written."""
     requests: int
-    """About so many requests will go to the store of the source; none where it is on this machine."""
+    """Estimate of the requests to the store of the source; 0 if it is on this machine."""
 
 
 def plan_of(
@@ -83,7 +85,7 @@ def plan_of(
     Args:
         dataset: The source.
         destination: Root of the result.
-        options: The command, its source and all that decides the result.
+        options: The command, its source and all options that decide the result.
         max_episodes_per_file: As for `prepare`.
         videos: As for `prepare`.
         keyframes: As for `prepare`.
@@ -119,7 +121,7 @@ def estimate(
     videos: Videos,
     keyframes: KeyframeChoice,
 ) -> PreparationPlan:
-    """Return the plan of a preparation whose destination has been looked at. Arguments and errors are those of `plan_of`."""
+    """Return the plan of a preparation whose destination has the state `state`. Arguments and errors are those of `plan_of`."""
     dataset.require_sound_documents()
     units = plan_index(dataset, dataset.root.physical, keyframes=keyframes)
     rewriting = plan_rewrite(dataset, max_episodes_per_file=max_episodes_per_file)

@@ -1,7 +1,7 @@
-"""The main job and its parts as graphs: rewrite, index and verify a dataset, or one of the first two alone.
+"""Run the main job, which rewrites, indexes and verifies a dataset, or only rewrite or only index one.
 
 `prepare` builds one graph: data files and MP4 files are its items, the sidecars and `meta/` are reductions over them, and checks of
-what was written follow. A file that fails is reported by name and the work of the others is kept: the same call again resumes.
+the written dataset follow. A file that fails is reported by name, and the work of the other files is kept: the same call resumes.
 """
 
 import os
@@ -59,7 +59,7 @@ PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row
 """The checks of what `prepare` wrote: rows, compared with the source, and pictures of two windows of each local video."""
 
 REPAIR_KEY: Final = "repair"
-"""Key of the preparation: the version and the choice of the repairs that were made in the source."""
+"""Key of the recorded preparation: the version of the repairs, and the choice among them."""
 
 T = TypeVar("T")
 
@@ -77,24 +77,26 @@ def prepare(
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
-    """Rewrite, index and verify a dataset as one graph. Nothing is done where a run has done just this before.
+    """Rewrite, index and verify a dataset as one graph. Do nothing if a run with the same source and options has finished before.
 
     Args:
         source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0: a path or an fsspec URL. It is never written to.
         destination: Root of the result: a new or empty directory, or the result of a previous run. It holds `data/` and `meta/`,
             an overlay that is opened with `data_root=source`.
         max_episodes_per_file: Split data files with more episodes; None derives the limit from the size of footers.
-        videos: All but "none" add the videos and the other files of the source, so that the destination needs no source: "link"
-            as clones, which share blocks and no writes, or copies where the file system cannot clone; "copy" as copies; "hardlink"
-            as the same files under another name, so that a tool that writes into the destination's videos changes the source.
-            Files that symbolic links lead to are copied, never hard-linked. Folders that tools left in the source stay there.
-            "pack" puts the videos of each camera together into a few files, without encoding anything.
-        video_file_size_mb: With "pack", the size below which files are filled, in LeRobot's megabytes of 2**20 bytes; None for
-            `video_files_size_in_mb` of meta/info.json, which is 200 where it says nothing.
+        videos: "none" leaves the videos in the source. All other values add the videos and the other files of the source, so that
+            the
+            destination is complete: "link" clones files, or copies them if the file system cannot clone; "copy" copies them;
+            "hardlink" makes hard links, so that a tool that writes into the destination's videos changes the source; "pack" joins
+            the
+            videos of each camera into a few files, without encoding. Files behind symbolic links are copied, never hard-linked.
+            Folders that tools left in the source are left out.
+        video_file_size_mb: With "pack", the size up to which episodes are added to a file, in LeRobot's megabytes of 2**20 bytes.
+            None for `video_files_size_in_mb` of meta/info.json, or 200 if it has no such key.
         keyframes: As for `index`.
-        skip_episodes: Episodes of a dataset of version 2.x to leave out; the others are numbered anew.
-        repair: Which repairs to make of what the evidence in the source proves to be wrong; None for none.
-        force: Write everything anew, and replace a local destination that a previous run has written, when the new one is complete.
+        skip_episodes: Episodes of a dataset of version 2.x to leave out. The remaining episodes are renumbered.
+        repair: Which repairs to make in the source; None for none.
+        force: Write everything anew. A local destination of a previous run is replaced once the new one is complete.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -124,10 +126,11 @@ def upgrade(
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PrepareResult:
-    """Convert a dataset of version 2.x to version 3.0, and verify it: `prepare` without the sidecars.
+    """Convert a dataset of version 2.x to version 3.0 and verify it, as `prepare` does, but without sidecars.
 
-    The headers of all videos are read, too, since each has to hold the frames of its episode and no others. Arguments and errors
-    are those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
+    The headers of all videos are read, too, since each video has to hold exactly the frames of its episode. Arguments and errors
+    are
+    those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
     """
     options = _writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
     plan = _plan(source, "upgrade", **options)
@@ -143,7 +146,7 @@ def _prepared(
     *,
     force: bool,
 ) -> PrepareResult:
-    """Run the command of a plan: prepare or upgrade."""
+    """Run the command that the recorded options `plan` name: prepare or upgrade."""
     started = time.perf_counter()
     videos: Videos = plan["videos"]
     is_upgrade = plan["command"] == "upgrade"
@@ -236,8 +239,9 @@ def plan_preparation(
     """Return what `prepare` would read and write with these arguments. Nothing is written.
 
     Raises:
-        EpiseekError: `prepare` would refuse the source or the destination, with this error. What it refuses later, when it has read
-            the headers of videos or looked for room, is not known here.
+        EpiseekError: `prepare` would refuse the source or the destination with this error. Errors that need the headers of videos,
+            or
+            the free space of the destination, are not found here.
     """
     _require_no_history(Root(destination), "to a local DST first")
     options = preparation_options(
@@ -306,15 +310,16 @@ def index(
 ) -> PrepareResult:
     """Write the sidecars of a dataset, in place or below another root. Existing sidecars are replaced all at once.
 
-    In a store that gives files identities, only files are read for which the existing sidecars are not up to date.
+    In a store whose listing gives identities, only files whose rows in the existing sidecars are not up to date are read.
 
     Args:
         source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0.
         output: Root below which `meta/byte_index/` is written; None is `source`.
-        data_root: The dataset with the videos if `source` is an overlay. None: `source`, or the source that a local overlay
+        data_root: The dataset with the videos if `source` is an overlay. None for `source`, or for the source that a local overlay
             records.
-        keyframes: Which samples to look at, for places where decoding can start and for parameter sets: "auto" looks at all of
-            a local video, and at a few keyframes of one in a store unless these leave it open; "all" looks at all.
+        keyframes: Which samples are read to find where decoding can start, and parameter sets. "auto" reads the first bytes of all
+            samples of a local video, and of a few keyframes of a video in a store, or of all if these do not decide. "all" reads
+            all.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -360,7 +365,7 @@ def preparation_options(
     skip_episodes: Sequence[int] = (),
     repair: RepairChoice | None = None,
 ) -> dict[str, Any]:
-    """Return everything that decides the result of `prepare`: a run is resumed or skipped only if this is the same."""
+    """Return all options that decide the result of `prepare`. A run is resumed or skipped only if these are the same."""
     options = _writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
     if repair is not None:
         options[REPAIR_KEY] = {"version": REPAIR_VERSION, **repair.as_document()}
@@ -375,14 +380,14 @@ def _writing_options(
     video_file_size_mb: float | None,
     skip_episodes: Sequence[int],
 ) -> dict[str, Any]:
-    """Return the options that decide what data and videos are written; those that are not used are left out."""
+    """Return the options that decide which data and videos are written, without unused options."""
     packing = {"pack_version": PACK_VERSION, "video_file_size_mb": video_file_size_mb} if videos == "pack" else {}
     skipping = {SKIPPED_KEY: sorted({*skip_episodes})} if skip_episodes else {}
     return {"cap": max_episodes_per_file, "videos": videos, **packing, **skipping}
 
 
 def _version_facts(dataset: Dataset) -> dict[str, Any]:
-    """Return what a result says about a source of version 2.x."""
+    """Return the fields of the result that describe a source of version 2.x."""
     if not isinstance(dataset.root, V2Root):
         return {}
     return {
@@ -393,14 +398,14 @@ def _version_facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _repair_facts(repairing: RepairPlan | None) -> dict[str, Any]:
-    """Return what a result says about repairs of the source."""
+    """Return the fields of the result that describe repairs of the source."""
     if repairing is None:
         return {}
     return {"repairs": repairing.made, "skipped_episodes": tuple(sorted(repairing.draft.lost))}
 
 
 def _index_summary(values: list[Any], staging: DatasetStaging) -> IndexSummary | None:
-    """Return the totals of indexing; None where no sidecars were written."""
+    """Return the totals of indexing, or None if no sidecars were written."""
     written = _of(values, Sidecars)
     if not written:
         return None
@@ -416,7 +421,7 @@ def _record(
     stage_seconds: dict[str, float],
     read: dict[str, str],
 ) -> None:
-    """Record the source, which publications and readers of an overlay use, and the run, which later runs use.
+    """Write the record of the source, for publications and readers of an overlay, and the record of the run, for later runs.
 
     Raises:
         ChangedFileError: The source changed since its digests `read` were taken.
@@ -438,7 +443,7 @@ def _record(
 
 
 def _require_no_history(destination: Root, remedy: str) -> None:
-    """Refuse a repository as destination: each file would be a commit of its own."""
+    """Raise DestinationError for a repository as destination, where each file would be a commit of its own."""
     if destination.kind.has_history:
         expected = "a place without a history of commits"
         hint = f"write {remedy}, and then run `episeek publish`"

@@ -1,4 +1,4 @@
-"""The progress of a job, for its display: finished files of each phase, and bytes where they are known."""
+"""Report the progress of a job for its display: the finished files of each phase, and their bytes if they are known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ CHECKING: Final = "checking"
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One kind of work within a job, and how much of it there is. Phases of a job may run at the same time."""
+    """One kind of work within a job, and its amount. Several phases of a job may run at the same time."""
 
     name: str
-    """For people: "reading headers", "rewriting"."""
+    """The name that the display shows, such as "reading headers" or "rewriting"."""
     unit_count: int
     unit: str = "file"
     """Singular noun of what is counted."""
     byte_count: int = 0
-    """Bytes to process; 0 where they are not known."""
+    """Number of bytes to process; 0 if it is not known."""
 
 
 class Progress(Protocol):
     """Receives finished work."""
 
     def __call__(self, phase: str, unit_count: int, byte_count: int, /) -> None:
-        """Add units and bytes to what is finished in a phase."""
+        """Add finished units and bytes to a phase."""
 
 
 StartProgress = Callable[[Sequence[Phase]], Progress]
-"""Called once when a job starts, with its phases; returns the receiver of finished work."""
+"""A function that is called with the phases of a job when it starts, and returns the receiver of finished work."""

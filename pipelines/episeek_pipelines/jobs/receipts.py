@@ -1,4 +1,6 @@
-"""Receipts of finished work: small JSON files in the work directory of a run, each with the identity of what it depended on."""
+"""Write and read receipts of finished work: small JSON files in the work directory of a run, each with an identity of its
+inputs.
+"""
 
 import json
 from typing import Any
@@ -7,7 +9,7 @@ from episeek_pipelines.dataset.root import Root
 
 
 def read_receipt(work: Root, receipt: str, identity: str) -> Any:
-    """Return the result in a receipt; None where there is none of this identity."""
+    """Return the result in a receipt, or None if there is no receipt with this identity."""
     if not work.exists(receipt):
         return None
     try:
@@ -19,10 +21,10 @@ def read_receipt(work: Root, receipt: str, identity: str) -> Any:
 
 
 def write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any]) -> None:
-    """Write a receipt."""
+    """Write a receipt with the identity of its inputs and the result."""
     work.write_bytes(receipt, json.dumps({"identity": identity, "result": result}).encode())
 
 
 def finished_result(work: Root, receipt: str) -> Any:
-    """Return the result in a receipt of this run."""
+    """Return the result in a receipt that this run has written or checked."""
     return json.loads(work.read_bytes(receipt))["result"]

@@ -1,7 +1,8 @@
-"""The job that repairs a dataset: `prepare` on what its source is once everything that is proved to be wrong is put right.
+"""Run the job that repairs a dataset: `prepare` on the source as it is after all proved repairs.
 
-The source is verified before, and the result after, so that what was wrong and what still is can be compared. `jobs.fix` changes
-layout and sidecars in place; this job writes a new dataset.
+The source is verified before and the result afterwards, so that both reports can be compared. `jobs.fix` changes layout and
+sidecars
+in place; this job writes a new dataset.
 """
 
 from dataclasses import dataclass
@@ -25,15 +26,15 @@ class RepairResult:
     """A repaired dataset."""
 
     before: VerificationReport
-    """The verification of the source, at the level of that of the result."""
+    """The verification of the source, at the same level as the verification of the result."""
     preparation: PrepareResult
-    """The run that wrote the result, with its verification; that one is None where nothing had to be done."""
+    """The run that wrote the result, with its verification, which is None if nothing had to be done."""
     made: MadeRepairs
     """The repairs made and those refused."""
 
     @property
     def after(self) -> VerificationReport | None:
-        """The verification of the result; None where a run had written it before."""
+        """The verification of the result; None if an earlier run had written the result."""
         return self.preparation.verification
 
 

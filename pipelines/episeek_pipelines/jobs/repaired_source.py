@@ -1,7 +1,8 @@
-"""The source of a repaired dataset as its recorded repairs leave it: what a comparison with the source expects.
+"""Show the source of a repaired dataset with the recorded repairs made, for the comparison of the dataset with its source.
 
-The repairs are not taken from the record: they are proved anew from the source, with the recorded choice, and the record has to
-list exactly these. So a comparison accepts the repairs that the source proves, and no other difference.
+The repairs are not taken from the record. They are proved anew from the source, with the recorded choice, and the record has to
+list
+exactly these. In this way a comparison accepts the repairs that the source proves, and no other difference.
 """
 
 import tempfile
@@ -27,7 +28,7 @@ _REMEDY = "repair the source again, into a new folder"
 def repaired_source(
     root: Root, source: Root, execution: Execution
 ) -> Iterator[tuple[RepairedRoot, tuple[Finding, ...]]]:
-    """Yield a source with the repairs that a dataset records, and findings where it does not prove exactly these.
+    """Yield a root that shows the source with its repairs made, and findings if the record of the dataset lists other repairs.
 
     Args:
         root: The repaired dataset, with its record.

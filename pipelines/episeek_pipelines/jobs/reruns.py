@@ -1,4 +1,4 @@
-"""The decision whether a finished destination is what a run would write again."""
+"""Decide whether a finished destination already is what a run would write."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,22 +18,22 @@ from episeek_schemas import layout
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A destination that a run has finished before."""
+    """A destination that an earlier run has finished."""
 
     destination: Root
     differences: tuple[str, ...]
-    """Noun phrases: how it differs from what a run with these options would write; empty where it is current."""
+    """Noun phrases for the differences from what a run with these options would write; empty if there are none."""
 
     @property
     def is_current(self) -> bool:
-        """Return whether another run would write the same again."""
+        """Whether another run would write the same again."""
         return not self.differences
 
     def require_current(self) -> None:
-        """Require that another run would write the same again.
+        """Raise DestinationError unless another run would write the same again.
 
         Raises:
-            DestinationError: It would not.
+            DestinationError: Another run would write something else.
         """
         if self.differences:
             found = f"a dataset prepared before, with {'; '.join(self.differences)}"
@@ -44,13 +44,13 @@ class FinishedRun:
 
 
 def is_current(source: Root, destination: Root, options: dict[str, Any]) -> bool:
-    """Return whether a run has finished just this before; False where the destination is none of a run.
+    """Return whether an earlier run has finished the same work; False if no run has finished the destination.
 
-    What a run left that was killed while its result got its name is finished or undone first. Arguments are those of
-    `finished_run`.
+    If an earlier run was killed while it gave its result the final name, that step is finished or undone first. Arguments are those
+    of `finished_run`.
 
     Raises:
-        DestinationError: A run has finished something else there.
+        DestinationError: An earlier run has finished something else there.
     """
     settle_destination(destination)
     finished = finished_run(source, destination, options)
@@ -60,15 +60,16 @@ def is_current(source: Root, destination: Root, options: dict[str, Any]) -> bool
 
 
 def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> FinishedRun | None:
-    """Return how a destination that a run has finished differs from what a run would write now; None where there is none.
+    """Return a finished destination with its differences from what a run would write now, or None if no run has finished it.
 
-    Listings decide: paths, sizes, and times or store identities. Only where those of the source differ are files read: a file
-    that was copied or touched is the same.
+    Listings are compared: paths, sizes, and times or store identities. Files are read only if the listings of the source differ,
+    since
+    a file that was only copied or touched is the same.
 
     Args:
         source: The root of the source.
         destination: The destination.
-        options: The command, its source and all that decides the result.
+        options: The command, its source and all options that decide the result.
     """
     try:
         record = read_record(destination)
@@ -95,7 +96,9 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
 
 
 def _source_differences(source: Root, destination: Root, folders: list[str], *, videos: str) -> list[str]:
-    """Return noun phrases about the folders of a source whose listings have changed; none where no file has."""
+    """Return noun phrases for changed files in the folders of a source whose listings have changed; an empty list if no file
+    changed.
+    """
     # files outside of the folders are in the destination only where all are
     others = ["other files beside data/, meta/ and videos/ in the source"] if "" in folders and videos != "none" else []
     named = [folder for folder in folders if folder]

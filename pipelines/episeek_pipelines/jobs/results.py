@@ -1,4 +1,4 @@
-"""Results of the jobs: small values for people and for JSON."""
+"""The results of the jobs, as small values that are printed and written as JSON."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class RewriteSummary:
     written_bytes: int
     max_episodes_per_file: int
     reason: str
-    """How `max_episodes_per_file` was chosen."""
+    """The reason for the chosen `max_episodes_per_file`."""
     reused_files: int
-    """Files that the run that was stopped had finished."""
+    """Number of files that an earlier run, which was stopped, had finished."""
     corrected_episodes: int = 0
-    """Episodes whose data file `meta/episodes` of the source gives wrongly; that of the result is right."""
+    """Number of episodes for which `meta/episodes` of the source names the wrong data file. The result names the right one."""
     request_count: int = 0
     """Requests to a store; none for local files."""
     retry_count: int = 0
@@ -63,30 +63,30 @@ class RewriteSummary:
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """Totals of indexing. Files that a stopped run had finished count with the bytes and requests of that run."""
+    """Totals of indexing. A file that a stopped run had finished counts with the bytes and requests of that run."""
 
     files: int
     file_bytes: int
     samples: int
     request_count: int
-    """Requests to a store; none for local files."""
+    """Number of requests to a store; 0 for local files."""
     bytes_read: int
     sidecar_bytes: int
     build_id: str
     reused_files: int
     unchanged_files: int
-    """Files that were not read because the existing sidecars are up to date for them."""
+    """Number of files that were not read, since the existing sidecars are up to date for them."""
     sync_samples: int = 0
-    """Keyframes by the headers of the files."""
+    """Number of keyframes according to the headers of the files."""
     sync_samples_inspected: int = 0
-    """Keyframes whose bytes were looked at, whether decoding can start there."""
+    """Number of keyframes whose bytes were read to check whether decoding can start there."""
     warnings: tuple[str, ...] = ()
-    """Sentences about episodes whose declaration contradicts their file; they are indexed where the file shows them."""
+    """Warnings about episodes whose declaration contradicts their file. They are indexed at the frames that the file shows."""
     retry_count: int = 0
 
     @classmethod
     def of(cls, fragments: "list[FragmentSummary]", root: Root, build_id: str) -> "IndexSummary":
-        """Return the totals over all MP4 files; the sizes are those of the tables below `root`."""
+        """Return the totals over all video files. The sizes of the tables are those below `root`."""
         return cls(
             files=len(fragments),
             file_bytes=sum(fragment.properties.file_size for fragment in fragments),
@@ -106,23 +106,23 @@ class IndexSummary:
 
 @dataclass(frozen=True, slots=True)
 class CopySummary:
-    """How the files that are neither data nor metadata got to the destination, and the folders that did not."""
+    """How the files that are neither data nor metadata got to the destination, and which folders were left out."""
 
     cloned: int
-    """Files that share blocks with those of the source until either is written to."""
+    """Number of files that share disk blocks with the source until either is written to."""
     copied: int
     copied_instead: int
-    """Files among the copied ones that could not be cloned or hard-linked, as was wanted."""
+    """Number of files that were copied because they could not be cloned or hard-linked."""
     hard_linked: int
-    """Files that are those of the source under another name: a write to one is a write to both."""
+    """Number of hard links to files of the source: a write to one is a write to both."""
     left_out: tuple[LeftOut, ...]
     """Folders of the source that are not part of the dataset."""
     is_card_pinned: bool = False
-    """Whether `README.md` got a pin of its data files, without which readers would take the sidecars for data."""
+    """Whether `README.md` got a pin of its data files. Without it, readers would treat the sidecars as data."""
 
     @classmethod
     def of(cls, files: "list[CopiedFile]", left_out: tuple[LeftOut, ...], wanted: Way) -> "CopySummary":
-        """Return the totals over all files, for which one way was wanted."""
+        """Return the totals over all files. `wanted` is the preferred way for all of them."""
         ways = Counter(file.way for file in files)
         instead = sum(file.way != wanted and not file.is_pinned for file in files)
         is_pinned = any(file.is_pinned for file in files)
@@ -130,7 +130,7 @@ class CopySummary:
 
     @property
     def files(self) -> int:
-        """Return the number of files in the destination."""
+        """The number of files that were copied, cloned or linked."""
         return self.cloned + self.copied + self.hard_linked
 
 
@@ -139,12 +139,12 @@ class PackSummary:
     """Totals of packed videos."""
 
     source_files: int
-    """Video files of the source that hold episodes."""
+    """Number of video files of the source that hold episodes."""
     files: int
     file_bytes: int
     samples: int
     reused_files: int
-    """Files that a stopped run had finished."""
+    """Number of files that a stopped run had finished."""
 
     @classmethod
     def of(cls, packing: "Packing") -> "PackSummary":
@@ -160,12 +160,12 @@ class PackSummary:
 
 @dataclass(frozen=True, slots=True)
 class PrepareResult:
-    """The result of a job; parts that the job does not have are None."""
+    """The result of a job. Parts that the job does not have are None."""
 
     destination: str
     seconds: float
     is_resumed: bool
-    """Whether the job used finished work of a run that was stopped."""
+    """Whether the job reused finished work of a stopped run."""
     rewrite: RewriteSummary | None = None
     index: IndexSummary | None = None
     verification: "VerificationReport | None" = None
@@ -174,32 +174,32 @@ class PrepareResult:
     source_changes: tuple[str, ...] = ()
     """Files of the source of an indexed overlay that have changed since the overlay was prepared."""
     source_version: str = ""
-    """The `codebase_version` of a source of version 2.x, of which the result is a dataset of version 3.0; otherwise empty."""
+    """The `codebase_version` of a source of version 2.x, which was converted to version 3.0; empty for other sources."""
     strays: tuple[str, ...] = ()
-    """Files below data/ and videos/ of a source of version 2.x that belong to no episode; they stay there."""
+    """Files below data/ and videos/ of a source of version 2.x that belong to no episode, and were left out."""
     skipped_episodes: tuple[int, ...] = ()
-    """Episodes that were left out, by their numbers in the source; those that are left are numbered anew."""
+    """Numbers, in the source, of the episodes that were left out. The remaining episodes were renumbered."""
     lacks_pin: bool = False
-    """Whether readers of the dataset take the sidecars for data, since `README.md` does not leave them out (HUB035)."""
+    """Whether readers of the dataset treat the sidecars as data, since `README.md` does not leave them out (HUB035)."""
     repairs: "MadeRepairs | None" = None
     """The repairs made and those refused; None where no repair was asked for."""
     is_current: bool = False
-    """Whether nothing was done, since a run with the same source and options had finished before."""
+    """Whether nothing was done, since an earlier run with the same source and options had finished."""
 
     @property
     def copied_files(self) -> int:
-        """Return the number of files that were copied, cloned or linked."""
+        """The number of files that were copied, cloned or linked."""
         return 0 if self.copies is None else self.copies.files
 
 
 class WorkFailedError(EpiseekError, RuntimeError):
-    """Some files could not be processed.
+    """Raised when some files could not be processed.
 
     Args:
         where: The dataset.
         found: The number of failed items, and the first failure.
         expected: The expected outcome.
-        hint: Advice on how to continue, and what was kept.
+        hint: Advice on how to continue, and which work was kept.
         failures: Each failed item with its reason.
     """
 
@@ -214,13 +214,13 @@ class WorkFailedError(EpiseekError, RuntimeError):
 
     @classmethod
     def of(cls, failures: list[Failure], *, item_count: int, where: str, hint: str = "") -> "WorkFailedError":
-        """Return the error for the failures of a graph, each once: a reduction repeats those that block it.
+        """Return the error for the failures of a graph. A failure that blocked reductions is listed once.
 
         Args:
-            failures: At least one.
-            item_count: Items of the graph.
+            failures: The failures, at least one.
+            item_count: Number of items of the graph.
             where: The dataset.
-            hint: Advice on how to continue, and what was kept.
+            hint: Advice on how to continue, and which work was kept.
         """
         unique = tuple(dict.fromkeys(failures))
         more = f" (and {len(unique) - 1} more)" if len(unique) > 1 else ""

@@ -1,4 +1,4 @@
-"""The record of a run, `.episeek/episeek-run.json`: how the dataset was written, by which versions, and what each stage cost."""
+"""Write and read the record of a run, `.episeek/episeek-run.json`: the options, the versions, and the cost of each stage."""
 
 import json
 import platform
@@ -33,13 +33,13 @@ def write_run_record(
     Args:
         result: The result of the run.
         read: The digests of the source's folders (`source_digests`).
-        written: The root that was written, still under the name of its staging.
-        options: The command, its source and all that decides the result.
-        execution: Where the graph ran.
-        stage_seconds: Seconds of each stage, added up over threads and processes.
+        written: The root that was written, which still has the name of its staging.
+        options: The command, its source and all options that decide the result.
+        execution: The scheduler and workers that ran the graph.
+        stage_seconds: Seconds of each stage, summed over threads and processes.
 
     Raises:
-        WriteError: It cannot be written.
+        WriteError: The record cannot be written.
     """
     document = {
         "command": options["command"],
@@ -58,7 +58,7 @@ def write_run_record(
 
 
 def read_digests(root: Root) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the digests of the source's folders and of the written folders that a record holds; empty without a record."""
+    """Return the recorded digests of the source's folders and of the written folders; both are empty without a record."""
     if not root.exists(layout.RUN_RECORD_PATH):
         return {}, {}
     try:
@@ -70,7 +70,7 @@ def read_digests(root: Root) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def versions() -> dict[str, Any]:
-    """Return the versions of all that decides what is written."""
+    """Return the versions of the software and formats that decide what is written."""
     return {
         "episeek": __version__,
         "format": sidecars.FORMAT_VERSION,

@@ -1,4 +1,4 @@
-"""Running of a job's graph in a staging: its values, or one error for all that failed."""
+"""Run the graph of a job in a staging, and return its values or raise one error for all failed items."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def run_graph(
     """Run a graph, and return the values of `wanted`, in order, and the seconds of each stage.
 
     Raises:
-        WorkFailedError: Items failed; the error names all of them.
+        WorkFailedError: Items failed; the error lists all of them.
     """
     results = execution.compute(graph, wanted)
     values, failures = values_and_failures(results)
@@ -28,5 +28,5 @@ def run_graph(
 
 
 def added_up(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
-    """Return the seconds of the stages of two graphs, in the order of the first."""
+    """Return the seconds of each stage of two graphs together, in the order of the first graph."""
     return {stage: first.get(stage, 0.0) + second.get(stage, 0.0) for stage in {**first, **second}}

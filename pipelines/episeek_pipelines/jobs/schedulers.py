@@ -1,4 +1,4 @@
-"""The schedulers that run the nodes of a graph: the only module that imports Dask, and only when Dask runs a graph."""
+"""Run the nodes of a graph on a scheduler. Only this module imports Dask, and only when Dask runs a graph."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _delayed(nodes: Sequence[Node]) -> "dict[str, Delayed]":
-    """Return the nodes as values of `dask.delayed`, by key. `nodes` are in order: a node follows those it needs."""
+    """Return the nodes as values of `dask.delayed`, by key. Each node has to come after the nodes that it needs."""
     from dask.delayed import delayed
 
     made: dict[str, Delayed] = {}
@@ -36,7 +36,7 @@ def _delayed(nodes: Sequence[Node]) -> "dict[str, Delayed]":
 
 
 def _with_nodes(arguments: Iterable[Any], replacement: Callable[[Node], Any]) -> list[Any]:
-    """Return arguments with a replacement for each node among them, also within lists."""
+    """Return the arguments with every node replaced, also within lists."""
 
     def replaced(argument: Any) -> Any:
         if isinstance(argument, Node):
@@ -64,7 +64,7 @@ def run_locally(
 
     Raises:
         ReadError: A process died.
-        ValueError: There is no such scheduler.
+        ValueError: The name of the scheduler is unknown.
     """
     from dask.callbacks import Callback
     from dask.multiprocessing import get as get_in_processes
@@ -96,11 +96,12 @@ def run_distributed(
     report: Callable[[Any], None],
     timeout_seconds: float,
 ) -> list[list[Outcome] | Outcome | Blocked]:
-    """Run the nodes on the workers of a distributed scheduler, once every worker has what they need (`cluster_checks`).
+    """Run the nodes on the workers of a distributed scheduler, after checking the workers (`cluster_checks`).
 
     Raises:
-        DestinationError: A worker does not share a directory that is written to.
-        ReadError: The scheduler cannot be reached or is lost, or a worker has another episeek or does not see a dataset.
+        DestinationError: A worker does not share a directory to which the job writes.
+        ReadError: The scheduler cannot be reached or was lost, or a worker has another version of episeek or does not see a
+            dataset.
     """
     from distributed import Client
 
@@ -119,10 +120,10 @@ def run_distributed(
 
 
 def address_of_file(path: str) -> str:
-    """Return the address in a file that `dask scheduler --scheduler-file` has written.
+    """Return the address of a scheduler from a file that `dask scheduler --scheduler-file` has written.
 
     Raises:
-        ReadError: There is no such file, or it holds no address.
+        ReadError: The file does not exist, or holds no address.
     """
     expected = "the file that `dask scheduler --scheduler-file` writes"
     try:
@@ -137,7 +138,7 @@ def address_of_file(path: str) -> str:
 
 
 def _check_workers(client: "Client", address: str, nodes: Sequence[Node]) -> None:
-    """Raise for a worker that lacks what the nodes need, before any of them runs. Raises as `run_distributed`."""
+    """Check all workers before any node runs. Raises the same errors as `run_distributed`."""
     require_worker(client, address)
     require_versions(client.run(answer_versions, on_error="return"), address)
     with placed_probes(roots_of(nodes)) as probes:
@@ -146,7 +147,7 @@ def _check_workers(client: "Client", address: str, nodes: Sequence[Node]) -> Non
 
 @contextmanager
 def _lost_workers(scheduler: str) -> Iterator[None]:
-    """Raise ReadError for a worker that died, for example killed for its memory: its node has no outcome."""
+    """Convert the death of a worker process, which may have been killed for its memory use, into ReadError."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The nodes that each step adds to the graph of a job."""
+"""Add the nodes of each step to the graph of a job."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -35,7 +35,7 @@ def add_index_nodes(
     units: list[IndexUnit],
     existing: ExistingRows | None = None,
 ) -> list[Node]:
-    """Add nodes that index every video file; the result of each item is a fragment."""
+    """Add nodes that index every video file. The value of each item is a fragment: the rows of one file."""
     numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
     shared = (videos, work, dataset.info.fps, existing)
     return graph.map(
@@ -71,7 +71,7 @@ def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, p
 
 
 def features_to_measure(dataset: Dataset) -> tuple[str, ...]:
-    """Return the features whose statistics are computed from rows, since the version of the dataset lacks them."""
+    """Return the features whose statistics have to be computed from rows, since the dataset's version does not have them."""
     if not dataset.is_file_an_episode:
         return ()
     return measured_features(read_info_document(dataset.root)["features"])
@@ -85,7 +85,7 @@ def add_metadata_node(
     nodes: list[Node],
     packed: PackPlan | None = None,
 ) -> Node:
-    """Add the node that writes `meta/` when all other files are written."""
+    """Add the node that writes `meta/` after all other files are written."""
     roots = (dataset.root, staging.root, staging.work)
     options = (plan, packed, bool(features_to_measure(dataset)))
     return graph.reduce(node_functions.finish_metadata, nodes, *roots, *options, label=layout.META_DIR)
@@ -97,7 +97,7 @@ def add_copy_nodes(
     """Add nodes that copy every file of the dataset that is neither rewritten nor metadata.
 
     Returns:
-        The nodes, and the folders of the source that are not part of the dataset and stay where they are.
+        The nodes, and the folders of the source that are not part of the dataset and are left out.
 
     Raises:
         DestinationError: The destination has no room for copies.
@@ -131,7 +131,7 @@ def add_copy_nodes(
 
 
 def _is_video_file(path: str, dataset: Dataset) -> bool:
-    """Return whether a file is a video of a camera, by its place: what is packed, and what no episode refers to."""
+    """Return whether a file has the path of a camera's video, whether or not an episode refers to it."""
     return path.endswith(".mp4") and (
         path.startswith(f"{layout.VIDEOS_DIR}/") or dataset.info.video_camera(path) in dataset.info.video_keys
     )

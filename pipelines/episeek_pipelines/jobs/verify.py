@@ -1,6 +1,6 @@
-"""The job that verifies a dataset, and its part of the graph of other jobs.
+"""Run the job that verifies a dataset, and add its nodes to the graphs of other jobs.
 
-It imports neither the other steps nor, for a small dataset on this machine, Dask: that would take longer than the checks.
+It does not import the other steps, nor Dask for a small local dataset: these imports would take longer than the checks.
 """
 
 from contextlib import suppress
@@ -35,16 +35,16 @@ from episeek_pipelines.verify import (
 from episeek_schemas import layout
 
 MAX_VERIFICATION_SLICES: Final = 32
-"""Each slice gets the whole plan: with more slices, passing it on would cost more than waiting for the last slice."""
+"""Greatest number of slices of the checks. Each slice gets the whole plan, which takes time to transfer."""
 
 MAX_SHARD_SLICES: Final = 8
-"""Slices of the files of meta/episodes; each gets the whole survey."""
+"""Greatest number of slices of the files of meta/episodes. Each slice gets the whole survey."""
 
 MAX_QUICK_FILES: Final = 64
-"""Files below meta/ and data/, and files below videos/, of a dataset that is verified in one thread."""
+"""Greatest numbers of files below meta/ and data/, and below videos/, of a dataset that is verified in one thread."""
 
 MAX_QUICK_BYTES: Final = 16 * 2**20
-"""Bytes below meta/ and data/ of such a dataset: its rows are read in less time than Dask takes to be imported."""
+"""Greatest number of bytes below meta/ and data/ of such a dataset. One thread reads them faster than Dask can be imported."""
 
 
 def verify(
@@ -60,15 +60,16 @@ def verify(
 
     Args:
         root: The dataset, or an overlay of one.
-        data_root: The dataset with the videos if `root` is an overlay. None: `root`, or the source that a local overlay
+        data_root: The dataset with the videos if `root` is an overlay. None for `root`, or for the source that a local overlay
             records.
-        against: The dataset that `root` was rewritten from; both must have the same values.
-        prepared: Whether the data files are promised to be as `prepare` writes them; None: as `verify.plan_verification` tells it.
-        options: Level and measures. Without a level, rows are read where the dataset is local or compared.
+        against: The dataset from which `root` was rewritten; both must have the same values.
+        prepared: Whether the data files have to be as `prepare` writes them. None to derive it from the dataset
+            (`verify.plan_verification`).
+        options: The level and its limits. Without a level, rows are read if the dataset is local, or compared with a source.
         execution: Scheduler, workers, progress.
 
     Raises:
-        EpiseekError: It is not a dataset that can be checked.
+        EpiseekError: `root` is not a dataset that can be checked.
     """
     where = Root(root).pinned()
     if against is not None and where.is_local and where.exists(layout.REPAIRS_PATH):
@@ -93,7 +94,7 @@ def _verify(
     options: VerifyOptions,
     execution: Execution,
 ) -> VerificationReport:
-    """Check a dataset, compared with its source as it is shown to be."""
+    """Check a dataset, and compare it with the root `source`, if one is given."""
     videos = recorded_videos(where) if data_root is None else Root(data_root)
     surveyed = survey(where, data_root=None if videos is None else videos.pinned(), against=source)
     if videos is None and surveyed.is_lone_overlay:
@@ -124,7 +125,7 @@ def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
 
 
 def _commit_of(root: Root) -> str | None:
-    """Return the commit of a dataset; None where it is not known, or where its record is damaged."""
+    """Return the commit of a dataset, or None if it is unknown or if the record of it is damaged."""
     with suppress(EpiseekError):
         return source_commit(root)
     return None
@@ -133,7 +134,7 @@ def _commit_of(root: Root) -> str | None:
 def add_verification_nodes(
     graph: Graph, surveyed: Survey | Node, prepared: bool | None, options: VerifyOptions
 ) -> Node:
-    """Add nodes that read meta/episodes, plan the checks and run them in slices; return the node that concludes."""
+    """Add nodes that read meta/episodes, plan the checks and run them in slices. Return the node whose value is the report."""
     shard_count = len(surveyed.episode_paths) if isinstance(surveyed, Survey) else MAX_SHARD_SLICES
     parts = range(max(1, min(shard_count, MAX_SHARD_SLICES)))
     shards = graph.map(
@@ -161,12 +162,12 @@ def add_verification_nodes(
 
 
 def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root | None) -> Survey:
-    """List the files that the nodes before this one have written, and read the documents."""
+    """List the files that earlier nodes have written, and read the documents below meta/."""
     return survey(root, data_root=data_root, against=against)
 
 
 def _read_shards(number: int, slices: int, surveyed: Survey, options: VerifyOptions) -> list[Shard]:
-    """Read every `slices`-th file of meta/episodes, from file `number`."""
+    """Read every `slices`-th file of meta/episodes, beginning with file `number`."""
     if surveyed.info is None:
         return []
     arguments = shard_arguments(surveyed, options)
@@ -176,13 +177,13 @@ def _read_shards(number: int, slices: int, surveyed: Survey, options: VerifyOpti
 def _plan_slices(
     shards: list[list[Shard]], surveyed: Survey, prepared: bool | None, options: VerifyOptions
 ) -> VerificationPlan:
-    """Plan the checks of a verification."""
+    """Plan the checks from the files of meta/episodes that the slices have read."""
     read = sorted((shard for part in shards for shard in part), key=lambda shard: shard.path)
     return plan_checks(read, surveyed, prepared=prepared, options=options)
 
 
 def _check_slice(number: int, slices: int, plan: VerificationPlan) -> list[CheckResult]:
-    """Run one of the slices of a plan: of each kind of check, some that follow one another, as neighbours read the same files."""
+    """Run one slice of a plan: consecutive checks of each kind, since neighbouring checks read the same files."""
     by_kind: dict[type, list[Check]] = {}
     for check in plan.checks:
         by_kind.setdefault(type(check), []).append(check)
@@ -195,5 +196,5 @@ def _check_slice(number: int, slices: int, plan: VerificationPlan) -> list[Check
 
 
 def _conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
-    """Return the report of all slices."""
+    """Return the report from the results of all slices."""
     return conclude(plan, [result for part in results for result in part])

@@ -1,11 +1,11 @@
-"""The choice how videos get to the destination."""
+"""The type of the option `videos`, which chooses how videos get to the destination."""
 
 from typing import Final, Literal, get_args
 
 Videos = Literal["none", "link", "copy", "hardlink", "pack"]
-"""How videos, and all other files but data and metadata, get to the destination; "link" is by clones.
+"""How videos, and all other files except data and metadata, get to the destination. "link" makes clones.
 
-With "pack", the videos are put together into a few files, and all others are copied.
+"pack" joins the videos into a few files, and copies all other files.
 """
 
 VIDEO_CHOICES: Final[tuple[Videos, ...]] = get_args(Videos)

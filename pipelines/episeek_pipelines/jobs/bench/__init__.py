@@ -1,1 +1,1 @@
-"""The benchmark of a training loop's reading: what is measured, on one rank or many, and the report of it."""
+"""Benchmark the reading of a training loop, on one rank or many, and report the results."""

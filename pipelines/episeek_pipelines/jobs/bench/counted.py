@@ -1,4 +1,4 @@
-"""A dataset whose batches come with what they took, from whichever process made them."""
+"""A dataset whose batches carry their cost (time, requests, bytes) from the process that made them."""
 
 import time
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ class CountedItems:
 
     items: list[dict[str, Any]]
     started: float
-    """When reading began, by `time.perf_counter`."""
+    """The time at which reading began, from `time.perf_counter`."""
     before: Work
     after: Work
 
 
 @dataclass(frozen=True, slots=True)
 class CountedBatch:
-    """A collated batch, with what its process spent on it."""
+    """A collated batch with its cost in the process that made it."""
 
     values: dict[str, Any]
     cost: BatchCost
@@ -33,8 +33,8 @@ class CountedBatch:
 class CountedDataset(Dataset[Any]):
     """The items of another dataset, for a `DataLoader` with `collate_fn=collate_counted`.
 
-    Worker processes count for themselves, so the counts have to come with the batches. A worker reads one batch at a time, and
-    nothing is fetched between batches: the difference of the counts before and after is what the batch took.
+    Each worker process counts its own work, so the counts have to travel with the batches. A worker reads one batch at a time and
+    fetches nothing between batches, so the cost of a batch is the difference of the counts before and after it.
     """
 
     def __init__(self, dataset: EpisodeDataset) -> None:
@@ -51,7 +51,7 @@ class CountedDataset(Dataset[Any]):
 
 
 def collate_counted(read: CountedItems) -> CountedBatch:
-    """Collate the items as torch does by default, in the same process."""
+    """Collate the items with torch's `default_collate`, in the process that read them."""
     values = default_collate(read.items)
     before, after = read.before, read.after
     return CountedBatch(

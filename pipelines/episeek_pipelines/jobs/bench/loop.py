@@ -1,6 +1,6 @@
-"""A training loop that only reads: how long it waits for batches, and what its processes take.
+"""Run a training loop that only reads, and measure how long it waits for batches and how much CPU and memory it uses.
 
-Nothing is imported here but the standard library, so that other environments measure with the same loop.
+Only the standard library is imported here, so that other environments can measure with the same loop.
 """
 
 import os
@@ -14,7 +14,7 @@ from episeek_pipelines.jobs.bench.process_tree import PeakMemory, cpu_seconds
 T = TypeVar("T")
 
 PREFETCHED: Final = 2
-"""Batches that a worker reads ahead, the default of `DataLoader`."""
+"""Number of batches that a worker reads ahead, the default of `DataLoader`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +24,28 @@ class LoopMeasurement:
     first_batch_seconds: float
     batch_seconds: tuple[float, ...]
     cpu_seconds: float | None
-    """Of the process and its workers while they were measured; None where /proc does not say."""
+    """CPU seconds of the process and its workers during the measurement; None on a system without /proc."""
     peak_rss_bytes: int | None
 
     @property
     def seconds(self) -> float:
-        """How long the measured batches took together."""
+        """Seconds that all measured batches took together."""
         return sum(self.batch_seconds)
 
 
 def run_loop(
     loader: Iterable[T], take: Callable[[T], None], *, workers: int, batches: int, max_seconds: float | None = None
 ) -> LoopMeasurement:
-    """Read batches of a loader, and return what that took. The loader has to give enough of them.
+    """Read batches from a loader, which has to yield enough of them, and measure the reading.
 
-    Batches that the workers prepare while the first one is waited for are read and not measured.
+    The batches that the workers prepare during the wait for the first one are read before the measurement begins.
 
     Args:
-        loader: Gives batches.
-        take: Called with each measured batch, outside of what is measured.
-        workers: Worker processes of the loader.
-        batches: Batches to measure.
-        max_seconds: No batch is begun when those before took longer together, except the first two; None for no limit.
+        loader: Yields batches.
+        take: Called with each measured batch; its time is not measured.
+        workers: Number of worker processes of the loader.
+        batches: Number of batches to measure.
+        max_seconds: The measurement stops, after at least two batches, once they took longer than this together; None for no limit.
     """
     pid = os.getpid()
     started = time.perf_counter()

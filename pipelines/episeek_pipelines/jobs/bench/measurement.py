@@ -1,4 +1,4 @@
-"""The measurements of one rank."""
+"""The measurements of one rank of a benchmark."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,14 +7,14 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class BatchCost:
-    """The time and the transfers of one process for a batch, collating included."""
+    """The time and the transfers of one process for a batch, including its collation."""
 
     busy_seconds: float = 0.0
     fetch_seconds: float = 0.0
     decode_seconds: float = 0.0
     decoded_frames: int = 0
     requests: int = 0
-    """Requests to the store, or reads of files, of every kind, including retries."""
+    """Number of requests to the store, or of reads of local files, including retries."""
     bytes: int = 0
 
     def __add__(self, other: "BatchCost") -> "BatchCost":
@@ -30,7 +30,7 @@ class BatchCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankMeasurement:
-    """The measurement of one rank, as ranks send it to each other."""
+    """The measurement of one rank, which ranks send to each other as JSON."""
 
     rank: int
     host: str
@@ -40,28 +40,28 @@ class RankMeasurement:
     open_seconds: float
     first_batch_seconds: float
     batch_seconds: tuple[float, ...]
-    """How long the training loop waited for each measured batch."""
+    """Seconds that the training loop waited for each measured batch."""
     samples: int
     cost: BatchCost
-    """Of the measured batches together."""
+    """The cost of all measured batches together."""
     cpu_seconds: float | None
-    """Of the process and its workers while they were measured; None where /proc does not say."""
+    """CPU seconds of the process and its workers during the measurement; None on a system without /proc."""
     distinct_episodes: float
     order_correlation: float | None
     peak_rss_bytes: int | None
 
     @property
     def seconds(self) -> float:
-        """How long the measured batches took together."""
+        """Seconds that all measured batches took together."""
         return sum(self.batch_seconds)
 
     def to_json(self) -> str:
-        """Return the measurement as text."""
+        """Return the measurement as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the measurement that `to_json` wrote as this text."""
+        """Return the measurement from the JSON text of `to_json`."""
         values = json.loads(text)
         values["batch_seconds"] = tuple(values["batch_seconds"])
         return cls(**{**values, "cost": BatchCost(**values["cost"])})

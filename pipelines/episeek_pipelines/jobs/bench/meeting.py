@@ -1,7 +1,7 @@
-"""The ranks of a job: they start together, and the first one gets the measurements of all.
+"""Let the ranks of a job start together, and collect the measurements of all ranks on the first one.
 
-Ranks find each other as those of torch.distributed do: by RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT of the environment, which
-torchrun and accelerate set, through a store that holds texts under names. No process group is needed, and no network but TCP.
+Ranks find each other as in torch.distributed: by the environment variables RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, which
+torchrun and accelerate set, and through a key-value store over TCP. No process group is needed.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from episeek.errors import EpiseekError, first_line
 
 WAIT_LIMIT: Final = timedelta(minutes=30)
-"""How long a rank waits for the others."""
+"""Time that a rank waits for the others."""
 
 
 class RanksError(EpiseekError, RuntimeError):
@@ -24,31 +24,31 @@ class Meeting(Protocol):
 
     @property
     def world_size(self) -> int:
-        """Ranks of the job."""
+        """Number of ranks of the job."""
 
     @property
     def rank(self) -> int:
         """The rank of this process."""
 
     def wait(self, name: str) -> None:
-        """Return when all ranks are here."""
+        """Wait until all ranks have called this with the same name."""
 
     def gather(self, text: str) -> list[str] | None:
-        """Give this rank's text. Return the texts of all ranks on the first one, and None on the others."""
+        """Send this rank's text. Return the texts of all ranks on rank 0, and None on the other ranks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """One rank that knows nothing of the others, where there are any."""
+    """A single rank that is measured by itself, even if its job has more ranks."""
 
     rank: int = 0
     world_size: int = 1
 
     def wait(self, name: str) -> None:
-        """Return."""
+        """Return at once: there are no other ranks to wait for."""
 
     def gather(self, text: str) -> list[str] | None:
-        """Return this rank's text alone."""
+        """Return a list with only this rank's text."""
         return [text]
 
 
@@ -56,35 +56,35 @@ class TextStore(Protocol):
     """The methods of a `torch.distributed.Store` that are used."""
 
     def set(self, key: str, value: str) -> None:
-        """Keep a text."""
+        """Store a text under a key."""
 
     def get(self, key: str) -> bytes:
-        """Return a text, in UTF-8, when it is there."""
+        """Wait until a text is stored under a key, and return it as UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreMeeting:
-    """All ranks of a job, through a store that they share."""
+    """All ranks of a job, which meet through a store that they share."""
 
     rank: int
     world_size: int
     store: TextStore
 
     def wait(self, name: str) -> None:
-        """Return when all ranks are here.
+        """Wait until all ranks have called this with the same name.
 
         Raises:
-            RanksError: A rank does not come.
+            RanksError: A rank does not call it in time.
         """
         self._set(f"episeek-bench/{name}/{self.rank}", "here")
         for rank in range(self.world_size):
             self._get(f"episeek-bench/{name}/{rank}", rank)
 
     def gather(self, text: str) -> list[str] | None:
-        """Give this rank's text. Return the texts of all ranks on the first one, and None on the others.
+        """Send this rank's text. Return the texts of all ranks on rank 0, and None on the other ranks.
 
         Raises:
-            RanksError: A rank does not give its text.
+            RanksError: A rank does not send its text in time.
         """
         self._set(f"episeek-bench/result/{self.rank}", text)
         if self.rank != 0:
@@ -108,7 +108,7 @@ class StoreMeeting:
 
 
 def open_meeting() -> Meeting:
-    """Return the meeting of this process: of all ranks of its job, or of this one alone without MASTER_ADDR.
+    """Return the meeting of all ranks of this process's job, or of this rank alone if MASTER_ADDR is not set.
 
     Raises:
         RanksError: The ranks do not find each other.

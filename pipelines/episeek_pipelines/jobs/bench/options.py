@@ -1,4 +1,4 @@
-"""Options of a benchmark: the dataset, its batches, and their order."""
+"""Options of a benchmark: the batches to read, and their order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from typing import Final, Literal, get_args
 
 BenchOrder = Literal["global", "clump", "episode", "sequential"]
 BENCH_ORDERS: Final[tuple[BenchOrder, ...]] = get_args(BenchOrder)
-"""The orders of `episeek.torch.EpisodeSampler`, so that naming them imports nothing of torch."""
+"""The orders of `episeek.torch.EpisodeSampler`, repeated here so that listing them does not import torch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
-    """Options of `bench`; they have the meanings of those of `EpisodeDataset`, `EpisodeSampler` and torch's `DataLoader`."""
+    """Options of `bench`. They mean the same as in `EpisodeDataset`, `EpisodeSampler` and torch's `DataLoader`."""
 
     data_root: str | None = None
     order: BenchOrder = "global"
     seed: int = 0
     batch_size: int = 64
     workers: int = 4
-    """Worker processes of each rank; 0 reads in the process that trains."""
+    """Number of worker processes of each rank; 0 reads in the training process."""
     batches: int = 100
-    """Batches that are measured on each rank, after those that fill the queues of the workers."""
+    """Number of batches that are measured on each rank, after those that fill the workers' queues."""
     delta_timestamps: Mapping[str, Sequence[float]] | None = None
     return_uint8: bool = False
     max_in_flight: int = 16

@@ -1,4 +1,4 @@
-"""Memory and CPU time of a process and of all its descendants, from Linux's /proc; see proc_pid_stat(5) and proc_pid_status(5)."""
+"""Measure memory and CPU time of a process and its descendants, from Linux's /proc (proc_pid_stat(5), proc_pid_status(5))."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ SAMPLING_SECONDS: Final = 0.1
 
 
 def tree(pid: int) -> list[int]:
-    """Return a process and its descendants, as they are now."""
+    """Return the process ids of a process and its current descendants."""
     found = [pid]
     for parent in found:
         children = _children(parent)
@@ -24,7 +24,7 @@ def tree(pid: int) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the resident set of a process and its descendants, bytes; pages that processes share count in each of them."""
+    """Return the resident set of a process and its descendants in bytes. A page that several processes share counts for each."""
     return sum(_resident_bytes(process) for process in tree(pid))
 
 
@@ -36,7 +36,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_resident_bytes(pid: int) -> int:
-    """Return the largest resident set that one process has had, bytes; 0 where it has ended."""
+    """Return the largest resident set that one process has had, in bytes; 0 if the process has ended."""
     try:
         status = (PROC / str(pid) / "status").read_text()
     except OSError:
@@ -45,9 +45,9 @@ def peak_resident_bytes(pid: int) -> int:
 
 
 class PeakMemory:
-    """The largest resident set of this process and its descendants while a block runs, looked at every 100 ms.
+    """Measures the largest resident set of this process and its descendants during a `with` block, every 100 ms.
 
-    A thread looks: enter the block after worker processes have been forked.
+    A thread measures it, so enter the block after worker processes have been forked.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class PeakMemory:
 
 
 def _children(pid: int) -> list[int] | None:
-    """Return the children of a process; None where the kernel was built without these files."""
+    """Return the children of a process, or None if the kernel was built without these files."""
     children: list[int] = []
     try:
         threads = os.listdir(PROC / str(pid) / "task")
@@ -98,7 +98,7 @@ def _children(pid: int) -> list[int] | None:
 
 
 def _tree_by_parents(pid: int) -> list[int]:
-    """Return a process and its descendants from the parents of all processes."""
+    """Return a process and its descendants, found from the parents of all processes."""
     children = defaultdict(list)
     for process in filter(str.isdigit, os.listdir(PROC)):
         fields = _stat_fields(int(process))
@@ -111,7 +111,7 @@ def _tree_by_parents(pid: int) -> list[int]:
 
 
 def _stat_fields(pid: int) -> list[str]:
-    """Return the fields of a process's `stat` after its name, from field 3 on; none where it has ended."""
+    """Return the fields of a process's `stat` from field 3 on, which follows the name; an empty list if the process has ended."""
     try:
         # the name is in parentheses, and may have some itself
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""The report of a benchmark: one flat record with a fixed set of fields, from the measurements of all ranks."""
+"""Make the report of a benchmark from the measurements of all ranks: one flat record with a fixed set of fields."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from episeek_pipelines.jobs.bench.options import BenchOptions, BenchOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankResult:
-    """One rank of a report: the fields in which ranks differ."""
+    """The fields of a report that differ from rank to rank, for one rank."""
 
     rank: int
     host: str
@@ -74,9 +74,9 @@ def make_report(
 
     Args:
         root: The dataset.
-        options: What was asked for.
-        world_size: Ranks of the job.
-        measurements: Those of the ranks that were measured together, one or more.
+        options: The options of the benchmark.
+        world_size: Number of ranks of the job.
+        measurements: The measurements of the ranks that were measured together, one or more.
     """
     cost = sum((measured.cost for measured in measurements), BatchCost())
     samples = sum(measured.samples for measured in measurements)

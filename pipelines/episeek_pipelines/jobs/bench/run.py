@@ -1,4 +1,4 @@
-"""The benchmark itself: a training loop that only reads, on this rank, and the report of all ranks."""
+"""Run a benchmark: a training loop that only reads, on this rank, and the report of all ranks."""
 
 import itertools
 import os
@@ -21,26 +21,27 @@ if TYPE_CHECKING:
 
 
 def bench(root: str | os.PathLike[str], options: BenchOptions | None = None) -> BenchReport | None:
-    """Read batches of a prepared dataset as a training loop does, and return what that took.
+    """Read batches of a prepared dataset as a training loop does, and return a report of time, memory and transfers.
 
-    The loop does nothing with a batch: what it waits for is the reading alone. Batches that the workers have prepared
-    while the first one was waited for are not measured. Epochs follow each other where one is too short.
+    The loop does nothing with a batch, so it waits for nothing but reading. Batches that the workers prepared during the wait for
+    the
+    first one are not measured. If one epoch is too short, the next ones follow.
 
     In a job of several ranks (RANK and WORLD_SIZE), each rank reads its part of each global batch. With MASTER_ADDR and
-    MASTER_PORT they start together, and the report is of all of them.
+    MASTER_PORT the ranks start together, and the report covers all of them.
 
     Args:
-        root: A dataset that has been prepared, or an overlay: a path or URL.
-        options: What to read, and how; None for the defaults.
+        root: A prepared dataset or an overlay: a path or URL.
+        options: The options; None for the defaults.
 
     Returns:
-        The report; None on all ranks but the first where the report is of all of them.
+        The report. If it covers all ranks, the ranks other than 0 return None.
 
     Raises:
         EpiseekError: The dataset cannot be opened or read, or has no frames for a rank.
         ModuleNotFoundError: torch is not installed.
         RanksError: The ranks do not find each other.
-        ValueError: `delta_timestamps` do not suit the dataset.
+        ValueError: `delta_timestamps` do not fit the dataset.
     """
     options = BenchOptions() if options is None else options
     meeting = open_meeting()
@@ -51,7 +52,7 @@ def bench(root: str | os.PathLike[str], options: BenchOptions | None = None) -> 
 
 
 def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasurement:
-    """Read batches as one rank, and return what that took. Raises what `bench` does."""
+    """Read batches as one rank, and return the measurement. Raises the same errors as `bench`."""
     from torch.utils.data import DataLoader
 
     from episeek.torch import EpisodeDataset, EpisodeSampler
@@ -114,7 +115,7 @@ def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasureme
 
 
 class _Epochs:
-    """The batches of one epoch after another, without end."""
+    """Yields the batches of one epoch after another, without end."""
 
     def __init__(self, sampler: "EpisodeSampler") -> None:
         self._sampler = sampler

@@ -1,4 +1,4 @@
-"""Statistics of how well the samples of a training loop are mixed."""
+"""Measure how well the samples of a training loop are mixed."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,15 @@ def distinct_share(episodes_of_batches: Sequence[npt.ArrayLike]) -> float:
 
 
 def order_correlation(frames: npt.ArrayLike) -> float | None:
-    """Return Spearman's rank correlation of samples' places in the sequence with their places in the dataset.
+    """Return Spearman's rank correlation between the order in which samples were read and their order in the dataset.
 
-    Of a random sequence of n samples it is 0 on average, with a standard deviation of 1 / sqrt(n - 1).
+    For a random sequence of n samples it is 0 on average, with a standard deviation of 1 / sqrt(n - 1).
 
     Args:
-        frames: The place in the dataset of each sample, in the order of the sequence, shape [samples].
+        frames: The position of each sample in the dataset, in the order in which they were read; shape [samples].
 
     Returns:
-        A number from -1 to 1; None for fewer than two samples, or for one frame again and again.
+        A number from -1 to 1; None for fewer than two samples, or if all samples are the same frame.
     """
     values = np.asarray(frames)
     if len(values) < 2 or (values == values[0]).all():

@@ -1,4 +1,4 @@
-"""A script that submits a benchmark to Slurm, once for each number of nodes, one job after the other."""
+"""Write a script that submits a benchmark to Slurm for several numbers of nodes, one job after the other."""
 
 import shlex
 from collections.abc import Sequence
@@ -38,15 +38,15 @@ done
 def slurm_script(
     command: Sequence[str], *, workers: int, nodes: Sequence[int] = (1, 2, 4), ranks_per_node: int = 1
 ) -> str:
-    """Return a bash script that submits a command as a chain of jobs, to be run where `sbatch` is.
+    """Return a bash script that submits a command as a chain of jobs. Run it on a machine that has `sbatch`.
 
     The ranks find each other through the first node of the job.
 
     Args:
         command: The words of the command that each rank runs, in the directory in which the script is run.
-        workers: Worker processes of each rank: it gets a CPU for each of them, and one for itself.
+        workers: Number of worker processes of each rank. A rank gets one CPU for each of them, and one for itself.
         nodes: The number of nodes of each job, in order.
-        ranks_per_node: Ranks on each node.
+        ranks_per_node: Number of ranks on each node.
     """
     if not nodes or min(*nodes, ranks_per_node) < 1:
         raise ValueError(f"found {list(nodes)} nodes, {ranks_per_node} ranks on each; expected numbers of 1 or more")

@@ -1,7 +1,7 @@
-"""The front matter of the card of a dataset with sidecars: the pin of `data_files`, and two tags.
+"""Edit the front matter of the card of a dataset with sidecars: the pin of `data_files`, and two tags.
 
-The default config must take the data files and nothing else: without a pin, `load_dataset` and the dataset viewer would take the
-sidecars for data. A pin that leaves the metadata out stays as it is. Other configs may take anything but sidecars mixed with other
+The default config has to select only data files. Without such a pin, `load_dataset` and the dataset viewer would treat the sidecars
+as data. A pin that leaves the metadata out is not changed. Other configs may select any files, but not sidecars together with other
 files.
 """
 
@@ -28,14 +28,14 @@ _CONFIG: Final = f"{{config_name: default, {_PIN}}}"
 _SIDECARS: Final = frozenset(path for path, _ in sidecars.TABLES.values())
 _DATA_FILE: Final = layout.DEFAULT_DATA_PATH.format(chunk_index=0, file_index=0)
 _PARQUET: Final = (_DATA_FILE, f"{layout.EPISODES_DIR}/chunk-000/file-000.parquet", layout.TASKS_PATH, *_SIDECARS)
-"""The Parquet files of any published dataset, one of a kind: the files that patterns are tried on."""
+"""One Parquet file of each kind in a published dataset, on which patterns are tested."""
 
 
 def pinned_card(card: str) -> str:
-    """Return a card whose configs take no sidecars for data; a card that is right as it is stays so, byte for byte.
+    """Return a card whose configs do not treat sidecars as data. A card that is right is returned unchanged, byte for byte.
 
     Raises:
-        CardError: The card is in a form that is not edited here.
+        CardError: The card has a form that cannot be edited here.
     """
     parts, newline = split_card(card), newline_of(card)
     mapping, configs = _loaded(parts.front_matter, opening=parts.opening, newline=newline)
@@ -48,12 +48,12 @@ def with_pin_and_tags(front_matter: str, *, opening: str, newline: str) -> str:
 
     Args:
         front_matter: Whole lines, or nothing.
-        opening: The text before it in the card; errors count lines from its start.
+        opening: The text of the card before the front matter; errors count lines from its start.
         newline: The line end of added lines.
 
     Raises:
-        CardError: The front matter cannot be loaded, is no mapping, has configs that `datasets` would refuse, or has tags or
-            configs in a form that is not edited here: `hint` holds the lines to paste.
+        CardError: The front matter cannot be loaded, is not a mapping, has configs that `datasets` would refuse, or has tags or
+            configs in a form that cannot be edited here; then `hint` holds the lines to paste.
     """
     mapping, configs = _loaded(front_matter, opening=opening, newline=newline)
     _add_tags(mapping)
@@ -108,7 +108,9 @@ def _pin_configs(mapping: YamlMapping, configs: Sequence[CardConfig]) -> None:
 
 
 def _pin(mapping: YamlMapping, index: int, config: CardConfig, *, is_default: bool) -> None:
-    """Narrow a config to the data files: the default one where it takes others, any other that mixes sidecars with other files."""
+    """Restrict a config to the data files: the default config if it selects others, another config if it mixes sidecars with
+    others.
+    """
     pair = mapping.pair("configs")
     assert pair is not None
     node = pair[1].value[index]

@@ -1,4 +1,4 @@
-"""The parts of a dataset card, as huggingface_hub finds them."""
+"""Split a dataset card into the same parts as huggingface_hub does."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 
 @dataclass(frozen=True, slots=True)
 class CardParts:
-    """A card in four parts, which joined are the card; all but the last are empty without a front matter."""
+    """The four parts of a card, which joined give the card. Without a front matter, all parts but the last are empty."""
 
     opening: str
     front_matter: str
@@ -22,13 +22,13 @@ class CardParts:
     text: str
 
     def with_front_matter(self, lines: str, newline: str) -> str:
-        """Return the card with other lines as its front matter, between lines `---` where it had none."""
+        """Return the card with the given lines as its front matter. Lines `---` are added if it had none."""
         fence = f"---{newline}"
         return (self.opening or fence) + lines + (self.closing or fence) + self.text
 
 
 def newline_of(card: str) -> str:
-    """Return the line end that a card uses: that of its first line."""
+    """Return the line end of the first line of a card."""
     return "\r\n" if card.partition("\n")[0].endswith("\r") else "\n"
 
 

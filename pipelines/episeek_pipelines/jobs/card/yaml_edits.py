@@ -1,7 +1,7 @@
-"""Changes of single keys in the text of a YAML mapping; all other text stays as it is, byte for byte.
+"""Change single keys in the text of a YAML mapping, without changing any other byte.
 
-Each change takes three steps: parse the text, edit it in one place, and parse it again. A result that is not exactly the wanted
-mapping is refused: an edit has to handle the usual forms, and no others.
+Each change takes three steps: parse the text, edit it in one place, and parse it again. If the result is not exactly the wanted
+mapping, the edit is refused. Therefore edits only have to handle the usual forms.
 """
 
 import re
@@ -18,10 +18,10 @@ Pair = tuple[yaml.Node, yaml.Node]
 
 
 class YamlMapping:
-    """The text of a mapping, its nodes and its values.
+    """The text of a YAML mapping with its nodes and values.
 
     Args:
-        text: Whole lines that compose into a mapping, or nothing.
+        text: Whole lines that form a mapping, or an empty text.
         newline: The line end of added lines.
         line: The number of the first line, for errors.
 
@@ -48,19 +48,19 @@ class YamlMapping:
             raise CardError(found[:100], "YAML that huggingface_hub loads", line) from None
 
     def line_of(self, node: yaml.Node | None) -> int:
-        """Return the number of a node's first line; that of the mapping for None."""
+        """Return the line number of a node, or of the mapping for None."""
         return self._line + (node.start_mark.line if node is not None and node.start_mark is not None else 0)
 
     def text_of(self, node: yaml.Node) -> str:
-        """Return the text of a scalar, or of a collection in brackets."""
+        """Return the text of a node that is a scalar or a collection in brackets."""
         assert node.start_mark is not None
         return self.text[node.start_mark.index : _stop(node)]
 
     def pair(self, key: str, mapping: yaml.Node | None = None) -> Pair | None:
-        """Return a key of this mapping, or of one inside it, with its value; None where there is no such key.
+        """Return a key of this mapping, or of a mapping inside it, with its value, or None if the key does not exist.
 
         Raises:
-            CardError: A key comes twice, or a merge key (`<<`) adds others.
+            CardError: A key occurs twice, or a merge key (`<<`) adds keys.
         """
         node = mapping or self.root
         pairs = (
@@ -73,10 +73,10 @@ class YamlMapping:
         return pairs.get(key)
 
     def change(self, key: str, value: object, text: str, *, hint: str) -> None:
-        """Take `text` where it means the same but for the value of `key`.
+        """Replace the text of the mapping by `text`, which has to mean the same except for the value of `key`.
 
         Raises:
-            CardError: It does not; `hint` says what to write instead.
+            CardError: `text` means something else; `hint` says what to write instead.
         """
         try:
             root, values = self._parsed(text)
@@ -91,7 +91,7 @@ class YamlMapping:
         self.text, self.root, self.values = text, root, values
 
     def with_key(self, lines: Sequence[str]) -> str:
-        """Return the text with the lines of another key at its end, below existing comments."""
+        """Return the text with the lines of a new key at its end, below existing comments."""
         return self._with_lines(len(self.text), lines, self.root)
 
     def with_addition(self, node: yaml.Node, *, flow: str, lines: Sequence[str]) -> str:
@@ -124,7 +124,10 @@ def _stop(node: yaml.Node) -> int:
 
 
 def _last_stop(node: yaml.Node) -> int:
-    """Return where the last scalar of a node ends: a collection in block style itself ends where the next node begins."""
+    """Return the position at which the last scalar of a node ends.
+
+    A block-style collection itself ends where the next node begins.
+    """
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(node, yaml.MappingNode) else last

@@ -1,7 +1,7 @@
-"""The job that compares two datasets.
+"""Run the comparison of two datasets as a job.
 
-It runs in up to four graphs, each only where there is something for it to do: files that may have the same bytes, rows and
-headers of the files that have not, data files that the metadata does not point to, and rows and samples of episodes that differ.
+It runs up to four graphs, and skips those without work: they compare the bytes of files, read the rows and headers of files whose
+bytes differ, search data files that the metadata does not point to, and count the differences of episodes that differ.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,10 +43,10 @@ COMPARING_ROWS: Final = "comparing rows"
 COMPARING_SAMPLES: Final = "comparing samples"
 
 MAX_QUICK_FILES: Final = 128
-"""Data files and videos of both sides that one thread compares in less time than Dask takes to be imported."""
+"""Number of data files and videos of both sides that one thread compares faster than Dask can be imported."""
 
 MAX_QUICK_BYTES: Final = 1 << 25
-"""Bytes of these files."""
+"""Total bytes of these files."""
 
 
 def diff(
@@ -61,16 +61,16 @@ def diff(
 
     Args:
         a: The first dataset: a path or URL of version 3.0 or 2.x; a revision of a repository is `hf://datasets/ORG/NAME@REVISION`.
-        b: The second one, which is described as a change of the first.
-        level: How much is read: "meta", "layout", "rows", or "videos" for all.
-        data_root: The dataset with the videos of a side that is an overlay. None: the one that the overlay records.
+        b: The second dataset. The result describes it as a change of the first.
+        level: How much is read: "meta", "layout", "rows", or "videos" for everything.
+        data_root: The dataset with the videos of a side that is an overlay; None for the source that the overlay records.
         execution: Scheduler, workers, progress.
 
     Raises:
-        NotADatasetError: A side is no dataset.
-        MissingFileError: A side is an overlay, and its videos are not known; or a file is not there.
-        WorkFailedError: Files could not be read; the error names all of them.
-        EpiseekError: A side cannot be read otherwise.
+        NotADatasetError: A side is not a dataset.
+        MissingFileError: A file is missing, or a side is an overlay whose videos are not known.
+        WorkFailedError: Files could not be read; the error lists all of them.
+        EpiseekError: A side cannot be read for another reason.
     """
     needs_videos = reads(level, "layout")
     sides = [open_side(root, data_root=data_root, needs_videos=needs_videos) for root in (a, b)]
@@ -83,7 +83,7 @@ def diff(
 
 @dataclass(slots=True)
 class _Work:
-    """One comparison, and what it has read."""
+    """One comparison in progress, and the counts of what it has read."""
 
     a: Side
     b: Side
@@ -96,7 +96,7 @@ class _Work:
             self.execution = replace(self.execution, scheduler="sync")
 
     def read(self) -> Contents:
-        """Return what has to be read to tell which episodes are the same."""
+        """Read the contents of both sides that decide which episodes are the same, and return them."""
         covered = self._covered()
         wanted = [
             DataFile(name, path, _size(side.files, path, side.root))
@@ -124,7 +124,7 @@ class _Work:
         return self._contents(covered, data)
 
     def count(self, contents: Contents, pairs: Sequence[tuple[int, int]]) -> Counted:
-        """Return the rows and the samples in which pairs of episodes differ."""
+        """Count the rows and the samples in which pairs of episodes differ."""
         rows = contents.paired_rows(pairs) if reads(self.level, "rows") else {}
         samples = {key: pair for key, pair in contents.paired_samples(pairs).items() if needs_samples(pair, self.level)}
         graph = Graph()
@@ -159,7 +159,10 @@ class _Work:
         return Counted(counted_rows, counted_samples)
 
     def _covered(self) -> Covered:
-        """Return the episodes that are the same because their files are; the bytes of files are read where the level allows it."""
+        """Return the episodes that are the same because their files have the same bytes.
+
+        Local files are read if the level allows it.
+        """
         candidates = find_candidates(self.a, self.b)
         same_data = [pair for pair, is_same in candidates.data.items() if is_same]
         same_videos = [pair for pair, is_same in candidates.videos.items() if is_same]
@@ -211,7 +214,7 @@ class _Work:
                         yield VideoFile(name, camera, path, declared, _size(side.video_files, path, side.videos))
 
     def _elsewhere(self, contents: SideContents, covered: Covered) -> Iterable[DataFile]:
-        """Yield the data files that were not read, where rows of an episode are still to be found."""
+        """Yield the data files that were not read, if the rows of an episode have not been found yet."""
         side = contents.side
         if side.row_of.keys() - covered.rows - contents.rows.keys():
             folder = next(iter(side.data_paths), "").partition("/")[0]
@@ -220,7 +223,7 @@ class _Work:
                     yield DataFile("a" if side is self.a else "b", path, _size(side.files, path, side.root))
 
     def _read_files(self, files: Sequence[DataFile], videos: Sequence[VideoFile]) -> list[tuple[Any, Any]]:
-        """Return each file with its print."""
+        """Return each file with its print (digests of its episodes)."""
         graph = Graph()
         how = {
             name: RowsOf(
@@ -276,7 +279,7 @@ class _Work:
         return max(self.a.videos.in_flight, self.b.videos.in_flight)
 
     def _run(self, graph: Graph, wanted: Sequence[Node]) -> list[Any]:
-        """Run a graph; an empty one costs nothing."""
+        """Run a graph and return the values of `wanted`. An empty graph costs nothing."""
         if not wanted:
             return []
         values, failures = values_and_failures(self.execution.compute(graph, wanted))
@@ -305,13 +308,13 @@ class _Work:
 
 
 def _size(files: Files, path: str, root: Root) -> int | None:
-    """Return the size of a file in the listing of a store; None for local files, and for those that a root makes."""
+    """Return the size of a file from the listing of a store, or None for a local file or a file that a root makes in memory."""
     identity = files.get(path)
     return None if identity is None or root.is_local else identity.size
 
 
 def _by_files(pairs: Mapping[Any, PairedRows] | Mapping[Any, PairedSamples]) -> dict[tuple[str, str], list[Any]]:
-    """Return the keys of the pairs by their two files."""
+    """Return the keys of the pairs, grouped by their two files."""
     found: dict[tuple[str, str], list[Any]] = {}
     for key, pair in pairs.items():
         found.setdefault((pair.a.path, pair.b.path), []).append(key)

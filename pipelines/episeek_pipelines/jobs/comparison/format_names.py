@@ -1,4 +1,4 @@
-"""The names of the formats of a comparison, and the choice of a format for a file."""
+"""List the formats of a comparison, and choose the format for an output file."""
 
 from typing import Final, Literal, get_args
 
@@ -9,10 +9,10 @@ _SUFFIXES: Final[dict[str, DiffFormat]] = {".txt": "text", ".json": "json", ".ht
 
 
 def parse_diff_output(text: str) -> tuple[DiffFormat, str]:
-    """Return format and file of `FORMAT:FILE`, or of a file whose suffix implies the format.
+    """Return the format and the file of an output option: `FORMAT:FILE`, or a file whose suffix implies the format.
 
     Raises:
-        ValueError: Neither gives a format, or there is no file.
+        ValueError: Neither gives a format, or the file is missing.
     """
     start, colon, file = text.partition(":")
     for format in DIFF_FORMATS:

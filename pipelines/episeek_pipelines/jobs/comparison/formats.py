@@ -1,4 +1,4 @@
-"""The formats of a comparison: text for people, JSON for programs, and a page."""
+"""Render a comparison in its formats: text for people, JSON for programs, and an HTML page."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from episeek_pipelines.jobs.comparison.sections import (
 from episeek_pipelines.verify.formats.json_document import dump_json
 
 MAX_LINES: Final = 20
-"""Lines of a section that are shown to people by default."""
+"""Default number of lines of each section that the text shows."""
 
 SCHEMA_VERSION: Final = 1
 """Version of the JSON document. It changes when a key is removed or changes its meaning."""
@@ -33,8 +33,8 @@ def render_diff(
     Args:
         comparison: The result of `diff`.
         format: One of `DIFF_FORMATS`.
-        counts_layout: Whether another layout makes the datasets different.
-        max_lines: Lines of each section that text shows; the other formats have all of them.
+        counts_layout: Whether a difference of layout alone makes the datasets different.
+        max_lines: Number of lines of each section that the text shows. The other formats have all lines.
     """
     if format == "json":
         return _json(comparison, counts_layout=counts_layout)
@@ -47,7 +47,9 @@ def render_diff(
 
 
 def diff_summary(comparison: Comparison) -> list[str]:
-    """Return a comparison in a few lines: the numbers of episodes, and what differs in sections but the layout."""
+    """Return a comparison in a few lines: the numbers of episodes, and the sections other than the layout in which something
+    differs.
+    """
     lines = [episode_words(comparison)]
     for section in sections_of(comparison):
         if section.is_difference:
@@ -85,7 +87,7 @@ def _json(comparison: Comparison, *, counts_layout: bool) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Return a JSON value without NaN and infinities, which JSON does not have: they become texts."""
+    """Return a JSON value with NaN and infinities replaced by texts, since JSON does not have them."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):

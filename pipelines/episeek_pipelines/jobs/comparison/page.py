@@ -1,4 +1,4 @@
-"""A comparison as one HTML page, in the style of the report page of a verification. Templates escape every value."""
+"""Render a comparison as one HTML page, in the style of the verification's report page. The templates escape every value."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _STYLE: Final = "episeek_pipelines.verify.formats.html"
 
 
 def diff_page(comparison: Comparison, *, counts_layout: bool = False) -> str:
-    """Return the page."""
+    """Return the HTML page of a comparison."""
     style = asset(_STYLE, "page.css")
     verdict, sentence = verdict_of(comparison, counts_layout=counts_layout)
     return (

@@ -1,4 +1,4 @@
-"""A comparison in words: sections of lines, which its text and its page both show."""
+"""Describe a comparison in words: sections of lines that both the text and the page show."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.words import counted, human_bytes
 
 _MOST_CHARACTERS: Final = 100
-"""Longer values are cut."""
+"""Greatest number of characters of a value; longer values are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Section:
 
 
 def dataset_words(side: DatasetSummary) -> str:
-    """Return a side in words."""
+    """Return a description of one side: its URL, version, episodes and frames."""
     videos = f", videos of {visible(side.videos)}" if side.videos else ""
     episodes, frames = counted(side.episode_count, "episode"), counted(side.frame_count, "frame")
     return f"{visible(side.url)}  {side.version}, {episodes}, {frames}{videos}"
@@ -62,7 +62,7 @@ def episode_words(comparison: Comparison) -> str:
 
 
 def verdict_of(comparison: Comparison, *, counts_layout: bool = False) -> tuple[str, str]:
-    """Return the verdict in a word, and a sentence about it."""
+    """Return the verdict as one word, and a sentence that explains it."""
     is_whole = comparison.level == DIFF_LEVELS[-1]
     layout = "; the layout differs" if comparison.layout else ""
     if comparison.is_different:
@@ -132,7 +132,7 @@ def change_words(change: EpisodeChange) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return rising numbers as text: `0-3, 7`."""
+    """Return ascending numbers as text, for example `0-3, 7`."""
     parts = []
     for _, run in groupby(enumerate(numbers), key=lambda item: item[1] - item[0]):
         members = [number for _, number in run]

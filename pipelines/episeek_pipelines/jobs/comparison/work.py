@@ -1,4 +1,4 @@
-"""The functions that the graphs of a comparison run in workers, and the files that they are called with."""
+"""The functions that the graphs of a comparison run in workers, and the values that describe their files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class VideoFile:
 
 @dataclass(frozen=True, slots=True)
 class RowsOf:
-    """The dataset of one side, the places of its episodes and its texts, with which its rows are read."""
+    """The inputs for reading the rows of one side: its dataset, where its episodes are, and the texts of its tasks."""
 
     root: Root
     places: Mapping[int, EpisodePlace]
@@ -56,7 +56,7 @@ def compare_files(
 
 
 def read_data_file(file: DataFile, how: Mapping[str, RowsOf], reads_rows: bool) -> DataFilePrint:
-    """Return the print of a data file: of its rows, or of its footer alone."""
+    """Return the print (digests of episodes) of a data file, from its rows or only from its footer."""
     side = how[file.side]
     if not reads_rows:
         return print_footer(side.root, file.path, file_size=file.size)
@@ -64,7 +64,7 @@ def read_data_file(file: DataFile, how: Mapping[str, RowsOf], reads_rows: bool) 
 
 
 def read_video(video: VideoFile, roots: Mapping[str, tuple[Root, float, tuple[float, ...]]]) -> VideoFilePrint:
-    """Return the print of a video, from its header."""
+    """Return the print (digests of episodes) of a video, from its header."""
     root, fps, rates = roots[video.side]
     return print_video(root, video.path, video.declared, fps=fps, rates=rates, file_size=video.size)
 
@@ -72,12 +72,12 @@ def read_video(video: VideoFile, roots: Mapping[str, tuple[Root, float, tuple[fl
 def count_row_changes(
     pairs: Sequence[PairedRows], root_a: Root, root_b: Root, texts_a: Texts, texts_b: Texts
 ) -> list[tuple[ColumnChange, ...]]:
-    """Return the changes in the rows of each pair; all pairs are of the same two files."""
+    """Return the changed columns of each pair of episodes. All pairs are in the same two files."""
     return count_rows(pairs, root_a, root_b, texts_a, texts_b)
 
 
 def compare_paired_samples(
     pairs: Sequence[PairedSamples], root_a: Root, root_b: Root, reads_bytes: bool
 ) -> list[SampleDifferences]:
-    """Return the samples in which each pair differs; all pairs are of the same two files."""
+    """Return the differing samples of each pair of episodes. All pairs are in the same two files."""
     return compare_samples(pairs, root_a, root_b, reads_bytes=reads_bytes)
