@@ -15,7 +15,7 @@ from episeek_pipelines.index.units import Arrays
 from episeek_schemas import sidecars
 
 _ROW_NAME = "FileFacts"
-"""Part of every id that was ever written: it stays, whatever the class of a row is called."""
+"""A name that is hashed into every id. It stays the same even if the class of a row is renamed, since ids must not change."""
 
 
 def build_id_of(description: str, digests: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The sidecars that exist below a root, without their rows: the footers of the four tables, and the table `files`."""
+"""Read what identifies the existing sidecars below a root: the footers of the four tables, and the rows of `files`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -32,15 +32,15 @@ class ExistingBuild:
     description: str
     """The dataset's description, as `episeek_pipelines.index.merge.dataset_description` makes it."""
     files: Mapping[str, FileRecord]
-    """The rows of `files` by path, in the order of the table."""
+    """The rows of the table `files`, by the path of the video file, in the order of the table."""
 
     def outdated(self) -> tuple[str, str] | None:
-        """Return the version found and the one expected, where this release would write another; otherwise None."""
+        """Return the found and the expected version if this release would write another version, otherwise None."""
         return sidecars.outdated(format_version=self.format_version, index_version=self.index_version)
 
 
 def read_existing_build(root: Root) -> ExistingBuild:
-    """Read the footers of the sidecars below a root, and its `files` table; keep no local copy.
+    """Read the footers of the sidecars below a root, and the rows of `files`. No local copy is kept.
 
     Raises:
         MissingSidecarError: A table does not exist.
@@ -89,7 +89,7 @@ def read_existing_build(root: Root) -> ExistingBuild:
 
 
 def properties_of(record: FileRecord) -> FileProperties:
-    """Return a row of `files` without its number."""
+    """Return a row of `files` without its file_id."""
     return FileProperties(**{field.name: getattr(record, field.name) for field in fields(FileProperties)})
 
 

@@ -1,6 +1,6 @@
-"""The rows of one video file in the existing sidecars, in the form in which the index step makes them.
+"""Read the rows of one video file from the existing sidecars, in the form in which the index step makes them.
 
-The rows of a file that has not changed are taken over from here, and the file is not read.
+The index step uses these rows for a file that has not changed, so that it need not read the file.
 """
 
 import threading
@@ -29,11 +29,11 @@ _FRAGMENT_COLUMNS = {
 
 
 class ExistingRows:
-    """The mapped tables of one build. They are opened at their first use, once in each process; only their place is pickled.
+    """The memory-mapped tables of one build. Each process opens them at first use, and only their location is pickled.
 
     Args:
         root: The dataset root above the sidecars.
-        build_id: Id of the build; sidecars that have another one when they are opened are not used.
+        build_id: Id of the build. Sidecars that have another id when they are opened are not used.
     """
 
     def __init__(self, root: Root, build_id: str) -> None:
@@ -47,7 +47,7 @@ class ExistingRows:
         return ExistingRows, (self._root, self._build_id)
 
     def tables(self) -> SidecarFiles | None:
-        """Return the tables; None where they cannot be mapped or belong to another build."""
+        """Return the tables, or None if they cannot be mapped or belong to another build."""
         with self._lock:
             if self._opened is None and not self._is_unusable:
                 self._opened = _open(self._root, self._build_id)
@@ -55,7 +55,7 @@ class ExistingRows:
             return self._opened
 
     def arrays(self, episode_index: Int64Array, camera_index: int) -> Arrays | None:
-        """Return the arrays of a file's fragment, its episodes in declared order; None where the tables do not hold them."""
+        """Return the arrays of a file's fragment, with its episodes in declared order; None if the tables lack an episode."""
         opened = self.tables()
         if opened is None:
             return None

@@ -1,10 +1,10 @@
-"""The rows of one video file in the sidecars, made from its header.
+"""Compute the rows that one video file has in the sidecars from its header.
 
-One `IndexUnit` per file holds its path, its identity in the store's listing, and the episodes declared in it. It gives one
-fragment, a small `.npz` of the file's rows, and a `FragmentSummary` of some hundred bytes. `write_sidecars` merges the
-fragments in episode order, with a few in memory. Files are read by ranges; a file whose existing rows are still right is
-not read at all. Refused are files that the sample table refuses, episodes outside their file, frames with the same
-presentation time, and times that a clip cannot have.
+One `IndexUnit` per file contains its path, its identity in the store's listing, and the episodes declared in it. The rows of
+a file become a fragment, a small `.npz`, with a `FragmentSummary` of a few hundred bytes. `write_sidecars` merges the
+fragments in episode order, with a few of them in memory. Only ranges of a file are read, and nothing of a file whose existing
+rows are still right. The step refuses files without a usable sample table, episodes outside their file, frames with the same
+presentation time, and times that a clip cannot represent.
 """
 
 from collections import defaultdict
@@ -41,8 +41,9 @@ from episeek_pipelines.video.header import read_video_header
 from episeek_schemas import sidecars
 
 _MAX_REORDERING_TICKS = MAX_COMPOSITION // 2
-"""A composition offset in a clip is at most twice the largest number of ticks by which a sample is presented before one that
-precedes it in decode order, whatever the window is.
+"""Greatest number of ticks by which a sample may be presented before a sample that precedes it in decode order.
+
+A composition offset in a clip is at most twice this number, whichever samples the clip contains.
 """
 
 
@@ -52,12 +53,12 @@ def index_file(
     """Read the header of one file and compute its rows.
 
     Returns:
-        The file's row of `files`, the arrays of its fragment, the source that counted requests and bytes, and warnings about
-        episodes whose declaration contradicts the file.
+        The file's row in the table `files`, the arrays of its fragment, the source that counted requests and bytes, and
+        warnings about episodes whose declaration contradicts the file.
 
     Raises:
-        ChangedFileError: The file is no longer the one that was listed.
-        EpiseekError: The file cannot be indexed; the leaf says why, and the message starts with the file.
+        ChangedFileError: The file was replaced after it was listed.
+        EpiseekError: The file cannot be indexed. The class of the error says why, and the message starts with the file.
     """
     source = CountingSource(data_root.source())
     listed = unit.identity or source.identity(unit.path)
@@ -108,10 +109,10 @@ def index_file(
 def _require_unchanged(
     source: CountingSource, path: str, listed: FileIdentity, *, failure: EpiseekError | None = None
 ) -> FileIdentity:
-    """Return the identity that came with a file's ranges, without another request; it has to be the listed one.
+    """Return the identity that the store sent with the ranges of a file. It has to equal the identity in the listing.
 
     Raises:
-        ChangedFileError: The file was replaced after it was listed, which then also explains a `failure`.
+        ChangedFileError: The file was replaced after it was listed. This also explains a `failure` to read it.
     """
     # what such a store answers to a range request does not identify the file
     kind = kind_of(source.root)
@@ -143,7 +144,7 @@ def _require_unchanged(
 def file_rows(table: SampleTable, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, where: str) -> Arrays:
     """Return the rows of `episodes`, `keyframes` and `samples` for one file, under the names `<table>/<column>`.
 
-    `sample_start` and `keyframe_start` count from the fragment's own first row; rows have the order of `episodes`.
+    `sample_start` and `keyframe_start` count from the first row of the fragment. The rows are in the order of `episodes`.
     """
     order = table.presentation_order()
     sync = np.flatnonzero(table.is_sync)
@@ -202,7 +203,7 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, frames: EpisodeFra
 
 
 def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.NDArray[np.int64]) -> None:
-    """Raise an error where a clip cannot have the times of an episode, or two of its frames have the same time.
+    """Raise an error if a clip cannot represent the times of an episode, or if two of its frames have the same time.
 
     Args:
         name: The file and the episode, for messages.
@@ -210,7 +211,7 @@ def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.
         frame_pts: Presentation times of the episode's frames, and of the frames just before and after them.
 
     Raises:
-        SpanTooLargeError: The distance of two samples, or the way of one through reordering, has too many ticks for a clip.
+        SpanTooLargeError: Two samples are too many ticks apart for a clip, or reordering moves a sample by too many ticks.
         EpisodeFramesError: Two frames have the same presentation time.
     """
     distance = int(np.diff(np.sort(relative_pts)).max(initial=0))

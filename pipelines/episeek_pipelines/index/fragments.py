@@ -1,6 +1,6 @@
 """Fragments: the rows of one video file, kept as a small `.npz` with a receipt until all files are indexed.
 
-A run that resumes a stopped one uses a fragment again where its receipt names the same file, the same declared episodes and
+A run that resumes a stopped run uses a fragment again if its receipt records the same file, the same declared episodes and
 the same index version.
 """
 
@@ -31,7 +31,7 @@ _BINARY_COLUMNS = tuple(field.name for field in sidecars.FILES if pa.types.is_bi
 
 @dataclass(frozen=True, slots=True)
 class FragmentSummary:
-    """A fragment without its rows: what merging needs before it opens the fragment."""
+    """The summary of a fragment, from which fragments are ordered and checked before one of them is opened."""
 
     fragment: str
     """Path relative to the work directory."""
@@ -40,20 +40,20 @@ class FragmentSummary:
     digest: str
     """SHA-256, hex, of everything in the fragment."""
     episode_bounds: tuple[int, int]
-    """The first and the last of its episodes."""
+    """The first and the last episode in the fragment, both inclusive."""
     wide_columns: tuple[str, ...]
     """Columns of `samples` whose values need the wide type."""
     bytes_read: int
     request_count: int
-    """Requests to a store."""
+    """Number of requests to a store that reading the file took."""
     is_reused: bool
-    """True where a stopped run had finished it."""
+    """Whether a stopped run had already written the fragment."""
     is_unchanged: bool = False
-    """True where it was taken over from the existing sidecars."""
+    """Whether the rows were copied from the existing sidecars."""
     warnings: tuple[str, ...] = ()
     """Sentences about episodes whose declaration contradicts the file."""
     retry_count: int = 0
-    """Requests to a store that had to be sent again."""
+    """Number of requests to a store that had to be repeated."""
 
 
 def index_to_fragment(
@@ -61,7 +61,7 @@ def index_to_fragment(
 ) -> FragmentSummary:
     """Index one file and keep the result in `work` under the name `fragment`.
 
-    A fragment that a stopped run had finished is used as it is. The rows of an unchanged file are taken from `existing`.
+    A fragment that a stopped run has already written is used again. The rows of an unchanged file are copied from `existing`.
     """
     if unit.identity is None:
         unit = replace(unit, identity=data_root.source().identity(unit.path))
@@ -114,7 +114,10 @@ def load_fragment(work: Root, fragment: str) -> Arrays:
 
 @contextmanager
 def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
-    """Open an archive that is read lazily. The stream is opened here because `np.load` leaves its own open when it fails."""
+    """Open the archive of a fragment, whose arrays are read when they are used.
+
+    The stream is opened here because `np.load` does not close its own stream when it fails.
+    """
     with (
         open(work.join(fragment), "rb") if work.is_local else io.BytesIO(work.read_bytes(fragment)) as stream,
         np.load(stream, allow_pickle=False) as archive,
@@ -123,7 +126,7 @@ def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
 
 
 def _identity(unit: IndexUnit, fps: float) -> str:
-    """Return a digest of all that a fragment depends on: the file, its declared episodes, the index version, the keyframes."""
+    """Return a digest of everything that determines a fragment: the file, its episodes, the index version and its options."""
     declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
     chosen = f"index {sidecars.INDEX_VERSION} {unit.path} {unit.identity} {declared} {unit.keyframes}{' whole' * unit.is_whole}"
     return hashlib.sha256(chosen.encode()).hexdigest()

@@ -33,14 +33,14 @@ def write_sidecars(
 
     Args:
         work: The root of the fragments.
-        fragments: One for each video file, in any order.
+        fragments: One fragment for each video file, in any order.
         destination: A dataset root.
         info: The parsed meta/info.json.
         episode_count: Number of episodes in the dataset.
         frame_count: Number of rows in the dataset.
-        max_row_group_rows: Rows of a full row group; the format's limit is 2^24. Those of `episodes` have
-            `sidecars.EPISODE_ROW_GROUP_ROWS` at most, and those of `keyframes` and `samples`, which readers of a store fetch by
-            row groups, `sidecars.ROW_GROUP_ROWS`.
+        max_row_group_rows: Greatest number of rows in a row group; the format's limit is 2^24. Row groups of `episodes` also
+            have at most `sidecars.EPISODE_ROW_GROUP_ROWS` rows. Row groups of `keyframes` and `samples`, which readers fetch one
+            by one from a store, have at most `sidecars.ROW_GROUP_ROWS` rows.
 
     Raises:
         MetadataError: An episode of a camera is in no fragment, or in two.

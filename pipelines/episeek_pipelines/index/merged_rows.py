@@ -1,6 +1,6 @@
-"""The rows of all fragments in episode order, a block of episodes at a time.
+"""Merge the rows of all fragments in episode order, one block of consecutive episodes at a time.
 
-Whatever the number of files, memory holds the rows of one block, and fragments up to a fixed number of bytes.
+For any number of files, memory contains the rows of one block, and fragments up to a fixed number of bytes.
 """
 
 from collections import OrderedDict
@@ -20,13 +20,13 @@ from episeek_schemas import sidecars
 Int64Array = npt.NDArray[np.int64]
 
 BLOCK_ROWS: Final = 1 << 14
-"""Rows of `episodes` in a block, at most; at least one for each camera."""
+"""Greatest number of rows of `episodes` in a block. A block has at least one episode of every camera."""
 
 PIECE_SAMPLES: Final = 1 << 19
-"""Rows of `samples` that are collected at a time, unless a single episode has more."""
+"""Greatest number of rows of `samples` that are collected at once, unless a single episode has more."""
 
 KEPT_BYTES: Final = 64 << 20
-"""Fragments that stay in memory between the blocks that need them."""
+"""Greatest number of bytes of fragments that stay in memory from one block to the next."""
 
 _COPIED = ("mdat_offset", "mdat_length", "frame_count", "first_pts", "last_pts", "first_frame_tick")
 _COUNTS = ("sample_count", "keyframe_count", "lead_in_count")
@@ -35,7 +35,7 @@ _STARTS = ("sample_start", "keyframe_start")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergedRows:
-    """The rows of consecutive episodes; arrays by column."""
+    """The rows of consecutive episodes in three tables, each as arrays by column name."""
 
     episodes: Arrays
     keyframes: Arrays
@@ -49,7 +49,7 @@ def merged_rows(
 
     Args:
         work: The root of the fragments.
-        fragments: Sorted by the path of their file.
+        fragments: The fragments, sorted by the path of their video file.
         cameras: The names of the cameras, by camera_index.
         episode_count: Number of episodes in the dataset.
 
@@ -90,7 +90,7 @@ def merged_rows(
 
 
 class _FragmentReader:
-    """Loads fragments, and keeps the last ones up to `KEPT_BYTES`."""
+    """Loads fragments, and keeps the most recent ones in memory, up to `KEPT_BYTES`."""
 
     def __init__(self, work: Root, fragments: list[FragmentSummary]) -> None:
         self._work = work
@@ -116,7 +116,7 @@ class _Block:
     """Consecutive episodes of all cameras; arrays of shape [episodes * cameras], by episode and then camera."""
 
     file_of: npt.NDArray[np.int32]
-    """The fragment of each row, which is its row of `files`."""
+    """The number of each row's fragment, which is also its file_id."""
     columns: Arrays
     """Columns of `episodes`; the starts count from the fragment's own first row."""
 
@@ -124,7 +124,7 @@ class _Block:
     def located(
         cls, reader: _FragmentReader, numbers: list[int], start: int, stop: int, cameras: tuple[str, ...]
     ) -> "_Block":
-        """Return the block of the episodes `[start, stop)`, from the fragments that hold any of them."""
+        """Return the block of the episodes `[start, stop)`, made from the fragments that contain any of these episodes."""
         size = (stop - start) * len(cameras)
         names = (*_COPIED, *_COUNTS, *_STARTS)
         columns = {name: np.empty(size, sidecars.EPISODES.field(name).type.to_pandas_dtype()) for name in names}
@@ -149,7 +149,7 @@ class _Block:
         return cls(file_of, columns)
 
     def pieces(self) -> Iterator[Int64Array]:
-        """Yield the rows of the block in order, as many at a time as `PIECE_SAMPLES` allows."""
+        """Yield the row numbers of the block in order, in pieces with at most `PIECE_SAMPLES` samples."""
         ends = np.cumsum(self.columns["sample_count"], dtype=np.int64)
         start = 0
         while start < len(ends):
@@ -159,7 +159,7 @@ class _Block:
             start = stop
 
     def rows(self, reader: _FragmentReader, rows: Int64Array) -> dict[str, Arrays]:
-        """Return the columns of `samples` and `keyframes` of some rows that follow one another."""
+        """Return the columns of `samples` and `keyframes` that belong to some consecutive rows of `episodes`."""
         merged: dict[str, Arrays] = {"samples": {}, "keyframes": {}}
         schemas = {"samples": sidecars.SAMPLES.names, "keyframes": sidecars.KEYFRAMES.names[1:]}
         for number in np.unique(self.file_of[rows]).tolist():
@@ -185,12 +185,12 @@ class _Block:
 
 
 def _starts(count: npt.NDArray[Any]) -> Int64Array:
-    """Return where each run begins when they follow one another."""
+    """Return the start of each run of `count` numbers if the runs follow one another from 0."""
     return np.asarray(np.cumsum(count, dtype=np.int64) - count, np.int64)
 
 
 def _runs(start: npt.NDArray[Any], count: npt.NDArray[Any]) -> Int64Array:
-    """Return the numbers `start[k]` to `start[k] + count[k]`, end exclusive, of each run, one run after the other."""
+    """Return the numbers `[start[k], start[k] + count[k])` for each k, concatenated."""
     return np.asarray(np.repeat(start - _starts(count), count) + np.arange(int(count.sum())), np.int64)
 
 

@@ -1,9 +1,9 @@
 """Find the files of a dataset that need not be read again because the existing sidecars have their rows.
 
-A file is unchanged where its path, its size, the store's identity of its content and the declaration of its episodes equal
-those in its row. Files whose episodes do not simply follow one another are read again all the same: what is said about them
-is not in the sidecars. Existing sidecars are trusted only as a whole: their build id is computed again from all of their rows
-first. Sidecars that cannot be used cost only the reading of the headers.
+A file is unchanged if its path, its size, the store's identity of its content and the declaration of its episodes equal
+those in its row. A file whose episodes do not follow one another without gaps is always read again, because the sidecars do
+not contain the warnings about it. Existing sidecars are trusted only as a whole: their build id is first computed again from
+all of their rows. If they cannot be used, the headers of all files are read.
 """
 
 import json
@@ -27,15 +27,15 @@ from episeek_schemas.lerobot import DatasetInfo
 def with_unchanged(
     units: list[IndexUnit], target: Root, info: DatasetInfo
 ) -> tuple[list[IndexUnit], ExistingRows | None]:
-    """Mark the units of unchanged files, and return all units with the rows to take over.
+    """Mark the units of unchanged files, and return all units and the existing rows from which the unchanged files are copied.
 
     Args:
         units: The files to index.
-        target: The root below which sidecars may exist.
+        target: The root that may contain sidecars.
         info: The parsed meta/info.json.
 
     Returns:
-        The units in the same order, and the existing rows; None instead of these where no unit is unchanged.
+        The units in the same order, and the existing rows, or None in place of the rows if no file is unchanged.
     """
     if not any(unit.identity is not None and unit.identity.store_id for unit in units):
         # local files: nothing proves that they are the same
@@ -57,7 +57,7 @@ def with_unchanged(
 
 
 def video_keys(build: ExistingBuild) -> list[str]:
-    """Return the cameras of a build; an empty list where its footer does not list them."""
+    """Return the names of the cameras of a build; an empty list if its footer does not list them."""
     try:
         keys = json.loads(build.description)["video_keys"]
     except (ValueError, KeyError, TypeError):
@@ -80,7 +80,7 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProp
 
 
 def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:
-    """Return whether the build's id follows from its rows."""
+    """Return whether the id of a build, computed again from its rows, equals the id in its footers."""
     camera_count = len(opened.dataset.video_keys)
     table = opened.tables["episodes"]
     column = {

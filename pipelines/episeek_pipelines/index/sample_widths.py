@@ -1,7 +1,7 @@
-"""The widths of the columns of `samples`: 32 bits, or 64 bits in all rows of a build with a span that needs them.
+"""Choose the widths of the columns of `samples`: 32 bits, or 64 bits in all rows if one row of the build needs 64 bits.
 
-The rows of a file, in fragments and in digests, have the narrowest types that hold them, whatever build they come from. So a
-file's rows are the same in every build, and a merge widens them where another file of the build needs it.
+In fragments and digests, the rows of a file have the narrowest types that can represent them. So a file has the same rows in
+every build. A merge widens them if another file of the build needs the wide type.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from episeek_schemas import sidecars
 
 
 def narrowest(column: str, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Return the values of a column of `samples` in its narrow type where this holds all of them, else in its wide type."""
+    """Return the values of a column of `samples` in its narrow type if this can represent all values, else in its wide type."""
     dtype = np.dtype(sidecars.SAMPLES.field(column).type.to_pandas_dtype())
     wide = sidecars.WIDE_SAMPLES.get(column)
     if wide is not None and len(values):
@@ -23,7 +23,7 @@ def narrowest(column: str, values: npt.NDArray[np.generic]) -> npt.NDArray[np.ge
 
 
 def wide_columns(arrays: Arrays) -> tuple[str, ...]:
-    """Return the columns of `samples` that are wide in the arrays of a fragment."""
+    """Return the names of the columns of `samples` that have their wide type in the arrays of a fragment."""
     return tuple(
         name
         for name, dtype in sidecars.WIDE_SAMPLES.items()

@@ -1,6 +1,6 @@
 """Find the stale parts of the sidecars without writing anything.
 
-The store's listing and meta/episodes are compared with the footers and the table `files`. Where the store gives no identity
+The store's listing and meta/episodes are compared with the footers and the table `files`. If the store gives no identity
 that can be compared, as the local file system does not, headers are read, many at once, and their digests are compared.
 """
 
@@ -45,7 +45,7 @@ class Stale:
 
 
 _UNSURE = Stale("", "changed", "", "")
-"""Neither size nor identity shows whether a file has changed."""
+"""The result for a file whose size and identity do not show whether it has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class IndexCheck:
     """The stale parts, by path, and the cost of finding them."""
 
     target: str
-    """The root above the sidecars."""
+    """The root of the dataset that contains the sidecars."""
     build_id: str
     """Empty where no readable sidecars exist."""
     file_count: int
@@ -148,7 +148,7 @@ def _redeclared(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> 
 
 
 def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> Stale | None:
-    """Return how a file differs from its row; `_UNSURE` where neither size nor identity shows it."""
+    """Return how a file differs from its row, None if it does not, or `_UNSURE` if size and identity do not show it."""
     if identity is None:
         return _UNSURE
     if identity.size != record.file_size:
@@ -162,7 +162,10 @@ def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> St
 def _read(
     source: ByteSource, report: Callable[[int], None], item: tuple[IndexUnit, FileRecord]
 ) -> tuple[Stale | None, CountingSource]:
-    """Compare a file with its row by its identity, or else by its header; return the difference and the counted source."""
+    """Compare a file with its row by its identity, or by its header if the identity does not decide.
+
+    Return the difference, or None, and the source that counted requests and bytes.
+    """
     unit, record = item
     counting = CountingSource(source)
     try:

@@ -1,4 +1,4 @@
-"""Write a table that can be mapped: REQUIRED columns, PLAIN, uncompressed, and one data page per column chunk.
+"""Write a Parquet table that readers can memory-map: REQUIRED columns, PLAIN, uncompressed, one data page per column chunk.
 
 A row group has at most 2^24 rows.
 """
@@ -25,7 +25,7 @@ class MappableWriter:
         stream: A binary file, which the writer does not close.
         schema: The table's columns.
         metadata: The footer's key-value metadata.
-        dictionary_columns: Columns that may be dictionary encoded because readers do not map them.
+        dictionary_columns: Columns that may be dictionary encoded, because readers do not map them.
         max_row_group_rows: Rows of a full row group.
     """
 

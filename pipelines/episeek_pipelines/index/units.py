@@ -1,4 +1,4 @@
-"""The video files to index."""
+"""List the video files to index, each with its declared episodes and options."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,13 +24,13 @@ class IndexUnit:
     camera_index: int
     episodes: DeclaredEpisodes
     identity: FileIdentity | None = None
-    """The identity in the store's listing; None where the listing gives no size."""
+    """The identity of the file in the store's listing; None if the listing gives no size."""
     keyframes: KeyframeChoice = "auto"
-    """Which sync samples to look at: all of them, or those of a local file and a few of a file in a store."""
+    """Which sync samples to read and check: all of them, or all of a local file and a few of a file in a store."""
     is_whole: bool = False
-    """Whether the file has to hold the frames of its episodes and no others, as in a layout with a file for each episode."""
+    """Whether the file must contain exactly the frames of its episodes, as in a layout with one file for each episode."""
     unchanged: FileProperties | None = None
-    """The file's row in the existing sidecars, where it and the rows that belong to it can be taken over."""
+    """The file's row in the existing sidecars if it can be copied with all rows that belong to it, otherwise None."""
 
 
 def plan_index(
@@ -41,8 +41,8 @@ def plan_index(
     Args:
         dataset: The dataset.
         data_root: The root of the videos.
-        keyframes: Which sync samples to look at.
-        is_whole: Whether to refuse files with other frames than those of their episodes.
+        keyframes: Which sync samples to read and check.
+        is_whole: Whether to refuse files that contain other frames than those of their episodes.
 
     Raises:
         MetadataError, MissingFileError: As for `require_videos`.
@@ -51,7 +51,7 @@ def plan_index(
 
 
 def list_units(dataset: Dataset, data_root: Root) -> tuple[list[IndexUnit], list[IndexUnit]]:
-    """Return the video files of a dataset with their episodes, sorted by path: those that exist, and those that do not.
+    """Return the existing and the missing video files of a dataset with their episodes, each list sorted by path.
 
     Raises:
         MetadataError: As for `require_videos`.

@@ -1,4 +1,4 @@
-"""Repairs of statistics: those of numbers are recomputed from the rows, those of pictures put together from the episodes'."""
+"""Correct statistics: recompute those of numbers from the rows, and aggregate those of pictures from the episodes' statistics."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -27,11 +27,11 @@ Float64Array = npt.NDArray[np.float64]
 PICTURE_DTYPES: Final = ("image", "video")
 
 _RANK_TOLERANCE: Final = 1e-3
-"""Part of the rows by which a quantile of all rows may miss its own: estimates come from bins."""
+"""Share of the rows by which a recorded quantile may miss the exact one, since LeRobot estimates quantiles from histograms."""
 
 
 def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
-    """Recompute the statistics of episodes that are not those of their rows."""
+    """Recompute the statistics of episodes that differ from those of their rows."""
     measured = draft.measured
     if measured is None:
         return
@@ -65,7 +65,7 @@ def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_statistics(draft: Draft) -> Iterator[Outcome]:
-    """Recompute the statistics of the dataset that are not those of the rows, or are missing."""
+    """Recompute the statistics of the dataset that are missing or differ from those of the rows."""
     measured = draft.measured
     if measured is None:
         return
@@ -91,7 +91,7 @@ def repair_statistics(draft: Draft) -> Iterator[Outcome]:
 
 
 def measure(draft: Draft) -> EpisodeStatistics | None:
-    """Return the statistics of all episodes from their rows as repaired; None where not all rows of all episodes are proved."""
+    """Return the statistics of all episodes, computed from the repaired rows; None if some rows are not proved to be complete."""
     if not draft.has_all_episodes or not draft.proved.all():
         return None
     wanted = measured_features(draft.info["features"])
@@ -113,7 +113,10 @@ def measure(draft: Draft) -> EpisodeStatistics | None:
 
 
 def _recorded(draft: Draft, feature: str, truth: FeatureStatistics) -> dict[str, Float64Array]:
-    """Return the recorded statistics of episodes by name, NaN where there is none; without names that no file has."""
+    """Return the recorded statistics of a feature in all episodes, by name. Episodes without a value have NaN.
+
+    Names that no file of meta/episodes has are left out.
+    """
     found: dict[str, Float64Array] = {}
     for name in NAMES:
         column = draft.statistics_column(lerobot.statistics_column(feature, name))
@@ -140,7 +143,7 @@ def _rows_of_numbers(column: pa.ChunkedArray, width: int) -> Float64Array:
 
 
 def _problem(draft: Draft, feature: str, entry: Any, truth: FeatureStatistics, spec: Any) -> tuple[str, Any] | None:
-    """Return the name of a statistic of the dataset that is not that of its rows, and what is recorded; None where all are."""
+    """Return the name and the recorded value of a statistic of the dataset that differs from that of its rows, or None."""
     if not isinstance(entry, Mapping):
         return "mean", None
     total = aggregated(truth)
@@ -195,7 +198,7 @@ def _is_odd_quantile(
 
 
 def _repair_pictures(draft: Draft, feature: str, place: Place) -> Iterator[Outcome]:
-    """Put the statistics of all pictures together from those of the episodes."""
+    """Aggregate the statistics of a camera's pictures from those of the episodes."""
     code = registry.STATISTICS.code
     held: FeatureStatistics = {}
     for name in NAMES:
@@ -232,7 +235,7 @@ def _numbers(value: Any) -> Float64Array | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return recorded numbers as JSON holds them."""
+    """Return recorded numbers as values that JSON can represent."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value

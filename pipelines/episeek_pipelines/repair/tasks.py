@@ -1,4 +1,4 @@
-"""Repairs of tasks: meta/tasks.parquet, the task_index of single rows, and the tasks of episodes."""
+"""Correct tasks: meta/tasks.parquet, the task_index of single rows, and the tasks of episodes."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,7 +16,11 @@ from episeek_schemas import layout, lerobot
 
 
 def repair_task_table(draft: Draft) -> Iterator[Outcome]:
-    """Write meta/tasks.parquet with the texts as its index, in the order of their numbers, as rows and episodes name them."""
+    """Rewrite meta/tasks.parquet with the task texts as its index, sorted by task_index.
+
+    If the table is damaged, the text of a number comes from the episodes whose rows have this number. The table gives the texts
+    of numbers that no row has.
+    """
     code, place = registry.TASK_TABLE.code, Place(layout.TASKS_PATH)
     if not draft.has_all_episodes:
         return
@@ -71,7 +75,7 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
-    """Give single rows with the number of no task that of the other rows of their episode."""
+    """Set a task_index that no task has to the task_index of the other rows of the episode."""
     code = registry.ROW_TASKS.code
     texts = _texts(draft)
     if not draft.has_all_episodes or not texts:
@@ -137,7 +141,7 @@ def repair_episode_tasks(draft: Draft) -> Iterator[Outcome]:
 
 
 def _listed(table: pa.Table) -> list[tuple[int, str | None]] | None:
-    """Return (number, text) of each row of a table of tasks; None where a column is missing."""
+    """Return (number, text) for each row of a table of tasks; None if a column is missing."""
     name = text_column(table)
     if name is None or table.column_names.count(lerobot.TASK_INDEX) != 1:
         return None
@@ -151,13 +155,13 @@ def _listed(table: pa.Table) -> list[tuple[int, str | None]] | None:
 
 
 def _kept(listed: list[tuple[int, str | None]]) -> Mapping[int, str | None]:
-    """Return the texts of numbers that a table lists once."""
+    """Return the text of each number that occurs exactly once in a table of tasks."""
     numbers = [number for number, _ in listed]
     return {number: text for number, text in listed if numbers.count(number) == 1 and number >= 0}
 
 
 def _texts(draft: Draft) -> list[str]:
-    """Return the texts of the tasks by number as repaired so far; empty where the table cannot be used."""
+    """Return the texts of the tasks in the order of their numbers, as repaired so far; empty if the table cannot be used."""
     listed = None if draft.tasks is None else _listed(draft.tasks)
     texts = dict(listed or [])
     if sorted(texts) != list(range(len(listed or []))):
@@ -167,7 +171,7 @@ def _texts(draft: Draft) -> list[str]:
 
 
 def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
-    """Return the task numbers of an episode's rows in the order of their first rows; those of no task are left out."""
+    """Return the task numbers of an episode's rows, in the order of their first rows, without numbers that no task has."""
     found: dict[int, None] = {}
     for run in runs:
         for number, _, _ in sorted(run.tasks, key=lambda each: each[2]):
@@ -177,7 +181,7 @@ def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
 
 
 def _used_numbers(draft: Draft) -> list[int]:
-    """Return the task numbers that most rows of any episode have, rising."""
+    """Return the most frequent task number of each episode, ascending and without duplicates."""
     usual = (
         run.tasks[0][0] for episode in range(draft.row_count) for run in draft.runs_of.get(episode, ()) if run.tasks
     )
@@ -185,7 +189,7 @@ def _used_numbers(draft: Draft) -> list[int]:
 
 
 def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
-    """Return the text of each number by the episodes with one task and one number, and their contradictions in words."""
+    """Return the text of each task number, from episodes with one task and one number, and a clause for each contradiction."""
     names: dict[int, dict[str, int]] = {}
     for episode in range(draft.row_count):
         texts = draft.task_texts[episode]

@@ -1,4 +1,4 @@
-"""Values of a repair: the place, the state before and after, and why nothing else can be meant."""
+"""The values that describe a repair: its place, the state before and after, and the proof."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -29,20 +29,20 @@ class Place:
         return ", ".join(parts)
 
     def as_document(self) -> dict[str, Any]:
-        """Return the parts that apply."""
+        """Return the parts that are not None, as a JSON object."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A change that the evidence proves. `before` and `after` are values that JSON holds."""
+    """A change that the evidence proves. `before` and `after` are values that JSON can represent."""
 
     code: str
     place: Place
     before: Any
     after: Any
     proof: str
-    """The evidence of this case, in words."""
+    """The evidence that proves this change, as a clause for people."""
     more: int = 0
     """Further places of the same kind in the same file or column."""
 
@@ -67,19 +67,19 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A defect that is left as it is, since two readings of the evidence remain."""
+    """A defect that is not repaired, because the evidence allows more than one explanation."""
 
     code: str
     place: Place
     found: str
-    """The contradiction, in words."""
+    """The contradiction, as a noun phrase."""
     readings: tuple[str, ...]
-    """The ways to read the contradiction, each in words."""
+    """The possible explanations of the contradiction, each as a clause."""
     more: int = 0
 
     @property
     def rule(self) -> RepairRule:
-        """The entry of the table of repairs that would put it right."""
+        """The entry in the table of repairs for this kind of defect."""
         return REPAIRS[self.code]
 
     def as_document(self) -> dict[str, Any]:
@@ -97,9 +97,9 @@ class RepairChoice:
     """Which repairs to make."""
 
     only: tuple[str, ...] = ()
-    """Codes of the only ones; empty for all."""
+    """The codes of the only repairs to make; empty for all repairs."""
     skip: tuple[str, ...] = ()
-    """Codes of those to leave out."""
+    """The codes of repairs to leave out."""
     skip_lost_episodes: bool = False
     """Whether to leave out episodes whose rows are lost (REP022)."""
     picture_statistics: bool = False
@@ -120,7 +120,7 @@ class RepairChoice:
         return (not self.only or code in self.only) and code not in self.skip
 
     def as_document(self) -> dict[str, Any]:
-        """Return the choice as it is recorded, without what was not asked for."""
+        """Return the choice as a JSON object, without options that have their default."""
         wanted = {_SKIP_LOST: self.skip_lost_episodes, _PICTURES: self.picture_statistics}
         requested = {name: True for name, is_wanted in wanted.items() if is_wanted}
         return {
@@ -133,7 +133,7 @@ class RepairChoice:
         """Return a recorded choice.
 
         Raises:
-            ValueError: It names a repair that does not exist.
+            ValueError: The choice contains the code of a repair that does not exist.
         """
         only, skip = (tuple(document.get(name, ())) for name in ("only", "skip"))
         skip_lost, pictures = (bool(document.get(name, False)) for name in (_SKIP_LOST, _PICTURES))

@@ -1,4 +1,4 @@
-"""Repair of the video files of episodes: numbers that are missing, or those of no file."""
+"""Correct the video file of episodes whose chunk_index and file_index are missing or belong to no file."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ Numbers = tuple[int, int]
 
 
 def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
-    """Set the video file of an episode to that of its neighbours which holds its frames."""
+    """Set the video file of an episode to the file of a neighbouring episode, if exactly its frames are in that file."""
     if not draft.has_all_episodes or draft.evidence.info.video_path is None:
         return
     folder = draft.evidence.info.video_path.partition("/")[0]

@@ -1,4 +1,4 @@
-"""Repairs by the headers of videos: the seconds of episodes, and the declared formats of cameras."""
+"""Correct the seconds of episodes and the declared formats of cameras with the help of the headers of videos."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ class ExaminedVideo:
     frames_per_second: float
     seconds: SecondsOfFile
     rows: tuple[int, ...]
-    """The row of meta/episodes of each of its episodes, in the order of `seconds`."""
+    """The rows in meta/episodes of the file's episodes, in the order of `seconds`."""
 
 
 def examine_videos(draft: Draft) -> tuple[ExaminedVideo, ...]:
     """Read the header of every video file that can be read, and place the episodes that are declared in it.
 
-    Files that are missing or damaged are left out: no repair is about them, and `prepare` names them.
+    Files that are missing or damaged are left out. No repair can correct them, and `prepare` reports them.
 
     Raises:
         ReadError: The store fails.
@@ -165,7 +165,7 @@ def _with_info(
 
 
 def _format_of(entry: VisualSampleEntry) -> tuple[tuple[str, Any], ...]:
-    """Return what the header of a file says about keys of `info`; keys that it leaves open are missing."""
+    """Return the keys of `info` and the values that follow from the header of a file. Keys without such a value are left out."""
     codec = codec_name(entry.codec)
     pixels = None if entry.pictures is None else pixel_format_name(entry.pictures)
     found = {"video.codec": codec, "video.pix_fmt": pixels, "video.height": entry.height, "video.width": entry.width}
